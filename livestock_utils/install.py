@@ -1,0 +1,115 @@
+"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes nothing that is there.
+
+`python -m livestock_utils.install [--extras dev,edge] [--lock requirements.lock]`
+
+Two tricks keep a Colab runtime as it was:
+- every package that is already installed is handed to pip as a constraint, so pip either leaves it or fails loudly;
+- yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub below 0.25 and asks for
+  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.compat` finds it there.
+
+Only the standard library is used: this runs before anything else is installed.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+YOLOV5_VERSION = "7.0.14"
+log = logging.getLogger("livestock_utils.install")
+
+
+def yolov5_folder() -> Path:
+    """The private folder that holds the pinned yolov5 package, below this environment's own folder."""
+    if folder := os.environ.get("LIVESTOCK_YOLOV5"):
+        return Path(folder)
+    return Path(sysconfig.get_path("purelib")) / "livestock_utils_vendor" / f"yolov5-{YOLOV5_VERSION}"
+
+
+def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> list[str]:
+    """Install what is missing; returns the names of the packages whose version changed (always empty, else an error).
+
+    `extras` are names of setup.py's extras; `lock` is a file of exact versions used as further constraints.
+    Raises RuntimeError with pip's last lines when it cannot install, or when a package that was there has changed.
+    """
+    before = _installed()
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "already-here.txt"
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in before.items()), encoding="utf-8")
+        arguments = ["--constraint", str(constraints)]
+        if lock:
+            locked = [line for line in Path(lock).read_text(encoding="utf-8").splitlines()
+                      if line.split("==")[0].strip().lower() not in before]
+            (Path(folder) / "lock.txt").write_text("\n".join(locked), encoding="utf-8")
+            arguments += ["--constraint", str(Path(folder) / "lock.txt")]
+        _pip("install", *arguments, *_requirements(extras))
+        if not (yolov5_folder() / "yolov5").is_dir():
+            target = Path(folder) / "yolov5"
+            _pip("install", "--no-deps", "--target", str(target), f"yolov5=={YOLOV5_VERSION}")
+            yolov5_folder().parent.mkdir(parents=True, exist_ok=True)
+            staging = yolov5_folder().with_suffix(".part")
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.copytree(target, staging)
+            staging.rename(yolov5_folder())
+    after = _installed()
+    changed = [f"{name} {version} -> {after.get(name, 'gone')}"
+               for name, version in before.items() if after.get(name) != version]
+    if changed:
+        raise RuntimeError(f"set-up changed packages that were already there: {', '.join(changed)}; restart the runtime")
+    log.info("ready: %d packages added, none changed", len(set(after) - set(before)))
+    return changed
+
+
+def _requirements(extras: tuple[str, ...]) -> list[str]:
+    """The requirement lines of the checkout, or of the installed package's metadata outside one."""
+    root = Path(__file__).resolve().parents[1]
+    if (root / "setup.py").is_file() and (root / "requirements.txt").is_file():
+        lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        wanted = [line.split("#")[0].strip() for line in lines]
+        listing = (root / "extras.txt").read_text(encoding="utf-8").splitlines() if extras else []
+        section = ""
+        for line in (text.split("#")[0].strip() for text in listing):
+            section = line.strip("[]") if line.startswith("[") else section
+            if section in extras and line and not line.startswith("["):
+                wanted.append(line)
+        return [line for line in wanted if line]
+    from importlib import metadata
+
+    rows = [row.partition(";") for row in metadata.requires("livestock_utils") or []]
+    return [name.strip() for name, _, marker in rows
+            if not marker or any(f'"{extra}"' in marker.replace("'", '"') for extra in extras)]
+
+
+def _installed() -> dict[str, str]:
+    """Installed distributions, lower-case name -> version, as pip sees them (ours left out)."""
+    rows = _pip("list", "--format=freeze").splitlines()
+    pairs = (row.partition("==") for row in rows if "==" in row)
+    return {name.lower(): version for name, _, version in pairs if name.lower().replace("-", "_") != "livestock_utils"}
+
+
+def _pip(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tail = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise RuntimeError(f"pip {arguments[0]} failed; check the network and the versions named here:\n{tail}")
+    return done.stdout
+
+
+def main() -> None:
+    """Parse the command line and install."""
+    parser = argparse.ArgumentParser(prog="python -m livestock_utils.install", description=__doc__.splitlines()[0])
+    parser.add_argument("--extras", default="", help="comma-separated extras of setup.py, such as dev,edge")
+    parser.add_argument("--lock", default=None, help="a file of exact versions to hold to")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    install(tuple(name for name in arguments.extras.split(",") if name), arguments.lock)
+
+
+if __name__ == "__main__":
+    main()
