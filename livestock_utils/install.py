@@ -1,11 +1,11 @@
-"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes nothing that is there.
+"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes nothing else.
 
 `python -m livestock_utils.install [--extras dev,edge] [--lock requirements.lock]`
 
 Two tricks keep a Colab runtime as it was:
 - every package that is already installed is handed to pip as a constraint, so pip either leaves it or fails loudly;
 - yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub below 0.25 and asks for
-  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.compat` finds it there.
+  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.compat` knows it.
 
 Only the standard library is used: this runs before anything else is installed.
 """
@@ -60,7 +60,7 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
     changed = [f"{name} {version} -> {after.get(name, 'gone')}"
                for name, version in before.items() if after.get(name) != version]
     if changed:
-        raise RuntimeError(f"set-up changed packages that were already there: {', '.join(changed)}; restart the runtime")
+        raise RuntimeError(f"set-up changed packages that were there: {', '.join(changed)}; restart the runtime")
     log.info("ready: %d packages added, none changed", len(set(after) - set(before)))
     return changed
 

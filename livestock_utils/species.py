@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -67,6 +68,6 @@ def _read(path: str) -> tuple[Species, ...]:
         if not isinstance(entry, dict) or set(entry) != wanted:
             got = sorted(entry) if isinstance(entry, dict) else entry
             raise LivestockError(f"species file {path}, {name!r}: expected the keys {sorted(wanted)}, got {got}")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
         species.append(Species(name=str(name), index=index, **values))
     return tuple(species)
