@@ -113,7 +113,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
-    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as TIDE uses it); 0 for no labels."""
+    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0 without labels."""
     if n_labels <= 0 or len(confidence) == 0:
         return 0.0
     hits = correct[np.argsort(-confidence, kind="stable")]
