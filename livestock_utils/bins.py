@@ -1,7 +1,7 @@
 """The bins of the write-up's EDA, in one place: box ratio, box area, small boxes in detail, boxes an image.
 
 All four give ordered pandas categoricals, so a group-by lists every bin in reading order, the empty ones too.
-Source of the edges: the original's notebook EDA/EDA; its "many" and "medium" count columns were swapped, here they are not.
+Source of the edges: the original's notebook EDA/EDA (its "many" and "medium" count columns were swapped; not so here).
 """
 
 from collections.abc import Iterable
@@ -33,8 +33,8 @@ def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
     """Ratio bin of each box of a boxes table (columns in px), a categorical with the table's index; see RATIO_BINS."""
     width = (boxes["x_max"] - boxes["x_min"]).to_numpy(dtype=float)
     height = (boxes["y_max"] - boxes["y_min"]).to_numpy(dtype=float)
-    # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The hair of tolerance keeps
-    # 0.6 exactly (3 px x 2 px) on its side of the edge whatever the rounding.
+    # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The hair of tolerance
+    # keeps 0.6 exactly (3 px x 2 px) on its side of the edge whatever the rounding.
     edge = RATIO_EDGE * (width + height) * (1 - 1e-12)
     code = np.where((width >= edge) & (width > height), 0, np.where((height >= edge) & (height > width), 2, 1))
     return _categorical(code, RATIO_BINS, boxes.index)
