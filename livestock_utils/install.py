@@ -47,10 +47,10 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
                       if line.split("==")[0].strip().lower() not in before]
             (Path(folder) / "lock.txt").write_text("\n".join(locked), encoding="utf-8")
             arguments += ["--constraint", str(Path(folder) / "lock.txt")]
-        _pip("install", *arguments, *_requirements(extras))
+        _pip("install", "--quiet", *arguments, *_requirements(extras))
         if not (yolov5_folder() / "yolov5").is_dir():
             target = Path(folder) / "yolov5"
-            _pip("install", "--no-deps", "--target", str(target), f"yolov5=={YOLOV5_VERSION}")
+            _pip("install", "--quiet", "--no-deps", "--target", str(target), f"yolov5=={YOLOV5_VERSION}")
             yolov5_folder().parent.mkdir(parents=True, exist_ok=True)
             staging = yolov5_folder().with_suffix(".part")
             shutil.rmtree(staging, ignore_errors=True)
@@ -87,13 +87,13 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
 
 def _installed() -> dict[str, str]:
     """Installed distributions, lower-case name -> version, as pip sees them (ours left out)."""
-    rows = _pip("list", "--format=freeze").splitlines()
+    rows = _pip("list", "--format=freeze").splitlines()  # without --quiet, which would silence the list itself
     pairs = (row.partition("==") for row in rows if "==" in row)
     return {name.lower(): version for name, _, version in pairs if name.lower().replace("-", "_") != "livestock_utils"}
 
 
 def _pip(*arguments: str) -> str:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join(done.stderr.strip().splitlines()[-8:])

@@ -1,0 +1,69 @@
+"""Set-up: what is there stays as it is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from livestock_utils import install
+
+
+def test_the_installed_packages_are_seen():
+    assert {"torch", "numpy", "pandas"} <= set(install._installed())
+
+
+def test_yolov5_lies_in_a_folder_of_its_own_and_not_among_the_packages():
+    assert (install.yolov5_folder() / "yolov5" / "train.py").is_file()
+    assert "yolov5" not in install._installed()
+
+
+@pytest.fixture
+def recorded(monkeypatch, tmp_path):
+    """pip replaced by a recorder: (calls, state); `state` is what is installed, `state["adds"]` what a call changes."""
+    calls, state = [], {"numpy": "2.1.3", "adds": {"papermill": "2.7.0"}}
+    monkeypatch.setenv("LIVESTOCK_YOLOV5", str(tmp_path / "vendor"))
+    (tmp_path / "vendor" / "yolov5").mkdir(parents=True)
+
+    def pip(*arguments):
+        if arguments[0] == "list":
+            return "".join(f"{name}=={version}\n" for name, version in state.items() if name != "adds")
+        files = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--constraint"]
+        calls.append((arguments, [Path(name).read_text(encoding="utf-8") for name in files]))
+        state.update(state["adds"])
+        return ""
+
+    monkeypatch.setattr(install, "_pip", pip)
+    return calls, state
+
+
+def test_what_is_installed_is_handed_to_pip_as_a_constraint(recorded):
+    calls, _ = recorded
+    assert install.install() == []
+    assert calls[0][1] == ["numpy==2.1.3\n"]
+
+
+def test_the_lock_does_not_fight_what_is_installed(recorded, tmp_path):
+    calls, _ = recorded
+    lock = tmp_path / "lock.txt"
+    lock.write_text("numpy==2.4.6\npapermill==2.7.0\n", encoding="utf-8")
+    install.install(lock=lock)
+    assert calls[0][1] == ["numpy==2.1.3\n", "papermill==2.7.0"]
+
+
+def test_a_changed_version_is_an_error_that_names_it(recorded):
+    _, state = recorded
+    state["adds"] = {"numpy": "2.4.6"}
+    with pytest.raises(RuntimeError, match=r"numpy 2\.1\.3 -> 2\.4\.6"):
+        install.install()
+
+
+def test_extras_add_their_requirements():
+    plain, with_edge = install._requirements(()), install._requirements(("edge",))
+    assert set(plain) < set(with_edge)
+    assert any(line.startswith("onnxruntime") for line in with_edge)
+
+
+def test_pips_own_words_reach_the_user(monkeypatch):
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    with pytest.raises(RuntimeError, match="pip install failed; check the network"):
+        install._pip("install", "--no-index", "no-such-package-of-ours")
