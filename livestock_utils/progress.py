@@ -1,5 +1,6 @@
 """Progress bars where somebody looks at them: in terminals and open notebooks, not in logs and headless runs."""
 
+import importlib.util
 import sys
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -13,8 +14,8 @@ def progress(iterable: Iterable[T] | None = None, **options: Any) -> Any:
     Without an iterable it is a bar to `update` by hand. A `disable=` given by the caller wins.
     """
     options = {"disable": not watched(), "leave": False, "dynamic_ncols": True} | options
-    if _kernel() is not None:
-        from tqdm.auto import tqdm as notebook_tqdm
+    if _kernel() is not None and not options["disable"] and importlib.util.find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm as notebook_tqdm
 
         return notebook_tqdm(iterable, **options)
     from tqdm import tqdm
