@@ -1,0 +1,38 @@
+"""The Jupyter kernel of the headless runs: always this Python and this library, whatever kernels are registered."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import Instance, default
+
+
+class ThisPythonSpecs(KernelSpecManager):
+    """Answers any kernel name with ipykernel on `sys.executable`.
+
+    A registered "python3" may be another interpreter: `~/.local/share/jupyter` goes before the environment's own, and a
+    bare "python" in a spec is looked up on PATH. Nothing is registered or written here.
+    """
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on PYTHONPATH."""
+        values: dict[str, Any] = get_kernel_dict()
+        values["argv"] = [sys.executable, *values["argv"][1:]]
+        library = str(Path(__file__).resolve().parents[1])
+        paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        return KernelSpec(**values)
+
+
+class ThisPythonKernel(AsyncKernelManager):
+    """A kernel manager that knows only `ThisPythonSpecs`; handed to papermill as `kernel_manager_class`."""
+
+    kernel_spec_manager = Instance(KernelSpecManager)
+
+    @default("kernel_spec_manager")
+    def _this_python(self) -> KernelSpecManager:
+        return ThisPythonSpecs(parent=self)
