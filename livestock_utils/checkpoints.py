@@ -89,7 +89,7 @@ def load_pickle(file: Any, map_location: Any = None, trust: bool = False, torch_
     except (RuntimeError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{name}: damaged or not a weights file ({type(error).__name__}: {str(error).split(".")[0][:90]}); "
+        raise CheckpointError(f"{name}: damaged or not a weights file ({type(error).__name__}); "
                               "copy or download it again") from error
 
 
