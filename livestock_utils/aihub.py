@@ -1,0 +1,88 @@
+"""AI Hub's archives -> the `images` and `boxes` tables, straight from the zips, nothing extracted.
+
+The data is "livestock behaviour video" (bounding boxes): four training archives, images (원천) and labels (라벨) of
+each species, and image archives to test on. The class comes from the archive, never from the JSON's categories.
+"""
+
+import logging
+import os
+
+import pandas as pd
+
+from livestock_utils.archive_names import find_archives
+from livestock_utils.archives import ImageReader, open_archive
+from livestock_utils.errors import ArchiveError
+from livestock_utils.findings import Findings
+from livestock_utils.integrity import integrity_report
+from livestock_utils.reading import read_tables, training_part
+
+__all__ = ["ImageReader", "integrity_report", "list_archives", "read_archives", "read_test_archives"]
+
+logger = logging.getLogger(__name__)
+
+
+def read_archives(
+    folder: str | os.PathLike, strict: bool = False, include_validation: bool = False, image_headers: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the training archives in `folder` -> (images, boxes).
+
+    `images`: image_id, species, width_px, height_px, archive (relative to `folder`), member; sorted by image_id.
+    `boxes`: image_id, species, x_min, y_min, x_max, y_max in px, half-open; sorted by image_id, then as in the file.
+    An image whose label lists no boxes stays in `images`.
+
+    Sizes are those of the image's header as a viewer shows it (EXIF rotation applied, as OpenCV and yolov5 do), since
+    YOLO shares are of that frame. Where the JSON disagrees, its boxes stay as they are, clipped to the true frame.
+    `image_headers=False` trusts the JSON's sizes instead and does not touch the image archives beyond their directory:
+    for slow network drives.
+
+    Archives are told by name (`list_archives`). Validation archives beside Training ones are left out unless
+    `include_validation`, because test images may come from them.
+
+    Raises ArchiveError for a folder without archives, one missing of the four, one that is not a whole zip, empty or
+    unsafe, and an id in two places. What is wrong inside (a label that is no JSON or lacks label_info, an image without
+    label and the reverse, an unreadable image or one above 100 megapixels, a size that differs, a box that is not four
+    numbers, without area or beyond the frame) is left out or clipped and counted in one logged warning;
+    `integrity_report` has the rows. With `strict=True` that is an ArchiveError too.
+    """
+    findings = Findings()
+    with ImageReader(folder) as reader:
+        images, boxes = read_tables(reader, findings, True, include_validation, image_headers)
+    _tell(folder, findings, strict)
+    return images, boxes
+
+
+def read_test_archives(folder: str | os.PathLike, strict: bool = False) -> pd.DataFrame:
+    """Read the test archives (images only) in `folder` -> images, as `read_archives`; labels are not looked at."""
+    findings = Findings()
+    with ImageReader(folder) as reader:
+        images, _ = read_tables(reader, findings, labelled=False)
+    _tell(folder, findings, strict)
+    return images
+
+
+def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
+    """What lies in `folder`: archive, kind, species, form (zip, parts, folder), files, megabytes, is_read.
+
+    `files` counts images or labels inside; `is_read` is False for Validation archives beside Training ones. Raises
+    ArchiveError for archives that cannot be opened.
+    """
+    found, _ = find_archives(folder)
+    rows = []
+    for one in found:
+        archive = open_archive(folder, one.path)
+        files = archive.wanted(one.kind)
+        size = sum(archive.members[name] for name in files) / 1e6
+        is_read = one in training_part([other for other in found if other.kind == one.kind])
+        rows.append((one.path, one.kind, one.species, one.form, len(files), size, is_read))
+        archive.close()
+    return pd.DataFrame(rows, columns=["archive", "kind", "species", "form", "files", "megabytes", "is_read"])
+
+
+def _tell(folder: str | os.PathLike, findings: Findings, strict: bool) -> None:
+    """Log the faults in one line, or raise them."""
+    if notes := findings.summary("note"):
+        logger.info("%s: %s", folder, notes)
+    if summary := findings.summary():
+        if strict:
+            raise ArchiveError(f"{folder}: {summary}; first: {findings.first()}, or read with strict=False")
+        logger.warning("%s: left out or clipped: %s; see integrity_report or the command check", folder, summary)
