@@ -56,12 +56,12 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     column, an empty id or label, an unknown label, a number that is none, or a box turned inside out.
     """
     names = _column_names(table, what, with_confidence)
-    codes, uniques = pd.factorize(table[names["ImageID"]])
+    codes, uniques = _factorise(table[names["ImageID"]])
     _first_fault(codes < 0, table, names, what, "ImageID is empty")
     stems = np.array([image_stem(value) for value in uniques], dtype=object)
     image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
     image = merged.reshape(-1)[codes] if len(codes) else np.zeros(0, dtype=np.intp)
-    label_codes, labels = pd.factorize(table[names["LabelName"]])
+    label_codes, labels = _factorise(table[names["LabelName"]])
     _first_fault(label_codes < 0, table, names, what, "LabelName is empty")
     index = species.class_index()
     known = np.array([index.get(str(name), -1) for name in labels], dtype=np.intp)
@@ -69,7 +69,7 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     _first_fault(label < 0, table, names, what, f"unknown LabelName, expected one of {list(index)}", "LabelName")
     corners = {}
     for column in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:
-        corners[column] = _numbers(table[names[column]])
+        corners[column] = numbers(table[names[column]])
         _first_fault(~np.isfinite(corners[column]), table, names, what, f"{column} is not a finite number", column)
     for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
         _first_fault(corners[low] > corners[high], table, names, what, f"{low} is greater than {high}", low)
@@ -172,7 +172,20 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
     return names
 
 
-def _numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
+    """Codes (-1: empty) and unique values of a column; fast where equal values follow each other (sorted files)."""
+    values = column.to_numpy(dtype=object)
+    if not len(values):
+        return np.zeros(0, dtype=np.intp), values
+    try:
+        starts = np.append(True, values[1:] != values[:-1])
+    except TypeError:  # pd.NA compares with nothing
+        starts = np.ones(len(values), dtype=bool)
+    codes, uniques = pd.factorize(values[starts])
+    return codes[np.cumsum(starts) - 1], uniques
+
+
+def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
     """A column as floats, NaN for what is no number."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=float, na_value=np.nan)

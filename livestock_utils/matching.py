@@ -70,7 +70,8 @@ def sort_sides(classes: Sequence[str], image_ids: npt.NDArray, answers: tuple[In
     a_order = np.lexsort((a_xyxy[:, 3], a_xyxy[:, 1], a_xyxy[:, 2], a_xyxy[:, 0], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections
     rows = np.flatnonzero((d_class >= 0) & (d_image >= 0))
-    order = rows[np.lexsort((-confidence[rows], d_class[rows]))]
+    order = rows[np.argsort(-confidence[rows])]
+    order = order[np.argsort(d_class[order].astype(np.int16), kind="stable")]  # 16 bits: numpy counts, in linear time
     # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at again.
     equal = (np.diff(confidence[order]) == 0) & (np.diff(d_class[order]) == 0)
     tied = np.zeros(len(order), dtype=bool)
@@ -90,18 +91,21 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
     `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with the pairs.
     """
     first, count = _answers_of(sides)
-    answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
-    best_iou = np.zeros(len(first), dtype=sides.detection_xyxy.dtype)
-    best_answer = np.full(len(first), -1, dtype=np.intp)
-    active, rank = np.flatnonzero(count > 0), 0
-    while active.size:
+    # Detections of the fullest images come first, so that those with an answer left to try are always a leading slice.
+    order = np.argsort(-count, kind="stable")
+    first, descending = first[order], -count[order]
+    answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
+    iou_in_order = np.zeros(len(order), dtype=sides.detection_xyxy.dtype)
+    answer_in_order = np.full(len(order), -1, dtype=np.intp)
+    for rank in range(int(count.max(initial=0))):
+        active = slice(0, int(np.searchsorted(descending, -rank)))
         tried = first[active] + rank
         iou = _pair_iou([c[active] for c in found], [c[tried] for c in answer], epsilon)
-        better = iou > best_iou[active]
-        best_iou[active[better]] = iou[better]
-        best_answer[active[better]] = tried[better]
-        rank += 1
-        active = active[count[active] > rank]
+        better = iou > iou_in_order[active]
+        np.copyto(iou_in_order[active], iou, where=better)
+        np.copyto(answer_in_order[active], tried, where=better)
+    best_iou, best_answer = np.empty_like(iou_in_order), np.empty_like(answer_in_order)
+    best_iou[order], best_answer[order] = iou_in_order, answer_in_order
     n_answers = np.zeros((len(sides.classes), len(sides.image_ids)), dtype=np.intp)
     np.add.at(n_answers, (sides.answer_class, sides.answer_image), 1)
     return Matches(sides.classes, sides.image_ids, n_answers, sides.detection_class, sides.detection_image,

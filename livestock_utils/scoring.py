@@ -32,9 +32,10 @@ def contest_score(answers: pd.DataFrame, predictions: pd.DataFrame, iou_threshol
     """The contest's score: mean over classes of the all-points AP at one IoU, and the AP of each class.
 
     `answers` in the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of the frame;
-    `predictions` in the same with Conf, or our table (image_id, species, confidence, x_min, ...), in pixels (`units="shares"`:
-    already divided). Pixels are divided by the frame of `normaliser`: "contest" by the constants of the image's
-    species, "image" by the true size in `images` (image_id, width_px, height_px). Ids count without their file suffix.
+    `predictions` in the same with Conf, or our table (image_id, species, confidence, x_min, ...), in pixels
+    (`units="shares"`: already divided). Pixels are divided by the frame of `normaliser`: "contest" by the constants of
+    the image's species, "image" by the true size in `images` (image_id, width_px, height_px). Ids count without their
+    file suffix.
 
     As in map-boxes: boxes are cast to float32, a detection is tried only against the answer that it overlaps best,
     there is no cap on detections, and false positives on images or classes that the answers lack cost nothing.
@@ -204,8 +205,8 @@ def _index_in(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> npt.ND
         return np.zeros(0, dtype=np.intp)
     place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
     if (place < 0).all():
-        raise ScoringError(f"answers and predictions are of different sets: none of the {len(place)} predicted images"
-                           f" (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; pass tables of one set")
+        raise ScoringError(f"answers and predictions are of different sets: none of the {len(place)} predicted"
+                           f" images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; pass one set")
     if (place < 0).any():
         log.info("%d of %d predicted images (first: %s) are not among the scored ones and are left out",
                  (place < 0).sum(), len(place), found.image_ids[place < 0][0])
