@@ -34,22 +34,22 @@ class Found:
     is_validation: bool
 
 
-def find_archives(folder: str | os.PathLike) -> tuple[list[Found], list[str]]:
-    """Archives under `folder` by their names -> (archives sorted by path, paths of other archives).
+def find_archives(folder: str | os.PathLike, within: str = "") -> tuple[list[Found], list[str]]:
+    """Archives under `folder` (or its sub-folder `within`) by their names -> (archives by path, paths of others).
 
     A name or one of the folders above it (inside `folder`) holds 원천 or 라벨 and a word of the species (species.yaml);
     names are compared in Unicode NFC, so that decomposed Hangul from macOS or Drive matches. The longest species word
-    wins. An extracted folder is left out when its zip stands beside it. Raises ArchiveError if `folder` is not a
-    folder, or is the data root above `data/` and `data_test/`, or a name tells two species.
+    wins; a name that tells two species, or is of another packer, is among the others. An extracted folder is left out
+    when its zip stands beside it. Raises ArchiveError if the folder is absent, or is a data root.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ArchiveError(f"archive folder not found: {folder}; give the folder that holds the zips")
-    if is_data_root(folder):
-        raise ArchiveError(f"{folder} is a data root, not a folder of zips; give {folder}/data or {folder}/data_test")
+    top = Path(folder, within)
+    if not top.is_dir():
+        raise ArchiveError(f"archive folder not found: {top}; give the folder that holds the zips")
+    if is_data_root(top):
+        raise ArchiveError(f"{top} is a data root, not a folder of zips; give {top / 'data'} or {top / 'data_test'}")
     found: dict[str, Found] = {}
     unknown: list[str] = []
-    for path, form in _candidates(folder, folder, _MAX_DEPTH):
+    for path, form in _candidates(top, Path(folder), _MAX_DEPTH):
         kind, name = _kind_of(path), _species_of(path)
         if kind is None or name is None or form == "other":
             unknown.append(nfc(path))
@@ -125,11 +125,10 @@ def _species_of(path: str) -> str | None:
         hits = sorted({(len(w), s.name) for s in species.all_species() for w in s.archive_words if nfc(w) in name})
         if not hits:
             return -1, ""
-        if len({who for length, who in hits if length == hits[-1][0]}) > 1:
-            raise ArchiveError(f"archive name {path!r} names several species; rename it so that it names one")
-        return hits[-1]
+        is_unclear = len({who for length, who in hits if length == hits[-1][0]}) > 1
+        return (0, "") if is_unclear else hits[-1]
 
-    return _nearest(path, longest)
+    return _nearest(path, longest) or None
 
 
 def _nearest(path: str, best: Callable[[str], tuple[int, str]]) -> str | None:

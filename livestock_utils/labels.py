@@ -51,6 +51,8 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
         try:
             info = data["label_info"]
             annotations = info["annotations"]
+            if not isinstance(annotations, list):
+                raise TypeError("annotations is not a list")
             image = info.get("image") or {}
             label = Label(
                 species,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import imagesize
 import numpy as np
@@ -52,12 +53,14 @@ def read_tables(
     labelled: bool = True,
     include_validation: bool = False,
     image_headers: bool = True,
+    within: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is wrong.
 
-    `labelled=False` reads the image archives alone; `boxes` is then empty. For the rest see `aihub.read_archives`.
+    `labelled=False` reads the image archives alone; `boxes` is then empty. `within` is a folder inside the reader's to
+    which the search is limited. For the rest see `aihub.read_archives`.
     """
-    archives, unsure = _open_all(reader, findings, labelled, include_validation)
+    archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
     photos: dict[str, Photo] = {}
     labels: dict[str, Label] = {}
     for found, archive in archives:
@@ -89,10 +92,10 @@ def read_tables(
 
 
 def _open_all(
-    reader: ImageReader, findings: Findings, labelled: bool, include_validation: bool
+    reader: ImageReader, within: str, findings: Findings, labelled: bool, include_validation: bool
 ) -> tuple[list[tuple[Found, Archive]], set[str]]:
     """The archives to read, opened, and the species of which some are missing or broken."""
-    all_found, unknown = find_archives(reader.folder)
+    all_found, unknown = find_archives(reader.folder, within)
     kinds = ("images", "labels") if labelled else ("images",)
     wanted = [a for a in all_found if a.kind in kinds]
     kept = wanted if include_validation else training_part(wanted)
@@ -103,7 +106,7 @@ def _open_all(
             )
     for path in unknown:
         findings.add("unknown_archive", f"{path}: its name does not tell what it holds, or it is not a zip", path)
-    _say_missing(reader, kinds, kept, unknown, findings)
+    _say_missing(reader.folder / within, kinds, kept, unknown, findings)
     unsure = {s for s in species.names() for kind in kinds if not any(a.species == s and a.kind == kind for a in kept)}
     archives = []
     for found in kept:
@@ -130,7 +133,7 @@ def training_part(archives: list[Found]) -> list[Found]:
 
 
 def _say_missing(
-    reader: ImageReader, kinds: tuple[str, ...], kept: list[Found], unknown: list[str], findings: Findings
+    folder: Path, kinds: tuple[str, ...], kept: list[Found], unknown: list[str], findings: Findings
 ) -> None:
     """One error for each kind and species without an archive, or a single one if there are none at all."""
     there = ", ".join([a.path for a in kept] + unknown) or "no archives"
@@ -140,7 +143,7 @@ def _say_missing(
         lacks = ", ".join(
             f"the {kind} of {one.name} ([{KINDS[kind]}]{one.archive_words[0]}...zip)" for kind, one in missing
         )
-        findings.add("archive_missing", f"{reader.folder} lacks {lacks}; found {there}", value=len(missing))
+        findings.add("archive_missing", f"{folder} lacks {lacks}; found {there}", value=len(missing))
 
 
 def _is_repeated(image_id: str, archive: str, member: str, other: Photo | Label | None, findings: Findings) -> bool:
@@ -249,5 +252,7 @@ def _add_boxes(
         image = images.iloc[at]
         which = f"{count} boxes, first" if count > 1 else "box"
         corners = ", ".join(f"{corner:g}" for corner in box)
-        message = f"{label.archive}, member {label.member}: {which} [{corners}] in {image.width_px} x {image.height_px} px"
+        message = (
+            f"{label.archive}, member {label.member}: {which} [{corners}] in {image.width_px} x {image.height_px} px"
+        )
         findings.add(kind, message, label.archive, label.member, str(image.image_id), int(count))
