@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -32,6 +33,12 @@ class ThisPythonKernel(AsyncKernelManager):
     """A kernel manager that knows only `ThisPythonSpecs`; handed to papermill as `kernel_manager_class`."""
 
     kernel_spec_manager = Instance(KernelSpecManager)
+
+    def __init__(self, **options: Any) -> None:
+        """As the base; encrypts the local connection where the releases can (jupyter_client 8.10, ipykernel 7.4)."""
+        super().__init__(**options)
+        if self.has_trait("transport_encryption") and zmq.has("curve"):
+            self.transport_encryption = "auto"
 
     @default("kernel_spec_manager")
     def _this_python(self) -> KernelSpecManager:
