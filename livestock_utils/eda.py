@@ -33,7 +33,7 @@ def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def size_counts(images: pd.DataFrame, top: int = 8) -> pd.DataFrame:
+def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
     """Images of each frame size and species: species, size (text, "1920 x 1080"), width_px, height_px, images, share.
 
     The `top` commonest sizes of a species stand alone, commonest first; the rest is one row "N other sizes" with

@@ -46,6 +46,8 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "no images")
     rows = sizes.iloc[::-1].reset_index(drop=True)
     bars = ax.barh(rows.index, rows["images"], color=[style.colour(name) for name in rows["species"]], height=0.68)
+    for bar, width_px in zip(bars, rows["width_px"], strict=True):
+        bar.set_alpha(1.0 if width_px else 0.45)
     labels = [f"{style.number(n)}  ({style.percent(s)} of {name} images)"
               for n, s, name in zip(rows["images"], rows["share"], rows["species"], strict=True)]
     ax.bar_label(bars, labels, padding=4, fontsize=9)
@@ -219,7 +221,7 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         ax.set_title(f"{name}: {style.number(low)} of {style.number(len(rows))} images below the line",
                      color=style.colour(name), fontsize=10)
         ax.set(xlabel=f"median of the {eda.WINDOW} images around", ylabel="boxes in the image",
-               ylim=(-0.6, cells.shape[0] - 0.4))
+               xlim=(around.min() - 0.6, around.max() + 0.6), ylim=(-0.6, cells.shape[0] - 0.4))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     return axes
