@@ -32,7 +32,8 @@ class Candidates:
     `images`: image_id, width_px, height_px (of the decoded frame; 0 if unreadable), status ("ok" or what went wrong),
     found (candidates above the floor before the cap), sorted by image_id. Arrays of length n: `image_index` (row of
     `images`), `class_index` (into `names`), `pass_index` (into `passes`), `best_class` (is it the anchor's best class?
-    keeping only these gives yolov5's single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px in the frame.
+    keeping only these gives yolov5's single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px of the frame,
+    which boxes at its edge may leave (suppression sees them whole, as in yolov5; predictions are clipped).
     `made_with` says how they were made (weights, image size, floor, cap, ...).
     """
 
@@ -61,6 +62,12 @@ class Candidates:
         """Number of images that had more candidates than the cap, in any pass."""
         cap = self.made_with.get("cap")
         return 0 if cap is None else int((self.images["found"] > cap).sum())
+
+    def clipped(self) -> npt.NDArray[np.float32]:
+        """`xyxy` (n, 4) moved into the frames; frames of unknown size (0) do not clip."""
+        size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
+        limits = np.where(size > 0, size, np.inf)[self.image_index]
+        return np.clip(self.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
 
     def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
         """Only the candidates where `mask` (n,) is true; the images stay."""

@@ -214,7 +214,9 @@ def _table(part: Candidates, max_detections: int, image_index: npt.NDArray[Any],
            xyxy: npt.NDArray[Any], confidence: npt.NDArray[Any]) -> pd.DataFrame:
     rows = limit_detections(image_index, confidence, max_detections)
     ids, names = part.images["image_id"], pd.Series(list(part.names))
-    table = pd.DataFrame(xyxy[rows].astype(np.float64), columns=XYXY)
+    size = part.images[["width_px", "height_px"]].to_numpy(dtype=float)
+    limits = np.tile(np.where(size > 0, size, np.inf), 2)[image_index[rows]]
+    table = pd.DataFrame(np.clip(xyxy[rows].astype(np.float64), 0, limits), columns=XYXY)
     table.insert(0, "image_id", ids.take(image_index[rows]).to_numpy())
     table.insert(1, "species", names.take(class_index[rows]).to_numpy())
     table["confidence"] = confidence[rows].astype(np.float64)
