@@ -68,4 +68,4 @@ def count_bin(species: Iterable[str], counts: npt.ArrayLike) -> pd.Series:
 
 
 def _categorical(code: npt.NDArray[np.int_], names: tuple[str, ...], index: pd.Index) -> pd.Series:
-    return pd.Series(pd.Categorical.from_codes(code, categories=list(names), ordered=True), index=index)
+    return pd.Series(pd.Categorical.from_codes(code.astype(np.int64), pd.Index(names), ordered=True), index=index)
