@@ -16,6 +16,7 @@ from livestock_utils.errors import LivestockError
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+EXISTING_PATH = click.Path(path_type=Path, exists=True)
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -79,6 +80,61 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
 
     write_sample(folder, n_images=images, n_test_images=test_images, seed=seed, scale=scale)
     click.echo(f"sample data in {folder}: {images} training and {test_images} test images")
+
+
+@cli.command()
+@click.argument("answers", type=EXISTING_FILE)
+@click.argument("submission", type=EXISTING_FILE)
+@click.option("--iou", default=0.75, show_default=True, help="IoU from which a detection has found an answer.")
+@click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
+              help="What the answers were divided by: the contest's constants, or each image's own size.")
+@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a folder of"
+              " archives; needed for --normaliser image.")
+@click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
+              help="What the submission holds.")
+@click.option("--against", type=EXISTING_FILE, help="Another submission: tells whether SUBMISSION is better than it.")
+@click.option("--bootstrap", "n_resamples", default=0, metavar="N", help="Intervals from N resamplings of the images.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def score(answers: Path, submission: Path, iou: float, normaliser: str, images: Path | None, units: str,
+          against: Path | None, n_resamples: int, as_json: bool) -> None:
+    """Score a submission with the contest's definition; faults are told by line on stderr.
+
+    \b
+    python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap 1000
+    """
+    from livestock_utils import score_report
+
+    result = score_report.score_files(answers, submission, iou, normaliser, images, units, against, n_resamples)
+    for line in result.findings:
+        click.echo(line, err=True)
+    click.echo(result.json() if as_json else result.text())
+
+
+@cli.command()
+@click.argument("submission", type=EXISTING_FILE)
+@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a folder of"
+              " archives; without it ids and frames are not checked.")
+@click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
+              help="What the submission holds.")
+@click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
+              help="What shares were divided by.")
+@click.option("--weights", type=EXISTING_FILE, multiple=True, help="A model file to hold to the contest's 100 MB.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(submission: Path, images: Path | None, units: str, normaliser: str, weights: tuple[Path, ...],
+             as_json: bool) -> None:
+    """Check a submission line by line; exit code 1 when it has errors.
+
+    \b
+    python -m livestock_utils validate runs/sample/submission.csv --images data/sample/data_test
+    """
+    from livestock_utils import score_report
+    from livestock_utils import submission as submissions
+
+    table = None if images is None else submissions.read_images(images)
+    findings = submissions.validate(submission, table, units, normaliser, weights)
+    click.echo(score_report.findings_json(findings) if as_json else score_report.findings_text(findings, submission))
+    if (findings["severity"] == "error").any():
+        click.get_current_context().exit(1)
 
 
 def main(arguments: list[str] | None = None) -> None:

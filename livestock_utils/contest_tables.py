@@ -42,6 +42,11 @@ class BoxArrays:
     label: npt.NDArray[np.intp]
     xyxy: npt.NDArray[np.float64]
     confidence: npt.NDArray[np.float64]
+    index: pd.Index
+
+    def place(self, row: int) -> str:
+        """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came from a file."""
+        return f"{row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
 
 
 def image_stem(image_id: object) -> str:
@@ -74,15 +79,15 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
         _first_fault(corners[low] > corners[high], table, names, what, f"{low} is greater than {high}", low)
     confidence = corners.pop("Conf", np.zeros(0))
-    return BoxArrays(image_ids, image, label, np.column_stack(list(corners.values())), confidence)
+    return BoxArrays(image_ids, image, label, np.column_stack(list(corners.values())), confidence,
+                     table.index)
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
     """Raise ScoringError when the answers hold pixels (a coordinate above 10) where shares are expected."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
-        image_id = answers.image_ids[answers.image[row]]
-        raise ScoringError(f"answers look like pixels: row {row} ({image_id}) has a coordinate of {largest:g}; answers"
+        raise ScoringError(f"answers look like pixels: {answers.place(row)} has a coordinate of {largest:g}; answers"
                            " are shares of the frame: answers_from_boxes(boxes, images) makes them")
 
 
@@ -92,12 +97,11 @@ def check_units(predictions: BoxArrays, units: str) -> None:
         raise ScoringError(f"units must be one of {list(UNITS)}, got {units!r}")
     row, largest = _largest(predictions.xyxy)
     if units == "px" and 0 < largest <= SMALLEST_PX:
-        raise ScoringError(f"predictions look like shares of the frame: no coordinate is above {largest:g} (row {row})"
+        raise ScoringError(f"predictions look like shares of the frame: no coordinate is above {largest:g}"
                            " where pixels are expected; multiply them by the frame's size or say units='shares'")
     if units == "shares" and largest > LARGEST_SHARE:
-        image_id = predictions.image_ids[predictions.image[row]]
-        raise ScoringError(f"predictions look like pixels: row {row} ({image_id}) has a coordinate of {largest:g} where"
-                           " shares are expected; say units='px'")
+        raise ScoringError(f"predictions look like pixels: {predictions.place(row)} has a coordinate of {largest:g}"
+                           " where shares are expected; say units='px'")
 
 
 def frame_sizes(image_ids: npt.NDArray, normaliser: str, images: pd.DataFrame | None,
@@ -201,7 +205,12 @@ def _first_fault(fault: npt.NDArray[np.bool_], table: pd.DataFrame, names: dict[
     image_id = table[names["ImageID"]].iloc[row]
     got = f", got {table[names[column]].iloc[row]!r}" if column else ""
     more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
-    raise ScoringError(f"{what}, row {row} ({image_id}): {problem}{got}{more}; correct or drop it")
+    raise ScoringError(f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it")
+
+
+def row_name(index: pd.Index, row: int) -> str:
+    """A row in words: its position from 0, or its line in the file when the index is called "line"."""
+    return f"line {index[row]}" if index.name == "line" else f"row {row}"
 
 
 def _largest(xyxy: npt.NDArray[np.float64]) -> tuple[int, float]:

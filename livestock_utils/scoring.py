@@ -81,6 +81,23 @@ def average_precisions(matches: matching.Matches, iou_threshold: float = 0.75, d
             for code, (name, n) in enumerate(zip(matches.classes, matches.n_answers.sum(axis=1), strict=True)) if n}
 
 
+def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
+    """The contest's AP at several IoUs from matched arrays: index "all" and each class with answers.
+
+    Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another. "all" is the mean.
+    """
+    columns = {"AP50": [0.5], "AP75": [0.75], "AP50-95": list(COCO_THRESHOLDS)}
+    columns.setdefault(f"AP{100 * iou_threshold:g}", [iou_threshold])
+    table = pd.DataFrame({name: pd.DataFrame([average_precisions(matches, level) for level in levels]).mean()
+                          for name, levels in columns.items()})
+    table = pd.concat([table.mean().to_frame("all").T, table])
+    counts = dict(zip(matches.classes, matches.n_answers, strict=True)) | {"all": matches.n_answers.sum(axis=0)}
+    table.insert(0, "images", [int((counts[name] > 0).sum()) for name in table.index])
+    table.insert(1, "labels", [int(counts[name].sum()) for name in table.index])
+    table.index.name = "class"
+    return table
+
+
 def table_sides(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame | None = None,
                 definition: str = "contest") -> matching.Sides:
     """Our two tables (pixels) as sorted arrays; `images` says which images are scored, rows of others are left out.

@@ -65,7 +65,7 @@ def write_submission(path: str | os.PathLike, predictions: pd.DataFrame, images:
 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read an answer or submission CSV exactly (ids as text, numbers to the last digit); row i is line i + 2.
+    """Read an answer or submission CSV exactly: ids as text, all digits of numbers; the index is the line in the file.
 
     Raises ScoringError for a file that is absent, empty, no CSV, or has a column twice.
     """
@@ -76,12 +76,23 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
             header = next(csv.reader(file), [])
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            raise ScoringError(f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one of them")
-        return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), float_precision="round_trip",
-                           skip_blank_lines=False, encoding="utf-8-sig")
+            raise ScoringError(f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one")
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), float_precision="round_trip",
+                            skip_blank_lines=False, index_col=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ScoringError(f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns"
                            f" {', '.join(ANSWER_COLUMNS[:2])}, ...") from error
+    table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    return table
+
+
+def read_images(path: str | os.PathLike) -> pd.DataFrame:
+    """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of test archives."""
+    if Path(path).is_dir():
+        from livestock_utils import aihub
+
+        return aihub.read_test_archives(path)
+    return read_table(path)
 
 
 def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units: str = "px",
@@ -89,7 +100,7 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
     """Check a submission file; returns one row a finding, none for a faultless one.
 
     Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file), image_id, problem.
-    `images` (image_id, width_px, height_px[, species]) are the test images: without it ids and frames cannot be checked.
+    `images` (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are not checked.
     A test image without rows is a note, as an image may hold no animal. `weights` are model files to hold to 100 MB.
     """
     findings = _weight_findings(weights)
@@ -117,10 +128,10 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
     elif units == "shares" and largest > contest_tables.LARGEST_SHARE:
         findings.append(("error", 0, "", f"pixels where shares of the frame are expected: a coordinate of {largest:g}"))
     else:
-        _add(findings, ids, finite & np.any(xyxy < -TOLERANCE_PX, axis=1), "a coordinate lies left of or above the frame")
+        _add(findings, ids, finite & np.any(xyxy < -TOLERANCE_PX, axis=1), "a coordinate is left of or above the frame")
         if images is not None:
             _add(findings, ids, finite & _beyond_frame(xyxy, stems, images, units, normaliser),
-                 "a coordinate lies right of or below the frame")
+                 "a coordinate is right of or below the frame")
     _add(findings, ids, _unsorted(ids, numbers["Conf"]), "not sorted by ImageID and descending Conf")
     if images is not None:
         absent = sorted(set(images["image_id"].map(image_stem)) - set(stems))

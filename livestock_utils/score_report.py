@@ -1,0 +1,111 @@
+"""Score files for the command line: two CSVs in, a text or JSON of scores, intervals and faults out."""
+
+import dataclasses
+import json
+import os
+
+import pandas as pd
+
+from livestock_utils import intervals, scoring, submission
+from livestock_utils.errors import ScoringError
+
+SHOWN = 20
+"""Faults that are printed line by line; the rest are counted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One scored submission: the settings, `scores` (a row a class), faults in words, and the comparison if asked for."""
+
+    settings: dict[str, object]
+    score: float
+    scores: pd.DataFrame
+    findings: list[str]
+    comparison: pd.DataFrame | None = None
+
+    def text(self) -> str:
+        """The score, the table of classes and the definition, for people."""
+        settings = self.settings
+        parts = [self.scores.to_string(float_format="{:.4f}".format),
+                 f"score {self.score:.6f}: contest's definition (best-overlap match, all-points AP), mean over classes at IoU"
+                 f" {settings['iou_threshold']:g}, normaliser {settings['normaliser']}"]
+        if self.comparison is not None:
+            row = self.comparison.loc["all"]
+            sure = "no proof of a difference" if row["low"] <= 0 <= row["high"] else "a difference beyond chance"
+            parts += [self.comparison.to_string(float_format="{:.4f}".format),
+                      f"second (this submission) minus first ({settings['against']}): {row['difference']:+.4f}"
+                      f" ({row['low']:+.4f} to {row['high']:+.4f}), {sure}"]
+        return "\n".join(parts)
+
+    def json(self) -> str:
+        """All of it as JSON."""
+        value = {**self.settings, "score": self.score, "classes": json.loads(self.scores.to_json(orient="index")),
+                 "findings": self.findings}
+        if self.comparison is not None:
+            value["comparison"] = json.loads(self.comparison.to_json(orient="index"))
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_threshold: float = 0.75,
+                normaliser: str = "contest", images: str | os.PathLike | None = None, units: str = "px",
+                against: str | os.PathLike | None = None, n_resamples: int = 0) -> Result:
+    """Score a submission file against an answer file; `against` is another submission to compare with.
+
+    `images` is a CSV or a folder of archives (see `submission.read_images`). Faults that do not hinder scoring (order of
+    rows, boxes beyond the frame) are findings; the others raise ScoringError with every line that has one.
+    """
+    truth = submission.read_table(answers)
+    table = None if images is None else submission.read_images(images)
+    matches, lines = _match(truth, submitted, normaliser, table, units)
+    scores = scoring.contest_table(matches, iou_threshold)
+    resamples = n_resamples or (1000 if against else 0)
+    if n_resamples:
+        limits = intervals.bootstrap(matches, (iou_threshold,), n_resamples=n_resamples)
+        scores[["low", "high"]] = limits[["low", "high"]]
+    comparison = None
+    if against is not None:
+        other, more = _match(truth, against, normaliser, table, units)
+        lines += more
+        comparison = intervals.compare(other, matches, (iou_threshold,), n_resamples=resamples)
+    settings = {"answers": str(answers), "submission": str(submitted), "iou_threshold": iou_threshold,
+                "normaliser": normaliser, "units": units, "definition": "contest", "resamples": resamples,
+                "against": None if against is None else str(against)}
+    score = float(scores.loc["all", f"AP{100 * iou_threshold:g}"])
+    return Result(settings, score, scores, lines, comparison)
+
+
+def findings_text(findings: pd.DataFrame, path: str | os.PathLike) -> str:
+    """Findings of `submission.validate`, a line each; "no errors" when there are none."""
+    errors = int((findings["severity"] == "error").sum())
+    verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
+    return "\n".join([*_lines(findings, path), verdict])
+
+
+def findings_json(findings: pd.DataFrame) -> str:
+    """Findings as a JSON list of objects."""
+    return json.dumps(findings.to_dict(orient="records"), indent=2, ensure_ascii=False)
+
+
+def _match(truth: pd.DataFrame, path: str | os.PathLike, normaliser: str, images: pd.DataFrame | None, units: str):
+    """Matched arrays of one submission file, and its faults in words."""
+    findings = submission.validate(path, images, units, normaliser)
+    lines = _lines(findings[findings["severity"] == "error"], path)
+    table = submission.read_table(path)
+    if table.empty:
+        raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")
+    try:
+        return scoring.contest_matches(truth, table, normaliser, images, units), lines
+    except ScoringError as error:
+        raise ScoringError("\n".join([*lines, str(error)]) if len(lines) > 1 else str(error)) from error
+
+
+def _lines(findings: pd.DataFrame, path: str | os.PathLike) -> list[str]:
+    """A line a finding, the first SHOWN of each problem."""
+    lines = []
+    for (severity, problem), group in findings.groupby(["severity", "problem"], sort=False):
+        for row in group.head(SHOWN).itertuples():
+            where = f"{path}, line {row.line}" if row.line else f"{path}"
+            lines.append(f"{severity}: {where}{f' ({row.image_id})' if row.image_id else ''}: {problem}")
+        if len(group) > SHOWN:
+            lines.append(f"{severity}: {path}: {problem}: {len(group) - SHOWN} more lines like this")
+    return lines
