@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 an error that is told in one red line, 2 wrong usage, 130 
 Commands import what they need inside, so that `--help` is instant and no command pays for another's imports.
 """
 
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -88,8 +89,8 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
 @click.option("--iou", default=0.75, show_default=True, help="IoU from which a detection has found an answer.")
 @click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
               help="What the answers were divided by: the contest's constants, or each image's own size.")
-@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a folder of"
-              " archives; needed for --normaliser image.")
+@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a"
+              " folder of archives; needed for --normaliser image.")
 @click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
               help="What the submission holds.")
 @click.option("--against", type=EXISTING_FILE, help="Another submission: tells whether SUBMISSION is better than it.")
@@ -104,16 +105,15 @@ def score(answers: Path, submission: Path, iou: float, normaliser: str, images: 
     """
     from livestock_utils import score_report
 
-    result = score_report.score_files(answers, submission, iou, normaliser, images, units, against, n_resamples)
-    for line in result.findings:
-        click.echo(line, err=True)
+    result = score_report.score_files(answers, submission, iou, normaliser, images, units, against, n_resamples,
+                                      tell=functools.partial(click.echo, err=True))
     click.echo(result.json() if as_json else result.text())
 
 
 @cli.command()
 @click.argument("submission", type=EXISTING_FILE)
-@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a folder of"
-              " archives; without it ids and frames are not checked.")
+@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a"
+              " folder of archives; without it ids and frames are not checked.")
 @click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
               help="What the submission holds.")
 @click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,

@@ -1,8 +1,8 @@
 """How sure a score is: bootstrap intervals over images, and the paired comparison of two sets of predictions.
 
 Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw. Matching is done
-once (`scoring.contest_matches`): a draw only changes how often each image counts, so a score costs one weighted sum over
-the ranked detections.
+once (`scoring.contest_matches`): a draw only changes how often each image counts, so a score costs one weighted sum
+over the ranked detections.
 """
 
 from collections.abc import Sequence

@@ -2,20 +2,21 @@
 
 import dataclasses
 import json
+import logging
 import os
+from collections.abc import Callable
 
 import pandas as pd
 
-from livestock_utils import intervals, scoring, submission
+from livestock_utils import intervals, matching, scoring, submission
 from livestock_utils.errors import ScoringError
 
-SHOWN = 20
-"""Faults that are printed line by line; the rest are counted."""
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One scored submission: the settings, `scores` (a row a class), faults in words, and the comparison if asked for."""
+    """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison if asked for."""
 
     settings: dict[str, object]
     score: float
@@ -27,8 +28,8 @@ class Result:
         """The score, the table of classes and the definition, for people."""
         settings = self.settings
         parts = [self.scores.to_string(float_format="{:.4f}".format),
-                 f"score {self.score:.6f}: contest's definition (best-overlap match, all-points AP), mean over classes at IoU"
-                 f" {settings['iou_threshold']:g}, normaliser {settings['normaliser']}"]
+                 f"score {self.score:.6f}: the contest's definition (best-overlap match, all-points AP), mean over"
+                 f" classes, IoU {settings['iou_threshold']:g}, normaliser {settings['normaliser']}"]
         if self.comparison is not None:
             row = self.comparison.loc["all"]
             sure = "no proof of a difference" if row["low"] <= 0 <= row["high"] else "a difference beyond chance"
@@ -48,15 +49,16 @@ class Result:
 
 def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_threshold: float = 0.75,
                 normaliser: str = "contest", images: str | os.PathLike | None = None, units: str = "px",
-                against: str | os.PathLike | None = None, n_resamples: int = 0) -> Result:
+                against: str | os.PathLike | None = None, n_resamples: int = 0,
+                tell: Callable[[str], object] = log.warning) -> Result:
     """Score a submission file against an answer file; `against` is another submission to compare with.
 
-    `images` is a CSV or a folder of archives (see `submission.read_images`). Faults that do not hinder scoring (order of
-    rows, boxes beyond the frame) are findings; the others raise ScoringError with every line that has one.
+    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`
+    first; faults that do not hinder scoring (order of rows, boxes beyond the frame) end there, others raise ScoringError.
     """
     truth = submission.read_table(answers)
     table = None if images is None else submission.read_images(images)
-    matches, lines = _match(truth, submitted, normaliser, table, units)
+    matches, lines = _match(truth, submitted, normaliser, table, units, tell)
     scores = scoring.contest_table(matches, iou_threshold)
     resamples = n_resamples or (1000 if against else 0)
     if n_resamples:
@@ -64,13 +66,13 @@ def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_th
         scores[["low", "high"]] = limits[["low", "high"]]
     comparison = None
     if against is not None:
-        other, more = _match(truth, against, normaliser, table, units)
+        other, more = _match(truth, against, normaliser, table, units, tell)
         lines += more
         comparison = intervals.compare(other, matches, (iou_threshold,), n_resamples=resamples)
     settings = {"answers": str(answers), "submission": str(submitted), "iou_threshold": iou_threshold,
                 "normaliser": normaliser, "units": units, "definition": "contest", "resamples": resamples,
                 "against": None if against is None else str(against)}
-    score = float(scores.loc["all", f"AP{100 * iou_threshold:g}"])
+    score = float(scores[f"AP{100 * iou_threshold:g}"].iloc[0])
     return Result(settings, score, scores, lines, comparison)
 
 
@@ -78,7 +80,7 @@ def findings_text(findings: pd.DataFrame, path: str | os.PathLike) -> str:
     """Findings of `submission.validate`, a line each; "no errors" when there are none."""
     errors = int((findings["severity"] == "error").sum())
     verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
-    return "\n".join([*_lines(findings, path), verdict])
+    return "\n".join([*_lines(findings, path, shown=20), verdict])
 
 
 def findings_json(findings: pd.DataFrame) -> str:
@@ -86,26 +88,27 @@ def findings_json(findings: pd.DataFrame) -> str:
     return json.dumps(findings.to_dict(orient="records"), indent=2, ensure_ascii=False)
 
 
-def _match(truth: pd.DataFrame, path: str | os.PathLike, normaliser: str, images: pd.DataFrame | None, units: str):
+def _match(truth: pd.DataFrame, path: str | os.PathLike, normaliser: str, images: pd.DataFrame | None, units: str,
+           tell: Callable[[str], object]) -> tuple[matching.Matches, list[str]]:
     """Matched arrays of one submission file, and its faults in words."""
     findings = submission.validate(path, images, units, normaliser)
-    lines = _lines(findings[findings["severity"] == "error"], path)
     table = submission.read_table(path)
     if table.empty:
         raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")
-    try:
-        return scoring.contest_matches(truth, table, normaliser, images, units), lines
-    except ScoringError as error:
-        raise ScoringError("\n".join([*lines, str(error)]) if len(lines) > 1 else str(error)) from error
+    lines = _lines(findings[findings["severity"] == "error"], path, shown=5)
+    for line in lines:
+        tell(line)
+    return scoring.contest_matches(truth, table, normaliser, images, units), lines
 
 
-def _lines(findings: pd.DataFrame, path: str | os.PathLike) -> list[str]:
-    """A line a finding, the first SHOWN of each problem."""
+def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:
+    """A line a finding, the first few of each problem and the number of the rest."""
     lines = []
-    for (severity, problem), group in findings.groupby(["severity", "problem"], sort=False):
-        for row in group.head(SHOWN).itertuples():
-            where = f"{path}, line {row.line}" if row.line else f"{path}"
-            lines.append(f"{severity}: {where}{f' ({row.image_id})' if row.image_id else ''}: {problem}")
-        if len(group) > SHOWN:
-            lines.append(f"{severity}: {path}: {problem}: {len(group) - SHOWN} more lines like this")
+    for problem, group in findings.groupby("problem", sort=False):
+        first = group.head(shown)
+        for severity, line, image_id in zip(first["severity"], first["line"], first["image_id"], strict=True):
+            where = f"{path}, line {line}" if line else f"{path}"
+            lines.append(f"{severity}: {where}{f' ({image_id})' if image_id else ''}: {problem}")
+        if len(group) > shown:
+            lines.append(f"{severity}: {path}: {len(group) - shown} more like the last: {problem}")
     return lines
