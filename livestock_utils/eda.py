@@ -164,6 +164,12 @@ def completeness_hints(images: pd.DataFrame, boxes: pd.DataFrame, window: int = 
     return pd.concat(parts, ignore_index=True)
 
 
+def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
+    """Ids of the `n` suspect images that lack the most boxes against their local median, from `completeness_hints`."""
+    missing = (hints["local_median"] - hints["boxes"])[hints["suspect"]]
+    return hints.loc[missing.sort_values(ascending=False, kind="stable").index[:n], "image_id"].tolist()
+
+
 def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """One row a species: images, no_box, one_box, suspect (see `completeness_hints`), suspect_share of its images."""
     rows = []

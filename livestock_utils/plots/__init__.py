@@ -11,7 +11,10 @@ from livestock_utils.plots.eda import (
     small_boxes,
     species_overview,
 )
+from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
+from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
 from livestock_utils.plots.style import theme
+from livestock_utils.plots.training import compare_runs, loss_curves, metric_curves
 
 __all__ = [
     "box_areas",
@@ -19,9 +22,19 @@ __all__ = [
     "box_ratios",
     "box_sizes",
     "boxes_per_image",
+    "class_scores",
+    "compare_runs",
     "completeness",
+    "confidence_trade",
+    "examples",
     "image_sizes",
+    "loss_curves",
+    "metric_curves",
+    "pairs",
+    "photo",
+    "precision_recall",
     "small_boxes",
     "species_overview",
     "theme",
+    "truth_beside_prediction",
 ]

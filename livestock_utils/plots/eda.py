@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from livestock_utils import bins, eda, species
 from livestock_utils.boxes import XYXY, area
+from livestock_utils.describe import percent
 from livestock_utils.plots import style
 
 
@@ -25,7 +26,7 @@ def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np
     rows = counts[counts["species"] != "all"].iloc[::-1]
     for ax, what in zip(axes, ("images", "boxes"), strict=True):
         bars = ax.barh(rows["species"], rows[what], color=[style.colour(name) for name in rows["species"]], height=0.62)
-        labels = [f"{style.number(n)}  ({style.percent(share)})"
+        labels = [f"{style.number(n)}  ({percent(share)})"
                   for n, share in zip(rows[what], rows[f"{what}_share"], strict=True)]
         ax.bar_label(bars, labels, padding=4, fontsize=9)
         ax.set(title=what.capitalize(), xlabel=f"number of {what}", xlim=(0, _room(rows[what], 1.45)))
@@ -48,7 +49,7 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
     bars = ax.barh(rows.index, rows["images"], color=[style.colour(name) for name in rows["species"]], height=0.68)
     for bar, width_px in zip(bars, rows["width_px"], strict=True):
         bar.set_alpha(1.0 if width_px else 0.45)
-    labels = [f"{style.number(n)}  ({style.percent(s)} of {name} images)"
+    labels = [f"{style.number(n)}  ({percent(s)} of {name} images)"
               for n, s, name in zip(rows["images"], rows["share"], rows["species"], strict=True)]
     ax.bar_label(bars, labels, padding=4, fontsize=9)
     ax.set_yticks(rows.index, rows["species"] + "  " + rows["size"].str.replace(" x ", " × "))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from livestock_utils.plots import style
 
@@ -23,7 +24,7 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if curves.empty:
         return style.say_empty(ax, "no labels to score")
     thresholds = sorted(curves["iou_threshold"].unique())
-    handles = []
+    handles: list[Line2D] = []
     for name in style.in_label_order(curves["species"]):
         for dash, threshold in zip(_DASHES, thresholds, strict=False):
             rows = curves[(curves["species"] == name) & (curves["iou_threshold"] == threshold)]
@@ -50,14 +51,14 @@ def confidence_trade(curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes
     rows = curves[curves["iou_threshold"] == iou_threshold]
     if rows.empty:
         return style.say_empty(ax, f"no curve at IoU {iou_threshold:g}")
-    names = style.in_label_order(rows["species"])
-    for name in names:
+    handles: list[Line2D] = []
+    for name in style.in_label_order(rows["species"]):
         mine = rows[rows["species"] == name]
         for column, dash in (("precision", _DASHES[0]), ("recall", _DASHES[1])):
-            ax.plot(mine["confidence"], mine[column], color=style.colour(name), linestyle=dash)
-            middle = mine.iloc[(mine["confidence"] - (0.3 if column == "precision" else 0.5)).abs().argmin()]
-            ax.annotate(f"{name} {column}", (middle["confidence"], middle[column]), xytext=(0, 5), fontsize=9,
-                        textcoords="offset points", color=style.colour(name), ha="center", bbox=style.PAPER)
+            handles += ax.plot(mine["confidence"], mine[column], color=style.colour(name), linestyle=dash,
+                               label=f"{name} {column}")
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles), handlelength=2.6,
+              labelcolor=[line.get_color() for line in handles])
     return ax
 
 

@@ -19,11 +19,11 @@ WIDTH_IN = 8.0
 INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DADADA"
 """Text, secondary text and grid lines; MUTED keeps a contrast above 4.5 on white (WCAG AA)."""
 
-NEUTRAL, ALARM = "#999999", "#CC79A7"
-"""Bars that belong to no species, and what a reader should notice (Okabe & Ito 2008)."""
+NEUTRAL, ALARM = "#8C8C8C", "#882255"
+"""Marks that belong to no species, and what a reader should notice."""
 
-LINES = ("#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#999999")
-"""Colours of lines that stand for runs or losses, never for species (Okabe & Ito 2008 without the species' two)."""
+LINES = ("#332288", "#117733", "#AA4499", "#999933", "#44AA99", "#882255")
+"""Colours of lines that stand for runs or metrics, never for species (from Paul Tol's "muted" scheme)."""
 
 FONTS = ("DejaVu Sans", "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 """Font families in order of fall-back: the first ships with matplotlib, the others hold Korean where installed."""
@@ -129,14 +129,6 @@ def thousands(ax: Axes, axis: str, ticks: int = 7) -> None:
 def number(value: float) -> str:
     """A count for a label: 12,152."""
     return f"{value:,.0f}"
-
-
-def percent(share: float) -> str:
-    """A share for a label: 30 %, 3.1 %, 0.18 %, and 0 % only for nothing at all."""
-    if share == 0:
-        return "0 %"
-    value = share * 100
-    return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %" if value >= 0.95 else f"{value:.2g} %"
 
 
 def say_empty(ax: Axes, text: str = "no data") -> Axes:

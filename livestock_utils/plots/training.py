@@ -24,20 +24,20 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
     """
     axes = style.grid_of_axes(1, len(LOSSES), 2.9)[0] if axes is None else axes
     table = _tidy(results)
-    for ax, (loss, title), tone in zip(axes, LOSSES.items(), style.LINES, strict=False):
+    for ax, (loss, title) in zip(axes, LOSSES.items(), strict=False):
         ends = []
         for part, dash, name in (("train", "-", "train"), ("val", (0, (4, 2)), "valid")):
             column = f"{part}/{loss}_loss"
             if column in table and len(table):
-                ax.plot(table["epoch"], table[column], color=tone, linestyle=dash, **_dots(table))
-                ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
+                ax.plot(table["epoch"], table[column], color=style.LINES[0], linestyle=dash, **_dots(table))
+                ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, style.LINES[0]))
         ax.set_title(title, fontsize=10)
         ax.set(xlabel="epoch")
         if not ends:
             style.say_empty(ax, "no epochs")
             continue
         ax.set_ylim(bottom=0)
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _epochs(ax, 5)
         style.value_grid(ax, "y")
         style.label_line_ends(ax, ends)
     axes[0].set_ylabel("loss (weighted by its gain)")
@@ -68,7 +68,7 @@ def metric_curves(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.scatter(epoch, values[best], s=70, facecolor="none", edgecolor=style.INK, zorder=4)
         ax.annotate(f"best, epoch {epoch:.0f}", (epoch, values[best]), xytext=(0, -12), textcoords="offset points",
                     ha="right", va="top", fontsize=9, bbox=style.PAPER)
-    ax.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    _epochs(ax, 10)
     style.value_grid(ax, "y")
     style.label_line_ends(ax, ends)
     return ax
@@ -90,7 +90,7 @@ def compare_runs(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0
         tone = style.LINES[number % len(style.LINES)]
         ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
         ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
-    ax.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    _epochs(ax, 10)
     style.value_grid(ax, "y")
     style.label_line_ends(ax, ends)
     return ax
@@ -104,3 +104,11 @@ def _tidy(results: pd.DataFrame) -> pd.DataFrame:
 def _dots(table: pd.DataFrame) -> dict:
     """Markers where there are so few epochs that a line alone would hide them (one epoch draws no line at all)."""
     return {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}
+
+
+def _epochs(ax: Axes, ticks: int) -> None:
+    """Whole epochs on the x axis, and room around a single one."""
+    ax.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))
+    low, high = ax.get_xlim()
+    if high - low < 1:
+        ax.set_xlim((low + high) / 2 - 0.6, (low + high) / 2 + 0.6)

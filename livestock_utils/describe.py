@@ -1,0 +1,133 @@
+"""Sentences for the notebooks that say what a table or figure shows, computed from the data at hand."""
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils import eda
+from livestock_utils.boxes import XYXY, area
+
+
+def count(number: float, noun: str, plural: str = "") -> str:
+    """A number with its noun: "1 box", "1,234 boxes" (`plural` where it is not noun + s)."""
+    return f"{number:,.0f} {noun if number == 1 else plural or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """A share in text: 74 %, 3.1 %, 0.18 %; 0 % only for nothing at all."""
+    value = share * 100
+    if share == 0:
+        return "0 %"
+    return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %" if value >= 0.95 else f"{value:.2g} %"
+
+
+def listed(parts: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "nothing"
+
+
+def species_counts(counts: pd.DataFrame) -> str:
+    """What `eda.species_counts` shows: totals, and how the species share images and boxes."""
+    *each, total = counts.to_dict("records")
+    if not total["images"]:
+        return "There are no images."
+    shares = [f"{row['species']} {percent(row['images_share'])} of the images and {percent(row['boxes_share'])} of the "
+              f"boxes ({row['mean_boxes']:.1f} an image)" for row in each]
+    return f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: {listed(shares)}."
+
+
+def sizes(table: pd.DataFrame) -> str:
+    """What `eda.size_counts` shows: one size, or the commonest of several, by species."""
+    parts = []
+    for name, rows in table.groupby("species", sort=False):
+        others = rows.loc[rows["width_px"] == 0, "size"]
+        number = len(rows) - len(others) + (int(others.iloc[0].split()[0]) if len(others) else 0)
+        first = rows.iloc[0]
+        size = first["size"].replace(" x ", " × ")
+        parts.append(f"all {count(first['images'], f'{name} image')} are {size} px" if number == 1 else
+                     f"{name} images come in {number} sizes, most often {size} px ({percent(first['share'])})")
+    return _sentence(listed(parts))
+
+
+def count_bins(table: pd.DataFrame, counts: pd.DataFrame) -> str:
+    """What `eda.count_bin_table` shows, with the medians of `eda.species_counts`."""
+    medians = counts.set_index("species")["median_boxes"]
+    parts = []
+    for name, rows in table.groupby("species", sort=False):
+        largest = rows.iloc[int(rows["images"].to_numpy().argmax())]
+        parts.append(f"half of the {name} images have at most {medians[name]:g} boxes, and the largest bin is "
+                     f"“{largest['bin']}” ({largest['boxes']}) with {percent(largest['share'])}")
+    return _sentence(listed(parts))
+
+
+def largest_bins(table: pd.DataFrame) -> str:
+    """The commonest bin of each species in a table of `eda.ratio_table` or `eda.area_table`."""
+    parts = []
+    for name, rows in table.groupby("species", sort=False):
+        largest = rows.iloc[int(rows["boxes"].to_numpy().argmax())]
+        parts.append(f"{percent(largest['share'])} of the {name} boxes are {largest['bin']}")
+    return _sentence(listed(parts))
+
+
+def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
+    """What a minimum area would cost, from `eda.below_area`."""
+    parts = [f"{count(n, f'{name} box', f'{name} boxes')} ({percent(share)})"
+             for name, n, share in zip(table["species"], table["boxes"], table["share"], strict=True)]
+    return (f"Leaving out boxes of 1,000 to {below_px2:,.0f} px² would lose {listed(parts)}. Nothing is left out here; "
+            "the set-making notebooks take `min_box_area_px`.")
+
+
+def box_sizes(boxes: pd.DataFrame) -> str:
+    """Median box area by species, and how far apart the largest and smallest are."""
+    if boxes.empty:
+        return "There are no boxes."
+    medians = pd.Series(area(boxes[XYXY].to_numpy())).groupby(boxes["species"].to_numpy()).median().sort_values()
+    texts = listed([f"{median:,.0f} px² for {name}" for name, median in medians.items()])
+    ratio = f", a factor of {medians.iloc[-1] / medians.iloc[0]:.1f}" if len(medians) > 1 and medians.iloc[0] else ""
+    return f"The median box measures {texts}{ratio}."
+
+
+def positions(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
+    """Where boxes are densest, and how much of the frame hardly sees any, by species."""
+    parts = []
+    for name, mine in images.groupby("species", sort=False):
+        grid = eda.coverage_map(mine, boxes[boxes["species"] == name])
+        if grid.max() > 0:
+            y, x = np.unravel_index(grid.argmax(), grid.shape)
+            quiet = float((grid < grid.max() / 10).mean())
+            parts.append(f"{name} boxes are densest at {(x + 0.5) / grid.shape[1]:.0%} of the width and "
+                         f"{(y + 0.5) / grid.shape[0]:.0%} of the height, and {percent(quiet)} of the frame sees less "
+                         "than a tenth of that")
+    return _sentence(listed(parts).replace("%", " %").replace("  %", " %")) if parts else "There are no boxes."
+
+
+def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
+    """How many images have no box, and which."""
+    if empty.empty:
+        return "Every image has at least one box."
+    ids = ", ".join(f"`{name}`" for name in empty["image_id"].head(shown))
+    each = listed([f"{n} {name}" for name, n in empty["species"].value_counts(sort=False).items()])
+    more = f" and {len(empty) - shown} more" if len(empty) > shown else ""
+    return f"{count(len(empty), 'image has', 'images have')} no box ({each}): {ids}{more}."
+
+
+def completeness(table: pd.DataFrame) -> str:
+    """What `eda.completeness_table` hints at."""
+    parts = [f"{count(row['suspect'], 'image')} of {row['images']:,} {row['species']} "
+             f"({percent(row['suspect_share'])}; {row['no_box']:,} without a box, {row['one_box']:,} with one)"
+             for row in table.to_dict("records")]
+    return (f"Far fewer boxes than their neighbours have {listed(parts)}. A hint only: notebook 06 looks again with a "
+            "trained model.")
+
+
+def write_up(table: pd.DataFrame) -> str:
+    """How many counts of `eda.beside_write_up` agree, and the largest difference."""
+    equal = int((table["difference"] == 0).sum())
+    if equal == len(table):
+        return f"All {len(table)} counts are the write-up's."
+    worst = table.iloc[int(table["difference"].abs().to_numpy().argmax())]
+    return (f"{equal} of {len(table)} counts are the write-up's; the largest difference is {worst['difference']:+,} "
+            f"({worst['species']}, {worst['what']}).")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

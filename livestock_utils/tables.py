@@ -1,0 +1,38 @@
+"""The images and boxes tables on disk, so that the archives are read once: images.csv and boxes.csv in one folder."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import DatasetError
+from livestock_utils.files import whole_file
+
+IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
+BOX_COLUMNS = ["image_id", "species", *XYXY]
+
+_TYPES = {"image_id": str, "species": str, "archive": str, "member": str, "width_px": int, "height_px": int,
+          "x_min": float, "y_min": float, "x_max": float, "y_max": float}
+
+
+def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> Path:
+    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all digits; returns it."""
+    for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
+        with whole_file(Path(folder) / f"{name}.csv", "w") as file:
+            table[columns].to_csv(file, index=False, lineterminator="\n")
+    return Path(folder)
+
+
+def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(images, boxes) as `write_tables` got them; DatasetError for a file that is absent or lacks a column."""
+    found = []
+    for name, columns in (("images", IMAGE_COLUMNS), ("boxes", BOX_COLUMNS)):
+        path = Path(folder) / f"{name}.csv"
+        if not path.is_file():
+            raise DatasetError(f"{path} is missing: notebook 01_eda writes it; run that first, with the same out")
+        table = pd.read_csv(path, dtype=_TYPES, float_precision="round_trip", keep_default_na=False)
+        if absent := [column for column in columns if column not in table.columns]:
+            raise DatasetError(f"{path} has no column {absent[0]!r}; run notebook 01_eda again")
+        found.append(table[columns])
+    return found[0], found[1]

@@ -1,0 +1,177 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads: ["{data}/data"]
+#     writes: ["{out}/tables/*.csv"]
+# ---
+
+# %% [markdown]
+# # 01 What is in the archives?
+#
+# Before any training: which animals, how many to a photo, how large, where in the frame, and how far can the labels be
+# trusted? The answers decide how the data is split (02), which pixels to train at (05) and where errors will come from (06).
+#
+# | | |
+# |---|---|
+# | **In** | `DATA/data/`: the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨; pig 돼지, cow 소), read as they are |
+# | **Out** | `OUT/tables/images.csv` and `boxes.csv`, which every later notebook starts from; eleven figures; counts in `metrics.json` |
+# | **Time** | sample: 10 s; AI Hub's 16,455 images: 2 min on a local disk, about 10 min from Drive; a GPU does not matter |
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+examples = 6  # @param {type:"integer"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import aihub, describe, eda, notebook, plots, tables
+
+step = notebook.start("01_eda", data, out)
+
+# %% [markdown]
+# ## The archives
+# Archives are told by their names, and the class of a box comes from its archive: the labels' own categories say nothing
+# about pig or cow.
+
+# %%
+archives = step.data / "data"
+step.table(aihub.list_archives(archives), "What was found.")
+
+# %%
+images, boxes = aihub.read_archives(archives)
+tables.write_tables(step.path("tables", "images.csv").parent, images, boxes)
+step.say(f"{describe.count(len(images), 'image')} and {describe.count(len(boxes), 'box', 'boxes')} read; saved as tables.")
+
+# %% [markdown]
+# ## First look
+# Are the boxes tight, and does every animal in plain sight have one?
+
+# %%
+step.figure(plots.examples(images, boxes, archives, n=examples, seed=seed), "examples",
+            "Photos drawn at random with their labelled boxes: pigs in orange, cows in blue.")
+
+# %% [markdown]
+# ## Species
+# The species with more photos need not be the one with more boxes: compare the two halves.
+
+# %%
+counts = eda.species_counts(images, boxes)
+step.figure(plots.species_overview(counts), "species", "Images and boxes of each species.")
+step.say(describe.species_counts(counts))
+
+# %% [markdown]
+# ## Frame sizes
+# More than one size within a species matters twice: for the training size, and because the contest divides the boxes of a
+# species by one fixed frame.
+
+# %%
+sizes = eda.size_counts(images)
+step.figure(plots.image_sizes(sizes), "image_sizes", "Images of each frame size; pale bars gather the rare sizes.")
+step.say(describe.sizes(sizes))
+
+# %% [markdown]
+# ## Boxes in an image
+# Look at where each species has its mass, and at the three bins (little, medium, many) that the split will hold in balance.
+
+# %%
+count_bins = eda.count_bin_table(images, boxes)
+step.figure(plots.boxes_per_image(eda.count_histogram(images, boxes)), "boxes_per_image",
+            "Images by their number of boxes; dashed lines part the bins, the number is that of the bin's images.")
+step.say(describe.count_bins(count_bins, counts))
+
+# %%
+step.table(count_bins, "The bins of the write-up under their true names (its columns “medium” and “many” were swapped).")
+
+# %% [markdown]
+# ## Shape of the boxes
+# Lying boxes are animals seen from the side, standing ones from the front or behind.
+
+# %%
+ratios = eda.ratio_table(boxes)
+step.figure(plots.box_ratios(ratios), "box_ratios", "Boxes by their ratio of width to height; the number is that of the boxes.")
+step.say(describe.largest_bins(ratios))
+
+# %% [markdown]
+# ## Size of the boxes
+# First the write-up's bins, then the whole distribution on a log scale: look at how far the two species lie apart, and at
+# how little lies left of "medium".
+
+# %%
+areas = eda.area_table(boxes)
+step.figure(plots.box_areas(areas), "box_areas", "Boxes by their area; the number is that of the boxes.")
+step.say(describe.largest_bins(areas))
+
+# %%
+step.figure(plots.box_sizes(boxes), "box_sizes",
+            "Distribution of box area, log scale; dashed lines part the bins, thick marks are the medians.")
+step.say(describe.box_sizes(boxes))
+
+# %% [markdown]
+# ## Small boxes in detail
+# Would a minimum area cost anything? Read from the left: each bar is what the next higher limit would lose.
+
+# %%
+small, below = eda.small_box_table(boxes), eda.below_area(boxes)
+step.figure(plots.small_boxes(small), "small_boxes", "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.")
+step.say(describe.small_boxes(below))
+
+# %% [markdown]
+# ## Where the animals are
+# Dark edges are walls, fences and floor that no animal is labelled on: a detector learns such habits of the camera as
+# readily as the animals.
+
+# %%
+step.figure(plots.box_positions(images, boxes), "box_positions",
+            "How many boxes cover each point of the frame on average, as a share of the panel's largest.")
+step.say(describe.positions(images, boxes))
+
+# %% [markdown]
+# ## Are all animals labelled?
+# Three hints that need no model. Images without a box; images with a single one; and images with far fewer boxes than the
+# photos around them, which are often the same pen a moment earlier or later.
+
+# %%
+empty = eda.empty_images(images, boxes)
+step.say(describe.empty_images(empty))
+step.figure(plots.examples(images, boxes, archives, image_ids=empty["image_id"].head(3)), "empty_images",
+            "Images without a box: empty pens, or animals that nobody labelled?")
+
+# %% [markdown]
+# In the next figure each cell counts images. Below the black line an image has at most half of its neighbours' boxes: dark
+# cells there are photos worth opening.
+
+# %%
+hints, completeness = eda.completeness_hints(images, boxes), eda.completeness_table(images, boxes)
+step.figure(plots.completeness(hints), "completeness",
+            "Boxes in an image against the median of its neighbours by name; the darker, the more images (log scale).")
+step.say(describe.completeness(completeness))
+
+# %%
+step.figure(plots.examples(images, boxes, archives, image_ids=eda.most_suspect(hints, 3)), "suspects",
+            "The images that fall furthest below their neighbours.")
+
+# %% [markdown]
+# ## Beside the write-up
+# With AI Hub's own archives the counts should be those of the original's write-up.
+
+# %%
+if eda.is_aihub_size(images):
+    beside = eda.beside_write_up(images, boxes)
+    step.table(beside, "Counts here and in the write-up.")
+    step.say(describe.write_up(beside))
+else:
+    step.say("These are not AI Hub's archives (the write-up's hold 4,303 pig and 12,152 cow images), so nothing is compared.")
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.table(counts, "Images and boxes by species.")
+step.metrics(images=len(images), boxes=len(boxes), images_without_box=len(empty),
+             boxes_of_1000_to_4000_px2=int(below["boxes"].sum()), suspect_images=int(hints["suspect"].sum()),
+             by_species=counts, count_bins=count_bins, ratios=ratios, areas=areas, small_boxes=small, sizes=sizes)
+step.finish("02_make_dataset_multilabel")
