@@ -31,7 +31,7 @@ setup(
     license="GPL-3.0-only",
     python_requires=">=3.11",
     packages=find_packages(include=["livestock_utils", "livestock_utils.*"]),
-    package_data={"livestock_utils": ["*.yaml", "assets/*", "profiles/*.yaml"]},
+    package_data={"livestock_utils": ["*.yaml", "assets/*", "profiles/*.yaml", "report_templates/*/*"]},
     install_requires=lines("requirements.txt"),
     extras_require=extras(),
 )

@@ -110,9 +110,10 @@ class Step:
         Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew from all of them, so
         that no notebook can lose another's.
         """
-        files.write_json(self.path(".state", "metrics", f"{self.name}.json"), self.values)
+        files.write_text(self.path(".state", "metrics", f"{self.name}.json"), _json(self.values))
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
-        files.write_json(self.out / "metrics.json", {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in parts})
+        merged = {part.stem: json.loads(part.read_text(encoding="utf-8")) for part in parts}
+        files.write_text(self.out / "metrics.json", _json(merged))
         rows = [(key.replace("_", " "), value) for key, value in self.values.items()
                 if isinstance(value, (str, int, float)) or value is None]
         if rows:
@@ -201,6 +202,11 @@ def _png(figure: Any, dpi: int) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _json(value: Any) -> str:
+    """Indented JSON in the order of the calls, so that the first numbers are the ones that the report shows first."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
