@@ -9,12 +9,11 @@ import os
 
 import pandas as pd
 
-from livestock_utils.archive_names import find_archives
-from livestock_utils.archives import ImageReader, open_archive
+from livestock_utils.archives import ImageReader
 from livestock_utils.errors import ArchiveError
 from livestock_utils.findings import Findings
-from livestock_utils.integrity import integrity_report
-from livestock_utils.reading import read_tables, training_part
+from livestock_utils.integrity import integrity_report, list_archives
+from livestock_utils.reading import read_tables
 
 __all__ = ["ImageReader", "integrity_report", "list_archives", "read_archives", "read_test_archives"]
 
@@ -58,24 +57,6 @@ def read_test_archives(folder: str | os.PathLike, strict: bool = False) -> pd.Da
         images, _ = read_tables(reader, findings, labelled=False)
     _tell(folder, findings, strict)
     return images
-
-
-def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
-    """What lies in `folder`: archive, kind, species, form (zip, parts, folder), files, megabytes, is_read.
-
-    `files` counts images or labels inside; `is_read` is False for Validation archives beside Training ones. Raises
-    ArchiveError for archives that cannot be opened.
-    """
-    found, _ = find_archives(folder)
-    rows = []
-    for one in found:
-        archive = open_archive(folder, one.path)
-        files = archive.wanted(one.kind)
-        size = sum(archive.members[name] for name in files) / 1e6
-        is_read = one in training_part([other for other in found if other.kind == one.kind])
-        rows.append((one.path, one.kind, one.species, one.form, len(files), size, is_read))
-        archive.close()
-    return pd.DataFrame(rows, columns=["archive", "kind", "species", "form", "files", "megabytes", "is_read"])
 
 
 def _tell(folder: str | os.PathLike, findings: Findings, strict: bool) -> None:

@@ -62,8 +62,9 @@ def find_archives(folder: str | os.PathLike, within: str = "") -> tuple[list[Fou
 
 
 def is_data_root(folder: str | os.PathLike) -> bool:
-    """True if `folder` has both `data/` and `data_test/` in it."""
-    return (Path(folder) / "data").is_dir() and (Path(folder) / "data_test").is_dir()
+    """True if `folder` has a folder `data` (or `data_test`) in it and no zip of its own."""
+    inside = any(Path(folder, name).is_dir() for name in ("data", "data_test"))
+    return inside and not any(entry.suffix.lower() == ".zip" for entry in Path(folder).iterdir())
 
 
 def on_disk(folder: str | os.PathLike, path: str) -> Path:

@@ -23,6 +23,11 @@ MAX_MEMBER_BYTES = 256 << 20
 MAX_RATIO = 200
 """A member of more than 1 MiB that unpacks to more than this many times its packed size is refused (zip bomb)."""
 
+_UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
+"""Absolute names, names that climb out, control characters, and file names whose stem would be dots."""
+_LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
+"""What macOS and Windows leave in archives."""
+
 
 class Archive:
     """An opened archive: `members` maps member names to sizes in bytes, in the order of the archive.
@@ -35,6 +40,7 @@ class Archive:
     def __init__(self, path: str):
         """`path` is the archive's name in messages and tables."""
         self.path = path
+        self._wanted: dict[str, list[str]] = {}
 
     def read(self, member: str, limit: int | None = None) -> bytes:
         """The bytes of a member, or its first `limit` bytes; ArchiveError if it is absent or damaged."""
@@ -49,13 +55,18 @@ class Archive:
 
     def wanted(self, kind: str) -> list[str]:
         """Members of the kind "images" or "labels", in the archive's order, without what macOS and Windows leave."""
-        endings = SUFFIXES[kind]
-        return [name for name in self.members if name.lower().endswith(endings) and not _is_litter(name)]
+        if kind not in self._wanted:
+            endings = SUFFIXES[kind]
+            named = [name for name in self.members if name.lower().endswith(endings)]
+            self._wanted[kind] = [name for name in named if not _LITTER.search(name)]
+        return self._wanted[kind]
 
     def others(self, kind: str) -> list[str]:
         """Members that are neither of the kind nor litter nor folders."""
         wanted = set(self.wanted(kind))
-        return [n for n in self.members if n not in wanted and not n.endswith("/") and not _is_litter(n)]
+        if len(wanted) == len(self.members):
+            return []
+        return [n for n in self.members if n not in wanted and not n.endswith("/") and not _LITTER.search(n)]
 
     def _missing(self, member: str) -> ArchiveError:
         return ArchiveError(f"{self.path} has no member {member!r}; the tables are of another archive, read them again")
@@ -69,6 +80,9 @@ class ZipArchive(Archive):
         super().__init__(path)
         try:
             self._file = files[0].open("rb") if len(files) == 1 else JoinedFile(files)
+        except OSError as error:
+            raise ArchiveError(f"{path} cannot be opened ({_one_line(error)}); check its permissions") from error
+        try:
             self._zip = zipfile.ZipFile(self._file)
             if not self._zip.infolist():
                 raise ArchiveError(f"{path} is an empty archive; download it again")
@@ -212,16 +226,16 @@ def _member_name(info: zipfile.ZipInfo) -> str:
 
 
 def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-        raise ArchiveError(f"{path}, member {name!r}: the name leads outside the archive; get it from its source again")
-    if any(ord(character) < 32 for character in name):
-        raise ArchiveError(f"{path}, member {name!r}: control characters in the name; get it from its source again")
+    if _UNSAFE.search(name):
+        raise ArchiveError(
+            f"{path}, member {name!r}: the name leads outside the archive or holds control characters; "
+            f"get the archive from its source again"
+        )
     mode = info.external_attr >> 16
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ArchiveError(f"{path}, member {name!r}: a link or device, not a file; get it from its source again")
-    if info.file_size > MAX_MEMBER_BYTES or (
-        info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
-    ):
+    is_bomb = info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
+    if is_bomb or info.file_size > MAX_MEMBER_BYTES:
         raise ArchiveError(
             f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} (zip bomb?); "
             f"get the archive from its source again"
@@ -232,11 +246,6 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
         raise ArchiveError(
             f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract it with 7-Zip"
         )
-
-
-def _is_litter(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return name.startswith("__MACOSX/") or base.startswith(".") or base.lower() in ("thumbs.db", "desktop.ini")
 
 
 def _one_line(error: BaseException) -> str:

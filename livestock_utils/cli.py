@@ -137,6 +137,30 @@ def validate(submission: Path, images: Path | None, units: str, normaliser: str,
         click.get_current_context().exit(1)
 
 
+@cli.command()
+@click.argument("folder", type=EXISTING_FOLDER, metavar="DIR")
+@click.option("--quick", is_flag=True, help="Do not read the images whole: no CRCs, no truncated JPEGs.")
+@click.option("--near-duplicates", is_flag=True, help="Also tell images that look the same; decodes all of them.")
+@click.option("--strict", is_flag=True, help="Exit code 1 for warnings too.")
+@click.option("--all", "show_all", is_flag=True, help="List every finding, not the first three of a kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_all: bool, as_json: bool) -> None:
+    """Tell what archives DIR holds and what is wrong in them; exit code 1 when that has errors.
+
+    DIR holds the zips, or is a data root with data/ and data_test/.
+
+    \b
+    python -m livestock_utils check data/sample
+    """
+    from livestock_utils import check_report, integrity
+
+    survey = integrity.survey(folder, read_all=not quick, near_duplicates=near_duplicates)
+    rows_per_kind = len(survey.findings) if show_all else 3
+    click.echo(check_report.check_json(survey) if as_json else check_report.check_text(survey, rows_per_kind))
+    if survey.findings["severity"].isin(["error", "warning"] if strict else ["error"]).any():
+        click.get_current_context().exit(1)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m livestock_utils`; leaves the process with the exit codes above."""
     cli(args=sys.argv[1:] if arguments is None else arguments, prog_name="python -m livestock_utils")

@@ -1,49 +1,97 @@
 """What is wrong in the archives, one row a finding, found by reading every image once without decoding it."""
 
+import contextlib
+import dataclasses
 import hashlib
 import os
 from collections import defaultdict
+from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils.archive_names import is_data_root
+from livestock_utils.archive_names import find_archives, is_data_root
 from livestock_utils.archives import ImageReader
 from livestock_utils.errors import ArchiveError
-from livestock_utils.findings import COLUMNS, Findings
+from livestock_utils.findings import Findings
 from livestock_utils.progress import progress
-from livestock_utils.reading import read_tables
-
-__all__ = ["COLUMNS", "integrity_report"]
+from livestock_utils.reading import read_tables, training_part
 
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL_BYTES = 1024
 """Cameras may write a little after the end-of-image marker; a truncated JPEG has none near its end."""
 
 
-def integrity_report(
-    folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False, include_validation: bool = False
-) -> pd.DataFrame:
-    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns: `COLUMNS`).
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What a folder of archives holds: `archives` (see `list_archives`), the tables, and `findings` (one row each).
 
-    `folder` holds the zips, or is a data root with `data/` and `data_test/`, which are then searched for copies across
-    the two as well. `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped
-    or harmful, but counted) or "note". `value` counts what a row stands for, `message` says what and where, `advice`
-    what to do. Unlike `aihub.read_archives` it does not stop at errors; only an absent folder is raised (ArchiveError).
+    `archive` paths are relative to the folder that was asked for. Images of test archives are not in `images`.
+    """
 
-    `read_all` reads every image for its CRC and its end-of-image marker: about as long as copying the archives.
-    `near_duplicates` decodes the images too, and tells those that look the same (`livestock_utils.neighbours`).
+    archives: pd.DataFrame
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    test_images: pd.DataFrame
+    findings: pd.DataFrame
+
+
+def integrity_report(folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False) -> pd.DataFrame:
+    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns: `findings.COLUMNS`).
+
+    `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped or harmful, but
+    counted) or "note". `value` counts what a row stands for, `message` says what and where, `advice` what to do. For
+    the options see `survey`; only an absent folder is raised (ArchiveError).
+    """
+    return survey(folder, read_all, near_duplicates).findings
+
+
+def survey(folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False) -> Survey:
+    """Look through all archives of `folder`: the zips' own, or a data root with `data/` and `data_test/`.
+
+    At a data root, copies are searched across training and test images as well. `read_all` reads every image for its
+    CRC and its end-of-image marker: about as long as copying the archives. `near_duplicates` decodes the images too and
+    tells those that look the same (`livestock_utils.neighbours`). Raises ArchiveError only if the folder is absent.
     """
     findings = Findings(collect_errors=True)
-    parts = [("data", True), ("data_test", False)] if is_data_root(folder) else [("", True)]
     with ImageReader(folder) as reader:
-        tables = [
-            read_tables(reader, findings, labelled, include_validation, within=within)[0] for within, labelled in parts
-        ]
-        images = pd.concat(tables, ignore_index=True)
+        tables = {within: read_tables(reader, findings, labelled, within=within) for within, labelled in _parts(folder)}
+        images = pd.concat([images for images, _ in tables.values()], ignore_index=True)
         if read_all:
             images = _check_bytes(images, reader, findings)
         _check_copies(images, reader, findings)
-    return findings.table()
+        archives = list_archives(folder)
+    train_images, boxes = next(iter(tables.values()))
+    test_images = tables["data_test"][0] if "data_test" in tables else train_images.iloc[:0]
+    return Survey(archives, train_images, boxes, test_images, findings.table())
+
+
+def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
+    """What lies in `folder` or data root: archive, kind, species, form (zip, parts, folder), files, megabytes, is_read.
+
+    `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is False for Validation
+    archives beside Training ones.
+    """
+    rows = []
+    with ImageReader(folder) as reader:
+        for within, _ in _parts(folder):
+            found, _ = find_archives(folder, within)
+            for one in found:
+                is_read = one in training_part([other for other in found if other.kind == one.kind])
+                files, size = 0, 0
+                with contextlib.suppress(ArchiveError):  # told by the report
+                    archive = reader.archive(one.path)
+                    files = len(archive.wanted(one.kind))
+                    size = sum(archive.members[name] for name in archive.wanted(one.kind))
+                rows.append((one.path, one.kind, one.species, one.form, files, size / 1e6, is_read))
+    return pd.DataFrame(rows, columns=["archive", "kind", "species", "form", "files", "megabytes", "is_read"])
+
+
+def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
+    """[(sub-folder, has labels)] of a data root, [("", True)] for a folder of zips."""
+    if not is_data_root(folder):
+        return [("", True)]
+    test = [("data_test", False)] if Path(folder, "data_test").is_dir() else []
+    return [("data", True), *test]
 
 
 def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> pd.DataFrame:

@@ -27,7 +27,7 @@ _HEAD_BYTES = (4096, 1 << 17, None)
 """How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Photo:
     """One image member and where it is."""
 
@@ -204,7 +204,7 @@ def _with_sizes(
                 told = f"{label.archive}, member {label.member}: {claimed[0]} x {claimed[1]} px"
                 message = f"{told}, but the image is {width} x {height} px, which counts"
                 findings.add("size_differs", message, label.archive, label.member, image_id)
-            if label and label.file_name and stem(label.file_name) != image_id:
+            if label and label.file_name not in ("", photo.member) and stem(label.file_name) != image_id:
                 message = f"{label.archive}, member {label.member}: file_name is {label.file_name!r}"
                 findings.add("name_differs", message, label.archive, label.member, image_id)
     return sized
@@ -212,9 +212,8 @@ def _with_sizes(
 
 def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
     """The boxes table of labels given in the order of `images`: usable boxes, clipped to the frame."""
-    lists = [label.xyxy or [] for label in labels]
-    row = np.repeat(np.arange(len(lists)), [len(boxes) for boxes in lists])
-    xyxy = np.array([box for boxes in lists for box in boxes], dtype=float).reshape(-1, 4)
+    row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
+    xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels), dtype=float).reshape(-1, 4)
     finite = np.isfinite(xyxy).all(axis=1)
     inverted = finite & ((xyxy[:, 2] <= xyxy[:, 0]) | (xyxy[:, 3] <= xyxy[:, 1]))
     size = images[["width_px", "height_px"]].to_numpy()[row]
