@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils import boxes, files, scenes, species
-from livestock_utils.barns import Barn
 from livestock_utils.errors import LivestockError
 from livestock_utils.progress import progress
 
@@ -69,17 +68,17 @@ def write_sample(
 ) -> Path:
     """Draw a data folder in AI Hub's layout; returns the folder.
 
-    Writes `data/` (four training zips), `data_test/` (two zips of images, none for `n_test_images=0`), `answer.csv` (the
-    contest's columns, all test animals, divided by the contest's constants), `truth.csv` (all animals of the training
-    images; `labelled` is False for the cows left out of the labels), `scenes.csv` (which images show the same scene and
-    barn) and the stamp `sample.json`. One image in four is of pigs. `scale` multiplies the frames of 1920x1080 and
-    1280x960. The same arguments give the same bytes; a second call with them does nothing. An image depends on the
-    seed, the scale and its number, not on how many there are.
+    Writes `data/` (four training zips), `data_test/` (two zips of images, none for `n_test_images=0`), `answer.csv`
+    (the contest's columns, all test animals, divided by the contest's constants), `truth.csv` (all animals of the
+    training images; `labelled` is False for the cows left out of the labels), `scenes.csv` (which images show the same
+    scene and barn) and the stamp `sample.json`. One image in four is of pigs. `scale` multiplies the frames of
+    1920x1080 and 1280x960. The same arguments give the same bytes; a second call with them does nothing. An image
+    depends on the seed, the scale and its number, not on how many there are.
     Raises LivestockError for counts below 2, a scale outside (0, 1], or archives in `folder` that this did not write.
     """
     folder = Path(folder)
-    arguments = {"n_images": n_images, "n_test_images": n_test_images, "seed": seed, "scale": scale, "version": _VERSION}
-    _check(n_images, n_test_images, scale)
+    _check(n_images, n_test_images, seed, scale)
+    arguments = {"n_images": n_images, "n_test_images": n_test_images, "seed": seed, "scale": scale, "drawn": _VERSION}
     stamp = _read_stamp(folder)
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
@@ -90,8 +89,8 @@ def write_sample(
                 raise LivestockError(f"{old} was not written by the sample: choose an empty folder, or move it away")
             old.unlink()
     files.write_json(folder / STAMP, {"arguments": arguments, "files": {}})
-    plans = {split: _plans(split, count, seed, scale) for split, count in (("train", n_images), ("test", n_test_images))}
-    rows = []
+    plans = {"train": _plans("train", n_images, seed, scale), "test": _plans("test", n_test_images, seed, scale)}
+    rows: list[tuple] = []
     with progress(total=n_images + n_test_images, desc="sample", unit="image") as bar:
         for split, sub in (("train", "data"), ("test", "data_test")):
             for name in _COUNTS if plans[split] else ():
@@ -125,13 +124,15 @@ def read_truth(folder: str | Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"image_id": str, "species": str, "labelled": bool})
 
 
-def _check(n_images: int, n_test_images: int, scale: float) -> None:
+def _check(n_images: int, n_test_images: int, seed: int, scale: float) -> None:
     if n_images < 2 or not (n_test_images == 0 or n_test_images >= 2):
         raise LivestockError(
             f"a sample needs at least 2 images, and 0 or at least 2 test images, got {n_images} and {n_test_images}"
         )
-    if not 0.02 <= scale <= 1:
-        raise LivestockError(f"scale must be between 0.02 and 1 (1 draws 1920x1080), got {scale}")
+    if seed < 0:
+        raise LivestockError(f"seed must be 0 or more, got {seed}")
+    if not 0.05 <= scale <= 1:
+        raise LivestockError(f"scale must be between 0.05 and 1 (1 draws 1920x1080), got {scale}")
 
 
 def _read_stamp(folder: Path) -> dict[str, Any]:
@@ -169,7 +170,8 @@ def _plan(name: str, split: str, number: int, seed: int, scale: float) -> _Plan:
     labelled = _quantile(name, (shift + scene * 0.6180339887) % 1)
     if name == "cow" and number % _EMPTY_EVERY == _EMPTY_AT:
         labelled = 0
-    return _Plan(name, split, number, scene, int(rest - starts[run]), barn, round(width * scale), round(height * scale), labelled)
+    frame, size = int(rest - starts[run]), (round(width * scale), round(height * scale))
+    return _Plan(name, split, number, scene, frame, barn, *size, labelled)
 
 
 def _quantile(name: str, share: float) -> int:
@@ -177,7 +179,8 @@ def _quantile(name: str, share: float) -> int:
     *bins, weights = _COUNTS[name]
     counts = [count for part in bins for count in part]
     chances = np.concatenate([np.array(list(part.values())) * w for part, w in zip(bins, weights, strict=True)])
-    return counts[int(np.searchsorted(np.cumsum(chances) / chances.sum(), share, side="right").clip(0, len(counts) - 1))]
+    position = int(np.searchsorted(np.cumsum(chances) / chances.sum(), share, side="right"))
+    return counts[min(position, len(counts) - 1)]
 
 
 def _rng(seed: int, *key: str | int) -> np.random.Generator:
@@ -226,7 +229,7 @@ def _drawn(plans: list[_Plan], seed: int) -> Iterator[tuple[_Plan, np.ndarray, n
         rng = _rng(seed, plan.species, plan.split, "draw", plan.scene, plan.frame)
         for _ in range(plan.frame):
             herd = scenes.move(rng, herd)
-        scene = scenes.draw_scene(rng, barn, herd)
+        scene = scenes.draw_scene(rng, barn, herd, caption=_caption(plan))
         order = np.lexsort(scene.xyxy.T[::-1])
         xyxy, seen = scene.xyxy[order], scene.seen[order]
         labelled = np.ones(len(xyxy), dtype=bool)
@@ -234,11 +237,19 @@ def _drawn(plans: list[_Plan], seed: int) -> Iterator[tuple[_Plan, np.ndarray, n
         yield plan, scene.picture, xyxy, labelled
 
 
-def _barn(seed: int, name: str, number: int, width_px: int, height_px: int) -> Barn:
+def _caption(plan: _Plan) -> str:
+    """Camera and time as a recorder writes them into the picture; frames of a scene are two seconds apart."""
+    minutes, seconds = plan.scene * 47 % 1440, plan.frame * 2
+    month, day = 9 if plan.split == "train" else 10, 1 + plan.scene * 47 // 1440 % 28
+    time = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+    return f"CAM {plan.barn % 90 + 1:02d}  2020-{month:02d}-{day:02d} {time}"
+
+
+def _barn(seed: int, name: str, number: int, width_px: int, height_px: int) -> scenes.Barn:
     return scenes.build_barn(_rng(seed, name, "barn", number), name, width_px, height_px)
 
 
-def _herd(seed: int, plan: _Plan, barn: Barn) -> list[scenes.Animal]:
+def _herd(seed: int, plan: _Plan, barn: scenes.Barn) -> list[scenes.Animal]:
     """The animals of a scene: those to be labelled, and for cows some more, the more the fuller the pen."""
     rng = _rng(seed, plan.species, plan.split, "herd", plan.scene)
     extra = 0
@@ -258,7 +269,8 @@ def _left_out(rng: np.random.Generator, xyxy: np.ndarray, seen: np.ndarray, coun
 
 def _label(plan: _Plan, xyxy: np.ndarray) -> dict[str, Any]:
     """A label file's content; its categories say nothing about the species, as in the real set."""
-    image = {"id": plan.number + 1, "file_name": f"{plan.image_id}.jpg", "width": plan.width_px, "height": plan.height_px}
+    size = {"width": plan.width_px, "height": plan.height_px}
+    image = {"id": plan.number + 1, "file_name": f"{plan.image_id}.jpg", **size}
     annotations = [
         {"id": i + 1, "image_id": plan.number + 1, "category_id": 1, "bbox": [float(v) for v in box]}
         for i, box in enumerate(xyxy)
