@@ -6,7 +6,6 @@ import os
 import pathlib
 import pickle
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,7 +75,7 @@ def load_pickle(file: Any, map_location: Any = None, trust: bool = False, torch_
     parts = compat._import()
     try:
         if trust:
-            with _old_names(parts):
+            with compat.old_names():
                 return load(file, map_location=map_location, weights_only=False)
         with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
             return load(file, map_location=map_location, weights_only=True)
@@ -239,13 +238,4 @@ def _no_construction(parts: compat.Yolov5) -> Iterator[None]:
         raise pickle.UnpicklingError("GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global")
 
     with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
-        yield
-
-
-@contextlib.contextmanager
-def _old_names(parts: compat.Yolov5) -> Iterator[None]:
-    """Make `models.yolo` and its like importable, as files of the original repository name them."""
-    alias = {name.removeprefix("yolov5."): module for name, module in list(sys.modules.items())
-             if name.startswith(("yolov5.models", "yolov5.utils"))}
-    with mock.patch.dict(sys.modules, alias):
         yield

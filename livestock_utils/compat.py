@@ -81,6 +81,7 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
         for shim in SHIMS:
             for target, name, value in shim(parts):
                 stack.enter_context(mock.patch.object(target, name, value, create=True))
+        stack.enter_context(old_names())
         stack.enter_context(_safe_torch_load(trust))
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=AMP_WARNING, category=FutureWarning)
@@ -268,6 +269,15 @@ def nms_time_limit(parts: Yolov5) -> list[Replacement]:
 
 SHIMS = (numpy_trapz, pillow_getsize, fonts, threads_and_errors, backend, albumentations_arguments, hub_lookups,
          nms_time_limit)
+
+
+@contextlib.contextmanager
+def old_names() -> Iterator[None]:
+    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not a second copy."""
+    alias = {name.removeprefix("yolov5."): module for name, module in list(sys.modules.items())
+             if name.startswith(("yolov5.models", "yolov5.utils"))}
+    with mock.patch.dict(sys.modules, alias):
+        yield
 
 
 @contextlib.contextmanager
