@@ -203,7 +203,8 @@ def _first_fault(fault: npt.NDArray[np.bool_], table: pd.DataFrame, names: dict[
         return
     row = int(np.argmax(fault))
     image_id = table[names["ImageID"]].iloc[row]
-    got = f", got {table[names[column]].iloc[row]!r}" if column else ""
+    value = table[names[column]].iloc[row] if column else None
+    got = "" if column is None else f", got {value!r}" if isinstance(value, str) else f", got {value}"
     more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
     raise ScoringError(f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it")
 

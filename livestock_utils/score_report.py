@@ -54,7 +54,7 @@ def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_th
     """Score a submission file against an answer file; `against` is another submission to compare with.
 
     `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`
-    first; faults that do not hinder scoring (order of rows, boxes beyond the frame) end there, others raise ScoringError.
+    first; faults that do not hinder scoring (order of rows, boxes beyond the frame) end there, others raise an error.
     """
     truth = submission.read_table(answers)
     table = None if images is None else submission.read_images(images)
