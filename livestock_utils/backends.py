@@ -13,11 +13,12 @@ BACKENDS = ("torch", "onnx")
 
 
 class Backend(Protocol):
-    """A network: class names in index order, the multiple that its input sides must have, float16 or not."""
+    """A network: class names in index order, multiple of its input sides, float16 or not, batch size by default."""
 
     names: tuple[str, ...]
     stride: int
     half: bool
+    best_batch: int
 
     def __call__(self, batch_bgr: npt.NDArray[np.uint8], floor: float) -> list[npt.NDArray[np.float32]]:
         """(n, h, w, 3) bytes -> for each image the rows (m, 5 + classes) whose objectness is at least `floor`.
@@ -70,6 +71,7 @@ class TorchBackend:
         self.half = self.device.type == "cuda" if half is None else half
         if self.half and self.device.type == "cpu":
             raise LivestockError("half precision needs a GPU; leave half out, or set device to 'cuda'")
+        self.best_batch = 4 if self.device.type == "cpu" else 16
         # channels_last is how the decoded bytes lie in memory: no re-ordering before the first layer
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.model = self.model.half() if self.half else self.model.float()

@@ -63,11 +63,11 @@ class Candidates:
         cap = self.made_with.get("cap")
         return 0 if cap is None else int((self.images["found"] > cap).sum())
 
-    def clipped(self) -> npt.NDArray[np.float32]:
-        """`xyxy` (n, 4) moved into the frames; frames of unknown size (0) do not clip."""
+    def clipped(self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Boxes (m, 4) px of these images moved into their frames; frames of unknown size (0) do not clip."""
         size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
-        limits = np.where(size > 0, size, np.inf)[self.image_index]
-        return np.clip(self.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+        limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
+        return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
 
     def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
         """Only the candidates where `mask` (n,) is true; the images stay."""
@@ -161,16 +161,17 @@ def load(path: str | os.PathLike) -> Candidates:
                       made_with=about["made_with"], **arrays)
 
 
-def merge(parts: Sequence[Candidates], sources: Sequence[str] | None = None) -> Candidates:
+def merge(parts: Sequence[Candidates], sources: Sequence[str] | None = None, out_of_fold: bool = False) -> Candidates:
     """Put shards of different images together; the result does not depend on their number or order.
 
-    `sources` names the parts in messages. Raises DatasetError for no parts, an image that two parts hold (a shard
-    merged twice), or parts that were made in different ways (weights, pixels, floor, cap, passes).
+    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each predicted by the weights
+    that have not seen it, so weights and image lists may differ. Raises DatasetError for no parts, an image that two
+    parts hold (a shard merged twice), or parts that were made in different ways (weights, pixels, floor, cap, passes).
     """
     if not parts:
         raise DatasetError("no shards to merge; predict at least one")
     labels = list(sources) if sources is not None else [f"shard {i + 1}" for i in range(len(parts))]
-    _same_making(parts, labels)
+    _same_making(parts, labels, ("weights", "image_ids") if out_of_fold else ())
     seen: dict[str, str] = {}
     for part, label in zip(parts, labels, strict=True):
         for image_id in part.images["image_id"]:
@@ -210,12 +211,12 @@ def stack(runs: Sequence[Candidates]) -> Candidates:
     return build(images, first.names, passes=passes, made_with=first.made_with, pass_index=pass_index, **arrays)
 
 
-def _same_making(parts: Sequence[Candidates], labels: Sequence[str]) -> None:
+def _same_making(parts: Sequence[Candidates], labels: Sequence[str], free: Sequence[str]) -> None:
     first = parts[0]
     for part, label in zip(parts[1:], labels[1:], strict=True):
         here = {"classes": part.names, "passes": part.passes, **part.made_with}
         there = {"classes": first.names, "passes": first.passes, **first.made_with}
-        for key in sorted(here.keys() | there.keys()):
+        for key in sorted((here.keys() | there.keys()) - set(free)):
             if here.get(key) != there.get(key):
                 raise DatasetError(f"{label} was made with {key} {here.get(key)!r}, {labels[0]} with "
                                    f"{there.get(key)!r}: predict one of them again")

@@ -71,12 +71,14 @@ class OnnxBackend:
     """An exported YOLOv5 network on ONNX Runtime's CPU; see `backends.Backend`."""
 
     half = False
+    best_batch = 4
 
     def __init__(self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None) -> None:
         """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did not write."""
         self.session = _session(path, threads)
         about = _about(self.session, path)
         self.names, self.stride, self.shape = tuple(about["names"]), int(about["stride"]), tuple(about["shape"])
+        self.best_batch = self.shape[0] if self.shape else self.best_batch
         if not any_classes:
             checkpoints.check_class_names(self.names, str(path))
 

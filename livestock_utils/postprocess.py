@@ -112,13 +112,34 @@ def apply(candidates: Candidates, settings: Settings | None = None,
     """
     settings = settings or Settings()
     part = candidates if images is None else candidates.of_images(images["image_id"])
-    part = part.select(eligible(part, settings))
+    found = detections(part, settings)
+    rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
+    table = pd.DataFrame(found.xyxy[rows].astype(np.float64), columns=XYXY)
+    table.insert(0, "image_id", part.images["image_id"].take(found.image_index[rows]).to_numpy())
+    table.insert(1, "species", pd.Series(list(part.names)).take(found.class_index[rows]).to_numpy())
+    table["confidence"] = found.confidence[rows].astype(np.float64)
+    return table[PREDICTION_COLUMNS]
+
+
+@dataclasses.dataclass(frozen=True)
+class Detections:
+    """What is left of candidates, arrays of one length; boxes `xyxy` (n, 4) px are clipped to their frames."""
+
+    image_index: npt.NDArray[Any]
+    class_index: npt.NDArray[Any]
+    xyxy: npt.NDArray[Any]
+    confidence: npt.NDArray[Any]
+
+
+def detections(candidates: Candidates, settings: Settings) -> Detections:
+    """Everything that `apply` does but the limit an image and the table; in no particular order."""
+    part = candidates.select(eligible(candidates, settings))
     if settings.method == "nms":
-        kept = part.select(nms_keep(part, settings.iou_threshold, settings.class_agnostic))
-        columns: tuple[npt.NDArray[Any], ...] = kept.image_index, kept.class_index, kept.xyxy, kept.confidence
+        part = part.select(nms_keep(part, settings.iou_threshold, settings.class_agnostic))
+        image_index, class_index, xyxy, confidence = part.image_index, part.class_index, part.xyxy, part.confidence
     else:
-        columns = _soften_or_fuse(part, settings)
-    return _table(part, settings.max_detections, *columns)
+        image_index, class_index, xyxy, confidence = _soften_or_fuse(part, settings)
+    return Detections(image_index, class_index, part.clipped(image_index, xyxy), confidence)
 
 
 def eligible(candidates: Candidates, settings: Settings) -> npt.NDArray[np.bool_]:
@@ -170,7 +191,7 @@ def _groups(candidates: Candidates, class_agnostic: bool) -> Iterator[tuple[npt.
         yield rows, int(candidates.image_index[rows[0]]), int(class_index[rows[0]])
 
 
-def _soften_or_fuse(part: Candidates, settings: Settings) -> tuple[npt.NDArray[Any], ...]:
+def _soften_or_fuse(part: Candidates, settings: Settings) -> tuple[Any, Any, Any, Any]:
     """Soft-NMS and fusion: both change confidences, so the confidence threshold holds before and after soft-NMS."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
     floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
@@ -208,19 +229,6 @@ def _nms_of_each_pass(part: Candidates, settings: Settings) -> npt.NDArray[np.bo
         mask[rows] = True
         kept[rows] = nms_keep(part.select(mask), float(settings.fusion_nms or 0))
     return kept
-
-
-def _table(part: Candidates, max_detections: int, image_index: npt.NDArray[Any], class_index: npt.NDArray[Any],
-           xyxy: npt.NDArray[Any], confidence: npt.NDArray[Any]) -> pd.DataFrame:
-    rows = limit_detections(image_index, confidence, max_detections)
-    ids, names = part.images["image_id"], pd.Series(list(part.names))
-    size = part.images[["width_px", "height_px"]].to_numpy(dtype=float)
-    limits = np.tile(np.where(size > 0, size, np.inf), 2)[image_index[rows]]
-    table = pd.DataFrame(np.clip(xyxy[rows].astype(np.float64), 0, limits), columns=XYXY)
-    table.insert(0, "image_id", ids.take(image_index[rows]).to_numpy())
-    table.insert(1, "species", names.take(class_index[rows]).to_numpy())
-    table["confidence"] = confidence[rows].astype(np.float64)
-    return table[PREDICTION_COLUMNS]
 
 
 def _is_number(value: object) -> bool:
