@@ -25,47 +25,53 @@ def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "nothing"
 
 
+def _sentence(parts: list[str]) -> str:
+    """The parts as one sentence, a semicolon between them; "There is nothing to count." for none."""
+    text = "; ".join(parts) or "there is nothing to count"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def species_counts(counts: pd.DataFrame) -> str:
     """What `eda.species_counts` shows: totals, and how the species share images and boxes."""
     *each, total = counts.to_dict("records")
     if not total["images"]:
         return "There are no images."
     shares = [f"{row['species']} {percent(row['images_share'])} of the images and {percent(row['boxes_share'])} of the "
-              f"boxes ({row['mean_boxes']:.1f} an image)" for row in each]
-    return f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: {listed(shares)}."
+              f"boxes, {row['mean_boxes']:.1f} an image" for row in each]
+    return f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: {'; '.join(shares)}."
 
 
 def sizes(table: pd.DataFrame) -> str:
     """What `eda.size_counts` shows: one size, or the commonest of several, by species."""
     parts = []
-    for name, rows in table.groupby("species", sort=False):
+    for name, rows in eda.by_species(table):
         others = rows.loc[rows["width_px"] == 0, "size"]
         number = len(rows) - len(others) + (int(others.iloc[0].split()[0]) if len(others) else 0)
         first = rows.iloc[0]
         size = first["size"].replace(" x ", " × ")
         parts.append(f"all {count(first['images'], f'{name} image')} are {size} px" if number == 1 else
                      f"{name} images come in {number} sizes, most often {size} px ({percent(first['share'])})")
-    return _sentence(listed(parts))
+    return _sentence(parts)
 
 
 def count_bins(table: pd.DataFrame, counts: pd.DataFrame) -> str:
     """What `eda.count_bin_table` shows, with the medians of `eda.species_counts`."""
     medians = counts.set_index("species")["median_boxes"]
     parts = []
-    for name, rows in table.groupby("species", sort=False):
+    for name, rows in eda.by_species(table):
         largest = rows.iloc[int(rows["images"].to_numpy().argmax())]
         parts.append(f"half of the {name} images have at most {medians[name]:g} boxes, and the largest bin is "
                      f"“{largest['bin']}” ({largest['boxes']}) with {percent(largest['share'])}")
-    return _sentence(listed(parts))
+    return _sentence(parts)
 
 
 def largest_bins(table: pd.DataFrame) -> str:
     """The commonest bin of each species in a table of `eda.ratio_table` or `eda.area_table`."""
     parts = []
-    for name, rows in table.groupby("species", sort=False):
+    for name, rows in eda.by_species(table):
         largest = rows.iloc[int(rows["boxes"].to_numpy().argmax())]
         parts.append(f"{percent(largest['share'])} of the {name} boxes are {largest['bin']}")
-    return _sentence(listed(parts))
+    return _sentence(parts)
 
 
 def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
@@ -89,15 +95,15 @@ def box_sizes(boxes: pd.DataFrame) -> str:
 def positions(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
     """Where boxes are densest, and how much of the frame hardly sees any, by species."""
     parts = []
-    for name, mine in images.groupby("species", sort=False):
+    for name, mine in eda.by_species(images):
         grid = eda.coverage_map(mine, boxes[boxes["species"] == name])
         if grid.max() > 0:
             y, x = np.unravel_index(grid.argmax(), grid.shape)
             quiet = float((grid < grid.max() / 10).mean())
-            parts.append(f"{name} boxes are densest at {(x + 0.5) / grid.shape[1]:.0%} of the width and "
-                         f"{(y + 0.5) / grid.shape[0]:.0%} of the height, and {percent(quiet)} of the frame sees less "
-                         "than a tenth of that")
-    return _sentence(listed(parts).replace("%", " %").replace("  %", " %")) if parts else "There are no boxes."
+            parts.append(f"{name} boxes are densest at {percent((x + 0.5) / grid.shape[1])} of the width and "
+                         f"{percent((y + 0.5) / grid.shape[0])} of the height, and {percent(quiet)} of the frame sees "
+                         "less than a tenth of that")
+    return _sentence(parts)
 
 
 def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
@@ -112,11 +118,10 @@ def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
 
 def completeness(table: pd.DataFrame) -> str:
     """What `eda.completeness_table` hints at."""
-    parts = [f"{count(row['suspect'], 'image')} of {row['images']:,} {row['species']} "
-             f"({percent(row['suspect_share'])}; {row['no_box']:,} without a box, {row['one_box']:,} with one)"
+    parts = [f"of {row['images']:,} {row['species']} images, {row['suspect']:,} ({percent(row['suspect_share'])}) have "
+             f"far fewer boxes than their neighbours, {row['no_box']:,} have none and {row['one_box']:,} have one"
              for row in table.to_dict("records")]
-    return (f"Far fewer boxes than their neighbours have {listed(parts)}. A hint only: notebook 06 looks again with a "
-            "trained model.")
+    return f"{_sentence(parts)} A hint only: notebook 06 looks again with a trained model."
 
 
 def write_up(table: pd.DataFrame) -> str:
@@ -128,6 +133,3 @@ def write_up(table: pd.DataFrame) -> str:
     return (f"{equal} of {len(table)} counts are the write-up's; the largest difference is {worst['difference']:+,} "
             f"({worst['species']}, {worst['what']}).")
 
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

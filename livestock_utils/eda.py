@@ -18,13 +18,20 @@ WINDOW = 25
 """Images around one, itself included, whose median box count is what one would expect of it."""
 
 
+def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(name, rows) of every species that the table holds, in label order; names that species.yaml lacks come last."""
+    present = set(table["species"])
+    order = [name for name in species.names() if name in present]
+    return [(name, table[table["species"] == name]) for name in order + sorted(present - set(order))]
+
+
 def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """One row a species and one "all": images, boxes, their shares in [0, 1], boxes an image, and `empty_images`.
 
     Boxes an image come as mean_boxes, median_boxes and max_boxes; `empty_images` counts images without a box.
     """
     counts = boxes_per_image(images, boxes)
-    groups = [(name, part["boxes"]) for name, part in _by_species(counts)]
+    groups = [(name, part["boxes"]) for name, part in by_species(counts)]
     groups += [("all", counts["boxes"])]
     rows = [{"species": name, "images": len(n), "images_share": _share(len(n), len(counts)), "boxes": int(n.sum()),
              "boxes_share": _share(n.sum(), counts["boxes"].sum()), "mean_boxes": n.mean() if len(n) else 0.0,
@@ -40,7 +47,7 @@ def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
     width and height 0. `share` is of the species' images.
     """
     rows = []
-    for name, part in _by_species(images):
+    for name, part in by_species(images):
         sizes = part.groupby(["width_px", "height_px"], as_index=False).size()
         sizes = sizes.sort_values("size", ascending=False, kind="stable")
         shown = sizes if len(sizes) <= top + 1 else sizes.iloc[:top]
@@ -60,7 +67,7 @@ def boxes_per_image(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Images of each box count: species, boxes, images; every count from 0 to the species' maximum is a row."""
     rows = []
-    for name, part in _by_species(boxes_per_image(images, boxes)):
+    for name, part in by_species(boxes_per_image(images, boxes)):
         tally = np.bincount(part["boxes"].to_numpy())
         rows += [(name, count, int(n)) for count, n in enumerate(tally)]
     return pd.DataFrame(rows, columns=["species", "boxes", "images"])
@@ -73,7 +80,7 @@ def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     The original's notebook has the names "medium" and "many" swapped; these are the true ones.
     """
     rows = []
-    for name, part in _by_species(boxes_per_image(images, boxes)):
+    for name, part in by_species(boxes_per_image(images, boxes)):
         low, high = species.by_name(name).count_bins
         middle = f"{low}-{high - 1}" if high - 1 > low else f"{low}"
         which = bins.count_bin(part["species"], part["boxes"])
@@ -112,7 +119,7 @@ def below_area(boxes: pd.DataFrame, below_px2: float = 4000, from_px2: float = 1
     areas = area(boxes[XYXY].to_numpy())
     inside = (areas >= from_px2) & (areas < below_px2)
     rows = [(name, int(inside[part.index.to_numpy()].sum()), len(part))
-            for name, part in _by_species(boxes.reset_index(drop=True))]
+            for name, part in by_species(boxes.reset_index(drop=True))]
     return pd.DataFrame([(name, n, _share(n, all_)) for name, n, all_ in rows], columns=["species", "boxes", "share"])
 
 
@@ -154,7 +161,7 @@ def completeness_hints(images: pd.DataFrame, boxes: pd.DataFrame, window: int = 
     neighbours in name are neighbours in time. A hint for where to look, not a verdict: animals also leave the frame.
     """
     parts = []
-    for _, part in _by_species(boxes_per_image(images, boxes)):
+    for _, part in by_species(boxes_per_image(images, boxes)):
         part = part.sort_values("image_id", kind="stable")
         local = part["boxes"].rolling(window, center=True, min_periods=1).median()
         low = part["boxes"] <= highest_suspect_count(local)
@@ -173,7 +180,7 @@ def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
 def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """One row a species: images, no_box, one_box, suspect (see `completeness_hints`), suspect_share of its images."""
     rows = []
-    for name, part in _by_species(completeness_hints(images, boxes)):
+    for name, part in by_species(completeness_hints(images, boxes)):
         suspects = int(part["suspect"].sum())
         rows.append((name, len(part), int((part["boxes"] == 0).sum()), int((part["boxes"] == 1).sum()), suspects,
                      _share(suspects, len(part))))
@@ -215,17 +222,10 @@ def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     return table.assign(difference=table["here"] - table["write_up"])
 
 
-def _by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(name, rows) of every species that the table holds, in label order; names that species.yaml lacks come last."""
-    present = set(table["species"])
-    order = [name for name in species.names() if name in present]
-    return [(name, table[table["species"] == name]) for name in order + sorted(present - set(order))]
-
-
 def _binned(boxes: pd.DataFrame, labels: pd.Series, order: tuple[str, ...]) -> pd.DataFrame:
     """Boxes of each species in each bin, in the order of the bins; empty bins are rows of 0."""
     rows = []
-    for name, part in _by_species(boxes.assign(bin=labels)):
+    for name, part in by_species(boxes.assign(bin=labels)):
         tally = part["bin"].value_counts()
         rows += [(name, label, int(tally[label]), _share(tally[label], len(part))) for label in order]
     return pd.DataFrame(rows, columns=["species", "bin", "boxes", "share"])

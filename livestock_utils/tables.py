@@ -16,12 +16,11 @@ _TYPES = {"image_id": str, "species": str, "archive": str, "member": str, "width
           "x_min": float, "y_min": float, "x_max": float, "y_max": float}
 
 
-def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> Path:
-    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all digits; returns it."""
+def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all digits."""
     for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
         with whole_file(Path(folder) / f"{name}.csv", "w") as file:
             table[columns].to_csv(file, index=False, lineterminator="\n")
-    return Path(folder)
 
 
 def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -12,14 +12,15 @@
 # %% [markdown]
 # # 01 What is in the archives?
 #
-# Before any training: which animals, how many to a photo, how large, where in the frame, and how far can the labels be
-# trusted? The answers decide how the data is split (02), which pixels to train at (05) and where errors will come from (06).
+# Before any training: which animals, how many to a photo, how large, where in the frame, and how far can the labels
+# be trusted? The answers decide how the data is split (02), which pixels to train at (05) and where errors will come
+# from (06).
 #
-# | | |
-# |---|---|
-# | **In** | `DATA/data/`: the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨; pig 돼지, cow 소), read as they are |
-# | **Out** | `OUT/tables/images.csv` and `boxes.csv`, which every later notebook starts from; eleven figures; counts in `metrics.json` |
-# | **Time** | sample: 10 s; AI Hub's 16,455 images: 2 min on a local disk, about 10 min from Drive; a GPU does not matter |
+# - **In:** `DATA/data/`, the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨;
+#   pig 돼지, cow 소), read as they are.
+# - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`;
+#   counts in `metrics.json`.
+# - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes (no GPU needed).
 
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
@@ -34,8 +35,8 @@ step = notebook.start("01_eda", data, out)
 
 # %% [markdown]
 # ## The archives
-# Archives are told by their names, and the class of a box comes from its archive: the labels' own categories say nothing
-# about pig or cow.
+# Archives are told by their names, and the class of a box comes from its archive: the labels' own categories say
+# nothing about pig or cow.
 
 # %%
 archives = step.data / "data"
@@ -43,8 +44,7 @@ step.table(aihub.list_archives(archives), "What was found.")
 
 # %%
 images, boxes = aihub.read_archives(archives)
-tables.write_tables(step.path("tables", "images.csv").parent, images, boxes)
-step.say(f"{describe.count(len(images), 'image')} and {describe.count(len(boxes), 'box', 'boxes')} read; saved as tables.")
+tables.write_tables(step.path("tables"), images, boxes)
 
 # %% [markdown]
 # ## First look
@@ -52,7 +52,7 @@ step.say(f"{describe.count(len(images), 'image')} and {describe.count(len(boxes)
 
 # %%
 step.figure(plots.examples(images, boxes, archives, n=examples, seed=seed), "examples",
-            "Photos drawn at random with their labelled boxes: pigs in orange, cows in blue.")
+            "Photos drawn at random with their labelled boxes in the colours of the species.")
 
 # %% [markdown]
 # ## Species
@@ -65,8 +65,8 @@ step.say(describe.species_counts(counts))
 
 # %% [markdown]
 # ## Frame sizes
-# More than one size within a species matters twice: for the training size, and because the contest divides the boxes of a
-# species by one fixed frame.
+# More than one size within a species matters twice: for the training size, and because the contest divides the boxes
+# of a species by one fixed frame.
 
 # %%
 sizes = eda.size_counts(images)
@@ -75,7 +75,8 @@ step.say(describe.sizes(sizes))
 
 # %% [markdown]
 # ## Boxes in an image
-# Look at where each species has its mass, and at the three bins (little, medium, many) that the split will hold in balance.
+# Look at where each species has its mass, and at the three bins (little, medium, many) that the split will hold in
+# balance.
 
 # %%
 count_bins = eda.count_bin_table(images, boxes)
@@ -84,7 +85,7 @@ step.figure(plots.boxes_per_image(eda.count_histogram(images, boxes)), "boxes_pe
 step.say(describe.count_bins(count_bins, counts))
 
 # %%
-step.table(count_bins, "The bins of the write-up under their true names (its columns “medium” and “many” were swapped).")
+step.table(count_bins, "The write-up's bins under their true names (its columns “medium” and “many” were swapped).")
 
 # %% [markdown]
 # ## Shape of the boxes
@@ -92,13 +93,14 @@ step.table(count_bins, "The bins of the write-up under their true names (its col
 
 # %%
 ratios = eda.ratio_table(boxes)
-step.figure(plots.box_ratios(ratios), "box_ratios", "Boxes by their ratio of width to height; the number is that of the boxes.")
+step.figure(plots.box_ratios(ratios), "box_ratios",
+            "Boxes by their ratio of width to height; the number is that of the boxes.")
 step.say(describe.largest_bins(ratios))
 
 # %% [markdown]
 # ## Size of the boxes
-# First the write-up's bins, then the whole distribution on a log scale: look at how far the two species lie apart, and at
-# how little lies left of "medium".
+# First the write-up's bins, then the whole distribution on a log scale: look at how far the two species lie apart,
+# and at how little lies left of "medium".
 
 # %%
 areas = eda.area_table(boxes)
@@ -116,13 +118,14 @@ step.say(describe.box_sizes(boxes))
 
 # %%
 small, below = eda.small_box_table(boxes), eda.below_area(boxes)
-step.figure(plots.small_boxes(small), "small_boxes", "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.")
+step.figure(plots.small_boxes(small), "small_boxes",
+            "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.")
 step.say(describe.small_boxes(below))
 
 # %% [markdown]
 # ## Where the animals are
-# Dark edges are walls, fences and floor that no animal is labelled on: a detector learns such habits of the camera as
-# readily as the animals.
+# Dark edges are walls, fences and floor that no animal is labelled on: a detector learns such habits of the camera
+# as readily as the animals.
 
 # %%
 step.figure(plots.box_positions(images, boxes), "box_positions",
@@ -131,8 +134,8 @@ step.say(describe.positions(images, boxes))
 
 # %% [markdown]
 # ## Are all animals labelled?
-# Three hints that need no model. Images without a box; images with a single one; and images with far fewer boxes than the
-# photos around them, which are often the same pen a moment earlier or later.
+# Three hints that need no model. Images without a box; images with a single one; and images with far fewer boxes
+# than the photos around them, which are often the same pen a moment earlier or later.
 
 # %%
 empty = eda.empty_images(images, boxes)
@@ -141,8 +144,8 @@ step.figure(plots.examples(images, boxes, archives, image_ids=empty["image_id"].
             "Images without a box: empty pens, or animals that nobody labelled?")
 
 # %% [markdown]
-# In the next figure each cell counts images. Below the black line an image has at most half of its neighbours' boxes: dark
-# cells there are photos worth opening.
+# In the next figure each cell counts images. Below the black line an image has at most half of its neighbours'
+# boxes: dark cells there are photos worth opening.
 
 # %%
 hints, completeness = eda.completeness_hints(images, boxes), eda.completeness_table(images, boxes)
@@ -151,8 +154,9 @@ step.figure(plots.completeness(hints), "completeness",
 step.say(describe.completeness(completeness))
 
 # %%
-step.figure(plots.examples(images, boxes, archives, image_ids=eda.most_suspect(hints, 3)), "suspects",
-            "The images that fall furthest below their neighbours.")
+suspects = eda.most_suspect(hints[hints["boxes"] > 0], 3)
+step.figure(plots.examples(images, boxes, archives, image_ids=suspects), "suspects",
+            "Of the images with boxes, those that fall furthest below their neighbours.")
 
 # %% [markdown]
 # ## Beside the write-up
@@ -164,7 +168,7 @@ if eda.is_aihub_size(images):
     step.table(beside, "Counts here and in the write-up.")
     step.say(describe.write_up(beside))
 else:
-    step.say("These are not AI Hub's archives (the write-up's hold 4,303 pig and 12,152 cow images), so nothing is compared.")
+    step.say("These are not AI Hub's archives, which hold 4,303 pig and 12,152 cow images: nothing to compare.")
 
 # %% [markdown]
 # ## In short

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from livestock_utils import bins, eda, species
 from livestock_utils.boxes import XYXY, area
@@ -78,8 +78,9 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
         for label, low, high in zip(bins.COUNT_BINS, edges[:-1], edges[1:], strict=True):
             inside = int(rows.loc[rows["boxes"].between(low, high), "images"].sum())
             if high > low:
-                ax.text((low + high) / 2, top * 0.985, f"{label}\n{style.number(inside)}", ha="center", va="top",
-                        color=style.MUTED, fontsize=9, linespacing=1.1, bbox=style.PAPER)
+                for text, y in ((label, 0.93), (style.number(inside), 0.83)):
+                    ax.text((low + high) / 2, top * y, text, ha="center", va="baseline", color=style.MUTED, fontsize=9,
+                            bbox=style.PAPER)
         ax.vlines(edges[1:-1], 0, top, color=style.MUTED, linewidth=1, linestyles=(0, (4, 3)))
         ax.set(ylabel="images", ylim=(0, top))
         ax.set_title(name, color=style.colour(name))
@@ -154,10 +155,12 @@ def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
         label = bins.AREA_BINS[int(np.searchsorted(bins.AREA_EDGES_PX2, left, side="right"))]
         wide = np.log10(right / left) / np.log10(edges[-1] / edges[0])
         if wide > 0.05:
-            ax.text(np.sqrt(left * right), 0.985, label.replace(" ", "\n") if wide < 0.1 else label, ha="center",
-                    va="top", color=style.MUTED, fontsize=9, transform=ax.get_xaxis_transform(), linespacing=1.0)
+            ax.text(np.sqrt(left * right), 0.94, label.replace(" ", "\n") if wide < 0.1 else label, ha="center",
+                    va="baseline", color=style.MUTED, fontsize=9, transform=ax.get_xaxis_transform(), linespacing=1.0)
     ax.set(xlabel="area of the box in px² (log scale; thick mark = median)", ylabel="share of the species' boxes",
            xlim=(edges[0], edges[-1]))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(style.PERCENT[0])
     style.value_grid(ax, "y")
     style.species_key(ax, style.in_label_order(boxes["species"]))
@@ -214,7 +217,7 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         line = eda.highest_suspect_count(np.arange(cells.shape[1])) + 0.5
         ax.stairs(line, np.arange(-0.5, cells.shape[1]), baseline=None, color=style.INK, linewidth=1.6)
         for y, x in zip(*np.nonzero(cells), strict=True):
-            if cells.size <= 200:
+            if cells.shape[0] * (around.max() - around.min() + 1) <= 200:
                 dark = np.log(cells[y, x]) > 0.6 * np.log(max(cells.max(), 10))
                 ax.text(x, y, style.number(cells[y, x]), ha="center", va="center", fontsize=7.5,
                         color="white" if dark else style.INK)

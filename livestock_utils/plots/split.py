@@ -46,8 +46,8 @@ def fold_balance(table: pd.DataFrame, valid_fold: int = 0, columns: int = 5,
                  axes: np.ndarray | None = None) -> np.ndarray:
     """Small multiples: how each label's images spread over the folds, one panel a label, the validation fold dark.
 
-    `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows, columns) array of Axes. Labels
-    with fewer images than folds are left out: they cannot spread.
+    `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows, columns) array of Axes.
+    Labels with fewer images than folds are left out: they cannot spread.
     Look for: panels that are not flat; the dashed line marks an even share.
     """
     folds = sorted(table["fold"].unique())
