@@ -5,6 +5,7 @@ of the true frame (what `scoring.contest_score` takes) unless `units="shares"` w
 descending confidence, because the contest's scorer walks the rows of an image in file order.
 """
 
+import contextlib
 import csv
 import logging
 import os
@@ -77,11 +78,13 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise ScoringError(f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one")
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), float_precision="round_trip",
-                            skip_blank_lines=False, index_col=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, skip_blank_lines=False, index_col=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ScoringError(f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns"
                            f" {', '.join(ANSWER_COLUMNS[:2])}, ...") from error
+    for name in table.columns.difference(TEXT_COLUMNS, sort=False):
+        with contextlib.suppress(ValueError):  # what is no number stays text, to be told by its line
+            table[name] = table[name].astype(float)  # exact to the last digit, unlike read_csv before pandas 3
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     return table
 

@@ -1,0 +1,218 @@
+"""Submission files: written sorted and whole, checked by line, scored from the command line."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from detections import contest_sizes, scene
+
+from livestock_utils import cli, scoring, submission
+from livestock_utils.errors import ScoringError
+
+HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
+GOOD = "livestock_pig_bbox_000001.jpg,pig,0.9,10,20,30,40"
+IMAGES = pd.DataFrame({"image_id": ["livestock_pig_bbox_000001", "livestock_pig_bbox_000002"], "species": "pig",
+                       "width_px": 1920, "height_px": 1080})
+
+
+def inside(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions moved into the smallest frame."""
+    return predictions.assign(**{name: predictions[name].clip(0, 960 if name[0] == "y" else 1280)
+                                 for name in ("x_min", "y_min", "x_max", "y_max")})
+
+
+@pytest.fixture
+def tables():
+    images, boxes, predictions = scene(seed=13, n_images=10, n_answers=60, n_detections=250)
+    return images, boxes, inside(predictions)
+
+
+def written(path, *rows: str, header: str = HEADER):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_valid_sorted_and_scores_the_same(tmp_path, tables):
+    images, boxes, predictions = tables
+    path = submission.write_submission(tmp_path / "new" / "submission.csv", predictions.sample(frac=1), images)
+    assert path.read_text(encoding="utf-8").splitlines()[0] == HEADER
+    findings = submission.validate(path, images)
+    assert (findings["severity"] == "note").all()
+    assert set(findings["image_id"]) == set(images["image_id"]) - set(predictions["image_id"])
+    truth = scoring.answers_from_boxes(boxes, images)
+    assert scoring.contest_score(truth, submission.read_table(path)) == scoring.contest_score(truth, predictions)
+
+
+def test_the_same_file_byte_for_byte_in_any_order_of_rows(tmp_path, tables):
+    images, _, predictions = tables
+    first = submission.write_submission(tmp_path / "a.csv", predictions, images)
+    second = submission.write_submission(tmp_path / "b.csv", predictions.iloc[::-1], images.iloc[::-1])
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_shares_divide_by_the_contests_frames(tmp_path, tables):
+    images, boxes, predictions = tables
+    path = submission.write_submission(tmp_path / "s.csv", predictions, images, units="shares")
+    table = submission.read_table(path)
+    truth = scoring.answers_from_boxes(boxes, images)
+    assert scoring.contest_score(truth, table, units="shares") == scoring.contest_score(truth, predictions)
+    assert table["XMax"].max() <= 1920 / contest_sizes(images)["width"].min()
+    assert (submission.validate(path, images, units="shares")["severity"] == "note").all()
+
+
+def test_boxes_beyond_the_frame_are_clipped(tmp_path):
+    images, _, predictions = scene(seed=4, n_detections=200)
+    predictions["x_min"] -= 500
+    path = submission.write_submission(tmp_path / "s.csv", predictions, images)
+    assert not (submission.validate(path, images)["severity"] == "error").any()
+
+
+def test_no_detection_writes_the_header_and_says_so(tmp_path, tables, caplog):
+    path = submission.write_submission(tmp_path / "s.csv", tables[2].head(0), tables[0])
+    assert path.read_text(encoding="utf-8") == HEADER + "\n"
+    assert "an empty submission scores 0" in caplog.text
+    assert submission.validate(path)["problem"].tolist() == ["the submission is empty: it has no rows below the header"]
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (lambda images, predictions: (images.iloc[:1], predictions), {}, "which the images table lacks"),
+    (lambda images, predictions: (images, predictions.assign(confidence=np.nan)), {}, "row 0 .*confidence|Conf is not"),
+    (lambda images, predictions: (images, predictions), {"units": "cm"}, "units must be one of"),
+    (lambda images, predictions: (images.assign(width_px=0), predictions), {}, "no size above 0 px"),
+])
+def test_bad_predictions_leave_no_file(tmp_path, tables, change, options, message):
+    images, predictions = change(tables[0], tables[2])
+    with pytest.raises(ScoringError, match=message):
+        submission.write_submission(tmp_path / "s.csv", predictions, images, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD_LINES = {
+    "good": (GOOD, None),
+    "NaN confidence": (GOOD.replace("0.9", "nan"), "Conf is empty or not a finite number"),
+    "empty confidence": (GOOD.replace("0.9", ""), "Conf is empty or not a finite number"),
+    "text": (GOOD.replace("20", "wide"), "XMax is empty or not a finite number"),
+    "confidence in percent": (GOOD.replace("0.9", "90"), "Conf is not between 0 and 1"),
+    "infinite": (GOOD.replace("40", "inf"), "YMax is empty or not a finite number"),
+    "inside out": (GOOD.replace("20", "5"), "XMin is greater than XMax"),
+    "upside down": (GOOD.replace("40", "5"), "YMin is greater than YMax"),
+    "unknown label": (GOOD.replace(",pig,", ",horse,"), "unknown LabelName: expected one of ['pig', 'cow']"),
+    "no label": (GOOD.replace(",pig,", ",,"), "unknown LabelName: expected one of ['pig', 'cow']"),
+    "no id": (GOOD[GOOD.index(","):], "ImageID is empty"),
+    "unknown image": (GOOD.replace("000001", "000009"), "unknown image: not among the test images"),
+    "beyond the frame": (GOOD.replace("20", "1921"), "a coordinate is right of or below the frame"),
+    "before the frame": (GOOD.replace("10,", "-3,"), "a coordinate is left of or above the frame"),
+    "a line cut off": (GOOD[:GOOD.index("30")], "YMin is empty or not a finite number"),
+    "more confident than the line above": (GOOD.replace("0.9", "0.95"), "not sorted by ImageID and descending Conf"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_each_fault_is_named_by_its_line(tmp_path, case):
+    line, problem = BAD_LINES[case]
+    path = written(tmp_path / "s.csv", GOOD.replace("0.9", "0.91"), line)
+    findings = submission.validate(path, IMAGES)
+    errors = findings[(findings["severity"] == "error") & (findings["line"] > 0)]
+    if problem is None:
+        assert errors.empty
+    else:
+        assert problem in errors["problem"].tolist()
+        assert set(errors["line"]) == {3}
+
+
+@pytest.mark.parametrize(("header", "row", "units", "problem"), [
+    (HEADER.replace("XMax,YMin", "YMin,XMax"), GOOD, "px", "columns in another order"),
+    (HEADER.replace(",YMax", ""), GOOD[:-3], "px", "missing YMax"),
+    (HEADER, "livestock_pig_bbox_000001.jpg,pig,1,.1,.2,.3,.4", "px", "shares of the frame where pixels are expected"),
+    (HEADER, GOOD, "shares", "pixels where shares of the frame are expected"),
+])
+def test_faults_of_the_whole_file(tmp_path, header, row, units, problem):
+    findings = submission.validate(written(tmp_path / "s.csv", row, header=header), IMAGES, units=units)
+    assert problem in findings["problem"].iloc[0]
+
+
+def test_weights_above_the_contests_limit(tmp_path):
+    heavy, light = tmp_path / "heavy.pt", tmp_path / "light.pt"
+    for path, size in ((heavy, submission.WEIGHTS_LIMIT_BYTES + 1), (light, 100)):
+        with open(path, "wb") as file:
+            file.truncate(size)
+    path = written(tmp_path / "s.csv", GOOD)
+    problems = submission.validate(path, weights=[heavy, light, tmp_path / "absent.pt"])["problem"].tolist()
+    assert problems == ["weights heavy.pt have 100.0 MB: the contest allows 100 MB",
+                        f"no such weights file: {tmp_path / 'absent.pt'}"]
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (None, "no such file"), ("", "cannot be read as CSV"), (f"{HEADER},XMin\n{GOOD},1\n", "2 columns are called XMin"),
+    (f"{HEADER}\n{GOOD}\n{GOOD},7\n", "Expected 7 fields in line 3, saw 8"),
+    (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
+])
+def test_files_that_are_no_tables(tmp_path, content, message):
+    path = tmp_path / "s.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ScoringError, match=message) as error:
+        submission.read_table(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def files(tmp_path, tables):
+    images, boxes, predictions = tables
+    answers = tmp_path / "answer.csv"
+    scoring.answers_from_boxes(boxes, images).to_csv(answers, index=False)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    submission.write_submission(tmp_path / "submission.csv", predictions, images)
+    return tmp_path
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(cli.cli, [str(value) for value in arguments])
+
+
+def test_score_command(files, tables):
+    images, boxes, predictions = tables
+    want = scoring.contest_score(scoring.answers_from_boxes(boxes, images), predictions)[0]
+    done = run("score", files / "answer.csv", files / "submission.csv")
+    assert done.exit_code == 0 and f"score {want:.6f}: the contest's definition" in done.stdout
+    done = run("score", files / "answer.csv", files / "submission.csv", "--bootstrap", 50, "--json")
+    value = json.loads(done.stdout)
+    assert value["score"] == pytest.approx(want)
+    assert value["classes"]["all"]["low"] < want < value["classes"]["all"]["high"]
+    done = run("score", files / "answer.csv", files / "submission.csv", "--normaliser", "image", "--images",
+               files / "images.csv")
+    assert done.exit_code == 0 and "normaliser image" in done.stdout
+
+
+def test_score_against_another_submission(files, tables):
+    images, boxes, _ = tables
+    submission.write_submission(files / "perfect.csv", boxes.assign(confidence=0.9), images)
+    done = run("score", files / "answer.csv", files / "perfect.csv", "--against", files / "submission.csv")
+    assert done.exit_code == 0 and "a difference beyond chance" in done.stdout
+
+
+def test_score_tells_every_faulty_line_and_one_error(files):
+    lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
+    lines[3] = lines[3].replace("pig", "horse").replace("cow", "horse")
+    lines[5] = ",".join([*lines[5].split(",")[:2], "", *lines[5].split(",")[3:]])
+    (files / "bad.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = run("score", files / "answer.csv", files / "bad.csv")
+    assert done.exit_code == 1 and done.stdout == ""
+    assert "bad.csv, line 4 (livestock_horse" in done.stderr and "bad.csv, line 6 (livestock" in done.stderr
+    assert "error: predictions, line 4" in done.stderr
+
+
+def test_score_of_an_empty_submission_is_an_error(files):
+    done = run("score", files / "answer.csv", written(files / "empty.csv"))
+    assert done.exit_code == 1 and "empty.csv is empty" in done.stderr
+
+
+def test_validate_command(files):
+    done = run("validate", files / "submission.csv", "--images", files / "images.csv")
+    assert done.exit_code == 0 and "no errors" in done.stdout
+    bad = written(files / "bad.csv", GOOD.replace("0.9", "0.2"), GOOD)
+    done = run("validate", bad)
+    assert done.exit_code == 1 and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
+    assert json.loads(run("validate", bad, "--json").stdout)[0]["line"] == 3
