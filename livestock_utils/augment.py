@@ -1,12 +1,14 @@
 """Augmentation pipelines of albumentations 2 from YAML, handed to yolov5's loader in place of its own for 1.x."""
 
 import functools
+import json
 import logging
 import os
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +33,7 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     """
     if augmentation is None or augmentation == "none":
         return None
-    import albumentations
-
+    albumentations = _albumentations()
     if isinstance(augmentation, Mapping):
         content, where = dict(augmentation), "augmentation"
     else:
@@ -48,6 +49,13 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     return albumentations.Compose(loaded.transforms, bbox_params=boxes)
 
 
+def _albumentations() -> Any:
+    """albumentations, imported without its look for a newer release on the network."""
+    with mock.patch.dict(os.environ, {"NO_ALBUMENTATIONS_UPDATE": "1"}):
+        import albumentations
+    return albumentations
+
+
 def augmentation_file(name: str | os.PathLike) -> Path:
     """Path of a pipeline given as a path or as a preset's name."""
     for path in (Path(name).expanduser(), HYP_FOLDER / f"augment_{name}.yaml"):
@@ -60,11 +68,7 @@ def recorded(pipeline: Any) -> dict[str, Any] | None:
     """A pipeline as plain values for settings.yaml."""
     if pipeline is None:
         return None
-    import json
-
-    import albumentations
-
-    return json.loads(json.dumps(albumentations.to_dict(pipeline), default=str))
+    return json.loads(json.dumps(_albumentations().to_dict(pipeline), default=str))
 
 
 def for_loader(pipeline: Any) -> Callable | None:
