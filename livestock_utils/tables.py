@@ -30,8 +30,9 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
         path = Path(folder) / f"{name}.csv"
         if not path.is_file():
             raise DatasetError(f"{path} is missing: notebook 01_eda writes it; run that first, with the same out")
-        table = pd.read_csv(path, dtype=_TYPES, float_precision="round_trip", keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         if absent := [column for column in columns if column not in table.columns]:
             raise DatasetError(f"{path} has no column {absent[0]!r}; run notebook 01_eda again")
-        found.append(table[columns])
+        # Numbers are parsed by Python's float, which gives back the very digits; pandas 2's reader may be one bit off.
+        found.append(table[columns].astype({name: _TYPES[name] for name in columns}))
     return found[0], found[1]
