@@ -14,7 +14,7 @@ from livestock_utils.archives import ImageReader
 from livestock_utils.errors import ArchiveError
 from livestock_utils.findings import Findings
 from livestock_utils.progress import progress
-from livestock_utils.reading import read_tables, training_part
+from livestock_utils.reading import BOX_COLUMNS, IMAGE_COLUMNS, read_tables, training_part
 
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL_BYTES = 1024
@@ -54,14 +54,16 @@ def survey(folder: str | os.PathLike, read_all: bool = True, near_duplicates: bo
     """
     findings = Findings(collect_errors=True)
     with ImageReader(folder) as reader:
-        tables = {within: read_tables(reader, findings, labelled, within=within) for within, labelled in _parts(folder)}
-        images = pd.concat([images for images, _ in tables.values()], ignore_index=True)
+        tables = [read_tables(reader, findings, labelled, within=within) for within, labelled in _parts(folder)]
+        images = pd.concat([images for images, _ in tables], ignore_index=True)
         if read_all:
             images = _check_bytes(images, reader, findings)
         _check_copies(images, reader, findings)
         archives = list_archives(folder)
-    train_images, boxes = next(iter(tables.values()))
-    test_images = tables["data_test"][0] if "data_test" in tables else train_images.iloc[:0]
+    labelled = [labelled for _, labelled in _parts(folder)]
+    none = pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=BOX_COLUMNS)
+    train_images, boxes = tables[0] if labelled[0] else none
+    test_images, _ = none if labelled[-1] else tables[-1]
     return Survey(archives, train_images, boxes, test_images, findings.table())
 
 
@@ -87,30 +89,28 @@ def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
 
 
 def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
-    """[(sub-folder, has labels)] of a data root, [("", True)] for a folder of zips."""
+    """[(sub-folder, has labels)] of a data root; for a folder of zips [("", True)], or False if it is a `data_test`."""
     if not is_data_root(folder):
-        return [("", True)]
+        return [("", Path(folder).resolve().name != "data_test")]
     test = [("data_test", False)] if Path(folder, "data_test").is_dir() else []
     return [("data", True), *test]
 
 
 def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> pd.DataFrame:
     """Tell members with a wrong CRC and truncated JPEGs -> the images that can be read whole."""
-    whole = []
-    rows = images.sort_values("archive", kind="stable")[["image_id", "archive", "member"]]
-    for image_id, archive, member in progress(
-        rows.itertuples(index=False), total=len(rows), desc="check", unit="image"
-    ):
+    damaged = []
+    rows = images.sort_values("archive", kind="stable")[["image_id", "archive", "member"]]  # one archive after the other
+    for at, image_id, archive, member in progress(rows.itertuples(), total=len(rows), desc="check", unit="image"):
         try:
             data = reader.bytes(archive, member)
         except ArchiveError as error:
             findings.add_error("wrong_crc", error, archive, member, image_id)
+            damaged.append(at)
             continue
-        whole.append((archive, member))
         if data.startswith(b"\xff\xd8") and _END_OF_IMAGE not in data[-_TAIL_BYTES:]:
             message = f"{archive}, member {member}: the JPEG stops before its end-of-image marker"
             findings.add("image_truncated", message, archive, member, image_id)
-    return pd.DataFrame(whole, columns=["archive", "member"]).merge(images, how="left")
+    return images.drop(index=damaged)
 
 
 def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:

@@ -161,16 +161,18 @@ def _pair(
 ) -> tuple[dict[str, Photo], dict[str, Label]]:
     """Images and labels that have each other, in the same species; the others become findings.
 
-    Nothing is said of species in `unsure` (an archive of theirs is missing) nor of images whose label is broken.
+    Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor of images whose label
+    is broken: that is told already.
     """
     paired = {i for i, photo in photos.items() if i in labels and labels[i].species == photo.species}
+    settled = paired | {row["image_id"] for row in findings.rows if row["kind"] == "repeated_id"}
     for i, photo in photos.items():
-        if i not in paired and photo.species not in unsure:
+        if i not in settled and photo.species not in unsure:
             place = photo.archive.path
             message = f"{place}, member {photo.member}: no label in the {photo.species} label archives"
             findings.add("image_without_label", message, place, photo.member, i)
     for i, label in labels.items():
-        if i not in paired and label.species not in unsure:
+        if i not in settled and label.species not in unsure:
             message = f"{label.archive}, member {label.member}: no image in the {label.species} image archives"
             findings.add("label_without_image", message, label.archive, label.member, i)
     usable = {i for i in paired if labels[i].xyxy is not None}
@@ -188,7 +190,9 @@ def _with_sizes(
         try:
             size = claimed if min(claimed) > 0 and not image_headers else photo.size_from_header()
         except ArchiveError as error:
-            findings.add_error("image_unreadable", error, place, photo.member, image_id)
+            # The report calls damage an error wherever it is met; reading goes on without the image.
+            kind = "wrong_crc" if findings.collect_errors else "image_unreadable"
+            findings.add_error(kind, error, place, photo.member, image_id)
             continue
         width, height = size
         if min(size) <= 0:
