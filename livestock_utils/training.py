@@ -77,7 +77,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
           epochs: int = 10, image_size: int = 640, batch_size: int = 16, optimizer: str = "SGD",
           schedule: str = "linear", freeze: int = 0, seed: int = 0, workers: int = 0, cache: str | None = "ram",
           augmentation: str | os.PathLike | Mapping[str, Any] | None = None, patience: int = 100,
-          best_metric: str = "ap75", warmup_min_iterations: int = 100, autoanchor: bool = True, amp: bool = True,
+          best_metric: str = "ap75", warmup_min_iterations: int = 100, nominal_batch: int = 64,
+          autoanchor: bool = True, amp: bool = True,
           mirror: str | os.PathLike | None = None, device: str | None = None, trust: bool = False,
           on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
           loggers: Sequence[str] = ("tensorboard",), final_evaluation: bool = True) -> Run:
@@ -86,7 +87,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's species in order.
     model: "yolov5n", s, m, l, x, or with a 6 their P6 form. init_weights: a .pt to start from (tensors that fit are
     taken, the head of other classes is not), None for random weights. hyp: see `training_settings.read_hyp`.
-    epochs, image_size (px, square, a multiple of 32, of 64 for P6), batch_size (gradients accumulate to 64 images).
+    epochs, image_size (px, square, a multiple of 32, of 64 for P6), batch_size. nominal_batch: gradients accumulate to
+    about this many images before a step, yolov5's 64 by default; lower it where an epoch has few images.
     optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
     freeze: number of first layers that stay as they are (10 is the backbone).
     cache: "ram" keeps resized images in memory. augmentation: an albumentations YAML, see `augment.read`.
@@ -111,8 +113,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
         model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size, batch_size=batch_size,
         optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers, cache=cache,
         augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
-        warmup_min_iterations=warmup_min_iterations, autoanchor=autoanchor, amp=amp, loggers=tuple(loggers),
-        device=device, classes=data.names, data=data.sha256,
+        warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
+        loggers=tuple(loggers), device=device, classes=data.names, data=data.sha256,
         init_weights=None if start_from is None else sha256(start_from))
     with run_files.opened(folder, settings, data, mirror) as run:
         if run.finished:

@@ -24,9 +24,6 @@ from livestock_utils.validation import validate
 
 log = logging.getLogger(__name__)
 
-NOMINAL_BATCH = 64
-"""Gradients are accumulated to about this many images before the optimizer steps."""
-
 
 @dataclasses.dataclass
 class Trainer:
@@ -84,8 +81,8 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
             f"image_size must be a multiple of {stride} and at least {2 * stride} for {settings.model}, got "
             f"{settings.image_size}; take {max(math.ceil(settings.image_size / stride), 2) * stride}")
     hyp = dict(settings.hyp)
-    accumulate = max(round(NOMINAL_BATCH / settings.batch_size), 1)
-    decay = hyp["weight_decay"] * settings.batch_size * accumulate / NOMINAL_BATCH
+    accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
+    decay = hyp["weight_decay"] * settings.batch_size * accumulate / settings.nominal_batch
     optimizer = y5.torch_utils.smart_optimizer(model, settings.optimizer, hyp["lr0"], hyp["momentum"], decay)
     factor = learning_rate_factor(settings.schedule, hyp["lrf"], settings.epochs)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
@@ -165,7 +162,7 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     trainer.model.train()
     batches = len(trainer.loaders.train)
     warmup = max(round(hyp["warmup_epochs"] * batches), settings.warmup_min_iterations)
-    accumulate = max(round(NOMINAL_BATCH / settings.batch_size), 1)
+    accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
     mean = torch.zeros(3, device=trainer.device)
     optimizer.zero_grad()
     bar = progress(trainer.loaders.train, desc=f"epoch {epoch + 1}/{settings.epochs}", total=batches)
@@ -198,9 +195,10 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
 def _warm_up(trainer: Trainer, iteration: int, warmup: int) -> int:
     """Set learning rates and momentum of a warm-up iteration; returns how many batches to accumulate."""
     hyp, ends = trainer.nominal, [0, warmup]
+    batches = trainer.settings.nominal_batch / trainer.settings.batch_size
     for index, group in enumerate(trainer.optimizer.param_groups):  # biases first: their rate falls, the others rise
         first = hyp["warmup_bias_lr"] if index == 0 else 0.0
         group["lr"] = float(np.interp(iteration, ends, [first, group["initial_lr"] * trainer.lr_factor(trainer.epoch)]))
         if "momentum" in group:
             group["momentum"] = float(np.interp(iteration, ends, [hyp["warmup_momentum"], hyp["momentum"]]))
-    return max(1, int(np.interp(iteration, ends, [1, NOMINAL_BATCH / trainer.settings.batch_size]).round()))
+    return max(1, int(np.interp(iteration, ends, [1, batches]).round()))

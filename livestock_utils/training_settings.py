@@ -56,6 +56,7 @@ class Settings:
     patience: int = 100
     best_metric: str = "ap75"
     warmup_min_iterations: int = 100
+    nominal_batch: int = 64
     autoanchor: bool = True
     amp: bool = True
     loggers: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every value; raises TrainingError with the name, the value and what is expected."""
         for name, least in (("epochs", 1), ("image_size", 32), ("batch_size", 1), ("freeze", 0), ("workers", 0),
-                            ("patience", 0), ("warmup_min_iterations", 0)):
+                            ("patience", 0), ("warmup_min_iterations", 0), ("nominal_batch", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise TrainingError(f"{name} must be a whole number of at least {least}, got {value!r}")
