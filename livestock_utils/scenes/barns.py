@@ -42,7 +42,7 @@ class Barn:
 
 def pig_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     """A pen with a slatted or bare concrete floor, board partitions, a steel trough and dung."""
-    canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(240, 300), (54, 76)))
+    canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(215, 300), (54, 76)))
     camera = canvas.camera
     back = float(camera.floor([[width_px / 2, height_px * rng.uniform(-0.02, 0.16)]])[0, 1])
     tint = np.array([(0.95, 1.0, 1.03), (1.0, 1.0, 1.0), (0.9, 0.97, 1.05)][rng.integers(3)]) * rng.uniform(0.95, 1.15)
@@ -71,7 +71,7 @@ def pig_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
 
 def cow_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     """A pen with straw bedding or grooved concrete, an alley, a rail, and feed behind it."""
-    canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(165, 220), (44, 68)))
+    canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(130, 215), (44, 68)))
     camera = canvas.camera
     back = float(camera.floor([[width_px / 2, height_px * rng.uniform(0.08, 0.24)]])[0, 1])
     tint = np.array([(0.92, 0.98, 1.02), (1.0, 1.0, 1.0)][rng.integers(2)]) * rng.uniform(0.92, 1.12)
@@ -234,7 +234,7 @@ def _lit(rng: np.random.Generator, canvas: _Canvas, pen_m: tuple[float, float], 
     width, height = 240, 135
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     night = bool(rng.random() < 0.12)
-    light = np.full((height, width), 0.62 if night else 0.88)
+    light = np.full((height, width), 0.66 if night else 0.95)
     for _ in range(rng.integers(1, 4)):
         middle_x, middle_y, reach = rng.uniform(-0.9, 0.9), rng.uniform(-0.9, 0.9), rng.uniform(0.35, 0.8)
         light += rng.uniform(0.08, 0.28) * np.exp(-((x - middle_x) ** 2 + (y - middle_y) ** 2) / reach**2)

@@ -38,6 +38,13 @@ class Body:
     radius_m: float
     length_m: float
 
+    def scaled(self, size: float) -> "Body":
+        """The same animal, `size` times as large: a young one."""
+        return dataclasses.replace(
+            self, centres=self.centres * size, shapes=self.shapes * size, radius_m=self.radius_m * size,
+            length_m=self.length_m * size,
+        )
+
 
 def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
     """Rotation matrix of angles in radians: roll about x, then pitch about y (> 0: nose down), then yaw about z."""
@@ -100,7 +107,7 @@ def cow(rng: np.random.Generator, coat: Coat, pose: str) -> Body:
     parts.ball((0.5, 0, -0.02), (0.36, 0.245, 0.33))
     parts.limb((-0.85, 0, 0.21), (0.6, 0, 0.25), 0.07)
     for side in (-1, 1):
-        parts.ball((-0.5, side * 0.22, 0.16), (0.15, 0.075, 0.09))
+        parts.ball((-0.5, side * 0.2, 0.13), (0.17, 0.08, 0.09))
         parts.ball((-0.66, side * 0.15, -0.14), (0.22, 0.11, 0.27))
         parts.ball((0.55, side * 0.14, -0.12), (0.19, 0.1, 0.27))
     parts.ball((-0.5, 0, -0.36), (0.17, 0.14, 0.12), BARE)

@@ -32,13 +32,13 @@ class Scene:
 
 _PIG_COATS = (
     (Coat((158, 178, 218), (60, 64, 74), (135, 145, 212), gloss=0.07), 0.62),
-    (Coat((40, 72, 128), (40, 72, 128), (70, 80, 130), gloss=0.06), 0.13),
+    (Coat((50, 78, 126), (50, 78, 126), (70, 80, 130), gloss=0.06), 0.13),
     (Coat((158, 178, 216), (48, 50, 58), (135, 145, 212), share=0.3, patches_per_m=2.2, gloss=0.06), 0.17),
     (Coat((46, 46, 52), (160, 178, 212), (80, 84, 110), share=0.12, patches_per_m=0.9, gloss=0.08), 0.08),
 )
 _COW_COATS = (
     (Coat((210, 219, 224), (36, 34, 38), (140, 150, 195), share=0.55, patches_per_m=1.3, gloss=0.02), 0.45),
-    (Coat((62, 112, 172), (62, 112, 172), (110, 130, 175), gloss=0.03), 0.32),
+    (Coat((74, 118, 166), (74, 118, 166), (110, 130, 175), gloss=0.03), 0.32),
     (Coat((205, 217, 225), (44, 72, 122), (140, 150, 195), share=0.6, patches_per_m=1.2, gloss=0.02), 0.1),
     (Coat((40, 42, 50), (40, 42, 50), (60, 64, 80), gloss=0.04), 0.13),
 )
@@ -70,7 +70,9 @@ def populate(rng: np.random.Generator, barn: Barn, species: str, count: int) -> 
             coat, base=(b, g, r), offset=(x, y), dirt=rng.uniform(0.05, 0.4), share=coat.share * rng.uniform(0.6, 1.35)
         )
         body = make(rng, coat, str(rng.choice(poses, p=chances)))
-        animal = _place(rng, barn, body, herd, spacing)
+        if rng.random() < 0.025:
+            body = body.scaled(rng.uniform(0.4, 0.6))
+        animal = _place(rng, barn, body, herd, spacing, spots_in_frame=1 if rng.random() < 0.05 else 2)
         if animal is None:
             break
         herd.append(animal)
@@ -88,7 +90,7 @@ def move(rng: np.random.Generator, herd: list[Animal]) -> list[Animal]:
 
 
 def draw_scene(
-    rng: np.random.Generator, barn: Barn, herd: list[Animal], min_seen: float = 0.2, caption: str = ""
+    rng: np.random.Generator, barn: Barn, herd: list[Animal], min_seen: float = 0.1, caption: str = ""
 ) -> Scene:
     """Draw the herd from far to near; animals of which less than the share `min_seen` would show are left out."""
     camera = barn.camera
@@ -110,8 +112,13 @@ def draw_scene(
     return Scene(_develop(rng, barn, picture, caption), xyxy, seen)
 
 
-def _place(rng: np.random.Generator, barn: Barn, body: Body, herd: list[Animal], spacing: float) -> Animal | None:
-    """A free place for a body, spread evenly over the picture; None after many tries."""
+def _place(
+    rng: np.random.Generator, barn: Barn, body: Body, herd: list[Animal], spacing: float, spots_in_frame: int
+) -> Animal | None:
+    """A free place for a body, spread evenly over the picture; None after many tries.
+
+    Of four spots along the body `spots_in_frame` must be in the frame.
+    """
     camera = barn.camera
     others = np.concatenate([_footprint(a.body, a.place_m, a.yaw) for a in herd]) if herd else np.zeros((0, 3))
     for attempt in range(90):
@@ -122,7 +129,7 @@ def _place(rng: np.random.Generator, barn: Barn, body: Body, herd: list[Animal],
         if not (barn.pen_m[0] < mine[:, 1].min() and mine[:, 1].max() < barn.pen_m[1]):
             continue
         spots = camera.project(np.column_stack([mine[:, :2], np.full(4, body.radius_m)]))
-        if ((spots > 0) & (spots < (camera.width_px, camera.height_px))).all(axis=1).sum() < 2:
+        if ((spots > 0) & (spots < (camera.width_px, camera.height_px))).all(axis=1).sum() < spots_in_frame:
             continue
         if not len(others):
             return Animal(body, place, yaw)
