@@ -82,7 +82,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ScoringError(f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns"
                            f" {', '.join(ANSWER_COLUMNS[:2])}, ...") from error
-    for name in table.columns.difference(TEXT_COLUMNS, sort=False):
+    for name in table.columns.difference(list(TEXT_COLUMNS), sort=False):
         with contextlib.suppress(ValueError):  # what is no number stays text, to be told by its line
             table[name] = table[name].astype(float)  # exact to the last digit, unlike read_csv before pandas 3
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
