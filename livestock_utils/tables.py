@@ -36,3 +36,13 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
         # Numbers are parsed by Python's float, which gives back the very digits; pandas 2's reader may be one bit off.
         found.append(table[columns].astype({name: _TYPES[name] for name in columns}))
     return found[0], found[1]
+
+
+def complete_boxes(data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """The labels of `images`, completed from `data`/truth.csv; the labels as they are where there is no such file.
+
+    Only a drawn sample has the truth: all animals, also those that were left unlabelled on purpose.
+    """
+    path = Path(data) / "truth.csv"
+    known = pd.read_csv(path, dtype=_TYPES, keep_default_na=False) if path.is_file() else boxes
+    return known.loc[known["image_id"].isin(images["image_id"]), BOX_COLUMNS].reset_index(drop=True)
