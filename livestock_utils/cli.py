@@ -1,6 +1,6 @@
 """The command line: one small command a task, each calling the library.
 
-Exit codes: 0 done, 1 an error that is told in one red line, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 an error that is told in one red line or Ctrl-C, 2 wrong usage.
 Commands import what they need inside, so that `--help` is instant and no command pays for another's imports.
 """
 
@@ -76,7 +76,11 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other scenes.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies the frames of 1920x1080 and 1280x960.")
 def sample(folder: Path, images: int, test_images: int, seed: int, scale: float) -> None:
-    """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers; does nothing if they are there."""
+    """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers; does nothing if they are there.
+
+    \b
+    python -m livestock_utils sample data/sample --images 200 --scale 0.5
+    """
     from livestock_utils.sample import write_sample
 
     write_sample(folder, n_images=images, n_test_images=test_images, seed=seed, scale=scale)

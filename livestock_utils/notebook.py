@@ -29,6 +29,9 @@ __all__ = ["Step", "folders", "progress", "start"]
 DRIVE = Path("/content/drive/MyDrive/livestock")
 """Where a Colab user's archives (data/, data_test/) and results (runs/) live."""
 
+LOCAL = Path("/content/livestock")
+"""Where they live on Colab without Drive: gone when the runtime ends."""
+
 INLINE_DPI, FILE_DPI = 110, 150
 
 
@@ -164,7 +167,7 @@ def _base(data: str) -> Path:
     if "google.colab" in sys.modules:
         if not data or data.startswith("/content/drive"):
             sys.modules["google.colab"].drive.mount("/content/drive")
-        return DRIVE if (DRIVE / "data").is_dir() else Path("/content/livestock")
+        return DRIVE if (DRIVE / "data").is_dir() else LOCAL
     checkout = Path(__file__).resolve().parents[1]
     return checkout if (checkout / "setup.py").is_file() else Path.cwd()
 

@@ -130,7 +130,7 @@ def faults(path: Path) -> list[str]:
 def write_repository(address: str) -> None:
     """Write the project's address (owner/name or a URL) into the set-up cell, the one place that holds it."""
     url = address if "://" in address else f"https://github.com/{address}"
-    if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+)+", url):
+    if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+){2,}", url):
         raise NotebookError(f"repository {address!r}: expected owner/name or a URL")
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(SET_UP_CELL, re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M))

@@ -104,9 +104,10 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
     pictures = [output for cell in nb.cells for output in cell.get("outputs", [])
                 if any(mime in output.get("data", {}) for mime in MIMES)]
     number, _, rest = name.partition("_")
+    numbers = _flat({key: value for key, value in metrics.items() if type(value) in (int, float)})
     page = {"name": name, "number": number, "title": title, "short": re.sub(r"^\d+[\s.:_-]*", "", title) or rest,
             "question": _inline(question), "headings": [], "previous": None, "next": None, "thumbnail": "",
-            "thumbnail_alt": "", "key_numbers": _flat({k: v for k, v in metrics.items() if type(v) in (int, float)})[:4],
+            "thumbnail_alt": "", "key_numbers": numbers[:4],
             "failed": any(o.output_type == "error" for cell in nb.cells for o in cell.get("outputs", []))}
     if pictures:
         mime = next(mime for mime in MIMES if mime in pictures[0].data)

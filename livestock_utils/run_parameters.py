@@ -20,7 +20,7 @@ def parse(text: str) -> Literal:
     if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):  # YAML 1.1 wants a point in it
         return float(text)
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(text) if text else ""
     except yaml.YAMLError:
         return text
     return value if value is None or isinstance(value, (bool, int, float, str, list, dict)) else text

@@ -1,0 +1,158 @@
+"""A notebook's step: folders, figures, tables and metrics."""
+
+import json
+import math
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+from PIL import Image
+
+from livestock_utils import notebook, sample
+from livestock_utils.errors import NotebookError
+
+
+@pytest.fixture
+def step(tmp_path):
+    return notebook.Step("03_make_dataset_full", tmp_path / "data", tmp_path / "out")
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(notebook, "_display", lambda data, metadata=None: shown.append((data, metadata or {})))
+    return shown
+
+
+def axes():
+    return pyplot.subplots(figsize=(6, 3))[1]
+
+
+@pytest.mark.parametrize("kind", ["axes", "figure", "array"])
+def test_a_figure_is_saved_and_shown_with_its_caption(step, displayed, kind):
+    one = axes()
+    step.figure({"axes": one, "figure": one.figure, "array": np.array([[one]])}[kind], "shares", "Shares by stratum.")
+    with Image.open(step.out / "figures" / "03" / "shares.png") as saved:
+        assert 600 < saved.width <= 900  # 6 inches at 150 dpi, cut to what is drawn
+    (picture, metadata), (caption, _) = displayed
+    mime = next(key for key in picture if key.startswith("image/"))
+    assert metadata[mime]["alt"] == "Shares by stratum."
+    assert metadata["livestock"] == {"figure": "03/shares.png"}
+    assert caption["text/markdown"] == "*Shares by stratum.*"
+    assert not pyplot.get_fignums()
+
+
+def test_a_figure_must_be_a_figure(step):
+    with pytest.raises(NotebookError, match=r"step\.figure got int: expected Axes, a Figure or a seaborn grid"):
+        step.figure(3, "shares", "Shares.")
+
+
+def test_the_same_figure_gives_the_same_file(step, displayed):
+    step.figure(axes(), "first", "Empty axes.")
+    step.figure(axes(), "second", "Empty axes.")
+    first, second = (step.out / "figures" / "03" / f"{name}.png" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_table_is_formatted_for_reading(step, displayed):
+    frame = pd.DataFrame({"images": [16455, 7], "share": [0.12345, math.nan], "ok": [True, False], "what": ["<b>", ""]})
+    step.table(frame, "All & more.", digits=2)
+    html = displayed[0][0]["text/html"]
+    for part in ("16,455", "0.12", "–", "yes", "&lt;b&gt;", "<caption>All &amp; more.</caption>"):
+        assert part in html
+
+
+def test_an_empty_table_still_shows_its_columns(step, displayed):
+    step.table(pd.DataFrame({"images": pd.Series(dtype=int)}))
+    assert "images" in displayed[0][0]["text/html"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    (np.int64(3), 3), (np.float32(0.5), 0.5), (math.nan, None), (float("inf"), None), (None, None), (True, True),
+    ("text", "text"), ((1, 2), [1, 2]), (np.array([1.5]), [1.5]), (pd.Series({"pig": 1}), {"pig": 1}),
+    (pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]), ({"pig": np.int64(1)}, {"pig": 1}),
+])
+def test_metrics_become_plain_json(step, value, expected):
+    step.metrics(value=value)
+    step.finish(None)
+    assert json.loads((step.out / "metrics.json").read_text()) == {"03_make_dataset_full": {"value": expected}}
+
+
+def test_metrics_refuse_what_json_cannot_hold(step):
+    with pytest.raises(NotebookError, match="metrics take numbers, texts, lists, mappings, tables, got object"):
+        step.metrics(value=object())
+
+
+def test_each_notebook_has_one_key_and_loses_no_others(step):
+    other = notebook.Step("01_eda", step.data, step.out)
+    other.metrics(images=3)
+    other.finish("03_make_dataset_full")
+    step.metrics(images=2, boxes=5)
+    step.finish(None)
+    other.metrics(images=4)
+    other.finish("03_make_dataset_full")
+    merged = json.loads((step.out / "metrics.json").read_text())
+    assert merged == {"01_eda": {"images": 4}, "03_make_dataset_full": {"images": 2, "boxes": 5}}
+
+
+def test_finish_shows_the_numbers_and_names_the_next(step, displayed):
+    step.metrics(images=12152, by_species={"pig": 1})
+    step.finish("04_make_dataset_mini")
+    assert "12,152" in displayed[0][0]["text/html"]
+    assert displayed[1][0]["text/markdown"] == "**Next:** [04_make_dataset_mini](04_make_dataset_mini.ipynb)"
+
+
+def test_need_names_who_writes_what_is_missing(step):
+    step.path("datasets", "Train.tar").write_text("x")
+    assert step.need("datasets", "Train.tar", made_by="02").is_file()
+    with pytest.raises(NotebookError, match=r"Valid\.tar is missing: notebook 02_split writes it; run that first"):
+        step.need("datasets", "Valid.tar", made_by="02_split")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project folder as the library sees it, with the drawing of the sample recorded instead of done."""
+    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "livestock_utils" / "notebook.py"))
+    (tmp_path / "setup.py").touch()
+    drawn = []
+    monkeypatch.setattr(sample, "write_sample", lambda folder, **options: drawn.append(folder))
+    return types.SimpleNamespace(root=tmp_path, drawn=drawn)
+
+
+def test_given_folders_are_taken_as_they_are(project):
+    assert [p.as_posix() for p in notebook.folders("some/data", "some/out")] == ["some/data", "some/out"]
+    assert project.drawn == []
+
+
+def test_without_folders_the_projects_own_archives_come_first(project):
+    (project.root / "data" / "data").mkdir(parents=True)
+    assert notebook.folders() == (project.root / "data", project.root / "runs" / "main")
+    assert project.drawn == []
+
+
+def test_without_archives_the_sample_is_drawn_once(project):
+    expected = project.root / "data" / "sample", project.root / "runs" / "sample"
+    assert notebook.folders() == expected
+    assert project.drawn == [expected[0]]
+    (expected[0] / "data").mkdir(parents=True)
+    assert notebook.folders() == expected
+    assert len(project.drawn) == 1
+
+
+@pytest.mark.parametrize(("archives", "data", "out"), [
+    (True, "drive", "drive/runs/main"), (False, "content/data/sample", "content/runs/sample")])
+def test_on_colab_drive_is_mounted_and_used_where_it_has_archives(project, monkeypatch, archives, data, out):
+    mounted = []
+    drive = types.SimpleNamespace(mount=mounted.append)
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
+    monkeypatch.setattr(notebook, "DRIVE", project.root / "drive")
+    monkeypatch.setattr(notebook, "LOCAL", project.root / "content")
+    if archives:
+        (project.root / "drive" / "data").mkdir(parents=True)
+    assert notebook.folders() == (project.root / data, project.root / out)
+    assert mounted == ["/content/drive"]
+    assert notebook.folders("/content/elsewhere", "/content/out")[0].as_posix() == "/content/elsewhere"
+    assert len(mounted) == 1

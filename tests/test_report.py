@@ -1,0 +1,227 @@
+"""The report: linked, complete in itself, accessible; opened in a real browser where there is one."""
+
+import base64
+import itertools
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from livestock_utils import files, notebook, report
+from livestock_utils.errors import NotebookError
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ALT = 'Images by species: "pigs" & cows.'
+TABLE = ("<table><thead><tr><th>stratum</th><th>images</th></tr></thead><tbody>"
+         "<tr><td>cow little</td><td>7,383</td></tr>"
+         "<tr><td>pig little</td><td>506</td></tr><tr><td>cow many</td><td>–</td></tr></tbody></table>")
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.images, self.headings, self.loads = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "a":
+            self.links.append(values.get("href", ""))
+        if tag == "img":
+            self.images.append(values)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag in ("script", "img", "iframe") and "src" in values:
+            self.loads.append(values["src"])
+        if tag == "link":
+            self.loads.append(values["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A report of two notebooks, one with a figure and a table, one that failed."""
+    out = tmp_path_factory.mktemp("out")
+    step = notebook.Step("01_eda", out, out)
+    Image.new("RGB", (2000, 1000), "orange").save(step.path("figures", "01", "species.png"))
+    step.metrics(images=16455, share=0.26149, note="text", by_species={"pig": 4303})
+    step.finish("02_split")
+    small = out / "small.png"
+    Image.new("RGB", (200, 100), "orange").save(small)
+    png = base64.b64encode(small.read_bytes()).decode()
+    first = new_notebook(cells=[
+        new_markdown_cell("# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb).\n\n- x"),
+        new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("figure()", outputs=[
+            new_output("display_data", {"image/png": png, "text/plain": ALT},
+                       metadata={"image/png": {"alt": ALT}, "livestock": {"figure": "01/species.png"}}),
+            new_output("display_data", {"text/markdown": f"*{ALT}*"})]),
+        new_markdown_cell("## Strata\nSee [04](04_mini.ipynb)."),
+        new_code_cell("table", outputs=[new_output("display_data", {"text/html": TABLE}),
+                                        new_output("stream", name="stdout", text="a < b\n")]),
+    ])
+    second = new_notebook(cells=[
+        new_markdown_cell("# 02 Split"),
+        new_code_cell("1 / 0", outputs=[new_output("error", ename="E", evalue="no", traceback=["\x1b[31mE: no\x1b[0m"])]),
+    ])
+    for name, nb in {"01_eda": first, "02_split": second}.items():
+        files.write_text(out / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
+    files.write_text(out / "report" / "99_gone.html", "stale")
+    report.write_report(out)
+    return out / "report"
+
+
+def page(site, name):
+    text = (site / f"{name}.html").read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_without_notebooks(tmp_path):
+    with pytest.raises(NotebookError, match=r"no executed notebooks in .*; `python -m livestock_utils run` makes them"):
+        report.write_report(tmp_path)
+
+
+def test_one_page_a_notebook_and_stale_ones_gone(site):
+    assert sorted(path.name for path in site.iterdir()) == ["01_eda.html", "02_split.html", "index.html"]
+
+
+@pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
+def test_every_page_is_complete_in_itself(site, name):
+    text, parsed = page(site, name)
+    assert all(source.startswith("data:") for source in parsed.loads)
+    assert not re.search(r"url\((?!data:)|@import|https?://(?!www\.w3\.org)", text)
+
+
+@pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
+def test_links_lead_to_pages_and_anchors_that_exist(site, name):
+    text, parsed = page(site, name)
+    for link in parsed.links:
+        target, _, anchor = link.partition("#")
+        assert not target or (site / target).is_file(), link
+        assert not anchor or f'id="{anchor}"' in text, link
+
+
+@pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
+def test_headings_descend_one_by_one_from_a_single_h1(site, name):
+    levels = page(site, name)[1].headings
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+
+
+def test_figures_are_the_large_ones_with_their_caption_once(site):
+    text, parsed = page(site, "01_eda")
+    figure = next(image for image in parsed.images if image.get("src"))
+    assert figure["alt"] == ALT
+    assert (figure["width"], figure["height"]) == ("1600", "800")
+    assert len(re.findall("<figcaption>", text)) == 1
+    assert "<em>Images by species" not in text
+
+
+def test_links_to_notebooks_without_a_page_become_text(site):
+    text, parsed = page(site, "01_eda")
+    assert "02_split.html" in parsed.links
+    assert "See 04." in text
+
+
+def test_the_index_shows_the_question_thumbnail_and_key_numbers(site):
+    text, parsed = page(site, "index")
+    assert "Which <strong>animals</strong> are in the photos? See 02." in text
+    assert parsed.images[0]["alt"] == ALT
+    for part in ("<dd>16,455</dd>", "<dd>0.2615</dd>", "<td>by species · pig</td><td>4,303</td>", "Stopped with"):
+        assert part in text
+
+
+def test_a_failed_notebook_says_so(site):
+    text, _ = page(site, "02_split")
+    assert 'role="alert"' in text
+    assert "E: no" in text
+
+
+def test_output_text_is_escaped(site):
+    assert "a &lt; b" in page(site, "01_eda")[0]
+
+
+def test_the_same_notebooks_give_the_same_report(site):
+    before = {path.name: path.read_bytes() for path in site.iterdir()}
+    report.write_report(site.parent)
+    assert {path.name: path.read_bytes() for path in site.iterdir()} == before
+
+
+def in_browser(path, tmp_path, script="", *options):
+    """The page's DOM after `script` has run in headless Chromium, and what it wrote to the console."""
+    text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
+    copy = path.with_name(f"test-{path.name}")
+    copy.write_text(text, encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
+             f"--user-data-dir={tmp_path / 'profile'}", *options, copy.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True)
+    finally:
+        copy.unlink()
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
+@pytest.mark.parametrize("width_px", [1300, 390])
+def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, name, width_px):
+    fits = "document.body.dataset.fits = document.documentElement.scrollWidth <= innerWidth"
+    dom, console = in_browser(site / f"{name}.html", tmp_path, fits, f"--window-size={width_px},900")
+    assert console == []
+    assert 'data-fits="true"' in dom
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_switches_the_zoom_and_sorting_work(site, tmp_path):
+    script = """
+      const say = (key, value) => { document.body.dataset[key] = value; };
+      const open = () => [...document.querySelectorAll("details.code")].filter((d) => d.open).length;
+      const order = () => [...document.querySelectorAll("tbody td:first-child")].map((c) => c.textContent).join();
+      say("folded", open());
+      document.getElementById("code-switch").click();
+      say("shown", open());
+      const sorter = document.querySelectorAll("th button")[1];
+      sorter.click(); say("up", order());
+      sorter.click(); say("down", order());
+      document.getElementById("theme-switch").click();
+      say("background", getComputedStyle(document.body).backgroundColor);
+      document.querySelector("button.zoom").click();
+      say("zoomed", document.getElementById("zoom").open + document.querySelector("#zoom img").alt);
+    """
+    dom, console = in_browser(site / "01_eda.html", tmp_path, script)
+    assert console == []
+    body = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
+    assert body["folded"] == "0"
+    assert body["shown"] == "3"
+    assert body["up"] == "pig little,cow little,cow many"
+    assert body["down"] == "cow little,pig little,cow many"
+    assert body["background"] == "rgb(20, 24, 26)"
+    assert body["zoomed"].startswith("trueImages by species")
+
+
+def luminance(colour):
+    """Relative luminance of #rrggbb (WCAG 2)."""
+    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
+@pytest.mark.parametrize("name", ["text", "quiet", "link", "mark"])
+@pytest.mark.parametrize("ground", ["page", "soft"])
+def test_text_has_the_contrast_of_wcag_aa(theme, name, ground):
+    style = (report.TEMPLATES / "livestock" / "style.css").read_text(encoding="utf-8")
+    block = style[style.index(theme):].partition("}")[0]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    light, dark = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
