@@ -61,8 +61,8 @@ def read_test_archives(folder: str | os.PathLike, strict: bool = False) -> pd.Da
 
 def _tell(folder: str | os.PathLike, findings: Findings, strict: bool) -> None:
     """Log the faults in one line, or raise them."""
-    if notes := findings.summary("note"):
-        logger.info("%s: %s", folder, notes)
+    if left_out := [row["archive"] for row in findings.rows if row["kind"] == "validation_left_out"]:
+        logger.warning("%s: left out %s; include_validation=True reads them", folder, ", ".join(left_out))
     if summary := findings.summary():
         if strict:
             raise ArchiveError(f"{folder}: {summary}; first: {findings.first()}, or read with strict=False")

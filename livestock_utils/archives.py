@@ -23,6 +23,8 @@ MAX_MEMBER_BYTES = 256 << 20
 MAX_RATIO = 200
 """A member of more than 1 MiB that unpacks to more than this many times its packed size is refused (zip bomb)."""
 
+_ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
 """Absolute names, names that climb out, control characters, and file names whose stem would be dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
@@ -235,14 +237,15 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ArchiveError(f"{path}, member {name!r}: a link or device, not a file; get it from its source again")
     is_bomb = info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
-    if is_bomb or info.file_size > MAX_MEMBER_BYTES:
+    is_read = name.lower().endswith(_ALL_SUFFIXES)
+    if is_bomb or (is_read and info.file_size > MAX_MEMBER_BYTES):
         raise ArchiveError(
             f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} (zip bomb?); "
             f"get the archive from its source again"
         )
-    if info.flag_bits & 1:
+    if is_read and info.flag_bits & 1:
         raise ArchiveError(f"{path}, member {name!r}: encrypted; extract the archive with its password into a folder")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+    if is_read and info.compress_type not in _METHODS:
         raise ArchiveError(
             f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract it with 7-Zip"
         )

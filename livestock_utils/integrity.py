@@ -99,7 +99,7 @@ def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
 def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> pd.DataFrame:
     """Tell members with a wrong CRC and truncated JPEGs -> the images that can be read whole."""
     damaged = []
-    rows = images.sort_values("archive", kind="stable")[["image_id", "archive", "member"]]  # one archive after the other
+    rows = images.sort_values("archive", kind="stable")[["image_id", "archive", "member"]]
     for at, image_id, archive, member in progress(rows.itertuples(), total=len(rows), desc="check", unit="image"):
         try:
             data = reader.bytes(archive, member)

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import os
 import stat
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from livestock_utils import aihub
 from livestock_utils.errors import ArchiveError
+from livestock_utils.integrity import integrity_report
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"
@@ -171,7 +173,8 @@ def test_the_same_tables_from(bend, tmp_path, caplog):
     images, boxes = aihub.read_archives(make.write(tmp_path / "bent", bend(make.four_archives())), strict=True)
     pd.testing.assert_frame_equal(images[columns], plain_images[columns])
     pd.testing.assert_frame_equal(boxes, plain_boxes)
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert all("include_validation=True reads them" in line for line in told)
     with aihub.ImageReader(tmp_path / "bent") as reader:
         for row in images.itertuples():
             assert reader.bytes(row.archive, row.member).startswith(b"\xff\xd8")
@@ -297,21 +300,29 @@ def test_broken_archives_are_named(damage, tmp_path):
         aihub.read_archives(folder)
 
 
-def special_member(archive, name, mode=0, **attributes):
-    info = zipfile.ZipInfo(name)
-    info.external_attr = mode << 16
-    for key, value in attributes.items():
-        setattr(info, key, value)
-    archive.writestr(info, b"/etc/passwd")
-
-
 @pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFCHR | 0o600, stat.S_IFIFO | 0o600])
 def test_links_and_devices_are_refused(mode, tmp_path):
     folder = make.write(tmp_path, make.four_archives())
     with zipfile.ZipFile(folder / COWS, "a") as archive:
-        special_member(archive, "x.jpg", mode)
+        info = zipfile.ZipInfo("x.jpg")
+        info.external_attr = mode << 16
+        archive.writestr(info, b"/etc/passwd")
     with pytest.raises(ArchiveError, match=r"소_bbox.zip, member 'x.jpg': a link or device"):
         aihub.read_archives(folder)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.sampled_from([COWS, COW_LABELS]), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255))))
+def test_random_damage_is_told_or_counted(which, flips, tmp_path):
+    folder = make.write(tmp_path, make.four_archives())
+    whole = bytearray((folder / which).read_bytes())
+    for where, change in flips:
+        whole[int(where * (len(whole) - 1))] ^= change
+    (folder / which).write_bytes(whole)
+    integrity_report(folder)
+    with contextlib.suppress(ArchiveError):
+        images, boxes = aihub.read_archives(folder)
+        assert set(boxes["image_id"]) <= set(images["image_id"])
 
 
 def test_a_zip_bomb_is_refused(tmp_path):
