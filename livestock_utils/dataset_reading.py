@@ -50,7 +50,7 @@ def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.Data
     """(images, boxes) of a set, so that later steps need no archives; boxes are right to 1e-4 px.
 
     From a folder, `archive` is "images" and `member` the file in it: `ImageReader(folder)` serves them. From a tar,
-    both name the source as the manifest does. Backgrounds are left out. Raises DatasetError for what is not a whole set.
+    both name the source as the manifest does. Backgrounds are left out. Raises DatasetError for an incomplete set.
     """
     path = Path(folder_or_tar)
     manifest = read_manifest(path)
