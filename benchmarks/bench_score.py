@@ -3,7 +3,7 @@
 python benchmarks/bench_score.py [--rounds 3] [--pycocotools]
 
 10,647 answers on 2,057 images and 113,284 predictions, generated. All sides start from the same two DataFrames and run
-in turns; the conversion to what each peer reads is part of its time, except for map-boxes, which gets its own columns as
+in turns; the conversion to what each peer reads is part of its time; only map-boxes gets its own columns as
 shares, ready made. faster-coco-eval runs once before the rounds (warm), at the one IoU and area that the contest needs.
 """
 

@@ -54,6 +54,13 @@ def image_stem(image_id: object) -> str:
     return _SUFFIX.sub("", str(image_id))
 
 
+def stems(images: pd.DataFrame) -> npt.NDArray:
+    """Ids of an images table without file suffixes, (n,) str."""
+    if "image_id" not in images:
+        raise ScoringError(f"the images table lacks the column image_id: it has {list(images.columns)}")
+    return images["image_id"].map(image_stem).to_numpy(dtype=str)
+
+
 def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArrays:
     """Check a table in the contest's columns or ours and turn it into arrays.
 
@@ -154,7 +161,7 @@ def _images_by_id(images: pd.DataFrame) -> pd.DataFrame:
     missing = {"image_id", "width_px", "height_px"} - set(images.columns)
     if missing:
         raise ScoringError(f"the images table lacks {sorted(missing)}: it has {list(images.columns)}")
-    table = images.set_index(images["image_id"].map(image_stem))
+    table = images.set_index(stems(images))
     if not table.index.is_unique:
         raise ScoringError(f"the images table names {table.index[table.index.duplicated()][0]} twice: one row an image")
     return table

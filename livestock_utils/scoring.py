@@ -57,6 +57,7 @@ def contest_matches(answers: pd.DataFrame, predictions: pd.DataFrame, normaliser
         raise ScoringError("the answers hold no boxes: there is nothing to score against")
     contest_tables.check_answers_are_shares(truth)
     contest_tables.check_units(found, units)
+    _check_one_set(truth.image_ids, found)
     image = _index_in(truth.image_ids, found)
     xyxy = found.xyxy
     if units == "px":
@@ -112,7 +113,8 @@ def table_sides(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataF
     contest_tables.check_units(found, "px")
     scored = np.union1d(truth.image_ids, found.image_ids)
     if images is not None:
-        scored = np.unique(images["image_id"].map(contest_tables.image_stem).to_numpy(dtype=str))
+        scored = np.unique(contest_tables.stems(images))
+        _check_one_set(scored, found)
     if definition == "contest":
         scored = np.intersect1d(scored, truth.image_ids)
     place = pd.Index(scored).get_indexer(pd.Index(truth.image_ids))
@@ -145,12 +147,12 @@ def per_class_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.D
         holding = len(np.unique(sides.answer_image[sides.answer_class == code]))
         rows[name] = [holding, labels, aps[0], aps[5], float(np.mean(aps))]
     confidence, at_best = average_precision.best_f1(curves)
-    table = pd.DataFrame([[*row[:2], *at_best[name], *row[2:]] for name, row in rows.items()], index=list(rows),
+    scores = {name: [*at_best[name], *row[2:]] for name, row in rows.items()}
+    whole = np.mean(list(scores.values()), axis=0).tolist() if rows else [np.nan] * 5
+    lines = [[len(sides.image_ids), len(sides.answer_class), *whole],
+             *([*row[:2], *scores[name]] for name, row in rows.items())]
+    table = pd.DataFrame(lines, index=pd.Index(["all", *rows], name="class"),
                          columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95"])
-    whole = table.mean() if rows else pd.Series(np.nan, index=table.columns)
-    whole[["images", "labels"]] = len(sides.image_ids), len(sides.answer_class)
-    table = pd.concat([whole.to_frame("all").T, table]).astype({"images": int, "labels": int})
-    table.index.name = "class"
     table.attrs = {"definition": definition, "description": DEFINITIONS[definition],
                    "confidence_at_best_f1": confidence}
     return table
@@ -185,7 +187,7 @@ def answers_from_boxes(boxes: pd.DataFrame, images: pd.DataFrame, normaliser: st
     Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of an unknown image.
     """
     truth = contest_tables.read_boxes(boxes, "boxes", with_confidence=False)
-    known = set(images["image_id"].map(contest_tables.image_stem))
+    known = set(contest_tables.stems(images))
     strangers = [image_id for image_id in truth.image_ids if image_id not in known]
     if strangers:
         raise ScoringError(f"boxes of {strangers[0]} ({len(strangers)} such images), which the images table lacks:"
@@ -216,14 +218,16 @@ def _found(sides: matching.Sides, definition: str,
     return is_hit, np.ones(is_hit.shape[1], dtype=bool)
 
 
-def _index_in(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> npt.NDArray[np.intp]:
-    """For each prediction the index of its image in `image_ids`, -1 for others; an error when none is known."""
-    if not len(found.image):
-        return np.zeros(0, dtype=np.intp)
-    place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
-    if (place < 0).all():
-        raise ScoringError(f"answers and predictions are of different sets: none of the {len(place)} predicted"
+def _check_one_set(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> None:
+    """Raise ScoringError when there are predictions and not one is of a known image."""
+    if len(found.image) and not np.isin(found.image_ids, image_ids).any():
+        raise ScoringError(f"answers and predictions are of different sets: none of the {len(found.image_ids)} predicted"
                            f" images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; pass one set")
+
+
+def _index_in(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> npt.NDArray[np.intp]:
+    """For each prediction the index of its image in `image_ids`, -1 for others."""
+    place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
     if (place < 0).any():
         log.info("%d of %d predicted images (first: %s) are not among the scored ones and are left out",
                  (place < 0).sum(), len(place), found.image_ids[place < 0][0])

@@ -44,7 +44,7 @@ def write_submission(path: str | os.PathLike, predictions: pd.DataFrame, images:
     if not len(found.image):
         log.warning("%s holds no detection: an empty submission scores 0; lower the confidence threshold", path)
     contest_tables.check_units(found, "px")
-    known = set(images["image_id"].map(image_stem))
+    known = set(contest_tables.stems(images))
     strangers = [image_id for image_id in found.image_ids if image_id not in known]
     if strangers:
         raise ScoringError(f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table"
@@ -137,7 +137,7 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
                  "a coordinate is right of or below the frame")
     _add(findings, ids, _unsorted(ids, numbers["Conf"]), "not sorted by ImageID and descending Conf")
     if images is not None:
-        absent = sorted(set(images["image_id"].map(image_stem)) - set(stems))
+        absent = sorted(set(contest_tables.stems(images)) - set(stems))
         findings += [("note", 0, name, "test image without a detection") for name in absent]
     return _findings(findings)
 
@@ -148,7 +148,7 @@ def _row_faults(table: pd.DataFrame, ids: npt.NDArray, stems: npt.NDArray, numbe
     yield "ImageID is empty", ids == ""
     if images is not None:
         yield "unknown image: not among the test images", (ids != "") & ~np.isin(
-            stems.astype(str), images["image_id"].map(image_stem).to_numpy(dtype=str))
+            stems.astype(str), contest_tables.stems(images))
     labels = table["LabelName"].astype(object).where(table["LabelName"].notna(), "").to_numpy()
     yield f"unknown LabelName: expected one of {list(species.names())}", ~np.isin(labels.astype(str), species.names())
     for name, values in numbers.items():
@@ -161,7 +161,7 @@ def _row_faults(table: pd.DataFrame, ids: npt.NDArray, stems: npt.NDArray, numbe
 def _beyond_frame(xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, units: str,
                   normaliser: str) -> npt.NDArray[np.bool_]:
     known, place = np.unique(stems.astype(str), return_inverse=True)
-    inside = np.isin(known, images["image_id"].map(image_stem).to_numpy(dtype=str))
+    inside = np.isin(known, contest_tables.stems(images))
     sizes, scale = np.full((len(known), 2), np.inf), np.ones((len(known), 2))
     if inside.any():
         sizes[inside] = contest_tables.frame_sizes(known[inside], "image", images)

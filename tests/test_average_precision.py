@@ -182,9 +182,22 @@ def test_images_restrict_and_empty_images_cost_only_where_the_definition_says_so
         assert scoring.per_class_table(boxes, both, images.iloc[1:], definition).loc["all", "mAP75"] > 0.99
 
 
-def test_unknown_definition():
-    with pytest.raises(ScoringError, match="definition must be one of"):
-        scoring.per_class_table(*scene(seed=0)[1:], definition="voc")
+def test_predictions_on_images_without_boxes_alone():
+    images, boxes, predictions = scene(seed=6, n_images=6, n_answers=24)
+    empty_id = predictions["image_id"].iloc[0]
+    wrong, rest = predictions[predictions["image_id"] == empty_id], boxes[boxes["image_id"] != empty_id]
+    assert scoring.per_class_table(rest, wrong, images).loc["all", "mAP75"] == 0
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (lambda images: images, {"definition": "voc"}, "definition must be one of"),
+    (lambda images: images.assign(image_id="elsewhere").iloc[:1], {}, "of different sets"),
+    (lambda images: images.drop(columns="image_id"), {}, "lacks the column image_id"),
+])
+def test_tables_that_do_not_fit(change, options, message):
+    images, boxes, predictions = scene(seed=0)
+    with pytest.raises(ScoringError, match=message):
+        scoring.per_class_table(boxes, predictions, change(images), **options)
 
 
 @pytest.mark.parametrize("definition", list(scoring.DEFINITIONS))
