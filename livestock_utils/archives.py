@@ -4,9 +4,11 @@ An archive is a zip, a zip that AI Hub delivered in parts (`x.zip.part0`, ... or
 somebody has already extracted. All three answer to the same small interface, `Archive`.
 """
 
+import lzma
 import os
 import re
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -25,6 +27,9 @@ MAX_RATIO = 200
 
 _ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_DECODERS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+_ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
+"""What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last two."""
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
 """Absolute names, names that climb out, control characters, and file names whose stem would be dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
@@ -93,7 +98,7 @@ class ZipArchive(Archive):
                 raise ArchiveError(f"{path} holds two members of the same name; pack it again with each file once")
             for name, info in self._infos.items():
                 _refuse_unsafe(path, name, info)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, OverflowError) as error:
+        except _ZIP_ERRORS as error:
             self.close()
             if isinstance(error, ArchiveError):
                 raise
@@ -110,13 +115,15 @@ class ZipArchive(Archive):
         try:
             with self._zip.open(info) as file:
                 return file.read() if limit is None else file.read(limit)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except _ZIP_ERRORS as error:
             raise ArchiveError(
                 f"{self.path}, member {member}: cannot be read ({_one_line(error)}); download the archive again"
             ) from error
 
     def crc(self, member: str) -> int:
         """CRC-32 as the zip's directory gives it."""
+        if member not in self._infos:
+            raise self._missing(member)
         return self._infos[member].CRC
 
     def close(self) -> None:

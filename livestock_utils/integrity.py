@@ -50,15 +50,18 @@ def survey(folder: str | os.PathLike, read_all: bool = True, near_duplicates: bo
 
     At a data root, copies are searched across training and test images as well. `read_all` reads every image for its
     CRC and its end-of-image marker: about as long as copying the archives. `near_duplicates` decodes the images too and
-    tells those that look the same (`livestock_utils.neighbours`). Raises ArchiveError only if the folder is absent.
+    tells those that look the same but are no copies (`livestock_utils.neighbours`). Raises ArchiveError only if the
+    folder is absent.
     """
     findings = Findings(collect_errors=True)
     with ImageReader(folder) as reader:
         tables = [read_tables(reader, findings, labelled, within=within) for within, labelled in _parts(folder)]
         images = pd.concat([images for images, _ in tables], ignore_index=True)
-        if read_all:
+        if read_all or near_duplicates:
             images = _check_bytes(images, reader, findings)
         _check_copies(images, reader, findings)
+        if near_duplicates:
+            _check_near_duplicates(images, folder, findings)
         archives = list_archives(folder)
     labelled = [labelled for _, labelled in _parts(folder)]
     none = pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=BOX_COLUMNS)
@@ -143,3 +146,19 @@ def _tell_copies(rows: list[tuple[str, str, str]], reader: ImageReader, findings
         _, other_archive, other_member = first[digest]
         message = f"{archive}, member {member}: the same bytes as {other_archive}, member {other_member}"
         findings.add("image_duplicated", message, archive, member, image_id)
+
+
+def _check_near_duplicates(images: pd.DataFrame, folder: str | os.PathLike, findings: Findings) -> None:
+    """Tell images that look like an earlier one; copies are told already."""
+    from livestock_utils import neighbours
+
+    # Training and test archives may use the same ids; place and name together are unique.
+    places = images.assign(image_id=images["archive"] + "/" + images["member"])
+    groups = neighbours.near_duplicate_groups(neighbours.perceptual_hashes(places, folder), places)
+    copies = {(row["archive"], row["member"]) for row in findings.rows if row["kind"] == "image_duplicated"}
+    for image_id, place, archive, member in zip(
+        images["image_id"], places["image_id"], images["archive"], images["member"], strict=True
+    ):
+        if groups[place] != place and (archive, member) not in copies:
+            message = f"{archive}, member {member}: looks like {groups[place]}"
+            findings.add("image_near_duplicate", message, archive, member, image_id)

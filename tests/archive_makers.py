@@ -20,10 +20,10 @@ def jpeg(size: tuple[int, int] = SIZE, shade: int = 128, **options) -> bytes:
     return packed.getvalue()
 
 
-def noisy_jpeg(side: int = 256) -> bytes:
+def noisy_jpeg(side: int = 256, quality: int = 75) -> bytes:
     """More than the few kilobytes that are read for a header."""
     packed = io.BytesIO()
-    Image.frombytes("L", (side, side), random.Random(0).randbytes(side * side)).save(packed, "JPEG")
+    Image.frombytes("L", (side, side), random.Random(0).randbytes(side * side)).save(packed, "JPEG", quality=quality)
     return packed.getvalue()
 
 

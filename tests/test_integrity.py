@@ -83,6 +83,20 @@ def test_copies_are_told_whatever_they_are_packed_in(tmp_path):
     assert report[["kind", "image_id"]].values.tolist() == [["image_duplicated", f"{COW[:-1]}3"]]
 
 
+def test_near_duplicates_on_request(tmp_path):
+    archives = make.four_archives()
+    photos = {f"{COW[:-1]}{i}.jpg": make.noisy_jpeg(quality=quality) for i, quality in ((5, 90), (6, 80), (7, 80))}
+    archives[COWS] |= photos
+    archives[COW_LABELS] |= {name.replace("jpg", "json"): make.label([], size=(256, 256)) for name in photos}
+    folder = make.write(tmp_path, archives)
+    assert "image_near_duplicate" not in integrity_report(folder)["kind"].tolist()
+    rows = integrity_report(folder, near_duplicates=True)
+    told = rows[rows["kind"] == "image_near_duplicate"].set_index("image_id")["message"]
+    assert told[f"{COW[:-1]}6"].endswith(f"looks like {COWS}/{COW[:-1]}5.jpg")
+    assert f"{COW[:-1]}7" not in told.index  # a copy of 6, told as such
+    assert f"{COW[:-1]}5" not in told.index
+
+
 def test_trailing_bytes_behind_the_image_are_no_truncation(tmp_path):
     archives = make.four_archives()
     archives[COWS][f"{COW}.jpg"] += bytes(100)
