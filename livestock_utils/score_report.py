@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from livestock_utils import intervals, matching, scoring, submission
+from livestock_utils import contest_tables, intervals, matching, scoring, submission
 from livestock_utils.errors import ScoringError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,13 @@ def _match(truth: pd.DataFrame, path: str | os.PathLike, normaliser: str, images
     lines = _lines(findings[findings["severity"] == "error"], path, shown=5)
     for line in lines:
         tell(line)
-    return scoring.contest_matches(truth, table, normaliser, images, units), lines
+    matches = scoring.contest_matches(truth, table, normaliser, images, units)
+    submitted = table["ImageID"].dropna().map(contest_tables.image_stem).unique()
+    unknown = sorted(set(submitted) - set(matches.image_ids))
+    if unknown:
+        tell(f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have no answer and cost"
+             " nothing")
+    return matches, lines
 
 
 def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:

@@ -221,8 +221,9 @@ def _found(sides: matching.Sides, definition: str,
 def _check_one_set(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> None:
     """Raise ScoringError when there are predictions and not one is of a known image."""
     if len(found.image) and not np.isin(found.image_ids, image_ids).any():
-        raise ScoringError(f"answers and predictions are of different sets: none of the {len(found.image_ids)} predicted"
-                           f" images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; pass one set")
+        raise ScoringError(f"answers and predictions are of different sets: none of the {len(found.image_ids)}"
+                           f" predicted images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored;"
+                           " pass tables of one set")
 
 
 def _index_in(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> npt.NDArray[np.intp]:

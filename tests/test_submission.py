@@ -204,6 +204,17 @@ def test_score_tells_every_faulty_line_and_one_error(files):
     assert "error: predictions, line 4" in done.stderr
 
 
+def test_score_says_which_images_have_no_answer_and_where_an_answer_is_wrong(files):
+    lines = (files / "answer.csv").read_text(encoding="utf-8").splitlines()
+    stem = lines[1].split(".")[0]
+    (files / "fewer.csv").write_text("\n".join(line for line in lines if not line.startswith(stem)), encoding="utf-8")
+    done = run("score", files / "fewer.csv", files / "submission.csv")
+    assert done.exit_code == 0 and f"(first: {stem}) have no answer and cost nothing" in done.stderr
+    (files / "pixels.csv").write_text("\n".join([*lines, f"{stem}.jpg,pig,0.1,640,0.1,0.2"]), encoding="utf-8")
+    done = run("score", files / "pixels.csv", files / "submission.csv")
+    assert done.exit_code == 1 and f"answers look like pixels: line {len(lines) + 1} ({stem})" in done.stderr
+
+
 def test_score_of_an_empty_submission_is_an_error(files):
     done = run("score", files / "answer.csv", written(files / "empty.csv"))
     assert done.exit_code == 1 and "empty.csv is empty" in done.stderr
