@@ -2,18 +2,14 @@
 
     python benchmarks/bench_split.py [--rounds 3] [--times 1 3 10]
 
-Groups are runs of near-duplicates (about a third of the images follow their neighbour). The peer gets the same labels and
-keeps no group together. Ours includes the strata table. Interleaved; medians, ratio and growth are printed.
+Groups are runs of near-duplicates (about a third of the images follow their neighbour). The peer gets the same labels
+and keeps no group together. Ours includes the strata table. Interleaved; medians, ratio and growth are printed.
 """
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
 import numpy as np
 import pandas as pd
