@@ -29,7 +29,7 @@ lint: setup
 	$(BIN)/mypy
 
 notebooks: setup
-	$(BIN)/python -m livestock_utils.pairing
+	$(BIN)/python -m livestock_utils.pairing --execute
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

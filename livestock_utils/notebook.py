@@ -80,7 +80,7 @@ class Step:
         _markdown(f"*{caption}*")
 
     def table(self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False) -> None:
-        """Show a table with thousands separators, `digits` decimals and, if given, a caption above it."""
+        """Show a table with thousands separators, `digits` decimals, names without underscores, a caption above it."""
         def number(value: Any) -> str:
             if isinstance(value, (bool, np.bool_)):
                 return "yes" if value else "no"
@@ -90,7 +90,7 @@ class Step:
                 return "–" if math.isnan(value) else f"{value:,.{digits}f}"
             return str(value)
 
-        plain = frame.copy()
+        plain = frame.rename(columns=lambda name: str(name).replace("_", " "))
         for column in range(plain.shape[1]):
             plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])
         with pd.option_context("display.max_colwidth", None):

@@ -48,6 +48,7 @@ def write_report(out: str | os.PathLike) -> Path:
     folder = out / "report"
     for page in pages:
         body, _ = exporter.from_notebook_node(notebooks[page["name"]], {"site": site, "page": page})
+        body = re.sub(r'<a class="anchor-link"[^>]*>.*?</a>', "", body)  # nbconvert gives ids only together with these
         page["headings"] = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
@@ -65,7 +66,6 @@ def _exporter() -> Any:
     config = Config()
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
     config.HTMLExporter.template_name = "livestock"
-    config.HTMLExporter.exclude_anchor_links = True
     config.HTMLExporter.exclude_input_prompt = config.HTMLExporter.exclude_output_prompt = True
     return HTMLExporter(config=config)
 

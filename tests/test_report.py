@@ -56,7 +56,7 @@ def site(tmp_path_factory):
     Image.new("RGB", (200, 100), "orange").save(small)
     png = base64.b64encode(small.read_bytes()).decode()
     first = new_notebook(cells=[
-        new_markdown_cell("# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb).\n\n- x"),
+        new_markdown_cell("# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb)."),
         new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
         new_code_cell("figure()", outputs=[
             new_output("display_data", {"image/png": png, "text/plain": ALT},
@@ -68,7 +68,7 @@ def site(tmp_path_factory):
     ])
     second = new_notebook(cells=[
         new_markdown_cell("# 02 Split"),
-        new_code_cell("1 / 0", outputs=[new_output("error", ename="E", evalue="no", traceback=["\x1b[31mE: no\x1b[0m"])]),
+        new_code_cell("1 / 0", outputs=[new_output("error", ename="E", evalue="no", traceback=["\x1b[31mE: no"])])
     ])
     for name, nb in {"01_eda": first, "02_split": second}.items():
         files.write_text(out / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
@@ -124,9 +124,9 @@ def test_figures_are_the_large_ones_with_their_caption_once(site):
     assert "<em>Images by species" not in text
 
 
-def test_links_to_notebooks_without_a_page_become_text(site):
+def test_sections_and_other_pages_are_linked_and_missing_pages_become_text(site):
     text, parsed = page(site, "01_eda")
-    assert "02_split.html" in parsed.links
+    assert {"02_split.html", "#Strata"} <= set(parsed.links)
     assert "See 04." in text
 
 
