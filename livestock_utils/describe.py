@@ -133,3 +133,52 @@ def write_up(table: pd.DataFrame) -> str:
     return (f"{equal} of {len(table)} counts are the write-up's; the largest difference is {worst['difference']:+,} "
             f"({worst['species']}, {worst['what']}).")
 
+
+
+def balance(table: pd.DataFrame, part: str = "train") -> str:
+    """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and small strata apart."""
+    if table.empty:
+        return "There are no strata."
+    large, small = table[table["images"] >= 200], table[table["images"] < 200]
+    parts = []
+    if len(large):
+        worst = large.iloc[int(large["off_points"].abs().to_numpy().argmax())]
+        parts.append(f"of {count(len(large), 'stratum', 'strata')} of 200 images or more, {worst['stratum']} is "
+                     f"furthest off, by {worst['off_points']:+.2f} percentage points of its share in {part}")
+    if len(small):
+        worst = small.iloc[int(small["off_images"].abs().to_numpy().argmax())]
+        parts.append(f"of {count(len(small), 'smaller stratum', 'smaller strata')}, {worst['stratum']} is furthest "
+                     f"off, with {worst['train']:,} of {worst['images']:,} images in {part} ({worst['off_images']:+.1f})")
+    return _sentence(parts)
+
+
+def folds(assigned: pd.Series) -> str:
+    """How many folds there are and how large they are."""
+    number = assigned.value_counts()
+    span = f"{number.min():,} to {number.max():,}" if number.min() != number.max() else f"{number.max():,}"
+    return f"{count(len(assigned), 'image')} in {count(len(number), 'fold')} of {span} images each."
+
+
+def sets(table: pd.DataFrame) -> str:
+    """What `set_summary.set_table` holds."""
+    parts = [f"`{row['file']}` holds {count(row['images'], 'image')} and {count(row['boxes'], 'box', 'boxes')}"
+             f"{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
+             f"({row['megabytes']:,.0f} MB)" for row in table.to_dict("records")]
+    return _sentence(parts)
+
+
+def groups(table: pd.DataFrame) -> str:
+    """What `grouping.group_sizes` holds: how many images must stay together, and in how large groups."""
+    parts = [f"{row['species']}: {row['grouped_images']:,} of {count(row['images'], 'image')} have company, the "
+             f"largest group holds {row['largest_group']:,}" for row in table.to_dict("records")]
+    return _sentence(parts)
+
+
+def leakage(nearest: pd.DataFrame, max_distance: int) -> str:
+    """How many validation images have a look-alike in train, from `neighbours.nearest_train`."""
+    close = int((nearest["distance"] <= max_distance).sum())
+    if not close:
+        return (f"No validation image has a look-alike in train: the nearest pair differs in "
+                f"{nearest['distance'].min()} of 64 bits, more than the {max_distance} that count as alike.")
+    return (f"{close:,} of {count(len(nearest), 'validation image')} ({percent(close / len(nearest))}) have a "
+            f"look-alike in train (at most {max_distance} of 64 bits differ).")

@@ -46,3 +46,34 @@ def complete_boxes(data: str | os.PathLike, images: pd.DataFrame, boxes: pd.Data
     path = Path(data) / "truth.csv"
     known = pd.read_csv(path, dtype=_TYPES, keep_default_na=False) if path.is_file() else boxes
     return known.loc[known["image_id"].isin(images["image_id"]), BOX_COLUMNS].reset_index(drop=True)
+
+
+def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | None = None) -> Path:
+    """Write folds.csv (image_id, fold, group; sorted by image_id) for out-of-fold work; returns the path.
+
+    `folds` and `groups` are Series indexed by image_id; the column `group` is empty without groups.
+    """
+    table = folds.rename("fold").rename_axis("image_id").sort_index().reset_index()
+    table["group"] = "" if groups is None else table["image_id"].map(groups).astype(str)
+    with whole_file(path, "w") as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+    return Path(path)
+
+
+def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
+    """(folds, groups) as `write_folds` got them, indexed by image_id; groups is None where none were written.
+
+    Raises DatasetError for an absent file or column, and for a fold that is no whole number.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(f"{path} is missing: notebook 02_make_dataset_multilabel writes it; run that first")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if absent := [name for name in ("image_id", "fold", "group") if name not in table.columns]:
+        raise DatasetError(f"{path} has no column {absent[0]!r}; expected image_id, fold, group")
+    wrong = table.loc[~table["fold"].str.fullmatch(r"\d+"), "fold"]
+    if len(wrong):
+        raise DatasetError(f"{path}: fold {wrong.iloc[0]!r} is not a whole number; run notebook 02 again")
+    index = pd.Index(table["image_id"], name="image_id")
+    folds = pd.Series(table["fold"].astype(int).to_numpy(), index=index, name="fold")
+    grouped = bool((table["group"] != "").any())
+    return folds, pd.Series(table["group"].to_numpy(), index=index, name="group") if grouped else None

@@ -18,7 +18,6 @@ from livestock_utils import eda, plots, scoring, species, split
 from livestock_utils.archives import ImageReader
 from livestock_utils.errors import LivestockError
 from livestock_utils.plots import gallery, style
-from livestock_utils.plots.split import fold_balance, leakage, set_sizes, split_balance
 
 IMAGES, BOXES = aihub_tables(0.1)
 FOLDS = split.stratified_folds(IMAGES, BOXES)
@@ -27,7 +26,7 @@ RESULTS = pd.DataFrame({"epoch": range(4)} | {
     f"  {part}/{loss}_loss": [0.4, 0.3, 0.2, 0.1] for part in ("train", "val") for loss in ("box", "obj", "cls")} | {
     "metrics/precision": [0.1, 0.4, 0.5, 0.6], "metrics/recall": [0.2, 0.4, 0.5, 0.6],
     "metrics/mAP_0.5": [0.1, 0.5, 0.6, 0.7], "metrics/mAP_0.5:0.95": [0.1, 0.2, 0.5, 0.4]})
-NEAREST = IMAGES[["image_id", "species"]].assign(distance=np.arange(len(IMAGES)) % 21)
+NEAREST = IMAGES[["image_id"]].assign(distance=np.arange(len(IMAGES)) % 21)
 SETS = pd.DataFrame({"set": ["train", "train", "valid"], "species": ["pig", "cow", "cow"], "images": [30, 90, 20]})
 
 
@@ -50,10 +49,10 @@ FULL = {
     "box_sizes": lambda: plots.box_sizes(BOXES),
     "box_positions": lambda: plots.box_positions(IMAGES, BOXES),
     "completeness": lambda: plots.completeness(eda.completeness_hints(IMAGES, BOXES)),
-    "split_balance": lambda: split_balance(split.balance_table(IMAGES, BOXES, FOLDS)),
-    "fold_balance": lambda: fold_balance(split.fold_table(IMAGES, BOXES, FOLDS)),
-    "leakage": lambda: leakage(NEAREST, 8),
-    "set_sizes": lambda: set_sizes(SETS),
+    "split_balance": lambda: plots.split_balance(split.balance_table(IMAGES, BOXES, FOLDS)),
+    "fold_balance": lambda: plots.fold_balance(split.fold_table(IMAGES, BOXES, FOLDS)),
+    "leakage": lambda: plots.leakage(NEAREST, IMAGES, 8),
+    "set_sizes": lambda: plots.set_sizes(SETS),
     "precision_recall": lambda: plots.precision_recall(CURVES),
     "confidence_trade": lambda: plots.confidence_trade(CURVES),
     "class_scores": lambda: plots.class_scores(scoring.per_class_table(BOXES, predictions_like(BOXES), IMAGES)),
@@ -73,10 +72,10 @@ EMPTY = {
     "box_positions": lambda: plots.box_positions(NO_IMAGES, NO_BOXES),
     "box_positions, images without boxes": lambda: plots.box_positions(IMAGES, NO_BOXES),
     "completeness": lambda: plots.completeness(eda.completeness_hints(NO_IMAGES, NO_BOXES)),
-    "split_balance": lambda: split_balance(split.balance_table(IMAGES, BOXES, FOLDS).iloc[:0]),
-    "fold_balance": lambda: fold_balance(split.fold_table(IMAGES, BOXES, FOLDS).iloc[:0]),
-    "leakage": lambda: leakage(NEAREST.iloc[:0], 8),
-    "set_sizes": lambda: set_sizes(SETS.iloc[:0]),
+    "split_balance": lambda: plots.split_balance(split.balance_table(IMAGES, BOXES, FOLDS).iloc[:0]),
+    "fold_balance": lambda: plots.fold_balance(split.fold_table(IMAGES, BOXES, FOLDS).iloc[:0]),
+    "leakage": lambda: plots.leakage(NEAREST.iloc[:0], IMAGES, 8),
+    "set_sizes": lambda: plots.set_sizes(SETS.iloc[:0]),
     "precision_recall": lambda: plots.precision_recall(CURVES.iloc[:0]),
     "confidence_trade": lambda: plots.confidence_trade(CURVES.iloc[:0]),
     "class_scores": lambda: plots.class_scores(pd.DataFrame(columns=["mAP50", "mAP75", "mAP50-95"])),
@@ -189,12 +188,12 @@ def test_a_heat_maps_panel_is_scaled_to_its_own_maximum():
 
 def test_split_balance_puts_a_dot_at_each_share():
     table = split.balance_table(IMAGES, BOXES, FOLDS)
-    ax = split_balance(table)
+    ax = plots.split_balance(table)
     assert ax.collections[-1].get_offsets()[:, 0].tolist() == table["share_in_train"].tolist()
 
 
 def test_leakage_says_how_many_images_have_a_look_alike():
-    ax = leakage(NEAREST, 8)
+    ax = plots.leakage(NEAREST, IMAGES, 8)
     close = int((NEAREST["distance"] <= 8).sum())
     assert any(f"{close:,} of {len(NEAREST):,}" in text.get_text() for text in ax.texts)
     assert sum(bar.get_height() for bar in ax.patches) == len(NEAREST)
@@ -204,7 +203,7 @@ def test_fold_balance_leaves_out_labels_that_cannot_spread():
     table = split.fold_table(IMAGES, BOXES, FOLDS)
     one = [1, 0, 0, 0, 0]
     rare = pd.DataFrame({"kind": "area", "label": "out", "fold": range(5), "images": one, "share": one})
-    assert len(axes_of(fold_balance(pd.concat([table, rare])))) == len(axes_of(fold_balance(table)))
+    assert len(axes_of(plots.fold_balance(pd.concat([table, rare])))) == len(axes_of(plots.fold_balance(table)))
 
 
 def test_precision_recall_writes_the_ap_of_the_contests_definition():
@@ -263,10 +262,10 @@ def test_predictions_stand_beside_the_truth_from_the_threshold_up(photos):
 def test_pairs_name_both_sides_and_their_distance(photos):
     folder, images, _ = photos
     first, second = images["image_id"].iloc[:2]
-    table = pd.DataFrame({"valid_id": [first], "train_id": [second], "distance": [4]})
+    table = pd.DataFrame({"image_id": [first], "train_id": [second], "distance": [4]})
     left, right = plots.pairs(table, images, folder)[0]
-    assert left.get_title(loc="left") == f"valid: {first}, distance 4"
-    assert right.get_title(loc="left") == f"train: {second}"
+    assert left.get_title(loc="left") == f"valid: {first}"
+    assert right.get_title(loc="left") == f"train: {second}, 4 bits apart"
 
 
 def test_a_photo_is_read_as_rgb_of_its_shape_and_at_most_the_wanted_size(photos):

@@ -13,6 +13,7 @@ from livestock_utils.plots.eda import (
 )
 from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
+from livestock_utils.plots.split import fold_balance, leakage, set_sizes, split_balance
 from livestock_utils.plots.style import theme
 from livestock_utils.plots.training import compare_runs, loss_curves, metric_curves
 
@@ -27,14 +28,18 @@ __all__ = [
     "completeness",
     "confidence_trade",
     "examples",
+    "fold_balance",
     "image_sizes",
+    "leakage",
     "loss_curves",
     "metric_curves",
     "pairs",
     "photo",
     "precision_recall",
+    "set_sizes",
     "small_boxes",
     "species_overview",
+    "split_balance",
     "theme",
     "truth_beside_prediction",
 ]

@@ -116,13 +116,12 @@ def truth_beside_prediction(images: pd.DataFrame, boxes: pd.DataFrame, predictio
     return axes
 
 
-def pairs(table: pd.DataFrame, images: pd.DataFrame, folder: str | os.PathLike, left: str = "valid_id",
-          right: str = "train_id", value: str = "distance", n: int = 3) -> np.ndarray:
-    """The first `n` pairs of `table` side by side, ids in its columns `left` and `right`; (pairs, 2) array of Axes.
+def pairs(nearest: pd.DataFrame, images: pd.DataFrame, folder: str | os.PathLike, n: int = 3) -> np.ndarray:
+    """The first `n` pairs of `neighbours.nearest_train` side by side, valid left, train right; (pairs, 2) Axes.
 
     Look for: two photos of the same moment; in train and valid at once they make the validation score too good.
     """
-    shown = table.head(n)
+    shown = nearest.head(n)
     if shown.empty:
         axes = style.grid_of_axes(1, 2, 1.2)
         for ax in axes.flat:
@@ -130,17 +129,18 @@ def pairs(table: pd.DataFrame, images: pd.DataFrame, folder: str | os.PathLike, 
         return axes
     frames = images.set_index("image_id", drop=False)
     tall = frames["height_px"] / frames["width_px"]
-    tallest = np.maximum(tall.loc[shown[left]].to_numpy(), tall.loc[shown[right]].to_numpy())
+    tallest = np.maximum(tall.loc[shown["image_id"]].to_numpy(), tall.loc[shown["train_id"]].to_numpy())
     axes = style.grid_of_axes(len(shown), 2, float((style.WIDTH_IN / 2 * tallest + 0.25).sum()),
                               height_ratios=tallest.tolist())
     rows = frames.to_dict("index")
     with ImageReader(folder) as reader:
         for cells, pair in zip(axes, shown.to_dict("records"), strict=True):
-            for ax, part in zip(cells, (left, right), strict=True):
-                row = rows[pair[part]]
-                tail = f", {value} {pair[value]:g}" if part == left else ""
-                photo(read_photo(reader, row["archive"], row["member"]), row["width_px"], row["height_px"], None, ax,
-                      f"{part.removesuffix('_id')}: {pair[part]}{tail}")
+            bits = "bit" if pair["distance"] == 1 else "bits"
+            titles = (f"valid: {pair['image_id']}", f"train: {pair['train_id']}, {pair['distance']} {bits} apart")
+            for ax, image_id, title in zip(cells, (pair["image_id"], pair["train_id"]), titles, strict=True):
+                row = rows[image_id]
+                picture = read_photo(reader, row["archive"], row["member"])
+                photo(picture, row["width_px"], row["height_px"], None, ax, title)
     return axes
 
 

@@ -14,10 +14,11 @@ ALLOWED_POINTS = 0.5
 """How far a stratum's share may be off, in percentage points; small strata within one image."""
 
 
-def split_balance(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share in train of each stratum (dot) against the promise (grey bar around the target line).
+def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = None) -> Axes:
+    """Share in train (or another `part`) of each stratum (dot) against the promise (grey bar around the target line).
 
-    `table` is from `split.balance_table`. The bar spans half a percentage point or one image, whichever is more.
+    `table` is from `split.balance_table` or `set_summary.kept_strata`. The bar spans half a percentage point or one
+    image, whichever is more.
     Look for: dots outside their bar; with groups that stay together a few may be.
     """
     ax = style.axes_or_new(ax, height_in=0.9 + 0.34 * max(len(table), 2))
@@ -32,7 +33,7 @@ def split_balance(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.scatter(share, height, s=52, color=[style.colour(name) for name in table["species"]], zorder=3)
     reach = 1.15 * max(float(np.abs(share - target).max()), float((high - low).max()) / 2, 0.01)
     ax.set(xlim=(float(target.min()) - reach, min(float(target.max()) + reach, 1.01)), ylim=(-0.6, len(table) - 0.4),
-           xlabel="share of the stratum's images that are in train (grey: within ½ point or one image of the target)")
+           xlabel=f"share of the stratum's images that are in {part} (grey: within ½ point or one image of the target)")
     ax.set_yticks(height, table["species"] + "  " + table["count_bin"].astype(str))
     for y, row in zip(height, table.to_dict("records"), strict=True):
         ax.annotate(f"{row['train']:,} of {row['images']:,}", (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0),
@@ -80,17 +81,18 @@ def fold_balance(table: pd.DataFrame, valid_fold: int = 0, columns: int = 5,
     return axes
 
 
-def leakage(nearest: pd.DataFrame, threshold_bits: int | None = None, ax: Axes | None = None) -> Axes:
+def leakage(nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None) -> Axes:
     """How far each validation image is from its nearest training image, in bits of a perceptual hash.
 
-    `nearest` has one row a validation image: species, distance. Bars left of `threshold_bits` (inclusive) are
-    look-alikes: photos of one moment that a grouped split would have kept on one side.
+    `nearest` is from `neighbours.nearest_train`, `images` gives the species. Up to `max_distance` bits (dashed line)
+    two photos look alike: frames of one moment that a grouped split keeps on one side.
     Look for: a heap at the left end; its size is how much the validation score flatters.
     """
     ax = style.axes_or_new(ax, height_in=3.0)
     if nearest.empty:
         return style.say_empty(ax, "no validation images")
-    top = int(nearest["distance"].max())
+    nearest = nearest.assign(species=nearest["image_id"].map(images.set_index("image_id")["species"]))
+    top = max(int(nearest["distance"].max()), max_distance + 1)
     base = np.zeros(top + 1)
     names = style.in_label_order(nearest["species"])
     for name in names:
@@ -99,13 +101,12 @@ def leakage(nearest: pd.DataFrame, threshold_bits: int | None = None, ax: Axes |
         base += tally
     ax.set(xlabel="bits in which the hash of the nearest training image differs", xlim=(-0.7, top + 0.7),
            ylim=(0, 1.18 * base.max()), ylabel="validation images")
-    if threshold_bits is not None:
-        close = int((nearest["distance"] <= threshold_bits).sum())
-        ax.axvline(threshold_bits + 0.5, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
-        share = percent(close / len(nearest))
-        finding = f"left of the line: {close:,} of {len(nearest):,} ({share}) have a look-alike in train"
-        ax.annotate(finding, (threshold_bits + 0.5, 0.97), xycoords=ax.get_xaxis_transform(), xytext=(6, 0),
-                    textcoords="offset points", va="top", fontsize=9, bbox=style.PAPER)
+    close = int((nearest["distance"] <= max_distance).sum())
+    ax.axvline(max_distance + 0.5, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    share = percent(close / len(nearest))
+    finding = f"left of the line: {close:,} of {len(nearest):,} ({share}) have a look-alike in train"
+    ax.annotate(finding, (max_distance + 0.5, 0.97), xycoords=ax.get_xaxis_transform(), xytext=(6, 0),
+                textcoords="offset points", va="top", fontsize=9, bbox=style.PAPER)
     style.thousands(ax, "y")
     style.value_grid(ax, "y")
     style.species_key(ax, names)

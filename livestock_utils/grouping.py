@@ -1,0 +1,45 @@
+"""Which images must stay together in a split: one parameter of the notebooks -> groups, and what they look like."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from livestock_utils import neighbours, split
+from livestock_utils.errors import DatasetError
+
+WAYS = ("none", "near_duplicates", "blocks")
+"""What `group_by` may be, besides the path of a CSV with the columns image_id and group."""
+
+
+def groups_by(group_by: str, images: pd.DataFrame, hashes: pd.Series | None = None, block_size: int = 50,
+              max_distance: int = neighbours.MAX_DISTANCE) -> pd.Series | None:
+    """Groups for `split.stratified_folds`, a Series image_id -> group; None for "none".
+
+    "near_duplicates" links images whose `hashes` differ in at most `max_distance` bits, "blocks" takes `block_size`
+    consecutive ids, a path is read as a CSV (camera, farm, ...). DatasetError for anything else.
+    """
+    if group_by == "none":
+        return None
+    if group_by == "near_duplicates":
+        if hashes is None:
+            raise DatasetError('group_by "near_duplicates" needs hashes: make them by neighbours.perceptual_hashes')
+        return neighbours.near_duplicate_groups(hashes, images, max_distance)
+    if group_by == "blocks":
+        return neighbours.blocks_of_ids(images, block_size)
+    if not Path(group_by).is_file():
+        raise DatasetError(f"group_by {group_by!r}: expected one of {', '.join(WAYS)} or a CSV file that exists")
+    return split.read_groups(group_by, images)
+
+
+def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
+    """One row a species: species, images, groups, grouped_images (in groups of 2 and more), largest_group.
+
+    A group that holds several species counts for each of them. Without groups every image is one.
+    """
+    of_image = images["image_id"] if groups is None else images["image_id"].map(groups)
+    sizes = of_image.map(of_image.value_counts())
+    rows = []
+    for name, ids in images.groupby("species", sort=False)["image_id"]:
+        mine, size = of_image.loc[ids.index], sizes.loc[ids.index]
+        rows.append((name, len(ids), mine.nunique(), int((size > 1).sum()), int(size.max())))
+    return pd.DataFrame(rows, columns=["species", "images", "groups", "grouped_images", "largest_group"])
