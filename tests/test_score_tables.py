@@ -1,0 +1,73 @@
+"""Sentences and tables on scores say what the numbers say."""
+
+import pandas as pd
+import pytest
+
+from livestock_utils import score_tables, tables
+from livestock_utils.boxes import XYXY
+
+COLUMNS = ["images", "labels", *score_tables.SCORES]
+
+
+def results(scores, losses=None):
+    return pd.DataFrame({"epoch": range(1, len(scores) + 1), "metrics/mAP_0.75": scores,
+                         "val/box_loss": losses or [0.1] * len(scores)})
+
+
+def by_class(**rows):
+    table = pd.DataFrame(rows, index=COLUMNS).T
+    table.loc["all"] = table.mean() if len(table) else 0.0
+    return table
+
+
+@pytest.mark.parametrize(
+    ("scores", "losses", "said"),
+    [
+        ([], [], "No epoch"),
+        ([0.5], None, r"0\.500 in epoch 1 of 1; one epoch says nothing"),
+        ([0.4, 0.6], None, r"0\.600 in epoch 2 of 2; the score was still rising at the end"),
+        ([0.4, 0.7, 0.6], None, r"0\.700 in epoch 2 of 3; the last epoch stands 0\.100 below"),
+        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.2, 0.3, 0.4], "a sign of overfitting"),
+    ],
+)
+def test_the_training_sentence(scores, losses, said):
+    assert pd.Series([score_tables.training_sentence(results(scores, losses))]).str.contains(said).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({}, "Only no class has labels"),
+        ({"cow": [1, 1, 1, 1, 1, 1, 1]}, "Only cow has labels"),
+        ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]}, "stand level at mAP75 0.800"),
+        ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]}, "Cow is the harder .* loose boxes"),
+        ({"pig": [1, 1, 1, 1, 0.4, 0.3, 0.2], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]}, "Pig is the harder .* are missed"),
+    ],
+)
+def test_the_class_sentence(rows, said):
+    assert pd.Series([score_tables.class_sentence(by_class(**rows))]).str.contains(said).all()
+
+
+def test_metrics_name_the_classes():
+    table = by_class(pig=[1, 2, 0.1, 0.2, 0.9, 0.8, 0.5], cow=[1, 2, 0.3, 0.4, 0.7, 0.6, 0.3])
+    assert score_tables.score_metrics(table) == pytest.approx(
+        {"P": 0.2, "R": 0.3, "mAP50": 0.8, "mAP75": 0.7, "mAP50-95": 0.4, "mAP75_pig": 0.8, "mAP75_cow": 0.6})
+
+
+def test_one_set_of_predictions_by_every_definition():
+    boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY])
+    table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
+    assert set(table["definition"]) == {"contest", "coco", "yolov5"}
+    assert table.loc[table["class"] == "cow", "mAP75"].to_numpy() == pytest.approx([1, 1, 1], abs=0.01)
+
+
+def test_labels_are_completed_only_where_the_truth_is_known(tmp_path):
+    columns = ["image_id", "species", *XYXY]
+    images = pd.DataFrame({"image_id": ["a"]})
+    boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 9.0, 9.0]], columns=columns)
+    assert tables.complete_boxes(tmp_path, images, boxes).equals(boxes)
+    rows = [["a", "cow", 0.0, 0.0, 9.0, 9.0, True], ["a", "cow", 20.0, 0.0, 30.0, 9.0, False],
+            ["b", "pig", 0.0, 0.0, 9.0, 9.0, True]]
+    pd.DataFrame(rows, columns=[*columns, "labelled"]).to_csv(tmp_path / "truth.csv", index=False)
+    completed = tables.complete_boxes(tmp_path, images, boxes)
+    assert list(completed["x_min"]) == [0, 20]
