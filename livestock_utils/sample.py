@@ -26,7 +26,7 @@ WARM_START_SEEDS = tuple(range(1000, 1010))
 
 STAMP = "sample.json"
 _VERSION = 1
-_JPEG_QUALITY = 88
+_JPEG_QUALITY = 84
 _FIRST_TEST_NUMBER = 500_000
 # Boxes an image as in the AI Hub set: 506 / 2,749 / 1,048 pig images with < 8, 8-12, >= 13 boxes, 45,898 boxes in all;
 # 7,383 / 3,413 / 1,356 cow images with < 4, 4-5, >= 6 boxes, 39,943 boxes in all.
@@ -229,7 +229,7 @@ def _drawn(plans: list[_Plan], seed: int) -> Iterator[tuple[_Plan, np.ndarray, n
         rng = _rng(seed, plan.species, plan.split, "draw", plan.scene, plan.frame)
         for _ in range(plan.frame):
             herd = scenes.move(rng, herd)
-        scene = scenes.draw_scene(rng, barn, herd, caption=_caption(plan))
+        scene = scenes.draw_scene(rng, barn, herd, caption=_caption(plan, barn.night))
         order = np.lexsort(scene.xyxy.T[::-1])
         xyxy, seen = scene.xyxy[order], scene.seen[order]
         labelled = np.ones(len(xyxy), dtype=bool)
@@ -237,12 +237,12 @@ def _drawn(plans: list[_Plan], seed: int) -> Iterator[tuple[_Plan, np.ndarray, n
         yield plan, scene.picture, xyxy, labelled
 
 
-def _caption(plan: _Plan) -> str:
+def _caption(plan: _Plan, night: bool) -> str:
     """Camera and time as a recorder writes them into the picture; frames of a scene are two seconds apart."""
-    minutes, seconds = plan.scene * 47 % 1440, plan.frame * 2
-    month, day = 9 if plan.split == "train" else 10, 1 + plan.scene * 47 // 1440 % 28
-    time = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
-    return f"CAM {plan.barn % 90 + 1:02d}  2020-{month:02d}-{day:02d} {time}"
+    day, minutes = divmod(plan.scene * 47, 600)
+    hour, minute = divmod(minutes // 2 + 21 * 60 if night else minutes + 7 * 60, 60)
+    date = f"2020-{9 if plan.split == 'train' else 10:02d}-{1 + day % 28:02d}"
+    return f"CAM {plan.barn % 90 + 1:02d}  {date} {hour % 24:02d}:{minute:02d}:{plan.frame * 2:02d}"
 
 
 def _barn(seed: int, name: str, number: int, width_px: int, height_px: int) -> scenes.Barn:
