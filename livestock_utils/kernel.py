@@ -22,7 +22,8 @@ class ThisPythonSpecs(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on PYTHONPATH."""
         values: dict[str, Any] = get_kernel_dict()
-        values["argv"] = [sys.executable, *values["argv"][1:]]
+        # The kernel's own log is not for readers: cells tell their errors in the notebook, and a death is told anyway.
+        values["argv"] = [sys.executable, *values["argv"][1:], "--IPKernelApp.log_level=CRITICAL"]
         library = str(Path(__file__).resolve().parents[1])
         paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
