@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,11 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrainingError(f"{where}: albumentations {albumentations.__version__} cannot read it ({error}); "
                             "write it with albumentations.to_dict, or use a preset") from error
-    boxes = albumentations.BboxParams(coord_format="yolo", label_fields=["labels"], clip=True,
+    boxes = albumentations.BboxParams(format="yolo", label_fields=["labels"], clip=True,
                                       filter_invalid_bboxes=True, min_visibility=0.1)
-    return albumentations.Compose(loaded.transforms, bbox_params=boxes)
+    with warnings.catch_warnings():  # a pipeline without geometry is fine
+        warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform to process it.", UserWarning)
+        return albumentations.Compose(loaded.transforms, bbox_params=boxes)
 
 
 def _albumentations() -> Any:

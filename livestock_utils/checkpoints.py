@@ -82,9 +82,10 @@ def load_pickle(file: Any, map_location: Any = None, trust: bool = False, torch_
     except pickle.UnpicklingError as error:
         culprit = re.search(r"GLOBAL (\S+) was not an allowed global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
                             str(error), re.IGNORECASE)
-        what = f"it wants to load {culprit[1] or culprit[2]}" if culprit else str(error).splitlines()[0]
-        raise CheckpointError(f"{name}: refused, {what}, which no YOLOv5 weights need; "
-                              "pass trust=True only if you know who made the file") from error
+        if culprit is None:
+            raise CheckpointError(f"{name}: damaged or not a weights file; copy or download it again") from error
+        raise CheckpointError(f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 weights "
+                              "need; pass trust=True only if you know who made the file") from error
     except (RuntimeError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -165,13 +166,19 @@ def check_class_names(names: Sequence[str], where: str, expected: Sequence[str] 
                               "use weights trained on these classes, or pass them as init_weights to a training")
 
 
-def write_weights(path: str | os.PathLike, model: Any, epoch: int = -1, **extra: Any) -> Path:
-    """Write `model` in yolov5's own stripped form (fp16, no optimizer), whole or not at all; returns the path."""
+def write_weights(path: str | os.PathLike, model: Any, state: Mapping[str, Any] | None = None, epoch: int = -1,
+                  **extra: Any) -> Path:
+    """Write `model`, with the tensors of `state` if given, in yolov5's own stripped form; returns the path.
+
+    fp16, no optimizer, whole or not at all; `extra` are further entries of the checkpoint.
+    """
     import copy
 
     import torch
 
     light = copy.deepcopy(model).half().cpu()
+    if state is not None:
+        light.load_state_dict(state)
     for parameter in light.parameters():
         parameter.requires_grad = False
     with whole_file(path) as file:

@@ -1,6 +1,7 @@
 """The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has finished."""
 
 import contextlib
+import json
 import logging
 import platform
 import subprocess
@@ -9,10 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, files, mirror, scoring, training_state
+from livestock_utils import checkpoints, files, mirror, scoring, training_loggers, training_state
 from livestock_utils.errors import TrainingError
 from livestock_utils.install import YOLOV5_VERSION
 from livestock_utils.training_data import Data
@@ -33,22 +35,20 @@ class RunFolder:
         self.resume = folder / "resume"
         self.notes: list[str] = []
         self.loggers: list[Any] = []
-        record = yaml.safe_load(self._text("run.json") or "{}")
-        self.finished = bool(record.get("finished"))
+        record = folder / "run.json"
+        self.finished = record.is_file() and bool(json.loads(record.read_text(encoding="utf-8")).get("finished"))
 
     def check(self) -> None:
         """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml of a fresh run."""
-        now = self.settings.recorded()
-        before = yaml.safe_load(self._text("settings.yaml") or "null")
-        if before is not None:
-            training_state.check_same({"settings": before}, now, self.folder)
+        started = check_settings(self.folder, self.settings)
         counts = pd.Series([kind for part in (self.data.train, self.data.valid) for kind, _ in part.findings])
         names = {kind: name for part in (self.data.train, self.data.valid) for kind, name in reversed(part.findings)}
         for kind, count in counts.value_counts().sort_index().items():
             self.note(f"{count} of the images: {kind} (first: {names[str(kind)]})")
-        if before is None:
-            files.write_text(self.folder / "settings.yaml", yaml.safe_dump(now, sort_keys=True, allow_unicode=True))
+        if not started:
             files.write_text(self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False))
+            recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
+            files.write_text(self.folder / "settings.yaml", recorded)
         if not self.finished:
             self._write_record({"finished": False})
 
@@ -60,6 +60,10 @@ class RunFolder:
 
     def restore(self, trainer: Any) -> None:
         """Continue from the newest valid resume file of the folder and its mirror, if there is one."""
+        self._continue(trainer)
+        self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch)
+
+    def _continue(self, trainer: Any) -> None:
         places = [self.resume] + ([self.second.target / "resume"] if self.second else [])
         path = training_state.newest(*places)
         if path is None:
@@ -74,6 +78,8 @@ class RunFolder:
         """Save an epoch: resume file, results.csv, weights; then ask the mirror for a copy."""
         path = training_state.save(trainer, self.resume)
         self._write_epoch(trainer, is_best=trainer.best_epoch == trainer.epoch - 1)
+        for logger in self.loggers:
+            logger.log(trainer.rows[-1])
         if self.second:
             self.second.request([path, *self._small_files()], remove=["resume/resume-*.pt"])
 
@@ -85,12 +91,8 @@ class RunFolder:
             self._write_weights("best", trainer, trainer.best_weights, trainer.best_epoch)
 
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
-        """Write weights/`name`.pt in yolov5's own form: the model with these tensors, fp16."""
-        import copy
-
-        model = copy.deepcopy(trainer.ema.ema)
-        model.load_state_dict(state)
-        checkpoints.write_weights(self.folder / "weights" / f"{name}.pt", model, epoch=epoch,
+        """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors, fp16."""
+        checkpoints.write_weights(self.folder / "weights" / f"{name}.pt", trainer.ema.ema, state, epoch=epoch,
                                   yolov5pip_version=YOLOV5_VERSION)
 
     def finish(self, trainer: Any, final_evaluation: bool) -> None:
@@ -105,7 +107,7 @@ class RunFolder:
             model = checkpoints.load_model(best, device=str(trainer.device))
             table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data, plots=self.folder)
             files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
-            self._draw_first_batch(trainer)
+            self._draw(trainer)
         if self.second:
             self.notes += self.second.failures
         self._write_record({"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
@@ -117,7 +119,15 @@ class RunFolder:
         if self.second:
             self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
 
-    def _draw_first_batch(self, trainer: Any) -> None:
+    def _draw(self, trainer: Any) -> None:
+        """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was trained now)."""
+        from livestock_utils.plots import training as curves
+
+        results = pd.DataFrame(trainer.rows)
+        for name, drawn in (("losses", curves.loss_curves(results)[0]), ("metrics", curves.metric_curves(results))):
+            figure: Any = drawn.figure
+            figure.savefig(self.folder / f"{name}.png", dpi=120, bbox_inches="tight")
+            plt.close(figure)
         if trainer.first_batch is not None:
             images, targets, paths = trainer.first_batch
             trainer.y5.plots.plot_images(images, targets, paths, self.folder / "train_batch0.jpg",
@@ -136,9 +146,15 @@ class RunFolder:
         return sorted(path for path in self.folder.rglob("*") if path.is_file() and path.parent != self.resume
                       and not path.name.endswith((".part", ".new")))
 
-    def _text(self, name: str) -> str:
-        path = self.folder / name
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+def check_settings(folder: Path, settings: Settings) -> bool:
+    """False for a folder without a run; raises TrainingError if its run was started with other settings."""
+    path = folder / "settings.yaml"
+    if not path.is_file():
+        return False
+    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    training_state.check_same({"settings": before}, settings.recorded(), folder)
+    return True
 
 
 @contextlib.contextmanager
@@ -153,14 +169,19 @@ def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> 
         target = Path(second).expanduser().resolve()
         if target == folder.resolve():
             raise TrainingError(f"mirror and run folder are both {target}; give the mirror a folder of its own")
+        check_settings(folder, settings)
+        check_settings(target, settings)
         if back := mirror.restore_missing(folder, target) if target.is_dir() else []:
             log.info("%d files came back from the mirror %s", len(back), target)
         copier = mirror.Mirror(folder, target)
+    run = None
     try:
         run = RunFolder(folder, settings, data, copier)
         run.check()
         yield run
     finally:
+        for logger in run.loggers if run else []:
+            logger.close()
         if copier is not None:
             copier.close()
 

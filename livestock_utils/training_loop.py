@@ -36,7 +36,6 @@ class Trainer:
     model: Any
     ema: Any
     optimizer: Any
-    scheduler: Any
     scaler: Any
     stopper: Any
     loaders: Loaders
@@ -85,7 +84,8 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
     decay = hyp["weight_decay"] * settings.batch_size * accumulate / settings.nominal_batch
     optimizer = y5.torch_utils.smart_optimizer(model, settings.optimizer, hyp["lr0"], hyp["momentum"], decay)
     factor = learning_rate_factor(settings.schedule, hyp["lrf"], settings.epochs)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
     ema = y5.torch_utils.ModelEMA(model)
 
     images = dataset_class(y5.dataloaders.LoadImagesAndLabels)
@@ -104,10 +104,9 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
                      "box": hyp["box"] * 3 / layers, "cls": hyp["cls"] * classes / 80 * 3 / layers,
                      "obj": hyp["obj"] * (settings.image_size / 640) ** 2 * 3 / layers}
     model.nc, model.hyp, model.names = classes, nominal, dict(enumerate(data.names))
-    scheduler.last_epoch = -1  # as yolov5 does: the schedule lags one epoch
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
-    return Trainer(y5, settings, data, device, model, ema, optimizer, scheduler, scaler, stopper, loaders,
+    return Trainer(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders,
                    y5.loss.ComputeLoss(model), factor, nominal)
 
 
@@ -129,7 +128,8 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
         began = time.perf_counter()
         losses, rates = _train_epoch(trainer)
         trained = time.perf_counter()
-        trainer.scheduler.step()
+        for group in trainer.optimizer.param_groups:  # as in yolov5, it lags one epoch after the warm-up
+            group["lr"] = group["initial_lr"] * trainer.lr_factor(trainer.epoch)
         trainer.ema.update_attr(trainer.model, include=["yaml", "nc", "hyp", "names", "stride"])
         half = trainer.settings.amp and trainer.device.type == "cuda"
         result = validate(trainer.y5, trainer.ema.ema, trainer.loaders.valid, trainer.data.names, trainer.compute_loss,

@@ -105,7 +105,6 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer.ema.ema.load_state_dict(state["ema"])
     trainer.ema.updates = state["ema_updates"]
     trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.scheduler.last_epoch = state["scheduler_epoch"]
     if state["scaler"]:
         trainer.scaler.load_state_dict(state["scaler"])
     vars(trainer.stopper).update(state["stopper"])
@@ -129,7 +128,7 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
     return {
         "settings": trainer.settings.recorded(), "model": trainer.model.state_dict(),
         "ema": trainer.ema.ema.state_dict(), "ema_updates": trainer.ema.updates,
-        "optimizer": trainer.optimizer.state_dict(), "scheduler_epoch": trainer.scheduler.last_epoch,
+        "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "stopper": {name: vars(trainer.stopper)[name] for name in ("best_fitness", "best_epoch", "possible_stop")},
         **{name: getattr(trainer, name) for name in ("epoch", "last_step", "best_value", "best_epoch", "best_weights",

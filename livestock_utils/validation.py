@@ -83,6 +83,8 @@ def validate(y5: Any, model: Any, loader: Any, names: Sequence[str], compute_los
                 for what, drawn in (("labels", targets), ("pred", y5.plots.output_to_target(kept))):
                     y5.plots.plot_images(images, drawn, paths, plots / f"val_batch{index}_{what}.jpg",
                                          dict(enumerate(names)))
+    if confusion is not None and plots:
+        confusion.plot(save_dir=plots, names=list(names))
     model.float()
     arrays = [torch.cat(column).cpu().numpy() for column in zip(*stats, strict=True)]
     per_class = _per_class(y5, arrays, names, plots)
