@@ -148,7 +148,7 @@ def balance(table: pd.DataFrame, part: str = "train") -> str:
     if len(small):
         worst = small.iloc[int(small["off_images"].abs().to_numpy().argmax())]
         parts.append(f"of {count(len(small), 'smaller stratum', 'smaller strata')}, {worst['stratum']} is furthest "
-                     f"off, with {worst['train']:,} of {worst['images']:,} images in {part} ({worst['off_images']:+.1f})")
+                     f"off: {worst['train']:,} of {worst['images']:,} images in {part} ({worst['off_images']:+.1f})")
     return _sentence(parts)
 
 
@@ -182,3 +182,12 @@ def leakage(nearest: pd.DataFrame, max_distance: int) -> str:
                 f"{nearest['distance'].min()} of 64 bits, more than the {max_distance} that count as alike.")
     return (f"{close:,} of {count(len(nearest), 'validation image')} ({percent(close / len(nearest))}) have a "
             f"look-alike in train (at most {max_distance} of 64 bits differ).")
+
+
+def watched(number: int, total: int) -> str:
+    """How many images the full training set leaves out to watch the training, or that there is no validation."""
+    if not number:
+        return (f"**No validation:** all {count(total, 'image')} are trained on, so nothing can tell when to stop, and "
+                "every score of this training is of images that it has seen.")
+    return (f"{count(number, 'image')} of {total:,} ({percent(number / total)}) stay out to watch the training; all "
+            "others are trained on.")

@@ -31,6 +31,22 @@ def groups_by(group_by: str, images: pd.DataFrame, hashes: pd.Series | None = No
     return split.read_groups(group_by, images)
 
 
+def make_folds(images: pd.DataFrame, boxes: pd.DataFrame, groups: pd.Series | None, n_splits: int = 5, seed: int = 42,
+               hold_out: str = "", valid_fold: int = 0) -> pd.Series:
+    """`split.stratified_folds`, or with `hold_out` that group as `valid_fold` and all other images as one further fold.
+
+    Raises DatasetError for a `valid_fold` that will not exist, and for `hold_out` without groups or of an unknown one.
+    """
+    if not 0 <= valid_fold < n_splits:
+        raise DatasetError(f"valid_fold must lie in 0..{n_splits - 1} for n_splits {n_splits}, got {valid_fold}")
+    if not hold_out:
+        return split.stratified_folds(images, boxes, n_splits, groups, seed)
+    if groups is None:
+        raise DatasetError(f'hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group')
+    held = split.hold_out(images, groups, hold_out) == 0
+    return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
+
+
 def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
     """One row a species: species, images, groups, grouped_images (in groups of 2 and more), largest_group.
 

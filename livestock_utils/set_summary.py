@@ -31,7 +31,7 @@ def set_table(sets: Sets) -> pd.DataFrame:
 
 def by_species(table: pd.DataFrame) -> pd.DataFrame:
     """The table of `set_table` with a row for each set and species: set, species, images (for `plots.set_sizes`)."""
-    long = table.melt(id_vars="set", value_vars=list(species.names()), var_name="species", value_name="images")
+    long = table[["set", *species.names()]].melt(id_vars="set", var_name="species", value_name="images")
     place = {name: row for row, name in enumerate(table["set"])}
     return long.sort_values("set", key=lambda names: names.map(place), kind="stable", ignore_index=True)
 

@@ -1,0 +1,88 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{data}/data"
+#       - "{out}/tables/images.csv"
+#       - "{out}/tables/boxes.csv"
+#       - "{out}/datasets/folds.csv"
+#     writes:
+#       - "{out}/datasets/Train_Dataset_mini.tar"
+#       - "{out}/datasets/Valid_Dataset_mini.tar"
+# ---
+
+# %% [markdown]
+# # 04 A small set for searching
+#
+# A search trains dozens of models. How small may its training set be and still rank hyperparameters as the whole one
+# would? The original took half of train and the whole validation fold; that is the default here.
+#
+# - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`.
+# - **Out:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar`; figures in `OUT/figures/04/`; counts in
+#   `metrics.json`.
+# - **Time:** 5 s on the drawn sample; for AI Hub's images a minute or two of copying (no GPU needed).
+#
+# `train_share` and `valid_share` lie in (0, 1]; every stratum keeps its share, and at least one image.
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+valid_fold = 0  # @param {type:"integer"}
+train_share = 0.5  # @param {type:"number"}
+valid_share = 1.0  # @param {type:"number"}
+min_box_area_px = 0.0  # @param {type:"number"}
+seed = 42  # @param {type:"integer"}
+
+# %%
+from livestock_utils import dataset, describe, notebook, plots, set_summary, split, tables
+
+step = notebook.start("04_make_dataset_mini", data, out)
+archives = step.data / "data"
+images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
+folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+
+# %% [markdown]
+# ## Which images
+# Both are drawn from their own side of notebook 02's split, so nothing leaks from one into the other.
+
+# %%
+fold_of_image = images["image_id"].map(folds)
+train_images, valid_images = images[fold_of_image != valid_fold], images[fold_of_image == valid_fold]
+train_mini = split.mini(train_images, boxes, train_share, seed, groups)
+valid_mini = split.mini(valid_images, boxes, valid_share, seed, groups)
+
+# %% [markdown]
+# ## Balance
+# Look for dots beside their grey bar: strata of which the mini set has more or less than its share. Look-alikes stay
+# together, which small strata pay for.
+
+# %%
+kept = set_summary.kept_strata(train_images, boxes, train_mini)
+step.figure(plots.split_balance(kept, "the mini set"), "balance", "Share of each training stratum in the mini set.")
+step.say(describe.balance(kept, "the mini set"))
+
+# %% [markdown]
+# ## The sets
+
+# %%
+train_tar, valid_tar = step.path("datasets", "Train_Dataset_mini.tar"), step.path("datasets", "Valid_Dataset_mini.tar")
+dataset.write_tar(train_tar, images[images["image_id"].isin(train_mini)], boxes, archives, folds=folds, seed=seed,
+                  min_box_area_px=min_box_area_px)
+dataset.write_tar(valid_tar, images[images["image_id"].isin(valid_mini)], boxes, archives, folds=folds, seed=seed,
+                  min_box_area_px=min_box_area_px)
+sets = set_summary.set_table({"train, mini": train_tar, "valid, mini": valid_tar})
+step.figure(plots.set_sizes(set_summary.by_species(sets)), "sets", "Images of the mini sets by species.")
+step.say(describe.sets(sets))
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.table(sets, "The sets.")
+step.metrics(train_images=len(train_mini), valid_images=len(valid_mini), train_share=train_share,
+             valid_share=valid_share, min_box_area_px=min_box_area_px, seed=seed, balance=kept, sets=sets)
+step.finish("05_train_multilabel_split")
