@@ -24,8 +24,8 @@ from livestock_utils.progress import progress
 log = logging.getLogger(__name__)
 
 MAX_DISTANCE = 8
-"""Bits up to which two images count as near-duplicates. Unrelated photos differ in about 32 bits; as half of the bits are
-set, chance alone brings 1 in 1.4e9 pairs within 8 bits (16,455 images make 1.4e8 pairs) but 1 in 2e6 within 12."""
+"""Bits up to which two images count as near-duplicates. Unrelated photos differ in about 32 bits; as half of the bits
+are set, chance alone brings 1 in 1.4e9 pairs within 8 bits (16,455 images make 1.4e8 pairs), but 1 in 2e6 within 12."""
 
 _CHUNK = 256
 """Rows of the distance matrix at a time: 256 x 16,455 distances are 34 MB."""

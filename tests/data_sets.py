@@ -1,8 +1,10 @@
 """Small archives with real JPEGs and their tables, for tests of splits and sets."""
 
+import importlib.util
 import io
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,15 @@ from PIL import Image
 
 SIZE = (96, 64)
 """Frame of every photo, width and height in px."""
+
+
+def benchmark_module(name: str) -> ModuleType:
+    """A module of benchmarks/, which is not a package: the tests use its generators."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def jpeg(seed: int, size: tuple[int, int] = SIZE) -> bytes:
