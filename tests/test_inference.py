@@ -1,0 +1,257 @@
+"""Prediction end to end on a tiny network: yolov5's own pipeline, shards, resuming, faults, ONNX Runtime."""
+
+import dataclasses
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_network import write_network, write_photos
+
+from livestock_utils import candidates, checkpoints, compat, detector, frames, inference, postprocess
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
+from livestock_utils.postprocess import Settings
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("network") / "tiny.pt")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    return write_photos(folder), folder
+
+
+def collect(weights, photos, **options):
+    return inference.collect_candidates(weights, *photos, **{"image_size": 96, **options})
+
+
+def equal(first: candidates.Candidates, second: candidates.Candidates) -> bool:
+    return first.images.equals(second.images) and all(
+        np.array_equal(getattr(first, name), getattr(second, name)) for name in candidates.PER_CANDIDATE)
+
+
+def test_predict_is_collect_and_apply(weights, photos):
+    predictions = detector.predict(weights, *photos, image_size=96, confidence_threshold=0.01, iou_threshold=0.5)
+    expected = postprocess.apply(collect(weights, photos), Settings(confidence_threshold=0.01, iou_threshold=0.5))
+    pd.testing.assert_frame_equal(predictions, expected)
+    assert predictions.columns.tolist() == ["image_id", "species", *XYXY, "confidence"]
+    assert len(predictions) > 50
+    order = predictions.sort_values(["image_id", "confidence"], ascending=[True, False], kind="stable")
+    assert order.index.tolist() == list(range(len(predictions)))
+
+
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
+    import torch
+
+    images, folder = photos
+    model = checkpoints.load_model(weights, device="cpu")
+    predictions = inference.predict(weights, images, folder, image_size=96, confidence_threshold=0.01, batch_size=1,
+                                    multi_label=multi_label)
+    for row in images.to_dict("records"):
+        frame = frames.decode((folder / row["member"]).read_bytes())
+        with compat.yolov5() as y5, torch.no_grad():
+            padded, _, _ = y5.augmentations.letterbox(frame, 96, auto=True)
+            batch = torch.from_numpy(padded[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
+            [found] = y5.general.non_max_suppression(model(batch)[0], 0.01, 0.6, multi_label=multi_label, max_det=300)
+            expected = y5.general.scale_boxes(batch.shape[2:], found[:, :4], frame.shape).numpy()
+        ours = predictions[predictions["image_id"] == row["image_id"]]
+        assert len(ours) == len(expected)
+        assert np.sort(ours["confidence"]) == pytest.approx(np.sort(found[:, 4].numpy()), abs=1e-4)
+        distance = np.abs(ours[XYXY].to_numpy()[:, None] - expected[None]).max(axis=2)
+        assert distance.min(axis=0).max() < 0.6 and distance.min(axis=1).max() < 0.6
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, tmp_path, monkeypatch, count):
+    monkeypatch.setattr("livestock_utils.passes.PART_IMAGES", 2)
+    whole = collect(weights, photos, batch_size=2)
+    for index in range(count, 0, -1):
+        collect(weights, photos, batch_size=2, parts_folder=tmp_path, shard=f"{index}/{count}")
+    merged = inference.gather(tmp_path)
+    assert equal(merged, whole)
+    pd.testing.assert_frame_equal(postprocess.apply(merged), postprocess.apply(whole))
+
+
+def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("livestock_utils.passes.PART_IMAGES", 1)
+    read = []
+
+    class Stops(inference.FolderReader):
+        left = 3
+
+        def bytes(self, archive, member):
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+            read.append(member)
+            return super().bytes(archive, member)
+
+    images, folder = photos
+    with pytest.raises(KeyboardInterrupt):
+        collect(weights, photos, batch_size=1, parts_folder=tmp_path, reader=Stops(folder), workers=1)
+    parts = sorted(path.name for path in tmp_path.rglob("*"))
+    assert 1 <= len(parts) - 1 < len(images) and all(not name.endswith(".part") for name in parts)
+    with pytest.raises(DatasetError, match="of 5 parts are missing"):
+        inference.gather(tmp_path)
+    done = len(parts) - 1
+    read.clear()
+    again = Stops(folder)
+    again.left = 99
+    resumed = collect(weights, photos, batch_size=1, parts_folder=tmp_path, reader=again)
+    assert len(read) == len(images) - done
+    assert equal(resumed, collect(weights, photos, batch_size=1))
+
+
+def test_parts_of_other_settings_or_damaged_ones_are_made_again(weights, photos, tmp_path, caplog):
+    collect(weights, photos, parts_folder=tmp_path, floor=0.2)
+    again = collect(weights, photos, parts_folder=tmp_path)
+    assert "made with other settings or images; predicted again" in caplog.text
+    assert equal(again, collect(weights, photos))
+    [path] = tmp_path.rglob("part-*.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    assert equal(collect(weights, photos, parts_folder=tmp_path), again)
+
+
+def test_unreadable_images_are_reported_and_stay_empty(weights, photos, tmp_path, caplog):
+    images, folder = photos
+    for name in images["member"]:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / images["member"][0]).write_bytes((folder / images["member"][0]).read_bytes()[:-30])
+    (tmp_path / images["member"][2]).unlink()
+    found = collect(weights, (images, tmp_path))
+    assert found.unreadable == [images["image_id"][0], images["image_id"][2]]
+    assert len(found.images) == len(images)
+    assert "2 of 5 images could not be read and stay, without detections: photo_000 (truncated image)" in caplog.text
+    predicted = set(postprocess.apply(found)["image_id"])
+    assert predicted == set(images["image_id"]) - set(found.unreadable)
+
+
+def test_images_come_from_archives_and_sizes_are_those_of_the_file(weights, photos, tmp_path, caplog):
+    images, folder = photos
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name in images["member"]:
+            archive.write(folder / name, name)
+    lied = images.assign(archive="photos.zip", width_px=[96, 96, 64, 96, 192])
+    found = collect(weights, (lied, tmp_path), batch_size=1)
+    assert equal(found, collect(weights, photos, batch_size=1))
+    assert "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x 64" in caplog.text
+
+
+def test_no_images_give_no_predictions(weights, photos):
+    images, folder = photos
+    assert len(inference.predict(weights, images.iloc[:0], folder, image_size=96)) == 0
+
+
+def test_the_cap_keeps_the_most_confident_and_is_reported(weights, photos, caplog):
+    everything, capped = collect(weights, photos), collect(weights, photos, cap=10)
+    assert (np.bincount(capped.image_index) == 10).all() and capped.capped == 5
+    assert "5 of 5 images have more than 10 candidates" in caplog.text
+    first = everything.confidence[everything.image_index == 0][:10]
+    assert np.array_equal(capped.confidence[capped.image_index == 0], first)
+
+
+def test_a_mirrored_pass_finds_mirrored_boxes_and_stands_beside_the_plain_one(weights, photos, tmp_path):
+    images, folder = photos
+    both = collect(weights, photos, passes=("plain", "flip", "x1.34"))
+    assert both.passes == ("plain", "flip", "x1.34")
+    plain = collect(weights, photos)
+    assert equal(dataclasses.replace(both.select(both.pass_index == 0), images=plain.images), plain)
+    mirrored = write_mirrored(images, folder, tmp_path)
+    flipped, direct = both.select(both.pass_index == 1), collect(weights, (mirrored, tmp_path))
+    width = images["width_px"].to_numpy()[direct.image_index][:, None]
+    assert np.allclose(flipped.confidence, direct.confidence, atol=1e-4)
+    assert np.allclose(flipped.xyxy[:, [2, 0]], width - direct.xyxy[:, [0, 2]], atol=0.05)
+
+
+def write_mirrored(images, folder, target) -> pd.DataFrame:
+    import cv2
+
+    for name in images["member"]:
+        frame = frames.decode((folder / name).read_bytes())
+        cv2.imwrite(str(target / name.replace(".jpg", ".png")), frame[:, ::-1])
+    return images.assign(member=images["member"].str.replace(".jpg", ".png"))
+
+
+def test_like_val_uses_its_letterbox(weights, photos):
+    plain, val = collect(weights, photos), collect(weights, photos, like="val")
+    assert len(val) > len(plain)  # more padding, more anchors
+
+
+def test_a_loaded_model_gives_the_same_and_stays_as_it_was(weights, photos):
+    model = detector.load(weights, device="cpu").train()
+    assert equal(collect(model, photos), collect(weights, photos))
+    assert model.training
+
+
+def test_onnx_runtime_gives_the_same_boxes(weights, photos):
+    pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
+    options = {"image_size": 96, "confidence_threshold": 0.01}
+    ours = inference.predict(weights, *photos, **options)
+    onnx = inference.predict(weights, *photos, backend="onnx", **options)
+    assert len(ours) == len(onnx)
+    assert np.abs(np.sort(ours["confidence"]) - np.sort(onnx["confidence"])).max() < 1e-3
+    near = []
+    for key, group in ours.groupby(["image_id", "species"]):
+        other = onnx[(onnx["image_id"] == key[0]) & (onnx["species"] == key[1])]
+        near += np.abs(group[XYXY].to_numpy()[:, None] - other[XYXY].to_numpy()[None]).max(axis=2).min(axis=1).tolist()
+    assert np.mean(np.array(near) < 0.1) >= 0.999
+    exported = weights.with_suffix(".onnx")
+    before = exported.stat().st_mtime_ns
+    again = inference.predict(exported, *photos, **options)
+    pd.testing.assert_frame_equal(again, onnx)
+    assert exported.stat().st_mtime_ns == before
+
+
+def test_an_onnx_file_of_other_weights_is_exported_anew(weights, photos, tmp_path):
+    onnx_backend = pytest.importorskip("livestock_utils.onnx_backend")
+    pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
+    (tmp_path / "w.pt").write_bytes(weights.read_bytes())
+    onnx_backend.export(write_network(tmp_path / "other.pt", seed=1), tmp_path / "w.onnx")
+    assert equal(collect(tmp_path / "w.pt", photos, backend="onnx"), collect(weights, photos, backend="onnx"))
+    fixed = onnx_backend.export(weights, tmp_path / "fixed.onnx", shape=(4, 64, 96))
+    with pytest.raises(LivestockError, match="export it without a fixed shape"):
+        collect(fixed, photos)
+    (tmp_path / "w.onnx").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="damaged or not an ONNX file"):
+        collect(tmp_path / "w.onnx", photos)
+
+
+def test_weights_of_other_classes_are_refused_unless_asked_for(photos, tmp_path):
+    other = write_network(tmp_path / "coco.pt", names=("sheep", "horse", "cow"))
+    with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse', 'cow'\]"):
+        collect(other, photos)
+    found = collect(other, photos, any_classes=True)
+    assert set(postprocess.apply(found)["species"]) <= {"sheep", "horse", "cow"}
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"shard": "3/2"}, "shard must read i/n with 1 <= i <= n, such as 2/8, got '3/2'"),
+    ({"shard": "0/2"}, "shard must read i/n"),
+    ({"shard": "two"}, "shard must read i/n"),
+    ({"passes": ("upside-down",)}, "pass must be 'plain', 'flip', or a scale"),
+    ({"passes": ("x9",)}, "pass must be 'plain', 'flip', or a scale"),
+    ({"passes": ("plain", "plain")}, "one of them was given twice"),
+    ({"floor": 2}, r"floor must lie in \[0, 1\]"),
+    ({"like": "train"}, "like be 'detect' or 'val'"),
+    ({"backend": "caffe"}, "backend must be one of"),
+    ({"half": True, "device": "cpu"}, "half precision needs a GPU"),
+    ({"batch_size": 0}, "batch_size must be at least 1"),
+])
+def test_what_cannot_be_done_is_told(weights, photos, options, message):
+    with pytest.raises(LivestockError, match=message):
+        collect(weights, photos, **options)
+
+
+def test_a_repeated_image_or_an_unnamed_model_with_parts_is_refused(weights, photos, tmp_path):
+    images, folder = photos
+    with pytest.raises(DatasetError, match="image 'photo_000' is in the table twice"):
+        collect(weights, (pd.concat([images, images]), folder))
+    with pytest.raises(LivestockError, match="part files need the path of the weights"):
+        collect(detector.load(weights, device="cpu"), photos, parts_folder=tmp_path)
+    with pytest.raises(DatasetError, match="no part files; predict at least one shard first"):
+        inference.gather(tmp_path)
