@@ -53,51 +53,68 @@ def restore_missing(folder: Path, mirror: Path) -> list[str]:
 class Mirror:
     """A background copier of files below `folder` to the same names below `target`; only the newest request waits."""
 
-    def __init__(self, folder: Path, target: Path, tries: int = TRIES, first_wait_s: float = FIRST_WAIT_S) -> None:
-        """Start the copying thread; `tries` and `first_wait_s` say how often and how soon a failed copy is retried."""
-        self.folder, self.target, self.tries, self.first_wait_s = folder, target, tries, first_wait_s
-        self.failures: list[str] = []
+    def __init__(self, folder: Path, target: Path) -> None:
+        """Start the copying thread."""
+        self.folder, self.target = folder, target
+        self.failures = 0
+        self.last_failure = ""
         self._waiting: queue.Queue[tuple[list[Path], list[str]] | None] = queue.Queue()
+        self._idle = threading.Condition()
+        self._busy = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
         self._thread.start()
 
     def request(self, paths: Iterable[Path], remove: Iterable[str] = ()) -> None:
         """Copy these files soon, then delete the mirror's files that match a pattern of `remove` and are not here."""
-        with contextlib.suppress(queue.Empty):
-            self._waiting.get_nowait()  # an older request that has not begun is overtaken
-        self._waiting.put((list(paths), list(remove)))
+        with self._idle:
+            with contextlib.suppress(queue.Empty):
+                self._waiting.get_nowait()  # an older request that has not begun is overtaken
+            self._waiting.put((list(paths), list(remove)))
+            self._busy = True
 
-    def close(self, timeout_s: float = 600) -> None:
-        """Wait until the last request is done, at most `timeout_s`; what did not get through is in `failures`."""
+    def wait(self, timeout_s: float = 600) -> str | None:
+        """Wait until all requests are done; returns one line about what did not get through, or None."""
+        with self._idle:
+            if not self._idle.wait_for(lambda: not self._busy, timeout_s):
+                self.failures, self.last_failure = self.failures + 1, f"it did not answer for {timeout_s:.0f} s"
+        if not self.failures:
+            return None
+        return (f"the mirror {self.target} failed {self.failures} times (last: {self.last_failure}); "
+                "copy the run folder there by hand, or start the same training again when it is back")
+
+    def close(self) -> None:
+        """End the thread; a copy that is under way is given up after its current file."""
+        self._stop.set()
         self._waiting.put(None)
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            self._stop.set()
-            self._report(f"the mirror {self.target} did not answer for {timeout_s:.0f} s")
+        self._thread.join(5)
 
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None:
             paths, remove = job
-            copied = [self._copy(path) for path in paths]  # all of them, also after one that failed
-            if all(copied):
+            if all(self._copy(path) for path in paths):  # after one that failed the others wait for the next request
                 self._remove(remove)
+            with self._idle:
+                self._busy = not self._waiting.empty()
+                self._idle.notify_all()
 
     def _copy(self, path: Path) -> bool:
         """Copy one file, again after a pause if it fails; False when it did not get through."""
         target = self.target / path.relative_to(self.folder)
-        for attempt in range(self.tries):
+        problem = ""
+        for attempt in range(TRIES):
             try:
                 copy_checked(path, target)
                 return True
             except OSError as error:
                 if not path.exists():
                     return False  # a newer one has taken its place; the next request brings it
-                last = error
-            if self._stop.wait(self.first_wait_s * 2**attempt if attempt < self.tries - 1 else 0):
+                problem = f"{path.name}: {error}"
+            if attempt < TRIES - 1 and self._stop.wait(FIRST_WAIT_S * 2**attempt):
                 break
-        self._report(f"{path.name} could not be copied to {self.target} ({last}); the training goes on, "
-                     "the next epoch tries again")
+        self.failures, self.last_failure = self.failures + 1, problem
+        log.warning("no copy in the mirror %s (%s); the training goes on, the next epoch tries again", self.target,
+                    problem)
         return False
 
     def _remove(self, patterns: list[str]) -> None:
@@ -106,7 +123,3 @@ class Mirror:
                 for old in self.target.glob(pattern):
                     if not (self.folder / old.relative_to(self.target)).exists():
                         old.unlink(missing_ok=True)
-
-    def _report(self, message: str) -> None:
-        self.failures.append(message)
-        log.warning("%s", message)

@@ -108,16 +108,21 @@ class RunFolder:
             table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data, plots=self.folder)
             files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
             self._draw(trainer)
-        if self.second:
-            self.notes += self.second.failures
-        self._write_record({"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
-                            "best_value": trainer.best_value, "weights_bytes": best.stat().st_size,
-                            "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)}})
+        record = {"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
+                  "best_value": trainer.best_value, "weights_bytes": best.stat().st_size,
+                  "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)}}
+        if self.second and (failure := self.second.wait()):
+            self.note(failure)
+        self._write_record(record)
         training_state.prune(self.resume, kept=0)
         with contextlib.suppress(OSError):
             self.resume.rmdir()
         if self.second:
             self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
+            if failure := self.second.wait():
+                self.notes = [note for note in self.notes if "mirror" not in note]
+                self.note(failure)
+                self._write_record(record)
 
     def _draw(self, trainer: Any) -> None:
         """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was trained now)."""

@@ -91,7 +91,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     about this many images before a step, yolov5's 64 by default; lower it where an epoch has few images.
     optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
     freeze: number of first layers that stay as they are (10 is the backbone).
-    cache: "ram" keeps resized images in memory. augmentation: an albumentations YAML, see `augment.read`.
+    cache: "ram" or "disk" keep decoded images at the training size. augmentation: see `augment.read`.
     patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
     warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
     mirror: a second folder that gets a checked copy after each epoch. trust: see `checkpoints.load_checkpoint`.

@@ -7,8 +7,6 @@ JPEGs that end early, and drops whole images with a log line. What follows (mosa
 import dataclasses
 import functools
 import hashlib
-import logging
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,16 +14,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import yaml
 
+from livestock_utils import image_cache
 from livestock_utils.errors import DatasetError
 from livestock_utils.progress import progress
 
-log = logging.getLogger(__name__)
-
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-RAM_SHARE = 0.8  # of the free memory that a cache may take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,45 +193,18 @@ def dataset_class(base: type) -> type:
             self.shapes = part.sizes_px[order]
             self.segments: list = [[]] * self.n
             self.ims: list = [None] * self.n
-            if cache == "ram":
-                self._fill_memory()
+            if cache is not None:
+                self.ims = image_cache.filled(cache, self.im_files, self.shapes, image_size, augment)
 
         def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
             """Image `i` in BGR with its long side at the training size, its own and its new height and width."""
             image = self.ims[i]
             width, height = self.shapes[i]
             if image is None:
-                image = _read_resized(self.im_files[i], self.img_size, self.augment)
+                image = image_cache.read_resized(self.im_files[i], self.img_size, self.augment)
             return image, (int(height), int(width)), image.shape[:2]
 
-        def _fill_memory(self) -> None:
-            scale = self.img_size / self.shapes.max(axis=1)
-            needed = float((self.shapes.prod(axis=1) * scale**2).sum() * 3)
-            free = psutil.virtual_memory().available * RAM_SHARE
-            if needed > free:
-                log.warning("cache='ram' needs %.1f GB, %.1f GB are free: images are read from disk",
-                            needed / 1e9, free / 1e9)
-                return
-            with ThreadPoolExecutor(8) as pool:
-                read = functools.partial(_read_resized, image_size=self.img_size, augment=self.augment)
-                self.ims = list(progress(pool.map(read, self.im_files), total=self.n, desc="images"))
-
     return CheckedImages
-
-
-def _read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
-    """Decode and resize as yolov5's load_image does."""
-    import cv2
-
-    image = cv2.imread(file)
-    if image is None:
-        raise DatasetError(f"{file}: cannot be decoded any more; extract the data set again")
-    height, width = image.shape[:2]
-    ratio = image_size / max(height, width)
-    if ratio == 1:
-        return image
-    size = math.ceil(width * ratio), math.ceil(height * ratio)
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if augment or ratio > 1 else cv2.INTER_AREA)
 
 
 def _batch_shapes(ratio: npt.NDArray, batch: npt.NDArray, image_size: int, stride: int) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ SCHEDULES = ("linear", "cosine", "linear-v6.0", "cosine-v6.0")
 METRICS = {"ap75": "metrics/mAP_0.75", "map50": "metrics/mAP_0.5", "map50-95": "metrics/mAP_0.5:0.95",
            "fitness": "metrics/fitness"}
 """`best_metric` -> column of results.csv; "fitness" is yolov5's 0.1 mAP50 + 0.9 mAP50-95."""
-CACHES = ("ram", None)
+CACHES = ("ram", "disk", None)
 LOGGERS = ("tensorboard", "wandb", "mlflow")
 
 FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust")

@@ -1,0 +1,306 @@
+"""Training: equal to plain yolov5, goes on exactly where it stopped, refuses what changed, tells what went wrong."""
+
+import contextlib
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from training_sets import write_set
+
+from livestock_utils import compat, detector, training_settings
+from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
+
+QUICK = {"epochs": 3, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "loggers": ()}
+FAST = {**QUICK, "final_evaluation": False}
+CLOCKS = ["seconds/train", "seconds/valid"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """An uninterrupted run with everything that a run leaves."""
+    return detector.train(data, tmp_path_factory.mktemp("runs") / "whole", **QUICK | {"loggers": ("tensorboard",)})
+
+
+class Interrupted(Exception):
+    """Stands in for a lost session."""
+
+
+def interrupt_after(*epochs):
+    def on_epoch(epoch, row):
+        if epoch in epochs:
+            raise Interrupted
+    return on_epoch
+
+
+def numbers(run):
+    return run.results.drop(columns=CLOCKS)
+
+
+# ---- equal to plain yolov5 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [
+    ({}, {}),
+    pytest.param({"optimizer": "Adam", "schedule": "cosine", "batch_size": 3},
+                 {"optimizer": "Adam", "cos_lr": True, "batch_size": 3}, marks=pytest.mark.slow),
+    pytest.param({"optimizer": "AdamW", "freeze": 5, "seed": 7}, {"optimizer": "AdamW", "freeze": [5], "seed": 7},
+                 marks=pytest.mark.slow),
+    pytest.param({"model": "yolov5n6", "image_size": 128, "hyp": "v1"}, {"cfg": "yolov5n6", "imgsz": 128, "hyp": "v1"},
+                 marks=pytest.mark.slow),
+])
+def test_losses_and_metrics_equal_plain_yolov5(data, tmp_path, ours, theirs, monkeypatch):
+    named = {"v1": str(training_settings.hyp_file("experiment_hyp_v1")), None: str(training_settings.hyp_file(None))}
+    run = detector.train(data, tmp_path / "ours", best_metric="fitness", **{
+        **FAST, "cache": None, "warmup_min_iterations": 100, **ours, "hyp": named[ours.get("hyp")]})
+    absolute = {**yaml.safe_load(data.read_text()), "path": str(data.parent)}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(absolute))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+        plain = y5.module("train")
+    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+        cfg = y5.model_file(theirs.pop("cfg", "yolov5n"))
+        hyp = named[theirs.pop("hyp", None)]
+        plain.run(**{"data": str(tmp_path / "data.yaml"), "weights": "", "cfg": cfg, "hyp": hyp, "epochs": 3,
+                     "imgsz": 64, "batch_size": 4, "workers": 0, "device": "cpu", "project": str(tmp_path),
+                     "name": "plain", "noplots": True, **theirs})
+    expected = pd.read_csv(tmp_path / "plain" / "results.csv", skipinitialspace=True).rename(columns=str.strip)
+    columns = [name for name in run.results if name in expected]
+    assert len(columns) == 14  # epoch, 3 + 3 losses, 4 metrics, 3 learning rates
+    np.testing.assert_allclose(run.results[columns], expected[columns], rtol=2e-4, atol=1e-8)  # it writes 5 digits
+
+
+# ---- what a run leaves ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_folder_tells_all_about_its_run(whole, data):
+    assert whole.finished and whole.warnings == []
+    names = {path.relative_to(whole.folder).as_posix() for path in whole.folder.rglob("*") if path.is_file()}
+    assert {"settings.yaml", "hyp.yaml", "run.json", "results.csv", "per_class.csv", "weights/best.pt",
+            "weights/last.pt", "losses.png", "metrics.png", "confusion_matrix.png", "PR_curve.png", "train_batch0.jpg",
+            "val_batch0_labels.jpg", "val_batch0_pred.jpg"} <= names
+    assert any(name.startswith("tensorboard/events") for name in names)
+    assert not any(name.startswith("resume") for name in names)
+    assert whole.record["versions"]["yolov5"] == "7.0.14" and whole.record["train_images"] == 8
+    assert list(whole.results["epoch"]) == [0, 1, 2]
+    settings = yaml.safe_load((whole.folder / "settings.yaml").read_text())
+    assert settings["seed"] == 0 and len(settings["data"]) == 64
+    table = whole.per_class
+    assert list(table.index) == ["all", "pig", "cow"]
+    pd.testing.assert_frame_equal(table, detector.evaluate(whole.best, data, image_size=64, batch_size=8), atol=1e-4)
+
+
+def test_the_weights_are_yolov5s_own_form(whole):
+    with compat.yolov5() as y5:
+        assert y5.module("models.experimental").attempt_load(str(whole.best)).names == {0: "pig", 1: "cow"}
+    assert detector.load(whole.last).nc == 2
+
+
+# ---- going on -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(data, tmp_path, workers):
+    options = {**FAST, "epochs": 4, "workers": workers, "augmentation": "light"}
+    expected = detector.train(data, tmp_path / "whole", **options)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            detector.train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(0, 2))
+    run = detector.train(data, tmp_path / "cut", **options)
+    pd.testing.assert_frame_equal(numbers(run), numbers(expected), check_exact=True)
+    assert run.record["weights_sha256"] == expected.record["weights_sha256"]
+
+
+def test_a_finished_run_is_returned_at_once(whole, data, monkeypatch):
+    monkeypatch.setattr(compat, "_import", lambda: pytest.fail("the network was touched"))
+    before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*")}
+    again = detector.train(data, whole.folder, **QUICK | {"loggers": ("tensorboard",)})
+    assert again.finished and before == {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*")}
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"epochs": 5}, "epochs: 3 -> 5"),
+    ({"hyp": {**training_settings.read_hyp(None), "lr0": 0.5}}, r"hyp\.lr0: 0\.01 -> 0\.5"),
+    ({"seed": 1}, "seed: 0 -> 1"),
+    ({"augmentation": "barn_night"}, "augmentation: None -> "),
+])
+def test_changed_settings_are_refused_with_the_difference(whole, data, change, told):
+    with pytest.raises(TrainingError, match=rf"was started with other settings \(.*{told}.*name another run folder"):
+        detector.train(data, whole.folder, **QUICK | change)
+
+
+def test_what_does_not_change_the_result_may_change(whole, data):
+    assert detector.train(data, whole.folder, **QUICK | {"loggers": (), "workers": 1, "cache": None}).finished
+
+
+def test_a_changed_data_set_is_refused(tmp_path):
+    data = write_set(tmp_path / "set")
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(0))
+    label = next((tmp_path / "set" / "train" / "labels").glob("*.txt"))
+    label.write_text(label.read_text() + "1 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(TrainingError, match=r"other settings \(data: \w{12}\.\.\. -> "):
+        detector.train(data, tmp_path / "run", **FAST)
+
+
+def test_a_damaged_resume_file_falls_back_to_the_one_before(data, tmp_path, whole, caplog):
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
+    newest = max((tmp_path / "run" / "resume").glob("resume-e*.pt"))
+    assert newest.name.startswith("resume-e0002-")
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    run = detector.train(data, tmp_path / "run", **FAST)
+    assert "is damaged (its bytes do not fit its name) and is passed over" in caplog.text
+    pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
+
+
+def test_a_callback_may_end_a_run(data, tmp_path):
+    run = detector.train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
+    assert run.finished and len(run.results) == 2
+    assert run.warnings == ["ended after epoch 2 by the caller"]
+    assert detector.train(data, tmp_path / "run", **FAST).finished
+
+
+def test_patience_survives_an_interruption(data, tmp_path):
+    options = {**FAST, "epochs": 6, "patience": 2, "hyp": {**training_settings.read_hyp(None), "lr0": 0.0}}
+    expected = detector.train(data, tmp_path / "whole", **options)
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(1))
+    assert len(detector.train(data, tmp_path / "cut", **options).results) == len(expected.results)
+
+
+# ---- the mirror -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "here", mirror=tmp_path / "drive", **FAST, on_epoch=interrupt_after(1))
+    run = detector.train(data, tmp_path / "fresh machine", mirror=tmp_path / "drive", **FAST)
+    pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
+    assert (tmp_path / "drive" / "weights" / "best.pt").read_bytes() == run.best.read_bytes()
+    assert not list((tmp_path / "drive").rglob("resume-*"))
+    again = detector.train(data, tmp_path / "third machine", mirror=tmp_path / "drive", **FAST)
+    assert again.finished and again.best.is_file()
+
+
+def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("livestock_utils.mirror.FIRST_WAIT_S", 0)
+    (tmp_path / "drive").write_text("a file where a folder should be")
+    run = detector.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+    assert run.finished
+    assert len(run.warnings) == 1
+    assert re.match(r"the mirror .*drive failed \d times \(last: .*exists.*; copy the run folder", run.warnings[0])
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+    ({"batch_size": 2.5}, "batch_size must be a whole number of at least 1, got 2.5"),
+    ({"optimizer": "adam"}, "optimizer must be one of SGD, Adam, AdamW, got 'adam'"),
+    ({"schedule": "step"}, "schedule must be one of linear, cosine, linear-v6.0, cosine-v6.0, got 'step'"),
+    ({"best_metric": "ap"}, "best_metric must be one of ap75, map50, map50-95, fitness, got 'ap'"),
+    ({"cache": "disc"}, "cache must be one of ram, disk, None, got 'disc'"),
+    ({"loggers": ("comet",)}, "unknown logger 'comet'"),
+    ({"image_size": 100}, "image_size must be a multiple of 32 and at least 64 for yolov5n, got 100; take 128"),
+    ({"model": "yolov9"}, "unknown model 'yolov9': expected one of yolov5l, "),
+    ({"hyp": {"lr0": 0.1}}, "hyp: lacks lrf, momentum"),
+    ({"hyp": {**training_settings.read_hyp(None), "lr": 0.1}}, "hyp: unknown hyperparameter 'lr'; known are lr0, lrf"),
+    ({"hyp": {**training_settings.read_hyp(None), "mosaic": 2}}, "hyp: mosaic must be a number from 0 to 1, got 2"),
+    ({"hyp": "absent.yaml"}, "hyperparameter file not found: absent.yaml; give a path or one of default"),
+    ({"augmentation": "absent"}, "augmentation not found: absent; give a path or one of none, light, barn_night"),
+    ({"init_weights": "absent.pt"}, "weights file not found: absent.pt; give a path"),
+])
+def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told):
+    with pytest.raises(ValueError) as caught:
+        detector.train(data, tmp_path / "run", **FAST | change)
+    assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_setting_is_refused(data, tmp_path):
+    with pytest.raises(TypeError, match="'imgsz'"):
+        detector.train(data, tmp_path / "run", imgsz=64)
+
+
+def test_weights_of_another_model_are_refused(data, tmp_path, whole):
+    with pytest.raises(CheckpointError, match=r"best\.pt: only \d+% of its tensors fit yolov5s; give the model"):
+        detector.train(data, tmp_path / "run", **FAST | {"model": "yolov5s", "init_weights": whole.best})
+
+
+def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypatch):
+    import torch
+
+    from livestock_utils import training_loop
+
+    start = training_loop.start
+
+    def poisoned(*arguments, **options):
+        trainer = start(*arguments, **options)
+        loss = trainer.compute_loss
+        nothing = torch.tensor([float("nan")]), torch.zeros(3)
+        trainer.compute_loss = lambda p, t: loss(p, t) if trainer.epoch < 1 else nothing
+        return trainer
+
+    monkeypatch.setattr(training_loop, "start", poisoned)
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 2, batch 1 .*lower lr0.*before is kept"):
+        detector.train(data, tmp_path / "run", **FAST)
+    monkeypatch.undo()
+    assert len(detector.train(data, tmp_path / "run", **FAST).results) == 3
+
+
+def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(data, tmp_path, monkeypatch, whole):
+    import errno
+
+    from livestock_utils import training_state
+
+    class Full(training_state._Hashing):
+        def write(self, piece):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(epoch, row):
+        monkeypatch.setattr(training_state, "_Hashing", Full)
+
+    with pytest.raises(TrainingError, match=r"could not save epoch 2 in .*No space left.*goes on after epoch 1"):
+        detector.train(data, tmp_path / "run", **FAST, on_epoch=fill)
+    assert not list((tmp_path / "run" / "resume").glob("*.part"))
+    monkeypatch.undo()
+    run = detector.train(data, tmp_path / "run", **FAST)
+    pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
+
+
+def test_findings_of_the_data_are_counted_warnings(tmp_path):
+    data = write_set(tmp_path / "set")
+    images = sorted((tmp_path / "set" / "train" / "images").iterdir())
+    images[0].write_bytes(images[0].read_bytes()[:200])
+    Path(str(images[1]).replace("images", "labels")).with_suffix(".txt").unlink()
+    run = detector.train(data, tmp_path / "run", **FAST | {"epochs": 1})
+    assert run.warnings == [f"1 of the images: damaged image, left out (first: {images[0].name})",
+                            f"1 of the images: no label file, background (first: {images[1].name})"]
+    assert json.loads((run.folder / "run.json").read_text())["train_images"] == 7
+
+
+def test_reversed_classes_are_refused(tmp_path):
+    data = write_set(tmp_path / "set")
+    data.write_text(data.read_text().replace("0: pig", "0: cow").replace("1: cow", "1: pig"))
+    with pytest.raises(CheckpointError, match=r"data\.yaml: classes \['cow', 'pig'\].*expected \['pig', 'cow'\]"):
+        detector.train(data, tmp_path / "run", **FAST)
+
+
+def test_evaluate_tells_weights_of_other_classes(tmp_path, data, whole):
+    other = write_set(tmp_path / "set")
+    other.write_text(other.read_text().replace("1: cow", "1: goat"))
+    with pytest.raises(CheckpointError, match=r"best\.pt: classes \['pig', 'cow'\].*expected \['pig', 'goat'\]"):
+        detector.evaluate(whole.best, other, image_size=64)
+    with pytest.raises(DatasetError, match="data file not found"):
+        detector.evaluate(whole.best, tmp_path / "absent.yaml")
