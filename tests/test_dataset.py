@@ -305,8 +305,8 @@ LAST = "livestock_pig_bbox_000005"
         ),
         (lambda name, data: data[:-1] if name.endswith(f"{LAST}.jpg") else data, "not what the manifest says"),
         (
-            lambda name, data: b"" if name.endswith(f"{LAST}.txt") and data else data + b"#" * name.endswith(".txt"),
-            "not what",
+            lambda name, data: data + b"0 .5 .5 .1 .1\n" * name.endswith(f"{LAST}.txt"),
+            "not what the manifest says",
         ),
         (lambda name, data: b"a,b\n1,2\n" if name == "manifest.csv" else data, "lacks the columns"),
         (lambda name, data: b"\xff\xfe" if name == "manifest.csv" else data, "manifest.csv is damaged"),
