@@ -24,7 +24,8 @@ from livestock_utils.progress import progress
 WRITE_UP = Settings()
 """The write-up's setting: NMS, IoU .68, confidence .001."""
 IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
-CONFIDENCE_THRESHOLDS = tuple(np.round(np.geomspace(0.0005, 0.5, 21), 5).tolist())
+CONFIDENCE_THRESHOLDS = (0.0005, 0.0007, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07,
+                         0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 """The default grid: 10 IoUs x 21 confidences = 210 settings, the write-up's among them."""
 
 

@@ -15,6 +15,7 @@ from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_p
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
 from livestock_utils.plots.split import fold_balance, leakage, set_sizes, split_balance
 from livestock_utils.plots.style import theme
+from livestock_utils.plots.sweep import sweep_gains, sweep_heat_map
 from livestock_utils.plots.training import compare_runs, loss_curves, metric_curves
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "small_boxes",
     "species_overview",
     "split_balance",
+    "sweep_gains",
+    "sweep_heat_map",
     "theme",
     "truth_beside_prediction",
 ]
