@@ -139,6 +139,8 @@ def balance(table: pd.DataFrame, part: str = "train") -> str:
     """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and small strata apart."""
     if table.empty:
         return "There are no strata."
+    if (table["off_images"].abs() < 0.05).all():
+        return f"Every stratum has exactly its share in {part}."
     large, small = table[table["images"] >= 200], table[table["images"] < 200]
     parts = []
     if len(large):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils import neighbours, split
+from livestock_utils import eda, neighbours, split
 from livestock_utils.errors import DatasetError
 
 WAYS = ("none", "near_duplicates", "blocks")
@@ -55,7 +55,7 @@ def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
     of_image = images["image_id"] if groups is None else images["image_id"].map(groups)
     sizes = of_image.map(of_image.value_counts())
     rows = []
-    for name, ids in images.groupby("species", sort=False)["image_id"]:
-        mine, size = of_image.loc[ids.index], sizes.loc[ids.index]
-        rows.append((name, len(ids), mine.nunique(), int((size > 1).sum()), int(size.max())))
+    for name, part in eda.by_species(images):
+        mine, size = of_image.loc[part.index], sizes.loc[part.index]
+        rows.append((name, len(part), mine.nunique(), int((size > 1).sum()), int(size.max())))
     return pd.DataFrame(rows, columns=["species", "images", "groups", "grouped_images", "largest_group"])

@@ -62,7 +62,7 @@ images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 
 # %%
 strata = split.strata_table(images, boxes)
-step.table(strata.head(5), "What the first images are stratified on.")
+step.table(strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head(5), "The strata of the first images.")
 
 # %% [markdown]
 # ## Would a plain split leak?
