@@ -1,10 +1,11 @@
 """Scores in words and side by side: tables and sentences that the training and inference notebooks share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from livestock_utils import scoring
+from livestock_utils import intervals, matching, scoring
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
@@ -23,6 +24,34 @@ def definitions_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd
     if logged is not None:
         parts.append(logged.rename_axis("class").reset_index().assign(definition="yolov5, logged"))
     return pd.concat(parts, ignore_index=True)[["definition", "class", "labels", *SCORES]]
+
+
+def runs_table(boxes: pd.DataFrame, runs: Mapping[str, pd.DataFrame],
+               images: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Several runs' predictions on the same images, contest's definition; columns run, class, labels and SCORES."""
+    parts = [scoring.per_class_table(boxes, predictions, images).reset_index().assign(run=name)
+             for name, predictions in runs.items()]
+    columns = ["run", "class", "labels", *SCORES]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def paired_difference(boxes: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame,
+                      images: pd.DataFrame | None = None, seed: int = 0, iou_threshold: float = 0.75) -> pd.DataFrame:
+    """`intervals.compare` on two predictions tables (pixels): second minus first, by class, on the same images."""
+    both = [matching.match_best(scoring.table_sides(boxes, predictions, images)) for predictions in (first, second)]
+    return intervals.compare(both[0], both[1], (iou_threshold,), seed=seed)
+
+
+def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> str:
+    """What a paired comparison says: the difference with its interval, and whether it is more than luck."""
+    gain, low, high = difference[["difference", "low", "high"]].to_numpy(float)[difference.index == "all"][0]
+    verdict = ("the interval holds 0, so this is no proof of a difference" if low <= 0 <= high
+               else "the interval leaves 0 out, so this is more than luck of the images")
+    word = "above" if gain > 0 else "below"
+    place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"
+    level = f"{difference.attrs.get('level', 0.95):.0%}"
+    return (f"{second[:1].upper()}{second[1:]} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
+            f"{verdict}.")
 
 
 def training_sentence(results: pd.DataFrame) -> str:

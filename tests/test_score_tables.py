@@ -71,3 +71,26 @@ def test_labels_are_completed_only_where_the_truth_is_known(tmp_path):
     pd.DataFrame(rows, columns=[*columns, "labelled"]).to_csv(tmp_path / "truth.csv", index=False)
     completed = tables.complete_boxes(tmp_path, images, boxes)
     assert list(completed["x_min"]) == [0, 20]
+
+
+def frame(*rows):
+    columns = ["image_id", "species", *XYXY, "confidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_runs_side_by_side_and_their_paired_difference():
+    truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 1.0) for i in range(8)])
+    good, half = truth.assign(confidence=0.9), truth.assign(confidence=0.9).iloc[:4]
+    table = score_tables.runs_table(truth, {"half": half, "good": good}, truth)
+    assert table.loc[table["class"] == "all", "mAP75"].to_numpy() == pytest.approx([0.5, 1.0])
+    difference = score_tables.paired_difference(truth, half, good, truth)
+    assert difference.loc["all", "difference"] == pytest.approx(0.5)
+    assert "scores 0.500 above half in AP75" in score_tables.difference_sentence(difference, "good", "half")
+    assert "more than luck" in score_tables.difference_sentence(difference, "good", "half")
+    same = score_tables.paired_difference(truth, good, good, truth)
+    assert "level with good" in score_tables.difference_sentence(same, "good", "good")
+    assert "no proof of a difference" in score_tables.difference_sentence(same, "good", "good")
+
+
+def test_no_runs_give_an_empty_table():
+    assert score_tables.runs_table(frame(), {}).empty
