@@ -91,6 +91,7 @@ def pig(rng: np.random.Generator, coat: Coat, pose: str) -> Body:
             else:
                 foot = (x + side * ahead * 2 + (0.03 if x > 0 else -0.04), side * 0.1, -0.41)
                 parts.limb((x, side * 0.1, -0.1), (foot[0], foot[1], -0.35), 0.05)
+                parts.limb((foot[0], foot[1], -0.24), foot, 0.034)
                 parts.ball(foot, (0.04, 0.032, 0.03), HOOF)
     curl = rng.choice([-1, 1])
     parts.limb((-0.54, 0, 0.06), (-0.61, curl * 0.02, 0.09), 0.014)

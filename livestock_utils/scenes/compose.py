@@ -221,8 +221,8 @@ def _develop(rng: np.random.Generator, barn: Barn, picture: np.ndarray, caption:
     picture = cv2.add(picture, noise * np.int16(2 if barn.night else 1), dtype=cv2.CV_8U)
     size = width / 1920
     if caption and size > 0.3:
-        where = (round(30 * size), round(50 * size))
-        for tone, thick in (((20, 20, 20), 6), ((235, 235, 235), 2)):
-            width_px = max(1, round(thick * size))
-            cv2.putText(picture, caption, where, cv2.FONT_HERSHEY_SIMPLEX, 1.1 * size, tone, width_px, cv2.LINE_AA)
+        thick, shift = max(1, round(2 * size)), max(1, round(2 * size))
+        for tone, move in (((20, 20, 20), shift), ((235, 235, 235), 0)):
+            where = (round(30 * size) + move, round(50 * size) + move)
+            cv2.putText(picture, caption, where, cv2.FONT_HERSHEY_SIMPLEX, 1.1 * size, tone, thick, cv2.LINE_AA)
     return picture
