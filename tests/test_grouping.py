@@ -111,14 +111,16 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
     (lambda: describe.balance(set_summary.kept_strata(IMAGES, BOXES, IMAGES["image_id"])),
      "Every stratum has exactly its share in train."),
     (lambda: describe.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
-    (lambda: describe.watched(0, 9), "**No validation:** all 9 images are trained on, so nothing can tell when to stop, "
-                                     "and every score of this training is of images that it has seen."),
-    (lambda: describe.watched(2, 10), "2 images of 10 (20 %) stay out to watch the training; all others are trained on."),
+    (lambda: describe.watched(0, 9),
+     "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and every score of this "
+     "training is of images that it has seen."),
+    (lambda: describe.watched(2, 10),
+     "2 images of 10 (20 %) stay out to watch the training; all others are trained on."),
     (lambda: describe.leakage(pd.DataFrame({"distance": [2, 20]}), 8),
      "1 of 2 validation images (50 %) have a look-alike in train (at most 8 of 64 bits differ)."),
     (lambda: describe.leakage(pd.DataFrame({"distance": [20]}), 8),
-     "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 bits, more than the 8 that count as "
-     "alike."),
+     "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 bits, more than the 8 that "
+     "count as alike."),
 ])
 def test_sentences_about_splits(sentence, expected):
     assert sentence() == expected
