@@ -4,7 +4,7 @@ BIN := .venv/bin
 SAMPLE ?= data/sample
 OUT ?= runs/sample
 
-.PHONY: setup run test test-slow notebooks bench lint clean
+.PHONY: setup run test test-slow notebooks bench faults lint clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -33,6 +33,9 @@ notebooks: setup
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+faults: setup
+	$(BIN)/python tests/faults/harness.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

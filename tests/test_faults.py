@@ -1,0 +1,25 @@
+"""A few real kills of a real training; `make faults` does it many times and prints a table."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from training_sets import write_set
+
+from livestock_utils import detector
+
+sys.path.insert(0, str(Path(__file__).parent / "faults"))
+import harness  # found by the line above
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills):
+    data, epochs = write_set(tmp_path / "set"), 4 + 4 * kills
+    harness.torture(data, tmp_path, kills, epochs)
+    expected = detector.train(data, tmp_path / "whole", epochs=epochs, image_size=64, batch_size=4,
+                              warmup_min_iterations=2, loggers=(), augmentation="light", final_evaluation=False)
+    results = pd.read_csv(tmp_path / "killed" / "results.csv")
+    pd.testing.assert_frame_equal(results.drop(columns=harness.CLOCKS), expected.results.drop(columns=harness.CLOCKS),
+                                  check_exact=False, atol=1e-4)
+    assert harness.repeated(tmp_path / "killed") == 0
