@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Instance, default
@@ -21,12 +20,16 @@ class ThisPythonSpecs(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on PYTHONPATH."""
+        # Set before ipykernel is imported, and inherited by the kernel: its debugger else writes four lines to stderr.
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        from ipykernel.kernelspec import get_kernel_dict
+
         values: dict[str, Any] = get_kernel_dict()
         # The kernel's own log is not for readers: cells tell their errors in the notebook, and a death is told anyway.
         values["argv"] = [sys.executable, *values["argv"][1:], "--IPKernelApp.log_level=CRITICAL"]
         library = str(Path(__file__).resolve().parents[1])
         paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
         return KernelSpec(**values)
 
 

@@ -58,7 +58,7 @@ def test_the_same_figure_gives_the_same_file(step, displayed):
 
 
 def test_a_table_is_formatted_for_reading(step, displayed):
-    frame = pd.DataFrame({"images": [16455, 7], "box_share": [0.12345, math.nan], "ok": [True, False], "a": ["<b>", ""]})
+    frame = pd.DataFrame({"images": [16455, 7], "box_share": [0.12345, math.nan], "y": [True, False], "a": ["<b>", 1]})
     step.table(frame, "All & more.", digits=2)
     html = displayed[0][0]["text/html"]
     for part in ("<th>box share</th>", "16,455", "0.12", "–", "yes", "&lt;b&gt;", "<caption>All &amp; more.</caption>"):
