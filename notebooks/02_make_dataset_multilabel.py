@@ -107,7 +107,8 @@ step.figure(plots.split_balance(balance), "balance", "Share of each stratum in t
 step.say(describe.balance(balance))
 
 # %%
-step.table(balance, "Images of each stratum in train and validation.")
+step.table(balance.drop(columns=["species", "count_bin", "target"]),
+           "Images of each stratum in train and validation; how far off in percentage points and in images.")
 
 # %% [markdown]
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
