@@ -26,16 +26,20 @@ def smooth_noise(size: int, waves: float, seed: int) -> np.ndarray:
     return noise
 
 
-@functools.cache
 def tile(texture: str, px_a_metre: float) -> np.ndarray:
     """A texture of TILE_M x TILE_M metres (side, side, 3) BGR uint8, no finer than `px_a_metre` can show.
 
     `texture`: "concrete", "slats", "grooves", "straw", "feed" or "boards".
     """
-    full = _TEXTURES[texture]()
     side = _SIDE
     while side > 32 and side / TILE_M > px_a_metre * 1.4:
         side //= 2
+    return _shrunk(texture, side)
+
+
+@functools.cache
+def _shrunk(texture: str, side: int) -> np.ndarray:
+    full = _TEXTURES[texture]()
     return full if side == _SIDE else cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA)
 
 
