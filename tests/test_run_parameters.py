@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from livestock_utils import run_parameters
+from livestock_utils import notebook_files, run_parameters
 from livestock_utils.errors import NotebookError
 from livestock_utils.notebook_files import NotebookFile
 
@@ -91,3 +91,9 @@ def test_a_profile_of_another_shape(tmp_path, text):
 def test_an_unknown_profile():
     with pytest.raises(NotebookError, match="profile 'smaple' not found: expected one of colab, sample or a YAML file"):
         run_parameters.read_profile("smaple")
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in run_parameters.PROFILES.glob("*.yaml")))
+def test_the_packages_profiles_fit_the_notebooks(profile):
+    values = run_parameters.resolve(notebook_files.find(), [run_parameters.read_profile(profile)], "D", "O")
+    assert {part["out"] for part in values.values()} == {"O"}
