@@ -18,12 +18,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from livestock_utils import box_pairs
 from livestock_utils import boxes as box_arithmetic
-from livestock_utils.boxes import XYXY
+from livestock_utils.boxes import XYXY, Boxes
 from livestock_utils.errors import ScoringError
 
 FAULTS = ("classification", "localisation", "both", "duplicate", "background")
 """Faults of detections, in TIDE's order; labels add "missed"."""
+_CODES = ("background", "correct", "classification", "localisation", "both", "duplicate")
 
 
 def classify(
@@ -57,21 +59,25 @@ def classify(
         row = int(np.flatnonzero(predictions["confidence"].isna())[0])
         raise ScoringError(f"predictions: row {row} has no confidence; every detection needs one")
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)
-    order = np.lexsort((-predictions["confidence"].to_numpy(float), predictions["image_id"].to_numpy(str)))
-    detections = predictions.iloc[order].reset_index(drop=True)
-    error = np.full(len(detections), "background", dtype=object)
+    (image,) = box_pairs.image_codes(predictions["image_id"])
+    detections = predictions.iloc[np.lexsort((-predictions["confidence"].to_numpy(float), image))]
+    detections = detections.reset_index(drop=True)
+    codes = box_pairs.image_codes(detections["image_id"], labels["image_id"])
+    kinds = box_pairs.image_codes(detections["species"], labels["species"])
+    xyxy, label_xyxy = detections[XYXY].to_numpy(float), labels[XYXY].to_numpy(float)
+    error = np.zeros(len(detections), dtype=np.int8)
     best_iou = np.zeros(len(detections))
     label_of = np.full(len(detections), -1)
     repairs = np.zeros(len(detections), dtype=bool)
     found = np.zeros(len(labels), dtype=bool)
     usable = np.zeros(len(labels), dtype=bool)
-    for ours, theirs in _image_rows(detections, labels):
-        if theirs.stop == theirs.start or ours.stop == ours.start:
-            continue
-        result = _classify_image(detections.iloc[ours], labels.iloc[theirs], iou_threshold, background_iou)
+    for ours, theirs in _image_rows(*codes):
+        result = _classify_image(xyxy[ours], label_xyxy[theirs], kinds[0][ours], kinds[1][theirs], iou_threshold,
+                                 background_iou)
         error[ours], best_iou[ours], local, repairs[ours], found[theirs], usable[theirs] = result
         label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
-    detections = detections.assign(error=error, iou=best_iou, label=label_of, repairs=repairs)
+    names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
+    detections = detections.assign(error=np.asarray(names, dtype=object), iou=best_iou, label=label_of, repairs=repairs)
     return detections, labels.assign(found=found, missed=~found & ~usable)
 
 
@@ -131,14 +137,19 @@ def _mean_ap(species: np.ndarray, confidence: np.ndarray, correct: np.ndarray, c
 
 
 def _classify_image(
-    detections: pd.DataFrame, labels: pd.DataFrame, iou_threshold: float, background_iou: float
+    xyxy: Boxes,
+    label_xyxy: Boxes,
+    species: np.ndarray,
+    label_species: np.ndarray,
+    iou_threshold: float,
+    background_iou: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One image's detections (by falling confidence) against its labels; indices are local to the image."""
-    iou = box_arithmetic.iou_matrix(detections[XYXY].to_numpy(float), labels[XYXY].to_numpy(float))
-    same = detections["species"].to_numpy(str)[:, None] == labels["species"].to_numpy(str)[None, :]
+    iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
+    same = species[:, None] == label_species[None, :]
     same_iou, other_iou = iou * same, iou * ~same
-    label_of = np.full(len(detections), -1)
-    used = np.zeros(len(labels), dtype=bool)
+    label_of = np.full(len(xyxy), -1)
+    used = np.zeros(len(label_xyxy), dtype=bool)
     for row in np.flatnonzero((same_iou >= iou_threshold).any(axis=1)):
         free = np.where(used, 0, same_iou[row])
         best = int(free.argmax())
@@ -154,17 +165,16 @@ def _classify_image(
     duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
     rest &= ~duplicate
     background = rest & (iou.max(axis=1) <= background_iou)
-    error = np.select(
-        [correct, localisation, classification, duplicate, background],
-        ["correct", "localisation", "classification", "duplicate", "background"],
-        "both",
-    ).astype(object)
+    error = np.full(len(xyxy), _CODES.index("both"), dtype=np.int8)
+    for name, rows in (("correct", correct), ("localisation", localisation), ("classification", classification),
+                       ("duplicate", duplicate), ("background", background)):
+        error[rows] = _CODES.index(name)
     mendable = localisation | classification
     target = np.where(classification, nearest_other, nearest_same)
     label_of = np.where(mendable, target, label_of)
     label_of = np.where(duplicate, (same_iou * used).argmax(axis=1), label_of)
-    repairs = np.zeros(len(detections), dtype=bool)
-    usable = np.zeros(len(labels), dtype=bool)
+    repairs = np.zeros(len(xyxy), dtype=bool)
+    usable = np.zeros(len(label_xyxy), dtype=bool)
     # Only the most confident candidate mends a free label; detections come by falling confidence, so the first does.
     for row in np.flatnonzero(mendable & ~used[target]):
         if not usable[target[row]]:
@@ -172,14 +182,12 @@ def _classify_image(
     return error, best_same, label_of, repairs, used, usable
 
 
-def _image_rows(detections: pd.DataFrame, labels: pd.DataFrame) -> Iterator[tuple[slice, slice]]:
-    """Slices of both tables (sorted by image_id), one pair an image that has detections or labels."""
-    ours, theirs = detections["image_id"].to_numpy(str), labels["image_id"].to_numpy(str)
-    for image_id in np.unique(np.concatenate([ours, theirs])):
-        yield (
-            slice(int(np.searchsorted(ours, image_id, "left")), int(np.searchsorted(ours, image_id, "right"))),
-            slice(int(np.searchsorted(theirs, image_id, "left")), int(np.searchsorted(theirs, image_id, "right"))),
-        )
+def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Slices of both columns of image codes (sorted), one pair an image that has detections and labels."""
+    images = np.intersect1d(ours, theirs)
+    bounds = [np.searchsorted(side, images, end).tolist() for side in (ours, theirs) for end in ("left", "right")]
+    for start, stop, label_start, label_stop in zip(*bounds, strict=True):
+        yield slice(start, stop), slice(label_start, label_stop)
 
 
 def _require(table: pd.DataFrame, columns: list[str], what: str) -> None:

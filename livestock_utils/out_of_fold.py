@@ -46,8 +46,8 @@ def predict(
     images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id -> fold, see
     `split.stratified_folds`. n_folds: join the folds to so many (fold modulo n_folds), so that fewer models do.
     fold_weights: {fold: .pt} of models that exist and have not seen that fold; the others are trained into
-    `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones, which
-    were chosen with a look at the fold. sets: where the folds are unpacked (default `out`/datasets/<name>).
+    `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones,
+    which were chosen with a look at the fold. sets: where the folds are unpacked (default `out`/datasets/<name>).
     confidence_threshold, iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
 
     Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made in the same way
