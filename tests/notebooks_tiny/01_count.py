@@ -25,6 +25,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+
 from livestock_utils import notebook
 
 step = notebook.start("01_count", data, out)

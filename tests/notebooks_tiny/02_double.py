@@ -21,6 +21,7 @@ fail = False
 
 # %%
 import pandas as pd
+
 from livestock_utils import errors, notebook
 
 step = notebook.start("02_double", data, out)
