@@ -105,19 +105,26 @@ def collect_candidates(
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
     """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not fit together."""
+    if missing := missing_parts(parts_folder, passes):
+        raise DatasetError(f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them")
     runs = []
+    for name in passes:
+        paths = sorted(Path(parts_folder, name).glob("part-*-of-*.npz"))
+        runs.append(candidates.merge([candidates.load(path) for path in paths], [path.name for path in paths]))
+    return candidates.stack(runs)
+
+
+def missing_parts(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> list[Path]:
+    """Part files that no shard has written yet; DatasetError if there are none at all."""
+    missing = []
     for name in passes:
         folder = Path(parts_folder) / name
         paths = sorted(folder.glob("part-*-of-*.npz"))
         if not paths:
             raise DatasetError(f"{folder}: no part files; predict at least one shard first")
         total = int(paths[-1].stem.rpartition("-")[2])
-        missing = [k + 1 for k in range(total) if not part_path(folder, k, total).is_file()]
-        if missing:
-            raise DatasetError(f"{folder}: {len(missing)} of {total} parts are missing, first part {missing[0]}; "
-                               "run the shards that make them")
-        runs.append(candidates.merge([candidates.load(path) for path in paths], [path.name for path in paths]))
-    return candidates.stack(runs)
+        missing += [path for path in (part_path(folder, k, total) for k in range(total)) if not path.is_file()]
+    return missing
 
 
 def report(found: Candidates, images: pd.DataFrame | None = None) -> None:

@@ -88,6 +88,8 @@ class NetworkPass:
         in_part = max(PART_IMAGES // batch_size, 1)
         parts = [batches[i : i + in_part] for i in range(0, len(batches), in_part)] or [[]]
         mine = list(range(index - 1, len(parts), count))
+        if parts_folder is not None:
+            _remove_others(Path(parts_folder) / self.name, len(parts))
         bar = progress(total=sum(len(rows) for k in mine for rows in parts[k]), desc=f"predict {self.name}", unit="img")
         done = []
         with bar:
@@ -163,6 +165,14 @@ def _by_shape(batch: Sequence[frames.Frame]) -> list[list[Any]]:
         if frame.pixels is not None:
             shapes.setdefault(frame.pixels.shape, []).append(frame)
     return list(shapes.values())
+
+
+def _remove_others(folder: Path, total: int) -> None:
+    """Part files of another number of parts are of another batch size or other images: they fit nothing any more."""
+    for path in folder.glob("part-*-of-*.npz"):
+        if not path.stem.endswith(f"-{total:05d}"):
+            log.warning("%s is of other images or batches; removed", path)
+            path.unlink()
 
 
 def part_path(folder: Path, part: int, total: int) -> Path:

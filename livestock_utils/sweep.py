@@ -63,9 +63,9 @@ def evaluate(candidates: Candidates, boxes: pd.DataFrame, settings: Sequence[Set
              iou_threshold: float = 0.75) -> pd.DataFrame:
     """Score every setting on labelled images -> one row a setting, in the order given.
 
-    `boxes` are the labels of the candidates' images (px). Columns: `settings` (the object), those of its fields that
-    vary between the rows, ap75 (mean over classes, contest's definition), ap75_<class>, detections_per_image. (The
-    names carry `iou_threshold`.) Raises DatasetError for labelled images that were not predicted.
+    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75 (mean over classes,
+    contest's definition; the name carries `iou_threshold`), ap75_<class>, detections_per_image. Raises DatasetError for
+    labelled images that were not predicted.
     """
     listed = list(settings) if settings is not None else grid()
     name = f"ap{round(iou_threshold * 100)}"
@@ -83,11 +83,7 @@ def evaluate(candidates: Candidates, boxes: pd.DataFrame, settings: Sequence[Set
             rows[position] = {name: float(np.mean(list(per_class.values()))),
                               **{f"{name}_{label}": value for label, value in per_class.items()},
                               "detections_per_image": float(kept.sum()) / max(len(candidates.images), 1)}
-    fields = [f.name for f in dataclasses.fields(Settings)]
-    varying = [f for f in fields if len({repr(getattr(s, f)) for s in listed}) > 1]
     table = pd.DataFrame({"settings": pd.Series(listed, dtype=object)})
-    for field in varying:
-        table[field] = pd.Series([getattr(s, field) for s in listed])
     return pd.concat([table, pd.DataFrame(rows)], axis=1)
 
 

@@ -1,0 +1,142 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{data}/data_test"
+#       - "{data}/answer.csv"
+#       - "{out}/datasets/Valid_Dataset.tar"
+#       - "{out}/training/full/weights/best.pt"
+#       - "{out}/training/multilabel_split/weights/best.pt"
+#       - "{weights}"
+#       - "{tuning_weights}"
+#     writes:
+#       - "{out}/predictions/settings.yaml"
+# ---
+
+# %% [markdown]
+# # 11 Inference: predict once, tune offline, submit
+#
+# The write-up chose its last step (NMS at IoU .68, confidence .001) by running the network again for each setting, with
+# the test answers in reach. Here the network runs once over each image. Every post-processing choice is then made in
+# seconds, on validation, by the contest's own number, and the test score is read once, at the end.
+#
+# - **In:** the test archives in `DATA/data_test/`, weights from notebook 08 (else 05), the validation set from 02.
+# - **Out:** `OUT/submission.csv`, `OUT/predictions/settings.yaml` (the chosen setting), raw candidates in
+#   `OUT/predictions/`, figures in `OUT/figures/11/`, the score in `metrics.json` if there is an `answer.csv`.
+# - **Time:** half a minute on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
+#   the same cells again. Several sessions can share the work: `-p shard 1/4`, `-p shard 2/4`, ...
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+weights = ""  # @param {type:"string"}
+tuning_weights = ""  # @param {type:"string"}
+image_size = 1280  # @param {type:"integer"}
+passes = "plain"  # @param {type:"string"}
+backend = "torch"  # @param ["torch", "onnx"]
+shard = "1/1"  # @param {type:"string"}
+normaliser = "contest"  # @param ["contest", "image"]
+n_random = 0  # @param {type:"integer"}
+n_resamples = 1000  # @param {type:"integer"}
+confidence_shown = 0.25  # @param {type:"number"}
+workers = 2  # @param {type:"integer"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import colab, dataset, notebook, plots, postprocess, scoring, tuning
+
+step = notebook.start("11_inference", data, out)
+options = {"image_size": image_size, "passes": passes.split(","), "backend": backend, "workers": workers,
+           "shard": shard}
+
+# %% [markdown]
+# ## Validation, predicted once
+# Every box of confidence .0005 and above is kept, before any suppression. The weights are those of notebook 05: they
+# have not seen these images. Weights trained on all images (08) would look too good here and ask for another setting.
+
+# %%
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+valid_images, boxes = dataset.read_tables(valid_set)
+tuned_with = tuning.find_weights(step.out, tuning_weights, tuning.TUNING_RUNS)
+valid, valid_complete = tuning.collect(tuned_with, valid_images, valid_set, "valid", step.out, **options)
+step.say(tuning.collected_sentence(valid, valid_complete))
+
+# %% [markdown]
+# ## Which post-processing?
+# 210 settings of hard NMS first (10 IoUs x 21 confidences), then variants of the best: one threshold a class, soft-NMS,
+# class-agnostic, the best class of each box only. A low confidence threshold never costs AP, as further boxes only
+# append to the curve; the IoU threshold decides. Look at how wide the bright band is.
+
+# %%
+choice = tuning.choose(valid, boxes, n_random=n_random, n_resamples=n_resamples, seed=seed)
+tuning.save(step.out, choice, valid, valid_complete)
+step.figure(plots.sweep_heat_map(choice.tried), "heat_map",
+            "AP75 on validation over the NMS IoU threshold and the confidence threshold.")
+
+# %%
+step.table(tuning.tried_table(choice), "The best settings tried and the write-up's, AP75 on validation.", digits=4)
+
+# %% [markdown]
+# Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
+# is no proof. The best of many settings is always a little too good on the images that chose it.
+
+# %%
+step.figure(plots.sweep_gains(choice.compared), "gains",
+            "Gain of the five best settings over the write-up's, with 95 % intervals over images.")
+step.say(choice.sentence)
+
+# %% [markdown]
+# ## Best, median and worst
+# Validation images by F1 at IoU .75: left the labels, right what was found. The worst one often tells of labels that
+# are missing, animals in a crowd, or boxes cut by the frame.
+
+# %%
+valid_predictions = postprocess.apply(valid, choice.settings)
+quality = tuning.image_quality(boxes, valid_predictions, valid.images, confidence_shown)
+step.figure(plots.truth_beside_prediction(valid_images, boxes, valid_predictions, valid_set,
+                                          tuning.best_median_worst(quality), confidence_threshold=confidence_shown),
+            "best_median_worst", "The best, the median and the worst validation image: labels left, predictions right.")
+
+# %% [markdown]
+# ## The test images
+# Predicted once, with the chosen setting.
+
+# %%
+images, folder, sentence = tuning.test_images(step.data, valid_images, valid_set)
+final_weights = tuning.find_weights(step.out, weights)
+found, complete = tuning.collect(final_weights, images, folder, "test", step.out, **options)
+images = images[images["image_id"].isin(found.images["image_id"])].reset_index(drop=True)
+predictions = postprocess.apply(found, choice.settings)
+step.say(sentence)
+step.say(tuning.collected_sentence(found, complete))
+
+# %%
+step.figure(plots.examples(images, predictions[predictions["confidence"] >= confidence_shown], folder, seed=seed),
+            "test_examples", f"Test images with the boxes of confidence {confidence_shown:g} and above.")
+
+# %% [markdown]
+# ## The submission
+
+# %%
+step.say(tuning.submit(step.out, predictions, images, final_weights, complete))
+
+# %% [markdown]
+# ## The score, once
+# All-points AP at IoU .75, as the contest counts; the interval is over test images. Where no answers are given, nothing
+# is scored.
+
+# %%
+scores = tuning.test_scores(step.data, predictions, images, normaliser, n_resamples, seed)
+step.table(scores, "Test, the contest's definition.", digits=4, index=True)
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.metrics(**tuning.metrics(choice, found, predictions, scores), weights=final_weights.name, complete=complete,
+             per_class_valid=scoring.per_class_table(boxes, valid_predictions, valid.images).reset_index())
+step.finish("12_compare_runs")
