@@ -127,7 +127,8 @@ def main() -> None:
         same = [(work / "whole" / "weights" / name).read_bytes() == (work / "killed" / "weights" / name).read_bytes()
                 for name in ("best.pt", "last.pt")]
         difference = (results[0] - results[1]).abs().max().max()
-        print(f"{len(kills)} kills in {time.perf_counter() - began:.0f} s; {len(results[1])} of {options.epochs} epochs")
+        took = time.perf_counter() - began
+        print(f"{len(kills)} kills in {took:.0f} s; {len(results[1])} of {options.epochs} epochs")
         print(f"largest difference of any number to the uninterrupted run: {difference:g}")
         print(f"weights byte for byte equal: {all(same)}; epochs trained twice: {repeated(work / 'killed')}")
         assert len(results[1]) == options.epochs and difference <= 1e-4
