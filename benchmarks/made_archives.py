@@ -44,12 +44,13 @@ def _jpeg(seed: int) -> bytes:
 
 
 def _padded(jpeg: bytes, size: int, random: np.random.Generator) -> bytes:
-    parts, missing = [jpeg[:2]], size - len(jpeg)
+    """The JPEG with comment segments after its scan: the frame's size stands near the start, as in photos."""
+    parts, missing = [jpeg[:-2]], size - len(jpeg)
     while missing > 4:
         length = min(missing - 4, 65_000)
         parts += [b"\xff\xfe", (length + 2).to_bytes(2, "big"), random.bytes(length)]
         missing -= length + 4
-    return b"".join([*parts, jpeg[2:]])
+    return b"".join([*parts, jpeg[-2:]])
 
 
 def _label(image_id: str, boxes: pd.DataFrame | None) -> bytes:
