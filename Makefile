@@ -4,7 +4,7 @@ BIN := .venv/bin
 SAMPLE ?= data/sample
 OUT ?= runs/sample
 
-.PHONY: setup run test test-slow notebooks bench faults lint clean
+.PHONY: setup run test test-slow notebooks badges bench faults lint clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -30,6 +30,9 @@ lint: setup
 
 notebooks: setup
 	$(BIN)/python -m livestock_utils.pairing --execute
+
+badges: setup
+	$(BIN)/python -m livestock_utils.pairing --repository $(REPO)
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
