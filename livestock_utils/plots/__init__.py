@@ -13,6 +13,13 @@ from livestock_utils.plots.eda import (
 )
 from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
+from livestock_utils.plots.silver import (
+    silver_audit,
+    silver_counts,
+    silver_effect,
+    silver_examples,
+    silver_thresholds,
+)
 from livestock_utils.plots.split import fold_balance, leakage, set_sizes, split_balance
 from livestock_utils.plots.style import theme
 from livestock_utils.plots.sweep import sweep_gains, sweep_heat_map
@@ -38,6 +45,11 @@ __all__ = [
     "photo",
     "precision_recall",
     "set_sizes",
+    "silver_audit",
+    "silver_counts",
+    "silver_effect",
+    "silver_examples",
+    "silver_thresholds",
     "small_boxes",
     "species_overview",
     "split_balance",

@@ -1,0 +1,152 @@
+"""Sentences of notebooks 09 and 10: what silver labels hold, how true they are, and what they did."""
+
+import pandas as pd
+
+from livestock_utils import silver
+from livestock_utils.describe import count, listed, percent
+from livestock_utils.silver_effect import BETWEEN
+
+
+def made(sets: dict[str, silver.Silver], n_images: int) -> str:
+    """How many images and boxes each mode gives, of `n_images` training images."""
+    parts = []
+    for name, each in sets.items():
+        origin = each.labels["origin"].value_counts()
+        boxes = listed([f"{count(origin[what], f'{what} box', f'{what} boxes')}"
+                        for what in (silver.GOLD, silver.SILVER, silver.IGNORED) if origin.get(what, 0)])
+        parts.append(f"“{name}” makes {count(len(each.images), 'image')} with {boxes}")
+    return f"Of {count(n_images, 'training image')}, {'; '.join(parts)}."
+
+
+def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
+    """What `silver_audit.audit` of each mode says; without a truth file a right box may count as wrong."""
+    parts = []
+    for name, table in tables.items():
+        row = table.iloc[-1]
+        found = (f" and {percent(row['unlabelled_found'])} of the {row['unlabelled']:,} unlabelled animals get a box"
+                 if row["unlabelled"] else "")
+        parts.append(f"“{name}”: {_of_none(row['precision'])} of its silver boxes are right{found}; labels cover "
+                     f"{_of_none(row['recall'])} of the animals, before {_of_none(row['recall_before'])}")
+    note = "" if is_truth else (" There is no truth file here: a box on an animal that nobody labelled counts as "
+                                "wrong, so the precision is a lower bound, and unlabelled animals cannot be counted.")
+    return f"{'; '.join(parts)}.{note}" if parts else "There is no silver set to judge."
+
+
+def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> str:
+    """Whether silver boxes sit tight enough for the contest's IoU."""
+    parts = [f"{table['mean_iou'].to_numpy(float)[-1]:.2f} (“{name}”)" for name, table in tables.items()
+             if table["mean_iou"].notna().to_numpy()[-1]]
+    if not parts:
+        return "No silver box is right, so there is no overlap to measure."
+    return (f"The right silver boxes overlap their animals by {listed(parts)} on average; the contest counts a box "
+            f"from {iou_threshold:g} on, so a model that learns looser boxes loses there even where it finds more.")
+
+
+def curve(curves: dict[str, pd.DataFrame], chosen: float) -> str:
+    """Which confidence threshold would have been best for each source of predictions, and what the chosen one gives."""
+    parts = []
+    for name, table in curves.items():
+        if not table.attrs["unlabelled"]:
+            return "No animal is known to be unlabelled: there is nothing to sweep against."
+        best = table.iloc[int(table["f1"].to_numpy(float).argmax())]
+        near = table.iloc[int((table["confidence_threshold"] - chosen).abs().to_numpy(float).argmin())]
+        parts.append(f"{name}: at {near['confidence_threshold']:g}, {near['added']:,.0f} boxes are added, "
+                     f"{_of_none(near['precision'])} right, and {percent(near['found'])} of the unlabelled animals "
+                     f"found; the best balance (F1 {best['f1']:.2f}) lies at {best['confidence_threshold']:g}")
+    return f"{_first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by."
+
+
+def in_sample(curves: dict[str, pd.DataFrame], honest: str, repeated: str) -> str:
+    """Whether predictions on a model's own training images overlook what its labels overlook."""
+    first, second = (float(curves[name]["f1"].max()) for name in (honest, repeated))
+    if abs(first - second) < 0.005:
+        return f"Here it makes no difference: both reach F1 {first:.2f}."
+    better, worse = (honest, repeated) if first > second else (repeated, honest)
+    return (f"At its best threshold {better} reaches F1 {max(first, second):.2f}, {worse} {min(first, second):.2f}: "
+            + ("a model repeats the gaps of the labels that it was trained on." if first > second else
+               "the model with more training wins here, although it has seen these labels."))
+
+
+def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
+    """Median boxes an image before and after, `before` and `after` being boxes by image of each mode."""
+    parts = [f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, {count(len(each), 'image')})"
+             for name, each in after.items()]
+    return f"In the images that get silver the median goes from {listed(parts)}."
+
+
+def lists(table: pd.DataFrame) -> str:
+    """What `silver_sets.write_training_lists` put into the two trainings."""
+    gold, expanded = (table[table["training"] == name].iloc[0] for name in ("gold", "expanded"))
+    again = gold["images"] - gold["distinct"]
+    twice = (f" {count(again, 'photo')} are seen twice an epoch by both, the second time with silver labels by the "
+             "expanded one and with gold labels by the other." if again else "")
+    held = (f" {count(expanded['held_out'], 'silver image')} whose source is held out for validation stay out."
+            if expanded["held_out"] else "")
+    return (f"Both trainings see {count(gold['images'], 'image')} an epoch, the same photos; "
+            f"{expanded['silver_images']:,} of them carry silver labels in the expanded one, which makes "
+            f"{expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}")
+
+
+def recipe(differences: list[str], run: str = "08") -> str:
+    """Whether a training follows the recipe of another run, from `silver_effect.recipe_differences`."""
+    if not differences:
+        return f"The recipe is that of {run}, but for the images."
+    return f"The recipe is that of {run}, but for the images and: {'; '.join(differences)}."
+
+
+def effect(table: pd.DataFrame) -> str:
+    """What `silver_effect.effect_table` says about the gain on each set of answers."""
+    level = f"{table.attrs.get('level', 0.95):.0%}"
+    parts = []
+    for name in dict.fromkeys(table["answers"]):
+        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
+        if name != BETWEEN:
+            parts.append(f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training scores "
+                         f"{row['expanded']:.3f} and gold alone {row['gold']:.3f}, {row['difference']:+.3f} "
+                         f"({level} interval {row['low']:+.3f} to {row['high']:+.3f}: {_verdict(row)})")
+    return f"{_first_up('; '.join(parts))}."
+
+
+def cause(table: pd.DataFrame) -> str:
+    """Did silver lose only because the answers lack boxes? The answer that `silver_effect.effect_table` allows."""
+    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    if len(names) < 2:
+        return "With one set of answers this cannot be told."
+    rows = {name: table[(table["answers"] == name) & (table["class"] == "all")].iloc[0] for name in [*names, BETWEEN]}
+    full, lacking, between = rows[names[0]], rows[names[1]], rows[BETWEEN]
+    size = f"{abs(between['difference']):.3f} ({between['low']:+.3f} to {between['high']:+.3f})"
+    if between["low"] <= 0 <= between["high"]:
+        shift = (f"the gaps of “{names[1]}” move the comparison by {between['difference']:+.3f} "
+                 f"({between['low']:+.3f} to {between['high']:+.3f}), which may be luck")
+    elif between["difference"] > 0:
+        shift = f"the gaps of “{names[1]}” take {size} from silver"
+    else:
+        shift = f"the gaps of “{names[1]}” flatter silver by {size}"
+    if lacking["difference"] < 0 < full["difference"]:
+        verdict = ("silver loses where boxes are lacking and wins where they are not, as the contest's result would "
+                   f"have it; its gain on the fuller answers {_sure(full)}")
+    elif full["difference"] <= 0 and lacking["difference"] <= 0:
+        verdict = "silver does not win on the fuller answers either: the gaps alone do not explain a loss"
+    elif full["difference"] > 0 and lacking["difference"] > 0:
+        verdict = "silver wins on both: a loss as in the contest is not seen here, so its cause is not either"
+    else:
+        verdict = "silver wins only where boxes are lacking: the gaps are no excuse"
+    return f"{_first_up(verdict)}; {shift}."
+
+
+def _verdict(row: pd.Series) -> str:
+    if row["low"] <= 0 <= row["high"]:
+        return "it holds 0, no proof of a difference"
+    return "it leaves 0 out"
+
+
+def _sure(row: pd.Series) -> str:
+    return "may be luck, though" if row["low"] <= 0 <= row["high"] else "is more than luck of the images"
+
+
+def _of_none(share: float) -> str:
+    return percent(share) if share == share else "none"
+
+
+def _first_up(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
