@@ -40,16 +40,15 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     else:
         path = augmentation_file(augmentation)
         content, where = yaml.safe_load(path.read_text(encoding="utf-8")), str(path)
-    try:
-        loaded = albumentations.from_dict(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TrainingError(f"{where}: albumentations {albumentations.__version__} cannot read it ({error}); "
-                            "write it with albumentations.to_dict, or use a preset") from error
-    boxes = albumentations.BboxParams(format="yolo", label_fields=["labels"], clip=True,
-                                      filter_invalid_bboxes=True, min_visibility=0.1)
     with warnings.catch_warnings():  # a pipeline without geometry is fine
         warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform to process it.", UserWarning)
-        return albumentations.Compose(loaded.transforms, bbox_params=boxes)
+        try:
+            loaded = albumentations.from_dict(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TrainingError(f"{where}: albumentations {albumentations.__version__} cannot read it ({error}); "
+                                "write it with albumentations.to_dict, or use a preset") from error
+        return albumentations.Compose(loaded.transforms, bbox_params=albumentations.BboxParams(
+            format="yolo", label_fields=["labels"], clip=True, filter_invalid_bboxes=True, min_visibility=0.1))
 
 
 def _albumentations() -> Any:

@@ -1,0 +1,87 @@
+"""What Google Colab needs, nothing else: mount Drive, copy an archive to the local disk, find the run to go on with."""
+
+import errno
+import importlib.util
+import logging
+import os
+import time
+from pathlib import Path
+
+from livestock_utils import mirror, training_state
+from livestock_utils.errors import LivestockError
+
+log = logging.getLogger(__name__)
+
+DRIVE = Path("/content/drive")
+MOUNT_TRIES = 3
+TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
+"""What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its like."""
+
+
+def on_colab() -> bool:
+    """True inside a Colab runtime."""
+    return importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None
+
+
+def mount(folder: Path = DRIVE) -> Path:
+    """Mount Google Drive and return its "MyDrive" folder; a dropped mount is mounted again; "." outside Colab.
+
+    Raises LivestockError when Drive cannot be mounted or listed.
+    """
+    if not on_colab():
+        return Path(".")
+    from google.colab import drive
+
+    problem: BaseException | None = None
+    for attempt in range(MOUNT_TRIES):
+        try:
+            drive.mount(str(folder), force_remount=attempt > 0)
+            next(iter((folder / "MyDrive").iterdir()), None)
+            return folder / "MyDrive"
+        except (OSError, ValueError) as error:  # ValueError is how google.colab reports a failed mount
+            problem = error
+            log.warning("Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES)
+    raise LivestockError(f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not help, "
+                         "Runtime > Disconnect and delete runtime") from problem
+
+
+def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content/data", tries: int = 3,
+               wait_s: float = 5.0) -> Path:
+    """Copy a file from Drive to the local disk, checked by size and SHA-256; returns the copy's path.
+
+    A copy of the same size and time that is already there is kept. A mount that drops out is tried again.
+    Raises LivestockError for a file that is not there, a full disk, or a mount that stays away.
+    """
+    source, target = Path(archive), Path(folder) / Path(archive).name
+    for attempt in range(1, tries + 1):
+        try:
+            status = source.stat()
+            if target.is_file() and (target.stat().st_size, int(target.stat().st_mtime)) == (
+                    status.st_size, int(status.st_mtime)):
+                return target
+            mirror.copy_checked(source, target)
+            os.utime(target, (status.st_atime, status.st_mtime))
+            return target
+        except FileNotFoundError as error:
+            raise LivestockError(f"{source} is not there; check the path below MyDrive") from error
+        except OSError as error:
+            if error.errno not in TRANSIENT or attempt == tries:
+                raise LivestockError(f"{source} could not be copied to {folder} ({error.strerror or error}); "
+                                     "make room on the local disk, or mount Drive again") from error
+            log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, tries)
+            time.sleep(wait_s)
+    raise AssertionError("not reached: the last attempt returns or raises")
+
+
+def run_to_resume(*folders: str | os.PathLike) -> Path | None:
+    """The run folder below these folders that was saved last and has not finished, or None.
+
+    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on from there.
+    """
+    found: list[tuple[float, Path]] = []
+    for folder in folders:
+        for resume in Path(folder).glob("**/resume"):
+            newest = training_state.newest(resume)
+            if newest is not None:
+                found.append((newest.stat().st_mtime, resume.parent))
+    return max(found)[1] if found else None

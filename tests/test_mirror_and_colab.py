@@ -1,0 +1,126 @@
+"""Copies on Drive: checked, retried, in the background; and the few things that Colab needs."""
+
+import errno
+import os
+
+import pytest
+
+from livestock_utils import colab, mirror
+from livestock_utils.errors import LivestockError
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(mirror, "FIRST_WAIT_S", 0)
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "run" / "resume").mkdir(parents=True)
+    (tmp_path / "run" / "results.csv").write_text("epoch\n0\n")
+    return tmp_path / "run"
+
+
+def test_requests_arrive_and_old_files_go(run, tmp_path):
+    drive = tmp_path / "drive"
+    (drive / "resume").mkdir(parents=True)
+    (drive / "resume" / "resume-e0001-old.pt").write_text("old")
+    (run / "resume" / "resume-e0002-new.pt").write_text("new")
+    copier = mirror.Mirror(run, drive)
+    copier.request([run / "results.csv", run / "resume" / "resume-e0002-new.pt"], remove=["resume/resume-*.pt"])
+    assert copier.wait() is None
+    copier.close()
+    assert sorted(path.relative_to(drive).as_posix() for path in drive.rglob("*.*")) == [
+        "results.csv", "resume/resume-e0002-new.pt"]
+
+
+def test_a_copy_that_fails_once_is_made_again(run, tmp_path, monkeypatch):
+    calls = []
+    copy = mirror.copy_checked
+
+    def flaky(source, target):
+        calls.append(source)
+        if len(calls) == 1:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        copy(source, target)
+
+    monkeypatch.setattr(mirror, "copy_checked", flaky)
+    copier = mirror.Mirror(run, tmp_path / "drive")
+    copier.request([run / "results.csv"])
+    assert copier.wait() is None and len(calls) == 2
+    copier.close()
+    assert (tmp_path / "drive" / "results.csv").is_file()
+
+
+@pytest.mark.parametrize("code", [errno.ENOTCONN, errno.EDQUOT, errno.EROFS, errno.ENOSPC])
+def test_a_mirror_that_stays_away_is_reported_in_one_line(run, tmp_path, monkeypatch, code):
+    def broken(source, target):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(mirror, "copy_checked", broken)
+    copier = mirror.Mirror(run, tmp_path / "drive")
+    copier.request([run / "results.csv"])
+    told = copier.wait()
+    copier.close()
+    assert told.startswith(f"the mirror {tmp_path / 'drive'} failed 1 times (last: results.csv") and "\n" not in told
+    assert os.strerror(code) in told
+
+
+def test_a_copy_that_differs_is_no_copy(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(mirror, "sha256", lambda path: str(path))
+    with pytest.raises(OSError, match=r"the copy of results\.csv differs from it"):
+        mirror.copy_checked(run / "results.csv", tmp_path / "drive" / "results.csv")
+    assert list((tmp_path / "drive").iterdir()) == []
+
+
+def test_only_what_is_missing_comes_back(run, tmp_path):
+    (tmp_path / "drive" / "weights").mkdir(parents=True)
+    (tmp_path / "drive" / "results.csv").write_text("other")
+    (tmp_path / "drive" / "weights" / "best.pt").write_text("x")
+    (tmp_path / "drive" / ".half.part").write_text("x")
+    assert mirror.restore_missing(run, tmp_path / "drive") == ["weights/best.pt"]
+    assert (run / "results.csv").read_text() == "epoch\n0\n"
+
+
+def test_mount_does_nothing_elsewhere():
+    assert colab.mount().resolve() == colab.Path.cwd()
+
+
+def test_an_archive_is_copied_once(tmp_path, monkeypatch):
+    (tmp_path / "a.tar").write_bytes(b"data")
+    copied = colab.copy_local(tmp_path / "a.tar", tmp_path / "local")
+    assert copied.read_bytes() == b"data"
+    monkeypatch.setattr(mirror, "copy_checked", lambda *_: pytest.fail("copied again"))
+    assert colab.copy_local(tmp_path / "a.tar", tmp_path / "local") == copied
+
+
+def test_a_dropped_mount_is_tried_again_and_then_told(tmp_path, monkeypatch):
+    (tmp_path / "a.tar").write_bytes(b"data")
+    calls = []
+
+    def dropped(source, target):
+        calls.append(source)
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(mirror, "copy_checked", dropped)
+    with pytest.raises(LivestockError, match=r"a\.tar could not be copied .*Transport endpoint.*mount Drive again"):
+        colab.copy_local(tmp_path / "a.tar", tmp_path / "local", tries=3, wait_s=0)
+    assert len(calls) == 3
+    with pytest.raises(LivestockError, match=r"absent\.tar is not there"):
+        colab.copy_local(tmp_path / "absent.tar", tmp_path / "local")
+
+
+def test_the_run_to_resume_is_the_last_valid_one(tmp_path):
+    import hashlib
+
+    assert colab.run_to_resume(tmp_path / "absent", tmp_path) is None
+    for age, name in enumerate(("newer", "older")):
+        content = name.encode()
+        path = tmp_path / name / "resume" / f"resume-e0001-{hashlib.sha256(content).hexdigest()[:16]}.pt"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        os.utime(path, (1000 - age, 1000 - age))
+    broken = tmp_path / "broken" / "resume" / f"resume-e0009-{'0' * 16}.pt"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"x")
+    assert colab.run_to_resume(tmp_path) == tmp_path / "newer"

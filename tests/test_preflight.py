@@ -1,0 +1,108 @@
+"""Preflight and planner: the worst line first, the published epoch comes back, recipes by data size."""
+
+import sys
+
+import pytest
+from training_sets import write_set
+
+from livestock_utils import detector, planner, preflight
+from livestock_utils.errors import TrainingError
+from livestock_utils.training_settings import read_hyp
+
+CU128 = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
+T4 = preflight.Gpu("Tesla T4", 15_800_000_000, (7, 5), CU128)
+P100 = preflight.Gpu("Tesla P100-PCIE-16GB", 17_000_000_000, (6, 0), CU128)
+
+
+@pytest.mark.parametrize(("capability", "kernels", "runs"), [
+    ((6, 0), CU128, False),
+    ((6, 0), ("sm_60", "sm_70"), True),
+    ((6, 1), ("sm_60",), True),
+    ((6, 0), ("sm_61",), False),
+    ((8, 9), CU128, True),
+    ((12, 1), ("sm_90", "compute_90"), True),
+    ((9, 0), ("sm_90a",), True),
+    ((7, 5), (), False),
+])
+def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
+    assert preflight.Gpu("x", 0, capability, kernels).has_kernels is runs
+
+
+def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
+    table = preflight.checks(found=[P100])
+    assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
+    told = r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older"
+    with pytest.raises(TrainingError, match=told):
+        preflight.require(table)
+    fine = preflight.checks(found=[T4])
+    assert preflight.require(fine) is fine
+    assert fine.loc[fine["check"] == "GPU", "found"].item() == "Tesla T4, 16 GB, sm_75"
+
+
+def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
+    data = write_set(tmp_path / "set")
+    next((tmp_path / "set" / "train" / "labels").iterdir()).unlink()
+    table = preflight.checks(data, model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent", found=[T4])
+    states = table.set_index("check")["state"]
+    assert states[["init weights", "hyperparameters"]].tolist() == ["stop", "stop"]
+    assert states[["data set", "weights budget"]].tolist() == ["look", "look"]
+    assert states["class order"] == "ok"
+    assert list(table["state"]) == sorted(table["state"], key=preflight.STATES.index)
+    with pytest.raises(TrainingError, match=r"^preflight: .*\(1 more\)$"):
+        preflight.require(table)
+    data.write_text(data.read_text().replace("0: pig", "0: cow").replace("1: cow", "1: pig"))
+    row = preflight.checks(data, found=[T4]).iloc[0]
+    assert row[["check", "state"]].tolist() == ["class order", "stop"] and "expected pig, cow" in row["what_to_do"]
+    assert preflight.checks(tmp_path / "absent.yaml", found=[T4]).iloc[0]["check"] == "data set"
+
+
+def test_an_untested_python_gets_a_look(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    assert preflight.checks(found=[T4]).set_index("check").loc["Python", "state"] == "look"
+
+
+def test_the_published_epoch_comes_back():
+    plan = planner.plan("yolov5m6", 1280, 10, 13_164, 20)
+    assert plan.loc["P100", "epoch_minutes"] == pytest.approx(50)
+    assert plan.loc["P100", "total_hours"] == pytest.approx(16.7, abs=0.1)
+    assert plan.loc["P100", "fits"] and plan.loc["P100", "epochs_a_session"] == 14
+    assert planner.weights_bytes("yolov5m6", 2) / 1e6 == pytest.approx(71.6, abs=1)  # the write-up's file
+
+
+def test_a_batch_that_is_too_large_is_replaced_by_accumulation():
+    plan = planner.plan("yolov5x6", 1280, 16, 1000, 1)
+    assert not plan["fits"].any() and (plan["largest_batch"] >= 1).all()
+    assert (plan["accumulate"] * plan["largest_batch"]).between(48, 80).all()
+
+
+def test_this_machine_is_timed():
+    seconds = planner.time_steps("yolov5n", 64, 2, n_steps=1)
+    plan = planner.plan("yolov5n", 64, 2, 100, 3, seconds)
+    assert plan.loc["this machine", "epoch_minutes"] == pytest.approx(seconds * 100 / 60)
+    with pytest.raises(TrainingError, match="unknown model 'yolov9'"):
+        planner.plan("yolov9", 64, 2, 100, 3)
+
+
+@pytest.mark.parametrize(("n_images", "name"), [
+    (0, "tiny"), (199, "tiny"), (200, "small"), (6582, "medium"), (16455, "full")])
+def test_one_recipe_suits(n_images, name):
+    table = preflight.recipes(n_images)
+    assert table.loc[table["suits"], "recipe"].tolist() == [name]
+
+
+def test_recipes_name_only_settings_that_train_knows():
+    import inspect
+
+    known = set(inspect.signature(detector.train).parameters)
+    for settings in preflight.recipes(0)["settings"]:
+        assert set(settings) <= known
+        read_hyp(settings["hyp"])
+
+
+def test_the_hyp_files_say_what_they_claim():
+    table, run = read_hyp("experiment_hyp_v1"), read_hyp("experiment_hyp_v1_as_run")
+    assert read_hyp("default") == read_hyp(None)
+    assert {name: (table[name], run[name]) for name in table if table[name] != run[name]} == {
+        "flipud": (0.0095, 0), "fliplr": (0.1, 0.5)}
+    some = ("lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "box", "obj", "hsv_v")
+    assert [table[name] for name in some] == [0.009, 0.08, 0.94, 0.001, 0.11, 0.02, 0.2, 0.9]

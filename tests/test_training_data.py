@@ -1,0 +1,158 @@
+"""What a training reads: every fault named by file and line, caches equal to decoding anew, batches as yolov5's."""
+
+import cv2
+import numpy as np
+import pytest
+from training_sets import write_set
+
+from livestock_utils import compat, image_cache, training_data
+from livestock_utils.errors import DatasetError
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_set(tmp_path / "set", n_train=3, n_valid=2)
+
+
+def label_of(data, number=0, part="train"):
+    return sorted((data.parent / part / "labels").glob("*.txt"))[number]
+
+
+def test_images_labels_and_sizes_are_read(data):
+    found = training_data.read_data(data)
+    assert found.names == ("pig", "cow")
+    assert [len(part.files) for part in (found.train, found.valid)] == [3, 2]
+    assert found.train.sizes_px.tolist() == [[96, 64]] * 3
+    assert found.train.n_boxes == sum(len(label_of(data, number).read_text().splitlines()) for number in range(3))
+    assert found.train.findings == ()
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("2 0.5 0.5 0.1 0.1", r"line 1: class 2, but data.yaml names 2 classes \(0 to 1\)"),
+    ("0.5 0.5 0.5 0.1 0.1", "line 1: class 0.5, but"),
+    ("0 0.5 0.5 0.1 0.1\n1 1.2 0.5 0.1 0.1", "line 2: expected a class and four shares"),
+    ("0 -0.1 0.5 0.1 0.1", "line 1: expected a class and four shares"),
+    ("0 0.5 0.5 0.1", "line 1: expected a class and four shares"),
+    ("pig 0.5 0.5 0.1 0.1", "line 1: expected a class and four shares in .*, got 'pig 0.5"),
+    ("0 nan 0.5 0.1 0.1", "line 1: expected a class and four shares"),
+])
+def test_a_bad_label_is_named_by_file_and_line(data, text, message):
+    label_of(data).write_text(text)
+    with pytest.raises(DatasetError, match=rf"{label_of(data).name}, {message}"):
+        training_data.read_data(data)
+
+
+def test_empty_and_repeated_rows(data):
+    label_of(data, 0).write_text("\n \n")
+    label_of(data, 1).write_text("1 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2 0.2\n1 0.5 0.5 0.2 0.2\n")
+    labels = training_data.read_data(data).train.labels
+    assert labels[0].shape == (0, 5)
+    assert labels[1][:, 0].tolist() == [0, 1]  # sorted, as yolov5 leaves them when it drops repeats
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("names: [pig, cow]", "lacks train, val"),
+    ("", "lacks train, val, names"),
+    ("{train: absent, val: valid/images, names: [pig, cow]}", "train: .*absent is no folder and no .txt list"),
+    ("{train: valid/labels, val: valid/images, names: [pig, cow]}", "no images in valid/labels; expected files"),
+])
+def test_a_bad_yaml_is_told(data, text, message):
+    data.write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        training_data.read_data(data)
+
+
+def test_a_set_without_boxes_cannot_train(data):
+    for number in range(3):
+        label_of(data, number).write_text("")
+    with pytest.raises(DatasetError, match="the 3 training images have no boxes; check the labels folder"):
+        training_data.read_data(data)
+
+
+def test_lists_folders_and_path_name_the_same_images(data):
+    expected = training_data.read_data(data)
+    listed = "\n".join(f"./train/images/{name}.jpg" for name in
+                       ("livestock_pig_bbox_000001", "livestock_pig_bbox_000000", "livestock_pig_bbox_000002"))
+    (data.parent / "train.txt").write_text(listed + "\n")
+    elsewhere = data.parent.parent / "elsewhere.yaml"
+    elsewhere.write_text(f"path: {data.parent}\ntrain: train.txt\nval: [valid/images]\nnames: {{1: cow, 0: pig}}\n")
+    found = training_data.read_data(elsewhere)
+    assert found.train.files == expected.train.files and found.sha256 == expected.sha256
+
+
+def test_the_digest_follows_labels_and_not_places(data, tmp_path):
+    expected = training_data.read_data(data).sha256
+    assert training_data.read_data(write_set(tmp_path / "moved", n_train=3, n_valid=2)).sha256 == expected
+    label_of(data).write_text("0 0.5 0.5 0.2 0.2\n")
+    assert training_data.read_data(data).sha256 != expected
+
+
+def test_damaged_images_are_counted_and_appended_bytes_are_not_damage(data):
+    images = sorted((data.parent / "train" / "images").iterdir())
+    images[0].write_bytes(images[0].read_bytes()[:-200])
+    images[1].write_bytes(images[1].read_bytes() + b"trailing")
+    images[2].write_bytes(b"")
+    found = training_data.read_data(data).train
+    assert found.files == (str(images[1]),)
+    assert found.findings == (("damaged image, left out", images[0].name), ("damaged image, left out", images[2].name))
+    assert images[1].read_bytes().endswith(b"trailing")  # yolov5 would have rewritten it
+    images[1].write_bytes(b"")
+    with pytest.raises(DatasetError, match="none of 3 images can be read"):
+        training_data.read_data(data)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+@pytest.mark.parametrize("size", [48, 96, 128])
+def test_caches_hold_what_decoding_gives(data, tmp_path, monkeypatch, size, augment):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    part = training_data.read_data(data).train
+    anew = [image_cache.read_resized(file, size, augment) for file in part.files]
+    for kind in ("ram", "disk", "disk"):
+        images = image_cache.filled(kind, part.files, part.sizes_px, size, augment)
+        for kept, expected in zip(images, anew, strict=True):
+            np.testing.assert_array_equal(kept, expected)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_changed_image_gets_a_new_disk_cache(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    part = training_data.read_data(data).train
+    image_cache.filled("disk", part.files, part.sizes_px, 48, True)
+    cv2.imwrite(part.files[0], np.zeros((64, 96, 3), dtype=np.uint8))
+    assert not image_cache.filled("disk", part.files, part.sizes_px, 48, True)[0].any()
+
+
+@pytest.mark.parametrize("kind", ["ram", "disk"])
+def test_a_cache_that_does_not_fit_is_told_and_left_out(data, monkeypatch, caplog, kind, tmp_path):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_cache, "SHARE", 0)
+    part = training_data.read_data(data).train
+    assert image_cache.filled(kind, part.files, part.sizes_px, 48, True) == [None] * 3
+    assert f"cache='{kind}' needs 0.0 GB of" in caplog.text and "every epoch decodes" in caplog.text
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_batches_are_those_of_yolov5s_own_data_set(tmp_path, augment):
+    import random
+
+    data = write_set(tmp_path / "set", n_train=5, size_px=(96, 64))
+    upright = data.parent / "train" / "images" / "livestock_pig_bbox_000002.jpg"
+    cv2.imwrite(str(upright), np.zeros((90, 60, 3), np.uint8))
+    found = training_data.read_data(data)
+    from livestock_utils.training_settings import read_hyp
+
+    hyp = read_hyp(None)
+    with compat.yolov5() as y5:
+        base = y5.dataloaders.LoadImagesAndLabels
+        theirs = base(str(data.parent / "train" / "images"), 64, 2, augment=augment, hyp=hyp, rect=not augment,
+                      stride=32, pad=0.0 if augment else 0.5, workers=0)
+        ours = training_data.dataset_class(base)(found.train, 64, 2, hyp, 32, augment, compat.keep_as_it_is, None)
+        assert ours.im_files == theirs.im_files
+        for index in range(len(ours)):
+            random.seed(index)
+            np.random.seed(index)
+            image, labels, path, shapes = theirs[index]
+            random.seed(index)
+            np.random.seed(index)
+            again = ours[index]
+            assert image.equal(again[0]) and labels.equal(again[1]) and (path, shapes) == again[2:]
