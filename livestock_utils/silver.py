@@ -11,6 +11,7 @@ box says where it comes from:
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -107,8 +108,8 @@ def make(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, s
     """Silver labels for `images` from `predictions` (image_id, species, confidence, x_min..y_max in px).
 
     A prediction of another species than its image's is left out: the class of a box is its archive's. In mode "merge"
-    images to which nothing is added are left out. `source` names the model in the provenance; with a column `fold` each
-    box says "out of fold k".
+    images to which nothing is added are left out. The provenance names the model: a column `source` of the predictions,
+    else their column `fold` ("out of fold k"), else `source`.
     Raises DatasetError for predictions of unknown images or without confidence, for none at all, and for settings that
     leave no image.
     """
@@ -140,6 +141,26 @@ def make(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, s
     return _assemble(images, labels, filled, settings)
 
 
+def make_modes(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, original: Settings,
+               merge: Settings, source: str = "") -> dict[str, Silver]:
+    """All three modes from the same predictions: "duplicate" and "replace" by `original`, "merge" by `merge`."""
+    settings = {"duplicate": dataclasses.replace(original, mode="duplicate"),
+                "replace": dataclasses.replace(original, mode="replace"), "merge": merge}
+    return {name: make(images, boxes, predictions, each, source) for name, each in settings.items()}
+
+
+def count_boxes(images: pd.DataFrame, boxes: pd.DataFrame,
+                made: Mapping[str, Silver]) -> tuple[pd.Series, dict[str, pd.Series]]:
+    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the source's image_id."""
+    ids = pd.Index(images["image_id"])
+    before = boxes["image_id"].value_counts().reindex(ids, fill_value=0)
+    after = {}
+    for name, each in made.items():
+        kept = each.labels.loc[each.labels["origin"] != IGNORED, "source_id"]
+        after[name] = kept.value_counts().reindex(pd.Index(each.images["source_id"]), fill_value=0)
+    return before, after
+
+
 def candidates(images: pd.DataFrame, predictions: pd.DataFrame, settings: Settings, source: str) -> pd.DataFrame:
     """Checked predictions of eligible images from the floor on, suppressed, with `source`; most confident first."""
     lacking = [name for name in ("image_id", "species", "confidence", *XYXY) if name not in predictions.columns]
@@ -159,8 +180,9 @@ def candidates(images: pd.DataFrame, predictions: pd.DataFrame, settings: Settin
     found = predictions[(own == predictions["species"]) & own.isin(settings.species)
                         & (predictions["confidence"] >= settings.floor)]
     found = found.sort_values(["image_id", "confidence"], ascending=[True, False], kind="stable")
-    origin = "out of fold " + found["fold"].astype(str) if "fold" in found.columns else source
-    found = found[["image_id", "species", *XYXY, "confidence"]].assign(source=origin)
+    if "source" not in found.columns:
+        found = found.assign(source="out of fold " + found["fold"].astype(str) if "fold" in found.columns else source)
+    found = found[["image_id", "species", *XYXY, "confidence", "source"]]
     keep = [suppression.nms(rows[XYXY].to_numpy(np.float32), rows["confidence"].to_numpy(np.float32),
                             settings.iou_threshold) for _, rows in found.groupby("image_id", sort=True)]
     return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)

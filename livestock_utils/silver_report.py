@@ -5,6 +5,15 @@ import pandas as pd
 from livestock_utils import silver
 from livestock_utils.describe import count, listed, percent
 from livestock_utils.silver_effect import BETWEEN
+from livestock_utils.silver_sources import IN_SAMPLE
+
+
+def sources(found: dict[str, pd.DataFrame], n_images: int, n_all: int, valid_fold: int) -> str:
+    """Which predictions silver is made from (the first), which are there to compare, and what stays out."""
+    name, *others = found
+    compared = f" Beside them, to compare: {listed(others)}." if others else ""
+    return (f"Silver is made from the predictions **{name}**: {count(len(found[name]), 'box', 'boxes')} on "
+            f"{count(n_images, 'training image')}; the {n_all - n_images:,} of fold {valid_fold} stay out.{compared}")
 
 
 def made(sets: dict[str, silver.Silver], n_images: int) -> str:
@@ -32,6 +41,29 @@ def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
     return f"{'; '.join(parts)}.{note}" if parts else "There is no silver set to judge."
 
 
+def audit_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The audits of several modes in one table, with a first column `mode`."""
+    return pd.concat([table.assign(mode=name)[["mode", *table.columns]] for name, table in tables.items()],
+                     ignore_index=True)
+
+
+def provenance_table(labels: pd.DataFrame) -> pd.DataFrame:
+    """Boxes of a silver set by origin and source: origin, source, images, boxes, least and mean confidence."""
+    groups = labels.groupby(["origin", "source"], sort=True)
+    table = pd.DataFrame({"images": groups["image_id"].nunique(), "boxes": groups.size(),
+                          "least_confidence": groups["confidence"].min(),
+                          "mean_confidence": groups["confidence"].mean()})
+    return table.reset_index()
+
+
+def metrics(audit: pd.DataFrame) -> dict[str, float]:
+    """The numbers of an audit that metrics.json takes."""
+    row = audit.iloc[-1]
+    return {f"silver_{name}" if name in ("precision", "mean_iou") else name: float(row[name]) for name in (
+        "precision", "mean_iou", "recall_before", "recall", "unlabelled", "unlabelled_found")} | {
+        "silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
+
+
 def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> str:
     """Whether silver boxes sit tight enough for the contest's IoU."""
     parts = [f"{table['mean_iou'].to_numpy(float)[-1]:.2f} (“{name}”)" for name, table in tables.items()
@@ -42,29 +74,40 @@ def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> s
             f"from {iou_threshold:g} on, so a model that learns looser boxes loses there even where it finds more.")
 
 
-def curve(curves: dict[str, pd.DataFrame], chosen: float) -> str:
+def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str:
     """Which confidence threshold would have been best for each source of predictions, and what the chosen one gives."""
+    if not is_truth:
+        return ("Without a truth file no animal is known to be unlabelled, so there is nothing to sweep against: look "
+                "at the examples below, or go through notebook 06's list of missing labels.")
     parts = []
     for name, table in curves.items():
         if not table.attrs["unlabelled"]:
-            return "No animal is known to be unlabelled: there is nothing to sweep against."
+            return "No animal is unlabelled here: there is nothing to sweep against."
         best = table.iloc[int(table["f1"].to_numpy(float).argmax())]
         near = table.iloc[int((table["confidence_threshold"] - chosen).abs().to_numpy(float).argmin())]
-        parts.append(f"{name}: at {near['confidence_threshold']:g}, {near['added']:,.0f} boxes are added, "
-                     f"{_of_none(near['precision'])} right, and {percent(near['found'])} of the unlabelled animals "
-                     f"found; the best balance (F1 {best['f1']:.2f}) lies at {best['confidence_threshold']:g}")
-    return f"{_first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by."
+        parts.append(f"{name}: from {near['confidence_threshold']:g} on, {near['added']:,.0f} boxes are added, "
+                     f"{_of_none(near['precision'])} of them right, and {percent(near['found'])} of the unlabelled "
+                     f"animals are found; the best balance (F1 {best['f1']:.2f}) lies at "
+                     f"{best['confidence_threshold']:g}")
+    unlabelled = next(iter(curves.values())).attrs["unlabelled"]
+    return (f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
+            f"{_first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by.")
 
 
-def in_sample(curves: dict[str, pd.DataFrame], honest: str, repeated: str) -> str:
+def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     """Whether predictions on a model's own training images overlook what its labels overlook."""
-    first, second = (float(curves[name]["f1"].max()) for name in (honest, repeated))
+    others = [name for name in curves if name != IN_SAMPLE]
+    if IN_SAMPLE not in curves or not others or not curves[IN_SAMPLE].attrs["unlabelled"]:
+        return "There are no two sources of predictions to compare against a truth."
+    honest = others[0]
+    first, second = float(curves[honest]["f1"].max()), float(curves[IN_SAMPLE]["f1"].max())
+    gap = f"F1 {first:.2f} {honest}, {second:.2f} {IN_SAMPLE}, each at its best threshold"
     if abs(first - second) < 0.005:
-        return f"Here it makes no difference: both reach F1 {first:.2f}."
-    better, worse = (honest, repeated) if first > second else (repeated, honest)
-    return (f"At its best threshold {better} reaches F1 {max(first, second):.2f}, {worse} {min(first, second):.2f}: "
-            + ("a model repeats the gaps of the labels that it was trained on." if first > second else
-               "the model with more training wins here, although it has seen these labels."))
+        return f"Here it makes no difference whether a model has seen the labels: {gap}."
+    if first > second:
+        return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
+    return (f"Here the model that has seen the labels is the better judge of what they lack: {gap}. A teacher learns "
+            "from fewer images, which may weigh more than what the other has learnt by heart.")
 
 
 def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
