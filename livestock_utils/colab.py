@@ -13,6 +13,7 @@ from livestock_utils.errors import LivestockError
 log = logging.getLogger(__name__)
 
 DRIVE = Path("/content/drive")
+LOCAL_DISK = Path("/content/livestock_local")
 MOUNT_TRIES = 3
 TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
 """What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its like."""
@@ -43,6 +44,17 @@ def mount(folder: Path = DRIVE) -> Path:
             log.warning("Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES)
     raise LivestockError(f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not help, "
                          "Runtime > Disconnect and delete runtime") from problem
+
+
+def local_disk(out: str | os.PathLike) -> Path:
+    """The folder for unpacked data sets: fast local disk on Colab (Drive is slow with many files), else OUT/local."""
+    return LOCAL_DISK if on_colab() else Path(out) / "local"
+
+
+def training_folder(out: str | os.PathLike, name: str) -> tuple[Path, Path | None]:
+    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else OUT and no mirror."""
+    kept = Path(out) / "training" / name
+    return (LOCAL_DISK / "training" / name, kept) if on_colab() else (kept, None)
 
 
 def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content/data", tries: int = 3,

@@ -1,5 +1,6 @@
 """Every figure of the notebooks: functions that take tables and `ax=None` and return the Axes."""
 
+from livestock_utils.plots.augmented import augmented
 from livestock_utils.plots.eda import (
     box_areas,
     box_positions,
@@ -26,6 +27,7 @@ from livestock_utils.plots.sweep import sweep_gains, sweep_heat_map
 from livestock_utils.plots.training import compare_runs, loss_curves, metric_curves
 
 __all__ = [
+    "augmented",
     "box_areas",
     "box_positions",
     "box_ratios",

@@ -1,0 +1,53 @@
+"""The preview shows what the loader makes of the photos, with boxes that follow, and disturbs nothing."""
+
+import random
+
+import numpy as np
+import pytest
+from training_sets import write_set
+
+from livestock_utils import augmentation_preview, colab, plots
+from livestock_utils.boxes import XYXY
+
+
+@pytest.fixture(scope="module")
+def data_yaml(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("set"), n_train=6, n_valid=2)
+
+
+@pytest.mark.parametrize(("augmentation", "kinds"), [
+    (None, ["as it is", "mosaic"]),
+    ("light", ["as it is", "pipeline", "mosaic"]),
+])
+def test_a_row_a_kind(data_yaml, augmentation, kinds):
+    views = augmentation_preview.preview(data_yaml, None, augmentation, image_size=64, n=2)
+    assert list(dict.fromkeys(view.kind for view in views)) == kinds
+    for view in views:
+        assert view.picture.shape == (64, 64, 3)
+        xyxy = view.boxes[XYXY].to_numpy()
+        assert (xyxy >= -1e-3).all() and (xyxy <= 64 + 1e-3).all()
+    axes = plots.augmented(views)
+    assert axes.shape == (len(kinds), 2)
+    assert [len(ax.patches) for ax in axes[0]] == [len(view.boxes) for view in views[:2]]
+
+
+def test_the_same_seed_shows_the_same_and_leaves_the_generators_alone(data_yaml):
+    state, state_numpy = random.getstate(), np.random.get_state()[1].tolist()
+    first = augmentation_preview.preview(data_yaml, image_size=64, n=2, seed=3)
+    second = augmentation_preview.preview(data_yaml, image_size=64, n=2, seed=3)
+    assert all(np.array_equal(a.picture, b.picture) for a, b in zip(first, second, strict=True))
+    assert random.getstate() == state
+    assert np.random.get_state()[1].tolist() == state_numpy
+
+
+def test_no_views_say_so():
+    assert "no training photos" in plots.augmented([]).flat[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_data_is_unpacked_and_trained_on_the_local_disk_of_colab(monkeypatch, tmp_path, there):
+    monkeypatch.setattr(colab, "on_colab", lambda: there)
+    folder, mirror = colab.training_folder(tmp_path, "full")
+    assert (mirror == tmp_path / "training" / "full") == there
+    assert (folder == tmp_path / "training" / "full") != there
+    assert (colab.local_disk(tmp_path) == tmp_path / "local") != there
