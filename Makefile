@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE ?= data/sample
 OUT ?= runs/sample
+EXTRAS := dev,edge,search
 
 .PHONY: setup run test test-slow notebooks badges bench faults lint clean
 .DEFAULT_GOAL := run
@@ -11,7 +12,8 @@ setup: .venv/.ready
 
 .venv/.ready: requirements.txt extras.txt requirements.lock setup.py livestock_utils/install.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m livestock_utils.install --extras dev,edge --lock requirements.lock
+	$(BIN)/python -m livestock_utils.install --extras $(EXTRAS) --lock requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 run: setup
