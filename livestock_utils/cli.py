@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -203,3 +204,34 @@ def predict(weights: Path, source: Path, out: Path, image_size: int, confidence:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m livestock_utils`; leaves the process with the exit codes above."""
     cli(args=sys.argv[1:] if arguments is None else arguments, prog_name="python -m livestock_utils")
+
+
+@cli.command()
+@click.argument("data_yaml", type=EXISTING_FILE)
+@click.argument("run_folder", type=FOLDER)
+@click.option("--model", default="yolov5n", show_default=True, help="yolov5n, s, m, l, x, or with a 6 their P6 form.")
+@click.option("--init-weights", type=EXISTING_FILE, help="Weights to start from; none: random.")
+@click.option("--hyp", help="A hyperparameter file, or a name in hyp/; none: yolov5's default.")
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--image-size", default=640, show_default=True, help="px, square.")
+@click.option("--batch-size", default=16, show_default=True)
+@click.option("--optimizer", default="SGD", show_default=True)
+@click.option("--schedule", default="linear", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--workers", default=0, show_default=True, help="Loader processes.")
+@click.option("--cache", type=click.Choice(["ram", "disk", "none"]), default="ram", show_default=True)
+@click.option("--augmentation", help="A preset or file of augment.read.")
+@click.option("--patience", default=100, show_default=True)
+@click.option("--mirror", type=FOLDER, help="A second folder that gets a copy after each epoch.")
+@click.option("--device", help="cpu or cuda.")
+@click.option("--warmup-min-iterations", default=100, show_default=True)
+def train(data_yaml: Path, run_folder: Path, cache: str, **settings: Any) -> None:
+    """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
+
+    \b
+    python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
+    """
+    from livestock_utils import detector
+
+    run = detector.train(data_yaml, run_folder, cache=None if cache == "none" else cache, **settings)
+    click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")

@@ -58,21 +58,23 @@ class RunFolder:
             log.warning("%s", message)
             self.notes.append(message)
 
-    def restore(self, trainer: Any) -> None:
-        """Continue from the newest valid resume file of the folder and its mirror, if there is one."""
-        self._continue(trainer)
+    def restore(self, trainer: Any) -> Path | None:
+        """Continue from the newest valid resume file of the folder and its mirror; returns its path, None without."""
+        path = self._continue(trainer)
         self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch)
+        return path
 
-    def _continue(self, trainer: Any) -> None:
+    def _continue(self, trainer: Any) -> Path | None:
         places = [self.resume] + ([self.second.target / "resume"] if self.second else [])
         path = training_state.newest(*places)
         if path is None:
-            return
+            return None
         state = training_state.read(path)
         training_state.check_same(state, self.settings.recorded(), path)
         training_state.restore(trainer, state)
         log.info("continuing after epoch %d (%s)", trainer.epoch, path)
         self._write_epoch(trainer, is_best=trainer.best_epoch >= 0)
+        return path
 
     def save(self, trainer: Any) -> None:
         """Save an epoch: resume file, results.csv, weights; then ask the mirror for a copy."""

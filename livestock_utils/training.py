@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, compat, run_files, species
+from livestock_utils import checkpoints, compat, data_parallel, run_files, species
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.training_data import Loaders, dataset_class, read_data
@@ -74,7 +74,7 @@ class Run:
 
 def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model: str = "yolov5n",
           init_weights: str | os.PathLike | None = None, hyp: str | os.PathLike | Mapping[str, Any] | None = None,
-          epochs: int = 10, image_size: int = 640, batch_size: int = 16, optimizer: str = "SGD",
+          epochs: int = 10, image_size: int = 640, batch_size: int | str = 16, optimizer: str = "SGD",
           schedule: str = "linear", freeze: int = 0, seed: int = 0, workers: int = 0, cache: str | None = "ram",
           augmentation: str | os.PathLike | Mapping[str, Any] | None = None, patience: int = 100,
           best_metric: str = "ap75", warmup_min_iterations: int = 100, nominal_batch: int = 64,
@@ -87,8 +87,9 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's species in order.
     model: "yolov5n", s, m, l, x, or with a 6 their P6 form. init_weights: a .pt to start from (tensors that fit are
     taken, the head of other classes is not), None for random weights. hyp: see `training_settings.read_hyp`.
-    epochs, image_size (px, square, a multiple of 32, of 64 for P6), batch_size. nominal_batch: gradients accumulate to
-    about this many images before a step, yolov5's 64 by default; lower it where an epoch has few images.
+    epochs, image_size (px, square, a multiple of 32, of 64 for P6), batch_size ("auto": what fits the GPU).
+    nominal_batch: gradients accumulate to about this many images before a step, yolov5's 64 by default; lower it where
+    an epoch has few images.
     optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
     freeze: number of first layers that stay as they are (10 is the backbone).
     cache: "ram" or "disk" keep decoded images at the training size. augmentation: see `augment.read`.
@@ -110,29 +111,48 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
 
     pipeline = augment.read(augmentation)
     settings = Settings(
-        model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size, batch_size=batch_size,
+        model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size,
+        batch_size=_batch_size(batch_size, folder, model, image_size, len(data.names)),
         optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers, cache=cache,
         augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
         warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
         loggers=tuple(loggers), device=device, classes=data.names, data=data.sha256,
         init_weights=None if start_from is None else sha256(start_from))
-    with run_files.opened(folder, settings, data, mirror) as run:
-        if run.finished:
-            log.info("%s has finished: %d epochs", folder, len(Run(folder).results))
+    mine = data_parallel.ranks()
+    with data_parallel.joined(mine, settings.batch_size, device) as own_device, \
+            run_files.opened(folder, settings, data, mirror) if mine.leads else contextlib.nullcontext() as run:
+        if data_parallel.from_leader(run is not None and run.finished, mine):
+            log.info("%s has finished", folder)
             return Run(folder)
         from livestock_utils import training_loop
 
         with compat.yolov5(trust=trust) as y5, _torch_settings():
-            trainer = training_loop.start(y5, settings, data, lambda: _model(y5, settings, start_from, trust),
-                                          augment.for_loader(pipeline), anchors_given="anchors" in settings.hyp)
-            run.restore(trainer)
+            trainer = training_loop.start(
+                y5, dataclasses.replace(settings, device=own_device), data,
+                lambda: _model(y5, settings, start_from, trust), augment.for_loader(pipeline),
+                anchors_given="anchors" in settings.hyp, mine=mine)
+            _restore(trainer, run, mine)
             for row in training_loop.epochs(trainer):
+                if run is None:
+                    continue
                 run.save(trainer)
                 if on_epoch is not None and on_epoch(int(row["epoch"]), dict(row)):
                     trainer.stopped = True
                     run.note(f"ended after epoch {trainer.epoch} by the caller")
-            run.finish(trainer, final_evaluation)
+            if run is not None:
+                run.finish(trainer, final_evaluation)
+            data_parallel.from_leader(None, mine)  # the others wait until everything is written
     return Run(folder)
+
+
+def _restore(trainer: Any, run: run_files.RunFolder | None, mine: data_parallel.Ranks) -> None:
+    """Continue where the run stopped, in every process; those that do not lead draw new random numbers."""
+    from livestock_utils import training_loop, training_state
+
+    path = data_parallel.from_leader(run.restore(trainer) if run is not None else None, mine)
+    if path is not None and run is None:
+        training_state.restore(trainer, training_state.read(path))
+        training_loop.set_seeds(trainer.settings.seed + 1 + mine.rank + 1000 * trainer.epoch)
 
 
 def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_size: int = 640, batch_size: int = 16,
@@ -158,6 +178,22 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
         loader = Loaders(y5, images, images, batch_size, 0, workers, next(model.parameters()).device).valid
         return run_files.evaluation(y5, model, loader, data, confidence_threshold, iou_threshold,
                                      None if plots is None else Path(plots))
+
+
+def _batch_size(asked: int | str, folder: Path, model: str, image_size: int, n_classes: int) -> int:
+    """`asked`, or for "auto" what the run was started with, else what fits a GPU by yolov5's probe (CPU: 16)."""
+    if asked != "auto":
+        return asked  # type: ignore[return-value]  # Settings tells what is no whole number
+    started = folder / "settings.yaml"
+    if started.is_file():
+        return int(yaml.safe_load(started.read_text(encoding="utf-8"))["batch_size"])
+    import torch
+
+    if not torch.cuda.is_available():
+        return 16
+    with compat.yolov5() as y5:
+        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=n_classes).to("cuda")
+        return int(y5.autobatch.check_train_batch_size(network, image_size, True))
 
 
 def _model(y5: compat.Yolov5, settings: Settings, init_weights: Path | None, trust: bool) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from livestock_utils import compat
+from livestock_utils import compat, data_parallel
 from livestock_utils.errors import TrainingError
 from livestock_utils.progress import progress
 from livestock_utils.training_data import Data, Loaders, dataset_class
@@ -43,6 +43,9 @@ class Trainer:
     lr_factor: Callable[[float], float]
     nominal: dict[str, float]
     """Hyperparameters after scaling to classes, layers and pixels."""
+    network: Any
+    """The model, or on several GPUs its wrapper that averages gradients."""
+    mine: data_parallel.Ranks
     epoch: int = 0
     """The next epoch to train."""
     last_step: int = -1
@@ -64,12 +67,13 @@ class Trainer:
 
 
 def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], augmentation: Callable | None = None,
-          anchors_given: bool = False) -> Trainer:
+          anchors_given: bool = False, mine: data_parallel.Ranks | None = None) -> Trainer:
     """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the open door."""
     import torch
 
     device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    set_seeds(settings.seed)
+    mine = mine or data_parallel.Ranks()
+    set_seeds(settings.seed + 1 + mine.rank)
     model = build().to(device)
     frozen = tuple(f"model.{layer}." for layer in range(settings.freeze))
     for name, parameter in model.named_parameters():
@@ -94,7 +98,8 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
                    augmentation=augmentation or compat.keep_as_it_is, **common)
     valid = images(data.valid, batch_size=settings.batch_size * 2, augment=False, augmentation=compat.keep_as_it_is,
                    **common)
-    loaders = Loaders(y5, train, valid, settings.batch_size, settings.seed, settings.workers, device)
+    loaders = Loaders(y5, train, valid, settings.batch_size // mine.world, settings.seed, settings.workers, device,
+                      mine.rank)
     if settings.autoanchor and not anchors_given:
         y5.autoanchor.check_anchors(train, model=model, thr=hyp["anchor_t"], imgsz=settings.image_size)
     model.half().float()  # as yolov5 does, "pre-reduce anchor precision"
@@ -106,8 +111,9 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
     model.nc, model.hyp, model.names = classes, nominal, dict(enumerate(data.names))
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
+    network = data_parallel.wrapped(model, mine)
     return Trainer(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders,
-                   y5.loss.ComputeLoss(model), factor, nominal)
+                   y5.loss.ComputeLoss(model), factor, nominal, network, mine)
 
 
 def set_seeds(seed: int) -> None:
@@ -123,13 +129,23 @@ def set_seeds(seed: int) -> None:
 
 
 def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left; yields each one's row of results when the trainer's state is complete."""
-    while not trainer.done:
+    """Train the epochs that are left; yields each one's row of results when the trainer's state is complete.
+
+    On several GPUs the processes that do not lead yield empty rows.
+    """
+    while True:
+        trainer.stopped = data_parallel.from_leader(trainer.stopped, trainer.mine)
+        if trainer.done:
+            return
         began = time.perf_counter()
         losses, rates = _train_epoch(trainer)
         trained = time.perf_counter()
         for group in trainer.optimizer.param_groups:  # as in yolov5, it lags one epoch after the warm-up
             group["lr"] = group["initial_lr"] * trainer.lr_factor(trainer.epoch)
+        if not trainer.mine.leads:
+            trainer.epoch += 1
+            yield {}
+            continue
         trainer.ema.update_attr(trainer.model, include=["yaml", "nc", "hyp", "names", "stride"])
         half = trainer.settings.amp and trainer.device.type == "cuda"
         result = validate(trainer.y5, trainer.ema.ema, trainer.loaders.valid, trainer.data.names, trainer.compute_loss,
@@ -165,19 +181,20 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
     mean = torch.zeros(3, device=trainer.device)
     optimizer.zero_grad()
-    bar = progress(trainer.loaders.train, desc=f"epoch {epoch + 1}/{settings.epochs}", total=batches)
+    quiet = {} if trainer.mine.leads else {"disable": True}
+    bar = progress(trainer.loaders.train, desc=f"epoch {epoch + 1}/{settings.epochs}", total=batches, **quiet)
     for index, (images, targets, paths, _) in enumerate(bar):
         iteration = index + batches * epoch
         images = images.to(trainer.device, non_blocking=True).float() / 255
         if iteration <= warmup:
             accumulate = _warm_up(trainer, iteration, warmup)
         with torch.autocast(trainer.device.type, enabled=trainer.scaler.is_enabled()):
-            predicted = trainer.model(images)
+            predicted = trainer.network(images)
             loss, parts = trainer.compute_loss(predicted, targets.to(trainer.device))
         if not torch.isfinite(loss).all():
             raise TrainingError(f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
                                 "others): lower lr0 or warmup_bias_lr, or check the labels; the epoch before is kept")
-        trainer.scaler.scale(loss).backward()
+        trainer.scaler.scale(loss * trainer.mine.world).backward()  # the processes' gradients are averaged
         if iteration - trainer.last_step >= accumulate:
             trainer.scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), max_norm=10.0)
