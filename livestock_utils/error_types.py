@@ -88,6 +88,8 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0 for the six types. `attrs["ap"]` is
     the AP before any repair.
     """
+    # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one pass.
+    detections = detections.iloc[np.argsort(-detections["confidence"].to_numpy(float), kind="stable")]
     confidence = detections["confidence"].to_numpy(float)
     species = detections["species"].to_numpy(str)
     error = detections["error"].to_numpy(str)
