@@ -183,7 +183,7 @@ def candidates(images: pd.DataFrame, predictions: pd.DataFrame, settings: Settin
     if "source" not in found.columns:
         found = found.assign(source="out of fold " + found["fold"].astype(str) if "fold" in found.columns else source)
     found = found[["image_id", "species", *XYXY, "confidence", "source"]]
-    keep = [suppression.nms(rows[XYXY].to_numpy(np.float32), rows["confidence"].to_numpy(np.float32),
+    keep = [suppression.nms(np.array(rows[XYXY], np.float32), np.array(rows["confidence"], np.float32),
                             settings.iou_threshold) for _, rows in found.groupby("image_id", sort=True)]
     return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)
 

@@ -82,7 +82,7 @@ def effect_table(answers: Mapping[str, pd.DataFrame], gold: pd.DataFrame, expand
 
 
 def recipe_differences(first_run: str | os.PathLike, second_run: str | os.PathLike) -> list[str]:
-    """What two run folders were asked to do differently, data and starting weights apart: "epochs: 20 -> 3", ..."""
+    """What two run folders were asked to do differently, the data apart: "epochs: 20 -> 3", ..."""
     recorded = []
     for folder in (first_run, second_run):
         path = Path(folder) / "settings.yaml"

@@ -1,8 +1,11 @@
 """Sentences of notebooks 09 and 10: what silver labels hold, how true they are, and what they did."""
 
+import os
+from pathlib import Path
+
 import pandas as pd
 
-from livestock_utils import silver
+from livestock_utils import silver, silver_effect
 from livestock_utils.describe import count, listed, percent
 from livestock_utils.silver_effect import BETWEEN
 from livestock_utils.silver_sources import IN_SAMPLE
@@ -130,11 +133,14 @@ def lists(table: pd.DataFrame) -> str:
             f"{expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}")
 
 
-def recipe(differences: list[str], run: str = "08") -> str:
-    """Whether a training follows the recipe of another run, from `silver_effect.recipe_differences`."""
-    if not differences:
-        return f"The recipe is that of {run}, but for the images."
-    return f"The recipe is that of {run}, but for the images and: {'; '.join(differences)}."
+def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
+    """Whether a training follows the recipe of another run; both are run folders, the other may not exist."""
+    name = Path(other).name
+    if not (Path(other) / "settings.yaml").is_file():
+        return f"There is no run “{name}” here whose recipe this could be compared with."
+    differences = silver_effect.recipe_differences(other, run)
+    tail = f": {'; '.join(differences)}" if differences else ""
+    return f"The recipe is that of the run “{name}”, but for the images{' and' + tail if tail else ''}."
 
 
 def effect(table: pd.DataFrame) -> str:
@@ -193,3 +199,14 @@ def _of_none(share: float) -> str:
 
 def _first_up(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """The numbers of `silver_effect.effect_table` that metrics.json takes, on the fuller answers and on the others."""
+    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    values: dict[str, float] = {}
+    for place, name in zip(("", "_lacking"), names, strict=False):
+        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
+        values |= {f"mAP75_gold{place}": row["gold"], f"mAP75_expanded{place}": row["expanded"],
+                   f"difference{place}": row["difference"], f"low{place}": row["low"], f"high{place}": row["high"]}
+    return {name: float(value) for name, value in values.items()}
