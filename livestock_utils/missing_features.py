@@ -113,4 +113,5 @@ def _relative_size(boxes: pd.DataFrame, predictions: pd.DataFrame) -> Floats:
     own = pd.Series(np.log(area(predictions[XYXY].to_numpy(float)).clip(1)))
     names = pd.Series(predictions["species"].to_numpy(object))
     spread = names.map(of_labels.std().clip(lower=0.1))
-    return ((own - names.map(of_labels.median())) / spread).astype(float).fillna(0.0).clip(-6, 6).to_numpy()
+    relative = ((own - names.map(of_labels.median())) / spread).astype(float).fillna(0.0).clip(-6, 6)
+    return np.asarray(relative, dtype=np.float64)

@@ -16,7 +16,7 @@ import pandas as pd
 from livestock_utils import box_pairs
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError, ScoringError
-from livestock_utils.missing_features import MATCHED_IOU, compare, features
+from livestock_utils.missing_features import MATCHED_IOU, Neighbours, compare, features
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ def score(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, 
         return result
     rng = np.random.default_rng(seed)
     group = _image_groups(found, rng)
-    table, target, of_group = _hidden(boxes, found, group, rng)
-    here = features(boxes, found).to_numpy()
+    neighbours = compare(found)
+    table, target, of_group = _hidden(boxes, found, neighbours, group, rng)
+    here = features(boxes, found, neighbours).to_numpy()
     scores = np.zeros(len(found))
     for number in range(_GROUPS):
         mine = group == number
@@ -124,7 +125,7 @@ def _image_groups(found: pd.DataFrame, rng: np.random.Generator) -> npt.NDArray[
     return rng.permutation(int(image.max()) + 1)[image] % _GROUPS
 
 
-def _hidden(boxes: pd.DataFrame, found: pd.DataFrame, group: npt.NDArray[np.intp],
+def _hidden(boxes: pd.DataFrame, found: pd.DataFrame, neighbours: Neighbours, group: npt.NDArray[np.intp],
             rng: np.random.Generator) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
     """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one", and their group."""
     part = rng.permutation(len(boxes)) % HIDDEN_PARTS
@@ -134,9 +135,8 @@ def _hidden(boxes: pd.DataFrame, found: pd.DataFrame, group: npt.NDArray[np.intp
         chosen = (rng.random(int(image.max()) + 1) < share)[image]
         found, group = found[chosen].reset_index(drop=True), group[chosen]
         mine = boxes["image_id"].isin(found["image_id"]).to_numpy()
-        boxes, part = boxes[mine], part[mine]
+        boxes, part, neighbours = boxes[mine], part[mine], compare(found)
     tables, targets, groups = [], [], []
-    neighbours = compare(found)
     for number in range(HIDDEN_PARTS):
         table = features(boxes[part != number], found, neighbours)
         free = (table["iou"] < MATCHED_IOU).to_numpy()
