@@ -1,5 +1,7 @@
 """What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than noise."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -24,10 +26,14 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     cells = rows.assign(iou=[s.iou_threshold for s in rows["settings"]],
                         confidence=[s.confidence_threshold for s in rows["settings"]])
     table = cells.pivot_table(index="iou", columns="confidence", values=objective, aggfunc="max")
+    table = table.dropna(axis=0, thresh=(table.shape[1] + 1) // 2).dropna(axis=1)  # single random tries are no grid
     table = table.sort_index(ascending=False)
+    if table.empty:
+        return style.say_empty(ax, "too few settings for a heat map")
     middle = np.nanquantile(table.to_numpy(), 0.25)  # high confidences lose so much that they would flatten the rest
     sns.heatmap(table, ax=ax, cmap="cividis", vmin=middle, cbar_kws={"label": "AP75 on validation", "extend": "min"})
-    winner = best(rows, objective)
+    inside = [s.iou_threshold in table.index and s.confidence_threshold in table.columns for s in rows["settings"]]
+    winner = best(rows[inside], objective)
     marks = [_frame(ax, table, winner, "white", "best: {:g} / {:g}"), _frame(ax, table, WRITE_UP, style.ALARM,
                                                                             "write-up: {:g} / {:g}")]
     shown = range(0, table.shape[1], 2)
@@ -66,8 +72,10 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _plain(setting: Settings) -> bool:
-    return setting.method == "nms" and not isinstance(setting.iou_threshold, dict) and not isinstance(
-        setting.confidence_threshold, dict)
+    """True for the write-up's setting but for its two numbers."""
+    numbers = {"iou_threshold": WRITE_UP.iou_threshold, "confidence_threshold": WRITE_UP.confidence_threshold}
+    return not isinstance(setting.iou_threshold, dict) and not isinstance(setting.confidence_threshold, dict) and (
+        dataclasses.replace(setting, **numbers) == WRITE_UP)  # type: ignore[arg-type]  # both are floats
 
 
 def _frame(ax: Axes, table: pd.DataFrame, setting: Settings, tone: str, label: str) -> Rectangle | None:

@@ -1,0 +1,108 @@
+"""The predict command on photos, folders and videos: table, drawn images, and what is told."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from made_network import write_network, write_photos
+
+from livestock_utils import candidates, inference, photos, postprocess
+from livestock_utils.cli import cli
+from livestock_utils.errors import ArchiveError, DatasetError
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("network") / "tiny.pt")
+
+
+def write_video(path, frames=6):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (96, 64))
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(np.full((64, 96, 3), 40 * number, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("make", "ids"), [
+    (lambda d: write_photos(d) is not None and d, [f"photo_{n:03d}" for n in range(5)]),
+    (lambda d: write_photos(d) is not None and d / "photo_001.jpg", ["photo_001"]),
+    (lambda d: write_video(d / "barn.avi"), [f"barn_{n:06d}" for n in (0, 2, 4)]),
+])
+def test_photos_folders_and_videos_are_found(tmp_path, make, ids):
+    images, reader = photos.find(make(tmp_path), every=2)
+    assert images["image_id"].tolist() == ids
+    assert all(reader.bytes(row["archive"], row["member"]) for row in images.to_dict("records"))
+
+
+def test_names_that_differ_by_the_ending_only_keep_it(tmp_path):
+    for name in ("a.jpg", "a.png", "b/a.jpg", "c.jpg", ".hidden.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert photos.find(tmp_path)[0]["image_id"].tolist() == ["a.jpg", "a.png", "b/a", "c"]
+
+
+def test_frames_of_a_video_come_in_any_order_and_again(tmp_path):
+    images, video = photos.find(write_video(tmp_path / "barn.avi"), every=2)
+    assert (images["width_px"] == 96).all()
+    means = {}
+    for member in ("000004", "000000", "000002", "000000"):
+        picture = cv2.imdecode(np.frombuffer(video.bytes("", member), np.uint8), cv2.IMREAD_COLOR)
+        means[member] = picture.mean()
+    assert means == pytest.approx({"000004": 160, "000000": 0, "000002": 80}, abs=4)
+    with pytest.raises(ArchiveError, match=r"barn.avi ends before frame 999"):
+        video.bytes("", "999")
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda d: d / "nowhere", "no such file or folder"),
+    (lambda d: d, "no images in this folder"),
+    (lambda d: (d / "v.mp4").write_bytes(b"x") and d / "v.mp4", "not a readable video"),
+])
+def test_sources_without_photos_are_told(tmp_path, make, message):
+    with pytest.raises(DatasetError, match=message):
+        photos.find(make(tmp_path))
+
+
+def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
+    images = write_photos(tmp_path / "in")
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no image")
+    arguments = ["predict", str(weights), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--image-size", "96",
+                 "--confidence", "0.3"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    expected = inference.predict(weights, images, tmp_path / "in", image_size=96, confidence_threshold=0.3)
+    assert len(table) == len(expected) and (table["confidence"] >= 0.3).all()
+    assert f"{len(expected)} boxes on {expected['image_id'].nunique()} of 6 images" in result.output
+    assert "1 images could not be read" in result.output
+    status = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image_id")["status"]
+    assert status["broken"] == "not a readable image" and (status.drop("broken") == "ok").all()
+    drawn = {path.stem for path in (tmp_path / "out" / "drawn").iterdir()}
+    assert drawn == set(images["image_id"])
+    before = cv2.imread(str(tmp_path / "in" / "photo_000.jpg"))
+    after = cv2.imread(str(tmp_path / "out" / "drawn" / "photo_000.jpg"))
+    assert after.shape == before.shape and np.abs(after.astype(int) - before).max() > 60
+
+
+def test_the_command_takes_tuned_settings_and_tells_bad_weights(weights, tmp_path):
+    write_photos(tmp_path / "in", sizes=((96, 64),))
+    tuned = postprocess.save_settings(tmp_path / "s.yaml", postprocess.Settings(max_detections=2, method="fusion"))
+    arguments = ["--out", str(tmp_path / "out"), "--image-size", "96", "--no-draw", "--settings", str(tuned)]
+    result = CliRunner().invoke(cli, ["predict", str(weights), str(tmp_path / "in"), *arguments])
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 2
+    assert not (tmp_path / "out" / "drawn").exists()
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    result = CliRunner().invoke(cli, ["predict", str(tmp_path / "bad.pt"), str(tmp_path / "in"), *arguments])
+    assert result.exit_code == 1 and result.output.startswith("error: ") and result.output.count("\n") == 1
+
+
+def test_a_video_is_predicted(weights, tmp_path):
+    _, found = photos.predict(weights, write_video(tmp_path / "barn.avi"), tmp_path / "out", image_size=96,
+                              passes=("plain", "flip"))
+    assert isinstance(found, candidates.Candidates)
+    assert len(found.images) == 6 and not found.unreadable
+    assert len(list((tmp_path / "out" / "drawn").iterdir())) == 6
