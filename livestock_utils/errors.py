@@ -25,5 +25,9 @@ class TrainingError(LivestockError):
     """A training that cannot start or go on."""
 
 
+class DivergedError(TrainingError):
+    """A training whose loss is no number any more: its hyperparameters are at fault, not the set-up."""
+
+
 class NotebookError(LivestockError):
     """A notebook run that failed, with the notebook, cell and cause."""

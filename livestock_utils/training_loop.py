@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from livestock_utils import compat, data_parallel
-from livestock_utils.errors import TrainingError
+from livestock_utils.errors import DivergedError, TrainingError
 from livestock_utils.progress import progress
 from livestock_utils.training_data import Data, Loaders, dataset_class
 from livestock_utils.training_settings import METRICS, Settings, learning_rate_factor
@@ -192,7 +192,7 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
             predicted = trainer.network(images)
             loss, parts = trainer.compute_loss(predicted, targets.to(trainer.device))
         if not torch.isfinite(loss).all():
-            raise TrainingError(f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
+            raise DivergedError(f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
                                 "others): lower lr0 or warmup_bias_lr, or check the labels; the epoch before is kept")
         trainer.scaler.scale(loss * trainer.mine.world).backward()  # the processes' gradients are averaged
         if iteration - trainer.last_step >= accumulate:

@@ -1,0 +1,79 @@
+"""Real trials of the sample's mini sets, recorded once for bench_samplers.py: genes, scores and seconds as a CSV.
+
+    python benchmarks/record_trials.py FOLDER
+
+A scrambled Sobol sequence (Owen 1998) covers the group lr_momentum evenly, and repeats of the default with other
+training seeds measure the noise. Tiny on purpose: the shipped starting weights, 128 px, 3 epochs of a quarter-size
+sample. A stopped recording goes on with the same command.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import qmc
+
+from livestock_utils import aihub, dataset, detector, files, sample, split
+from livestock_utils.search_genes import Gene, read_genes
+from livestock_utils.training_settings import read_hyp
+
+CSV = Path(__file__).with_name("recorded_trials.csv")
+GROUP, SPREAD, REPEATS = "lr_momentum", 64, 8
+SETTINGS = {"model": "yolov5n", "epochs": 3, "image_size": 128, "batch_size": 8, "nominal_batch": 8,
+            "warmup_min_iterations": 6, "loggers": (), "final_evaluation": False, "cache": "disk"}
+WEIGHTS = Path(detector.__file__).with_name("assets") / "yolov5n_sample.pt"
+
+
+def mini_sets(folder: Path) -> Path:
+    """Draw a small sample and write its mini sets (half of the training folds, a whole fold); returns data.yaml."""
+    sample.write_sample(folder / "sample", n_images=160, n_test_images=0, seed=0, scale=0.25)
+    archives = folder / "sample" / "data"
+    images, boxes = aihub.read_archives(archives)
+    folds = split.stratified_folds(images, boxes)
+    inside = images["image_id"].map(folds) != 0
+    mini = split.mini(images[inside], boxes[boxes["image_id"].isin(images["image_id"][inside])], share=0.5)
+    for name, rows in (("train", images[images["image_id"].isin(mini)]), ("valid", images[~inside])):
+        dataset.to_folder(folder / name, rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives)
+    return dataset.write_data_yaml(folder / "mini.yaml", folder / "train", folder / "valid")
+
+
+def trial(data_yaml: Path, folder: Path, hyp: dict[str, float], seed: int = 0) -> dict[str, float]:
+    """Train and score one set of genes; returns mAP75 (contest), mAP50, mAP50-95 and seconds."""
+    began = time.monotonic()
+    run = detector.train(data_yaml, folder, init_weights=WEIGHTS, hyp=hyp, seed=seed, **SETTINGS)
+    scores = detector.evaluate(run.best, data_yaml, image_size=SETTINGS["image_size"]).loc["all"]
+    return {"mAP75": scores["mAP75_contest"], "mAP50": scores["mAP50"], "mAP50-95": scores["mAP50-95"],
+            "seconds": time.monotonic() - began}
+
+
+def spread(genes: tuple[Gene, ...], n: int, seed: int = 0) -> pd.DataFrame:
+    """`n` points that cover the genes' ranges evenly, on a log scale where the gene has one; a column a gene."""
+    units = qmc.Sobol(len(genes), seed=seed).random(n)
+    columns = {}
+    for gene, unit in zip(genes, units.T, strict=True):
+        ends = np.log([gene.low, gene.high]) if gene.log else np.array([gene.low, gene.high])
+        values = ends[0] + unit * (ends[1] - ends[0])
+        columns[gene.name] = np.exp(values) if gene.log else values
+    return pd.DataFrame(columns).round(6)
+
+
+def record(folder: Path) -> pd.DataFrame:
+    """Run the trials that the CSV lacks, saving it after each one; returns the table."""
+    base = read_hyp("default")
+    genes = read_genes(GROUP, base)
+    data_yaml = mini_sets(folder)
+    rows = pd.read_csv(CSV).to_dict("records") if CSV.is_file() else []
+    plan = [(point, 0) for point in spread(genes, SPREAD).to_dict("records")]
+    plan += [({gene.name: base[gene.name] for gene in genes}, seed) for seed in range(REPEATS)]
+    for number, (point, seed) in enumerate(plan):
+        if number >= len(rows):
+            scores = trial(data_yaml, folder / "runs" / f"{number:03d}", base | point, seed)
+            rows.append({"trial": number, "seed": seed, **point, **scores})
+            files.write_text(CSV, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    print(record(Path(sys.argv[1])).describe().to_string())

@@ -1,0 +1,141 @@
+"""One study, many workers: joining it, sharing its trials without losing or doubling any (importing this loads optuna).
+
+A study has a fixed number of slots. Finished, pruned, running and queued trials take one each, failed ones none.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import optuna
+from optuna.storages._heartbeat import is_heartbeat_enabled
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from livestock_utils import search_storage
+from livestock_utils.errors import LivestockError, TrainingError
+from livestock_utils.progress import progress
+
+log = logging.getLogger(__name__)
+
+IDENTITY = "search"
+"""The study's user attribute that says what is searched."""
+SKIPPED = "skipped"
+"""A trial's user attribute: why it was given back without training."""
+TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+CAUGHT = (RuntimeError, OSError, MemoryError)
+"""What may hit one trial and spare the next (GPU out of memory, Drive gone): counted, and tried again."""
+
+
+class GiveBack(RuntimeError):
+    """Ends a trial that needs no training: no slot was left, or another has the same genes."""
+
+
+def join(name: str, storage: Any, identity: Mapping[str, Any], sampler: Any, pruner: Any,
+         directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",)) -> optuna.Study:
+    """Create the study, or join it if it is about the same; `identity` is all that decides what a score means.
+
+    Raises TrainingError that lists the differences to what the study was created with.
+    """
+    with search_storage.quiet():
+        try:
+            study = optuna.create_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner,
+                                        directions=list(directions), load_if_exists=True)
+        except ValueError as error:
+            raise TrainingError(f"study {name!r} cannot be joined ({error}); give the study another name") from error
+        if IDENTITY not in study.user_attrs:
+            study.set_user_attr(IDENTITY, dict(identity))
+        before = _flat(study.user_attrs[IDENTITY])
+    now = _flat(identity)
+    changed = [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in sorted({*before, *now})
+               if before.get(key) != now.get(key)]
+    if len(study.directions) != len(directions):
+        changed.insert(0, f"{len(study.directions)} objectives there, {len(directions)} here")
+    if changed:
+        raise TrainingError(f"study {name!r} is about something else ({'; '.join(changed[:4])}"
+                            f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
+                            "give the study another name, or take its settings")
+    return study
+
+
+def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, *, poll_s: float = 5.0,
+         after: Callable[[FrozenTrial], None] | None = None) -> None:
+    """Run trials until all `n_trials` slots of the study are done, whoever did them.
+
+    When the last ones run elsewhere this worker waits, so that it can take them up should their worker die. Errors of
+    `CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is called with each own trial.
+    """
+    storage = study._storage  # Optuna has no public way to ask for the heartbeat
+    has_heartbeat = is_heartbeat_enabled(storage)
+    bar = progress(total=n_trials, desc=study.study_name, unit="trial")
+    while True:
+        search_storage.fail_dead(study, has_heartbeat)
+        trials = study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
+        bar.update(min(sum(state in TAKEN[:2] for state in states), n_trials) - bar.n)
+        if sum(state in TAKEN[:2] for state in states) >= n_trials:
+            break
+        if sum(state in TAKEN for state in states) < n_trials or TrialState.WAITING in states:
+            _one(study, objective, n_trials, after)
+        else:
+            log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
+            time.sleep(poll_s)
+    bar.close()
+
+
+def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
+    """Why this trial should not be trained: earlier ones fill the slots, or another has its genes; None to go on."""
+    others = [t for t in study.get_trials(deepcopy=False, states=TAKEN) if t.number != trial.number]
+    if sum(t.number < trial.number for t in others) >= n_trials:
+        return "no slot left"
+    same = [t for t in others if t.params == trial.params]
+    return f"same genes as trial {same[0].number}" if same else None
+
+
+def _one(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int,
+         after: Callable[[FrozenTrial], None] | None) -> None:
+    """One trial, whatever becomes of it."""
+    begun: list[int] = []
+
+    def guarded(trial: Trial) -> Any:
+        begun.append(trial.number)
+        trial.set_user_attr("worker", search_storage.this_worker())
+        try:
+            return objective(trial)
+        except (GiveBack, optuna.TrialPruned):
+            raise
+        except Exception as error:
+            trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:300])
+            raise
+
+    def done(study: optuna.Study, trial: FrozenTrial) -> None:
+        if trial.state == TrialState.FAIL and SKIPPED not in trial.user_attrs:
+            log.warning("trial %d failed: %s", trial.number, trial.user_attrs.get("reason", "no number as its score"))
+            search_storage.requeue(study, trial)
+        if after is not None:
+            after(trial)
+
+    try:
+        with search_storage.quiet():
+            study.optimize(guarded, n_trials=1, catch=CAUGHT, callbacks=[done])
+    except KeyboardInterrupt:
+        if begun:
+            search_storage.requeue(study, study.get_trials()[begun[0]])
+        raise
+    except (ValueError, optuna.exceptions.UpdateFinishedTrialError) as error:
+        if isinstance(error, LivestockError) or not begun:
+            raise
+        if study.get_trials(deepcopy=False)[begun[0]].state != TrialState.FAIL:
+            raise
+        log.warning("trial %d was taken for dead and is tried again by another worker", begun[0])
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots; tuples as lists, as JSON gives them back."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,88 @@
+"""A study as tables and words: its trials, the best one, what two objectives leave, which genes mattered."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from livestock_utils.errors import TrainingError
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def trials_table(study: "optuna.Study") -> pd.DataFrame:
+    """One row a trial that was trained or waits, by number: trial, state, score, [second], genes and choices, and more.
+
+    state: "complete", "pruned", "failed", "running", "waiting". Further columns: epochs, seconds, worker (host and
+    process), retry_of (number of the trial that failed before) and reason. A pruned trial's score is its last epoch's.
+    """
+    names = list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if "skipped" in trial.user_attrs:
+            continue
+        values = list(trial.values or ()) + [math.nan, math.nan]
+        began, ended = trial.datetime_start, trial.datetime_complete
+        rows.append({
+            "trial": trial.number, "state": {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
+            "score": values[0], **({"second": values[1]} if len(study.directions) > 1 else {}),
+            **{name: trial.params.get(name) for name in names},
+            "epochs": trial.user_attrs.get("epochs", 0),
+            "seconds": (ended - began).total_seconds() if began and ended else math.nan,
+            "worker": " ".join(str(trial.user_attrs.get("worker", "")).split()[:2]),
+            "retry_of": trial.system_attrs.get("failed_trial"), "reason": trial.user_attrs.get("reason", "")})
+    table = pd.DataFrame(rows, columns=None if rows else ["trial", "state", "score", "epochs", "seconds", "worker",
+                                                          "retry_of", "reason"])
+    table["retry_of"] = table["retry_of"].astype("Int64")
+    table.attrs["genes"] = names
+    return table
+
+
+def best_trial(table: pd.DataFrame) -> pd.Series:
+    """The complete trial of the highest score, the earliest of equal ones; TrainingError when none has finished."""
+    complete = table[table["state"] == "complete"]
+    if complete.empty:
+        counts = table["state"].value_counts()
+        reasons = [reason for reason in table["reason"] if reason]
+        raise TrainingError(f"no trial has finished ({int(counts.get('pruned', 0))} pruned, "
+                            f"{int(counts.get('failed', 0))} failed{f', the first: {reasons[0]}' if reasons else ''}); "
+                            "correct that, or allow more trials")
+    return complete.iloc[int(complete["score"].to_numpy(float).argmax())]
+
+
+def pareto(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a search with two objectives, the complete trials that no other beats in both, by falling score."""
+    complete = table[table["state"] == "complete"].sort_values(["score", "second"], ascending=[False, True])
+    return complete[complete["second"] < complete["second"].cummin().shift(fill_value=math.inf)]
+
+
+def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
+    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014), by falling share.
+
+    Needs at least 4 complete trials with unlike scores, and says little below some 30; empty where it cannot be told.
+    """
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < 4 or len({trial.values[0] for trial in complete}) < 2:
+        return pd.Series(dtype=float, name="importance")
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed),
+                                   target=lambda trial: trial.values[0])
+    return pd.Series(shares, name="importance", dtype=float)
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What a search gave, in a sentence, from `trials_table`: how many trials, the best score against the base's."""
+    best = best_trial(table)
+    counts = table["state"].value_counts()
+    done = f"{int(counts.get('complete', 0))} trials finished, {int(counts.get('pruned', 0))} were pruned"
+    if failed := int(counts.get("failed", 0)):
+        done += f", {failed} failed"
+    first = table[(table["trial"] == 0) & (table["state"] == "complete")]
+    if first.empty or int(best["trial"]) == 0:
+        return f"{done}; the best score is {best['score']:.3f}" + (", the base's own." if len(first) else ".")
+    gain = float(best["score"]) - float(first["score"].iloc[0])
+    return (f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} against the "
+            "base. The best of many noisy trials flatters itself: train both with other seeds before believing it.")
