@@ -37,7 +37,8 @@ class Settings:
 
     confidence_threshold: predictions from here on are silver. iou_threshold: of two predictions that overlap more, the
     less confident goes. min_boxes: images with fewer boxes afterwards get no silver. species: of the images that may
-    get any. For "merge" only: same_animal_iou: a prediction that overlaps a label this much shows the same animal;
+    get any. For "merge" only: same_animal_overlap: a prediction shows the same animal as a label if their
+    intersection is at least this share of the smaller of the two (so that a box around two labels adds nothing);
     ignore_threshold: predictions from here up to confidence_threshold are ignored regions (None: there are none).
     """
 
@@ -46,14 +47,14 @@ class Settings:
     iou_threshold: float = 0.7
     min_boxes: int = 4
     species: tuple[str, ...] = ("cow",)
-    same_animal_iou: float = 0.4
+    same_animal_overlap: float = 0.6
     ignore_threshold: float | None = None
 
     def __post_init__(self) -> None:
         """Check every value; raises DatasetError (LivestockError for an unknown species)."""
         if self.mode not in MODES:
             raise DatasetError(f"silver mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        for name in ("confidence_threshold", "iou_threshold", "same_animal_iou"):
+        for name in ("confidence_threshold", "iou_threshold", "same_animal_overlap"):
             if not 0 < getattr(self, name) <= 1:
                 raise DatasetError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
         if self.min_boxes < 0:
@@ -120,10 +121,10 @@ def make(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, s
     gold = boxes[boxes["image_id"].isin(images.loc[images["species"].isin(settings.species), "image_id"])]
     sure = found[found["confidence"] >= settings.confidence_threshold].assign(origin=SILVER)
     if settings.mode == "merge":
-        sure = sure[~overlapping(sure, gold, settings.same_animal_iou)]
+        sure = sure[~overlapping(sure, gold, settings.same_animal_overlap)]
         unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
         known = pd.concat([gold, sure])[["image_id", *XYXY]]
-        unsure = unsure[~overlapping(unsure, known, settings.same_animal_iou)]
+        unsure = unsure[~overlapping(unsure, known, settings.same_animal_overlap)]
         changed = pd.concat([sure, unsure])
         kept = gold[gold["image_id"].isin(changed["image_id"])]
         labels = pd.concat([kept.assign(origin=GOLD, confidence=np.nan, source="labels"), changed])
@@ -188,15 +189,22 @@ def candidates(images: pd.DataFrame, predictions: pd.DataFrame, settings: Settin
     return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)
 
 
-def overlapping(found: pd.DataFrame, known: pd.DataFrame, iou: float) -> npt.NDArray[np.bool_]:
-    """Which predictions overlap a known box of their image (of any species) by at least `iou`, (n,)."""
+def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
+    """Which predictions meet a known box of their image (of any species) in at least `share` of the smaller one, (n,).
+
+    IoU would let a box that holds a label and much else pass as another animal.
+    """
     result = np.zeros(len(found), dtype=bool)
     corners, known_corners = found[XYXY].to_numpy(float), known[XYXY].to_numpy(float)
+    areas, known_areas = box_arithmetic.area(corners), box_arithmetic.area(known_corners)
     rows_of_known = known.groupby("image_id", sort=False).indices
     for name, rows in found.groupby("image_id", sort=False).indices.items():
         if name in rows_of_known:
-            ious = box_arithmetic.iou_matrix(corners[rows], known_corners[rows_of_known[name]])
-            result[rows] = (ious >= iou).any(axis=1)
+            others = rows_of_known[name]
+            low = np.maximum(corners[rows, None, :2], known_corners[None, others, :2])
+            high = np.minimum(corners[rows, None, 2:], known_corners[None, others, 2:])
+            smaller = np.minimum(areas[rows, None], known_areas[None, others])
+            result[rows] = (np.clip(high - low, 0, None).prod(axis=2) >= share * smaller).any(axis=1)
     return result
 
 

@@ -60,7 +60,7 @@ min_boxes = 4  # @param {type:"integer"}
 merge_confidence = 0.4  # @param {type:"number"}
 merge_ignore_confidence = 0.15  # @param {type:"number"}
 merge_min_boxes = 1  # @param {type:"integer"}
-same_animal_iou = 0.4  # @param {type:"number"}
+same_animal_overlap = 0.6  # @param {type:"number"}
 valid_fold = 0  # @param {type:"integer"}
 teachers = 2  # @param {type:"integer"}
 init_weights = "yolov5s.pt"  # @param {type:"string"}
@@ -112,7 +112,7 @@ step.say(silver_report.sources(found, len(images), len(all_images), valid_fold))
 # %%
 animals = tuple(species.split())
 original = silver.Settings("duplicate", confidence_threshold, iou_threshold, min_boxes, animals)
-merge = silver.Settings("merge", merge_confidence, iou_threshold, merge_min_boxes, animals, same_animal_iou,
+merge = silver.Settings("merge", merge_confidence, iou_threshold, merge_min_boxes, animals, same_animal_overlap,
                         merge_ignore_confidence or None)
 curves = {name: silver_audit.threshold_curve(images, boxes, table, truth, merge) for name, table in found.items()}
 step.figure(plots.silver_thresholds(curves, {"original": confidence_threshold, "here": merge_confidence}),
