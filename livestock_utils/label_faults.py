@@ -20,8 +20,9 @@ def find(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, *
          loose_iou: float = 0.75, duplicate_iou: float = 0.8, least_score: float = 0.1) -> pd.DataFrame:
     """Labels to look at, worst first within a fault; give it out-of-fold predictions.
 
-    "loose": best prediction of its species has an IoU in [matched_iou, loose_iou); score = confidence x (1 - IoU) x 4,
-    at most 1. "swapped": score = confidence of the best prediction of another species (IoU >= matched_iou), less that
+    "loose": the best prediction of its species has an IoU in [matched_iou, loose_iou), and below what predictions of
+    that species usually reach; score = confidence x (distance from the median in robust standard deviations) / 4, at
+    most 1. "swapped": score = confidence of the best prediction of another species (IoU >= matched_iou), less that
     of its own. "duplicate": a label that overlaps an earlier one with IoU >= duplicate_iou; score = IoU. Rows below
     `least_score` are left out. Columns: COLUMNS; `label` is the row of `boxes`, `suggested_*` what stands there
     instead (for a duplicate: the label that stays). Raises as `missing_labels.score` does.
@@ -37,8 +38,12 @@ def find(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, *
                      == found["species"].to_numpy(object)[pairs["row"]])
     best = pairs.sort_values(["confidence", "iou"], ascending=False, kind="stable").drop_duplicates(["label", "same"])
     own, other = best[best["same"]], best[~best["same"]]
-    loose = own[own["iou"] < loose_iou]
-    loose = loose.assign(fault="loose", score=(loose["confidence"] * (1 - loose["iou"]) * 4).clip(upper=1))
+    by_species = own["iou"].groupby(labels["species"].to_numpy(object)[own["label"]])
+    middle = by_species.transform("median")
+    spread = 1.4826 * (own["iou"] - middle).abs().groupby(labels["species"].to_numpy(object)[own["label"]]).transform(
+        "median").clip(lower=0.02)
+    loose = own.assign(fault="loose", score=(own["confidence"] * (middle - own["iou"]) / spread / 4).clip(upper=1))
+    loose = loose[loose["iou"] < loose_iou]
     own_confidence = other["label"].map(own.set_index("label")["confidence"]).fillna(0.0)
     swapped = other.assign(fault="swapped", score=other["confidence"] - own_confidence)
     faults = pd.concat([_described(part[part["score"] >= least_score], labels, found) for part in (loose, swapped)]

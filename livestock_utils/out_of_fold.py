@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import dataset, detector, files, set_folder, yolo_set
+from livestock_utils import colab, dataset, detector, files, set_folder, yolo_set
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
 from livestock_utils.progress import progress
@@ -47,7 +47,7 @@ def predict(
     `split.stratified_folds`. n_folds: join the folds to so many (fold modulo n_folds), so that fewer models do.
     fold_weights: {fold: .pt} of models that exist and have not seen that fold; the others are trained into
     `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones,
-    which were chosen with a look at the fold. sets: where the folds are unpacked (default `out`/datasets/<name>).
+    which were chosen with a look at the fold. sets: where the folds are unpacked (default: the local disk).
     confidence_threshold, iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
 
     Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made in the same way
@@ -61,7 +61,7 @@ def predict(
     strangers = sorted(set(given) - set(numbers))
     if strangers:
         raise DatasetError(f"weights are given for fold {strangers[0]}, but the folds are {numbers}")
-    base = Path(sets) if sets is not None else out / "datasets" / name
+    base = Path(sets) if sets is not None else colab.local_disk(out) / name
     cut = {"confidence_threshold": confidence_threshold, "iou_threshold": iou_threshold,
            "max_detections": max_detections}
     parts = []
@@ -70,7 +70,8 @@ def predict(
             weights = given[number]
         else:
             data_yaml = _write_folds(base, images, boxes, folder, of_image)[number]
-            weights = detector.train(data_yaml, out / "training" / f"{name}_fold{number}", image_size=image_size,
+            run_folder, mirror = colab.training_folder(out, f"{name}_fold{number}")
+            weights = detector.train(data_yaml, run_folder, image_size=image_size, mirror=mirror,
                                      **{"final_evaluation": False, **training}).last
         mine = images[images["image_id"].map(of_image) == number]
         parts.append(_predict_fold(out / "predictions" / f"{name}_fold{number}.csv.gz", weights, mine, folder,

@@ -12,6 +12,14 @@ from livestock_utils.plots.eda import (
     small_boxes,
     species_overview,
 )
+from livestock_utils.plots.errors import (
+    boxes_by_part,
+    calibration,
+    error_costs,
+    error_gallery,
+    error_groups,
+    missing_curves,
+)
 from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
 from livestock_utils.plots.silver import (
@@ -32,17 +40,23 @@ __all__ = [
     "box_positions",
     "box_ratios",
     "box_sizes",
+    "boxes_by_part",
     "boxes_per_image",
+    "calibration",
     "class_scores",
     "compare_runs",
     "completeness",
     "confidence_trade",
+    "error_costs",
+    "error_gallery",
+    "error_groups",
     "examples",
     "fold_balance",
     "image_sizes",
     "leakage",
     "loss_curves",
     "metric_curves",
+    "missing_curves",
     "pairs",
     "photo",
     "precision_recall",

@@ -1,0 +1,249 @@
+"""Where a detector errs: labels and detections in groups (species, size, shape, crowding, place, frame, light)."""
+
+import io
+import os
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from livestock_utils import bins, box_pairs
+from livestock_utils import species as classes
+from livestock_utils.archives import ImageReader
+from livestock_utils.boxes import XYXY
+from livestock_utils.describe import percent
+from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.progress import progress
+
+GROUPINGS = {"species": "species", "size": "box size", "shape": "box shape", "crowding": "crowding",
+             "place": "place in the frame", "frame": "image size", "light": "brightness of the image"}
+"""Columns of `attributes` and what they are called in a figure."""
+LABEL_STATES = ("found", "loose or swapped", "missed")
+DETECTION_STATES = ("right", "loose or swapped", "false")
+CROWDING = ("alone", "touching", "overlapped")
+"""Largest IoU with another label of the image: 0, up to .2, above."""
+PLACES = ("middle", "outer", "cut by the frame")
+"""Centre in the middle of a 3 x 3 grid, elsewhere, or within 1 % of the frame's edge with a side."""
+LIGHT = ("dark third", "middle third", "bright third")
+_FRAMES_SHOWN = 4
+
+
+def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    """Raise ScoringError or DatasetError, in one line, for tables that an analysis cannot use."""
+    if predictions.empty:
+        raise ScoringError("there are no predictions: check the weights, or lower the confidence threshold")
+    if "confidence" not in predictions or predictions["confidence"].isna().any():
+        raise ScoringError("predictions without a confidence cannot be ranked; every box needs one")
+    strange = predictions.loc[~predictions["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strange):
+        raise ScoringError(f"{len(strange)} predictions are of images that are not in the images table, the first is "
+                           f"{strange.iloc[0]!r}; pass the images that were predicted")
+    without = sorted(set(images["species"]) - set(boxes["species"]))
+    if without:
+        raise DatasetError(f"there is not a single label of {without[0]}: nothing to compare predictions with; label "
+                           "some, or leave its images out")
+
+
+def brightness(images: pd.DataFrame, folder: str | os.PathLike) -> pd.Series:
+    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as for `archive`."""
+    values = []
+    with ImageReader(folder) as reader:
+        for row in progress(images.to_dict("records"), desc="brightness", unit="image"):
+            with Image.open(io.BytesIO(reader.bytes(row["archive"], row["member"]))) as opened:
+                opened.draft("L", (64, 64))
+                values.append(float(np.asarray(opened.convert("L")).mean()) / 255)
+    return pd.Series(values, index=pd.Index(images["image_id"], name="image_id"), name="brightness", dtype=float)
+
+
+def attributes(boxes: pd.DataFrame, images: pd.DataFrame, neighbours: pd.DataFrame | None = None,
+               light: pd.Series | None = None) -> pd.DataFrame:
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals, with the index of `boxes`.
+
+    Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not its own neighbour).
+    `light` is from `brightness`; without it that column is left out.
+    """
+    frame = images.set_index("image_id").loc[boxes["image_id"]]
+    width, height = (frame[name].to_numpy(float) for name in ("width_px", "height_px"))
+    xyxy = boxes[XYXY].to_numpy(float)
+    found = pd.DataFrame(index=boxes.index)
+    found["species"] = _ordered(boxes["species"].to_numpy(object), classes.names())
+    found["size"], found["shape"] = bins.area_bin(boxes), bins.ratio_bin(boxes)
+    closest = _closest(boxes, neighbours)
+    found["crowding"] = _ordered(np.select([closest <= 0, closest <= 0.2], CROWDING[:2], CROWDING[2]), CROWDING)
+    x, y = (xyxy[:, 0] + xyxy[:, 2]) / 2 / width, (xyxy[:, 1] + xyxy[:, 3]) / 2 / height
+    middle = (np.abs(x - 0.5) <= 1 / 6) & (np.abs(y - 0.5) <= 1 / 6)
+    cut = ((xyxy[:, 0] <= 0.01 * width) | (xyxy[:, 1] <= 0.01 * height) | (xyxy[:, 2] >= 0.99 * width)
+           | (xyxy[:, 3] >= 0.99 * height))
+    found["place"] = _ordered(np.select([cut, middle], [PLACES[2], PLACES[0]], PLACES[1]), PLACES)
+    found["frame"] = _frames(frame, images)
+    if light is not None:
+        edges = np.quantile(light.to_numpy(), [1 / 3, 2 / 3])
+        third = np.searchsorted(edges, light.loc[boxes["image_id"]].to_numpy(), side="right")
+        found["light"] = _ordered(np.array(LIGHT, dtype=object)[third], LIGHT)
+    return found
+
+
+def label_states(labels: pd.DataFrame) -> pd.Series:
+    """LABEL_STATES of each label of `error_types.classify`: matched; only a mendable detection is near; nothing is."""
+    state = np.where(labels["found"], LABEL_STATES[0], np.where(labels["missed"], LABEL_STATES[2], LABEL_STATES[1]))
+    return pd.Series(_ordered(state, LABEL_STATES), index=labels.index)
+
+
+def detection_states(detections: pd.DataFrame) -> pd.Series:
+    """DETECTION_STATES of each detection of `error_types.classify`; "false": background, duplicate, or both wrong."""
+    error = detections["error"].to_numpy(object)
+    mendable = np.isin(error, ["localisation", "classification"])
+    state = np.select([error == "correct", mendable], DETECTION_STATES[:2], DETECTION_STATES[2])
+    return pd.Series(_ordered(state, DETECTION_STATES), index=detections.index)
+
+
+def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
+    """One row a grouping and group that occurs: grouping, group, n, and the share of each state (they sum to 1)."""
+    parts = []
+    for grouping in groups.columns:
+        counts = pd.crosstab(groups[grouping], states, dropna=False)
+        counts = counts.reindex(columns=list(states.cat.categories), fill_value=0)
+        total = counts.sum(axis=1)
+        shares = counts[total > 0].div(total[total > 0], axis=0)
+        shares.insert(0, "n", total[total > 0].astype(int))
+        shares.insert(0, "group", [str(name) for name in shares.index])
+        shares.insert(0, "grouping", grouping)
+        parts.append(shares.reset_index(drop=True))
+    table = pd.concat(parts, ignore_index=True)
+    table.columns.name = None
+    return table
+
+
+def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
+    """The weakest and strongest group of the grouping that parts them most, among groups of `least` boxes or more."""
+    large = table[table["n"] >= least]
+    spread = large.groupby("grouping", sort=False)[good].agg(lambda shares: shares.max() - shares.min())
+    if spread.empty or spread.max() <= 0:
+        return f"No grouping tells boxes apart: there are too few groups of at least {least}."
+    widest = str(spread.idxmax())
+    rows = large[large["grouping"] == widest].sort_values(good, kind="stable")
+    low, high = rows.iloc[0], rows.iloc[-1]
+    return (f"What parts them most is {GROUPINGS[widest]}: {percent(low[good])} {good} where it is "
+            f"“{low['group']}” (n = {low['n']:,}) against {percent(high[good])} where it is “{high['group']}” "
+            f"(n = {high['n']:,}).")
+
+
+def calibration(detections: pd.DataFrame, n_bins: int = 10) -> pd.DataFrame:
+    """Confidence against the share that is right, by species and bin of equal width.
+
+    Columns species, confidence (mean in the bin), right (share with error "correct"), n; empty bins are left out.
+    `attrs["error"]` maps each species to its expected calibration error (mean |confidence - right|, weighted by n).
+    """
+    edges = np.clip((detections["confidence"].to_numpy(float) * n_bins).astype(int), 0, n_bins - 1)
+    table = detections.assign(bin=edges, right=(detections["error"] == "correct").to_numpy(float))
+    grouped = table.groupby(["species", "bin"], observed=True)
+    result = grouped.agg(confidence=("confidence", "mean"), right=("right", "mean"), n=("right", "size")).reset_index()
+    off = (result["confidence"] - result["right"]).abs() * result["n"]
+    error = off.groupby(result["species"]).sum() / result.groupby("species")["n"].sum()
+    result = result.drop(columns="bin")
+    result.attrs["error"] = {str(name): float(value) for name, value in error.items()}
+    return result
+
+
+def calibration_sentence(table: pd.DataFrame) -> str:
+    """Whether the confidences promise too much or too little, by species."""
+    parts = []
+    for name, rows in table.groupby("species", sort=False):
+        gap = float(((rows["confidence"] - rows["right"]) * rows["n"]).sum() / rows["n"].sum())
+        lean = "promise too much" if gap > 0 else "promise too little"
+        parts.append(f"{name} confidences {lean} by {percent(abs(gap))} on average "
+                     f"(expected calibration error {table.attrs['error'][str(name)]:.3f})")
+    text = "; ".join(parts) or "there are no detections"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def worst(detections: pd.DataFrame, labels: pd.DataFrame, kind: str, n: int = 6) -> pd.DataFrame:
+    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at most two an image.
+
+    "false": detections on background by falling confidence; "loose": localisation errors by falling confidence;
+    "missed": labels that nothing accounts for, largest first. Columns of a boxes table and `why`, a few words.
+    """
+    if kind == "missed":
+        rows = labels[labels["missed"]]
+        area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])
+        rows = rows.assign(why=[f"missed, {value:,.0f} px²" for value in area], order=-area)
+    elif kind in ("false", "loose"):
+        error = "background" if kind == "false" else "localisation"
+        rows = detections[detections["error"] == error]
+        note = [f"{sure:.2f}" + ("" if kind == "false" else f", IoU {iou:.2f}")
+                for sure, iou in zip(rows["confidence"], rows["iou"], strict=True)]
+        rows = rows.assign(why=[f"{kind}, confidence {text}" for text in note], order=-rows["confidence"])
+    else:
+        raise ScoringError(f"kind must be 'false', 'loose' or 'missed', got {kind!r}")
+    rows = rows.sort_values("order", kind="stable")
+    rows = rows[rows.groupby("image_id").cumcount() < 2]
+    return rows[["image_id", "species", *XYXY, "why"]].head(n).reset_index(drop=True)
+
+
+def worst_sentence(cases: pd.DataFrame, what: str) -> str:
+    """A sentence for a gallery, also for an empty one."""
+    if cases.empty:
+        return f"There are no {what}: nothing to show."
+    shares = cases["species"].value_counts()
+    listed = " and ".join(f"{number} of {name}" for name, number in shares.items())
+    return f"The worst {what}: {listed}, in {cases['image_id'].nunique()} images."
+
+
+def costs_sentence(table: pd.DataFrame) -> str:
+    """The costliest error type of `error_types.ap_lost`, and the next."""
+    main = table[~table["error"].str.startswith("false ")].sort_values("ap_lost", ascending=False, kind="stable")
+    first, second = main.iloc[0], main.iloc[1]
+    return (f"From an AP of {table.attrs['ap']:.3f} (101 points, IoU 0.75), the costliest error is "
+            f"**{first['error']}**: mending it alone would add {first['ap_lost']:.3f}; next comes {second['error']} "
+            f"with {second['ap_lost']:.3f}.")
+
+
+def counts_by_part(parts: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """Boxes of each image: columns part, image_id, species, boxes; `parts` maps a name to (images, boxes)."""
+    rows = []
+    for name, (images, boxes) in parts.items():
+        number = images["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int)
+        rows.append(pd.DataFrame({"part": name, "image_id": images["image_id"].to_numpy(),
+                                  "species": images["species"].to_numpy(), "boxes": number.to_numpy()}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def parts_table(counts: pd.DataFrame) -> pd.DataFrame:
+    """Images, boxes and quartiles of boxes an image by part and species, from `counts_by_part`."""
+    grouped = counts.groupby(["part", "species"], sort=False)["boxes"]
+    table = grouped.agg(images="size", boxes="sum", mean="mean", median="median", most="max").reset_index()
+    return table
+
+
+def parts_sentence(counts: pd.DataFrame) -> str:
+    """How far the parts' mean box counts lie apart, by species."""
+    means = counts.groupby(["species", "part"], sort=False)["boxes"].mean().unstack("part")
+    parts = [f"{name} images hold " + " against ".join(f"{value:.1f} boxes in {part}" for part, value in row.items())
+             for name, row in means.iterrows()]
+    return "On average " + "; ".join(parts) + "."
+
+
+def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical(values, categories=list(order), ordered=True)
+
+
+def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray:
+    """Largest IoU of each box with another label of its image; IoU above .95 is the label itself."""
+    others = boxes if neighbours is None else neighbours
+    first, second = box_pairs.same_image(*box_pairs.image_codes(boxes["image_id"], others["image_id"]))
+    iou = box_pairs.overlaps(boxes[XYXY].to_numpy(float), others[XYXY].to_numpy(float), first, second)[0]
+    if neighbours is None:
+        return box_pairs.largest(np.where(first == second, 0, iou), first, len(boxes))
+    # A detection's own label is the one that it overlaps most; crowding is what comes after.
+    best = box_pairs.largest(iou, first, len(boxes))
+    return box_pairs.largest(np.where(iou >= best[first], 0, iou), first, len(boxes))
+
+
+def _frames(frame: pd.DataFrame, images: pd.DataFrame) -> pd.Categorical:
+    """Frame sizes as text, the commonest few, the rest as "other"."""
+    def text(table: pd.DataFrame) -> pd.Series:
+        return table["width_px"].astype(int).astype(str) + " × " + table["height_px"].astype(int).astype(str)
+
+    common = text(images).value_counts().index[:_FRAMES_SHOWN].tolist()
+    names = text(frame).to_numpy(object)
+    return _ordered(np.where(np.isin(names, common), names, "other"), (*common, "other"))
