@@ -271,3 +271,30 @@ def test_the_command_writes_the_sample(tmp_path):
     assert json.loads((tmp_path / "s" / "sample.json").read_text())["arguments"]["seed"] == 7
     refused = CliRunner().invoke(cli, ["sample", str(tmp_path / "t"), "--images", "0"])
     assert refused.exit_code == 1 and "at least 2 images" in refused.output
+
+
+def test_the_starting_weights_come_from_other_seeds_than_a_run_uses():
+    from livestock_utils.cli import cli
+
+    default = next(p.default for p in cli.commands["sample"].params if p.name == "seed")
+    assert default not in sample.WARM_START_SEEDS
+    assert len(set(sample.WARM_START_SEEDS)) == len(sample.WARM_START_SEEDS)
+    assert "--seed" not in (Path(__file__).parents[1] / "Makefile").read_text()
+
+
+def test_the_starting_weights_are_small_half_precision_and_of_our_classes():
+    from livestock_utils import checkpoints, species, warm_start
+
+    assert warm_start.ASSET.stat().st_size <= 4.5e6
+    weights = checkpoints.read_weights(warm_start.ASSET)
+    assert list(weights.names) == list(species.names())
+
+
+def test_the_recipe_draws_only_from_its_own_seeds(monkeypatch, tmp_path):
+    from livestock_utils import warm_start
+
+    seeds = []
+    monkeypatch.setattr(warm_start, "write_sample", lambda folder, n, t, seed, scale: seeds.append(seed) or
+                        sample.write_sample(folder, 4, 0, seed, 0.1))
+    data_yaml = warm_start.write_sets(tmp_path)
+    assert tuple(seeds) == sample.WARM_START_SEEDS and data_yaml.is_file()
