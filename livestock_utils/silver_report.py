@@ -156,6 +156,17 @@ def effect(table: pd.DataFrame) -> str:
     return f"{_first_up('; '.join(parts))}."
 
 
+def luck(table: pd.DataFrame) -> str:
+    """How far single pairs of trainings lie apart, or that one pair cannot tell."""
+    row, runs = table[table["class"] == "all"].iloc[0], table.attrs.get("runs", 1)
+    if runs == 1:
+        return ("The interval is the luck of the images only. Two trainings from other seeds would differ as well, in "
+                "short runs by as much as this; `repeats` above 1 trains more pairs.")
+    same = "all of one sign" if row["lowest_run"] > 0 or row["highest_run"] < 0 else "of both signs"
+    return (f"Over {runs} pairs of trainings from different seeds the difference on “{row['answers']}” lies between "
+            f"{row['lowest_run']:+.3f} and {row['highest_run']:+.3f}, {same}.")
+
+
 def cause(table: pd.DataFrame) -> str:
     """Did silver lose only because the answers lack boxes? The answer that `silver_effect.effect_table` allows."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
@@ -208,5 +219,6 @@ def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
     for place, name in zip(("", "_lacking"), names, strict=False):
         row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
         values |= {f"mAP75_gold{place}": row["gold"], f"mAP75_expanded{place}": row["expanded"],
-                   f"difference{place}": row["difference"], f"low{place}": row["low"], f"high{place}": row["high"]}
+                   f"difference{place}": row["difference"], f"low{place}": row["low"], f"high{place}": row["high"],
+                   f"lowest_run{place}": row["lowest_run"], f"highest_run{place}": row["highest_run"]}
     return {name: float(value) for name, value in values.items()}

@@ -25,7 +25,7 @@ from livestock_utils import (
 )
 from livestock_utils.archives import ImageReader
 from livestock_utils.boxes import XYXY
-from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.errors import DatasetError, ScoringError, TrainingError
 from livestock_utils.silver import Settings
 
 IGNORED = [40.0, 30.0, 90.0, 60.0]
@@ -105,7 +105,7 @@ def test_photos_are_copied_or_painted(source, written):
         return
     old, new = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int) for data in (before, after))
     mean = old.reshape(-1, 3).mean(axis=0)
-    assert np.abs(new[32:48, 48:80] - mean).max() <= 3  # JPEG's blocks that lie in the ignored region whole
+    assert np.abs(new[32:48, 48:80] - mean).max() <= 5  # JPEG's blocks that lie in the ignored region whole
     assert np.abs(new[4:20, 4:24] - old[4:20, 4:24]).mean() < 4  # a label
     assert np.abs(old[32:48, 48:80] - mean).max() > 20
     assert new.shape == (SIZE[1], SIZE[0], 3)
@@ -280,7 +280,7 @@ def scenes(n_images: int = 30) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
 
 def test_effect_hangs_on_the_answers():
     images, truth, labels, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth, "as labelled": labels}, gold, expanded, images)
+    table = silver_effect.effect_table({"complete": truth, "as labelled": labels}, [gold], [expanded], images)
     rows = table[table["class"] == "all"].set_index("answers")
     assert rows.loc["complete", "difference"] > 0.2 > 0 > rows.loc["as labelled", "difference"]
     between = rows.loc[silver_effect.BETWEEN]
@@ -298,7 +298,7 @@ def test_effect_hangs_on_the_answers():
 
 def test_effect_is_the_paired_comparison_of_intervals():
     images, truth, _, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth}, gold, expanded, images, n_resamples=200, seed=4)
+    table = silver_effect.effect_table({"complete": truth}, [gold], [expanded], images, n_resamples=200, seed=4)
     matches = [matching.match_best(scoring.table_sides(truth, found, images)) for found in (gold, expanded)]
     wanted = intervals.compare(*matches, n_resamples=200, seed=4)
     assert table["class"].tolist() == wanted.index.tolist()
@@ -310,16 +310,35 @@ def test_effect_is_the_paired_comparison_of_intervals():
 
 def test_the_same_answers_twice_make_no_difference():
     images, truth, _, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth, "again": truth}, gold, expanded, images)
+    table = silver_effect.effect_table({"complete": truth, "again": truth}, [gold], [expanded], images)
     between = table[table["answers"] == silver_effect.BETWEEN]
     assert (between[["difference", "low", "high"]] == 0).all(axis=None)
     assert silver_report.cause(table).startswith("Silver wins on both")
 
 
+def test_several_runs_are_averaged():
+    images, truth, _, gold, expanded = scenes()
+    one, two = (silver_effect.effect_table({"complete": truth}, [gold] * n, [expanded, gold][:n], images)
+                for n in (1, 2))
+    np.testing.assert_allclose(two["difference"], one["difference"] / 2)
+    np.testing.assert_allclose(two[["low", "high"]], one[["low", "high"]] / 2)
+    assert (two["lowest_run"] == 0).all() and two["highest_run"].equals(one["difference"])
+    assert silver_report.luck(one).startswith("The interval is the luck of the images only.")
+    assert silver_report.luck(two).startswith("Over 2 pairs of trainings from different seeds the difference on “compl")
+    with pytest.raises(ScoringError, match="gold and expanded need as many runs each, at least one, got 1, 2"):
+        silver_effect.effect_table({"complete": truth}, [gold], [expanded] * 2, images)
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1]])
+def test_seeds_refused(seeds, tmp_path):
+    with pytest.raises(TrainingError, match="seeds must be different whole numbers, at least one, got"):
+        silver_effect.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
+
+
 def test_answers_without_boxes_refused():
     images, truth, _, gold, expanded = scenes(4)
     with pytest.raises(ScoringError, match="the answers 'none' hold no boxes"):
-        silver_effect.effect_table({"none": truth.iloc[:0]}, gold, expanded, images)
+        silver_effect.effect_table({"none": truth.iloc[:0]}, [gold], [expanded], images)
 
 
 def test_answer_sets_with_and_without_the_truth(tmp_path):
