@@ -1,10 +1,11 @@
 """Real trials of the sample's mini sets, recorded once for bench_samplers.py: genes, scores and seconds as a CSV.
 
-    python benchmarks/record_trials.py FOLDER
+    python benchmarks/record_trials.py FOLDER [head-to-head]
 
 A scrambled Sobol sequence (Owen 1998) covers the group lr_momentum evenly, and repeats of the default with other
 training seeds measure the noise. Tiny on purpose: the shipped starting weights, 128 px, 3 epochs of a quarter-size
-sample. A stopped recording goes on with the same command.
+sample. A stopped recording goes on with the same command. `head-to-head` records instead what two samplers find with
+the same number of real trials each.
 """
 
 import sys
@@ -20,6 +21,8 @@ from livestock_utils.search_genes import Gene, read_genes
 from livestock_utils.training_settings import read_hyp
 
 CSV = Path(__file__).with_name("recorded_trials.csv")
+HEAD_TO_HEAD_CSV = Path(__file__).with_name("recorded_head_to_head.csv")
+HEAD_TO_HEAD, HEAD_TO_HEAD_TRIALS = ("genetic", "tpe"), 12
 GROUP, SPREAD, REPEATS = "lr_momentum", 64, 8
 SETTINGS = {"model": "yolov5n", "epochs": 3, "image_size": 128, "batch_size": 8, "nominal_batch": 8,
             "warmup_min_iterations": 6, "loggers": (), "final_evaluation": False, "cache": "disk"}
@@ -75,5 +78,21 @@ def record(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def head_to_head(folder: Path) -> pd.DataFrame:
+    """Real searches with the same number of trials and epochs, one a sampler, saved when all are done."""
+    from livestock_utils import search
+
+    data_yaml, parts = mini_sets(folder), []
+    training = {name: value for name, value in SETTINGS.items() if name not in ("loggers", "final_evaluation")}
+    for sampler in HEAD_TO_HEAD:
+        found = search.run(data_yaml, folder / "head_to_head", group=GROUP, sampler=sampler, study=sampler,
+                           trials=HEAD_TO_HEAD_TRIALS, pruner="none", init_weights=WEIGHTS, **training)
+        parts.append(found.table.drop(columns=["worker", "retry_of", "reason"]).assign(sampler=sampler))
+    table = pd.concat(parts, ignore_index=True)
+    files.write_text(HEAD_TO_HEAD_CSV, table.to_csv(index=False, float_format="%.6g"))
+    return table
+
+
 if __name__ == "__main__":
-    print(record(Path(sys.argv[1])).describe().to_string())
+    action = head_to_head if sys.argv[2:] == ["head-to-head"] else record
+    print(action(Path(sys.argv[1])).to_string())

@@ -86,17 +86,19 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
     drawn = search_samplers.sampler(sampler, genes, hyp, choices=choices, n_objectives=1 + two, seed=sampler_seed)
     place = storage or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}"
     opened = search_storage.open_storage(place, heartbeat_s)
-    joined = search_study.join(name, opened, identity, drawn, search_samplers.pruner("none" if two else pruner),
-                               ("maximize", "minimize") if two else ("maximize",))
+    cut = search_samplers.pruner("none" if two else pruner)
     folder = Path(out) / "search" / name
 
     def tidy(trial: Any) -> None:
         if not keep_weights and trial.state.name in ("COMPLETE", "PRUNED"):
             shutil.rmtree(trial_folder(folder, trial) / "weights", ignore_errors=True)
 
-    search_study.work(joined, Objective(data_yaml, folder, hyp, genes, weights, against, choices or {}, trials,
-                                        training), trials, after=tidy)
-    table = trials_table(joined)
+    one = Objective(data_yaml, folder, hyp, genes, weights, against, choices or {}, trials, training)
+    with search_storage.told(place):
+        joined = search_study.join(name, opened, identity, drawn, cut, ("maximize", "minimize") if two else
+                                   ("maximize",))
+        search_study.work(joined, one, trials, after=tidy)
+        table = trials_table(joined)
     best = best_trial(table)
     best_hyp = hyp | {gene.name: float(best[gene.name]) for gene in genes}
     return Found(group, genes, best_hyp, _write_best(Path(out), group, best_hyp, best, table, weights, training),

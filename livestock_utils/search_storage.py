@@ -41,13 +41,12 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
     A worker that has not been heard of for two heartbeats counts as dead. Raises TrainingError, with the password
     hidden, for a URL that cannot be read, a missing driver and a database that cannot be reached.
     """
-    shown = hide_password(url)
     if url.startswith("journal://"):
         path = Path(url.removeprefix("journal://"))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         with quiet():
             return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-    try:
+    with told(url):
         address = _address(url)
         for attempt in range(CREATE_TRIES):
             try:
@@ -57,22 +56,31 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
                 if not meeting or attempt == CREATE_TRIES - 1:
                     raise
                 time.sleep(0.1 + 0.3 * attempt + 0.01 * (os.getpid() % 30))
+    raise AssertionError("not reached: the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def told(url: str) -> Iterator[None]:
+    """What a database has to complain of, now or in the middle of a study, as a TrainingError of one line."""
+    shown = hide_password(url)
+    try:
+        yield
+    except (ModuleNotFoundError, exc.NoSuchModuleError) as error:
+        raise TrainingError(f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, pymysql "
+                            "for mysql+pymysql://") from error
     except exc.ArgumentError as error:
         raise TrainingError(f"storage {shown} is no URL; expected sqlite:///FILE, journal:///FILE or "
                             "postgresql://USER:PASSWORD@HOST/DATABASE") from error
-    except (ImportError, exc.NoSuchModuleError) as error:
-        raise TrainingError(f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, pymysql "
-                            "for mysql+pymysql://") from error
-    except exc.SQLAlchemyError as error:
-        reason = " ".join(hide_password(str(getattr(error, "orig", error))).split())[:160]
-        raise TrainingError(f"storage {shown} cannot be reached ({reason}); check host, port, database and "
-                            "password") from error
-    raise AssertionError("not reached: the last attempt returns or raises")
+    except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        reason = " ".join(hide_password(str(getattr(cause, "orig", cause))).split())[:160]
+        raise TrainingError(f"storage {shown} cannot be reached ({reason}); check host, port, database and password; "
+                            "finished trials are kept") from error
 
 
 def hide_password(text: str) -> str:
     """The text with passwords in URLs (before the @, or as password=...) replaced by ***."""
-    text = re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
+    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
     return re.sub(r"(?i)(passw(?:or)?d=)[^&\s]+", r"\1***", text)
 
 
@@ -145,8 +153,15 @@ def _address(url: str) -> sqlalchemy.URL:
     if address.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
         address = address.set(drivername="postgresql+psycopg")
     if address.drivername.startswith("sqlite") and address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(address.database))
     return address
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"storage {path} cannot be made ({error.strerror}); name another folder") from error
 
 
 def _database(address: sqlalchemy.URL, heartbeat_s: int) -> RDBStorage:

@@ -1,0 +1,199 @@
+"""Shared studies: no trial lost or doubled, dead workers' trials taken up, another study refused, faults in a line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import postgres_server
+import pytest
+
+from livestock_utils import search_samplers, search_storage, search_study, search_table
+from livestock_utils.errors import TrainingError
+
+WORKER = Path(__file__).with_name("search_worker.py")
+
+
+def sqlite(tmp_path):
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+def joined(url, name="s", identity=None, heartbeat_s=60, sampler=None):
+    return search_study.join(name, search_storage.open_storage(url, heartbeat_s), identity or {"a": 1},
+                             sampler or optuna.samplers.RandomSampler(seed=0), search_samplers.pruner("none"))
+
+
+def score(trial):
+    return trial.suggest_float("x", 0, 1)
+
+
+def start_workers(url, n_trials, *rows):
+    return [subprocess.Popen([sys.executable, str(WORKER), url, "shared", str(n_trials), *row], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for row in rows]
+
+
+def finish(workers):
+    """What the workers printed, and how they ended."""
+    ended = [(*worker.communicate(timeout=240), worker.returncode) for worker in workers]
+    lines = [json.loads(line) for out, _, _ in ended for line in out.splitlines()]
+    return lines, [code for _, _, code in ended], " ".join(err for _, err, _ in ended)
+
+
+# ---- many workers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(postgres_server.missing() is not None, reason=postgres_server.missing() or "")
+def test_four_workers_two_killed_on_postgresql():
+    n_trials = 24
+    with postgres_server.running() as url:
+        workers = start_workers(url, n_trials, (), (), ("2",), ("3", "another-machine"))
+        lines, codes, errors = finish(workers)
+        assert sorted(codes) == [-9, -9, 0, 0], errors
+        study = joined(url, "shared", {"group": "losses"})
+        complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        killed = [line["killed"] for line in lines if "killed" in line]
+        done = [line["genes"] for line in lines if "genes" in line]
+        assert len(complete) == len(done) == n_trials
+        assert len({tuple(trial.params.values()) for trial in complete}) == n_trials
+        assert len(killed) == 2 and all(genes in done for genes in killed)
+        table = search_table.trials_table(study)
+        retried = table[table["retry_of"].notna()]
+        assert set(retried["retry_of"]) == set(table.loc[table["state"] == "failed", "trial"]) and len(retried) == 2
+        with pytest.raises(TrainingError, match=r"cannot be reached .*password authentication failed") as error:
+            search_storage.open_storage(url.replace("worker:", "worker:wrong"))
+        assert "wrong" not in str(error.value) and "worker:***@127.0.0.1" in str(error.value)
+    with pytest.raises(TrainingError, match="cannot be reached"), search_storage.told(url):
+        search_study.work(study, score, n_trials + 1)  # the server has gone in the middle of a study
+
+
+def test_a_killed_workers_trial_is_taken_up_from_a_local_file(tmp_path):
+    for url in (sqlite(tmp_path), f"journal://{tmp_path / 'study.log'}"):
+        lines, codes, errors = finish(start_workers(url, 3, ("2",)))
+        assert codes == [-9], errors
+        killed = [line["killed"] for line in lines if "killed" in line]
+        lines, codes, errors = finish(start_workers(url, 3, ()))
+        assert codes == [0], errors
+        done = [line["genes"] for line in lines]
+        assert len(done) == 2 and done[0] == killed[0]
+
+
+# ---- slots ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_study_starts_no_more_trials(tmp_path):
+    study = joined(sqlite(tmp_path))
+    search_study.work(study, score, 3)
+    search_study.work(joined(sqlite(tmp_path)), pytest.fail, 3)
+    assert len(study.trials) == 3
+
+
+def test_a_failing_trial_is_told_counted_and_tried_again(tmp_path, caplog):
+    calls = []
+
+    def objective(trial):
+        calls.append(trial.suggest_float("x", 0, 1))
+        if len(calls) in (2, 3):
+            raise RuntimeError("CUDA out of memory")
+        return calls[-1]
+
+    study = joined(sqlite(tmp_path))
+    search_study.work(study, objective, 3)
+    table = search_table.trials_table(study)
+    assert table["state"].tolist() == ["complete", "failed", "failed", "complete", "complete"]
+    assert calls[1] == calls[2] == calls[3]
+    assert table["reason"].tolist()[1:3] == ["RuntimeError: CUDA out of memory"] * 2
+    assert [str(value) for value in table["retry_of"]] == ["<NA>", "<NA>", "1", "1", "<NA>"]
+    assert "trial 1 failed: RuntimeError: CUDA out of memory" in caplog.text
+
+
+def test_a_trial_that_always_fails_is_given_up_and_others_take_its_slot(tmp_path):
+    first = []
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        first.append(x)
+        if x == first[0]:
+            raise OSError("disk")
+        return x
+
+    study = joined(sqlite(tmp_path))
+    search_study.work(study, objective, 2)
+    states = search_table.trials_table(study)["state"].value_counts()
+    assert states["failed"] == 1 + search_storage.RETRIES and states["complete"] == 2
+
+
+def test_an_error_of_the_set_up_ends_the_work(tmp_path):
+    def objective(trial):
+        trial.suggest_float("x", 0, 1)
+        raise TrainingError("image_size must be a multiple of 32")
+
+    study = joined(sqlite(tmp_path))
+    with pytest.raises(TrainingError, match="image_size must be"):
+        search_study.work(study, objective, 3)
+    assert len(study.trials) <= 2  # the failed one, and its second try in the queue
+    with pytest.raises(TrainingError, match=r"no trial has finished \(0 pruned, 1 failed, the first: Train"):
+        search_table.best_trial(search_table.trials_table(study))
+
+
+def test_an_interrupted_trial_waits_for_the_next_session(tmp_path):
+    def interrupted(trial):
+        trial.suggest_float("x", 0, 1)
+        raise KeyboardInterrupt
+
+    study = joined(sqlite(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        search_study.work(study, interrupted, 1)
+    search_study.work(study, score, 1)
+    table = search_table.trials_table(study)
+    assert table["state"].tolist() == ["failed", "complete"] and table["x"].nunique() == 1
+
+
+def test_surplus_and_doubled_trials_are_given_back(tmp_path):
+    study = joined(sqlite(tmp_path))
+    with search_storage.quiet():
+        trials = [study.ask() for _ in range(3)]
+        for trial, x in zip(trials, (0.1, 0.2, 0.1), strict=True):
+            trial.storage = None
+            study._storage.set_trial_param(trial._trial_id, "x", x, optuna.distributions.FloatDistribution(0, 1))
+    asked = [optuna.trial.Trial(study, trial._trial_id) for trial in trials]
+    assert search_study.slot_taken(study, asked[0], 3) == "same genes as trial 2"
+    assert search_study.slot_taken(study, asked[1], 3) is None
+    assert search_study.slot_taken(study, asked[2], 2) == "no slot left"
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("other", "message"), [
+    ({"data": "b", "training": {"epochs": 7}}, r"\(data: a there, b here\)"),
+    ({"data": "a", "training": {"epochs": 10}}, r"\(training.epochs: 7 there, 10 here\)"),
+    ({"data": "a", "training": {}}, r"\(training.epochs: 7 there, None here\)"),
+    ({"data": "b", "training": {}, **{f"k{n}": n for n in range(4)}}, "and 2 more"),
+])
+def test_a_study_about_something_else_is_refused_with_the_difference(tmp_path, other, message):
+    joined(sqlite(tmp_path), identity={"data": "a", "training": {"epochs": 7}})
+    joined(sqlite(tmp_path), identity={"data": "a", "training": {"epochs": 7}})
+    with pytest.raises(TrainingError, match=rf"study 's' is about something else .*{message}.*another name"):
+        joined(sqlite(tmp_path), identity=other)
+
+
+@pytest.mark.parametrize(("url", "message"), [
+    ("postgresql://me:sesame@127.0.0.1:1/db", r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached .*check host"),
+    ("study.db", "storage study.db is no URL; expected sqlite:///FILE, journal:///FILE or postgresql"),
+    ("nosuch://me:sesame@host/db", r"no database driver for nosuch://me:\*\*\*@host/db; pip install psycopg"),
+    ("sqlite:////proc/none/study.db", "storage /proc/none/study.db cannot be made .*another folder"),
+])
+def test_storages_that_cannot_be_used(url, message):
+    with pytest.raises(TrainingError, match=message) as error:
+        search_storage.open_storage(url)
+    assert "sesame" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "hidden"), [
+    ("", ""), ("sqlite:///a.db", "sqlite:///a.db"), ("postgresql://u@h/d", "postgresql://u@h/d"),
+    ("postgresql://u:p@h/d", "postgresql://u:***@h/d"), ("postgresql://u:p/q@r@h/d", "postgresql://u:***@h/d"),
+    ("postgresql://h/d?user=u&password=p&x=1", "postgresql://h/d?user=u&password=***&x=1")])
+def test_passwords_are_hidden(text, hidden):
+    assert search_storage.hide_password(text) == hidden
