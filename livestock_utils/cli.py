@@ -203,7 +203,7 @@ def predict(weights: Path, source: Path, out: Path, image_size: int, confidence:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m livestock_utils`; leaves the process with the exit codes above."""
-    cli(args=sys.argv[1:] if arguments is None else arguments, prog_name="python -m livestock_utils")
+    cli(args=sys.argv[1:] if arguments is None else arguments)
 
 
 @cli.command()

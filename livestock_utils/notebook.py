@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import files, inline_images
+from livestock_utils import files, inline_images, project_files
 from livestock_utils.errors import LivestockError, NotebookError
 from livestock_utils.progress import progress
 
@@ -168,8 +168,7 @@ def _base(data: str) -> Path:
         if not data or data.startswith("/content/drive"):
             sys.modules["google.colab"].drive.mount("/content/drive")
         return DRIVE if (DRIVE / "data").is_dir() else LOCAL
-    checkout = Path(__file__).resolve().parents[1]
-    return checkout if (checkout / "setup.py").is_file() else Path.cwd()
+    return project_files.PACKAGE.parent if project_files.is_checkout() else Path.cwd()
 
 
 def _one_line_messages() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from livestock_utils import project_files
 from livestock_utils.errors import NotebookError
 
 Literal = None | bool | int | float | str | list | dict
@@ -37,13 +38,12 @@ class NotebookFile:
 
 
 def find(folder: str | os.PathLike | None = None) -> list[NotebookFile]:
-    """All notebooks NN_name.py of a folder in reading order; None: `notebooks` of the project or the current folder.
+    """All notebooks NN_name.py of a folder in reading order; None: the project's.
 
     Raises NotebookError where there are none, and for a text without exactly one cell of literal parameters.
     """
     if folder is None:
-        places = [Path(__file__).resolve().parents[1] / "notebooks", Path.cwd() / "notebooks"]
-        folder = next((place for place in places if place.is_dir()), places[-1])
+        folder = project_files.folder("notebooks")
     found = sorted(Path(folder).glob("[0-9][0-9]_*.py"))
     if not found:
         raise NotebookError(f"no notebooks NN_name.py in {folder}; run from the project or pass --notebooks FOLDER")

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
+from livestock_utils import project_files
 from livestock_utils.errors import TrainingError
 from livestock_utils.install import yolov5_folder
 
-HYP_FOLDER = Path(__file__).resolve().parents[1] / "hyp"
-"""The repository's hyperparameter files, found by name."""
+HYP_FOLDER = project_files.folder("hyp")
+"""The project's hyperparameter files, found by name."""
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 SCHEDULES = ("linear", "cosine", "linear-v6.0", "cosine-v6.0")

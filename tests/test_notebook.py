@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from livestock_utils import notebook, sample
+from livestock_utils import notebook, project_files, sample
 from livestock_utils.errors import NotebookError
 
 
@@ -115,8 +115,9 @@ def test_need_names_who_writes_what_is_missing(step):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project folder as the library sees it, with the drawing of the sample recorded instead of done."""
-    monkeypatch.setattr(notebook, "__file__", str(tmp_path / "livestock_utils" / "notebook.py"))
+    monkeypatch.setattr(project_files, "PACKAGE", tmp_path / "livestock_utils")
     (tmp_path / "setup.py").touch()
+    (tmp_path / "requirements.txt").touch()
     drawn = []
     monkeypatch.setattr(sample, "write_sample", lambda folder, **options: drawn.append(folder))
     return types.SimpleNamespace(root=tmp_path, drawn=drawn)
