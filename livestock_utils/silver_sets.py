@@ -117,6 +117,10 @@ def read_settings(plus_folder: str | os.PathLike) -> silver.Settings:
     if not path.is_file():
         raise DatasetError(f"{path} is missing: extract the silver set there first")
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = [field.name for field in dataclasses.fields(silver.Settings)]
+    if sorted(values) != sorted(known):
+        raise DatasetError(f"{path}: expected the settings {', '.join(known)}, got {', '.join(sorted(values))}; "
+                           "write the silver set again with this version")
     return silver.Settings(**values | {"species": tuple(values["species"])})
 
 

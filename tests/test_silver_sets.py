@@ -255,6 +255,12 @@ def test_a_folder_that_is_no_silver_set(gold):
             read(gold[0])
 
 
+def test_settings_of_another_version(tmp_path):
+    (tmp_path / "silver.json").write_text('{"mode": "merge", "power": 9}')
+    with pytest.raises(DatasetError, match=r"expected the settings mode, .*, got mode, power; write the silver"):
+        silver_sets.read_settings(tmp_path)
+
+
 def test_images_hash_as_the_manifest_says(written):
     plus = written[3]
     for row in dataset.read_manifest(plus).to_dict("records"):
