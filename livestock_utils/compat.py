@@ -26,6 +26,7 @@ from unittest import mock
 
 from livestock_utils.errors import LivestockError
 from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
+from livestock_utils.progress import progress
 
 PARTS = {"yolo": "models.yolo", "common": "models.common", "val": "val", "plots": "utils.plots", "loss": "utils.loss",
          "metrics": "utils.metrics", "general": "utils.general", "autoanchor": "utils.autoanchor",
@@ -267,8 +268,13 @@ def nms_time_limit(parts: Yolov5) -> list[Replacement]:
     return [(module, "non_max_suppression", without_limit) for module in (parts.general, parts.val, parts.common)]
 
 
+def progress_bars(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the anchors alone."""
+    return [(module, "tqdm", progress) for module in (parts.autoanchor, parts.val, parts.dataloaders)]
+
+
 SHIMS = (numpy_trapz, pillow_getsize, fonts, threads_and_errors, backend, albumentations_arguments, hub_lookups,
-         nms_time_limit)
+         nms_time_limit, progress_bars)
 
 
 @contextlib.contextmanager

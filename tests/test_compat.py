@@ -150,6 +150,18 @@ def test_nms_gives_up_on_images_without_the_shim(monkeypatch):
         assert [len(boxes) for boxes in y5.general.non_max_suppression(raw.clone(), multi_label=True)] == [2, 0, 0]
 
 
+def test_bars_stay_out_of_logs(monkeypatch, capfd):
+    class Labels:
+        shapes = np.full((20, 2), 64.0)
+        labels = np.random.default_rng(0).uniform(0.1, 0.5, (20, 3, 5))
+
+    for expected in (False, True):
+        with compat.yolov5() as y5:
+            y5.autoanchor.kmean_anchors(Labels(), n=2, img_size=64, gen=3)
+        assert ("100%" in capfd.readouterr().err) is expected
+        without(compat.progress_bars, monkeypatch)
+
+
 def test_the_backend_would_be_switched_without_the_shim(monkeypatch):
     import matplotlib
 
