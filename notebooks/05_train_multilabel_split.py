@@ -1,0 +1,169 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads: ["{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar"]
+#     writes: ["{out}/training/multilabel_split/run.json"]
+# ---
+
+# %% [markdown]
+# # 05 A first training on the multi-label split
+#
+# How well does YOLOv5 find pigs and cows with little more than its defaults, and which of the two is harder? This is
+# the yardstick that every later step (tuning, all data, silver labels) has to beat.
+#
+# - **In:** `OUT/datasets/Train_Dataset.tar` and `Valid_Dataset.tar` from notebook 02, unpacked to the local disk.
+# - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row an epoch, curves, settings), figures in
+#   `OUT/figures/05/`, scores in `metrics.json`.
+# - **Time:** 2 minutes on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes an epoch on a
+#   P100. A session that ends costs at most the epoch in flight: run the same cells again.
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+init_weights = "yolov5m6.pt"  # @param {type:"string"}
+model = "yolov5m6"  # @param {type:"string"}
+hyp = "default"  # @param {type:"string"}
+epochs = 10  # @param {type:"integer"}
+image_size = 1280  # @param {type:"integer"}
+batch_size = 10  # @param {type:"integer"}
+nominal_batch = 64  # @param {type:"integer"}
+optimizer = "SGD"  # @param ["SGD", "Adam", "AdamW"]
+schedule = "linear"  # @param ["linear", "cosine", "linear-v6.0", "cosine-v6.0"]
+augmentation = ""  # @param {type:"string"}
+warmup_min_iterations = 100  # @param {type:"integer"}
+workers = 2  # @param {type:"integer"}
+seed = 0  # @param {type:"integer"}
+confidence_shown = 0.25  # @param {type:"number"}
+
+# %%
+from livestock_utils import (
+    augmentation_preview,
+    colab,
+    dataset,
+    detector,
+    notebook,
+    planner,
+    plots,
+    preflight,
+    score_tables,
+    scoring,
+    tables,
+)
+
+step = notebook.start("05_train_multilabel_split", data, out)
+run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
+
+# %% [markdown]
+# ## The two sets
+# Unpacked once; a second run of this cell finds them in place.
+
+# %%
+train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+data_yaml = dataset.write_data_yaml(colab.local_disk(step.out) / "multilabel_split.yaml", train_set, valid_set)
+images, boxes = dataset.read_tables(valid_set)
+
+# %% [markdown]
+# ## Ready to start?
+# Red lines come first and say what to do: a GPU that this torch has no kernels for, too little disk, a class list in
+# another order.
+
+# %%
+step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp,
+                                              run_folder=run_folder)))
+
+# %% [markdown]
+# What such a run needs elsewhere: estimates (± 30 %) from the write-up's 50 minutes an epoch on a P100.
+
+# %%
+step.table(planner.plan(model, image_size, batch_size, len(dataset.read_manifest(train_set)), epochs),
+           "Memory and time by machine, and the epochs that fit a Colab session.", digits=1)
+
+# %% [markdown]
+# ## What the network gets to see
+# The same photos as they are, under the augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
+# follow the animals.
+
+# %%
+views = augmentation_preview.preview(data_yaml, hyp, augmentation or None, image_size, seed=seed)
+step.figure(plots.augmented(views), "augmented",
+            "Training photos as they are, after the pipeline if there is one, and in mosaics, with their boxes.")
+
+# %% [markdown]
+# ## Training
+# The same cell starts the run, continues it after an interruption, and returns at once when it has finished.
+
+# %%
+run = detector.train(
+    data_yaml, run_folder, model=model, init_weights=init_weights or None, hyp=hyp, epochs=epochs,
+    image_size=image_size, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
+    augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
+    workers=workers, seed=seed, mirror=mirror)
+
+# %% [markdown]
+# ## How it went
+# Left to right: where, whether and which. A dashed line (validation) that turns up while the solid one falls is
+# overfitting.
+
+# %%
+step.figure(plots.loss_curves(run.results), "losses", "Losses by epoch, training solid and validation dashed.")
+
+# %%
+step.figure(plots.metric_curves(run.results), "metrics", "yolov5's validation metrics by epoch.")
+step.say(score_tables.training_sentence(run.results))
+
+# %% [markdown]
+# ## The scores, three ways
+# One set of predictions, three definitions. The contest takes the whole area under the precision envelope, COCO and
+# yolov5 sample it at 101 points, and they match boxes by different rules: the differences are small, yet as large as
+# many a "gain".
+
+# %%
+predictions = detector.predict(run.best, images, valid_set, image_size=image_size, confidence_threshold=0.001,
+                               iou_threshold=0.6, max_detections=300)
+by_class = scoring.per_class_table(boxes, predictions, images)
+step.table(score_tables.definitions_table(boxes, predictions, images, logged=run.per_class),
+           "Validation, by class and definition.")
+step.say(score_tables.class_sentence(by_class))
+
+# %%
+step.figure(plots.class_scores(by_class), "class_scores",
+            "AP by class at three strictnesses, the contest's definition.")
+
+# %%
+step.figure(plots.precision_recall(scoring.pr_curves(boxes, predictions, images)), "precision_recall",
+            "Precision against recall at IoU 0.75; the area under a curve is its AP.")
+
+# %% [markdown]
+# ## Labels beside predictions
+# Left what was labelled, right what was found. A box on the right without a partner is a false alarm, or an animal
+# that nobody labelled: notebook 06 takes that apart.
+
+# %%
+step.figure(plots.truth_beside_prediction(images, boxes, predictions, valid_set, n=3,
+                                          confidence_threshold=confidence_shown, seed=seed),
+            "labels_and_predictions", "Validation photos with their labels (left) and with predictions (right).")
+
+# %% [markdown]
+# ## Complete labels
+# The drawn sample knows which cows were left unlabelled on purpose. Scored on the complete labels, the same
+# predictions stand as they deserve; real data has no such file.
+
+# %%
+complete = tables.complete_boxes(step.data, images, boxes)
+complete_scores = scoring.per_class_table(complete, predictions, images)
+step.table(complete_scores, "Validation, labels completed where a truth file knows them, contest's definition.",
+           index=True)
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.metrics(**score_tables.score_metrics(by_class), mAP75_complete=complete_scores.loc["all", "mAP75"],
+             epochs=len(run.results), best_epoch=run.record["best_epoch"], weights_mb=run.best.stat().st_size / 1e6,
+             warnings=run.warnings, per_class=by_class.reset_index())
+step.finish("06_error_analysis")
