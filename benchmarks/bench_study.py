@@ -1,0 +1,67 @@
+"""What sharing a study costs: 8 workers, 1,000 trials of a trivial score on a PostgreSQL server of its own.
+
+Prints the study's overhead per trial (aim: under 1 s), and that none was lost or doubled. Each worker is a process of
+its own, as Colab sessions are. Skips itself, and says so, where PostgreSQL is not installed.
+"""
+
+import multiprocessing
+import statistics
+import time
+
+import optuna
+import postgres_server
+
+from livestock_utils import search_genes, search_samplers, search_storage, search_study
+from livestock_utils.training_settings import read_hyp
+
+WORKERS, TRIALS = 8, 1000
+BASE = read_hyp("default")
+GENES = search_genes.read_genes("lr_momentum", BASE)
+
+
+def joined(url: str) -> optuna.Study:
+    """The shared study, random sampling."""
+    return search_study.join("bench", search_storage.open_storage(url), {"trivial": True},
+                             search_samplers.sampler("random", GENES, BASE), search_samplers.pruner("none"))
+
+
+def objective(trial: optuna.Trial) -> float:
+    """A score that costs nothing; trials are given back as the real objective does."""
+    drawn = [trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log) for gene in GENES]
+    if why := search_study.slot_taken(trial.study, trial, TRIALS):
+        trial.set_user_attr(search_study.SKIPPED, why)
+        raise search_study.GiveBack(why)
+    return sum(drawn)
+
+
+def work(url: str) -> None:
+    """One worker."""
+    search_study.work(joined(url), objective, TRIALS, poll_s=0.5)
+
+
+def main() -> None:
+    """Start the server and the workers, and count."""
+    if reason := postgres_server.missing():
+        print(f"skipped: {reason}")
+        return
+    with postgres_server.running() as url:
+        joined(url)
+        context, began = multiprocessing.get_context("spawn"), time.perf_counter()
+        workers = [context.Process(target=work, args=(url,)) for _ in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        seconds = time.perf_counter() - began
+        trials = joined(url).get_trials()
+        complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+        distinct = len({tuple(trial.params.values()) for trial in complete})
+        own = [(trial.datetime_complete - trial.datetime_start).total_seconds() for trial in complete]
+        print(f"{WORKERS} workers, {len(complete)} of {TRIALS} trials complete, {distinct} distinct, "
+              f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the workers' start")
+        print(f"overhead a trial: {seconds * WORKERS / TRIALS:.3f} s of a worker's time in all, "
+              f"{statistics.median(own):.3f} s median between its begin and end")
+
+
+if __name__ == "__main__":
+    main()
