@@ -1,4 +1,4 @@
-"""The networks behind prediction: one small interface, PyTorch here, ONNX Runtime in `onnx_backend`."""
+"""The networks behind prediction: one small interface, PyTorch here, others in `onnx_backend`, `exported_backends`."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ class Backend(Protocol):
 
 def open_backend(weights_or_model: Any, *, backend: str = "torch", device: str | None = None, half: bool | None = None,
                  any_classes: bool = False, trust: bool = False) -> Backend:
-    """The network of a .pt or .onnx file, or of a loaded model.
+    """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
 
     backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights whose classes are not
     the species, unless `any_classes`; LivestockError for a combination that does not exist.
@@ -37,6 +37,10 @@ def open_backend(weights_or_model: Any, *, backend: str = "torch", device: str |
     if backend not in BACKENDS:
         raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
     is_path = isinstance(weights_or_model, str | os.PathLike)
+    if is_path and Path(weights_or_model).suffix.lower() in (".torchscript", ".xml"):
+        from livestock_utils import exported_backends
+
+        return exported_backends.open_exported(weights_or_model, any_classes=any_classes)
     if backend == "onnx" or (is_path and Path(weights_or_model).suffix.lower() == ".onnx"):
         from livestock_utils import onnx_backend
 

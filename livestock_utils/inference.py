@@ -95,7 +95,7 @@ def collect_candidates(
                  "batch_size": batch_size, "floor": floor, "cap": cap, "like": like, "half": network.half,
                  "backend": type(network).__name__, "image_ids": ids}
     runs = []
-    with _opened(reader, images, folder) as source:
+    with open_reader(reader, images, folder) as source:
         for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
             runs.append(run.all_parts(parts_folder, batch_size, index, count))
     found = candidates.stack(runs)
@@ -157,8 +157,8 @@ def parse_shard(shard: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _opened(reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike) -> Iterator[Reader]:
-    """The caller's reader; else one for archives, or for plain files where the table names no archive."""
+def open_reader(reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike) -> Iterator[Reader]:
+    """The caller's reader if given; else one for archives, or for plain files where the table names no archive."""
     if reader is not None:
         yield reader
     elif "archive" in images and (images["archive"] != "").any():

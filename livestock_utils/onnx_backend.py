@@ -15,7 +15,10 @@ from livestock_utils.errors import CheckpointError, LivestockError
 
 OPSET = 17
 KEY = "livestock_utils"
-"""Metadata entry of an exported file: class names, stride, sha256 of the weights it came from."""
+"""Metadata entry of an exported file: class names, stride, sha256 of the weights it came from, fixed shape or [],
+"made" (how a variant was made) and "nms" (its settings, where suppression is inside; see `onnx_variants`)."""
+PADDING = 114
+"""Grey level that fills a fixed shape, yolov5's."""
 
 
 def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
@@ -34,16 +37,17 @@ def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
 
 
 def export(weights: str | os.PathLike, path: str | os.PathLike, *, image_size: int = 640,
-           shape: tuple[int, int, int] | None = None, trust: bool = False) -> Path:
+           shape: tuple[int, int, int] | None = None, trust: bool = False,
+           made: dict[str, Any] | None = None) -> Path:
     """Export a .pt to ONNX, checked by the ONNX checker and written whole; returns the path.
 
     Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which runs a little
-    faster. `image_size` is only the size of the traced example. Raises CheckpointError as `checkpoints.load_model`,
-    LivestockError if `onnx` is not installed.
+    faster. `image_size` is only the size of the traced example; `made` is kept in the metadata. Raises CheckpointError
+    as `checkpoints.load_model`, LivestockError if `onnx` is not installed or lacks an operator of the network.
     """
     import torch
 
-    onnx = _need("onnx")
+    onnx = need("onnx")
     model = checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False)
     stride = int(model.stride.max())
     batch, height, width = shape or (1, *[max(image_size // stride, 1) * stride] * 2)
@@ -54,17 +58,50 @@ def export(weights: str | os.PathLike, path: str | os.PathLike, *, image_size: i
         raw = str(Path(folder) / "model.onnx")
         # Tracing warns of each shape taken as constant (they are attributes), and that the older exporter is older.
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, (torch.zeros(batch, 3, height, width),), raw, opset_version=OPSET,
-                          input_names=["images"], output_names=["output"], dynamo=False,
-                          dynamic_axes=free if shape is None else None)
+        try:
+            torch.onnx.export(model, (torch.zeros(batch, 3, height, width),), raw, opset_version=OPSET,
+                              input_names=["images"], output_names=["output"], dynamo=False,
+                              dynamic_axes=free if shape is None else None)
+        except torch.onnx.errors.OnnxExporterError as error:
+            why = " ".join(str(error).split())[:160]
+            raise LivestockError(f"{weights}: the ONNX exporter lacks an operator of this network ({why}); "
+                                 "export to torchscript, or replace the layer") from error
         graph = onnx.load(raw)
     names = [str(model.names[index]) for index in sorted(model.names)]
-    about = {"names": names, "stride": stride, "weights": files.sha256(weights), "shape": list(shape or [])}
-    onnx.helper.set_model_props(graph, {KEY: json.dumps(about)})
+    about = {"names": names, "stride": stride, "weights": files.sha256(weights), "shape": list(shape or []),
+             "made": made or {}}
+    return write(path, graph, about)
+
+
+def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:
+    """Write an ONNX graph with its metadata, checked and whole; returns the path."""
+    onnx = need("onnx")
+    onnx.helper.set_model_props(graph, {KEY: json.dumps(about, sort_keys=True)})
     onnx.checker.check_model(graph)
     with files.whole_file(path) as file:
         file.write(graph.SerializeToString())
     return Path(path)
+
+
+def read_about(path: str | os.PathLike) -> dict[str, Any]:
+    """Metadata of an exported file, see KEY; CheckpointError for a file that is absent, damaged or not ours."""
+    return _about(_session(path), path)
+
+
+def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey to the right and below, so boxes stay put.
+
+    Raises LivestockError for more or larger images than the shape takes.
+    """
+    n, height, width = pixels.shape[:3]
+    if n > shape[0] or height > shape[1] or width > shape[2]:
+        raise LivestockError(f"this file takes batches of {shape[0]} x {tuple(shape[1:])} px, got {n} x "
+                             f"{(height, width)}; export it without a fixed shape, or for these sizes")
+    if (n, height, width) == tuple(shape):
+        return pixels
+    filled = np.full((*shape, 3), PADDING, dtype=np.uint8)
+    filled[:n, :height, :width] = pixels
+    return filled
 
 
 class OnnxBackend:
@@ -79,25 +116,32 @@ class OnnxBackend:
         about = _about(self.session, path)
         self.names, self.stride, self.shape = tuple(about["names"]), int(about["stride"]), tuple(about["shape"])
         self.best_batch = self.shape[0] if self.shape else self.best_batch
+        self.nms = about.get("nms")
         if not any_classes:
             checkpoints.check_class_names(self.names, str(path))
 
     def __call__(self, batch_bgr: npt.NDArray[np.uint8], floor: float) -> list[npt.NDArray[np.float32]]:
-        """See `Backend`; a file of fixed shape takes batches up to its own, of its height and width."""
+        """See `Backend`; a file of fixed shape takes batches and sizes up to its own (see `fill_shape`)."""
         n = len(batch_bgr)
         if self.shape:
-            if batch_bgr.shape[1:3] != self.shape[1:] or n > self.shape[0]:
-                raise LivestockError(f"this ONNX file takes batches of {self.shape[0]} x {self.shape[1:]} px, got "
-                                     f"{n} x {batch_bgr.shape[1:3]}; export it without a fixed shape")
-            padding = np.zeros((self.shape[0] - n, *batch_bgr.shape[1:]), dtype=np.uint8)
-            batch_bgr = np.concatenate([batch_bgr, padding])
+            batch_bgr = fill_shape(batch_bgr, self.shape)
         pixels = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1]).astype(np.float32) / np.float32(255)
         raw = np.asarray(self.session.run(None, {"images": pixels})[0])
-        return [rows[rows[:, 4] >= floor] for rows in raw[:n]]
+        images = rows_of_detections(raw, n, len(self.names)) if self.nms else raw[:n]
+        return [rows[rows[:, 4] >= floor] for rows in images]
+
+
+def rows_of_detections(found: npt.NDArray[np.float32], n: int, classes: int) -> list[npt.NDArray[np.float32]]:
+    """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height, confidence, class ->
+    rows as of `Backend` for each of `n` images: the confidence as objectness, 1 as the class score."""
+    raw = np.zeros((len(found), 5 + classes), dtype=np.float32)
+    raw[:, :5] = found[:, 1:6]
+    raw[np.arange(len(found)), 5 + found[:, 6].astype(int)] = 1
+    return [raw[found[:, 0] == image] for image in range(n)]
 
 
 def _session(path: str | os.PathLike, threads: int | None = None) -> Any:
-    onnxruntime = _need("onnxruntime")
+    onnxruntime = need("onnxruntime")
     if not Path(path).is_file():
         raise CheckpointError(f"ONNX file not found: {path}; export the weights first")
     options = onnxruntime.SessionOptions()
@@ -118,11 +162,12 @@ def _about(session: Any, path: str | os.PathLike) -> dict[str, Any]:
     return json.loads(text)
 
 
-def _need(name: str) -> Any:
+def need(name: str, extra: str = "edge") -> Any:
+    """Import an optional package, or a LivestockError that says how to install it."""
     import importlib
 
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise LivestockError(f"the ONNX backend needs the package {name}: run "
-                             "python -m livestock_utils.install --extras edge") from error
+        raise LivestockError(f"this needs the package {name}: run "
+                             f"python -m livestock_utils.install --extras {extra}") from error

@@ -1,0 +1,153 @@
+"""Does an export still find the same animals? Scores, boxes and a recommendation that follows from stated budgets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from livestock_utils import box_pairs, inference, score_tables
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import LivestockError
+from livestock_utils.postprocess import Settings
+
+MAX_DROP = 0.005
+"""An export whose AP75 falls further than this below the weights' is red: not recommended."""
+LEVEL_AP75 = 0.005
+"""Rows within this AP75 of the best count as equally good; the fastest of them is recommended."""
+SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
+"""Two detections are equal if every side of the box and the confidence differ by at most this."""
+
+
+def same_detections(reference: pd.DataFrame, other: pd.DataFrame,
+                    confidence_threshold: float = 0.25) -> dict[str, float]:
+    """How alike two predictions tables of the same images are, from `confidence_threshold` up in either.
+
+    Detections of one image and species are paired one to one by largest total IoU (at least .5). Gives `pairs`,
+    `largest_difference_px` (of any side in any pair; NaN without pairs), and `equal_share`: equal pairs (SAME_PX,
+    SAME_CONFIDENCE) among all detections of both, a pair counted once; 1 if neither has any. A detection is looked for
+    in the whole other table, so that one that falls just below the threshold there is no loss.
+    """
+    first_sure = (reference["confidence"] >= confidence_threshold).to_numpy()
+    second_sure = (other["confidence"] >= confidence_threshold).to_numpy()
+    keys = [table["image_id"].astype(str) + "|" + table["species"].astype(str) for table in (reference, other)]
+    codes = box_pairs.image_codes(*keys)
+    rows, columns = box_pairs.same_image(*codes)
+    xyxy = [table[XYXY].to_numpy(float) for table in (reference, other)]
+    wider = [sides + (-0.5, -0.5, 0.5, 0.5) for sides in xyxy]  # boxes that the frame's edge cut to nothing pair too
+    iou = box_pairs.overlaps(wider[0], wider[1], rows, columns)[0]
+    near = iou >= 0.5
+    rows, columns = _assigned(codes[0], rows[near], columns[near], iou[near])
+    counted = first_sure[rows] | second_sure[columns]  # only now: the unsure keep their partners from the sure
+    rows, columns = rows[counted], columns[counted]
+    side = np.abs(xyxy[0][rows] - xyxy[1][columns]).max(axis=1) if len(rows) else np.zeros(0)
+    confidence = [table["confidence"].to_numpy(float) for table in (reference, other)]
+    equal = (side <= SAME_PX) & (np.abs(confidence[0][rows] - confidence[1][columns]) <= SAME_CONFIDENCE)
+    alone = first_sure.sum() - first_sure[rows].sum() + second_sure.sum() - second_sure[columns].sum()
+    total = len(rows) + alone
+    return {"pairs": len(rows), "largest_difference_px": float(side.max()) if len(side) else np.nan,
+            "equal_share": float(equal.sum() / total) if total else 1.0}
+
+
+def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes: pd.DataFrame,
+                 settings: Settings | None = None, confidence_threshold: float = 0.25, seed: int = 0,
+                 **options: Any) -> pd.DataFrame:
+    """Every export of `edge.export_all` scored on the same labelled images as the weights at the same size.
+
+    Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low, high), the columns of
+    `same_detections`, and `red` (a drop above MAX_DROP). Rows without a file stay, unscored. `options` go to predict.
+    Raises LivestockError if a size has no "pytorch" row.
+    """
+    settings = settings or Settings()
+    options.setdefault("batch_size", 1)  # what a camera gives, and what files of fixed shape take
+    options.setdefault("cap", 100_000)  # all candidates: which ones a cap leaves out would differ by rounding
+    found: list[dict[str, Any]] = []
+    references: dict[int, pd.DataFrame] = {}
+    first = exports.sort_values("export", key=lambda names: names != "pytorch", kind="stable")
+    for row in ({str(key): value for key, value in row.items()} for row in first.to_dict("records")):
+        if not row["path"]:
+            found.append(row)
+            continue
+        predictions = inference.predict(row["path"], images, folder, image_size=row["image_size"], settings=settings,
+                                        **options)
+        reference = references.setdefault(row["image_size"], predictions) if row["export"] == "pytorch" else \
+            references.get(row["image_size"])
+        if reference is None:
+            raise LivestockError(f"no 'pytorch' row of {row['image_size']} px to compare {row['export']} with")
+        compared = score_tables.paired_difference(boxes, reference, predictions, images, seed=seed).loc["all"]
+        found.append(row | {"AP75": compared["second"], "difference": compared["difference"], "low": compared["low"],
+                            "high": compared["high"], "red": bool(compared["difference"] < -MAX_DROP),
+                            **same_detections(reference, predictions, confidence_threshold)})
+    columns = [*exports.columns, "AP75", "difference", "low", "high", "largest_difference_px", "equal_share", "pairs",
+               "red"]
+    table = pd.DataFrame(found).reindex(columns=columns)
+    table["red"] = table["red"].eq(True)
+    order = exports.assign(place=range(len(exports)))[["export", "image_size", "place"]]
+    return table.merge(order, on=["export", "image_size"]).sort_values("place").drop(columns="place").reset_index(
+        drop=True)
+
+
+def parity_sentence(table: pd.DataFrame) -> str:
+    """Which exports are as good as the weights and which are not."""
+    scored = table[(table["export"] != "pytorch") & table["AP75"].notna()]
+    if scored.empty:
+        return "No export was made, so there is nothing to compare."
+    red = scored[scored["red"]]
+    equal = scored[scored["equal_share"] >= 0.99]
+    parts = [f"{len(equal)} of {len(scored)} exports give (almost) the very boxes of the weights"]
+    if len(red):
+        worst = red.sort_values("difference").iloc[0]
+        names = ", ".join(sorted({f"{row.export} at {row.image_size} px" for row in red.itertuples()}))
+        parts.append(f"red, a drop above {MAX_DROP:g} AP75: {names} (worst {worst['difference']:+.3f}, interval "
+                     f"{worst['low']:+.3f} to {worst['high']:+.3f})")
+    else:
+        parts.append(f"none falls by more than {MAX_DROP:g} AP75")
+    return "; ".join(parts) + "."
+
+
+def recommend(table: pd.DataFrame, max_latency_ms: float, max_size_mb: float) -> tuple[Mapping[str, Any] | None, str]:
+    """The row of a parity and cost table to deploy, and the reason in a sentence; None where nothing fits.
+
+    Needs export, image_size, AP75, red, latency_ms, size_mb. Among the rows that are not red and within both budgets,
+    the fastest of those within LEVEL_AP75 of the best AP75.
+    """
+    measured = table[table["AP75"].notna() & table["latency_ms"].notna()]
+    if measured.empty:
+        return None, "Nothing was measured, so nothing is recommended."
+    budget = f"{max_latency_ms:g} ms and {max_size_mb:g} MB"
+    fits = measured[(measured["latency_ms"] <= max_latency_ms) & (measured["size_mb"] <= max_size_mb)]
+    sound = fits[~fits["red"]]
+    if sound.empty:
+        fastest = measured.sort_values("latency_ms").iloc[0]
+        why = "only red exports fit" if len(fits) else "nothing fits"
+        return None, (f"Within {budget} {why}: the fastest of all is {_name(fastest)} with "
+                      f"{fastest['latency_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a smaller "
+                      "model, or allow more.")
+    best = sound["AP75"].max()
+    level = sound[sound["AP75"] >= best - LEVEL_AP75].sort_values("latency_ms", kind="stable")
+    row = level.iloc[0]
+    others = f", and is the fastest of {len(level)} within {LEVEL_AP75:g} of the best" if len(level) > 1 else ""
+    return row.to_dict(), (f"Within {budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['latency_ms']:.0f} ms an "
+                           f"image here, {row['size_mb']:.1f} MB; {len(sound)} of {len(measured)} rows fit{others}.")
+
+
+def _name(row: Mapping[str, Any] | pd.Series) -> str:
+    return f"{row['export']} at {row['image_size']} px"
+
+
+def _assigned(codes: Any, rows: Any, columns: Any, iou: Any) -> tuple[Any, Any]:
+    """One-to-one pairs of largest total IoU within each code (image and species)."""
+    kept_rows, kept_columns = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
+    group = codes[rows]
+    for code in np.unique(group):
+        mine = group == code
+        first, at_first = np.unique(rows[mine], return_inverse=True)
+        second, at_second = np.unique(columns[mine], return_inverse=True)
+        gain = np.zeros((len(first), len(second)))
+        gain[at_first, at_second] = iou[mine]
+        chosen = linear_sum_assignment(-gain)
+        real = gain[chosen] > 0
+        kept_rows.append(first[chosen[0][real]])
+        kept_columns.append(second[chosen[1][real]])
+    return np.concatenate(kept_rows), np.concatenate(kept_columns)

@@ -1,0 +1,478 @@
+"""Find animals in images, folders, videos or a camera with an exported model: one file, no other of its project.
+
+    python run.py photo.jpg                      boxes as CSV on the screen
+    python run.py folder --out boxes.json        ... as JSON, .csv writes CSV
+    python run.py video.mp4 --every 25 --draw seen --out boxes.csv
+    python run.py 0                              camera number 0 (Ctrl-C ends)
+    python run.py --benchmark                    what an image costs on this device
+
+Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is told in one line and
+counted, and the run goes on. Exit codes: 0 done, 1 something could not be read or used, 2 wrong usage.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # an absent camera is told in our one line
+try:
+    import cv2
+except ImportError:
+    cv2 = None  # type: ignore[assignment]  # a module or nothing
+try:
+    from PIL import Image, ImageDraw, ImageOps
+except ImportError:
+    Image = None  # type: ignore[assignment]  # a module or nothing
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+GREY = 114
+CAP = 3000  # candidates of one image that reach suppression, the most confident first
+COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
+
+
+class Problem(ValueError):
+    """What the user is told in one line."""
+
+
+# ---- the network ----------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """An exported network with its thresholds; `detect` takes a frame as `decode` gives it."""
+
+    def __init__(self, folder, threads=None):
+        """Open `folder`/model.json and the ONNX file that it names; `threads`: default all cores."""
+        path = Path(folder) / "model.json"
+        try:
+            self.about = json.loads(path.read_text(encoding="utf-8"))
+            self.names, self.settings = list(self.about["names"]), dict(self.about["settings"])
+            self.file = Path(folder) / self.about["file"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Problem(f"{path}: no readable model settings ({error}); unpack the bundle again") from error
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise Problem("onnxruntime is not installed: pip install -r requirements.txt") from error
+        if not self.file.is_file():
+            raise Problem(f"{self.file}: the model is missing; unpack the bundle again")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            providers = [name for name in onnxruntime.get_available_providers()
+                         if name in ("CUDAExecutionProvider", "CPUExecutionProvider")]
+            self.session = onnxruntime.InferenceSession(str(self.file), options, providers=providers)
+        except Exception as error:  # its exceptions have no common base of their own
+            why = " ".join(str(error).split())[:120]
+            raise Problem(f"{self.file}: damaged or not an ONNX file ({why}); unpack the bundle again") from error
+        self.threads = threads or os.cpu_count()
+        self.shape = tuple(self.about.get("shape") or ())
+        self.lowest = self._number(self.settings["confidence_threshold"]).min()
+
+    def detect(self, frame):
+        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px), confidence, class."""
+        place = fit(frame.shape[1], frame.shape[0], self.about["image_size"], self.about["stride"])
+        return self.boxes(self.network(self.prepare(frame, place)), place)
+
+    def prepare(self, frame, place):
+        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0, 1]."""
+        _, resized, padded, (left, top) = place
+        width, height = padded
+        if self.shape:
+            if height > self.shape[1] or width > self.shape[2]:
+                raise Problem(f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x {height}, this model "
+                              f"takes {self.shape[2]} x {self.shape[1]}; use a bundle without a fixed shape")
+            height, width = self.shape[1:]
+        pixels = np.full((height, width, 3), GREY, dtype=np.uint8)
+        pixels[top:top + resized[1], left:left + resized[0]] = resize(frame, resized)
+        planes = pixels.transpose(2, 0, 1)
+        network_input = np.empty((1, 3, height, width), dtype=np.float32)
+        np.divide(planes[::-1] if cv2 is not None else planes, np.float32(255), out=network_input[0])
+        return network_input
+
+    def network(self, network_input):
+        """The network's raw output for one prepared image."""
+        return self.session.run(None, {"images": network_input})[0]
+
+    def boxes(self, raw, place):
+        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most max_detections."""
+        if self.about.get("nms"):
+            score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
+            is_best = np.ones(len(raw), dtype=bool)
+        else:
+            rows = raw[0][raw[0][:, 4] >= self.lowest]
+            scores = rows[:, 5:] * rows[:, 4:5]
+            anchor, label = np.nonzero(scores >= self.lowest)
+            score, box = scores[anchor, label], rows[anchor, :4]
+            is_best = scores[anchor].argmax(axis=1) == label if len(anchor) else np.zeros(0, dtype=bool)
+        order = np.argsort(-score, kind="stable")[:CAP]
+        if not self.settings["multi_label"]:
+            order = order[is_best[order]]
+        order = order[score[order] >= self._number(self.settings["confidence_threshold"])[label[order]]]
+        score, label, box = score[order], label[order], box[order]
+        xyxy = to_frame(np.hstack([box[:, :2] - box[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2]), place)
+        kept, score = self._suppressed(xyxy, score, label)
+        width, height = place[0]
+        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], dtype=np.float32))
+        found = np.column_stack([xyxy, score[kept], label[kept]]).astype(np.float64)
+        return found[np.argsort(-found[:, 4], kind="stable")][: self.settings["max_detections"]]
+
+    def _suppressed(self, xyxy, score, label):
+        """Indices that stay, and the scores (n,), which soft-NMS lowers."""
+        limits, floors = self._number(self.settings["iou_threshold"], np.float64), self._number(
+            self.settings["confidence_threshold"])
+        agnostic, method = self.settings["class_agnostic"], self.settings["method"]
+        score, kept = score.copy(), []
+        for group in [None] if agnostic else np.unique(label):
+            rows = np.arange(len(label)) if group is None else np.flatnonzero(label == group)
+            limit = limits[0 if group is None else group]
+            if method == "nms":
+                kept.append(rows[nms(xyxy[rows], limit)])
+                continue
+            lowest = floors.min() if group is None else floors[group]
+            score[rows] = soft_nms(xyxy[rows], score[rows], limit, self.settings["sigma"], method, lowest)
+            kept.append(rows[(score[rows] > 0) & (score[rows] >= floors[label[rows]])])
+        return np.sort(np.concatenate(kept)).astype(int) if kept else np.zeros(0, dtype=int), score
+
+    def _number(self, value, kind=np.float32):
+        values = [value[name] for name in self.names] if isinstance(value, dict) else [value] * len(self.names)
+        return np.array(values, dtype=kind)
+
+
+def fit(width, height, image_size, stride):
+    """The letterbox of a frame: its size, resized size, padded size and left top corner, each (x, y) in px."""
+    ratio = image_size / max(width, height)
+    resized = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    padded = tuple(side + (image_size - side) % stride for side in resized)
+    corner = tuple(round((padded[axis] - resized[axis]) / 2 - 0.1) for axis in (0, 1))
+    return (width, height), resized, padded, corner
+
+
+def to_frame(xyxy, place):
+    """Boxes (n, 4) px of the letterboxed image -> px of the frame."""
+    frame, resized, _, corner = place
+    scale = np.array([frame[0] / resized[0], frame[1] / resized[1]] * 2)
+    return ((xyxy.astype(np.float64) - np.array(corner * 2)) * scale).astype(np.float32)
+
+
+def nms(xyxy, limit):
+    """Indices of the boxes (by falling confidence) that no better one overlaps with an IoU above `limit`."""
+    x_min, y_min, x_max, y_max = xyxy.T
+    area = (x_max - x_min) * (y_max - y_min)
+    rows, kept = np.arange(len(xyxy)), []
+    while len(rows):
+        best, rows = rows[0], rows[1:]
+        kept.append(best)
+        rows = rows[~(overlap(xyxy[best], area[best], xyxy[rows], area[rows]) > limit)]
+    return np.array(kept, dtype=int)
+
+
+def soft_nms(xyxy, confidence, limit, sigma, method, lowest):
+    """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0."""
+    boxes, scores = xyxy.astype(np.float64), confidence.astype(np.float64)
+    result, rows = np.zeros(len(scores)), np.flatnonzero(scores >= lowest)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    while len(rows):
+        at = int(np.argmax(scores[rows]))
+        best, rows = rows[at], np.delete(rows, at)
+        result[best] = scores[best]
+        iou = overlap(boxes[best], area[best], boxes[rows], area[rows])
+        scores[rows] *= np.where(iou > limit, 1 - iou, 1.0) if method == "soft_nms_linear" else np.exp(-iou**2 / sigma)
+        rows = rows[scores[rows] >= lowest]
+    return result.astype(np.float32)
+
+
+def overlap(box, area, others, areas):
+    """IoU of one box with (n, 4) others -> (n,); 0 where there is no area."""
+    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    union = area + areas - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+# ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB) -----------------------------
+
+
+def decode(data):
+    """Image bytes -> (h, w, 3) uint8; grey, 16 bit and alpha become plain colour, EXIF orientation is applied."""
+    if not data:
+        raise Problem("empty file")
+    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # no end after the picture
+        raise Problem("truncated image")
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-64:]:
+        raise Problem("truncated image")
+    if cv2 is not None:
+        try:
+            frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
+    else:
+        frame = _decode_by_pillow(data)
+    if frame is None or 0 in frame.shape:
+        raise Problem("not a readable image")
+    return frame
+
+
+def _decode_by_pillow(data):
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        if image.mode.startswith("I"):  # 16 bit
+            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+        elif image.mode in ("RGBA", "LA"):  # the alpha channel goes, nothing is blended
+            image = image.convert("RGBA")
+        return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
+
+
+def resize(frame, size):
+    """Bilinear, without smoothing first, as the network was measured with."""
+    if (frame.shape[1], frame.shape[0]) == tuple(size):
+        return frame
+    if cv2 is not None:
+        return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+    scale = frame.shape[1] / size[0], 0, 0, 0, frame.shape[0] / size[1], 0
+    return np.asarray(Image.fromarray(frame).transform(size, Image.Transform.AFFINE, scale, Image.Resampling.BILINEAR))
+
+
+def draw(frame, found, names, path):
+    """Write a frame with its boxes as JPEG, each with its species and confidence."""
+    tones = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)]  # RGB, told apart by the colour-blind
+    width = max(2, round(max(frame.shape) / 500))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if cv2 is not None:
+        picture = frame.copy()
+        for row in found:
+            tone, corner = tones[int(row[5]) % 4][::-1], (int(row[0]), int(row[1]))
+            cv2.rectangle(picture, corner, (int(row[2]), int(row[3])), tone, width)
+            cv2.putText(picture, f"{names[int(row[5])]} {row[4]:.2f}", (corner[0], max(corner[1] - 4, 12)),
+                        cv2.FONT_HERSHEY_SIMPLEX, width / 4, tone, max(width // 2, 1), cv2.LINE_AA)
+        written, data = cv2.imencode(".jpg", picture)
+        if not written:
+            raise Problem("could not be drawn")
+        Path(path).write_bytes(data.tobytes())
+        return
+    picture = Image.fromarray(frame)
+    pen = ImageDraw.Draw(picture)
+    for row in found:
+        tone = tones[int(row[5]) % 4]
+        pen.rectangle([float(v) for v in row[:4]], outline=tone, width=width)
+        pen.text((row[0] + width, max(row[1] - 12, 0)), f"{names[int(row[5])]} {row[4]:.2f}", fill=tone)
+    picture.save(path, quality=90)
+
+
+# ---- what to look at ------------------------------------------------------------------------------------------------
+
+
+def frames(source, every=1):
+    """(name, frame number, frame or Problem) of an image, a folder, a video or a camera number."""
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+        if not files:
+            raise Problem(f"{source}: no images in this folder (expected {', '.join(IMAGES)})")
+        for file in files:
+            yield file.relative_to(path).as_posix(), 0, _read(file)
+    elif path.is_file() and path.suffix.lower() not in VIDEOS:
+        yield path.name, 0, _read(path)
+    elif path.is_file() or str(source).isdecimal():
+        yield from _stream(source, path, every)
+    else:
+        raise Problem(f"{source}: not found; give an image, a folder, a video or a camera number")
+
+
+def _read(file):
+    try:
+        return decode(file.read_bytes())
+    except (Problem, OSError) as error:
+        return Problem(str(error))
+
+
+def _stream(source, path, every):
+    camera = not path.is_file()
+    what = f"camera {source}" if camera else str(source)
+    if cv2 is None:
+        raise Problem(f"{what}: videos and cameras need OpenCV: pip install opencv-python-headless")
+    video = cv2.VideoCapture(int(source)) if camera else cv2.VideoCapture(str(source))
+    try:
+        if not video.isOpened():
+            raise Problem(f"{what}: not there, or in use by another program" if camera else
+                          f"{what}: not a readable video")
+        number = 0
+        while True:
+            there, frame = video.read()
+            if not there:
+                break
+            if number % every == 0:
+                yield what if camera else path.name, number, frame
+            number += 1
+        if camera or number == 0:
+            raise Problem(f"{what}: gives no {'more ' if number else ''}pictures")
+    finally:
+        video.release()
+
+
+class Output:
+    """Boxes as CSV (screen or file) or JSON (file); a file takes its name when it is whole."""
+
+    def __init__(self, path):
+        """`path`: a .csv or .json file, or None for CSV on the screen."""
+        self.path, self.images = Path(path) if path else None, []
+        self.json = self.path is not None and self.path.suffix.lower() == ".json"
+        if self.path and self.path.suffix.lower() not in (".csv", ".json"):
+            raise Problem(f"--out {path}: expected a name that ends in .csv or .json")
+        self.part = self.path and self.path.with_name(self.path.name + ".part")
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = open(self.part, "w", encoding="utf-8", newline="") if self.part else sys.stdout  # noqa: SIM115
+        if not self.json:
+            self.stream.write(",".join(COLUMNS) + "\n")
+
+    def add(self, name, number, frame, found, names):
+        """One image's boxes."""
+        rows = [(names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6)) for row in found]
+        if self.json:
+            boxes = [{column: row[place] for place, column in enumerate(COLUMNS[2:])} for row in rows]
+            self.images.append({"image": name, "frame": number, "width_px": frame.shape[1],
+                                "height_px": frame.shape[0], "boxes": boxes})
+            return
+        shown = '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\n') else name
+        self.stream.writelines(",".join(map(str, (shown, number, *row))) + "\n" for row in rows)
+        self.stream.flush()
+
+    def close(self):
+        """Finish the file."""
+        if self.json:
+            json.dump(self.images, self.stream, indent=1)
+        if self.part and self.path:
+            self.stream.close()
+            os.replace(self.part, self.path)
+
+
+def run(model, source, out=None, drawn=None, every=1, limit=None):
+    """Detect over a source; returns (images seen, boxes found, images that could not be used)."""
+    seen = boxes = failed = 0
+    output = Output(out)
+    try:
+        for name, number, frame in frames(source, every):
+            try:
+                if isinstance(frame, Problem):
+                    raise frame
+                found = model.detect(frame)
+                if drawn:
+                    stem = Path(name).with_suffix("").as_posix().replace("/", "_").replace(" ", "_")
+                    draw(frame, found, model.names, Path(drawn) / f"{stem}_{number:06d}.jpg")
+            except Problem as problem:
+                failed += 1
+                tell(f"{name}: {problem}")
+                continue
+            seen, boxes = seen + 1, boxes + len(found)
+            output.add(name, number, frame, found, model.names)
+            if limit and seen >= limit:
+                break
+    except KeyboardInterrupt:
+        tell("ended by Ctrl-C")
+    finally:
+        output.close()
+    return seen, boxes, failed
+
+
+# ---- what it costs --------------------------------------------------------------------------------------------------
+
+
+def benchmark(model, data=None, rounds=50):
+    """Rows (name, median ms, 95th percentile ms) of decoding, network, and letterbox to boxes, at batch 1."""
+    data = data or _picture()
+    frame = decode(data)
+    place = fit(frame.shape[1], frame.shape[0], model.about["image_size"], model.about["stride"])
+    prepared = model.prepare(frame, place)
+    steps = {f"decode {frame.shape[1]}x{frame.shape[0]}": lambda: decode(data),
+             "network": lambda: model.network(prepared), "letterbox to boxes": lambda: model.detect(frame)}
+    taken: dict = {name: [] for name in steps}
+    for turn in range(rounds + 3):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if turn >= 3:  # the first ones warm up
+                taken[name].append((time.perf_counter() - start) * 1e3)
+    return [(name, float(np.median(ms)), float(np.percentile(ms, 95))) for name, ms in taken.items()]
+
+
+def _picture():
+    """A JPEG of 1920 x 1080 px with some detail."""
+    coarse = np.random.default_rng(0).integers(0, 255, (68, 120, 3), dtype=np.uint8)
+    frame = np.ascontiguousarray(np.kron(coarse, np.ones((16, 16, 1), dtype=np.uint8))[:1080])
+    if cv2 is not None:
+        return cv2.imencode(".jpg", frame)[1].tobytes()
+    stream = io.BytesIO()
+    Image.fromarray(frame).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def peak_memory_mb():
+    """Most memory that this process held so far, MB of 10^6 bytes; NaN where the system does not tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        text = Path("/proc/self/status").read_text(encoding="ascii")
+        line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    with contextlib.suppress(ImportError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return float("nan")
+
+
+def tell(line):
+    """One line for the user, beside the results."""
+    sys.stderr.write(f"{line}\n")
+
+
+def main(arguments=None):
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
+    parser.add_argument("source", nargs="?", help="an image, a folder, a video, or a camera number")
+    parser.add_argument("--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder")
+    parser.add_argument("--out", help="boxes.csv or boxes.json; without it CSV goes to the screen")
+    parser.add_argument("--draw", metavar="FOLDER", help="write every image with its boxes there")
+    parser.add_argument("--every", type=int, default=1, help="of a video or camera, every n-th frame only")
+    parser.add_argument("--limit", type=int, help="stop after so many images")
+    parser.add_argument("--threads", type=int, help="processor threads, by default all cores")
+    parser.add_argument("--benchmark", action="store_true", help="measure instead; a source gives the picture")
+    parser.add_argument("--rounds", type=int, default=50, help="repeats of --benchmark")
+    options = parser.parse_args(arguments)
+    if options.source is None and not options.benchmark:
+        parser.error("give an image, a folder, a video or a camera number, or --benchmark")
+    if options.every < 1 or options.rounds < 1:
+        parser.error("--every and --rounds must be at least 1")
+    try:
+        if cv2 is None and Image is None:
+            raise Problem("neither OpenCV nor Pillow is installed: pip install -r requirements.txt")
+        model = Model(options.model, options.threads)
+        if options.benchmark:
+            data = Path(options.source).read_bytes() if options.source else None
+            rows = benchmark(model, data, options.rounds)
+            for name, median, p95 in rows:
+                sys.stdout.write(f"{name:22} median {median:8.2f} ms   p95 {p95:8.2f} ms\n")
+            sys.stdout.write(f"images a second {1e3 / rows[2][1]:.1f} (letterbox to boxes), threads {model.threads}, "
+                             f"peak memory {peak_memory_mb():.0f} MB, {model.file.stat().st_size / 1e6:.1f} MB model\n")
+            return 0
+        seen, boxes, failed = run(model, options.source, options.out, options.draw, options.every, options.limit)
+    except (Problem, OSError) as problem:
+        tell(f"error: {problem}")
+        return 1
+    tell(f"{seen} images, {boxes} boxes; {failed} could not be used")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

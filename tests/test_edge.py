@@ -1,0 +1,265 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_network import write_network, write_photos
+
+from livestock_utils import backends, edge, edge_cost, edge_parity, exported_backends, inference, onnx_backend
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import CheckpointError, LivestockError
+from livestock_utils.postprocess import Settings
+
+pytest.importorskip("onnx", reason="the edge extra is not installed")
+pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
+
+SETTINGS = Settings(iou_threshold=0.6, confidence_threshold=0.05)
+PIXELS = 96
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Weights, photos, and the weights' own predictions from confidence .3 up as labels."""
+    folder = tmp_path_factory.mktemp("edge")
+    weights = write_network(folder / "best.pt")
+    images = write_photos(folder / "photos")
+    boxes = inference.predict(weights, images, folder / "photos", image_size=PIXELS, batch_size=1,
+                              settings=Settings(confidence_threshold=0.3))
+    return weights, images, folder / "photos", boxes.drop(columns="confidence")
+
+
+def one(made, folder, kind, **options):
+    weights, images, photos, _ = made
+    if kind == "openvino":
+        pytest.importorskip("openvino", reason="the openvino extra is not installed")
+    calibration = edge.Calibration(images, photos, image_size=PIXELS)
+    shape = edge.common_shape(images, PIXELS)
+    return edge.export(weights, folder, kind, image_size=PIXELS, shape=shape, settings=SETTINGS,
+                       calibration=calibration, **options)
+
+
+def predicted(path, made):
+    return inference.predict(path, made[1], made[2], image_size=PIXELS, batch_size=1, settings=SETTINGS)
+
+
+@pytest.mark.parametrize(("kind", "box_px", "score"), [
+    ("onnx", 0.01, 1e-4), ("onnx-fp16", 3.0, 0.03), ("openvino", 3.0, 0.03)])
+def test_an_export_gives_the_raw_output_of_the_weights(made, tmp_path, kind, box_px, score):
+    batch = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
+    own = backends.open_backend(made[0], device="cpu")(batch, 0.0)[0]
+    exported = exported_backends.open_exported(one(made, tmp_path, kind))(batch, 0.0)[0]
+    difference = np.abs(own - exported)
+    assert np.quantile(difference[:, :4], 0.99) < box_px  # a random network has a few boxes larger than the frame
+    assert np.quantile(difference[:, 4:], 0.99) < score
+
+
+def test_suppression_inside_keeps_what_suppression_outside_keeps(made, tmp_path):
+    own, inside = predicted(made[0], made), predicted(one(made, tmp_path, "onnx-nms"), made)
+    assert len(inside) == pytest.approx(len(own), rel=0.02)
+    same = edge_parity.same_detections(own, inside, 0.3)
+    assert same["pairs"] > 20 and same["equal_share"] > 0.95  # near ties of a random network may fall either way
+
+
+def test_files_of_one_shape_agree_and_take_smaller_frames(made, tmp_path):
+    static, script = (predicted(one(made, tmp_path, kind), made) for kind in ("onnx-static", "torchscript"))
+    same = edge_parity.same_detections(static, script, 0.3)
+    assert same["equal_share"] == 1.0 and same["pairs"] > 20
+    # a frame that fills the shape on its own is the very same to the network
+    wide = made[1][made[1]["width_px"] == 96].iloc[:1]
+    assert onnx_backend.read_about(tmp_path / "best-96x96.onnx")["shape"] == [1, 96, 96]
+    assert wide["image_id"].iloc[0] in set(static["image_id"])
+
+
+def test_int8_is_smaller_per_channel_and_keeps_most_boxes(made, tmp_path):
+    import onnx
+
+    plain, small = one(made, tmp_path, "onnx"), one(made, tmp_path, "onnx-int8")
+    assert edge.size_bytes(small) < 0.4 * edge.size_bytes(plain)
+    graph = onnx.load(str(small)).graph
+    scales = [onnx.numpy_helper.to_array(item) for item in graph.initializer if item.name.endswith("_scale")]
+    assert any(scale.ndim == 1 and len(scale) > 1 for scale in scales)
+    assert not any(node.op_type == "QuantizeLinear" and "model.24/Mul" in node.name for node in graph.node)
+    assert onnx_backend.read_about(small)["made"]["calibration"]["images"] == 5
+    same = edge_parity.same_detections(predicted(plain, made), predicted(small, made), 0.3)
+    assert same["pairs"] > 10
+
+
+@pytest.mark.parametrize("kind", ["onnx", "onnx-nms", "torchscript", "openvino"])
+def test_an_export_is_made_once_and_anew_when_the_weights_change(made, tmp_path, kind):
+    path = one(made, tmp_path, kind)
+    before = path.stat().st_mtime_ns
+    assert one(made, tmp_path, kind) == path and path.stat().st_mtime_ns == before
+    path.write_bytes(b"cut")
+    one(made, tmp_path, kind)
+    assert exported_backends.open_exported(path).names == ("pig", "cow")
+
+
+def test_settings_inside_change_the_file(made, tmp_path):
+    weights = made[0]
+    edge.export(weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=SETTINGS)
+    path = edge.export(weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=Settings(iou_threshold=0.3))
+    assert onnx_backend.read_about(path)["nms"]["iou_threshold"] == 0.3
+
+
+@pytest.mark.parametrize(("kind", "options", "message"), [
+    ("tflite", {}, "unknown export 'tflite': expected one of onnx, onnx-static"),
+    ("onnx-int8", {}, "INT8 needs calibration images"),
+    ("onnx-nms", {"settings": Settings(method="soft_nms_linear")}, "only hard NMS with one IoU threshold goes inside"),
+    ("onnx-nms", {"settings": Settings(iou_threshold={"pig": 0.5, "cow": 0.6})}, "only hard NMS with one IoU"),
+])
+def test_exports_that_cannot_be_are_told(made, tmp_path, kind, options, message):
+    with pytest.raises(LivestockError, match=message):
+        edge.export(made[0], tmp_path, kind, image_size=PIXELS, **options)
+
+
+def test_calibration_must_hold_images_that_fit(made, tmp_path):
+    from livestock_utils import onnx_variants
+
+    weights, images, photos, _ = made
+    with pytest.raises(LivestockError, match=r"the calibration set is empty \(0 images"):
+        edge.Calibration(images.iloc[:0], photos)
+    unreadable = images.assign(member="absent.jpg")
+    with pytest.raises(LivestockError, match="the calibration set is empty: INT8 needs some"):
+        edge.export(weights, tmp_path, "onnx-int8", image_size=PIXELS,
+                    calibration=edge.Calibration(unreadable, photos, image_size=PIXELS))
+    static = edge.export(weights, tmp_path, "onnx-static", shape=(1, 64, 96))
+    larger = edge.Calibration(images, photos, image_size=2 * PIXELS).batches()
+    with pytest.raises(LivestockError, match=r"takes batches of 1 x \(64, 96\) px, got 1 x \(128, 192\)"):
+        onnx_variants.to_int8(static, tmp_path / "int8.onnx", larger)
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["absent.onnx", "absent.torchscript", "absent.xml", "weights.pth"])
+def test_absent_or_unknown_files_are_told(tmp_path, name):
+    with pytest.raises(CheckpointError, match=r"not found|expected a file that ends in"):
+        exported_backends.open_exported(tmp_path / name)
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with pytest.raises(LivestockError, match=r"openvino: run python -m livestock_utils\.install --extras openvino"):
+        onnx_backend.need("openvino", "openvino")
+
+
+@pytest.mark.parametrize(("sizes", "shape"), [
+    ([], (1, 640, 640)), ([(1920, 1080)], (1, 384, 640)), ([(1920, 1080), (1280, 960)], (1, 480, 640)),
+    ([(1080, 1920), (1920, 1080)], (1, 640, 640)), ([(0, 0)], (1, 640, 640))])
+def test_the_common_shape_takes_every_frame(sizes, shape):
+    images = pd.DataFrame(sizes, columns=["width_px", "height_px"])
+    assert edge.common_shape(images, 640) == shape
+
+
+def test_files_over_the_budget_are_refused_with_a_model_that_fits(tmp_path):
+    for name, size_mb, message in (("best.pt", 101, "yolov5l is the largest YOLOv5 that fits"),
+                                   ("best.onnx", 143, "yolov5m is the largest YOLOv5 that fits"),
+                                   ("best-fp16.onnx", 143, "yolov5l is the largest YOLOv5 that fits")):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(int(size_mb * 1e6))
+        with pytest.raises(CheckpointError, match=rf"{size_mb}\.0 MB, over the budget of 100 MB .*; {message}"):
+            edge.check_budget(tmp_path / name)
+    assert edge.check_budget(tmp_path / "best.pt", 101) == pytest.approx(101)
+    with pytest.raises(CheckpointError, match="no YOLOv5 is that small"):
+        edge.check_budget(tmp_path / "best.pt", 1)
+
+
+def table(*rows):
+    found = pd.DataFrame(rows, columns=["image_id", "species", *XYXY, "confidence"])
+    return found.astype(dict.fromkeys([*XYXY, "confidence"], float))
+
+
+PIG = ("a", "pig", 10, 10, 50, 50, 0.9)
+
+
+@pytest.mark.parametrize(("first", "second", "pairs", "share"), [
+    ([], [], 0, 1.0),
+    ([PIG], [], 0, 0.0),
+    ([("a", "pig", 96, 10, 96, 50, 0.9)], [("a", "pig", 96, 10, 96, 50, 0.9)], 1, 1.0),
+    ([PIG], [PIG], 1, 1.0),
+    ([PIG], [("a", "cow", *PIG[2:])], 0, 0.0),
+    ([PIG], [("b", *PIG[1:])], 0, 0.0),
+    ([PIG], [("a", "pig", 10, 10, 50, 51, 0.905)], 1, 1.0),
+    ([PIG], [("a", "pig", 10, 10, 50, 52, 0.9)], 1, 0.0),
+    ([PIG], [(*PIG[:6], 0.85)], 1, 0.0),
+    ([(*PIG[:6], 0.251)], [(*PIG[:6], 0.249)], 1, 1.0),
+    ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.5)], 1, 0.5),
+    ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.1)], 1, 1.0),
+])
+def test_equal_detections_by_hand(first, second, pairs, share):
+    same = edge_parity.same_detections(table(*first), table(*second))
+    assert same["pairs"] == pairs
+    assert same["equal_share"] == pytest.approx(share)
+    swapped = edge_parity.same_detections(table(*second), table(*first))
+    assert swapped["equal_share"] == pytest.approx(share)
+
+
+def test_unsure_neighbours_do_not_take_the_partner_of_a_sure_one():
+    crowd = table(PIG, ("a", "pig", 12, 12, 52, 52, 0.1), ("a", "pig", 14, 14, 54, 54, 0.1))
+    assert edge_parity.same_detections(crowd, crowd) == {"pairs": 1, "largest_difference_px": 0, "equal_share": 1}
+
+
+def test_the_whole_table_on_a_tiny_network(made, tmp_path):
+    weights, images, photos, boxes = made
+    plan = edge.Plan(("onnx", "onnx-int8", "onnx-nms"), (PIXELS,), images, images, photos, settings=SETTINGS)
+    exports = edge.export_all(weights, tmp_path, plan)
+    assert exports["export"].tolist() == ["pytorch", "onnx", "onnx-int8", "onnx-nms"]
+    scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS)
+    assert scored.loc[0, "difference"] == 0 and scored.loc[0, "equal_share"] == 1
+    assert scored.loc[1, "AP75"] == pytest.approx(scored.loc[0, "AP75"], abs=0.06)  # near ties of a random network
+    measured = edge_cost.cost_table(scored, weights, images, threads=1, rounds=2)
+    assert measured["parameters_million"].round(2).eq(1.76).all()
+    assert measured["gflops"].iloc[0] == pytest.approx(4.2 * (96 * 96) / (640 * 640), rel=0.05)
+    assert (measured["latency_ms"] > 0).all() and (measured["p95_ms"] >= measured["latency_ms"]).all()
+    assert (measured["peak_memory_mb"] > 20).all()
+    assert measured["budget_share"].iloc[1] == pytest.approx(measured["size_mb"].iloc[1] / 100)
+    assert "pytorch" not in edge_parity.parity_sentence(measured)
+    assert "PyTorch takes" in edge_cost.speed_sentence(measured).replace("\n", " ")
+
+
+def test_what_cannot_be_made_is_a_row_with_its_reason(made, tmp_path):
+    weights, images, *_ = made
+    plan = edge.Plan(("onnx-nms", "onnx-int8"), (PIXELS,), images, settings=Settings(method="soft_nms_linear"))
+    exports = edge.export_all(weights, tmp_path, plan)
+    assert exports["path"].tolist()[1:] == ["", ""]
+    assert "only hard NMS" in exports["note"][1] and "INT8 needs calibration" in exports["note"][2]
+
+
+ROWS = pd.DataFrame([
+    ("pytorch", 640, 0.800, False, 100.0, 4.0), ("onnx", 640, 0.800, False, 45.0, 7.0),
+    ("onnx-nms", 640, 0.799, False, 46.0, 7.1), ("onnx-int8", 640, 0.790, True, 20.0, 2.0),
+    ("onnx", 320, 0.700, False, 12.0, 7.0), ("openvino", 640, np.nan, False, np.nan, np.nan),
+], columns=["export", "image_size", "AP75", "red", "latency_ms", "size_mb"])
+
+
+@pytest.mark.parametrize(("latency_ms", "size_mb", "chosen", "words"), [
+    (100, 100, ("onnx", 640), "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here, 7.0 MB"),
+    (40, 100, ("onnx", 320), "take onnx at 320 px"),
+    (200, 5, ("pytorch", 640), "take pytorch at 640 px"),
+    (30, 5, None, "only red exports fit"),
+    (5, 100, None, "nothing fits: the fastest of all is onnx at 320 px with 12 ms and 7.0 MB"),
+])
+def test_the_recommendation_follows_from_the_budgets(latency_ms, size_mb, chosen, words):
+    row, sentence = edge_parity.recommend(ROWS, latency_ms, size_mb)
+    assert (row and (row["export"], row["image_size"])) == chosen
+    assert words in sentence
+
+
+def test_no_rows_no_recommendation():
+    row, sentence = edge_parity.recommend(ROWS.iloc[:0], 100, 100)
+    assert row is None and sentence.startswith("Nothing was measured")
+
+
+def test_the_front_leaves_out_the_beaten_and_the_red():
+    front = edge_cost.front(ROWS)
+    assert list(zip(front["export"], front["image_size"], strict=True)) == [("onnx", 320), ("onnx", 640)]
+
+
+def test_a_file_that_cannot_be_timed_says_why(tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    with pytest.raises(LivestockError, match=r"bad\.onnx could not be timed: .*damaged or not an ONNX file"):
+        edge_cost.latency(tmp_path / "bad.onnx", 64, 64, 1, 1)
+
+
+def test_metadata_tells_how_a_file_was_made(made, tmp_path):
+    about = onnx_backend.read_about(one(made, tmp_path, "onnx-static"))
+    assert about["made"] == {"kind": "onnx-static", "from": about["weights"], "shape": [1, 96, 96]}
+    assert json.dumps(about)
