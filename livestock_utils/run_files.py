@@ -88,8 +88,7 @@ class RunFolder:
     def _write_epoch(self, trainer: Any, is_best: bool) -> None:
         results = pd.DataFrame(trainer.rows).to_csv(index=False, float_format="%.8g")
         files.write_text(self.folder / "results.csv", results)
-        self._write_weights("last", trainer, trainer.ema.ema.state_dict(), trainer.epoch - 1)
-        if is_best:
+        if is_best:  # the last epoch's are in the resume file until the run has finished
             self._write_weights("best", trainer, trainer.best_weights, trainer.best_epoch)
 
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:

@@ -42,7 +42,7 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Weights of the last epoch."""
+        """Weights of the last epoch, written when the run finishes (until then the resume file has them)."""
         return self.folder / "weights" / "last.pt"
 
     @property
