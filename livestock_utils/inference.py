@@ -14,7 +14,7 @@ from livestock_utils import backends, candidates, files, postprocess
 from livestock_utils.archives import ImageReader
 from livestock_utils.candidates import Candidates
 from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.passes import FolderReader, NetworkPass, Reader, part_path
+from livestock_utils.passes import PART_IMAGES, FolderReader, NetworkPass, Reader, part_path
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,10 @@ def collect_candidates(
     any_classes: bool = False,
     trust: bool = False,
     reader: Reader | None = None,
+    network: backends.Backend | None = None,
     parts_folder: str | os.PathLike | None = None,
     shard: str = "1/1",
+    part_images: int = PART_IMAGES,
     workers: int = 2,
 ) -> Candidates:
     """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most `cap` an image.
@@ -72,7 +74,9 @@ def collect_candidates(
     `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
     `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
     `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on;
-    with `shard` "i/n" compute every n-th part only and return these (`gather` puts all together).
+    with `shard` "i/n" compute every n-th part only and return these (`gather` puts all together). `part_images`: about
+    how many images a part holds, what a stopped run loses at most; the same for all shards.
+    `network`: the backend of these weights if it is open already.
     Unreadable images are logged, counted and kept without candidates.
     Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what cannot be done.
     """
@@ -86,8 +90,8 @@ def collect_candidates(
     is_path = isinstance(weights_or_model, str | os.PathLike)
     if parts_folder is not None and not is_path:
         raise LivestockError("part files need the path of the weights, to know them again; got a loaded model")
-    network = backends.open_backend(weights_or_model, backend=backend, device=device, half=half,
-                                    any_classes=any_classes, trust=trust)
+    network = network or backends.open_backend(weights_or_model, backend=backend, device=device, half=half,
+                                               any_classes=any_classes, trust=trust)
     batch_size = batch_size if batch_size is not None else network.best_batch
     images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
     ids = hashlib.sha256("\n".join(images["image_id"]).encode()).hexdigest()
@@ -97,7 +101,7 @@ def collect_candidates(
     runs = []
     with open_reader(reader, images, folder) as source:
         for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
-            runs.append(run.all_parts(parts_folder, batch_size, index, count))
+            runs.append(run.all_parts(parts_folder, batch_size, max(part_images // batch_size, 1), index, count))
     found = candidates.stack(runs)
     report(found, images)
     return found

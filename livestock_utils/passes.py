@@ -18,7 +18,7 @@ from livestock_utils.progress import progress
 log = logging.getLogger(__name__)
 
 PART_IMAGES = 256
-"""Images a part file, about: what a stopped run loses at most."""
+"""Images a part file, about, unless told otherwise."""
 
 
 class Reader(Protocol):
@@ -82,10 +82,10 @@ class NetworkPass:
         self.archives = images["archive"].tolist() if "archive" in images else [""] * len(images)
         self.members = images["member"].tolist()
 
-    def all_parts(self, parts_folder: str | os.PathLike | None, batch_size: int, index: int, count: int) -> Candidates:
-        """The candidates of this shard's parts, those on disk taken as they are."""
+    def all_parts(self, parts_folder: str | os.PathLike | None, batch_size: int, in_part: int, index: int,
+                  count: int) -> Candidates:
+        """The candidates of shard `index`/`count`, parts of `in_part` batches; those on disk are taken as they are."""
         batches = frames.plan_batches(self.images, self.pixels, batch_size, self.network.stride, self.made_with["like"])
-        in_part = max(PART_IMAGES // batch_size, 1)
         parts = [batches[i : i + in_part] for i in range(0, len(batches), in_part)] or [[]]
         mine = list(range(index - 1, len(parts), count))
         if parts_folder is not None:

@@ -71,14 +71,24 @@ def test_images(data: str | os.PathLike, valid_images: pd.DataFrame,
 
 
 def collect(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, name: str,
-            out: str | os.PathLike, shard: str = "1/1", **options: Any) -> tuple[Candidates, bool]:
+            out: str | os.PathLike, shard: str = "1/1", engine: str = "local",
+            **options: Any) -> tuple[Candidates, bool]:
     """Candidates kept below OUT/predictions, and whether they are of all images; `options` of `collect_candidates`.
 
     With shard "i/n" this session computes its share. Once all shards are done, in any session, the whole is given;
-    until then the share alone and False.
+    until then the share alone and False. engine="ray" runs all shards as a Ray job (see `ray_engine`); "ray:ADDRESS"
+    on an existing cluster.
     """
+    name_of, _, address = engine.partition(":")
+    if name_of not in ("local", "ray"):
+        raise NotebookError(f"engine must be 'local', 'ray' or 'ray:ADDRESS', got {engine!r}")
     size = options.get("image_size", 640)
     store = Path(out) / "predictions" / f"{name}-{files.sha256(weights)[:8]}-{size}px"
+    if name_of == "ray":
+        from livestock_utils import ray_engine
+
+        return ray_engine.collect_candidates(weights, images, folder, parts_folder=store, address=address or None,
+                                             **options), True
     found = inference.collect_candidates(weights, images, folder, parts_folder=store, shard=shard, **options)
     passes = tuple(options.get("passes", ("plain",)))
     if inference.parse_shard(shard)[1] == 1:

@@ -28,7 +28,8 @@
 # - **Out:** `OUT/submission.csv`, `OUT/predictions/settings.yaml` (the chosen setting), raw candidates in
 #   `OUT/predictions/`, figures in `OUT/figures/11/`, the score in `metrics.json` if there is an `answer.csv`.
 # - **Time:** half a minute on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
-#   the same cells again. Several sessions can share the work: `-p shard 1/4`, `-p shard 2/4`, ...
+#   the same cells again. Several sessions can share the work: `-p shard 1/4`, `-p shard 2/4`, ... and a Ray cluster
+#   all of it: `-p engine ray`.
 
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
@@ -38,6 +39,7 @@ tuning_weights = ""  # @param {type:"string"}
 image_size = 1280  # @param {type:"integer"}
 passes = "plain"  # @param {type:"string"}
 backend = "torch"  # @param ["torch", "onnx"]
+engine = "local"  # @param ["local", "ray"] {allow-input: true}
 shard = "1/1"  # @param {type:"string"}
 normaliser = "contest"  # @param ["contest", "image"]
 n_random = 0  # @param {type:"integer"}
@@ -51,7 +53,7 @@ from livestock_utils import colab, dataset, notebook, plots, postprocess, scorin
 
 step = notebook.start("11_inference", data, out)
 options = {"image_size": image_size, "passes": passes.split(","), "backend": backend, "workers": workers,
-           "shard": shard}
+           "shard": shard, "engine": engine}
 
 # %% [markdown]
 # ## Validation, predicted once

@@ -67,18 +67,16 @@ def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, tmp_path, monkeypatch, count):
-    monkeypatch.setattr("livestock_utils.passes.PART_IMAGES", 2)
+def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, tmp_path, count):
     whole = collect(weights, photos, batch_size=2)
     for index in range(count, 0, -1):
-        collect(weights, photos, batch_size=2, parts_folder=tmp_path, shard=f"{index}/{count}")
+        collect(weights, photos, batch_size=2, part_images=2, parts_folder=tmp_path, shard=f"{index}/{count}")
     merged = inference.gather(tmp_path)
     assert equal(merged, whole)
     pd.testing.assert_frame_equal(postprocess.apply(merged), postprocess.apply(whole))
 
 
-def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("livestock_utils.passes.PART_IMAGES", 1)
+def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path):
     read = []
 
     class Stops(inference.FolderReader):
@@ -93,7 +91,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path,
 
     images, folder = photos
     with pytest.raises(KeyboardInterrupt):
-        collect(weights, photos, batch_size=1, parts_folder=tmp_path, reader=Stops(folder), workers=1)
+        collect(weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=Stops(folder), workers=1)
     parts = sorted(path.name for path in tmp_path.rglob("*"))
     assert 1 <= len(parts) - 1 < len(images) and all(not name.endswith(".part") for name in parts)
     with pytest.raises(DatasetError, match=r"is missing \(\d such parts\); run the shards"):
@@ -102,7 +100,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path,
     read.clear()
     again = Stops(folder)
     again.left = 99
-    resumed = collect(weights, photos, batch_size=1, parts_folder=tmp_path, reader=again)
+    resumed = collect(weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=again)
     assert len(read) == len(images) - done
     assert equal(resumed, collect(weights, photos, batch_size=1))
 

@@ -112,10 +112,9 @@ def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path
         tuning.test_images(tmp_path, valid, tmp_path / "valid")
 
 
-def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("livestock_utils.passes.PART_IMAGES", 1)
+def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
-    options = {"image_size": 96, "batch_size": 1}
+    options = {"image_size": 96, "batch_size": 1, "part_images": 1}
     share, complete = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options)
     assert not complete and 0 < len(share.images) < 5
     assert "others are still to be run" in tuning.collected_sentence(share, complete)
