@@ -195,7 +195,8 @@ def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BY
 def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
     """Absolute path of a weights file; one of RELEASE_NAMES is fetched from yolov5's release into `download_to`.
 
-    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never asks a model hub. Raises CheckpointError for a file that is absent, with what to do.
+    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never asks a model hub.
+    Raises CheckpointError for a file that is absent, with what to do.
     """
     path = Path(name).expanduser()
     if path.is_file():
