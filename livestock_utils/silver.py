@@ -121,7 +121,7 @@ def make(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, s
     gold = boxes[boxes["image_id"].isin(images.loc[images["species"].isin(settings.species), "image_id"])]
     sure = found[found["confidence"] >= settings.confidence_threshold].assign(origin=SILVER)
     if settings.mode == "merge":
-        sure = sure[~overlapping(sure, gold, settings.same_animal_overlap)]
+        sure = additions(sure, gold, settings.same_animal_overlap)
         unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
         known = pd.concat([gold, sure])[["image_id", *XYXY]]
         unsure = unsure[~overlapping(unsure, known, settings.same_animal_overlap)]
@@ -189,6 +189,20 @@ def candidates(images: pd.DataFrame, predictions: pd.DataFrame, settings: Settin
     return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)
 
 
+def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The predictions that show an animal of their own: none of gold's (`overlapping`), and each animal once.
+
+    `found` is sorted by image and falling confidence; of two that show the same animal the first stays.
+    """
+    new = found[~overlapping(found, gold, share)].reset_index(drop=True)
+    corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
+    for rows in new.groupby("image_id", sort=False).indices.values():
+        same = _shared(corners[rows], corners[rows]) >= share
+        for place, row in enumerate(rows):
+            keep[row] = not (same[place, :place] & keep[rows[:place]]).any()
+    return new[keep].reset_index(drop=True)
+
+
 def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
     """Which predictions meet a known box of their image (of any species) in at least `share` of the smaller one, (n,).
 
@@ -196,16 +210,20 @@ def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.N
     """
     result = np.zeros(len(found), dtype=bool)
     corners, known_corners = found[XYXY].to_numpy(float), known[XYXY].to_numpy(float)
-    areas, known_areas = box_arithmetic.area(corners), box_arithmetic.area(known_corners)
     rows_of_known = known.groupby("image_id", sort=False).indices
     for name, rows in found.groupby("image_id", sort=False).indices.items():
         if name in rows_of_known:
-            others = rows_of_known[name]
-            low = np.maximum(corners[rows, None, :2], known_corners[None, others, :2])
-            high = np.minimum(corners[rows, None, 2:], known_corners[None, others, 2:])
-            smaller = np.minimum(areas[rows, None], known_areas[None, others])
-            result[rows] = (np.clip(high - low, 0, None).prod(axis=2) >= share * smaller).any(axis=1)
+            result[rows] = (_shared(corners[rows], known_corners[rows_of_known[name]]) >= share).any(axis=1)
     return result
+
+
+def _shared(first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for boxes without area."""
+    low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
+    high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
+    smaller = np.minimum(box_arithmetic.area(first_xyxy)[:, None], box_arithmetic.area(second_xyxy)[None])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    return np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
 
 
 def _assemble(images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: Settings) -> Silver:

@@ -71,7 +71,7 @@ def threshold_curve(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.D
     mine = images[images["species"].isin(settings.species)]
     gold = boxes[boxes["image_id"].isin(mine["image_id"])]
     found = silver.candidates(images, predictions, lowest, "")
-    new = found[~silver.overlapping(found, gold, settings.same_animal_overlap)]
+    new = silver.additions(found, gold, settings.same_animal_overlap)
     ranked = pd.concat([gold.assign(confidence=1.0), new.assign(confidence=new["confidence"] / 2)])  # gold comes first
     before, _ = _match(truth, gold.assign(confidence=1.0), mine, iou_threshold)
     _, matches = _match(truth, ranked, mine, iou_threshold)

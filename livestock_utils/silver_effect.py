@@ -47,19 +47,19 @@ def thin(boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",),
 
 def train_pairs(gold_yaml: str | os.PathLike, expanded_yaml: str | os.PathLike,
                 folder_of: Callable[[str], tuple[Path, Path | None]], seeds: Sequence[int],
-                **recipe: Any) -> dict[str, list[Any]]:
+                name: str = "expanded", **recipe: Any) -> dict[str, list[Any]]:
     """Train both sides once a seed: {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`.
 
-    `folder_of(name)` gives run folder and mirror (see `colab.training_folder`) of "expanded_gold", "expanded", and of
-    the same with "_seed<n>" for all seeds but the first. `recipe`: arguments of `detector.train`, the same for all.
+    `folder_of` gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and "<name>", and of the same
+    with "_seed<n>" for all seeds but the first. `recipe`: arguments of `detector.train`, the same for all.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise TrainingError(f"seeds must be different whole numbers, at least one, got {list(seeds)}")
     runs: dict[str, list[Any]] = {"gold": [], "expanded": []}
     for seed in seeds:
         suffix = "" if seed == seeds[0] else f"_seed{seed}"
-        for side, name, data in (("gold", "expanded_gold", gold_yaml), ("expanded", "expanded", expanded_yaml)):
-            folder, mirror = folder_of(f"{name}{suffix}")
+        for side, run_name, data in (("gold", f"{name}_gold", gold_yaml), ("expanded", name, expanded_yaml)):
+            folder, mirror = folder_of(f"{run_name}{suffix}")
             runs[side].append(detector.train(data, folder, seed=seed, mirror=mirror, **recipe))
     return runs
 

@@ -14,8 +14,8 @@
 #       - "{out}/training/full/run.json"
 #       - "{hyp}"
 #     writes:
-#       - "{out}/training/expanded/run.json"
-#       - "{out}/training/expanded_gold/run.json"
+#       - "{out}/training/{run_name}/run.json"
+#       - "{out}/training/{run_name}_gold/run.json"
 # ---
 
 # %% [markdown]
@@ -32,14 +32,15 @@
 # on the training part alone, the teachers behind the silver labels too, and the validation fold judges.
 #
 # - **In:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` (02), `plus_image.tar`, `plus_label.tar` (09).
-# - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/`, figures in `OUT/figures/10/`, the difference
-#   with its interval in `metrics.json`.
+# - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/` (another silver set wants another `run_name`),
+#   figures in `OUT/figures/10/`, the difference with its interval in `metrics.json`.
 # - **Time:** 2 minutes on the drawn sample with two CPU cores; elsewhere twice that of 05. An interrupted run
 #   continues: run the same cells again.
 
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
+run_name = "expanded"  # @param {type:"string"}
 silver_share = 1.0  # @param {type:"number"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
@@ -99,7 +100,7 @@ recipe = {"model": model, "init_weights": init_weights or None, "hyp": hyp, "epo
           "nominal_batch": nominal_batch, "warmup_min_iterations": warmup_min_iterations, "workers": workers,
           "final_evaluation": False}
 runs = silver_effect.train_pairs(gold_yaml, expanded_yaml, functools.partial(colab.training_folder, step.out),
-                                 range(seed, seed + repeats), **recipe)
+                                 range(seed, seed + repeats), run_name, **recipe)
 step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
 
 # %%

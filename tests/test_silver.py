@@ -131,6 +131,15 @@ def test_predictions_refused(images, predictions, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.6, [0, 3]), (0.9, [0, 1, 3]), (1.0, [0, 1, 2, 3])])
+def test_each_animal_is_added_once(share, expected):
+    corners = [(0, 0, 100, 100), (20, 0, 120, 100), (30, 5, 125, 95), (300, 0, 350, 50), (500, 0, 550, 50)]
+    found = pd.DataFrame(corners, columns=XYXY).assign(image_id=A, confidence=[0.9, 0.8, 0.7, 0.6, 0.5])
+    gold = pd.DataFrame([(A, 505, 0, 545, 50)], columns=["image_id", *XYXY])
+    new = silver.additions(found, gold, share)
+    assert new["x_min"].tolist() == [corners[row][0] for row in expected]
+
+
 def test_audit_by_hand():
     row = silver_audit.audit(silver.make(IMAGES, BOXES, PREDICTIONS, MERGE), BOXES, TRUTH).iloc[-1].to_dict()
     assert row | {"mean_iou": round(row["mean_iou"], 4)} == {
