@@ -32,8 +32,8 @@
 # on the training part alone, the teachers behind the silver labels too, and the validation fold judges.
 #
 # - **In:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` (02), `plus_image.tar`, `plus_label.tar` (09).
-# - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/` (another silver set wants another `run_name`),
-#   figures in `OUT/figures/10/`, the difference with its interval in `metrics.json`.
+# - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/` (another silver set wants another
+#   `run_name`), figures in `OUT/figures/10/`, the difference with its interval in `metrics.json`.
 # - **Time:** 2 minutes on the drawn sample with two CPU cores; elsewhere twice that of 05. An interrupted run
 #   continues: run the same cells again.
 
