@@ -21,14 +21,22 @@ from livestock_utils import files, search_genes
 from livestock_utils.errors import NotebookError, TrainingError
 from livestock_utils.search_genes import Gene
 from livestock_utils.search_objective import AGAINST, Objective, check_objective, trial_folder
-from livestock_utils.search_table import best_trial, importances, pareto, sentence, trials_table
+from livestock_utils.search_table import (
+    best_trial,
+    best_trials,
+    importances,
+    key_numbers,
+    pareto,
+    sentence,
+    trials_table,
+)
 from livestock_utils.training_settings import read_hyp
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Found", "best_trial", "importances", "pareto", "resolve_hyp", "run", "run_chain", "sentence",
-           "trials_table"]
+__all__ = ["Found", "best_trial", "best_trials", "importances", "key_numbers", "pareto", "resolve_hyp", "run",
+           "run_chain", "sentence", "trials_table"]
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +154,7 @@ def _check(trials: int, against: str, choices: Mapping[str, Sequence[Any]], trai
         if name not in CHOICES or not isinstance(values, (list, tuple)) or not values:
             raise TrainingError(f"choices: expected a list of values for some of {', '.join(CHOICES)}, got "
                                 f"{name!r}: {values!r}")
-    if taken := sorted({"hyp", "on_epoch", "loggers", "final_evaluation", *choices} & set(training)):
+    if taken := sorted({"hyp", "on_epoch", "loggers", "final_evaluation"} & set(training)):
         raise TrainingError(f"{taken[0]} is set by the search itself; leave it out")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from livestock_utils.errors import TrainingError
@@ -60,6 +61,17 @@ def read_groups(path: str | os.PathLike | None = None) -> tuple[dict[str, Gene],
     for group, names in content["groups"].items():
         _check_group(group, names, genes, file)
     return genes, content["groups"]
+
+
+def groups_table(groups: str, path: str | os.PathLike | None = None) -> pd.DataFrame:
+    """Genes of the groups named with commas: columns group, gene, low, high, log_scale, gain."""
+    genes, known = read_groups(path)
+    names = [name.strip() for name in groups.split(",")]
+    if unknown := [name for name in names if name not in known]:
+        raise TrainingError(f"unknown group of genes {unknown[0]!r}; known are {', '.join(known)}")
+    rows = [(group, gene, genes[gene].low, genes[gene].high, genes[gene].log, genes[gene].gain)
+            for group in names for gene in known[group]]
+    return pd.DataFrame(rows, columns=["group", "gene", "low", "high", "log_scale", "gain"])
 
 
 def _gene(name: str, entry: Any, file: Path) -> Gene:

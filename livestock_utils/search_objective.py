@@ -73,7 +73,8 @@ class Objective:
             return bool(pruned)
 
         try:
-            run = detector.train(self.data_yaml, trial_folder(self.folder, trial), hyp={**self.hyp, **drawn},
+            place = trial_folder(self.folder, trial.study.trials[trial.number])
+            run = detector.train(self.data_yaml, place, hyp={**self.hyp, **drawn},
                                  on_epoch=on_epoch, final_evaluation=False, loggers=(), **settings)
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))
@@ -93,7 +94,7 @@ class Objective:
 
 
 def trial_folder(folder: Path, trial: Any) -> Path:
-    """The run folder of a trial; one that is tried again goes on in the folder of its first attempt."""
+    """The run folder of an Optuna FrozenTrial; one that is tried again goes on in the folder of its first attempt."""
     return folder / f"trial_{trial.system_attrs.get('failed_trial', trial.number):03d}"
 
 

@@ -51,6 +51,23 @@ def best_trial(table: pd.DataFrame) -> pd.Series:
     return complete.iloc[int(complete["score"].to_numpy(float).argmax())]
 
 
+def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
+    """The `n` best complete trials by falling score, and the base (trial 0) if it is not among them."""
+    complete = table[table["state"] == "complete"].sort_values("score", ascending=False, kind="stable")
+    chosen = pd.concat([complete.head(n), complete.iloc[n:].query("trial == 0")])
+    return chosen.drop(columns=["state", "worker", "retry_of", "reason"])
+
+
+def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
+    """The numbers of a search for metrics.json: best score, base's score, trials by state, epochs and hours."""
+    counts = table["state"].value_counts()
+    base = table.loc[(table["trial"] == 0) & (table["state"] == "complete"), "score"]
+    return {"best_score": float(best_trial(table)["score"]), "base_score": float(base.iloc[0]) if len(base) else None,
+            "best_trial": int(best_trial(table)["trial"]),
+            **{f"trials_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
+            "epochs_trained": int(table["epochs"].sum()), "hours": float(table["seconds"].sum() / 3600)}
+
+
 def pareto(table: pd.DataFrame) -> pd.DataFrame:
     """Of a search with two objectives, the complete trials that no other beats in both, by falling score."""
     complete = table[table["state"] == "complete"].sort_values(["score", "second"], ascending=[False, True])

@@ -22,6 +22,7 @@ from livestock_utils.plots.errors import (
 )
 from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
+from livestock_utils.plots.search import best_so_far, gene_coordinates, gene_importance, gene_slices
 from livestock_utils.plots.silver import (
     silver_audit,
     silver_counts,
@@ -36,6 +37,7 @@ from livestock_utils.plots.training import compare_runs, loss_curves, metric_cur
 
 __all__ = [
     "augmented",
+    "best_so_far",
     "box_areas",
     "box_positions",
     "box_ratios",
@@ -52,6 +54,9 @@ __all__ = [
     "error_groups",
     "examples",
     "fold_balance",
+    "gene_coordinates",
+    "gene_importance",
+    "gene_slices",
     "image_sizes",
     "leakage",
     "loss_curves",

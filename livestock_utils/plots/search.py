@@ -1,0 +1,145 @@
+"""A hyperparameter search: what was gained by which epoch, which genes the good trials share, which ones matter."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from livestock_utils.plots import style
+from livestock_utils.search_genes import Gene
+
+
+def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Score of each trial by the epochs trained so far, and the best until then, from `search.trials_table`.
+
+    The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their last epoch).
+    Look for: a step long before the end: the last trials bought nothing.
+    """
+    ax = style.axes_or_new(ax, height_in=3.4)
+    done = table[table["state"].isin(["complete", "pruned"])]
+    complete = done["state"].eq("complete").to_numpy()
+    if not complete.any():
+        return style.say_empty(ax, "no trial has finished")
+    epochs, score = done["epochs"].to_numpy(float).cumsum(), done["score"].to_numpy(float)
+    best = np.fmax.accumulate(np.where(complete, score, np.nan))
+    ax.step(epochs, best, where="post", color=style.LINES[0], zorder=2)
+    ax.scatter(epochs[complete], score[complete], s=26, color=style.LINES[0], zorder=3, label="finished")
+    if (~complete).any():
+        ax.scatter(epochs[~complete], score[~complete], s=26, facecolor="white", edgecolor=style.MUTED, zorder=3,
+                   label="pruned")
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    base = done.loc[(done["trial"] == 0) & complete, "score"]
+    ends = [(float(epochs[-1]), float(best[-1]), f"best {best[-1]:.3f}", style.LINES[0])]
+    if len(base):
+        ax.plot([0, epochs[-1]], [base.iloc[0]] * 2, color=style.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+        ends.append((float(epochs[-1]), float(base.iloc[0]), f"base {base.iloc[0]:.3f}", style.MUTED))
+    ax.set(xlabel="epochs trained by all trials so far", ylabel="score (mAP75 unless set otherwise)")
+    ax.set_xlim(0, epochs[-1] * 1.01)
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    style.value_grid(ax, "y")
+    style.label_line_ends(ax, ends)
+    return ax
+
+
+def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None = None) -> Axes:
+    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by score.
+
+    Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is the best trial.
+    Look for: axes where the bright lines lie together: that gene decided.
+    """
+    ax = style.axes_or_new(ax, height_in=3.8)
+    done = table[table["state"] == "complete"].sort_values("score")
+    if done.empty:
+        return style.say_empty(ax, "no trial has finished")
+    places = list(range(len(genes)))
+    heights = np.stack([_share(done[gene.name].to_numpy(float), gene) for gene in genes], axis=1)
+    score = done["score"].to_numpy(float)
+    low, high = float(score.min()), float(score.max())
+    colours = plt.get_cmap("cividis")
+    for row, value in zip(heights, score, strict=True):
+        best = value == high
+        ax.plot(places, row, color=colours((value - low) / (high - low) if high > low else 1.0), marker="o",
+                markersize=3.5, linewidth=3 if best else 1.4, alpha=1 if best else 0.85, zorder=3 if best else 2)
+    crowded = len(genes) > 7
+    for place, gene in zip(places, genes, strict=True):
+        ax.axvline(place, color=style.FAINT, linewidth=1, zorder=0)
+        for y, value, side in ((0, gene.low, "top"), (1, gene.high, "bottom")):
+            ax.annotate(f"{value:g}", (place, y), xytext=(0, -5 if y == 0 else 5), textcoords="offset points",
+                        ha="center", va=side, fontsize=7 if crowded else 8, color=style.MUTED,
+                        rotation=90 if crowded else 0)
+    ax.set_xticks(places, [f"{gene.name}{' (log)' if gene.log else ''}" for gene in genes],
+                  rotation=60 if crowded else 0, ha="right" if crowded else "center")
+    ax.set(ylim=(-0.13, 1.13), yticks=[], ylabel="the gene's range, low to high", xlim=(-0.4, len(genes) - 0.6))
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="x", length=0)
+    scale = plt.cm.ScalarMappable(plt.Normalize(low, high if high > low else low + 1e-9), colours)
+    style.figure_of(ax).colorbar(scale, ax=ax, label="score", pad=0.02)
+    return ax
+
+
+def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
+    """Share of the scores' variance that each gene explains, from `search.importances`.
+
+    Look for: genes near 0: leave them alone next time. With few trials the order is little more than chance.
+    """
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(shares), 3))
+    if shares.empty:
+        return style.say_empty(ax, "too few finished trials, or all with the same score")
+    ordered = shares.sort_values()
+    ax.barh(np.arange(len(ordered)), ordered.to_numpy(float), color=style.LINES[0], height=0.66)
+    for place, value in enumerate(ordered.to_numpy(float)):
+        ax.annotate(f"{value:.0%}".replace("%", " %"), (value, place), xytext=(4, 0), textcoords="offset points",
+                    va="center", fontsize=9)
+    ax.set_yticks(np.arange(len(ordered)), [str(name) for name in ordered.index])
+    ax.xaxis.set_major_formatter(style.PERCENT[0])
+    ax.set_xlabel("share of the variance of the scores (fANOVA)")
+    ax.margins(x=0.12)
+    style.value_grid(ax, "x")
+    return ax
+
+
+def gene_slices(table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None) -> np.ndarray:
+    """Score by each gene's value, a panel a gene over its range; the darker, the later the trial; returns the Axes.
+
+    The dashed line is the base's value. Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
+    """
+    columns = min(4, max(len(genes), 1))
+    rows = -(-len(genes) // columns)
+    if axes is None:
+        axes = style.grid_of_axes(rows, columns, 0.3 + 2.0 * rows, sharey=True)
+    flat = np.ravel(axes)
+    done = table[table["state"] == "complete"]
+    base = done[done["trial"] == 0]
+    for ax, gene in zip(flat, genes, strict=False):
+        ax.set(xlabel=f"{gene.name}{' (log)' if gene.log else ''}")
+        if gene.log:
+            ax.set_xscale("log")
+            ax.minorticks_off()
+            ax.set_xticks([gene.low, gene.high], [f"{gene.low:g}", f"{gene.high:g}"])
+        room = (gene.high / gene.low) ** 0.05 if gene.log else (gene.high - gene.low) * 0.05
+        ax.set_xlim(*((gene.low / room, gene.high * room) if gene.log else (gene.low - room, gene.high + room)))
+        if not gene.log:
+            ax.xaxis.set_major_locator(MaxNLocator(3))
+        if done.empty:
+            style.say_empty(ax, "no trials")
+            continue
+        if len(base):
+            ax.axvline(float(base[gene.name].iloc[0]), color=style.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+        ax.scatter(done[gene.name].astype(float), done["score"], c=np.arange(len(done)), cmap="cividis_r",
+                   s=26, edgecolor=style.INK, linewidth=0.4, zorder=3)
+        style.value_grid(ax, "y")
+    for ax in flat[len(genes):]:
+        ax.set_visible(False)
+    for row in np.atleast_2d(axes):
+        row[0].set_ylabel("score")
+    return axes
+
+
+def _share(values: np.ndarray, gene: Gene) -> np.ndarray:
+    """Where values lie in the gene's range, 0 to 1."""
+    scale = np.log if gene.log else np.asarray
+    low, high = scale([gene.low, gene.high])
+    return (scale(values.clip(gene.low, gene.high)) - low) / (high - low)

@@ -1,0 +1,141 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{out}/datasets/Train_Dataset_mini.tar"
+#       - "{out}/datasets/Valid_Dataset_mini.tar"
+#       - "{base}"
+#     writes: ["{out}/hyp/hyp_*_best.yaml"]
+# ---
+
+# %% [markdown]
+# # 07 Better hyperparameters
+#
+# Which learning rate, loss gains and augmentation suit this data? YOLOv5's defaults were made for COCO. A search on
+# the mini sets changes one group of genes at a time and leaves all others as the base has them.
+#
+# Unlike the original's search, whose fitness never saw it, the score of a trial is the contest's AP75 on the mini
+# validation set. Trials that are clearly behind end early; a loss that blows up ends its trial, not the search.
+#
+# Many sessions can share one search: give each the same `storage`, the URL of a PostgreSQL database, and open this
+# notebook as often as you have GPUs. Every trial is done once, and a trial whose session died is taken up by another.
+# Without one, the study is a file in `OUT/search/`, for one session at a time.
+#
+# - **In:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar` from notebook 04.
+# - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"`), the study and its run folders in
+#   `OUT/search/`, figures in `OUT/figures/07/`, numbers in `metrics.json`.
+# - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs a trial) several
+#   hours a trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+groups = "lr_momentum"  # @param {type:"string"}
+base = "default"  # @param {type:"string"}
+sampler = "tpe"  # @param ["genetic", "tpe", "cmaes", "nsga2", "random"]
+trials = 20  # @param {type:"integer"}
+pruner = "median"  # @param ["none", "median", "halving"]
+storage = ""  # @param {type:"string"}
+study = ""  # @param {type:"string"}
+objective = {"mAP75_contest": 1.0}  # @param {type:"raw"}
+against = ""  # @param ["", "latency_ms", "weights_mb"]
+choices = {}  # @param {type:"raw"}
+sampler_seed = 0  # @param {type:"integer"}
+init_weights = "yolov5m6.pt"  # @param {type:"string"}
+model = "yolov5m6"  # @param {type:"string"}
+epochs = 7  # @param {type:"integer"}
+image_size = 1280  # @param {type:"integer"}
+batch_size = 10  # @param {type:"integer"}
+optimizer = "SGD"  # @param ["SGD", "Adam", "AdamW"]
+schedule = "linear"  # @param ["linear", "cosine", "linear-v6.0", "cosine-v6.0"]
+nominal_batch = 64  # @param {type:"integer"}
+warmup_min_iterations = 100  # @param {type:"integer"}
+workers = 2  # @param {type:"integer"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import colab, dataset, notebook, plots, search, search_genes
+
+step = notebook.start("07_hyperparameter_search", data, out)
+
+# %% [markdown]
+# ## The groups
+# Genes that act together are searched together, each within YOLOv5's own limits (`hyp/groups.yaml`). Several groups
+# with commas between them form a chain: the best of one is the base of the next, and `all` at the end polishes.
+
+# %%
+step.table(search_genes.groups_table(groups), "Genes of the chosen groups and their ranges.", digits=5)
+
+# %% [markdown]
+# ## The mini sets
+
+# %%
+local = colab.local_disk(step.out)
+train_set = dataset.extract(step.need("datasets", "Train_Dataset_mini.tar", made_by="04"), local / "Train_Dataset_mini")
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset_mini.tar", made_by="04"), local / "Valid_Dataset_mini")
+data_yaml = dataset.write_data_yaml(local / "mini.yaml", train_set, valid_set)
+
+# %% [markdown]
+# ## Search
+# Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base.
+
+# %%
+found = search.run_chain(
+    data_yaml, step.out, groups, base=base, sampler=sampler, trials=trials, pruner=pruner, storage=storage, study=study,
+    objective=objective, against=against, choices=choices, sampler_seed=sampler_seed, model=model,
+    init_weights=init_weights or None, epochs=epochs, image_size=image_size, batch_size=batch_size, optimizer=optimizer,
+    schedule=schedule, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers,
+    seed=seed, cache="disk")
+last = found[-1]
+for result in found:
+    step.say(f"**{result.group}**: {search.sentence(result.table)}")
+
+# %% [markdown]
+# ## What the epochs bought
+# A long flat end says that more trials would not help, or that the sampler is stuck.
+
+# %%
+step.figure(plots.best_so_far(last.table), "best_so_far",
+            f"Score of each trial of the group {last.group}, and the best so far, by epochs trained.")
+
+# %% [markdown]
+# ## What the good trials share
+# Bright lines that lie together on an axis say that this gene decided; bright lines all over it, that it did not.
+
+# %%
+step.figure(plots.gene_coordinates(last.table, last.genes), "gene_coordinates",
+            "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the best.")
+
+# %%
+step.figure(plots.gene_slices(last.table, last.genes), "gene_slices",
+            "Score by each gene's value; dark marks are late trials, the dashed line is the base.")
+
+# %%
+shares = search.importances(last.study, sampler_seed)
+step.figure(plots.gene_importance(shares), "gene_importance",
+            "How much of the scores' variance each gene explains; with few trials little more than chance.")
+
+# %% [markdown]
+# ## The best trials
+# Neighbours in this table often differ by less than another seed would change.
+
+# %%
+step.table(search.best_trials(last.table, 8), "The best trials, the base among them marked as trial 0.", digits=4)
+
+# %%
+if against:
+    step.table(search.pareto(last.table), f"Trials that no other beats in both score and {against}.", digits=4)
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.say(f"Written: `{last.hyp_file.name}`; 08 and 10 take it with `hyp = \"search\"`.")
+step.metrics(**search.key_numbers(last.table), group=last.group, sampler=sampler, hyp_file=last.hyp_file.name,
+             best_genes={gene.name: last.best_hyp[gene.name] for gene in last.genes}, importance=shares.to_dict(),
+             groups={result.group: search.key_numbers(result.table) for result in found})
+step.finish("08_train_full")
