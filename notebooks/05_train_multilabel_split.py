@@ -62,8 +62,10 @@ run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
 # Unpacked once; a second run of this cell finds them in place.
 
 # %%
-train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"), colab.local_disk(step.out))
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"),
+                            colab.local_disk(step.out) / "Train_Dataset")
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+                            colab.local_disk(step.out) / "Valid_Dataset")
 data_yaml = dataset.write_data_yaml(colab.local_disk(step.out) / "multilabel_split.yaml", train_set, valid_set)
 images, boxes = dataset.read_tables(valid_set)
 

@@ -58,8 +58,9 @@ run_folder, mirror = colab.training_folder(step.out, "full")
 
 # %%
 local = colab.local_disk(step.out)
-full_set = dataset.extract(step.need("datasets", "Train_Dataset_Full.tar", made_by="03"), local)
-watched_set = dataset.extract(step.need("datasets", "Valid_Dataset_Full.tar", made_by="03"), local)
+full_set = dataset.extract(step.need("datasets", "Train_Dataset_Full.tar", made_by="03"), local / "Train_Dataset_Full")
+watched_set = dataset.extract(step.need("datasets", "Valid_Dataset_Full.tar", made_by="03"),
+                              local / "Valid_Dataset_Full")
 data_yaml = dataset.write_data_yaml(local / "full.yaml", full_set, watched_set)
 images, boxes = dataset.read_tables(watched_set)
 

@@ -61,7 +61,8 @@ options = {"image_size": image_size, "passes": passes.split(","), "backend": bac
 # have not seen these images. Weights trained on all images (08) would look too good here and ask for another setting.
 
 # %%
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+                            colab.local_disk(step.out) / "Valid_Dataset")
 valid_images, boxes = dataset.read_tables(valid_set)
 tuned_with = tuning.find_weights(step.out, tuning_weights, tuning.TUNING_RUNS)
 valid, valid_complete = tuning.collect(tuned_with, valid_images, valid_set, "valid", step.out, **options)
