@@ -26,7 +26,7 @@ _GROUPS = 5  # images are scored by a regression that was fitted on other images
 _MOST_ROWS = 200_000
 
 
-def score(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, *, confidence_floor: float = 0.01,
+def score(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, *, confidence_floor: float = 0.001,
           seed: int = 0) -> pd.DataFrame:
     """Score every prediction as "an animal nobody labelled": `predictions` with the columns `score` and `label_iou`.
 

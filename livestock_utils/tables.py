@@ -77,3 +77,18 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
     folds = pd.Series(table["fold"].astype(int).to_numpy(), index=index, name="fold")
     grouped = bool((table["group"] != "").any())
     return folds, pd.Series(table["group"].to_numpy(), index=index, name="group") if grouped else None
+
+
+def of_fold(images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series, fold: int,
+            others: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images without a fold."""
+    of_image = images["image_id"].map(folds)
+    if of_image.isna().any():
+        first = images.loc[of_image.isna(), "image_id"].iloc[0]
+        raise DatasetError(f"{int(of_image.isna().sum())} images have no fold, the first is {first!r}; run notebook 02 "
+                           "again")
+    mine = images[(of_image == fold) != others].reset_index(drop=True)
+    if mine.empty:
+        known = sorted(of_image.unique().astype(int).tolist())
+        raise DatasetError(f"no image is in {'any fold but ' if others else 'fold '}{fold}; the folds are {known}")
+    return mine, boxes[boxes["image_id"].isin(mine["image_id"])].reset_index(drop=True)

@@ -1,0 +1,242 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{data}/data"
+#       - "{out}/tables/images.csv"
+#       - "{out}/tables/boxes.csv"
+#       - "{out}/datasets/folds.csv"
+#       - "{out}/training/multilabel_split/run.json"
+#       - "{weights}"
+#     writes:
+#       - "{out}/predictions/oof.csv.gz"
+#       - "{out}/labels/faults.csv"
+#       - "{out}/labels/suggestions.csv"
+# ---
+
+# %% [markdown]
+# # 06 Where does it err, and which animals did nobody label?
+#
+# The write-up's one insight was that cows score lower because cows are unlabelled; it saw that by eye on a few images.
+# Here it becomes a measurement. First the errors of the model of notebook 05 on the validation images: which kind
+# costs most, and where it happens. Then, with models that have not seen the images they judge, the labels themselves.
+#
+# - **In:** the weights of notebook 05 (`weights` takes others), `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the
+#   images in `DATA/data/`.
+# - **Out:** `OUT/predictions/oof.csv.gz` (out-of-fold predictions of all images), `OUT/labels/` (suggested boxes and
+#   suspicious labels as tables, COCO JSON and YOLO for an annotation tool), figures in `OUT/figures/06/`.
+# - **Time:** 2 minutes on the drawn sample with two CPU cores; on the real data that of training `oof_folds` small
+#   models. A session that ends goes on with the fold and epoch where it stopped.
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+weights = ""  # @param {type:"string"}
+image_size = 1280  # @param {type:"integer"}
+iou_threshold = 0.75  # @param {type:"number"}
+valid_fold = 0  # @param {type:"integer"}
+shown = 6  # @param {type:"integer"}
+oof_folds = 2  # @param {type:"integer"}
+oof_image_size = 640  # @param {type:"integer"}
+model = "yolov5s"  # @param {type:"string"}
+init_weights = "yolov5s.pt"  # @param {type:"string"}
+hyp = "default"  # @param {type:"string"}
+epochs = 10  # @param {type:"integer"}
+batch_size = 16  # @param {type:"integer"}
+nominal_batch = 64  # @param {type:"integer"}
+warmup_min_iterations = 100  # @param {type:"integer"}
+workers = 2  # @param {type:"integer"}
+suggestion_score = 0.5  # @param {type:"number"}
+corrected_labels = ""  # @param {type:"string"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import (
+    detector,
+    error_analysis,
+    error_types,
+    label_faults,
+    missing_labels,
+    missing_report,
+    notebook,
+    out_of_fold,
+    plots,
+    score_tables,
+    scoring,
+    tables,
+)
+
+step = notebook.start("06_error_analysis", data, out)
+weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
+archives = step.data / "data"
+all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
+folds, _ = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold)
+train_images, train_boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
+
+# %% [markdown]
+# ## Train and valid side by side
+# As in the original's Data_Checking: how many boxes an image holds in the two parts. If these differ, so will scores.
+
+# %%
+counts = error_analysis.counts_by_part({"train": (train_images, train_boxes), "valid": (images, boxes)})
+step.figure(plots.boxes_by_part(counts), "boxes_by_part", "Boxes in an image, by species and part.")
+step.say(error_analysis.parts_sentence(counts))
+
+# %%
+step.table(error_analysis.parts_table(counts), "Images and boxes of the two parts.", digits=1)
+
+# %% [markdown]
+# ## The scores by class
+# The write-up's table, by the contest's definition of AP.
+
+# %%
+predictions = detector.predict(weights, images, archives, image_size=image_size, confidence_threshold=0.001,
+                               iou_threshold=0.6, max_detections=300)
+error_analysis.check(images, boxes, predictions)
+by_class = scoring.per_class_table(boxes, predictions, images)
+step.table(by_class, "Validation, by class, the contest's definition.", index=True)
+step.say(score_tables.class_sentence(by_class))
+
+# %% [markdown]
+# ## Which errors cost most?
+# TIDE's question: what would AP gain if one kind of error were mended? Localisation is the right species, but loose;
+# background is a box on nothing that has a label; missed is a label that no box accounts for.
+
+# %%
+detections, labels = error_types.classify(boxes, predictions, iou_threshold)
+costs = error_types.ap_lost(detections, labels)
+step.figure(plots.error_costs(costs), "error_costs", "AP lost by each type of error, and how many boxes have it.")
+step.say(error_analysis.costs_sentence(costs))
+
+# %% [markdown]
+# ## Where are animals missed?
+# From here on only confident boxes count: those above the confidence of the best F1. Each bar is a group of labelled
+# animals: found, found loosely (or as the other species), or missed.
+
+# %%
+confidence = by_class.attrs["confidence_at_best_f1"]
+sure, labels = error_types.classify(boxes, predictions[predictions["confidence"] >= confidence], iou_threshold)
+light = error_analysis.brightness(images, archives)
+found = error_analysis.breakdown(error_analysis.attributes(labels, images, light=light),
+                                 error_analysis.label_states(labels))
+step.figure(plots.error_groups(found), "labels_by_group", "Labelled animals by what became of them, in groups.")
+step.say(error_analysis.breakdown_sentence(found, "found"))
+
+# %% [markdown]
+# ## Where are predictions wrong?
+# The same for the confident predictions: right, mendable, or false (on background, twice, or wrong in both respects).
+
+# %%
+right = error_analysis.breakdown(error_analysis.attributes(sure, images, boxes, light),
+                                 error_analysis.detection_states(sure))
+step.figure(plots.error_groups(right), "predictions_by_group", "Confident predictions by whether they are right.")
+step.say(error_analysis.breakdown_sentence(right, "right"))
+
+# %% [markdown]
+# ## Do the confidences keep their promise?
+# A box of confidence 0.8 should be right in 8 of 10 cases.
+
+# %%
+reliability = error_analysis.calibration(detections)
+step.figure(plots.calibration(reliability), "calibration", "Confidence against the share of boxes that are right.")
+step.say(error_analysis.calibration_sentence(reliability))
+
+# %% [markdown]
+# ## The worst cases
+# Each case twice: left the labels, right the predictions; the dotted box is the case. First false alarms. Is there an
+# animal under the dotted box? Then the label is at fault, not the model.
+
+# %%
+false_alarms = error_analysis.worst(sure, labels, "false", shown)
+step.figure(plots.error_gallery(false_alarms, images, boxes, predictions, archives, confidence, "no false alarms"),
+            "false_alarms", "The most confident predictions that overlap no label.")
+step.say(error_analysis.worst_sentence(false_alarms, "false alarms"))
+
+# %%
+misses = error_analysis.worst(sure, labels, "missed", shown)
+step.figure(plots.error_gallery(misses, images, boxes, predictions, archives, confidence, "no missed animals"),
+            "misses", "The largest labelled animals that no confident prediction accounts for.")
+step.say(error_analysis.worst_sentence(misses, "missed animals"))
+
+# %%
+loose = error_analysis.worst(sure, labels, "loose", shown)
+step.figure(plots.error_gallery(loose, images, boxes, predictions, archives, confidence, "no loose boxes"),
+            "loose_boxes", "The most confident predictions that are placed too loosely.")
+step.say(error_analysis.worst_sentence(loose, "loose boxes"))
+
+# %% [markdown]
+# ## Which animals did nobody label?
+# A model repeats the gaps of the labels that it was trained on. So small models are trained, each on a part of the
+# images, and each judges the part that it has not seen. The cell goes on where it was stopped.
+
+# %%
+oof = out_of_fold.predict(
+    all_images, all_boxes, archives, step.out, folds, n_folds=oof_folds, image_size=oof_image_size, model=model,
+    init_weights=init_weights or None, hyp=hyp, epochs=epochs, batch_size=batch_size, nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations, workers=workers, seed=seed)
+step.table(scoring.per_class_table(all_boxes, oof, all_images), "Out-of-fold predictions of all images, by class.",
+           index=True)
+
+# %% [markdown]
+# Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
+# cows; elsewhere a fifth of the labels is hidden for this one figure. A detector leaves several boxes on an animal, and
+# each counts.
+
+# %%
+curves, known, told = missing_report.ranking(step.data, all_images, all_boxes, oof, seed)
+step.figure(plots.missing_curves(curves), "missing_curves", "Rankings of the boxes that lie on unlabelled animals.")
+step.say(told)
+
+# %% [markdown]
+# Now the suggestions themselves: one box an animal, images with the most expected animals first.
+
+# %%
+scored = missing_labels.score(all_images, all_boxes, oof, seed=seed)
+suggestions = missing_labels.suggest(scored, suggestion_score)
+ranked = missing_labels.rank_images(all_images, all_boxes, suggestions)
+missing = missing_report.by_species(all_boxes, suggestions)
+step.table(ranked.head(10), "Where to look first.", digits=2)
+step.say(missing_report.sentence(missing, len(ranked)))
+step.say(missing_report.audit_known(step.data, all_images, all_boxes, suggestions))
+
+# %%
+step.figure(plots.error_gallery(missing_report.cases(suggestions, shown), all_images, all_boxes, oof, archives,
+                                confidence, "no suggestions"),
+            "suggestions", "The highest scores: left the labels, right the out-of-fold predictions.")
+
+# %% [markdown]
+# ## Labels that look wrong
+# Boxes far looser than usual, species swapped, animals labelled twice.
+
+# %%
+faults = label_faults.find(all_images, all_boxes, oof)
+step.say(missing_report.faults_sentence(faults))
+step.figure(plots.error_gallery(missing_report.fault_cases(faults, shown), all_images, all_boxes, oof, archives,
+                                confidence, "no suspicious labels"),
+            "label_faults", "The most suspicious labels: left the labels, right the out-of-fold predictions.")
+
+# %% [markdown]
+# ## To the annotation tool and back
+# `OUT/labels/` holds the images with suggestions as COCO JSON and as YOLO files, which CVAT and Label Studio import;
+# suggested boxes are flagged. Give the export of the corrected labels as `corrected_labels` (a COCO file or a YOLO
+# folder), and this cell says what changed and writes the tables anew, into `OUT/labels/tables/`.
+
+# %%
+missing_report.write(step.path("labels", ""), all_images, all_boxes, suggestions, faults)
+corrected, changed = missing_report.corrections(corrected_labels, all_images, all_boxes)
+tables.write_tables(step.path("labels", "tables"), all_images, corrected)
+step.say(changed)
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.metrics(**score_tables.score_metrics(by_class), suggestions=len(suggestions), suspicious_labels=len(faults),
+             missing_label_ap=missing_report.average_precisions(curves), calibration_error=reliability.attrs["error"],
+             ap_lost=costs.set_index("error")["ap_lost"], per_class=by_class.reset_index(), missing_by_species=missing)
+step.finish("07_hyperparameter_search")
