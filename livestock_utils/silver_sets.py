@@ -129,8 +129,8 @@ def read_provenance(plus_folder: str | os.PathLike) -> pd.DataFrame:
     path = Path(plus_folder) / PROVENANCE
     if not path.is_file():
         raise DatasetError(f"{path} is missing: extract the silver set there first")
-    texts = dict.fromkeys(("image_id", "source_id", "species", "origin", "source"), str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={"confidence": [""]})
+    types = dict.fromkeys(("image_id", "source_id", "species", "origin", "source"), str) | dict.fromkeys(XYXY, float)
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={"confidence": [""]})
 
 
 def provenance_bytes(labels: pd.DataFrame) -> bytes:
