@@ -184,8 +184,8 @@ def box_positions(images: pd.DataFrame, boxes: pd.DataFrame, axes: np.ndarray | 
         grid = eda.coverage_map(mine, boxes[boxes["species"] == name])
         picture = ax.imshow(grid / max(grid.max(), 1e-9), extent=(0, 1, 1, 0), vmin=0, vmax=1,
                             aspect=float((mine["height_px"] / mine["width_px"]).median()), interpolation="bilinear")
-        ax.set_title(f"{name}: at most {grid.max():.2g} boxes over a point", color=style.colour(name), fontsize=10)
-        ax.set(xlabel="share of the frame's width", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        ax.set_title(f"{name}: at most {grid.max():.2g} boxes", color=style.colour(name), fontsize=10)
+        ax.set(xlabel="share of the width", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.xaxis.set_major_formatter(style.PERCENT[0])
         ax.yaxis.set_major_formatter(style.PERCENT[0])
     axes[0].set_ylabel("share of the height")
@@ -206,6 +206,7 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
     axes = style.grid_of_axes(1, max(len(names), 1), 3.4)[0] if axes is None else axes
     if not names:
         style.say_empty(axes[0], "no images")
+    gap = " " if len(names) < 3 else "\n"  # three panels leave half the room for a title
     for ax, name in zip(axes, names, strict=False):
         rows = hints[hints["species"] == name]
         around = np.floor(rows["local_median"]).astype(int)
@@ -222,12 +223,12 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
                 ax.text(x, y, style.number(cells[y, x]), ha="center", va="center", fontsize=7.5,
                         color="white" if dark else style.INK)
         low = int(rows["suspect"].sum())
-        ax.set_title(f"{name}: {style.number(low)} of {style.number(len(rows))} images below the line",
+        ax.set_title(f"{name}:{gap}{style.number(low)} of {style.number(len(rows))} images below the line",
                      color=style.colour(name), fontsize=10)
         ax.set(xlabel=f"median of the {eda.WINDOW} images around", ylabel="boxes in the image",
                xlim=(around.min() - 0.6, around.max() + 0.6), ylim=(-0.6, cells.shape[0] - 0.4))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     return axes
 
 
