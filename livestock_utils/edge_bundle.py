@@ -1,0 +1,134 @@
+"""One zip to copy to a device: model, labels, thresholds, a runner of one file and what to type."""
+
+import io
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from livestock_utils import edge, files, onnx_backend
+from livestock_utils.errors import LivestockError
+from livestock_utils.postprocess import Settings
+
+RUNNER = Path(__file__).with_name("edge_runner.py")
+REQUIREMENTS = """numpy
+onnxruntime
+# one of the two; OpenCV is faster and also reads videos and cameras
+pillow
+# opencv-python-headless
+"""
+
+
+def write_bundle(out: str | os.PathLike, name: str, model: str | os.PathLike, image_size: int,
+                 settings: Settings | None = None, max_size_mb: float = 100.0,
+                 notes: dict[str, Any] | None = None) -> Path:
+    """Write OUT/dist/edge_<name>.zip from an ONNX file of `edge.export`; the same inputs give the same bytes.
+
+    image_size: px of the long side that frames are resized to. settings: the tuned thresholds, applied by the runner.
+    notes: measured numbers for the README (text -> value). Raises LivestockError for settings that a runner with one
+    network and one pass cannot follow (fusion, several passes), or that differ from those inside the network;
+    CheckpointError for a model over `max_size_mb` or a file that is damaged or not ours.
+    """
+    settings = settings or Settings()
+    if Path(model).suffix.lower() != ".onnx":
+        raise LivestockError(f"{model}: the runner takes an ONNX file; export with one of the onnx kinds")
+    about = onnx_backend.read_about(model)
+    content = model_settings(about, image_size, settings)
+    size_mb = edge.check_budget(model, max_size_mb)
+    folder = f"edge_{name}"
+    texts = {"model.json": json.dumps(content, indent=1, sort_keys=True) + "\n",
+             "labels.txt": "".join(f"{label}\n" for label in about["names"]), "requirements.txt": REQUIREMENTS,
+             "run.py": RUNNER.read_text(encoding="utf-8"), "tensorrt.sh": tensorrt_commands(about, image_size),
+             "README.md": _readme(name, content, size_mb, notes or {})}
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as bundle:
+        for member, text in sorted(texts.items()):
+            bundle.writestr(_entry(f"{folder}/{member}"), text.encode(), zipfile.ZIP_DEFLATED)
+        bundle.writestr(_entry(f"{folder}/model.onnx"), Path(model).read_bytes(), zipfile.ZIP_STORED)
+    target = Path(out) / "dist" / f"edge_{name}.zip"
+    stream.seek(0)
+    with files.whole_file(target) as file:
+        shutil.copyfileobj(stream, file)
+    return target
+
+
+def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -> dict[str, Any]:
+    """What model.json of a bundle says; LivestockError if the runner cannot follow the settings."""
+    if settings.method == "fusion" or (settings.passes is not None and settings.passes != ("plain",)):
+        raise LivestockError(f"the runner makes one plain pass, the settings ask for {settings.method} over "
+                             f"{list(settings.passes or ('several passes',))}; tune with passes 'plain' for the edge")
+    inside = about.get("nms")
+    if inside and edge.inside_settings(settings) != inside:
+        raise LivestockError(f"the network holds {inside}, the settings ask for {edge.inside_settings(settings)}; "
+                             "export onnx-nms again with these settings")
+    if image_size % about["stride"]:
+        raise LivestockError(f"image_size must be a multiple of the network's stride {about['stride']}, got "
+                             f"{image_size}")
+    return {"file": "model.onnx", "names": about["names"], "stride": about["stride"], "image_size": image_size,
+            "shape": about["shape"], "nms": inside, "settings": settings.to_dict(), "weights": about["weights"],
+            "made": about.get("made", {})}
+
+
+def tensorrt_commands(about: dict[str, Any], image_size: int) -> str:
+    """A shell script with trtexec's commands for a Jetson, with the profile that the network's shape needs."""
+    shape = about["shape"]
+    if shape:
+        profile, size = "", f"{shape[0]}x3x{shape[1]}x{shape[2]}"
+    else:
+        stride = about["stride"]
+        low = max(round(image_size * 0.5 / stride), 1) * stride
+        wide = -(-image_size * 9 // 16 // stride) * stride
+        size = f"1x3x{wide}x{image_size}"
+        profile = (f" \\\n    --minShapes=images:1x3x{low}x{low} --optShapes=images:{size} "
+                   f"--maxShapes=images:4x3x{image_size}x{image_size}")
+    commands = [f"trtexec --onnx=model.onnx --saveEngine=model_{kind}.engine{flags}{profile}"
+                for kind, flags in (("fp32", ""), ("fp16", " --fp16"), ("int8", " --int8 --fp16"))]
+    if about.get("made", {}).get("kind") == "onnx-int8":
+        int8 = "# This model holds its own INT8 ranges (Q/DQ), which TensorRT uses."
+    else:
+        int8 = ("# --int8 without ranges in the model or a calibration cache gives a speed, not usable boxes: export "
+                "onnx-int8.")
+    loaded = f"trtexec --loadEngine=model_fp16.engine --shapes=images:{size} --iterations=200 --avgRuns=50"
+    inside = ("# Suppression is inside as ONNX NonMaxSuppression; TensorRT 8.6 and later build it with output of a "
+              "size known only at run time." if about.get("nms") else
+              "# Suppression is outside: the engine's output is what run.py's Model.boxes takes.")
+    return "\n".join([
+        "#!/bin/sh",
+        "# TensorRT engines from model.onnx; run on the Jetson itself, an engine fits one GPU and version.",
+        "# NOT run when this was written (no NVIDIA GPU there): the ONNX model was checked, run and scored on a CPU.",
+        f"# Input `images`: float32 RGB in [0, 1], batch x 3 x height x width, multiples of {about['stride']}, "
+        f"profile for {size}.", inside, "set -e", commands[0], commands[1], int8, commands[2],
+        "# latency of the engine alone:", loaded, ""])
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A member with a fixed time and mode, so that equal content gives equal bytes."""
+    entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+    entry.external_attr = (0o755 if name.endswith((".py", ".sh")) else 0o644) << 16
+    return entry
+
+
+def _readme(name: str, content: dict[str, Any], size_mb: float, notes: dict[str, Any]) -> str:
+    settings = content["settings"]
+    shape = f"one shape, {content['shape'][2]} x {content['shape'][1]} px" if content["shape"] else \
+        f"any frame, resized to {content['image_size']} px on its long side"
+    lines = [
+        f"# edge_{name}", "",
+        f"Finds {' and '.join(content['names'])} in barn photos: a YOLOv5 network as ONNX ({size_mb:.1f} MB); "
+        f"{shape}.",
+        "", "    pip install -r requirements.txt", "    python run.py photo.jpg",
+        "    python run.py folder --out boxes.csv --draw seen",
+        "    python run.py 0            # camera 0, needs OpenCV",
+        "    python run.py --benchmark  # what an image costs on this device", "",
+        f"Suppression: {settings['method']}, IoU {settings['iou_threshold']}, confidence from "
+        f"{settings['confidence_threshold']}, at most {settings['max_detections']} boxes an image (`model.json`; raise "
+        "the confidence there to see fewer, surer boxes).",
+        "", "Pillow and OpenCV give the same boxes; OpenCV is faster, and reads videos and cameras.",
+        "", "`tensorrt.sh` holds the commands for a Jetson's GPU; it says what was not run.",
+    ]
+    if notes:
+        lines += ["", "Measured when it was made (on that machine, not on yours):", ""]
+        lines += [f"- {key}: {value}" for key, value in notes.items()]
+    return "\n".join(lines) + "\n"

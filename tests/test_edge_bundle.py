@@ -1,0 +1,273 @@
+import json
+import os
+import shutil
+import subprocess
+import venv
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from made_network import write_network, write_photos
+
+from livestock_utils import edge, edge_bundle, edge_parity, edge_runner, inference
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import CheckpointError, LivestockError
+from livestock_utils.postprocess import Settings
+
+pytest.importorskip("onnx", reason="the edge extra is not installed")
+pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
+
+PIXELS = 96
+SIZES = ((96, 64), (64, 96), (200, 113), (192, 108), (50, 40))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Weights and photos of several sizes: smaller than the network's input, larger, portrait."""
+    folder = tmp_path_factory.mktemp("bundle")
+    return write_network(folder / "best.pt"), write_photos(folder / "photos", sizes=SIZES), folder / "photos", folder
+
+
+def unpacked(made, folder, settings, kind="onnx", **options):
+    weights, images, *_ = made
+    model = edge.export(weights, made[3] / "exports", kind, image_size=PIXELS, settings=settings,
+                        shape=edge.common_shape(images, PIXELS))
+    bundle = edge_bundle.write_bundle(folder, "test", model, PIXELS, settings, **options)
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+    return folder / "edge_test"
+
+
+def as_predictions(table):
+    """The runner's CSV as a predictions table."""
+    table = table.rename(columns={"image": "image_id"})
+    return table.assign(image_id=table["image_id"].map(lambda name: Path(name).stem))
+
+
+@pytest.mark.parametrize(("settings", "kind"), [
+    (Settings(), "onnx"),
+    (Settings(confidence_threshold=0.3, iou_threshold=0.5, max_detections=7), "onnx"),
+    (Settings(confidence_threshold={"pig": 0.2, "cow": 0.4}, iou_threshold={"pig": 0.5, "cow": 0.7}), "onnx"),
+    (Settings(multi_label=False), "onnx"),
+    (Settings(class_agnostic=True, confidence_threshold=0.05), "onnx"),
+    (Settings(method="soft_nms_linear", confidence_threshold=0.05), "onnx"),
+    (Settings(method="soft_nms_gaussian", sigma=0.3, confidence_threshold={"pig": 0.1, "cow": 0.05}), "onnx"),
+    (Settings(method="soft_nms_gaussian", class_agnostic=True, confidence_threshold=0.05), "onnx"),
+    (Settings(confidence_threshold=0.05), "onnx-nms"),
+    (Settings(confidence_threshold=0.05), "onnx-static"),
+])
+def test_the_runner_gives_the_boxes_of_the_library(made, tmp_path, settings, kind):
+    bundle = unpacked(made, tmp_path, settings, kind)
+    library = inference.predict(made[3] / "exports" / model_file(kind), made[1], made[2], image_size=PIXELS,
+                                settings=settings, batch_size=1)
+    assert edge_runner.main([str(made[2]), "--model", str(bundle), "--out", str(tmp_path / "boxes.csv")]) == 0
+    runner = as_predictions(pd.read_csv(tmp_path / "boxes.csv"))
+    assert len(runner) == len(library) > 10
+    assert runner["image_id"].tolist() == library["image_id"].tolist()
+    assert runner["species"].tolist() == library["species"].tolist()
+    np.testing.assert_allclose(runner["confidence"], library["confidence"], atol=1e-6)
+    np.testing.assert_allclose(runner[XYXY], library[XYXY], atol=6e-4)  # the file has three decimals
+
+
+def model_file(kind):
+    return {"onnx": "best.onnx", "onnx-nms": "best-nms.onnx", "onnx-static": "best-96x96.onnx"}[kind]
+
+
+def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_path):
+    folder = unpacked(made, tmp_path / "a", Settings(), notes={"AP75": "0.400"})
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "labels.txt", "model.json", "model.onnx", "requirements.txt", "run.py", "tensorrt.sh"]
+    assert (folder / "labels.txt").read_text() == "pig\ncow\n"
+    assert json.loads((folder / "model.json").read_text())["settings"]["iou_threshold"] == 0.68
+    assert "AP75: 0.400" in (folder / "README.md").read_text()
+    commands = (folder / "tensorrt.sh").read_text()
+    assert "NOT run" in commands and "--minShapes=images:1x3x64x64 --optShapes=images:1x3x64x96" in commands
+    unpacked(made, tmp_path / "b", Settings(), notes={"AP75": "0.400"})
+    assert (tmp_path / "a/dist/edge_test.zip").read_bytes() == (tmp_path / "b/dist/edge_test.zip").read_bytes()
+
+
+def test_a_fixed_shape_needs_no_profile(made, tmp_path):
+    folder = unpacked(made, tmp_path, Settings(), "onnx-static")
+    assert "minShapes" not in (folder / "tensorrt.sh").read_text()
+    huge = np.zeros((900, 100, 3), dtype=np.uint8)
+    model = edge_runner.Model(folder)
+    model.about["image_size"] = 192
+    with pytest.raises(edge_runner.Problem, match="this model takes 96 x 96; use a bundle without a fixed shape"):
+        model.detect(huge)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (Settings(method="fusion"), "the runner makes one plain pass"),
+    (Settings(passes=("plain", "flip")), "the runner makes one plain pass"),
+])
+def test_settings_that_the_runner_cannot_follow_are_refused(made, tmp_path, settings, message):
+    model = edge.export(made[0], made[3] / "exports", image_size=PIXELS)
+    with pytest.raises(LivestockError, match=message):
+        edge_bundle.write_bundle(tmp_path, "x", model, PIXELS, settings)
+
+
+def test_models_that_do_not_belong_in_a_bundle_are_refused(made, tmp_path):
+    model = edge.export(made[0], made[3] / "exports", image_size=PIXELS)
+    with pytest.raises(LivestockError, match="the runner takes an ONNX file"):
+        edge_bundle.write_bundle(tmp_path, "x", made[0], PIXELS)
+    with pytest.raises(LivestockError, match="image_size must be a multiple of the network's stride 32, got 100"):
+        edge_bundle.write_bundle(tmp_path, "x", model, 100)
+    with pytest.raises(CheckpointError, match="over the budget of 2 MB"):
+        edge_bundle.write_bundle(tmp_path, "x", model, PIXELS, max_size_mb=2)
+    inside = edge.export(made[0], made[3] / "exports", "onnx-nms", image_size=PIXELS, settings=Settings())
+    with pytest.raises(LivestockError, match="export onnx-nms again with these settings"):
+        edge_bundle.write_bundle(tmp_path, "x", inside, PIXELS, Settings(iou_threshold=0.4))
+    assert not list(tmp_path.rglob("*.zip"))
+
+
+@pytest.fixture(scope="module")
+def bundle(made, tmp_path_factory):
+    """A bundle of few, sure boxes."""
+    return unpacked(made, tmp_path_factory.mktemp("few"), Settings(confidence_threshold=0.3, iou_threshold=0.5))
+
+
+def hard_images(folder, made):
+    """Images that are unusual but fine, and files that are no images; returns the number of the latter."""
+    folder.mkdir()
+    colour = cv2.imread(str(made[2] / "photo_003.jpg"))
+    alpha = np.dstack([colour, np.full(colour.shape[:2], 7, dtype=np.uint8)])
+    for name, picture in (("alpha.png", alpha), ("grey.png", colour[..., 0]),
+                          ("sixteen.png", colour[..., 0].astype(np.uint16) * 257), ("plain.png", colour)):
+        cv2.imwrite(str(folder / name), picture)
+    data = (made[2] / "photo_000.jpg").read_bytes()
+    for name, content in (("cut.jpg", data[: len(data) // 2]), ("empty.jpg", b""), ("text.jpg", b"no image at all")):
+        (folder / name).write_bytes(content)
+    return 3
+
+
+def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, capsys):
+    bad = hard_images(tmp_path / "mixed", made)
+    code = edge_runner.main([str(tmp_path / "mixed"), "--model", str(bundle), "--out", str(tmp_path / "found.json")])
+    told = capsys.readouterr().err.splitlines()
+    assert code == 1
+    assert told[:-1] == ["cut.jpg: truncated image", "empty.jpg: empty file", "text.jpg: not a readable image"]
+    assert told[-1].endswith(f"boxes; {bad} could not be used") and told[-1].startswith("4 images, ")
+    found = {entry["image"]: entry for entry in json.loads((tmp_path / "found.json").read_text())}
+    assert sorted(found) == ["alpha.png", "grey.png", "plain.png", "sixteen.png"]
+    assert found["alpha.png"]["boxes"] == found["plain.png"]["boxes"]
+    assert found["sixteen.png"]["boxes"] == found["grey.png"]["boxes"]
+    assert (found["plain.png"]["width_px"], found["plain.png"]["height_px"]) == (192, 108)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["absent.jpg"], "error: absent.jpg: not found; give an image, a folder, a video or a camera number"),
+    (["77"], "error: camera 77: not there, or in use by another program"),
+    (["{bundle}/run.py", "--model", "absent"], "no readable model settings"),
+    (["{empty}"], "no images in this folder"),
+    (["{video}"], "not a readable video"),
+    (["{photos}", "--out", "boxes.txt"], "expected a name that ends in .csv or .json"),
+])
+def test_what_cannot_be_used_is_one_line(made, bundle, tmp_path, capsys, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "film.mp4").write_bytes(b"nothing")
+    names = {"bundle": bundle, "empty": tmp_path / "empty", "video": tmp_path / "film.mp4", "photos": made[2]}
+    given = [argument.format(**names) for argument in arguments]
+    if "--model" not in given:
+        given += ["--model", str(bundle)]
+    if "--out" not in given:
+        given += ["--out", str(tmp_path / "boxes.csv")]
+    assert edge_runner.main(given) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and message in told[0]
+
+
+@pytest.mark.parametrize(("file", "content", "message"), [
+    ("model.onnx", b"nothing", "damaged or not an ONNX file"), ("model.onnx", None, "the model is missing"),
+    ("model.json", b"{", "no readable model settings"), ("model.json", b"[]", "no readable model settings")])
+def test_a_damaged_bundle_is_one_line(bundle, tmp_path, capsys, file, content, message):
+    shutil.copytree(bundle, tmp_path / "b")
+    (tmp_path / "b" / file).unlink()
+    if content is not None:
+        (tmp_path / "b" / file).write_bytes(content)
+    assert edge_runner.main(["x.jpg", "--model", str(tmp_path / "b")]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and message in told[0]
+
+
+def test_a_video_is_seen_frame_by_frame_and_drawn(made, bundle, tmp_path):
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    if not film.isOpened():
+        pytest.skip("this OpenCV cannot write videos")
+    for number in range(4):
+        film.write(cv2.imread(str(made[2] / "photo_000.jpg")) + np.uint8(number))
+    film.release()
+    arguments = [str(tmp_path / "film.avi"), "--model", str(bundle), "--out", str(tmp_path / "o.csv"), "--every", "2"]
+    assert edge_runner.main([*arguments, "--draw", str(tmp_path / "seen")]) == 0
+    assert sorted(pd.read_csv(tmp_path / "o.csv")["frame"].unique()) == [0, 2]
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["film_000000.jpg", "film_000002.jpg"]
+    assert cv2.imread(str(tmp_path / "seen/film_000000.jpg")).shape == (64, 96, 3)
+
+
+def test_benchmark_prints_the_cost_of_each_step(bundle, capsys):
+    assert edge_runner.main(["--benchmark", "--rounds", "2", "--threads", "1", "--model", str(bundle)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["decode 1920x1080", "network", "letterbox to boxes"]
+    assert "threads 1" in lines[3] and "peak memory" in lines[3]
+
+
+@pytest.mark.parametrize("size", [(192, 108), (96, 54), (64, 36), (111, 62)])
+def test_without_opencv_pixels_and_boxes_are_the_same(made, bundle, monkeypatch, tmp_path, size):
+    model = edge_runner.Model(bundle)
+    data = (made[2] / "photo_003.jpg").read_bytes()
+    by_opencv, frame_bgr = model.detect(edge_runner.decode(data)), edge_runner.decode(data)
+    resized = cv2.resize(frame_bgr, size, interpolation=cv2.INTER_LINEAR)
+    monkeypatch.setattr(edge_runner, "cv2", None)
+    frame = edge_runner.decode(data)
+    assert np.array_equal(frame, frame_bgr[..., ::-1])
+    assert np.array_equal(edge_runner.resize(frame, size), resized[..., ::-1])
+    by_pillow = model.detect(frame)
+    np.testing.assert_allclose(by_pillow, by_opencv, atol=1e-4)
+    edge_runner.draw(frame, by_pillow, model.names, tmp_path / "drawn.jpg")
+    assert cv2.imread(str(tmp_path / "drawn.jpg")).shape == frame.shape
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "I;16", "P", "CMYK"])
+def test_pillow_turns_every_kind_of_image_into_colour(mode, monkeypatch, tmp_path):
+    from PIL import Image
+
+    grey = Image.fromarray(np.full((40, 60), 200, dtype=np.uint8))
+    picture = Image.fromarray(np.full((40, 60), 200 * 257, dtype=np.uint16)) if mode == "I;16" else grey.convert(mode)
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    picture.save(path)
+    monkeypatch.setattr(edge_runner, "cv2", None)
+    frame = edge_runner.decode(path.read_bytes())
+    assert frame.shape == (40, 60, 3) and frame.dtype == np.uint8
+    assert abs(int(frame[20, 30, 0]) - 200) <= 2
+
+
+@pytest.mark.slow
+def test_a_bundle_runs_in_a_bare_environment_with_its_three_packages(made, tmp_path):
+    """Only numpy, onnxruntime and Pillow: no library, no torch, no OpenCV."""
+    folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05))
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    asked = subprocess.run([python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"],
+                           capture_output=True, text=True, check=False)
+    if asked.returncode:
+        pytest.skip(f"no package index in reach: {asked.stderr.strip().splitlines()[-1][:120]}")
+    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    run = subprocess.run([python, "run.py", made[2], "--out", tmp_path / "o.csv", "--draw", tmp_path / "seen"],
+                         cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    library = inference.predict(made[3] / "exports" / "best.onnx", made[1], made[2], image_size=PIXELS, batch_size=1,
+                                settings=Settings(confidence_threshold=0.05))
+    runner = as_predictions(pd.read_csv(tmp_path / "o.csv"))
+    enlarged = SIZES.index((50, 40))  # Pillow's stand-in for OpenCV rounds 0.4 % of its pixels otherwise
+    both = [table[table["image_id"] != f"photo_{enlarged:03d}"] for table in (library, runner)]
+    same = edge_parity.same_detections(both[0], both[1], 0.3)
+    assert len(both[0]) == len(both[1]) > 100 and same["equal_share"] == 1 and same["largest_difference_px"] < 0.01
+    assert len(list((tmp_path / "seen").iterdir())) == len(SIZES)
+    camera = subprocess.run([python, "run.py", "0"], cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert camera.returncode == 1
+    assert camera.stderr == "error: camera 0: videos and cameras need OpenCV: pip install opencv-python-headless\n"
+    measured = subprocess.run([python, "run.py", "--benchmark", "--rounds", "2"], cwd=folder, env=clean,
+                              capture_output=True, text=True, check=False)
+    assert measured.returncode == 0 and "network" in measured.stdout
