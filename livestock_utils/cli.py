@@ -71,6 +71,36 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
 
 
 @cli.command()
+@click.argument("file", type=EXISTING_FILE, metavar="BATCH.yaml")
+@click.option("--out", type=FOLDER, required=True, help="Takes a folder a run, batch.csv and the comparison.")
+@click.option("--data", type=FOLDER, help="Holds data/ and data_test/.  [default: the notebooks' usual place]")
+@click.option("--workers", default=1, show_default=True, help="Runs that go on at once; one a GPU.")
+@click.option("--profile", help="Smaller parameters for all runs: sample, or one of the file's own.")
+@click.option("--compare/--no-compare", default=True, show_default=True, help="Run notebook 12 on the outcome.")
+@click.option("--notebooks", type=EXISTING_FOLDER, help="Another folder of notebooks.  [default: the project's]")
+def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str | None, compare: bool,
+          notebooks: Path | None) -> None:
+    """Run notebooks over a grid of parameters; the same command again goes on where it stopped.
+
+    \b
+    python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
+    """
+    from livestock_utils import batch as batches
+    from livestock_utils import notebook, pipeline, run_parameters
+
+    folder = notebook.folders(data or "", out)[0]
+    table = batches.run(file, folder, out, workers=workers, profile=profile, notebooks=notebooks,
+                        tell=batches.Live(click.echo, redraw=sys.stdout.isatty()))
+    click.echo(batches.summary(table))
+    if compare and (table["state"] != "failed").any():
+        known = profile if profile in {path.stem for path in run_parameters.PROFILES.glob("*.yaml")} else None
+        pipeline.run(folder, out, notebooks=notebooks, only=["12"], profile=known, tell=click.echo)
+        click.echo(f"comparison: {out / 'notebooks' / '12_compare_runs.ipynb'}, {out / 'metrics.json'}")
+    if (table["state"] == "failed").any():
+        click.get_current_context().exit(1)
+
+
+@cli.command()
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option("--images", default=200, show_default=True, help="Training images; one in four is of pigs.")
 @click.option("--test-images", default=40, show_default=True, help="Test images; 0 writes no test archives.")

@@ -1,6 +1,7 @@
 """What Google Colab needs, nothing else: mount Drive, copy an archive to the local disk, find the run to go on with."""
 
 import errno
+import hashlib
 import importlib.util
 import logging
 import os
@@ -52,9 +53,15 @@ def local_disk(out: str | os.PathLike) -> Path:
 
 
 def training_folder(out: str | os.PathLike, name: str) -> tuple[Path, Path | None]:
-    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else OUT and no mirror."""
+    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else OUT and no mirror.
+
+    Each OUT has a place of its own on the local disk: the runs of a batch bear the same name.
+    """
     kept = Path(out) / "training" / name
-    return (LOCAL_DISK / "training" / name, kept) if on_colab() else (kept, None)
+    if not on_colab():
+        return kept, None
+    place = hashlib.sha256(str(Path(out).resolve()).encode()).hexdigest()[:8]
+    return LOCAL_DISK / "training" / place / name, kept
 
 
 def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content/data", tries: int = 3,

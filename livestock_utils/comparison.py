@@ -35,6 +35,70 @@ class Judge:
     boxes: pd.DataFrame
 
 
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired `differences`."""
+
+    question: str
+    number: int
+    judge: Judge
+    scores: pd.DataFrame
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    results: dict[str, pd.DataFrame]
+
+    @property
+    def key(self) -> str:
+        """The question as part of a file's name; the second group of runs of a question is "models_2"."""
+        return self.question.replace(" ", "_") + (f"_{self.number}" if self.number > 1 else "")
+
+
+def answer_all(runs: pd.DataFrame, out: str | os.PathLike, local: str | os.PathLike, weights: str = "last",
+               iou_threshold: float = 0.6, seed: int = 0) -> list[Answer]:
+    """Every question that the runs (`run_folders.find`) can answer; predictions stay in OUT/predictions/compare/."""
+    answers = []
+    for question, groups in run_folders.questions(runs).items():
+        for number, group in enumerate(groups, start=1):
+            on = judge(out, group, local)
+            found = predictions(group, on, Path(out) / "predictions" / "compare", weights, iou_threshold)
+            scores = run_scores(group, found, on, question)
+            results = {str(name): run_folders.results(folder)
+                       for name, folder in zip(group["name"], group["folder"], strict=True)}
+            answers.append(Answer(question, number, on, scores, question_table(scores, question),
+                                  differences(scores, found, on, seed), results))
+    return answers
+
+
+def show(step: Any, answer: Answer) -> None:
+    """Put one answer into a notebook: heading, table, dots, differences, curves, and what they say."""
+    from livestock_utils import comparison_text, plots
+
+    step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))
+    step.table(answer.table, f"Means over the seeds on {len(answer.judge.images)} images ({answer.judge.name}); the "
+               "write-up's numbers on the right.")
+    step.say(comparison_text.epochs(answer.scores))
+    step.figure(plots.run_scores(answer.scores), f"{answer.key}_scores", "Scores of the single runs by setting.")
+    step.figure(plots.run_differences(answer.differences), f"{answer.key}_differences",
+                "Paired differences in mAP75 with their intervals.")
+    step.say(comparison_text.differences(answer.differences))
+    step.figure(plots.setting_curves(answer.scores, answer.results), f"{answer.key}_curves",
+                "Validation mAP75 by epoch as the trainings logged it, each on its own validation set.")
+
+
+def scores_of(answers: list[Answer], question: str) -> pd.DataFrame | None:
+    """The scores of the largest answer to a question, or None."""
+    mine = [answer.scores for answer in answers if answer.question == question]
+    return max(mine, key=len) if mine else None
+
+
+def key_numbers(answers: list[Answer]) -> dict[str, Any]:
+    """For metrics.json: mAP75 of each setting as "question: setting", then the tables."""
+    numbers: dict[str, Any] = {f"mAP75 {answer.key}: {row['setting']}": row["mAP75"]
+                               for answer in answers for row in answer.table.to_dict("records")}
+    return numbers | {"tables": {answer.key: answer.table for answer in answers},
+            "differences": {answer.key: answer.differences for answer in answers}}
+
+
 def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
     """The validation fold, or, where a run was trained on the full set, the part of the fold held out of that.
 
@@ -83,8 +147,9 @@ def run_scores(group: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge
     for run in group.astype(object).to_dict("records"):
         table = scoring.per_class_table(on.boxes, found[run["name"]], on.images)
         whole = table.loc["all"].to_dict()
-        rows.append({"setting": run_folders.setting({str(key): value for key, value in run.items()}, question), "run": run["name"], "seed": run["seed"],
-                     "epochs": run["epochs_done"], "train_images": run["train_images"],
+        fields = {str(key): value for key, value in run.items()}
+        rows.append({"setting": run_folders.setting(fields, question), "run": run["name"],
+                     "seed": run["seed"], "epochs": run["epochs_done"], "train_images": run["train_images"],
                      **{name: whole[name] for name in ["P", "R", *SCORES]},
                      **{f"mAP75_{name}": table["mAP75"][name] for name in table.index[1:]}})
     table = pd.DataFrame(rows)
@@ -99,7 +164,7 @@ def ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
     if question == "epochs":
         return sorted(names, key=lambda name: int(name.split()[0]))
     first = REFERENCE.get(question)
-    return sorted(names, key=lambda name: (name != first, name not in EARLIER, name))
+    return sorted(names, key=lambda name: (not name.startswith(f"{first}"), name not in EARLIER, name))
 
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
@@ -116,7 +181,8 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     table["mAP75_lowest"] = grouped["mAP75"].min().where(several)
     table["mAP75_highest"] = grouped["mAP75"].max().where(several)
     theirs = pd.DataFrame(write_up_scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
-    return table.join(theirs.dropna(axis=1, how="all")).reset_index()
+    names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
+    return table.assign(**{str(column): theirs[column].reindex(names).to_numpy() for column in theirs}).reset_index()
 
 
 def differences(scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0) -> pd.DataFrame:

@@ -62,14 +62,17 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     """SGD against AdamW: from the spread of our seeds where there are runs, with the literature; Markdown.
 
     `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. With at least two seeds
-    each: Welch's t-interval of the difference of the means.
+    each: Welch's t-interval of the difference of the means. Of several settings of an optimiser the best counts.
     """
     theirs = {row["name"]: row for row in comparison.write_up_scores()["optimisers"]}
     gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
     write_up = (f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
                 "rate for AdamW than SGD's, whose usual one is ten times AdamW's")
-    both = {} if scores is None else {
-        name: part["mAP75"].to_numpy(float) for name, part in scores.groupby("setting") if name in ("SGD", "AdamW")}
+    both: dict[str, np.ndarray] = {}
+    for name, part in scores.groupby("setting") if scores is not None else ():
+        kind, values = str(name).split(",")[0], part["mAP75"].to_numpy(float)
+        if kind in ("SGD", "AdamW") and (kind not in both or values.mean() > both[kind].mean()):
+            both[kind] = values
     if len(both) < 2:
         ours = ("Here no pair of such runs is at hand: `python -m livestock_utils batch "
                 "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each")
@@ -84,7 +87,7 @@ def optimisers(scores: pd.DataFrame | None) -> str:
         low, high = welch_interval(sgd, adamw)
         sure = low > 0 or high < 0
         verdict = (f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} to "
-                   f"{high:+.3f}, " + ("which leaves 0 out" if sure else "which holds 0: these seeds do not tell them apart"))
+                   f"{high:+.3f}, which " + ("leaves 0 out" if sure else "holds 0: these seeds do not tell them apart"))
     return f"{ours}: {verdict}. {write_up}. {LITERATURE}."
 
 

@@ -18,9 +18,10 @@ RECIPE = ("model", "start", "optimizer", "schedule", "hyp", "epochs", "image_siz
 """What makes two runs the same but for the seed."""
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "models": ("model", "start"), "optimisers": ("optimizer",), "hyperparameters": ("hyp",),
+    "models": ("model", "start"), "optimisers": ("optimizer", "hyp"), "hyperparameters": ("hyp",),
     "training data": ("data",), "epochs": ("epochs",)}
-"""The write-up's tables and one more: in each, runs that differ in nothing but these."""
+"""The write-up's tables and one more: in each, runs that differ in the first of these (models: in either), maybe in
+the second, and in nothing else."""
 
 DATA_NAMES = {"multilabel_split": "split", "full": "full", "expanded_gold": "without silver",
               "expanded": "with silver"}
@@ -42,6 +43,13 @@ def find(out: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values("name", ignore_index=True)
 
 
+def shown(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of runs for a reader: name, what they were trained on, what differs between them, how far they came."""
+    always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
+    differing = [name for name in RECIPE if name not in (*always, "data") and runs[name].nunique(dropna=False) > 1]
+    return runs[[*always[:3], *differing, *always[3:]]]
+
+
 def known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
     """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
     files = [*sorted(HYP_FOLDER.glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
@@ -59,7 +67,8 @@ def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
     for question, fields in QUESTIONS.items():
         others = [name for name in RECIPE if name not in fields]
         for _, group in done.groupby(others, dropna=False, sort=False):
-            if len(group[list(fields)].drop_duplicates()) > 1:
+            varying = list(fields) if question == "models" else [fields[0]]
+            if len(group[varying].drop_duplicates()) > 1:
                 found.setdefault(question, []).append(group.reset_index(drop=True))
     return found
 

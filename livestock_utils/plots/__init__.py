@@ -1,6 +1,7 @@
 """Every figure of the notebooks: functions that take tables and `ax=None` and return the Axes."""
 
 from livestock_utils.plots.augmented import augmented
+from livestock_utils.plots.comparison import run_differences, run_scores, setting_curves
 from livestock_utils.plots.eda import (
     box_areas,
     box_positions,
@@ -65,7 +66,10 @@ __all__ = [
     "pairs",
     "photo",
     "precision_recall",
+    "run_differences",
+    "run_scores",
     "set_sizes",
+    "setting_curves",
     "silver_audit",
     "silver_counts",
     "silver_effect",

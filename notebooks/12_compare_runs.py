@@ -1,0 +1,73 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{out}/training/*/run.json"
+#       - "{out}/runs/*/training/*/run.json"
+# ---
+
+# %% [markdown]
+# # 12 Which training was better, and is it more than luck?
+#
+# The write-up's tables (models, optimisers, default and tuned, full and split, silver) compare single runs of unequal
+# length. Here the same tables come from run folders: only runs that differ in one thing share a table, at equal
+# epochs, scored on the same images, with the contest's mAP75 beside the write-up's columns. Several seeds give a mean
+# and a spread, and pairs of runs an interval.
+#
+# - **In:** all run folders of `OUT/training/` (05, 08, 10), or the folder of a batch:
+#   `python -m livestock_utils batch notebooks/batches/models.yaml --out DIR`, then this notebook with `out = DIR`.
+# - **Out:** predictions on the validation images in `OUT/predictions/compare/`, the tables in `metrics.json`, figures
+#   in `OUT/figures/12/`.
+# - **Time:** 20 s on the drawn sample with two CPU cores; else one pass over the validation images a run.
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+weights = "last"  # @param ["last", "best"]
+iou_threshold = 0.6  # @param {type:"number"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import colab, comparison, comparison_text, notebook, run_folders
+
+step = notebook.start("12_compare_runs", data, out)
+
+# %% [markdown]
+# ## The runs
+# What was asked of each, and how far it came.
+
+# %%
+runs = run_folders.find(step.out)
+step.table(run_folders.shown(runs), "Run folders; only the columns in which they differ, and how far they came.")
+step.say(comparison_text.left_out(runs))
+
+# %% [markdown]
+# ## The tables
+# One for each question that the runs can answer. The weights of the last epoch are scored: the “best” ones were chosen
+# with a look at validation images. Where a run was trained on the full set, only the images held out of it judge.
+#
+# How to read one: first the table beside the write-up's own numbers (other images, other sizes: the order may be
+# compared, the height may not), then the dots (one a run), then the differences, where a grey line proves nothing.
+
+# %%
+answers = comparison.answer_all(runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed)
+for answer in answers:
+    comparison.show(step, answer)
+
+# %% [markdown]
+# ## SGD or AdamW?
+
+# %%
+step.say(comparison_text.optimisers(comparison.scores_of(answers, "optimisers")))
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.metrics(runs=len(runs), compared=sum(len(answer.scores) for answer in answers), weights=weights,
+             **comparison.key_numbers(answers))
+step.finish("13_edge_export")
