@@ -10,6 +10,7 @@
 #       - "{out}/datasets/Valid_Dataset_Full.tar"
 #       - "{out}/training/multilabel_split/run.json"
 #       - "{hyp}"
+#       - "{out}/hyp/hyp_*_best.yaml"
 #     writes: ["{out}/training/full/run.json"]
 # ---
 
@@ -47,9 +48,10 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, detector, notebook, plots, preflight, score_tables, scoring
+from livestock_utils import colab, dataset, detector, notebook, plots, preflight, score_tables, scoring, search
 
 step = notebook.start("08_train_full", data, out)
+hyp = search.resolve_hyp(hyp, step.out)
 run_folder, mirror = colab.training_folder(step.out, "full")
 
 # %% [markdown]

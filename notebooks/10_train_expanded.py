@@ -13,6 +13,7 @@
 #       - "{out}/datasets/plus_label.tar"
 #       - "{out}/training/full/run.json"
 #       - "{hyp}"
+#       - "{out}/hyp/hyp_*_best.yaml"
 #     writes:
 #       - "{out}/training/{run_name}/run.json"
 #       - "{out}/training/{run_name}_gold/run.json"
@@ -69,12 +70,14 @@ from livestock_utils import (
     notebook,
     plots,
     score_tables,
+    search,
     silver_effect,
     silver_report,
     silver_sets,
 )
 
 step = notebook.start("10_train_expanded", data, out)
+hyp = search.resolve_hyp(hyp, step.out)
 
 # %% [markdown]
 # ## Two training sets that differ in labels only
