@@ -17,7 +17,7 @@ from livestock_utils.training_data import Part, dataset_class, read_data
 from livestock_utils.training_settings import read_hyp
 
 KINDS = ("as it is", "pipeline", "mosaic")
-"""The rows of the preview: letterboxed only, after the albumentations pipeline, as yolov5 batches them in training."""
+"""The rows of the preview: letterboxed only, after the albumentations pipeline, in a mosaic with all of training."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,8 @@ def preview(data_yaml: str | os.PathLike, hyp: str | os.PathLike | Mapping[str, 
         step = augment.for_loader(pipeline)
         if step is not None:
             found += views("pipeline", still, step)
-        return found + views("mosaic", values, step or compat.keep_as_it_is)
+        shown = values | {"mosaic": 1.0 if values["mosaic"] else 0.0}  # few photos must not miss it by chance
+        return found + views("mosaic", shown, step or compat.keep_as_it_is)
 
 
 def _view(kind: str, item: tuple[Any, Any, str, Any], part: Part, index: int, names: tuple[str, ...]) -> View:

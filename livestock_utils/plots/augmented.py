@@ -7,7 +7,7 @@ import numpy as np
 from livestock_utils.augmentation_preview import KINDS, View
 from livestock_utils.plots import gallery, style
 
-_ROW_TITLES = {"as it is": "as it is", "pipeline": "after the pipeline", "mosaic": "mosaic, as trained on"}
+_ROW_TITLES = {"as it is": "as it is", "pipeline": "after the pipeline", "mosaic": "in a mosaic, all of training"}
 
 
 def augmented(views: Sequence[View]) -> np.ndarray:
