@@ -56,7 +56,7 @@ setup(
               "livestock_utils.hyp", "livestock_utils.notebooks"],
     package_dir={"livestock_utils.hyp": "hyp", "livestock_utils.notebooks": "notebooks"},
     package_data={"livestock_utils": ["*.yaml", "assets/*", "profiles/*.yaml", "report_templates/*/*"],
-                  "livestock_utils.hyp": ["*.yaml"], "livestock_utils.notebooks": ["*.py"]},
+                  "livestock_utils.hyp": ["*.yaml"], "livestock_utils.notebooks": ["*.py", "batches/*.yaml"]},
     include_package_data=False,
     entry_points={"console_scripts": ["livestock_utils = livestock_utils.cli:main"]},
     install_requires=lines("requirements.txt"),

@@ -108,7 +108,10 @@ def main() -> None:
     parser.add_argument("--lock", default=None, help="a file of exact versions to hold to")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    install(tuple(name for name in arguments.extras.split(",") if name), arguments.lock)
+    try:
+        install(tuple(name for name in arguments.extras.split(",") if name), arguments.lock)
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

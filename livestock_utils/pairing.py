@@ -21,7 +21,7 @@ from typing import Any
 import jupytext
 import nbformat
 
-from livestock_utils import files, inline_images, notebook_files
+from livestock_utils import badges, files, inline_images, notebook_files, project_files
 from livestock_utils.errors import LivestockError, NotebookError
 from livestock_utils.progress import progress
 
@@ -127,13 +127,14 @@ def faults(path: Path) -> list[str]:
     return lines
 
 
-def write_repository(address: str) -> None:
-    """Write the project's address (owner/name or a URL) into the set-up cell, the one place that holds it."""
+def write_repository(address: str) -> str:
+    """Write the project's address (owner/name or a URL) into the set-up cell, the one place that holds it; returns it."""
     url = address if "://" in address else f"https://github.com/{address}"
     if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+){2,}", url):
         raise NotebookError(f"repository {address!r}: expected owner/name or a URL")
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(SET_UP_CELL, re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M))
+    return url
 
 
 def _clean(output: Any) -> Any:
@@ -206,11 +207,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where something is amiss")
     parser.add_argument("--execute", action="store_true", help="run the sample first and put its outputs in")
     parser.add_argument("--notebooks", type=Path, default=None, help="another folder of notebooks")
-    parser.add_argument("--repository", help="owner/name or a URL to write into the set-up cell")
+    parser.add_argument("--repository", help="owner/name on GitHub, for the set-up cell and the README's badges")
     options = parser.parse_args(arguments)
     try:
         if options.repository and not options.check:
-            write_repository(options.repository)
+            badges.write_badges(project_files.PACKAGE.parent, write_repository(options.repository))
         paths = [notebook.path for notebook in notebook_files.find(options.notebooks)]
         if options.check:
             found = [line for path in paths for line in faults(path)]
