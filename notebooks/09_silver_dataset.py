@@ -83,8 +83,7 @@ step = notebook.start("09_silver_dataset", data, out)
 archives = step.data / "data"
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
-images = all_images[all_images["image_id"].map(folds) != valid_fold].reset_index(drop=True)
-boxes = all_boxes[all_boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
+images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
 truth, has_truth = tables.complete_boxes(step.data, images, boxes), (step.data / "truth.csv").is_file()
 
 # %% [markdown]
