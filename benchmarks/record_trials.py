@@ -63,19 +63,24 @@ def spread(genes: tuple[Gene, ...], n: int, seed: int = 0) -> pd.DataFrame:
 
 
 def record(folder: Path) -> pd.DataFrame:
-    """Run the trials that the CSV lacks, saving it after each one; returns the table."""
-    base = read_hyp("default")
+    """Run the trials that the CSV lacks, saving it after each one; returns the table.
+
+    Trials from other starting weights are recorded again: scores from two starts do not lie on one surface.
+    """
+    base, start = read_hyp("default"), files.sha256(WEIGHTS)[:8]
     genes = read_genes(GROUP, base)
     data_yaml = mini_sets(folder)
-    rows = pd.read_csv(CSV).to_dict("records") if CSV.is_file() else []
+    known = pd.read_csv(CSV, dtype={"start": str}).to_dict("records") if CSV.is_file() else []
+    rows = {row["trial"]: row for row in known if row["start"] == start}
     plan = [(point, 0) for point in spread(genes, SPREAD).to_dict("records")]
     plan += [({gene.name: base[gene.name] for gene in genes}, seed) for seed in range(REPEATS)]
     for number, (point, seed) in enumerate(plan):
-        if number >= len(rows):
-            scores = trial(data_yaml, folder / "runs" / f"{number:03d}", base | point, seed)
-            rows.append({"trial": number, "seed": seed, **point, **scores})
-            files.write_text(CSV, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
-    return pd.DataFrame(rows)
+        if number not in rows:
+            scores = trial(data_yaml, folder / "runs" / f"{start}_{number:03d}", base | point, seed)
+            rows[number] = {"trial": number, "seed": seed, "start": start, **point, **scores}
+            table = pd.DataFrame([rows[key] for key in sorted(rows)])
+            files.write_text(CSV, table.to_csv(index=False, float_format="%.6g"))
+    return pd.read_csv(CSV)
 
 
 def head_to_head(folder: Path) -> pd.DataFrame:
