@@ -21,8 +21,8 @@ from livestock_utils import aihub, missing_labels, missing_ranking, out_of_fold,
 
 THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)
 """cleanlab's high_probability_threshold: its default (.95), and lower ones in its favour."""
-TRAINING: dict[str, Any] = {"model": "yolov5n", "image_size": 320, "batch_size": 16, "nominal_batch": 16, "warmup_min_iterations": 20,
-            "loggers": ()}
+TRAINING: dict[str, Any] = {"model": "yolov5n", "image_size": 320, "batch_size": 16, "nominal_batch": 16,
+                            "warmup_min_iterations": 20, "loggers": ()}
 
 
 def drawn(out: Path, seed: int) -> tuple[Path, pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -63,16 +63,18 @@ def score(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, 
 def suggest(scored: pd.DataFrame, threshold: float = 0.5, iou_threshold: float = 0.5) -> pd.DataFrame:
     """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
 
-    A box goes where a higher score of the same image, of either species, overlaps it with IoU >= `iou_threshold`.
+    Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most confident stays, which
+    is the best placed as a rule, with the highest of their scores.
     """
-    high = scored[scored["score"] >= threshold].sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    high = scored[scored["score"] >= threshold].sort_values("confidence", ascending=False, kind="stable")
     (image,) = box_pairs.image_codes(high["image_id"])
     first, second = box_pairs.same_image(image, image)
-    xyxy = high[XYXY].to_numpy(float)
-    iou = box_pairs.overlaps(xyxy, xyxy, first, second)[0]
+    xyxy, score = high[XYXY].to_numpy(float), high["score"].to_numpy(float)
+    near = box_pairs.overlaps(xyxy, xyxy, first, second)[0] >= iou_threshold
     best = np.ones(len(high), dtype=bool)
-    best[first[(second < first) & (iou >= iou_threshold)]] = False
-    return high[best].reset_index(drop=True)
+    best[first[near & (second < first)]] = False
+    high = high.assign(score=box_pairs.largest(score[second[near]], first[near], len(high)))[best]
+    return high.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
 def rank_images(images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:

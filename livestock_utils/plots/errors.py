@@ -90,8 +90,8 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "no detections")
     style.value_grid(ax, "both")
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    ax.annotate("as promised", (0.97, 0.97), xytext=(-4, 6), textcoords="offset points", ha="right", va="bottom",
-                rotation=0, fontsize=8.5, color=style.MUTED, annotation_clip=False)
+    ax.annotate("as promised", (0.5, 0.5), xytext=(-6, 4), textcoords="offset points", ha="right", va="bottom",
+                fontsize=9, color=style.MUTED)
     for name in style.in_label_order(table["species"]):
         rows = table[table["species"] == name]
         tone = style.colour(name)
@@ -178,7 +178,7 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(rows["recall"], rows["precision"], color=style.LINES[place % len(style.LINES)], drawstyle="steps-post",
                 linestyle=dashes[place % len(dashes)], linewidth=2.2 if place == 0 else 1.5,
                 label=f"{name}: AP {rows['average_precision'].iloc[0]:.3f}")
-    ax.legend(loc="upper right", handlelength=2.6)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)
     return ax
 
 

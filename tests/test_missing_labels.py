@@ -1,0 +1,134 @@
+"""Missing labels: scores, suggestions, ranked images, faults of labels; known answers and bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from livestock_utils import label_faults, missing_labels, missing_ranking, missing_report
+from livestock_utils.boxes import XYXY
+from livestock_utils.errors import DatasetError, ScoringError
+
+BOX_COLUMNS = ["image_id", "species", *XYXY]
+
+
+def scene(n_images=40, per_image=5, gap=0.2, seed=0):
+    """(images, kept, removed, predictions): animals on a grid, one to three boxes on each, faint boxes on nothing."""
+    rng = np.random.default_rng(seed)
+    animals, found = [], []
+    for image in range(n_images):
+        name, species = f"i{image:03d}", "pig" if image % 4 == 0 else "cow"
+        for place in rng.permutation(12)[:per_image]:
+            low = np.array([place % 4, place // 4]) * 100 + rng.uniform(5, 20, 2)
+            box = np.concatenate([low, low + rng.uniform(50, 75, 2)])
+            animals.append((name, species, *box))
+            for extra in range(rng.integers(1, 4)):
+                spread = rng.normal(0, 2 + 3 * extra, 4)
+                found.append((name, species, *(box + spread), float(rng.beta(6, 2) / (1 + 3 * extra))))
+        for _ in range(10):
+            low = rng.uniform(0, 300, 2)
+            found.append((name, species, *low, *(low + rng.uniform(30, 90, 2)), float(rng.beta(1, 12))))
+    boxes = pd.DataFrame(animals, columns=BOX_COLUMNS)
+    kept, removed = missing_ranking.hide(boxes, gap, seed)
+    images = pd.DataFrame({"image_id": [f"i{i:03d}" for i in range(n_images)], "width_px": 400, "height_px": 300})
+    images["species"] = ["pig" if i % 4 == 0 else "cow" for i in range(n_images)]
+    return images, kept, removed, pd.DataFrame(found, columns=[*BOX_COLUMNS, "confidence"])
+
+
+def test_unlabelled_animals_rank_first_and_above_cleanlab():
+    pytest.importorskip("cleanlab")
+    images, kept, removed, predictions = scene()
+    truth = missing_labels.is_missing(predictions, kept, removed)
+    curves = missing_ranking.curves(truth, missing_ranking.rankings(images, kept, predictions))
+    ours, *others = missing_ranking.average_precisions(curves).values()
+    assert ours > 0.9
+    assert ours > max(others) + 0.1
+
+
+def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat():
+    images, kept, _, predictions = scene(20)
+    scored = missing_labels.score(images, kept, predictions, confidence_floor=0.05)
+    assert (scored.loc[scored["label_iou"] >= 0.5, "score"] == 0).all()
+    assert (scored.loc[scored["confidence"] < 0.05, "score"] == 0).all()
+    assert scored["score"].between(0, 1).all()
+    pd.testing.assert_frame_equal(scored, missing_labels.score(images, kept, predictions, confidence_floor=0.05))
+    assert list(scored.index) == list(predictions.index)
+
+
+def test_one_suggestion_an_animal():
+    images, kept, removed, predictions = scene()
+    suggestions = missing_labels.suggest(missing_labels.score(images, kept, predictions))
+    right = missing_labels.is_missing(suggestions, kept, removed)
+    assert right.mean() > 0.9
+    assert right.sum() <= len(removed)
+    ranked = missing_labels.rank_images(images, kept, suggestions)
+    assert ranked["suggestions"].sum() == len(suggestions)
+    assert ranked["expected"].is_monotonic_decreasing
+
+
+SCORED = pd.DataFrame([("a", "cow", 0, 0, 10, 10, 0.9, 0.6), ("a", "pig", 0, 0, 10, 11, 0.1, 0.8),
+                       ("a", "cow", 50, 50, 60, 60, 0.3, 0.7), ("b", "cow", 0, 0, 10, 10, 0.3, 0.2)],
+                      columns=[*BOX_COLUMNS, "confidence", "score"])
+
+
+@pytest.mark.parametrize(("table", "expected"), [
+    pytest.param(SCORED.iloc[:0], [], id="empty"),
+    pytest.param(SCORED, [("cow", 0.8), ("cow", 0.7)], id="most confident of a cluster, with its highest score"),
+    pytest.param(SCORED.iloc[3:], [], id="below the threshold"),
+])
+def test_suggest(table, expected):
+    chosen = missing_labels.suggest(table)
+    assert list(zip(chosen["species"], chosen["score"], strict=True)) == expected
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"predictions": lambda p: p.iloc[:0]}, ScoringError, "there are no predictions"),
+    ({"predictions": lambda p: p.assign(image_id="x")}, ScoringError, "not in the images table, the first is 'x'"),
+    ({"predictions": lambda p: p.drop(columns="confidence")}, ScoringError, "'confidence' is lacking"),
+    ({"predictions": lambda p: p.assign(confidence=np.nan)}, ScoringError, "have no confidence"),
+    ({"boxes": lambda b: b.iloc[:0]}, DatasetError, "there are no labels"),
+])
+@pytest.mark.parametrize("function", [missing_labels.score, label_faults.find])
+def test_bad_input_gets_one_line(function, change, error, message):
+    images, kept, _, predictions = scene(4)
+    tables = {"boxes": kept, "predictions": predictions}
+    tables |= {name: make(tables[name]) for name, make in change.items()}
+    with pytest.raises(error, match=message) as caught:
+        function(images, tables["boxes"], tables["predictions"])
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_that_no_prediction_finds_teach_nothing():
+    images, kept, _, predictions = scene(4)
+    elsewhere = kept.assign(image_id="i001", x_min=900.0, x_max=901.0)
+    with pytest.raises(ScoringError, match="nothing can be learnt"):
+        missing_labels.score(images, elsewhere, predictions)
+
+
+def test_a_species_without_labels_is_told(caplog):
+    images, kept, _, predictions = scene(12)
+    missing_labels.score(images, kept[kept["species"] == "cow"], predictions)
+    assert "pig has predictions but not a single label" in caplog.text
+
+
+def test_faults_of_labels():
+    images, kept, _, predictions = scene(gap=0)
+    boxes = kept.copy()
+    boxes.loc[3, ["x_max", "y_max"]] += 15.0
+    boxes.loc[7, "species"] = "pig" if boxes.loc[7, "species"] == "cow" else "cow"
+    boxes = pd.concat([boxes, boxes.iloc[[11]].assign(x_max=lambda t: t["x_max"] + 1)], ignore_index=True)
+    faults = label_faults.find(images, boxes, predictions)
+    assert set(faults.loc[faults["fault"] == "swapped", "label"]) == {7}
+    assert list(faults.loc[faults["fault"] == "duplicate", "label"]) == [len(boxes) - 1]
+    assert 3 in set(faults.loc[faults["fault"] == "loose", "label"].head(5))
+    none = label_faults.find(images, boxes.iloc[20:60], predictions, least_score=1.1)
+    assert none[none["fault"] != "duplicate"].empty
+    assert missing_report.faults_sentence(none).startswith("Suspicious labels: 0 loose")
+
+
+def test_sentences_of_nothing():
+    _, kept, removed, predictions = scene(4)
+    empty = missing_labels.suggest(predictions.assign(score=0.0))
+    assert "No suggestion" in missing_report.audit(empty, kept, removed, "known")
+    assert missing_report.cases(empty).empty
+    curves = missing_ranking.curves(np.zeros(3, dtype=bool), {"x": np.ones(3)})
+    assert "nothing to rank" in missing_ranking.sentence(curves, 2, "known")
