@@ -128,12 +128,14 @@ def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
             f"(n = {high['n']:,}).")
 
 
-def calibration(detections: pd.DataFrame, n_bins: int = 10) -> pd.DataFrame:
+def calibration(detections: pd.DataFrame, n_bins: int = 10, least_confidence: float = 0.1) -> pd.DataFrame:
     """Confidence against the share that is right, by species and bin of equal width.
 
+    Detections below `least_confidence` are left out: hundreds of faint ones an image would drown the rest.
     Columns species, confidence (mean in the bin), right (share with error "correct"), n; empty bins are left out.
     `attrs["error"]` maps each species to its expected calibration error (mean |confidence - right|, weighted by n).
     """
+    detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * n_bins).astype(int), 0, n_bins - 1)
     table = detections.assign(bin=edges, right=(detections["error"] == "correct").to_numpy(float))
     grouped = table.groupby(["species", "bin"], observed=True)

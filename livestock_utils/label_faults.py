@@ -17,7 +17,7 @@ COLUMNS = ["fault", "image_id", "species", *XYXY, "label", "score", "iou", "sugg
 
 
 def find(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, *, matched_iou: float = 0.5,
-         loose_iou: float = 0.75, duplicate_iou: float = 0.8, least_score: float = 0.1) -> pd.DataFrame:
+         loose_iou: float = 0.75, duplicate_iou: float = 0.8, least_score: float = 0.3) -> pd.DataFrame:
     """Labels to look at, worst first within a fault; give it out-of-fold predictions.
 
     "loose": the best prediction of its species has an IoU in [matched_iou, loose_iou), and below what predictions of

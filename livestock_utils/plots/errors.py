@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -153,8 +154,12 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     names, parts = style.in_label_order(counts["species"]), list(dict.fromkeys(counts["part"]))
     drawn = counts.assign(group=counts["species"] + ", " + counts["part"])
     order = [f"{name}, {part}" for name in names for part in parts]
-    seaborn.boxplot(drawn, x="boxes", y="group", order=order, hue="species", legend=False, ax=ax, width=0.6,
-                    palette={name: style.colour(name) for name in names}, linewidth=1.1, fliersize=2.5, saturation=0.9)
+    with warnings.catch_warnings():
+        # seaborn 0.13 asks matplotlib 3.11 for `vert`, which that release deprecates.
+        warnings.filterwarnings("ignore", message="vert: bool was deprecated")
+        seaborn.boxplot(drawn, x="boxes", y="group", order=order, hue="species", legend=False, ax=ax, width=0.6,
+                        palette={name: style.colour(name) for name in names}, linewidth=1.1, fliersize=2.5,
+                        saturation=0.9)
     sizes = drawn["group"].value_counts()
     ax.set_yticks(range(len(order)), [f"{name} (n = {style.number(sizes.get(name, 0))})" for name in order])
     ax.set(xlabel="boxes in an image", ylabel="", xlim=(-0.5, None))

@@ -1,0 +1,104 @@
+"""Out-of-fold predictions: which model predicts what, resuming, reuse of weights, joined folds, bad input."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from livestock_utils import aihub, out_of_fold, sample, split, tables
+from livestock_utils.errors import DatasetError
+
+TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": (), "autoanchor": False,
+            "warmup_min_iterations": 1, "confidence_threshold": 0.001, "max_detections": 20}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    where = sample.write_sample(tmp_path_factory.mktemp("oof"), n_images=12, n_test_images=0, seed=3, scale=0.1)
+    folder = where / "data"
+    images, boxes = aihub.read_archives(folder)
+    return folder, images, boxes, split.stratified_folds(images, boxes, n_splits=4)
+
+
+@pytest.fixture(scope="module")
+def first_run(drawn, tmp_path_factory):
+    folder, images, boxes, folds = drawn
+    out = tmp_path_factory.mktemp("out")
+    return out, out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)
+
+
+def test_every_image_is_predicted_by_the_model_that_has_not_seen_it(drawn, first_run):
+    _, images, _, folds = drawn
+    out, table = first_run
+    assert set(table["image_id"]) <= set(images["image_id"])
+    assert (table["fold"] == table["image_id"].map(folds) % 2).all()
+    for number in (0, 1):
+        data = (out / "local" / "oof" / f"held_out_{number}.yaml").read_text()
+        train = next(line for line in data.splitlines() if "images" in line and "val" not in line)
+        assert f"fold{number}/" not in train
+    assert out_of_fold.read(out / "predictions" / "oof.csv.gz").shape == table.shape
+
+
+def test_a_second_call_trains_and_predicts_nothing(drawn, first_run, monkeypatch):
+    folder, images, boxes, folds = drawn
+    out, table = first_run
+    monkeypatch.setattr("livestock_utils.inference.predict", lambda *a, **k: pytest.fail("predicted again"))
+    before = {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")}
+    again = out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)
+    pd.testing.assert_frame_equal(again, table)
+    assert {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")} == before
+
+
+def test_a_damaged_fold_file_is_made_again(drawn, first_run):
+    folder, images, boxes, folds = drawn
+    out, table = first_run
+    (out / "predictions" / "oof_fold1.csv.gz").write_bytes(b"half")
+    pd.testing.assert_frame_equal(out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING), table)
+
+
+def test_given_weights_are_used_and_nothing_is_trained(drawn, first_run, tmp_path):
+    folder, images, boxes, folds = drawn
+    out, table = first_run
+    given = {number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)}
+    again = out_of_fold.predict(images, boxes, folder, tmp_path, folds, n_folds=2, fold_weights=given, **TRAINING)
+    pd.testing.assert_frame_equal(again, table)
+    assert not (tmp_path / "training").exists()
+    note = json.loads((tmp_path / "predictions" / "oof_fold0.json").read_text())
+    assert note["image_size"] == 64
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"folds": lambda f: f * 0}, "at least 2 folds, got 1"),
+    ({"folds": lambda f: f.iloc[1:]}, "1 of 12 images have no fold"),
+    ({"n_folds": lambda _: 1}, "at least 2 folds, got 1"),
+    ({"fold_weights": lambda _: {7: "x.pt"}}, "given for fold 7, but the folds are"),
+])
+def test_bad_folds_get_one_line(drawn, tmp_path, change, message):
+    folder, images, boxes, folds = drawn
+    options = {"folds": folds, "n_folds": None, "fold_weights": None}
+    options |= {name: make(options[name]) for name, make in change.items()}
+    with pytest.raises(DatasetError, match=message):
+        out_of_fold.predict(images, boxes, folder, tmp_path, **options, **TRAINING)
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "predictions not found"), (b"no gzip", "is damaged")])
+def test_bad_files_get_one_line(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "p.csv.gz").write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        out_of_fold.read(tmp_path / "p.csv.gz")
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    table = pd.DataFrame([("a", "cow", 0.5, 1.0, 2.0, 3.004, 4.0, 0)], columns=out_of_fold.COLUMNS)
+    paths = [out_of_fold.write(tmp_path / f"{name}.csv.gz", table) for name in "xy"]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert out_of_fold.read(paths[0])["x_max"].tolist() == [3.0]
+
+
+def test_tables_of_a_fold(drawn):
+    _, images, boxes, folds = drawn
+    mine, others = (tables.of_fold(images, boxes, folds, 0, others=flag)[0] for flag in (False, True))
+    assert sorted([*mine["image_id"], *others["image_id"]]) == images["image_id"].tolist()
+    with pytest.raises(DatasetError, match="no image is in fold 9; the folds are"):
+        tables.of_fold(images, boxes, folds, 9)
