@@ -5,7 +5,7 @@ SAMPLE ?= data/sample
 OUT ?= runs/sample
 EXTRAS := dev,edge,search
 
-.PHONY: setup run test test-slow notebooks badges bench faults lint clean
+.PHONY: setup run test test-slow test-ray notebooks badges bench faults lint clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -25,6 +25,14 @@ test: setup lint
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Ray brings pyarrow, which changes how pandas holds strings: an environment of its own over the packages of .venv.
+test-ray: setup
+	test -x .venv-ray/bin/python || $(BIN)/python -m venv .venv-ray
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	  > $$(.venv-ray/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/over.pth
+	.venv-ray/bin/python -m livestock_utils.install --extras ray
+	.venv-ray/bin/python -m pytest -n 0 -m slow tests/test_ray_engine.py
 
 lint: setup
 	$(BIN)/ruff check .
