@@ -49,12 +49,15 @@ MILLION_PARAMETERS = {"yolov5n": 1.9, "yolov5n6": 3.2, "yolov5s": 7.2, "yolov5s6
                       "yolov5m6": 35.7, "yolov5l": 46.5, "yolov5l6": 76.8, "yolov5x": 86.7, "yolov5x6": 140.7}
 """From yolov5's release notes (v7.0, COCO)."""
 N_CALIBRATION = 32
+AT_ALL_SIZES = ("onnx", "onnx-int8")
+"""Exports that `export_all` lists at every pixel size, beside the weights; one file serves all sizes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """Which exports to make of which weights, see `export_all`: sizes in px of the long side, thresholds, calibration.
 
+    All `kinds` are made for the largest size, of the smaller ones only those of AT_ALL_SIZES.
     `images` with `folder` are what the shape of "onnx-static" and "torchscript" must take; `calibration_images` with
     `calibration_folder` are training images for INT8.
     """
@@ -72,13 +75,13 @@ class Plan:
 def export_all(weights: str | os.PathLike, folder: str | os.PathLike, plan: Plan, trust: bool = False) -> pd.DataFrame:
     """All exports of a plan: export, image_size, path, note; the weights themselves come first as "pytorch".
 
-    Formats of one shape are made for every size; INT8 is calibrated at the largest. What cannot be made (a package
+    INT8 is calibrated at the largest size and runs at the others too. What cannot be made (a package
     that is not installed, settings that do not fit inside) has no path and the reason in `note`.
     """
     rows = [("pytorch", size, str(weights), "") for size in plan.image_sizes]
     stride = int(checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False).stride.max())
     for kind in plan.kinds:
-        for size in plan.image_sizes:
+        for size in plan.image_sizes if kind in AT_ALL_SIZES else [max(plan.image_sizes)]:
             path, note = "", ""
             try:
                 calibration = None
@@ -217,6 +220,11 @@ def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
     advice = f"{fitting[-1]} is the largest YOLOv5 that fits ({MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)" \
         if fitting else "no YOLOv5 is that small in this format; try INT8 or pruning"
     raise CheckpointError(f"{path}: {size / 1e6:.1f} MB, over the budget of {max_size_mb:g} MB (10^6 bytes); {advice}")
+
+
+def display_name(path: str) -> str:
+    """A file's name for a table, "not made" for none."""
+    return Path(path).name if path else "not made"
 
 
 def size_bytes(path: str | os.PathLike) -> int:

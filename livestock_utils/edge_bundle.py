@@ -4,11 +4,17 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from livestock_utils import edge, files, onnx_backend
+import pandas as pd
+
+from livestock_utils import edge, edge_parity, files, inference, onnx_backend, postprocess
 from livestock_utils.errors import LivestockError
 from livestock_utils.postprocess import Settings
 
@@ -54,6 +60,71 @@ def write_bundle(out: str | os.PathLike, name: str, model: str | os.PathLike, im
     return target
 
 
+def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
+    """The tuned settings of notebook 11 that a runner can follow, else the write-up's; and a sentence on which."""
+    if not Path(path).is_file():
+        return Settings(), f"`{Path(path).name}` is not there (notebook 11 writes it): the write-up's thresholds go in."
+    settings = postprocess.load_settings(path)
+    if settings.method == "fusion" or settings.passes not in (None, ("plain",)):
+        return Settings(), ("The tuned settings merge several passes, a device makes one: the write-up's thresholds go "
+                            "in instead.")
+    return settings, (f"Thresholds as tuned on validation: {settings.method}, IoU {settings.iou_threshold}, confidence "
+                      f"from {settings.confidence_threshold}.")
+
+
+def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> tuple[Path, int]:
+    """The ONNX file to bundle and its pixel size: the recommended row's, else plain ONNX at that row's size.
+
+    Without a recommendation plain ONNX at the smallest size. Raises LivestockError if no ONNX file was made.
+    """
+    rows = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
+    if rows.empty:
+        raise LivestockError("no ONNX file was made, so there is nothing to bundle; see the notes of the exports")
+    size = rows["image_size"].min() if recommended is None else recommended["image_size"]
+    name = recommended["export"] if recommended is not None and recommended["export"] in set(rows["export"]) else "onnx"
+    fitting = rows[(rows["image_size"] == size) & (rows["export"] == name)]
+    row = (fitting if len(fitting) else rows).iloc[0]
+    return Path(row["path"]), int(row["image_size"])
+
+
+def verify(bundle: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, model: str | os.PathLike,
+           n: int = 8) -> tuple[dict[str, float], str]:
+    """Run an unpacked bundle over the first `n` images and compare with `inference.predict`; numbers and a sentence.
+
+    The numbers are those of `edge_parity.same_detections` at confidence .05. Raises LivestockError with the runner's
+    last line if it fails.
+    """
+    images = images.head(n)
+    with tempfile.TemporaryDirectory() as place, inference.open_reader(None, images, folder) as reader:
+        with zipfile.ZipFile(bundle) as archive:
+            archive.extractall(place)
+        unpacked = next(path.parent for path in Path(place).rglob("model.json"))
+        photos = Path(place) / "photos"
+        photos.mkdir()
+        for row in images.to_dict("records"):
+            name = row["image_id"] + Path(row["member"]).suffix
+            (photos / name).write_bytes(reader.bytes(row.get("archive", ""), row["member"]))
+        command = [sys.executable, str(unpacked / "run.py"), str(photos), "--out", str(Path(place) / "found.csv")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LivestockError(f"the bundle does not run: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        found = pd.read_csv(Path(place) / "found.csv").rename(columns={"image": "image_id"})
+        content = json.loads((unpacked / "model.json").read_text(encoding="utf-8"))
+    found["image_id"] = found["image_id"].map(lambda name: Path(str(name)).stem)
+    library = inference.predict(model, images, folder, image_size=content["image_size"], batch_size=1,
+                                settings=Settings.from_dict(content["settings"]))
+    same = edge_parity.same_detections(library, found, 0.05)
+    return same, (f"The unpacked bundle, run as a program of its own on {len(images)} validation images: "
+                  f"{same['equal_share']:.0%} of {same['pairs']:.0f} detections equal the library's (largest "
+                  f"difference {same['largest_difference_px']:.3f} px).")
+
+
+def write_commands(model: str | os.PathLike, image_size: int) -> Path:
+    """Write the TensorRT commands of `model` beside it, as <model>.tensorrt.sh; returns that path."""
+    text = tensorrt_commands(onnx_backend.read_about(model), image_size, Path(model).name)
+    return files.write_text(Path(model).with_suffix(".tensorrt.sh"), text)
+
+
 def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -> dict[str, Any]:
     """What model.json of a bundle says; LivestockError if the runner cannot follow the settings."""
     if settings.method == "fusion" or (settings.passes is not None and settings.passes != ("plain",)):
@@ -71,7 +142,7 @@ def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -
             "made": about.get("made", {})}
 
 
-def tensorrt_commands(about: dict[str, Any], image_size: int) -> str:
+def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "model.onnx") -> str:
     """A shell script with trtexec's commands for a Jetson, with the profile that the network's shape needs."""
     shape = about["shape"]
     if shape:
@@ -83,7 +154,7 @@ def tensorrt_commands(about: dict[str, Any], image_size: int) -> str:
         size = f"1x3x{wide}x{image_size}"
         profile = (f" \\\n    --minShapes=images:1x3x{low}x{low} --optShapes=images:{size} "
                    f"--maxShapes=images:4x3x{image_size}x{image_size}")
-    commands = [f"trtexec --onnx=model.onnx --saveEngine=model_{kind}.engine{flags}{profile}"
+    commands = [f"trtexec --onnx={model} --saveEngine=model_{kind}.engine{flags}{profile}"
                 for kind, flags in (("fp32", ""), ("fp16", " --fp16"), ("int8", " --int8 --fp16"))]
     if about.get("made", {}).get("kind") == "onnx-int8":
         int8 = "# This model holds its own INT8 ranges (Q/DQ), which TensorRT uses."
@@ -96,7 +167,7 @@ def tensorrt_commands(about: dict[str, Any], image_size: int) -> str:
               "# Suppression is outside: the engine's output is what run.py's Model.boxes takes.")
     return "\n".join([
         "#!/bin/sh",
-        "# TensorRT engines from model.onnx; run on the Jetson itself, an engine fits one GPU and version.",
+        f"# TensorRT engines from {model}; run on the Jetson itself, an engine fits one GPU and version.",
         "# NOT run when this was written (no NVIDIA GPU there): the ONNX model was checked, run and scored on a CPU.",
         f"# Input `images`: float32 RGB in [0, 1], batch x 3 x height x width, multiples of {about['stride']}, "
         f"profile for {size}.", inside, "set -e", commands[0], commands[1], int8, commands[2],

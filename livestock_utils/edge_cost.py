@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,19 @@ def speed_sentence(table: pd.DataFrame) -> str:
         text += (f" INT8 is {ratio:.1f} x as fast as float32 ONNX and {rows.loc['onnx-int8', 'difference']:+.3f} in "
                  "AP75.")
     return text
+
+
+def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict[str, str]:
+    """What was measured of one file, in words for a bundle's README."""
+    rows = table[(table["path"] == str(path)) & (table["image_size"] == image_size)]
+    if rows.empty or pd.isna(rows["latency_ms"].iloc[0]):
+        return {}
+    row = rows.iloc[0]
+    return {"AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch weights)",
+            "network alone, batch 1": f"{row['latency_ms']:.1f} ms, 95th percentile {row['p95_ms']:.1f} ms, "
+                                      f"{row['threads']:.0f} threads of a {platform.machine()} processor",
+            "arithmetic": f"{row['gflops']:.2f} GFLOPs, {row['parameters_million']:.2f} million parameters",
+            "peak memory": f"{row['peak_memory_mb']:.0f} MB"}
 
 
 def _shape(row: dict[str, Any], images: pd.DataFrame) -> tuple[int, int]:

@@ -50,6 +50,13 @@ def same_detections(reference: pd.DataFrame, other: pd.DataFrame,
             "equal_share": float(equal.sum() / total) if total else 1.0}
 
 
+def some_images(images: pd.DataFrame, boxes: pd.DataFrame, n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """At most `n` images drawn by `seed`, sorted, with their boxes: enough to compare exports on."""
+    if len(images) > n:
+        images = images.sample(n, random_state=seed).sort_values("image_id", ignore_index=True)
+    return images, boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
+
+
 def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes: pd.DataFrame,
                  settings: Settings | None = None, confidence_threshold: float = 0.25, seed: int = 0,
                  **options: Any) -> pd.DataFrame:

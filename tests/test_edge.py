@@ -199,15 +199,15 @@ def test_unsure_neighbours_do_not_take_the_partner_of_a_sure_one():
 
 def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     weights, images, photos, boxes = made
-    plan = edge.Plan(("onnx", "onnx-int8", "onnx-nms"), (PIXELS,), images, images, photos, settings=SETTINGS)
+    plan = edge.Plan(("onnx", "onnx-int8", "onnx-nms"), (64, PIXELS), images, images, photos, settings=SETTINGS)
     exports = edge.export_all(weights, tmp_path, plan)
-    assert exports["export"].tolist() == ["pytorch", "onnx", "onnx-int8", "onnx-nms"]
+    assert exports["export"].tolist() == ["pytorch"] * 2 + ["onnx"] * 2 + ["onnx-int8"] * 2 + ["onnx-nms"]
     scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS)
-    assert scored.loc[0, "difference"] == 0 and scored.loc[0, "equal_share"] == 1
-    assert scored.loc[1, "AP75"] == pytest.approx(scored.loc[0, "AP75"], abs=0.06)  # near ties of a random network
+    assert scored.loc[1, "difference"] == 0 and scored.loc[1, "equal_share"] == 1
+    assert scored.loc[3, "AP75"] == pytest.approx(scored.loc[1, "AP75"], abs=0.06)  # near ties of a random network
     measured = edge_cost.cost_table(scored, weights, images, threads=1, rounds=2)
     assert measured["parameters_million"].round(2).eq(1.76).all()
-    assert measured["gflops"].iloc[0] == pytest.approx(4.2 * (96 * 96) / (640 * 640), rel=0.05)
+    assert measured["gflops"].iloc[1] == pytest.approx(4.2 * (96 * 96) / (640 * 640), rel=0.05)
     assert (measured["latency_ms"] > 0).all() and (measured["p95_ms"] >= measured["latency_ms"]).all()
     assert (measured["peak_memory_mb"] > 20).all()
     assert measured["budget_share"].iloc[1] == pytest.approx(measured["size_mb"].iloc[1] / 100)

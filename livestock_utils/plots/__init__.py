@@ -13,6 +13,7 @@ from livestock_utils.plots.eda import (
     small_boxes,
     species_overview,
 )
+from livestock_utils.plots.edge import edge_cost, edge_front, edge_parity, lighter_models
 from livestock_utils.plots.errors import (
     boxes_by_part,
     calibration,
@@ -50,6 +51,9 @@ __all__ = [
     "compare_runs",
     "completeness",
     "confidence_trade",
+    "edge_cost",
+    "edge_front",
+    "edge_parity",
     "error_costs",
     "error_gallery",
     "error_groups",
@@ -60,6 +64,7 @@ __all__ = [
     "gene_slices",
     "image_sizes",
     "leakage",
+    "lighter_models",
     "loss_curves",
     "metric_curves",
     "missing_curves",

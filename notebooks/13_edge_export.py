@@ -1,0 +1,173 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   livestock:
+#     reads:
+#       - "{out}/datasets/Train_Dataset.tar"
+#       - "{out}/datasets/Valid_Dataset.tar"
+#       - "{out}/predictions/settings.yaml"
+#       - "{out}/training/full/weights/best.pt"
+#       - "{out}/training/multilabel_split/weights/best.pt"
+#       - "{weights}"
+#     writes:
+#       - "{out}/edge/cost.csv"
+# ---
+
+# %% [markdown]
+# # 13 Edge: what the model costs where it will run
+#
+# The contest was about edge devices and allowed 100 MB of weights. The write-up kept the file small enough and stopped
+# there. Which export is as good as the weights, how fast is it, and what would one copy to a Jetson?
+#
+# - **In:** weights of notebook 08 (else 05, or `weights`), the sets of notebook 02, the thresholds of notebook 11.
+# - **Out:** the exports in `OUT/edge/`, `OUT/edge/cost.csv`, a bundle `OUT/dist/edge_<name>.zip` to copy to a device,
+#   figures in `OUT/figures/13/`.
+# - **Time:** a minute on the drawn sample with two CPU cores. Exports that were made already are kept.
+# - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`.
+
+# %% tags=["setup"]
+# Set-up, the same in every notebook. On Colab: find or fetch the project, add what is missing. Elsewhere: only look.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
+places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
+if "google.colab" in sys.modules:
+    if home is None and importlib.util.find_spec("livestock_utils") is None:
+        if REPOSITORY:
+            subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])], check=True)
+        else:
+            sys.modules["google.colab"].drive.mount("/content/drive")
+        home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
+    if home is not None or importlib.util.find_spec("livestock_utils") is not None:
+        command = [sys.executable, "-m", "livestock_utils.install"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+        print(done.stdout + done.stderr)
+        done.check_returncode()
+        importlib.invalidate_caches()
+if home is not None:
+    sys.path.insert(0, str(home.resolve()))
+try:
+    from livestock_utils import notebook
+except ModuleNotFoundError as error:
+    advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
+    raise ModuleNotFoundError(f"{error}: {advice}") from None
+
+# %% tags=["parameters"]
+data = ""  # @param {type:"string"}
+out = ""  # @param {type:"string"}
+weights = ""  # @param {type:"string"}
+name = "livestock"  # @param {type:"string"}
+pixel_sizes = "1280,960,640"  # @param {type:"string"}
+exports = "onnx,onnx-static,onnx-nms,onnx-fp16,onnx-int8,torchscript"  # @param {type:"string"}
+max_latency_ms = 500  # @param {type:"number"}
+max_size_mb = 100  # @param {type:"number"}
+n_calibration = 64  # @param {type:"integer"}
+n_images = 200  # @param {type:"integer"}
+rounds = 30  # @param {type:"integer"}
+threads = 0  # @param {type:"integer"}
+confidence_shown = 0.25  # @param {type:"number"}
+seed = 0  # @param {type:"integer"}
+
+# %%
+from livestock_utils import colab, dataset, edge, edge_bundle, edge_cost, edge_parity, notebook, plots, tuning
+
+step = notebook.start("13_edge_export", data, out)
+sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
+
+# %% [markdown]
+# ## The weights
+# A file over the budget stops here, with the name of a model that fits.
+
+# %%
+model = tuning.find_weights(step.out, weights)
+size_mb = edge.check_budget(model, max_size_mb)
+step.say(f"`{model.parent.parent.name}/{model.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB (10^6 bytes).")
+
+# %%
+train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+train_images, _ = dataset.read_tables(train_set)
+images, boxes = edge_parity.some_images(*dataset.read_tables(valid_set), n_images, seed)
+settings, sentence = edge_bundle.runner_settings(step.path("predictions", "settings.yaml"))
+step.say(sentence)
+
+# %% [markdown]
+# ## Exports
+# Every format at the largest size; smaller sizes where one file serves all. INT8 learns its ranges from training
+# images, never from those that score it. What cannot be made stays in the table with the reason.
+
+# %%
+plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, settings, seed)
+made = edge.export_all(model, step.path("edge"), plan)
+step.table(made.assign(path=[edge.display_name(path) for path in made["path"]]), "The files.")
+
+# %% [markdown]
+# ## As good as the weights?
+# The same images, the same scorer, the same thresholds. A fall of more than .005 AP75 is red: that export is not
+# recommended. Detections are equal if every side agrees to 1 px and the confidence to .01.
+
+# %%
+scored = edge_parity.parity_table(made, images, valid_set, boxes, settings, confidence_shown, seed)
+step.table(scored.drop(columns=["path", "note"]), "Exports against the weights at the same pixels.", digits=4)
+step.say(edge_parity.parity_sentence(scored))
+
+# %%
+step.figure(plots.edge_parity(scored), "parity", "AP75 of each export minus that of the weights, with its interval.")
+
+# %% [markdown]
+# ## What does it cost?
+# The network alone at batch 1, each export in a process of its own, so that its memory is counted by itself. Decoding
+# the JPEG comes on top; the bundle's `--benchmark` prints it for the device. Latencies hold for this machine: compare
+# rows, not numbers from elsewhere.
+
+# %%
+measured = edge_cost.cost_table(scored, model, images, max_size_mb=max_size_mb, threads=threads or None, rounds=rounds)
+measured.drop(columns="path").to_csv(step.path("edge", "cost.csv"), index=False)
+step.table(measured[["export", "image_size", *edge_cost.COLUMNS]], "Size, arithmetic, latency, memory.", digits=2)
+step.say(edge_cost.speed_sentence(measured))
+
+# %%
+step.figure(plots.edge_cost(measured, max_size_mb), "cost", "Latency, file size and memory of each export.")
+
+# %%
+step.figure(plots.edge_front(measured, max_latency_ms), "front",
+            "AP75 over latency: what lies below the line is beaten in both.")
+
+# %% [markdown]
+# ## The recommendation
+# It follows from the two budgets, `max_latency_ms` and `max_size_mb`: the fastest of those within .005 AP75 of the best
+# that fits.
+
+# %%
+recommended, sentence = edge_parity.recommend(measured, max_latency_ms, max_size_mb)
+step.say(sentence)
+
+# %% [markdown]
+# ## A bundle to copy
+# One zip with the model, labels, thresholds and a runner of one file that needs onnxruntime, numpy and Pillow or
+# OpenCV. The commands for TensorRT on a Jetson lie beside the model; they were not run here.
+
+# %%
+file, image_size = edge_bundle.choose(measured, recommended)
+bundle = edge_bundle.write_bundle(step.out, name, file, image_size, settings, max_size_mb,
+                                  edge_cost.notes(measured, file, image_size))
+edge_bundle.write_commands(file, image_size)
+same, sentence = edge_bundle.verify(bundle, images, valid_set, file)
+step.say(f"`dist/{bundle.name}`: {bundle.stat().st_size / 1e6:.1f} MB, `{file.name}` at {image_size} px. {sentence}")
+
+# %% [markdown]
+# ## In short
+
+# %%
+step.metrics(weights_mb=size_mb, recommended=None if recommended is None else recommended["export"],
+             recommended_image_size=None if recommended is None else recommended["image_size"],
+             exports=len(made) - len(sizes), red=int(measured["red"].sum()), bundle_equal_share=same["equal_share"],
+             bundle=bundle.name, table=measured.drop(columns=["path", "note"]))
+step.finish(None)
