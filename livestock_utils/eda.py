@@ -208,6 +208,8 @@ def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for what, per_species in write_up_numbers().items():
         for name, value in per_species.items():
+            if what == "scores":  # of its trainings, see `comparison`
+                continue
             if what == "sizes":
                 rows += [(f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n) for w, h, n in value]
             elif what == "strata":

@@ -101,7 +101,7 @@ def collect_candidates(
     runs = []
     with open_reader(reader, images, folder) as source:
         for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
-            runs.append(run.all_parts(parts_folder, batch_size, max(part_images // batch_size, 1), index, count))
+            runs.append(run.all_parts(parts_folder, batch_size, max(part_images // max(batch_size, 1), 1), index, count))
     found = candidates.stack(runs)
     report(found, images)
     return found
