@@ -101,7 +101,8 @@ def collect_candidates(
     runs = []
     with open_reader(reader, images, folder) as source:
         for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
-            runs.append(run.all_parts(parts_folder, batch_size, max(part_images // max(batch_size, 1), 1), index, count))
+            in_part = max(part_images // max(batch_size, 1), 1)
+            runs.append(run.all_parts(parts_folder, batch_size, in_part, index, count))
     found = candidates.stack(runs)
     report(found, images)
     return found
