@@ -128,7 +128,7 @@ def faults(path: Path) -> list[str]:
 
 
 def write_repository(address: str) -> str:
-    """Write the project's address (owner/name or a URL) into the set-up cell, the one place that holds it; returns it."""
+    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it; returns the URL."""
     url = address if "://" in address else f"https://github.com/{address}"
     if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+){2,}", url):
         raise NotebookError(f"repository {address!r}: expected owner/name or a URL")
