@@ -69,8 +69,13 @@ def answer_all(runs: pd.DataFrame, out: str | os.PathLike, local: str | os.PathL
     return answers
 
 
-def show(step: Any, answer: Answer) -> None:
-    """Put one answer into a notebook: heading, table, dots, differences, curves, and what they say."""
+def show(step: Any, answers: list[Answer]) -> None:
+    """Put the answers into a notebook: heading, table, dots, differences, curves, and what they say."""
+    for answer in answers:
+        _show(step, answer)
+
+
+def _show(step: Any, answer: Answer) -> None:
     from livestock_utils import comparison_text, plots
 
     step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))

@@ -59,13 +59,13 @@ def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
 
 
 def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
-    """The numbers of a search for metrics.json: best score, base's score, trials by state, epochs and hours."""
+    """The numbers of a search for metrics.json: best score, base's score, trials by state, and epochs."""
     counts = table["state"].value_counts()
     base = table.loc[(table["trial"] == 0) & (table["state"] == "complete"), "score"]
     return {"best_score": float(best_trial(table)["score"]), "base_score": float(base.iloc[0]) if len(base) else None,
             "best_trial": int(best_trial(table)["trial"]),
             **{f"trials_{state}": int(counts.get(state, 0)) for state in ("complete", "pruned", "failed")},
-            "epochs_trained": int(table["epochs"].sum()), "hours": float(table["seconds"].sum() / 3600)}
+            "epochs_trained": int(table["epochs"].sum())}
 
 
 def pareto(table: pd.DataFrame) -> pd.DataFrame:

@@ -91,8 +91,7 @@ found = search.run_chain(
     schedule=schedule, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers,
     seed=seed, cache="disk")
 last = found[-1]
-for result in found:
-    step.say(f"**{result.group}**: {search.sentence(result.table)}")
+step.say("\n\n".join(f"**{result.group}**: {search.sentence(result.table)}" for result in found))
 
 # %% [markdown]
 # ## What the epochs bought

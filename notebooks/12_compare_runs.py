@@ -8,6 +8,7 @@
 #     reads:
 #       - "{out}/training/*/run.json"
 #       - "{out}/runs/*/training/*/run.json"
+    writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 
 # %% [markdown]
@@ -55,8 +56,7 @@ step.say(comparison_text.left_out(runs))
 
 # %%
 answers = comparison.answer_all(runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed)
-for answer in answers:
-    comparison.show(step, answer)
+comparison.show(step, answers)
 
 # %% [markdown]
 # ## SGD or AdamW?
