@@ -8,7 +8,7 @@
 #     reads:
 #       - "{out}/training/*/run.json"
 #       - "{out}/runs/*/training/*/run.json"
-    writes: ["{out}/.state/metrics/12_compare_runs.json"]
+#     writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 
 # %% [markdown]
