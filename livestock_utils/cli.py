@@ -34,7 +34,18 @@ class Group(click.Group):
             ctx.exit(1)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+EPILOG = """\b
+Exit codes: 0 done; 1 an error, told in one line on stderr, or faults that `check` and `validate` count as
+errors, or Ctrl-C; 2 wrong usage. Results go to stdout, everything else to stderr; --json is for scripts.
+
+\b
+Completion by Tab, where the package is installed, for bash (likewise zsh_source, fish_source):
+  eval "$(_LIVESTOCK_UTILS_COMPLETE=bash_source livestock_utils)"
+"""
+
+
+@click.group(cls=Group, epilog=EPILOG,
+             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="livestock_utils")
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the library does on the way.")
 def cli(verbose: bool) -> None:
@@ -59,6 +70,7 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
     \b
     python -m livestock_utils run --data data/sample --out runs/sample --profile sample
     python -m livestock_utils run --data DIR --out DIR --only 05,11 -p epochs 3 -p 05.image_size 320
+    python -m livestock_utils run --data DIR --out DIR --from 08 -p 08.hyp search
     """
     from livestock_utils import pipeline, report, run_parameters
 
@@ -84,6 +96,7 @@ def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str |
 
     \b
     python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
+    python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out runs/silver --workers 2
     """
     from livestock_utils import batch as batches
     from livestock_utils import notebook, pipeline, run_parameters
@@ -110,7 +123,8 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
     """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers; does nothing if they are there.
 
     \b
-    python -m livestock_utils sample data/sample --images 200 --scale 0.5
+    python -m livestock_utils sample data/sample
+    python -m livestock_utils sample data/small --images 40 --test-images 8 --scale 0.25 --seed 1
     """
     from livestock_utils.sample import write_sample
 
@@ -137,6 +151,7 @@ def score(answers: Path, submission: Path, iou: float, normaliser: str, images: 
 
     \b
     python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap 1000
+    python -m livestock_utils score answer.csv new.csv --against old.csv --json
     """
     from livestock_utils import score_report
 
@@ -161,6 +176,7 @@ def validate(submission: Path, images: Path | None, units: str, normaliser: str,
 
     \b
     python -m livestock_utils validate runs/sample/submission.csv --images data/sample/data_test
+    python -m livestock_utils validate submission.csv --weights best.pt --json
     """
     from livestock_utils import score_report
     from livestock_utils import submission as submissions
@@ -186,6 +202,7 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
 
     \b
     python -m livestock_utils check data/sample
+    python -m livestock_utils check DIR --quick --strict --json
     """
     from livestock_utils import check_report, integrity
 
@@ -217,6 +234,7 @@ def predict(weights: Path, source: Path, out: Path, image_size: int, confidence:
 
     \b
     python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
+    python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings settings.yaml
     """
     from livestock_utils import photos, postprocess
 

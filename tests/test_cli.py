@@ -1,5 +1,6 @@
 """The command line's own promises: help, exit codes, one red line."""
 
+import shlex
 import subprocess
 import sys
 
@@ -39,6 +40,27 @@ def test_every_command_explains_itself(name):
     shown = invoke(name, "--help")
     assert shown.exit_code == 0
     assert f"python -m livestock_utils {name}" in shown.output, "give an example"
+
+
+@pytest.mark.parametrize("name", sorted(cli.cli.commands))
+def test_the_examples_are_what_the_parser_takes(name, monkeypatch):
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: value)
+    lines = [line.strip() for line in (cli.cli.commands[name].help or "").splitlines()]
+    examples = [line for line in lines if line.startswith("python -m livestock_utils")]
+    assert examples
+    for line in examples:
+        assert len(line) <= 108, "wider than the help text"
+        assert cli.cli.commands[name].make_context(name, shlex.split(line)[4:])
+
+
+def test_exit_codes_and_completion_are_told():
+    shown = invoke("--help").output
+    assert "Exit codes: 0 done; 1 an error" in shown and "_LIVESTOCK_UTILS_COMPLETE=bash_source" in shown
+
+
+@pytest.mark.parametrize("name", ["check", "score", "validate"])
+def test_what_scripts_ask_for_comes_as_json(name):
+    assert "--json" in {option for param in cli.cli.commands[name].params for option in param.opts}
 
 
 def test_own_errors_are_one_line_and_exit_code_1(failing):
