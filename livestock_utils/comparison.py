@@ -81,6 +81,8 @@ def _show(step: Any, answer: Answer) -> None:
     step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))
     step.table(answer.table, f"Means over the seeds on {len(answer.judge.images)} images ({answer.judge.name}); the "
                "write-up's numbers on the right.")
+    if theirs := write_up_scores().get(answer.question):
+        step.table(pd.DataFrame(theirs), "The write-up's own table.", digits=4)
     step.say(comparison_text.epochs(answer.scores))
     step.figure(plots.run_scores(answer.scores), f"{answer.key}_scores", "Scores of the single runs by setting.")
     step.figure(plots.run_differences(answer.differences), f"{answer.key}_differences",
@@ -175,8 +177,9 @@ def ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its numbers after them.
 
-    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of single runs; missing
-    for one) and write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting.
+    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of single runs) and
+    write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting; a column that would be
+    empty is left out.
     """
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
@@ -187,7 +190,8 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     table["mAP75_highest"] = grouped["mAP75"].max().where(several)
     theirs = pd.DataFrame(write_up_scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
     names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
-    return table.assign(**{str(column): theirs[column].reindex(names).to_numpy() for column in theirs}).reset_index()
+    beside = {str(column): theirs[column].reindex(names).to_numpy() for column in theirs}
+    return table.assign(**beside).dropna(axis=1, how="all").reset_index()
 
 
 def differences(scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0) -> pd.DataFrame:

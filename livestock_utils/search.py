@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,9 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
     weights only with `keep_weights`. Raises TrainingError for bad groups, samplers, storages, another study of the same
     name, and when no trial has finished.
     """
-    from livestock_utils import search_samplers, search_storage, search_study
+    with warnings.catch_warnings():  # optuna's progress bar asks for widgets, which nobody will see
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from livestock_utils import search_samplers, search_storage, search_study
 
     hyp = read_hyp(resolve_hyp(base, out) if isinstance(base, str) else base)
     genes = search_genes.read_genes(group, hyp, groups_file)

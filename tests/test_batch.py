@@ -1,0 +1,168 @@
+"""Batches: grids expanded, runs in folders of their own, failures listed, continued where they stopped."""
+
+import functools
+import io
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from livestock_utils import batch, run_parameters
+from livestock_utils.cli import cli
+from livestock_utils.errors import NotebookError
+
+TINY = Path(__file__).with_name("notebooks_tiny")
+SHIPPED = sorted((Path(__file__).parents[1] / "notebooks" / "batches").glob("*.yaml"))
+
+
+def write(folder, **content):
+    path = folder / "batch.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def runs_of(folder, **content):
+    return batch.read(write(folder, notebooks=["02"], **content), notebooks=TINY).runs
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    (tmp_path / "data" / "data" / "numbers.csv").write_text("n\n1\n2\n3\n")
+    return tmp_path / "data"
+
+
+# ---- what a file stands for -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("content", "runs"), [
+    ({"runs": {"a": None}}, {"a": {}}),
+    ({"grid": {"factor": [2, 3]}}, {"factor2": {"factor": 2}, "factor3": {"factor": 3}}),
+    ({"grid": {"02.factor": [2]}}, {"factor2": {"02.factor": 2}}),
+    ({"runs": {"a": {"fail": True}, "b": {}}, "grid": {"factor": [1, 2]}},
+     {"a-factor1": {"fail": True, "factor": 1}, "a-factor2": {"fail": True, "factor": 2},
+      "b-factor1": {"factor": 1}, "b-factor2": {"factor": 2}}),
+    ({"runs": {"a / b": {}}}, {"a_b": {}}),
+])
+def test_a_grid_is_every_combination(tmp_path, content, runs):
+    assert runs_of(tmp_path, **content) == runs
+
+
+def test_a_profile_takes_the_place_of_keys(tmp_path):
+    path = write(tmp_path, notebooks=["02"], runs={"a": {}}, grid={"factor": [1, 2]},
+                 profiles={"small": {"grid": {"factor": [1]}}})
+    assert list(batch.read(path, "small", TINY).runs) == ["a-factor1"]
+    assert list(batch.read(path, "other", TINY).runs) == ["a-factor1", "a-factor2"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_batches_fit_the_notebooks(path):
+    whole, small = batch.read(path), batch.read(path, "sample")
+    assert whole.about and 1 <= len(small.runs) <= len(whole.runs)
+    known = {file.stem for file in run_parameters.PROFILES.glob("*.yaml")}
+    assert "sample" in known and "sample" in yaml.safe_load(path.read_text())["profiles"]
+
+
+def test_the_issues_batches_are_shipped():
+    assert {path.stem for path in SHIPPED} == {"models", "optimisers", "hyperparameters", "full_or_split", "silver",
+                                               "scratch_longer"}
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ({}, r"notebooks is empty; name at least one, such as \[\"05\"\]"),
+    ({"notebooks": ["02"]}, "there is no run; give `runs` with different names, or a `grid`"),
+    ({"notebooks": ["99"], "runs": {"a": {}}}, "no notebook '99'; there are 01_count, 02_double"),
+    ({"notebooks": ["02"], "prepare": ["98"], "runs": {"a": {}}}, "no notebook '98'"),
+    ({"notebooks": ["02"], "runs": {"a": {"factr": 1}}}, "run a: .*parameter 'factr'; did you mean 'factor'"),
+    ({"notebooks": ["02"], "runs": {"a": {"factor": "x"}}}, "run a: parameter .*factor: expected int like 2, got 'x'"),
+    ({"notebooks": ["02"], "parameters": {"x": 1}, "runs": {"a": {}}}, "no notebook has the parameter 'x'"),
+    ({"notebooks": ["02"], "grid": {"factor": 3}}, "grid: factor must be a list of values, got 3"),
+    ({"notebooks": ["02"], "grid": {"factor": [3, 3]}}, "two runs are called 'factor3'"),
+    ({"notebooks": ["02"], "runs": {"a": 3}}, "run 'a' must be a mapping of parameters, got 3"),
+    ({"notebooks": "02"}, "notebooks must be a list, got '02'"),
+    ({"notebook": ["02"]}, "unknown key 'notebook'; expected about, prepare, notebooks"),
+])
+def test_a_bad_file_is_one_clear_line(tmp_path, content, message):
+    with pytest.raises(NotebookError, match=message) as error:
+        batch.read(write(tmp_path, **content), notebooks=TINY)
+    assert "\n" not in str(error.value) and "batch.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [("- a", "got|a list; expected"), ("a: [", "is no YAML")])
+def test_a_file_of_another_shape(tmp_path, text, message):
+    path = tmp_path / "batch.yaml"
+    path.write_text(text)
+    with pytest.raises(NotebookError, match=message):
+        batch.read(path, notebooks=TINY)
+    with pytest.raises(NotebookError, match=r"absent.yaml not found; notebooks/batches/ holds some"):
+        batch.read(tmp_path / "absent.yaml", notebooks=TINY)
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):
+    out, told = tmp_path / "out", []
+    content = {"prepare": ["01"], "notebooks": ["02"], "runs": {"good": {"factor": 3}, "bad": {"fail": True}}}
+    first = batch.run(write(tmp_path, **content), data, out, workers=2, notebooks=TINY, tell=told.append)
+    assert first.set_index("run")["state"].to_dict() == {"good": "done", "bad": "failed"}
+    reason = first.set_index("run")["reason"].to_dict()
+    assert "DatasetError: the numbers are odd: expected even ones" in reason["bad"] and reason["good"] == ""
+    assert (out / "runs" / "good" / "double.txt").read_text() == "18"
+    assert not (out / "runs" / "good" / "notebooks" / "01_count.ipynb").exists()
+    assert (out / "prepared" / "notebooks" / "01_count.ipynb").is_file()
+    assert len(told) == 4 and told[0]["state"].tolist().count("running") == 1
+    assert pd.read_csv(out / "batch.csv")["state"].tolist() == ["failed", "done"]
+    content["runs"]["bad"] = {"fail": False}
+    again = batch.run(write(tmp_path, **content), data, out, notebooks=TINY)
+    assert again.set_index("run")["state"].to_dict() == {"good": "unchanged", "bad": "done"}
+    counts, failed = batch.summary(first).splitlines()
+    assert counts == "1 failed, 1 done" and failed.startswith("bad: 02_double, cell")
+
+
+def test_the_command_lists_failures_and_says_so_with_its_exit_code(tmp_path, data):
+    path = write(tmp_path, prepare=["01"], notebooks=["02"], runs={"bad": {"fail": True}})
+    done = CliRunner().invoke(cli, ["batch", str(path), "--out", str(tmp_path / "out"), "--data", str(data),
+                                    "--notebooks", str(TINY), "--no-compare"])
+    assert done.exit_code == 1, done.output
+    assert "bad  running" in done.output and "1 failed\nbad: 02_double, cell" in done.output
+
+
+def test_no_workers(tmp_path, data):
+    with pytest.raises(NotebookError, match="workers must be at least 1, got 0"):
+        batch.run(write(tmp_path, notebooks=["02"], runs={"a": {}}), data, tmp_path, workers=0, notebooks=TINY)
+
+
+def test_the_live_table_is_redrawn_or_told_line_by_line():
+    table = pd.DataFrame({"run": ["a", "bb"], "state": "waiting", "seconds": 0.0, "reason": ""})
+    later = table.assign(state=["running", "waiting"])
+    plain, drawn = io.StringIO(), io.StringIO()
+    for file, redraw in ((plain, False), (drawn, True)):
+        show = batch.Live(functools.partial(click.echo, file=file), redraw)
+        show(table)
+        show(later)
+        show(later)
+    assert plain.getvalue() == "a  running        0 s\n"
+    assert drawn.getvalue().count("\x1b[2F\x1b[J") == 2 and drawn.getvalue().count("bb  waiting") == 3
+
+
+def test_prepared_sets_are_linked_or_copied(tmp_path, monkeypatch):
+    source = tmp_path / "prepared" / "datasets" / "a.tar"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"x")
+    (tmp_path / "prepared" / "local" / "a").mkdir(parents=True)
+    batch.share(tmp_path / "prepared", tmp_path / "linked")
+    assert (tmp_path / "linked" / "datasets" / "a.tar").samefile(source)
+    assert (tmp_path / "linked" / "local" / "a").resolve() == tmp_path / "prepared" / "local" / "a"
+
+    def refuse(*arguments, **options):
+        raise OSError("no links on this file system")
+
+    monkeypatch.setattr(batch.os, "link", refuse)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    batch.share(tmp_path / "prepared", tmp_path / "copied")
+    assert (tmp_path / "copied" / "datasets" / "a.tar").read_bytes() == b"x"
+    assert not (tmp_path / "copied" / "local" / "a").exists()

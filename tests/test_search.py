@@ -1,0 +1,203 @@
+"""A search from end to end on tiny trainings: base first, best written, pruning, divergence, resuming, refusals."""
+
+import math
+
+import pandas as pd
+import pytest
+import yaml
+from training_sets import write_set
+
+from livestock_utils import detector, search, search_objective, training_settings
+from livestock_utils.errors import DivergedError, NotebookError, TrainingError
+
+TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("set"), n_train=4, n_valid=2)
+
+
+@pytest.fixture(scope="module")
+def found(data, tmp_path_factory):
+    """One real search of two trials, without pruning."""
+    return search.run(data, tmp_path_factory.mktemp("out"), trials=2, sampler="genetic", pruner="none", **TRAINING)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Trainings that take no time: the score is a function of lr0, the epochs come one by one."""
+    calls = []
+
+    def train(data_yaml, folder, *, hyp, on_epoch, epochs=3, **settings):
+        calls.append({"hyp": hyp, "folder": folder, **settings})
+        if hyp["lr0"] > 0.05:
+            raise DivergedError("the loss is nan in epoch 1")
+        score = 1 / (1 + abs(math.log10(hyp["lr0"]) + 3))
+        for epoch in range(epochs):
+            if on_epoch(epoch, dict.fromkeys(search_objective.EPOCH_COLUMNS.values(), score * (epoch + 1) / epochs)):
+                break
+        (folder / "weights").mkdir(parents=True)
+        (folder / "weights" / "best.pt").write_bytes(bytes(int(1e6 * hyp["lr0"])))
+        return detector.Run(folder)
+
+    def evaluate(weights, data_yaml, **settings):
+        columns = dict.fromkeys(search_objective.EPOCH_COLUMNS, 0.4)
+        return pd.DataFrame([columns | {"mAP75_contest": 1e-6 * weights.stat().st_size}], index=["all"])
+
+    monkeypatch.setattr(detector, "train", train, raising=False)
+    monkeypatch.setattr(detector, "evaluate", evaluate, raising=False)
+    return calls
+
+
+def searched(data, out, trials, **options):
+    """A search that keeps its study in a journal file, which is faster than a database that makes sure of each line."""
+    return search.run(data, out, **{"trials": trials, "sampler": "random", "pruner": "none",
+                                    "storage": f"journal://{out / 'study.log'}", **TRAINING, **options})
+
+
+# ---- a real search --------------------------------------------------------------------------------------------------
+
+
+def test_a_search_trains_scores_and_writes_the_best(found):
+    table = found.table
+    assert table["state"].tolist() == ["complete"] * 2 and table["epochs"].tolist() == [1] * 2
+    base = training_settings.read_hyp("default")
+    assert all(table[gene.name][0] == gene.clip(base[gene.name]) for gene in found.genes)
+    written = training_settings.read_hyp(found.hyp_file)
+    assert found.hyp_file.name == "hyp_lr_momentum_best.yaml" and written == found.best_hyp
+    names = {gene.name for gene in found.genes}
+    assert {name: value for name, value in written.items() if name not in names} == {
+        name: value for name, value in base.items() if name not in names}
+    best = search.best_trial(table)
+    assert best["score"] == table["score"].max()
+    assert all(written[name] == best[name] for name in names)
+
+
+def test_trial_folders_keep_results_and_settings_but_no_weights(found):
+    folder = found.hyp_file.parents[1] / "search" / "lr_momentum" / "trial_000"
+    assert {"results.csv", "hyp.yaml", "settings.yaml", "run.json"} <= {path.name for path in folder.iterdir()}
+    assert not (folder / "weights").exists()
+    assert len(pd.read_csv(folder / "results.csv")) == 1
+
+
+def test_a_finished_search_returns_at_once(found, data, made_up):
+    again = search.run(data, found.hyp_file.parents[1], trials=2, sampler="tpe", pruner="none", **TRAINING)
+    assert made_up == [] and again.best_hyp == found.best_hyp
+
+
+def test_another_data_set_or_objective_is_refused_with_the_difference(found, data, tmp_path, made_up):
+    out = found.hyp_file.parents[1]
+    with pytest.raises(TrainingError, match=r"study 'lr_momentum' is about something else \(objective.mAP50: None"):
+        search.run(data, out, trials=2, objective={"mAP50": 1.0}, **TRAINING)
+    with pytest.raises(TrainingError, match=r"about something else \(data: .* there, .* here\)"):
+        search.run(write_set(tmp_path, n_train=5), out, trials=2, **TRAINING)
+    with pytest.raises(TrainingError, match=r"about something else \(training.epochs: 1 there, 3 here\)"):
+        search.run(data, out, trials=2, **TRAINING | {"epochs": 3})
+    assert made_up == []
+
+
+# ---- on made-up trainings -------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_prunes_its_trial(data, tmp_path, made_up):
+    found = searched(data, tmp_path, 8)
+    table = found.table
+    diverged = table[table["lr0"] > 0.05]
+    assert len(table) == 8 and len(diverged) and set(diverged["state"]) == {"pruned"}
+    assert set(diverged["reason"]) == {"the loss is nan in epoch 1"}
+    assert set(table.loc[table["lr0"] <= 0.05, "state"]) == {"complete"}
+
+
+def test_trials_that_are_behind_are_pruned_by_epoch(data, tmp_path, made_up):
+    found = searched(data, tmp_path, 15, pruner="median", epochs=6)
+    behind = found.table[found.table["reason"].str.startswith("behind after epoch")]
+    assert len(behind) and set(behind["state"]) == {"pruned"} and behind["epochs"].between(2, 5).all()
+    assert (found.table.loc[found.table["state"] == "complete", "epochs"] == 6).all()
+
+
+def test_all_trials_diverge(data, tmp_path, made_up):
+    base = training_settings.read_hyp("default") | {"lr0": 0.1}
+    with pytest.raises(TrainingError, match=r"no trial has finished \(1 pruned, 0 failed, the first: the loss is nan"):
+        searched(data, tmp_path, 1, base=base)
+
+
+def test_two_objectives_leave_a_front(data, tmp_path, made_up):
+    found = searched(data, tmp_path, 12, sampler="nsga2", against="weights_mb")
+    front = search.pareto(found.table)
+    assert 1 <= len(front) <= 12 and front["score"].is_monotonic_decreasing and front["second"].is_monotonic_decreasing
+    for row in found.table[found.table["state"] == "complete"].itertuples():
+        assert ((front["score"] >= row.score) & (front["second"] <= row.second)).any()
+
+
+def test_choices_reach_the_training(data, tmp_path, made_up):
+    found = searched(data, tmp_path, 6, sampler="tpe", choices={"image_size": [64, 128]})
+    assert {call["image_size"] for call in made_up} == {64, 128} and made_up[0]["image_size"] == 64
+    assert set(found.table["image_size"]) == {64, 128}
+
+
+def test_a_chain_hands_the_best_on(data, tmp_path, made_up):
+    chain = search.run_chain(data, tmp_path, "lr_momentum, hsv", study="s", trials=4, sampler="random", **TRAINING,
+                             storage=f"journal://{tmp_path / 'study.log'}")
+    assert [found.group for found in chain] == ["lr_momentum", "hsv"]
+    assert all(call["hyp"]["lr0"] == chain[0].best_hyp["lr0"] for call in made_up[4:])
+    assert search.resolve_hyp("search", tmp_path) == str(chain[1].hyp_file)
+    assert yaml.safe_load(chain[1].hyp_file.read_text())["lr0"] == chain[0].best_hyp["lr0"]
+
+
+def test_weights_stay_where_asked(data, tmp_path, made_up):
+    searched(data, tmp_path, 1, keep_weights=True)
+    assert (tmp_path / "search" / "lr_momentum" / "trial_000" / "weights" / "best.pt").is_file()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"group": "x"}, "unknown group of genes 'x'; groups.yaml has lr_momentum, warmup"),
+    ({"sampler": "x"}, "unknown sampler 'x'"),
+    ({"pruner": "x"}, "unknown pruner 'x'"),
+    ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+    ({"objective": {"mAP": 1}}, "objective: unknown metric 'mAP'; expected some of mAP75_contest"),
+    ({"objective": {"mAP50": "much"}}, "objective: the weight of mAP50 must be a number, got 'much'"),
+    ({"objective": {"mAP50": 0}}, "objective: all weights are 0"),
+    ({"against": "price"}, "against must be empty or one of latency_ms, weights_mb, got 'price'"),
+    ({"choices": {"colour": [1]}}, "choices: expected a list of values for some of model, image_size"),
+    ({"choices": {"model": "yolov5n"}}, "choices: expected a list of values .* got 'model': 'yolov5n'"),
+    ({"hyp": {}}, "hyp is set by the search itself; leave it out"),
+    ({"base": "nowhere"}, "hyperparameter file not found: nowhere"),
+    ({"storage": "postgresql://u:sesame@127.0.0.1:1/x"}, r"u:\*\*\*@127.0.0.1:1/x cannot be reached"),
+])
+def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
+    with pytest.raises(TrainingError, match=message) as error:
+        search.run(data, tmp_path, **{**TRAINING, **options})
+    assert "\n" not in str(error.value) and "sesame" not in str(error.value) and made_up == []
+
+
+# ---- tables and words -----------------------------------------------------------------------------------------------
+
+
+def test_resolve_hyp_passes_everything_else_through(tmp_path):
+    assert search.resolve_hyp("default", tmp_path) == "default" and search.resolve_hyp(None, tmp_path) is None
+    with pytest.raises(NotebookError, match=r"hyp is 'search', but .* holds no hyp_<group>_best.yaml: notebook 07"):
+        search.resolve_hyp("search", tmp_path)
+
+
+def test_importances_need_trials_with_unlike_scores(found, data, tmp_path, made_up):
+    assert search.importances(found.study).empty
+    many = searched(data, tmp_path, 12)
+    shares = search.importances(many.study)
+    assert shares.index[0] == "lr0" and shares.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("scores", "states", "words"), [
+    ([0.2], ["complete"], "1 trials finished, 0 were pruned; the best score is 0.200, the base's own."),
+    ([0.2, 0.5, 0.1], ["complete", "complete", "pruned"], r"2 trials finished, 1 were pruned; .* \(trial 1\), \+0.300"),
+    ([0.2, 0.5], ["failed", "complete"], "1 trials finished, 0 were pruned, 1 failed; the best score is 0.500."),
+])
+def test_the_sentence(scores, states, words):
+    table = pd.DataFrame({"trial": range(len(scores)), "score": scores, "state": states, "reason": ""})
+    assert pd.Series(search.sentence(table)).str.match(words).all()
+
+
+def test_latency_of_random_weights(tmp_path):
+    from made_network import write_network
+
+    assert 0 < search_objective.latency_ms(write_network(tmp_path / "n.pt"), 64, "cpu", rounds=3) < 60_000
