@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 YOLOV5_VERSION = "7.0.14"
+BROUGHT_BY_VENV = {"pip", "setuptools", "wheel"}
 log = logging.getLogger("livestock_utils.install")
 
 
@@ -38,6 +39,8 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
     Raises RuntimeError with pip's last lines when it cannot install, or when a package that was there has changed.
     """
     before = _installed()
+    if set(before) <= BROUGHT_BY_VENV:
+        before = {}  # a fresh environment has nothing to protect, and its old setuptools is too old for today's torch
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "already-here.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in before.items()), encoding="utf-8")

@@ -42,6 +42,14 @@ def test_what_is_installed_is_handed_to_pip_as_a_constraint(recorded):
     assert calls[0][1] == ["numpy==2.1.3\n"]
 
 
+def test_a_fresh_environment_has_nothing_to_protect(recorded):
+    calls, state = recorded
+    state.clear()
+    state.update({"pip": "23.2.1", "setuptools": "65.5.0", "adds": {"setuptools": "84.2.1", "torch": "2.14.1"}})
+    assert install.install() == []
+    assert calls[0][1] == [""]
+
+
 def test_the_lock_does_not_fight_what_is_installed(recorded, tmp_path):
     calls, _ = recorded
     lock = tmp_path / "lock.txt"
