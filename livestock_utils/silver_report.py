@@ -182,26 +182,31 @@ def cause(table: pd.DataFrame) -> str:
         shift = f"the gaps of “{names[1]}” take {size} from silver"
     else:
         shift = f"the gaps of “{names[1]}” flatter silver by {size}"
-    if lacking["difference"] < 0 < full["difference"]:
-        verdict = ("silver loses where boxes are lacking and wins where they are not, as the contest's result would "
-                   f"have it; its gain on the fuller answers {_sure(full)}")
-    elif full["difference"] <= 0 and lacking["difference"] <= 0:
-        verdict = "silver does not win on the fuller answers either: the gaps alone do not explain a loss"
-    elif full["difference"] > 0 and lacking["difference"] > 0:
-        verdict = "silver wins on both: a loss as in the contest is not seen here, so its cause is not either"
-    else:
-        verdict = "silver wins only where boxes are lacking: the gaps are no excuse"
-    return f"{_first_up(verdict)}; {shift}."
+    return f"{_first_up(_VERDICTS[_sign(full), _sign(lacking)])}; {shift}."
+
+
+_VERDICTS = {
+    (1, 1): "silver wins on both: a loss as in the contest is not seen here, so its cause is not either",
+    (1, 0): "silver wins for sure on the fuller answers only: the gaps hide its gain",
+    (1, -1): "silver loses where boxes are lacking and wins where they are not, as if the gaps had decided the contest",
+    (0, 1): "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
+    (0, 0): "on neither answers is the difference more than luck of the images, so no cause can be told from it",
+    (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
+    (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
+    (-1, 0): "silver loses for sure on the fuller answers: its labels are to blame, not the gaps",
+    (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
+}
+"""By the sign of the gain on the fuller and on the lacking answers, 0 where its interval holds 0."""
+
+
+def _sign(row: pd.Series) -> int:
+    return 1 if row["low"] > 0 else -1 if row["high"] < 0 else 0
 
 
 def _verdict(row: pd.Series) -> str:
     if row["low"] <= 0 <= row["high"]:
         return "it holds 0, no proof of a difference"
     return "it leaves 0 out"
-
-
-def _sure(row: pd.Series) -> str:
-    return "may be luck, though" if row["low"] <= 0 <= row["high"] else "is more than luck of the images"
 
 
 def _of_none(share: float) -> str:
