@@ -5,6 +5,7 @@ its own, as Colab sessions are. Skips itself, and says so, where PostgreSQL is n
 """
 
 import multiprocessing
+import resource
 import statistics
 import time
 
@@ -59,8 +60,10 @@ def main() -> None:
         own = [(trial.datetime_complete - trial.datetime_start).total_seconds() for trial in complete]
         print(f"{WORKERS} workers, {len(complete)} of {TRIALS} trials complete, {distinct} distinct, "
               f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the workers' start")
-        print(f"overhead a trial: {seconds * WORKERS / TRIALS:.3f} s of a worker's time in all, "
-              f"{statistics.median(own):.3f} s median between its begin and end")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(f"overhead: a trial every {seconds / TRIALS:.3f} s, {seconds * WORKERS / TRIALS:.3f} s of each worker's "
+              f"time a trial, {(used.ru_utime + used.ru_stime) / TRIALS:.3f} s of processor time a trial, "
+              f"{statistics.median(own):.3f} s median between a trial's begin and end")
 
 
 if __name__ == "__main__":

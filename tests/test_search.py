@@ -10,7 +10,8 @@ from training_sets import write_set
 from livestock_utils import detector, search, search_objective, training_settings
 from livestock_utils.errors import DivergedError, NotebookError, TrainingError
 
-TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2}
+TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2,
+            "autoanchor": False}
 
 
 @pytest.fixture(scope="module")
