@@ -26,6 +26,32 @@ def definitions_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd
     return pd.concat(parts, ignore_index=True)[["definition", "class", "labels", *SCORES]]
 
 
+def group_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame, groups: pd.Series | None,
+                max_groups: int = 20) -> pd.DataFrame:
+    """Scores by group (camera, farm, ...), contest's definition; columns group, images, labels and SCORES of "all".
+
+    `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more than `max_groups` among
+    `images` (look-alikes make hundreds, of a photo or two each), the table is empty.
+    """
+    columns = ["group", "images", "labels", *SCORES]
+    mine = images["image_id"].map(groups) if groups is not None else pd.Series(dtype=object)
+    if not 0 < mine.nunique() <= max_groups:
+        return pd.DataFrame(columns=columns)
+    rows = [scoring.per_class_table(boxes, predictions, part).loc[["all"]].assign(group=name, images=len(part))
+            for name, part in images.groupby(mine)]
+    return pd.concat(rows, ignore_index=True)[columns]
+
+
+def group_sentence(table: pd.DataFrame) -> str:
+    """What `group_table` shows: how far the groups lie apart."""
+    if len(table) < 2:
+        return "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or farms."
+    scores = table["mAP75"].to_numpy(float)
+    names = table["group"].astype(str).to_list()
+    return (f"The groups lie {scores.max() - scores.min():.3f} of mAP75 apart: {names[int(scores.argmin())]} scores "
+            f"{scores.min():.3f}, {names[int(scores.argmax())]} {scores.max():.3f}.")
+
+
 def runs_table(boxes: pd.DataFrame, runs: Mapping[str, pd.DataFrame],
                images: pd.DataFrame | None = None) -> pd.DataFrame:
     """Several runs' predictions on the same images, contest's definition; columns run, class, labels and SCORES."""

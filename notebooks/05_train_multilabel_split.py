@@ -83,7 +83,7 @@ step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weigh
 
 # %%
 step.table(planner.plan(model, image_size, batch_size, len(dataset.read_manifest(train_set)), epochs),
-           "Memory and time by machine, and the epochs that fit a Colab session.", digits=1)
+           "Memory and time by machine, and the epochs that fit a Colab session.", digits=1, index=True)
 
 # %% [markdown]
 # ## What the network gets to see
@@ -151,6 +151,16 @@ step.figure(plots.truth_beside_prediction(images, boxes, predictions, valid_set,
             "labels_and_predictions", "Validation photos with their labels (left) and with predictions (right).")
 
 # %% [markdown]
+# ## One camera like another?
+# Where notebook 02 grouped by camera or farm, each group of the validation fold has its own score.
+
+# %%
+_, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02"))
+by_group = score_tables.group_table(boxes, predictions, images, groups)
+step.table(by_group, "Validation by group, contest's definition.")
+step.say(score_tables.group_sentence(by_group))
+
+# %% [markdown]
 # ## Complete labels
 # The drawn sample knows which cows were left unlabelled on purpose. Scored on the complete labels, the same
 # predictions stand as they deserve; real data has no such file.
@@ -167,5 +177,5 @@ step.table(complete_scores, "Validation, labels completed where a truth file kno
 # %%
 step.metrics(**score_tables.score_metrics(by_class), mAP75_complete=complete_scores.loc["all", "mAP75"],
              epochs=len(run.results), best_epoch=run.record["best_epoch"], weights_mb=run.best.stat().st_size / 1e6,
-             warnings=run.warnings, per_class=by_class.reset_index())
+             warnings=run.warnings, per_class=by_class.reset_index(), by_group=by_group)
 step.finish("06_error_analysis")

@@ -94,3 +94,16 @@ def test_runs_side_by_side_and_their_paired_difference():
 
 def test_no_runs_give_an_empty_table():
     assert score_tables.runs_table(frame(), {}).empty
+
+
+@pytest.mark.parametrize(("groups", "expected"), [
+    (None, []),
+    ({f"i{i}": i for i in range(8)}, []),
+    ({f"i{i}": "left" if i < 4 else "right" for i in range(8)}, [("left", 4, 1.0), ("right", 4, 0.5)]),
+])
+def test_scores_by_group(groups, expected):
+    truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 0.9) for i in range(8)])
+    table = score_tables.group_table(truth, truth.iloc[:6], truth, groups if groups is None else pd.Series(groups), 2)
+    assert [(row.group, row.images, row.mAP75) for row in table.itertuples()] == expected
+    said = "0.500 of mAP75 apart: right scores 0.500, left 1.000" if expected else "no groups to compare"
+    assert said in score_tables.group_sentence(table)
