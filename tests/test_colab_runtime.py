@@ -78,7 +78,10 @@ def executed(runtime):
         code = [cell for cell in text.cells
                 if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])]
         code.insert(0, nbformat.v4.new_code_cell(pairing.SET_UP_CELL.read_text(encoding="utf-8")))
+        for cell in code:
+            cell.metadata.setdefault("tags", [])  # papermill looks for them on every cell
         text.cells = code
+        text.metadata.setdefault("papermill", {})
         known = next(cell.source for cell in code if "parameters" in cell.metadata.get("tags", []))
         changed = {key: value for key, value in TINY.items() if f"\n{key} = " in known}
         path = colab_runtime.CONTENT / f"{name}.ipynb"

@@ -96,7 +96,7 @@ def test_the_commands_know_the_third_species(run, tmp_path):
             sizes = answers["LabelName"].map(lambda name, side=side: frames[name][side])
             perfect[f"{axis}{end}"] = answers[f"{axis}{end}"] * sizes
     columns = ["ImageID", "LabelName", "Conf", "XMin", "XMax", "YMin", "YMax"]
-    perfect[columns].to_csv(tmp_path / "perfect.csv", index=False)
+    perfect[columns].sort_values("ImageID", kind="stable").to_csv(tmp_path / "perfect.csv", index=False)
     scored = call("score", data / "answer.csv", tmp_path / "perfect.csv", "--json")
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["score"] == pytest.approx(1)
