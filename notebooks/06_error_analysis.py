@@ -211,7 +211,8 @@ step.figure(plots.error_gallery(missing_report.cases(suggestions, shown), all_im
 
 # %% [markdown]
 # ## Labels that look wrong
-# Boxes far looser than usual, species swapped, animals labelled twice.
+# Boxes far looser than usual, species swapped, animals labelled twice. In numbers a loose label and a loosely
+# predicted box look alike: the photo tells which of the two it is.
 
 # %%
 faults = label_faults.find(all_images, all_boxes, oof)
