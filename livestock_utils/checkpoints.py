@@ -125,6 +125,10 @@ def build(weights: Weights) -> Any:
     """A fresh fp32 model with these weights, on the CPU, in training mode; CheckpointError if they do not fit."""
     with compat.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
+    if "lighter" in weights.architecture:  # pruned or decomposed: other shapes than the architecture says
+        from livestock_utils import lighter
+
+        lighter.fit_shapes(model, weights.state)
     try:
         model.load_state_dict(weights.state)
     except RuntimeError as error:

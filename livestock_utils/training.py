@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, compat, data_parallel, run_files, species
+from livestock_utils import checkpoints, compat, data_parallel, distill, run_files, species
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.training_data import Loaders, dataset_class, read_data
@@ -79,6 +79,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
           augmentation: str | os.PathLike | Mapping[str, Any] | None = None, patience: int = 100,
           best_metric: str = "ap75", warmup_min_iterations: int = 100, nominal_batch: int = 64,
           autoanchor: bool = True, amp: bool = True,
+          teacher: pd.DataFrame | str | os.PathLike | None = None, teacher_weight: float = 1.0,
           mirror: str | os.PathLike | None = None, device: str | None = None, trust: bool = False,
           on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
           loggers: Sequence[str] = ("tensorboard",), final_evaluation: bool = True) -> Run:
@@ -95,6 +96,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     cache: "ram" or "disk" keep decoded images at the training size. augmentation: see `augment.read`.
     patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
     warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
+    teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
     mirror: a second folder that gets a checked copy after each epoch. trust: see `checkpoints.load_checkpoint`.
     on_epoch(epoch, row of results): called when an epoch is saved; returning True ends the training as finished.
     loggers: of "tensorboard", "wandb", "mlflow". final_evaluation: False leaves out the pass over the best weights.
@@ -107,6 +109,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     start_from = None if init_weights is None else checkpoints.find_weights(init_weights)
     data = read_data(data_yaml)
     checkpoints.check_class_names(data.names, where=str(data_yaml), expected=species.names())
+    if teacher is not None:
+        data = distill.with_teacher(data, teacher)
     from livestock_utils import augment
 
     pipeline = augment.read(augmentation)
@@ -117,6 +121,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
         augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
         warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
         loggers=tuple(loggers), device=device, classes=data.names, data=data.sha256,
+        teacher_weight=None if teacher is None else teacher_weight,
         init_weights=None if start_from is None else sha256(start_from))
     mine = data_parallel.ranks()
     with data_parallel.joined(mine, settings.batch_size, device) as own_device, \
@@ -200,6 +205,8 @@ def _model(y5: compat.Yolov5, settings: Settings, init_weights: Path | None, tru
     """A model of the asked architecture, with the tensors of `init_weights` that fit; runs after the seeds are set."""
     architecture = yaml.safe_load(Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore"))
     weights = None if init_weights is None else checkpoints.read_weights(init_weights, trust=trust)
+    if weights is not None and "lighter" in weights.architecture and weights.names == settings.classes:
+        return checkpoints.build(weights)  # pruned or decomposed: its own shapes, not the architecture's
     model = y5.yolo.Model(architecture, ch=3, nc=len(settings.classes), anchors=settings.hyp.get("anchors"))
     if weights is None:
         return model

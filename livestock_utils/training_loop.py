@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from livestock_utils import compat, data_parallel
+from livestock_utils import compat, data_parallel, distill
 from livestock_utils.errors import DivergedError, TrainingError
 from livestock_utils.progress import progress
 from livestock_utils.training_data import Data, Loaders, dataset_class
@@ -112,8 +112,11 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
     network = data_parallel.wrapped(model, mine)
-    return Trainer(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders,
-                   y5.loss.ComputeLoss(model), factor, nominal, network, mine)
+    loss = y5.loss.ComputeLoss(model)
+    if settings.teacher_weight is not None:
+        loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
+    return Trainer(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders, loss, factor, nominal,
+                   network, mine)
 
 
 def set_seeds(seed: int) -> None:
@@ -205,7 +208,7 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
             trainer.last_step = iteration
         mean = (mean * index + parts) / (index + 1)
         if trainer.first_batch is None:
-            trainer.first_batch = (images.cpu(), targets, paths)
+            trainer.first_batch = (images.cpu(), distill.labels_only(targets, len(trainer.data.names)), paths)
     return mean.tolist(), [group["lr"] for group in optimizer.param_groups]
 
 

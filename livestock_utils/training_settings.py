@@ -66,6 +66,8 @@ class Settings:
     """Recorded as the SHA-256 of the file, so that it may move."""
     data: str = ""
     """SHA-256 of names, image sizes and labels, see training_data.Data."""
+    teacher_weight: float | None = None
+    """How much a teacher's boxes count, see `distill`; None without a teacher."""
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,6 +81,8 @@ class Settings:
                             ("cache", CACHES)):
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
+        if self.teacher_weight is not None and not 0 < self.teacher_weight <= 10:
+            raise TrainingError(f"teacher_weight must lie in (0, 10], got {self.teacher_weight!r}")
         if unknown := [name for name in self.loggers if name not in LOGGERS]:
             raise TrainingError(f"unknown logger {unknown[0]!r}: expected some of {', '.join(LOGGERS)}")
 

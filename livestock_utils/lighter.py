@@ -1,0 +1,175 @@
+"""Lighter networks from trained weights: structured channel pruning and Tucker decomposition, to be trained further.
+
+Both write ordinary weights files: `training.train(init_weights=...)` goes on from them, predict and export take them.
+Their architecture carries the mark "lighter", by which `checkpoints.build` gives the layers the shapes of the tensors.
+"""
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils import checkpoints, edge, edge_cost, inference, onnx_backend, score_tables
+from livestock_utils.errors import LivestockError
+from livestock_utils.postprocess import Settings
+
+MARK = "lighter"
+ROUND_TO = 8
+"""Channels are kept in multiples of this, which processors like."""
+
+
+def prune(weights: str | os.PathLike, target: str | os.PathLike, share: float = 0.3, image_size: int = 320,
+          trust: bool = False) -> Path:
+    """Remove `share` of the channels of every group of connected layers, the weakest by norm; returns `target`.
+
+    torch-pruning (Fang et al. 2023, DepGraph) follows the connections. The head's outputs stay. The result has lost
+    accuracy until it is trained further. Raises LivestockError for a share outside (0, .9] or a missing package.
+    """
+    import torch
+
+    if not 0 < share <= 0.9:
+        raise LivestockError(f"share must lie in (0, 0.9], got {share}")
+    pruning = onnx_backend.need("torch_pruning", "lighter")
+    read = checkpoints.read_weights(weights, trust=trust)
+    model = checkpoints.build(read).train()
+    example = torch.rand(1, 3, image_size, image_size)
+    with torch.no_grad():
+        model.eval()(example)
+    model.train()
+    pruner = pruning.pruner.MagnitudePruner(
+        model, example, importance=pruning.importance.MagnitudeImportance(p=2), pruning_ratio=share,
+        ignored_layers=list(model.model[-1].m), round_to=ROUND_TO)
+    pruner.step()
+    model.yaml[MARK] = {"pruned": share, **read.architecture.get(MARK, {})}
+    return checkpoints.write_weights(target, model)
+
+
+def decompose(weights: str | os.PathLike, target: str | os.PathLike, share: float = 0.5, least_channels: int = 64,
+              trust: bool = False) -> Path:
+    """Replace large convolutions by three smaller ones, by Tucker decomposition of their kernels; returns `target`.
+
+    Kernels above 1 x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with `share` of the
+    channels between (Kim et al. 2016), by tensorly. Raises LivestockError for a share outside (0, 1), nothing to
+    decompose, or a missing package.
+    """
+    if not 0 < share < 1:
+        raise LivestockError(f"share must lie in (0, 1), got {share}")
+    tensorly = onnx_backend.need("tensorly", "lighter")
+    from tensorly import decomposition
+
+    read = checkpoints.read_weights(weights, trust=trust)
+    model = checkpoints.build(read)
+    changed = 0
+    for name, module in list(model.named_modules()):
+        if not _is_block(module) or max(module.conv.kernel_size) == 1 or module.conv.groups > 1:
+            continue
+        kernel = module.conv.weight.detach().numpy()
+        if min(kernel.shape[:2]) < least_channels:
+            continue
+        ranks = [max(round(channels * share / ROUND_TO), 1) * ROUND_TO for channels in kernel.shape[:2]]
+        with tensorly.backend_context("numpy"):
+            (core, (out, into)), _ = decomposition.partial_tucker(kernel, rank=ranks, modes=[0, 1])
+        _replace(model, name, [into.T[:, :, None, None], np.asarray(core), out[:, :, None, None]])
+        changed += 1
+    if not changed:
+        raise LivestockError(f"{weights}: no convolution above 1 x 1 has {least_channels} channels in and out; lower "
+                             "least_channels")
+    model.yaml[MARK] = {"tucker": share, **read.architecture.get(MARK, {})}
+    return checkpoints.write_weights(target, model)
+
+
+def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
+    """Give the layers of a freshly built model the shapes of `state`, so that it can be loaded; changes `model`."""
+    import torch
+
+    for name, module in list(model.named_modules()):
+        kernels = [state.get(f"{name}.{part}.weight") for part in ("0", "1", "2.conv")]
+        if _is_block(module) and f"{name}.conv.weight" not in state and all(part is not None for part in kernels):
+            _replace(model, name, [kernel.numpy() for kernel in kernels])  # type: ignore[union-attr]  # none is None
+    for name, module in model.named_modules():
+        tensor = state.get(f"{name}.weight")
+        if tensor is None or tensor.shape == module.weight.shape:
+            continue
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            wanted = state.get(f"{name}.{part}")
+            if wanted is None or getattr(module, part, None) is None:
+                continue
+            fresh = torch.zeros(wanted.shape)
+            setattr(module, part, torch.nn.Parameter(fresh) if part in ("weight", "bias") else fresh)
+        if isinstance(module, torch.nn.Conv2d):
+            module.out_channels, module.in_channels = tensor.shape[0], tensor.shape[1] * module.groups
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            module.num_features = len(tensor)
+
+
+def compare(models: Mapping[str, str | os.PathLike], images: pd.DataFrame, folder: str | os.PathLike,
+            boxes: pd.DataFrame, image_size: int, settings: Settings | None = None, threads: int | None = None,
+            rounds: int = 20, seed: int = 0) -> pd.DataFrame:
+    """Weights trained for equal epochs beside the first of them, the plain one: a row a model.
+
+    Columns model, AP75, difference, low, high (paired, against the first), size_mb, parameters_million, gflops,
+    latency_ms (of its ONNX file at batch 1) and p95_ms. ONNX files are written beside the weights.
+    """
+    threads = threads or os.cpu_count() or 1
+    _, height, width = edge.common_shape(images, image_size)
+    first: pd.DataFrame | None = None
+    rows = []
+    for name, path in models.items():
+        found = inference.predict(path, images, folder, image_size=image_size, settings=settings or Settings())
+        first = found if first is None else first
+        gap = score_tables.paired_difference(boxes, first, found, images, seed=seed).loc["all"]
+        million, gflops = edge_cost.arithmetic(path, height, width)
+        exported = edge.export(path, Path(path).parent, "onnx", image_size=image_size)
+        timed = edge_cost.latency(exported, height, width, threads, rounds)
+        own = np.nan if first is found else 1.0
+        rows.append({"model": name, "AP75": gap["second"], "difference": gap["difference"] * own,
+                     "low": gap["low"] * own, "high": gap["high"] * own, "size_mb": edge.size_bytes(path) / 1e6,
+                     "parameters_million": million, "gflops": gflops, "latency_ms": timed["latency_ms"],
+                     "p95_ms": timed["p95_ms"]})
+    return pd.DataFrame(rows)
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """Which lighter models pay: faster or smaller without a proven loss, or better at the same cost."""
+    plain, others = table.iloc[0], table.iloc[1:]
+    if others.empty:
+        return "Only the plain model was trained, so there is nothing to compare."
+    parts = []
+    for row in others.to_dict("records"):
+        speed = plain["latency_ms"] / row["latency_ms"]
+        proof = "" if row["low"] > 0 or row["high"] < 0 else ", no more than luck of the images"
+        pays = row["high"] >= 0 and (speed >= 1.1 or row["low"] > 0)
+        parts.append(f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} AP75{proof}, "
+                     f"{speed:.2f} x as fast, {row['size_mb'] / plain['size_mb']:.0%} of the size")
+    return f"Against the plain model at equal epochs: {'; '.join(parts)}."
+
+
+def _is_block(module: Any) -> bool:
+    """yolov5's Conv: convolution, batch normalisation and activation."""
+    return all(hasattr(module, part) for part in ("conv", "bn", "act"))
+
+
+def _replace(model: Any, name: str, kernels: list[Any]) -> None:
+    """Put 1 x 1, k x k and (with the block's own bn and act) 1 x 1 convolutions in the place of the block `name`."""
+    import torch
+
+    block = model.get_submodule(name)
+    old, layers = block.conv, []
+    for place, kernel in enumerate(kernels):
+        middle = place == 1
+        layer = torch.nn.Conv2d(kernel.shape[1], kernel.shape[0], old.kernel_size if middle else 1,
+                                stride=old.stride if middle else 1, padding=old.padding if middle else 0, bias=False)
+        layer.weight.data = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32))
+        layers.append(layer)
+    last = copy.deepcopy(block)
+    last.conv = layers[2]
+    three = torch.nn.Sequential(layers[0], layers[1], last)
+    for mark in ("i", "f", "type", "np"):  # where yolov5 notes a layer's place and input
+        if mark in vars(block):
+            setattr(three, mark, getattr(block, mark))
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, three)
