@@ -90,6 +90,8 @@ class Step:
                 return "–" if math.isnan(value) else f"{value:,.{digits}f}"
             return str(value)
 
+        if index and frame.index.name:  # as a column: pandas would give the index's name a row of its own
+            frame, index = frame.reset_index(), False
         plain = frame.rename(columns=lambda name: str(name).replace("_", " "))
         for column in range(plain.shape[1]):
             plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])

@@ -157,3 +157,10 @@ def test_on_colab_drive_is_mounted_and_used_where_it_has_archives(project, monke
     assert mounted == ["/content/drive"]
     assert notebook.folders("/content/elsewhere", "/content/out")[0].as_posix() == "/content/elsewhere"
     assert len(mounted) == 1
+
+
+def test_a_named_index_is_a_column_of_its_own(step, displayed):
+    step.table(pd.DataFrame({"images": [40]}, index=pd.Index(["all"], name="class")), index=True)
+    html = displayed[0][0]["text/html"]
+    assert html.index("class</th>") < html.index("images</th>")
+    assert html.count("<tr") == 2

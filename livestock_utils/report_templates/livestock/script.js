@@ -62,6 +62,7 @@
       const filled = texts.filter((text) => text && text !== "–");
       const numeric = filled.length > 0 && filled.every((text) => !Number.isNaN(number(text)));
       if (numeric) [cell, ...rows.map((row) => row.cells[column])].forEach((c) => c && c.classList.add("num"));
+      else rows.forEach((row) => row.cells[column]?.classList.toggle("long", row.cells[column].textContent.length > 40));
       cell.scope = "col";
       if (rows.length < 2 || !cell.textContent.trim()) return;
       const button = document.createElement("button");
