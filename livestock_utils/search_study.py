@@ -27,6 +27,10 @@ CAUGHT = (RuntimeError, OSError, MemoryError)
 """What may hit one trial and spare the next (GPU out of memory, Drive gone): counted, and tried again."""
 
 
+MOST_GIVEN_BACK = 50
+"""So many trials in a row that had nothing new to train, and a worker stops: the genes' limits leave no more."""
+
+
 class GiveBack(RuntimeError):
     """Ends a trial that needs no training: no slot was left, or another has the same genes."""
 
@@ -67,6 +71,7 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
     """
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
+    given_back = 0
     bar = progress(total=n_trials, desc=study.study_name, unit="trial")
     while True:
         search_storage.fail_dead(study, has_heartbeat)
@@ -76,7 +81,11 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
         if sum(state in TAKEN[:2] for state in states) >= n_trials:
             break
         if sum(state in TAKEN for state in states) < n_trials or TrialState.WAITING in states:
-            _one(study, objective, n_trials, after)
+            trained = _one(study, objective, after)
+            given_back = 0 if trained else given_back + 1
+            if given_back >= MOST_GIVEN_BACK:
+                raise TrainingError(f"study {study.study_name!r}: the last {given_back} trials drew genes that were "
+                                    "tried before; widen their ranges, allow fewer trials, or take another sampler")
         else:
             log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
             time.sleep(poll_s)
@@ -92,10 +101,10 @@ def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
     return f"same genes as trial {same[0].number}" if same else None
 
 
-def _one(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int,
-         after: Callable[[FrozenTrial], None] | None) -> None:
-    """One trial, whatever becomes of it."""
+def _one(study: optuna.Study, objective: Callable[[Trial], Any], after: Callable[[FrozenTrial], None] | None) -> bool:
+    """One trial, whatever becomes of it; False when it was given back."""
     begun: list[int] = []
+    skipped = False
 
     def guarded(trial: Trial) -> Any:
         begun.append(trial.number)
@@ -109,7 +118,9 @@ def _one(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int,
             raise
 
     def done(study: optuna.Study, trial: FrozenTrial) -> None:
-        if trial.state == TrialState.FAIL and SKIPPED not in trial.user_attrs:
+        nonlocal skipped
+        skipped = SKIPPED in trial.user_attrs
+        if trial.state == TrialState.FAIL and not skipped:
             log.warning("trial %d failed: %s", trial.number, trial.user_attrs.get("reason", "no number as its score"))
             search_storage.requeue(study, trial)
         if after is not None:
@@ -128,6 +139,7 @@ def _one(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int,
         if study.get_trials(deepcopy=False)[begun[0]].state != TrialState.FAIL:
             raise
         log.warning("trial %d was taken for dead and is tried again by another worker", begun[0])
+    return not skipped
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

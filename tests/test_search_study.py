@@ -163,6 +163,20 @@ def test_surplus_and_doubled_trials_are_given_back(tmp_path):
     assert search_study.slot_taken(study, asked[2], 2) == "no slot left"
 
 
+def test_genes_that_leave_nothing_new_end_the_work(tmp_path):
+    def objective(trial):
+        trial.suggest_categorical("x", ["only"])
+        if why := search_study.slot_taken(trial.study, trial, 2):
+            trial.set_user_attr(search_study.SKIPPED, why)
+            raise search_study.GiveBack(why)
+        return 1.0
+
+    study = joined(f"journal://{tmp_path / 'study.log'}")
+    with pytest.raises(TrainingError, match="the last 50 trials drew genes that were tried before; widen"):
+        search_study.work(study, objective, 2)
+    assert search_table.trials_table(study)["state"].tolist() == ["complete"]
+
+
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
