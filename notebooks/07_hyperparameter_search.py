@@ -21,6 +21,9 @@
 # Unlike the original's search, whose fitness never saw it, the score of a trial is the contest's AP75 on the mini
 # validation set. Trials that are clearly behind end early; a loss that blows up ends its trial, not the search.
 #
+# `sampler = "genetic"` is YOLOv5's own algorithm. It changes genes by some percent at a time: for polishing near a good
+# start. Far from one, samplers that draw from the whole range get there sooner (`benchmarks/bench_samplers.py`).
+#
 # Many sessions can share one search: give each the same `storage`, the URL of a PostgreSQL database, and open this
 # notebook as often as you have GPUs. Every trial is done once, and a trial whose session died is taken up by another.
 # Without one, the study is a file in `OUT/search/`, for one session at a time.
