@@ -76,8 +76,8 @@ def main() -> None:
         ours(labels, predictions)
         taken.append(time.perf_counter() - start)
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median {statistics.median(taken):.1f} s of "
-          f"{ROUNDS}; {peak / 2**20:.0f} MiB on top of the tables, process {resident:.0f} MiB")
+    print(f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median {statistics.median(taken):.1f} s "
+          f"of {ROUNDS}; {peak / 2**20:.0f} MiB on top of the tables, process {resident:.0f} MiB")
     labels, predictions = tables(PEER_IMAGES, seed=1)
     truth, found = peer_data(labels, predictions)
     us, them = [], []

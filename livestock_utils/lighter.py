@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import checkpoints, edge, edge_cost, inference, onnx_backend, score_tables
+from livestock_utils import checkpoints, dataset, edge, edge_cost, inference, onnx_backend, score_tables
 from livestock_utils.errors import LivestockError
 from livestock_utils.postprocess import Settings
 
 MARK = "lighter"
+COLUMNS = ["model", "AP75", "difference", "low", "high", "size_mb", "parameters_million", "gflops", "latency_ms",
+           "p95_ms"]
 ROUND_TO = 8
 """Channels are kept in multiples of this, which processors like."""
 
@@ -133,8 +135,53 @@ def compare(models: Mapping[str, str | os.PathLike], images: pd.DataFrame, folde
     return pd.DataFrame(rows)
 
 
+def train_all(weights: str | os.PathLike, data_yaml: str | os.PathLike, folder: str | os.PathLike, *, epochs: int,
+              teacher: pd.DataFrame | str | os.PathLike | None = None, prune_share: float = 0.3,
+              tucker_share: float = 0.5, model: str = "yolov5n", image_size: int = 640,
+              **options: Any) -> dict[str, Path]:
+    """Train the plain weights and their lighter forms for equal epochs; model name -> best weights, the plain first.
+
+    "plain", "pruned", "Tucker" and, with a `teacher` (see `distill`), "distilled", each a run folder below `folder`
+    that goes on where it stopped. `options` go to `training.train`.
+    """
+    from livestock_utils import training
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    starts: dict[str, tuple[Path, Any]] = {"plain": (Path(weights), None)}
+    starts["pruned"] = prune(weights, place / "pruned.pt", prune_share, image_size), None
+    starts["Tucker"] = decompose(weights, place / "tucker.pt", tucker_share), None
+    if teacher is not None:
+        starts["distilled"] = Path(weights), teacher
+    return {name: training.train(data_yaml, place / name, model=model, init_weights=start, epochs=epochs,
+                                 image_size=image_size, teacher=taught, **options).best
+            for name, (start, taught) in starts.items()}
+
+
+def study(weights: str | os.PathLike, train_set: str | os.PathLike, valid_set: str | os.PathLike,
+          folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame, *, wanted: bool = True,
+          teacher: str | os.PathLike = "", image_size: int = 640, settings: Settings | None = None,
+          threads: int | None = None, rounds: int = 20, seed: int = 0, **options: Any) -> pd.DataFrame:
+    """`train_all` on two unpacked sets, then `compare` on the validation `images`; no rows unless `wanted`.
+
+    teacher: CSV of predictions on the training images, or weights that predict them; default the weights themselves.
+    """
+    if not wanted:
+        return pd.DataFrame(columns=COLUMNS)
+    data_yaml = dataset.write_data_yaml(Path(folder) / "data.yaml", train_set, valid_set)
+    taught: Any = teacher
+    if not str(teacher).endswith(".csv"):
+        train_images, _ = dataset.read_tables(train_set)
+        taught = inference.predict(teacher or weights, train_images, train_set, image_size=image_size,
+                                   confidence_threshold=0.1)
+    models = train_all(weights, data_yaml, folder, teacher=taught, image_size=image_size, seed=seed, **options)
+    return compare(models, images, valid_set, boxes, image_size, settings, threads, rounds, seed)
+
+
 def sentence(table: pd.DataFrame) -> str:
     """Which lighter models pay: faster or smaller without a proven loss, or better at the same cost."""
+    if table.empty:
+        return "Lighter networks were not trained in this run: set `lighter` (four trainings of `lighter_epochs`)."
     plain, others = table.iloc[0], table.iloc[1:]
     if others.empty:
         return "Only the plain model was trained, so there is nothing to compare."

@@ -73,10 +73,22 @@ n_images = 200  # @param {type:"integer"}
 rounds = 30  # @param {type:"integer"}
 threads = 0  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
+lighter = False  # @param {type:"boolean"}
+lighter_epochs = 10  # @param {type:"integer"}
+prune_share = 0.3  # @param {type:"number"}
+tucker_share = 0.5  # @param {type:"number"}
+teacher = ""  # @param {type:"string"}
+model = "yolov5m6"  # @param {type:"string"}
+hyp = "experiment_hyp_v1"  # @param {type:"string"}
+batch_size = 10  # @param {type:"integer"}
+nominal_batch = 64  # @param {type:"integer"}
+warmup_min_iterations = 100  # @param {type:"integer"}
+workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
 from livestock_utils import colab, dataset, edge, edge_bundle, edge_cost, edge_parity, notebook, plots, tuning
+from livestock_utils import lighter as lighter_networks
 
 step = notebook.start("13_edge_export", data, out)
 sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
@@ -86,13 +98,16 @@ sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
 # A file over the budget stops here, with the name of a model that fits.
 
 # %%
-model = tuning.find_weights(step.out, weights)
-size_mb = edge.check_budget(model, max_size_mb)
-step.say(f"`{model.parent.parent.name}/{model.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB (10^6 bytes).")
+final_weights = tuning.find_weights(step.out, weights)
+size_mb = edge.check_budget(final_weights, max_size_mb)
+step.say(f"`{final_weights.parent.parent.name}/{final_weights.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB "
+         "(10^6 bytes).")
 
 # %%
-train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"), colab.local_disk(step.out))
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), colab.local_disk(step.out))
+train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"),
+                            colab.local_disk(step.out) / "Train_Dataset")
+valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+                            colab.local_disk(step.out) / "Valid_Dataset")
 train_images, _ = dataset.read_tables(train_set)
 images, boxes = edge_parity.some_images(*dataset.read_tables(valid_set), n_images, seed)
 settings, sentence = edge_bundle.runner_settings(step.path("predictions", "settings.yaml"))
@@ -105,12 +120,13 @@ step.say(sentence)
 
 # %%
 plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, settings, seed)
-made = edge.export_all(model, step.path("edge"), plan)
+made = edge.export_all(final_weights, step.path("edge"), plan)
 step.table(made.assign(path=[edge.display_name(path) for path in made["path"]]), "The files.")
 
 # %% [markdown]
 # ## As good as the weights?
-# The same images, the same scorer, the same thresholds. A fall of more than .005 AP75 is red: that export is not
+# The same images, the same scorer, the same thresholds. Formats of one shape see more padding than the weights do, so
+# their boxes differ a little by design. A fall of more than .005 AP75 is red: that export is not
 # recommended. Detections are equal if every side agrees to 1 px and the confidence to .01.
 
 # %%
@@ -128,7 +144,8 @@ step.figure(plots.edge_parity(scored), "parity", "AP75 of each export minus that
 # rows, not numbers from elsewhere.
 
 # %%
-measured = edge_cost.cost_table(scored, model, images, max_size_mb=max_size_mb, threads=threads or None, rounds=rounds)
+measured = edge_cost.cost_table(scored, final_weights, images, max_size_mb=max_size_mb, threads=threads or None,
+                                rounds=rounds)
 measured.drop(columns="path").to_csv(step.path("edge", "cost.csv"), index=False)
 step.table(measured[["export", "image_size", *edge_cost.COLUMNS]], "Size, arithmetic, latency, memory.", digits=2)
 step.say(edge_cost.speed_sentence(measured))
@@ -163,11 +180,29 @@ same, sentence = edge_bundle.verify(bundle, images, valid_set, file)
 step.say(f"`dist/{bundle.name}`: {bundle.stat().st_size / 1e6:.1f} MB, `{file.name}` at {image_size} px. {sentence}")
 
 # %% [markdown]
+# ## Lighter networks
+# With `lighter`: the same weights pruned, decomposed and taught by another model, each trained further for the same
+# epochs as the plain ones. `teacher` is a CSV of any model's predictions on the training images (a larger YOLOv5, a
+# two-stage detector), or weights; without one the network teaches itself. Needs the extra `lighter`.
+
+# %%
+lighter_table = lighter_networks.study(
+    final_weights, train_set, valid_set, step.path("edge", "lighter"), images, boxes, wanted=lighter, teacher=teacher,
+    settings=settings, rounds=rounds, threads=threads or None, seed=seed, epochs=lighter_epochs, model=model,
+    prune_share=prune_share, tucker_share=tucker_share, image_size=max(sizes), hyp=hyp, batch_size=batch_size,
+    nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers)
+step.say(lighter_networks.sentence(lighter_table))
+
+# %%
+step.figure(plots.lighter_models(lighter_table), "lighter", "Lighter networks beside the plain one at equal epochs.")
+
+# %% [markdown]
 # ## In short
 
 # %%
 step.metrics(weights_mb=size_mb, recommended=None if recommended is None else recommended["export"],
              recommended_image_size=None if recommended is None else recommended["image_size"],
              exports=len(made) - len(sizes), red=int(measured["red"].sum()), bundle_equal_share=same["equal_share"],
-             bundle=bundle.name, table=measured.drop(columns=["path", "note"]))
+             bundle=bundle.name, table=measured.drop(columns=["path", "note"]),
+             lighter=lighter_table)
 step.finish(None)

@@ -42,9 +42,9 @@ def run(tmp_path_factory):
     environment = os.environ | {"LIVESTOCK_SPECIES": str(three_species.write_settings(folder / "species.yaml")),
                                 "PYTHONPATH": str(ROOT)}
 
-    def call(*arguments):
+    def call(*arguments, **more):
         return subprocess.run([sys.executable, "-m", "livestock_utils", *map(str, arguments)], cwd=folder, check=False,
-                              env=environment, capture_output=True, text=True)
+                              env=environment | more, capture_output=True, text=True)
 
     tiny = {"model": "yolov5n", "init_weights": "", "image_size": 64, "batch_size": 8, "epochs": 1, "workers": 0,
             "warmup_min_iterations": 1, "n_resamples": 20, "examples": 2}
@@ -101,4 +101,5 @@ def test_the_commands_know_the_third_species(run, tmp_path):
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["score"] == pytest.approx(1)
     assert "goat" in scored.stdout
-    assert call("validate", tmp_path / "perfect.csv", "--images", data / "data_test").returncode == 0
+    assert "unknown LabelName" not in call("validate", tmp_path / "perfect.csv").stdout
+    assert "unknown LabelName" in call("validate", tmp_path / "perfect.csv", LIVESTOCK_SPECIES="").stdout
