@@ -21,6 +21,37 @@
 # - **Time:** 2 minutes on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes an epoch on a
 #   P100. A session that ends costs at most the epoch in flight: run the same cells again.
 
+# %% tags=["setup"]
+# Set-up, the same in every notebook. On Colab: find or fetch the project, add what is missing. Elsewhere: only look.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
+places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
+if "google.colab" in sys.modules:
+    if home is None and importlib.util.find_spec("livestock_utils") is None:
+        if REPOSITORY:
+            subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])], check=True)
+        else:
+            sys.modules["google.colab"].drive.mount("/content/drive")
+        home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
+    if home is not None or importlib.util.find_spec("livestock_utils") is not None:
+        command = [sys.executable, "-m", "livestock_utils.install"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+        print(done.stdout + done.stderr)
+        done.check_returncode()
+        importlib.invalidate_caches()
+if home is not None:
+    sys.path.insert(0, str(home.resolve()))
+try:
+    from livestock_utils import notebook
+except ModuleNotFoundError as error:
+    advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
+    raise ModuleNotFoundError(f"{error}: {advice}") from None
+
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
