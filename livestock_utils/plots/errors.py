@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -17,6 +18,7 @@ from livestock_utils.plots.gallery import photo, read_photo
 STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
 """Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
+_MOST_BOXES = 16
 
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -54,6 +56,7 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         tall = [max(heights[2 * row:2 * row + 2]) for row in range(rows)]
         axes = style.grid_of_axes(rows, 2, sum(tall) + 0.5, height_ratios=tall)
     flat = np.ravel(axes)
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=STATE_COLOURS[0])]  # readable on the dark colour too
     for ax, grouping in zip(flat, groupings, strict=False):
         rows_here = table[table["grouping"] == grouping].iloc[::-1]
         left = np.zeros(len(rows_here))
@@ -62,7 +65,7 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
             ax.barh(np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state)
             left += share
         for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
-            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8)
+            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8, path_effects=halo)
             ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
         ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
         ax.set(xlim=(0, 1), xticks=[])
@@ -108,7 +111,8 @@ def error_gallery(cases: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame
                   per_row: int = 2) -> np.ndarray:
     """Each case twice, cut out around its box: left the labels, right the predictions; the box itself is dotted dark.
 
-    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from `confidence_threshold` up.
+    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from `confidence_threshold` up, the
+    16 most confident.
     Look for: an animal in plain sight under the dotted box without a label beside it, which is no error of the model.
     """
     if cases.empty:
@@ -120,6 +124,7 @@ def error_gallery(cases: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame
     axes = style.grid_of_axes(rows, 2 * per_row, rows * (side + 0.32))
     frames = images.set_index("image_id")
     sure = predictions[predictions["confidence"] >= confidence_threshold]
+    sure = sure.sort_values("confidence", ascending=False, kind="stable")
     pairs = np.asarray(axes, dtype=object).reshape(-1, 2)
     with ImageReader(folder) as reader:
         for (left, right), case in zip(pairs, cases.to_dict("records"), strict=False):
@@ -128,7 +133,7 @@ def error_gallery(cases: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame
             window = _window(case, row["width_px"], row["height_px"])
             for ax, table in ((left, boxes), (right, sure)):
                 mine = table[table["image_id"] == case["image_id"]]
-                mine = mine[_inside(mine, window)]
+                mine = mine[_inside(mine, window)].head(_MOST_BOXES)
                 photo(picture, row["width_px"], row["height_px"], mine, ax)
                 ax.add_patch(Rectangle((case["x_min"], case["y_min"]), case["x_max"] - case["x_min"],
                                        case["y_max"] - case["y_min"], fill=False, edgecolor=style.ALARM, linewidth=2.2,
