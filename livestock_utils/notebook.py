@@ -179,6 +179,8 @@ def _one_line_messages() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # tqdm says so on import, in libraries that use it; bars are text where ipywidgets is missing.
+    warnings.filterwarnings("ignore", "IProgress not found", Warning)
     warnings.formatwarning = lambda message, category, *rest, **more: f"{category.__name__}: {message}"
 
     def short(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:
