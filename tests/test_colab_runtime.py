@@ -68,9 +68,9 @@ def runtime(python, drive, tmp_path_factory):
 
     before = colab_runtime.packages(python)
     yield call, before, colab_runtime.complaints(python)
-    colab_runtime.remove_content()
     if added := sorted(set(colab_runtime.packages(python)) - set(before)):  # a runtime that is kept stays as Colab's
         call("-m", "pip", "uninstall", "--yes", *added)
+    colab_runtime.remove_content()
 
 
 @pytest.fixture(scope="module")
