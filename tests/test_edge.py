@@ -199,9 +199,9 @@ def test_unsure_neighbours_do_not_take_the_partner_of_a_sure_one():
 
 def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     weights, images, photos, boxes = made
-    plan = edge.Plan(("onnx", "onnx-int8", "onnx-nms"), (64, PIXELS), images, images, photos, settings=SETTINGS)
+    plan = edge.Plan(("onnx", "onnx-nms"), (64, PIXELS), images, images, photos, settings=SETTINGS)
     exports = edge.export_all(weights, tmp_path, plan)
-    assert exports["export"].tolist() == ["pytorch"] * 2 + ["onnx"] * 2 + ["onnx-int8"] * 2 + ["onnx-nms"]
+    assert exports["export"].tolist() == ["pytorch"] * 2 + ["onnx"] * 2 + ["onnx-nms"]
     scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS)
     assert scored.loc[1, "difference"] == 0 and scored.loc[1, "equal_share"] == 1
     assert scored.loc[3, "AP75"] == pytest.approx(scored.loc[1, "AP75"], abs=0.06)  # near ties of a random network
@@ -263,3 +263,27 @@ def test_metadata_tells_how_a_file_was_made(made, tmp_path):
     about = onnx_backend.read_about(one(made, tmp_path, "onnx-static"))
     assert about["made"] == {"kind": "onnx-static", "from": about["weights"], "shape": [1, 96, 96]}
     assert json.dumps(about)
+
+
+FIGURES = ROWS.assign(difference=[0, 0, -0.001, -0.02, 0, np.nan], low=[0, 0, -0.002, -0.03, 0, np.nan],
+                      high=[0, 0, 0, -0.01, 0, np.nan], p95_ms=ROWS["latency_ms"] * 1.2, threads=2,
+                      peak_memory_mb=120.0)
+
+
+@pytest.mark.parametrize("name", ["edge_front", "edge_parity", "edge_cost"])
+def test_figures_have_labels_and_take_no_rows(name):
+    from livestock_utils import plots
+
+    ax = getattr(plots, name)(FIGURES)
+    assert "ms" in ax.get_xlabel() or "AP75" in ax.get_xlabel()
+    assert len(ax.lines) + len(ax.patches) > 0
+    empty = getattr(plots, name)(FIGURES.iloc[:0])
+    assert [text.get_text() for text in empty.texts]
+
+
+def test_the_front_marks_the_budget_and_red_rows():
+    from livestock_utils import plots
+
+    ax = plots.edge_front(FIGURES, max_latency_ms=40)
+    assert any(text.get_text() == "budget 40 ms" for text in ax.texts)
+    assert sum(line.get_marker() == "x" for line in ax.lines) == 1

@@ -1,10 +1,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+from data_sets import write_archives
 from made_network import write_network
 from training_sets import write_set
 
-from livestock_utils import backends, checkpoints, compat, distill, edge, inference, lighter, training, training_data
+from livestock_utils import (
+    backends,
+    checkpoints,
+    compat,
+    dataset,
+    distill,
+    edge,
+    inference,
+    lighter,
+    training,
+    training_data,
+)
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import LivestockError, TrainingError
 
@@ -173,3 +185,26 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
     assert np.isnan(table["difference"][0]) and table["difference"][1] < 0
     assert table["parameters_million"][1] < table["parameters_million"][0]
     assert "Tucker does not pay" in lighter.sentence(table)
+
+
+@pytest.mark.slow
+def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
+    pytest.importorskip("onnx", reason="the edge extra is not installed")
+    pytest.importorskip("torch_pruning", reason="the lighter extra is not installed")
+    images, boxes = write_archives(tmp_path / "zips", 8)
+    sets = [tmp_path / name for name in ("Train", "Valid")]
+    for folder in sets:
+        dataset.to_folder(folder, images, boxes, tmp_path / "zips")
+    tables = dataset.read_tables(sets[1])
+    options = {**TRAIN, "warmup_min_iterations": 1}
+    options.pop("final_evaluation")
+    table = lighter.study(weights, *sets, tmp_path / "runs", *tables, model="yolov5n", threads=1, rounds=2, **options)
+    assert table["model"].tolist() == ["plain", "pruned", "Tucker", "distilled"]
+    assert list(table.columns) == lighter.COLUMNS
+    assert lighter.sentence(table).startswith("Against the plain model at equal epochs: pruned ")
+
+
+def test_without_the_wish_nothing_is_trained(tmp_path):
+    table = lighter.study("w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame(), wanted=False)
+    assert table.empty and not (tmp_path / "none").exists()
+    assert "were not trained in this run" in lighter.sentence(table)

@@ -1,0 +1,134 @@
+"""Exports against PyTorch at batch 1, and the bundle's runner against its network alone: `--weights`, `--pixels`.
+
+In one process and one run, interleaved, same threads: PyTorch eager (inference mode, fused), ONNX Runtime float32 and
+INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75 is measured on drawn images against the
+weights' own boxes of confidence .3 and above. Then letterbox to boxes over the network alone (aim: 1.15 x), and what
+decoding a 1920 x 1080 JPEG adds. `--teacher` times torchvision's Faster R-CNN as a two-stage teacher that gives a
+predictions table for `distill` (random weights: only its cost is shown).
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils import (
+    distill,
+    edge,
+    edge_bundle,
+    edge_runner,
+    inference,
+    sample,
+    score_tables,
+    training_data,
+)
+from livestock_utils.aihub import ImageReader, read_archives
+from livestock_utils.boxes import XYXY
+from livestock_utils.edge_latency import network_call
+from livestock_utils.postprocess import Settings
+
+ASSET = Path(edge.__file__).parent / "assets" / "yolov5n_sample.pt"
+ROUNDS, WARM_UP = 30, 5
+
+
+def interleaved(calls: dict, rounds: int = ROUNDS) -> dict[str, float]:
+    """Median milliseconds of each call; one of each a round."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + WARM_UP):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn >= WARM_UP:
+                taken[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(ms) for name, ms in taken.items()}
+
+
+def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
+    """PyTorch, ONNX Runtime and INT8 side by side at pixels x pixels."""
+    sample.write_sample(folder / "sample", n_images=40, n_test_images=0)
+    images, _ = read_archives(folder / "sample" / "data")
+    train, valid = images.iloc[::2].reset_index(drop=True), images.iloc[1::2].reset_index(drop=True)
+    place = folder / "sample" / "data"
+    plain = edge.export(weights, folder, "onnx", image_size=pixels)
+    calibration = edge.Calibration(train, place, image_size=pixels, n=16)
+    small = edge.export(weights, folder, "onnx-int8", image_size=pixels, calibration=calibration)
+    batch = np.random.default_rng(0).random((1, 3, pixels, pixels), dtype=np.float32)
+    ms = interleaved({name: network_call(str(path), threads, batch)
+                      for name, path in (("PyTorch", weights), ("ONNX Runtime", plain), ("INT8", small))})
+    options = {"image_size": pixels, "batch_size": 1}
+    found = {name: inference.predict(path, valid, place, **options) for name, path in (("ONNX Runtime", plain),
+                                                                                   ("INT8", small))}
+    sure = inference.predict(weights, valid, place, confidence_threshold=0.3, **options)
+    boxes = sure[["image_id", "species", *XYXY]]
+    drop = score_tables.paired_difference(boxes, found["ONNX Runtime"], found["INT8"], valid).loc["all"]
+    listed = ", ".join(f"{name} {value:.1f} ms" for name, value in ms.items())
+    print(f"{pixels} px, batch 1, {threads} threads: {listed}")
+    print(f"ONNX Runtime: {ms['PyTorch'] / ms['ONNX Runtime']:.2f} x PyTorch eager (aim: 1.8 x)")
+    print(f"INT8: {ms['ONNX Runtime'] / ms['INT8']:.2f} x float32 ONNX, AP75 {drop['difference']:+.4f} "
+          f"[{drop['low']:+.4f}, {drop['high']:+.4f}]")
+
+
+def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
+    """The runner's own part and the share of decoding."""
+    model = edge.export(weights, folder, "onnx", image_size=pixels)
+    images, _ = read_archives(folder / "sample" / "data")
+    row = images[images["width_px"] == 1920].iloc[0]
+    with ImageReader(folder / "sample" / "data") as reader:
+        photo = reader.bytes(row["archive"], row["member"])
+    for confidence in (0.25, 0.001):  # what a device shows, and what a score is measured with
+        settings = Settings(confidence_threshold=confidence)
+        with zipfile.ZipFile(edge_bundle.write_bundle(folder, "bench", model, pixels, settings)) as archive:
+            archive.extractall(folder)
+        rows = edge_runner.benchmark(edge_runner.Model(folder / "edge_bench", threads), photo, rounds=ROUNDS)
+        (decode, decoding, _), (_, network, _), (_, whole, _) = rows
+        print(f"runner, {pixels} px, confidence from {confidence:g}: letterbox to boxes {whole:.1f} ms, network alone "
+              f"{network:.1f} ms: {whole / network:.2f} x (aim: 1.15 x); {decode} {decoding:.1f} ms, "
+              f"{decoding / (decoding + whole):.0%} of all")
+
+
+def two_stage_teacher(folder: Path, pixels: int) -> None:
+    """Faster R-CNN's boxes on two images as a predictions table that `distill` takes, and its time an image."""
+    import torch
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
+
+    torch.manual_seed(0)
+    teacher = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, num_classes=3,
+                                                    box_score_thresh=0.0, min_size=pixels, max_size=pixels).eval()
+    names, rows, start = ("pig", "cow"), [], time.perf_counter()
+    for number in range(2):
+        with torch.inference_mode():
+            (found,) = teacher([torch.rand(3, 360, 640)])
+        for box, label, score in zip(found["boxes"].tolist(), found["labels"].tolist(), found["scores"].tolist(),
+                                     strict=True):
+            rows.append((f"image_{number}", names[label - 1], *box, score))
+    seconds = (time.perf_counter() - start) / 2
+    table = pd.DataFrame(rows, columns=["image_id", "species", *XYXY, "confidence"])
+    part = training_data.Part(tuple(f"image_{n}.jpg" for n in range(2)),
+                              tuple(np.zeros((0, 5), np.float32) for _ in range(2)), np.array([[640, 360]] * 2), ())
+    taught = distill.with_teacher(training_data.Data(names, part, part, ""), table, confidence_threshold=0.0)
+    print(f"Faster R-CNN (MobileNet) as a teacher: {seconds * 1e3:.0f} ms an image, {taught.train.n_boxes} boxes ride "
+          "along as soft labels")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, default=ASSET)
+    parser.add_argument("--pixels", type=int, default=640)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--teacher", action="store_true", help="also a two-stage teacher")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        networks(Path(folder), options.weights, options.pixels, options.threads)
+        runner(Path(folder), options.weights, options.pixels, options.threads)
+        if options.teacher:
+            two_stage_teacher(Path(folder), options.pixels)
+
+
+if __name__ == "__main__":
+    main()
