@@ -73,8 +73,8 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
     has_heartbeat = is_heartbeat_enabled(storage)
     given_back = 0
     bar = progress(total=n_trials, desc=study.study_name, unit="trial")
+    search_storage.fail_dead(study, has_heartbeat)
     while True:
-        search_storage.fail_dead(study, has_heartbeat)
         trials = study.get_trials(deepcopy=False)
         states = [trial.state for trial in trials]
         bar.update(min(sum(state in TAKEN[:2] for state in states), n_trials) - bar.n)
@@ -86,7 +86,7 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
             if given_back >= MOST_GIVEN_BACK:
                 raise TrainingError(f"study {study.study_name!r}: the last {given_back} trials drew genes that were "
                                     "tried before; widen their ranges, allow fewer trials, or take another sampler")
-        else:
+        elif not search_storage.fail_dead(study, has_heartbeat):
             log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
             time.sleep(poll_s)
     bar.close()
