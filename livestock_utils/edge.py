@@ -153,8 +153,9 @@ def _from_onnx(plain: Path, target: Path, kind: str, made: dict[str, Any], setti
 def inside_settings(settings: Settings) -> dict[str, Any]:
     """What of `settings` goes into a network with NMS inside; LivestockError if they ask for more than it can."""
     if settings.method != "nms" or settings.class_agnostic or isinstance(settings.iou_threshold, dict):
-        raise LivestockError("only hard NMS with one IoU threshold goes inside a network, got "
-                             f"{settings.to_dict()}; export without NMS, the runner applies these settings")
+        raise LivestockError("only hard NMS by class with one IoU threshold goes inside a network, the settings ask "
+                             f"for {settings.method}, IoU {settings.iou_threshold}"
+                             f"{', class-agnostic' * settings.class_agnostic}; the runner applies these outside")
     lowest = settings.confidence_threshold
     return {"iou_threshold": settings.iou_threshold, "max_detections": settings.max_detections,
             "confidence_threshold": min(lowest.values()) if isinstance(lowest, dict) else lowest}

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 WARM_UP = 3
+LIMIT_S = 5.0
+"""No further rounds after so long: a busy machine makes a network a hundred times as slow."""
 
 
 def network_call(path: str, threads: int, images: np.ndarray) -> Callable[[], Any]:
@@ -40,15 +42,15 @@ def network_call(path: str, threads: int, images: np.ndarray) -> Callable[[], An
 
 
 def measure(path: str, height: int, width: int, threads: int, rounds: int) -> dict[str, Any]:
-    """Milliseconds of each of `rounds` runs at batch 1 on noise of (height, width) px, and peak memory."""
+    """Milliseconds of each of at most `rounds` runs at batch 1 on noise of (height, width) px, and peak memory."""
     from livestock_utils import edge_runner
 
     images = np.random.default_rng(0).random((1, 3, height, width), dtype=np.float32)
     call = network_call(path, threads, images)
     for _ in range(WARM_UP):
         call()
-    taken = []
-    for _ in range(rounds):
+    taken: list[float] = []
+    while len(taken) < rounds and sum(taken) < LIMIT_S * 1e3:
         start = time.perf_counter()
         call()
         taken.append((time.perf_counter() - start) * 1e3)

@@ -104,8 +104,8 @@ def test_settings_inside_change_the_file(made, tmp_path):
 @pytest.mark.parametrize(("kind", "options", "message"), [
     ("tflite", {}, "unknown export 'tflite': expected one of onnx, onnx-static"),
     ("onnx-int8", {}, "INT8 needs calibration images"),
-    ("onnx-nms", {"settings": Settings(method="soft_nms_linear")}, "only hard NMS with one IoU threshold goes inside"),
-    ("onnx-nms", {"settings": Settings(iou_threshold={"pig": 0.5, "cow": 0.6})}, "only hard NMS with one IoU"),
+    ("onnx-nms", {"settings": Settings(method="soft_nms_linear")}, "only hard NMS by class with one"),
+    ("onnx-nms", {"settings": Settings(iou_threshold={"pig": 0.5, "cow": 0.6})}, "only hard NMS by class with one IoU"),
 ])
 def test_exports_that_cannot_be_are_told(made, tmp_path, kind, options, message):
     with pytest.raises(LivestockError, match=message):
