@@ -20,16 +20,20 @@ from livestock_utils.postprocess import Settings
 MARK = "lighter"
 COLUMNS = ["model", "AP75", "difference", "low", "high", "size_mb", "parameters_million", "gflops", "latency_ms",
            "p95_ms"]
+TURNS = 3
+"""Models are timed in turns, the best turn counts: else a busy moment would pass for a slow model."""
 ROUND_TO = 8
 """Channels are kept in multiples of this, which processors like."""
 
 
 def prune(weights: str | os.PathLike, target: str | os.PathLike, share: float = 0.3, image_size: int = 320,
           trust: bool = False) -> Path:
-    """Remove `share` of the channels of every group of connected layers, the weakest by norm; returns `target`.
+    """Remove `share` of all channels, by groups of connected layers, the network's weakest first; returns `target`.
 
-    torch-pruning (Fang et al. 2023, DepGraph) follows the connections. The head's outputs stay. The result has lost
-    accuracy until it is trained further. Raises LivestockError for a share outside (0, .9] or a missing package.
+    torch-pruning (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al. 2021): on the
+    sample it keeps two thirds of AP50 without training where ranking by plain norm keeps nothing. The head's outputs
+    stay. The result has lost accuracy until it is trained further. Raises LivestockError for a share outside (0, .9]
+    or a missing package.
     """
     import torch
 
@@ -37,14 +41,12 @@ def prune(weights: str | os.PathLike, target: str | os.PathLike, share: float = 
         raise LivestockError(f"share must lie in (0, 0.9], got {share}")
     pruning = onnx_backend.need("torch_pruning", "lighter")
     read = checkpoints.read_weights(weights, trust=trust)
-    model = checkpoints.build(read).train()
+    model = checkpoints.build(read).eval()
+    model.model[-1].train()  # raw heads, to be traced; the rest in eval, or the noise would move the batch statistics
     example = torch.rand(1, 3, image_size, image_size)
-    with torch.no_grad():
-        model.eval()(example)
-    model.train()
     pruner = pruning.pruner.MagnitudePruner(
-        model, example, importance=pruning.importance.MagnitudeImportance(p=2), pruning_ratio=share,
-        ignored_layers=list(model.model[-1].m), round_to=ROUND_TO)
+        model, example, importance=pruning.importance.LAMPImportance(p=2), pruning_ratio=share,
+        global_pruning=True, ignored_layers=list(model.model[-1].m), round_to=ROUND_TO)
     pruner.step()
     model.yaml[MARK] = {"pruned": share, **read.architecture.get(MARK, {})}
     return checkpoints.write_weights(target, model)
@@ -120,13 +122,16 @@ def compare(models: Mapping[str, str | os.PathLike], images: pd.DataFrame, folde
     _, height, width = edge.common_shape(images, image_size)
     first: pd.DataFrame | None = None
     rows = []
+    exports = {name: edge.export(path, Path(path).parent, "onnx", image_size=image_size)
+               for name, path in models.items()}
+    turns = [{name: edge_cost.latency(path, height, width, threads, rounds) for name, path in exports.items()}
+             for _ in range(TURNS)]
     for name, path in models.items():
         found = inference.predict(path, images, folder, image_size=image_size, settings=settings or Settings())
         first = found if first is None else first
         gap = score_tables.paired_difference(boxes, first, found, images, seed=seed).loc["all"]
         million, gflops = edge_cost.arithmetic(path, height, width)
-        exported = edge.export(path, Path(path).parent, "onnx", image_size=image_size)
-        timed = edge_cost.latency(exported, height, width, threads, rounds)
+        timed = min((turn[name] for turn in turns), key=lambda one: one["latency_ms"])
         own = np.nan if first is found else 1.0
         rows.append({"model": name, "AP75": gap["second"], "difference": gap["difference"] * own,
                      "low": gap["low"] * own, "high": gap["high"] * own, "size_mb": edge.size_bytes(path) / 1e6,

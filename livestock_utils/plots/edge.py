@@ -122,7 +122,8 @@ def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         tone = style.LINES[place % len(style.LINES)]
         plain = row["AP75"] - (0.0 if np.isnan(row["difference"]) else row["difference"])
         if not np.isnan(row["low"]):
-            ax.plot([row["latency_ms"]] * 2, [plain + row["low"], plain + row["high"]], color=tone, linewidth=2)
+            ends = np.clip([plain + row["low"], plain + row["high"]], 0, 1)
+            ax.plot([row["latency_ms"]] * 2, ends, color=tone, linewidth=2)
         ax.plot(row["latency_ms"], row["AP75"], "o", color=tone, markersize=8)
         ax.annotate(f"{row['model']}, {row['size_mb']:.1f} MB", (row["latency_ms"], row["AP75"]), xytext=(8, 6),
                     textcoords="offset points", fontsize=9, color=tone)
