@@ -3,6 +3,7 @@
 A study has a fixed number of slots. Finished, pruned, running and queued trials take one each, failed ones none.
 """
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ CAUGHT = (RuntimeError, OSError, MemoryError)
 
 MOST_GIVEN_BACK = 50
 """So many trials in a row that had nothing new to train, and a worker stops: the genes' limits leave no more."""
+MOST_FAILED = 9
+"""So many of a worker's trials failed in a row, retries included, and it stops: the fault is not the genes'."""
 
 
 class GiveBack(RuntimeError):
@@ -68,10 +71,11 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
 
     When the last ones run elsewhere this worker waits, so that it can take them up should their worker die. Errors of
     `CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is called with each own trial.
+    Raises TrainingError after `MOST_FAILED` failures or `MOST_GIVEN_BACK` repetitions in a row.
     """
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
-    given_back = 0
+    given_back = failed = 0
     bar = progress(total=n_trials, desc=study.study_name, unit="trial")
     search_storage.fail_dead(study, has_heartbeat)
     while True:
@@ -81,8 +85,12 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
         if sum(state in TAKEN[:2] for state in states) >= n_trials:
             break
         if sum(state in TAKEN for state in states) < n_trials or TrialState.WAITING in states:
-            trained = _one(study, objective, after)
-            given_back = 0 if trained else given_back + 1
+            ended = _one(study, objective, after)
+            given_back = given_back + 1 if ended.given_back else 0
+            failed = failed + 1 if ended.reason else failed if ended.given_back else 0
+            if failed >= MOST_FAILED:
+                raise TrainingError(f"study {study.study_name!r}: the last {failed} trials failed, the newest with "
+                                    f"{ended.reason}; mend that and start again, finished trials are kept")
             if given_back >= MOST_GIVEN_BACK:
                 raise TrainingError(f"study {study.study_name!r}: the last {given_back} trials drew genes that were "
                                     "tried before; widen their ranges, allow fewer trials, or take another sampler")
@@ -101,10 +109,19 @@ def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
     return f"same genes as trial {same[0].number}" if same else None
 
 
-def _one(study: optuna.Study, objective: Callable[[Trial], Any], after: Callable[[FrozenTrial], None] | None) -> bool:
-    """One trial, whatever becomes of it; False when it was given back."""
+@dataclasses.dataclass
+class _Ended:
+    """What became of a trial: given back without training, or failed for a reason."""
+
+    given_back: bool = False
+    reason: str = ""
+
+
+def _one(study: optuna.Study, objective: Callable[[Trial], Any],
+         after: Callable[[FrozenTrial], None] | None) -> _Ended:
+    """One trial, whatever becomes of it."""
     begun: list[int] = []
-    skipped = False
+    ended = _Ended()
 
     def guarded(trial: Trial) -> Any:
         begun.append(trial.number)
@@ -118,10 +135,10 @@ def _one(study: optuna.Study, objective: Callable[[Trial], Any], after: Callable
             raise
 
     def done(study: optuna.Study, trial: FrozenTrial) -> None:
-        nonlocal skipped
-        skipped = SKIPPED in trial.user_attrs
-        if trial.state == TrialState.FAIL and not skipped:
-            log.warning("trial %d failed: %s", trial.number, trial.user_attrs.get("reason", "no number as its score"))
+        ended.given_back = SKIPPED in trial.user_attrs
+        if trial.state == TrialState.FAIL and not ended.given_back:
+            ended.reason = trial.user_attrs.get("reason", "no number as its score")
+            log.warning("trial %d failed: %s", trial.number, ended.reason)
             search_storage.requeue(study, trial)
         if after is not None:
             after(trial)
@@ -139,7 +156,7 @@ def _one(study: optuna.Study, objective: Callable[[Trial], Any], after: Callable
         if study.get_trials(deepcopy=False)[begun[0]].state != TrialState.FAIL:
             raise
         log.warning("trial %d was taken for dead and is tried again by another worker", begun[0])
-    return not skipped
+    return ended
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -178,7 +178,7 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=data.names)
     with compat.yolov5(trust=trust) as y5, torch.inference_mode():
         images = dataset_class(y5.dataloaders.LoadImagesAndLabels)(
-            getattr(data, part), image_size, batch_size, hyp={}, stride=int(model.stride.max()), augment=False,
+            getattr(data, part), image_size, 2 * batch_size, hyp={}, stride=int(model.stride.max()), augment=False,
             augmentation=compat.keep_as_it_is, cache=None)
         loader = Loaders(y5, images, images, batch_size, 0, workers, next(model.parameters()).device).valid
         return run_files.evaluation(y5, model, loader, data, confidence_threshold, iou_threshold,

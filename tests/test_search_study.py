@@ -124,6 +124,17 @@ def test_a_trial_that_always_fails_is_given_up_and_others_take_its_slot(tmp_path
     assert states["failed"] == 1 + search_storage.RETRIES and states["complete"] == 2
 
 
+def test_a_fault_that_hits_every_trial_ends_the_work(tmp_path):
+    def objective(trial):
+        trial.suggest_float("x", 0, 1)
+        raise RuntimeError("no kernel image is available")
+
+    study = joined(sqlite(tmp_path))
+    with pytest.raises(TrainingError, match=r"the last 9 trials failed, the newest with RuntimeError: no kernel image"):
+        search_study.work(study, objective, 6)
+    assert search_table.trials_table(study)["state"].value_counts()["failed"] == search_study.MOST_FAILED
+
+
 def test_an_error_of_the_set_up_ends_the_work(tmp_path):
     def objective(trial):
         trial.suggest_float("x", 0, 1)

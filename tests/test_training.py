@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from training_sets import write_set
+from training_sets import write_image, write_set
 
 from livestock_utils import compat, detector, training_settings
 from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
@@ -98,6 +98,18 @@ def test_a_run_folder_tells_all_about_its_run(whole, data):
     table = whole.per_class
     assert list(table.index) == ["all", "pig", "cow"]
     pd.testing.assert_frame_equal(table, detector.evaluate(whole.best, data, image_size=64, batch_size=8), atol=1e-4)
+
+
+def test_photos_of_many_shapes_are_scored_whatever_the_batch(data, tmp_path, whole):
+    rng = np.random.default_rng(3)
+    for index, size_px in enumerate([(96, 32), (96, 48), (96, 96), (64, 96), (32, 96), (96, 64), (48, 96)]):
+        write_image(tmp_path / "valid", f"livestock_cow_bbox_{index:06d}", rng, size_px)
+    mixed = tmp_path / "data.yaml"
+    mixed.write_text(yaml.safe_dump({"train": str(data.parent / "train" / "images"), "val": "valid/images",
+                                     "names": {0: "pig", 1: "cow"}}))
+    labels = {batch: int(detector.evaluate(whole.best, mixed, image_size=64, batch_size=batch).loc["all", "labels"])
+              for batch in (1, 2, 3, 16)}
+    assert len(set(labels.values())) == 1 and labels[1] >= 14
 
 
 def test_the_weights_are_yolov5s_own_form(whole):
