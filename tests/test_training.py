@@ -102,7 +102,7 @@ def test_a_run_folder_tells_all_about_its_run(whole, data):
 
 def test_photos_of_many_shapes_are_scored_whatever_the_batch(data, tmp_path, whole):
     rng = np.random.default_rng(3)
-    for index, size_px in enumerate([(96, 32), (96, 48), (96, 96), (64, 96), (32, 96), (96, 64), (48, 96)]):
+    for index, size_px in enumerate([(128, 48), (96, 48), (96, 96), (64, 96), (48, 128), (96, 64), (48, 96)]):
         write_image(tmp_path / "valid", f"livestock_cow_bbox_{index:06d}", rng, size_px)
     mixed = tmp_path / "data.yaml"
     mixed.write_text(yaml.safe_dump({"train": str(data.parent / "train" / "images"), "val": "valid/images",
