@@ -22,6 +22,8 @@ WEIGHTS_BUDGET_BYTES = 100 * 10**6
 RELEASE_URL = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
 RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
 """Weights trained on COCO that yolov5's release page offers."""
+DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
+"""Where trainings keep weights of the release page, fetched once."""
 
 LAYERS = ("Conv", "DWConv", "DWConvTranspose2d", "TransformerLayer", "TransformerBlock", "Bottleneck", "BottleneckCSP",
           "CrossConv", "C3", "C3x", "C3TR", "C3SPP", "C3Ghost", "SPP", "SPPF", "Focus", "GhostConv", "GhostBottleneck",

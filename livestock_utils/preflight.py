@@ -186,7 +186,7 @@ def _data(data_yaml: str | os.PathLike) -> list[Row]:
 
 def _init_weights(init_weights: str | os.PathLike) -> Row:
     try:
-        weights = checkpoints.read_weights(checkpoints.find_weights(init_weights))
+        weights = checkpoints.read_weights(checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS))
     except LivestockError as error:
         return ("init weights", str(init_weights), "stop", str(error))
     return ("init weights", f"{Path(init_weights).name}, {architecture_name(weights.architecture)}, "

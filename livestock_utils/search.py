@@ -164,14 +164,14 @@ def _check(trials: int, against: str, choices: Mapping[str, Sequence[Any]], trai
 def _identity(data_yaml: Any, group: str, genes: Sequence[Gene], hyp: Mapping[str, float], weights: Mapping[str, float],
               against: str, choices: Mapping[str, Sequence[Any]], training: Mapping[str, Any]) -> dict[str, Any]:
     """All that decides what a trial's score means, without paths and machines."""
-    from livestock_utils.checkpoints import find_weights
+    from livestock_utils.checkpoints import DOWNLOADS, find_weights
     from livestock_utils.training_data import read_data
     from livestock_utils.training_settings import FREE_TO_CHANGE
 
     settings = {name: value for name, value in training.items() if name not in FREE_TO_CHANGE}
     start = settings.get("init_weights")
     if start is not None and "{model}" not in str(start):
-        settings["init_weights"] = files.sha256(find_weights(start))
+        settings["init_weights"] = files.sha256(find_weights(start, DOWNLOADS))
     return {"data": read_data(data_yaml).sha256, "group": group, "objective": dict(weights), "against": against,
             "genes": {gene.name: [gene.low, gene.high, gene.log] for gene in genes}, "base": dict(hyp),
             "choices": {name: list(values) for name, values in choices.items()}, "training": settings}

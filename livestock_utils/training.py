@@ -106,7 +106,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     full disk; DatasetError for the data; CheckpointError for the weights.
     """
     folder = Path(run_folder)
-    start_from = None if init_weights is None else checkpoints.find_weights(init_weights)
+    start_from = None if init_weights is None else checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
     data = read_data(data_yaml)
     checkpoints.check_class_names(data.names, where=str(data_yaml), expected=species.names())
     if teacher is not None:

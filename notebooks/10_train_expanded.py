@@ -56,7 +56,7 @@ if "google.colab" in sys.modules:
             sys.modules["google.colab"].drive.mount("/content/drive")
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
-        command = [sys.executable, "-m", "livestock_utils.install"]
+        command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
         done = subprocess.run(command, cwd=home, capture_output=True, text=True)
         print(done.stdout + done.stderr)
         done.check_returncode()

@@ -5,15 +5,17 @@ import io
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from training_sets import write_image, write_set
 
-from livestock_utils import compat, detector, training_settings
+from livestock_utils import checkpoints, compat, detector, training_settings
 from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
 
 QUICK = {"epochs": 3, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "loggers": ()}
@@ -238,6 +240,24 @@ def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told):
     with pytest.raises(ValueError) as caught:
         detector.train(data, tmp_path / "run", **FAST | change)
     assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+
+
+def test_release_weights_are_fetched_once_and_a_lost_network_is_told(data, tmp_path, monkeypatch, whole):
+    fetched = []
+
+    def fetch(url, target, progress):
+        fetched.append(url)
+        if len(fetched) == 1:
+            raise OSError("no network")
+        shutil.copy(whole.best, target)
+
+    monkeypatch.setattr(checkpoints, "DOWNLOADS", tmp_path / "downloads")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    with pytest.raises(CheckpointError, match=r"could not download https://.*yolov5n\.pt \(no network\); fetch"):
+        detector.train(data, tmp_path / "a", init_weights="yolov5n.pt", **FAST)
+    for folder in ("a", "b"):
+        detector.train(data, tmp_path / folder, init_weights="yolov5n.pt", **FAST | {"epochs": 1})
+    assert fetched == [f"{checkpoints.RELEASE_URL}/yolov5n.pt"] * 2
 
 
 def test_an_unknown_setting_is_refused(data, tmp_path):
