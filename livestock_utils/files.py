@@ -1,6 +1,8 @@
 """Files that are whole or absent: temporary name, flush, rename."""
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -15,15 +17,17 @@ def whole_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its name only when the block ends without an error.
 
     Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is removed and an older
-    `path` stays as it was. The data is flushed to the disk before the rename.
+    `path` stays as it was. The data is flushed to the disk before the rename. What a killed process left is cleared.
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(target)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, mode, encoding=None if mode == "wb" else "utf-8") as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -54,6 +58,23 @@ def sha256(path: str | os.PathLike) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove temporary files of `target` whose writer is gone: those with bytes in them that nobody has locked."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        with contextlib.suppress(OSError), open(leftover, "rb") as file:
+            if leftover.stat().st_size and _lock(file):
+                leftover.unlink()
+
+
+def _lock(file: IO[Any]) -> bool:
+    """Lock an open file until it is closed or its process ends; False if another has it or the disk knows no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _umask() -> int:

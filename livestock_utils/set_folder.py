@@ -44,6 +44,8 @@ def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
 def whole_folder(target: Path) -> Iterator[Path]:
     """A folder with images/ and labels/ in it that takes the target's name only if the block ends without an error."""
     part, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
+    if old.exists() and not target.exists():
+        old.rename(target)  # killed between the two renames below
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     (part / "images").mkdir(parents=True)

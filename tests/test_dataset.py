@@ -455,6 +455,14 @@ def test_what_a_killed_run_left_is_cleared(tmp_path, tables, folder):
     assert not (tmp_path / "set" / "images" / "half.jpg").exists()
 
 
+def test_a_set_survives_a_kill_between_the_renames(tmp_path, tables, folder):
+    dataset.to_folder(tmp_path / "set", *tables, folder)
+    (tmp_path / "set").rename(tmp_path / ".set.old")
+    with pytest.raises(OSError, match="disk"), set_folder.whole_folder(tmp_path / "set"):
+        raise OSError("disk")
+    assert len(dataset.read_manifest(tmp_path / "set")) and not (tmp_path / ".set.old").exists()
+
+
 @pytest.mark.parametrize("relative", [False, True])
 def test_data_yaml_joins_sets(tmp_path, tables, folder, relative):
     train = tmp_path / "train"

@@ -1,0 +1,53 @@
+"""Files are whole or absent; what a killed writer left goes with the next write, what a living one holds stays."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from livestock_utils import files
+
+KILLED = """
+import os, signal, sys
+from livestock_utils.files import whole_file
+with whole_file(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_error_leaves_the_older_file_alone(tmp_path):
+    files.write_text(tmp_path / "a.tar", "old")
+    with pytest.raises(OSError, match="disk"), files.whole_file(tmp_path / "a.tar") as file:
+        file.write(b"half")
+        raise OSError("disk")
+    assert names(tmp_path) == ["a.tar"] and (tmp_path / "a.tar").read_text() == "old"
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a[1].tar")], check=False)
+        assert done.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 1 and names(tmp_path)[0].endswith(".part")
+    files.write_text(tmp_path / "a[1].tar", "whole")
+    assert names(tmp_path) == ["a[1].tar"]
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    with files.whole_file(tmp_path / "a.tar") as first:
+        first.write(b"first")
+        first.flush()
+        files.write_text(tmp_path / "a.tar", "second")
+        assert (tmp_path / "a.tar").read_text() == "second"
+    assert names(tmp_path) == ["a.tar"] and (tmp_path / "a.tar").read_text() == "first"
+
+
+def test_an_unknown_mode_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mode must be 'wb' or 'w', got 'a'"), files.whole_file(tmp_path / "a", "a"):
+        pytest.fail("opened")
