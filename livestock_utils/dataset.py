@@ -93,8 +93,7 @@ def to_folder(
     with set_folder.no_space_error(target), contextlib.closing(photos), set_folder.whole_folder(target) as part:
         for image_id, text in zip(plan.manifest["image_id"], plan.labels, strict=True):
             (part / "labels" / f"{image_id}.txt").write_bytes(text)
-        for image_id, data in photos:
-            (part / "images" / f"{image_id}.jpg").write_bytes(data)
+        set_folder.write_files(part / "images", ((f"{image_id}.jpg", data) for image_id, data in photos))
         (part / "data.yaml").write_bytes(_own_data_yaml())
         (part / yolo_set.MANIFEST).write_bytes(yolo_set.manifest_bytes(plan.manifest))
     _report(plan, target)

@@ -225,7 +225,7 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
     outside = finite & ~inverted & (area(clipped) <= 0)
     usable = finite & ~inverted & ~outside
     changed = usable & (clipped != xyxy).any(axis=1)
-    repeated = usable & pd.DataFrame(np.column_stack([row, xyxy])).duplicated().to_numpy()
+    repeated = usable & _repeated(row, xyxy)
     faults = {
         "box_not_numbers": ~finite,
         "box_inverted": inverted,
@@ -238,6 +238,15 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
     boxes = pd.DataFrame(clipped[usable], columns=XYXY)
     kept = images.iloc[row[usable]].reset_index(drop=True)
     return pd.concat([kept[["image_id", "species"]], boxes], axis=1)
+
+
+def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """True for boxes that stand before in the same image; one number a box tells quickly that there are none."""
+    left, top, right, bottom = xyxy.T
+    mixed = pd.Series(row + 0.6180339887 * left + 0.3247179572 * top + 0.2207440846 * right + 0.1673039783 * bottom)
+    if not mixed.duplicated().any():
+        return np.zeros(len(row), dtype=bool)
+    return pd.DataFrame(np.column_stack([row, xyxy])).duplicated().to_numpy()
 
 
 def _add_boxes(

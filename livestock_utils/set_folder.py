@@ -5,13 +5,18 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from livestock_utils import yolo_set
 from livestock_utils.errors import DatasetError
+
+AHEAD = 8
+"""Photos that wait to be written at most."""
 
 
 def clear_caches(target: Path) -> None:
@@ -58,6 +63,18 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write (name, bytes) pairs into a folder from two threads, with at most `AHEAD` files held."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        writing: deque[Future[int]] = deque()
+        for name, data in files:
+            writing.append(pool.submit((folder / name).write_bytes, data))
+            if len(writing) >= AHEAD:
+                writing.popleft().result()
+        for one in writing:
+            one.result()
 
 
 def check_target(target: Path, is_tar: bool) -> None:

@@ -59,12 +59,13 @@ def provenance_table(labels: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def metrics(audit: pd.DataFrame) -> dict[str, float]:
-    """The numbers of an audit that metrics.json takes."""
+def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
+    """The numbers of an audit that metrics.json takes; those that need the truth are None without it."""
     row = audit.iloc[-1]
-    return {f"silver_{name}" if name in ("precision", "mean_iou") else name: float(row[name]) for name in (
-        "precision", "mean_iou", "recall_before", "recall", "unlabelled", "unlabelled_found")} | {
-        "silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
+    counts = {"silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
+    names = {"precision": "silver_precision", "mean_iou": "silver_mean_iou", "recall_before": "recall_before",
+             "recall": "recall", "unlabelled": "unlabelled", "unlabelled_found": "unlabelled_found"}
+    return counts | {told: float(row[name]) if has_truth else None for name, told in names.items()}
 
 
 def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> str:

@@ -199,6 +199,6 @@ step.table(silver_report.provenance_table(provenance), "Where the boxes of the w
 
 # %%
 step.metrics(mode=mode, predictions=source, silver_images=len(made[mode].images), has_truth=has_truth,
-             **silver_report.metrics(audits[mode]), audits=silver_report.audit_table(audits),
+             **silver_report.metrics(audits[mode], has_truth), audits=silver_report.audit_table(audits),
              thresholds={name: table.dropna() for name, table in curves.items()})
 step.finish("10_train_expanded")

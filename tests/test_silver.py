@@ -230,6 +230,8 @@ def test_sentences_of_an_audit():
     table = silver_report.provenance_table(made["merge"].labels).set_index("origin")
     assert table["boxes"].to_dict() == {"gold": 2, "ignored": 1, "silver": 2}
     assert silver_report.metrics(audits["merge"])["silver_precision"] == 0.5
+    untold = silver_report.metrics(audits["merge"], has_truth=False)
+    assert untold["silver_precision"] is None and untold["recall"] is None and untold["silver_boxes"] >= 1
 
 
 @pytest.fixture(scope="module")
