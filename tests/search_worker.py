@@ -40,6 +40,8 @@ def main(url, name, n_trials, killed_in=0, host=""):
     storage = search_storage.open_storage(url, HEARTBEAT_S)
     sampler = search_samplers.sampler("genetic", genes, base)
     study = search_study.join(name, storage, {"group": "losses"}, sampler, search_samplers.pruner("none"))
+    print("ready", flush=True)
+    sys.stdin.readline()  # all workers start together, however long each took to get here
     search_study.work(study, objective, n_trials, poll_s=POLL_S, after=after)
 
 

@@ -29,8 +29,15 @@ def score(trial):
 
 
 def start_workers(url, n_trials, *rows):
-    return [subprocess.Popen([sys.executable, str(WORKER), url, "shared", str(n_trials), *row], text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for row in rows]
+    """Workers that have joined the study, all let go together."""
+    workers = [subprocess.Popen([sys.executable, str(WORKER), url, "shared", str(n_trials), *row], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for row in rows]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n", worker.stderr.read()
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    return workers
 
 
 def finish(workers):
