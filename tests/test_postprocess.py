@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_candidates import made
 
@@ -98,16 +98,17 @@ def test_only_the_images_asked_for():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 0.9), st.floats(0.001, 0.9))
+@example(828, 0.75, 0.25)  # a box past the left edge: clipped, it overlaps its neighbour more than whole
 def test_what_nms_leaves_does_not_overlap_more_than_allowed(seed, iou_threshold, confidence):
     found, _ = made(n_images=4, per_image=20, seed=seed)
     table = postprocess.apply(found, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence))
-    whole = postprocess.apply(dataclasses.replace(found, images=found.images.assign(width_px=0, height_px=0)),
-                              Settings(iou_threshold=iou_threshold, confidence_threshold=confidence))
+    inside = dataclasses.replace(found, images=found.images.assign(width_px=0, height_px=0), xyxy=found.xyxy + 512)
+    whole = postprocess.apply(inside, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence))
     assert len(whole) == len(table)
     assert (table["confidence"] >= np.float32(confidence)).all()
     for _, group in whole.groupby(["image_id", "species"]):
         overlap = iou_matrix(group[XYXY], group[XYXY])
-        assert (np.triu(overlap, 1) <= iou_threshold + 1e-6).all()
+        assert (np.triu(overlap, 1) <= iou_threshold + 1e-5).all()
 
 
 @pytest.mark.parametrize("setting", [*METHODS, Settings(
