@@ -10,12 +10,12 @@ from livestock_utils.integrity import Survey
 
 def check_text(survey: Survey, rows_per_kind: int = 3) -> str:
     """What was found, then the findings by kind with their first rows, as plain text."""
-    lines = ["archives"]
+    lines = ["archives" if len(survey.archives) else "archives: none"]
     for row in survey.archives.itertuples():
         unread = "" if row.is_read else "  left out (Validation)"
         what = f"{row.species:<4} {row.kind:<6} {row.form:<6} {row.files:>7,} files {row.megabytes:>9,.1f} MB"
         lines.append(f"  {what}  {row.archive}{unread}")
-    lines += ["", "usable"]
+    lines += ["", "usable" if len(survey.images) or len(survey.test_images) else "usable: nothing"]
     for name, part in [("training", survey.images), ("test", survey.test_images)]:
         if len(part):
             counts = part["species"].value_counts()

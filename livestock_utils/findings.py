@@ -19,7 +19,9 @@ class Kind:
 
 
 KINDS = {
-    "archive_missing": Kind("error", "archive missing", "archives missing", "download it and put it beside the others"),
+    "archive_missing": Kind(
+        "error", "archive missing", "archives missing", "download what is missing, put it beside the others"
+    ),
     "archive_broken": Kind("error", "broken archive", "broken archives", "download it again"),
     "archive_empty": Kind("error", "empty archive", "empty archives", "download it again, or look at what is inside"),
     "repeated_id": Kind("error", "id in two places", "ids in two places", "remove one of the two"),
@@ -64,7 +66,7 @@ KINDS = {
         "note",
         "archive not recognised",
         "archives not recognised",
-        "name it by 원천 or 라벨 and the species if it counts",
+        "if it counts, name it by 원천 or 라벨 (or TS_, TL_, VS_, VL_) and the species",
     ),
 }
 """Every kind of finding; the order is that of the report."""

@@ -40,7 +40,7 @@ def integrity_report(folder: str | os.PathLike, read_all: bool = True, near_dupl
 
     `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped or harmful, but
     counted) or "note". `value` counts what a row stands for, `message` says what and where, `advice` what to do. For
-    the options see `survey`; only an absent folder is raised (ArchiveError).
+    the options see `survey`; only a folder that is absent or above a data root is raised (ArchiveError).
     """
     return survey(folder, read_all, near_duplicates).findings
 
@@ -51,7 +51,7 @@ def survey(folder: str | os.PathLike, read_all: bool = True, near_duplicates: bo
     At a data root, copies are searched across training and test images as well. `read_all` reads every image for its
     CRC and its end-of-image marker: about as long as copying the archives. `near_duplicates` decodes the images too and
     tells those that look the same but are no copies (`livestock_utils.neighbours`). Raises ArchiveError only if the
-    folder is absent.
+    folder is absent, or lies above a data root.
     """
     findings = Findings(collect_errors=True)
     with ImageReader(folder) as reader:
@@ -95,6 +95,8 @@ def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
     """[(sub-folder, has labels)] of a data root; for a folder of zips [("", True)], or False if it is a `data_test`."""
     if not is_data_root(folder):
         return [("", Path(folder).resolve().name != "data_test")]
+    if Path(folder, "data").is_dir() and is_data_root(Path(folder, "data")):
+        raise ArchiveError(f"{folder} is the folder above a data root; give {Path(folder, 'data')}")
     test = [("data_test", False)] if Path(folder, "data_test").is_dir() else []
     return [("data", True), *test]
 

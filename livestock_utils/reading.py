@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils import species
-from livestock_utils.archive_names import KINDS, Found, find_archives
+from livestock_utils.archive_names import KINDS, PREFIXES, Found, find_archives
 from livestock_utils.archives import SUFFIXES, Archive, ImageReader
 from livestock_utils.boxes import XYXY, area, clip_to_frame
 from livestock_utils.errors import ArchiveError
@@ -104,9 +104,9 @@ def _open_all(
             findings.add(
                 "validation_left_out", f"{found.path} is left out: Training archives lie beside it", found.path
             )
-    for path in unknown:
-        findings.add("unknown_archive", f"{path}: its name does not tell what it holds, or it is not a zip", path)
-    _say_missing(reader.folder / within, kinds, kept, unknown, findings)
+    for path, reason in unknown.items():
+        findings.add("unknown_archive", f"{path}: {reason}", path)
+    _say_missing(reader.folder / within, kinds, [*(a.path for a in kept), *unknown], kept, findings)
     unsure = {s for s in species.names() for kind in kinds if not any(a.species == s and a.kind == kind for a in kept)}
     archives = []
     for found in kept:
@@ -133,17 +133,20 @@ def training_part(archives: list[Found]) -> list[Found]:
 
 
 def _say_missing(
-    folder: Path, kinds: tuple[str, ...], kept: list[Found], unknown: list[str], findings: Findings
+    folder: Path, kinds: tuple[str, ...], there: list[str], kept: list[Found], findings: Findings
 ) -> None:
     """One error for each kind and species without an archive, or a single one if there are none at all."""
-    there = ", ".join([a.path for a in kept] + unknown) or "no archives"
     wanted = [(kind, one) for kind in kinds for one in species.all_species()]
     missing = [(k, one) for k, one in wanted if not any(a.kind == k and a.species == one.name for a in kept)]
     if missing:
         lacks = ", ".join(
-            f"the {kind} of {one.name} ([{KINDS[kind]}]{one.archive_words[0]}...zip)" for kind, one in missing
+            f"the {kind} of {one.name} ([{KINDS[kind]}]{word}...zip or {PREFIXES[kind]}_{word}...zip)"
+            for kind, one in missing
+            for word in one.archive_words[:1]
         )
-        findings.add("archive_missing", f"{folder} lacks {lacks}; found {there}", value=len(missing))
+        findings.add(
+            "archive_missing", f"{folder} lacks {lacks}; found {', '.join(there) or 'no archives'}", value=len(missing)
+        )
 
 
 def _is_repeated(image_id: str, archive: str, member: str, other: Photo | Label | None, findings: Findings) -> bool:

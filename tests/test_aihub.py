@@ -15,7 +15,7 @@ from archive_makers import COW, PIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import aihub
+from livestock_utils import aihub, archive_names
 from livestock_utils.errors import ArchiveError
 from livestock_utils.integrity import integrity_report
 
@@ -132,6 +132,16 @@ def extracted_in_aihub_folders(archives):
     return rename(images, pig_labels="라벨링데이터/돼지", cow_labels="라벨링데이터/소")
 
 
+def by_letters(pigs, cows, pig_labels, cow_labels):
+    """AI Hub's newer names instead of 원천 and 라벨."""
+    return lambda archives: rename(archives, pigs=pigs, cows=cows, pig_labels=pig_labels, cow_labels=cow_labels)
+
+
+def with_validation_by_letters(archives):
+    named = by_letters("TS_돼지.zip", "TS_소.zip", "TL_돼지.zip", "TL_소.zip")(archives)
+    return named | {"VS_소.zip": {"v.jpg": make.jpeg()}, "VL_소.zip": {"v.json": make.label([])}}
+
+
 def with_validation(archives):
     extra = {"[원천]소_bbox.zip": {"v.jpg": make.jpeg()}, "[라벨]소_bbox.zip": {"v.json": make.label([])}}
     return archives | {f"Validation/{name}": members for name, members in extra.items()}
@@ -163,6 +173,17 @@ def with_litter(archives):
         with_litter,
         lambda archives: rename(archives, pigs="[원천]돼재_bbox.zip"),
         lambda archives: rename(archives, cows="장소A [원천] 소.ZIP".replace("ZIP", "zip")),
+        by_letters("TS_돼지.zip", "TS_소.zip", "TL_돼지.zip", "TL_소.zip"),
+        by_letters("원천데이터/TS_돼지.zip", "원천데이터/TS_소.zip", "라벨링데이터/TL_돼지.zip",
+                   "라벨링데이터/TL.소.zip"),
+        by_letters("TS1_돼지.zip", "TS02.소.zip", "TL1-돼지.zip", "TL2 소.zip"),
+        by_letters("[TS]돼지.zip", "(TS)소.zip", "[TL1]돼지.zip", "(TL)소.zip"),
+        by_letters("돼지/TS.zip", "소/TS.zip", "돼지/TL.zip", "소/TL.zip"),
+        by_letters("TS/돼지.zip", "TS/소.zip", "TL/돼지.zip", "TL/소.zip"),
+        by_letters("TS/돼지", "TS/소", "TL_돼지", "TL_소"),
+        by_letters("VS_돼지.zip", "VS_한우.zip", "VL_돼지.zip", "VL_한우.zip"),
+        lambda archives: decomposed(by_letters("TS_돼지.zip", "TS_소.zip", "TL_돼지.zip", "TL_소.zip")(archives)),
+        with_validation_by_letters,
         lambda archives: archives | {"notes about 소.zip": {"x": b"x"}},
         lambda archives: {f"AI Hub/{name}": members for name, members in archives.items()},
     ],
@@ -224,6 +245,54 @@ def test_list_archives(tmp_path):
     assert len(table) == 6
 
 
+def test_validation_letters_beside_training_ones_are_left_out_and_told(tmp_path, caplog):
+    folder = make.write(tmp_path, with_validation_by_letters(make.four_archives()))
+    images, _ = aihub.read_archives(folder)
+    assert "v" not in images["image_id"].tolist()
+    assert "left out VL_소.zip, VS_소.zip; include_validation=True reads them" in caplog.text
+    assert aihub.list_archives(folder).query("not is_read")["archive"].tolist() == ["VL_소.zip", "VS_소.zip"]
+    report = integrity_report(folder)
+    assert report.loc[report["kind"] == "validation_left_out", "archive"].tolist() == ["VL_소.zip", "VS_소.zip"]
+
+
+@pytest.mark.parametrize(("path", "expected"), [
+    ("TS_소.zip", ("images", "cow", False)),
+    ("TL_돼지.zip", ("labels", "pig", False)),
+    ("원천데이터/VS_소.zip", ("images", "cow", True)),
+    ("라벨링데이터/VL_3_돼지.zip", ("labels", "pig", True)),
+    ("소/[VL2]축사.zip", ("labels", "cow", True)),
+    ("VL/소.zip", ("labels", "cow", True)),
+    ("2.Validation/TS_소.zip", ("images", "cow", True)),
+    ("라벨링데이터/[원천]소.zip", ("images", "cow", False)),
+    ("TS_원천_소.zip", ("images", "cow", False)),
+    ("[원천]VS_소.zip", ("images", "cow", False)),
+    ("원천데이터/goaTS_소.zip", ("images", "cow", False)),
+    ("ts_소.zip", "does not tell images (원천, TS_, VS_) from labels (라벨, TL_, VL_)"),
+    ("goaTS_소.zip", "does not tell images"),
+    ("pig_VS_소.zip", "does not tell images"),
+    ("TSX_소.zip", "does not tell images"),
+    ("VS_2023/소.zip", "does not tell images"),
+    ("TS_양.zip", "does not tell one species"),
+    ("원천데이터/TL_소.zip", "says both 원천 (images) and TL (labels)"),
+    ("원천데이터/TL_소", "says both 원천 (images) and TL (labels)"),
+    ("TS_라벨_소.zip", "says both 라벨 (labels) and TS (images)"),
+    ("VL/[원천]소.zip", "says both 원천 (images) and VL (labels)"),
+    ("TS_소.tar", "it is not a zip"),
+])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_what_a_name_tells(path, expected, form, tmp_path):
+    target = tmp_path / unicodedata.normalize(form, path)
+    target.parent.mkdir(exist_ok=True)
+    target.touch() if target.suffix else target.mkdir()
+    found, others = archive_names.find_archives(tmp_path)
+    if isinstance(expected, tuple):
+        assert [(one.path, one.kind, one.species, one.is_validation) for one in found] == [(path, *expected)]
+        assert others == {}
+    else:
+        assert found == []
+        assert list(others) == [path] and expected in others[path]
+
+
 # ---- errors that stop ----
 
 
@@ -256,8 +325,9 @@ def add_member(name):
 @pytest.mark.parametrize(
     ("bend", "message"),
     [
-        (lambda archives: {}, r"lacks the images of pig .*found no archives; download it"),
-        (lambda archives: without(archives, COW_LABELS), r"lacks the labels of cow \(\[라벨\]소...zip\); found .*원천"),
+        (lambda archives: {}, r"lacks the images of pig .*found no archives; download what is missing"),
+        (lambda archives: without(archives, COW_LABELS),
+         r"lacks the labels of cow \(\[라벨\]소...zip or TL_소...zip\); found .*원천"),
         (lambda archives: without(archives, PIGS, PIG_LABELS), r"the images of pig .*, the labels of pig"),
         (lambda archives: archives | {COWS: {}}, r"소_bbox.zip is an empty archive; download it again"),
         (lambda archives: archives | {COWS: {"readme.txt": b"x"}}, r"소_bbox.zip holds no images \(.jpg or .jpeg\)"),
@@ -345,7 +415,9 @@ def test_an_encrypted_archive_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("nowhere", "archive folder not found: .*nowhere"), ("root", "is a data root, .*; give .*root/data or")],
+    [("nowhere", "archive folder not found: .*nowhere; give the folder that holds the zips"),
+     ("root/data/data", "archive folder not found: .*data/data; give .*/root, the folder above"),
+     ("root", "is a data root, .*; give .*root/data or")],
 )
 def test_wrong_folders(path, message, tmp_path):
     make.write(tmp_path / "root/data", make.four_archives())

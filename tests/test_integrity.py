@@ -146,6 +146,22 @@ def test_exit_codes_of_check(bend, options, code, tmp_path):
     assert CliRunner().invoke(cli, ["check", str(tmp_path), *options]).exit_code == code
 
 
+def test_check_of_an_empty_folder_says_that_there_is_nothing(tmp_path):
+    done = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 1
+    assert lines[:5] == [
+        "archives: none", "", "usable: nothing", "", "findings"]
+    assert lines[5] == "  error: 4 archives missing; download what is missing, put it beside the others"
+
+
+def test_check_of_the_folder_above_a_data_root_names_the_root(tmp_path):
+    data_root(tmp_path / "data")
+    done = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    told = f"error: {tmp_path} is the folder above a data root; give {tmp_path / 'data'}\n"
+    assert (done.exit_code, done.stderr) == (1, told)
+
+
 def test_check_prints_what_was_found(tmp_path):
     text = CliRunner().invoke(cli, ["check", str(data_root(tmp_path))]).output
     assert f"data/{COW_LABELS}" in text and "training: 4 images (2 cow, 2 pig), 4 boxes" in text
