@@ -1,7 +1,8 @@
 """AI Hub's archives -> the `images` and `boxes` tables, straight from the zips, nothing extracted.
 
-The data is "livestock behaviour video" (bounding boxes): four training archives, images (원천, or TS_) and labels (라벨,
-or TL_) of each species, and image archives to test on. The class comes from the archive, never from the JSON's categories.
+The data is "livestock behaviour video" (bounding boxes): four training archives, images (원천, or TS_) and labels
+(라벨, or TL_) of each species, and image archives to test on. The class comes from the archive, never from the JSON's
+categories.
 """
 
 import logging
