@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -21,18 +22,19 @@ TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN}
 
 
 def on_colab() -> bool:
-    """True inside a Colab runtime."""
-    return importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None
+    """True inside a Colab runtime, in its notebooks and in the commands started there."""
+    return "google.colab" in sys.modules or (
+        importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None)
 
 
-def mount(folder: Path = DRIVE) -> Path:
+def mount(folder: Path = DRIVE) -> Path | None:
     """Mount Google Drive and return its "MyDrive" folder; a dropped mount is mounted again; "." outside Colab.
 
-    Raises LivestockError when Drive cannot be mounted or listed.
+    None, and a warning, where the user refuses access. Raises LivestockError when Drive cannot be mounted or listed.
     """
     if not on_colab():
         return Path(".")
-    from google.colab import drive
+    from google.colab import drive, errors
 
     problem: BaseException | None = None
     for attempt in range(MOUNT_TRIES):
@@ -40,6 +42,9 @@ def mount(folder: Path = DRIVE) -> Path:
             drive.mount(str(folder), force_remount=attempt > 0)
             next(iter((folder / "MyDrive").iterdir()), None)
             return folder / "MyDrive"
+        except errors.Error as error:
+            log.warning("no access to Google Drive (%s)", error)
+            return None
         except (OSError, ValueError) as error:  # ValueError is how google.colab reports a failed mount
             problem = error
             log.warning("Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES)

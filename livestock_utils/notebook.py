@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import files, inline_images, project_files
+from livestock_utils import colab, files, inline_images, project_files
 from livestock_utils.errors import LivestockError, NotebookError
 from livestock_utils.progress import progress
 
@@ -130,10 +130,12 @@ class Step:
                   else "**This was the last notebook.**")
 
 
-def start(name: str, data: str | os.PathLike = "", out: str | os.PathLike = "") -> Step:
+def start(name: str, data: str | os.PathLike = "", out: str | os.PathLike = "", uses_gpu: bool = False) -> Step:
     """Set a notebook up (theme, one-line warnings and errors) and resolve its folders -> Step.
 
     `data` holds data/ and data_test/ with the archives, `out` takes all results; empty ones are resolved by `folders`.
+    `uses_gpu` is for notebooks that train or predict: they say which GPU there is, and what to click where there is
+    none. Raises TrainingError for a GPU that this torch has no code for.
     """
     _one_line_messages()
     from livestock_utils import plots
@@ -142,35 +144,55 @@ def start(name: str, data: str | os.PathLike = "", out: str | os.PathLike = "") 
     step = Step(name, *folders(data, out))
     step.out.mkdir(parents=True, exist_ok=True)
     _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
+    if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
+        _markdown(_not_kept(step))
+    if uses_gpu:
+        from livestock_utils import preflight
+
+        _markdown(preflight.gpu_sentence())
     return step
 
 
 def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
     """The data and out folders; relative ones count from the current folder, empty ones mean the usual place.
 
-    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the project, if the archives
-    are there; else the drawn sample (data/sample, runs/sample), which is written when it is missing.
+    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the project. Where there are no
+    archives, data is the drawn sample (data/sample, on Colab below /content/livestock), written when it is missing,
+    and the results go to runs/sample. Raises NotebookError for a given folder on a Drive that may not be mounted.
     """
-    base = _base(os.fspath(data))
+    home = _home([Path(folder) for folder in (data, out) if folder])
     if not data:
-        own = base if base == DRIVE else base / "data"
-        data = own if (own / "data").is_dir() else base / "data" / "sample"
-        if not (Path(data) / "data").is_dir():
+        local = LOCAL if home == DRIVE else home
+        places = [home, local / "data"] if home == DRIVE else [local / "data"]
+        data = next((place for place in places if (place / "data").is_dir()), local / "data" / "sample")
+        if not (data / "data").is_dir():
             from livestock_utils import sample
 
             sample.write_sample(data)
     if not out:
-        out = base / "runs" / ("sample" if Path(data).name == "sample" else "main")
+        out = home / "runs" / ("sample" if Path(data).name == "sample" else "main")
     return Path(data), Path(out)
 
 
-def _base(data: str) -> Path:
-    """The folder that holds data/ and runs/ where none were given; on Colab, mounts Drive first."""
-    if "google.colab" in sys.modules:
-        if not data or data.startswith("/content/drive"):
-            sys.modules["google.colab"].drive.mount("/content/drive")
-        return DRIVE if (DRIVE / "data").is_dir() else LOCAL
-    return project_files.PACKAGE.parent if project_files.is_checkout() else Path.cwd()
+def _home(given: list[Path]) -> Path:
+    """The folder of data/ and runs/ where they are not given; on Colab that is Drive, mounted first, if it may be."""
+    if not colab.on_colab():
+        return project_files.PACKAGE.parent if project_files.is_checkout() else Path.cwd()
+    on_drive = [folder for folder in given if folder.is_relative_to(DRIVE.parents[1])]
+    in_kernel = "google.colab" in sys.modules  # a command has no page that could ask for access
+    if in_kernel and (on_drive or len(given) < 2) and colab.mount(DRIVE.parents[1]) is None and on_drive:
+        raise NotebookError(f"{on_drive[0]} is on Google Drive, to which access was refused; run the cell again and "
+                            "allow it, or give a folder below /content")
+    return DRIVE if DRIVE.parent.is_dir() else LOCAL
+
+
+def _not_kept(step: Step) -> str:
+    """What to do where results are on Colab's own disk."""
+    place = f"cd {project_files.PACKAGE.parent} && " if project_files.is_checkout() else ""
+    profile = " --profile sample" if step.data.name == "sample" else ""
+    return ("**These results are gone when the runtime ends,** and every notebook opened on Colab has a runtime of its "
+            "own. To keep them, run this cell again and allow Google Drive. To run all notebooks in this runtime: "
+            f"`!{place}python -m livestock_utils run --data {step.data.resolve()} --out {step.out.resolve()}{profile}`")
 
 
 def _one_line_messages() -> None:

@@ -92,6 +92,17 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
+    """Which GPU trains and predicts, or what to click to have one; TrainingError for one without kernels in this torch.
+
+    `found` stands in for the GPUs that torch sees.
+    """
+    rows = _torch(list(found) if found is not None else gpus())
+    table = require(pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"]))
+    gpu = table[table["check"] == "GPU"].iloc[0]
+    return f"GPU: {gpu['found']}" + (f" ({gpu['what_to_do']})." if gpu["what_to_do"] else ".")
+
+
 def recipes(n_images: int) -> pd.DataFrame:
     """The recipes of hyp/recipes.yaml by data size: name, from_images, suits (True for one), settings, why."""
     content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))

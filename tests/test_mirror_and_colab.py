@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+import types
 
 import pytest
 
@@ -84,6 +86,39 @@ def test_only_what_is_missing_comes_back(run, tmp_path):
 
 def test_mount_does_nothing_elsewhere():
     assert colab.mount().resolve() == colab.Path.cwd()
+
+
+class Refused(Exception):
+    """As google.colab's own error for a consent that was not given."""
+
+
+@pytest.mark.parametrize(("answers", "mounts", "warnings"), [
+    ([None], 1, []),
+    ([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), None], 2, ["attempt 1 of 3"]),
+    ([ValueError("mount failed"), ValueError("mount failed"), None], 3, ["attempt 1 of 3", "attempt 2 of 3"]),
+    ([Refused("not allowed")], 1, ["no access to Google Drive (not allowed)"]),
+    ([ValueError("mount failed")] * 3, 3, ["attempt 1 of 3", "attempt 2 of 3", "attempt 3 of 3"]),
+])
+def test_mounting_drive(answers, mounts, warnings, tmp_path, monkeypatch, caplog):
+    calls = []
+
+    def mount(folder, force_remount):
+        calls.append(force_remount)
+        answer = answers[len(calls) - 1]
+        if answer is not None:
+            raise answer
+        (tmp_path / "MyDrive").mkdir()
+
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(
+        drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)))
+    if isinstance(answers[-1], ValueError):
+        with pytest.raises(LivestockError, match=r"Google Drive cannot be mounted \(mount failed\); run the cell"):
+            colab.mount(tmp_path)
+    else:
+        assert colab.mount(tmp_path) == (tmp_path / "MyDrive" if answers[-1] is None else None)
+    assert calls == [False, True, True][:mounts]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == len(warnings) and all(want in line for want, line in zip(warnings, told, strict=True))
 
 
 def test_an_archive_is_copied_once(tmp_path, monkeypatch):

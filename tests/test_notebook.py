@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from livestock_utils import notebook, project_files, sample
+from livestock_utils import notebook, preflight, project_files, sample
 from livestock_utils.errors import NotebookError
 
 
@@ -143,20 +144,83 @@ def test_without_archives_the_sample_is_drawn_once(project):
     assert len(project.drawn) == 1
 
 
-@pytest.mark.parametrize(("archives", "data", "out"), [
-    (True, "drive", "drive/runs/main"), (False, "content/data/sample", "content/runs/sample")])
-def test_on_colab_drive_is_mounted_and_used_where_it_has_archives(project, monkeypatch, archives, data, out):
-    mounted = []
-    drive = types.SimpleNamespace(mount=mounted.append)
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
-    monkeypatch.setattr(notebook, "DRIVE", project.root / "drive")
+class Refused(Exception):
+    """As google.colab's own error for a consent that was not given."""
+
+
+@pytest.fixture
+def runtime(project, monkeypatch):
+    """A Colab kernel whose Drive is mounted at ROOT/drive, unless `refused`; its own disk is ROOT/content."""
+    state = types.SimpleNamespace(root=project.root, drawn=project.drawn, mounted=[], refused=False)
+    state.drive = project.root / "drive" / "MyDrive" / "livestock"
+
+    def mount(folder, force_remount=False):
+        if state.refused:
+            raise Refused("credential propagation was unsuccessful")
+        state.mounted.append(folder)
+        state.drive.parent.mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(
+        drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)))
+    monkeypatch.setattr(notebook, "DRIVE", state.drive)
     monkeypatch.setattr(notebook, "LOCAL", project.root / "content")
-    if archives:
-        (project.root / "drive" / "data").mkdir(parents=True)
-    assert notebook.folders() == (project.root / data, project.root / out)
-    assert mounted == ["/content/drive"]
+    return state
+
+
+DRIVE, CONTENT = "drive/MyDrive/livestock", "content"
+
+
+@pytest.mark.parametrize(("archives", "refused", "data", "out"), [
+    ([], False, f"{CONTENT}/data/sample", f"{DRIVE}/runs/sample"),
+    ([DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
+    ([f"{CONTENT}/data"], False, f"{CONTENT}/data", f"{DRIVE}/runs/main"),
+    ([f"{CONTENT}/data", DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
+    ([], True, f"{CONTENT}/data/sample", f"{CONTENT}/runs/sample"),
+    ([f"{CONTENT}/data"], True, f"{CONTENT}/data", f"{CONTENT}/runs/main"),
+])
+def test_on_colab_results_go_to_drive_wherever_it_may_be_mounted(runtime, archives, refused, data, out):
+    for place in archives:
+        (runtime.root / place / "data").mkdir(parents=True)
+    runtime.refused = refused
+    assert notebook.folders() == (runtime.root / data, runtime.root / out)
+    assert runtime.mounted == ([] if refused else [str(runtime.root / "drive")])
+    assert runtime.drawn == ([runtime.root / data] if not archives else [])
+
+
+def test_on_colab_a_second_runtime_goes_on_with_the_results_of_the_first(runtime, displayed):
+    first = notebook.start("01_eda")
+    first.path("tables", "images.csv").write_text("x")
+    second = notebook.start("02_make_dataset_multilabel")
+    assert second.need("tables", "images.csv", made_by="01").is_file()
+    assert not any("gone when the runtime ends" in data["text/plain"] for data, _ in displayed)
+
+
+def test_without_drive_the_reader_is_told_that_nothing_is_kept(runtime, displayed):
+    runtime.refused = True
+    step = notebook.start("01_eda")
+    told = displayed[-1][0]["text/plain"]
+    assert "gone when the runtime ends" in told
+    assert told.endswith(f"`!cd {runtime.root} && python -m livestock_utils run --data {step.data} --out {step.out} "
+                         "--profile sample`")
+
+
+def test_folders_that_are_given_need_drive_only_where_they_are_on_it(runtime):
     assert notebook.folders("/content/elsewhere", "/content/out")[0].as_posix() == "/content/elsewhere"
-    assert len(mounted) == 1
+    assert runtime.mounted == []
+    assert notebook.folders(runtime.drive, "/content/out") == (runtime.drive, Path("/content/out"))
+    assert runtime.mounted == [str(runtime.root / "drive")]
+    runtime.refused = True
+    with pytest.raises(NotebookError, match=r"livestock is on Google Drive, to which access was refused; run the cell"):
+        notebook.folders(runtime.drive, "/content/out")
+
+
+@pytest.mark.parametrize(("uses_gpu", "lines"), [(False, 1), (True, 2)])
+def test_a_notebook_that_trains_says_which_gpu_there_is(project, displayed, tmp_path, monkeypatch, uses_gpu, lines):
+    monkeypatch.setattr(preflight, "gpus", lambda: [])
+    notebook.start("05_train", tmp_path / "data", tmp_path / "out", uses_gpu=uses_gpu)
+    told = [data["text/plain"] for data, _ in displayed]
+    assert len(told) == lines
+    assert [line for line in told if "Change runtime type" in line] == told[1:]
 
 
 def test_a_named_index_is_a_column_of_its_own(step, displayed):

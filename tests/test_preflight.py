@@ -1,5 +1,6 @@
 """Preflight and planner: the worst line first, the published epoch comes back, recipes by data size."""
 
+import re
 import sys
 
 import pytest
@@ -37,6 +38,19 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     fine = preflight.checks(found=[T4])
     assert preflight.require(fine) is fine
     assert fine.loc[fine["check"] == "GPU", "found"].item() == "Tesla T4, 16 GB, sm_75"
+
+
+@pytest.mark.parametrize(("found", "told"), [
+    ([], r"^GPU: none, \d+ CPU cores \(fine .*; on Colab choose Runtime > Change runtime type > T4 GPU\)\.$"),
+    ([T4], r"^GPU: Tesla T4, 16 GB, sm_75\.$"),
+])
+def test_one_sentence_about_the_gpu(found, told):
+    assert re.search(told, preflight.gpu_sentence(found))
+
+
+def test_the_sentence_about_a_gpu_without_kernels_is_an_error():
+    with pytest.raises(TrainingError, match=r"^preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU"):
+        preflight.gpu_sentence([P100])
 
 
 def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
