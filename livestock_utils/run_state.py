@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from livestock_utils import __version__, files
+from livestock_utils import __version__, files, species
 from livestock_utils.notebook_files import Literal, NotebookFile, expand
 from livestock_utils.run_parameters import FOLDERS
 
@@ -16,7 +16,7 @@ HASHED_BYTES = 256 * 2**20
 
 
 def fingerprint(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path) -> dict[str, Any]:
-    """Everything that decides whether a notebook must run again: text, parameters, inputs, library version.
+    """Everything that decides whether a notebook must run again: text, parameters, inputs, species, library version.
 
     The folders themselves do not count, only what is in them: results moved to another disk stay finished.
     """
@@ -29,6 +29,7 @@ def fingerprint(notebook: NotebookFile, parameters: Mapping[str, Literal], out: 
             digest.update(f"{pattern}\0{name}\0{cache.content(path, ours=root == str(out))}\n".encode())
     cache.save()
     return {"notebook": notebook.name, "text": notebook.sha256, "inputs": digest.hexdigest(), "library": __version__,
+            "species": hashlib.sha256(repr(species.all_species()).encode()).hexdigest(),
             "parameters": {key: value for key, value in parameters.items() if key not in FOLDERS}}
 
 

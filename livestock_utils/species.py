@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import os
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ class Species:
 def all_species() -> tuple[Species, ...]:
     """All classes in label order, from $LIVESTOCK_SPECIES if set, else the package's species.yaml (pig 0, cow 1).
 
-    Raises LivestockError for a file that is absent, lacks a key, or has an unknown one.
+    Raises LivestockError for a file that is absent or no YAML, and for an entry that lacks a key, has an unknown one,
+    a value of another type (see species.yaml), or an archive word of another species.
     """
     return _read(os.environ.get("LIVESTOCK_SPECIES") or str(Path(__file__).with_name("species.yaml")))
 
@@ -59,15 +62,48 @@ def colours() -> dict[str, str]:
 def _read(path: str) -> tuple[Species, ...]:
     if not Path(path).is_file():
         raise LivestockError(f"species file not found: {path}; unset LIVESTOCK_SPECIES or point it at a YAML file")
-    data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    wanted = {f.name for f in dataclasses.fields(Species)} - {"name", "index"}
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LivestockError(f"species file {path}: not YAML in UTF-8 ({' '.join(str(error).split())})") from error
     if not isinstance(data, dict) or not data:
         raise LivestockError(f"species file {path}: expected a mapping of species names, got {type(data).__name__}")
     species = []
     for index, (name, entry) in enumerate(data.items()):
-        if not isinstance(entry, dict) or set(entry) != wanted:
-            got = sorted(entry) if isinstance(entry, dict) else entry
-            raise LivestockError(f"species file {path}, {name!r}: expected the keys {sorted(wanted)}, got {got}")
+        if problem := _problem(name, entry):
+            raise LivestockError(f"species file {path}, {name!r}: {problem}")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-        species.append(Species(name=str(name), index=index, **values))
+        species.append(Species(name=name, index=index, **values))
+    whose: dict[str, str] = {}
+    for one in species:
+        for word in one.archive_words:
+            other = whose.setdefault(unicodedata.normalize("NFC", word), one.name)
+            if other != one.name:
+                raise LivestockError(f"species file {path}: the archive word {word!r} is that of {other!r} and of "
+                                     f"{one.name!r}; each needs words of its own")
     return tuple(species)
+
+
+def _problem(name: Any, entry: Any) -> str:
+    """What is wrong with an entry: what was expected and what stands there; "" for a good one."""
+    wanted = {f.name for f in dataclasses.fields(Species)} - {"name", "index"}
+    if not isinstance(name, str):
+        return "expected a text as the name of a species; put it in quotes"
+    if not isinstance(entry, dict) or set(entry) != wanted:
+        got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
+        return f"expected the keys {sorted(wanted)}, got {got}"
+    words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
+    rules = {
+        "archive_words": (isinstance(words, list) and words and all(isinstance(w, str) and w.strip() for w in words),
+                          "a list of words, such as [소, 한우]"),
+        "id_prefix": (isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
+        "count_bins": (_two_numbers(bins) and bins[0] < bins[1], "two rising whole numbers, such as [4, 6]"),
+        "contest_size_px": (_two_numbers(size_px), "width and height, such as [1920, 1080]"),
+        "colour": (re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"])), '"#rrggbb" in quotes, such as "#0072B2"'),
+    }
+    return next((f"{key}: expected {expected}, got {entry[key]!r}" for key, (good, expected) in rules.items()
+                 if not good), "")
+
+
+def _two_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)

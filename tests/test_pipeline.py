@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from livestock_utils import notebook_files, pipeline, run_parameters, run_state
+from livestock_utils import notebook_files, pipeline, run_parameters, run_state, species
 from livestock_utils.errors import NotebookError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +123,16 @@ def test_what_makes_a_notebook_run_again(finished, change, expected):
     ({"02.factor": 6}, {"01": True, "02": False}), ({"note": "x"}, {"01": False, "02": True})])
 def test_changed_parameters_run_again(finished, given, expected):
     assert states(finished, given) == expected
+
+
+def test_another_species_file_runs_again(finished, monkeypatch):
+    settings = Path(species.__file__).with_name("species.yaml").read_text(encoding="utf-8")
+    (finished / "same.yaml").write_text(settings, encoding="utf-8")
+    (finished / "other.yaml").write_text(settings.replace("count_bins: [4, 6]", "count_bins: [4, 7]"), encoding="utf-8")
+    monkeypatch.setenv("LIVESTOCK_SPECIES", str(finished / "same.yaml"))
+    assert states(finished) == {"01": True, "02": True}
+    monkeypatch.setenv("LIVESTOCK_SPECIES", str(finished / "other.yaml"))
+    assert states(finished) == {"01": False, "02": False}
 
 
 def test_large_data_files_are_told_apart_by_size_and_time(finished, monkeypatch):

@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 import three_species
+import yaml
+from click.testing import CliRunner
 
 from livestock_utils import archive_names, checkpoints, species
+from livestock_utils.cli import cli
+from livestock_utils.errors import LivestockError
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ("01", "02", "05", "11")
@@ -32,6 +37,62 @@ def test_an_archive_belongs_to_the_species_of_the_longest_word(settings, tmp_pat
 def test_the_third_class_has_the_next_index_and_a_colour(settings):
     assert species.class_index() == {"pig": 0, "cow": 1, "goat": 2}
     assert len(set(species.colours().values())) == 3
+
+
+GOAT = {"archive_words": ["염소"], "id_prefix": "goat_", "count_bins": [3, 5], "contest_size_px": [1920, 1080],
+        "colour": "#009E73"}
+
+
+def with_goat(**changes):
+    return yaml.safe_dump({"goat": GOAT | changes}, allow_unicode=True)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("", "expected a mapping of species names, got NoneType"),
+    ("[goat]", "expected a mapping of species names, got list"),
+    ("goat: [", "not YAML in UTF-8 (while parsing"),
+    ("goat: 염소".encode("cp949"), "not YAML in UTF-8 ("),
+    ("goat: 3", "'goat': expected the keys ['archive_words', 'colour', "),
+    (yaml.safe_dump({"goat": GOAT | {"color": "#009E73"}}), "'goat': expected the keys ["),
+    (yaml.safe_dump({1: GOAT}), "1: expected a text as the name of a species; put it in quotes"),
+    (with_goat(archive_words="염소"), "archive_words: expected a list of words, such as [소, 한우], got '염소'"),
+    (with_goat(archive_words=[]), "archive_words: expected a list of words, such as [소, 한우], got []"),
+    (with_goat(archive_words=["염소", " "]), "archive_words: expected a list of words"),
+    (with_goat(archive_words=[1]), "archive_words: expected a list of words"),
+    (with_goat(id_prefix=7), "id_prefix: expected a text, such as livestock_cow_bbox_, got 7"),
+    (with_goat(count_bins=[5]), "count_bins: expected two rising whole numbers, such as [4, 6], got [5]"),
+    (with_goat(count_bins=[8, 3]), "count_bins: expected two rising whole numbers, such as [4, 6], got [8, 3]"),
+    (with_goat(count_bins=[3, 3]), "count_bins: expected two rising whole numbers"),
+    (with_goat(count_bins=[0.5, 3]), "count_bins: expected two rising whole numbers"),
+    (with_goat(count_bins="3, 5"), "count_bins: expected two rising whole numbers"),
+    (with_goat(contest_size_px=[1920]), "contest_size_px: expected width and height, such as [1920, 1080], got [1920]"),
+    (with_goat(contest_size_px=[0, 1080]), "contest_size_px: expected width and height"),
+    (with_goat().replace("'#009E73'", "#009E73"), 'colour: expected "#rrggbb" in quotes, such as "#0072B2", got None'),
+    (with_goat(colour="gren"), "colour: expected \"#rrggbb\" in quotes, such as \"#0072B2\", got 'gren'"),
+    (with_goat(colour="#09E"), "colour: expected \"#rrggbb\" in quotes"),
+    (yaml.safe_dump({"goat": GOAT, "sheep": GOAT | {"archive_words": [unicodedata.normalize("NFD", "염소")]}}),
+     "is that of 'goat' and of 'sheep'; each needs words of its own"),
+])
+def test_a_faulty_settings_file_is_told_in_one_line(text, told, tmp_path, monkeypatch):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    monkeypatch.setenv("LIVESTOCK_SPECIES", str(path))
+    done = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: species file {path}") and told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_settings_file_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVESTOCK_SPECIES", str(tmp_path / "absent.yaml"))
+    with pytest.raises(LivestockError, match=r"species file not found: .*absent\.yaml; unset LIVESTOCK_SPECIES"):
+        species.all_species()
+
+
+def test_an_entry_alone_is_enough(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text(with_goat(), encoding="utf-8")
+    monkeypatch.setenv("LIVESTOCK_SPECIES", str(tmp_path / "mine.yaml"))
+    assert species.all_species() == (species.Species("goat", 0, ("염소",), "goat_", (3, 5), (1920, 1080), "#009E73"),)
 
 
 @pytest.fixture(scope="module")
