@@ -76,9 +76,12 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
 
     parameters = {name: run_parameters.parse(value) for name, value in pairs}
     chosen = [name.strip() for name in only.split(",") if name.strip()]
-    pipeline.run(data, out, notebooks=notebooks, only=chosen, start=start, parameters=parameters, profile=profile,
-                 force=force, tell=click.echo)
-    click.echo(f"report:  {report.write_report(out)}")
+    try:
+        pipeline.run(data, out, notebooks=notebooks, only=chosen, start=start, parameters=parameters, profile=profile,
+                     force=force, tell=click.echo)
+    finally:  # a notebook that failed is in the report too, with its error
+        if any((out / "notebooks").glob("*.ipynb")):
+            click.echo(f"report:  {report.write_report(out)}")
     click.echo(f"metrics: {out / 'metrics.json'}")
 
 
@@ -120,7 +123,10 @@ def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str |
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other scenes.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies the frames of 1920x1080 and 1280x960.")
 def sample(folder: Path, images: int, test_images: int, seed: int, scale: float) -> None:
-    """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers; does nothing if they are there.
+    """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers.
+
+    The same call again does nothing. With other options an earlier sample in DIR is deleted and drawn anew; zips that
+    are not the sample's are never touched: DIR is refused then.
 
     \b
     python -m livestock_utils sample data/sample

@@ -127,11 +127,17 @@ def faults(path: Path) -> list[str]:
     return lines
 
 
-def write_repository(address: str) -> str:
-    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it; returns the URL."""
+def repository_url(address: str) -> str:
+    """The URL of owner/name on GitHub, or a URL as it is; NotebookError for anything else."""
     url = address if "://" in address else f"https://github.com/{address}"
     if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+){2,}", url):
         raise NotebookError(f"repository {address!r}: expected owner/name or a URL")
+    return url
+
+
+def write_repository(address: str) -> str:
+    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it; returns the URL."""
+    url = repository_url(address)
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(SET_UP_CELL, re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M))
     return url
@@ -211,7 +217,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.repository and not options.check:
-            badges.write_badges(project_files.PACKAGE.parent, write_repository(options.repository))
+            # Badges first: they refuse a URL that Colab cannot open, and then nothing has been written.
+            badges.write_badges(project_files.PACKAGE.parent, repository_url(options.repository))
+            write_repository(options.repository)
         paths = [notebook.path for notebook in notebook_files.find(options.notebooks)]
         if options.check:
             found = [line for path in paths for line in faults(path)]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -53,8 +54,8 @@ def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_th
                 tell: Callable[[str], object] = log.warning) -> Result:
     """Score a submission file against an answer file; `against` is another submission to compare with.
 
-    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`
-    first; faults that do not hinder scoring (order of rows, boxes beyond the frame) end there, others raise an error.
+    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`,
+    except for the one that is raised: faults such as the order of rows or boxes beyond the frame do not hinder scoring.
     """
     truth = submission.read_table(answers)
     table = None if images is None else submission.read_images(images)
@@ -95,16 +96,32 @@ def _match(truth: pd.DataFrame, path: str | os.PathLike, normaliser: str, images
     table = submission.read_table(path)
     if table.empty:
         raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")
-    lines = _lines(findings[findings["severity"] == "error"], path, shown=5)
+    errors = findings[findings["severity"] == "error"]
+    try:
+        matches = scoring.contest_matches(truth, table, normaliser, images, units)
+    except ScoringError as error:
+        for line in _lines(errors[errors["line"] != _line_of(error)], path, shown=5):
+            tell(line)
+        problem = str(error)
+        named = f"{path}{problem.removeprefix('predictions')}" if problem.startswith("predictions") else problem
+        raise ScoringError(named) from error
+    lines = _lines(errors, path, shown=5)
     for line in lines:
         tell(line)
-    matches = scoring.contest_matches(truth, table, normaliser, images, units)
     submitted = table["ImageID"].dropna().map(contest_tables.image_stem).unique()
     unknown = sorted(set(submitted) - set(matches.image_ids))
     if unknown:
         tell(f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have no answer and cost"
              " nothing")
     return matches, lines
+
+
+def _line_of(error: ScoringError) -> int:
+    """The line of the submission that an error is about, as `validate` counts: 1 the header, 0 the file, -1 not it."""
+    if not str(error).startswith("predictions"):
+        return -1
+    found = re.search(r"\bline (\d+)", str(error))
+    return int(found[1]) if found else int("lack the column" in str(error))
 
 
 def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:

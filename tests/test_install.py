@@ -1,5 +1,7 @@
 """Set-up: what is there stays as it is."""
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,6 +71,29 @@ def test_extras_add_their_requirements():
     plain, with_edge = install._requirements(()), install._requirements(("edge",))
     assert set(plain) < set(with_edge)
     assert any(line.startswith("onnxruntime") for line in with_edge)
+
+
+def test_every_extra_states_its_reasons():
+    listing = (Path(install.__file__).parents[1] / "extras.txt").read_text(encoding="utf-8")
+    lines = [line for line in listing.splitlines() if line and not line.startswith(("#", "["))]
+    assert lines and [line for line in lines if not re.search(r"\S +# \S", line)] == []
+
+
+@pytest.mark.parametrize(("extra", "names"), [
+    ("tracking", {"wandb", "mlflow-skinny"}), ("edge", {"onnx", "onnxruntime"}), ("openvino", {"openvino"})])
+def test_an_extra_brings_what_the_library_imports_on_demand(extra, names):
+    added = set(install._requirements((extra,))) - set(install._requirements(()))
+    assert {re.split(r"[<>=\[]", line)[0] for line in added} == names
+
+
+def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
+    cell = (Path(install.__file__).parent / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
+    cell = cell.replace('REPOSITORY = ""', f'REPOSITORY = "file://{tmp_path}/nowhere"')
+    colab = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+    # -I and -S: without site-packages the project is not installed, as in a fresh runtime.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", colab + cell.replace("/content/", f"{tmp_path}/content/")],
+                          cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: fatal: " in done.stderr
 
 
 def test_pips_own_words_reach_the_user(monkeypatch):

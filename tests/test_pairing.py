@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livestock_utils import notebook_files, pairing
+from livestock_utils import notebook_files, pairing, project_files
 from livestock_utils.errors import NotebookError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,6 +160,19 @@ def test_a_strange_address_is_refused(tmp_path, monkeypatch, address):
     monkeypatch.setattr(pairing, "SET_UP_CELL", Path(shutil.copy(pairing.SET_UP_CELL, tmp_path)))
     with pytest.raises(NotebookError, match="expected owner/name or a URL"):
         pairing.write_repository(address)
+
+
+@pytest.mark.parametrize(("address", "told"), [
+    ("https://git.example.org/a/b", "badges need a repository on GitHub"), ("name", "expected owner/name or a URL")])
+def test_an_address_that_is_refused_changes_no_file(text, tmp_path, monkeypatch, capsys, address, told):
+    cell = Path(shutil.copy(pairing.SET_UP_CELL, tmp_path))
+    (tmp_path / "README.md").write_text("| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n", encoding="utf-8")
+    monkeypatch.setattr(pairing, "SET_UP_CELL", cell)
+    monkeypatch.setattr(project_files, "PACKAGE", tmp_path / "livestock_utils")
+    before = cell.read_text(encoding="utf-8"), (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert pairing.main(["--notebooks", str(text.parent), "--repository", address]) == 1
+    assert told in capsys.readouterr().err
+    assert (cell.read_text(encoding="utf-8"), (tmp_path / "README.md").read_text(encoding="utf-8")) == before
 
 
 # The rules that every committed notebook keeps.

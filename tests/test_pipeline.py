@@ -148,7 +148,8 @@ def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
     arguments = ("--data", "data", "--out", "out", "--notebooks", "notebooks", "-p", "scale", "0.1")
     failed = command(*arguments, "-p", "fail", "true", cwd=finished)
     assert failed.returncode == 1
-    assert failed.stdout.splitlines() == ["[1/2] 01_count: unchanged, skipped", "[2/2] 02_double: running"]
+    assert failed.stdout.splitlines() == ["[1/2] 01_count: unchanged, skipped", "[2/2] 02_double: running",
+                                          "report:  out/report/index.html"]
     assert failed.stderr.splitlines() == [
         'error: 02_double, cell [4] `numbers = pd.read_csv(step.need("tables", "numbers.csv", mad`: '
         "DatasetError: the numbers are odd: expected even ones "
@@ -158,8 +159,12 @@ def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
     assert [error.evalue for error in errors] == ["the numbers are odd: expected even ones"]
     assert len(errors[0].traceback) == 1
     assert states(finished) == {"01": True, "02": False}
+    assert "Stopped with an error." in (finished / "out" / "report" / "index.html").read_text(encoding="utf-8")
+    page = (finished / "out" / "report" / "02_double.html").read_text(encoding="utf-8")
+    assert "the numbers are odd: expected even ones" in page
     again = command(*arguments, cwd=finished)
     assert "[2/2] 02_double: done" in again.stdout
+    assert "Stopped with an error." not in (finished / "out" / "report" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("only", "start", "expected"), [

@@ -1,6 +1,7 @@
 """Submission files: written sorted and whole, checked by line, scored from the command line."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -200,8 +201,24 @@ def test_score_tells_every_faulty_line_and_one_error(files):
     (files / "bad.csv").write_text("\n".join(lines), encoding="utf-8")
     done = run("score", files / "answer.csv", files / "bad.csv")
     assert done.exit_code == 1 and done.stdout == ""
-    assert "bad.csv, line 4 (livestock_horse" in done.stderr and "bad.csv, line 6 (livestock" in done.stderr
-    assert "error: predictions, line 4" in done.stderr
+    *others, last = done.stderr.splitlines()
+    assert any(line.startswith(f"error: {files / 'bad.csv'}, line 6 (livestock") for line in others)
+    assert not any(", line 4 (" in line for line in others)
+    assert last.startswith(f"error: {files / 'bad.csv'}, line 4 (livestock_horse") and "got 'horse'" in last
+
+
+@pytest.mark.parametrize(("bend", "told"), [
+    (lambda rows: [row.rsplit(",", 1)[0] for row in rows], " lack the column YMax: got "),
+    (lambda rows: [rows[0], *(re.sub(r",(pig|cow),", ",sheep,", row) for row in rows[1:2]), *rows[2:]], ", line 2 ("),
+    (lambda rows: [rows[0], *(",".join([*row.split(",")[:3], ".1", ".2", ".1", ".2"]) for row in rows[1:])],
+     " look like shares of the frame"),
+])
+def test_score_tells_a_fault_once(files, bend, told):
+    lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
+    (files / "bad.csv").write_text("\n".join(bend(lines)), encoding="utf-8")
+    done = run("score", files / "answer.csv", files / "bad.csv")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {files / 'bad.csv'}{told}") and done.stderr.count("\n") == 1
 
 
 def test_score_says_which_images_have_no_answer_and_where_an_answer_is_wrong(files):

@@ -110,10 +110,10 @@ def test_tab_completion_knows_the_commands(installed):
 @pytest.mark.slow
 def test_set_up_reads_the_requirements_from_the_wheels_metadata(installed):
     _, call = installed
-    code = "import json; from livestock_utils import install; print(json.dumps(install._requirements(('edge',))))"
+    code = "import json; from livestock_utils import install; print(json.dumps(install._requirements(('edge', 'tracking'))))"
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
-    assert set(map(Requirement, json.loads(done.stdout))) == set(map(Requirement, install._requirements(("edge",))))
+    assert set(map(Requirement, json.loads(done.stdout))) == set(map(Requirement, install._requirements(("edge", "tracking"))))
 
 
 @pytest.mark.slow
