@@ -99,5 +99,5 @@ def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise TrainingError(f"logger {name!r} is not installed; run python -m livestock_utils.install --extras tracking, or "
-                            "leave it out") from error
+        raise TrainingError(f"logger {name!r} is not installed; run python -m livestock_utils.install --extras "
+                            "tracking, or leave it out") from error

@@ -110,10 +110,11 @@ def test_tab_completion_knows_the_commands(installed):
 @pytest.mark.slow
 def test_set_up_reads_the_requirements_from_the_wheels_metadata(installed):
     _, call = installed
-    code = "import json; from livestock_utils import install; print(json.dumps(install._requirements(('edge', 'tracking'))))"
+    extras = ("edge", "tracking")
+    code = f"import json; from livestock_utils import install; print(json.dumps(install._requirements({extras})))"
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
-    assert set(map(Requirement, json.loads(done.stdout))) == set(map(Requirement, install._requirements(("edge", "tracking"))))
+    assert set(map(Requirement, json.loads(done.stdout))) == set(map(Requirement, install._requirements(extras)))
 
 
 @pytest.mark.slow
