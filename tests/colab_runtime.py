@@ -1,9 +1,11 @@
-"""A stand-in for a Colab runtime: Python 3.13 with the releases of Colab's package list, google.colab, /content."""
+"""A stand-in for a Colab runtime: google.colab, Drive and /content, over the releases of Colab or of the tests."""
 
 import os
 import re
 import shutil
 import subprocess
+import sysconfig
+import venv
 from pathlib import Path
 
 PACKAGES = ("transformers", "huggingface_hub", "ipykernel", "nbconvert", "jupytext", "opencv-python",
@@ -63,11 +65,21 @@ def build(folder: Path, interpreter: str, freeze: Path, requirements: Path, with
     return python
 
 
+def build_over_this(folder: Path) -> Path:
+    """An environment below `folder` that sees the packages of the one that runs the tests; returns its Python."""
+    venv.create(folder, symlinks=True)  # without pip: an old setuptools would come with it
+    site = next((folder / "lib").glob("python3*")) / "site-packages"
+    # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of our own checkout.
+    (site / "packages_of_the_tests.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "bin" / "python"
+
+
 def google_colab(folder: Path, drive: Path) -> Path:
     """A folder for PYTHONPATH: google.colab, imported when Python starts as Colab's kernel does."""
     package = folder / "google" / "colab"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from google.colab import drive\n")
+    (package / "__init__.py").write_text("from google.colab import drive, errors\n")
+    (package / "errors.py").write_text("class Error(Exception):\n    pass\n")
     (package / "drive.py").write_text(DRIVE.format(drive=str(drive)))
     (folder / "sitecustomize.py").write_text("import google.colab\n")
     return folder
