@@ -51,7 +51,10 @@ home = next((place for place in places if (place / "livestock_utils").is_dir()),
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
         if REPOSITORY:
-            subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])], check=True)
+            command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
         else:
             sys.modules["google.colab"].drive.mount("/content/drive")
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
