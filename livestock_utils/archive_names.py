@@ -20,7 +20,8 @@ _PREFIX_ALONE = re.compile(r"[\[(]?([TV])([SL])\d*[\])]?")
 _PART = re.compile(r"\.(?:part)?(\d+)$")
 _VALIDATION = re.compile(r"valid|검증", re.IGNORECASE)
 _OTHER_PACKERS = (".tar", ".tgz", ".gz", ".7z", ".egg", ".alz", ".rar", ".z01")
-_MAX_DEPTH = 4
+_MAX_DEPTH = 6
+"""Levels searched: AI Hub's downloads have four folders above a zip (title, release, Training, kind)."""
 _NO_KIND = "its name does not tell images (원천, TS_, VS_) from labels (라벨, TL_, VL_)"
 _NO_SPECIES = "its name does not tell one species (see archive_words in species.yaml)"
 

@@ -75,6 +75,8 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
         lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
         wanted = [line.split("#")[0].strip() for line in lines]
         listing = (root / "extras.txt").read_text(encoding="utf-8").splitlines() if extras else []
+        if unknown := sorted(set(extras) - {line.strip()[1:-1] for line in listing if line.startswith("[")}):
+            raise RuntimeError(f"unknown extra {unknown[0]!r}; extras.txt lists them")
         section = ""
         for line in (text.split("#")[0].strip() for text in listing):
             section = line.strip("[]") if line.startswith("[") else section

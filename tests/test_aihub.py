@@ -137,6 +137,12 @@ def by_letters(pigs, cows, pig_labels, cow_labels):
     return lambda archives: rename(archives, pigs=pigs, cows=cows, pig_labels=pig_labels, cow_labels=cow_labels)
 
 
+def as_downloaded(archives):
+    named = by_letters("01.원천데이터/TS_돼지.zip", "01.원천데이터/TS_소.zip", "02.라벨링데이터/TL_돼지.zip",
+                       "02.라벨링데이터/TL_소.zip")(archives)
+    return {f"AI Hub/가축 행동 영상/01-1.정식개방데이터/Training/{name}": members for name, members in named.items()}
+
+
 def with_validation_by_letters(archives):
     named = by_letters("TS_돼지.zip", "TS_소.zip", "TL_돼지.zip", "TL_소.zip")(archives)
     return named | {"VS_소.zip": {"v.jpg": make.jpeg()}, "VL_소.zip": {"v.json": make.label([])}}
@@ -184,6 +190,7 @@ def with_litter(archives):
         by_letters("VS_돼지.zip", "VS_한우.zip", "VL_돼지.zip", "VL_한우.zip"),
         lambda archives: decomposed(by_letters("TS_돼지.zip", "TS_소.zip", "TL_돼지.zip", "TL_소.zip")(archives)),
         with_validation_by_letters,
+        as_downloaded,
         lambda archives: archives | {"notes about 소.zip": {"x": b"x"}},
         lambda archives: {f"AI Hub/{name}": members for name, members in archives.items()},
     ],

@@ -73,6 +73,11 @@ def test_extras_add_their_requirements():
     assert any(line.startswith("onnxruntime") for line in with_edge)
 
 
+def test_an_unknown_extra_is_refused():
+    with pytest.raises(RuntimeError, match=r"unknown extra 'trackng'; extras\.txt lists them"):
+        install._requirements(("edge", "trackng"))
+
+
 def test_every_extra_states_its_reasons():
     listing = (Path(install.__file__).parents[1] / "extras.txt").read_text(encoding="utf-8")
     lines = [line for line in listing.splitlines() if line and not line.startswith(("#", "["))]
