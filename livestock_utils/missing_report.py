@@ -66,6 +66,19 @@ def cases(suggestions: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     return first.assign(why=why).reset_index(drop=True)
 
 
+def cases_sentence(shown: pd.DataFrame, suggestions: pd.DataFrame, missing: pd.DataFrame | None = None) -> str:
+    """What the gallery of `cases` shows: scores, species, and where the truth is known how many of them are right."""
+    if shown.empty:
+        return "There are no suggestions: nothing to show."
+    kinds = listed([f"{number} {name}" for name, number in shown["species"].value_counts().items()])
+    text = (f"Shown are {len(shown)} of {count(len(suggestions), 'suggestion')} ({kinds}), with scores from "
+            f"{suggestions['score'].max():.2f} down")
+    if missing is None:
+        return f"{text}."
+    right = missing_labels.best_iou(shown, missing) >= missing_labels.MATCHED_IOU
+    return f"{text}; by the truth **{int(right.sum())} of the {len(shown)}** lie on an unlabelled animal."
+
+
 def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     """The most suspicious labels with `why`, the faults in turn, for `plots.error_gallery`."""
     turn = faults.assign(turn=faults.groupby("fault").cumcount())
@@ -117,6 +130,11 @@ def corrections(path: str | os.PathLike, images: pd.DataFrame,
         return boxes, label_exchange.diff(boxes.iloc[:0], boxes.iloc[:0])
     corrected = label_exchange.read_corrected(path, images)
     return label_exchange.apply_corrections(boxes, corrected), label_exchange.diff(boxes, corrected)
+
+
+def write_changes(path: str | os.PathLike, changes: pd.DataFrame) -> Path:
+    """Write the changes of `corrections` as CSV, one row a box; returns the path."""
+    return files.write_text(path, changes.round(4).to_csv(index=False, lineterminator="\n"))
 
 
 def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
