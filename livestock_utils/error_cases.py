@@ -4,7 +4,7 @@ import pandas as pd
 
 from livestock_utils import missing_labels
 from livestock_utils.boxes import XYXY
-from livestock_utils.describe import count, listed
+from livestock_utils.describe import listed
 from livestock_utils.errors import ScoringError
 
 KINDS = ("false", "loose", "missed")
@@ -48,7 +48,7 @@ def worst_sentence(cases: pd.DataFrame, what: str) -> str:
     if not number or cases.empty:
         return f"There are no {what}: nothing to show."
     species = listed([f"{each:,} {name}" for name, each in total.items()])
-    text = f"{number:,} {what} in all ({species}), the {count(len(cases), 'worst one', 'worst')} shown"
+    text = f"{what.capitalize()}: {number:,} in all ({species}), the worst {len(cases):,} shown"
     if "unlabelled" in cases.attrs:
         text += (f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal that nobody "
                  "labelled: the label is at fault, not the model")

@@ -132,7 +132,7 @@ def test_worst_cases_are_counted_in_all():
     cases = error_cases.worst(*error_types.classify(BOXES, predictions), "false", 4, unlabelled)
     assert len(cases) == 2  # at most two of an image
     assert error_cases.worst_sentence(cases, "false alarms") == (
-        "5 false alarms in all (5 cow), the 2 worst shown. By the truth **2 of the 5** lie on an animal that nobody "
+        "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an animal that nobody "
         "labelled: the label is at fault, not the model.")
     with pytest.raises(ScoringError, match="kind must be one of false, loose, missed, got 'all'"):
         error_cases.worst(*classified(), "all")

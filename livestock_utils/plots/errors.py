@@ -60,7 +60,6 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         tall = [max(heights[2 * row:2 * row + 2]) for row in range(rows)]
         axes = style.grid_of_axes(rows, 2, sum(tall) + 0.5, height_ratios=tall)
     flat = np.ravel(axes)
-    halo = [patheffects.withStroke(linewidth=2.5, foreground=STATE_COLOURS[0])]  # readable on the dark colour too
     for ax, grouping in zip(flat, groupings, strict=False):
         rows_here = table[table["grouping"] == grouping].iloc[::-1]
         left = np.zeros(len(rows_here))
@@ -71,7 +70,9 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
                 bar.set_alpha(1.0 if number >= LEAST_BOXES["group"] else 0.3)
             left += share
         for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
-            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8, path_effects=halo)
+            ground = STATE_COLOURS[0] if number >= LEAST_BOXES["group"] else "white"  # readable on the dark colour too
+            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8,
+                    path_effects=[patheffects.withStroke(linewidth=2.5, foreground=ground)])
             ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
         ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
         ax.set(xlim=(0, 1), xticks=[])
