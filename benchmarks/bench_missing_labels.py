@@ -33,7 +33,7 @@ THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)
 TRAINING: dict[str, Any] = {"model": "yolov5n", "image_size": 320, "batch_size": 16, "nominal_batch": 16,
                             "warmup_min_iterations": 20, "loggers": ()}
 EPOCHS = {"sample": 3, "real": 5}
-"""Of each fold's training: so that both parts together take some five minutes on two cores."""
+"""Of each fold's training: enough for a ranking to be measured, few for the bench's sake."""
 
 Task = tuple[Path, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
