@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from livestock_utils import bins, box_pairs
+from livestock_utils import bins, box_pairs, error_inputs, intervals
 from livestock_utils import species as classes
 from livestock_utils.archives import ImageReader
 from livestock_utils.boxes import XYXY
 from livestock_utils.describe import percent
 from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.missing_features import MATCHED_IOU
 from livestock_utils.progress import progress
 
 GROUPINGS = {"species": "species", "size": "box size", "shape": "box shape", "crowding": "crowding",
@@ -32,12 +33,7 @@ def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) 
     """Raise ScoringError or DatasetError, in one line, for tables that an analysis cannot use."""
     if predictions.empty:
         raise ScoringError("there are no predictions: check the weights, or lower the confidence threshold")
-    if "confidence" not in predictions or predictions["confidence"].isna().any():
-        raise ScoringError("predictions without a confidence cannot be ranked; every box needs one")
-    strange = predictions.loc[~predictions["image_id"].isin(images["image_id"]), "image_id"]
-    if len(strange):
-        raise ScoringError(f"{len(strange)} predictions are of images that are not in the images table, the first is "
-                           f"{strange.iloc[0]!r}; pass the images that were predicted")
+    error_inputs.require_predictions(predictions, images)
     without = sorted(set(images["species"]) - set(boxes["species"]))
     if without:
         raise DatasetError(f"there is not a single label of {without[0]}: nothing to compare predictions with; label "
@@ -61,7 +57,10 @@ def attributes(boxes: pd.DataFrame, images: pd.DataFrame, neighbours: pd.DataFra
 
     Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not its own neighbour).
     `light` is from `brightness`; without it that column is left out.
+    Raises ScoringError for boxes of images that are not in `images` or `light`.
     """
+    for known in (images["image_id"], *([] if light is None else [light.index])):
+        error_inputs.require_known(boxes["image_id"], known, "boxes")
     frame = images.set_index("image_id").loc[boxes["image_id"]]
     width, height = (frame[name].to_numpy(float) for name in ("width_px", "height_px"))
     xyxy = boxes[XYXY].to_numpy(float)
@@ -115,26 +114,39 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
 
 
 def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
-    """The weakest and strongest group of the grouping that parts them most, among groups of `least` boxes or more."""
-    large = table[table["n"] >= least]
-    spread = large.groupby("grouping", sort=False)[good].agg(lambda shares: shares.max() - shares.min())
-    if spread.empty or spread.max() <= 0:
+    """The grouping that parts the boxes most surely, and its weakest and strongest group of `least` boxes or more.
+
+    Most surely: the lower end of the 95 % interval of the difference (Newcombe 1998, from Wilson's) is the largest, so
+    a wide gap between small groups does not win.
+    """
+    found = []
+    for grouping, rows in table[table["n"] >= least].groupby("grouping", sort=False):
+        low, high = (rows.iloc[int(pick)] for pick in (rows[good].to_numpy().argmin(), rows[good].to_numpy().argmax()))
+        ends = [intervals.wilson(row[good], row["n"]) for row in (low, high)]
+        gap = float(high[good] - low[good])
+        down = float(np.hypot(high[good] - ends[1][0], ends[0][1] - low[good]))
+        up = float(np.hypot(ends[1][1] - high[good], low[good] - ends[0][0]))
+        found.append((gap - down, gap, min(gap + up, 1.0), str(grouping), low, high))
+    if not found or max(row[1] for row in found) <= 0:
         return f"No grouping tells boxes apart: there are too few groups of at least {least}."
-    widest = str(spread.idxmax())
-    rows = large[large["grouping"] == widest].sort_values(good, kind="stable")
-    low, high = rows.iloc[0], rows.iloc[-1]
-    return (f"What parts them most is {GROUPINGS[widest]}: {percent(low[good])} {good} where it is "
-            f"“{low['group']}” (n = {low['n']:,}) against {percent(high[good])} where it is “{high['group']}” "
-            f"(n = {high['n']:,}).")
+    sure, gap, most, grouping, low, high = max(found, key=lambda row: row[0])
+    text = (f"{percent(low[good])} {good} where it is “{low['group']}” (n = {low['n']:,}) against "
+            f"{percent(high[good])} where it is “{high['group']}” (n = {high['n']:,}), {gap * 100:.0f} points apart "
+            f"(95 % interval {sure * 100:.0f} to {most * 100:.0f})")
+    if sure <= 0:
+        return f"No grouping parts them beyond chance; the nearest to it is {GROUPINGS[grouping]}: {text}."
+    return f"What parts them most surely is {GROUPINGS[grouping]}: {text}."
 
 
 def calibration(detections: pd.DataFrame, n_bins: int = 10, least_confidence: float = 0.1) -> pd.DataFrame:
     """Confidence against the share that is right, by species and bin of equal width.
 
     Detections below `least_confidence` are left out: hundreds of faint ones an image would drown the rest.
-    Columns species, confidence (mean in the bin), right (share with error "correct"), n; empty bins are left out.
-    `attrs["error"]` maps each species to its expected calibration error (mean |confidence - right|, weighted by n).
+    Columns species, confidence (mean in the bin), right (share with error "correct"), n, low and high (95 % interval of
+    right, see `intervals.wilson`); empty bins are left out. `attrs["error"]` maps each species to its expected
+    calibration error (mean |confidence - right|, weighted by n), `attrs["iou_threshold"]` is that of `classify`.
     """
+    iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * n_bins).astype(int), 0, n_bins - 1)
     table = detections.assign(bin=edges, right=(detections["error"] == "correct").to_numpy(float))
@@ -143,61 +155,44 @@ def calibration(detections: pd.DataFrame, n_bins: int = 10, least_confidence: fl
     off = (result["confidence"] - result["right"]).abs() * result["n"]
     error = off.groupby(result["species"]).sum() / result.groupby("species")["n"].sum()
     result = result.drop(columns="bin")
-    result.attrs["error"] = {str(name): float(value) for name, value in error.items()}
+    result["low"], result["high"] = intervals.wilson(result["right"], result["n"])
+    result.attrs = {"error": {str(name): float(value) for name, value in error.items()}, "iou_threshold": iou_threshold}
     return result
 
 
 def calibration_sentence(table: pd.DataFrame) -> str:
-    """Whether the confidences promise too much or too little, by species."""
+    """How far the confidences are from what they promise, by species, and whether that is too much or too little."""
     parts = []
     for name, rows in table.groupby("species", sort=False):
         gap = float(((rows["confidence"] - rows["right"]) * rows["n"]).sum() / rows["n"].sum())
-        lean = "promise too much" if gap > 0 else "promise too little"
-        parts.append(f"{name} confidences {lean} by {percent(abs(gap))} on average "
-                     f"(expected calibration error {table.attrs['error'][str(name)]:.3f})")
+        error = table.attrs["error"][str(name)]
+        # Where the signed mean is much the smaller, bins that promise too much cancel those that promise too little.
+        lean = ("promise too much in some bins and too little in others" if abs(gap) < error / 2
+                else "promise too much" if gap > 0 else "promise too little")
+        parts.append(f"{name} confidences {lean}: {error * 100:.1f} points away from the share that is right in the "
+                     f"mean (expected calibration error {error:.3f}), {gap * 100:+.1f} points when over and under "
+                     "cancel")
     text = "; ".join(parts) or "there are no detections"
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def worst(detections: pd.DataFrame, labels: pd.DataFrame, kind: str, n: int = 6) -> pd.DataFrame:
-    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at most two an image.
-
-    "false": detections on background by falling confidence; "loose": localisation errors by falling confidence;
-    "missed": labels that nothing accounts for, largest first. Columns of a boxes table and `why`, a few words.
-    """
-    if kind == "missed":
-        rows = labels[labels["missed"]]
-        area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])
-        rows = rows.assign(why=[f"missed, {value:,.0f} px²" for value in area], order=-area)
-    elif kind in ("false", "loose"):
-        error = "background" if kind == "false" else "localisation"
-        rows = detections[detections["error"] == error]
-        note = [f"{sure:.2f}" + ("" if kind == "false" else f", IoU {iou:.2f}")
-                for sure, iou in zip(rows["confidence"], rows["iou"], strict=True)]
-        rows = rows.assign(why=[f"{kind}, confidence {text}" for text in note], order=-rows["confidence"])
-    else:
-        raise ScoringError(f"kind must be 'false', 'loose' or 'missed', got {kind!r}")
-    rows = rows.sort_values("order", kind="stable")
-    rows = rows[rows.groupby("image_id").cumcount() < 2]
-    return rows[["image_id", "species", *XYXY, "why"]].head(n).reset_index(drop=True)
-
-
-def worst_sentence(cases: pd.DataFrame, what: str) -> str:
-    """A sentence for a gallery, also for an empty one."""
-    if cases.empty:
-        return f"There are no {what}: nothing to show."
-    shares = cases["species"].value_counts()
-    listed = " and ".join(f"{number} of {name}" for name, number in shares.items())
-    return f"The worst {what}: {listed}, in {cases['image_id'].nunique()} images."
-
-
 def costs_sentence(table: pd.DataFrame) -> str:
-    """The costliest error type of `error_types.ap_lost`, and the next."""
+    """The costliest error type of `error_types.ap_lost`, and the next; says so where no error costs anything."""
     main = table[~table["error"].str.startswith("false ")].sort_values("ap_lost", ascending=False, kind="stable")
     first, second = main.iloc[0], main.iloc[1]
-    return (f"From an AP of {table.attrs['ap']:.3f} (101 points, IoU 0.75), the costliest error is "
-            f"**{first['error']}**: mending it alone would add {first['ap_lost']:.3f}; next comes {second['error']} "
-            f"with {second['ap_lost']:.3f}.")
+    start = f"From an AP of {table.attrs['ap']:.3f} (101 points{at_iou(table, ', IoU')})"
+    if not main["count"].any():
+        return f"{start} there are no errors to mend."
+    if first["ap_lost"] <= 0:
+        return f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what is right."
+    return (f"{start}, the costliest error is **{first['error']}**: mending it alone would add "
+            f"{first['ap_lost']:.3f}; next comes {second['error']} with {second['ap_lost']:.3f}.")
+
+
+def at_iou(table: pd.DataFrame, before: str) -> str:
+    """The threshold that a table of errors was made with, after `before`: " at IoU 0.75"; "" where it is not known."""
+    threshold = table.attrs.get("iou_threshold")
+    return "" if threshold is None else f"{before} {threshold:g}"
 
 
 def counts_by_part(parts: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
@@ -230,15 +225,15 @@ def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:
 
 
 def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray:
-    """Largest IoU of each box with another label of its image; IoU above .95 is the label itself."""
+    """Largest IoU of each box with another label of its image; a detection's own label, if it has one, is no other."""
     others = boxes if neighbours is None else neighbours
     first, second = box_pairs.same_image(*box_pairs.image_codes(boxes["image_id"], others["image_id"]))
     iou = box_pairs.overlaps(boxes[XYXY].to_numpy(float), others[XYXY].to_numpy(float), first, second)[0]
     if neighbours is None:
         return box_pairs.largest(np.where(first == second, 0, iou), first, len(boxes))
-    # A detection's own label is the one that it overlaps most; crowding is what comes after.
-    best = box_pairs.largest(iou, first, len(boxes))
-    return box_pairs.largest(np.where(iou >= best[first], 0, iou), first, len(boxes))
+    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one all are others.
+    best = box_pairs.largest(iou, first, len(boxes))[first]
+    return box_pairs.largest(np.where((iou >= best) & (best >= MATCHED_IOU), 0, iou), first, len(boxes))
 
 
 def _frames(frame: pd.DataFrame, images: pd.DataFrame) -> pd.Categorical:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from livestock_utils import box_pairs
+from livestock_utils import box_pairs, error_inputs
 from livestock_utils import boxes as box_arithmetic
 from livestock_utils.boxes import XYXY, Boxes
 from livestock_utils.errors import ScoringError
@@ -33,6 +33,7 @@ def classify(
     predictions: pd.DataFrame,
     iou_threshold: float = 0.75,
     background_iou: float = 0.1,
+    images: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every detection its error type and every label its state.
 
@@ -41,23 +42,24 @@ def classify(
         predictions: the detections, with `confidence`.
         iou_threshold: from this IoU on a detection is right.
         background_iou: up to this IoU a detection lies on background.
+        images: the images table; given, predictions of other images raise (else they lie on background).
 
     Returns:
         (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and falling confidence
         + `error` ("correct" or one of FAULTS), `iou` with the best label of its species, `label` (row of `labels` it
         is matched or compared with, -1 for none) and `repairs` (it is the best of those that could be mended onto its
-        label). `labels` = boxes + `found` (matched) and `missed` (nothing accounts for it).
+        label). `labels` = boxes + `found` (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]`
+        of both says what they were judged by.
 
     Raises:
-        ScoringError: columns lacking, empty confidences, or thresholds that are not 0 <= background < threshold <= 1.
+        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions of unknown images,
+        or thresholds that are not 0 <= background < threshold <= 1.
     """
     if not 0 <= background_iou < iou_threshold <= 1:
         raise ScoringError(f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, {iou_threshold}")
-    _require(boxes, ["image_id", "species", *XYXY], "labels")
-    _require(predictions, ["image_id", "species", "confidence", *XYXY], "predictions")
-    if predictions["confidence"].isna().any():
-        row = int(np.flatnonzero(predictions["confidence"].isna())[0])
-        raise ScoringError(f"predictions: row {row} has no confidence; every detection needs one")
+    error_inputs.require_columns(boxes, error_inputs.BOX_COLUMNS, "labels")
+    error_inputs.require_boxes(boxes, "labels")
+    error_inputs.require_predictions(predictions, images)
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)
     (image,) = box_pairs.image_codes(predictions["image_id"])
     detections = predictions.iloc[np.lexsort((-predictions["confidence"].to_numpy(float), image))]
@@ -78,7 +80,10 @@ def classify(
         label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
     names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
     detections = detections.assign(error=np.asarray(names, dtype=object), iou=best_iou, label=label_of, repairs=repairs)
-    return detections, labels.assign(found=found, missed=~found & ~usable)
+    labels = labels.assign(found=found, missed=~found & ~usable)
+    for table in (detections, labels):
+        table.attrs["iou_threshold"] = iou_threshold
+    return detections, labels
 
 
 def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +91,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
     Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false negatives") with
     `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0 for the six types. `attrs["ap"]` is
-    the AP before any repair.
+    the AP before any repair, `attrs["iou_threshold"]` that of `classify`.
     """
     # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one pass.
     detections = detections.iloc[np.argsort(-detections["confidence"].to_numpy(float), kind="stable")]
@@ -116,7 +121,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     perfect_recall = _mean_ap(species, confidence, correct, matched)
     rows.append(("false negatives", int((~found).sum()), perfect_recall - base))
     table = pd.DataFrame(rows, columns=["error", "count", "ap_lost"])
-    table.attrs["ap"] = base
+    table.attrs = {"ap": base, "iou_threshold": labels.attrs.get("iou_threshold")}
     return table
 
 
@@ -190,9 +195,3 @@ def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, s
     bounds = [np.searchsorted(side, images, end).tolist() for side in (ours, theirs) for end in ("left", "right")]
     for start, stop, label_start, label_stop in zip(*bounds, strict=True):
         yield slice(start, stop), slice(label_start, label_stop)
-
-
-def _require(table: pd.DataFrame, columns: list[str], what: str) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise ScoringError(f"{what}: columns {missing} are lacking; expected {columns}, got {list(table.columns)}")

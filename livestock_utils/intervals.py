@@ -119,3 +119,16 @@ def _interval_table(values: pd.Series, samples: pd.DataFrame, level: float, n_re
     table.index.name = "class"
     table.attrs = {"level": level, "n_resamples": n_resamples, "seed": seed, "definition": "contest"}
     return table
+
+
+def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: float = 1.96) -> tuple[Floats, Floats]:
+    """(low, high) of the Wilson score interval (1927) of shares in [0, 1] of `n` trials; z = 1.96 is 95 %.
+
+    [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it as a lower bound.
+    """
+    p, trials = np.asarray(share, dtype=float), np.asarray(n, dtype=float)
+    safe = np.maximum(trials, 1)
+    middle = (p + z**2 / (2 * safe)) / (1 + z**2 / safe)
+    half = z / (1 + z**2 / safe) * np.sqrt(p * (1 - p) / safe + z**2 / (4 * safe**2))
+    low, high = (middle - half).clip(0, 1), (middle + half).clip(0, 1)
+    return np.where(trials > 0, low, 0.0), np.where(trials > 0, high, 1.0)

@@ -9,7 +9,8 @@ from livestock_utils.missing_labels import check
 
 FAULTS = {
     "loose": "a confident prediction overlaps the label, yet not tightly",
-    "swapped": "the best box on the label is of another species",
+    "swapped": "the best box on the label is of another species; as the class comes from the archive, that is the "
+               "model's mistake, or a photo in the wrong archive",
     "duplicate": "two labels lie on one animal",
 }
 COLUMNS = ["fault", "image_id", "species", *XYXY, "label", "score", "iou", "suggested_species",

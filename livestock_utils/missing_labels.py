@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils import box_pairs
+from livestock_utils import box_pairs, error_inputs
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError, ScoringError
 from livestock_utils.missing_features import MATCHED_IOU, Neighbours, compare, features
@@ -60,12 +60,18 @@ def score(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, 
     return result.assign(score=values)
 
 
-def suggest(scored: pd.DataFrame, threshold: float = 0.5, iou_threshold: float = 0.5) -> pd.DataFrame:
+def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5,
+            iou_threshold: float = 0.5) -> pd.DataFrame:
     """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
 
     Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most confident stays, which
-    is the best placed as a rule, with the highest of their scores.
+    is the best placed as a rule, with the highest of their scores. An image holds one species, so `species` is that of
+    the image, whatever the box was called: the model's word is kept as `predicted_species`. (Boxes of the other name
+    stay in: many lie on unlabelled animals, and to drop them before scoring costs average precision.)
+    Raises ScoringError for a table without `score`, or of images that are not in `images`.
     """
+    error_inputs.require_columns(scored, [*error_inputs.PREDICTION_COLUMNS, "score"], "scored predictions")
+    error_inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
     high = scored[scored["score"] >= threshold].sort_values("confidence", ascending=False, kind="stable")
     (image,) = box_pairs.image_codes(high["image_id"])
     first, second = box_pairs.same_image(image, image)
@@ -73,7 +79,9 @@ def suggest(scored: pd.DataFrame, threshold: float = 0.5, iou_threshold: float =
     near = box_pairs.overlaps(xyxy, xyxy, first, second)[0] >= iou_threshold
     best = np.ones(len(high), dtype=bool)
     best[first[near & (second < first)]] = False
-    high = high.assign(score=box_pairs.largest(score[second[near]], first[near], len(high)))[best]
+    of_image = high["image_id"].map(images.set_index("image_id")["species"])
+    high = high.assign(score=box_pairs.largest(score[second[near]], first[near], len(high)), species=of_image,
+                       predicted_species=high["species"])[best]
     return high.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -104,17 +112,9 @@ def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.f
 
 def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
     """Raise for tables that do not belong together; warn of a species that is predicted and has not one label."""
-    if absent := [name for name in ("image_id", "species", "confidence", *XYXY) if name not in predictions.columns]:
-        raise ScoringError(f"predictions: the column {absent[0]!r} is lacking; got {list(predictions.columns)}")
     if predictions.empty:
         raise ScoringError("there are no predictions: lower the confidence threshold, or check the weights")
-    if predictions["confidence"].isna().any():
-        raise ScoringError(f"{int(predictions['confidence'].isna().sum())} of {len(predictions)} predictions have no "
-                           "confidence; every box needs one")
-    strange = predictions.loc[~predictions["image_id"].isin(images["image_id"]), "image_id"]
-    if len(strange):
-        raise ScoringError(f"{len(strange)} predictions are of images that are not in the images table, the first is "
-                           f"{strange.iloc[0]!r}; pass the images that were predicted")
+    error_inputs.require_predictions(predictions, images)
     if boxes.empty:
         raise DatasetError("there are no labels: nothing can be learnt about missing ones")
     for name in sorted(set(predictions["species"]) - set(boxes["species"])):

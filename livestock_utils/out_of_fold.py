@@ -44,7 +44,7 @@ def predict(
     """Train a model on all folds but one, predict that one, for each fold; returns predictions with a column `fold`.
 
     images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id -> fold, see
-    `split.stratified_folds`. n_folds: join the folds to so many (fold modulo n_folds), so that fewer models do.
+    `split.stratified_folds`. n_folds: join the folds to so many, see `joined_folds`, so that fewer models do.
     fold_weights: {fold: .pt} of models that exist and have not seen that fold; the others are trained into
     `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones,
     which were chosen with a look at the fold. sets: where the folds are unpacked (default: the local disk).
@@ -83,8 +83,10 @@ def predict(
 
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
-    """The folds of `images` (Series image_id -> int), joined to `n_folds` by modulo; strata stay as even as they were.
+    """The folds of `images` (Series image_id -> int), joined to `n_folds`; strata stay as even as they were.
 
+    Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where a fold was taken
+    out, and as even in size as can be. Without `n_folds` they keep their numbers.
     Raises DatasetError for images without a fold and for fewer than two folds.
     """
     absent = images.loc[~images["image_id"].isin(folds.index), "image_id"]
@@ -92,10 +94,11 @@ def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = N
         raise DatasetError(f"{len(absent)} of {len(images)} images have no fold, the first is {absent.iloc[0]!r}; "
                            "make the folds from the same tables")
     mine = folds.loc[images["image_id"]].astype(int)
+    for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
+        if number is not None and number < 2:
+            raise DatasetError(f"out-of-fold predictions need at least 2 folds, got {number}; {advice}")
     if n_folds is not None:
-        mine = mine % n_folds
-    if mine.nunique() < 2:
-        raise DatasetError(f"out-of-fold predictions need at least 2 folds, got {mine.nunique()}; make more folds")
+        mine = mine.map({number: place % n_folds for place, number in enumerate(sorted(mine.unique()))})
     return mine
 
 

@@ -5,7 +5,7 @@
 #     language: python
 #     name: python3
 #   livestock:
-#     reads: ["{data}/data"]
+#     reads: ["{data}/data", "{labels}"]
 #     writes: ["{out}/tables/*.csv"]
 # ---
 
@@ -18,6 +18,7 @@
 #
 # - **In:** `DATA/data/`, the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨;
 #   pig 돼지, cow 소), read as they are.
+#   `labels` takes corrected labels in their place: the folder `OUT/labels/tables` that notebook 06 writes.
 # - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`;
 #   counts in `metrics.json`.
 # - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes (no GPU needed).
@@ -59,11 +60,12 @@ except ModuleNotFoundError as error:
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
+labels = ""  # @param {type:"string"}
 examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import aihub, describe, eda, notebook, plots, tables
+from livestock_utils import aihub, describe, eda, label_exchange, notebook, plots, tables
 
 step = notebook.start("01_eda", data, out)
 
@@ -78,6 +80,7 @@ step.table(aihub.list_archives(archives), "What was found.")
 
 # %%
 images, boxes = aihub.read_archives(archives)
+boxes = label_exchange.corrected_tables(labels, images, boxes)
 tables.write_tables(step.path("tables"), images, boxes)
 
 # %% [markdown]

@@ -7,9 +7,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 from PIL import Image
 
-from livestock_utils import error_analysis, error_types, plots
+from livestock_utils import error_analysis, error_cases, error_types, plots
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError, ScoringError
 
@@ -65,19 +66,53 @@ def test_states_and_breakdown():
     assert table[list(error_analysis.LABEL_STATES)].sum(axis=1).to_numpy() == pytest.approx(1)
     species = table[table["grouping"] == "species"].set_index("group")
     assert species.loc["cow", ["n", "found", "missed"]].tolist() == [4, 0.25, 0.25]
-    assert "100 % found" in error_analysis.breakdown_sentence(table, "found", least=1) or "against 100 %" in (
-        error_analysis.breakdown_sentence(table, "found", least=1))
+    said = error_analysis.breakdown_sentence(table, "found", least=1)
+    assert "0 % found where it is “outer” (n = 2) against 100 % where it is “middle” (n = 2)" in said
     assert "too few groups" in error_analysis.breakdown_sentence(table, "found", least=99)
+
+
+def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
+    table = pd.DataFrame([("species", "pig", 1000, 0.9), ("species", "cow", 1000, 0.6), ("size", "small", 20, 0.5),
+                          ("size", "large", 20, 0.9)], columns=["grouping", "group", "n", "found"])
+    assert error_analysis.breakdown_sentence(table, "found") == (
+        "What parts them most surely is species: 60 % found where it is “cow” (n = 1,000) against 90 % where it is "
+        "“pig” (n = 1,000), 30 points apart (95 % interval 26 to 34).")
+    few = error_analysis.breakdown_sentence(table.assign(n=5), "found", least=1)
+    assert few.startswith("No grouping parts them beyond chance; the nearest to it is")
+
+
+@pytest.mark.parametrize(("box", "crowding"), [
+    ((170, 70, 250, 130), "touching"),  # IoU .07 with one label: a false box beside an animal
+    ((150, 70, 230, 130), "overlapped"),  # IoU .23
+    ((105, 70, 185, 130), "alone"),  # IoU .88: it is that label's own
+    ((200, 140, 260, 180), "alone"),
+])
+def test_a_false_box_beside_one_label_is_not_alone(box, crowding):
+    found = pd.DataFrame([("a", "cow", *box)], columns=COLUMNS)
+    assert error_analysis.attributes(found, IMAGES, BOXES)["crowding"].tolist() == [crowding]
+
+
+def test_boxes_of_unknown_images_get_one_line():
+    strange = BOXES.assign(image_id="z")
+    with pytest.raises(ScoringError, match=r"5 boxes are of images that are not in the images table.*'z'"):
+        error_analysis.attributes(strange, IMAGES)
+    with pytest.raises(ScoringError, match=r"1 boxes are of images .*'c'"):
+        error_analysis.attributes(BOXES, IMAGES, light=pd.Series({"a": 0.1, "b": 0.5}))
 
 
 def test_calibration():
     detections = pd.DataFrame({"species": "cow", "confidence": [0.92, 0.94, 0.12, 0.18],
                                "error": ["correct", "background", "background", "correct"]})
     table = error_analysis.calibration(detections)
+    assert (table["low"] < table["right"]).all() and (table["right"] < table["high"]).all()
     assert table[["right", "n"]].to_numpy().tolist() == [[0.5, 2], [0.5, 2]]
     assert error_analysis.calibration(detections, least_confidence=0.15)["n"].tolist() == [1, 2]
     assert table.attrs["error"]["cow"] == pytest.approx((0.35 + 0.43) / 2)
-    assert "cow confidences promise too much".casefold() in error_analysis.calibration_sentence(table).casefold()
+    assert error_analysis.calibration_sentence(table) == (
+        "Cow confidences promise too much in some bins and too little in others: 39.0 points away from the share that "
+        "is right in the mean (expected calibration error 0.390), +4.0 points when over and under cancel.")
+    sure = error_analysis.calibration(detections.assign(confidence=0.9))
+    assert error_analysis.calibration_sentence(sure).startswith("Cow confidences promise too much: 40.0 points away")
     empty = error_analysis.calibration(detections.iloc[:0])
     assert error_analysis.calibration_sentence(empty) == "There are no detections."
 
@@ -85,14 +120,29 @@ def test_calibration():
 @pytest.mark.parametrize(("kind", "image_ids"), [("false", ["b"]), ("loose", ["a"]), ("missed", ["b"])])
 def test_worst_cases(kind, image_ids):
     detections, labels = classified()
-    cases = error_analysis.worst(detections, labels, kind)
+    cases = error_cases.worst(detections, labels, kind)
     assert cases["image_id"].tolist() == image_ids
-    assert error_analysis.worst_sentence(cases.iloc[:0], "such boxes") == "There are no such boxes: nothing to show."
+    assert error_cases.worst_sentence(cases.iloc[:0], "such boxes") == "There are no such boxes: nothing to show."
+
+
+def test_worst_cases_are_counted_in_all():
+    predictions = pd.DataFrame([("b", "cow", 200, 100 + 8 * step, 260, 105 + 8 * step, 0.7) for step in range(5)],
+                               columns=[*COLUMNS, "confidence"])
+    unlabelled = predictions.iloc[[1, 3]][COLUMNS]
+    cases = error_cases.worst(*error_types.classify(BOXES, predictions), "false", 4, unlabelled)
+    assert len(cases) == 2  # at most two of an image
+    assert error_cases.worst_sentence(cases, "false alarms") == (
+        "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an animal that nobody "
+        "labelled: the label is at fault, not the model.")
+    with pytest.raises(ScoringError, match="kind must be one of false, loose, missed, got 'all'"):
+        error_cases.worst(*classified(), "all")
 
 
 @pytest.mark.parametrize(("boxes", "predictions", "error", "message"), [
     (BOXES, PREDICTIONS.iloc[:0], ScoringError, "there are no predictions"),
-    (BOXES, PREDICTIONS.drop(columns="confidence"), ScoringError, "without a confidence"),
+    (BOXES, PREDICTIONS.drop(columns="confidence"), ScoringError, "the column .confidence. is lacking"),
+    (BOXES, PREDICTIONS.drop(columns="x_min"), ScoringError, "the column .x_min. is lacking"),
+    (BOXES, PREDICTIONS.assign(x_min=np.nan), ScoringError, "row 0 .* corners that are no finite numbers"),
     (BOXES, PREDICTIONS.assign(image_id="z"), ScoringError, "not in the images table, the first is 'z'"),
     (BOXES[BOXES["species"] == "cow"], PREDICTIONS, DatasetError, "not a single label of pig"),
 ])
@@ -119,6 +169,19 @@ def test_figure_of_costs_names_every_type():
     assert "costliest error is **" in error_analysis.costs_sentence(error_types.ap_lost(*classified()))
     empty = error_types.ap_lost(*error_types.classify(BOXES.iloc[:0], PREDICTIONS.iloc[:0]))
     assert plots.error_costs(empty).texts[0].get_text() == "no errors"
+    right = PREDICTIONS.iloc[[0, 4]]
+    perfect = error_types.ap_lost(*error_types.classify(BOXES.iloc[[0, 4]], right))
+    assert error_analysis.costs_sentence(perfect) == (
+        "From an AP of 1.000 (101 points, IoU 0.75) there are no errors to mend.")
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.75])
+def test_texts_and_axes_name_the_threshold_that_was_used(threshold):
+    detections, labels = error_types.classify(BOXES, PREDICTIONS, threshold)
+    costs = error_types.ap_lost(detections, labels)
+    assert f"101 points, IoU {threshold:g})" in error_analysis.costs_sentence(costs)
+    assert plots.error_costs(costs).get_xlabel() == f"AP lost at IoU {threshold:g} (share of 1)"
+    assert f"IoU {threshold:g}," in plots.calibration(error_analysis.calibration(detections)).get_ylabel()
 
 
 def test_figures_of_groups_and_calibration():
@@ -128,11 +191,19 @@ def test_figures_of_groups_and_calibration():
     assert [ax.get_title() or ax.get_title(loc="left") for ax in axes.flat][:2] == ["species", "box size"]
     ax = plots.calibration(error_analysis.calibration(detections))
     assert ax.get_xlabel() and ax.get_ylabel()
+    assert ax.texts[0].get_text() == "fewer than 10 detections in every bin"
+    many = pd.concat([detections.iloc[[0, 2]]] * 10 + [detections.iloc[[4]]])
+    drawn = plots.calibration(error_analysis.calibration(many))
+    dots = [marks for marks in drawn.collections if isinstance(marks, PathCollection)]
+    assert [len(marks.get_offsets()) for marks in dots] == [2]  # the lone pig box makes no dot
+    bars = axes.flat[0].patches
+    assert {bar.get_alpha() for bar in bars} == {0.3}
+    assert {bar.get_alpha() for bar in plots.error_groups(table.assign(n=20)).flat[0].patches} == {1.0}
     assert plots.calibration(error_analysis.calibration(detections.iloc[:0])).texts[0].get_text() == "no detections"
 
 
 def test_gallery_shows_cases_and_says_when_there_are_none(folder):
-    cases = error_analysis.worst(*classified(), "false")
+    cases = error_cases.worst(*classified(), "false")
     axes = plots.error_gallery(cases, IMAGES, BOXES, PREDICTIONS, folder)
     assert axes.shape == (1, 4)
     assert "b\nlabels" in axes[0, 0].get_title() + axes[0, 0].get_title(loc="left")

@@ -53,6 +53,9 @@ def test_each_error_has_its_type(labels, predictions, errors, missed):
         ({"predictions": pd.DataFrame({"image_id": ["a"]})}, "columns .*confidence.* are lacking"),
         ({"predictions": predictions_table((*COW, np.nan))}, "row 0 has no confidence"),
         ({"boxes": pd.DataFrame({"image_id": ["a"]})}, "labels: columns"),
+        ({"boxes": labels_table(("a", "cow", 0, np.nan, 9, 9))}, "labels: row 0 .image 'a'. has corners that are no"),
+        ({"predictions": predictions_table((*COW[:3], np.nan, *COW[4:], 0.5))}, "predictions: row 0 .* has corners"),
+        ({"images": pd.DataFrame({"image_id": ["b"]})}, "1 predictions are of images that are not in the images table"),
     ],
 )
 def test_bad_input_gets_one_line(change, message):

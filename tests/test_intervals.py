@@ -89,3 +89,13 @@ def test_bad_arguments(matches, call, message):
     other = scoring.contest_matches(scoring.answers_from_boxes(boxes, images), predictions)
     with pytest.raises(ScoringError, match=message):
         call(matches, other)
+
+
+@pytest.mark.parametrize(("share", "n", "low", "high"), [
+    (0.0, 0, 0.0, 1.0),
+    (0.5, 10, 0.2366, 0.7634),  # as scipy's binomtest(5, 10).proportion_ci(method="wilson")
+    (0.0, 20, 0.0, 0.1611),
+    (1.0, 20, 0.8389, 1.0),
+])
+def test_wilson(share, n, low, high):
+    assert [float(end) for end in intervals.wilson(share, n)] == pytest.approx([low, high], abs=1e-4)

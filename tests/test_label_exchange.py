@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils import label_exchange, missing_report
+from livestock_utils import label_exchange, missing_report, tables
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
 
@@ -61,21 +61,108 @@ def test_diff(after, changes):
 
 def test_images_that_were_not_corrected_stay(tmp_path):
     path = label_exchange.write_coco(tmp_path / "x.json", IMAGES.iloc[:1], BOXES.iloc[:1])
-    boxes, said = missing_report.corrections(path, IMAGES, BOXES)
+    boxes, changes = missing_report.corrections(path, IMAGES, BOXES)
     assert boxes["image_id"].tolist() == ["a", "b"]
-    assert said == "The corrected labels: 1 kept and 1 removed."
-    assert missing_report.corrections("", IMAGES, BOXES)[0] is BOXES
+    assert missing_report.changes_sentence(changes) == "The corrected labels: 1 kept and 1 removed."
+    table = missing_report.changes_table(changes).set_index("species")
+    assert table.loc["cow", ["kept", "removed", "added"]].tolist() == [1, 0, 0]
+    assert table.loc["pig", ["kept", "removed", "added"]].tolist() == [0, 1, 0]
+
+
+def test_no_corrections_change_nothing():
+    boxes, changes = missing_report.corrections("", IMAGES, BOXES)
+    assert boxes is BOXES
+    assert list(changes.columns) == [*COLUMNS, "change", "iou"] and changes.empty
+    assert missing_report.changes_table(changes).empty
+    assert "No corrected labels were given" in missing_report.changes_sentence(changes)
+
+
+def test_corrected_tables_replace_the_labels(tmp_path):
+    images = IMAGES.assign(archive="x.zip", member="a.jpg")
+    tables.write_tables(tmp_path, images, BOXES.iloc[:2])
+    assert label_exchange.corrected_tables("", images, BOXES) is BOXES
+    pd.testing.assert_frame_equal(label_exchange.corrected_tables(tmp_path, images, BOXES), BOXES.iloc[:2])
+    with pytest.raises(DatasetError, match=r"labels of other images: 1 are only there.*first is 'c'"):
+        label_exchange.corrected_tables(tmp_path, images.iloc[:2], BOXES)
+    with pytest.raises(DatasetError, match="holds no corrected tables: notebook 06"):
+        label_exchange.corrected_tables(tmp_path / "none", images, BOXES)
+
+
+def test_label_files_of_an_earlier_list_go(tmp_path):
+    label_exchange.write_yolo(tmp_path, IMAGES, BOXES)
+    label_exchange.write_yolo(tmp_path, IMAGES.iloc[:1], BOXES.iloc[:1])
+    assert [path.name for path in (tmp_path / "obj_train_data").iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("write", [label_exchange.write_coco, label_exchange.write_yolo])
+@pytest.mark.parametrize(("boxes", "suggestions", "message"), [
+    (BOXES, SUGGESTED.assign(image_id="z"), "1 suggestions are of images that are not in the images table.*'z'"),
+    (BOXES.assign(image_id="z"), None, "3 labels are of images that are not in the images table"),
+    (BOXES, SUGGESTED.assign(species="goat"), "unknown species 'goat'"),
+    (BOXES, SUGGESTED.drop(columns="score"), "the column 'score' is lacking"),
+])
+def test_what_cannot_be_exported_gets_one_line(tmp_path, write, boxes, suggestions, message):
+    with pytest.raises(DatasetError, match=message):
+        write(tmp_path / "x", IMAGES, boxes, suggestions)
 
 
 COCO = {"categories": [{"id": 1, "name": "cow"}], "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}
+
+
+def coco(bbox=(10, 10, 20, 20), **change):
+    """COCO content with one box in image a, 200 x 100 px."""
+    return json.dumps({**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": bbox}], **change})
+
+
+@pytest.mark.parametrize("content", [
+    pytest.param(coco().encode("utf-8-sig"), id="byte-order mark"),
+    pytest.param(coco(categories=[{"id": 1, "name": "cow"}, {"id": 2, "name": "person"}]).encode(), id="unused class"),
+    pytest.param(coco(images=[{"id": 1, "file_name": "images\\a.jpg"}]).encode(), id="Windows path"),
+    pytest.param(coco(images=[{"id": 1, "file_name": "images/1a2b3c4d-a.jpg"}]).encode(), id="Label Studio's prefix"),
+])
+def test_what_tools_add_to_coco_is_taken(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    assert label_exchange.read_corrected(tmp_path / "x.json", IMAGES).to_numpy().tolist() == [
+        ["a", "cow", 10, 10, 30, 30]]
+
+
+def test_a_name_that_looks_like_an_upload_is_left_alone_where_it_is_known(tmp_path):
+    (tmp_path / "x.json").write_text(coco(images=[{"id": 1, "file_name": "1a2b3c4d-a.jpg"}]))
+    images = IMAGES.assign(image_id=["a", "1a2b3c4d-a", "c"])
+    assert label_exchange.read_corrected(tmp_path / "x.json", images)["image_id"].tolist() == ["1a2b3c4d-a"]
+
+
+def test_boxes_are_clipped_to_the_frame(tmp_path):
+    (tmp_path / "x.json").write_text(coco([-5, 90, 20, 20]))
+    boxes = label_exchange.read_corrected(tmp_path / "x.json", IMAGES)
+    assert boxes[XYXY].to_numpy().tolist() == [[0, 90, 15, 100]]
+
+
+@pytest.mark.parametrize("place", [".", "obj_train_data", "project-1/labels/train"])
+def test_yolo_files_may_lie_at_any_depth(tmp_path, place):
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "1a2b3c4d-a.txt").write_text("1 .5 .5 .1 .2\n", encoding="utf-8-sig")
+    (tmp_path / "classes.txt").write_text("person\ncow_suggested\n", encoding="utf-8-sig")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/a.jpg\n")
+    assert label_exchange.read_corrected(tmp_path, IMAGES).to_numpy().tolist() == [["a", "cow", 90, 40, 110, 60]]
 
 
 @pytest.mark.parametrize(("content", "message"), [
     (None, "not found"),
     ("{", "not COCO detection JSON"),
     (json.dumps({"images": []}), "not COCO detection JSON .KeyError"),
-    (json.dumps({**COCO, "categories": [{"id": 1, "name": "goat"}]}), "unknown class 'goat'"),
+    (coco(categories=[{"id": 1, "name": "goat"}]), "unknown class 'goat'"),
     (json.dumps({**COCO, "images": [{"id": 1, "file_name": "z.jpg"}]}), "labels of other images.*first is 'z'"),
+    (coco([1, 2, 3]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+    (coco([1, 2, 3, 4, 5]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+    (coco([1, 2, "3", 4]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+    (coco([1, 2, float("nan"), 4]), "annotation 5 of image 'a': a box needs four finite numbers"),
+    (coco([50, 50, -10, 10]), "annotation 5 of image 'a': a box needs four finite numbers and an extent"),
+    (coco([50, 50, 0, 10]), "annotation 5 of image 'a': a box needs four finite numbers and an extent"),
+    (coco([300, 50, 10, 10]), "annotation 5 of image 'a': the box .* lies outside its frame of 200 x 100 px"),
+    (coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b/a.jpg"}]), "holds image 'a' twice"),
+    (coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}]), "two images have one id"),
+    (coco(images=[]), "not COCO detection JSON .KeyError: 1"),
 ])
 def test_bad_coco_gets_one_line(tmp_path, content, message):
     if content is not None:
@@ -88,7 +175,11 @@ def test_bad_coco_gets_one_line(tmp_path, content, message):
     (None, "", "neither obj.names nor classes.txt"),
     ("cow\n", "1 .5 .5 .1 .1\n", "class 1, but obj.names lists 1"),
     ("cow\n", "0 .5 .5\n", "expected lines of a class and four shares"),
-    ("goat\n", "", "unknown class 'goat'"),
+    ("goat\n", "0 .5 .5 .1 .1\n", "unknown class 'goat'"),
+    ("cow\n", "-1 .5 .5 .1 .1\n", "box 1: class -1, but obj.names lists 1"),
+    ("cow\n", "0 .5 .5 .1 .1\n0 .5 nan .1 .1\n", "a.txt, box 2: a box needs four finite numbers"),
+    ("cow\n", "0 .5 .5 0 .1\n", "box 1: a box needs four finite numbers and an extent"),
+    ("cow\n", "0 1.5 .5 .1 .1\n", "box 1: the box .* lies outside its frame"),
 ])
 def test_bad_yolo_gets_one_line(tmp_path, names, text, message):
     (tmp_path / "labels").mkdir()
@@ -96,4 +187,19 @@ def test_bad_yolo_gets_one_line(tmp_path, names, text, message):
     if names is not None:
         (tmp_path / "obj.names").write_text(names)
     with pytest.raises(DatasetError, match=message):
+        label_exchange.read_corrected(tmp_path, IMAGES)
+
+
+def test_a_yolo_folder_without_label_files_is_told(tmp_path):
+    (tmp_path / "classes.txt").write_text("cow\n")
+    with pytest.raises(DatasetError, match="holds no label file"):
+        label_exchange.read_corrected(tmp_path, IMAGES)
+
+
+def test_a_yolo_image_that_is_there_twice_is_told(tmp_path):
+    (tmp_path / "classes.txt").write_text("cow\n")
+    for name in ("train", "valid"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    with pytest.raises(DatasetError, match="holds image 'a' twice"):
         label_exchange.read_corrected(tmp_path, IMAGES)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livestock_utils import label_faults, missing_labels, missing_ranking, missing_report
+from livestock_utils import aihub, label_faults, missing_labels, missing_ranking, missing_report, sample
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError, ScoringError
 
@@ -56,7 +56,7 @@ def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat():
 
 def test_one_suggestion_an_animal():
     images, kept, removed, predictions = scene()
-    suggestions = missing_labels.suggest(missing_labels.score(images, kept, predictions))
+    suggestions = missing_labels.suggest(missing_labels.score(images, kept, predictions), images)
     right = missing_labels.is_missing(suggestions, kept, removed)
     assert right.mean() > 0.9
     assert right.sum() <= len(removed)
@@ -70,21 +70,65 @@ SCORED = pd.DataFrame([("a", "cow", 0, 0, 10, 10, 0.9, 0.6), ("a", "pig", 0, 0, 
                       columns=[*BOX_COLUMNS, "confidence", "score"])
 
 
+OF_SCORED = pd.DataFrame({"image_id": ["a", "b"], "species": "cow"})
+
+
 @pytest.mark.parametrize(("table", "expected"), [
     pytest.param(SCORED.iloc[:0], [], id="empty"),
     pytest.param(SCORED, [("cow", 0.8), ("cow", 0.7)], id="most confident of a cluster, with its highest score"),
     pytest.param(SCORED.iloc[3:], [], id="below the threshold"),
 ])
 def test_suggest(table, expected):
-    chosen = missing_labels.suggest(table)
+    chosen = missing_labels.suggest(table, OF_SCORED)
     assert list(zip(chosen["species"], chosen["score"], strict=True)) == expected
+
+
+def test_a_cow_photo_suggests_cows_whatever_the_model_calls_them():
+    labels = pd.DataFrame([("a", "cow", 70.0, 70.0, 90.0, 90.0)], columns=BOX_COLUMNS)
+    chosen = missing_labels.suggest(SCORED.assign(species="pig"), OF_SCORED)
+    assert chosen["species"].tolist() == ["cow", "cow"]
+    assert chosen["predicted_species"].tolist() == ["pig", "pig"]
+    table = missing_report.by_species(labels, chosen)
+    assert table[["species", "labels", "suggestions", "named_otherwise"]].to_numpy().tolist() == [["cow", 1, 2, 2]]
+    said = missing_report.sentence(table, 1)
+    assert "**2 cow** beside 1 labelled (67 %)" in said and "In 2 cases the model named another species" in said
+    assert missing_report.cases(chosen)["why"].tolist() == ["cow? score 0.80 (as pig)", "cow? score 0.70 (as pig)"]
+
+
+@pytest.mark.parametrize(("scored", "message"), [
+    (SCORED.drop(columns="score"), "scored predictions: the column 'score' is lacking"),
+    (SCORED.assign(image_id="z"), "4 scored predictions are of images that are not in the images table.*'z'"),
+])
+def test_bad_scores_get_one_line(scored, message):
+    with pytest.raises(ScoringError, match=message):
+        missing_labels.suggest(scored, OF_SCORED)
+
+
+def test_on_a_drawn_sample_the_unlabelled_animals_are_the_truths(tmp_path):
+    """Every animal is predicted, the unlabelled cows mostly as pigs: what is suggested is cows all the same."""
+    where = sample.write_sample(tmp_path, n_images=60, n_test_images=0, seed=2, scale=0.2)
+    images, boxes = aihub.read_archives(where / "data")
+    truth, rng = sample.read_truth(where), np.random.default_rng(0)
+    animals = truth.sample(frac=1, random_state=0).reset_index(drop=True)
+    swapped = ~animals["labelled"] & (rng.random(len(animals)) < 0.7) | (rng.random(len(animals)) < 0.1)
+    names = animals["species"].map({"pig": "cow", "cow": "pig"}).where(swapped, animals["species"])
+    near = animals[XYXY] + rng.normal(0, 1, (len(animals), 4))
+    faint = animals.assign(x_min=0.0, y_min=0.0, x_max=30.0, y_max=30.0, confidence=rng.uniform(0, 0.2, len(animals)))
+    found = animals.assign(species=names, confidence=rng.uniform(0.4, 0.95, len(animals)), **near)
+    predictions = pd.concat([found, faint], ignore_index=True)[[*BOX_COLUMNS, "confidence"]]
+    suggestions = missing_labels.suggest(missing_labels.score(images, boxes, predictions), images)
+    unlabelled = missing_ranking.unlabelled(where, images)
+    assert set(unlabelled["species"]) == {"cow"} and len(unlabelled) > 5
+    shares = missing_report.by_species(boxes, suggestions).set_index("species")["share"]
+    assert shares["cow"] > shares["pig"]
+    assert (suggestions["predicted_species"] == "pig").mean() > 0.3
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
     ({"predictions": lambda p: p.iloc[:0]}, ScoringError, "there are no predictions"),
     ({"predictions": lambda p: p.assign(image_id="x")}, ScoringError, "not in the images table, the first is 'x'"),
     ({"predictions": lambda p: p.drop(columns="confidence")}, ScoringError, "'confidence' is lacking"),
-    ({"predictions": lambda p: p.assign(confidence=np.nan)}, ScoringError, "have no confidence"),
+    ({"predictions": lambda p: p.assign(confidence=np.nan)}, ScoringError, "row 0 has no confidence"),
     ({"boxes": lambda b: b.iloc[:0]}, DatasetError, "there are no labels"),
 ])
 @pytest.mark.parametrize("function", [missing_labels.score, label_faults.find])
@@ -123,11 +167,26 @@ def test_faults_of_labels():
     none = label_faults.find(images, boxes.iloc[20:60], predictions, least_score=1.1)
     assert none[none["fault"] != "duplicate"].empty
     assert missing_report.faults_sentence(none).startswith("Suspicious labels: 0 loose")
+    said = missing_report.faults_sentence(faults, kept)
+    assert "By the truth **0 of the 3** are right as they are" in said
+    assert "By the truth **2 of the 3** are right" in missing_report.faults_sentence(faults, boxes)
+    assert "as the class comes from the archive, that is the model's mistake" in said
+
+
+def test_the_sentence_says_when_labels_were_hidden_after_training(tmp_path):
+    images, kept, removed, _ = scene(8)
+    boxes = pd.concat([kept, removed], ignore_index=True)
+    left, hidden, how = missing_ranking.known_gaps(tmp_path, images, boxes)
+    assert (len(left), len(hidden)) == (32, 8)
+    assert "after the detectors were trained with all of them" in how
+    assert missing_ranking.unlabelled(tmp_path, images) is None
 
 
 def test_sentences_of_nothing():
     _, kept, removed, predictions = scene(4)
-    empty = missing_labels.suggest(predictions.assign(score=0.0))
+    images = predictions[["image_id", "species"]].drop_duplicates()
+    empty = missing_labels.suggest(predictions.assign(score=0.0), images)
+    assert "No box is suggested" in missing_report.sentence(missing_report.by_species(kept, empty), 0)
     assert "No suggestion" in missing_report.audit(empty, kept, removed, "known")
     assert missing_report.cases(empty).empty
     curves = missing_ranking.curves(np.zeros(3, dtype=bool), {"x": np.ones(3)})

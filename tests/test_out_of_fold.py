@@ -81,6 +81,27 @@ def test_bad_folds_get_one_line(drawn, tmp_path, change, message):
         out_of_fold.predict(images, boxes, folder, tmp_path, **options, **TRAINING)
 
 
+@pytest.mark.parametrize(("present", "n_folds", "sizes"), [
+    ([0, 2, 3, 4], None, {0: 1, 2: 1, 3: 1, 4: 1}),
+    ([0, 2, 3, 4], 2, {0: 2, 1: 2}),
+    ([0, 2, 4], 2, {0: 2, 1: 1}),
+    ([1, 3], 2, {0: 1, 1: 1}),
+    ([0, 1, 2], 5, {0: 1, 1: 1, 2: 1}),
+])
+def test_the_folds_that_are_present_are_joined_evenly(present, n_folds, sizes):
+    images = pd.DataFrame({"image_id": [f"i{number}" for number in present]})
+    joined = out_of_fold.joined_folds(images, pd.Series(present, index=images["image_id"]), n_folds)
+    assert joined.index.tolist() == images["image_id"].tolist()
+    assert joined.value_counts().to_dict() == sizes
+
+
+@pytest.mark.parametrize("n_folds", [1, 0, -2])
+def test_fewer_folds_than_two_are_refused(n_folds):
+    images = pd.DataFrame({"image_id": ["a", "b"]})
+    with pytest.raises(DatasetError, match=f"at least 2 folds, got {n_folds}; raise n_folds"):
+        out_of_fold.joined_folds(images, pd.Series([0, 1], index=["a", "b"]), n_folds)
+
+
 @pytest.mark.parametrize(("content", "message"), [(None, "predictions not found"), (b"no gzip", "is damaged")])
 def test_bad_files_get_one_line(tmp_path, content, message):
     if content is not None:

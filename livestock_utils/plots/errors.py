@@ -15,6 +15,8 @@ from livestock_utils.archives import ImageReader
 from livestock_utils.plots import style
 from livestock_utils.plots.gallery import photo, read_photo
 
+LEAST_BOXES = {"group": 20, "bin": 10}
+"""Groups below are drawn pale, bins of confidence below are left out: their shares are mostly chance."""
 STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
 """Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
@@ -38,7 +40,8 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.annotate(f"{lost:.3f}  ({style.number(number)} {what})", (lost, y), xytext=(5, 0),
                     textcoords="offset points", va="center", fontsize=9)
     ax.set_yticks(place, [name.capitalize() for name in rows["error"]])
-    ax.set(xlabel="AP lost at IoU 0.75 (share of 1)", xlim=(0, max(float(rows["ap_lost"].max()) * 1.45, 0.01)))
+    ax.set(xlabel=f"AP lost{error_analysis.at_iou(table, ' at IoU')} (share of 1)",
+           xlim=(0, max(float(rows["ap_lost"].max()) * 1.45, 0.01)))
     style.value_grid(ax, "x")
     return ax
 
@@ -46,6 +49,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Share of each state in every group, one panel a grouping; `table` is from `error_analysis.breakdown`.
 
+    Groups of fewer than 20 boxes are pale.
     Look for: a group whose dark end is much longer than its neighbours', and whether its n is large enough to matter.
     """
     groupings = list(dict.fromkeys(table["grouping"]))
@@ -56,16 +60,19 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         tall = [max(heights[2 * row:2 * row + 2]) for row in range(rows)]
         axes = style.grid_of_axes(rows, 2, sum(tall) + 0.5, height_ratios=tall)
     flat = np.ravel(axes)
-    halo = [patheffects.withStroke(linewidth=2.5, foreground=STATE_COLOURS[0])]  # readable on the dark colour too
     for ax, grouping in zip(flat, groupings, strict=False):
         rows_here = table[table["grouping"] == grouping].iloc[::-1]
         left = np.zeros(len(rows_here))
         for state, tone in zip(states, STATE_COLOURS, strict=True):
             share = rows_here[state].to_numpy(float)
-            ax.barh(np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state)
+            bars = ax.barh(np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state)
+            for bar, number in zip(bars, rows_here["n"], strict=True):
+                bar.set_alpha(1.0 if number >= LEAST_BOXES["group"] else 0.3)
             left += share
         for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
-            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8, path_effects=halo)
+            ground = STATE_COLOURS[0] if number >= LEAST_BOXES["group"] else "white"  # readable on the dark colour too
+            ax.text(0.015, y, f"{share:.0%}".replace("%", " %"), va="center", fontsize=8,
+                    path_effects=[patheffects.withStroke(linewidth=2.5, foreground=ground)])
             ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
         ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
         ax.set(xlim=(0, 1), xticks=[])
@@ -75,23 +82,27 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
             ax.spines[edge].set_visible(False)
     for ax in flat[len(groupings):]:
         ax.set_axis_off()
-    handles, names = flat[0].get_legend_handles_labels()
-    style.figure_of(axes).legend(handles, [f"{name}" for name in names], loc="outside upper center", ncols=len(states),
-                                 title="share of the boxes; grey number: how many", title_fontsize=9)
+    handles = [Rectangle((0, 0), 1, 1, color=tone) for tone in STATE_COLOURS[:len(states)]]
+    style.figure_of(axes).legend(handles, states, loc="outside upper center", ncols=len(states), title_fontsize=9,
+                                 title=f"share of the boxes; grey number: how many, pale below {LEAST_BOXES['group']}")
     return axes
 
 
 def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Confidence against the share that is right, by species; the larger the dot, the more boxes it stands for.
+    """Confidence against the share that is right, by species, with 95 % intervals; larger dots stand for more boxes.
 
-    `table` is from `error_analysis.calibration`. Look for: dots below the diagonal, which promise more than they keep,
-    and a species that needs another confidence threshold than the other.
+    `table` is from `error_analysis.calibration`. Bins of fewer than 10 boxes are left out. Look for: dots whose bar
+    lies below the diagonal, which promise more than they keep, and a species that needs another confidence threshold
+    than the other.
     """
     ax = style.axes_or_new(ax, height_in=4.0)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence (mean of the bin)",
-           ylabel="share of the boxes that are right\n(IoU 0.75, species, no duplicate)")
+           ylabel=f"share of the boxes that are right\n(species{error_analysis.at_iou(table, ', IoU')}, no duplicate)")
     if table.empty:
         return style.say_empty(ax, "no detections")
+    table = table[table["n"] >= LEAST_BOXES["bin"]]
+    if table.empty:
+        return style.say_empty(ax, f"fewer than {LEAST_BOXES['bin']} detections in every bin")
     style.value_grid(ax, "both")
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate("as promised", (0.5, 0.5), xytext=(-6, 4), textcoords="offset points", ha="right", va="bottom",
@@ -100,6 +111,7 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         rows = table[table["species"] == name]
         tone = style.colour(name)
         ax.plot(rows["confidence"], rows["right"], color=tone, linewidth=1.4)
+        ax.vlines(rows["confidence"], rows["low"], rows["high"], color=tone, linewidth=1.2, alpha=0.6)
         ax.scatter(rows["confidence"], rows["right"], s=14 + 16 * np.log10(rows["n"].clip(lower=1)), color=tone,
                    zorder=3)
     style.species_key(ax, style.in_label_order(table["species"]))
