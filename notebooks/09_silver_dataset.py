@@ -112,7 +112,7 @@ seed = 0  # @param {type:"integer"}
 # %%
 from livestock_utils import notebook, plots, silver, silver_audit, silver_report, silver_sets, silver_sources, tables
 
-step = notebook.start("09_silver_dataset", data, out)
+step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
 archives = step.data / "data"
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))

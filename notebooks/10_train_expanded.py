@@ -109,7 +109,7 @@ from livestock_utils import (
     silver_sets,
 )
 
-step = notebook.start("10_train_expanded", data, out)
+step = notebook.start("10_train_expanded", data, out, uses_gpu=True)
 hyp = search.resolve_hyp(hyp, step.out)
 
 # %% [markdown]
