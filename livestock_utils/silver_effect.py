@@ -17,20 +17,23 @@ from livestock_utils import detector, intervals, matching, scoring, tables, trai
 from livestock_utils import species as classes
 from livestock_utils.errors import DatasetError, ScoringError, TrainingError
 
-BETWEEN = "difference of the two"
+BETWEEN = "fuller minus lacking answers"
 """Name of the rows that hold the gain on the first answers minus the gain on the second."""
+
+COMPLETE = "complete"
+"""Name of answers that hold every animal; answers of any other name may lack some."""
 
 
 def answer_sets(data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame, thin_share: float = 0.2,
                 species: tuple[str, ...] = ("cow",), seed: int = 0) -> dict[str, pd.DataFrame]:
     """Two boxes tables of `images`, the fuller one first, by name.
 
-    With `data`/truth.csv: "complete" (all animals) and "as labelled" (`boxes`). Without: "as labelled" and "thinned"
+    With `data`/truth.csv: COMPLETE (all animals) and "as labelled" (`boxes`). Without: "as labelled" and "thinned"
     (`thin`), which only shows what missing boxes do to the comparison.
     """
     mine = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
     if (Path(data) / "truth.csv").is_file():
-        return {"complete": tables.complete_boxes(data, images, boxes), "as labelled": mine}
+        return {COMPLETE: tables.complete_boxes(data, images, boxes), "as labelled": mine}
     return {"as labelled": mine, "thinned": thin(mine, thin_share, species, seed)}
 
 
@@ -75,8 +78,10 @@ def effect_table(answers: Mapping[str, pd.DataFrame], gold: Sequence[pd.DataFram
     second_better (share of the draws, ties half), lowest_run and highest_run (difference of single pairs of runs). The
     interval is over the same `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the
     images, the runs' range is the luck of the training.
-    Raises ScoringError for a set of answers without boxes, and for unequal or no numbers of runs.
+    Raises ScoringError for no answers, a set of answers without boxes, and for unequal or no numbers of runs.
     """
+    if not answers:
+        raise ScoringError("there are no answers to score against: give one or two boxes tables by name")
     if len(gold) != len(expanded) or not gold:
         raise ScoringError(f"gold and expanded need as many runs each, at least one, got {len(gold)}, {len(expanded)}")
     ids = pd.Index(np.unique(images["image_id"].to_numpy(str)))

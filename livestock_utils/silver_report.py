@@ -37,8 +37,10 @@ def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
         row = table.iloc[-1]
         found = (f" and {percent(row['unlabelled_found'])} of the {row['unlabelled']:,} unlabelled animals get a box"
                  if row["unlabelled"] else "")
+        ignored = (f"; {percent(row['ignored_right'])} of its {count(row['ignored'], 'ignored region')} show an animal "
+                   "without another box" if row["ignored"] and row["ignored_right"] == row["ignored_right"] else "")
         parts.append(f"“{name}”: {_of_none(row['precision'])} of its silver boxes are right{found}; labels cover "
-                     f"{_of_none(row['recall'])} of the animals, before {_of_none(row['recall_before'])}")
+                     f"{_of_none(row['recall'])} of the animals, before {_of_none(row['recall_before'])}{ignored}")
     note = "" if is_truth else (" There is no truth file here: a box on an animal that nobody labelled counts as "
                                 "wrong, so the precision is a lower bound, and unlabelled animals cannot be counted.")
     return f"{'; '.join(parts)}.{note}" if parts else "There is no silver set to judge."
@@ -110,8 +112,8 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
         return f"Here it makes no difference whether a model has seen the labels: {gap}."
     if first > second:
         return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
-    return (f"Here the model that has seen the labels is the better judge of what they lack: {gap}. A teacher learns "
-            "from fewer images, which may weigh more than what the other has learnt by heart.")
+    return (f"Here the model that has seen the labels is the better judge of what they lack: {gap}. The two differ in "
+            "more than that: a teacher learns from fewer images and, by these settings, maybe for fewer epochs.")
 
 
 def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
@@ -119,6 +121,36 @@ def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
     parts = [f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, {count(len(each), 'image')})"
              for name, each in after.items()]
     return f"In the images that get silver the median goes from {listed(parts)}."
+
+
+def examples(made: silver.Silver) -> str:
+    """What the written set adds to its images, and to how many of them."""
+    origin = made.labels["origin"].value_counts()
+    touched = made.labels.loc[made.labels["origin"] != silver.GOLD, "source_id"].nunique()
+    return (f"Of {count(len(made.images), 'image')} in the set, {count(touched, 'has', 'have')} "
+            f"{count(origin.get(silver.SILVER, 0), 'added box', 'added boxes')} and "
+            f"{count(origin.get(silver.IGNORED, 0), 'painted region')}.")
+
+
+def teachers(saw_validation: bool | None) -> str:
+    """Whether 10's comparison may trust its judges: had the models behind silver labels seen the validation fold?"""
+    if saw_validation is None:
+        return ("**Not known** whether the models behind these silver labels have seen validation images; if so, a "
+                "gain below may be a leak.")
+    if saw_validation:
+        return ("**The model behind these silver labels was trained on validation images**: a gain below may be a "
+                "leak, only a loss means something.")
+    return "The models behind the silver labels have seen no validation image."
+
+
+def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -> str:
+    """How the trainings of both sides ended, and when they were best; `runs` maps names to results tables."""
+    parts = []
+    for name, table in runs.items():
+        score = table[column].to_numpy(float)
+        parts.append(f"{name} ends at {score[-1]:.3f}, its best being {score.max():.3f} in epoch {score.argmax() + 1}")
+    return (f"By yolov5's mAP75 on the labels as they are, {'; '.join(parts)}. These labels punish a model that finds "
+            "what they lack: the next figure judges.") if parts else "There are no trainings to show."
 
 
 def lists(table: pd.DataFrame) -> str:
@@ -183,7 +215,13 @@ def cause(table: pd.DataFrame) -> str:
         shift = f"the gaps of “{names[1]}” take {size} from silver"
     else:
         shift = f"the gaps of “{names[1]}” flatter silver by {size}"
-    return f"{_first_up(_VERDICTS[_sign(full), _sign(lacking)])}; {shift}."
+    verdict = _VERDICTS[_sign(full), _sign(lacking)]
+    if names[0] != silver_effect.COMPLETE:
+        shift += (f". No answers here are known to be complete: “{names[0]}” may lack animals too, so this shows what "
+                  "further gaps do, and clears neither the labels nor the gaps")
+    elif _sign(full) < 0 and _sign(lacking) == 0:
+        verdict += ": its labels are to blame, not the gaps"
+    return f"{_first_up(verdict)}; {shift}."
 
 
 _VERDICTS = {
@@ -194,7 +232,7 @@ _VERDICTS = {
     (0, 0): "on neither answers is the difference more than luck of the images, so no cause can be told from it",
     (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
     (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
-    (-1, 0): "silver loses for sure on the fuller answers: its labels are to blame, not the gaps",
+    (-1, 0): "silver loses for sure on the fuller answers",
     (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
 }
 """By the sign of the gain on the fuller and on the lacking answers, 0 where its interval holds 0."""

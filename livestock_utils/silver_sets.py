@@ -30,17 +30,19 @@ from livestock_utils.progress import progress
 
 IMAGE_TAR, LABEL_TAR = "plus_image.tar", "plus_label.tar"
 PROVENANCE, SETTINGS = "provenance.csv", "silver.json"
+SAW_VALIDATION = "teachers_saw_validation"
 _QUALITY = 92
 """JPEG quality of photos that were painted: they are compressed a second time."""
 
 
 def write(folder: str | os.PathLike, made: silver.Silver, archives: str | os.PathLike, folds: pd.Series | None = None,
-          seed: int = 0) -> tuple[Path, Path]:
+          seed: int = 0, teachers_saw_validation: bool | None = None) -> tuple[Path, Path]:
     """Write plus_image.tar and plus_label.tar of a silver set into `folder`; returns their paths.
 
     `archives` is what the `archive` column counts from. `folds` (Series image_id -> fold, of the sources) puts each
-    copy into the fold of its source. Same input, same bytes. Both tars are whole or as they were; the labels' comes
-    last. Raises DatasetError for a source without a fold or too little disk space.
+    copy into the fold of its source. `teachers_saw_validation` (None: not known) is kept in silver.json for the
+    comparison that the validation fold judges. Same input, same bytes. Both tars are whole or as they were; the
+    labels' comes last. Raises DatasetError for a source without a fold or too little disk space.
     """
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     sources = made.images["source_id"]
@@ -69,7 +71,8 @@ def write(folder: str | os.PathLike, made: silver.Silver, archives: str | os.Pat
         tar = tars.TarWriter(file)
         tar.add(yolo_set.MANIFEST, yolo_set.manifest_bytes(table))
         tar.add(PROVENANCE, provenance_bytes(made.labels))
-        settings = json.dumps(dataclasses.asdict(made.settings), indent=2, sort_keys=True) + "\n"
+        record = dataclasses.asdict(made.settings) | {SAW_VALIDATION: teachers_saw_validation}
+        settings = json.dumps(record, indent=2, sort_keys=True) + "\n"
         tar.add(SETTINGS, settings.encode())
         for image_id, text in zip(table["image_id"], plan.labels, strict=True):
             tar.add(f"labels/{image_id}.txt", text)
@@ -114,14 +117,24 @@ def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
 def read_settings(plus_folder: str | os.PathLike) -> silver.Settings:
     """The settings that an extracted silver set was made with."""
     path = Path(plus_folder) / SETTINGS
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing: extract the silver set there first")
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    values = _record(path)
+    values.pop(SAW_VALIDATION, None)
     known = [field.name for field in dataclasses.fields(silver.Settings)]
     if sorted(values) != sorted(known):
         raise DatasetError(f"{path}: expected the settings {', '.join(known)}, got {', '.join(sorted(values))}; "
                            "write the silver set again with this version")
     return silver.Settings(**values | {"species": tuple(values["species"])})
+
+
+def teachers_saw_validation(plus_folder: str | os.PathLike) -> bool | None:
+    """Whether the models behind an extracted silver set were trained on validation images; None: not known."""
+    return _record(Path(plus_folder) / SETTINGS).get(SAW_VALIDATION)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: extract the silver set there first")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_provenance(plus_folder: str | os.PathLike) -> pd.DataFrame:

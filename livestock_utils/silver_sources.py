@@ -25,6 +25,21 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
     return None
 
 
+def saw_validation(out: str | os.PathLike, weights: str | os.PathLike | None, source: str) -> bool | None:
+    """Have the models behind silver labels been trained on validation images? None where that is not known.
+
+    Teachers out of fold have not (`collect` trains them on the images that it is given), the run of notebook 05 has
+    not, that of 08 has; of other weights and of given tables nothing is known.
+    """
+    if source == "out_of_fold":
+        return False
+    if source != "in_sample" or weights is None:
+        return None
+    training = Path(out).resolve() / "training"
+    folder = Path(weights).resolve().parents[1]
+    return {training / "multilabel_split": False, training / "full": True}.get(folder)
+
+
 def collect(
     images: pd.DataFrame,
     boxes: pd.DataFrame,

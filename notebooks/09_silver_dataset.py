@@ -15,6 +15,7 @@
 #       - "{predictions}"
 #       - "{weights}"
 #       - "{hyp}"
+#       - "{data}/truth.csv"
 #     writes:
 #       - "{out}/datasets/plus_image.tar"
 #       - "{out}/datasets/plus_label.tar"
@@ -38,8 +39,9 @@
 # Predictions are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
 # part that it has not seen. The validation fold takes no part at all, so that notebook 10 can judge on it.
 # `predictions = "in_sample"` is the original's way, a model on its own training images; a path takes a predictions
-# table, such as that of notebook 06. The models of 06 and 08 have seen images of the validation fold: silver made with
-# them is not for 10's comparison.
+# table, such as that of notebook 06. The models of 06 and 08 have seen images of the validation fold: what silver was
+# made with is kept beside it, and 10 says so where it cannot judge. On the drawn sample every model starts from weights
+# that were trained on drawn scenes with complete labels, which makes teachers better than on real photos.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`, and to compare
 #   with the weights of 08, or of 05 where there are none (`weights` names others).
@@ -113,7 +115,7 @@ seed = 0  # @param {type:"integer"}
 # %%
 from livestock_utils import notebook, plots, silver, silver_audit, silver_report, silver_sets, silver_sources, tables
 
-step = notebook.start("09_silver_dataset", data, out)
+step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
 archives = step.data / "data"
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
@@ -191,9 +193,11 @@ step.say(silver_report.counts(before, after))
 # %%
 step.figure(plots.silver_examples(made[mode], boxes, archives, n=3), "examples",
             f"Photos with most additions: people's labels left, the {mode} set right.")
+step.say(silver_report.examples(made[mode]))
 
 # %%
-image_tar, label_tar = silver_sets.write(step.path("datasets"), made[mode], archives, folds, seed)
+saw_validation = silver_sources.saw_validation(step.out, compared, predictions)
+image_tar, label_tar = silver_sets.write(step.path("datasets"), made[mode], archives, folds, seed, saw_validation)
 provenance = made[mode].labels
 step.table(silver_report.provenance_table(provenance), "Where the boxes of the written set come from.")
 

@@ -29,6 +29,8 @@
 # Two trainings from the same starting weights, with the same recipe as 08, the same photos and as many steps; only
 # labels differ. **Gold** has people's labels. **Expanded** has the silver images of notebook 09 among them; where these
 # are second copies (`mode = "duplicate"`), gold sees the same photos twice, with people's labels both times.
+# On the drawn sample both start from weights that have seen drawn scenes with complete labels: they find unlabelled
+# cows from the first epoch on, so there is less to gain from silver than on real photos.
 # The model of 08 itself cannot be the yardstick: it was trained on most of the validation fold. Here both are trained
 # on the training part alone, the teachers behind the silver labels too, and the validation fold judges.
 #
@@ -110,7 +112,7 @@ from livestock_utils import (
     silver_sets,
 )
 
-step = notebook.start("10_train_expanded", data, out)
+step = notebook.start("10_train_expanded", data, out, uses_gpu=True)
 hyp = search.resolve_hyp(hyp, step.out)
 
 # %% [markdown]
@@ -126,6 +128,7 @@ gold_yaml, expanded_yaml, lists = silver_sets.write_training_lists(local / "expa
 images, boxes = dataset.read_tables(valid_set)
 step.table(lists, f"What an epoch of each training holds; mode “{silver_sets.read_settings(plus_set).mode}”.")
 step.say(silver_report.lists(lists))
+step.say(silver_report.teachers(silver_sets.teachers_saw_validation(plus_set)))
 
 # %% [markdown]
 # ## Training
@@ -140,16 +143,21 @@ runs = silver_effect.train_pairs(gold_yaml, expanded_yaml, functools.partial(col
                                  range(seed, seed + repeats), run_name, **recipe)
 step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
 
+# %% [markdown]
+# Do both still rise at the end? Then more epochs could change the order.
+
 # %%
 both = [run for side in runs.values() for run in side]
-step.figure(plots.compare_runs({run.folder.name: run.results for run in both}), "runs",
-            "Validation scores of the trainings by epoch, on the labels as they are.")
+curves = {run.folder.name: run.results for run in both}
+step.figure(plots.compare_runs(curves, "metrics/mAP_0.75"), "runs",
+            "Validation mAP75 of the trainings by epoch, yolov5's definition, on the labels as they are.")
+step.say(silver_report.trainings(curves))
 
 # %% [markdown]
 # ## The difference, on complete and on lacking answers
 # The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). Every interval
 # comes from the same draws of images, so that what is hard for both cancels out. Look first whether a line crosses 0,
-# then at the lowest group: that is what the gaps in the answers did.
+# then at the lowest group, the gain on the fuller answers minus that on the lacking ones: what the gaps did.
 
 # %%
 found = {name: [detector.predict(run.last, images, valid_set, image_size=image_size, confidence_threshold=0.001,

@@ -225,7 +225,8 @@ def test_sentences_of_an_audit():
     assert silver_report.audit(audits, True) == (
         "“duplicate”: 80 % of its silver boxes are right and 100 % of the 2 unlabelled animals get a box; labels cover "
         "100 % of the animals, before 50 %; “merge”: 50 % of its silver boxes are right and 50 % of the 2 unlabelled "
-        "animals get a box; labels cover 75 % of the animals, before 50 %.")
+        "animals get a box; labels cover 75 % of the animals, before 50 %; 100 % of its 1 ignored region show an "
+            "animal without another box.")
     assert "the precision is a lower bound" in silver_report.audit(audits, False)
     table = silver_report.provenance_table(made["merge"].labels).set_index("origin")
     assert table["boxes"].to_dict() == {"gold": 2, "ignored": 1, "silver": 2}

@@ -20,6 +20,7 @@ from livestock_utils import (
     silver_effect,
     silver_report,
     silver_sets,
+    silver_sources,
     tars,
     training_data,
 )
@@ -79,7 +80,8 @@ def test_the_set_reads_back(written):
     assert len(images) == 6 and images["image_id"].str.startswith("plus_livestock_cow").all()
     pd.testing.assert_frame_equal(boxes[XYXY].sort_values(XYXY).reset_index(drop=True),
                                   one.boxes[XYXY].sort_values(XYXY).reset_index(drop=True), atol=1e-3)
-    assert set(boxes.groupby("image_id").size()) == {2}
+    assert silver_sets.read_settings(plus) == one.settings
+    assert silver_sets.teachers_saw_validation(plus) is None
     assert silver_sets.read_settings(plus) == one.settings
     provenance = silver_sets.read_provenance(plus)
     pd.testing.assert_frame_equal(provenance, one.labels, check_dtype=False)
@@ -400,3 +402,50 @@ def test_recipes_compared(tmp_path):
     assert silver_report.recipe(tmp_path / "full", tmp_path / "none").startswith("There is no run “none” here")
     with pytest.raises(DatasetError, match=r"settings.yaml is missing: .*none is not a run folder; train first"):
         silver_effect.recipe_differences(tmp_path / "full", tmp_path / "none")
+
+
+@pytest.mark.parametrize(("names", "full", "lacking", "part"), [
+    (("complete", "as labelled"), (-0.2, -0.1), (-0.1, 0.1), "its labels are to blame, not the gaps"),
+    (("as labelled", "thinned"), (-0.2, -0.1), (-0.1, 0.1), "“as labelled” may lack animals too"),
+    (("as labelled", "thinned"), (-0.2, -0.1), (-0.2, -0.1), "clears neither the labels nor the gaps"),
+])
+def test_only_complete_answers_blame_the_labels(names, full, lacking, part):
+    rows = [(names[0], *full), (names[1], *lacking), (silver_effect.BETWEEN, -0.01, 0.01)]
+    table = pd.DataFrame([(name, "all", (low + high) / 2, low, high) for name, low, high in rows],
+                         columns=["answers", "class", "difference", "low", "high"])
+    text = silver_report.cause(table)
+    assert part in text
+    assert ("to blame" in text) == (names[0] == "complete")
+
+
+def test_no_answers_are_refused():
+    images, _, _, gold, expanded = scenes()
+    with pytest.raises(ScoringError, match="there are no answers to score against: give one or two boxes tables"):
+        silver_effect.effect_table({}, [gold], [expanded], images)
+
+
+def test_how_the_trainings_ended():
+    assert silver_report.trainings({}) == "There are no trainings to show."
+    table = pd.DataFrame({"metrics/mAP_0.75": [0.1, 0.6, 0.5]})
+    text = silver_report.trainings({"expanded": table})
+    assert "expanded ends at 0.500, its best being 0.600 in epoch 2." in text
+
+
+@pytest.mark.parametrize(("source", "weights", "expected"), [
+    ("out_of_fold", "training/full/weights/best.pt", False),
+    ("in_sample", "training/full/weights/best.pt", True),
+    ("in_sample", "training/multilabel_split/weights/best.pt", False),
+    ("in_sample", "other/weights/best.pt", None),
+    ("in_sample", None, None),
+    ("some/table.csv", "training/full/weights/best.pt", None),
+])
+def test_whether_the_teachers_saw_validation(tmp_path, source, weights, expected):
+    given = None if weights is None else tmp_path / weights
+    assert silver_sources.saw_validation(tmp_path, given, source) is expected
+
+
+@pytest.mark.parametrize(("saw", "start"), [
+    (False, "The models behind the silver labels have seen no"), (True, "**The model behind these"),
+    (None, "**Not known**")])
+def test_a_possible_leak_is_said(saw, start):
+    assert silver_report.teachers(saw).startswith(start)

@@ -156,7 +156,7 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain of the expanded training over gold alone with its interval, by answers and class.
 
     `table` is from `silver_effect.effect_table`. A line that crosses 0 is no proof of a difference.
-    Look for: whether the gain differs between fuller and thinner answers (last group), and for which class.
+    Look for: whether the gain differs between fuller and lacking answers (last group), and for which class.
     """
     groups = list(dict.fromkeys(table["answers"]))
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(table), 3) + 0.25 * len(groups))
