@@ -117,8 +117,8 @@ def agreement_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
         spans[gene.name] = np.ptp(values[:half]) / reach if reach else 1.0
     name = min(spans, key=lambda key: spans[key])
     doubt = "" if len(done) >= 20 else ", which so few trials may do by chance"
-    return (f"The better {half} of {len(done)} trials lie closest together in {name}: they use {100 * spans[name]:.0f} % "
-            f"of what all trials span{doubt}.")
+    return (f"The better {half} of {len(done)} trials lie closest together in {name}: they use "
+            f"{100 * spans[name]:.0f} % of what all trials span{doubt}.")
 
 
 def slices_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
