@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from livestock_utils import files, notebook_files, run_parameters, run_state
+from livestock_utils import addresses, files, notebook_files, run_parameters, run_state
 from livestock_utils.errors import NotebookError
 from livestock_utils.notebook_files import Literal, NotebookFile
 from livestock_utils.progress import watched
@@ -84,7 +84,7 @@ def execute(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
                             f"try a smaller batch_size or image_size (state so far in {executed})") from error
     finally:
         if running.is_file():
-            files.write_text(executed, running.read_text(encoding="utf-8"))
+            files.write_text(executed, addresses.hide_password(running.read_text(encoding="utf-8")))
             running.unlink()
     missing = [pattern for pattern, paths in notebook_files.expand(notebook.writes, parameters).items() if not paths]
     if missing:

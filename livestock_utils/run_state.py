@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from livestock_utils import __version__, files, species
+from livestock_utils import __version__, addresses, files, species
 from livestock_utils.notebook_files import Literal, NotebookFile, expand
 from livestock_utils.run_parameters import FOLDERS
 
@@ -30,7 +30,8 @@ def fingerprint(notebook: NotebookFile, parameters: Mapping[str, Literal], out: 
     cache.save()
     return {"notebook": notebook.name, "text": notebook.sha256, "inputs": digest.hexdigest(), "library": __version__,
             "species": hashlib.sha256(repr(species.all_species()).encode()).hexdigest(),
-            "parameters": {key: value for key, value in parameters.items() if key not in FOLDERS}}
+            "parameters": {key: addresses.hide_password(value) if isinstance(value, str) else value
+                           for key, value in parameters.items() if key not in FOLDERS}}
 
 
 def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path) -> bool:

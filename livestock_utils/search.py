@@ -16,19 +16,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 
-from livestock_utils import files, search_genes
-from livestock_utils.errors import NotebookError, TrainingError
+from livestock_utils import addresses, files, search_genes
+from livestock_utils.errors import TrainingError
+from livestock_utils.search_best import resolve_hyp, write_best
 from livestock_utils.search_genes import Gene
 from livestock_utils.search_objective import AGAINST, Objective, check_objective, trial_folder
 from livestock_utils.search_table import (
+    agreement_sentence,
     best_trial,
     best_trials,
+    importance_sentence,
     importances,
     key_numbers,
     pareto,
     sentence,
+    slices_sentence,
+    so_far_sentence,
     trials_table,
 )
 from livestock_utils.training_settings import read_hyp
@@ -36,15 +40,15 @@ from livestock_utils.training_settings import read_hyp
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Found", "best_trial", "best_trials", "importances", "key_numbers", "pareto", "resolve_hyp", "run",
-           "run_chain", "sentence", "trials_table"]
+__all__ = ["Found", "agreement_sentence", "best_trial", "best_trials", "importance_sentence", "importances",
+           "key_numbers", "pareto", "resolve_hyp", "run", "run_chain", "sentence", "slices_sentence", "so_far_sentence",
+           "trials_table"]
 
 log = logging.getLogger(__name__)
 
 CHOICES = ("model", "image_size", "optimizer", "schedule")
 """Settings of a training that may be searched besides genes, each from a list of values."""
 CONTEST = {"mAP75_contest": 1.0}
-SEARCH = "search"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +75,11 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
     """Search a group of genes, or join a search that is going on, or return a finished one.
 
     data_yaml: the mini sets, see `dataset.write_data_yaml`. out: takes `search/<study>/trial_NNN/` run folders and
-    `hyp/hyp_<group>_best.yaml`. base: hyperparameters as for `read_hyp`, or "search" for the best of an earlier group.
+    `hyp/hyp_<study>_best.yaml`. base: hyperparameters as for `read_hyp`, or "search" (see `resolve_hyp`) for the best
+    of an earlier search; a study that has begun keeps the base that it began with.
     sampler, pruner: names in `search_samplers`. trials: of the whole study, by all workers together.
-    storage: see `search_storage.open_storage`; "" is a SQLite file in `out`. study: its name, "" is the group's.
+    storage: see `search_storage.open_storage`; "" is a SQLite file in `out`, "$NAME" an environment variable or Colab
+    secret, which keeps a password out of the notebook. study: its name, "" is the group's.
     objective: weights of EPOCH_COLUMNS' names, the contest's AP75 by default. against: "latency_ms" (one image on this
     device) or "weights_mb", kept small as a second objective, without pruning.
     choices: values of "model", "image_size", "optimizer" or "schedule" to search too; `init_weights` may then hold
@@ -87,33 +93,37 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
         warnings.filterwarnings("ignore", message="IProgress not found")
         from livestock_utils import search_samplers, search_storage, search_study
 
-    hyp = read_hyp(resolve_hyp(base, out) if isinstance(base, str) else base)
-    genes = search_genes.read_genes(group, hyp, groups_file)
-    weights = check_objective(objective or CONTEST)
+    weights = check_objective(CONTEST if objective is None else objective)
     _check(trials, against, choices or {}, training)
-    identity = _identity(data_yaml, group, genes, hyp, weights, against, choices or {}, training)
-    name = study or group
-    two = bool(against)
-    drawn = search_samplers.sampler(sampler, genes, hyp, choices=choices, n_objectives=1 + two, seed=sampler_seed)
-    place = storage or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}"
-    opened = search_storage.open_storage(place, heartbeat_s)
+    name, two = study or group, bool(against)
     cut = search_samplers.pruner("none" if two else pruner)
-    folder = Path(out) / "search" / name
+    place = addresses.resolved(storage) or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}"
+    opened = search_storage.open_storage(place, heartbeat_s)
+    with search_storage.told(place):
+        before = search_study.recorded(name, opened)
+    if before is not None and str(base).split(":")[0] == "search":
+        hyp = read_hyp(before["base"])  # what "search" meant when the study began, not what it means now
+    else:
+        hyp = read_hyp(resolve_hyp(base, out) if isinstance(base, str) else base)
+    genes = search_genes.read_genes(group, hyp, groups_file)
+    identity = _identity(data_yaml, group, genes, hyp, weights, against, choices or {}, training)
+    drawn = search_samplers.sampler(sampler, genes, hyp, choices=choices, n_objectives=1 + two, seed=sampler_seed)
 
     def tidy(trial: Any) -> None:
         if not keep_weights and trial.state.name in ("COMPLETE", "PRUNED"):
             shutil.rmtree(trial_folder(folder, trial) / "weights", ignore_errors=True)
 
-    one = Objective(data_yaml, folder, hyp, genes, weights, against, choices or {}, trials, training)
     with search_storage.told(place):
         joined = search_study.join(name, opened, identity, drawn, cut, ("maximize", "minimize") if two else
                                    ("maximize",))
+        folder = search_study.folder_of(joined, Path(out) / "search")
+        one = Objective(data_yaml, folder, hyp, genes, weights, against, choices or {}, trials, training)
         search_study.work(joined, one, trials, after=tidy)
         table = trials_table(joined)
     best = best_trial(table)
     best_hyp = hyp | {gene.name: float(best[gene.name]) for gene in genes}
-    return Found(group, genes, best_hyp, _write_best(Path(out), group, best_hyp, best, table, weights, training),
-                 table, joined)
+    written = write_best(Path(out), name, group, best_hyp, best, table, weights, training, against)
+    return Found(group, genes, best_hyp, written, table, joined)
 
 
 def run_chain(data_yaml: str | os.PathLike, out: str | os.PathLike, groups: str | Sequence[str], *,
@@ -133,26 +143,14 @@ def run_chain(data_yaml: str | os.PathLike, out: str | os.PathLike, groups: str 
     return found
 
 
-def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | os.PathLike | None:
-    """ "search" -> the newest OUT/hyp/hyp_<group>_best.yaml of notebook 07; anything else as it is.
-
-    Raises NotebookError when 07 has not written one.
-    """
-    if hyp != SEARCH:
-        return hyp
-    written = sorted((Path(out) / "hyp").glob("hyp_*_best.yaml"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    if not written:
-        raise NotebookError(f"hyp is 'search', but {Path(out) / 'hyp'} holds no hyp_<group>_best.yaml: notebook 07 "
-                            "writes it; run that first, with the same out")
-    log.info("hyp = search: %s", written[-1])
-    return str(written[-1])
-
-
 def _check(trials: int, against: str, choices: Mapping[str, Sequence[Any]], training: Mapping[str, Any]) -> None:
     if not isinstance(trials, int) or trials < 1:
         raise TrainingError(f"trials must be a whole number of at least 1, got {trials!r}")
     if against and against not in AGAINST:
         raise TrainingError(f"against must be empty or one of {', '.join(AGAINST)}, got {against!r}")
+    if against == "weights_mb" and "model" not in choices:
+        raise TrainingError("against is weights_mb, but genes do not change a file's size; give choices a list of "
+                            "models, or take latency_ms with choices of image_size")
     for name, values in choices.items():
         if name not in CHOICES or not isinstance(values, (list, tuple)) or not values:
             raise TrainingError(f"choices: expected a list of values for some of {', '.join(CHOICES)}, got "
@@ -175,18 +173,3 @@ def _identity(data_yaml: Any, group: str, genes: Sequence[Gene], hyp: Mapping[st
     return {"data": read_data(data_yaml).sha256, "group": group, "objective": dict(weights), "against": against,
             "genes": {gene.name: [gene.low, gene.high, gene.log] for gene in genes}, "base": dict(hyp),
             "choices": {name: list(values) for name, values in choices.items()}, "training": settings}
-
-
-def _write_best(out: Path, group: str, best_hyp: Mapping[str, float], best: pd.Series, table: pd.DataFrame,
-                weights: Mapping[str, float], training: Mapping[str, Any]) -> Path:
-    """Write OUT/hyp/hyp_<group>_best.yaml, with a comment that says where it comes from; an equal one is left alone."""
-    formula = " + ".join(f"{weight:g} x {name}" for name, weight in weights.items())
-    lines = [f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes {group!r}: "
-             f"{formula} = {best['score']:.4f} (trial {int(best['trial'])}).",
-             "# Each trial: " + ", ".join(f"{name} {value}" for name, value in sorted(training.items())
-                                          if name in ("model", "epochs", "image_size", "batch_size", "seed")) + ".",
-             yaml.safe_dump(dict(best_hyp), sort_keys=False)]
-    path, text = out / "hyp" / f"hyp_{group}_best.yaml", "\n".join(lines)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        files.write_text(path, text)
-    return path

@@ -36,8 +36,8 @@ class Gene:
 def read_genes(group: str, base: Mapping[str, float], path: str | os.PathLike | None = None) -> tuple[Gene, ...]:
     """The genes of a group of hyp/groups.yaml (or of `path`), in its order; `base` must hold all of them.
 
-    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can never change, and a base
-    without the gene.
+    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can never change, a base
+    without the gene, and one whose value lies outside the gene's range.
     """
     genes, groups = read_groups(path)
     where = GROUPS_FILE.name if path is None else str(path)
@@ -46,6 +46,10 @@ def read_genes(group: str, base: Mapping[str, float], path: str | os.PathLike | 
     for gene in groups[group]:
         if gene not in base:
             raise TrainingError(f"the base hyperparameters lack {gene}, a gene of group {group!r}; add it to the base")
+        if not genes[gene].low <= base[gene] <= genes[gene].high:
+            raise TrainingError(f"the base has {gene} {base[gene]:g}, but group {group!r} ranges from "
+                                f"{genes[gene].low:g} to {genes[gene].high:g} in {where}: trial 0 is to be the base; "
+                                "change it, or widen the range in a groups_file")
     return tuple(genes[name] for name in groups[group])
 
 

@@ -15,12 +15,16 @@ from livestock_utils.search_genes import Gene
 EPOCH_COLUMNS = {"mAP75_contest": "metrics/mAP_0.75", "mAP75": "metrics/mAP_0.75", "mAP50": "metrics/mAP_0.5",
                  "mAP50-95": "metrics/mAP_0.5:0.95", "P": "metrics/precision", "R": "metrics/recall"}
 """What an objective may weigh (columns of `detector.evaluate`) -> the training's own column that pruning looks at."""
+CUT = "by the caller"
+"""In the note of a run that `on_epoch` has ended, see `detector.train`."""
 AGAINST = ("latency_ms", "weights_mb")
 """What a second objective may keep small."""
 
 
 def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
     """The weights of an objective as floats; raises TrainingError for unknown metrics and weights that are none."""
+    if not isinstance(weights, Mapping):
+        raise TrainingError(f"objective: expected metrics with weights, such as {{'mAP50': 1.0}}, got {weights!r}")
     for name, weight in weights.items():
         if name not in EPOCH_COLUMNS:
             raise TrainingError(f"objective: unknown metric {name!r}; expected some of {', '.join(EPOCH_COLUMNS)}")
@@ -62,6 +66,7 @@ class Objective:
         settings = {**self.training, **chosen}
         if isinstance(settings.get("init_weights"), str):
             settings["init_weights"] = settings["init_weights"].replace("{model}", str(settings.get("model", "")))
+        trial.set_user_attr("reason", "")  # a retry begins with that of the trial it repeats
         pruned: list[int] = []
 
         def on_epoch(epoch: int, row: Mapping[str, float]) -> bool:
@@ -79,6 +84,8 @@ class Objective:
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))
             raise optuna.TrialPruned(str(error)) from error
+        if not pruned and _was_cut(run, settings):  # its worker died after the training, before it could tell
+            pruned.append(len(run.results))
         if pruned:
             trial.set_user_attr("reason", f"behind after epoch {pruned[0]}")
             raise optuna.TrialPruned
@@ -91,6 +98,12 @@ class Objective:
         if self.against == "weights_mb":
             return score, run.best.stat().st_size / 1e6
         return (score, latency_ms(run.best, size, device)) if self.against else score
+
+
+def _was_cut(run: Any, settings: Mapping[str, Any]) -> bool:
+    """True for a finished run that a search had ended before its last epoch."""
+    done = run.record.get("epochs")
+    return done is not None and done < settings.get("epochs", 0) and any(CUT in line for line in run.warnings)
 
 
 def trial_folder(folder: Path, trial: Any) -> Path:

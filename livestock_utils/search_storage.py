@@ -25,6 +25,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
+from livestock_utils import addresses
 from livestock_utils.errors import TrainingError
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
     if url.startswith("journal://"):
         path = Path(url.removeprefix("journal://"))
         _make_folder(path)
+        if path.is_dir():
+            raise TrainingError(f"storage {url} is a folder; name a file in it, such as {url.rstrip('/')}/study.log")
         with quiet():
             return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
     with told(url):
@@ -62,10 +65,10 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
 @contextlib.contextmanager
 def told(url: str) -> Iterator[None]:
     """What a database has to complain of, now or in the middle of a study, as a TrainingError of one line."""
-    shown = hide_password(url)
+    shown = addresses.shown(url)
     try:
         yield
-    except (ModuleNotFoundError, exc.NoSuchModuleError) as error:
+    except (ImportError, exc.NoSuchModuleError) as error:
         raise TrainingError(f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, pymysql "
                             "for mysql+pymysql://") from error
     except exc.ArgumentError as error:
@@ -73,15 +76,9 @@ def told(url: str) -> Iterator[None]:
                             "postgresql://USER:PASSWORD@HOST/DATABASE") from error
     except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-        reason = " ".join(hide_password(str(getattr(cause, "orig", cause))).split())[:160]
+        reason = " ".join(addresses.scrub(str(getattr(cause, "orig", cause)), url).split())[:160]
         raise TrainingError(f"storage {shown} cannot be reached ({reason}); check host, port, database and password; "
                             "finished trials are kept") from error
-
-
-def hide_password(text: str) -> str:
-    """The text with passwords in URLs (before the @, or as password=...) replaced by ***."""
-    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(?i)(passw(?:or)?d=)[^&\s]+", r"\1***", text)
 
 
 @contextlib.contextmanager

@@ -4,23 +4,27 @@ A study has a fixed number of slots. Finished, pruned, running and queued trials
 """
 
 import dataclasses
+import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from livestock_utils import search_storage
+from livestock_utils import files, search_storage
 from livestock_utils.errors import LivestockError, TrainingError
 from livestock_utils.progress import progress
 
 log = logging.getLogger(__name__)
 
-IDENTITY = "search"
-"""The study's user attribute that says what is searched."""
+IDENTITY, KEY = "search", "key"
+"""The study's user attributes that say what is searched, and which study of that name it is."""
+KEY_FILE = "study.json"
 SKIPPED = "skipped"
 """A trial's user attribute: why it was given back without training."""
 TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
@@ -42,6 +46,7 @@ def join(name: str, storage: Any, identity: Mapping[str, Any], sampler: Any, pru
          directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",)) -> optuna.Study:
     """Create the study, or join it if it is about the same; `identity` is all that decides what a score means.
 
+    A study without a running or finished trial takes the new identity: its first call may have had a wrong setting.
     Raises TrainingError that lists the differences to what the study was created with.
     """
     with search_storage.quiet():
@@ -50,7 +55,9 @@ def join(name: str, storage: Any, identity: Mapping[str, Any], sampler: Any, pru
                                         directions=list(directions), load_if_exists=True)
         except ValueError as error:
             raise TrainingError(f"study {name!r} cannot be joined ({error}); give the study another name") from error
-        if IDENTITY not in study.user_attrs:
+        if KEY not in study.user_attrs:
+            study.set_user_attr(KEY, uuid.uuid4().hex[:8])
+        if IDENTITY not in study.user_attrs or _untouched(study, identity):
             study.set_user_attr(IDENTITY, dict(identity))
         before = _flat(study.user_attrs[IDENTITY])
     now = _flat(identity)
@@ -58,11 +65,39 @@ def join(name: str, storage: Any, identity: Mapping[str, Any], sampler: Any, pru
                if before.get(key) != now.get(key)]
     if len(study.directions) != len(directions):
         changed.insert(0, f"{len(study.directions)} objectives there, {len(directions)} here")
+    if changed and all(line.startswith("base.") for line in changed):
+        raise TrainingError(f"study {name!r} began from another base ({'; '.join(changed[:4])}): an earlier group's "
+                            "best has changed since, or `base` has; give the study another name")
     if changed:
         raise TrainingError(f"study {name!r} is about something else ({'; '.join(changed[:4])}"
                             f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
                             "give the study another name, or take its settings")
     return study
+
+
+def recorded(name: str, storage: Any) -> dict[str, Any] | None:
+    """The identity of a study that has begun, or None."""
+    with search_storage.quiet():
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        study = optuna.load_study(study_name=name, storage=storage)
+        identity = study.user_attrs.get(IDENTITY)
+    return None if identity is None or not study.get_trials(deepcopy=False) else dict(identity)
+
+
+def folder_of(study: optuna.Study, root: Path) -> Path:
+    """The folder of the trials' runs, ROOT/<study>; another one where that belongs to an earlier study of this name.
+
+    A study that was made anew (its file deleted, another storage) must not find the old one's runs finished.
+    """
+    key = study.user_attrs[KEY]
+    for folder in (root / study.study_name, root / f"{study.study_name}-{key}"):
+        owner = folder / KEY_FILE
+        if not owner.is_file() and not any(folder.glob("trial_*")):
+            files.write_json(owner, {KEY: key})
+        if owner.is_file() and json.loads(owner.read_text(encoding="utf-8")).get(KEY) == key:
+            return folder
+    return folder
 
 
 def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, *, poll_s: float = 5.0,
@@ -98,6 +133,12 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
             log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
             time.sleep(poll_s)
     bar.close()
+
+
+def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
+    """True where nothing has been trained for what the study was created for."""
+    begun = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    return study.user_attrs[IDENTITY] != dict(identity) and not study.get_trials(deepcopy=False, states=begun)
 
 
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
@@ -151,6 +192,8 @@ def _one(study: optuna.Study, objective: Callable[[Trial], Any],
             search_storage.requeue(study, study.get_trials()[begun[0]])
         raise
     except (ValueError, optuna.exceptions.UpdateFinishedTrialError) as error:
+        if begun and isinstance(error, LivestockError):  # a wrong setting: the same genes wait for the right one
+            search_storage.requeue(study, study.get_trials()[begun[0]])
         if isinstance(error, LivestockError) or not begun:
             raise
         if study.get_trials(deepcopy=False)[begun[0]].state != TrialState.FAIL:

@@ -1,14 +1,18 @@
 """A study as tables and words: its trials, the best one, what two objectives leave, which genes mattered."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from livestock_utils.errors import TrainingError
 
 if TYPE_CHECKING:
     import optuna
+
+    from livestock_utils.search_genes import Gene
 
 
 def trials_table(study: "optuna.Study") -> pd.DataFrame:
@@ -88,6 +92,57 @@ def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed),
                                    target=lambda trial: trial.values[0])
     return pd.Series(shares, name="importance", dtype=float)
+
+
+def so_far_sentence(table: pd.DataFrame) -> str:
+    """When the best score was reached, in epochs trained, and how much came after it."""
+    done = table[table["state"].isin(["complete", "pruned"])]
+    epochs, best = done["epochs"].to_numpy(float).cumsum(), best_trial(table)
+    at = float(epochs[(done["trial"] == best["trial"]).to_numpy()][0])
+    return (f"The best score came after {at:,.0f} of {epochs[-1]:,.0f} epochs; the {epochs[-1] - at:,.0f} that "
+            "followed brought nothing better.")
+
+
+def agreement_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
+    """On which gene the better half of the trials agree most, against the other half; little with few trials."""
+    done = table[table["state"] == "complete"].sort_values("score", ascending=False)
+    if len(done) < 4:
+        return f"With {len(done)} finished trials there is nothing to compare: at least 4 are needed."
+    half = len(done) // 2
+    spans = {}
+    for gene in genes:
+        values = done[gene.name].to_numpy(float)
+        values = np.log(values) if gene.log else values
+        reach = np.ptp(values)
+        spans[gene.name] = np.ptp(values[:half]) / reach if reach else 1.0
+    name = min(spans, key=lambda key: spans[key])
+    doubt = "" if len(done) >= 20 else ", which so few trials may do by chance"
+    return (f"The better {half} of {len(done)} trials lie closest together in {name}: they use "
+            f"{100 * spans[name]:.0f} % of what all trials span{doubt}.")
+
+
+def slices_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
+    """With which gene the score rises or falls most steadily (Spearman's rank correlation)."""
+    done = table[table["state"] == "complete"]
+    if len(done) < 4 or done["score"].nunique() < 2:
+        return f"With {len(done)} finished trials no slope can be told from chance."
+    ranks = {gene.name: done[gene.name].astype(float).rank().corr(done["score"].rank()) for gene in genes}
+    known = {name: value for name, value in ranks.items() if value == value}
+    if not known:
+        return "No gene has changed."
+    name = max(known, key=lambda key: abs(known[key]))
+    sure = abs(known[name]) * (len(done) - 1) ** 0.5 > 1.96
+    way, than = "rises" if known[name] > 0 else "falls", "more than" if sure else "no more than"
+    return (f"The score {way} most steadily with {name} (rank correlation {known[name]:+.2f} over {len(done)} trials, "
+            f"{than} chance for one gene).")
+
+
+def importance_sentence(shares: pd.Series, finished: int) -> str:
+    """The genes that explain most of the scores' variance, and how far that can be trusted."""
+    if shares.empty:
+        return "Too few finished trials, or all with the same score: no gene's share can be told."
+    trust = "" if finished >= 30 else f"; {finished} trials say little, some 30 are needed"
+    return f"{shares.index[0]} explains most, {shares.iloc[0]:.0%} of the variance{trust}.".replace("%", " %")
 
 
 def sentence(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@
 #       - "{out}/datasets/Train_Dataset_mini.tar"
 #       - "{out}/datasets/Valid_Dataset_mini.tar"
 #       - "{base}"
-#     writes: ["{out}/hyp/hyp_*_best.yaml"]
+#     writes: ["{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json"]
 # ---
 
 # %% [markdown]
@@ -25,11 +25,13 @@
 # start. Far from one, samplers that draw from the whole range get there sooner (`benchmarks/bench_samplers.py`).
 #
 # Many sessions can share one search: give each the same `storage`, the URL of a PostgreSQL database, and open this
-# notebook as often as you have GPUs. Every trial is done once, and a trial whose session died is taken up by another.
-# Without one, the study is a file in `OUT/search/`, for one session at a time.
+# notebook as often as you have GPUs. `storage = "$NAME"` takes the URL from the environment variable, or Colab secret,
+# NAME: a password does not belong into a notebook. Every trial is done once, and a trial whose session died is taken up
+# by another. Without a database, the study is a file in `OUT/search/`, for one session at a time.
 #
 # - **In:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar` from notebook 04.
-# - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"`), the study and its run folders in
+# - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"` takes what this notebook wrote last,
+#   `"search:hsv"` that of a group or named study), the study and its run folders in
 #   `OUT/search/`, figures in `OUT/figures/07/`, numbers in `metrics.json`.
 # - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs a trial) several
 #   hours a trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
@@ -81,6 +83,7 @@ study = ""  # @param {type:"string"}
 objective = {"mAP75_contest": 1.0}  # @param {type:"raw"}
 against = ""  # @param ["", "latency_ms", "weights_mb"]
 choices = {}  # @param {type:"raw"}
+groups_file = ""  # @param {type:"string"}
 sampler_seed = 0  # @param {type:"integer"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
@@ -97,7 +100,7 @@ seed = 0  # @param {type:"integer"}
 # %%
 from livestock_utils import colab, dataset, notebook, plots, search, search_genes
 
-step = notebook.start("07_hyperparameter_search", data, out)
+step = notebook.start("07_hyperparameter_search", data, out, uses_gpu=True)
 
 # %% [markdown]
 # ## The groups
@@ -105,7 +108,8 @@ step = notebook.start("07_hyperparameter_search", data, out)
 # with commas between them form a chain: the best of one is the base of the next, and `all` at the end polishes.
 
 # %%
-step.table(search_genes.groups_table(groups), "Genes of the chosen groups and their ranges.", digits=5)
+step.table(search_genes.groups_table(groups, groups_file or None), "Genes of the chosen groups and their ranges.",
+           digits=5)
 
 # %% [markdown]
 # ## The mini sets
@@ -123,7 +127,8 @@ data_yaml = dataset.write_data_yaml(local / "mini.yaml", train_set, valid_set)
 # %%
 found = search.run_chain(
     data_yaml, step.out, groups, base=base, sampler=sampler, trials=trials, pruner=pruner, storage=storage, study=study,
-    objective=objective, against=against, choices=choices, sampler_seed=sampler_seed, model=model,
+    objective=objective, against=against, choices=choices, groups_file=groups_file or None,
+    sampler_seed=sampler_seed, model=model,
     init_weights=init_weights or None, epochs=epochs, image_size=image_size, batch_size=batch_size, optimizer=optimizer,
     schedule=schedule, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers,
     seed=seed, cache="disk")
@@ -137,6 +142,7 @@ step.say("\n\n".join(f"**{result.group}**: {search.sentence(result.table)}" for 
 # %%
 step.figure(plots.best_so_far(last.table), "best_so_far",
             f"Score of each trial of the group {last.group}, and the best so far, by epochs trained.")
+step.say(search.so_far_sentence(last.table))
 
 # %% [markdown]
 # ## What the good trials share
@@ -145,15 +151,24 @@ step.figure(plots.best_so_far(last.table), "best_so_far",
 # %%
 step.figure(plots.gene_coordinates(last.table, last.genes), "gene_coordinates",
             "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the best.")
+step.say(search.agreement_sentence(last.table, last.genes))
+
+# %% [markdown]
+# Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
 
 # %%
 step.figure(plots.gene_slices(last.table, last.genes), "gene_slices",
-            "Score by each gene's value; dark marks are late trials, the dashed line is the base.")
+            "Score by each gene's value, the dashed line is the base; triangles scored far less than the others.")
+step.say(search.slices_sentence(last.table, last.genes))
+
+# %% [markdown]
+# How much of the scores' spread goes back to each gene alone or with others? Genes near 0 can be left alone next time.
 
 # %%
 shares = search.importances(last.study, sampler_seed)
 step.figure(plots.gene_importance(shares), "gene_importance",
             "How much of the scores' variance each gene explains; with few trials little more than chance.")
+step.say(search.importance_sentence(shares, int((last.table["state"] == "complete").sum())))
 
 # %% [markdown]
 # ## The best trials
@@ -164,13 +179,17 @@ step.table(search.best_trials(last.table, 8), "The best trials, the base among t
 
 # %%
 if against:
-    step.table(search.pareto(last.table), f"Trials that no other beats in both score and {against}.", digits=4)
+    best = search.pareto(last.table)
+    step.figure(plots.front(last.table, best, against), "front",
+                f"Score and {against} of each trial; the line joins those that no other beats in both.")
+    step.table(best, f"Trials that no other beats in both score and {against}.", digits=4)
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.say(f"Written: `{last.hyp_file.name}`; 08 and 10 take it with `hyp = \"search\"`.")
+step.say(f"Written: `{last.hyp_file.name}`; 08 and 10 take it with `hyp = \"search\"`. The figures above are of the "
+         f"group {last.group}; every group's trials lie in `OUT/search/`.")
 step.metrics(**search.key_numbers(last.table), group=last.group, sampler=sampler, hyp_file=last.hyp_file.name,
              best_genes={gene.name: last.best_hyp[gene.name] for gene in last.genes}, importance=shares.to_dict(),
              groups={result.group: search.key_numbers(result.table) for result in found})

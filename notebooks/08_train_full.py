@@ -11,6 +11,7 @@
 #       - "{out}/training/multilabel_split/run.json"
 #       - "{hyp}"
 #       - "{out}/hyp/hyp_*_best.yaml"
+#       - "{out}/hyp/search.json"
 #     writes: ["{out}/training/full/run.json"]
 # ---
 

@@ -14,6 +14,7 @@
 #       - "{out}/training/full/run.json"
 #       - "{hyp}"
 #       - "{out}/hyp/hyp_*_best.yaml"
+#       - "{out}/hyp/search.json"
 #     writes:
 #       - "{out}/training/{run_name}/run.json"
 #       - "{out}/training/{run_name}_gold/run.json"

@@ -1,6 +1,7 @@
 """A search from end to end on tiny trainings: base first, best written, pruning, divergence, resuming, refusals."""
 
 import math
+import os
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from training_sets import write_set
 
 from livestock_utils import detector, search, search_objective, training_settings
 from livestock_utils.errors import DivergedError, NotebookError, TrainingError
+from livestock_utils.search_genes import Gene
 
 TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2,
             "autoanchor": False}
@@ -124,7 +126,9 @@ def test_all_trials_diverge(data, tmp_path, made_up):
 
 
 def test_two_objectives_leave_a_front(data, tmp_path, made_up):
-    found = searched(data, tmp_path, 12, sampler="nsga2", against="weights_mb")
+    found = searched(data, tmp_path, 12, sampler="nsga2", against="weights_mb",
+                     choices={"model": ["yolov5n", "yolov5s"]})
+    assert "whatever its weights_mb" in found.hyp_file.read_text()
     front = search.pareto(found.table)
     assert 1 <= len(front) <= 12 and front["score"].is_monotonic_decreasing and front["second"].is_monotonic_decreasing
     for row in found.table[found.table["state"] == "complete"].itertuples():
@@ -159,6 +163,11 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
     ({"objective": {"mAP": 1}}, "objective: unknown metric 'mAP'; expected some of mAP75_contest"),
     ({"objective": {"mAP50": "much"}}, "objective: the weight of mAP50 must be a number, got 'much'"),
     ({"objective": {"mAP50": 0}}, "objective: all weights are 0"),
+    ({"objective": "mAP50"}, "objective: expected metrics with weights, such as .* got 'mAP50'"),
+    ({"against": "weights_mb"}, "against is weights_mb, but genes do not change a file's size; give choices a list of"),
+    ({"base": training_settings.read_hyp("default") | {"weight_decay": 0.005}},
+     "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in groups.yaml: trial 0"),
+    ({"storage": "$NO_SUCH_PLACE"}, "storage is .NO_SUCH_PLACE, but the environment has no NO_SUCH_PLACE; set it"),
     ({"against": "price"}, "against must be empty or one of latency_ms, weights_mb, got 'price'"),
     ({"choices": {"colour": [1]}}, "choices: expected a list of values for some of model, image_size"),
     ({"choices": {"model": "yolov5n"}}, "choices: expected a list of values .* got 'model': 'yolov5n'"),
@@ -177,8 +186,90 @@ def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
 
 def test_resolve_hyp_passes_everything_else_through(tmp_path):
     assert search.resolve_hyp("default", tmp_path) == "default" and search.resolve_hyp(None, tmp_path) is None
-    with pytest.raises(NotebookError, match=r"hyp is 'search', but .* holds no hyp_<group>_best.yaml: notebook 07"):
+    with pytest.raises(NotebookError, match=r"hyp is 'search', but .* holds no search.json: notebook 07 writes it"):
         search.resolve_hyp("search", tmp_path)
+    with pytest.raises(NotebookError, match=r"hyp_hsv_best.yaml is missing; searched were none: run notebook 07"):
+        search.resolve_hyp("search:hsv", tmp_path)
+
+
+def test_search_means_the_last_call_whatever_the_files_times(data, tmp_path, made_up):
+    first, second = (searched(data, tmp_path, 2, group=group) for group in ("lr_momentum", "hsv"))
+    os.utime(first.hyp_file)  # as a copy to another disk may do
+    assert search.resolve_hyp("search", tmp_path) == str(second.hyp_file)
+    searched(data, tmp_path, 2)
+    assert search.resolve_hyp("search", tmp_path) == str(first.hyp_file)
+    assert search.resolve_hyp("search:hsv", tmp_path) == str(second.hyp_file)
+    named = searched(data, tmp_path, 1, study="mine")
+    assert named.hyp_file.name == "hyp_mine_best.yaml"
+
+
+def test_a_search_from_the_last_ones_best_can_be_called_again(data, tmp_path, made_up):
+    searched(data, tmp_path, 2)
+    first = searched(data, tmp_path, 2, group="hsv", base="search")
+    trained = len(made_up)
+    again = searched(data, tmp_path, 2, group="hsv", base="search")
+    assert len(made_up) == trained and again.best_hyp == first.best_hyp
+
+
+def test_a_wrong_setting_does_not_spoil_the_study(data, tmp_path, made_up, monkeypatch):
+    def refuse(*_, **settings):
+        raise TrainingError("image_size must be a multiple of 32, got 65")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(detector, "train", refuse, raising=False)
+        with pytest.raises(TrainingError, match="got 65"):
+            searched(data, tmp_path, 2, image_size=65)
+    table = searched(data, tmp_path, 2).table
+    assert table["state"][0] == "failed" and set(table["state"][1:]) <= {"complete", "pruned"} and len(table) == 3
+    assert table["lr0"][1] == table["lr0"][0]  # the base's second try
+
+
+def test_a_chain_whose_first_best_has_changed_says_so(data, tmp_path, made_up):
+    options = {"sampler": "random", **TRAINING, "storage": f"journal://{tmp_path / 'study.log'}", "pruner": "none"}
+    first = search.run_chain(data, tmp_path, "lr_momentum,hsv", trials=1, sampler_seed=1, **options)
+    longer = search.run(data, tmp_path, group="lr_momentum", trials=9, sampler_seed=1, **options)
+    assert longer.best_hyp != first[0].best_hyp
+    with pytest.raises(TrainingError, match=r"study 'hsv' began from another base \(base.lr0: .* an earlier group's"):
+        search.run_chain(data, tmp_path, "lr_momentum,hsv", trials=9, sampler_seed=1, **options)
+
+
+def test_a_new_study_of_an_old_name_trains_in_a_folder_of_its_own(data, tmp_path, made_up):
+    searched(data, tmp_path, 2)
+    (tmp_path / "study.log").unlink()
+    searched(data, tmp_path, 2)
+    folders = [call["folder"].parent for call in made_up]
+    assert folders[0] == folders[1] == tmp_path / "search" / "lr_momentum"
+    assert folders[2] == folders[3] and folders[2].name.startswith("lr_momentum-")
+
+
+def test_a_trial_whose_worker_died_after_pruning_stays_pruned(data, tmp_path, made_up, monkeypatch):
+    """The retry finds the run finished, as `train` returns it at once, with fewer epochs than asked."""
+    def train(data_yaml, folder, *, epochs, **settings):
+        folder.mkdir(parents=True)
+        (folder / "results.csv").write_text("epoch\n0\n1\n")
+        (folder / "run.json").write_text('{"finished": true, "epochs": 2, "warnings": ["ended after epoch 2 by the '
+                                         'caller"]}')
+        return detector.Run(folder)
+
+    monkeypatch.setattr(detector, "train", train, raising=False)
+    with pytest.raises(TrainingError, match=r"\(1 pruned, 0 failed, the first: behind after epoch 2\)"):
+        searched(data, tmp_path, 1, epochs=8)
+
+
+def test_a_score_that_is_no_number_prunes(data, tmp_path, made_up, monkeypatch):
+    def evaluate(*_, **settings):
+        return pd.DataFrame([dict.fromkeys(search_objective.EPOCH_COLUMNS, math.nan)], index=["all"])
+
+    monkeypatch.setattr(detector, "evaluate", evaluate, raising=False)
+    with pytest.raises(TrainingError, match="1 pruned, 0 failed, the first: the score is nan"):
+        searched(data, tmp_path, 1)
+
+
+def test_successive_halving_cuts(data, tmp_path, made_up):
+    table = searched(data, tmp_path, 12, pruner="halving", epochs=8).table
+    cut = table[table["state"] == "pruned"]
+    assert len(cut) >= 3 and (cut["epochs"] < 8).all()
+    assert table.loc[table["state"] == "complete", "epochs"].eq(8).all()
 
 
 def test_importances_need_trials_with_unlike_scores(found, data, tmp_path, made_up):
@@ -202,3 +293,26 @@ def test_latency_of_random_weights(tmp_path):
     from made_network import write_network
 
     assert 0 < search_objective.latency_ms(write_network(tmp_path / "n.pt"), 64, "cpu", rounds=3) < 60_000
+
+
+WORDED = pd.DataFrame({"trial": range(6), "state": ["complete"] * 5 + ["pruned"], "epochs": [3, 3, 3, 3, 3, 1],
+                       "score": [0.5, 0.6, 0.7, 0.2, 0.1, 0.1], "lr0": [0.01, 0.011, 0.012, 0.1, 0.0001, 0.05],
+                       "reason": ""})
+FEW = WORDED.head(2)
+GENE = (Gene("lr0", 1, 1e-5, 0.1, True),)
+
+
+@pytest.mark.parametrize(("sentence", "words"), [
+    (lambda: search.so_far_sentence(WORDED), "The best score came after 9 of 16 epochs; the 7 that followed"),
+    (lambda: search.agreement_sentence(FEW, GENE), "With 2 finished trials there is nothing to compare"),
+    (lambda: search.agreement_sentence(WORDED, GENE),
+     "The better 2 of 5 trials lie closest together in lr0: they use 1 %"),
+    (lambda: search.slices_sentence(FEW, GENE), "With 2 finished trials no slope"),
+    (lambda: search.slices_sentence(WORDED, GENE),
+     r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no more than chance"),
+    (lambda: search.importance_sentence(pd.Series(dtype=float), 3), "Too few finished trials"),
+    (lambda: search.importance_sentence(pd.Series({"lr0": 0.8}), 12),
+     "lr0 explains most, 80 % of the variance; 12 trials"),
+])
+def test_what_the_figures_show(sentence, words):
+    assert pd.Series(sentence()).str.match(words).all()

@@ -24,7 +24,7 @@ from livestock_utils.plots.errors import (
 )
 from livestock_utils.plots.gallery import examples, pairs, photo, truth_beside_prediction
 from livestock_utils.plots.scores import class_scores, confidence_trade, precision_recall
-from livestock_utils.plots.search import best_so_far, gene_coordinates, gene_importance, gene_slices
+from livestock_utils.plots.search import best_so_far, front, gene_coordinates, gene_importance, gene_slices
 from livestock_utils.plots.silver import (
     silver_audit,
     silver_counts,
@@ -59,6 +59,7 @@ __all__ = [
     "error_groups",
     "examples",
     "fold_balance",
+    "front",
     "gene_coordinates",
     "gene_importance",
     "gene_slices",

@@ -45,7 +45,7 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None = None) -> Axes:
-    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by score.
+    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by the score's rank.
 
     Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is the best trial.
     Look for: axes where the bright lines lie together: that gene decided.
@@ -57,12 +57,12 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
     places = list(range(len(genes)))
     heights = np.stack([_share(done[gene.name].to_numpy(float), gene) for gene in genes], axis=1)
     score = done["score"].to_numpy(float)
-    low, high = float(score.min()), float(score.max())
+    high, ranks = float(score.max()), done["score"].rank(method="min").to_numpy(float)
     colours = plt.get_cmap("cividis")
-    for row, value in zip(heights, score, strict=True):
+    for row, value, rank in zip(heights, score, ranks, strict=True):
         best = value == high
-        ax.plot(places, row, color=colours((value - low) / (high - low) if high > low else 1.0), marker="o",
-                markersize=3.5, linewidth=3 if best else 1.4, alpha=1 if best else 0.85, zorder=3 if best else 2)
+        ax.plot(places, row, color=colours((rank - 1) / max(len(done) - 1, 1)), marker="o", markersize=3.5,
+                linewidth=3 if best else 1.4, alpha=1 if best else 0.85, zorder=3 if best else 2)
     crowded = len(genes) > 7
     for place, gene in zip(places, genes, strict=True):
         ax.axvline(place, color=style.FAINT, linewidth=1, zorder=0)
@@ -75,8 +75,9 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
     ax.set(ylim=(-0.13, 1.13), yticks=[], ylabel="the gene's range, low to high", xlim=(-0.4, len(genes) - 0.6))
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="x", length=0)
-    scale = plt.cm.ScalarMappable(plt.Normalize(low, high if high > low else low + 1e-9), colours)
-    style.figure_of(ax).colorbar(scale, ax=ax, label="score", pad=0.02)
+    bar = style.figure_of(ax).colorbar(plt.cm.ScalarMappable(plt.Normalize(0, 1), colours), ax=ax, pad=0.02,
+                                       label="trials by rank of their score")
+    bar.set_ticks([0, 0.5, 1], labels=[f"{score[0]:.3f}", f"{float(np.median(score)):.3f}", f"{high:.3f}"])
     return ax
 
 
@@ -104,7 +105,8 @@ def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
 def gene_slices(table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None) -> np.ndarray:
     """Score by each gene's value, a panel a gene over its range; the darker, the later the trial; returns the Axes.
 
-    The dashed line is the base's value. Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
+    The dashed line is the base's value; triangles at the lower edge are trials that scored far less than the others.
+    Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
     """
     columns = min(4, max(len(genes), 1))
     rows = -(-len(genes) // columns)
@@ -113,6 +115,7 @@ def gene_slices(table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | N
     flat = np.ravel(axes)
     done = table[table["state"] == "complete"]
     base = done[done["trial"] == 0]
+    floor = _low_fence(done["score"])
     for ax, gene in zip(flat, genes, strict=False):
         ax.set(xlabel=f"{gene.name}{' (log)' if gene.log else ''}")
         if gene.log:
@@ -128,14 +131,48 @@ def gene_slices(table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | N
             continue
         if len(base):
             ax.axvline(float(base[gene.name].iloc[0]), color=style.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-        ax.scatter(done[gene.name].astype(float), done["score"], c=np.arange(len(done)), cmap="cividis_r",
-                   s=26, edgecolor=style.INK, linewidth=0.4, zorder=3)
+        below = (done["score"] < floor).to_numpy()
+        values, heights = done[gene.name].to_numpy(float), done["score"].clip(lower=floor).to_numpy(float)
+        for chosen, marker in ((~below, "o"), (below, "v")):
+            ax.scatter(values[chosen], heights[chosen], c=np.arange(len(done))[chosen], cmap="cividis_r", vmin=0,
+                       vmax=max(len(done) - 1, 1), s=26, marker=marker, edgecolor=style.INK, linewidth=0.4, zorder=3)
         style.value_grid(ax, "y")
     for ax in flat[len(genes):]:
         ax.set_visible(False)
     for row in np.atleast_2d(axes):
         row[0].set_ylabel("score")
+    if len(done) > 1:
+        scale = plt.cm.ScalarMappable(plt.Normalize(0, 1), plt.get_cmap("cividis_r"))
+        bar = style.figure_of(axes).colorbar(scale, ax=list(flat), pad=0.02, label="trials in their order")
+        bar.set_ticks([0, 1], labels=["first", "last"])
     return axes
+
+
+def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None) -> Axes:
+    """Score against the second objective of each finished trial; `best` (from `search.pareto`) joined by a line.
+
+    Look for: where the line turns flat: from there on more of the second objective buys little score.
+    """
+    ax = style.axes_or_new(ax, height_in=3.4)
+    done = table[table["state"] == "complete"]
+    if done.empty:
+        return style.say_empty(ax, "no trial has finished")
+    ax.scatter(done["second"], done["score"], s=26, facecolor="white", edgecolor=style.MUTED, zorder=2)
+    front = best.sort_values("second")
+    ax.plot(front["second"], front["score"], color=style.LINES[0], marker="o", markersize=5, zorder=3)
+    names = {"latency_ms": "latency of one image, ms (lower is better)",
+             "weights_mb": "size of the weights, MB of 10⁶ bytes (lower is better)"}
+    ax.set(xlabel=names.get(against, against), ylabel="score (mAP75 unless set otherwise)")
+    style.value_grid(ax, "both")
+    return ax
+
+
+def _low_fence(scores: pd.Series) -> float:
+    """Where the scale may end below: Tukey's fence, so that one failed trial does not squeeze the others together."""
+    if scores.empty:
+        return 0.0
+    low, high = scores.quantile([0.25, 0.75])
+    return float(max(scores.min(), low - 1.5 * max(high - low, 1e-6)))
 
 
 def _share(values: np.ndarray, gene: Gene) -> np.ndarray:
