@@ -184,7 +184,8 @@ def in_browser(path, tmp_path, script="", *options):
 
 
 FRAME = """<!DOCTYPE html><title>frame</title><body><iframe src="{page}" style="width:{width}px;height:800px;border:0">
-</iframe><script>addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});</script></body>"""
+</iframe><script>
+addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});</script></body>"""
 TELL = """addEventListener("load", () => parent.postMessage(
     innerWidth + " " + document.documentElement.scrollWidth, "*"));"""
 
