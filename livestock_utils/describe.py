@@ -41,6 +41,24 @@ def species_counts(counts: pd.DataFrame) -> str:
     return f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: {'; '.join(shares)}."
 
 
+def covered(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
+    """How much of its frame a box takes, by species."""
+    frame = images.set_index("image_id")["width_px"] * images.set_index("image_id")["height_px"]
+    frame = boxes["image_id"].map(frame).where(lambda px2: px2 > 0)
+    share = pd.Series(area(boxes[XYXY].to_numpy()), index=boxes.index) / frame
+    parts = [f"the median {name} box takes {percent(median)} of its frame"
+             for name, median in share.groupby(boxes["species"], sort=False).median().dropna().items()]
+    return _sentence(parts)
+
+
+def suspects(hints: pd.DataFrame, image_ids: list[str]) -> str:
+    """What makes these images of `eda.completeness_hints` suspect: their boxes beside their neighbours'."""
+    rows = hints.set_index("image_id").loc[image_ids]
+    parts = [f"`{image_id}` has {count(row['boxes'], 'box', 'boxes')} where its neighbours have {row['local_median']:g}"
+             for image_id, row in rows.iterrows()]
+    return _sentence(parts) if parts else "No image with boxes has far fewer than its neighbours."
+
+
 def sizes(table: pd.DataFrame) -> str:
     """What `eda.size_counts` shows: one size, or the commonest of several, by species."""
     parts = []
@@ -134,7 +152,6 @@ def write_up(table: pd.DataFrame) -> str:
             f"({worst['species']}, {worst['what']}).")
 
 
-
 def balance(table: pd.DataFrame, part: str = "train") -> str:
     """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and small strata apart."""
     if table.empty:
@@ -152,6 +169,28 @@ def balance(table: pd.DataFrame, part: str = "train") -> str:
         parts.append(f"of {count(len(small), 'smaller stratum', 'smaller strata')}, {worst['stratum']} is furthest "
                      f"off: {worst['train']:,} of {worst['images']:,} images in {part} ({worst['off_images']:+.1f})")
     return _sentence(parts)
+
+
+def fold_balance(table: pd.DataFrame) -> str:
+    """Which label of `split.fold_table` spreads least evenly, among those with 20 images a fold or more."""
+    folds = table["fold"].nunique()
+    totals = table.groupby(["kind", "label"], sort=False)["images"].transform("sum")
+    large = table[totals >= 20 * folds]
+    if large.empty:
+        return f"No label has 20 images for each of the {count(folds, 'fold')}: a few images decide every panel."
+    worst = large.iloc[int((large["share"] - 1 / folds).abs().to_numpy().argmax())]
+    labels = count(len(large[["kind", "label"]].drop_duplicates()), "label")
+    return (f"Among {labels} with 20 images a fold or more, none strays further from an even {percent(1 / folds)} than "
+            f"{worst['label'].replace('-', ' ')} in fold {worst['fold']}, with {percent(worst['share'])}.")
+
+
+def closest_pair(nearest: pd.DataFrame) -> str:
+    """The closest validation and training image of `neighbours.nearest_train`."""
+    if nearest.empty:
+        return "There are no validation images."
+    pair = nearest.iloc[int(nearest["distance"].to_numpy().argmin())]
+    return (f"The closest two, `{pair['image_id']}` and `{pair['train_id']}`, differ in {pair['distance']} of the "
+            "hash's 64 bits.")
 
 
 def folds(assigned: pd.Series) -> str:

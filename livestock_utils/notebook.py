@@ -106,7 +106,10 @@ class Step:
         _markdown(sentence)
 
     def metrics(self, **values: Any) -> None:
-        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes them."""
+        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes them.
+
+        The report's card shows the first four numbers; a mapping `headline` (name -> number) stands large on its index.
+        """
         self.values.update({key: _plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:

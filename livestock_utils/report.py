@@ -38,10 +38,12 @@ def write_report(out: str | os.PathLike) -> Path:
     notebooks = {path.stem: _prepare(nbformat.read(path, as_version=4), out) for path in paths}
     pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
     for earlier, later in itertools.pairwise(pages):
-        earlier["next"], later["previous"] = later["name"], earlier["name"]
+        earlier["next"], later["previous"] = later, earlier
     exporter = _exporter()
     site = {"title": TITLE, "lead": LEAD, "flow": FLOW, "footer": FOOTER, "pages": pages, "style": _style(),
             "script": (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8"),
+            "headlines": [(name, key, value) for name, part in metrics.items()
+                          for key, value in _flat(part.get("headline", {}))],
             "numbers": [(name, key, value) for name, part in metrics.items() for key, value in _flat(part)]}
     contents = exporter.environment.from_string(
         "{% import 'frame.html.j2' as frame with context %}{{ frame.contents(site, name) }}")
@@ -88,11 +90,23 @@ def _prepare(nb: Any, out: Path) -> Any:
                         (out / "figures" / name).read_bytes(), MAX_WIDTH_PX, MAX_FIGURE_BYTES)
                     output.data = {kind: base64.b64encode(data).decode()}
                     output.metadata[kind] = {"alt": about["alt"], "width": width_px, "height": height_px}
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = _framed(output.data["text/html"])
             kept.append(output)
         if "outputs" in cell:
             cell.outputs = kept
     nb.cells = [cell for cell in nb.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
     return nb
+
+
+def _framed(table: str) -> str:
+    """A table in a frame that scrolls sideways by touch or keys, its caption outside, where it is never cut."""
+    found = re.search(r"<caption>(.*?)</caption>", table, flags=re.S)
+    caption = found[1] if found else ""
+    plain = table.replace(found[0], "", 1) if found else table
+    label = html.escape(html.unescape(re.sub(r"<[^>]*>", "", caption)), quote=True) or "Table"
+    above = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure>{above}<div class="wide" role="region" tabindex="0" aria-label="{label}">{plain}</div></figure>'
 
 
 def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:

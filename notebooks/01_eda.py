@@ -90,6 +90,7 @@ tables.write_tables(step.path("tables"), images, boxes)
 # %%
 step.figure(plots.examples(images, boxes, archives, n=examples, seed=seed), "examples",
             "Photos drawn at random with their labelled boxes in the colours of the species.")
+step.say(describe.covered(images, boxes))
 
 # %% [markdown]
 # ## Species
@@ -144,6 +145,9 @@ areas = eda.area_table(boxes)
 step.figure(plots.box_areas(areas), "box_areas", "Boxes by their area; the number is that of the boxes.")
 step.say(describe.largest_bins(areas))
 
+# %% [markdown]
+# The same without bins: how far do the two humps lie apart, and how far does each reach to the left?
+
 # %%
 step.figure(plots.box_sizes(boxes), "box_sizes",
             "Distribution of box area, log scale; dashed lines part the bins, thick marks are the medians.")
@@ -176,9 +180,9 @@ step.say(describe.positions(images, boxes))
 
 # %%
 empty = eda.empty_images(images, boxes)
-step.say(describe.empty_images(empty))
 step.figure(plots.examples(images, boxes, archives, image_ids=empty["image_id"].head(3)), "empty_images",
             "Images without a box: empty pens, or animals that nobody labelled?")
+step.say(describe.empty_images(empty))
 
 # %% [markdown]
 # In the next figure each cell counts images. Below the black line an image has at most half of its neighbours'
@@ -190,10 +194,14 @@ step.figure(plots.completeness(hints), "completeness",
             "Boxes in an image against the median of its neighbours by name; the darker, the more images (log scale).")
 step.say(describe.completeness(completeness))
 
+# %% [markdown]
+# The photos to open first: count the animals in them, then the boxes.
+
 # %%
 suspects = eda.most_suspect(hints[hints["boxes"] > 0], 3)
 step.figure(plots.examples(images, boxes, archives, image_ids=suspects), "suspects",
             "Of the images with boxes, those that fall furthest below their neighbours.")
+step.say(describe.suspects(hints, suspects))
 
 # %% [markdown]
 # ## Beside the write-up
@@ -212,7 +220,8 @@ else:
 
 # %%
 step.table(counts, "Images and boxes by species.")
-step.metrics(images=len(images), boxes=len(boxes), images_without_box=len(empty),
+step.metrics(headline={"labelled photos": len(images), "boxes": len(boxes)},
+             images=len(images), boxes=len(boxes), images_without_box=len(empty),
              boxes_of_1000_to_4000_px2=int(below["boxes"].sum()), suspect_images=int(hints["suspect"].sum()),
              by_species=counts, count_bins=count_bins, ratios=ratios, areas=areas, small_boxes=small, sizes=sizes)
 step.finish("02_make_dataset_multilabel")

@@ -111,9 +111,13 @@ step.figure(plots.leakage(leak, images, max_distance), "leakage_plain",
             "A split without groups: distance of each validation image to its nearest training image.")
 step.say(describe.leakage(leak, max_distance))
 
+# %% [markdown]
+# What such neighbours look like: a model that has learnt the right photo is asked about the left one.
+
 # %%
 step.figure(plots.pairs(leak, images, archives, n=2), "worst_pairs",
             "The closest pairs of that split: validation left, train right.")
+step.say(describe.closest_pair(leak))
 
 # %% [markdown]
 # ## Groups and folds
@@ -148,8 +152,10 @@ step.table(balance.drop(columns=["species", "count_bin", "target"]),
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
-step.figure(plots.fold_balance(split.fold_table(images, boxes, folds), valid_fold), "folds",
+by_fold = split.fold_table(images, boxes, folds)
+step.figure(plots.fold_balance(by_fold, valid_fold), "folds",
             "How the images of each stratum, and those that hold a box of each shape and size, spread over the folds.")
+step.say(describe.fold_balance(by_fold))
 
 # %% [markdown]
 # ## Does this split leak?

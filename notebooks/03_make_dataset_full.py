@@ -107,6 +107,9 @@ if watched:
 else:
     watch_tar.unlink(missing_ok=True)
 
+# %% [markdown]
+# The watched set is to be small and of the same mix: compare the colours of the two bars.
+
 # %%
 sets = set_summary.set_table({"train, full": full_tar} | ({"watched": watch_tar} if watched else {}))
 step.figure(plots.set_sizes(set_summary.by_species(sets)), "sets",

@@ -19,6 +19,13 @@ BOXES = pd.DataFrame(
     [("a", "pig", 0.0, 0.0, 60.0, 20.0), ("a", "pig", 0.0, 0.0, 100.0, 100.0), ("b", "pig", 5.0, 5.0, 45.0, 45.0),
      ("c", "cow", 0.0, 0.0, 400.0, 300.0)], columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
 NO_IMAGES, NO_BOXES = IMAGES.iloc[:0], BOXES.iloc[:0]
+SUSPECT = pd.DataFrame({"image_id": ["e", "f"], "boxes": [2, 1], "local_median": [6.0, 4.5], "suspect": True})
+PAIRS = pd.DataFrame({"image_id": ["a", "b"], "train_id": ["y", "z"], "distance": [9, 3]})
+
+
+def spread_over_folds(*images: int) -> pd.DataFrame:
+    return pd.DataFrame({"kind": "stratum", "label": "pig-many", "fold": range(len(images)), "images": images,
+                         "share": [n / sum(images) for n in images]})
 
 
 def box_of_area(area_px2: float) -> pd.DataFrame:
@@ -192,6 +199,19 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
     (lambda: describe.empty_images(eda.empty_images(IMAGES, BOXES)), "1 image has no box (1 cow): `d`."),
     (lambda: describe.box_sizes(BOXES),
      "The median box measures 1,600 px² for pig and 120,000 px² for cow, a factor of 75.0."),
+    (lambda: describe.covered(NO_IMAGES, NO_BOXES), "There is nothing to count."),
+    (lambda: describe.covered(IMAGES, BOXES.iloc[1:]),
+     "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its frame."),
+    (lambda: describe.suspects(SUSPECT, []), "No image with boxes has far fewer than its neighbours."),
+    (lambda: describe.suspects(SUSPECT, ["f", "e"]),
+     "`f` has 1 box where its neighbours have 4.5; `e` has 2 boxes where its neighbours have 6."),
+    (lambda: describe.closest_pair(PAIRS.iloc[:0]), "There are no validation images."),
+    (lambda: describe.closest_pair(PAIRS), "The closest two, `b` and `z`, differ in 3 of the hash's 64 bits."),
+    (lambda: describe.fold_balance(spread_over_folds(4, 6)),
+     "No label has 20 images for each of the 2 folds: a few images decide every panel."),
+    (lambda: describe.fold_balance(spread_over_folds(40, 60)),
+     "Among 1 label with 20 images a fold or more, none strays further from an even 50 % than pig many in fold 0, with "
+     "40 %."),
     (lambda: describe.largest_bins(eda.ratio_table(BOXES)),
      "67 % of the pig boxes are square; 100 % of the cow boxes are square."),
 ])

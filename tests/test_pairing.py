@@ -77,7 +77,7 @@ def test_without_outputs(text):
 def test_outputs_go_in_without_what_differs_from_run_to_run(text):
     noisy = (f"read {ROOT}/a.csv and /tmp/xyz/b.csv at 2026-11-22 20:57:01, <x at 0x7f12ab34cd56>\n"
              " 10%|#   |\r100%|####|\n")
-    target = pairing.rebuild(text, executed(text, c3=[stream(noisy)]))
+    target = pairing.rebuild(text, executed(text, c3=[stream(noisy)], c4=[stream("four")]))
     nb = nbformat.read(target, as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     assert code[3].outputs[0].text == "read a.csv and  at , <x>\n100%|####|\n"
@@ -103,9 +103,31 @@ def test_large_pictures_are_made_to_fit(text):
 
 
 def test_too_much_text_is_refused(text):
-    with pytest.raises(NotebookError, match=r"01_count\.py: .* bytes with outputs, expected less than 500,000"):
-        pairing.rebuild(text, executed(text, c2=[stream("x" * 600_000)]))
+    with pytest.raises(NotebookError, match=r"01_count\.py: .* bytes with outputs, expected less than 590,000"):
+        pairing.rebuild(text, executed(text, c2=[stream("x" * 700_000)]))
     assert not text.with_suffix(".ipynb").exists()
+
+
+def test_small_pictures_stay_and_the_large_ones_share_the_rest(text):
+    small, large = picture(60, 40), picture(1100, 800)
+    nb = nbformat.read(pairing.rebuild(text, executed(text, c2=[small] * 8, c3=[large])), as_version=4)
+    widths = [opened_width(o) for cell in nb.cells for o in cell.get("outputs", [])]
+    assert widths[:8] == [60] * 8
+    assert widths[8] > 700
+
+
+def opened_width(output):
+    mime = next(mime for mime in ("image/png", "image/jpeg") if mime in output.data)
+    return Image.open(io.BytesIO(base64.b64decode(output.data[mime]))).width
+
+
+def test_an_edited_cell_that_shows_nothing_is_told(text):
+    pairing.rebuild(text, executed(text, c3=[stream("three")], c4=[stream("four")]))
+    assert pairing.faults(text) == []
+    text.write_text(text.read_text().replace("The numbers themselves.", "The numbers."))
+    pairing.rebuild(text)
+    assert pairing.faults(text) == [f"{text.with_suffix('.ipynb')} shows nothing in code cell 5 (step.table(numbers, "
+                                    '"The numbers.")): `make notebooks` runs it']
 
 
 def edit(text, change):
@@ -124,7 +146,7 @@ def edit(text, change):
     (lambda nb: nb.cells[1].outputs.append(stream("<x at 0x7f12ab34cd56>")), "holds a memory address"),
     (lambda nb: nb.cells[1].outputs.append(nbformat.v4.new_output("error", ename="ValueError", evalue="x")),
      "holds an error: ValueError: x"),
-    (lambda nb: nb.cells[1].outputs.append(stream("x" * pairing.MAX_BYTES)), "expected less than 500,000"),
+    (lambda nb: nb.cells[1].outputs.append(stream("x" * pairing.MAX_BYTES)), "expected less than 590,000"),
     (lambda nb: nb.cells[1].update(source="1"), "does not begin with the set-up cell"),
 ])
 def test_faults_are_told(text, change, message):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -17,7 +18,8 @@ from livestock_utils.errors import NotebookError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ALT = 'Images by species: "pigs" & cows.'
-TABLE = ("<table><thead><tr><th>stratum</th><th>images</th></tr></thead><tbody>"
+TABLE = ('<table><caption>Images &lt;by&gt; "stratum".</caption>'
+         "<thead><tr><th>stratum</th><th>images</th></tr></thead><tbody>"
          "<tr><td>cow little</td><td>7,383</td></tr>"
          "<tr><td>pig little</td><td>506</td></tr><tr><td>cow many</td><td>–</td></tr></tbody></table>")
 
@@ -50,7 +52,7 @@ def site(tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     step = notebook.Step("01_eda", out, out)
     Image.new("RGB", (2000, 1000), "orange").save(step.path("figures", "01", "species.png"))
-    step.metrics(images=16455, share=0.26149, note="text", by_species={"pig": 4303})
+    step.metrics(images=16455, share=0.26149, note="text", by_species={"pig": 4303}, headline={"test mAP75": 0.98116})
     step.finish("02_split")
     small = out / "small.png"
     Image.new("RGB", (200, 100), "orange").save(small)
@@ -120,7 +122,7 @@ def test_figures_are_the_large_ones_with_their_caption_once(site):
     figure = next(image for image in parsed.images if image.get("src"))
     assert figure["alt"] == ALT
     assert (figure["width"], figure["height"]) == ("1600", "800")
-    assert len(re.findall("<figcaption>", text)) == 1
+    assert len(re.findall("<figcaption>Images by species", text)) == 1
     assert "<em>Images by species" not in text
 
 
@@ -136,6 +138,18 @@ def test_the_index_shows_the_question_thumbnail_and_key_numbers(site):
     assert parsed.images[0]["alt"] == ALT
     for part in ("<dd>16,455</dd>", "<dd>0.2615</dd>", "<td>by species · pig</td><td>4,303</td>", "Stopped with"):
         assert part in text
+
+
+def test_the_index_begins_with_the_headline_numbers(site):
+    text, _ = page(site, "index")
+    assert re.search(r'<dt><a href="01_eda.html">test mAP75</a></dt><dd>0.9812</dd>.*The notebooks', text, re.S)
+
+
+def test_a_table_has_its_caption_outside_the_frame_that_scrolls(site):
+    text, _ = page(site, "01_eda")
+    frame = """<div aria-label='Images &lt;by&gt; "stratum".' class="wide" role="region" tabindex="0"><table>"""
+    assert f'<figcaption>Images &lt;by&gt; "stratum".</figcaption>{frame}' in text
+    assert "<caption>" not in text
 
 
 def test_a_failed_notebook_says_so(site):
@@ -169,15 +183,48 @@ def in_browser(path, tmp_path, script="", *options):
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+FRAME = """<!DOCTYPE html><title>frame</title><body><iframe src="{page}" style="width:{width}px;height:800px;border:0">
+</iframe><script>
+addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});</script></body>"""
+TELL = """addEventListener("load", () => parent.postMessage(
+    innerWidth + " " + document.documentElement.scrollWidth, "*"));"""
+
+
+def widths_in_a_frame(path, tmp_path, width_px):
+    """(inner width, scroll width) px of a page in a frame of that width: a window has no less than 500 px."""
+    text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{TELL}</script></body>")
+    copy = tmp_path / f"in-{path.name}"
+    copy.write_text(text, encoding="utf-8")
+    frame = tmp_path / f"frame-{width_px}-{path.name}"
+    frame.write_text(FRAME.format(page=copy.name, width=width_px), encoding="utf-8")
+    dom, console = in_browser(frame, tmp_path, "", "--virtual-time-budget=3000", "--window-size=1400,900")
+    assert console == []
+    told = re.search(r'data-told="(\d+) (\d+)"', dom)
+    return int(told[1]), int(told[2])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-@pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
 @pytest.mark.parametrize("width_px", [1300, 390])
-def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, name, width_px):
-    fits = "document.body.dataset.fits = document.documentElement.scrollWidth <= innerWidth"
-    dom, console = in_browser(site / f"{name}.html", tmp_path, fits, f"--window-size={width_px},900")
-    assert console == []
-    assert 'data-fits="true"' in dom
+def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, width_px):
+    for name in ("index", "01_eda", "02_split"):
+        inner, scroll = widths_in_a_frame(site / f"{name}.html", tmp_path, width_px)
+        assert inner == width_px
+        assert scroll <= inner, name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(tmp_path):
+    (tmp_path / "out" / "notebooks").mkdir(parents=True)
+    for notebook_file in (Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"):
+        shutil.copy(notebook_file, tmp_path / "out" / "notebooks")
+    pages = sorted(report.write_report(tmp_path / "out").parent.glob("*.html"))
+    assert len(pages) == 14
+    assert sum(path.stat().st_size for path in pages) < 20e6
+    for path in pages:
+        inner, scroll = widths_in_a_frame(path, tmp_path, 390)
+        assert (inner, scroll <= 390) == (390, True), path.name
 
 
 @pytest.mark.slow

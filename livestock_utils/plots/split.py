@@ -127,13 +127,16 @@ def set_sizes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for name in names:
         mine = table[table["species"] == name].set_index("set")["images"].reindex(sets, fill_value=0)
         bars = ax.barh(sets, mine, left=left, color=style.colour(name), height=0.64)
-        wide = mine.to_numpy() > 0.06 * table.groupby("set")["images"].sum().max()
+        wide = mine.to_numpy() > 0.035 * table.groupby("set")["images"].sum().max()
         ax.bar_label(bars, [style.number(n) if fits else "" for n, fits in zip(mine, wide, strict=True)],
                      label_type="center", color="white", fontsize=9)
         left += mine.to_numpy()
-    for y, total in enumerate(left):
-        ax.annotate(style.number(total), (total, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
-    ax.set(xlabel="number of images", xlim=(0, 1.1 * max(left.max(), 1)))
+    mix = table.pivot_table(index="set", columns="species", values="images", aggfunc="sum", fill_value=0)
+    for y, (name, total) in enumerate(zip(sets, left, strict=True)):
+        each = " + ".join(style.number(mix.loc[name, species_name]) for species_name in names)
+        ax.annotate(f"{style.number(total)} = {each}" if len(names) > 1 else style.number(total), (total, y),
+                    xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set(xlabel="number of images", xlim=(0, 1.25 * max(left.max(), 1)))
     style.thousands(ax, "x")
     style.value_grid(ax, "x")
     style.species_key(ax, names)
