@@ -1,5 +1,8 @@
 """Reading the notebooks' texts: parameters, declared files, and what is refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from livestock_utils import notebook_files
@@ -77,3 +80,14 @@ def test_patterns_expand_to_files_in_folders_with_glob_characters(tmp_path):
 def test_patterns_know_only_parameters():
     with pytest.raises(NotebookError, match=r"'\{wieghts\}': 'wieghts' is not a parameter; known: data, weights"):
         notebook_files.expand(("{wieghts}",), {"data": "", "weights": ""})
+
+
+def test_the_table_of_parameters_lists_every_one_with_its_notebooks():
+    text = (Path(__file__).resolve().parents[1] / "notebooks" / "PARAMETERS.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", text, flags=re.M))
+    found = {}
+    for notebook in notebook_files.find():
+        for name in notebook.parameters:
+            found.setdefault(name, []).append(notebook.number)
+    numbers = [notebook.number for notebook in notebook_files.find()]
+    assert listed == {name: "all" if where == numbers else ", ".join(where) for name, where in found.items()}

@@ -32,7 +32,7 @@ def outside_code(text):
     return CODE.sub("", text)
 
 
-OURS = [line for line in commands(TEXTS["README.md"]) if line.startswith("python -m livestock_utils")]
+OURS = [line for line in commands(TEXTS["README.md"]) if line.startswith("python -m livestock_utils ")]
 MAKES = [line for line in commands(TEXTS["README.md"]) if line.startswith("make")]
 
 
