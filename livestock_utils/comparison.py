@@ -5,7 +5,6 @@ definition. Runs are compared at equal epochs only (`run_folders.questions`).
 """
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import dataset, files, run_folders, scoring, silver_effect
+from livestock_utils import dataset, files, inference, run_folders, scoring, silver_effect
 from livestock_utils.errors import NotebookError
 from livestock_utils.progress import progress
 
@@ -132,13 +131,13 @@ def predictions(group: pd.DataFrame, on: Judge, kept: str | os.PathLike, weights
     """
     from livestock_utils import detector
 
-    ids = hashlib.sha256("\n".join(on.images["image_id"]).encode()).hexdigest()[:12]
+    photos = inference.image_hash(on.images, on.folder)[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
         file = Path(run["folder"]) / "weights" / f"{weights}.pt"
         if not file.is_file():
             raise NotebookError(f"{file} is missing; train the run again, or move its folder away")
-        key = f"{files.sha256(file)[:16]}_{ids}_{run['image_size']}_{iou_threshold:g}.csv"
+        key = f"{files.sha256(file)[:16]}_{photos}_{run['image_size']}_{iou_threshold:g}.csv"
         path = Path(kept) / key
         if not path.is_file():
             made = detector.predict(file, on.images, on.folder, image_size=int(run["image_size"]),

@@ -83,6 +83,10 @@ class VideoReader:
             frame = self.waiting.pop(number)
         return cv2.imencode(".bmp", frame)[1].tobytes()
 
+    def stamp(self, archive: str, member: str) -> str:
+        """See `passes.Reader`: the size of the video."""
+        return str(self.path.stat().st_size)
+
 
 def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os.PathLike, *,
             settings: postprocess.Settings | None = None, draw_from: float | None = 0.25, every: int = 1,

@@ -135,7 +135,7 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
         if images is not None:
             _add(findings, ids, finite & _beyond_frame(xyxy, stems, images, units, normaliser),
                  "a coordinate is right of or below the frame")
-    _add(findings, ids, _unsorted(ids, numbers["Conf"]), "not sorted by ImageID and descending Conf")
+    _add(findings, ids, _unsorted(stems, numbers["Conf"]), "not sorted by ImageID and descending Conf")
     if images is not None:
         absent = sorted(set(contest_tables.stems(images)) - set(stems))
         findings += [("note", 0, name, "test image without a detection") for name in absent]
@@ -170,10 +170,10 @@ def _beyond_frame(xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, u
     return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + TOLERANCE_PX, axis=1)
 
 
-def _unsorted(ids: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Rows that should stand above the row before them."""
-    later = np.zeros(len(ids), dtype=bool)
-    later[1:] = (ids[1:] < ids[:-1]) | ((ids[1:] == ids[:-1]) & (confidence[1:] > confidence[:-1]))
+def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Rows that should stand above the row before them; ids without their suffix, as `write_submission` sorts."""
+    later = np.zeros(len(stems), dtype=bool)
+    later[1:] = (stems[1:] < stems[:-1]) | ((stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1]))
     return later
 
 

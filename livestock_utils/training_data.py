@@ -129,7 +129,7 @@ def image_size(file: str) -> npt.NDArray[np.int64] | None:
         with open(file, "rb") as stream:
             image = Image.open(stream)
             width, height = image.size
-            rotated = image.getexif().get(274) in (6, 8)
+            rotated = image.getexif().get(274) in (5, 6, 7, 8)  # those that swap the sides
             stream.seek(-2, 2)
             if image.format == "JPEG" and stream.read() != b"\xff\xd9":
                 image.load()  # no end marker: decode it whole to see whether only bytes were appended

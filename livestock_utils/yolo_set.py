@@ -81,7 +81,8 @@ def plan(
 
     Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1]; what is then
     empty or not finite is dropped, and so are boxes of an area under `min_box_area_px` (px2, before clipping). Raises
-    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes and missing folds.
+    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes, missing folds and
+    boxes of a species that species.yaml lacks.
     """
     strata = split.strata_table(images, boxes).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
@@ -93,6 +94,11 @@ def plan(
     table["fold"] = _folds(table, folds)
     position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
     position, known = position[position >= 0], boxes[position >= 0]
+    strange = known[~known["species"].isin(classes.names())]
+    if len(strange):
+        raise DatasetError(f"{len(strange)} boxes are of {strange['species'].iloc[0]!r} (image "
+                           f"{strange['image_id'].iloc[0]!r}), a species that species.yaml lacks: expected "
+                           f"{', '.join(classes.names())}; name it there, or drop them")
     xyxy = known[box_arithmetic.XYXY].to_numpy(dtype=float)
     size = table[["width_px", "height_px"]].to_numpy(dtype=float)[position]
     inside = box_arithmetic.clip_to_frame(xyxy, size[:, 0], size[:, 1])
