@@ -13,6 +13,7 @@ import yaml
 
 from livestock_utils import bins, species
 from livestock_utils.boxes import XYXY, area
+from livestock_utils.errors import DatasetError
 
 WINDOW = 25
 """Images around one, itself included, whose median box count is what one would expect of it."""
@@ -133,10 +134,14 @@ def coverage_map(images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, r
 
     Boxes are taken as shares of their own frame, so that frames of unlike sizes can be laid on each other. They are
     put down as differences at their four corners and summed up once (difference array, the inverse of Crow's
-    summed-area table, 1984), so time grows with boxes + cells.
+    summed-area table, 1984), so time grows with boxes + cells. Raises DatasetError for a box of an unknown image.
     """
+    strange = boxes.loc[~boxes["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strange):
+        raise DatasetError(f"{len(strange)} boxes are of images that the images table lacks, the first of "
+                           f"{strange.iloc[0]!r}; pass the images that the boxes belong to")
     grid = np.zeros((rows + 1, columns + 1))
-    if len(boxes) and len(images):
+    if len(boxes):
         frame = images.set_index("image_id").loc[boxes["image_id"], ["width_px", "height_px"]].to_numpy(dtype=float)
         share = boxes[XYXY].to_numpy() / np.hstack([frame, frame])
         cell = np.ceil(share * [columns, rows, columns, rows] - 0.5).astype(int)
