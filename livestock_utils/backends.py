@@ -32,8 +32,8 @@ def open_backend(weights_or_model: Any, *, backend: str = "torch", device: str |
     """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
 
     backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights whose classes are not
-    the species, unless `any_classes`; LivestockError for a combination that does not exist, such as float16 or a GPU for
-    an exported network.
+    the species, unless `any_classes`; LivestockError for a combination that does not exist: an exported
+    network runs in float32 on the CPU.
     """
     if backend not in BACKENDS:
         raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
@@ -41,8 +41,8 @@ def open_backend(weights_or_model: Any, *, backend: str = "torch", device: str |
     ending = Path(weights_or_model).suffix.lower() if is_path else ""
     if (backend == "onnx" or ending in (".onnx", ".torchscript", ".xml")) and (
             half or str(device or "cpu").partition(":")[0] != "cpu"):
-        raise LivestockError(f"exported networks run in float32 on the CPU, got half={half} and device={device!r}; leave "
-                             "both out, or predict with the .pt and backend 'torch'")
+        raise LivestockError(f"exported networks run in float32 on the CPU, got half={half} and device={device!r}; "
+                             "leave both out, or predict with the .pt and backend 'torch'")
     if ending in (".torchscript", ".xml"):
         from livestock_utils import exported_backends
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from livestock_utils import dataset, files, inference, run_folders, scoring, silver_effect
+from livestock_utils import dataset, files, inference, run_folders, scoring, silver_effect, write_up
 from livestock_utils.errors import NotebookError
 from livestock_utils.progress import progress
 
@@ -80,7 +79,7 @@ def _show(step: Any, answer: Answer) -> None:
     step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))
     step.table(answer.table, f"Means over the seeds on {len(answer.judge.images)} images ({answer.judge.name}); the "
                "write-up's numbers on the right.")
-    if theirs := write_up_scores().get(answer.question):
+    if theirs := write_up.scores().get(answer.question):
         step.table(pd.DataFrame(theirs), "The write-up's own table.", digits=4)
     step.say(comparison_text.epochs(answer.scores))
     step.figure(plots.run_scores(answer.scores), f"{answer.key}_scores", "Scores of the single runs by setting.")
@@ -187,7 +186,7 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     several = table["runs"] > 1
     table["mAP75_lowest"] = grouped["mAP75"].min().where(several)
     table["mAP75_highest"] = grouped["mAP75"].max().where(several)
-    theirs = pd.DataFrame(write_up_scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
+    theirs = pd.DataFrame(write_up.scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
     names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
     beside = {str(column): theirs[column].reindex(names).to_numpy() for column in theirs}
     return table.assign(**beside).dropna(axis=1, how="all").reset_index()
@@ -213,9 +212,3 @@ def differences(scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Jud
                      **{key: whole[key] for key in ("difference", "low", "high", "lowest_run", "highest_run")}})
     return pd.DataFrame(rows, columns=["setting", "against", "pairs", "difference", "low", "high", "lowest_run",
                                        "highest_run"])
-
-
-def write_up_scores() -> dict[str, list[dict[str, Any]]]:
-    """The write-up's own numbers by question (write_up.yaml)."""
-    content = yaml.safe_load(Path(__file__).with_name("write_up.yaml").read_text(encoding="utf-8"))
-    return content["scores"]

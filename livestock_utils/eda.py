@@ -4,14 +4,11 @@ Every function takes whole tables and keeps images without a box in its counts. 
 The bins are those of the original's EDA notebook and stand in `livestock_utils.bins`.
 """
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 
-from livestock_utils import bins, species
+from livestock_utils import bins, species, write_up
 from livestock_utils.boxes import XYXY, area
 from livestock_utils.errors import DatasetError
 
@@ -192,14 +189,9 @@ def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(rows, columns=["species", "images", "no_box", "one_box", "suspect", "suspect_share"])
 
 
-def write_up_numbers() -> dict:
-    """The counts that the original's write-up gives for AI Hub's archives (write_up.yaml): key -> number."""
-    return yaml.safe_load(Path(__file__).with_name("write_up.yaml").read_text(encoding="utf-8"))
-
-
 def is_aihub_size(images: pd.DataFrame, tolerance: float = 0.02) -> bool:
     """True when every species has the write-up's number of images, give or take the share `tolerance`."""
-    known = write_up_numbers()["images"]
+    known = write_up.counts()["images"]
     counts = images["species"].value_counts()
     return all(abs(int(counts.get(name, 0)) - n) <= tolerance * n for name, n in known.items())
 
@@ -211,10 +203,8 @@ def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     strata = count_bin_table(images, boxes).set_index(["species", "bin"])["images"]
     small = below_area(boxes).set_index("species")["boxes"]
     rows = []
-    for what, per_species in write_up_numbers().items():
+    for what, per_species in write_up.counts().items():
         for name, value in per_species.items():
-            if what == "scores":  # of its trainings, see `comparison`
-                continue
             if what == "sizes":
                 rows += [(f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n) for w, h, n in value]
             elif what == "strata":

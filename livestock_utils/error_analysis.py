@@ -12,7 +12,7 @@ from livestock_utils import bins, box_pairs
 from livestock_utils import species as classes
 from livestock_utils.archives import ImageReader
 from livestock_utils.boxes import XYXY
-from livestock_utils.describe import percent
+from livestock_utils.describe import first_up, percent
 from livestock_utils.errors import ArchiveError, DatasetError, ScoringError
 from livestock_utils.progress import progress
 
@@ -169,7 +169,7 @@ def calibration_sentence(table: pd.DataFrame) -> str:
         parts.append(f"{name} confidences {lean} by {percent(abs(gap))} on average "
                      f"(expected calibration error {table.attrs['error'][str(name)]:.3f})")
     text = "; ".join(parts) or "there are no detections"
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{first_up(text)}."
 
 
 def worst(detections: pd.DataFrame, labels: pd.DataFrame, kind: str, n: int = 6) -> pd.DataFrame:

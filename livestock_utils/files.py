@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 _cleared: set[str] = set()
 """Folders that this process has looked through for leftovers: once each, or a folder of n files costs n * n."""

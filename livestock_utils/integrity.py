@@ -15,7 +15,8 @@ from livestock_utils.archives import ImageReader
 from livestock_utils.errors import ArchiveError
 from livestock_utils.findings import Findings
 from livestock_utils.progress import progress
-from livestock_utils.reading import BOX_COLUMNS, IMAGE_COLUMNS, read_tables, training_part
+from livestock_utils.reading import read_tables, training_part
+from livestock_utils.tables import BOX_COLUMNS, IMAGE_COLUMNS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,9 +16,9 @@ from livestock_utils import box_pairs, files, species, yolo_set
 from livestock_utils import boxes as box_arithmetic
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
+from livestock_utils.tables import BOX_COLUMNS
 
 SUFFIX = "_suggested"
-BOX_COLUMNS = ["image_id", "species", *XYXY]
 
 
 def write_coco(path: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame,

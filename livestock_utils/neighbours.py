@@ -202,5 +202,6 @@ def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, str], i
 
 def _write_cache(cache: str | os.PathLike, known: dict[tuple[str, str, str], int]) -> None:
     rows = [(*key, f"{value:016x}") for key, value in sorted(known.items())]
+    table = pd.DataFrame(rows, columns=["archive", "member", "stamp", "hash"])
     with whole_file(cache, "w") as file:
-        pd.DataFrame(rows, columns=["archive", "member", "stamp", "hash"]).to_csv(file, index=False, lineterminator="\n")
+        table.to_csv(file, index=False, lineterminator="\n")

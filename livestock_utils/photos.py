@@ -98,7 +98,8 @@ def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os
     """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be read), drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the photos. Returns the predictions table (px) and the candidates with their images table.
+    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the photos. Returns the
+    predictions table (px) and the candidates with their images table.
     """
     settings = settings or postprocess.Settings(confidence_threshold=0.25, iou_threshold=0.6)
     own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
@@ -108,7 +109,8 @@ def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os
     options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
     found = inference.collect_candidates(weights, images, folder, reader=reader, **options)
     predictions = postprocess.apply(found, settings)
-    for name, table in (("predictions", predictions.round(dict.fromkeys(XYXY, 3))), ("images", found.images.drop(columns="found"))):
+    tables = {"predictions": predictions.round(dict.fromkeys(XYXY, 3)), "images": found.images.drop(columns="found")}
+    for name, table in tables.items():
         with files.whole_file(Path(out) / f"{name}.csv", "w") as file:
             table.to_csv(file, index=False, lineterminator="\n")
     if draw_from is not None:

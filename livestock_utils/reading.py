@@ -20,8 +20,6 @@ from livestock_utils.progress import progress
 
 MAX_PIXELS = 100_000_000
 """Images above this are left out: decoding them can exhaust the memory."""
-IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
-BOX_COLUMNS = ["image_id", "species", *XYXY]
 
 _HEAD_BYTES = (4096, 1 << 17, None)
 """How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import intervals, matching, scoring
+from livestock_utils.describe import first_up
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
@@ -80,7 +81,7 @@ def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> st
     word = "above" if gain > 0 else "below"
     place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"
     level = f"{difference.attrs.get('level', 0.95):.0%}"
-    return (f"{second[:1].upper()}{second[1:]} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
+    return (f"{first_up(second)} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
             f"{verdict}.")
 
 

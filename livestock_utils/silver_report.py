@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from livestock_utils import silver, silver_effect
-from livestock_utils.describe import count, listed, percent
+from livestock_utils.describe import count, first_up, listed, percent
 from livestock_utils.silver_effect import BETWEEN
 from livestock_utils.silver_sources import IN_SAMPLE
 
@@ -95,7 +95,7 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
                      f"{best['confidence_threshold']:g}")
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
     return (f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
-            f"{_first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by.")
+            f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by.")
 
 
 def in_sample(curves: dict[str, pd.DataFrame]) -> str:
@@ -154,7 +154,7 @@ def effect(table: pd.DataFrame) -> str:
             parts.append(f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training scores "
                          f"{row['expanded']:.3f} and gold alone {row['gold']:.3f}, {row['difference']:+.3f} "
                          f"({level} interval {row['low']:+.3f} to {row['high']:+.3f}: {_verdict(row)})")
-    return f"{_first_up('; '.join(parts))}."
+    return f"{first_up('; '.join(parts))}."
 
 
 def luck(table: pd.DataFrame) -> str:
@@ -183,7 +183,7 @@ def cause(table: pd.DataFrame) -> str:
         shift = f"the gaps of “{names[1]}” take {size} from silver"
     else:
         shift = f"the gaps of “{names[1]}” flatter silver by {size}"
-    return f"{_first_up(_VERDICTS[_sign(full), _sign(lacking)])}; {shift}."
+    return f"{first_up(_VERDICTS[_sign(full), _sign(lacking)])}; {shift}."
 
 
 _VERDICTS = {
@@ -212,10 +212,6 @@ def _verdict(row: pd.Series) -> str:
 
 def _of_none(share: float) -> str:
     return percent(share) if share == share else "none"
-
-
-def _first_up(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:

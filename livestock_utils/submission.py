@@ -18,12 +18,11 @@ import pandas as pd
 
 from livestock_utils import contest_tables, species
 from livestock_utils.boxes import clip_to_frame
+from livestock_utils.checkpoints import WEIGHTS_BUDGET_BYTES
 from livestock_utils.contest_tables import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
 from livestock_utils.errors import ScoringError
 from livestock_utils.files import whole_file
 
-WEIGHTS_LIMIT_BYTES = 100_000_000
-"""The contest's limit on a model file, 100 MB of 10^6 bytes."""
 TOLERANCE_PX = 0.01
 TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
@@ -182,9 +181,9 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
     for path in map(Path, weights):
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
-        elif path.stat().st_size > WEIGHTS_LIMIT_BYTES:
+        elif path.stat().st_size > WEIGHTS_BUDGET_BYTES:
             findings.append(("error", 0, "", f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest"
-                                             f" allows {WEIGHTS_LIMIT_BYTES / 1e6:.0f} MB"))
+                                             f" allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB"))
     return findings
 
 

@@ -13,8 +13,8 @@ from livestock_utils.files import whole_file
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
-_TYPES: dict[str, Any] = {"image_id": str, "species": str, "archive": str, "member": str, "width_px": int, "height_px": int,
-          "x_min": float, "y_min": float, "x_max": float, "y_max": float}
+_TYPES: dict[str, Any] = {"image_id": str, "species": str, "archive": str, "member": str, "width_px": int,
+                          "height_px": int, **dict.fromkeys(XYXY, float)}
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:

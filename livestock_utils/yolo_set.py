@@ -22,6 +22,7 @@ from livestock_utils import boxes as box_arithmetic
 from livestock_utils import species as classes
 from livestock_utils import split
 from livestock_utils.errors import DatasetError
+from livestock_utils.tables import IMAGE_COLUMNS
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -165,9 +166,8 @@ def background_images(folder: str | os.PathLike, n_images: int, share: float, se
     """
     if not 0 <= share <= 0.1:
         raise DatasetError(f"background_share must lie in [0, 0.1], got {share}; up to a tenth of the set helps")
-    columns = ["image_id", "species", "width_px", "height_px", "archive", "member"]
     if share == 0:
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=IMAGE_COLUMNS)
     photos = (p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     files = sorted(p.relative_to(folder).as_posix() for p in photos)
     if not files:
@@ -180,7 +180,7 @@ def background_images(folder: str | os.PathLike, n_images: int, share: float, se
     for name in sorted(files[i] for i in chosen):
         width, height = imagesize.get(Path(folder, name))
         rows.append((f"{BACKGROUND}_{Path(name).stem}", BACKGROUND, width, height, ".", name))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=IMAGE_COLUMNS)
 
 
 def _label_texts(
