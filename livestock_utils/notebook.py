@@ -80,13 +80,7 @@ class Step:
         _markdown(f"*{caption}*")
 
     def table(self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False) -> None:
-        """Show a table with thousands separators, `digits` decimals, names without underscores, and a caption.
-
-        Of a table without rows it is said that there is nothing to list.
-        """
-        if frame.empty:
-            return self.say(f"{caption.rstrip('.') or 'Table'}: nothing to list.")
-
+        """Show a table with thousands separators, `digits` decimals, names without underscores, and a caption."""
         def number(value: Any) -> str:
             if isinstance(value, (bool, np.bool_)):
                 return "yes" if value else "no"
