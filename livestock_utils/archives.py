@@ -57,6 +57,12 @@ class Archive:
         """CRC-32 of a member: from the zip's directory, or computed for a file of an extracted folder."""
         return zlib.crc32(self.read(member))
 
+    def stamp(self, member: str) -> str:
+        """Size of a member, in a zip with its CRC: tells other bytes under the same name without reading them."""
+        if member not in self.members:
+            raise self._missing(member)
+        return str(self.members[member])
+
     def close(self) -> None:
         """Close the file under it."""
 
@@ -126,6 +132,10 @@ class ZipArchive(Archive):
             raise self._missing(member)
         return self._infos[member].CRC
 
+    def stamp(self, member: str) -> str:
+        """See `Archive.stamp`."""
+        return f"{super().stamp(member)} {self.crc(member):08x}"
+
     def close(self) -> None:
         """Close the file; a ZipFile over an open file has nothing else to close."""
         self._file.close()
@@ -194,6 +204,10 @@ class ImageReader:
     def bytes(self, archive: str, member: str) -> bytes:
         """The whole member; ArchiveError with archive and member if it is absent or damaged (wrong CRC)."""
         return self.archive(archive).read(member)
+
+    def stamp(self, archive: str, member: str) -> str:
+        """What tells other bytes under the same name without reading them: size, and the CRC where a zip has it."""
+        return self.archive(archive).stamp(member)
 
     def archive(self, path: str) -> Archive:
         """The opened archive at `path`."""

@@ -32,16 +32,22 @@ def open_backend(weights_or_model: Any, *, backend: str = "torch", device: str |
     """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
 
     backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights whose classes are not
-    the species, unless `any_classes`; LivestockError for a combination that does not exist.
+    the species, unless `any_classes`; LivestockError for a combination that does not exist: an exported
+    network runs in float32 on the CPU.
     """
     if backend not in BACKENDS:
         raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
     is_path = isinstance(weights_or_model, str | os.PathLike)
-    if is_path and Path(weights_or_model).suffix.lower() in (".torchscript", ".xml"):
+    ending = Path(weights_or_model).suffix.lower() if is_path else ""
+    if (backend == "onnx" or ending in (".onnx", ".torchscript", ".xml")) and (
+            half or str(device or "cpu").partition(":")[0] != "cpu"):
+        raise LivestockError(f"exported networks run in float32 on the CPU, got half={half} and device={device!r}; "
+                             "leave both out, or predict with the .pt and backend 'torch'")
+    if ending in (".torchscript", ".xml"):
         from livestock_utils import exported_backends
 
         return exported_backends.open_exported(weights_or_model, any_classes=any_classes)
-    if backend == "onnx" or (is_path and Path(weights_or_model).suffix.lower() == ".onnx"):
+    if backend == "onnx" or ending == ".onnx":
         from livestock_utils import onnx_backend
 
         if not is_path:

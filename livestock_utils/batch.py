@@ -122,23 +122,37 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
 
 
 def share(prepared: Path, run_folder: Path) -> None:
-    """Give a run the prepared data sets and tables: linked where the file system can, else copied."""
+    """Give a run the prepared data sets and tables: linked where the file system can, else copied.
+
+    What the run has from an earlier preparation is replaced; a newer file is the run's own and stays.
+    """
     for folder in ("datasets", "tables"):
         for source in sorted((prepared / folder).glob("*")):
             target = run_folder / folder / source.name
-            if source.is_file() and not target.exists():
+            if source.is_file() and not _is_shared(source, target):
                 target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_name(f"{target.name}.part")
+                part.unlink(missing_ok=True)
                 try:
-                    os.link(source, target)
+                    os.link(source, part)
                 except OSError:
-                    shutil.copyfile(source, target.with_name(f"{target.name}.part"))
-                    target.with_name(f"{target.name}.part").replace(target)
+                    shutil.copy2(source, part)
+                part.replace(target)
     for source in sorted((prepared / "local").glob("*")):
         target = run_folder / "local" / source.name
         if source.is_dir() and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # without links the run unpacks its own
                 target.symlink_to(source.resolve(), target_is_directory=True)
+
+
+def _is_shared(source: Path, target: Path) -> bool:
+    """Is the target the source, a copy of it (same size and time), or newer than it?"""
+    if not target.exists():
+        return False
+    one, other = source.stat(), target.stat()
+    copied = one.st_size == other.st_size and one.st_mtime_ns == other.st_mtime_ns
+    return os.path.samestat(one, other) or copied or other.st_mtime_ns > one.st_mtime_ns
 
 
 def summary(table: pd.DataFrame) -> str:

@@ -171,7 +171,7 @@ def merge(parts: Sequence[Candidates], sources: Sequence[str] | None = None, out
     if not parts:
         raise DatasetError("no shards to merge; predict at least one")
     labels = list(sources) if sources is not None else [f"shard {i + 1}" for i in range(len(parts))]
-    _same_making(parts, labels, ("weights", "image_ids") if out_of_fold else ())
+    _same_making(parts, labels, ("weights", "images") if out_of_fold else ())
     seen: dict[str, str] = {}
     for part, label in zip(parts, labels, strict=True):
         for image_id in part.images["image_id"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from livestock_utils import compat, species
+from livestock_utils import compat, lighter_shapes, species
 from livestock_utils.errors import CheckpointError
 from livestock_utils.files import whole_file
 
@@ -128,9 +128,7 @@ def build(weights: Weights) -> Any:
     with compat.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
     if "lighter" in weights.architecture:  # pruned or decomposed: other shapes than the architecture says
-        from livestock_utils import lighter
-
-        lighter.fit_shapes(model, weights.state)
+        lighter_shapes.fit_shapes(model, weights.state)
     try:
         model.load_state_dict(weights.state)
     except RuntimeError as error:

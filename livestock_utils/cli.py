@@ -74,7 +74,7 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
     """
     from livestock_utils import pipeline, report, run_parameters
 
-    parameters = {name: run_parameters.parse(value) for name, value in pairs}
+    parameters = {name: run_parameters.Typed(value) for name, value in pairs}
     chosen = [name.strip() for name in only.split(",") if name.strip()]
     try:
         pipeline.run(data, out, notebooks=notebooks, only=chosen, start=start, parameters=parameters, profile=profile,

@@ -5,16 +5,14 @@ definition. Runs are compared at equal epochs only (`run_folders.questions`).
 """
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from livestock_utils import dataset, files, run_folders, scoring, silver_effect
+from livestock_utils import dataset, files, inference, run_folders, scoring, silver_effect, write_up
 from livestock_utils.errors import NotebookError
 from livestock_utils.progress import progress
 
@@ -81,7 +79,7 @@ def _show(step: Any, answer: Answer) -> None:
     step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))
     step.table(answer.table, f"Means over the seeds on {len(answer.judge.images)} images ({answer.judge.name}); the "
                "write-up's numbers on the right.")
-    if theirs := write_up_scores().get(answer.question):
+    if theirs := write_up.scores().get(answer.question):
         step.table(pd.DataFrame(theirs), "The write-up's own table.", digits=4)
     step.say(comparison_text.epochs(answer.scores))
     step.figure(plots.run_scores(answer.scores), f"{answer.key}_scores", "Scores of the single runs by setting.")
@@ -132,13 +130,13 @@ def predictions(group: pd.DataFrame, on: Judge, kept: str | os.PathLike, weights
     """
     from livestock_utils import detector
 
-    ids = hashlib.sha256("\n".join(on.images["image_id"]).encode()).hexdigest()[:12]
+    photos = inference.image_hash(on.images, on.folder)[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
         file = Path(run["folder"]) / "weights" / f"{weights}.pt"
         if not file.is_file():
             raise NotebookError(f"{file} is missing; train the run again, or move its folder away")
-        key = f"{files.sha256(file)[:16]}_{ids}_{run['image_size']}_{iou_threshold:g}.csv"
+        key = f"{files.sha256(file)[:16]}_{photos}_{run['image_size']}_{iou_threshold:g}.csv"
         path = Path(kept) / key
         if not path.is_file():
             made = detector.predict(file, on.images, on.folder, image_size=int(run["image_size"]),
@@ -188,7 +186,7 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     several = table["runs"] > 1
     table["mAP75_lowest"] = grouped["mAP75"].min().where(several)
     table["mAP75_highest"] = grouped["mAP75"].max().where(several)
-    theirs = pd.DataFrame(write_up_scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
+    theirs = pd.DataFrame(write_up.scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
     names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
     beside = {str(column): theirs[column].reindex(names).to_numpy() for column in theirs}
     return table.assign(**beside).dropna(axis=1, how="all").reset_index()
@@ -214,9 +212,3 @@ def differences(scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Jud
                      **{key: whole[key] for key in ("difference", "low", "high", "lowest_run", "highest_run")}})
     return pd.DataFrame(rows, columns=["setting", "against", "pairs", "difference", "low", "high", "lowest_run",
                                        "highest_run"])
-
-
-def write_up_scores() -> dict[str, list[dict[str, Any]]]:
-    """The write-up's own numbers by question (write_up.yaml)."""
-    content = yaml.safe_load(Path(__file__).with_name("write_up.yaml").read_text(encoding="utf-8"))
-    return content["scores"]

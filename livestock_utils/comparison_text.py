@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from livestock_utils import comparison, run_folders
+from livestock_utils import run_folders, write_up
 
 LITERATURE = (
     "Wilson et al. (2017, *The Marginal Value of Adaptive Gradient Methods*) found that SGD generalises better than "
@@ -64,9 +64,9 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. With at least two seeds
     each: Welch's t-interval of the difference of the means. Of several settings of an optimiser the best counts.
     """
-    theirs = {row["name"]: row for row in comparison.write_up_scores()["optimisers"]}
+    theirs = {row["name"]: row for row in write_up.scores()["optimisers"]}
     gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
-    write_up = (f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
+    written = (f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
                 "rate for AdamW than SGD's, whose usual one is ten times AdamW's")
     both: dict[str, np.ndarray] = {}
     for name, part in scores.groupby("setting") if scores is not None else ():
@@ -76,7 +76,7 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     if len(both) < 2:
         ours = ("Here no pair of such runs is at hand: `python -m livestock_utils batch "
                 "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each")
-        return f"{ours}. {write_up}. {LITERATURE}."
+        return f"{ours}. {written}. {LITERATURE}."
     sgd, adamw = both["SGD"], both["AdamW"]
     difference = sgd.mean() - adamw.mean()
     ours = (f"Here SGD has mAP75 {sgd.mean():.3f} ({len(sgd)} seed{'s' if len(sgd) > 1 else ''}{_spread(sgd)}), AdamW "
@@ -88,7 +88,7 @@ def optimisers(scores: pd.DataFrame | None) -> str:
         sure = low > 0 or high < 0
         verdict = (f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} to "
                    f"{high:+.3f}, which " + ("leaves 0 out" if sure else "holds 0: these seeds do not tell them apart"))
-    return f"{ours}: {verdict}. {write_up}. {LITERATURE}."
+    return f"{ours}: {verdict}. {written}. {LITERATURE}."
 
 
 def welch_interval(first: np.ndarray, second: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -117,9 +117,15 @@ def write_split(
 ) -> tuple[Path, Path]:
     """Write Train_Dataset<suffix> and Valid_Dataset<suffix> (tars, or folders) into `out`; returns their paths.
 
-    Backgrounds go into the training set only. Other options as in `write_tar`.
+    Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError, before anything is
+    written, also where no image, or every image, is in `valid_fold`.
     """
     of_image = images["image_id"].map(folds)
+    known = sorted(int(fold) for fold in of_image.dropna().unique())
+    if valid_fold not in known or len(known) < 2:
+        lacking = "training" if valid_fold in known else "validation"
+        raise DatasetError(f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(images)} images "
+                           f"are {known}; give one of several")
     write = to_folder if as_folders else write_tar
     paths = []
     for name, rows, share in (

@@ -12,8 +12,7 @@ from livestock_utils import set_folder, tars, yolo_set
 from livestock_utils import species as classes
 from livestock_utils.errors import DatasetError
 from livestock_utils.progress import progress
-
-_IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
+from livestock_utils.tables import IMAGE_COLUMNS
 
 
 def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
@@ -68,7 +67,7 @@ def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.Data
         raise DatasetError(f"{path}: labels name class {index.max()}, but species.yaml has {len(names)} classes")
     boxes = pd.DataFrame({"image_id": manifest["image_id"].to_numpy().repeat(counts), "species": names[index]})
     boxes[box_arithmetic.XYXY] = box_arithmetic.xywhn_to_xyxy(rows[:, 1:], size[:, 0], size[:, 1]).round(4)
-    images = manifest[_IMAGE_COLUMNS].copy()
+    images = manifest[IMAGE_COLUMNS].copy()
     if path.is_dir():
         images["archive"], images["member"] = "images", images["image_id"] + ".jpg"
     return images, boxes

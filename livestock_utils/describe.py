@@ -25,10 +25,15 @@ def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "nothing"
 
 
+def first_up(text: str) -> str:
+    """The text with a capital first letter; the rest stays as it is, unlike `str.capitalize`."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def _sentence(parts: list[str]) -> str:
     """The parts as one sentence, a semicolon between them; "There is nothing to count." for none."""
     text = "; ".join(parts) or "there is nothing to count"
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{first_up(text)}."
 
 
 def species_counts(counts: pd.DataFrame) -> str:

@@ -4,15 +4,13 @@ Every function takes whole tables and keeps images without a box in its counts. 
 The bins are those of the original's EDA notebook and stand in `livestock_utils.bins`.
 """
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 
-from livestock_utils import bins, species
+from livestock_utils import bins, species, write_up
 from livestock_utils.boxes import XYXY, area
+from livestock_utils.errors import DatasetError
 
 WINDOW = 25
 """Images around one, itself included, whose median box count is what one would expect of it."""
@@ -133,10 +131,14 @@ def coverage_map(images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, r
 
     Boxes are taken as shares of their own frame, so that frames of unlike sizes can be laid on each other. They are
     put down as differences at their four corners and summed up once (difference array, the inverse of Crow's
-    summed-area table, 1984), so time grows with boxes + cells.
+    summed-area table, 1984), so time grows with boxes + cells. Raises DatasetError for a box of an unknown image.
     """
+    strange = boxes.loc[~boxes["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strange):
+        raise DatasetError(f"{len(strange)} boxes are of images that the images table lacks, the first of "
+                           f"{strange.iloc[0]!r}; pass the images that the boxes belong to")
     grid = np.zeros((rows + 1, columns + 1))
-    if len(boxes) and len(images):
+    if len(boxes):
         frame = images.set_index("image_id").loc[boxes["image_id"], ["width_px", "height_px"]].to_numpy(dtype=float)
         share = boxes[XYXY].to_numpy() / np.hstack([frame, frame])
         cell = np.ceil(share * [columns, rows, columns, rows] - 0.5).astype(int)
@@ -187,14 +189,9 @@ def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(rows, columns=["species", "images", "no_box", "one_box", "suspect", "suspect_share"])
 
 
-def write_up_numbers() -> dict:
-    """The counts that the original's write-up gives for AI Hub's archives (write_up.yaml): key -> number."""
-    return yaml.safe_load(Path(__file__).with_name("write_up.yaml").read_text(encoding="utf-8"))
-
-
 def is_aihub_size(images: pd.DataFrame, tolerance: float = 0.02) -> bool:
     """True when every species has the write-up's number of images, give or take the share `tolerance`."""
-    known = write_up_numbers()["images"]
+    known = write_up.counts()["images"]
     counts = images["species"].value_counts()
     return all(abs(int(counts.get(name, 0)) - n) <= tolerance * n for name, n in known.items())
 
@@ -206,10 +203,8 @@ def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     strata = count_bin_table(images, boxes).set_index(["species", "bin"])["images"]
     small = below_area(boxes).set_index("species")["boxes"]
     rows = []
-    for what, per_species in write_up_numbers().items():
+    for what, per_species in write_up.counts().items():
         for name, value in per_species.items():
-            if what == "scores":  # of its trainings, see `comparison`
-                continue
             if what == "sizes":
                 rows += [(f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n) for w, h, n in value]
             elif what == "strata":

@@ -147,8 +147,8 @@ def _assigned(codes: Any, rows: Any, columns: Any, iou: Any) -> tuple[Any, Any]:
     """One-to-one pairs of largest total IoU within each code (image and species)."""
     kept_rows, kept_columns = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
     group = codes[rows]
-    for code in np.unique(group):
-        mine = group == code
+    order = np.argsort(group, kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
         first, at_first = np.unique(rows[mine], return_inverse=True)
         second, at_second = np.unique(columns[mine], return_inverse=True)
         gain = np.zeros((len(first), len(second)))

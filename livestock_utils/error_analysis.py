@@ -1,6 +1,7 @@
 """Where a detector errs: labels and detections in groups (species, size, shape, crowding, place, frame, light)."""
 
 import io
+import logging
 import os
 
 import numpy as np
@@ -11,10 +12,12 @@ from livestock_utils import bins, box_pairs, error_inputs, intervals
 from livestock_utils import species as classes
 from livestock_utils.archives import ImageReader
 from livestock_utils.boxes import XYXY
-from livestock_utils.describe import percent
-from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.describe import first_up, percent
+from livestock_utils.errors import ArchiveError, DatasetError, ScoringError
 from livestock_utils.missing_features import MATCHED_IOU
 from livestock_utils.progress import progress
+
+log = logging.getLogger(__name__)
 
 GROUPINGS = {"species": "species", "size": "box size", "shape": "box shape", "crowding": "crowding",
              "place": "place in the frame", "frame": "image size", "light": "brightness of the image"}
@@ -41,13 +44,22 @@ def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) 
 
 
 def brightness(images: pd.DataFrame, folder: str | os.PathLike) -> pd.Series:
-    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as for `archive`."""
-    values = []
+    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as for `archive`.
+
+    NaN for images that cannot be decoded, which one logged line counts.
+    """
+    values, damaged = [], []
     with ImageReader(folder) as reader:
         for row in progress(images.to_dict("records"), desc="brightness", unit="image"):
-            with Image.open(io.BytesIO(reader.bytes(row["archive"], row["member"]))) as opened:
-                opened.draft("L", (64, 64))
-                values.append(float(np.asarray(opened.convert("L")).mean()) / 255)
+            try:
+                with Image.open(io.BytesIO(reader.bytes(row["archive"], row["member"]))) as opened:
+                    opened.draft("L", (64, 64))
+                    values.append(float(np.asarray(opened.convert("L")).mean()) / 255)
+            except (ArchiveError, OSError, SyntaxError, ValueError):  # PIL's for damaged files
+                values.append(np.nan)
+                damaged.append(row["image_id"])
+    if damaged:
+        log.warning("%d images cannot be decoded and have no brightness, the first is %s", len(damaged), damaged[0])
     return pd.Series(values, index=pd.Index(images["image_id"], name="image_id"), name="brightness", dtype=float)
 
 
@@ -56,8 +68,8 @@ def attributes(boxes: pd.DataFrame, images: pd.DataFrame, neighbours: pd.DataFra
     """The group of each box in every grouping of GROUPINGS, ordered categoricals, with the index of `boxes`.
 
     Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not its own neighbour).
-    `light` is from `brightness`; without it that column is left out.
-    Raises ScoringError for boxes of images that are not in `images` or `light`.
+    `light` is from `brightness`; without it that column is left out. Boxes of images whose brightness is NaN are in no
+    group of it. Raises ScoringError for boxes of images that are not in `images` or `light`.
     """
     for known in (images["image_id"], *([] if light is None else [light.index])):
         error_inputs.require_known(boxes["image_id"], known, "boxes")
@@ -76,9 +88,9 @@ def attributes(boxes: pd.DataFrame, images: pd.DataFrame, neighbours: pd.DataFra
     found["place"] = _ordered(np.select([cut, middle], [PLACES[2], PLACES[0]], PLACES[1]), PLACES)
     found["frame"] = _frames(frame, images)
     if light is not None:
-        edges = np.quantile(light.to_numpy(), [1 / 3, 2 / 3])
-        third = np.searchsorted(edges, light.loc[boxes["image_id"]].to_numpy(), side="right")
-        found["light"] = _ordered(np.array(LIGHT, dtype=object)[third], LIGHT)
+        known, own = light.dropna().to_numpy(), light.loc[boxes["image_id"]].to_numpy()
+        third = np.searchsorted(np.quantile(known, [1 / 3, 2 / 3]) if len(known) else [], own, side="right")
+        found["light"] = _ordered(np.array([*LIGHT, None], dtype=object)[np.where(np.isnan(own), 3, third)], LIGHT)
     return found
 
 
@@ -173,7 +185,7 @@ def calibration_sentence(table: pd.DataFrame) -> str:
                      f"mean (expected calibration error {error:.3f}), {gap * 100:+.1f} points when over and under "
                      "cancel")
     text = "; ".join(parts) or "there are no detections"
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{first_up(text)}."
 
 
 def costs_sentence(table: pd.DataFrame) -> str:

@@ -2,14 +2,18 @@
 
 import contextlib
 import fcntl
-import glob
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
+_cleared: set[str] = set()
+"""Folders that this process has looked through for leftovers: once each, or a folder of n files costs n * n."""
 
 
 @contextlib.contextmanager
@@ -17,21 +21,22 @@ def whole_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its name only when the block ends without an error.
 
     Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is removed and an older
-    `path` stays as it was. The data is flushed to the disk before the rename. What a killed process left is cleared.
+    `path` stays as it was. The data is flushed to the disk before the rename. What killed processes left in the folder
+    is cleared at the first write into it.
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(target)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    _clear_leftovers(target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the system takes the umask off
     try:
         with os.fdopen(handle, mode, encoding=None if mode == "wb" else "utf-8") as file:
             _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -60,12 +65,18 @@ def sha256(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def _clear_leftovers(target: Path) -> None:
-    """Remove temporary files of `target` whose writer is gone: those with bytes in them that nobody has locked."""
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        with contextlib.suppress(OSError), open(leftover, "rb") as file:
-            if leftover.stat().st_size and _lock(file):
-                leftover.unlink()
+def _clear_leftovers(folder: Path) -> None:
+    """Remove temporary files whose writer is gone: those with bytes in them that nobody has locked."""
+    place = os.path.abspath(folder)
+    if place in _cleared:
+        return
+    _cleared.add(place)
+    for name in os.listdir(place):
+        if _LEFTOVER.fullmatch(name):
+            leftover = Path(place, name)
+            with contextlib.suppress(OSError), open(leftover, "rb") as file:
+                if leftover.stat().st_size and _lock(file):
+                    leftover.unlink()
 
 
 def _lock(file: IO[Any]) -> bool:
@@ -75,10 +86,3 @@ def _lock(file: IO[Any]) -> bool:
     except OSError:
         return False
     return True
-
-
-def _umask() -> int:
-    """The process's file mode mask (readable only by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

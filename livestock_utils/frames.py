@@ -87,7 +87,7 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 
     if not data:
         raise ArchiveError("empty file")
-    if _is_truncated(data):
+    if is_truncated(data):
         raise ArchiveError("truncated image")
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -96,6 +96,21 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     if frame is None:
         raise ArchiveError("not a readable image")
     return np.asarray(frame, dtype=np.uint8)
+
+
+def is_truncated(data: bytes) -> bool:
+    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
+
+    The project's one rule for it: what a camera writes after the end mark, however much, is no damage.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in data[-64:]
+    if data[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # segments before the picture data
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,18 +163,6 @@ def read_ahead(batches: Sequence[Sequence[int]], load: Callable[[int], Frame], w
             for futures in waiting:
                 for future in futures:
                     future.cancel()
-
-
-def _is_truncated(data: bytes) -> bool:
-    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data[-64:]
-    if data[:2] != b"\xff\xd8":
-        return False
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # segments before the picture data
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
 
 
 def _val_side(side_px: int, ratio: float) -> int:

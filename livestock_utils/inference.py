@@ -1,7 +1,6 @@
 """Run the network once over images: raw candidates into part files that shards share, or predictions in one call."""
 
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from livestock_utils import backends, candidates, files, postprocess
 from livestock_utils.archives import ImageReader
 from livestock_utils.candidates import Candidates
 from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.passes import PART_IMAGES, FolderReader, NetworkPass, Reader, part_path
+from livestock_utils.passes import PART_IMAGES, FolderReader, NetworkPass, Reader, fingerprint, part_path
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +73,8 @@ def collect_candidates(
     `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
     `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
     `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on;
-    with `shard` "i/n" compute every n-th part only and return these (`gather` puts all together). `part_images`: about
-    how many images a part holds, what a stopped run loses at most; the same for all shards.
+    with `shard` "i/n" compute every n-th part only and return these (`gather` puts all together). `part_images`: how
+    many images a part holds at most, what a stopped run loses; the same for all shards.
     `network`: the backend of these weights if it is open already.
     Unreadable images are logged, counted and kept without candidates.
     Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what cannot be done.
@@ -93,16 +92,16 @@ def collect_candidates(
     network = network or backends.open_backend(weights_or_model, backend=backend, device=device, half=half,
                                                any_classes=any_classes, trust=trust)
     batch_size = batch_size if batch_size is not None else network.best_batch
+    if batch_size < 1 or part_images < 1:
+        raise LivestockError(f"batch_size must be at least 1, part_images too, got {batch_size} and {part_images}")
     images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    ids = hashlib.sha256("\n".join(images["image_id"]).encode()).hexdigest()
-    made_with = {"weights": files.sha256(weights_or_model) if is_path else "a loaded model", "image_size": image_size,
-                 "batch_size": batch_size, "floor": floor, "cap": cap, "like": like, "half": network.half,
-                 "backend": type(network).__name__, "image_ids": ids}
     runs = []
     with open_reader(reader, images, folder) as source:
+        made_with = {"weights": files.sha256(weights_or_model) if is_path else "a loaded model",
+                     "image_size": image_size, "floor": floor, "cap": cap, "like": like, "half": network.half,
+                     "backend": type(network).__name__, "images": fingerprint(images, source)}
         for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
-            in_part = max(part_images // max(batch_size, 1), 1)
-            runs.append(run.all_parts(parts_folder, batch_size, in_part, index, count))
+            runs.append(run.all_parts(parts_folder, batch_size, part_images, index, count))
     found = candidates.stack(runs)
     report(found, images)
     return found
@@ -159,6 +158,12 @@ def parse_shard(shard: str) -> tuple[int, int]:
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise LivestockError(f"shard must read i/n with 1 <= i <= n, such as 2/8, got {shard!r}")
     return int(first), int(second)
+
+
+def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
+    """`passes.fingerprint` of images below `folder`, for predictions that are kept."""
+    with open_reader(None, images, folder) as source:
+        return fingerprint(images, source)
 
 
 @contextlib.contextmanager

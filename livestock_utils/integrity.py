@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from livestock_utils import frames
 from livestock_utils.archive_names import find_archives, is_data_root
 from livestock_utils.archives import ImageReader
 from livestock_utils.errors import ArchiveError
 from livestock_utils.findings import Findings
 from livestock_utils.progress import progress
-from livestock_utils.reading import BOX_COLUMNS, IMAGE_COLUMNS, read_tables, training_part
-
-_END_OF_IMAGE = b"\xff\xd9"
-_TAIL_BYTES = 1024
-"""Cameras may write a little after the end-of-image marker; a truncated JPEG has none near its end."""
+from livestock_utils.reading import read_tables, training_part
+from livestock_utils.tables import BOX_COLUMNS, IMAGE_COLUMNS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
             findings.add_error("wrong_crc", error, archive, member, image_id)
             damaged.append(at)
             continue
-        if data.startswith(b"\xff\xd8") and _END_OF_IMAGE not in data[-_TAIL_BYTES:]:
+        if frames.is_truncated(data):
             message = f"{archive}, member {member}: the JPEG stops before its end-of-image marker"
             findings.add("image_truncated", message, archive, member, image_id)
     return images.drop(index=damaged)

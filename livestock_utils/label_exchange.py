@@ -18,9 +18,9 @@ from livestock_utils import box_pairs, files, labels, species, tables, yolo_set
 from livestock_utils import boxes as box_arithmetic
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
+from livestock_utils.tables import BOX_COLUMNS
 
 SUFFIX = "_suggested"
-BOX_COLUMNS = ["image_id", "species", *XYXY]
 CHANGES = ("kept", "moved", "species", "added", "removed")
 """What `diff` tells apart."""
 _LISTS = ("classes.txt", "train.txt", "valid.txt", "val.txt", "test.txt")

@@ -4,7 +4,6 @@ Both write ordinary weights files: `training.train(init_weights=...)` goes on fr
 Their architecture carries the mark "lighter", by which `checkpoints.build` gives the layers the shapes of the tensors.
 """
 
-import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import checkpoints, dataset, edge, edge_cost, inference, onnx_backend, score_tables
+from livestock_utils import checkpoints, dataset, edge, edge_cost, inference, lighter_shapes, onnx_backend, score_tables
 from livestock_utils.errors import LivestockError
 from livestock_utils.postprocess import Settings
 
@@ -69,7 +68,7 @@ def decompose(weights: str | os.PathLike, target: str | os.PathLike, share: floa
     model = checkpoints.build(read)
     changed = 0
     for name, module in list(model.named_modules()):
-        if not _is_block(module) or max(module.conv.kernel_size) == 1 or module.conv.groups > 1:
+        if not lighter_shapes.is_block(module) or max(module.conv.kernel_size) == 1 or module.conv.groups > 1:
             continue
         kernel = module.conv.weight.detach().numpy()
         if min(kernel.shape[:2]) < least_channels:
@@ -77,37 +76,13 @@ def decompose(weights: str | os.PathLike, target: str | os.PathLike, share: floa
         ranks = [max(round(channels * share / ROUND_TO), 1) * ROUND_TO for channels in kernel.shape[:2]]
         with tensorly.backend_context("numpy"):
             (core, (out, into)), _ = decomposition.partial_tucker(kernel, rank=ranks, modes=[0, 1])
-        _replace(model, name, [into.T[:, :, None, None], np.asarray(core), out[:, :, None, None]])
+        lighter_shapes.replace_block(model, name, [into.T[:, :, None, None], np.asarray(core), out[:, :, None, None]])
         changed += 1
     if not changed:
         raise LivestockError(f"{weights}: no convolution above 1 x 1 has {least_channels} channels in and out; lower "
                              "least_channels")
     model.yaml[MARK] = {"tucker": share, **read.architecture.get(MARK, {})}
     return checkpoints.write_weights(target, model)
-
-
-def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
-    """Give the layers of a freshly built model the shapes of `state`, so that it can be loaded; changes `model`."""
-    import torch
-
-    for name, module in list(model.named_modules()):
-        kernels = [state.get(f"{name}.{part}.weight") for part in ("0", "1", "2.conv")]
-        if _is_block(module) and f"{name}.conv.weight" not in state and all(part is not None for part in kernels):
-            _replace(model, name, [kernel.numpy() for kernel in kernels])  # type: ignore[union-attr]  # none is None
-    for name, module in model.named_modules():
-        tensor = state.get(f"{name}.weight")
-        if tensor is None or tensor.shape == module.weight.shape:
-            continue
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            wanted = state.get(f"{name}.{part}")
-            if wanted is None or getattr(module, part, None) is None:
-                continue
-            fresh = torch.zeros(wanted.shape)
-            setattr(module, part, torch.nn.Parameter(fresh) if part in ("weight", "bias") else fresh)
-        if isinstance(module, torch.nn.Conv2d):
-            module.out_channels, module.in_channels = tensor.shape[0], tensor.shape[1] * module.groups
-        elif isinstance(module, torch.nn.BatchNorm2d):
-            module.num_features = len(tensor)
 
 
 def compare(models: Mapping[str, str | os.PathLike], images: pd.DataFrame, folder: str | os.PathLike,
@@ -198,30 +173,3 @@ def sentence(table: pd.DataFrame) -> str:
         parts.append(f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} AP75{proof}, "
                      f"{speed:.2f} x as fast, {row['size_mb'] / plain['size_mb']:.0%} of the size")
     return f"Against the plain model at equal epochs: {'; '.join(parts)}."
-
-
-def _is_block(module: Any) -> bool:
-    """yolov5's Conv: convolution, batch normalisation and activation."""
-    return all(hasattr(module, part) for part in ("conv", "bn", "act"))
-
-
-def _replace(model: Any, name: str, kernels: list[Any]) -> None:
-    """Put 1 x 1, k x k and (with the block's own bn and act) 1 x 1 convolutions in the place of the block `name`."""
-    import torch
-
-    block = model.get_submodule(name)
-    old, layers = block.conv, []
-    for place, kernel in enumerate(kernels):
-        middle = place == 1
-        layer = torch.nn.Conv2d(kernel.shape[1], kernel.shape[0], old.kernel_size if middle else 1,
-                                stride=old.stride if middle else 1, padding=old.padding if middle else 0, bias=False)
-        layer.weight.data = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32))
-        layers.append(layer)
-    last = copy.deepcopy(block)
-    last.conv = layers[2]
-    three = torch.nn.Sequential(layers[0], layers[1], last)
-    for mark in ("i", "f", "type", "np"):  # where yolov5 notes a layer's place and input
-        if mark in vars(block):
-            setattr(three, mark, getattr(block, mark))
-    parent, _, own = name.rpartition(".")
-    setattr(model.get_submodule(parent), own, three)

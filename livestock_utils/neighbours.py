@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.archives import ImageReader
-from livestock_utils.errors import DatasetError
+from livestock_utils.errors import ArchiveError, DatasetError
 from livestock_utils.files import whole_file
 from livestock_utils.progress import progress
 
@@ -37,20 +37,23 @@ def perceptual_hashes(
     """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted).
 
     `folder` is the one that the tables were read from. Each JPEG is read once, decoded at an eighth of its size; with
-    `cache` (a CSV, made if absent) never again while its CRC is the same. Images that cannot be decoded are left out,
-    with one logged line that counts them.
+    `cache` (a CSV, made if absent) never again while its size, and in a zip its CRC, are the same. Images that are
+    damaged or cannot be decoded are left out, with one logged line that counts them.
     """
     table = images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
     found: dict[str, int] = {}
     undecoded: list[str] = []
     with ImageReader(folder) as reader, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        crcs = [reader.archive(a).crc(m) for a, m in zip(table["archive"], table["member"], strict=True)]
-        keys = list(zip(table["archive"], table["member"], crcs, strict=True))
+        stamps = [reader.stamp(a, m) for a, m in zip(table["archive"], table["member"], strict=True)]
+        keys = list(zip(table["archive"], table["member"], stamps, strict=True))
 
         def hash_of(row: int) -> int | None:
             archive, member, _ = keys[row]
-            return _phash(reader.bytes(archive, member))
+            try:
+                return _phash(reader.bytes(archive, member))
+            except ArchiveError:
+                return None
 
         missing = [row for row, key in enumerate(keys) if key not in known]
         bar = progress(total=len(missing), desc="hashes", unit="image")
@@ -184,20 +187,21 @@ def _join(first: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.ND
     return smallest[component]
 
 
-def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, int], int]:
-    """Hashes by (archive, member, CRC); a cache that cannot be read is as good as none."""
+def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, str], int]:
+    """Hashes by (archive, member, stamp); a cache that cannot be read is as good as none."""
     if cache is None or not Path(cache).is_file():
         return {}
     try:
-        table = pd.read_csv(cache, dtype={"archive": str, "member": str, "crc": int, "hash": str})
+        table = pd.read_csv(cache, dtype={"archive": str, "member": str, "stamp": str, "hash": str})
         values = [int(value, 16) for value in table["hash"]]
-        return dict(zip(zip(table["archive"], table["member"], table["crc"], strict=True), values, strict=True))
+        return dict(zip(zip(table["archive"], table["member"], table["stamp"], strict=True), values, strict=True))
     except (ValueError, KeyError, TypeError) as error:
         log.warning("%s is not a cache of hashes (%s); all are computed again", cache, str(error).splitlines()[0])
         return {}
 
 
-def _write_cache(cache: str | os.PathLike, known: dict[tuple[str, str, int], int]) -> None:
+def _write_cache(cache: str | os.PathLike, known: dict[tuple[str, str, str], int]) -> None:
     rows = [(*key, f"{value:016x}") for key, value in sorted(known.items())]
+    table = pd.DataFrame(rows, columns=["archive", "member", "stamp", "hash"])
     with whole_file(cache, "w") as file:
-        pd.DataFrame(rows, columns=["archive", "member", "crc", "hash"]).to_csv(file, index=False, lineterminator="\n")
+        table.to_csv(file, index=False, lineterminator="\n")

@@ -4,7 +4,6 @@ Only such predictions say something about labels: a model repeats the faults of 
 """
 
 import gzip
-import hashlib
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import colab, dataset, detector, files, set_folder, yolo_set
+from livestock_utils import colab, dataset, detector, files, inference, set_folder, yolo_set
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
 from livestock_utils.progress import progress
@@ -65,11 +64,13 @@ def predict(
     cut = {"confidence_threshold": confidence_threshold, "iou_threshold": iou_threshold,
            "max_detections": max_detections}
     parts = []
+    held_out: dict[int, Path] = {}
     for number in progress(numbers, desc="folds", unit="fold"):
         if number in given:
             weights = given[number]
         else:
-            data_yaml = _write_folds(base, images, boxes, folder, of_image)[number]
+            held_out = held_out or _write_folds(base, images, boxes, folder, of_image)
+            data_yaml = held_out[number]
             run_folder, mirror = colab.training_folder(out, f"{name}_fold{number}")
             weights = detector.train(data_yaml, run_folder, image_size=image_size, mirror=mirror,
                                      **{"final_evaluation": False, **training}).last
@@ -156,8 +157,8 @@ def _is_written(target: Path, images: pd.DataFrame, boxes: pd.DataFrame, of_imag
 def _predict_fold(path: Path, weights: Path, images: pd.DataFrame, folder: str | os.PathLike, image_size: int,
                   cut: dict[str, Any], number: int) -> pd.DataFrame:
     """Predictions of one fold, from the file if it was made by the same weights, images and settings."""
-    ids = hashlib.sha256("\n".join(sorted(images["image_id"])).encode()).hexdigest()
-    made_with = {"weights": files.sha256(weights), "image_ids": ids, "image_size": image_size, "fold": number, **cut}
+    made_with = {"weights": files.sha256(weights), "images": inference.image_hash(images, folder),
+                 "image_size": image_size, "fold": number, **cut}
     note = path.with_suffix("").with_suffix(".json")
     if path.is_file() and note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))

@@ -1,5 +1,7 @@
 """One pass of a network over images: batches in, candidates out, in part files that a stopped run goes on from."""
 
+import contextlib
+import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -27,6 +29,9 @@ class Reader(Protocol):
     def bytes(self, archive: str, member: str) -> bytes:
         """The bytes of one member; ArchiveError or OSError if it cannot be read."""
 
+    def stamp(self, archive: str, member: str) -> str:
+        """What tells other bytes under the same name without reading them; ArchiveError or OSError as `bytes`."""
+
 
 class FolderReader:
     """Plain image files: `archive` is a folder ("" for none) and `member` a file below `folder`."""
@@ -38,6 +43,23 @@ class FolderReader:
     def bytes(self, archive: str, member: str) -> bytes:
         """See `Reader`."""
         return (self.folder / archive / member).read_bytes()
+
+    def stamp(self, archive: str, member: str) -> str:
+        """See `Reader`: the size."""
+        return str((self.folder / archive / member).stat().st_size)
+
+
+def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
+    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not only which names."""
+    archives = images["archive"] if "archive" in images else [""] * len(images)
+    digest = hashlib.sha256()
+    for image_id, archive, member in sorted(zip(images["image_id"], archives, images["member"], strict=True)):
+        try:
+            stamp = reader.stamp(archive, member)
+        except (ArchiveError, OSError):
+            stamp = "unreadable"
+        digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
+    return digest.hexdigest()
 
 
 def parse_pass(name: str) -> tuple[float, bool]:
@@ -74,7 +96,7 @@ class NetworkPass:
 
     def __init__(self, network: backends.Backend, images: pd.DataFrame, reader: Reader, made_with: dict[str, Any],
                  name: str, workers: int) -> None:
-        """`made_with` says how (image_size, floor, cap, like, ...), `name` which pass (see `parse_pass`)."""
+        """`made_with` says how (image_size, floor, cap, like, images, ...), `name` which pass (see `parse_pass`)."""
         self.network, self.images, self.reader, self.made_with = network, images, reader, made_with
         self.name, self.workers = name, workers
         scale, self.flipped = parse_pass(name)
@@ -82,14 +104,16 @@ class NetworkPass:
         self.archives = images["archive"].tolist() if "archive" in images else [""] * len(images)
         self.members = images["member"].tolist()
 
-    def all_parts(self, parts_folder: str | os.PathLike | None, batch_size: int, in_part: int, index: int,
+    def all_parts(self, parts_folder: str | os.PathLike | None, batch_size: int, part_images: int, index: int,
                   count: int) -> Candidates:
-        """The candidates of shard `index`/`count`, parts of `in_part` batches; those on disk are taken as they are."""
-        batches = frames.plan_batches(self.images, self.pixels, batch_size, self.network.stride, self.made_with["like"])
-        parts = [batches[i : i + in_part] for i in range(0, len(batches), in_part)] or [[]]
+        """The candidates of shard `index`/`count`, parts of `part_images` at most; those on disk are taken as they are.
+
+        Which images make a part does not depend on `batch_size`, so that sessions on unlike machines can share.
+        """
+        parts = self._plan(batch_size, part_images)
         mine = list(range(index - 1, len(parts), count))
         if parts_folder is not None:
-            _remove_others(Path(parts_folder) / self.name, len(parts))
+            self._clear(Path(parts_folder) / self.name, len(parts))
         bar = progress(total=sum(len(rows) for k in mine for rows in parts[k]), desc=f"predict {self.name}", unit="img")
         done = []
         with bar:
@@ -104,6 +128,35 @@ class NetworkPass:
                     bar.update(len(ready.images))
                 done.append(ready)
         return candidates.merge(done) if done else self._compute([], bar)
+
+    def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
+        """For each part its batches of rows: runs of one letterboxed shape, joined while they fit into a part."""
+        runs = frames.plan_batches(self.images, self.pixels, part_images, self.network.stride, self.made_with["like"])
+        parts: list[list[list[int]]] = []
+        room = 0
+        for rows in runs:
+            if not parts or len(rows) > room:
+                parts.append([])
+                room = part_images
+            parts[-1] += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+            room -= len(rows)
+        return parts or [[]]
+
+    def _clear(self, folder: Path, total: int) -> None:
+        """Remove part files of other images or settings, which fit nothing any more.
+
+        Raises LivestockError, and removes nothing, where parts of these very images were cut another way: they may be
+        another session's.
+        """
+        others = [path for path in sorted(folder.glob("part-*-of-*.npz")) if not path.stem.endswith(f"-{total:05d}")]
+        for path in others:
+            with contextlib.suppress(DatasetError):
+                if candidates.load(path).made_with == self.made_with:
+                    raise LivestockError(f"{path} is of the same images in parts of another size: give the part_images "
+                                         "that it was made with, or another parts_folder")
+        for path in others:
+            log.warning("%s is of other images or settings; removed", path)
+            path.unlink(missing_ok=True)
 
     def _from_disk(self, path: Path | None, batches: list[list[int]]) -> Candidates | None:
         if path is None or not path.is_file():
@@ -165,14 +218,6 @@ def _by_shape(batch: Sequence[frames.Frame]) -> list[list[Any]]:
         if frame.pixels is not None:
             shapes.setdefault(frame.pixels.shape, []).append(frame)
     return list(shapes.values())
-
-
-def _remove_others(folder: Path, total: int) -> None:
-    """Part files of another number of parts are of another batch size or other images: they fit nothing any more."""
-    for path in folder.glob("part-*-of-*.npz"):
-        if not path.stem.endswith(f"-{total:05d}"):
-            log.warning("%s is of other images or batches; removed", path)
-            path.unlink()
 
 
 def part_path(folder: Path, part: int, total: int) -> Path:

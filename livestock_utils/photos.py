@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils import candidates, files, frames, inference, postprocess, species
+from livestock_utils.boxes import XYXY
 from livestock_utils.errors import ArchiveError, DatasetError
 from livestock_utils.passes import FolderReader, Reader
 from livestock_utils.progress import progress
@@ -18,11 +19,13 @@ VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 GREY_BGR = (120, 120, 120)
 
 
-def find(source: str | os.PathLike, every: int = 1) -> tuple[pd.DataFrame, Reader]:
+def find(source: str | os.PathLike, every: int = 1,
+         without: str | os.PathLike | None = None) -> tuple[pd.DataFrame, Reader]:
     """Photos of an image file, a folder (with its subfolders) or a video -> (images table, reader of their bytes).
 
     image_id is the path below the folder without its ending (with it where two differ by the ending only); of a video
-    the frame number, every `every`-th frame. Raises DatasetError for a source that is absent or holds no photos.
+    the frame number, every `every`-th frame. `without`: a folder whose photos do not count. Raises DatasetError for a
+    source that is absent or holds no photos.
     """
     path = Path(source)
     if not path.exists():
@@ -40,7 +43,8 @@ def find(source: str | os.PathLike, every: int = 1) -> tuple[pd.DataFrame, Reade
         table = pd.DataFrame({"image_id": [path.stem], "archive": [""], "member": [path.name]})
         return table, FolderReader(path.parent)
     found = sorted(p.relative_to(path) for p in path.rglob("*")
-                   if p.suffix.lower() in IMAGE_ENDINGS and p.is_file() and not p.name.startswith("."))
+                   if p.suffix.lower() in IMAGE_ENDINGS and p.is_file() and not p.name.startswith(".")
+                   and (without is None or not p.resolve().is_relative_to(Path(without).resolve())))
     if not found:
         raise DatasetError(f"{path}: no images in this folder (looked for {', '.join(IMAGE_ENDINGS)})")
     stems = pd.Series([p.with_suffix("").as_posix() for p in found])
@@ -83,6 +87,10 @@ class VideoReader:
             frame = self.waiting.pop(number)
         return cv2.imencode(".bmp", frame)[1].tobytes()
 
+    def stamp(self, archive: str, member: str) -> str:
+        """See `passes.Reader`: the size of the video."""
+        return str(self.path.stat().st_size)
+
 
 def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os.PathLike, *,
             settings: postprocess.Settings | None = None, draw_from: float | None = 0.25, every: int = 1,
@@ -90,16 +98,19 @@ def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os
     """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be read), drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `inference.collect_candidates`. Returns the predictions table (px) and the candidates with their images table.
+    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the photos. Returns the
+    predictions table (px) and the candidates with their images table.
     """
     settings = settings or postprocess.Settings(confidence_threshold=0.25, iou_threshold=0.6)
-    images, reader = find(source, every)
+    own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
+    images, reader = find(source, every, without=own)
     folder = Path(source).parent if Path(source).is_file() else Path(source)
     lowest = settings.confidence_threshold
     options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
     found = inference.collect_candidates(weights, images, folder, reader=reader, **options)
     predictions = postprocess.apply(found, settings)
-    for name, table in (("predictions", predictions.round(3)), ("images", found.images.drop(columns="found"))):
+    tables = {"predictions": predictions.round(dict.fromkeys(XYXY, 3)), "images": found.images.drop(columns="found")}
+    for name, table in tables.items():
         with files.whole_file(Path(out) / f"{name}.csv", "w") as file:
             table.to_csv(file, index=False, lineterminator="\n")
     if draw_from is not None:

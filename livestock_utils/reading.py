@@ -20,8 +20,6 @@ from livestock_utils.progress import progress
 
 MAX_PIXELS = 100_000_000
 """Images above this are left out: decoding them can exhaust the memory."""
-IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
-BOX_COLUMNS = ["image_id", "species", *XYXY]
 
 _HEAD_BYTES = (4096, 1 << 17, None)
 """How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""
@@ -262,12 +260,13 @@ def _add_boxes(
     findings: Findings,
 ) -> None:
     """One finding for each image that has boxes in `mask`, with their number and the first one."""
+    faulty, ids = xyxy[mask], images["image_id"].tolist()
+    sizes = images[["width_px", "height_px"]].to_numpy()
     for at, first, count in zip(*np.unique(row[mask], return_index=True, return_counts=True), strict=True):
-        label, box = labels[at], xyxy[mask][first]
-        image = images.iloc[at]
+        label, box = labels[at], faulty[first]
         which = f"{count} boxes, first" if count > 1 else "box"
         corners = ", ".join(f"{corner:g}" for corner in box)
         message = (
-            f"{label.archive}, member {label.member}: {which} [{corners}] in {image.width_px} x {image.height_px} px"
+            f"{label.archive}, member {label.member}: {which} [{corners}] in {sizes[at, 0]} x {sizes[at, 1]} px"
         )
-        findings.add(kind, message, label.archive, label.member, str(image.image_id), int(count))
+        findings.add(kind, message, label.archive, label.member, ids[at], int(count))

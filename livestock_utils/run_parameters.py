@@ -15,6 +15,12 @@ PROFILES = Path(__file__).with_name("profiles")
 FOLDERS = ("data", "out")
 
 
+class Typed(str):
+    """A value as it was typed: `resolve` reads it by `parse`, but for parameters whose default is text."""
+
+    __slots__ = ()
+
+
 def parse(text: str) -> Literal:
     """A command-line value as YAML reads it: 3, 0.5, 1e-3, true, null, [1, 2], text; dates stay text."""
     if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):  # YAML 1.1 wants a point in it
@@ -52,7 +58,7 @@ def resolve(notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Lite
     """All parameters of each notebook by name; later mappings of `given` win, and "05.NAME" wins over NAME.
 
     Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and for another type than
-    the default's.
+    the default's. Values that were typed come as `Typed`.
     """
     folders = {"data": data, "out": out}
     values = {n.name: n.parameters | {k: v for k, v in folders.items() if k in n.parameters} for n in notebooks}
@@ -71,6 +77,10 @@ def resolve(notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Lite
 
 def _fit(address: str, value: Literal, default: Literal) -> Literal:
     """The value, as the default's type where that is exact; a default of None takes anything."""
+    if isinstance(value, Typed):
+        read = parse(str(value))
+        # Text keeps its digits and words (03, no, 1e3, 12:30); quotes are YAML's, null is still no value.
+        value = str(value) if isinstance(default, str) and read is not None and not isinstance(read, str) else read
     if value is None or default is None or type(value) is type(default):
         return value
     if isinstance(default, float) and type(value) is int:

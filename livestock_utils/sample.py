@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils import boxes, files, scenes, species
+from livestock_utils.archive_names import nfc
 from livestock_utils.errors import LivestockError
 from livestock_utils.progress import progress
 
@@ -27,6 +28,7 @@ WARM_START_SEEDS = tuple(range(1000, 1010))
 STAMP = "sample.json"
 _DRAWN = 2
 """Counts up when the drawing changes, so that a sample of before is drawn again."""
+_UNFINISHED = -1
 _JPEG_QUALITY = 84
 _FIRST_TEST_NUMBER = 500_000
 # Boxes an image as in the AI Hub set: 506 / 2,749 / 1,048 pig images with < 8, 8-12, >= 13 boxes, 45,898 boxes in all;
@@ -75,7 +77,8 @@ def write_sample(
     scene and barn) and the stamp `sample.json`. One image in four is of pigs. `scale` multiplies the frames of
     1920x1080 and 1280x960. The same arguments give the same bytes; a second call with them does nothing. An image
     depends on the seed, the scale and its number, not on how many there are.
-    Raises LivestockError for counts below 2, a scale outside (0, 1], or archives in `folder` that this did not write.
+    Raises LivestockError for counts below 2, a scale outside [0.05, 1], or archives in `folder` that this did not
+    write; what is there then stays.
     """
     folder = Path(folder)
     _check(n_images, n_test_images, seed, scale)
@@ -84,13 +87,11 @@ def write_sample(
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
         return folder
-    for sub in ("data", "data_test"):
-        for old in sorted((folder / sub).glob("*.zip")):
-            if not stamp:
-                raise LivestockError(f"{old} was not written by the sample: choose an empty folder, or move it away")
-            old.unlink()
-    files.write_json(folder / STAMP, {"arguments": arguments, "files": {}})
     plans = {"train": _plans("train", n_images, seed, scale), "test": _plans("test", n_test_images, seed, scale)}
+    _remove_own(folder, stamp.get("files", {}))
+    own = _file_names(bool(plans["test"]))
+    # Named before they are written, so that a call after one that was killed knows its own archives.
+    files.write_json(folder / STAMP, {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)})
     rows: list[tuple] = []
     with progress(total=n_images + n_test_images, desc="sample", unit="image") as bar:
         for split, sub in (("train", "data"), ("test", "data_test")):
@@ -108,9 +109,8 @@ def write_sample(
          for p in plans["train"] + plans["test"]], columns=["image_id", "split", "scene", "barn"])
     groups = groups.sort_values("image_id", kind="stable")
     files.write_text(folder / "scenes.csv", groups.to_csv(index=False, lineterminator="\n"))
-    written = [p for p in folder.rglob("*") if p.suffix in (".zip", ".csv")]
-    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in written}
-    files.write_json(folder / STAMP, {"arguments": arguments, "files": sizes})
+    files.write_json(folder / STAMP, {"arguments": arguments,
+                                      "files": {name: (folder / name).stat().st_size for name in own}})
     return folder
 
 
@@ -147,6 +147,24 @@ def _read_stamp(folder: Path) -> dict[str, Any]:
 
 def _is_whole(folder: Path, sizes: dict[str, int]) -> bool:
     return bool(sizes) and all((folder / n).is_file() and (folder / n).stat().st_size == s for n, s in sizes.items())
+
+
+def _remove_own(folder: Path, known: dict[str, int]) -> None:
+    """Remove the archives that an earlier call wrote; LivestockError, and nothing removed, if there are others."""
+    found = [path for sub in ("data", "data_test") for path in sorted((folder / sub).glob("*.zip"))]
+    for path in found:
+        if nfc(path.relative_to(folder).as_posix()) not in known:
+            raise LivestockError(f"{path} was not written by the sample: choose an empty folder, or move it away")
+    for path in found:
+        path.unlink()
+
+
+def _file_names(with_test: bool) -> list[str]:
+    """What a call writes, relative to the folder."""
+    words = [species.by_name(name).archive_words[0] for name in _COUNTS]
+    names = [f"data/[{kind}]{word}_bbox.zip" for kind in ("원천", "라벨") for word in words]
+    tests = [f"data_test/[원천]{word}_bbox.zip" for word in words] if with_test else []
+    return [*names, *tests, "truth.csv", "answer.csv", "scenes.csv"]
 
 
 def _plans(split: str, count: int, seed: int, scale: float) -> list[_Plan]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import intervals, matching, scoring
+from livestock_utils.describe import first_up
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
@@ -31,14 +32,18 @@ def group_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataF
     """Scores by group (camera, farm, ...), contest's definition; columns group, images, labels and SCORES of "all".
 
     `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more than `max_groups` among
-    `images` (look-alikes make hundreds, of a photo or two each), the table is empty.
+    `images` (look-alikes make hundreds, of a photo or two each), the table is empty. A group without a prediction has
+    the score 0.
     """
     columns = ["group", "images", "labels", *SCORES]
     mine = images["image_id"].map(groups) if groups is not None else pd.Series(dtype=object)
     if not 0 < mine.nunique() <= max_groups:
         return pd.DataFrame(columns=columns)
-    rows = [scoring.per_class_table(boxes, predictions, part).loc[["all"]].assign(group=name, images=len(part))
-            for name, part in images.groupby(mine)]
+    scoring.table_sides(boxes, predictions, images)  # of one set as a whole; a group alone may be without predictions
+    rows = []
+    for name, part in images.groupby(mine):
+        found = predictions[predictions["image_id"].isin(part["image_id"])]
+        rows.append(scoring.per_class_table(boxes, found, part).loc[["all"]].assign(group=name, images=len(part)))
     return pd.concat(rows, ignore_index=True)[columns]
 
 
@@ -76,7 +81,7 @@ def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> st
     word = "above" if gain > 0 else "below"
     place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"
     level = f"{difference.attrs.get('level', 0.95):.0%}"
-    return (f"{second[:1].upper()}{second[1:]} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
+    return (f"{first_up(second)} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
             f"{verdict}.")
 
 

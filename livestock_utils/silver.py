@@ -22,6 +22,7 @@ from livestock_utils import species as classes
 from livestock_utils import suppression
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError
+from livestock_utils.tables import BOX_COLUMNS
 
 MODES = ("duplicate", "replace", "merge")
 PREFIX = "plus_"
@@ -97,7 +98,7 @@ class Silver:
     def boxes(self) -> pd.DataFrame:
         """The boxes that are trained on, gold and silver, as a boxes table."""
         kept = self.labels["origin"] != IGNORED
-        return self.labels.loc[kept, ["image_id", "species", *XYXY]].reset_index(drop=True)
+        return self.labels.loc[kept, BOX_COLUMNS].reset_index(drop=True)
 
     def folds(self, folds: pd.Series) -> pd.Series:
         """Folds of the silver images: their sources', so that an image and its copy are never on two sides."""

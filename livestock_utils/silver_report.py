@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from livestock_utils import silver, silver_effect
-from livestock_utils.describe import count, listed, percent
+from livestock_utils.describe import count, first_up, listed, percent
 from livestock_utils.silver_effect import BETWEEN
 from livestock_utils.silver_sources import IN_SAMPLE
 
@@ -97,7 +97,7 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
                      f"{best['confidence_threshold']:g}")
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
     return (f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
-            f"{_first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by.")
+            f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by.")
 
 
 def in_sample(curves: dict[str, pd.DataFrame]) -> str:
@@ -186,7 +186,7 @@ def effect(table: pd.DataFrame) -> str:
             parts.append(f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training scores "
                          f"{row['expanded']:.3f} and gold alone {row['gold']:.3f}, {row['difference']:+.3f} "
                          f"({level} interval {row['low']:+.3f} to {row['high']:+.3f}: {_verdict(row)})")
-    return f"{_first_up('; '.join(parts))}."
+    return f"{first_up('; '.join(parts))}."
 
 
 def luck(table: pd.DataFrame) -> str:
@@ -221,7 +221,7 @@ def cause(table: pd.DataFrame) -> str:
                   "further gaps do, and clears neither the labels nor the gaps")
     elif _sign(full) < 0 and _sign(lacking) == 0:
         verdict += ": its labels are to blame, not the gaps"
-    return f"{_first_up(verdict)}; {shift}."
+    return f"{first_up(verdict)}; {shift}."
 
 
 _VERDICTS = {
@@ -250,10 +250,6 @@ def _verdict(row: pd.Series) -> str:
 
 def _of_none(share: float) -> str:
     return percent(share) if share == share else "none"
-
-
-def _first_up(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:

@@ -97,9 +97,10 @@ def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
     set_folder.check_target(place, is_tar=False)
     set_folder.check_space(place, int(manifest["bytes"].sum()))
     wanted = {f"images/{i}.jpg": h for i, h in zip(manifest["image_id"], manifest["sha256"], strict=True)}
+    known = set(manifest["image_id"])
     with set_folder.no_space_error(place), set_folder.whole_folder(place) as part:
         for name, text in texts.items():
-            if "/" in name and name.removeprefix("labels/").removesuffix(".txt") not in set(manifest["image_id"]):
+            if "/" in name and name.removeprefix("labels/").removesuffix(".txt") not in known:
                 raise DatasetError(f"{label_tar}, member {name!r}: not in the manifest; write the silver set again")
             (part / name).write_bytes(text)
         for name, file in tars.members(image_tar):

@@ -18,12 +18,11 @@ import pandas as pd
 
 from livestock_utils import contest_tables, species
 from livestock_utils.boxes import clip_to_frame
+from livestock_utils.checkpoints import WEIGHTS_BUDGET_BYTES
 from livestock_utils.contest_tables import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
 from livestock_utils.errors import ScoringError
 from livestock_utils.files import whole_file
 
-WEIGHTS_LIMIT_BYTES = 100_000_000
-"""The contest's limit on a model file, 100 MB of 10^6 bytes."""
 TOLERANCE_PX = 0.01
 TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
@@ -135,7 +134,7 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
         if images is not None:
             _add(findings, ids, finite & _beyond_frame(xyxy, stems, images, units, normaliser),
                  "a coordinate is right of or below the frame")
-    _add(findings, ids, _unsorted(ids, numbers["Conf"]), "not sorted by ImageID and descending Conf")
+    _add(findings, ids, _unsorted(stems, numbers["Conf"]), "not sorted by ImageID and descending Conf")
     if images is not None:
         absent = sorted(set(contest_tables.stems(images)) - set(stems))
         findings += [("note", 0, name, "test image without a detection") for name in absent]
@@ -170,10 +169,10 @@ def _beyond_frame(xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, u
     return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + TOLERANCE_PX, axis=1)
 
 
-def _unsorted(ids: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Rows that should stand above the row before them."""
-    later = np.zeros(len(ids), dtype=bool)
-    later[1:] = (ids[1:] < ids[:-1]) | ((ids[1:] == ids[:-1]) & (confidence[1:] > confidence[:-1]))
+def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Rows that should stand above the row before them; ids without their suffix, as `write_submission` sorts."""
+    later = np.zeros(len(stems), dtype=bool)
+    later[1:] = (stems[1:] < stems[:-1]) | ((stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1]))
     return later
 
 
@@ -182,9 +181,9 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
     for path in map(Path, weights):
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
-        elif path.stat().st_size > WEIGHTS_LIMIT_BYTES:
+        elif path.stat().st_size > WEIGHTS_BUDGET_BYTES:
             findings.append(("error", 0, "", f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest"
-                                             f" allows {WEIGHTS_LIMIT_BYTES / 1e6:.0f} MB"))
+                                             f" allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB"))
     return findings
 
 

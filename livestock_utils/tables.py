@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,8 +13,8 @@ from livestock_utils.files import whole_file
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
-_TYPES = {"image_id": str, "species": str, "archive": str, "member": str, "width_px": int, "height_px": int,
-          "x_min": float, "y_min": float, "x_max": float, "y_max": float}
+_TYPES: dict[str, Any] = {"image_id": str, "species": str, "archive": str, "member": str, "width_px": int,
+                          "height_px": int, **dict.fromkeys(XYXY, float)}
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
@@ -24,7 +25,7 @@ def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.Data
 
 
 def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) as `write_tables` got them; DatasetError for a file that is absent or lacks a column."""
+    """(images, boxes) as `write_tables` got them; DatasetError for an absent file or column, and for a bad number."""
     found = []
     for name, columns in (("images", IMAGE_COLUMNS), ("boxes", BOX_COLUMNS)):
         path = Path(folder) / f"{name}.csv"
@@ -33,9 +34,24 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         if absent := [column for column in columns if column not in table.columns]:
             raise DatasetError(f"{path} has no column {absent[0]!r}; run notebook 01_eda again")
-        # Numbers are parsed by Python's float, which gives back the very digits; pandas 2's reader may be one bit off.
-        found.append(table[columns].astype({name: _TYPES[name] for name in columns}))
+        found.append(_typed(table[columns], path))
     return found[0], found[1]
+
+
+def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table of text with its numbers read; DatasetError with line and column for what is none."""
+    read = {}
+    for name in map(str, table):
+        values: list[Any] = []
+        for line, text in enumerate(table[name], start=2):
+            try:
+                values.append(_TYPES[name](text))  # Python's float gives back the very digits, pandas 2's may not
+            except ValueError as error:
+                raise DatasetError(f"{path}, line {line}: {name} is {text!r}, expected "
+                                   f"{'a whole number' if _TYPES[name] is int else 'a number'}; run notebook 01_eda "
+                                   "again") from error
+        read[name] = pd.Series(values, dtype=_TYPES[name])
+    return pd.DataFrame(read)
 
 
 def complete_boxes(data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:

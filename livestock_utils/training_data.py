@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from livestock_utils import image_cache
+from livestock_utils import frames, image_cache
 from livestock_utils.errors import DatasetError
 from livestock_utils.progress import progress
 
@@ -122,17 +122,19 @@ def label_file(image: str | Path) -> Path:
 
 
 def image_size(file: str) -> npt.NDArray[np.int64] | None:
-    """Width and height in px after EXIF rotation, or None for a file that cannot be decoded whole."""
+    """Width and height in px after EXIF rotation, or None for a file that is no image or cut short."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with open(file, "rb") as stream:
             image = Image.open(stream)
             width, height = image.size
-            rotated = image.getexif().get(274) in (6, 8)
+            rotated = image.getexif().get(274) in (5, 6, 7, 8)  # those that swap the sides
             stream.seek(-2, 2)
-            if image.format == "JPEG" and stream.read() != b"\xff\xd9":
-                image.load()  # no end marker: decode it whole to see whether only bytes were appended
+            if stream.read() != b"\xff\xd9":  # most end so, and need not be read
+                stream.seek(0)
+                if frames.is_truncated(stream.read()):
+                    return None
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
     if min(width, height) < 10:

@@ -225,6 +225,9 @@ def test_scores(data: str | os.PathLike, predictions: pd.DataFrame, images: pd.D
     """
     path = Path(data) / "answer.csv"
     answers = submissions.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
+    if "ImageID" not in answers:
+        raise NotebookError(f"{path} has no column ImageID: expected {', '.join(contest_tables.ANSWER_COLUMNS)}, got "
+                            f"{', '.join(map(str, answers.columns))}")
     known = answers["ImageID"].map(contest_tables.image_stem).isin(images["image_id"])
     if not known.any():
         return pd.DataFrame(columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float)

@@ -22,6 +22,7 @@ from livestock_utils import boxes as box_arithmetic
 from livestock_utils import species as classes
 from livestock_utils import split
 from livestock_utils.errors import DatasetError
+from livestock_utils.tables import IMAGE_COLUMNS
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -81,7 +82,8 @@ def plan(
 
     Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1]; what is then
     empty or not finite is dropped, and so are boxes of an area under `min_box_area_px` (px2, before clipping). Raises
-    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes and missing folds.
+    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes, missing folds and
+    boxes of a species that species.yaml lacks.
     """
     strata = split.strata_table(images, boxes).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
@@ -93,6 +95,11 @@ def plan(
     table["fold"] = _folds(table, folds)
     position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
     position, known = position[position >= 0], boxes[position >= 0]
+    strange = known[~known["species"].isin(classes.names())]
+    if len(strange):
+        raise DatasetError(f"{len(strange)} boxes are of {strange['species'].iloc[0]!r} (image "
+                           f"{strange['image_id'].iloc[0]!r}), a species that species.yaml lacks: expected "
+                           f"{', '.join(classes.names())}; name it there, or drop them")
     xyxy = known[box_arithmetic.XYXY].to_numpy(dtype=float)
     size = table[["width_px", "height_px"]].to_numpy(dtype=float)[position]
     inside = box_arithmetic.clip_to_frame(xyxy, size[:, 0], size[:, 1])
@@ -159,9 +166,8 @@ def background_images(folder: str | os.PathLike, n_images: int, share: float, se
     """
     if not 0 <= share <= 0.1:
         raise DatasetError(f"background_share must lie in [0, 0.1], got {share}; up to a tenth of the set helps")
-    columns = ["image_id", "species", "width_px", "height_px", "archive", "member"]
     if share == 0:
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=IMAGE_COLUMNS)
     photos = (p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     files = sorted(p.relative_to(folder).as_posix() for p in photos)
     if not files:
@@ -174,7 +180,7 @@ def background_images(folder: str | os.PathLike, n_images: int, share: float, se
     for name in sorted(files[i] for i in chosen):
         width, height = imagesize.get(Path(folder, name))
         rows.append((f"{BACKGROUND}_{Path(name).stem}", BACKGROUND, width, height, ".", name))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=IMAGE_COLUMNS)
 
 
 def _label_texts(

@@ -191,7 +191,8 @@ step.figure(plots.truth_beside_prediction(images, boxes, predictions, valid_set,
 # %%
 _, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02"))
 by_group = score_tables.group_table(boxes, predictions, images, groups)
-step.table(by_group, "Validation by group, contest's definition.")
+if len(by_group):
+    step.table(by_group, "Validation by group, contest's definition.")
 step.say(score_tables.group_sentence(by_group))
 
 # %% [markdown]

@@ -1,5 +1,6 @@
 """Batches: grids expanded, runs in folders of their own, failures listed, continued where they stopped."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -164,3 +165,22 @@ def test_prepared_sets_are_linked_or_copied(tmp_path, monkeypatch):
     batch.share(tmp_path / "prepared", tmp_path / "copied")
     assert (tmp_path / "copied" / "datasets" / "a.tar").read_bytes() == b"x"
     assert not (tmp_path / "copied" / "local" / "a").exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_preparation_replaces_what_the_run_had_but_not_its_own(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(batch.os, "link", lambda *a: (_ for _ in ()).throw(OSError("no links")))
+    source, target = (tmp_path / name / "datasets" / "a.tar" for name in ("prepared", "run"))
+    source.parent.mkdir(parents=True)
+    for text, changed in (("old", 100), ("new", 200)):
+        source.unlink(missing_ok=True)
+        source.write_text(text)
+        os.utime(source, (changed, changed))
+        for _ in range(2):
+            batch.share(tmp_path / "prepared", tmp_path / "run")
+            assert target.read_text() == text and target.samefile(source) == links
+    target.unlink()
+    target.write_text("the run's own")
+    batch.share(tmp_path / "prepared", tmp_path / "run")
+    assert target.read_text() == "the run's own" and [path.name for path in target.parent.iterdir()] == ["a.tar"]

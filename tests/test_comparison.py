@@ -222,3 +222,16 @@ def test_figures_name_settings_and_intervals(judged):
         "SGD, default (2 seeds)", "AdamW, default (2 seeds)"}
     assert plots.run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
     assert plots.run_differences(pd.DataFrame()).texts[0].get_text() == "no pair of runs with the same seed"
+
+
+def test_other_photos_under_the_same_ids_are_predicted_anew(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(detector, "predict", lambda weights, images, *a, **k: calls.append(weights) or images[
+        ["image_id", "species"]], raising=False)
+    write_run(tmp_path / "training" / "multilabel_split", data="a")
+    runs = run_folders.find(tmp_path)
+    for seed in (0, 0, 1):
+        images, boxes = write_archives(tmp_path / "archives", seed=seed)
+        on = comparison.Judge("valid", tmp_path / "archives", images, boxes)
+        comparison.predictions(runs, on, tmp_path / "kept")
+    assert len(calls) == 2

@@ -515,3 +515,24 @@ def test_a_manifest_keeps_its_length_when_hashes_come_in(tables):
     plan.manifest["sha256"] = hashlib.sha256(b"x").hexdigest()
     assert len(before) == len(yolo_set.manifest_bytes(plan.manifest))
     assert pd.read_csv(io.BytesIO(before)).shape == (len(images), len(yolo_set.COLUMNS))
+
+
+def test_a_box_of_an_unknown_species_is_told_before_an_image_is_read(tmp_path, tables):
+    images, boxes = tables
+    boxes.loc[3, "species"] = "goat"
+    with pytest.raises(DatasetError, match=r"1 boxes are of 'goat' \(image '.*'\), a species that species.yaml lacks"):
+        dataset.write_tar(tmp_path / "a.tar", images, boxes, tmp_path / "nowhere")
+    assert not (tmp_path / "a.tar").exists()
+
+
+@pytest.mark.parametrize(("fold_of", "valid_fold", "message"), [
+    (lambda n: n % 3, 7, r"valid_fold 7 leaves no validation images: the folds of the 12 images are \[0, 1, 2\]"),
+    (lambda n: 0, 0, r"valid_fold 0 leaves no training images: the folds of the 12 images are \[0\]"),
+])
+def test_a_fold_that_is_not_there_is_told_before_anything_is_written(tmp_path, tables, folder, fold_of, valid_fold,
+                                                                    message):
+    images, boxes = tables
+    folds = pd.Series([fold_of(n) for n in range(len(images))], index=images["image_id"])
+    with pytest.raises(DatasetError, match=message):
+        dataset.write_split(tmp_path / "out", images, boxes, folder, folds, valid_fold=valid_fold)
+    assert not (tmp_path / "out").exists()

@@ -171,6 +171,11 @@ def test_empty_tables_come_back_from_disk(tmp_path):
 @pytest.mark.parametrize("damage, message", [
     (lambda folder: (folder / "boxes.csv").unlink(), "boxes.csv is missing: notebook 01_eda writes it"),
     (lambda folder: (folder / "images.csv").write_text("image_id\na\n"), "images.csv has no column 'species'"),
+    (lambda folder: (folder / "images.csv").write_text(
+        f"{','.join(tables.IMAGE_COLUMNS)}\na,cow,9,9,z,m\nb,cow,wide,9,z,m"),
+     "images.csv, line 3: width_px is 'wide', expected a whole number"),
+    (lambda folder: (folder / "boxes.csv").write_text(f"{','.join(tables.BOX_COLUMNS)}\na,cow,0,0,left,1\n"),
+     "boxes.csv, line 2: x_max is 'left', expected a number"),
 ])
 def test_faulty_tables_are_told_in_one_line(tmp_path, damage, message):
     tables.write_tables(tmp_path, IMAGES, BOXES)
@@ -217,3 +222,8 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
 ])
 def test_sentences_say_what_the_tables_hold(sentence, expected):
     assert sentence() == expected
+
+
+def test_coverage_of_a_box_without_its_image_is_told():
+    with pytest.raises(DatasetError, match="1 boxes are of images that the images table lacks, the first of 'zz'"):
+        eda.coverage_map(IMAGES, BOXES.iloc[:1].assign(image_id="zz"))

@@ -218,3 +218,21 @@ def test_figure_of_rankings():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours: AP 0.800", "peer: AP 0.300"]
     assert "no missing label" in plots.missing_curves(curves.iloc[:0]).texts[0].get_text()
     assert np.isclose(ax.get_xlim()[1], 1)
+
+
+def test_a_damaged_photo_has_no_brightness_and_no_group(folder, caplog):
+    with zipfile.ZipFile(folder / "p.zip") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(folder / "p.zip", "w") as archive:
+        for name, data in (content | {"b.jpg": b"\xff\xd8broken"}).items():
+            archive.writestr(name, data)
+    light = error_analysis.brightness(IMAGES, folder)
+    assert light.isna().tolist() == [False, True, False]
+    assert "1 images cannot be decoded and have no brightness, the first is b" in caplog.text
+    groups = error_analysis.attributes(BOXES, IMAGES, light=light)
+    assert groups["light"].isna().tolist() == [False, False, True, True, False]
+    states = pd.Series(pd.Categorical(["found"] * 5, categories=["found"]))
+    table = error_analysis.breakdown(groups, states)
+    assert table.loc[table["grouping"] == "light", "n"].sum() == 3
+    none = error_analysis.attributes(BOXES, IMAGES, light=light * np.nan)
+    assert none["light"].isna().all()

@@ -51,3 +51,25 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
 def test_an_unknown_mode_is_refused(tmp_path):
     with pytest.raises(ValueError, match="mode must be 'wb' or 'w', got 'a'"), files.whole_file(tmp_path / "a", "a"):
         pytest.fail("opened")
+
+
+def test_leftovers_of_others_go_at_the_first_write_into_a_folder(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "gone.tar")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (tmp_path / ".my notes.part").write_text("mine")
+    files.write_text(tmp_path / "a.txt", "whole")
+    assert names(tmp_path) == [".my notes.part", "a.txt"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("077", "600"), ("022", "644")])
+def test_files_get_the_mode_of_the_mask_which_no_thread_changes(tmp_path, mask, mode):
+    code = """
+import os, sys
+os.umask(int(sys.argv[2], 8))
+from livestock_utils import files
+os.umask = lambda mask: sys.exit("the mask was set, which other threads' files would see")
+print(f"{os.stat(files.write_text(sys.argv[1], 'x')).st_mode & 0o777:o}")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a"), mask], check=True, capture_output=True,
+                          text=True)
+    assert done.stdout.strip() == mode

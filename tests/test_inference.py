@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import candidates, checkpoints, compat, detector, frames, inference, postprocess
+from livestock_utils import backends, candidates, checkpoints, compat, detector, frames, inference, postprocess
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
 from livestock_utils.postprocess import Settings
@@ -253,3 +253,48 @@ def test_a_repeated_image_or_an_unnamed_model_with_parts_is_refused(weights, pho
         collect(detector.load(weights, device="cpu"), photos, parts_folder=tmp_path)
     with pytest.raises(DatasetError, match="no part files; predict at least one shard first"):
         inference.gather(tmp_path)
+
+
+def copied(images, folder, target):
+    target.mkdir(exist_ok=True)
+    for name in images["member"]:
+        (target / name).write_bytes((folder / name).read_bytes())
+    return target
+
+
+def test_other_photos_under_the_same_ids_are_predicted_anew(weights, photos, tmp_path, caplog):
+    images, folder = photos
+    place = copied(images, folder, tmp_path / "photos")
+    first = collect(weights, (images, place), parts_folder=tmp_path / "parts")
+    names = images["member"].tolist()
+    for name, other in zip(names, names[1:] + names[:1], strict=True):
+        (place / name).write_bytes((folder / other).read_bytes())
+    second = collect(weights, (images, place), parts_folder=tmp_path / "parts")
+    assert "made with other settings or images; predicted again" in caplog.text
+    assert not equal(first, second) and equal(second, collect(weights, (images, place)))
+
+
+def test_sessions_of_unlike_batch_sizes_share_the_work(weights, photos, tmp_path):
+    whole = collect(weights, photos)
+    for index, batch_size in ((1, 2), (2, 4), (3, 1)):
+        collect(weights, photos, batch_size=batch_size, part_images=2, parts_folder=tmp_path, shard=f"{index}/3")
+    merged = inference.gather(tmp_path)
+    assert merged.images.equals(whole.images) and len(merged) == len(whole)
+    assert merged.xyxy == pytest.approx(whole.xyxy, abs=0.01)
+
+
+def test_finished_parts_of_another_size_are_not_deleted(weights, photos, tmp_path):
+    collect(weights, photos, part_images=1, parts_folder=tmp_path)
+    before = sorted(tmp_path.rglob("*.npz"))
+    with pytest.raises(LivestockError, match="is of the same images in parts of another size: give the part_images"):
+        collect(weights, photos, part_images=2, parts_folder=tmp_path)
+    assert sorted(tmp_path.rglob("*.npz")) == before
+    images, folder = photos
+    fewer = collect(weights, (images[:2], folder), part_images=1, parts_folder=tmp_path)
+    assert len(list(tmp_path.rglob("*.npz"))) == len(fewer.images) == 2, "parts of other images are not cleared"
+
+
+@pytest.mark.parametrize("options", [{"half": True}, {"device": "cuda"}, {"half": True, "device": "cuda:0"}])
+def test_an_exported_network_is_never_silently_float32_on_the_cpu(weights, options):
+    with pytest.raises(LivestockError, match="exported networks run in float32 on the CPU, got half="):
+        backends.open_backend(weights, backend="onnx", **options)

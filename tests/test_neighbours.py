@@ -75,7 +75,7 @@ def test_the_cache_answers_until_the_photo_changes(archives, tmp_path):
     assert neighbours.perceptual_hashes(images, folder, cache)["twin"] not in (0, first["twin"])
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "archive,member,crc,hash\nx,y,1,zz\n"])
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "archive,member,stamp,hash\nx,y,1,zz\n"])
 def test_a_broken_cache_is_made_again(archives, tmp_path, caplog, text):
     folder, images = archives
     cache = tmp_path / "hashes.csv"
@@ -194,3 +194,24 @@ def test_grouped_folds_leave_no_near_duplicate_across():
 def test_what_is_refused(call, message):
     with pytest.raises(DatasetError, match=message):
         call()
+
+
+def test_a_wrong_crc_leaves_the_photo_out(archives, caplog):
+    folder, images = archives
+    data = bytearray((folder / "twin.zip").read_bytes())
+    data[200] ^= 0xFF
+    (folder / "twin.zip").write_bytes(data)
+    assert "twin" not in neighbours.perceptual_hashes(images, folder).index
+    assert "1 images cannot be decoded and have no hash, the first is twin" in caplog.text
+
+
+def test_a_full_cache_needs_no_bytes_of_an_extracted_folder(tmp_path, monkeypatch):
+    images, _ = write_archives(tmp_path / "zips")
+    for name in images["archive"].unique():
+        with zipfile.ZipFile(tmp_path / "zips" / name) as archive:
+            archive.extractall(tmp_path / "folders" / name)
+    first = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    monkeypatch.setattr("livestock_utils.archives.FolderArchive.read", lambda *a: pytest.fail("read again"))
+    again = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    pd.testing.assert_series_equal(first, again)
+    assert len(first) == len(images)

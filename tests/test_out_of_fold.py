@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from livestock_utils import aihub, out_of_fold, sample, split, tables
+from livestock_utils.archives import ImageReader
 from livestock_utils.errors import DatasetError
 
 TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": (), "autoanchor": False,
@@ -123,3 +124,24 @@ def test_tables_of_a_fold(drawn):
     assert sorted([*mine["image_id"], *others["image_id"]]) == images["image_id"].tolist()
     with pytest.raises(DatasetError, match="no image is in fold 9; the folds are"):
         tables.of_fold(images, boxes, folds, 9)
+
+
+def test_other_photos_under_the_same_ids_are_predicted_anew(drawn, first_run, tmp_path):
+    folder, images, boxes, folds = drawn
+    out, _ = first_run
+    weights = out / "training" / "oof_fold0" / "weights" / "last.pt"
+    place = tmp_path / "photos"
+    place.mkdir()
+    with ImageReader(folder) as reader:
+        photos = [reader.bytes(*row) for row in images[["archive", "member"]].to_numpy().tolist()]
+    plain = images.assign(archive="", member=images["image_id"] + ".jpg")
+
+    def predicted(order):
+        for member, number in zip(plain["member"], order, strict=True):
+            (place / member).write_bytes(photos[number])
+        return out_of_fold.predict(plain, boxes, place, tmp_path / "out", folds, n_folds=2,
+                                   fold_weights={0: weights, 1: weights}, image_size=64)
+
+    order = list(range(len(photos)))
+    first, second = predicted(order), predicted(order[1:] + order[:1])
+    assert len(first) and not first.equals(second)

@@ -106,3 +106,14 @@ def test_a_video_is_predicted(weights, tmp_path):
     assert isinstance(found, candidates.Candidates)
     assert len(found.images) == 6 and not found.unreadable
     assert len(list((tmp_path / "out" / "drawn").iterdir())) == 6
+
+
+@pytest.mark.parametrize("inside", ["found", "."])
+def test_what_was_drawn_is_not_predicted_the_next_time(weights, tmp_path, inside):
+    images = write_photos(tmp_path)
+    for _ in range(2):
+        predictions, found = photos.predict(weights, tmp_path, tmp_path / inside, image_size=96)
+        assert found.images["image_id"].tolist() == images["image_id"].tolist()
+    written = pd.read_csv(tmp_path / inside / "predictions.csv")
+    assert written["confidence"].to_numpy() == pytest.approx(predictions["confidence"].to_numpy(), rel=1e-6)
+    assert (written["x_min"] == written["x_min"].round(3)).all()

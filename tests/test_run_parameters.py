@@ -97,3 +97,12 @@ def test_an_unknown_profile():
 def test_the_packages_profiles_fit_the_notebooks(profile):
     values = run_parameters.resolve(notebook_files.find(), [run_parameters.read_profile(profile)], "D", "O")
     assert {part["out"] for part in values.values()} == {"O"}
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), [
+    ("hyp", "", ""), ("hyp", "03", "03"), ("hyp", "007", "007"), ("hyp", "no", "no"), ("hyp", "1e3", "1e3"),
+    ("hyp", "12:30", "12:30"), ("hyp", "1_0", "1_0"), ("hyp", "'03'", "03"), ("hyp", "a b.yaml", "a b.yaml"),
+    ("hyp", "null", None), ("epochs", "3", 3), ("lr0", "1e-3", 1e-3), ("cache", "no", False)])
+def test_text_parameters_keep_what_was_typed(name, text, expected):
+    got = resolved({name: run_parameters.Typed(text)})["05_train"][name]
+    assert got == expected and type(got) is type(expected)

@@ -298,3 +298,24 @@ def test_the_recipe_draws_only_from_its_own_seeds(monkeypatch, tmp_path):
                         sample.write_sample(folder, 4, 0, seed, 0.1))
     data_yaml = warm_start.write_sets(tmp_path)
     assert tuple(seeds) == sample.WARM_START_SEEDS and data_yaml.is_file()
+
+
+@pytest.mark.parametrize("place", ["data/my_photos.zip", "data_test/[원천]소_bbox.zip"])
+def test_archives_beside_the_sample_s_own_are_not_touched(tmp_path, place):
+    sample.write_sample(tmp_path, 4, 0, seed=1, scale=SCALE)
+    before = (tmp_path / ARCHIVES[0]).read_bytes()
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(b"mine")
+    with pytest.raises(LivestockError, match="was not written by the sample: choose an empty folder"):
+        sample.write_sample(tmp_path, 5, 0, seed=1, scale=SCALE)
+    assert (tmp_path / place).read_bytes() == b"mine" and (tmp_path / ARCHIVES[0]).read_bytes() == before
+
+
+def test_a_sample_that_was_stopped_is_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample, "_answers", lambda animals: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        sample.write_sample(tmp_path, 4, 0, seed=1, scale=SCALE)
+    monkeypatch.undo()
+    assert list(tmp_path.glob("data/*.zip")), "it stopped too early to show anything"
+    sample.write_sample(tmp_path, 4, 0, seed=1, scale=SCALE)
+    assert (tmp_path / "answer.csv").is_file()

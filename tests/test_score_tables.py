@@ -5,6 +5,7 @@ import pytest
 
 from livestock_utils import score_tables, tables
 from livestock_utils.boxes import XYXY
+from livestock_utils.errors import ScoringError
 
 COLUMNS = ["images", "labels", *score_tables.SCORES]
 
@@ -107,3 +108,12 @@ def test_scores_by_group(groups, expected):
     assert [(row.group, row.images, row.mAP75) for row in table.itertuples()] == expected
     said = "0.500 of mAP75 apart: right scores 0.500, left 1.000" if expected else "no groups to compare"
     assert said in score_tables.group_sentence(table)
+
+
+def test_a_group_without_a_prediction_scores_0_and_strangers_are_still_told():
+    truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 0.9) for i in range(4)])
+    groups = pd.Series({f"i{i}": "seen" if i < 2 else "unseen" for i in range(4)})
+    table = score_tables.group_table(truth, truth.iloc[:2], truth, groups)
+    assert table.set_index("group")["mAP75"].to_dict() == {"seen": 1.0, "unseen": 0.0}
+    with pytest.raises(ScoringError, match="answers and predictions are of different sets"):
+        score_tables.group_table(truth, truth.assign(image_id="x" + truth["image_id"]), truth, groups)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from detections import contest_sizes, scene
 
-from livestock_utils import cli, scoring, submission
+from livestock_utils import checkpoints, cli, scoring, submission
 from livestock_utils.errors import ScoringError
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
@@ -136,7 +136,7 @@ def test_faults_of_the_whole_file(tmp_path, header, row, units, problem):
 
 def test_weights_above_the_contests_limit(tmp_path):
     heavy, light = tmp_path / "heavy.pt", tmp_path / "light.pt"
-    for path, size in ((heavy, submission.WEIGHTS_LIMIT_BYTES + 1), (light, 100)):
+    for path, size in ((heavy, checkpoints.WEIGHTS_BUDGET_BYTES + 1), (light, 100)):
         with open(path, "wb") as file:
             file.truncate(size)
     path = written(tmp_path / "s.csv", GOOD)
@@ -244,3 +244,15 @@ def test_validate_command(files):
     done = run("validate", bad)
     assert done.exit_code == 1 and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
     assert json.loads(run("validate", bad, "--json").stdout)[0]["line"] == 3
+
+
+def test_our_own_file_is_sorted_whatever_the_ids_are(tmp_path):
+    ids = ["IMG (1)", "a-1", "a", "IMG", "a.b"]
+    images = pd.DataFrame({"image_id": ids, "width_px": 100, "height_px": 100, "species": "pig"})
+    found = pd.DataFrame({"image_id": ids, "species": "pig", "confidence": 0.5, "x_min": 1.0, "y_min": 1.0,
+                          "x_max": 50.0, "y_max": 50.0})
+    path = submission.write_submission(tmp_path / "s.csv", found, images)
+    assert submission.validate(path, images).empty
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *rows[::-1]]) + "\n")
+    assert (submission.validate(path, images)["problem"] == "not sorted by ImageID and descending Conf").sum() == 4

@@ -3,9 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from data_sets import jpeg
+from PIL import Image
 from training_sets import write_set
 
-from livestock_utils import compat, image_cache, training_data
+from livestock_utils import compat, frames, image_cache, integrity, reading, training_data
+from livestock_utils.archives import open_archive
 from livestock_utils.errors import DatasetError
 
 
@@ -156,3 +159,29 @@ def test_batches_are_those_of_yolov5s_own_data_set(tmp_path, augment):
             np.random.seed(index)
             again = ours[index]
             assert image.equal(again[0]) and labels.equal(again[1]) and (path, shapes) == again[2:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_are_those_after_exif_rotation(tmp_path, orientation):
+    photo = Image.new("RGB", (40, 20))
+    exif = photo.getexif()
+    exif[274] = orientation
+    photo.save(tmp_path / "a.jpg", exif=exif)
+    height, width = cv2.imread(str(tmp_path / "a.jpg")).shape[:2]
+    assert training_data.image_size(str(tmp_path / "a.jpg")).tolist() == [width, height]
+    assert reading.Photo("pig", open_archive(tmp_path.parent, tmp_path.name), "a.jpg").size_from_header() == (
+        width, height)
+
+
+@pytest.mark.parametrize(("cut", "more", "whole"), [
+    (None, b"", True), (None, b"\0" * 4000, True), (None, b"notes\xff\xd9", True), (-2, b"", False), (-60, b"", False)])
+def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
+    file = tmp_path / "data" / "[원천]소_bbox" / "a.jpg"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(jpeg(0)[:cut] + more)
+    assert (training_data.image_size(str(file)) is not None) == whole
+    assert frames.is_truncated(file.read_bytes()) != whole
+    label = file.parents[1] / "[라벨]소_bbox" / "a.json"
+    label.parent.mkdir()
+    label.write_text('{"label_info": {"image": {}, "annotations": []}}')
+    assert ("image_truncated" in integrity.integrity_report(file.parents[1])["kind"].tolist()) != whole

@@ -161,3 +161,9 @@ def test_the_figures_show_every_cell_and_every_gain(chosen):
     assert plots.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts
     assert np.isfinite(gains.get_xlim()).all()
     plt.close("all")
+
+
+def test_answers_without_ids_are_told(tmp_path):
+    (tmp_path / "answer.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(NotebookError, match=r"answer.csv has no column ImageID: expected ImageID, .*, got a, b"):
+        tuning.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
