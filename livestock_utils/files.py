@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,12 +17,14 @@ _cleared: set[str] = set()
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
+def whole_file(path: str | os.PathLike, mode: str = "wb",
+               named: Callable[[], str | os.PathLike] | None = None) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its name only when the block ends without an error.
 
     Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is removed and an older
     `path` stays as it was. The data is flushed to the disk before the rename. What killed processes left in the folder
     is cleared at the first write into it.
+    `named` gives another path in the same folder, asked when everything is written (a name made of the content's hash).
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
@@ -37,7 +39,7 @@ def whole_file(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        os.replace(temporary, target if named is None else named())
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -1,8 +1,8 @@
 """The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has finished."""
 
 import contextlib
-import json
 import logging
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, files, mirror, scoring, training_loggers, training_state
+from livestock_utils import (
+    checkpoints,
+    files,
+    mirror,
+    scoring,
+    training_lock,
+    training_loggers,
+    training_records,
+    training_state,
+)
 from livestock_utils.errors import TrainingError
 from livestock_utils.install import YOLOV5_VERSION
 from livestock_utils.training_data import Data
@@ -23,6 +32,7 @@ from livestock_utils.validation import validate
 
 log = logging.getLogger(__name__)
 
+FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "opencv-python-headless", "albumentations", "pillow")
 
 
@@ -33,57 +43,66 @@ class RunFolder:
         """Look at what is there; nothing is written yet."""
         self.folder, self.settings, self.data, self.second = folder, settings, data, second
         self.resume = folder / "resume"
-        self.notes: list[str] = []
         self.loggers: list[Any] = []
-        record = folder / "run.json"
-        self.finished = record.is_file() and bool(json.loads(record.read_text(encoding="utf-8")).get("finished"))
+        self.record = training_records.read_record(folder)
+        self.notes: list[str] = list(self.record.get("warnings", []))
+        self.finished = bool(self.record.get("finished"))
+        self.status = "The run had finished before: nothing was trained now." if self.finished else ""
 
     def check(self) -> None:
-        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml of a fresh run."""
-        started = check_settings(self.folder, self.settings)
+        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml of a fresh run.
+
+        A finished run must have its weights; what a kill in its last moments left is done now.
+        """
+        started = training_records.check_settings(self.folder, self.settings)
+        if self.finished:
+            if gone := missing_weights(self.folder):
+                raise TrainingError(f"{self.folder} has finished, but {gone} is gone; bring it back from a copy or the "
+                                    "mirror, or delete the run folder (and its mirror) to train again")
+            with training_records.storing("complete the run", self.folder):
+                self._complete()
+            return
         counts = pd.Series([kind for part in (self.data.train, self.data.valid) for kind, _ in part.findings])
         names = {kind: name for part in (self.data.train, self.data.valid) for kind, name in reversed(part.findings)}
         for kind, count in counts.value_counts().sort_index().items():
             self.note(f"{count} of the images: {kind} (first: {names[str(kind)]})")
-        if not started:
-            files.write_text(self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False))
-            recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
-            files.write_text(self.folder / "settings.yaml", recorded)
-        if not self.finished:
+        with training_records.storing("begin", self.folder):
+            if not started:
+                files.write_text(self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False))
+                recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
+                files.write_text(self.folder / "settings.yaml", recorded)
             self._write_record({"finished": False})
 
     def note(self, message: str) -> None:
         """Count a warning: logged, and a line of run.json."""
+        log.warning("%s", message)
         if message not in self.notes:
-            log.warning("%s", message)
             self.notes.append(message)
 
     def restore(self, trainer: Any) -> Path | None:
-        """Continue from the newest valid resume file of the folder and its mirror; returns its path, None without."""
-        path = self._continue(trainer)
+        """Continue from the newest valid resume file of the folder; returns its path, None without."""
+        path = training_state.newest(self.resume)
+        self.status = "The run was started now."
+        if path is not None:
+            state = training_state.read(path)
+            training_state.check_same(state, self.settings.recorded(), path)
+            training_state.restore(trainer, state)
+            self.status = f"The run was continued after epoch {trainer.epoch}."
+            log.info("%s: %s", self.folder, self.status)
+            with training_records.storing("go on", self.folder):
+                self._write_epoch(trainer, is_best=trainer.best_epoch >= 0)
         self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch)
-        return path
-
-    def _continue(self, trainer: Any) -> Path | None:
-        places = [self.resume] + ([self.second.target / "resume"] if self.second else [])
-        path = training_state.newest(*places)
-        if path is None:
-            return None
-        state = training_state.read(path)
-        training_state.check_same(state, self.settings.recorded(), path)
-        training_state.restore(trainer, state)
-        log.info("continuing after epoch %d (%s)", trainer.epoch, path)
-        self._write_epoch(trainer, is_best=trainer.best_epoch >= 0)
         return path
 
     def save(self, trainer: Any) -> None:
         """Save an epoch: resume file, results.csv, weights; then ask the mirror for a copy."""
-        path = training_state.save(trainer, self.resume)
-        self._write_epoch(trainer, is_best=trainer.best_epoch == trainer.epoch - 1)
-        for logger in self.loggers:
-            logger.log(trainer.rows[-1])
-        if self.second:
-            self.second.request([path, *self._small_files()], remove=["resume/resume-*.pt"])
+        with training_records.storing(f"save epoch {trainer.epoch}", self.folder):
+            path = training_state.save(trainer, self.resume)
+            self._write_epoch(trainer, is_best=trainer.best_epoch == trainer.epoch - 1)
+            for logger in self.loggers:
+                logger.log(trainer.rows[-1])
+            if self.second:
+                self.second.request([path, *self._small_files()], remove=["resume/resume-*.pt"])
 
     def _write_epoch(self, trainer: Any, is_best: bool) -> None:
         results = pd.DataFrame(trainer.rows).to_csv(index=False, float_format="%.8g")
@@ -98,32 +117,39 @@ class RunFolder:
 
     def finish(self, trainer: Any, final_evaluation: bool) -> None:
         """Write the final weights and figures, mark the run as finished, drop the resume files."""
-        best, last = self.folder / "weights" / "best.pt", self.folder / "weights" / "last.pt"
-        self._write_weights("last", trainer, trainer.ema.ema.state_dict(), -1)
-        self._write_weights("best", trainer, trainer.best_weights, -1)
-        if not checkpoints.within_budget(best):
-            self.note(f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows 100; "
-                      "take a smaller model for a submission")
-        if final_evaluation:
-            model = checkpoints.load_model(best, device=str(trainer.device))
-            table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data, plots=self.folder)
-            files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
-            self._draw(trainer)
-        record = {"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
-                  "best_value": trainer.best_value, "weights_bytes": best.stat().st_size,
-                  "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)}}
-        if self.second and (failure := self.second.wait()):
-            self.note(failure)
-        self._write_record(record)
-        training_state.prune(self.resume, kept=0)
+        best, last = (self.folder / name for name in FINAL_WEIGHTS)
+        with training_records.storing("finish the run", self.folder):
+            self._write_weights("last", trainer, trainer.ema.ema.state_dict(), -1)
+            self._write_weights("best", trainer, trainer.best_weights, -1)
+            if not checkpoints.within_budget(best):
+                self.note(f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows 100; "
+                          "take a smaller model for a submission")
+            if final_evaluation:
+                model = checkpoints.load_model(best, device=str(trainer.device))
+                table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data, plots=self.folder)
+                files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
+                self._draw(trainer)
+            self._write_record({"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
+                                "best_value": trainer.best_value, "weights_bytes": best.stat().st_size,
+                                "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)}})
+            self._complete()
+
+    def _complete(self) -> None:
+        """Drop a finished run's resume files and fill its mirror, unless run.json, which comes last, is there."""
+        training_state.prune(self.resume)
         with contextlib.suppress(OSError):
             self.resume.rmdir()
-        if self.second:
-            self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
-            if failure := self.second.wait():
-                self.notes = [note for note in self.notes if "mirror" not in note]
-                self.note(failure)
-                self._write_record(record)
+        if self.second is None:
+            return
+        with contextlib.suppress(OSError, TrainingError):
+            if training_records.read_record(self.second.target) == self.record:
+                return
+        self.notes = [note for note in self.notes if not note.startswith(self.second.complaint)]
+        self._rewrite_record()
+        self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
+        if failure := self.second.wait():
+            self.note(failure)
+            self._rewrite_record()
 
     def _draw(self, trainer: Any) -> None:
         """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was trained now)."""
@@ -140,56 +166,91 @@ class RunFolder:
                                          dict(enumerate(self.data.names)))
 
     def _write_record(self, values: dict[str, Any]) -> None:
+        """Write run.json anew; versions that earlier sessions of the run had are kept beside today's."""
         versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
         for name in RECORDED_PACKAGES:
             with contextlib.suppress(metadata.PackageNotFoundError):
                 versions[name] = metadata.version(name)
-        files.write_json(self.folder / "run.json", {
-            **values, "warnings": self.notes, "versions": versions, "git_revision": git_revision(),
-            "train_images": len(self.data.train.files), "valid_images": len(self.data.valid.files)})
+        now = {"versions": versions, "git_revision": git_revision()}
+        before = {name: self.record.get(name) for name in now}
+        earlier = [*self.record.get("earlier", []), *([before] if before["versions"] and before != now else [])]
+        self.record = {**values, **now, **({"earlier": earlier} if earlier else {}),
+                       "train_images": len(self.data.train.files), "valid_images": len(self.data.valid.files)}
+        self._rewrite_record()
+
+    def _rewrite_record(self) -> None:
+        self.record = {**self.record, "warnings": self.notes}
+        files.write_json(self.folder / "run.json", self.record)
 
     def _small_files(self) -> list[Path]:
-        return sorted(path for path in self.folder.rglob("*") if path.is_file() and path.parent != self.resume
-                      and not path.name.endswith((".part", ".new")))
-
-
-def check_settings(folder: Path, settings: Settings) -> bool:
-    """False for a folder without a run; raises TrainingError if its run was started with other settings."""
-    path = folder / "settings.yaml"
-    if not path.is_file():
-        return False
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    training_state.check_same({"settings": before}, settings.recorded(), folder)
-    return True
+        return [path for path in mirror.whole_files(self.folder) if path.parent != self.resume]
 
 
 @contextlib.contextmanager
 def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> Iterator[RunFolder]:
-    """Open a run folder for `train`: brings back what a mirror has, checks the settings, closes the mirror after."""
-    copier = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"cannot make the run folder {folder} ({error.strerror}); name another one") from error
-    if second is not None:
-        target = Path(second).expanduser().resolve()
-        if target == folder.resolve():
-            raise TrainingError(f"mirror and run folder are both {target}; give the mirror a folder of its own")
-        check_settings(folder, settings)
-        check_settings(target, settings)
-        if back := mirror.restore_missing(folder, target) if target.is_dir() else []:
-            log.info("%d files came back from the mirror %s", len(back), target)
-        copier = mirror.Mirror(folder, target)
-    run = None
-    try:
-        run = RunFolder(folder, settings, data, copier)
+    """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings; closes all after."""
+    target = None if second is None else training_records.mirror_folder(folder, second)
+    with contextlib.ExitStack() as held:
+        if target is None and training_records.read_record(folder).get("finished"):
+            run = RunFolder(folder, settings, data, None)  # only looked at
+        else:
+            with training_records.storing("make the run folder", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(training_lock.held(folder))
+            mirror.sweep(folder)
+            notes = [f"{path.name} was damaged (its bytes did not fit its name) and has been deleted"
+                     for path in training_state.drop_damaged(folder / "resume")]
+            notes += [] if target is None else _bring_back(folder, target, settings)
+            copier = None if target is None else held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
+            run = RunFolder(folder, settings, data, copier)
+            for note in notes:
+                run.note(note)
+        held.callback(lambda: [logger.close() for logger in run.loggers])
         run.check()
         yield run
-    finally:
-        for logger in run.loggers if run else []:
-            logger.close()
-        if copier is not None:
-            copier.close()
+
+
+def missing_weights(folder: Path) -> str | None:
+    """The first of a finished run's weights that is not in its folder, or None."""
+    return next((name for name in FINAL_WEIGHTS if not (folder / name).is_file()), None)
+
+
+def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
+    """Take from a mirror what the folder lacks, or all of a run that has finished only there; returns warnings.
+
+    A mirror that does not answer is left out if there is a run here; TrainingError if not, or if another uses it.
+    """
+    def take() -> list[str]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.listdir(target)  # a mount that is gone raises here what some of the calls below hide
+        training_records.check_settings(folder, settings)
+        training_records.check_settings(target, settings)
+        here, there = training_records.read_record(folder), training_records.read_record(target)
+        if here.get("finished") and here == there and not missing_weights(folder):
+            return []
+        note = training_lock.Note(target)
+        if other := note.other():
+            raise TrainingError(f"the mirror {target} is in use by {other}; if that has ended, wait "
+                                f"{training_lock.FRESH_S // 60} minutes or delete {note.path}, and start the same "
+                                "training again")
+        if not target.is_dir():
+            return []
+        note.renew()
+        mirror.sweep(target)
+        newest = training_state.newest(folder / "resume")
+        done = -1 if newest is None else training_state.epochs_in(newest)
+        return mirror.restore_missing(folder, target, replace=bool(there.get("finished") and not here.get("finished")),
+                                      leave=lambda path: 0 <= training_state.epochs_in(path) <= done)
+
+    try:
+        if back := mirror.retried(take):
+            log.info("%d files came back from the mirror %s", len(back), target)
+        return []
+    except OSError as error:
+        if not (training_records.read_record(folder).get("finished") or training_state.newest(folder / "resume")):
+            raise TrainingError(f"the mirror {target} does not answer ({error}) and may hold this run; mount it again, "
+                                "or start without a mirror or with another") from error
+        return [f"the mirror {target} did not answer at the start ({error}); went on with what is in the run folder"]
 
 
 def evaluation(y5: Any, model: Any, loader: Any, data: Data, confidence_threshold: float = 0.001,

@@ -7,7 +7,6 @@ resume file.
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, compat, data_parallel, distill, run_files, species
+from livestock_utils import checkpoints, compat, data_parallel, distill, run_files, species, training_records
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.training_data import Loaders, dataset_class, read_data
@@ -34,6 +33,8 @@ class Run:
     """A training's folder, read from disk on each access."""
 
     folder: Path
+    status: str = dataclasses.field(default="", compare=False)
+    """What the call of `train` that gave this did, one sentence: started, continued after which epoch, or nothing."""
 
     @property
     def best(self) -> Path:
@@ -58,8 +59,7 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """run.json: finished, epochs, best_epoch, weights_bytes, warnings, versions."""
-        path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return training_records.read_record(self.folder)
 
     @property
     def finished(self) -> bool:
@@ -106,7 +106,11 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     full disk; DatasetError for the data; CheckpointError for the weights.
     """
     folder = Path(run_folder)
-    start_from = None if init_weights is None else checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
+    recorded, has_finished = training_records.known(folder, mirror)
+    start_from = None
+    if init_weights is not None:
+        with contextlib.suppress(*(CheckpointError,) if has_finished else ()):  # what it started from may be gone
+            start_from = checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
     data = read_data(data_yaml)
     checkpoints.check_class_names(data.names, where=str(data_yaml), expected=species.names())
     if teacher is not None:
@@ -116,19 +120,21 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     pipeline = augment.read(augmentation)
     settings = Settings(
         model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size,
-        batch_size=_batch_size(batch_size, folder, model, image_size, len(data.names)),
+        batch_size=_batch_size(batch_size, recorded, model, image_size, len(data.names)),
         optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers, cache=cache,
         augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
         warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
         loggers=tuple(loggers), device=device, classes=data.names, data=data.sha256,
         teacher_weight=None if teacher is None else teacher_weight,
-        init_weights=None if start_from is None else sha256(start_from))
+        init_weights=recorded.get("init_weights") if start_from is None and init_weights is not None
+        else None if start_from is None else sha256(start_from))
     mine = data_parallel.ranks()
     with data_parallel.joined(mine, settings.batch_size, device) as own_device, \
             run_files.opened(folder, settings, data, mirror) if mine.leads else contextlib.nullcontext() as run:
         if data_parallel.from_leader(run is not None and run.finished, mine):
-            log.info("%s has finished", folder)
-            return Run(folder)
+            status = run.status if run is not None else ""
+            log.info("%s: %s", folder, status)
+            return Run(folder, status)
         from livestock_utils import training_loop
 
         with compat.yolov5(trust=trust) as y5, _torch_settings():
@@ -147,7 +153,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
             if run is not None:
                 run.finish(trainer, final_evaluation)
             data_parallel.from_leader(None, mine)  # the others wait until everything is written
-    return Run(folder)
+    return Run(folder, run.status if run is not None else "")
 
 
 def _restore(trainer: Any, run: run_files.RunFolder | None, mine: data_parallel.Ranks) -> None:
@@ -185,13 +191,12 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
                                      None if plots is None else Path(plots))
 
 
-def _batch_size(asked: int | str, folder: Path, model: str, image_size: int, n_classes: int) -> int:
+def _batch_size(asked: int | str, recorded: Mapping[str, Any], model: str, image_size: int, n_classes: int) -> int:
     """`asked`, or for "auto" what the run was started with, else what fits a GPU by yolov5's probe (CPU: 16)."""
     if asked != "auto":
         return asked  # type: ignore[return-value]  # Settings tells what is no whole number
-    started = folder / "settings.yaml"
-    if started.is_file():
-        return int(yaml.safe_load(started.read_text(encoding="utf-8"))["batch_size"])
+    if "batch_size" in recorded:
+        return int(recorded["batch_size"])
     import torch
 
     if not torch.cuda.is_available():

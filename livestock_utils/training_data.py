@@ -7,6 +7,7 @@ JPEGs that end early, and drops whole images with a log line. What follows (mosa
 import dataclasses
 import functools
 import hashlib
+import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +43,10 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A data.yaml, read: class names in order, both parts, and a SHA-256 over names, sizes and labels."""
+    """A data.yaml, read: class names in order, both parts, and a SHA-256 that tells a changed data set.
+
+    It covers class names and of each image its file name, width, height, bytes and labels; not the pixels themselves.
+    """
 
     names: tuple[str, ...]
     train: Part
@@ -75,7 +79,8 @@ def read_data(data_yaml: Any) -> Data:
     digest = hashlib.sha256(repr(names).encode())
     for part in (train, valid):
         for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
-            digest.update(f"{Path(file).name} {size[0]} {size[1]} {len(labels)}\n".encode() + labels.tobytes())
+            known = f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
+            digest.update(known.encode() + labels.tobytes())
         digest.update(b"|")
     return Data(names, train, valid, digest.hexdigest())
 
@@ -221,6 +226,11 @@ def _batch_shapes(ratio: npt.NDArray, batch: npt.NDArray, image_size: int, strid
     return np.ceil(shapes * image_size / stride + 0.5).astype(int) * stride
 
 
+def _worker_context(workers: int) -> str | None:
+    """Workers are forked where the system can, whatever Python's default: they share the cache, nothing is pickled."""
+    return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
+
+
 class Loaders:
     """Batches of an epoch for training, and of the validation part; the order of an epoch is restorable.
 
@@ -240,7 +250,8 @@ class Loaders:
         torch.empty((), dtype=torch.int64).random_(generator=self.order)  # its loader draws the workers' seed from it
         self.sampler = RandomSampler(train, generator=self.order) if rank == -1 else DistributedSampler(train)
         common = {"collate_fn": train.collate_fn, "num_workers": workers, "worker_init_fn": y5.dataloaders.seed_worker,
-                  "pin_memory": device.type == "cuda", "generator": self.worker_seeds}
+                  "pin_memory": device.type == "cuda", "generator": self.worker_seeds,
+                  "multiprocessing_context": _worker_context(workers)}
         loader = torch.utils.data.DataLoader
         self.train = loader(train, batch_size=min(batch_size, len(train)), sampler=self.sampler, **common)
         self.valid = None if valid is None else loader(valid, batch_size=min(batch_size * 2, len(valid)), **common)

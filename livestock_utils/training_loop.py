@@ -109,6 +109,7 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
                      "box": hyp["box"] * 3 / layers, "cls": hyp["cls"] * classes / 80 * 3 / layers,
                      "obj": hyp["obj"] * (settings.image_size / 640) ** 2 * 3 / layers}
     model.nc, model.hyp, model.names = classes, nominal, dict(enumerate(data.names))
+    ema.update_attr(model, include=["yaml", "nc", "hyp", "names", "stride"])  # now: no epoch may be left to train
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
     network = data_parallel.wrapped(model, mine)
@@ -149,7 +150,6 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
             trainer.epoch += 1
             yield {}
             continue
-        trainer.ema.update_attr(trainer.model, include=["yaml", "nc", "hyp", "names", "stride"])
         half = trainer.settings.amp and trainer.device.type == "cuda"
         result = validate(trainer.y5, trainer.ema.ema, trainer.loaders.valid, trainer.data.names, trainer.compute_loss,
                           half)
@@ -196,7 +196,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
             loss, parts = trainer.compute_loss(predicted, targets.to(trainer.device))
         if not torch.isfinite(loss).all():
             raise DivergedError(f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
-                                "others): lower lr0 or warmup_bias_lr, or check the labels; the epoch before is kept")
+                                "others): lower lr0 or warmup_bias_lr in a new run folder (init_weights may be this "
+                                "run's weights/best.pt), or check the labels; the epoch before is kept")
         trainer.scaler.scale(loss * trainer.mine.world).backward()  # the processes' gradients are averaged
         if iteration - trainer.last_step >= accumulate:
             trainer.scaler.unscale_(optimizer)

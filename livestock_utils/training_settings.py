@@ -65,7 +65,7 @@ class Settings:
     init_weights: str | None = None
     """Recorded as the SHA-256 of the file, so that it may move."""
     data: str = ""
-    """SHA-256 of names, image sizes and labels, see training_data.Data."""
+    """SHA-256 of names, image sizes, file sizes and labels, see training_data.Data."""
     teacher_weight: float | None = None
     """How much a teacher's boxes count, see `distill`; None without a teacher."""
     classes: tuple[str, ...] = ()
@@ -93,7 +93,12 @@ class Settings:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two recorded settings, one "name: old -> new" each; FREE_TO_CHANGE is left out."""
+    """What changed between two recorded settings, one "name: old -> new" each; FREE_TO_CHANGE is left out.
+
+    A setting that an older library did not know counts as its default.
+    """
+    before = {**{field.name: field.default for field in dataclasses.fields(Settings)
+                 if field.default is not dataclasses.MISSING and field.name in now}, **before}
     lines = []
     for name in sorted({*before, *now} - set(FREE_TO_CHANGE)):
         old, new = before.get(name), now.get(name)

@@ -4,12 +4,12 @@ A file is named `resume-e0007-<SHA-256, 16 digits>.pt`: the epochs that are done
 that was cut, damaged or half copied does not fit its name.
 """
 
+import contextlib
 import hashlib
 import logging
-import os
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,31 +28,38 @@ _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 
 
 def save(trainer: Trainer, folder: Path) -> Path:
-    """Write the trainer's state into `folder`, drop all but the last KEPT files; returns the path of the new one.
+    """Write the trainer's state into `folder`, keep KEPT files; returns the path of the new one.
 
-    Raises TrainingError when the disk is full or the folder is not writable; earlier files stay as they were.
+    On a full disk torch raises RuntimeError with the OSError as its context; earlier files stay as they were.
     """
     import torch
 
-    staged = folder / "resume.new"
-    try:
-        with whole_file(staged) as file:
-            hashing = _Hashing(file)
-            torch.save(_pack(trainer), cast(IO[bytes], hashing))
-        path = folder / f"resume-e{trainer.epoch:04d}-{hashing.digest.hexdigest()[:16]}.pt"
-        os.replace(staged, path)
-    except OSError as error:
-        raise TrainingError(f"could not save epoch {trainer.epoch} in {folder} ({error.strerror or error}); make room "
-                            f"there and start the same training again, it goes on after epoch {trainer.epoch - 1}"
-                            ) from error
-    prune(folder)
-    return path
+    def path() -> Path:
+        return folder / f"resume-e{trainer.epoch:04d}-{hashing.digest.hexdigest()[:16]}.pt"
+
+    with whole_file(folder / "resume.pt", named=path) as file:
+        hashing = _Hashing(file)
+        torch.save(_pack(trainer), cast(IO[bytes], hashing))
+    before = [old for old in _files(folder) if epochs_in(old) < trainer.epoch]
+    prune(folder, [path(), *before[:KEPT - 1]])
+    return path()
 
 
-def prune(folder: Path, kept: int = KEPT) -> None:
-    """Delete all but the `kept` newest resume files of a folder."""
-    for path in _files(folder)[kept:]:
+def prune(folder: Path, kept: Collection[Path] = ()) -> None:
+    """Delete all resume files of a folder but these."""
+    for path in set(_files(folder)) - set(kept):
         path.unlink(missing_ok=True)
+
+
+def drop_damaged(folder: Path) -> list[Path]:
+    """Delete the resume files of a folder whose bytes do not fit their names; returns their paths."""
+    damaged = []
+    for path in _files(folder):
+        with contextlib.suppress(OSError):  # one that cannot be read now may be whole
+            if not _fits(path):
+                path.unlink()
+                damaged.append(path)
+    return damaged
 
 
 def newest(*folders: Path) -> Path | None:
@@ -70,9 +77,8 @@ def newest(*folders: Path) -> Path | None:
 
 def is_valid(path: Path) -> bool:
     """True if the file is there and its bytes have the digest in its name."""
-    match = _NAME.fullmatch(path.name)
     try:
-        return match is not None and sha256(path).startswith(match[2])
+        return _fits(path)
     except OSError:
         return False
 
@@ -138,6 +144,11 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
                           float(np_gauss)),
                 "order": trainer.loaders.order.get_state(),
                 "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}}
+
+
+def _fits(path: Path) -> bool:
+    match = _NAME.fullmatch(path.name)
+    return match is not None and sha256(path).startswith(match[2])
 
 
 def _files(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from livestock_utils import colab, mirror
+from livestock_utils import colab, mirror, training_lock
 from livestock_utils.errors import LivestockError
 
 
@@ -82,6 +82,41 @@ def test_only_what_is_missing_comes_back(run, tmp_path):
     (tmp_path / "drive" / ".half.part").write_text("x")
     assert mirror.restore_missing(run, tmp_path / "drive") == ["weights/best.pt"]
     assert (run / "results.csv").read_text() == "epoch\n0\n"
+
+
+def test_a_failure_that_was_made_good_is_not_told(run, tmp_path):
+    (tmp_path / "drive").write_text("a file where a folder should be")
+    copier = mirror.Mirror(run, tmp_path / "drive")
+    copier.request([run / "results.csv"])
+    assert copier.wait() is not None
+    (tmp_path / "drive").unlink()
+    copier.request([run / "results.csv"])
+    assert copier.wait() is None
+    copier.close()
+    assert (tmp_path / "drive" / "results.csv").is_file()
+
+
+def test_a_mirror_that_another_has_taken_over_is_left_alone(run, tmp_path):
+    drive = tmp_path / "drive"
+    theirs = drive / "resume" / "resume-e0009-theirs.pt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    note = training_lock.Note(drive)
+    note.mine = {"host": "elsewhere", "pid": 7}
+    note.renew()
+    copier = mirror.Mirror(run, drive)
+    copier.request([run / "results.csv"], remove=["resume/resume-*.pt"])
+    assert "(last: it is in use by process 7 on elsewhere" in copier.wait()
+    copier.close()
+    assert theirs.is_file() and note.path.is_file() and not (drive / "results.csv").exists()
+
+
+def test_what_killed_copies_left_is_swept(run):
+    for name in (".results.csv.part", "resume/.resume-e0001-0.pt.part"):
+        (run / name).write_bytes(b"half")
+    (run / "seen.part").write_bytes(b"someone's")
+    mirror.sweep(run)
+    assert sorted(path.name for path in run.rglob("*.*")) == ["results.csv", "seen.part"]
 
 
 def test_mount_does_nothing_elsewhere():

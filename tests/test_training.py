@@ -1,13 +1,16 @@
 """Training: equal to plain yolov5, goes on exactly where it stopped, refuses what changed, tells what went wrong."""
 
 import contextlib
+import errno
 import io
 import json
+import multiprocessing
 import os
 import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +18,7 @@ import torch
 import yaml
 from training_sets import write_image, write_set
 
-from livestock_utils import checkpoints, compat, detector, training_settings
+from livestock_utils import checkpoints, compat, detector, files, training_lock, training_settings, training_state
 from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
 
 QUICK = {"epochs": 3, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "loggers": ()}
@@ -82,6 +85,33 @@ def test_losses_and_metrics_equal_plain_yolov5(data, tmp_path, ours, theirs, mon
     np.testing.assert_allclose(run.results[columns], expected[columns], rtol=2e-4, atol=1e-8)  # it writes 5 digits
 
 
+def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, monkeypatch):
+    data = write_set(tmp_path / "set", n_train=40)
+    hyp = {**training_settings.read_hyp(None), "warmup_epochs": 0.5}
+    weights = checkpoints.find_weights("yolov5n_sample.pt")
+    common = {"epochs": 4, "batch_size": 8}  # 20 iterations, 2 of warm-up; then a step is made of 8 batches
+    run = detector.train(data, tmp_path / "ours", best_metric="fitness", hyp=hyp, init_weights=weights,
+                         **{**FAST, **common, "cache": None, "warmup_min_iterations": 1})
+    absolute = {**yaml.safe_load(data.read_text()), "path": str(data.parent)}
+    files.write_text(tmp_path / "data.yaml", yaml.safe_dump(absolute))
+    files.write_text(tmp_path / "hyp.yaml", yaml.safe_dump(hyp))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+        plain = y5.module("train")
+        without_floor = lambda *values: max(value for value in values if value != 100)  # noqa: E731  # of the warm-up
+        monkeypatch.setattr(plain, "max", without_floor, raising=False)
+        plain.run(data=str(tmp_path / "data.yaml"), weights=str(weights), cfg=y5.model_file("yolov5n"),
+                  hyp=str(tmp_path / "hyp.yaml"), imgsz=64, workers=0, device="cpu", project=str(tmp_path),
+                  name="plain", noplots=True, **common)
+    expected = pd.read_csv(tmp_path / "plain" / "results.csv", skipinitialspace=True).rename(columns=str.strip)
+    columns = [name for name in run.results if name in expected]
+    assert len(columns) == 14 and len(expected) == 4
+    np.testing.assert_allclose(run.results[columns], expected[columns], rtol=2e-4, atol=1e-8)
+    theirs = checkpoints.read_weights(tmp_path / "plain" / "weights" / "last.pt").state
+    for name, tensor in checkpoints.read_weights(run.last).state.items():
+        np.testing.assert_allclose(tensor, theirs[name], atol=1e-6, err_msg=name)
+
+
 # ---- what a run leaves ----------------------------------------------------------------------------------------------
 
 
@@ -135,6 +165,76 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(data, tmp_path, workers
     assert run.record["weights_sha256"] == expected.record["weights_sha256"]
 
 
+@pytest.mark.parametrize("final_evaluation", [False, True])
+def test_a_run_cut_after_its_last_epoch_is_finished_by_the_next_call(data, tmp_path, whole, final_evaluation):
+    options = {**FAST, "final_evaluation": final_evaluation}
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", **options, on_epoch=interrupt_after(2))
+    run = detector.train(data, tmp_path / "run", **options)
+    assert run.finished and run.status == "The run was continued after epoch 3."
+    assert run.record["weights_sha256"] == whole.record["weights_sha256"]
+    assert checkpoints.read_weights(run.best).names == checkpoints.read_weights(run.last).names == ("pig", "cow")
+
+
+def test_workers_can_be_had_whatever_way_python_starts_processes(data, tmp_path):
+    method = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        assert detector.train(data, tmp_path / "run", **FAST | {"epochs": 1, "workers": 1}).finished
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path):
+    (tmp_path / "run").mkdir()
+    with training_lock.held(tmp_path / "run"), pytest.raises(
+            TrainingError, match=rf"run is being trained by process {os.getpid()} on .+; wait for its end or stop it"):
+        detector.train(data, tmp_path / "run", **FAST)
+    assert detector.train(data, tmp_path / "run", **FAST | {"epochs": 1}).status == "The run was started now."
+
+
+def test_what_earlier_sessions_recorded_is_kept(data, tmp_path):
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    before = {"versions": {"torch": "1.7"}, "git_revision": None}
+    files.write_json(tmp_path / "run" / "run.json", {**record, **before, "warnings": ["seen then"]})
+    settings = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    del settings["nominal_batch"]  # as a library would leave it that did not know the setting
+    files.write_text(tmp_path / "run" / "settings.yaml", yaml.safe_dump(settings))
+    run = detector.train(data, tmp_path / "run", **FAST)
+    assert run.warnings == ["seen then"] and run.record["earlier"] == [before]
+    assert run.record["versions"] == record["versions"]
+
+
+@pytest.mark.parametrize(("name", "content", "told"), [
+    ("settings.yaml", "", "is damaged .*; delete it and start the same training again"),
+    ("settings.yaml", "a: [", "is damaged .*; delete it and start the same training again"),
+    ("run.json", "", "is damaged .*; bring it back from a copy or the mirror; delete it only if the run had not fin"),
+    ("run.json", '{"finished"', "is damaged .*; bring it back from a copy or the mirror"),
+])
+def test_a_damaged_record_is_told_in_one_line(whole, data, tmp_path, name, content, told):
+    shutil.copytree(whole.folder, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(content)
+    with pytest.raises(TrainingError, match=rf"^.*run/{name} {told}.*$"):
+        detector.train(data, tmp_path / "run", **QUICK)
+
+
+def test_a_finished_run_needs_its_weights_but_not_what_it_started_from(data, tmp_path, whole):
+    start_from = tmp_path / "start.pt"
+    shutil.copy(whole.last, start_from)
+    options = {**FAST, "epochs": 1, "init_weights": start_from}
+    detector.train(data, tmp_path / "run", **options)
+    start_from.unlink()
+    again = detector.train(data, tmp_path / "run", **options)
+    assert again.finished and again.status == "The run had finished before: nothing was trained now."
+    again.last.unlink()
+    with pytest.raises(TrainingError, match=r"run has finished, but weights/last\.pt is gone; bring it back"):
+        detector.train(data, tmp_path / "run", **options)
+    with pytest.raises(CheckpointError, match="weights file not found"):
+        detector.train(data, tmp_path / "other", **options)
+
+
 def test_a_finished_run_is_returned_at_once(whole, data, monkeypatch):
     monkeypatch.setattr(compat, "_import", lambda: pytest.fail("the network was touched"))
     before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*")}
@@ -157,12 +257,22 @@ def test_what_does_not_change_the_result_may_change(whole, data):
     assert detector.train(data, whole.folder, **QUICK | {"loggers": (), "workers": 1, "cache": None}).finished
 
 
-def test_a_changed_data_set_is_refused(tmp_path):
+def add_a_box(part):
+    label = next((part / "labels").glob("*.txt"))
+    label.write_text(label.read_text() + "1 0.5 0.5 0.1 0.1\n")
+
+
+def change_the_pixels(part):
+    image = next((part / "images").glob("*.jpg"))
+    cv2.imwrite(str(image), np.zeros_like(cv2.imread(str(image))))
+
+
+@pytest.mark.parametrize("change", [add_a_box, change_the_pixels])
+def test_a_changed_data_set_is_refused(tmp_path, change):
     data = write_set(tmp_path / "set")
     with pytest.raises(Interrupted):
         detector.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(0))
-    label = next((tmp_path / "set" / "train" / "labels").glob("*.txt"))
-    label.write_text(label.read_text() + "1 0.5 0.5 0.1 0.1\n")
+    change(tmp_path / "set" / "train")
     with pytest.raises(TrainingError, match=r"other settings \(data: \w{12}\.\.\. -> "):
         detector.train(data, tmp_path / "run", **FAST)
 
@@ -173,8 +283,14 @@ def test_a_damaged_resume_file_falls_back_to_the_one_before(data, tmp_path, whol
     newest = max((tmp_path / "run" / "resume").glob("resume-e*.pt"))
     assert newest.name.startswith("resume-e0002-")
     newest.write_bytes(newest.read_bytes()[:-1000])
-    run = detector.train(data, tmp_path / "run", **FAST)
+    later = [newest.with_name(f"resume-e000{epoch}-{'f' * 16}.pt") for epoch in (7, 8)]
+    for path in later:
+        path.write_bytes(b"bad")
+    assert training_state.newest(newest.parent).name.startswith("resume-e0001-")
     assert "is damaged (its bytes do not fit its name) and is passed over" in caplog.text
+    run = detector.train(data, tmp_path / "run", **FAST)
+    assert run.warnings == [f"{path.name} was damaged (its bytes did not fit its name) and has been deleted"
+                            for path in (*later[::-1], newest)]
     pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
 
 
@@ -199,10 +315,12 @@ def test_patience_survives_an_interruption(data, tmp_path):
 def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
     with pytest.raises(Interrupted):
         detector.train(data, tmp_path / "here", mirror=tmp_path / "drive", **FAST, on_epoch=interrupt_after(1))
-    run = detector.train(data, tmp_path / "fresh machine", mirror=tmp_path / "drive", **FAST)
+    (tmp_path / "drive" / "resume" / ".resume-e0001-0123456789abcdef.pt.part").write_bytes(b"left by a kill")
+    run = detector.train(data, tmp_path / "fresh machine", mirror=tmp_path / "drive", **FAST | {"batch_size": "auto"})
+    assert run.status == "The run was continued after epoch 2."
     pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
     assert (tmp_path / "drive" / "weights" / "best.pt").read_bytes() == run.best.read_bytes()
-    assert not list((tmp_path / "drive").rglob("resume-*"))
+    assert not list((tmp_path / "drive").rglob("*resume-*")) and not list((tmp_path / "drive").rglob("in_use.json"))
     again = detector.train(data, tmp_path / "third machine", mirror=tmp_path / "drive", **FAST)
     assert again.finished and again.best.is_file()
 
@@ -214,6 +332,58 @@ def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypa
     assert run.finished
     assert len(run.warnings) == 1
     assert re.match(r"the mirror .*drive failed \d times \(last: .*exists.*; copy the run folder", run.warnings[0])
+    (tmp_path / "drive").unlink()
+    run = detector.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+    assert run.status.startswith("The run had finished before") and run.warnings == []
+    assert contents(tmp_path / "drive") == contents(tmp_path / "run")
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and path.name != training_lock.LOCK}
+
+
+def test_a_run_that_has_finished_in_its_mirror_is_taken_from_there(data, tmp_path, whole):
+    shutil.copytree(whole.folder, tmp_path / "drive")
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "older", **FAST, on_epoch=interrupt_after(0))
+    shutil.copytree(whole.folder, tmp_path / "without weights")
+    shutil.rmtree(tmp_path / "without weights" / "weights")
+    for name in ("older", "without weights"):
+        run = detector.train(data, tmp_path / name, mirror=tmp_path / "drive", **FAST,
+                             on_epoch=lambda epoch, row: pytest.fail("trained again"))
+        assert run.finished and contents(run.folder) == contents(whole.folder) == contents(tmp_path / "drive")
+
+
+def test_a_mirror_in_use_elsewhere_stops_a_training_until_its_note_is_old_or_deleted(data, tmp_path):
+    note = training_lock.Note(tmp_path / "drive")
+    note.mine = {"host": "elsewhere", "pid": 7}
+    note.renew()
+    with pytest.raises(TrainingError, match=r"drive is in use by process 7 on elsewhere \(seen 0 minutes ago\); if "
+                                            r"that has ended, wait 10 minutes or delete .*in_use\.json, and start"):
+        detector.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+    note.path.unlink()
+    assert detector.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST | {"epochs": 1}).finished
+    assert not note.path.exists()
+
+
+def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("livestock_utils.mirror.FIRST_WAIT_S", 0)
+    drive, listdir = tmp_path / "drive", os.listdir
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", mirror=drive, **FAST, on_epoch=interrupt_after(0))
+
+    def dropped(path="."):
+        if Path(path) == drive:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", dropped)
+    with pytest.raises(TrainingError, match=r"drive does not answer \(.*not connected.*\) and may hold this run; m"):
+        detector.train(data, tmp_path / "fresh machine", mirror=drive, **FAST)
+    run = detector.train(data, tmp_path / "run", mirror=drive, **FAST)
+    assert run.status == "The run was continued after epoch 1." and len(run.warnings) == 1
+    assert re.match(r"the mirror .* did not answer at the start \(.*\); went on with what is in", run.warnings[0])
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -235,8 +405,12 @@ def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypa
     ({"hyp": "absent.yaml"}, "hyperparameter file not found: absent.yaml; give a path or one of default"),
     ({"augmentation": "absent"}, "augmentation not found: absent; give a path or one of none, light, barn_night"),
     ({"init_weights": "absent.pt"}, "weights file not found: absent.pt; give a path"),
+    ({"mirror": "run"}, "mirror "),
+    ({"mirror": "run/inner"}, "mirror "),
+    ({"mirror": "."}, "mirror "),
 ])
-def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told):
+def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError) as caught:
         detector.train(data, tmp_path / "run", **FAST | change)
     assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
@@ -291,24 +465,47 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypat
     assert len(detector.train(data, tmp_path / "run", **FAST).results) == 3
 
 
-def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(data, tmp_path, monkeypatch, whole):
-    import errno
+@pytest.mark.parametrize(("name", "after_bytes", "told"), [
+    ("resume.pt", 0, "could not save epoch 2 in .*No space left.*goes on after epoch 1"),
+    ("resume.pt", 5_000_000, "could not save epoch 2 in .*No space left.*goes on after epoch 1"),
+    ("results.csv", 0, "could not save epoch 2 in .*No space left.*goes on after epoch 2"),
+    ("best.pt", 1_000_000, "could not save epoch 2 in .*No space left.*goes on after epoch 2"),
+    ("last.pt", 1_000_000, "could not finish the run in .*No space left.*goes on after epoch 3"),
+    ("run.json", 10, "could not finish the run in .*No space left.*goes on after epoch 3"),
+])
+def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(data, tmp_path, monkeypatch, whole, name, after_bytes,
+                                                             told):
+    real = files.whole_file
 
-    from livestock_utils import training_state
+    class Full:
+        def __init__(self, file):
+            self.file, self.left = file, after_bytes
 
-    class Full(training_state._Hashing):
         def write(self, piece):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            self.left -= len(piece)
+            if self.left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.file.write(piece)
+
+        def flush(self):
+            self.file.flush()
+
+    @contextlib.contextmanager
+    def limited(path, *arguments, **options):
+        with real(path, *arguments, **options) as file:
+            yield Full(file) if Path(path).name == name else file
 
     def fill(epoch, row):
-        monkeypatch.setattr(training_state, "_Hashing", Full)
+        for module in (files, training_state, checkpoints):
+            monkeypatch.setattr(module, "whole_file", limited)
 
-    with pytest.raises(TrainingError, match=r"could not save epoch 2 in .*No space left.*goes on after epoch 1"):
+    with pytest.raises(TrainingError, match=told):
         detector.train(data, tmp_path / "run", **FAST, on_epoch=fill)
-    assert not list((tmp_path / "run" / "resume").glob("*.part"))
+    assert not list((tmp_path / "run").rglob("*.part"))
     monkeypatch.undo()
     run = detector.train(data, tmp_path / "run", **FAST)
     pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
+    assert run.record["weights_sha256"] == whole.record["weights_sha256"]
 
 
 def test_findings_of_the_data_are_counted_warnings(tmp_path):

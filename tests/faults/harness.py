@@ -1,7 +1,8 @@
 """Kill a training at random moments and start it again by the same command, until it ends: `make faults`.
 
 Prints one row a kill and what the run ended with against an uninterrupted one. Now and then the newest resume file is
-cut (a disk that lies) or the run folder is lost altogether (a fresh machine: only the mirror is left).
+cut (a disk that lies) or the run folder is lost altogether (a fresh machine: only the mirror is left). The last kills
+come while the run finishes: its weights, figures and record are written, the mirror is filled.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from training_sets import write_set  # noqa: E402  # found by the line above
 
 VICTIM = Path(__file__).with_name("victim.py")
 CLOCKS = ["seconds/train", "seconds/valid"]
+FINISHING = ("killed/weights/last.pt", "killed/per_class.csv", "killed/losses.png", "mirror/weights/last.pt")
+"""Files that a finishing run writes in this order; a kill comes right after one of them has been written."""
 
 
 @dataclasses.dataclass
@@ -69,14 +72,20 @@ def wait_for(process: subprocess.Popen, happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def torture(data: Path, work: Path, kills: int, epochs: int, seed: int = 0, window_s: float = 0.4) -> list[Kill]:
-    """Run the victim to its end through `kills` kills; raises AssertionError if anything is lost."""
+def written(file: Path) -> int:
+    """When a file was written, in ns; 0 for one that is not there."""
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
+def torture(data: Path, work: Path, kills: int, epochs: int, seed: int = 0, window_s: float = 0.4,
+            kills_in_finish: int = 0) -> list[Kill]:
+    """Run the victim to its end through `kills` kills, then some of FINISHING; AssertionError if anything is lost."""
     rng = random.Random(seed)
     folder, mirror = work / "killed", work / "mirror"
     done: list[Kill] = []
     while True:
+        before, stamps = lines(folder).count("ready"), {name: written(work / name) for name in FINISHING}
         process = start(data, folder, mirror, epochs)
-        before = lines(folder).count("ready")
         wait_for(process, lambda before=before: lines(folder).count("ready") > before)
         if len(done) < kills:
             target, delay = saved_epochs(folder) + rng.randint(0, 2), rng.uniform(0, window_s)
@@ -96,6 +105,13 @@ def torture(data: Path, work: Path, kills: int, epochs: int, seed: int = 0, wind
                 shutil.rmtree(folder)
                 extra = "run folder lost"
             done.append(Kill(target, delay, saved, on_disk, extra))
+        elif len(done) < kills + kills_in_finish:
+            name, delay = FINISHING[(len(done) - kills) % len(FINISHING)], rng.uniform(0, 0.02)
+            wait_for(process, lambda name=name, stamps=stamps: written(work / name) > stamps[name])
+            time.sleep(delay)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL, f"the training ended by itself: {process.returncode}"
+            done.append(Kill(epochs, delay, saved_epochs(folder), epochs_on_disk(folder), f"in finish: {name}"))
         else:
             assert process.wait(600) == 0
             return done
@@ -111,6 +127,7 @@ def main() -> None:
     """Parse the command line, run, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=24)
+    parser.add_argument("--kills-in-finish", type=int, default=4, help=f"at most {len(FINISHING)}, one each moment")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--window", type=float, default=0.4, help="seconds after a saved epoch that a kill may wait")
@@ -120,7 +137,8 @@ def main() -> None:
         data = write_set(work / "set")
         assert start(data, work / "whole", None, options.epochs).wait() == 0
         began = time.perf_counter()
-        kills = torture(data, work, options.kills, options.epochs, options.seed, options.window)
+        kills = torture(data, work, options.kills, options.epochs, options.seed, options.window,
+                        options.kills_in_finish)
         table = pd.DataFrame([dataclasses.asdict(kill) for kill in kills])
         table.index = pd.RangeIndex(1, len(table) + 1, name="kill")
         print(table.round(2).to_string())
@@ -132,7 +150,7 @@ def main() -> None:
         print(f"{len(kills)} kills in {took:.0f} s; {len(results[1])} of {options.epochs} epochs")
         print(f"largest difference of any number to the uninterrupted run: {difference:g}")
         print(f"weights byte for byte equal: {all(same)}; epochs trained twice: {repeated(work / 'killed')}")
-        assert len(results[1]) == options.epochs and difference <= 1e-4
+        assert len(results[1]) == options.epochs and difference <= 1e-4 and all(same)
 
 
 if __name__ == "__main__":

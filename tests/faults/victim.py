@@ -17,7 +17,7 @@ def main() -> None:
         say("ready")
     run = detector.train(data, Path(folder), mirror=mirror if mirror != "-" else None, epochs=int(epochs),
                          image_size=64, batch_size=4, warmup_min_iterations=2, loggers=(), augmentation="light",
-                         final_evaluation=False, on_epoch=lambda epoch, row: say(f"saved {epoch}"))
+                         on_epoch=lambda epoch, row: say(f"saved {epoch}"))
     say(f"finished {run.finished}")
 
 
