@@ -169,9 +169,11 @@ def score(answers: Path, submission: Path, iou: float, normaliser: str, images: 
 @click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
               help="What shares were divided by.")
 @click.option("--weights", type=EXISTING_FILE, multiple=True, help="A model file to hold to the contest's 100 MB.")
+@click.option("--sort-to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the rows to FILE in the order that the contest's scorer needs, and check that file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(submission: Path, images: Path | None, units: str, normaliser: str, weights: tuple[Path, ...],
-             as_json: bool) -> None:
+             sort_to: Path | None, as_json: bool) -> None:
     """Check a submission line by line; exit code 1 when it has errors.
 
     \b
@@ -181,9 +183,12 @@ def validate(submission: Path, images: Path | None, units: str, normaliser: str,
     from livestock_utils import score_report
     from livestock_utils import submission as submissions
 
+    if sort_to is not None:
+        submission = submissions.write_sorted(sort_to, submission)
     table = None if images is None else submissions.read_images(images)
     findings = submissions.validate(submission, table, units, normaliser, weights)
-    click.echo(score_report.findings_json(findings) if as_json else score_report.findings_text(findings, submission))
+    click.echo(score_report.findings_json(findings) if as_json
+               else score_report.findings_text(findings, submission, images_given=table is not None))
     if (findings["severity"] == "error").any():
         click.get_current_context().exit(1)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from detections import contest_sizes, scene
 
-from livestock_utils import cli, scoring, submission
+from livestock_utils import cli, contest_tables, scoring, submission
 from livestock_utils.errors import ScoringError
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
@@ -122,6 +122,15 @@ def test_each_fault_is_named_by_its_line(tmp_path, case):
         assert set(errors["line"]) == {3}
 
 
+@pytest.mark.parametrize(("case", "got"), [
+    ("empty confidence", "Conf empty or NaN"), ("NaN confidence", "Conf empty or NaN"), ("text", "XMax 'wide'"),
+    ("inside out", "XMin 10, XMax 5"), ("unknown label", "LabelName 'horse'"), ("unknown image", ""),
+])
+def test_the_value_at_fault_is_shown(tmp_path, case, got):
+    findings = submission.validate(written(tmp_path / "s.csv", BAD_LINES[case][0]), IMAGES)
+    assert findings.loc[findings["problem"] == BAD_LINES[case][1], "got"].tolist() == [got]
+
+
 @pytest.mark.parametrize(("header", "row", "units", "problem"), [
     (HEADER.replace("XMax,YMin", "YMin,XMax"), GOOD, "px", "columns in another order"),
     (HEADER.replace(",YMax", ""), GOOD[:-3], "px", "missing YMax"),
@@ -201,7 +210,42 @@ def test_score_tells_every_faulty_line_and_one_error(files):
     done = run("score", files / "answer.csv", files / "bad.csv")
     assert done.exit_code == 1 and done.stdout == ""
     assert "bad.csv, line 4 (livestock_horse" in done.stderr and "bad.csv, line 6 (livestock" in done.stderr
-    assert "error: predictions, line 4" in done.stderr
+    assert "line 6 (livestock" in done.stderr and "Conf is empty or not a finite number, got Conf empty" in done.stderr
+    assert done.stderr.count("line 4") == 1 and "bad.csv cannot be scored; correct what is told above" in done.stderr
+
+
+@pytest.mark.parametrize("shuffle", [lambda rows: rows.iloc[::-1], lambda rows: rows.sample(frac=1, random_state=1)])
+def test_score_of_rows_out_of_order_is_what_the_contests_scorer_gives(files, shuffle):
+    from map_boxes import mean_average_precision_for_boxes
+
+    truth, rows = submission.read_table(files / "answer.csv"), submission.read_table(files / "submission.csv")
+    in_order = run("score", files / "answer.csv", files / "submission.csv", "--json")
+    wrong = shuffle(rows)
+    wrong.to_csv(files / "wrong.csv", index=False)
+    ids = rows["ImageID"].drop_duplicates()
+    sizes = contest_tables.frame_sizes(ids.map(contest_tables.image_stem).to_numpy(dtype=str), "contest", None)
+    frame = pd.DataFrame(sizes, index=ids).loc[wrong["ImageID"]].to_numpy()
+    shares = wrong.assign(**{name: wrong[name].to_numpy() / frame[:, name[0] == "Y" and 1 or 0]
+                             for name in ("XMin", "XMax", "YMin", "YMax")})
+    want, _ = mean_average_precision_for_boxes(truth, shares, 0.75, verbose=False)
+    done = run("score", files / "answer.csv", files / "wrong.csv")
+    assert done.exit_code == 0 and f"score {want:.6f} as it stands" in done.stdout and "--sort-to" in done.stdout
+    value = json.loads(run("score", files / "answer.csv", files / "wrong.csv", "--json").stdout)
+    assert value["score"] == pytest.approx(want, abs=1e-9) and not value["sorted"]
+    assert want < value["score_of_sorted_rows"] == json.loads(in_order.stdout)["score"]
+    mended = run("validate", files / "wrong.csv", "--sort-to", files / "mended.csv")
+    assert mended.exit_code == 0, mended.output
+    again = json.loads(run("score", files / "answer.csv", files / "mended.csv", "--json").stdout)
+    assert again["score"] == value["score_of_sorted_rows"] and again["sorted"]
+
+
+def test_score_says_which_answered_images_have_no_row(files):
+    lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
+    stem = lines[1].split(".")[0]
+    (files / "one.csv").write_text("\n".join(line for line in lines if line.startswith((stem, "ImageID"))),
+                                   encoding="utf-8")
+    done = run("score", files / "answer.csv", files / "one.csv")
+    assert done.exit_code == 0 and "9 of 10 answered images (first: livestock" in done.stderr
 
 
 def test_score_says_which_images_have_no_answer_and_where_an_answer_is_wrong(files):
@@ -222,7 +266,9 @@ def test_score_of_an_empty_submission_is_an_error(files):
 
 def test_validate_command(files):
     done = run("validate", files / "submission.csv", "--images", files / "images.csv")
-    assert done.exit_code == 0 and "no errors" in done.stdout
+    assert done.exit_code == 0 and done.stdout.endswith("submission.csv: no errors\n")
+    done = run("validate", files / "submission.csv")
+    assert done.exit_code == 0 and "no errors; ids and frames were not checked: give --images" in done.stdout
     bad = written(files / "bad.csv", GOOD.replace("0.9", "0.2"), GOOD)
     done = run("validate", bad)
     assert done.exit_code == 1 and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
