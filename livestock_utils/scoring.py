@@ -250,7 +250,9 @@ def _contest_arrays(answers: pd.DataFrame, predictions: pd.DataFrame, normaliser
     image = _index_in(truth.image_ids, found)
     xyxy = found.xyxy
     if units == "px":
-        sizes = contest_tables.frame_sizes(truth.image_ids, normaliser, images, truth)
+        sizes = np.ones((len(truth.image_ids), 2))  # an image without predictions may have no known size
+        used = np.unique(image[image >= 0])
+        sizes[used] = contest_tables.frame_sizes(truth.image_ids[used], normaliser, images, truth)
         xyxy = xyxy / np.tile(sizes, 2)[image]
     return truth, found, image, xyxy
 

@@ -36,8 +36,9 @@ def write_submission(path: str | os.PathLike, predictions: pd.DataFrame, images:
                      normaliser: str = "contest") -> Path:
     """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or not at all.
 
-    `images` holds every test image (image_id, width_px, height_px); one without detections has no row. `units="shares"`
-    divides by the frames of `normaliser` (see `contest_score`), for scorers that take shares. Returns the path.
+    `images` holds every test image (image_id, width_px, height_px); one without detections has no row, and may be of
+    unknown size (0). `units="shares"` divides by the frames of `normaliser` (see `contest_score`), for scorers that
+    take shares. Returns the path.
     An empty table gives a file of the header alone and a logged warning. Raises ScoringError for an unknown image and
     the first fault of a row.
     """
@@ -181,7 +182,8 @@ def _row_faults(table: pd.DataFrame, ids: npt.NDArray, stems: npt.NDArray, numbe
 def _beyond_frame(xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, units: str,
                   normaliser: str) -> npt.NDArray[np.bool_]:
     known, place = np.unique(stems.astype(str), return_inverse=True)
-    inside = np.isin(known, contest_tables.stems(images))
+    table = contest_tables.images_by_id(images)
+    inside = np.isin(known, table.index[(table[["width_px", "height_px"]] > 0).all(axis=1)].to_numpy(dtype=str))
     sizes, scale = np.full((len(known), 2), np.inf), np.ones((len(known), 2))
     if inside.any():
         sizes[inside] = contest_tables.frame_sizes(known[inside], "image", images)

@@ -69,6 +69,18 @@ def test_boxes_beyond_the_frame_are_clipped(tmp_path):
     assert not (submission.validate(path, images)["severity"] == "error").any()
 
 
+def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
+    images, boxes, predictions = tables
+    unknown = predictions["image_id"].iloc[0]
+    images.loc[images["image_id"] == unknown, ["width_px", "height_px"]] = 0
+    rest = predictions[predictions["image_id"] != unknown]
+    path = submission.write_submission(tmp_path / "s.csv", rest, images)
+    findings = submission.validate(path, images)
+    assert (findings["severity"] == "note").all() and unknown in findings["image_id"].tolist()
+    truth = scoring.answers_from_boxes(boxes, images)
+    assert scoring.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
+
+
 def test_no_detection_writes_the_header_and_says_so(tmp_path, tables, caplog):
     path = submission.write_submission(tmp_path / "s.csv", tables[2].head(0), tables[0])
     assert path.read_text(encoding="utf-8") == HEADER + "\n"
