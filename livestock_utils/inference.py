@@ -110,6 +110,8 @@ def collect_candidates(
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
     """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not fit together."""
+    if not any(parts_there(parts_folder, passes)):
+        raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
     if missing := missing_parts(parts_folder, passes):
         raise DatasetError(f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them")
     runs = []
@@ -120,16 +122,23 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
 
 
 def missing_parts(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> list[Path]:
-    """Part files that no shard has written yet; DatasetError if there are none at all."""
+    """Part files that no shard has written yet; of a pass without any file, which does not tell how many, the first."""
     missing = []
     for name in passes:
         folder = Path(parts_folder) / name
         paths = sorted(folder.glob("part-*-of-*.npz"))
-        if not paths:
-            raise DatasetError(f"{folder}: no part files; predict at least one shard first")
-        total = int(paths[-1].stem.rpartition("-")[2])
+        total = int(paths[-1].stem.rpartition("-")[2]) if paths else 1
         missing += [path for path in (part_path(folder, k, total) for k in range(total)) if not path.is_file()]
     return missing
+
+
+def parts_there(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> tuple[int, int]:
+    """How many part files there are, and how many there will be as far as those tell: (0, 0) while there are none."""
+    there = [len(list((Path(parts_folder) / name).glob("part-*-of-*.npz"))) for name in passes]
+    totals = [count + len(missing_parts(parts_folder, [name])) if count else 0
+              for name, count in zip(passes, there, strict=True)]
+    most = max(totals, default=0)  # of a pass without files: about as many as the others
+    return sum(there), sum(total or most for total in totals)
 
 
 def report(found: Candidates, images: pd.DataFrame | None = None) -> None:

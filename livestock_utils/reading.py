@@ -57,8 +57,8 @@ def read_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is wrong.
 
-    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no size can be read stay,
-    with width and height 0: each of them has to be answered for. `within` is a folder inside the reader's to
+    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no size can be read
+    stay, with width and height 0: each of them has to be answered for. `within` is a folder inside the reader's to
     which the search is limited. For the rest see `aihub.read_archives`.
     """
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)

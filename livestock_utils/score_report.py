@@ -141,7 +141,8 @@ def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[
     for problem, group in findings.groupby("problem", sort=False):
         for row in group.head(shown).to_dict("records"):
             where = f"{path}, line {row['line']}" if row["line"] else f"{path}"
-            image, got = (f" ({row['image_id']})" if row["image_id"] else ""), (f", got {row['got']}" if row["got"] else "")
+            image = f" ({row['image_id']})" if row["image_id"] else ""
+            got = f", got {row['got']}" if row["got"] else ""
             lines.append(f"{row['severity']}: {where}{image}: {problem}{got}")
         if len(group) > shown:
             lines.append(f"{group['severity'].iloc[0]}: {path}: {len(group) - shown} more like the last: {problem}")

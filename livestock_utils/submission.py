@@ -200,7 +200,7 @@ def _unsorted(ids: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_
 
 
 def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
-    findings = []
+    findings: list[Finding] = []
     for path in map(Path, weights):
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))

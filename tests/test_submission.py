@@ -237,7 +237,7 @@ def test_score_of_rows_out_of_order_is_what_the_contests_scorer_gives(files, shu
     ids = rows["ImageID"].drop_duplicates()
     sizes = contest_tables.frame_sizes(ids.map(contest_tables.image_stem).to_numpy(dtype=str), "contest", None)
     frame = pd.DataFrame(sizes, index=ids).loc[wrong["ImageID"]].to_numpy()
-    shares = wrong.assign(**{name: wrong[name].to_numpy() / frame[:, name[0] == "Y" and 1 or 0]
+    shares = wrong.assign(**{name: wrong[name].to_numpy() / frame[:, int(name[0] == "Y")]
                              for name in ("XMin", "XMax", "YMin", "YMax")})
     want, _ = mean_average_precision_for_boxes(truth, shares, 0.75, verbose=False)
     done = run("score", files / "answer.csv", files / "wrong.csv")
