@@ -22,6 +22,9 @@ FLOOR = 0.0005
 """Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has room."""
 CAP = 3000
 """Most candidates kept of one image and pass, highest confidence first; how many images exceed it is reported."""
+LEAST_SIZE = 32
+"""Least image_size in px: YOLOv5's networks halve their input five times."""
+
 
 def predict(weights_or_model: Any, images: pd.DataFrame, folder: str | os.PathLike, *, image_size: int = 640,
             confidence_threshold: float = 0.001, iou_threshold: float = 0.6, max_detections: int = 300,
@@ -86,6 +89,8 @@ def collect_candidates(
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(f"floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got {floor!r}, "
                              f"{cap!r}, {like!r}")
+    if image_size < LEAST_SIZE:
+        raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
     index, count = parse_shard(shard)
     is_path = isinstance(weights_or_model, str | os.PathLike)
     if parts_folder is not None and not is_path:

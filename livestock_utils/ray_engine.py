@@ -42,14 +42,15 @@ def collect_candidates(weights: str | os.PathLike, images: pd.DataFrame, folder:
     None starts Ray on this machine. A `device` of "cuda" asks for one GPU a worker. Raises CheckpointError for weights
     that cannot be used before Ray is started, LivestockError if Ray is not installed, and what the workers raise.
     """
-    # Opened here first: weights that are no good are told in one line, and an ONNX export happens once, not per worker.
-    backends.open_backend(weights, **{key: options[key] for key in ("backend", "any_classes", "trust") if key in options})
     try:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
         raise LivestockError("engine 'ray' needs the package ray: run "
                              "python -m livestock_utils.install --extras ray") from error
+    # Opened here first: weights that are no good are told in one line, and an ONNX export happens once, not per worker.
+    chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}
+    backends.open_backend(weights, **chosen)
     inference.parse_shard(options.pop("shard", "1/1"))
     given = tuple(options.get("passes", ("plain",)))
     options["passes"] = given

@@ -160,8 +160,9 @@ def test_faults_of_a_settings_file_are_told_with_its_name(tmp_path, content, mes
 
 
 def test_the_image_size_of_a_settings_file(tmp_path):
-    assert postprocess.load_image_size(postprocess.save_settings(tmp_path / "a.yaml", Settings())) is None
-    assert postprocess.load_image_size(postprocess.save_settings(tmp_path / "b.yaml", Settings(), image_size=416)) == 416
+    for said, expected in ({}, None), ({"image_size": 416}, 416):
+        path = postprocess.save_settings(tmp_path / "s.yaml", Settings(), **said)
+        assert postprocess.load_image_size(path) == expected
 
 
 def test_thresholds_must_name_every_class():

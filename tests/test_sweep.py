@@ -93,7 +93,7 @@ def test_intervals_call_a_large_gain_a_gain_and_none_for_the_same_setting():
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda boxes: boxes.iloc[:0], "no labelled boxes to tune on"),
-    (lambda boxes: boxes.assign(species="sheep"), r"33 boxes are of an unknown species, first 'sheep'; expected \['pig'"),
+    (lambda boxes: boxes.assign(species="sheep"), r"33 boxes are of an unknown species, first 'sheep'; expected \['pi"),
     (lambda boxes: boxes.assign(image_id="elsewhere"), "1 labelled images were not predicted, first 'elsewhere'"),
 ])
 def test_labels_that_cannot_judge_are_refused(change, message):

@@ -11,7 +11,19 @@ import yaml
 from made_candidates import made
 from made_network import write_network, write_photos
 
-from livestock_utils import plots, postprocess, scoring, sweep, tuning, tuning_choice, tuning_quality
+from livestock_utils import (
+    files,
+    inference,
+    out_of_fold,
+    plots,
+    postprocess,
+    scoring,
+    sweep,
+    tables,
+    tuning,
+    tuning_choice,
+    tuning_quality,
+)
 from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
 from livestock_utils.postprocess import Settings
 
@@ -200,11 +212,42 @@ def test_both_weights_are_opened_before_anything_is_predicted(tmp_path):
         tuning.both_weights(tmp_path, good)
 
 
+def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_path):
+    images, data = write_photos(tmp_path / "data" / "data"), tmp_path / "data"
+    weights = {number: write_network(tmp_path / "training" / f"oof_fold{number}" / "weights" / "last.pt", seed=number)
+               for number in (0, 1)}
+    boxes = pd.DataFrame({"image_id": images["image_id"], "species": "pig", "x_min": 1.0, "y_min": 1.0, "x_max": 30.0,
+                          "y_max": 30.0})
+    folds = pd.Series([0, 1, 2, 3, 0], index=pd.Index(images["image_id"], name="image_id"))
+    tables.write_tables(tmp_path / "tables", images, boxes)
+    tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
+    valid = (images.iloc[:2], boxes.iloc[:2], data / "data")
+    options = {"image_size": 96, "batch_size": 1, "part_images": 1}
+    instead = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    assert instead.name == "validation" and len(instead.collected.candidates.images) == 2
+    assert instead.sentence.startswith("Validation stands in for the folds (") and "notebook 06" in instead.sentence
+    out_of_fold.predict(images, boxes, data / "data", tmp_path, folds, n_folds=2, fold_weights=weights, image_size=96)
+    share = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options)
+    assert not share.collected.complete and share.collected.candidates.images.empty
+    found = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    assert found.collected.complete and found.sentence.startswith("Tuned on 2 folds, each by the model")
+    together, made_with = found.collected.candidates, found.collected.candidates.made_with
+    assert together.images["image_id"].tolist() == images["image_id"].tolist()
+    assert made_with["weights"] == [files.sha256(weights[number]) for number in (0, 1)]
+    _, of_image = out_of_fold.trained(tmp_path, images, folds)
+    mine = images[images["image_id"].map(of_image) == 1]
+    alone = inference.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
+    part = together.of_images(mine["image_id"])
+    assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(part.xyxy, alone.xyxy)
+    with pytest.raises(NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"):
+        tuning.collect_to_tune("train", tmp_path, data, weights[0], valid)
+
+
 def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     for name, content in (("garbage", b"no image"), ("empty", b"")):
         (tmp_path / "in" / f"{name}.jpg").write_bytes(content)
-        row = {"image_id": name, "member": f"{name}.jpg", "width_px": 0, "height_px": 0}
+        row = {"image_id": name, "archive": "", "member": f"{name}.jpg", "width_px": 0, "height_px": 0}
         images = pd.concat([images, pd.DataFrame([row])], ignore_index=True)
     collected = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, image_size=96, batch_size=2)
     assert collected.candidates.unreadable == ["empty", "garbage"]
@@ -231,7 +274,8 @@ def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
 def test_metrics_are_plain_numbers(chosen):
     found, _, choice = chosen
     scores = pd.DataFrame({"AP75": [0.5, 0.4, 0.6], "low": 0.3, "high": 0.7, "AP50": 0.8}, index=["all", "pig", "cow"])
-    whole, per_class = tuning.Collected(found, 1, 1), pd.DataFrame({"labels": [3]}, index=pd.Index(["all"], name="class"))
+    whole = tuning.Collected(found, 1, 1)
+    per_class = pd.DataFrame({"labels": [3]}, index=pd.Index(["all"], name="class"))
     values = tuning.metrics(choice, whole, whole, postprocess.apply(found), scores, per_class)
     assert values["mAP75"] == 0.5 and values["mAP75_cow"] == 0.6 and values["settings_tried"] == len(choice.tried)
     numbers = [key for key, value in values.items() if isinstance(value, (int, float))]
