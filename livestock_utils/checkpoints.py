@@ -150,7 +150,6 @@ def load_model(path: str | os.PathLike, device: str | None = None, trust: bool =
     input, objectness, class scores. `model.names` maps class index to name, `model.stride.max()` is the size multiple.
     Raises CheckpointError as `load_checkpoint`, and for other classes than the project's unless `check_names=False`.
     """
-
     weights = read_weights(path, trust=trust)
     if check_names:
         check_class_names(weights.names, where=str(path))

@@ -83,11 +83,17 @@ class Collected:
         return 0 < self.there == self.total
 
     @property
+    def state(self) -> str:
+        """How many parts are there, in words."""
+        if not self.there:
+            return "no part is there yet"
+        return f"{self.there} of {self.total or 'more'} parts are there"
+
+    @property
     def sentence(self) -> str:
         """How many images and candidates there are, and what was left out; or how many parts are there."""
         if not self.complete:
-            state = f"{self.there} of {self.total} parts are there" if self.there else "no part is there yet"
-            return (f"{state}: run the other shards, then the same command once more, with any shard. Until then "
+            return (f"{self.state}: run the other shards, then the same command once more, with any shard. Until then "
                     "nothing is tuned, submitted or scored.")
         found = self.candidates
         parts = [f"{len(found.images):,} images, {len(found):,} candidates of confidence "
@@ -143,7 +149,7 @@ def collect(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.P
         found = inference.collect_candidates(weights, images, folder, parts_folder=store, shard=shard, **options)
     there, total = inference.parts_there(store, passes)
     if inference.missing_parts(store, passes):
-        return Collected(found.of_images([]), there, max(total, there + 1))
+        return Collected(found.of_images([]), there, total)
     if name_of == "local" and inference.parse_shard(shard)[1] > 1:
         found = inference.gather(store, passes)
     return Collected(found, there, total)
@@ -190,7 +196,8 @@ def collect_to_tune(tune_on: str, out: str | os.PathLike, data: str | os.PathLik
             found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
             whole = Collected(found, sum(part.there for part in parts), sum(part.total for part in parts))
             if not all(part.complete for part in parts):
-                whole = Collected(found.of_images([]), whole.there, max(whole.total, whole.there + 1))
+                known = all(part.total for part in parts)  # a fold without any part does not tell how many it will have
+                whole = Collected(found.of_images([]), whole.there, whole.total if known else 0)
             told = f"{len(models)} folds, each by the model that has not seen it"
             return Labelled(images, boxes, folder, whole, told)
     images, boxes, folder = valid[0], valid[1], Path(valid[2])
@@ -260,8 +267,7 @@ def metrics(choice: tuning_choice.Choice, labelled: Collected, tested: Collected
     Of a share of the images there are no numbers, only how many parts are there.
     """
     if not (labelled.complete and tested.complete):
-        return {"parts_to_tune": f"{labelled.there} of {labelled.total}",
-                "parts_of_test": f"{tested.there} of {tested.total}"}
+        return {"images_to_tune_on": labelled.state, "test_images": tested.state}
     row, found = choice.compared.iloc[0], tested.candidates
     gain = {"gain over the write-up's setting": f"{row['gain']:+.4f} [{row['gain_low']:+.4f}, {row['gain_high']:+.4f}]"}
     values: dict[str, Any] = {}

@@ -95,7 +95,7 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
     waiting = tuning.Collected(nothing, 3, 8)
     values = tuning.metrics(choice, waiting, tuning.Collected(found, 2, 2), postprocess.apply(nothing), pd.DataFrame(),
                             pd.DataFrame())
-    assert values == {"parts_to_tune": "3 of 8", "parts_of_test": "2 of 2"}
+    assert values == {"images_to_tune_on": "3 of 8 parts are there", "test_images": "2 of 2 parts are there"}
 
 
 def test_random_settings_reach_every_kind(chosen):
