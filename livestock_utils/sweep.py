@@ -51,8 +51,9 @@ def random_settings(n: int, base: Settings = WRITE_UP, seed: int = 0, **values: 
         if isinstance(choice, tuple) and len(choice) == 2:
             low, high = map(float, choice)
             if name == "confidence_threshold":
-                return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            return float(rng.uniform(low, high))
+                low, high = np.log(low), np.log(high)
+            value = rng.uniform(low, high)
+            return float(f"{np.exp(value) if name == 'confidence_threshold' else value:.3g}")  # enough, and readable
         return choice[int(rng.integers(len(choice)))]
 
     return [Settings.from_dict({**base.to_dict(), **{name: draw(name, choice) for name, choice in values.items()}})

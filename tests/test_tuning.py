@@ -292,7 +292,11 @@ def test_the_figures_show_every_cell_and_every_gain(chosen):
     assert ax.collections[0].get_array().size == 210
     assert "write-up: 0.68 / 0.001" in [text.get_text() for text in ax.get_legend().get_texts()]
     gains = plots.sweep_gains(choice.compared)
-    assert [label.get_text() for label in gains.get_yticklabels()] == list(choice.compared.index)
+    assert [label.get_text().replace("\n", " ") for label in gains.get_yticklabels()] == list(choice.compared.index)
+    assert [text.get_text() for text in gains.get_legend().get_texts()] == ["beyond noise", "may be noise", "chosen"]
+    low = ax.collections[0].get_clim()[0]
+    at_write_up = choice.tried[[s in sweep.grid(iou_threshold=sweep.IOU_THRESHOLDS) for s in choice.tried["settings"]]]
+    assert low <= at_write_up["ap75"].min()  # no row of IoUs is hidden below the scale
     own = plt.subplots()[1]
     assert plots.sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
     assert plots.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts

@@ -1,6 +1,7 @@
 """What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than noise."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from livestock_utils.postprocess import Settings
 from livestock_utils.sweep import WRITE_UP, best
 
 WRITE_UP_CONFIDENCE = 0.001
+LABEL_CHARACTERS = 38
+"""Longest line of a setting's name beside its gain."""
 
 
 def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
@@ -57,7 +60,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no larger than the
     noise of the choice of images.
     """
-    ax = style.axes_or_new(ax, height_in=0.7 + 0.34 * max(len(compared), 2))
+    ax = style.axes_or_new(ax, height_in=0.8 + 0.5 * max(len(compared), 2))
     if compared.empty:
         return style.say_empty(ax, "no settings to compare")
     places = np.arange(len(compared))[::-1]
@@ -69,11 +72,11 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.annotate(f"{row['gain']:+.4f}", (row["gain_high"], place), xytext=(6, 0), textcoords="offset points",
                     va="center", fontsize=9, color=style.INK)
     ax.axvline(0, color=style.MUTED, linewidth=1)
-    ax.set_yticks(places, [str(name) for name in compared.index])
+    ax.set_yticks(places, [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index], fontsize=9)
     ax.set_ylim(-0.6, len(compared) - 0.4)
     ax.margins(x=0.16)
     level = compared.attrs.get("level", 0.95)
-    ax.set_xlabel(f"gain in AP75 over the write-up's setting, {level:.0%} interval over images")
+    ax.set_xlabel(f"gain in AP75 over the write-up's setting,\n{level:.0%} interval over images")
     style.value_grid(ax, "x")
     marks = [Line2D([], [], color=tone, marker=mark, linewidth=2.4 if mark != "D" else 0, label=label)
              for tone, mark, label in ((style.LINES[0], "o", "beyond noise"), (style.NEUTRAL, "o", "may be noise"),
