@@ -26,13 +26,15 @@ test: setup lint
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
-# Ray brings pyarrow, which changes how pandas holds strings: an environment of its own over the packages of .venv.
+# Ray brings pyarrow, which changes how pandas holds strings: an environment of its own over the packages of .venv, its
+# pip and setuptools among them (a setuptools as old as Python's own would not do for torch).
 test-ray: setup
-	test -x .venv-ray/bin/python || $(BIN)/python -m venv .venv-ray
+	test -x .venv-ray/bin/python || $(BIN)/python -m venv --without-pip .venv-ray
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 	  > $$(.venv-ray/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/over.pth
-	.venv-ray/bin/python -m livestock_utils.install --extras ray
-	.venv-ray/bin/python -m pytest -n 0 -m slow tests/test_ray_engine.py
+	export LIVESTOCK_YOLOV5=$$($(BIN)/python -c "from livestock_utils import install; print(install.yolov5_folder())") \
+	  && .venv-ray/bin/python -m livestock_utils.install --extras ray \
+	  && .venv-ray/bin/python -m pytest -n 0 -m slow tests/test_ray_engine.py
 
 lint: setup
 	$(BIN)/ruff check .
@@ -51,4 +53,4 @@ faults: setup
 	$(BIN)/python tests/faults/harness.py
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-ray build *.egg-info .pytest_cache .mypy_cache .ruff_cache

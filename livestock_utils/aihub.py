@@ -52,19 +52,22 @@ def read_archives(
 
 
 def read_test_archives(folder: str | os.PathLike, strict: bool = False) -> pd.DataFrame:
-    """Read the test archives (images only) in `folder` -> images, as `read_archives`; labels are not looked at."""
+    """Read the test archives (images only) in `folder` -> images, as `read_archives`; labels are not looked at.
+
+    No image is left out: one that cannot be read, or is above 100 megapixels, stays with width and height 0.
+    """
     findings = Findings()
     with ImageReader(folder) as reader:
         images, _ = read_tables(reader, findings, labelled=False)
-    _tell(folder, findings, strict)
+    _tell(folder, findings, strict, "kept as empty")
     return images
 
 
-def _tell(folder: str | os.PathLike, findings: Findings, strict: bool) -> None:
+def _tell(folder: str | os.PathLike, findings: Findings, strict: bool, outcome: str = "left out or clipped") -> None:
     """Log the faults in one line, or raise them."""
     if left_out := [row["archive"] for row in findings.rows if row["kind"] == "validation_left_out"]:
         logger.warning("%s: left out %s; include_validation=True reads them", folder, ", ".join(left_out))
     if summary := findings.summary():
         if strict:
             raise ArchiveError(f"{folder}: {summary}; first: {findings.first()}, or read with strict=False")
-        logger.warning("%s: left out or clipped: %s; see integrity_report or the command check", folder, summary)
+        logger.warning("%s: %s: %s; see integrity_report or the command check", folder, outcome, summary)

@@ -183,8 +183,12 @@ def merge(parts: Sequence[Candidates], sources: Sequence[str] | None = None, out
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_CANDIDATE[1:]}
     index = np.concatenate([part.image_index + offset for part, offset in zip(parts, offsets, strict=False)])
     first = parts[0]
+    made_with = dict(first.made_with)
+    if out_of_fold:
+        made_with |= {"weights": [part.made_with.get("weights") for part in parts],
+                      "image_ids": [part.made_with.get("image_ids") for part in parts]}
     return build(pd.concat([part.images for part in parts], ignore_index=True), first.names, passes=first.passes,
-                 made_with=first.made_with, image_index=index, **arrays)
+                 made_with=made_with, image_index=index, **arrays)
 
 
 def stack(runs: Sequence[Candidates]) -> Candidates:

@@ -148,8 +148,6 @@ def load_model(path: str | os.PathLike, device: str | None = None, trust: bool =
     input, objectness, class scores. `model.names` maps class index to name, `model.stride.max()` is the size multiple.
     Raises CheckpointError as `load_checkpoint`, and for other classes than the project's unless `check_names=False`.
     """
-    import torch
-
     weights = read_weights(path, trust=trust)
     if check_names:
         check_class_names(weights.names, where=str(path))
@@ -158,7 +156,21 @@ def load_model(path: str | os.PathLike, device: str | None = None, trust: bool =
         parameter.requires_grad = False
     if fuse:
         model.fuse()
-    return model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))).eval()
+    return model.to(_device(device)).eval()
+
+
+def _device(name: str | None) -> Any:
+    """The torch device of that name, None for a GPU if there is one; CheckpointError for one that is not there."""
+    import torch
+
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # an assertion where torch was built without CUDA
+        raise CheckpointError(f"device {chosen!r} cannot be used ({str(error).splitlines()[0][:100]}); give cpu, or "
+                              "leave it out to take a GPU only if there is one") from error
+    return device
 
 
 def check_class_names(names: Sequence[str], where: str, expected: Sequence[str] | None = None) -> None:

@@ -175,9 +175,11 @@ def score(answers: Path, submission: Path, iou: float, normaliser: str, images: 
 @click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
               help="What shares were divided by.")
 @click.option("--weights", type=EXISTING_FILE, multiple=True, help="A model file to hold to the contest's 100 MB.")
+@click.option("--sort-to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the rows to FILE in the order that the contest's scorer needs, and check that file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(submission: Path, images: Path | None, units: str, normaliser: str, weights: tuple[Path, ...],
-             as_json: bool) -> None:
+             sort_to: Path | None, as_json: bool) -> None:
     """Check a submission line by line; exit code 1 when it has errors.
 
     \b
@@ -187,9 +189,12 @@ def validate(submission: Path, images: Path | None, units: str, normaliser: str,
     from livestock_utils import score_report
     from livestock_utils import submission as submissions
 
+    if sort_to is not None:
+        submission = submissions.write_sorted(sort_to, submission)
     table = None if images is None else submissions.read_images(images)
     findings = submissions.validate(submission, table, units, normaliser, weights)
-    click.echo(score_report.findings_json(findings) if as_json else score_report.findings_text(findings, submission))
+    click.echo(score_report.findings_json(findings) if as_json
+               else score_report.findings_text(findings, submission, images_given=table is not None))
     if (findings["severity"] == "error").any():
         click.get_current_context().exit(1)
 
@@ -223,7 +228,8 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
 @click.argument("weights", type=EXISTING_FILE)
 @click.argument("source", type=EXISTING_PATH, metavar="IMAGES_OR_FOLDER_OR_VIDEO")
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where predictions.csv and drawn/ go.")
-@click.option("--image-size", default=640, show_default=True, help="Long side in px that the network sees.")
+@click.option("--image-size", type=click.IntRange(32), help="Long side in px that the network sees.  [default: that of"
+              " --settings, else 640]")
 @click.option("--confidence", default=0.25, show_default=True, help="Least confidence of a box.")
 @click.option("--iou", default=0.6, show_default=True, help="Boxes of a class that overlap more are one animal.")
 @click.option("--settings", type=EXISTING_FILE, help="A settings.yaml of notebook 11 instead of these two.")
@@ -233,10 +239,12 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
 @click.option("--draw/--no-draw", default=True, show_default=True, help="Write the images with their boxes.")
 @click.option("--any-classes", is_flag=True, help="Take weights of other classes, and name those.")
 @click.option("--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know.")
-def predict(weights: Path, source: Path, out: Path, image_size: int, confidence: float, iou: float,
+def predict(weights: Path, source: Path, out: Path, image_size: int | None, confidence: float, iou: float,
             settings: Path | None, backend: str, device: str | None, every: int, draw: bool, any_classes: bool,
             trust: bool) -> None:
     """Find the animals in your own photos: boxes as a CSV (px), and the images with the boxes drawn.
+
+    Exit code 1 when not one image could be read.
 
     \b
     python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
@@ -246,13 +254,18 @@ def predict(weights: Path, source: Path, out: Path, image_size: int, confidence:
 
     chosen = (postprocess.Settings(confidence_threshold=confidence, iou_threshold=iou) if settings is None
               else postprocess.load_settings(settings))
+    tuned_at = None if settings is None else postprocess.load_image_size(settings)
+    if None not in (image_size, tuned_at) and image_size != tuned_at:
+        click.echo(f"note: {settings} was tuned at image size {tuned_at}, you predict at {image_size}", err=True)
     boxes, found = photos.predict(weights, source, out, settings=chosen, draw_from=confidence if draw else None,
-                                  every=every, image_size=image_size, backend=backend, device=device,
+                                  every=every, image_size=image_size or tuned_at or 640, backend=backend, device=device,
                                   any_classes=any_classes, trust=trust)
     click.echo(f"{len(boxes)} boxes on {boxes['image_id'].nunique()} of {len(found.images)} images: "
                f"{out / 'predictions.csv'}" + (f", {out / 'drawn'}" if draw else ""))
     if found.unreadable:
         click.echo(f"{len(found.unreadable)} images could not be read, see {out / 'images.csv'}", err=True)
+    if len(found.unreadable) == len(found.images):
+        click.get_current_context().exit(1)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -120,7 +120,7 @@ def frame_sizes(image_ids: npt.NDArray, normaliser: str, images: pd.DataFrame | 
     """
     if normaliser not in NORMALISERS:
         raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
-    table = None if images is None else _images_by_id(images)
+    table = None if images is None else images_by_id(images)
     if normaliser == "image":
         if table is None:
             raise ScoringError("normaliser 'image' needs images= (a table of image_id, width_px, height_px)")
@@ -157,7 +157,8 @@ def _image_species(image_ids: npt.NDArray, table: pd.DataFrame | None,
     return found
 
 
-def _images_by_id(images: pd.DataFrame) -> pd.DataFrame:
+def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
+    """An images table under its ids without file suffix; ScoringError for one without sizes, or a repeated id."""
     missing = {"image_id", "width_px", "height_px"} - set(images.columns)
     if missing:
         raise ScoringError(f"the images table lacks {sorted(missing)}: it has {list(images.columns)}")

@@ -21,6 +21,9 @@ FLOOR = 0.0005
 """Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has room."""
 CAP = 3000
 """Most candidates kept of one image and pass, highest confidence first; how many images exceed it is reported."""
+LEAST_SIZE = 32
+"""Least image_size in px: YOLOv5's networks halve their input five times."""
+
 
 def predict(weights_or_model: Any, images: pd.DataFrame, folder: str | os.PathLike, *, image_size: int = 640,
             confidence_threshold: float = 0.001, iou_threshold: float = 0.6, max_detections: int = 300,
@@ -85,6 +88,8 @@ def collect_candidates(
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(f"floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got {floor!r}, "
                              f"{cap!r}, {like!r}")
+    if image_size < LEAST_SIZE:
+        raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
     index, count = parse_shard(shard)
     is_path = isinstance(weights_or_model, str | os.PathLike)
     if parts_folder is not None and not is_path:
@@ -109,6 +114,8 @@ def collect_candidates(
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
     """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not fit together."""
+    if not any(parts_there(parts_folder, passes)):
+        raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
     if missing := missing_parts(parts_folder, passes):
         raise DatasetError(f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them")
     runs = []
@@ -119,16 +126,23 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
 
 
 def missing_parts(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> list[Path]:
-    """Part files that no shard has written yet; DatasetError if there are none at all."""
+    """Part files that no shard has written yet; of a pass without any file, which does not tell how many, the first."""
     missing = []
     for name in passes:
         folder = Path(parts_folder) / name
         paths = sorted(folder.glob("part-*-of-*.npz"))
-        if not paths:
-            raise DatasetError(f"{folder}: no part files; predict at least one shard first")
-        total = int(paths[-1].stem.rpartition("-")[2])
+        total = int(paths[-1].stem.rpartition("-")[2]) if paths else 1
         missing += [path for path in (part_path(folder, k, total) for k in range(total)) if not path.is_file()]
     return missing
+
+
+def parts_there(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> tuple[int, int]:
+    """How many part files there are, and how many there will be as far as those tell: (0, 0) while there are none."""
+    there = [len(list((Path(parts_folder) / name).glob("part-*-of-*.npz"))) for name in passes]
+    totals = [count + len(missing_parts(parts_folder, [name])) if count else 0
+              for name, count in zip(passes, there, strict=True)]
+    most = max(totals, default=0)  # of a pass without files: about as many as the others
+    return sum(there), sum(total or most for total in totals)
 
 
 def report(found: Candidates, images: pd.DataFrame | None = None) -> None:

@@ -4,6 +4,7 @@ Only such predictions say something about labels: a model repeats the faults of 
 """
 
 import gzip
+import hashlib
 import json
 import logging
 import os
@@ -103,6 +104,33 @@ def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = N
     return mine
 
 
+def trained(out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series,
+            name: str = "oof") -> tuple[dict[int, Path], pd.Series]:
+    """The weights that `predict` left below `out`, by fold, and the fold (image_id -> int) that each has not seen.
+
+    Raises DatasetError where they are absent, or were trained on other images or folds than these: such weights may
+    have seen what they are to judge.
+    """
+    out = Path(out)
+    notes = {int(path.stem.rpartition("fold")[2]): json.loads(path.read_text(encoding="utf-8"))
+             for path in (out / "predictions").glob(f"{name}_fold*.json")}
+    for n_folds in range(len(notes), 1, -1):
+        of_image = joined_folds(images, folds, n_folds)
+        assigned = images["image_id"].map(of_image)
+        numbers = sorted(int(number) for number in of_image.unique())
+        weights = {number: out / "training" / f"{name}_fold{number}" / "weights" / "last.pt" for number in numbers}
+        if all(number in notes and weights[number].is_file()
+               and notes[number]["image_ids"] == _ids(images[assigned == number])
+               and notes[number]["weights"] == files.sha256(weights[number]) for number in numbers):
+            return weights, of_image
+    raise DatasetError(f"{out / 'training'} holds no models trained out of fold on these images and folds; notebook 06 "
+                       "makes them")
+
+
+def _ids(images: pd.DataFrame) -> str:
+    return hashlib.sha256("\n".join(sorted(images["image_id"])).encode()).hexdigest()
+
+
 def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
     """Write a predictions table as CSV.gz, whole or not at all; the same table gives the same bytes."""
     # Two decimals: a hundredth of a pixel is far below what any label means, and halves the file.
@@ -158,7 +186,7 @@ def _predict_fold(path: Path, weights: Path, images: pd.DataFrame, folder: str |
                   cut: dict[str, Any], number: int) -> pd.DataFrame:
     """Predictions of one fold, from the file if it was made by the same weights, images and settings."""
     made_with = {"weights": files.sha256(weights), "images": inference.image_hash(images, folder),
-                 "image_size": image_size, "fold": number, **cut}
+                 "image_ids": _ids(images), "image_size": image_size, "fold": number, **cut}
     note = path.with_suffix("").with_suffix(".json")
     if path.is_file() and note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Anyone's own photos and videos: found, predicted, written as a table and as drawn images."""
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from livestock_utils.progress import progress
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 GREY_BGR = (120, 120, 120)
+log = logging.getLogger(__name__)
 
 
 def find(source: str | os.PathLike, every: int = 1,
@@ -25,7 +27,7 @@ def find(source: str | os.PathLike, every: int = 1,
 
     image_id is the path below the folder without its ending (with it where two differ by the ending only); of a video
     the frame number, every `every`-th frame. `without`: a folder whose photos do not count. Raises DatasetError for a
-    source that is absent or holds no photos.
+    source that is absent, of another kind, or holds no photos; videos in a folder are left out, with a warning.
     """
     path = Path(source)
     if not path.exists():
@@ -34,19 +36,27 @@ def find(source: str | os.PathLike, every: int = 1,
         raise DatasetError(f"every must be at least 1, got {every}")
     if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS:
         video = VideoReader(path, every)
-        numbers = [f"{number:06d}" for number in range(0, video.count, every)]
+        digits = max(len(str(max(video.count - 1, 0))), 6)
+        numbers = [f"{number:0{digits}d}" for number in range(0, video.count, every)]
         if not numbers:
             raise DatasetError(f"{path}: no frames could be counted; is it a whole video?")
         table = pd.DataFrame({"image_id": [f"{path.stem}_{n}" for n in numbers], "archive": "", "member": numbers})
         return table.assign(width_px=video.size[0], height_px=video.size[1]), video
     if path.is_file():
+        if path.suffix.lower() not in IMAGE_ENDINGS:
+            raise DatasetError(f"{path}: neither an image ({', '.join(IMAGE_ENDINGS)}) nor a video "
+                               f"({', '.join(VIDEO_ENDINGS)}); convert it, or give a folder")
         table = pd.DataFrame({"image_id": [path.stem], "archive": [""], "member": [path.name]})
         return table, FolderReader(path.parent)
     found = sorted(p.relative_to(path) for p in path.rglob("*")
                    if p.suffix.lower() in IMAGE_ENDINGS and p.is_file() and not p.name.startswith(".")
                    and (without is None or not p.resolve().is_relative_to(Path(without).resolve())))
+    videos = sorted(p.name for p in path.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file())
     if not found:
-        raise DatasetError(f"{path}: no images in this folder (looked for {', '.join(IMAGE_ENDINGS)})")
+        hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
+        raise DatasetError(f"{path}: no images in this folder (looked for {', '.join(IMAGE_ENDINGS)}){hint}")
+    if videos:
+        log.warning("%s: %d videos (first: %s) are left out; give each by itself", path, len(videos), videos[0])
     stems = pd.Series([p.with_suffix("").as_posix() for p in found])
     names = pd.Series([p.as_posix() for p in found])
     ids = stems.where(~stems.duplicated(keep=False), names)
@@ -107,6 +117,8 @@ def predict(weights: str | os.PathLike, source: str | os.PathLike, out: str | os
     folder = Path(source).parent if Path(source).is_file() else Path(source)
     lowest = settings.confidence_threshold
     options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
+    if settings.passes is not None:
+        options.setdefault("passes", settings.passes)
     found = inference.collect_candidates(weights, images, folder, reader=reader, **options)
     predictions = postprocess.apply(found, settings)
     tables = {"predictions": predictions.round(dict.fromkeys(XYXY, 3)), "images": found.images.drop(columns="found")}

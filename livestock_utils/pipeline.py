@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 def run(data: Path, out: Path, *, notebooks: Path | None = None, only: Sequence[str] = (), start: str | None = None,
         parameters: Mapping[str, Literal] | None = None, profile: str | None = None, force: bool = False,
         tell: Callable[[str], Any] = log.info) -> dict[str, str]:
-    """Execute the notebooks into `out` -> {name: "done" | "unchanged"}; one line each goes to `tell`.
+    """Execute the notebooks into `out` -> {name: "done" | "share" | "unchanged"}; one line each goes to `tell`.
 
     `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME", `profile` is a name
     or a YAML file, `force` runs what is unchanged too. Notebook files and records are written whole; a notebook counts
-    as done only when its record is there, which is the last thing written. Relative paths count from the current
+    as done only when its record is there, which is the last thing written; one that waits for the shards of other
+    sessions ("share") has none, so that the same command runs it again. Relative paths count from the current
     folder.
     Raises NotebookError for unknown names, a missing data folder, and the first notebook that fails.
     """
@@ -41,9 +42,10 @@ def run(data: Path, out: Path, *, notebooks: Path | None = None, only: Sequence[
         if not watched():
             tell(f"{label}: running")
         began = time.monotonic()
-        execute(notebook, values[notebook.name], out, label)
-        tell(f"{label}: done in {time.monotonic() - began:.0f} s")
-        outcome[notebook.name] = "done"
+        whole = execute(notebook, values[notebook.name], out, label)
+        tell(f"{label}: {'done' if whole else 'its share done'} in {time.monotonic() - began:.0f} s"
+             + ("" if whole else "; the same command again goes on when the other shards are there"))
+        outcome[notebook.name] = "done" if whole else "share"
     return outcome
 
 
@@ -58,9 +60,10 @@ def choose(found: Sequence[NotebookFile], only: Sequence[str] = (), start: str |
     return [n for n in found if n.name in wanted and n.name >= first]
 
 
-def execute(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = "") -> None:
+def execute(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = "") -> bool:
     """Run one notebook and keep it as OUT/notebooks/NN_name.ipynb, also when it fails; then its record.
 
+    False, without a record, where it made its share only and waits for those of other sessions.
     NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not whole: it does so in
     OUT/.state/running, and the finished file takes its place in one step.
     """
@@ -86,10 +89,13 @@ def execute(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
         if running.is_file():
             files.write_text(executed, addresses.hide_password(running.read_text(encoding="utf-8")))
             running.unlink()
+    if run_state.is_partial(notebook, out):
+        return False
     missing = [pattern for pattern, paths in notebook_files.expand(notebook.writes, parameters).items() if not paths]
     if missing:
         raise NotebookError(f"{notebook.name} ended without writing {', '.join(missing)}, which its header promises")
     files.write_json(record, fingerprint)
+    return True
 
 
 def _papermill(notebook: NotebookFile, parameters: Mapping[str, Literal], target: Path, label: str) -> None:

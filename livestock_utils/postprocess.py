@@ -50,24 +50,32 @@ class Settings:
     fusion_nms: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
         if self.method not in METHODS:
             raise LivestockError(f"method must be one of {list(METHODS)}, got {self.method!r}")
         if self.fusion_confidence not in ("avg", "max"):
             raise LivestockError(f"fusion_confidence must be 'avg' or 'max', got {self.fusion_confidence!r}")
-        for name in ("confidence_threshold", "iou_threshold", "fusion_nms"):
+        for name in ("confidence_threshold", "iou_threshold"):
             value = getattr(self, name)
             for number in value.values() if isinstance(value, dict) else [value]:
-                if number is not None and not (_is_number(number) and 0 <= number <= 1):
-                    raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
+                _check_share(name, number)
+        if self.fusion_nms is not None:
+            _check_share("fusion_nms", self.fusion_nms)
         if isinstance(self.max_detections, bool) or not isinstance(self.max_detections, int) or self.max_detections < 1:
             raise LivestockError(f"max_detections must be a whole number of at least 1, got {self.max_detections!r}")
         if not (_is_number(self.sigma) and self.sigma > 0):
             raise LivestockError(f"sigma must be above 0, got {self.sigma!r}")
+        for name in ("class_agnostic", "multi_label"):
+            if not isinstance(getattr(self, name), bool):
+                raise LivestockError(f"{name} must be true or false, got {getattr(self, name)!r}")
         if self.class_agnostic and isinstance(self.iou_threshold, dict):
             raise LivestockError("class-agnostic suppression takes one iou_threshold, not one a class")
         if self.class_agnostic and self.method == "fusion":
             raise LivestockError("fusion mixes boxes of one class only; set class_agnostic to false")
+        if self.passes is not None and (not isinstance(self.passes, list | tuple) or not self.passes
+                                        or not all(isinstance(name, str) for name in self.passes)):
+            raise LivestockError("passes must be a list of names such as [plain, flip], or null for all predicted, "
+                                 f"got {self.passes!r}")
         if self.passes is not None:
             object.__setattr__(self, "passes", tuple(self.passes))
 
@@ -80,7 +88,7 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
         """The inverse of `to_dict`; raises LivestockError for an unknown key."""
         known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
+        if unknown := sorted(set(values) - set(known), key=str):
             raise LivestockError(f"unknown post-processing setting {unknown[0]!r}: expected some of {known}")
         return cls(**values)
 
@@ -93,13 +101,31 @@ def save_settings(path: str | os.PathLike, settings: Settings, **provenance: Any
 
 def load_settings(path: str | os.PathLike) -> Settings:
     """Read what `save_settings` wrote; raises LivestockError if it is absent or not such a file."""
+    values = _read_settings(path)["settings"]
+    try:
+        return Settings.from_dict(values)
+    except LivestockError as error:
+        raise LivestockError(f"{path}: {error}") from error
+
+
+def load_image_size(path: str | os.PathLike) -> int | None:
+    """The image size that the settings of a file were tuned at, None where it does not say; errors as above."""
+    size = (_read_settings(path).get("chosen") or {}).get("image_size")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 32):
+        raise LivestockError(f"{path}: image_size must be a whole number of at least 32, got {size!r}")
+    return size
+
+
+def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise LivestockError(f"{path}: no readable settings ({' '.join(str(error).split())}); run the sweep") from error
     if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
         raise LivestockError(f"{path}: not a settings file, it has no 'settings'; run the sweep")
-    return Settings.from_dict(content["settings"])
+    if not isinstance(content.get("chosen", {}), dict | None):
+        raise LivestockError(f"{path}: 'chosen' must hold names and values, got {content['chosen']!r}")
+    return content
 
 
 def apply(candidates: Candidates, settings: Settings | None = None,
@@ -229,6 +255,11 @@ def _nms_of_each_pass(part: Candidates, settings: Settings) -> npt.NDArray[np.bo
         mask[rows] = True
         kept[rows] = nms_keep(part.select(mask), float(settings.fusion_nms or 0))
     return kept
+
+
+def _check_share(name: str, number: object) -> None:
+    if not (_is_number(number) and 0 <= number <= 1):  # type: ignore[operator]  # a number, as just checked
+        raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
 
 
 def _is_number(value: object) -> bool:

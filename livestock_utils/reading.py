@@ -55,7 +55,8 @@ def read_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is wrong.
 
-    `labelled=False` reads the image archives alone; `boxes` is then empty. `within` is a folder inside the reader's to
+    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no size can be read
+    stay, with width and height 0: each of them has to be answered for. `within` is a folder inside the reader's to
     which the search is limited. For the rest see `aihub.read_archives`.
     """
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
@@ -73,7 +74,7 @@ def read_tables(
                     labels[image_id] = label
     if labelled:
         photos, labels = _pair(photos, labels, unsure, findings)
-    photos = _with_sizes(photos, labels, image_headers, findings)
+    photos = _with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)
     ids = sorted(photos)
     rows = [photos[image_id] for image_id in ids]
     images = pd.DataFrame(
@@ -181,10 +182,10 @@ def _pair(
 
 
 def _with_sizes(
-    photos: dict[str, Photo], labels: dict[str, Label], image_headers: bool, findings: Findings
+    photos: dict[str, Photo], labels: dict[str, Label], image_headers: bool, findings: Findings, keep_all: bool
 ) -> dict[str, Photo]:
-    """Photos with their sizes filled in; those without a usable one become findings and are left out."""
-    sized = {}
+    """Photos with their sizes filled in; those without a usable one become findings and, unless `keep_all`, go."""
+    sized = dict(photos) if keep_all else {}
     for image_id, photo in progress(photos.items(), desc="image sizes", unit="image"):
         place, label = photo.archive.path, labels.get(image_id)
         claimed = (label.width_px, label.height_px) if label else (0, 0)

@@ -44,6 +44,12 @@ def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
     return json.loads(record.read_text(encoding="utf-8")) == fingerprint(notebook, parameters, out)
 
 
+def is_partial(notebook: NotebookFile, out: Path) -> bool:
+    """True when the notebook said `complete=False` in its metrics: its share is made, others' are still missing."""
+    path = out / ".state" / "metrics" / f"{notebook.name}.json"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("complete") is False
+
+
 def record_path(notebook: NotebookFile, out: Path) -> Path:
     """OUT/.state/NN.json."""
     return out / ".state" / f"{notebook.number}.json"

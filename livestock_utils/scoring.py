@@ -51,22 +51,36 @@ def contest_score(answers: pd.DataFrame, predictions: pd.DataFrame, iou_threshol
 def contest_matches(answers: pd.DataFrame, predictions: pd.DataFrame, normaliser: str = "contest",
                     images: pd.DataFrame | None = None, units: str = "px") -> matching.Matches:
     """The matched arrays behind `contest_score` (same arguments): one pass, then any threshold, mask or resampling."""
-    truth = contest_tables.read_boxes(answers, "answers", with_confidence=False)
-    found = contest_tables.read_boxes(predictions, "predictions", with_confidence=True)
-    if not len(truth.image):
-        raise ScoringError("the answers hold no boxes: there is nothing to score against")
-    contest_tables.check_answers_are_shares(truth)
-    contest_tables.check_units(found, units)
-    _check_one_set(truth.image_ids, found)
-    image = _index_in(truth.image_ids, found)
-    xyxy = found.xyxy
-    if units == "px":
-        sizes = contest_tables.frame_sizes(truth.image_ids, normaliser, images, truth)
-        xyxy = xyxy / np.tile(sizes, 2)[image]
-    # map-boxes casts to float32 and computes in float64; doing the same keeps the numbers equal at the threshold.
+    truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
     return matching.match_best(matching.sort_sides(
         species.names(), truth.image_ids, (truth.label, truth.image, _float32(truth.xyxy)),
         (found.label, image, _float32(xyxy), found.confidence)))
+
+
+def file_order_score(answers: pd.DataFrame, predictions: pd.DataFrame, iou_threshold: float = 0.75,
+                     normaliser: str = "contest", images: pd.DataFrame | None = None, units: str = "px") -> float:
+    """What map-boxes gives for the rows as they stand; `contest_score` gives that of the same rows sorted.
+
+    Inside an image map-boxes lets detections take answers in the order of the rows, not by confidence.
+    """
+    check_threshold(iou_threshold)
+    truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
+    first_row = np.full(len(truth.image_ids), len(truth.image))
+    np.minimum.at(first_row, truth.image, np.arange(len(truth.image)))
+    answer = np.lexsort((truth.image, truth.label))  # stable: rows of an image stay in their order
+    row = np.flatnonzero(image >= 0)
+    row = row[np.lexsort((row, first_row[image[row]], found.label[row]))]
+    sides = matching.Sides(species.names(), truth.image_ids, truth.label[answer], truth.image[answer],
+                           _float32(truth.xyxy[answer]), found.label[row], image[row], _float32(xyxy[row]),
+                           found.confidence[row], row)
+    is_hit = matching.hits(matching.match_best(sides), iou_threshold)
+    scores = []
+    for code in np.unique(truth.label):
+        mine = sides.detection_class == code
+        order = np.argsort(-sides.confidence[mine].astype(np.float32))  # unstable, as there: equal ones may swap
+        scores.append(average_precision.average_precision(is_hit[mine][order], int((truth.label == code).sum()),
+                                                          "contest"))
+    return float(np.mean(scores))
 
 
 def average_precisions(matches: matching.Matches, iou_threshold: float = 0.75, definition: str = "contest",
@@ -216,6 +230,31 @@ def _found(sides: matching.Sides, definition: str,
     matches = matching.match_best(sides, epsilon=1e-7 if definition == "yolov5" else 0.0)
     is_hit = np.array([matching.hits(matches, level) for level in levels]).reshape(len(levels), -1)
     return is_hit, np.ones(is_hit.shape[1], dtype=bool)
+
+
+def _contest_arrays(answers: pd.DataFrame, predictions: pd.DataFrame, normaliser: str, images: pd.DataFrame | None,
+                    units: str) -> tuple[contest_tables.BoxArrays, contest_tables.BoxArrays, npt.NDArray[np.intp],
+                                         npt.NDArray[np.float64]]:
+    """Checked answers and predictions, each prediction's image among the answers' (-1: none) and its box in shares.
+
+    map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the numbers equal at the
+    threshold.
+    """
+    truth = contest_tables.read_boxes(answers, "answers", with_confidence=False)
+    found = contest_tables.read_boxes(predictions, "predictions", with_confidence=True)
+    if not len(truth.image):
+        raise ScoringError("the answers hold no boxes: there is nothing to score against")
+    contest_tables.check_answers_are_shares(truth)
+    contest_tables.check_units(found, units)
+    _check_one_set(truth.image_ids, found)
+    image = _index_in(truth.image_ids, found)
+    xyxy = found.xyxy
+    if units == "px":
+        sizes = np.ones((len(truth.image_ids), 2))  # an image without predictions may have no known size
+        used = np.unique(image[image >= 0])
+        sizes[used] = contest_tables.frame_sizes(truth.image_ids[used], normaliser, images, truth)
+        xyxy = xyxy / np.tile(sizes, 2)[image]
+    return truth, found, image, xyxy
 
 
 def _check_one_set(image_ids: npt.NDArray, found: contest_tables.BoxArrays) -> None:

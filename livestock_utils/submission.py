@@ -24,18 +24,20 @@ from livestock_utils.errors import ScoringError
 from livestock_utils.files import whole_file
 
 TOLERANCE_PX = 0.01
+UNSORTED = "not sorted by ImageID and descending Conf"
 TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
 
-Finding = tuple[str, int, str, str]
+Finding = tuple[str, int, str, str] | tuple[str, int, str, str, str]
 
 
 def write_submission(path: str | os.PathLike, predictions: pd.DataFrame, images: pd.DataFrame, units: str = "px",
                      normaliser: str = "contest") -> Path:
     """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or not at all.
 
-    `images` holds every test image (image_id, width_px, height_px); one without detections has no row. `units="shares"`
-    divides by the frames of `normaliser` (see `contest_score`), for scorers that take shares. Returns the path.
+    `images` holds every test image (image_id, width_px, height_px); one without detections has no row, and may be of
+    unknown size (0). `units="shares"` divides by the frames of `normaliser` (see `contest_score`), for scorers that
+    take shares. Returns the path.
     An empty table gives a file of the header alone and a logged warning. Raises ScoringError for an unknown image and
     the first fault of a row.
     """
@@ -88,6 +90,23 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
+def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
+    """Write the rows of a submission file to `path`, unchanged, sorted by image and falling confidence; returns `path`.
+
+    Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without ImageID and Conf.
+    """
+    numbers = read_table(submitted)
+    if absent := [name for name in ("ImageID", "Conf") if name not in numbers]:
+        raise ScoringError(f"{submitted} lacks the column {absent[0]}: expected {','.join(SUBMISSION_COLUMNS)}")
+    rows = pd.read_csv(submitted, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False,
+                       encoding="utf-8-sig")
+    images = rows["ImageID"].map(image_stem).to_numpy(dtype=str)
+    order = np.lexsort((-contest_tables.numbers(numbers["Conf"]), images))
+    with whole_file(path, "w") as file:
+        rows.iloc[order].to_csv(file, index=False, lineterminator="\n")
+    return Path(path)
+
+
 def read_images(path: str | os.PathLike) -> pd.DataFrame:
     """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of test archives."""
     if Path(path).is_dir():
@@ -101,7 +120,8 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
              normaliser: str = "contest", weights: Iterable[str | os.PathLike] = ()) -> pd.DataFrame:
     """Check a submission file; returns one row a finding, none for a faultless one.
 
-    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file), image_id, problem.
+    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file), image_id, problem, got
+    (the row's values that show it, "" where there are none).
     `images` (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are not checked.
     A test image without rows is a note, as an image may hold no animal. `weights` are model files to hold to 100 MB.
     """
@@ -120,8 +140,8 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
     ids = table["ImageID"].astype(object).where(table["ImageID"].notna(), "").to_numpy()
     stems = np.array([image_stem(value) for value in ids], dtype=object)
     numbers = {name: contest_tables.numbers(table[name]) for name in SUBMISSION_COLUMNS[2:]}
-    for problem, fault in _row_faults(table, ids, stems, numbers, images):
-        _add(findings, ids, fault, problem)
+    for problem, fault, column in _row_faults(table, ids, stems, numbers, images):
+        _add(findings, ids, fault, problem, table[list(column)])
     xyxy = np.column_stack([numbers[name] for name in ("XMin", "YMin", "XMax", "YMax")])
     finite = np.isfinite(xyxy).all(axis=1)
     largest = float(xyxy[finite].max(initial=0.0))
@@ -134,7 +154,7 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
         if images is not None:
             _add(findings, ids, finite & _beyond_frame(xyxy, stems, images, units, normaliser),
                  "a coordinate is right of or below the frame")
-    _add(findings, ids, _unsorted(stems, numbers["Conf"]), "not sorted by ImageID and descending Conf")
+    _add(findings, ids, _unsorted(stems, numbers["Conf"]), UNSORTED)
     if images is not None:
         absent = sorted(set(contest_tables.stems(images)) - set(stems))
         findings += [("note", 0, name, "test image without a detection") for name in absent]
@@ -142,25 +162,27 @@ def validate(path: str | os.PathLike, images: pd.DataFrame | None = None, units:
 
 
 def _row_faults(table: pd.DataFrame, ids: npt.NDArray, stems: npt.NDArray, numbers: dict[str, npt.NDArray],
-                images: pd.DataFrame | None) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
-    """What can be wrong with a row by itself: the problem and which rows have it."""
-    yield "ImageID is empty", ids == ""
+                images: pd.DataFrame | None) -> Iterable[tuple[str, npt.NDArray[np.bool_], tuple[str, ...]]]:
+    """What can be wrong with a row by itself: the problem, which rows have it, the columns whose values show it."""
+    yield "ImageID is empty", ids == "", ()
     if images is not None:
         yield "unknown image: not among the test images", (ids != "") & ~np.isin(
-            stems.astype(str), contest_tables.stems(images))
+            stems.astype(str), contest_tables.stems(images)), ()
     labels = table["LabelName"].astype(object).where(table["LabelName"].notna(), "").to_numpy()
-    yield f"unknown LabelName: expected one of {list(species.names())}", ~np.isin(labels.astype(str), species.names())
+    unknown = ~np.isin(labels.astype(str), species.names())
+    yield f"unknown LabelName: expected one of {list(species.names())}", unknown, ("LabelName",)
     for name, values in numbers.items():
-        yield f"{name} is empty or not a finite number", ~np.isfinite(values)
-    yield "Conf is not between 0 and 1", (numbers["Conf"] < 0) | (numbers["Conf"] > 1)
-    yield "XMin is greater than XMax", numbers["XMin"] > numbers["XMax"]
-    yield "YMin is greater than YMax", numbers["YMin"] > numbers["YMax"]
+        yield f"{name} is empty or not a finite number", ~np.isfinite(values), (name,)
+    yield "Conf is not between 0 and 1", (numbers["Conf"] < 0) | (numbers["Conf"] > 1), ("Conf",)
+    for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
+        yield f"{low} is greater than {high}", numbers[low] > numbers[high], (low, high)
 
 
 def _beyond_frame(xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, units: str,
                   normaliser: str) -> npt.NDArray[np.bool_]:
     known, place = np.unique(stems.astype(str), return_inverse=True)
-    inside = np.isin(known, contest_tables.stems(images))
+    table = contest_tables.images_by_id(images)
+    inside = np.isin(known, table.index[(table[["width_px", "height_px"]] > 0).all(axis=1)].to_numpy(dtype=str))
     sizes, scale = np.full((len(known), 2), np.inf), np.ones((len(known), 2))
     if inside.any():
         sizes[inside] = contest_tables.frame_sizes(known[inside], "image", images)
@@ -177,7 +199,7 @@ def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.boo
 
 
 def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
-    findings = []
+    findings: list[Finding] = []
     for path in map(Path, weights):
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
@@ -187,10 +209,22 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
     return findings
 
 
-def _add(findings: list[Finding], ids: npt.NDArray, fault: npt.NDArray[np.bool_], problem: str) -> None:
-    findings += [("error", int(row) + 2, str(ids[row]), problem) for row in np.flatnonzero(fault)]
+def _add(findings: list[Finding], ids: npt.NDArray, fault: npt.NDArray[np.bool_], problem: str,
+         shown: pd.DataFrame | None = None) -> None:
+    """One error a row of `fault`; the columns of `shown` are the values to tell."""
+    for row in np.flatnonzero(fault):
+        got = "" if shown is None else ", ".join(f"{name} {_value(shown[name].iloc[row])}" for name in shown)
+        findings.append(("error", int(row) + 2, str(ids[row]), problem, got))
+
+
+def _value(value: object) -> str:
+    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas reads from an empty cell and from nan)."""
+    if pd.isna(value):  # type: ignore[call-overload]  # a single cell
+        return "empty or NaN"
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _findings(findings: list[Finding]) -> pd.DataFrame:
-    table = pd.DataFrame(findings, columns=["severity", "line", "image_id", "problem"])
+    rows = [row if len(row) == 5 else (*row, "") for row in findings]
+    table = pd.DataFrame(rows, columns=["severity", "line", "image_id", "problem", "got"])
     return table.sort_values(["severity", "line"], kind="stable", ignore_index=True)

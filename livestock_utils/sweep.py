@@ -51,8 +51,9 @@ def random_settings(n: int, base: Settings = WRITE_UP, seed: int = 0, **values: 
         if isinstance(choice, tuple) and len(choice) == 2:
             low, high = map(float, choice)
             if name == "confidence_threshold":
-                return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            return float(rng.uniform(low, high))
+                low, high = np.log(low), np.log(high)
+            value = rng.uniform(low, high)
+            return float(f"{np.exp(value) if name == 'confidence_threshold' else value:.3g}")  # enough, and readable
         return choice[int(rng.integers(len(choice)))]
 
     return [Settings.from_dict({**base.to_dict(), **{name: draw(name, choice) for name, choice in values.items()}})
@@ -95,18 +96,20 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
     return order["settings"].iloc[0]
 
 
-def best_per_class(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
+def best_per_class(tried: pd.DataFrame, objective: str = "ap75", method: str = "nms") -> Settings:
     """One IoU and confidence threshold a class, each the best for its class among the tried settings.
 
-    Classes do not touch each other in class-wise hard NMS, so their best thresholds combine; evaluate the result, as
-    the limit of detections is shared. Uses the rows of method "nms", class-wise, thresholds as numbers.
+    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds combine; evaluate the
+    result, as the limit of detections is shared. Uses the rows of `method`, class-wise, thresholds as numbers; where
+    these differ in more than the two thresholds (passes, ...), the rest is the overall best's.
     """
-    usable = tried[[s.method == "nms" and not s.class_agnostic and not isinstance(s.iou_threshold, dict)
+    usable = tried[[s.method == method and not s.class_agnostic and not isinstance(s.iou_threshold, dict)
                     and not isinstance(s.confidence_threshold, dict) for s in tried["settings"]]]
     columns = [str(column) for column in tried.columns]
     labels = [column.removeprefix(f"{objective}_") for column in columns if column.startswith(f"{objective}_")]
     if usable.empty:
-        raise LivestockError("no class-wise hard NMS among the settings tried; evaluate grid() first")
+        what = "hard NMS" if method == "nms" else method
+        raise LivestockError(f"no class-wise {what} among the settings tried; evaluate grid() first")
     chosen = {label: best(usable.assign(**{objective: usable[f"{objective}_{label}"]}), objective) for label in labels}
     overall = best(usable, objective)
     chosen |= {label: overall for label in species.names() if label not in chosen}
@@ -160,6 +163,10 @@ class _Truth:
         if not len(boxes):
             raise DatasetError("there are no labelled boxes to tune on; give the boxes of the validation images")
         labels = species.class_index()
+        unknown = boxes.loc[~boxes["species"].isin(labels), "species"]
+        if len(unknown):
+            raise DatasetError(f"{len(unknown)} boxes are of an unknown species, first {unknown.iloc[0]!r}; expected "
+                               f"{list(labels)}")
         self.answers: Any = (boxes["species"].map(labels).to_numpy(dtype=np.intp),
                              pd.Index(self.image_ids).get_indexer(boxes["image_id"]), boxes[XYXY].to_numpy(dtype=float))
         # Detections on images without a label cost nothing in the contest: image -1, left out.

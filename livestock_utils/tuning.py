@@ -1,4 +1,7 @@
-"""The steps of notebook 11: which weights, candidates of validation and test, the choice of settings, the file."""
+"""The steps of notebook 11: which weights, candidates of tuning and test images, the file, the score.
+
+The choice of settings between them is `tuning_choice`.
+"""
 
 import dataclasses
 import os
@@ -8,35 +11,28 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import aihub, contest_tables, files, inference, intervals, matching, postprocess, scoring, sweep
+from livestock_utils import (
+    aihub,
+    backends,
+    candidates,
+    contest_tables,
+    files,
+    inference,
+    intervals,
+    out_of_fold,
+    scoring,
+    tables,
+    tuning_choice,
+)
 from livestock_utils import submission as submissions
 from livestock_utils.candidates import Candidates
-from livestock_utils.errors import ArchiveError, NotebookError
-from livestock_utils.postprocess import Settings
+from livestock_utils.errors import ArchiveError, DatasetError, NotebookError
+from livestock_utils.passes import parse_pass
 
 RUNS = ("full", "multilabel_split")
 """Run folders below OUT/training whose best weights predict the test images, the first that exists (08, 05)."""
 TUNING_RUNS = ("multilabel_split",)
 """Runs that have not seen the validation images, so that settings can be tuned on these (05)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """Settings chosen on validation: all that were tried (by falling AP75) and the best ones against the write-up's."""
-
-    settings: Settings
-    tried: pd.DataFrame
-    compared: pd.DataFrame
-
-    @property
-    def sentence(self) -> str:
-        """What the choice is worth, in one sentence that tells gain from noise."""
-        row = self.compared.iloc[0]
-        worth = ("more than the noise of the choice of images" if row["gain_low"] > 0 else
-                 "within the noise of the choice of images: the write-up's setting would do as well")
-        return (f"Chosen: {describe(self.settings)}. AP75 on validation {row['value']:.4f} "
-                f"[{row['low']:.4f}, {row['high']:.4f}], {row['gain']:+.4f} [{row['gain_low']:+.4f}, "
-                f"{row['gain_high']:+.4f}] over the write-up's IoU .68, confidence .001: {worth}.")
 
 
 def find_weights(out: str | os.PathLike, weights: str | os.PathLike = "", runs: Sequence[str] = RUNS) -> Path:
@@ -70,144 +66,171 @@ def test_images(data: str | os.PathLike, valid_images: pd.DataFrame,
         "They chose the settings, so their score says nothing about new images.")
 
 
-def collect(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, name: str,
-            out: str | os.PathLike, shard: str = "1/1", engine: str = "local",
-            **options: Any) -> tuple[Candidates, bool]:
-    """Candidates kept below OUT/predictions, and whether they are of all images; `options` of `collect_candidates`.
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """Candidates of all images, or of none while part files of other shards are missing: `there` of `total` parts.
 
-    With shard "i/n" this session computes its share. Once all shards are done, in any session, the whole is given;
-    until then the share alone and False. engine="ray" runs all shards as a Ray job (see `ray_engine`); "ray:ADDRESS"
-    on an existing cluster.
+    A share of the images would give a score of its own and settings of its own, so it gives neither.
+    """
+
+    candidates: Candidates
+    there: int
+    total: int
+
+    @property
+    def complete(self) -> bool:
+        """True when the candidates are of all images."""
+        return 0 < self.there == self.total
+
+    @property
+    def state(self) -> str:
+        """How many parts are there, in words."""
+        if not self.there:
+            return "no part is there yet"
+        return f"{self.there} of {self.total or 'more'} parts are there"
+
+    @property
+    def sentence(self) -> str:
+        """How many images and candidates there are, and what was left out; or how many parts are there."""
+        if not self.complete:
+            return (f"{self.state}: run the other shards, then the same command once more, with any shard. Until then "
+                    "nothing is tuned, submitted or scored.")
+        found = self.candidates
+        parts = [f"{len(found.images):,} images, {len(found):,} candidates of confidence "
+                 f"{found.made_with.get('floor', 0):g} and above"]
+        if found.unreadable:
+            parts.append(f"{len(found.unreadable)} images could not be read and stay without boxes")
+        if found.capped:
+            parts.append(f"{found.capped} images hold more than {found.made_with['cap']:,} and were capped")
+        return "; ".join(parts) + "."
+
+
+def both_weights(out: str | os.PathLike, weights: str | os.PathLike = "",
+                 tuning_weights: str | os.PathLike = "") -> tuple[Path, Path]:
+    """Weights for the test images and for tuning, both opened once, so that a wrong file is told before any prediction.
+
+    Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those of other classes.
+    """
+    found = find_weights(out, weights), find_weights(out, tuning_weights, TUNING_RUNS)
+    for path in dict.fromkeys(found):
+        backends.open_backend(path, device="cpu")
+    return found
+
+
+def pass_names(passes: str) -> tuple[str, ...]:
+    """"plain, flip" -> ("plain", "flip"); raises LivestockError for a name that is no pass."""
+    names = tuple(name.strip() for name in passes.split(",") if name.strip())
+    for name in names:
+        parse_pass(name)
+    if not names:
+        raise NotebookError(f"passes must name at least one pass, such as 'plain' or 'plain, flip', got {passes!r}")
+    return names
+
+
+def collect(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, name: str,
+            out: str | os.PathLike, shard: str = "1/1", engine: str = "local", **options: Any) -> Collected:
+    """Candidates of images in part files below OUT/predictions; `options` of `collect_candidates`.
+
+    With shard "i/n" this session computes its share, which may be none. Once all shards are done, in any session, the
+    whole is given. engine="ray" runs all shards as a Ray job (see `ray_engine`); "ray:ADDRESS" on an existing cluster.
     """
     name_of, _, address = engine.partition(":")
     if name_of not in ("local", "ray"):
         raise NotebookError(f"engine must be 'local', 'ray' or 'ray:ADDRESS', got {engine!r}")
     size = options.get("image_size", 640)
     store = Path(out) / "predictions" / f"{name}-{files.sha256(weights)[:8]}-{size}px"
+    passes = tuple(options.get("passes", ("plain",)))
     if name_of == "ray":
         from livestock_utils import ray_engine
 
-        return ray_engine.collect_candidates(weights, images, folder, parts_folder=store, address=address or None,
-                                             **options), True
-    found = inference.collect_candidates(weights, images, folder, parts_folder=store, shard=shard, **options)
-    passes = tuple(options.get("passes", ("plain",)))
-    if inference.parse_shard(shard)[1] == 1:
-        return found, True
-    if inference.missing_parts(store, passes):
-        return found, False
-    return inference.gather(store, passes), True
-
-
-def choose(candidates: Candidates, boxes: pd.DataFrame, shown: int = 5, n_random: int = 0, n_resamples: int = 1000,
-           seed: int = 0) -> Choice:
-    """Tune on labelled images: a grid of hard NMS, then variants of its best (one threshold a class, soft-NMS, ...).
-
-    `n_random` more settings are drawn by `seed`. The `shown` best, the chosen one first, are compared with the
-    write-up's setting on the same resampled images. Only labels of images in `candidates` count.
-    """
-    boxes = boxes[boxes["image_id"].isin(candidates.images["image_id"])]
-    first = sweep.evaluate(candidates, boxes)
-    top = sweep.best(first)
-    variants = [
-        sweep.best_per_class(first),
-        dataclasses.replace(top, class_agnostic=True),
-        dataclasses.replace(top, multi_label=False),
-        *sweep.grid(Settings(method="soft_nms_linear"), iou_threshold=[0.5, 0.6, 0.7]),
-        *sweep.grid(Settings(method="soft_nms_gaussian"), sigma=[0.1, 0.3, 0.5]),
-    ]
-    if len(candidates.passes) > 1:
-        variants += sweep.grid(Settings(method="fusion", fusion_nms=top_number(top)), iou_threshold=[0.55, 0.65, 0.75],
-                               confidence_threshold=[0.001, 0.01], fusion_confidence=["avg", "max"])
-        variants.append(dataclasses.replace(top, passes=candidates.passes[:1]))
-    variants += sweep.random_settings(n_random, top, seed, iou_threshold=(0.4, 0.9), confidence_threshold=(5e-4, 0.1),
-                                      method=["nms", "soft_nms_linear", "soft_nms_gaussian"], sigma=(0.05, 0.6))
-    tried = pd.concat([first, sweep.evaluate(candidates, boxes, variants)], ignore_index=True)
-    order = tried.assign(score=-tried["ap75"].round(9)).sort_values(["score", "detections_per_image"], kind="stable")
-    tried = order.drop(columns="score").reset_index(drop=True)
-    named = {describe(setting): setting for setting in distinct(tried)["settings"].head(shown)}
-    compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
-    return Choice(tried["settings"].iloc[0], tried, compared)
-
-
-def distinct(tried: pd.DataFrame) -> pd.DataFrame:
-    """The first of settings that score the same to 1e-6: of a row of confidences below which nothing changes, one."""
-    return tried[~tried["ap75"].round(6).duplicated()]
-
-
-def top_number(setting: Settings) -> float:
-    """The IoU threshold of a setting that has one number for all classes."""
-    return setting.iou_threshold if isinstance(setting.iou_threshold, float) else min(setting.iou_threshold.values())
-
-
-def describe(setting: Settings) -> str:
-    """A setting in a few words: "NMS, IoU 0.68, confidence 0.001"."""
-    def number(value: float | dict[str, float]) -> str:
-        if isinstance(value, dict):
-            return " / ".join(f"{name} {one:g}" for name, one in value.items())
-        return f"{value:g}"
-
-    name = {"nms": "NMS", "soft_nms_linear": "linear soft-NMS", "soft_nms_gaussian": "gaussian soft-NMS",
-            "fusion": "fusion"}[setting.method]
-    parts = [name]
-    if setting.method == "soft_nms_gaussian":
-        parts.append(f"sigma {setting.sigma:g}")
+        found = ray_engine.collect_candidates(weights, images, folder, parts_folder=store, address=address or None,
+                                              **options)
     else:
-        parts.append(f"IoU {number(setting.iou_threshold)}")
-    parts.append(f"confidence {number(setting.confidence_threshold)}")
-    if setting.method == "fusion":
-        parts.append(f"{setting.fusion_confidence} confidence")
-    parts += ["class-agnostic"] * setting.class_agnostic + ["best class only"] * (not setting.multi_label)
-    if setting.passes is not None:
-        parts.append("+".join(setting.passes))
-    return ", ".join(parts)
+        found = inference.collect_candidates(weights, images, folder, parts_folder=store, shard=shard, **options)
+    there, total = inference.parts_there(store, passes)
+    if inference.missing_parts(store, passes):
+        return Collected(found.of_images([]), there, total)
+    if name_of == "local" and inference.parse_shard(shard)[1] > 1:
+        found = inference.gather(store, passes)
+    return Collected(found, there, total)
 
 
-def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
-    """The `n` best settings tried and the write-up's, in words, with AP75 by class and boxes an image.
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Labelled images to tune on: tables, what their paths count from, candidates, their `name` in sentences."""
 
-    Of settings that score the same only the one with the fewest boxes is listed.
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    folder: Path
+    collected: Collected
+    name: str
+    note: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """How many candidates of which images, and why not of others."""
+        return f"{self.note}Tuned on {self.name}: {self.collected.sentence}"
+
+
+def collect_to_tune(tune_on: str, out: str | os.PathLike, data: str | os.PathLike, weights: str | os.PathLike,
+                    valid: tuple[pd.DataFrame, pd.DataFrame, str | os.PathLike], **options: Any) -> Labelled:
+    """Candidates of labelled images that their models have not seen; `options` of `collect`.
+
+    tune_on="validation": those of `valid` (images, boxes, folder) by `weights`. "out_of_fold": all images, each by the
+    model of notebook 06 that was trained without its fold; where there are none it is "validation", with a sentence.
     """
-    rows = distinct(choice.tried).head(n)
-    write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
-    shown = pd.concat([rows, write_up[~write_up.index.isin(rows.index)]])
-    table = shown.drop(columns="settings")
-    table.insert(0, "rank", shown.index + 1)
-    table.insert(1, "setting", [describe(setting) + (" (write-up)" if setting == sweep.WRITE_UP else "")
-                                for setting in shown["settings"]])
-    return table.reset_index(drop=True)
+    note = ""
+    if tune_on not in ("validation", "out_of_fold"):
+        raise NotebookError(f"tune_on must be 'validation' or 'out_of_fold', got {tune_on!r}")
+    if tune_on == "out_of_fold":
+        try:
+            images, boxes = tables.read_tables(Path(out) / "tables")
+            folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
+            models, of_image = out_of_fold.trained(out, images, folds)
+        except DatasetError as error:
+            note = f"Validation stands in for the folds ({error}). "
+        else:
+            folder, assigned = Path(data) / "data", images["image_id"].map(of_image)
+            parts = [collect(path, images[assigned == number], folder, f"fold{number}", out, **options)
+                     for number, path in models.items()]
+            found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
+            whole = Collected(found, sum(part.there for part in parts), sum(part.total for part in parts))
+            if not all(part.complete for part in parts):
+                known = all(part.total for part in parts)  # a fold without any part does not tell how many it will have
+                whole = Collected(found.of_images([]), whole.there, whole.total if known else 0)
+            told = f"{len(models)} folds, each by the model that has not seen it"
+            return Labelled(images, boxes, folder, whole, told)
+    images, boxes, folder = valid[0], valid[1], Path(valid[2])
+    collected = collect(weights, images, folder, "valid", out, **options)
+    return Labelled(images, boxes, folder, collected, "validation", note)
 
 
-def image_quality(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame,
-                  confidence_threshold: float = 0.25, iou_threshold: float = 0.75) -> pd.DataFrame:
-    """How well each image's animals were found: image_id, labels, found, false_alarms, f1; from best to worst.
+def frames_seen(images: pd.DataFrame, found: Candidates, complete: bool = True) -> pd.DataFrame:
+    """The images that were predicted, with the sizes of their decoded frames (0 for what could not be read).
 
-    Counts predictions from `confidence_threshold` up; images with neither labels nor predictions are left out.
+    None while the candidates that the notebook needs are not `complete`: then nothing is to be shown or scored.
     """
-    sure = predictions[predictions["confidence"] >= confidence_threshold]
-    matches = matching.match_best(scoring.table_sides(boxes, sure, images, "coco"))
-    n = len(matches.image_ids)
-    table = pd.DataFrame({"image_id": matches.image_ids, "labels": matches.n_answers.sum(axis=0)})
-    is_hit = matching.hits(matches, iou_threshold)
-    counts = pd.Series(matches.detection_image)
-    table["found"] = counts[is_hit].value_counts().reindex(range(n), fill_value=0).to_numpy()
-    table["false_alarms"] = counts[~is_hit].value_counts().reindex(range(n), fill_value=0).to_numpy()
-    table = table[table["labels"] + table["false_alarms"] > 0]
-    table["f1"] = 2 * table["found"] / (table["labels"] + table["found"] + table["false_alarms"])
-    return table.sort_values(["f1", "labels", "image_id"], ascending=[False, False, True]).reset_index(drop=True)
+    if not complete:
+        return images.iloc[:0]
+    sizes = found.images[["image_id", "width_px", "height_px"]]
+    return images.drop(columns=["width_px", "height_px"]).merge(sizes, on="image_id").reindex(columns=images.columns)
 
 
-def best_median_worst(quality: pd.DataFrame) -> list[str]:
-    """Ids of the best, the median and the worst image of `image_quality`, without repeats."""
-    places = [0, len(quality) // 2, len(quality) - 1] if len(quality) else []
-    return list(dict.fromkeys(quality["image_id"].iloc[place] for place in places))
+def found_sentence(images: pd.DataFrame, sure: pd.DataFrame, confidence_threshold: float) -> str:
+    """How many boxes of at least that confidence the images hold, and how many images hold none."""
+    if images.empty:
+        return "There are no test images to show yet."
+    empty = int((~images["image_id"].isin(sure["image_id"])).sum())
+    counts = ", ".join(f"{count:,} {name}" for name, count in sure["species"].value_counts().items()) or "no animals"
+    return (f"{counts} on {len(images):,} images at confidence {confidence_threshold:g} and above; {empty:,} images "
+            "are left without a box.")
 
 
 def submit(out: str | os.PathLike, predictions: pd.DataFrame, images: pd.DataFrame, weights: str | os.PathLike,
-           complete: bool) -> str:
-    """Write OUT/submission.csv and check it; a sentence on what was done. Nothing is written from one shard alone."""
+           complete: bool = True) -> str:
+    """Write OUT/submission.csv and check it; a sentence on what was done. A share of the images writes nothing."""
     if not complete:
-        return ("Other shards are still missing, so no submission is written yet: run them, then this notebook once "
-                "more, with any of the shards.")
+        return "No submission is written yet: other shards are still missing."
     path = submissions.write_submission(Path(out) / "submission.csv", predictions, images)
     findings = submissions.validate(path, images, weights=[weights])
     errors, notes = (int((findings["severity"] == kind).sum()) for kind in ("error", "note"))
@@ -239,39 +262,32 @@ def test_scores(data: str | os.PathLike, predictions: pd.DataFrame, images: pd.D
     return table
 
 
-def save(out: str | os.PathLike, choice: Choice, candidates: Candidates, complete: bool) -> Path:
-    """Write the chosen settings to OUT/predictions/settings.yaml with how they were chosen; returns the path."""
-    row = choice.compared.iloc[0]
-    return postprocess.save_settings(
-        Path(out) / "predictions" / "settings.yaml", choice.settings, objective="contest AP75 on validation",
-        images=len(candidates.images), all_images=complete, settings_tried=len(choice.tried),
-        **{key: round(float(row[key]), 6) for key in ("value", "low", "high", "gain", "gain_low", "gain_high")},
-        reference="IoU 0.68, confidence 0.001", weights_sha256=candidates.made_with.get("weights"),
-        image_size=candidates.made_with.get("image_size"))
+def metrics(choice: tuning_choice.Choice, labelled: Collected, tested: Collected, predictions: pd.DataFrame,
+            scores: pd.DataFrame, per_class: pd.DataFrame) -> dict[str, Any]:
+    """The numbers of notebook 11 that metrics.json takes, the scores first; `scores` is from `test_scores`.
 
-
-def metrics(choice: Choice, found: Candidates, predictions: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
-    """The numbers of notebook 11 that metrics.json takes; `scores` is from `test_scores`."""
-    row = choice.compared.iloc[0]
-    values = {"setting": describe(choice.settings), "settings_tried": len(choice.tried), "valid_mAP75": row["value"],
-              "valid_gain_over_write_up": row["gain"], "valid_gain_low": row["gain_low"],
-              "valid_gain_high": row["gain_high"], "test_images": len(found.images), "test_boxes": len(predictions),
-              "unreadable": len(found.unreadable), "capped": found.capped}
+    `headline` are the few that a reader wants first; `per_class` is `scoring.per_class_table` of the labelled images.
+    Of a share of the images there are no numbers, only how many parts are there.
+    """
+    if not (labelled.complete and tested.complete):
+        return {"images_to_tune_on": labelled.state, "test_images": tested.state}
+    row, found = choice.compared.iloc[0], tested.candidates
+    gain = {"gain over the write-up's setting": f"{row['gain']:+.4f} [{row['gain_low']:+.4f}, {row['gain_high']:+.4f}]"}
+    values: dict[str, Any] = {}
     if "all" in scores.index:
-        values |= {"mAP75": scores.loc["all", "AP75"], "mAP75_low": scores.loc["all", "low"],
-                   "mAP75_high": scores.loc["all", "high"], "mAP50": scores.loc["all", "AP50"]}
+        total = scores.loc["all"]
+        interval = f"[{total['low']:.4f}, {total['high']:.4f}]"
+        values["headline"] = {"test mAP75": total["AP75"], "95 % interval": interval, "test mAP50": total["AP50"],
+                              **gain}
+        values |= {"mAP75": total["AP75"], "mAP75_interval": interval, "mAP50": total["AP50"],
+                   "valid_gain_over_write_up": row["gain"], "mAP75_low": total["low"],
+                   "mAP75_high": total["high"]}
         values |= {f"mAP75_{name}": value for name, value in scores["AP75"].drop("all").items()}
-    return values
-
-
-def collected_sentence(found: Candidates, complete: bool) -> str:
-    """How many images and candidates there are, and what was left out."""
-    parts = [f"{len(found.images):,} images, {len(found):,} candidates of confidence "
-             f"{found.made_with.get('floor', 0):g} and above"]
-    if found.unreadable:
-        parts.append(f"{len(found.unreadable)} images could not be read and stay without boxes")
-    if found.capped:
-        parts.append(f"{found.capped} images hold more than {found.made_with['cap']:,} and were capped")
-    if not complete:
-        parts.append("this is one shard: others are still to be run, and what follows shows this share alone")
-    return "; ".join(parts) + "."
+    else:
+        values["headline"] = {f"mAP75 on {choice.tuned_on}": row["value"], **gain}
+    return values | {
+        "valid_gain_over_write_up": row["gain"], "setting": tuning_choice.describe(choice.settings),
+        "settings_tried": len(choice.tried), "tuned_on": choice.tuned_on, "valid_mAP75": row["value"],
+        "valid_gain_low": row["gain_low"], "valid_gain_high": row["gain_high"], "test_images": len(found.images),
+        "test_boxes": len(predictions), "unreadable": len(found.unreadable), "capped": found.capped,
+        "per_class_valid": per_class.reset_index()}

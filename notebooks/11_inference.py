@@ -11,6 +11,10 @@
 #       - "{out}/datasets/Valid_Dataset.tar"
 #       - "{out}/training/full/weights/best.pt"
 #       - "{out}/training/multilabel_split/weights/best.pt"
+#       - "{out}/training/oof_fold*/weights/last.pt"
+#       - "{out}/predictions/oof_fold*.json"
+#       - "{out}/tables"
+#       - "{out}/datasets/folds.csv"
 #       - "{weights}"
 #       - "{tuning_weights}"
 #     writes:
@@ -27,9 +31,9 @@
 # - **In:** the test archives in `DATA/data_test/`, weights from notebook 08 (else 05), the validation set from 02.
 # - **Out:** `OUT/submission.csv`, `OUT/predictions/settings.yaml` (the chosen setting), raw candidates in
 #   `OUT/predictions/`, figures in `OUT/figures/11/`, the score in `metrics.json` if there is an `answer.csv`.
-# - **Time:** half a minute on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
+# - **Time:** a minute on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
 #   the same cells again. Several sessions can share the work: `-p shard 1/4`, `-p shard 2/4`, ... and a Ray cluster
-#   all of it: `-p engine ray`.
+#   all of it: `-p engine ray`. Until all shards are there, nothing is tuned, submitted or scored.
 
 # %% tags=["setup"]
 # Set-up, the same in every notebook. On Colab: find or fetch the project, add what is missing. Elsewhere: only look.
@@ -75,51 +79,81 @@ passes = "plain"  # @param {type:"string"}
 backend = "torch"  # @param ["torch", "onnx"]
 engine = "local"  # @param ["local", "ray"] {allow-input: true}
 shard = "1/1"  # @param {type:"string"}
+tune_on = "validation"  # @param ["validation", "out_of_fold"]
 normaliser = "contest"  # @param ["contest", "image"]
-n_random = 0  # @param {type:"integer"}
+n_random = 20  # @param {type:"integer"}
 n_resamples = 1000  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
 workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, notebook, plots, postprocess, scoring, tuning
+from livestock_utils import (
+    colab,
+    dataset,
+    notebook,
+    plots,
+    postprocess,
+    scoring,
+    tuning,
+    tuning_choice,
+    tuning_quality,
+)
 
 step = notebook.start("11_inference", data, out)
-options = {"image_size": image_size, "passes": passes.split(","), "backend": backend, "workers": workers,
+final_weights, tuned_with = tuning.both_weights(step.out, weights, tuning_weights)
+options = {"image_size": image_size, "passes": tuning.pass_names(passes), "backend": backend, "workers": workers,
            "shard": shard, "engine": engine}
 
 # %% [markdown]
-# ## Validation, predicted once
-# Every box of confidence .0005 and above is kept, before any suppression. The weights are those of notebook 05: they
-# have not seen these images. Weights trained on all images (08) would look too good here and ask for another setting.
+# ## The test images, predicted once
+# Every box of confidence .0005 and above is kept, before any suppression.
 
 # %%
 valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
                             colab.local_disk(step.out) / "Valid_Dataset")
-valid_images, boxes = dataset.read_tables(valid_set)
-tuned_with = tuning.find_weights(step.out, tuning_weights, tuning.TUNING_RUNS)
-valid, valid_complete = tuning.collect(tuned_with, valid_images, valid_set, "valid", step.out, **options)
-step.say(tuning.collected_sentence(valid, valid_complete))
+valid_images, valid_boxes = dataset.read_tables(valid_set)
+images, folder, sentence = tuning.test_images(step.data, valid_images, valid_set)
+tested = tuning.collect(final_weights, images, folder, "test", step.out, **options)
+step.say(sentence)
+step.say(tested.sentence)
+
+# %% [markdown]
+# ## Images to tune on
+# Settings are chosen on images that the network has not seen: the validation fold, by the weights of notebook 05.
+# Weights trained on all images (08) would look too good here and ask for another setting. `tune_on = "out_of_fold"`
+# takes all training images instead, each by the model of notebook 06 that was trained without it. That is many more
+# images, but other and smaller models than the one submitted, whose best setting need not be its best: so it is a
+# second opinion, and validation is the default although its fold is small.
+
+# %%
+labelled = tuning.collect_to_tune(tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set),
+                                  **options)
+complete = labelled.collected.complete and tested.complete
+step.say(labelled.sentence)
 
 # %% [markdown]
 # ## Which post-processing?
 # 210 settings of hard NMS first (10 IoUs x 21 confidences), then variants of the best: one threshold a class, soft-NMS,
-# class-agnostic, the best class of each box only. A low confidence threshold never costs AP, as further boxes only
-# append to the curve; the IoU threshold decides. Look at how wide the bright band is.
+# class-agnostic, the best class of each box only, other limits of boxes an image, and `n_random` settings drawn from
+# all of these. A low confidence threshold never costs AP, as further boxes only append to the curve; the IoU threshold
+# decides. Look at how wide the bright band is.
 
 # %%
-choice = tuning.choose(valid, boxes, n_random=n_random, n_resamples=n_resamples, seed=seed)
-tuning.save(step.out, choice, valid, valid_complete)
+choice = tuning_choice.choose(labelled.collected.candidates, labelled.boxes, n_random=n_random, n_resamples=n_resamples,
+                              seed=seed, tuned_on=labelled.name)
+tuning_choice.save(step.out, choice, labelled.collected.candidates)
 step.figure(plots.sweep_heat_map(choice.tried), "heat_map",
-            "AP75 on validation over the NMS IoU threshold and the confidence threshold.")
+            "AP75 over the NMS IoU threshold and the confidence threshold.")
+step.say(tuning_choice.band_sentence(choice))
 
 # %%
-step.table(tuning.tried_table(choice), "The best settings tried and the write-up's, AP75 on validation.", digits=4)
+step.table(tuning_choice.tried_table(choice), "The best settings tried and the write-up's, by AP75.", digits=4)
 
 # %% [markdown]
 # Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
-# is no proof. The best of many settings is always a little too good on the images that chose it.
+# is no proof. The best of many settings is always a little too good on the images that chose it. Look for lines that
+# stay right of 0.
 
 # %%
 step.figure(plots.sweep_gains(choice.compared), "gains",
@@ -128,32 +162,29 @@ step.say(choice.sentence)
 
 # %% [markdown]
 # ## Best, median and worst
-# Validation images by F1 at IoU .75: left the labels, right what was found. The worst one often tells of labels that
-# are missing, animals in a crowd, or boxes cut by the frame.
+# Labelled images by F1 at IoU .75: left the labels, right what was found. Look at the worst one: it often tells of
+# labels that are missing, animals in a crowd, or boxes cut by the frame.
 
 # %%
-valid_predictions = postprocess.apply(valid, choice.settings)
-quality = tuning.image_quality(boxes, valid_predictions, valid.images, confidence_shown)
-step.figure(plots.truth_beside_prediction(valid_images, boxes, valid_predictions, valid_set,
-                                          tuning.best_median_worst(quality), confidence_threshold=confidence_shown),
-            "best_median_worst", "The best, the median and the worst validation image: labels left, predictions right.")
+found = postprocess.apply(labelled.collected.candidates, choice.settings)
+quality = tuning_quality.image_quality(labelled.boxes, found, labelled.collected.candidates.images, confidence_shown)
+shown = tuning_quality.best_median_worst(quality)
+step.figure(plots.truth_beside_prediction(labelled.images, labelled.boxes, found, labelled.folder, shown,
+                                          confidence_threshold=confidence_shown),
+            "best_median_worst", "The best, the median and the worst labelled image: labels left, predictions right.")
+step.say(tuning_quality.quality_sentence(quality, confidence_shown))
 
 # %% [markdown]
-# ## The test images
-# Predicted once, with the chosen setting.
+# ## Some test images
+# With the chosen setting. Look for animals without a box, and for boxes on none.
 
 # %%
-images, folder, sentence = tuning.test_images(step.data, valid_images, valid_set)
-final_weights = tuning.find_weights(step.out, weights)
-found, complete = tuning.collect(final_weights, images, folder, "test", step.out, **options)
-images = images[images["image_id"].isin(found.images["image_id"])].reset_index(drop=True)
-predictions = postprocess.apply(found, choice.settings)
-step.say(sentence)
-step.say(tuning.collected_sentence(found, complete))
-
-# %%
-step.figure(plots.examples(images, predictions[predictions["confidence"] >= confidence_shown], folder, seed=seed),
+images = tuning.frames_seen(images, tested.candidates, complete)
+predictions = postprocess.apply(tested.candidates, choice.settings, images)
+sure = predictions[predictions["confidence"] >= confidence_shown]
+step.figure(plots.examples(images[images["width_px"] > 0], sure, folder, seed=seed),
             "test_examples", f"Test images with the boxes of confidence {confidence_shown:g} and above.")
+step.say(tuning.found_sentence(images, sure, confidence_shown))
 
 # %% [markdown]
 # ## The submission
@@ -174,6 +205,7 @@ step.table(scores, "Test, the contest's definition.", digits=4, index=True)
 # ## In short
 
 # %%
-step.metrics(**tuning.metrics(choice, found, predictions, scores), weights=final_weights.name, complete=complete,
-             per_class_valid=scoring.per_class_table(boxes, valid_predictions, valid.images).reset_index())
+per_class = scoring.per_class_table(labelled.boxes, found, labelled.collected.candidates.images)
+step.metrics(**tuning.metrics(choice, labelled.collected, tested, predictions, scores, per_class), complete=complete,
+             weights=final_weights.name)
 step.finish("12_compare_runs")

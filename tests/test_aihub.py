@@ -69,6 +69,19 @@ def test_test_archives_need_no_labels(tmp_path):
     assert images.loc[1, ["width_px", "height_px"]].tolist() == [80, 60]
 
 
+@pytest.mark.parametrize(("content", "size"), [
+    (b"", [0, 0]), (b"GIF? no", [0, 0]), (make.jpeg()[:30], [0, 0]), (make.png_header(20_000, 5_001), [0, 0]),
+    (make.jpeg()[:-30], [64, 48]),
+])
+def test_no_test_image_is_left_out(tmp_path, caplog, content, size):
+    archives = {name: members for name, members in make.four_archives().items() if "원천" in name}
+    archives[COWS][f"{COW}.jpg"] = content
+    images = aihub.read_test_archives(make.write(tmp_path, archives))
+    assert images["image_id"].tolist() == [COW, COW_2, PIG, f"{PIG[:-1]}2"]
+    assert images.loc[0, ["width_px", "height_px"]].tolist() == size
+    assert ("kept as empty: 1 image" in caplog.text) == (size == [0, 0])
+
+
 def test_exif_rotation_counts_as_opencv_and_yolov5_show_it(tmp_path):
     archives = make.four_archives()
     from PIL import Image

@@ -8,7 +8,20 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import backends, candidates, checkpoints, compat, detector, frames, inference, postprocess
+from livestock_utils import (
+    aihub,
+    backends,
+    candidates,
+    checkpoints,
+    compat,
+    detector,
+    edge_parity,
+    frames,
+    inference,
+    postprocess,
+    sample,
+    scoring,
+)
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
 from livestock_utils.postprocess import Settings
@@ -205,6 +218,22 @@ def test_onnx_runtime_gives_the_same_boxes(weights, photos):
     assert exported.stat().st_mtime_ns == before
 
 
+def test_onnx_runtime_gives_the_same_score(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
+    folder = sample.write_sample(tmp_path / "sample", n_images=12, n_test_images=0, scale=0.25) / "data"
+    images, boxes = aihub.read_archives(folder)
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(checkpoints.find_weights("yolov5n_sample.pt").read_bytes())
+    scores, found = {}, {}
+    for backend in ("torch", "onnx"):
+        found[backend] = inference.predict(weights, images, folder, image_size=320, backend=backend)
+        scores[backend] = scoring.per_class_table(boxes, found[backend], images)["mAP75"]
+    assert scores["torch"]["all"] > 0.1, "a score of nothing would tell nothing"
+    assert scores["onnx"].to_numpy() == pytest.approx(scores["torch"].to_numpy(), abs=1e-3)
+    same = edge_parity.same_detections(found["torch"], found["onnx"], 0.001)
+    assert same["equal_share"] >= 0.999
+
+
 def test_an_onnx_file_of_other_weights_is_exported_anew(weights, photos, tmp_path):
     onnx_backend = pytest.importorskip("livestock_utils.onnx_backend")
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -234,6 +263,8 @@ def test_weights_of_other_classes_are_refused_unless_asked_for(photos, tmp_path)
     ({"passes": ("upside-down",)}, "pass must be 'plain', 'flip', or a scale"),
     ({"passes": ("x9",)}, "pass must be 'plain', 'flip', or a scale"),
     ({"passes": ("plain", "plain")}, "one of them was given twice"),
+    ({"image_size": 31}, "image_size must be at least 32 px, got 31"),
+    ({"image_size": -5}, "image_size must be at least 32 px, got -5"),
     ({"floor": 2}, r"floor must lie in \[0, 1\]"),
     ({"like": "train"}, "like be 'detect' or 'val'"),
     ({"backend": "caffe"}, "backend must be one of"),

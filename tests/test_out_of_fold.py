@@ -68,6 +68,20 @@ def test_given_weights_are_used_and_nothing_is_trained(drawn, first_run, tmp_pat
     assert note["image_size"] == 64
 
 
+def test_trained_models_are_found_with_the_fold_that_each_has_not_seen(drawn, first_run, tmp_path):
+    _, images, _, folds = drawn
+    out, table = first_run
+    weights, of_image = out_of_fold.trained(out, images, folds)
+    assert weights == {number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)}
+    assert (table["fold"] == table["image_id"].map(of_image)).all()
+    other = pd.Series(range(len(images)), index=images["image_id"]) // 6
+    for where, their_folds in ((out, other), (tmp_path, folds)):
+        with pytest.raises(DatasetError, match="holds no models trained out of fold on these images and folds"):
+            out_of_fold.trained(where, images, their_folds)
+    with pytest.raises(DatasetError, match="holds no models"):
+        out_of_fold.trained(out, images.iloc[1:], folds)
+
+
 @pytest.mark.parametrize(("change", "message"), [
     ({"folds": lambda f: f * 0}, "at least 2 folds, got 1"),
     ({"folds": lambda f: f.iloc[1:]}, "1 of 12 images have no fold"),

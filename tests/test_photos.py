@@ -59,6 +59,10 @@ def test_frames_of_a_video_come_in_any_order_and_again(tmp_path):
 @pytest.mark.parametrize(("make", "message"), [
     (lambda d: d / "nowhere", "no such file or folder"),
     (lambda d: d, "no images in this folder"),
+    (lambda d: (d / "barn.mp4").write_bytes(b"x") and d, "no images in this folder .*; give a video by itself"),
+    (lambda d: (d / "a.txt").write_bytes(b"x") and d / "a.txt", r"a.txt: neither an image .* nor a video"),
+    (lambda d: (d / "b.zip").write_bytes(b"x") and d / "b.zip", r"b.zip: neither an image .* nor a video"),
+    (lambda d: (d / "c.wmv").write_bytes(b"x") and d / "c.wmv", r"c.wmv: neither an image .* nor a video"),
     (lambda d: (d / "v.mp4").write_bytes(b"x") and d / "v.mp4", "not a readable video"),
 ])
 def test_sources_without_photos_are_told(tmp_path, make, message):
@@ -98,6 +102,59 @@ def test_the_command_takes_tuned_settings_and_tells_bad_weights(weights, tmp_pat
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     result = CliRunner().invoke(cli, ["predict", str(tmp_path / "bad.pt"), str(tmp_path / "in"), *arguments])
     assert result.exit_code == 1 and result.output.startswith("error: ") and result.output.count("\n") == 1
+
+
+def predict(weights, source, out, *options):
+    return CliRunner().invoke(cli, ["predict", str(weights), str(source), "--out", str(out), "--no-draw", *options])
+
+
+def test_tuned_settings_bring_their_passes_and_image_size(weights, tmp_path):
+    images = write_photos(tmp_path / "in", sizes=((96, 64),))
+    tuned = postprocess.Settings(passes=("plain", "flip"), method="fusion")
+    path = postprocess.save_settings(tmp_path / "s.yaml", tuned, image_size=96)
+    result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path))
+    assert result.exit_code == 0, result.output
+    expected = inference.predict(weights, images, tmp_path / "in", image_size=96, settings=tuned)
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == len(expected) > 0
+    result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path), "--image-size", "64")
+    assert result.exit_code == 0 and "was tuned at image size 96, you predict at 64" in result.stderr
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("--image-size", "0"), "0 is not in the range x>=32"), (("--image-size", "-5"), "-5 is not in the range x>=32"),
+    (("--device", "no-such-device"), "error: device 'no-such-device' cannot be used"),
+])
+def test_options_that_cannot_be_are_told(weights, tmp_path, options, message):
+    write_photos(tmp_path / "in", sizes=((96, 64),))
+    result = predict(weights, tmp_path / "in", tmp_path / "out", *options)
+    assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
+
+
+def test_nothing_readable_is_a_failure(weights, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    result = predict(weights, tmp_path / "broken.jpg", tmp_path / "out", "--image-size", "96")
+    assert result.exit_code == 1 and "1 images could not be read" in result.stderr
+
+
+def test_videos_in_a_folder_are_told_to_be_left_out(tmp_path, caplog):
+    write_photos(tmp_path)
+    write_video(tmp_path / "barn.avi")
+    assert len(photos.find(tmp_path)[0]) == 5
+    assert "1 videos (first: barn.avi) are left out; give each by itself" in caplog.text
+
+
+def test_frame_numbers_are_as_wide_as_the_last(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "barn.avi")
+    real = photos.VideoReader
+
+    class Long(real):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.count = 1_000_001
+
+    monkeypatch.setattr(photos, "VideoReader", Long)
+    ids = photos.find(path, every=500_000)[0]["image_id"]
+    assert ids.tolist() == ["barn_0000000", "barn_0500000", "barn_1000000"] == sorted(ids)
 
 
 def test_a_video_is_predicted(weights, tmp_path):

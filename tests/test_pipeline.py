@@ -241,3 +241,37 @@ def test_a_killed_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     done = command(*arguments, "-p", "hang", "false", cwd=tmp_path)
     assert "[1/1] 01_slow: done" in done.stdout
     assert not list((tmp_path / "out" / ".state" / "running").iterdir())
+
+
+SHARES = '''# ---
+# jupyter:
+#   livestock:
+#     writes: ["{out}/whole.txt"]
+# ---
+
+# %% tags=["parameters"]
+data = ""
+out = ""
+
+# %%
+from livestock_utils import notebook
+
+step = notebook.start("01_shares", data, out)
+complete = step.path("part-2").exists()
+complete and step.path("whole.txt").write_text("whole")
+step.metrics(complete=complete)
+step.finish(None)
+'''
+
+
+def test_a_notebook_that_waits_for_other_shards_is_not_done(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_shares.py").write_text(SHARES)
+    run = {"data": tmp_path, "out": tmp_path / "out", "notebooks": tmp_path / "notebooks"}
+    said = []
+    assert pipeline.run(**run, tell=said.append) == {"01_shares": "share"}
+    assert said[-1].startswith("[1/1] 01_shares: its share done in")
+    assert said[-1].endswith("the same command again goes on when the other shards are there")
+    (tmp_path / "out" / "part-2").touch()  # by another session
+    assert pipeline.run(**run) == {"01_shares": "done"}
+    assert pipeline.run(**run) == {"01_shares": "unchanged"}

@@ -131,11 +131,38 @@ def test_settings_go_through_yaml(tmp_path, setting):
     ({"class_agnostic": True, "iou_threshold": {"pig": 0.5, "cow": 0.5}}, "one iou_threshold, not one a class"),
     ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class only"),
     ({"fusion_confidence": "sum"}, "fusion_confidence must be 'avg' or 'max'"),
+    ({"iou_threshold": None}, r"iou_threshold must lie in \[0, 1\], got None"),
+    ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must lie in \[0, 1\], got \{'pig': 0.5\}"),
+    ({"passes": 3}, r"passes must be a list of names such as \[plain, flip\], or null for all predicted, got 3"),
+    ({"passes": "flip"}, "passes must be a list of names such as .*, got 'flip'"),
+    ({"passes": []}, "passes must be a list of names"),
+    ({"passes": [1]}, "passes must be a list of names"),
+    ({"class_agnostic": "no"}, "class_agnostic must be true or false, got 'no'"),
+    ({"multi_label": 1}, "multi_label must be true or false, got 1"),
+    ({1: 0.5}, "unknown post-processing setting 1"),
     ({"nms": 0.5}, "unknown post-processing setting 'nms'"),
 ])
 def test_bad_settings_are_told(values, message):
     with pytest.raises(LivestockError, match=message):
         Settings.from_dict(values)
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("settings: {passes: flip}", "s.yaml: passes must be a list of names"),
+    ("settings: {}\nchosen: {image_size: big}", "s.yaml: image_size must be a whole number of at least 32, got 'big'"),
+    ("settings: {}\nchosen: 3", "s.yaml: 'chosen' must hold names and values, got 3"),
+])
+def test_faults_of_a_settings_file_are_told_with_its_name(tmp_path, content, message):
+    (tmp_path / "s.yaml").write_text(content)
+    with pytest.raises(LivestockError, match=message):
+        postprocess.load_settings(tmp_path / "s.yaml")
+        postprocess.load_image_size(tmp_path / "s.yaml")
+
+
+def test_the_image_size_of_a_settings_file(tmp_path):
+    for said, expected in ({}, None), ({"image_size": 416}, 416):
+        path = postprocess.save_settings(tmp_path / "s.yaml", Settings(), **said)
+        assert postprocess.load_image_size(path) == expected
 
 
 def test_thresholds_must_name_every_class():

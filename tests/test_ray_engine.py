@@ -1,6 +1,7 @@
 """Prediction on a local Ray with two workers, one of which is killed on the way."""
 
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,21 @@ from dying_reader import DyingReader
 from made_network import write_network, write_photos
 
 from livestock_utils import candidates, inference, ray_engine
-from livestock_utils.errors import LivestockError
+from livestock_utils.errors import CheckpointError, LivestockError
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    ray = pytest.importorskip("ray", reason="the ray extra is not installed")
+    paths = ":".join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False,
+             runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}})
+    yield ray
+    ray.shutdown()
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_nothing_but_time(tmp_path):
-    ray = pytest.importorskip("ray", reason="the ray extra is not installed")
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, local_ray):
     weights = write_network(tmp_path / "w.pt")
     images = write_photos(tmp_path / "in", sizes=((96, 64),) * 12)
     options = {"image_size": 96, "batch_size": 1}
@@ -23,19 +33,30 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path):
     torch.set_num_threads(1)  # as in the workers: other numbers of threads differ in the last bit
     expected = inference.collect_candidates(weights, images, tmp_path / "in", **options)
     torch.set_num_threads(threads)
-    paths = ":".join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *filter(None, sys.path)])
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False,
-             runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}})
-    try:
-        reader = DyingReader(tmp_path / "in", "photo_007.jpg", tmp_path / "died")
-        found = ray_engine.collect_candidates(weights, images, tmp_path / "in", parts_folder=tmp_path / "parts",
-                                              n_workers=2, reader=reader, part_images=2, **options)
-    finally:
-        ray.shutdown()
+    reader = DyingReader(tmp_path / "in", "photo_007.jpg", tmp_path / "died")
+    found = ray_engine.collect_candidates(weights, images, tmp_path / "in", parts_folder=tmp_path / "parts",
+                                          n_workers=2, reader=reader, part_images=2, **options)
     assert (tmp_path / "died").exists()
     for name in candidates.PER_CANDIDATE:
         assert np.array_equal(getattr(found, name), getattr(expected, name)), name
     assert found.images.equals(expected.images)
+
+
+@pytest.mark.slow
+def test_what_a_worker_raises_arrives_in_one_line(tmp_path, local_ray):
+    weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
+    with pytest.raises(LivestockError, match=r"floor must lie in \[0, 1\]") as caught:
+        ray_engine.collect_candidates(weights, images, tmp_path / "in", parts_folder=tmp_path / "parts", image_size=96,
+                                      floor=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_weights_are_told_before_ray_is_started(tmp_path, monkeypatch):
+    for name in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))  # has no init that could be called
+    other = write_network(tmp_path / "w.pt", names=("sheep", "horse"))
+    with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
+        ray_engine.collect_candidates(other, write_photos(tmp_path), tmp_path, parts_folder=tmp_path / "parts")
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):

@@ -73,6 +73,18 @@ def test_equals_map_boxes(tables, iou_threshold):
     assert got[1] == pytest.approx(want[1], abs=1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(scenes(), st.randoms(use_true_random=False))
+def test_rows_in_any_order_score_as_map_boxes_scores_them(tables, random):
+    images, boxes, predictions = tables
+    sizes = contest_sizes(images)
+    truth, order = as_contest(boxes, sizes), list(range(len(predictions)))
+    random.shuffle(order)
+    shuffled = predictions.iloc[order]
+    want = map_boxes(truth, as_contest(shuffled, sizes), 0.75)[0]
+    assert scoring.file_order_score(truth, as_contest(shuffled)) == pytest.approx(want, abs=1e-9)
+
+
 @settings(max_examples=40, deadline=None)
 @given(scenes())
 def test_equals_map_boxes_with_the_true_sizes(tables):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from detections import contest_sizes, scene
 
-from livestock_utils import checkpoints, cli, scoring, submission
+from livestock_utils import checkpoints, cli, contest_tables, scoring, submission
 from livestock_utils.errors import ScoringError
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
@@ -70,6 +70,18 @@ def test_boxes_beyond_the_frame_are_clipped(tmp_path):
     assert not (submission.validate(path, images)["severity"] == "error").any()
 
 
+def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
+    images, boxes, predictions = tables
+    unknown = predictions["image_id"].iloc[0]
+    images.loc[images["image_id"] == unknown, ["width_px", "height_px"]] = 0
+    rest = predictions[predictions["image_id"] != unknown]
+    path = submission.write_submission(tmp_path / "s.csv", rest, images)
+    findings = submission.validate(path, images)
+    assert (findings["severity"] == "note").all() and unknown in findings["image_id"].tolist()
+    truth = scoring.answers_from_boxes(boxes, images)
+    assert scoring.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
+
+
 def test_no_detection_writes_the_header_and_says_so(tmp_path, tables, caplog):
     path = submission.write_submission(tmp_path / "s.csv", tables[2].head(0), tables[0])
     assert path.read_text(encoding="utf-8") == HEADER + "\n"
@@ -121,6 +133,15 @@ def test_each_fault_is_named_by_its_line(tmp_path, case):
     else:
         assert problem in errors["problem"].tolist()
         assert set(errors["line"]) == {3}
+
+
+@pytest.mark.parametrize(("case", "got"), [
+    ("empty confidence", "Conf empty or NaN"), ("NaN confidence", "Conf empty or NaN"), ("text", "XMax 'wide'"),
+    ("inside out", "XMin 10, XMax 5"), ("unknown label", "LabelName 'horse'"), ("unknown image", ""),
+])
+def test_the_value_at_fault_is_shown(tmp_path, case, got):
+    findings = submission.validate(written(tmp_path / "s.csv", BAD_LINES[case][0]), IMAGES)
+    assert findings.loc[findings["problem"] == BAD_LINES[case][1], "got"].tolist() == [got]
 
 
 @pytest.mark.parametrize(("header", "row", "units", "problem"), [
@@ -221,6 +242,40 @@ def test_score_tells_a_fault_once(files, bend, told):
     assert done.stderr.startswith(f"error: {files / 'bad.csv'}{told}") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("shuffle", [lambda rows: rows.iloc[::-1], lambda rows: rows.sample(frac=1, random_state=1)])
+def test_score_of_rows_out_of_order_is_what_the_contests_scorer_gives(files, shuffle):
+    from map_boxes import mean_average_precision_for_boxes
+
+    truth, rows = submission.read_table(files / "answer.csv"), submission.read_table(files / "submission.csv")
+    in_order = run("score", files / "answer.csv", files / "submission.csv", "--json")
+    wrong = shuffle(rows)
+    wrong.to_csv(files / "wrong.csv", index=False)
+    ids = rows["ImageID"].drop_duplicates()
+    sizes = contest_tables.frame_sizes(ids.map(contest_tables.image_stem).to_numpy(dtype=str), "contest", None)
+    frame = pd.DataFrame(sizes, index=ids).loc[wrong["ImageID"]].to_numpy()
+    shares = wrong.assign(**{name: wrong[name].to_numpy() / frame[:, int(name[0] == "Y")]
+                             for name in ("XMin", "XMax", "YMin", "YMax")})
+    want, _ = mean_average_precision_for_boxes(truth, shares, 0.75, verbose=False)
+    done = run("score", files / "answer.csv", files / "wrong.csv")
+    assert done.exit_code == 0 and f"score {want:.6f} as it stands" in done.stdout and "--sort-to" in done.stdout
+    value = json.loads(run("score", files / "answer.csv", files / "wrong.csv", "--json").stdout)
+    assert value["score"] == pytest.approx(want, abs=1e-9) and not value["sorted"]
+    assert want < value["score_of_sorted_rows"] == json.loads(in_order.stdout)["score"]
+    mended = run("validate", files / "wrong.csv", "--sort-to", files / "mended.csv")
+    assert mended.exit_code == 0, mended.output
+    again = json.loads(run("score", files / "answer.csv", files / "mended.csv", "--json").stdout)
+    assert again["score"] == value["score_of_sorted_rows"] and again["sorted"]
+
+
+def test_score_says_which_answered_images_have_no_row(files):
+    lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
+    stem = lines[1].split(".")[0]
+    (files / "one.csv").write_text("\n".join(line for line in lines if line.startswith((stem, "ImageID"))),
+                                   encoding="utf-8")
+    done = run("score", files / "answer.csv", files / "one.csv")
+    assert done.exit_code == 0 and "9 of 10 answered images (first: livestock" in done.stderr
+
+
 def test_score_says_which_images_have_no_answer_and_where_an_answer_is_wrong(files):
     lines = (files / "answer.csv").read_text(encoding="utf-8").splitlines()
     stem = lines[1].split(".")[0]
@@ -239,7 +294,9 @@ def test_score_of_an_empty_submission_is_an_error(files):
 
 def test_validate_command(files):
     done = run("validate", files / "submission.csv", "--images", files / "images.csv")
-    assert done.exit_code == 0 and "no errors" in done.stdout
+    assert done.exit_code == 0 and done.stdout.endswith("submission.csv: no errors\n")
+    done = run("validate", files / "submission.csv")
+    assert done.exit_code == 0 and "no errors; ids and frames were not checked: give --images" in done.stdout
     bad = written(files / "bad.csv", GOOD.replace("0.9", "0.2"), GOOD)
     done = run("validate", bad)
     assert done.exit_code == 1 and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout

@@ -70,6 +70,15 @@ def test_thresholds_by_class_score_at_least_as_well_as_one_for_all():
         sweep.best_per_class(sweep.evaluate(found, boxes, [Settings(method="fusion")]))
 
 
+def test_soft_nms_by_class_scores_at_least_as_well_as_one_for_all():
+    found, boxes = made(n_images=40)
+    tried = sweep.evaluate(found, boxes, sweep.grid(Settings(method="soft_nms_linear"), iou_threshold=[0.3, 0.5, 0.7]))
+    chosen = sweep.best_per_class(tried, method="soft_nms_linear")
+    assert chosen.method == "soft_nms_linear" and set(chosen.iou_threshold) == {"pig", "cow"}
+    row = sweep.evaluate(found, boxes, [chosen]).iloc[0]
+    assert row["ap75"] == pytest.approx((tried["ap75_pig"].max() + tried["ap75_cow"].max()) / 2)
+
+
 def test_intervals_call_a_large_gain_a_gain_and_none_for_the_same_setting():
     found, boxes = made(n_images=40)
     bad = Settings(confidence_threshold=0.6)
@@ -84,6 +93,7 @@ def test_intervals_call_a_large_gain_a_gain_and_none_for_the_same_setting():
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda boxes: boxes.iloc[:0], "no labelled boxes to tune on"),
+    (lambda boxes: boxes.assign(species="sheep"), r"33 boxes are of an unknown species, first 'sheep'; expected \['pi"),
     (lambda boxes: boxes.assign(image_id="elsewhere"), "1 labelled images were not predicted, first 'elsewhere'"),
 ])
 def test_labels_that_cannot_judge_are_refused(change, message):

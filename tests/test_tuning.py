@@ -1,5 +1,6 @@
 """The steps of notebook 11: weights by default, the choice, quality by image, submission and score."""
 
+import dataclasses
 import json
 
 import matplotlib.pyplot as plt
@@ -10,15 +11,27 @@ import yaml
 from made_candidates import made
 from made_network import write_network, write_photos
 
-from livestock_utils import plots, postprocess, scoring, sweep, tuning
-from livestock_utils.errors import ArchiveError, NotebookError
+from livestock_utils import (
+    files,
+    inference,
+    out_of_fold,
+    plots,
+    postprocess,
+    scoring,
+    sweep,
+    tables,
+    tuning,
+    tuning_choice,
+    tuning_quality,
+)
+from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
 from livestock_utils.postprocess import Settings
 
 
 @pytest.fixture(scope="module")
 def chosen():
     found, boxes = made(n_images=30, passes=2)
-    return found, boxes, tuning.choose(found, boxes, n_random=3, n_resamples=50)
+    return found, boxes, tuning_choice.choose(found, boxes, n_random=3, n_resamples=50)
 
 
 def weights_of(out, run):
@@ -50,23 +63,57 @@ def test_the_choice_is_the_best_of_all_tried_and_never_below_the_write_up(chosen
         choice.tried["ap75"].max() - write_up["ap75"].iloc[0])
     assert {s.method for s in choice.tried["settings"]} == set(postprocess.METHODS)
     assert len(choice.compared) == 5 and choice.compared["value"].round(6).is_unique
-    assert choice.sentence.startswith(f"Chosen: {tuning.describe(choice.settings)}.")
+    assert choice.sentence.startswith(f"Chosen: {tuning_choice.describe(choice.settings)}.")
 
 
 def test_the_table_of_settings_ends_with_the_write_up(chosen):
-    table = tuning.tried_table(chosen[2], 4)
+    table = tuning_choice.tried_table(chosen[2], 4)
     assert len(table) == 5 and table["rank"].is_monotonic_increasing
     assert table["setting"].iloc[-1] == "NMS, IoU 0.68, confidence 0.001 (write-up)"
 
 
 def test_settings_are_saved_with_how_they_were_chosen(chosen, tmp_path):
     found, _, choice = chosen
-    path = tuning.save(tmp_path, choice, found, True)
+    path = tuning_choice.save(tmp_path, choice, found)
     assert path == tmp_path / "predictions" / "settings.yaml"
-    assert postprocess.load_settings(path) == choice.settings
+    saved = postprocess.load_settings(path)
+    assert saved.passes == ("plain", "x1.1") and dataclasses.replace(saved, passes=None) == choice.settings
     note = yaml.safe_load(path.read_text())["chosen"]
-    assert note["images"] == 30 and note["all_images"] is True and note["settings_tried"] == len(choice.tried)
+    assert note["images"] == 30 and note["settings_tried"] == len(choice.tried)
     json.dumps(note)
+
+
+def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
+    found, boxes = made()
+    nothing = found.of_images([])
+    choice = tuning_choice.choose(nothing, boxes)
+    assert choice.settings == sweep.WRITE_UP and choice.tried.empty
+    assert choice.sentence.startswith("Nothing is chosen yet")
+    assert tuning_choice.band_sentence(choice) == "No settings were tried yet."
+    assert tuning_choice.save(tmp_path, choice, nothing) is None and list(tmp_path.iterdir()) == []
+    assert tuning_choice.tried_table(choice).empty
+    waiting = tuning.Collected(nothing, 3, 8)
+    values = tuning.metrics(choice, waiting, tuning.Collected(found, 2, 2), postprocess.apply(nothing), pd.DataFrame(),
+                            pd.DataFrame())
+    assert values == {"images_to_tune_on": "3 of 8 parts are there", "test_images": "2 of 2 parts are there"}
+
+
+def test_random_settings_reach_every_kind(chosen):
+    found, _, _ = chosen
+    drawn = tuning_choice.random_settings(found, 60, Settings(), seed=1)
+    assert len(drawn) == 60 and {s.method for s in drawn} == set(postprocess.METHODS)
+    for name, values in {"max_detections": {100, 300, 1000}, "multi_label": {True, False},
+                         "class_agnostic": {True, False}, "fusion_confidence": {"avg", "max"},
+                         "passes": {None, ("plain",)}}.items():
+        assert {getattr(s, name) for s in drawn} == values, name
+    assert drawn == tuning_choice.random_settings(found, 60, Settings(), seed=1)
+    assert "fusion" not in {s.method for s in tuning_choice.random_settings(made()[0], 60, Settings())}
+    assert tuning_choice.random_settings(found, 0, Settings()) == []
+
+
+def test_the_band_of_good_settings_is_told(chosen):
+    sentence = tuning_choice.band_sentence(chosen[2], within=1)
+    assert sentence.startswith("210 of 210 settings of hard NMS lie within 1") and "IoU 0.45 to 0.85" in sentence
 
 
 @pytest.mark.parametrize(("setting", "words"), [
@@ -76,9 +123,11 @@ def test_settings_are_saved_with_how_they_were_chosen(chosen, tmp_path):
      "NMS, IoU pig 0.5 / cow 0.7, confidence 0.001, best class only"),
     (Settings(method="fusion", passes=("plain", "flip")),
      "fusion, IoU 0.68, confidence 0.001, avg confidence, plain+flip"),
+    (Settings(max_detections=1000), "NMS, IoU 0.68, confidence 0.001, at most 1,000 boxes"),
+    (Settings(method="fusion", fusion_nms=0.7), "fusion, IoU 0.68, confidence 0.001, avg confidence, NMS 0.7 first"),
 ])
 def test_settings_in_words(setting, words):
-    assert tuning.describe(setting) == words
+    assert tuning_choice.describe(setting) == words
 
 
 def test_images_from_best_to_worst():
@@ -92,12 +141,12 @@ def test_images_from_best_to_worst():
         {"image_id": "c", "species": "pig", **box, "confidence": 0.1},
         {"image_id": "d", "species": "pig", **far, "confidence": 0.8}])
     images = pd.DataFrame({"image_id": list("abcde"), "width_px": 100, "height_px": 100})
-    table = tuning.image_quality(boxes, predictions, images)
+    table = tuning_quality.image_quality(boxes, predictions, images)
     assert table["image_id"].tolist() == ["a", "b", "c", "d"]
     assert table["f1"].tolist() == pytest.approx([1, 2 / 3, 0, 0])
     assert table["false_alarms"].tolist() == [0, 1, 0, 1]
-    assert tuning.best_median_worst(table) == ["a", "c", "d"]
-    assert tuning.best_median_worst(table.iloc[:0]) == []
+    assert tuning_quality.best_median_worst(table) == ["a", "c", "d"]
+    assert tuning_quality.best_median_worst(table.iloc[:0]) == []
 
 
 def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path):
@@ -115,16 +164,97 @@ def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path
 def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
-    share, complete = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options)
-    assert not complete and 0 < len(share.images) < 5
-    assert "others are still to be run" in tuning.collected_sentence(share, complete)
-    assert "no submission is written" in tuning.submit(tmp_path, postprocess.apply(share), images, weights, complete)
+    share = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options)
+    assert not share.complete and share.candidates.images.empty and (share.there, share.total) == (3, 5)
+    assert share.sentence.startswith("3 of 5 parts are there: run the other shards")
+    assert tuning.frames_seen(images, share.candidates, share.complete).empty
+    assert "No submission is written" in tuning.submit(tmp_path, postprocess.apply(share.candidates), images, weights,
+                                                       share.complete)
     assert not (tmp_path / "submission.csv").exists()
-    whole, complete = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="2/2", **options)
-    assert complete and len(whole.images) == 5
-    sentence = tuning.submit(tmp_path, postprocess.apply(whole), images, weights, complete)
+    whole = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="2/2", **options)
+    assert whole.complete and len(whole.candidates.images) == 5
+    seen = tuning.frames_seen(images, whole.candidates)
+    assert seen.columns.tolist() == images.columns.tolist() or "width_px" not in images
+    sentence = tuning.submit(tmp_path, postprocess.apply(whole.candidates), seen, weights, whole.complete)
     assert "of 5 images; checked: 0 errors" in sentence
     assert (tmp_path / "submission.csv").is_file()
+
+
+@pytest.mark.parametrize("passes", [("plain",), ("plain", "flip")])
+def test_more_shards_than_parts_leave_some_without_work(tmp_path, passes):
+    weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
+    options = {"image_size": 96, "batch_size": 2, "passes": passes}  # one part
+    idle = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
+    assert not idle.complete and idle.sentence.startswith("no part is there yet: run the other shards")
+    done = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/3", **options)
+    assert done.complete and len(done.candidates.images) == 5
+    again = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
+    assert again.complete and len(again.candidates) == len(done.candidates)
+
+
+def test_passes_are_read_from_a_parameter():
+    assert tuning.pass_names("plain") == ("plain",)
+    assert tuning.pass_names(" plain, flip ,x0.83-flip") == ("plain", "flip", "x0.83-flip")
+    with pytest.raises(NotebookError, match="passes must name at least one pass"):
+        tuning.pass_names(" , ")
+    with pytest.raises(LivestockError, match="pass must be 'plain', 'flip', or a scale"):
+        tuning.pass_names("plain, upside-down")
+
+
+def test_both_weights_are_opened_before_anything_is_predicted(tmp_path):
+    good, other = write_network(tmp_path / "w.pt"), write_network(tmp_path / "coco.pt", names=("sheep", "horse"))
+    assert tuning.both_weights(tmp_path, good, good) == (good, good)
+    with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
+        tuning.both_weights(tmp_path, other, good)
+    with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
+        tuning.both_weights(tmp_path, good, other)
+    with pytest.raises(NotebookError, match="run notebook 05"):
+        tuning.both_weights(tmp_path, good)
+
+
+def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_path):
+    images, data = write_photos(tmp_path / "data" / "data"), tmp_path / "data"
+    weights = {number: write_network(tmp_path / "training" / f"oof_fold{number}" / "weights" / "last.pt", seed=number)
+               for number in (0, 1)}
+    boxes = pd.DataFrame({"image_id": images["image_id"], "species": "pig", "x_min": 1.0, "y_min": 1.0, "x_max": 30.0,
+                          "y_max": 30.0})
+    folds = pd.Series([0, 1, 2, 3, 0], index=pd.Index(images["image_id"], name="image_id"))
+    tables.write_tables(tmp_path / "tables", images, boxes)
+    tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
+    valid = (images.iloc[:2], boxes.iloc[:2], data / "data")
+    options = {"image_size": 96, "batch_size": 1, "part_images": 1}
+    instead = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    assert instead.name == "validation" and len(instead.collected.candidates.images) == 2
+    assert instead.sentence.startswith("Validation stands in for the folds (") and "notebook 06" in instead.sentence
+    out_of_fold.predict(images, boxes, data / "data", tmp_path, folds, n_folds=2, fold_weights=weights, image_size=96)
+    share = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options)
+    assert not share.collected.complete and share.collected.candidates.images.empty
+    found = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    assert found.collected.complete and found.sentence.startswith("Tuned on 2 folds, each by the model")
+    together, made_with = found.collected.candidates, found.collected.candidates.made_with
+    assert together.images["image_id"].tolist() == images["image_id"].tolist()
+    assert made_with["weights"] == [files.sha256(weights[number]) for number in (0, 1)]
+    _, of_image = out_of_fold.trained(tmp_path, images, folds)
+    mine = images[images["image_id"].map(of_image) == 1]
+    alone = inference.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
+    part = together.of_images(mine["image_id"])
+    assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(part.xyxy, alone.xyxy)
+    with pytest.raises(NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"):
+        tuning.collect_to_tune("train", tmp_path, data, weights[0], valid)
+
+
+def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
+    weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
+    for name, content in (("garbage", b"no image"), ("empty", b"")):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(content)
+        row = {"image_id": name, "archive": "", "member": f"{name}.jpg", "width_px": 0, "height_px": 0}
+        images = pd.concat([images, pd.DataFrame([row])], ignore_index=True)
+    collected = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, image_size=96, batch_size=2)
+    assert collected.candidates.unreadable == ["empty", "garbage"]
+    assert "2 images could not be read and stay without boxes" in collected.sentence
+    seen = tuning.frames_seen(images, collected.candidates)
+    sentence = tuning.submit(tmp_path, postprocess.apply(collected.candidates), seen, weights)
+    assert "of 7 images; checked: 0 errors, 2 notes; test image without a detection" in sentence
 
 
 def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
@@ -144,9 +274,16 @@ def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
 def test_metrics_are_plain_numbers(chosen):
     found, _, choice = chosen
     scores = pd.DataFrame({"AP75": [0.5, 0.4, 0.6], "low": 0.3, "high": 0.7, "AP50": 0.8}, index=["all", "pig", "cow"])
-    values = tuning.metrics(choice, found, postprocess.apply(found), scores)
+    whole = tuning.Collected(found, 1, 1)
+    per_class = pd.DataFrame({"labels": [3]}, index=pd.Index(["all"], name="class"))
+    values = tuning.metrics(choice, whole, whole, postprocess.apply(found), scores, per_class)
     assert values["mAP75"] == 0.5 and values["mAP75_cow"] == 0.6 and values["settings_tried"] == len(choice.tried)
-    assert "mAP75" not in tuning.metrics(choice, found, postprocess.apply(found), scores.iloc[:0])
+    numbers = [key for key, value in values.items() if isinstance(value, (int, float))]
+    assert numbers[:3] == ["mAP75", "mAP50", "valid_gain_over_write_up"]
+    assert list(values["headline"])[:3] == ["test mAP75", "95 % interval", "test mAP50"]
+    assert values["headline"]["95 % interval"] == "[0.3000, 0.7000]"
+    unscored = tuning.metrics(choice, whole, whole, postprocess.apply(found), scores.iloc[:0], per_class)
+    assert "mAP75" not in unscored and "mAP75 on validation" in unscored["headline"]
 
 
 def test_the_figures_show_every_cell_and_every_gain(chosen):
@@ -155,7 +292,11 @@ def test_the_figures_show_every_cell_and_every_gain(chosen):
     assert ax.collections[0].get_array().size == 210
     assert "write-up: 0.68 / 0.001" in [text.get_text() for text in ax.get_legend().get_texts()]
     gains = plots.sweep_gains(choice.compared)
-    assert [label.get_text() for label in gains.get_yticklabels()] == list(choice.compared.index)
+    assert [label.get_text().replace("\n", " ") for label in gains.get_yticklabels()] == list(choice.compared.index)
+    assert [text.get_text() for text in gains.get_legend().get_texts()] == ["beyond noise", "may be noise", "chosen"]
+    low = ax.collections[0].get_clim()[0]
+    at_write_up = choice.tried[[s in sweep.grid(iou_threshold=sweep.IOU_THRESHOLDS) for s in choice.tried["settings"]]]
+    assert low <= at_write_up["ap75"].min()  # no row of IoUs is hidden below the scale
     own = plt.subplots()[1]
     assert plots.sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
     assert plots.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts

@@ -20,6 +20,9 @@ from livestock_utils.plots import style
 THUMBNAIL_PX = 640
 """Longer side of a photo in a gallery: sharp at notebook width, small enough to keep notebooks under their limit."""
 
+LABEL_IN = 0.26, 0.13
+"""Width and height in inches of a confidence on a photo."""
+
 Picture = npt.NDArray[np.uint8]
 
 
@@ -42,23 +45,42 @@ def photo(picture: Picture, width_px: float, height_px: float, boxes: pd.DataFra
           ax: Axes | None = None, title: str = "", line_width: float = 1.6) -> Axes:
     """One photo with boxes in the species' colours; boxes in pixels of the full frame (width_px x height_px).
 
-    Boxes with a `confidence` column carry it (two decimals) at their upper left corner.
+    Boxes with a `confidence` column carry it (two decimals) at their upper left corner, else at another corner; where
+    a more confident box's number stands at each of these, it is left out.
     """
     ax = style.axes_or_new(ax, height_in=style.WIDTH_IN * height_px / width_px)
     ax.imshow(picture, extent=(0, width_px, height_px, 0), interpolation="antialiased")
+    px_per_in = width_px / _width_in(ax)
+    taken: list[tuple[float, float]] = []
+    if boxes is not None and "confidence" in boxes:
+        boxes = boxes.sort_values("confidence", ascending=False, kind="stable")
     halo = [patheffects.Stroke(linewidth=line_width + 1.4, foreground="white", alpha=0.7), patheffects.Normal()]
     for box in [] if boxes is None else boxes.to_dict("records"):
         tone, x, y = style.colour(box["species"]), box["x_min"], box["y_min"]
         ax.add_patch(Rectangle((x, y), box["x_max"] - x, box["y_max"] - y, fill=False, edgecolor=tone,
                                linewidth=line_width, path_effects=halo))
         if "confidence" in box:
-            ax.text(x, y, f"{box['confidence']:.2f}", fontsize=6.5, color="white", va="bottom", ha="left", clip_on=True,
-                    bbox={"facecolor": tone, "edgecolor": "none", "pad": 0.8})
+            wide, tall = LABEL_IN[0] * px_per_in, LABEL_IN[1] * px_per_in
+            right, bottom = box["x_max"] - wide, box["y_max"]
+            corners = [(x, y - tall), (right, y - tall), (x, bottom), (right, bottom)]
+            free = next((corner for corner in corners if not any(
+                abs(corner[0] - other[0]) < wide and abs(corner[1] - other[1]) < tall for other in taken)), None)
+            if free is None:
+                continue
+            taken.append(free)
+            ax.text(free[0], free[1] + tall, f"{box['confidence']:.2f}", fontsize=6.5, color="white", va="bottom",
+                    ha="left", clip_on=True, bbox={"facecolor": tone, "edgecolor": "none", "pad": 0.8})
     ax.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
     ax.set_title(title, fontsize=8, fontweight="normal")
     for edge in ax.spines.values():
         edge.set_visible(False)
     return ax
+
+
+def _width_in(ax: Axes) -> float:
+    """About how wide axes will be: a column of their figure's grid."""
+    place = ax.get_subplotspec()
+    return float(style.figure_of(ax).get_size_inches()[0]) / (place.get_gridspec().ncols if place is not None else 1)
 
 
 def examples(images: pd.DataFrame, boxes: pd.DataFrame, folder: str | os.PathLike,

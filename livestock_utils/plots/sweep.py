@@ -1,16 +1,22 @@
 """What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than noise."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from livestock_utils.plots import style
 from livestock_utils.postprocess import Settings
 from livestock_utils.sweep import WRITE_UP, best
+
+WRITE_UP_CONFIDENCE = 0.001
+LABEL_CHARACTERS = 38
+"""Longest line of a setting's name beside its gain."""
 
 
 def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
@@ -30,8 +36,11 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     table = table.sort_index(ascending=False)
     if table.empty:
         return style.say_empty(ax, "too few settings for a heat map")
-    middle = np.nanquantile(table.to_numpy(), 0.25)  # high confidences lose so much that they would flatten the rest
-    sns.heatmap(table, ax=ax, cmap="cividis", vmin=middle, cbar_kws={"label": "AP75 on validation", "extend": "min"})
+    # High confidences lose so much that they would flatten the rest: the scale starts at the worst IoU at the
+    # write-up's confidence, so that every row has its own colour there.
+    low = table.to_numpy()[:, [np.abs(table.columns.to_numpy(dtype=float) - WRITE_UP_CONFIDENCE).argmin()]].min()
+    low = min(low, np.nanmax(table.to_numpy()) - 1e-4)
+    sns.heatmap(table, ax=ax, cmap="cividis", vmin=low, cbar_kws={"label": "AP75", "extend": "min"})
     inside = [s.iou_threshold in table.index and s.confidence_threshold in table.columns for s in rows["settings"]]
     winner = best(rows[inside], objective)
     marks = [_frame(ax, table, winner, "white", "best: {:g} / {:g}"), _frame(ax, table, WRITE_UP, style.ALARM,
@@ -48,9 +57,10 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain in AP75 of each setting over the reference with its bootstrap interval, from `sweep.compare`.
 
-    Look for: intervals that hold 0 (grey) are no larger than the noise of the choice of images.
+    The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no larger than the
+    noise of the choice of images.
     """
-    ax = style.axes_or_new(ax, height_in=0.7 + 0.34 * max(len(compared), 2))
+    ax = style.axes_or_new(ax, height_in=0.8 + 0.5 * max(len(compared), 2))
     if compared.empty:
         return style.say_empty(ax, "no settings to compare")
     places = np.arange(len(compared))[::-1]
@@ -58,16 +68,20 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
         sure = row["gain_low"] > 0 or row["gain_high"] < 0
         tone = style.LINES[0] if sure else style.NEUTRAL
         ax.plot([row["gain_low"], row["gain_high"]], [place, place], color=tone, linewidth=2.4, solid_capstyle="butt")
-        ax.plot(row["gain"], place, "o", color=tone, markersize=6)
+        ax.plot(row["gain"], place, "D" if place == places[0] else "o", color=tone, markersize=7)
         ax.annotate(f"{row['gain']:+.4f}", (row["gain_high"], place), xytext=(6, 0), textcoords="offset points",
                     va="center", fontsize=9, color=style.INK)
     ax.axvline(0, color=style.MUTED, linewidth=1)
-    ax.set_yticks(places, [str(name) for name in compared.index])
+    ax.set_yticks(places, [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index], fontsize=9)
     ax.set_ylim(-0.6, len(compared) - 0.4)
     ax.margins(x=0.16)
     level = compared.attrs.get("level", 0.95)
-    ax.set_xlabel(f"gain in AP75 over the write-up's setting, {level:.0%} interval over images")
+    ax.set_xlabel(f"gain in AP75 over the write-up's setting,\n{level:.0%} interval over images")
     style.value_grid(ax, "x")
+    marks = [Line2D([], [], color=tone, marker=mark, linewidth=2.4 if mark != "D" else 0, label=label)
+             for tone, mark, label in ((style.LINES[0], "o", "beyond noise"), (style.NEUTRAL, "o", "may be noise"),
+                                       (style.INK, "D", "chosen"))]
+    ax.legend(handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
     return ax
 
 
