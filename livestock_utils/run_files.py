@@ -50,6 +50,9 @@ class RunFolder:
             recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
             files.write_text(self.folder / "settings.yaml", recorded)
         if not self.finished:
+            # Which photos a run has seen, so that a later comparison never judges it on them.
+            ids = "".join(f"{Path(file).stem}\n" for file in self.data.train.files)
+            files.write_text(self.folder / "train_images.txt", ids)
             self._write_record({"finished": False})
 
     def note(self, message: str) -> None:
