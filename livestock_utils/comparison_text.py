@@ -9,7 +9,7 @@ from scipy import stats
 from livestock_utils import comparison, run_folders
 
 LEARNING, UNTRAINED = 0.5, 0.1
-"""mAP75 below which a network is still learning the task, and below which it has learnt next to nothing of it."""
+"""mAP75 below which a network is still learning the task, and below which it hardly does it at all."""
 SEEDS_NEEDED = 3
 """With fewer a side, the interval of a mean over seeds says next to nothing."""
 LITERATURE = (
@@ -50,8 +50,9 @@ def judged(on: comparison.Judge) -> str:
         many = ", ".join(f"{run} {count}" for run, count in on.removed.items())
         said += f" Left out are those that a run was trained on: {many}."
     if on.unrecorded:
-        said += (f" That {', '.join(on.unrecorded)} {'has' if len(on.unrecorded) == 1 else 'have'} not seen them is "
-                 "taken from the folder's name: it holds no list of training images.")
+        who = ", ".join(on.unrecorded) if len(on.unrecorded) <= 3 else f"{len(on.unrecorded)} of the runs"
+        said += (f" That {who} did not train on them is taken from the folders' names: no list of training images is "
+                 "there.")
     return said
 
 
@@ -89,7 +90,7 @@ def spread(scores: pd.DataFrame) -> str:
         apart = best.min() > next_best.max()
         said += f"; their runs {'do not overlap' if apart else 'overlap, so that another seed may turn the order'}."
     if blank := [str(name) for name in means.index if means[name] < UNTRAINED]:
-        said += (f" Below {UNTRAINED} a network has learnt next to nothing; these say nothing about what they would "
+        said += (f" Below {UNTRAINED} a network hardly does its task yet; these say nothing about what they would "
                  f"reach, nor of their order: {'; '.join(blank)}.")
     return said
 

@@ -93,6 +93,7 @@ comparison_show.show(step, answers, weights)
 
 # %% [markdown]
 # ## SGD or AdamW?
+# Which of them, with which hyperparameters, how the settings were chosen, and whether the seeds suffice for an answer.
 
 # %%
 step.say(comparison_text.optimisers(comparison.scores_of(answers, "optimisers")))

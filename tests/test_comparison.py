@@ -152,6 +152,19 @@ def test_silver_is_a_question_of_its_own(tmp_path):
     assert set(run_folders.settings(found["training data"][0], "training data")) == {"full", "split"}
 
 
+def test_silver_is_paired_by_seed_with_the_same_training_without_it(tmp_path):
+    silver_batch(tmp_path)
+    images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
+    [group] = run_folders.questions(run_folders.find(tmp_path))["silver"]
+    predictions = {name: found.sample(frac=0.4 if "gold" in name else 0.9, random_state=place)
+                   for place, name in enumerate(group["name"])}
+    on = comparison.Judge("Valid_Dataset", tmp_path, images, boxes)
+    [row] = comparison.differences(comparison.run_scores(group, predictions, on, "silver"), predictions,
+                                   on).to_dict("records")
+    assert (row["setting"], row["against"], row["pairs"]) == ("with silver", "without silver", 2)
+    assert row["difference"] > 0
+
+
 def test_unlike_data_never_share_a_name(tmp_path):
     silver_batch(tmp_path, ("silver_share0.5", "silver_share1.0"))
     runs = run_folders.find(tmp_path)
@@ -262,7 +275,7 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
 
 
 @pytest.mark.parametrize(("seen", "left", "said"), [
-    (None, 12, "That a has not seen them is taken from the folder's name"),
+    (None, 12, "That a did not train on them is taken from the folders' names"),
     (["x"], 12, "12 images of Valid_Dataset judge."),
     ([0, "plus_1"], 10, "Left out are those that a run was trained on: a 2."),
     (list(range(11)), None, "1 of the 12 images of Valid_Dataset are left to judge on: a trained on the others"),
