@@ -137,8 +137,8 @@ def other_weights(scores: pd.DataFrame, weights: str) -> str:
     if weights == "best" or not {"full", "split"} <= set(scores["setting"]):
         return ""
     return ("Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by these very "
-            "images; here both are scored after their last one. The two differences can lie as far apart as a run "
-            "moves between epochs; this one has no choice in it.")
+            "images; here both are scored after their last one, without a choice, so the two differences can lie as "
+            "far apart as runs move between epochs. `weights = \"best\"` gives 08's.")
 
 
 def optimisers(scores: pd.DataFrame | None) -> str:
