@@ -12,6 +12,7 @@ The same call again goes on where the batch stopped.
 
 import contextlib
 import dataclasses
+import difflib
 import itertools
 import logging
 import os
@@ -48,9 +49,11 @@ class Batch:
 
 
 def read(path: str | os.PathLike, profile: str | None = None, notebooks: Path | None = None) -> Batch:
-    """Read and check a batch file; `profile` names one of its own profiles (unknown ones change nothing).
+    """Read and check a batch file with all its profiles; returns it as `profile` changes it.
 
-    Raises NotebookError for another shape, an unknown notebook or parameter, two runs of one name, and no run at all.
+    `profile` names one of the file's own profiles or of the package's (`base_profile`), which changes nothing here.
+    Raises NotebookError for another shape, an unknown profile, key, notebook or parameter, two runs of one name, and no
+    run at all.
     """
     file = Path(path)
     if not file.is_file():
@@ -59,41 +62,49 @@ def read(path: str | os.PathLike, profile: str | None = None, notebooks: Path | 
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise NotebookError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or (unknown := [key for key in content if key not in KEYS]):
-        got = f"unknown key {unknown[0]!r}" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise NotebookError(f"{file}: {got}; expected {', '.join(KEYS)}")
-    own = (content.get("profiles") or {}).get(profile or "", {})
-    content = {**content, **own}
-    for key, kind in (("prepare", list), ("notebooks", list), ("parameters", dict), ("runs", dict), ("grid", dict)):
-        if not isinstance(content.setdefault(key, kind()), kind):
-            raise NotebookError(f"{file}: {key} must be a {kind.__name__}, got {content[key]!r}")
-    if not content["notebooks"]:
-        raise NotebookError(f"{file}: notebooks is empty; name at least one, such as [\"05\"]")
-    batch = Batch(str(content.get("about", "")), tuple(map(str, content["prepare"])),
-                  tuple(map(str, content["notebooks"])), content["parameters"], _expand(content, file))
-    _check(batch, file, notebooks)
-    return batch
+    _check_keys(content, KEYS, f"{file}")
+    profiles = content.get("profiles") or {}
+    _check_keys(profiles, None, f"{file}: profiles")
+    found: dict[str | None, Batch] = {None: _batch(content, f"{file}", notebooks)}
+    for name, own in profiles.items():
+        where = f"{file}: profile {name}"
+        _check_keys(own or {}, tuple(key for key in KEYS if key != "profiles"), where)
+        found[str(name)] = _batch({**content, **(own or {})}, where, notebooks)
+    if profile not in found and base_profile(profile) is None:
+        names = sorted({*(name for name in found if name), *_known_profiles()})
+        near = difflib.get_close_matches(str(profile), names, n=1)
+        raise NotebookError(f"{file}: no profile {profile!r}; " + (f"did you mean {near[0]!r}?" if near else
+                                                                   f"expected one of {', '.join(names)}"))
+    return found.get(profile, found[None])
+
+
+def base_profile(profile: str | None) -> str | None:
+    """`profile` where it is one of the package's (parameters for all notebooks), else None."""
+    return profile if profile in _known_profiles() else None
 
 
 def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, profile: str | None = None,
-        notebooks: Path | None = None, tell: Callable[[pd.DataFrame], Any] = lambda table: None) -> pd.DataFrame:
+        notebooks: Path | None = None, tell: Callable[[pd.DataFrame], Any] = lambda table: None,
+        say: Callable[[str], Any] = log.info) -> pd.DataFrame:
     """Execute a batch into `out` -> table with a row a run: run, state, seconds, reason; also OUT/batch.csv.
 
-    `workers` runs go on at once. `tell` gets the table whenever a state changes: "waiting", "running", "done",
-    "unchanged" or "failed". A failed run does not stop the others. Raises NotebookError for a bad file, and when the
-    preparation fails.
+    `workers` runs go on at once. `say` gets a line for each step of the preparation, `tell` the table whenever a state
+    changes: "waiting", "running", "done", "unchanged" (with the seconds that it once took) or "failed". A failed run
+    does not stop the others. Raises NotebookError for a bad file, and when the preparation fails.
     """
     if workers < 1:
         raise NotebookError(f"workers must be at least 1, got {workers}")
     batch = read(path, profile, notebooks)
-    known = profile if profile in {file.stem for file in run_parameters.PROFILES.glob("*.yaml")} else None
+    known, took = base_profile(profile), _seconds(out / "batch.csv")
     prepared = out / "prepared"
     if batch.prepare:
         pipeline.run(data, prepared, notebooks=notebooks, only=batch.prepare, profile=known,
-                     parameters=_those_of(batch.shared, batch.prepare, notebooks))
+                     parameters=_those_of(batch.shared, batch.prepare, notebooks),
+                     tell=lambda line: say(f"preparing {line}"))
         for tar in sorted((prepared / "datasets").glob("*.tar")):
             dataset.extract(tar, prepared / "local" / tar.stem)
-    table = pd.DataFrame({"run": list(batch.runs), "state": "waiting", "seconds": 0.0, "reason": ""}, columns=COLUMNS)
+    table = pd.DataFrame({"run": list(batch.runs), "state": "waiting", "reason": "",
+                          "seconds": [took.get(name, 0.0) for name in batch.runs]}, columns=COLUMNS)
     lock = threading.Lock()
 
     def note(place: int, **values: Any) -> None:
@@ -104,7 +115,7 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
             tell(table.copy())
 
     def one(place: int, name: str, parameters: Mapping[str, Any]) -> None:
-        note(place, state="running")
+        note(place, state="running", seconds=0.0)
         began = time.monotonic()
         try:
             share(prepared, out / "runs" / name)
@@ -113,8 +124,11 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
         except (LivestockError, OSError) as error:
             note(place, state="failed", seconds=time.monotonic() - began, reason=str(error))
         else:
-            state = "unchanged" if set(outcome.values()) == {"unchanged"} else "done"
-            note(place, state=state, seconds=time.monotonic() - began)
+            seconds = time.monotonic() - began
+            if set(outcome.values()) == {"unchanged"}:
+                note(place, state="unchanged", seconds=took.get(name, seconds))
+            else:
+                note(place, state="done", seconds=seconds)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda row: one(row[0], *row[1]), enumerate(batch.runs.items())))
@@ -190,28 +204,66 @@ class Live:
         self.before = table
 
 
-def _expand(content: Mapping[str, Any], file: Path) -> dict[str, dict[str, Any]]:
+def _known_profiles() -> set[str]:
+    return {file.stem for file in run_parameters.PROFILES.glob("*.yaml")}
+
+
+def _check_keys(content: Any, known: Sequence[str] | None, where: str) -> None:
+    """A mapping with these keys only (any, if None); NotebookError tells what it is instead."""
+    expected = f"expected {', '.join(known)}" if known else "expected a mapping of names"
+    if not isinstance(content, dict):
+        raise NotebookError(f"{where}: got a {type(content).__name__}; {expected}")
+    if known and (unknown := [key for key in content if key not in known]):
+        raise NotebookError(f"{where}: unknown key {unknown[0]!r}; {expected}")
+
+
+def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Batch:
+    """The checked batch of a file's content, with a profile's keys in it or not; `where` begins its messages."""
+    parts: dict[str, Any] = {}
+    for key, kind in (("prepare", list), ("notebooks", list), ("parameters", dict), ("runs", dict), ("grid", dict)):
+        parts[key] = content.get(key, kind())
+        if not isinstance(parts[key], kind):
+            raise NotebookError(f"{where}: {key} must be a {kind.__name__}, got {parts[key]!r}")
+    if not parts["notebooks"]:
+        raise NotebookError(f"{where}: notebooks is empty; name at least one, such as [\"05\"]")
+    batch = Batch(str(content.get("about", "")), tuple(map(str, parts["prepare"])),
+                  tuple(map(str, parts["notebooks"])), parts["parameters"], _expand(parts, where))
+    _check(batch, where, notebooks)
+    return batch
+
+
+def _seconds(path: Path) -> dict[str, float]:
+    """Run name -> seconds of an earlier call's batch.csv; nothing where there is none, or one of another shape."""
+    if not path.is_file():
+        return {}
+    before = pd.read_csv(path, dtype={"run": str})
+    if not {"run", "seconds"} <= set(before):
+        return {}
+    return dict(zip(before["run"], before["seconds"].astype(float), strict=True))
+
+
+def _expand(content: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     """Run name -> its own parameters: every entry of `runs` with every combination of `grid`."""
     for name, values in content["grid"].items():
         if not isinstance(values, list) or not values:
-            raise NotebookError(f"{file}: grid: {name} must be a list of values, got {values!r}")
+            raise NotebookError(f"{where}: grid: {name} must be a list of values, got {values!r}")
     names, values = list(content["grid"]), list(content["grid"].values())
     points = [dict(zip(names, point, strict=True)) for point in itertools.product(*values)]
     runs: dict[str, dict[str, Any]] = {}
     for name, own in (content["runs"] or {"": {}}).items():
         for point in points:
             if not isinstance(own or {}, dict):
-                raise NotebookError(f"{file}: run {name!r} must be a mapping of parameters, got {own!r}")
+                raise NotebookError(f"{where}: run {name!r} must be a mapping of parameters, got {own!r}")
             parts = [str(name), *(f"{key.split('.')[-1]}{value}" for key, value in point.items())]
             full = re.sub(r"[^\w.+-]+", "_", "-".join(part for part in parts if part))
             if not full or full in runs:
-                raise NotebookError(f"{file}: {f'two runs are called {full!r}' if full else 'there is no run'}; "
+                raise NotebookError(f"{where}: {f'two runs are called {full!r}' if full else 'there is no run'}; "
                                     "give `runs` with different names, or a `grid`")
             runs[full] = {**(own or {}), **point}
     return runs
 
 
-def _check(batch: Batch, file: Path, folder: Path | None) -> None:
+def _check(batch: Batch, where: str, folder: Path | None) -> None:
     """Every notebook and parameter exists, told with the file's name."""
     found = notebook_files.find(folder)
     try:
@@ -225,7 +277,7 @@ def _check(batch: Batch, file: Path, folder: Path | None) -> None:
             except NotebookError as error:
                 raise NotebookError(f"run {name}: {error}") from error
     except NotebookError as error:
-        raise NotebookError(f"{file}: {error}") from error
+        raise NotebookError(f"{where}: {error}") from error
 
 
 def _those_of(parameters: Mapping[str, Any], chosen: Sequence[str], folder: Path | None) -> dict[str, Any]:

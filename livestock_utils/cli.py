@@ -102,15 +102,15 @@ def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str |
     python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out runs/silver --workers 2
     """
     from livestock_utils import batch as batches
-    from livestock_utils import notebook, pipeline, run_parameters
+    from livestock_utils import notebook, pipeline
 
     folder = notebook.folders(data or "", out)[0]
     table = batches.run(file, folder, out, workers=workers, profile=profile, notebooks=notebooks,
-                        tell=batches.Live(click.echo, redraw=sys.stdout.isatty()))
+                        tell=batches.Live(click.echo, redraw=sys.stdout.isatty()), say=click.echo)
     click.echo(batches.summary(table))
     if compare and (table["state"] != "failed").any():
-        known = profile if profile in {path.stem for path in run_parameters.PROFILES.glob("*.yaml")} else None
-        pipeline.run(folder, out, notebooks=notebooks, only=["12"], profile=known, tell=click.echo)
+        pipeline.run(folder, out, notebooks=notebooks, only=["12"], profile=batches.base_profile(profile),
+                     tell=click.echo)
         click.echo(f"comparison: {out / 'notebooks' / '12_compare_runs.ipynb'}, {out / 'metrics.json'}")
     if (table["state"] == "failed").any():
         click.get_current_context().exit(1)

@@ -17,28 +17,41 @@ from livestock_utils.errors import NotebookError
 from livestock_utils.progress import progress
 
 SCORES = ["mAP50", "mAP75", "mAP50-95"]
-REFERENCE = {"optimisers": "SGD", "hyperparameters": "default", "models": "yolov5m6, pretrained"}
+REFERENCE = {"optimisers": "SGD", "hyperparameters": "default", "models": "yolov5m6, pretrained",
+             "silver": run_folders.SILVER[0]}
 """The setting that the others are held against, where it is among them; else the first by name, or fewest epochs."""
-EARLIER = ("split", "without silver", "pretrained", "default")
-"""What comes first among the settings of the training data."""
+EARLIER = ("split", "default")
+"""What comes first among the settings without a reference."""
+WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
+"""What the runs of the write-up's tables have in common; its table of models names the model itself."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """The images that a table's runs are scored on: none of the runs was trained on them."""
+    """The images that a table's runs are scored on: none of the runs was trained on them.
+
+    `removed` counts the images of the set that were left out, by the runs that were trained on them; `unrecorded` are
+    the runs whose folders do not tell what they were trained on.
+    """
 
     name: str
     folder: Path
     images: pd.DataFrame
     boxes: pd.DataFrame
+    removed: dict[str, int] = dataclasses.field(default_factory=dict)
+    unrecorded: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired `differences`."""
+    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired `differences`.
+
+    `constants` is what this group of runs has in common and the question's other groups have not.
+    """
 
     question: str
     number: int
+    constants: str
     judge: Judge
     scores: pd.DataFrame
     table: pd.DataFrame
@@ -50,44 +63,29 @@ class Answer:
         """The question as part of a file's name; the second group of runs of a question is "models_2"."""
         return self.question.replace(" ", "_") + (f"_{self.number}" if self.number > 1 else "")
 
+    @property
+    def title(self) -> str:
+        """A heading: the question, its settings (or their number), and what tells this group of runs from others."""
+        names = self.table["setting"].tolist()
+        what = "; ".join(names) if len(names) <= 4 else f"{len(names)} settings"
+        return f"{self.question.capitalize()}: {what}" + (f" ({self.constants})" if self.constants else "")
+
 
 def answer_all(runs: pd.DataFrame, out: str | os.PathLike, local: str | os.PathLike, weights: str = "last",
                iou_threshold: float = 0.6, seed: int = 0) -> list[Answer]:
     """Every question that the runs (`run_folders.find`) can answer; predictions stay in OUT/predictions/compare/."""
     answers = []
     for question, groups in run_folders.questions(runs).items():
-        for number, group in enumerate(groups, start=1):
+        constants = run_folders.constants(groups, question)
+        for number, (group, common) in enumerate(zip(groups, constants, strict=True), start=1):
             on = judge(out, group, local)
             found = predictions(group, on, Path(out) / "predictions" / "compare", weights, iou_threshold)
             scores = run_scores(group, found, on, question)
             results = {str(name): run_folders.results(folder)
                        for name, folder in zip(group["name"], group["folder"], strict=True)}
-            answers.append(Answer(question, number, on, scores, question_table(scores, question),
+            answers.append(Answer(question, number, common, on, scores, question_table(scores, question),
                                   differences(scores, found, on, seed), results))
     return answers
-
-
-def show(step: Any, answers: list[Answer]) -> None:
-    """Put the answers into a notebook: heading, table, dots, differences, curves, and what they say."""
-    for answer in answers:
-        _show(step, answer)
-
-
-def _show(step: Any, answer: Answer) -> None:
-    from livestock_utils import comparison_text, plots
-
-    step.say(f"### {answer.question.capitalize()}" + (f" ({answer.number})" if answer.number > 1 else ""))
-    step.table(answer.table, f"Means over the seeds on {len(answer.judge.images)} images ({answer.judge.name}); the "
-               "write-up's numbers on the right.")
-    if theirs := write_up.scores().get(answer.question):
-        step.table(pd.DataFrame(theirs), "The write-up's own table.", digits=4)
-    step.say(comparison_text.epochs(answer.scores))
-    step.figure(plots.run_scores(answer.scores), f"{answer.key}_scores", "Scores of the single runs by setting.")
-    step.figure(plots.run_differences(answer.differences), f"{answer.key}_differences",
-                "Paired differences in mAP75 with their intervals.")
-    step.say(comparison_text.differences(answer.differences))
-    step.figure(plots.setting_curves(answer.scores, answer.results), f"{answer.key}_curves",
-                "Validation mAP75 by epoch as the trainings logged it, each on its own validation set.")
 
 
 def scores_of(answers: list[Answer], question: str) -> pd.DataFrame | None:
@@ -107,8 +105,9 @@ def key_numbers(answers: list[Answer]) -> dict[str, Any]:
 def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
     """The validation fold, or, where a run was trained on the full set, the part of the fold held out of that.
 
-    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below `local`.
-    NotebookError where it is missing.
+    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below `local`. Images that
+    a run was trained on by its own record are left out. NotebookError where the tar is missing, and where fewer than
+    two images are left.
     """
     name = "Valid_Dataset_Full" if (group["trained_on"] == "full").any() else "Valid_Dataset"
     places = [Path(out) / "datasets" / f"{name}.tar", Path(out) / "prepared" / "datasets" / f"{name}.tar"]
@@ -118,7 +117,15 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
         raise NotebookError(f"{places[0]} is missing: notebook {maker} writes it; run that first, with the same out")
     folder = dataset.extract(tar, Path(local) / name)
     images, boxes = dataset.read_tables(folder)
-    return Judge(name, folder, images, boxes)
+    trained = {run: run_folders.trained_ids(path) for run, path in zip(group["name"], group["folder"], strict=True)}
+    seen = pd.DataFrame({run: images["image_id"].isin(ids or ()) for run, ids in trained.items()})
+    left = images[~seen.any(axis=1)].reset_index(drop=True)
+    removed = {str(run): int(count) for run, count in seen.sum().items() if count}
+    if len(left) < 2:
+        raise NotebookError(f"{len(left)} of the {len(images)} images of {name} are left to judge on: "
+                            f"{', '.join(removed)} trained on the others; move such run folders away")
+    return Judge(name, folder, left, boxes[boxes["image_id"].isin(left["image_id"])].reset_index(drop=True), removed,
+                 tuple(run for run, ids in trained.items() if ids is None))
 
 
 def predictions(group: pd.DataFrame, on: Judge, kept: str | os.PathLike, weights: str = "last",
@@ -147,16 +154,16 @@ def predictions(group: pd.DataFrame, on: Judge, kept: str | os.PathLike, weights
 
 
 def run_scores(group: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, question: str) -> pd.DataFrame:
-    """One row a run: setting, run, seed, epochs, train_images, P, R, mAP50, mAP75, mAP50-95 and mAP75 of each class."""
+    """One row a run: setting, run, seed, model, image_size, epochs, train_images, scores and mAP75 of each class."""
     rows = []
-    for run in group.astype(object).to_dict("records"):
+    names = run_folders.settings(group, question)
+    for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
         table = scoring.per_class_table(on.boxes, found[run["name"]], on.images)
         whole = table.loc["all"].to_dict()
-        fields = {str(key): value for key, value in run.items()}
-        rows.append({"setting": run_folders.setting(fields, question), "run": run["name"],
-                     "seed": run["seed"], "epochs": run["epochs_done"], "train_images": run["train_images"],
-                     **{name: whole[name] for name in ["P", "R", *SCORES]},
-                     **{f"mAP75_{name}": table["mAP75"][name] for name in table.index[1:]}})
+        rows.append({"setting": name, "run": run["name"], "seed": run["seed"], "model": run["model"],
+                     "image_size": run["image_size"], "epochs": run["epochs_done"],
+                     "train_images": run["train_images"], **{score: whole[score] for score in ["P", "R", *SCORES]},
+                     **{f"mAP75_{label}": table["mAP75"][label] for label in table.index[1:]}})
     table = pd.DataFrame(rows)
     order = {name: place for place, name in enumerate(ordered_settings(table, question))}
     return table.sort_values(["setting", "seed", "run"], key=lambda c: c.map(order) if c.name == "setting" else c,
@@ -176,8 +183,8 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its numbers after them.
 
     Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of single runs) and
-    write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting; a column that would be
-    empty is left out.
+    write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting and all runs are of its
+    model and size (`like_write_up`); a column that would be empty is left out.
     """
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
@@ -186,20 +193,30 @@ def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     several = table["runs"] > 1
     table["mAP75_lowest"] = grouped["mAP75"].min().where(several)
     table["mAP75_highest"] = grouped["mAP75"].max().where(several)
-    theirs = pd.DataFrame(write_up.scores().get(question, [{"name": ""}])).set_index("name").add_prefix("write_up_")
+    known = write_up.scores().get(question, []) if like_write_up(scores, question) else []
+    theirs = pd.DataFrame(known or [{"name": ""}]).set_index("name").add_prefix("write_up_")
     names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
     beside = {str(column): theirs[column].reindex(names).to_numpy() for column in theirs}
     return table.assign(**beside).dropna(axis=1, how="all").reset_index()
+
+
+def like_write_up(scores: pd.DataFrame, question: str) -> bool:
+    """Are all runs of the model and the size of the write-up's tables (WRITE_UP_RECIPE)?"""
+    fields = [name for name in WRITE_UP_RECIPE if not (name == "model" and question == "models")]
+    return bool((scores[fields] == pd.Series(WRITE_UP_RECIPE)[fields]).all(axis=None))
 
 
 def differences(scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0) -> pd.DataFrame:
     """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
 
     Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high (95 % interval over
-    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds).
+    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds). NotebookError for two
+    runs of one setting and seed, of which no pair could be made.
     """
     settings = list(dict.fromkeys(scores["setting"]))
-    by_seed = {name: part.drop_duplicates("seed").set_index("seed")["run"] for name, part in scores.groupby("setting")}
+    if (twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist()):
+        raise NotebookError(f"{twice[0]} and {twice[1]} have the same setting and seed; move one of them away")
+    by_seed = {name: part.set_index("seed")["run"] for name, part in scores.groupby("setting")}
     rows = []
     for name in settings[1:]:
         seeds = sorted(set(by_seed[settings[0]].index) & set(by_seed[name].index))

@@ -88,8 +88,8 @@ def attributes(boxes: pd.DataFrame, images: pd.DataFrame, neighbours: pd.DataFra
     found["place"] = _ordered(np.select([cut, middle], [PLACES[2], PLACES[0]], PLACES[1]), PLACES)
     found["frame"] = _frames(frame, images)
     if light is not None:
-        known, own = light.dropna().to_numpy(float), np.asarray(light.loc[boxes["image_id"]], dtype=float)
-        third = np.searchsorted(np.quantile(known, [1 / 3, 2 / 3]) if len(known) else [], own, side="right")
+        measured, own = light.dropna().to_numpy(float), np.asarray(light.loc[boxes["image_id"]], dtype=float)
+        third = np.searchsorted(np.quantile(measured, [1 / 3, 2 / 3]) if len(measured) else [], own, side="right")
         found["light"] = _ordered(np.array([*LIGHT, None], dtype=object)[np.where(np.isnan(own), 3, third)], LIGHT)
     return found
 

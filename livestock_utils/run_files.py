@@ -71,6 +71,9 @@ class RunFolder:
                 files.write_text(self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False))
                 recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
                 files.write_text(self.folder / "settings.yaml", recorded)
+            # Which photos a run has seen, so that a later comparison never judges it on them.
+            ids = "".join(f"{Path(file).stem}\n" for file in self.data.train.files)
+            files.write_text(self.folder / "train_images.txt", ids)
             self._write_record({"finished": False})
 
     def note(self, message: str) -> None:

@@ -1,8 +1,8 @@
 """Train and evaluate: one call that starts, continues or returns a run, and leaves a folder that tells all about it.
 
-A run folder holds settings.yaml, hyp.yaml, run.json (state, versions, warnings), results.csv, per_class.csv,
-weights/best.pt and last.pt (yolov5's own fp16 form), curves, mosaics, and until it has finished a full-precision
-resume file.
+A run folder holds settings.yaml, hyp.yaml, run.json (state, versions, warnings), train_images.txt (ids of the photos
+it trains on), results.csv, per_class.csv, weights/best.pt and last.pt (yolov5's own fp16 form), curves, mosaics, and
+until it has finished a full-precision resume file.
 """
 
 import contextlib

@@ -16,8 +16,8 @@
 #
 # The write-up's tables (models, optimisers, default and tuned, full and split, silver) compare single runs of unequal
 # length. Here the same tables come from run folders: only runs that differ in one thing share a table, at equal
-# epochs, scored on the same images, with the contest's mAP75 beside the write-up's columns. Several seeds give a mean
-# and a spread, and pairs of runs an interval.
+# epochs, scored on the same images, which none of them was trained on, with the contest's mAP75 beside the write-up's
+# columns. Several seeds give a mean and a spread, and pairs of runs an interval.
 #
 # - **In:** all run folders of `OUT/training/` (05, 08, 10), or the folder of a batch:
 #   `python -m livestock_utils batch notebooks/batches/models.yaml --out DIR`, then this notebook with `out = DIR`.
@@ -67,7 +67,7 @@ iou_threshold = 0.6  # @param {type:"number"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, comparison, comparison_text, notebook, run_folders
+from livestock_utils import colab, comparison, comparison_show, comparison_text, notebook, run_folders
 
 step = notebook.start("12_compare_runs", data, out)
 
@@ -83,17 +83,20 @@ step.say(comparison_text.left_out(runs))
 # %% [markdown]
 # ## The tables
 # One for each question that the runs can answer. The weights of the last epoch are scored: the “best” ones were chosen
-# with a look at validation images. Where a run was trained on the full set, only the images held out of it judge.
+# with a look at validation images. Where a run was trained on the full set, only the images held out of it judge, and
+# any image that a run's own record names as trained on is left out. With and without silver is a question of its own,
+# on the whole fold: the two trainings of notebook 10 differ in labels alone.
 #
-# How to read one: first the table beside the write-up's own numbers (other images, other sizes: the order may be
-# compared, the height may not), then the dots (one a run), then the differences, where a grey line proves nothing.
+# How to read one: first the table and the write-up's own one, then the dots (one a run), then the paired differences,
+# where a grey line proves nothing and a coloured one of a single seed proves little, then the curves.
 
 # %%
 answers = comparison.answer_all(runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed)
-comparison.show(step, answers)
+comparison_show.show(step, answers, weights)
 
 # %% [markdown]
 # ## SGD or AdamW?
+# Which of them, with which hyperparameters, how the settings were chosen, and whether the seeds suffice for an answer.
 
 # %%
 step.say(comparison_text.optimisers(comparison.scores_of(answers, "optimisers")))

@@ -53,7 +53,18 @@ def test_a_profile_takes_the_place_of_keys(tmp_path):
     path = write(tmp_path, notebooks=["02"], runs={"a": {}}, grid={"factor": [1, 2]},
                  profiles={"small": {"grid": {"factor": [1]}}})
     assert list(batch.read(path, "small", TINY).runs) == ["a-factor1"]
-    assert list(batch.read(path, "other", TINY).runs) == ["a-factor1", "a-factor2"]
+    for known in (None, "sample"):
+        assert list(batch.read(path, known, TINY).runs) == ["a-factor1", "a-factor2"]
+
+
+@pytest.mark.parametrize(("profile", "message"), [
+    ("smal", "no profile 'smal'; did you mean 'small'"), ("sampel", "no profile 'sampel'; did you mean 'sample'"),
+    ("x", "no profile 'x'; expected one of colab, sample, small")])
+def test_an_unknown_profile_is_refused(tmp_path, data, profile, message):
+    path = write(tmp_path, notebooks=["02"], runs={"a": {}}, profiles={"small": {"grid": {"factor": [1]}}})
+    with pytest.raises(NotebookError, match=message):
+        batch.run(path, data, tmp_path / "out", profile=profile, notebooks=TINY)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -82,8 +93,15 @@ def test_the_issues_batches_are_shipped():
     ({"notebooks": ["02"], "runs": {"a": 3}}, "run 'a' must be a mapping of parameters, got 3"),
     ({"notebooks": "02"}, "notebooks must be a list, got '02'"),
     ({"notebook": ["02"]}, "unknown key 'notebook'; expected about, prepare, notebooks"),
+    ({"profiles": ["x"]}, "profiles: got a list; expected a mapping of names"),
+    ({"profiles": {"small": [1]}}, "profile small: got a list; expected about, prepare, notebooks"),
+    ({"profiles": {"small": {"grids": {}}}}, "profile small: unknown key 'grids'; expected about"),
+    ({"profiles": {"small": {"profiles": {}}}}, "profile small: unknown key 'profiles'"),
+    ({"profiles": {"small": {"grid": {"factor": 3}}}}, "profile small: grid: factor must be a list of values, got 3"),
+    ({"profiles": {"small": {"runs": {"a": {"factr": 1}}}}}, "profile small: run a: .*parameter 'factr'; did you mean"),
 ])
 def test_a_bad_file_is_one_clear_line(tmp_path, content, message):
+    content = {"notebooks": ["02"], "runs": {"a": {}}, **content} if "profiles" in content else content
     with pytest.raises(NotebookError, match=message) as error:
         batch.read(write(tmp_path, **content), notebooks=TINY)
     assert "\n" not in str(error.value) and "batch.yaml" in str(error.value)
@@ -103,9 +121,10 @@ def test_a_file_of_another_shape(tmp_path, text, message):
 
 
 def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):
-    out, told = tmp_path / "out", []
+    out, told, prepared = tmp_path / "out", [], []
     content = {"prepare": ["01"], "notebooks": ["02"], "runs": {"good": {"factor": 3}, "bad": {"fail": True}}}
-    first = batch.run(write(tmp_path, **content), data, out, workers=2, notebooks=TINY, tell=told.append)
+    first = batch.run(write(tmp_path, **content), data, out, workers=2, notebooks=TINY, tell=told.append,
+                      say=prepared.append)
     assert first.set_index("run")["state"].to_dict() == {"good": "done", "bad": "failed"}
     reason = first.set_index("run")["reason"].to_dict()
     assert "DatasetError: the numbers are odd: expected even ones" in reason["bad"] and reason["good"] == ""
@@ -114,9 +133,12 @@ def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):
     assert (out / "prepared" / "notebooks" / "01_count.ipynb").is_file()
     assert len(told) == 4 and told[0]["state"].tolist().count("running") == 1
     assert pd.read_csv(out / "batch.csv")["state"].tolist() == ["failed", "done"]
+    assert prepared[-1].startswith("preparing [1/1] 01_count: done in")
+    took = pd.read_csv(out / "batch.csv").set_index("run")["seconds"]["good"]
     content["runs"]["bad"] = {"fail": False}
     again = batch.run(write(tmp_path, **content), data, out, notebooks=TINY)
     assert again.set_index("run")["state"].to_dict() == {"good": "unchanged", "bad": "done"}
+    assert pd.read_csv(out / "batch.csv").set_index("run")["seconds"]["good"] == took > 0
     counts, failed = batch.summary(first).splitlines()
     assert counts == "1 failed, 1 done" and failed.startswith("bad: 02_double, cell")
 

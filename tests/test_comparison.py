@@ -9,21 +9,33 @@ import yaml
 from data_sets import write_archives
 from detections import scene
 
-from livestock_utils import comparison, comparison_text, dataset, detector, plots, run_folders, training_settings
+from livestock_utils import (
+    comparison,
+    comparison_show,
+    comparison_text,
+    dataset,
+    detector,
+    plots,
+    run_folders,
+    training_settings,
+)
 from livestock_utils.errors import NotebookError
 
 HYP = training_settings.read_hyp("default")
 
 
-def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, **settings):
-    """A run folder as a training leaves it, without a training."""
+def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, seen=None, **settings):
+    """A run folder as a training leaves it, without a training; `seen` are the ids of its training images."""
     (folder / "weights").mkdir(parents=True)
     (folder / "weights" / "last.pt").write_bytes(str(folder).encode())
     recorded = {"model": "yolov5n", "init_weights": "abc", "optimizer": "SGD", "schedule": "linear", "image_size": 64,
                 "batch_size": 4, "data": "d0", "augmentation": None, "freeze": 0, "nominal_batch": 64, "seed": 0,
-                **settings}
+                "warmup_min_iterations": 100, "patience": 100, "best_metric": "ap75", "autoanchor": True, "amp": True,
+                "teacher_weight": None, **settings}
     (folder / "settings.yaml").write_text(yaml.safe_dump(recorded | {"hyp": hyp, "epochs": epochs}))
     (folder / "run.json").write_text(json.dumps({"finished": finished, "train_images": 8, "weights_bytes": 4_000_000}))
+    if seen is not None:
+        (folder / "train_images.txt").write_text("".join(f"{name}\n" for name in seen))
     done = epochs if done is None else done
     pd.DataFrame({"epoch": range(done), "metrics/mAP_0.75": np.linspace(0.1, 0.3, done)}).to_csv(
         folder / "results.csv", index=False)
@@ -77,6 +89,12 @@ def test_a_broken_folder_is_named(tmp_path):
     ({"seed": 1}, {}),
     ({"model": "yolov5s"}, {"models": [["a", "b"]]}),
     ({"init_weights": None}, {"models": [["a", "b"]]}),
+    ({"init_weights": "other"}, {"models": [["a", "b"]]}),
+    ({"init_weights": "other", "optimizer": "AdamW"}, {}),
+    *[({name: value}, {}) for name, value in [
+        ("schedule", "cosine"), ("image_size", 96), ("batch_size", 8), ("augmentation", {"p": 1}), ("freeze", 5),
+        ("nominal_batch", 16), ("warmup_min_iterations", 20), ("patience", 5), ("best_metric", "map50"),
+        ("autoanchor", False), ("amp", False), ("teacher_weight", 0.5)]],
     ({"optimizer": "AdamW"}, {"optimisers": [["a", "b"]]}),
     ({"optimizer": "AdamW", "hyp": HYP | {"lr0": 0.001}}, {"optimisers": [["a", "b"]]}),
     ({"hyp": HYP | {"lr0": 0.001}}, {"hyperparameters": [["a", "b"]]}),
@@ -99,6 +117,91 @@ def test_runs_of_a_batch_are_found_by_the_batchs_names(tmp_path):
     optimiser_runs(tmp_path)
     assert asked(tmp_path) == {"optimisers": [[f"{name}-{seed}/multilabel_split" for name in ("adamw", "sgd")
                                                for seed in range(2)]]}
+
+
+def test_models_behind_out_of_fold_predictions_are_never_compared(tmp_path):
+    for name in ("oof_fold0", "oof_fold1", "silver_fold0", "silver_fold1", "multilabel_split"):
+        write_run(tmp_path / "training" / name, data=name)
+    write_run(tmp_path / "training" / "full", data="all")
+    assert asked(tmp_path) == {"training data": [["full", "multilabel_split"]]}
+    said = comparison_text.left_out(run_folders.find(tmp_path))
+    assert "trained on other photos than the rest" in said
+    assert said.endswith("judge: oof_fold0, oof_fold1, silver_fold0, silver_fold1.")
+
+
+def silver_batch(out, shares=("",), seeds=(0, 1)):
+    """What the batch of silver leaves: gold is the same training for every share, silver's labels are not."""
+    for share in shares:
+        for seed in seeds:
+            training = out / "runs" / f"{share}-seed{seed}".strip("-") / "training"
+            write_run(training / "multilabel_split", seed=seed)
+            write_run(training / "full", seed=seed, data="all")
+            for fold in range(2):
+                write_run(training / f"silver_fold{fold}", seed=seed, data=f"fold{fold}")
+            write_run(training / "expanded_gold", seed=seed, epochs=3)
+            write_run(training / "expanded", seed=seed, data=f"silver{share}{seed}", epochs=3)
+
+
+def test_silver_is_a_question_of_its_own(tmp_path):
+    silver_batch(tmp_path)
+    found = run_folders.questions(run_folders.find(tmp_path))
+    assert set(found) == {"training data", "silver", "epochs"}
+    assert found["silver"][0]["name"].tolist() == ["seed0/expanded", "seed0/expanded_gold", "seed1/expanded",
+                                                   "seed1/expanded_gold"]
+    assert run_folders.settings(found["silver"][0], "silver") == ["with silver", "without silver"] * 2
+    assert set(run_folders.settings(found["training data"][0], "training data")) == {"full", "split"}
+
+
+def test_silver_is_paired_by_seed_with_the_same_training_without_it(tmp_path):
+    silver_batch(tmp_path)
+    images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
+    [group] = run_folders.questions(run_folders.find(tmp_path))["silver"]
+    predictions = {name: found.sample(frac=0.4 if "gold" in name else 0.9, random_state=place)
+                   for place, name in enumerate(group["name"])}
+    on = comparison.Judge("Valid_Dataset", tmp_path, images, boxes)
+    [row] = comparison.differences(comparison.run_scores(group, predictions, on, "silver"), predictions,
+                                   on).to_dict("records")
+    assert (row["setting"], row["against"], row["pairs"]) == ("with silver", "without silver", 2)
+    assert row["difference"] > 0
+
+
+def test_unlike_data_never_share_a_name(tmp_path):
+    silver_batch(tmp_path, ("silver_share0.5", "silver_share1.0"))
+    runs = run_folders.find(tmp_path)
+    [group] = run_folders.questions(runs)["silver"]
+    assert sorted(zip(run_folders.settings(group, "silver"), group["seed"], strict=True)) == [
+        (name, seed) for name in ("with silver, silver_share0.5", "with silver, silver_share1.0", "without silver")
+        for seed in range(2)]
+    said = comparison_text.left_out(runs)
+    assert "the same training as another run: silver_share1.0-seed0/" in said and "without a partner" not in said
+
+
+@pytest.mark.parametrize(("runs", "expected"), [
+    ({"mine": {"init_weights": "12345678"}, "yours": {"init_weights": "abcdefgh"}},
+     {"models": ["yolov5n, pretrained, 123456", "yolov5n, pretrained, abcdef"]}),
+    ({"half_gold": {}, "half": {"data": "d1"}, "expanded_gold": {"seed": 1}, "expanded": {"data": "d2"}},
+     {"silver": ["with silver", "without silver", "with silver, half", "without silver"]}),
+    ({"mine_seed3": {}, "mine_seed4": {"seed": 4}, "other": {"data": "d1"}}, {"training data": ["mine", "mine",
+                                                                                                "other"]}),
+])
+def test_folders_names_tell_runs_apart(tmp_path, runs, expected):
+    for name, settings in runs.items():
+        write_run(tmp_path / "training" / name, **settings)
+    found = run_folders.questions(run_folders.find(tmp_path))
+    assert {question: run_folders.settings(groups[0], question) for question, groups in found.items()} == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [
+    ([{}], [""]),
+    ([{"epochs": 2}, {"epochs": 5}], ["2 epochs", "5 epochs"]),
+    ([{"image_size": 64, "model": "x"}, {"image_size": 96, "model": "y"}], ["x, 64 px", "y, 96 px"]),
+])
+def test_groups_of_a_question_are_told_apart(tmp_path, seconds, expected):
+    for place, common in enumerate(seconds):
+        for kind in ("SGD", "AdamW"):
+            write_run(tmp_path / "runs" / f"{place}{kind}" / "training" / "multilabel_split", optimizer=kind, **common)
+    groups = run_folders.questions(run_folders.find(tmp_path))["optimisers"]
+    assert run_folders.constants(groups, "optimisers") == expected
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------
@@ -125,7 +228,12 @@ def test_a_table_has_means_spread_and_the_write_ups_numbers(judged):
     sgd = scores.loc[scores["setting"] == "SGD, default", "mAP75"]
     assert table.loc["SGD, default", "mAP75"] == pytest.approx(sgd.mean())
     assert table.loc["SGD, default", ["mAP75_lowest", "mAP75_highest"]].tolist() == pytest.approx(sorted(sgd))
+    assert not any(name.startswith("write_up") for name in table)
+    assert "these are yolov5n at 64 px" in comparison_text.beside_write_up(scores, "optimisers")
+    like = comparison.run_scores(runs.assign(model="yolov5m6", image_size=1280), predictions, on, "optimisers")
+    table = comparison.question_table(like, "optimisers").set_index("setting")
     assert table.loc["AdamW, default", "write_up_mAP50"] == 0.9804
+    assert comparison_text.beside_write_up(like, "optimisers").startswith("Its runs have this model and size")
 
 
 def test_differences_are_paired_by_seed(judged):
@@ -137,6 +245,8 @@ def test_differences_are_paired_by_seed(judged):
     assert row["difference"] == pytest.approx(means["AdamW, default"] - means["SGD, default"])
     assert row["low"] <= row["difference"] <= row["high"] and row["lowest_run"] <= row["highest_run"]
     assert comparison.differences(scores.assign(seed=range(4)), predictions, on).empty
+    with pytest.raises(NotebookError, match=r"sgd-0/\S+ and sgd-1/\S+ have the same setting and seed"):
+        comparison.differences(scores.assign(seed=0), predictions, on)
 
 
 def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path, monkeypatch):
@@ -145,7 +255,7 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
     dataset.write_tar(tmp_path / "prepared" / "datasets" / "Valid_Dataset_Full.tar", images[:6],
                       boxes[boxes["image_id"].isin(images["image_id"][:6])], tmp_path / "archives")
     write_run(tmp_path / "training" / "multilabel_split", data="a")
-    write_run(tmp_path / "training" / "expanded", data="b")
+    write_run(tmp_path / "training" / "mine", data="b")
     calls = []
 
     def predict(weights, shown, folder, **settings):
@@ -162,6 +272,30 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
     answers = comparison.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path / "local")
     assert calls[2:] == [("last.pt", 6, 64)] * 3 and answers[0].judge.name == "Valid_Dataset_Full"
     assert comparison.key_numbers(answers)["mAP75 training_data: full"] == 1.0
+
+
+@pytest.mark.parametrize(("seen", "left", "said"), [
+    (None, 12, "That a did not train on them is taken from the folders' names"),
+    (["x"], 12, "12 images of Valid_Dataset judge."),
+    ([0, "plus_1"], 10, "Left out are those that a run was trained on: a 2."),
+    (list(range(11)), None, "1 of the 12 images of Valid_Dataset are left to judge on: a trained on the others"),
+])
+def test_images_that_a_run_was_trained_on_do_not_judge(tmp_path, seen, left, said):
+    images, boxes = write_archives(tmp_path / "archives")
+    dataset.write_tar(tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives")
+    ids = images["image_id"]
+    names = None if seen is None else [ids[name] if isinstance(name, int) else name.replace("1", ids[1])
+                                       for name in seen]
+    write_run(tmp_path / "training" / "a", data="a", seen=names)
+    write_run(tmp_path / "training" / "b", data="b", seen=[])
+    runs = run_folders.find(tmp_path)
+    if left is None:
+        with pytest.raises(NotebookError, match=said):
+            comparison.judge(tmp_path, runs, tmp_path / "local")
+        return
+    on = comparison.judge(tmp_path, runs, tmp_path / "local")
+    assert len(on.images) == left and said in comparison_text.judged(on)
+    assert set(on.boxes["image_id"]) <= set(on.images["image_id"])
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -185,23 +319,91 @@ def test_differences_in_words():
                           "low": [-0.1, -0.3], "high": [0.3, -0.1], "lowest_run": 0.0, "highest_run": 0.0})
     said = comparison_text.differences(table)
     assert "b against a: +0.100 mAP75 (-0.100 to +0.300: no proof" in said
-    assert "c against a: -0.200 mAP75 (-0.300 to -0.100: more than luck" in said
+    assert "c against a: -0.200 mAP75 (-0.300 to -0.100: more than luck of the images (one seed))" in said
     assert said.endswith("One seed each: another seed may turn the order.")
     assert comparison_text.differences(table[:0]) == "No two settings share a seed: there is nothing to pair."
 
 
 @pytest.mark.parametrize(("sgd", "adamw", "words"), [
-    (None, None, "no pair of such runs is at hand: `python -m livestock_utils batch notebooks/batches/optimisers.yaml"),
-    ([0.5], [0.4], r"+0.100 between single runs, which another seed may turn"),
-    ([0.50, 0.51, 0.52], [0.3, 0.31, 0.32], "which leaves 0 out"),
-    ([0.3, 0.7], [0.2, 0.6], "which holds 0: these seeds do not tell them apart"),
+    (None, None, ["no pair of such runs is at hand: `python -m livestock_utils batch notebooks/batches/optimisers"]),
+    ([0.5], [0.4], ["+0.100 between single runs, which another seed may turn"]),
+    ([0.7, 0.8], [0.3, 0.31], ["; 2 seeds are too few for a verdict"]),
+    ([0.50, 0.51, 0.52], [0.3, 0.31, 0.32], [
+        "After 7 epochs SGD with default has mAP75 0.510 (3 seeds, standard deviation 0.010), AdamW with default 0.310",
+        "which leaves 0 out", "AdamW is shown at the best of 2 settings, chosen by this very score, SGD at one setting",
+        "that favours AdamW"]),
+    ([0.3, 0.6, 0.9], [0.2, 0.6, 0.8], ["which holds 0: these seeds do not tell them apart"]),
+    ([0.01, 0.02, 0.03], [0.1, 0.11, 0.1], ["Networks at such scores are hardly trained"]),
 ])
 def test_the_optimisers_paragraph_comes_from_the_seeds(sgd, adamw, words):
     scores = None if sgd is None else pd.DataFrame({
         "setting": ["SGD, default"] * len(sgd) + ["AdamW, default"] * len(adamw) + ["AdamW, bad"],
-        "mAP75": [*sgd, *adamw, 0.0]})
+        "mAP75": [*sgd, *adamw, 0.0], "epochs": 7})
     said = comparison_text.optimisers(scores)
-    assert words in said and "Wilson et al. (2017" in said and "0.0146 mAP50-95 above AdamW" in said
+    for text in [*words, "Wilson et al. (2017", "0.0146 mAP50-95 above AdamW"]:
+        assert text in said
+    assert ("hardly trained" in said) == (sgd is not None and max(*sgd, *adamw) < 0.5)
+    assert scores is None or "Each had one setting, so neither was tuned" in comparison_text.optimisers(scores[:-1])
+
+
+@pytest.mark.parametrize(("first", "second", "words"), [
+    ([0.5], [0.4], "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a setting"),
+    ([0.5, 0.6], [0.7, 0.8], "b has the highest mAP75 (0.750 (2 seeds, standard deviation 0.071)), then a"),
+    ([0.5, 0.6], [0.7, 0.8], "their runs do not overlap."),
+    ([0.5, 0.8], [0.7, 0.9], "their runs overlap, so that another seed may turn the order."),
+    ([0.5], [0.01], "nor of their order: b."),
+])
+def test_the_spread_of_runs_in_words(first, second, words):
+    assert words in comparison_text.spread(pd.DataFrame({
+        "setting": ["a"] * len(first) + ["b"] * len(second), "mAP75": [*first, *second]}))
+
+
+def test_curves_in_words():
+    def results(*values):
+        return pd.DataFrame({"epoch": range(len(values)), "metrics/mAP_0.75": values})
+
+    scores = pd.DataFrame({"setting": ["a", "a", "b"], "run": ["a0", "a1", "b0"]})
+    said = comparison_text.curves(scores, {"a0": results(0.1, 0.2, 0.5), "a1": results(0.1, 0.2, 0.5, 0.9),
+                                           "b0": results(0.2, 0.4, 0.3)})
+    assert said.startswith("At epoch 3 a leads, since epoch 3; at their best in the last epoch, so still rising: a.")
+    assert "a run moves by up to 0.700: a difference of that size hangs on the epoch" in said
+    assert comparison_text.curves(scores, {"a0": results(), "a1": results(), "b0": results()}).startswith("Fewer than")
+
+
+@pytest.mark.parametrize(("settings", "weights", "expected"), [
+    (["full", "split"], "last", True), (["full", "split"], "best", False), (["a", "split"], "last", False)])
+def test_why_notebook_08_may_differ_is_said_where_it_may(settings, weights, expected):
+    said = comparison_text.other_weights(pd.DataFrame({"setting": settings}), weights)
+    assert said.startswith("Notebook 08 compares the best epochs") == expected and bool(said) == expected
+
+
+def test_every_figure_stands_between_two_sentences(judged):
+    runs, on, predictions = judged
+    scores = comparison.run_scores(runs, predictions, on, "optimisers")
+    results = {name: run_folders.results(folder) for name, folder in zip(runs["name"], runs["folder"], strict=True)}
+    shown = []
+
+    class Page:
+        def say(self, text):
+            shown.append(("say", text))
+
+        def table(self, frame, caption="", **options):
+            shown.append(("table", caption))
+
+        def figure(self, ax, name, caption):
+            shown.append(("figure", name))
+
+    answers = [comparison.Answer("optimisers", number, "", on, scores, comparison.question_table(scores, "optimisers"),
+                                 comparison.differences(scores, predictions, on), results) for number in (1, 2)]
+    comparison_show.show(Page(), answers)
+    kinds = [kind for kind, _ in shown]
+    places = [place for place, kind in enumerate(kinds) if kind == "figure"]
+    assert [shown[place][1] for place in places] == [f"optimisers{number}_{name}" for number in ("", "_2")
+                                                     for name in ("scores", "differences", "curves")]
+    assert all(kinds[place - 1] == kinds[place + 1] == "say" for place in places)
+    assert shown[0] == ("say", "### Optimisers: SGD, default; AdamW, default")
+    assert [text for kind, text in shown if kind == "table"].count("The write-up's own table.") == 1
+    assert not any("on the right" in text for _, text in shown)
 
 
 def test_welchs_interval_is_scipys_own_confidence():
@@ -218,8 +420,13 @@ def test_figures_name_settings_and_intervals(judged):
     ax = plots.run_differences(comparison.differences(scores, predictions, on))
     assert "mAP75 minus that of SGD, default" in ax.get_xlabel()
     results = {name: run_folders.results(folder) for name, folder in zip(runs["name"], runs["folder"], strict=True)}
-    assert {text.get_text() for text in plots.setting_curves(scores, results).texts} == {
-        "SGD, default (2 seeds)", "AdamW, default (2 seeds)"}
+    ax = plots.setting_curves(scores, results)
+    assert {text.get_text() for text in ax.texts} == {"SGD, default (2 seeds)", "AdamW, default (2 seeds)"}
+    assert list(ax.lines[0].get_xdata()) == [1, 2] and ax.get_ylim()[0] > 0
+    heights = sorted(text.get_window_extent().y0 for text in ax.texts)
+    assert heights[1] - heights[0] > 10  # the two lines end at the same height, their names do not
+    metrics = plots.run_scores(scores).get_legend_handles_labels()[1]
+    assert metrics == ["mAP75", "mAP50-95", "mAP50"]
     assert plots.run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
     assert plots.run_differences(pd.DataFrame()).texts[0].get_text() == "no pair of runs with the same seed"
 

@@ -125,6 +125,9 @@ def test_a_run_folder_tells_all_about_its_run(whole, data):
     assert not any(name.startswith("resume") for name in names)
     assert whole.record["versions"]["yolov5"] == "7.0.14" and whole.record["train_images"] == 8
     assert list(whole.results["epoch"]) == [0, 1, 2]
+    trained_on = (whole.folder / "train_images.txt").read_text().splitlines()
+    assert len(trained_on) == 8 and all((data.parent / "train" / "images" / f"{name}.jpg").is_file()
+                                        for name in trained_on)
     settings = yaml.safe_load((whole.folder / "settings.yaml").read_text())
     assert settings["seed"] == 0 and len(settings["data"]) == 64
     table = whole.per_class

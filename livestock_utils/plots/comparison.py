@@ -6,30 +6,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from livestock_utils import run_folders
 from livestock_utils.plots import style
 from livestock_utils.plots.training import compare_runs
 
+SHOWN = (("mAP75", style.LINES[0], "o"), ("mAP50-95", style.MUTED, "s"), ("mAP50", style.LINES[3], "^"))
+"""Scores of `run_scores`, the contest's first, with colour and mark."""
+
 
 def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A dot a run by setting and a bar at the mean, from `comparison.run_scores`; from strict to loose scores.
+    """A mark a run by setting and a bar at the mean, for each score of SHOWN, from `comparison.run_scores`.
 
-    Look for: settings whose dots overlap: their order is that of the seeds.
+    Look for: settings whose marks overlap: their order is that of the seeds.
     """
     settings = list(dict.fromkeys(scores["setting"])) if len(scores) else []
-    ax = style.axes_or_new(ax, height_in=0.9 + 0.42 * max(len(settings), 2))
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * max(len(settings), 2))
     if not settings:
         return style.say_empty(ax, "no runs to compare")
-    for tone, marker, metric in ((style.LINES[0], "o", "mAP75"), (style.MUTED, "s", "mAP50-95")):
+    for (metric, tone, marker), offset in zip(SHOWN, (0.25, 0.0, -0.25), strict=True):
         for place, name in enumerate(reversed(settings)):
             values = scores.loc[scores["setting"] == name, metric].to_numpy(float)
-            high = 0.11 if metric == "mAP75" else -0.11
-            ax.plot([values.mean()] * 2, [place + high - 0.1, place + high + 0.1], color=tone, linewidth=2.4, zorder=2)
-            ax.scatter(values, np.full(len(values), place + high), s=24, marker=marker, color=tone, zorder=3,
-                       alpha=0.8, label=metric if place == 0 else None)
+            at = place + offset
+            ax.plot([values.mean()] * 2, [at - 0.1, at + 0.1], color=tone, linewidth=2.4, zorder=2)
+            ax.scatter(values, np.full(len(values), at), s=24, marker=marker, color=tone, zorder=3, alpha=0.8,
+                       label=metric if place == 0 else None)
     ax.set_yticks(range(len(settings)), settings[::-1])
     ax.set(xlabel="score on the same validation images, a mark a run, a bar the mean", ylim=(-0.5, len(settings) - 0.5))
     ax.margins(x=0.06)
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(SHOWN))
     style.value_grid(ax, "x")
     return ax
 
@@ -65,16 +69,10 @@ def setting_curves(scores: pd.DataFrame, results: Mapping[str, pd.DataFrame], co
                    ax: Axes | None = None) -> Axes:
     """A line a setting, the mean over its seeds by epoch; `results` maps run names to their results tables.
 
-    Each run's curve is on its own validation set, as the training logged it. Look for: lines that still rise at the
-    end, and lines that cross: the order then depends on when one stops.
+    Each run's curve is on its own validation set, as the training logged it; the score's axis spans the data. Look for:
+    lines that still rise at the end, and lines that cross: the order then depends on when one stops.
     """
-    lines = {}
-    for name, part in scores.groupby("setting", sort=False):
-        tables = [results[run] for run in part["run"] if len(results[run])]
-        if tables:
-            shown = str(name) if len(tables) == 1 else f"{name} ({len(tables)} seeds)"
-            lines[shown] = pd.concat(tables).groupby("epoch", as_index=False).mean(numeric_only=True)
-    ax = compare_runs(lines, column, ax)
-    if lines:
-        ax.set_ylim(bottom=0)
-    return ax
+    counts = scores["setting"].value_counts()
+    lines = {name if counts[name] == 1 else f"{name} ({counts[name]} seeds)": table
+             for name, table in run_folders.mean_results(scores, results).items()}
+    return compare_runs(lines, column, ax)
