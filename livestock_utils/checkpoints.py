@@ -197,6 +197,9 @@ def write_weights(path: str | os.PathLike, model: Any, state: Mapping[str, Any] 
         light.load_state_dict(state)
     for parameter in light.parameters():
         parameter.requires_grad = False
+    head = light.model[-1]
+    for cache in {"grid", "anchor_grid"} & set(vars(head)):  # of the last pass; so that equal weights are equal files
+        setattr(head, cache, [torch.empty(0) for _ in range(head.nl)])
     with whole_file(path) as file:
         torch.save({"epoch": epoch, "model": light, "ema": None, "updates": None, "optimizer": None,
                     "best_fitness": None, **extra}, file)

@@ -33,6 +33,7 @@ from livestock_utils.validation import validate
 log = logging.getLogger(__name__)
 
 FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
+ENDED = "ended after epoch {} by the caller"
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "opencv-python-headless", "albumentations", "pillow")
 
 
@@ -90,6 +91,7 @@ class RunFolder:
             state = training_state.read(path)
             training_state.check_same(state, self.settings.recorded(), path)
             training_state.restore(trainer, state)
+            trainer.stopped = trainer.stopped or ENDED.format(trainer.epoch) in self.notes
             self.status = f"The run was continued after epoch {trainer.epoch}."
             log.info("%s: %s", self.folder, self.status)
             with training_records.storing("go on", self.folder):
@@ -106,6 +108,13 @@ class RunFolder:
                 logger.log(trainer.rows[-1])
             if self.second:
                 self.second.request([path, *self._small_files()], remove=["resume/resume-*.pt"])
+
+    def end(self, trainer: Any) -> None:
+        """Let the epoch that was just saved be the last, also after a kill."""
+        trainer.stopped = True
+        self.note(ENDED.format(trainer.epoch))
+        with training_records.storing("end the run", self.folder):
+            self._rewrite_record()
 
     def _write_epoch(self, trainer: Any, is_best: bool) -> None:
         results = pd.DataFrame(trainer.rows).to_csv(index=False, float_format="%.8g")

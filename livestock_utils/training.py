@@ -97,13 +97,15 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
     warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
     teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
-    mirror: a second folder that gets a checked copy after each epoch. trust: see `checkpoints.load_checkpoint`.
+    mirror: a second folder that gets a checked copy after each epoch, and from which another machine goes on; one
+    machine at a time, see `training_lock`. trust: see `checkpoints.load_checkpoint`.
     on_epoch(epoch, row of results): called when an epoch is saved; returning True ends the training as finished.
     loggers: of "tensorboard", "wandb", "mlflow". final_evaluation: False leaves out the pass over the best weights.
 
     Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError for settings that
-    cannot be, changed settings of an interrupted or finished run (with the differences), a loss that is no number and a
-    full disk; DatasetError for the data; CheckpointError for the weights.
+    cannot be, changed settings of an interrupted or finished run (with the differences; of the data set see
+    `training_data.Data`), a run folder or mirror that another process trains, damaged records, a loss that is no number
+    and a full disk; DatasetError for the data; CheckpointError for the weights.
     """
     folder = Path(run_folder)
     recorded, has_finished = training_records.known(folder, mirror)
@@ -148,8 +150,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
                     continue
                 run.save(trainer)
                 if on_epoch is not None and on_epoch(int(row["epoch"]), dict(row)):
-                    trainer.stopped = True
-                    run.note(f"ended after epoch {trainer.epoch} by the caller")
+                    run.end(trainer)
             if run is not None:
                 run.finish(trainer, final_evaluation)
             data_parallel.from_leader(None, mine)  # the others wait until everything is written

@@ -297,8 +297,15 @@ def test_a_damaged_resume_file_falls_back_to_the_one_before(data, tmp_path, whol
     pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
 
 
-def test_a_callback_may_end_a_run(data, tmp_path):
-    run = detector.train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
+def test_a_callback_may_end_a_run(data, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise Interrupted
+
+    monkeypatch.setattr("livestock_utils.run_files.RunFolder.finish", interrupted)
+    with pytest.raises(Interrupted):
+        detector.train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
+    monkeypatch.undo()
+    run = detector.train(data, tmp_path / "run", **FAST)
     assert run.finished and len(run.results) == 2
     assert run.warnings == ["ended after epoch 2 by the caller"]
     assert detector.train(data, tmp_path / "run", **FAST).finished
