@@ -6,6 +6,7 @@ in flight, which Ray hands to another; finished parts are whole files and are no
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,26 @@ class ShardPredictor:
         """The arguments of `inference.collect_candidates`."""
         self.weights, self.images, self.folder, self.parts_folder = weights, images, folder, parts_folder
         chosen = {key: options[key] for key in ("backend", "device", "half", "any_classes", "trust") if key in options}
-        self.options = {**options, "network": backends.open_backend(weights, **chosen)}
+        self.options, self.problem = options, ""
+        try:
+            self.options = {**options, "network": backends.open_backend(weights, **chosen)}
+        except LivestockError as error:
+            self.problem = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make the parts of shard `row["shard"]`; gives back how many images they hold."""
-        found = inference.collect_candidates(self.weights, self.images, self.folder, parts_folder=self.parts_folder,
-                                             shard=str(row["shard"]), **self.options)
-        return {"shard": row["shard"], "images": len(found.images)}
+        """Make the parts of shard `row["shard"]`; gives back how many images they hold, or the problem in a line.
+
+        Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
+        """
+        images, problem = 0, self.problem
+        if not problem:
+            try:
+                images = len(inference.collect_candidates(
+                    self.weights, self.images, self.folder, parts_folder=self.parts_folder, shard=str(row["shard"]),
+                    **self.options).images)
+            except LivestockError as error:
+                problem = str(error)
+        return {"shard": row["shard"], "images": images, "problem": problem}
 
 
 def collect_candidates(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, *,
@@ -65,8 +79,10 @@ def collect_candidates(weights: str | os.PathLike, images: pd.DataFrame, folder:
     try:
         done = shards.map(ShardPredictor, compute=ray.data.ActorPoolStrategy(size=n_workers),
                           num_gpus=1 if on_gpu else None, fn_constructor_args=arguments).take_all()
-    except Exception as error:  # whatever Ray wraps around what a worker raised
-        raise _cause(error) from error
+    except ray.exceptions.RayError as error:
+        raise LivestockError(f"a Ray worker failed: {_last_error(error)}; run the same command again") from error
+    if problems := sorted({row["problem"] for row in done} - {""}):
+        raise LivestockError(problems[0])
     if len(done) != n_shards:
         raise LivestockError(f"Ray finished {len(done)} of {n_shards} shards; run the same command again to go on")
     found = inference.gather(parts_folder, given)
@@ -74,16 +90,8 @@ def collect_candidates(weights: str | os.PathLike, images: pd.DataFrame, folder:
     return found
 
 
-def _cause(error: BaseException) -> LivestockError:
-    """What a worker raised, out of Ray's wrapping: our own error with its own message, else the last line of theirs."""
-    seen: list[BaseException] = []
-    inner: BaseException | None = error
-    while inner is not None and inner not in seen:
-        seen.append(inner)
-        inner = getattr(inner, "cause", None) or inner.__cause__ or inner.__context__
-    for one in reversed(seen):
-        if isinstance(one, LivestockError) and "\n" not in str(one):
-            return one
-    lines = [line.strip() for line in str(seen[-1]).splitlines() if line.strip()]
-    return LivestockError(f"a Ray worker failed: {type(seen[-1]).__name__}: {lines[-1] if lines else 'no message'}; "
-                          "mend that and run the same command again, which goes on")
+def _last_error(error: BaseException) -> str:
+    """The line of Ray's many that names what was raised in the worker."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"(?!ray\.)[\w.]+(Error|Exception): ", line)]
+    return (named or lines or [type(error).__name__])[-1][:300]

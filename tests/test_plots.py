@@ -289,3 +289,16 @@ def test_theme_twice_is_theme_once():
     once = dict(matplotlib.rcParams)
     plots.theme()
     assert dict(matplotlib.rcParams) == once
+
+
+def test_confidences_of_near_boxes_do_not_cover_each_other():
+    boxes = pd.DataFrame([{"species": "pig", "x_min": 200.0 + shift, "y_min": 200.0 + shift, "x_max": 400.0 + shift,
+                           "y_max": 350.0 + shift, "confidence": 0.3 + shift / 100} for shift in range(8)])
+    ax = plots.photo(np.zeros((48, 64, 3), np.uint8), 640, 480, boxes)
+    ax.figure.canvas.draw()
+    texts = [text for text in ax.texts if text.get_text()]
+    assert [text.get_text() for text in texts][0] == "0.37"  # the most confident keeps its place
+    assert 2 <= len(texts) < len(boxes) and len(ax.patches) == len(boxes)
+    extents = [text.get_window_extent() for text in texts]
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(extents, 2))
+    plt.close("all")
