@@ -112,7 +112,8 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
     """One row a grouping and group that occurs: grouping, group, n, and the share of each state (they sum to 1)."""
     parts = []
     for grouping in groups.columns:
-        counts = pd.crosstab(groups[grouping], states, dropna=False)
+        known = groups[grouping].notna().to_numpy()  # boxes of damaged photos are in no group of light
+        counts = pd.crosstab(groups[grouping][known], states[known], dropna=False)
         counts = counts.reindex(columns=list(states.cat.categories), fill_value=0)
         total = counts.sum(axis=1)
         shares = counts[total > 0].div(total[total > 0], axis=0)

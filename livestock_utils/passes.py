@@ -67,7 +67,7 @@ def parse_pass(name: str) -> tuple[float, bool]:
     scale, _, flip = name.partition("-") if name.startswith("x") else ("x1", "", "" if name == "plain" else name)
     number = scale[1:]
     factor = float(number) if number.replace(".", "", 1).isdecimal() else 0.0
-    if flip not in ("", "flip") or not 0.1 <= factor <= 4:
+    if not name or flip not in ("", "flip") or not 0.1 <= factor <= 4:
         raise LivestockError(f"pass must be 'plain', 'flip', or a scale of .1 to 4 such as 'x0.83' or 'x0.83-flip', "
                              f"got {name!r}")
     return factor, flip == "flip"

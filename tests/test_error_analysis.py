@@ -235,4 +235,4 @@ def test_a_damaged_photo_has_no_brightness_and_no_group(folder, caplog):
     table = error_analysis.breakdown(groups, states)
     assert table.loc[table["grouping"] == "light", "n"].sum() == 3
     none = error_analysis.attributes(BOXES, IMAGES, light=light * np.nan)
-    assert none["light"].isna().all()
+    assert none["light"].isna().all() and "light" not in set(error_analysis.breakdown(none, states)["grouping"])

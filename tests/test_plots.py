@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 
 import matplotlib
 
@@ -302,3 +304,14 @@ def test_confidences_of_near_boxes_do_not_cover_each_other():
     extents = [text.get_window_extent() for text in texts]
     assert not any(first.overlaps(second) for first, second in itertools.combinations(extents, 2))
     plt.close("all")
+
+
+def test_a_figure_s_module_loads_when_it_is_first_used_and_every_name_is_there():
+    code = ("import sys; from livestock_utils.plots import style; from livestock_utils import plots; "
+            "loaded = [n for n in sys.modules if n.startswith('livestock_utils.plots.')]; "
+            "assert loaded == ['livestock_utils.plots.style'], loaded; "
+            "assert all(callable(getattr(plots, name)) for name in plots.__all__) and len(plots.__all__) > 40; "
+            "from livestock_utils.plots import augmented; assert callable(plots.augmented)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'pie'"):
+        plots.pie  # noqa: B018
