@@ -61,7 +61,7 @@ class RunFolder:
     def restore(self, trainer: Any) -> Path | None:
         """Continue from the newest valid resume file of the folder and its mirror; returns its path, None without."""
         path = self._continue(trainer)
-        self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch)
+        self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch, self.note)
         return path
 
     def _continue(self, trainer: Any) -> Path | None:
