@@ -18,7 +18,7 @@ from livestock_utils import checkpoints, files, mirror, scoring, training_logger
 from livestock_utils.errors import TrainingError
 from livestock_utils.install import YOLOV5_VERSION
 from livestock_utils.training_data import Data
-from livestock_utils.training_settings import Settings
+from livestock_utils.training_settings import METRICS, Settings
 from livestock_utils.validation import validate
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,9 @@ class RunFolder:
         from livestock_utils.plots import training as curves
 
         results = pd.DataFrame(trainer.rows)
-        for name, drawn in (("losses", curves.loss_curves(results)[0]), ("metrics", curves.metric_curves(results))):
+        chosen_by = METRICS[self.settings.best_metric]
+        for name, drawn in (("losses", curves.loss_curves(results)[0]),
+                            ("metrics", curves.metric_curves(results, best=chosen_by))):
             figure: Any = drawn.figure
             figure.savefig(self.folder / f"{name}.png", dpi=120, bbox_inches="tight")
             plt.close(figure)

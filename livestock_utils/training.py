@@ -17,7 +17,16 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, compat, data_parallel, distill, image_cache, run_files, species, training_loggers
+from livestock_utils import (
+    checkpoints,
+    compat,
+    data_parallel,
+    distill,
+    image_cache,
+    run_files,
+    species,
+    training_loggers,
+)
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.training_data import Loaders, dataset_class, read_data
@@ -100,7 +109,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
     mirror: a second folder that gets a checked copy after each epoch. trust: see `checkpoints.load_checkpoint`.
     on_epoch(epoch, row of results): called when an epoch is saved; returning True ends the training as finished.
-    loggers: of "tensorboard", "wandb", "mlflow", in a list or as "tensorboard,wandb". final_evaluation: False leaves out the pass over the best weights.
+    loggers: of "tensorboard", "wandb", "mlflow", in a list or as "tensorboard,wandb".
+    final_evaluation: False leaves out the pass over the best weights.
 
     Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError for settings that
     cannot be, changed settings of an interrupted or finished run (with the differences), a loss that is no number and a
@@ -133,7 +143,8 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
         from livestock_utils import training_loop
 
         wanted = [(data.train.files, data.train.sizes_px, True), (data.valid.files, data.valid.sizes_px, False)]
-        cache, told = data_parallel.from_leader(image_cache.chosen(settings.cache, wanted, image_size, mine.world), mine)
+        room = image_cache.chosen(settings.cache, wanted, image_size, mine.world)
+        cache, told = data_parallel.from_leader(room, mine)
         if run is not None:
             training_loggers.check(settings.loggers)
             if told:

@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"n_processes": 3, "settings": {"batch_size": 16}}, "batch_size must be a multiple of the 3 processes, got 16"),
-    ({"n_processes": 2, "settings": {"batch_size": "auto"}}, "batch_size must be a multiple of the 2 processes, got auto"),
+    ({"n_processes": 2, "settings": {"batch_size": "auto"}}, "must be a multiple of the 2 processes, got auto"),
     ({"n_processes": 0}, "cannot start 0 processes"),
     ({"n_processes": 1, "n_machines": 2}, "the leader as host:port"),
 ])

@@ -137,8 +137,8 @@ TRAIN_BYTES, VALID_BYTES = 3 * 48 * 32 * 3, 2 * 48 * 32 * 3
 @pytest.mark.parametrize(("kind", "memory", "disk", "copies", "expected", "told"), [
     (None, 0, 0, 1, None, ""),
     ("ram", TRAIN_BYTES + VALID_BYTES, 0, 1, "ram", ""),
-    ("ram", TRAIN_BYTES + VALID_BYTES - 1, TRAIN_BYTES + VALID_BYTES, 1, "disk", "cache='ram' needs .* on the local disk"),
-    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 2, None, "cache='ram' needs .* and cache='disk' needs .*: every epoch decodes"),
+    ("ram", TRAIN_BYTES + VALID_BYTES - 1, TRAIN_BYTES + VALID_BYTES, 1, "disk", "'ram' needs .* on the local disk"),
+    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 2, None, "'ram' needs .* and cache='disk' needs .*: every epoch decodes"),
     ("ram", 2 * TRAIN_BYTES + VALID_BYTES, 0, 2, "ram", ""),
     ("disk", 0, TRAIN_BYTES + VALID_BYTES, 1, "disk", ""),
     ("disk", 10**9, TRAIN_BYTES + VALID_BYTES - 1, 1, None, r"^cache='disk' needs 0\.0 GB of .*every epoch decodes"),

@@ -1,4 +1,4 @@
-"""Trackers: checked before the work, told once when they fail, one run of theirs a run folder. Stub modules stand in."""
+"""Trackers: checked before the work, told once when they fail, a run of theirs a run folder; on stub modules."""
 
 import sys
 from types import ModuleType, SimpleNamespace
