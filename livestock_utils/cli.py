@@ -293,7 +293,7 @@ class _BatchSize(click.ParamType):
 @click.option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
 @click.option("--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know.")
 @click.option("--final-evaluation/--no-final-evaluation", default=True, show_default=True)
-def train(data_yaml: Path, run_folder: Path, cache: str, **settings: Any) -> None:
+def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
 
     For several GPUs start it through torchrun, with a batch size that is a multiple of their number.
@@ -304,5 +304,5 @@ def train(data_yaml: Path, run_folder: Path, cache: str, **settings: Any) -> Non
     """
     from livestock_utils import detector
 
-    run = detector.train(data_yaml, run_folder, cache=None if cache == "none" else cache, **settings)
+    run = detector.train(data_yaml, run_folder, **settings)
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")

@@ -103,7 +103,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
     freeze: number of first layers that stay as they are (10 is the backbone).
     cache: "ram" or "disk" keep decoded images at the training size, where there is room (see `image_cache.chosen`);
-    None decodes anew. augmentation: see `augment.read`.
+    None or "none" decodes anew. augmentation: see `augment.read`.
     patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
     warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
     teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
@@ -128,9 +128,10 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     settings = Settings(
         model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size,
         batch_size=_batch_size(batch_size, folder, model, image_size, len(data.names)),
-        optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers, cache=cache,
-        augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
-        warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
+        optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers,
+        cache=None if cache == "none" else cache, augmentation=augment.recorded(pipeline), patience=patience,
+        best_metric=best_metric, warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch,
+        autoanchor=autoanchor, amp=amp,
         loggers=logger_names(loggers), device=device, classes=data.names, data=data.sha256,
         teacher_weight=None if teacher is None else teacher_weight,
         init_weights=None if start_from is None else sha256(start_from))

@@ -59,7 +59,7 @@ OTHER = {"batch_size": "auto", "cache": None, "loggers": ("tensorboard", "mlflow
 
 
 @pytest.mark.parametrize(("given", "arrives"), [
-    ({}, {}), (GIVEN, {}), (OTHER, {"loggers": "tensorboard,mlflow"}),
+    ({}, {}), (GIVEN, {}), (OTHER, {"loggers": "tensorboard,mlflow", "cache": "none"}),
 ])
 def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatch, given, arrives):
     assert {*GIVEN} == {*inspect.signature(training.train).parameters} - {"data_yaml", "run_folder", "on_epoch"}
