@@ -88,8 +88,8 @@ def plain_validation(data: Path, weights: Path, folder: Path, size: int, batch: 
     """Seconds of plain yolov5's val.run on the weights, loading included."""
     began = time.perf_counter()
     with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
-        y5.module("val").run(data=str(data), weights=str(weights), batch_size=batch, imgsz=size, device="cpu", workers=0,
-                             plots=False, half=False, project=str(folder), name="val", exist_ok=True)
+        y5.module("val").run(data=str(data), weights=str(weights), batch_size=batch, imgsz=size, device="cpu",
+                             workers=0, plots=False, half=False, project=str(folder), name="val", exist_ok=True)
     return time.perf_counter() - began
 
 

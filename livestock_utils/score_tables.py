@@ -94,7 +94,7 @@ def definitions_sentence(table: pd.DataFrame) -> str:
     if LOGGED not in scores:
         return said
     return (f"{said} The last row is another pass of the same weights, at the training's end: the pictures were "
-            f"shrunk and padded as yolov5 validates, and that alone moved its mAP75 by "
+            f"shrunk and padded as yolov5 validates, and that moved its mAP75 by "
             f"{scores[LOGGED] - scores['yolov5']:+.3f}.")
 
 

@@ -19,8 +19,8 @@
 # - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row an epoch, curves, settings), figures in
 #   `OUT/figures/05/`, scores in `metrics.json`.
 # - **Time:** 55 seconds on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes an epoch on a
-#   P100; on a T4 the planner below expects about an hour. A session that ends costs at most the epoch in flight: run the
-#   same cells again.
+#   P100; on a T4 the planner below expects about an hour. A session that ends costs at most the epoch in flight: run
+#   the same cells again.
 
 # %% tags=["setup"]
 # Set-up, the same in every notebook. On Colab: find or fetch the project, add what is missing. Elsewhere: only look.
@@ -123,14 +123,16 @@ step.table(planner.shown(plan), "Memory and time by machine, and the epochs that
 
 # %% [markdown]
 # ## What the network gets to see
-# The same photos as they are, under the augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
-# follow the animals.
+# The same photos as they are, under an augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
+# follow the animals. Where `augmentation` is empty, the training has no pipeline, and the preset `barn_night` is shown
+# as an example.
 
 # %%
-views = augmentation_preview.preview(data_yaml, hyp, augmentation or None, image_size, seed=seed)
+previewed = augmentation or "barn_night"
+views = augmentation_preview.preview(data_yaml, hyp, previewed, image_size, seed=seed)
 step.figure(plots.augmented(views), "augmented",
-            "Training photos as they are, after the pipeline if there is one, and in mosaics, with their boxes.")
-step.say(augmentation_preview.sentence(views))
+            f"Training photos as they are, after the pipeline {previewed}, and in mosaics, with their boxes.")
+step.say(augmentation_preview.sentence(views, used=bool(augmentation)))
 
 # %% [markdown]
 # ## Training
@@ -165,8 +167,8 @@ step.say(score_tables.training_sentence(run.results))
 # ## The scores, three ways
 # One set of predictions, three definitions. The contest takes the whole area under the precision envelope, COCO and
 # yolov5 sample it at 101 points, and they match boxes by different rules: the differences are small, yet as large as
-# many a "gain". The last row is no fourth definition: it is yolov5's own pass at the end of the training, whose pictures
-# are shrunk and padded in another way than when photos are predicted.
+# many a "gain". The last rows are no fourth definition: they are yolov5's own pass at the end of the training, whose
+# pictures are shrunk and padded in another way than when photos are predicted.
 
 # %%
 predictions = detector.predict(run.best, images, valid_set, image_size=image_size, confidence_threshold=0.001,

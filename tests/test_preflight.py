@@ -32,8 +32,8 @@ def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
 def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     table = preflight.checks(found=[P100])
     assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
-    told = (r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip install "
-            r"torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime")
+    told = (r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip "
+            r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime")
     with pytest.raises(TrainingError, match=told):
         preflight.require(table)
     fine = preflight.checks(found=[T4])
@@ -142,6 +142,15 @@ def test_recipes_name_only_settings_that_train_knows():
     for settings in preflight.recipes(0)["settings"]:
         assert set(settings) <= known
         read_hyp(settings["hyp"])
+
+
+def test_recipes_can_be_read_as_a_table():
+    found = preflight.recipes(300)
+    table = preflight.recipes_table(found).set_index("recipe")
+    assert "settings" not in table and table.columns[-1] == "why"
+    assert table["suits"].tolist() == [False, True, False, False]
+    assert table["nominal_batch"].tolist() == [16, 16, "default", "default"]
+    assert table["hyp"].tolist() == ["few_epochs", "default", "default", "experiment_hyp_v1"]
 
 
 def test_the_hyp_files_say_what_they_claim():
