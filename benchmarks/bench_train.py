@@ -1,17 +1,21 @@
-"""Images a second of training and validation: our loop against plain yolov5's train.run and val.run, same settings.
+"""Our training and validation against plain yolov5's train.run and val.run: same settings, same weights, one process.
 
-Interleaved, several rounds, medians: `python benchmarks/bench_train.py [--images 96] [--size 320] [--rounds 3]`. Also
-what an image cache at the training size saves, and what mirroring costs of an epoch.
+`python benchmarks/bench_train.py [--images 96] [--size 320] [--rounds 3]`. The order of the candidates is turned round
+in every other round, ratios are made within a round, and medians are printed: of epochs (training, validation and
+saving, from before the first epoch to after the last save), of whole validation passes, of what mirroring takes from
+the main thread and in the background, and of epochs with each image cache.
 """
 
 import argparse
 import contextlib
 import io
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pandas as pd
 import yaml
@@ -19,15 +23,11 @@ import yaml
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 from training_sets import write_set  # noqa: E402  # found by the line above
 
-from livestock_utils import compat, detector, image_cache, mirror, training_data, training_settings  # noqa: E402  # as above
+from livestock_utils import compat, detector, mirror, training_loop, training_settings  # noqa: E402  # as above
 
 
 def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:
     """Seconds of the epochs of plain yolov5 (through the same shims), without set-up and final validation."""
-    absolute = {**yaml.safe_load(data.read_text(encoding="utf-8")), "path": str(data.parent)}
-    own = folder / "data.yaml"
-    folder.mkdir(parents=True)
-    own.write_text(yaml.safe_dump(absolute), encoding="utf-8")
     with compat.yolov5() as y5:
         train = y5.module("train")
     stamps: list[float] = []
@@ -36,22 +36,74 @@ def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float
         callbacks.register_action("on_train_start", callback=lambda *_: stamps.append(time.perf_counter()))
         callbacks.register_action("on_model_save", callback=lambda *_: stamps.append(time.perf_counter()))
         options = train.parse_opt(True)
-        vars(options).update(data=str(own), weights="", cfg=y5.model_file("yolov5n"), epochs=epochs, imgsz=size,
+        vars(options).update(data=str(data), weights="", cfg=y5.model_file("yolov5n"), epochs=epochs, imgsz=size,
                              batch_size=batch, workers=0, device="cpu", project=str(folder), name="run", noplots=True,
                              cache="ram", hyp=str(training_settings.hyp_file(None)))
         train.main(options, callbacks)
     return stamps[-1] - stamps[0]
 
 
-def ours(data: Path, folder: Path, size: int, epochs: int, batch: int, with_mirror: bool) -> tuple[float, pd.DataFrame]:
-    """Seconds from the first epoch's start to the last one's save, and the results."""
-    saved: list[float] = []
-    run = detector.train(data, folder / "run", epochs=epochs, image_size=size, batch_size=batch, best_metric="fitness",
-                         mirror=folder / "mirror" if with_mirror else None, final_evaluation=False,
-                         on_epoch=lambda *_: saved.append(time.perf_counter()))
-    results = run.results
-    first = results["seconds/train"][0] + results["seconds/valid"][0]  # its save is missing: one of `epochs`
-    return (saved[-1] - saved[0] if epochs > 1 else 0) + first, results
+def ours(data: Path, folder: Path, size: int, epochs: int, batch: int, **settings: Any) -> tuple[float, pd.DataFrame]:
+    """Seconds from before the first epoch to after the last one's save, and the results."""
+    stamps: list[float] = []
+    train_epochs = training_loop.epochs
+
+    def stamped(trainer: Any) -> Iterator[dict[str, float]]:
+        stamps.append(time.perf_counter())
+        yield from train_epochs(trainer)
+
+    with mock.patch.object(training_loop, "epochs", stamped):
+        run = detector.train(data, folder / "run", epochs=epochs, image_size=size, batch_size=batch, loggers=(),
+                             best_metric="fitness", final_evaluation=False,
+                             on_epoch=lambda *_: stamps.append(time.perf_counter()), **settings)
+    return stamps[-1] - stamps[0], run.results
+
+
+def mirrored(data: Path, folder: Path, size: int, epochs: int, batch: int) -> tuple[float, float, float]:
+    """Seconds an epoch takes with a mirror, what asking it takes from the main thread, and its copying beside that."""
+    asked, copied = Spent(mirror.Mirror.request), Spent(mirror.copy_checked)
+    with mock.patch.object(mirror.Mirror, "request", lambda self, *a, **o: asked(self, *a, **o)), \
+            mock.patch.object(mirror, "copy_checked", copied):
+        seconds, _ = ours(data, folder, size, epochs, batch, mirror=folder / "mirror")
+    return seconds / epochs, asked.seconds / epochs, copied.seconds / epochs
+
+
+class Spent:
+    """A function that adds up the seconds of its calls."""
+
+    def __init__(self, function: Callable) -> None:
+        """Wrap `function`."""
+        self.function, self.seconds = function, 0.0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call it, and count."""
+        began = time.perf_counter()
+        try:
+            return self.function(*arguments, **options)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+def plain_validation(data: Path, weights: Path, folder: Path, size: int, batch: int) -> float:
+    """Seconds of plain yolov5's val.run on the weights, loading included."""
+    began = time.perf_counter()
+    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+        y5.module("val").run(data=str(data), weights=str(weights), batch_size=batch, imgsz=size, device="cpu",
+                             workers=0, plots=False, half=False, project=str(folder), name="val", exist_ok=True)
+    return time.perf_counter() - began
+
+
+def our_validation(data: Path, weights: Path, folder: Path, size: int, batch: int) -> float:
+    """Seconds of detector.evaluate on the weights, loading included."""
+    began = time.perf_counter()
+    detector.evaluate(weights, data, image_size=size, batch_size=batch, device="cpu")
+    return time.perf_counter() - began
+
+
+def in_turn(index: int, candidates: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Results of all candidates, called in their order in even rounds and in the reverse one in odd rounds."""
+    names = list(candidates)[::1 if index % 2 == 0 else -1]
+    return {name: candidates[name]() for name in names}
 
 
 def main() -> None:
@@ -65,42 +117,45 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        data = write_set(work / "set", options.images, options.images // 4, size_px=(960, 540))
-        table = []
-        for index in range(options.rounds):
-            arguments = (options.size, options.epochs, options.batch)
-            seconds, results = ours(data, work / f"ours{index}", *arguments, with_mirror=False)
-            mirrored, _ = ours(data, work / f"mirrored{index}", *arguments, with_mirror=True)
-            table.append({"plain_s": plain(data, work / f"plain{index}", *arguments), "ours_s": seconds,
-                          "ours_mirrored_s": mirrored, "train_s": results["seconds/train"].sum(),
-                          "valid_s": results["seconds/valid"].sum()})
-        medians = pd.DataFrame(table).median()
-        seen = options.images * options.epochs
-        print(pd.DataFrame(table).round(2).to_string())
-        print(f"epochs with validation and saving: plain {seen / medians['plain_s']:.1f} training images/s, "
-              f"ours {seen / medians['ours_s']:.1f}: {medians['plain_s'] / medians['ours_s']:.2f} x")
-        print(f"ours alone: training {seen / medians['train_s']:.1f} images/s, "
-              f"validation {seen / 4 / medians['valid_s']:.1f} images/s")
-        print(f"mirroring costs {medians['ours_mirrored_s'] / medians['ours_s'] - 1:+.1%} of an epoch")
-        part = training_data.read_data(data).train
-        took = {kind: statistics.median(decode(part, options.size, kind) for _ in range(3))
-                for kind in ("anew", "disk")}
-        print(f"an epoch's images: decoded anew {took['anew'] * 1e3:.0f} ms, from the right-size disk cache "
-              f"{took['disk'] * 1e3:.0f} ms")
-        file = next((work / "ours0" / "run" / "weights").iterdir())
-        began = time.perf_counter()
-        mirror.copy_checked(file, work / "copy.pt")
-        print(f"a checked copy of {file.stat().st_size / 1e6:.1f} MB: {(time.perf_counter() - began) * 1e3:.0f} ms")
+        relative = write_set(work / "set", options.images, options.images // 4, size_px=(960, 540))
+        data = work / "data.yaml"  # plain yolov5 wants to know the folder
+        data.write_text(yaml.safe_dump({**yaml.safe_load(relative.read_text(encoding="utf-8")),
+                                        "path": str(relative.parent)}), encoding="utf-8")
+        rounds = pd.DataFrame([one_round(work, data, index, options) for index in range(options.rounds)])
+    print(rounds.round(3).T.to_string())
+    told = rounds.median()
+    images = options.images * options.epochs
+    print(f"epochs with validation and saving: plain {images / told['plain_s']:.1f} training images/s, ours "
+          f"{images / told['ours_s']:.1f}; ratio {told['train_ratio']:.2f} (median of {options.rounds} rounds)")
+    print(f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} s, ours "
+          f"{told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}")
+    print(f"mirroring: {told['mirror_asked_s'] * 1e3:.1f} ms of the main thread an epoch, "
+          f"{told['mirror_asked_s'] / told['mirror_epoch_s']:.2%} of it; copies in the background take "
+          f"{told['mirror_copied_s'] * 1e3:.0f} ms, {told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}")
+    print("training part of an epoch by image cache: " + ", ".join(
+        f"{kind} {told[f'cache_{kind}_s']:.2f} s" for kind in ("none", "ram", "disk")))
 
 
-def decode(part: training_data.Part, size: int, kind: str) -> float:
-    """Seconds to touch every training image once."""
-    images = image_cache.filled("disk", part.files, part.sizes_px, size, True) if kind == "disk" else None
-    began = time.perf_counter()
-    for index, file in enumerate(part.files):
-        image = image_cache.read_resized(file, size, True) if images is None else images[index]
-        image.sum()
-    return time.perf_counter() - began
+def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -> dict[str, float]:
+    """One measurement of everything, and its ratios (above 1: ours is faster)."""
+    arguments = (options.size, options.epochs, options.batch)
+    trained = in_turn(index, {
+        "plain": lambda: plain(data, work / f"plain{index}", *arguments),
+        "ours": lambda: ours(data, work / f"ours{index}", *arguments)[0]})
+    weights = work / f"ours{index}" / "run" / "weights" / "best.pt"
+    validated = in_turn(index, {
+        name: lambda call=call: call(data, weights, work, options.size, options.batch)
+        for name, call in (("plain", plain_validation), ("ours", our_validation))})
+    epoch_s, asked_s, copied_s = mirrored(data, work / f"mirrored{index}", *arguments)
+    with mock.patch.dict("os.environ", {"LIVESTOCK_CACHE": str(work / "cache")}):
+        caches = in_turn(index, {kind: lambda kind=kind: ours(
+            data, work / f"{kind}{index}", *arguments, cache=kind)[1]["seconds/train"].median()
+            for kind in ("none", "ram", "disk")})
+    return {"plain_s": trained["plain"], "ours_s": trained["ours"], "train_ratio": trained["plain"] / trained["ours"],
+            "plain_valid_s": validated["plain"], "ours_valid_s": validated["ours"],
+            "valid_ratio": validated["plain"] / validated["ours"], "mirror_epoch_s": epoch_s,
+            "mirror_asked_s": asked_s, "mirror_copied_s": copied_s,
+            **{f"cache_{kind}_s": seconds for kind, seconds in caches.items()}}
 
 
 if __name__ == "__main__":

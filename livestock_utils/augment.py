@@ -13,10 +13,9 @@ from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from livestock_utils.errors import TrainingError
-from livestock_utils.training_settings import HYP_FOLDER
+from livestock_utils.training_settings import HYP_FOLDER, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
         content, where = dict(augmentation), "augmentation"
     else:
         path = augmentation_file(augmentation)
-        content, where = yaml.safe_load(path.read_text(encoding="utf-8")), str(path)
+        content, where = read_yaml(path), str(path)
     with warnings.catch_warnings():  # a pipeline without geometry is fine
         warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform to process it.", UserWarning)
         try:

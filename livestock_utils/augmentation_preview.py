@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,22 @@ def preview(data_yaml: str | os.PathLike, hyp: str | os.PathLike | Mapping[str, 
             found += views("pipeline", still, step)
         shown = values | {"mosaic": 1.0 if values["mosaic"] else 0.0}  # few photos must not miss it by chance
         return found + views("mosaic", shown, step or compat.keep_as_it_is)
+
+
+def sentence(views: Sequence[View], used: bool = True) -> str:
+    """How many of a preview's photos the pipeline changed, and how many boxes they have in each row.
+
+    `used` is False for a pipeline that is only shown: the training runs without it.
+    """
+    rows = {kind: [view for view in views if view.kind == kind] for kind in KINDS}
+    plain, after = rows[KINDS[0]], rows[KINDS[1]]
+    n_boxes = {kind: sum(len(view.boxes) for view in found) for kind, found in rows.items()}
+    changed = sum(not np.array_equal(one.picture, other.picture) for one, other in zip(plain, after, strict=False))
+    said = (f"the pipeline changed {changed} of them and left {n_boxes[KINDS[1]]} boxes" if after
+            else "no pipeline is set (`augmentation`)")
+    apart = "" if used or not after else " This training uses no pipeline: the middle row is an example."
+    return (f"These {len(plain)} photos have {n_boxes[KINDS[0]]} boxes; {said}; their mosaics, with animals of other "
+            f"photos, have {n_boxes[KINDS[2]]}.{apart}")
 
 
 def _view(kind: str, item: tuple[Any, Any, str, Any], part: Part, index: int, names: tuple[str, ...]) -> View:

@@ -273,32 +273,55 @@ def main(arguments: list[str] | None = None) -> None:
     cli(args=sys.argv[1:] if arguments is None else arguments)
 
 
+class _BatchSize(click.ParamType):
+    """A whole number, or "auto"."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        return value if value == "auto" else click.INT.convert(value, param, ctx)
+
+
 @cli.command()
 @click.argument("data_yaml", type=EXISTING_FILE)
 @click.argument("run_folder", type=FOLDER)
 @click.option("--model", default="yolov5n", show_default=True, help="yolov5n, s, m, l, x, or with a 6 their P6 form.")
-@click.option("--init-weights", type=EXISTING_FILE, help="Weights to start from; none: random.")
+@click.option("--init-weights", help="Weights to start from: a file, or yolov5n.pt and the like from yolov5's release"
+              " page; none: random.")
 @click.option("--hyp", help="A hyperparameter file, or a name in hyp/; none: yolov5's default.")
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--image-size", default=640, show_default=True, help="px, square.")
-@click.option("--batch-size", default=16, show_default=True)
+@click.option("--batch-size", type=_BatchSize(), default=16, show_default=True, help="Images; auto: what fits the GPU.")
+@click.option("--nominal-batch", default=64, show_default=True, help="Gradients add up to about this many images.")
 @click.option("--optimizer", default="SGD", show_default=True)
 @click.option("--schedule", default="linear", show_default=True)
+@click.option("--freeze", default=0, show_default=True, help="First layers that stay as they are; 10: the backbone.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=0, show_default=True, help="Loader processes.")
 @click.option("--cache", type=click.Choice(["ram", "disk", "none"]), default="ram", show_default=True)
-@click.option("--augmentation", help="A preset or file of augment.read.")
+@click.option("--augmentation", help="A preset (light, barn_night) or a file of albumentations.")
 @click.option("--patience", default=100, show_default=True)
-@click.option("--mirror", type=FOLDER, help="A second folder that gets a copy after each epoch.")
-@click.option("--device", help="cpu or cuda.")
+@click.option("--best-metric", default="ap75", show_default=True, help="ap75, map50, map50-95 or fitness.")
 @click.option("--warmup-min-iterations", default=100, show_default=True)
-def train(data_yaml: Path, run_folder: Path, cache: str, **settings: Any) -> None:
+@click.option("--autoanchor/--no-autoanchor", default=True, show_default=True)
+@click.option("--amp/--no-amp", default=True, show_default=True, help="Mixed precision on a GPU.")
+@click.option("--teacher", help="Predictions on the training images to learn from, a CSV.")
+@click.option("--teacher-weight", default=1.0, show_default=True)
+@click.option("--loggers", default="tensorboard", show_default=True, help="tensorboard,wandb,mlflow, or none.")
+@click.option("--mirror", type=FOLDER, help="A second folder that gets a copy after each epoch.")
+@click.option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
+@click.option("--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know.")
+@click.option("--final-evaluation/--no-final-evaluation", default=True, show_default=True)
+def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
+
+    For several GPUs start it through torchrun, with a batch size that is a multiple of their number.
 
     \b
     python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
+    torchrun --standalone --nproc_per_node 2 -m livestock_utils train data.yaml runs/two --batch-size 20
     """
     from livestock_utils import detector
 
-    run = detector.train(data_yaml, run_folder, cache=None if cache == "none" else cache, **settings)
+    run = detector.train(data_yaml, run_folder, **settings)
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")

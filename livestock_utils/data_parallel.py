@@ -4,6 +4,7 @@
         -m livestock_utils train data.yaml runs/two --batch-size 20
 
 `torchrun_command` builds that line. Each process trains its share of every batch; the first validates, saves and logs.
+cache="disk" is kept once for all processes of a machine, cache="ram" once in each.
 After an interruption weights, optimizer and epoch go on exactly; the augmentations of that epoch are drawn anew.
 """
 
@@ -48,7 +49,7 @@ def ranks() -> Ranks:
 def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[str | None]:
     """Join the process group for a training; yields this process's device (the given one when it trains alone)."""
     if mine.world == 1:
-        yield device
+        yield str(device_of(device))
         return
     import torch
     import torch.distributed as group
@@ -66,6 +67,25 @@ def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[
         yield f"cuda:{mine.local_rank}" if on_gpu else "cpu"
     finally:
         group.destroy_process_group()
+
+
+def device_of(name: str | None) -> Any:
+    """The torch.device of "cpu", "cuda", "cuda:1", or None for a GPU if there is one.
+
+    Raises TrainingError for other names and for a GPU that is not there.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise TrainingError(f"device must be cpu, cuda, or cuda:0 and so on, got {name!r}") from error
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise TrainingError(f"device {name!r} is not here, torch sees {there} GPUs; take cpu, or leave device out")
+    return device
 
 
 def wrapped(model: Any, mine: Ranks) -> Any:
@@ -94,18 +114,42 @@ def torchrun_command(n_processes: int, data_yaml: str | os.PathLike, run_folder:
     """The command to train on `n_processes` GPUs of each of `n_machines`; `settings` are options of `detector.train`.
 
     `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than one).
-    Raises TrainingError for a batch_size that is no multiple of all processes.
+    Raises TrainingError for a batch_size that is no multiple of all processes, and for a setting that is no option of
+    the command or no text, number or list of them (a mapping of hyperparameters, a table, a function).
     """
     settings = dict(settings or {})
     world = n_processes * n_machines
     if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
         raise TrainingError(f"cannot start {n_processes} processes on machine {machine} of {n_machines} with leader "
                             f"{leader!r}: give counts of at least 1 and the leader as host:port")
-    if int(settings.get("batch_size", 16)) % world:
-        raise TrainingError(f"batch_size must be a multiple of the {world} processes, got {settings['batch_size']}")
+    batch_size = settings.get("batch_size", 16)
+    if world > 1 and (not isinstance(batch_size, int) or batch_size % world):
+        raise TrainingError(f"batch_size must be a multiple of the {world} processes, got {batch_size}")
     meeting = ["--standalone"] if n_machines == 1 else [
         "--nnodes", str(n_machines), "--node_rank", str(machine), "--rdzv_backend", "c10d", "--rdzv_endpoint", leader]
-    options = [text for name, value in settings.items() if value is not None
-               for text in (f"--{name.replace('_', '-')}", str(value))]
     return [sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc_per_node", str(n_processes),
-            "-m", "livestock_utils", "train", str(data_yaml), str(run_folder), *options]
+            "-m", "livestock_utils", "train", str(data_yaml), str(run_folder), *_options(settings)]
+
+
+def _options(settings: Mapping[str, Any]) -> list[str]:
+    """`train`'s keywords as words of the command line, by the command's own list of options."""
+    from livestock_utils.cli import train as command
+
+    known: dict[str, Any] = {option.name: option for option in command.params if option.param_type_name == "option"}
+    words: list[str] = []
+    for name, value in settings.items():
+        if name not in known:
+            raise TrainingError(f"setting {name!r} is no option of the command; known are {', '.join(known)}")
+        option = known[name]
+        if option.is_flag:
+            words += option.opts if value else option.secondary_opts
+        elif value is None and name == "cache":
+            words += [option.opts[0], "none"]
+        elif isinstance(value, (str, int, float, os.PathLike)):
+            words += [option.opts[0], str(value)]
+        elif isinstance(value, (list, tuple)):
+            words += [option.opts[0], ",".join(map(str, value))]
+        elif value is not None or option.to_info_dict()["default"] is not None:
+            raise TrainingError(f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; give "
+                                "text or a number, or the path of a file that holds it")
+    return words

@@ -3,9 +3,10 @@
 yolov5's own disk cache keeps every image at its full size beside it (6 MB for 1920 x 1080, 100 GB for AI Hub's set).
 """
 
+import contextlib
+import fcntl
 import functools
 import hashlib
-import logging
 import math
 import os
 import shutil
@@ -22,10 +23,13 @@ from livestock_utils.errors import DatasetError
 from livestock_utils.files import whole_file
 from livestock_utils.progress import progress
 
-log = logging.getLogger(__name__)
-
 SHARE = 0.8
-"""A cache may take this share of the free memory or disk."""
+"""All caches of a training together may take this share of the free memory or disk."""
+WINDOW = 64
+"""Images decoded ahead of the one that is stored: more would fill the memory when the disk is slow."""
+
+Wanted = tuple[Sequence[str], npt.NDArray, bool]
+"""Image files, their (n, 2) widths and heights in px, and whether they are for training (`augment`)."""
 
 
 def folder() -> Path:
@@ -33,30 +37,60 @@ def folder() -> Path:
     return Path(os.environ.get("LIVESTOCK_CACHE") or Path(tempfile.gettempdir()) / "livestock_utils_images")
 
 
-def filled(kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool) -> list:
-    """Resized BGR images, one an image file; a list of None (and a warning with the sizes) where they do not fit.
+def chosen(kind: str | None, wanted: Sequence[Wanted], image_size: int, copies: int = 1) -> tuple[str | None, str]:
+    """The cache that there is room for, and a sentence if it is not the one asked for ("" if it is).
 
-    `kind` is "ram" or "disk", `sizes_px` (n, 2) widths and heights, `image_size` the px of the long side. A disk cache
-    is found again by paths, sizes and modification times, and shared by loader workers and later runs.
+    `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the first one in memory
+    each. "ram" falls back to "disk", and that to None: decoding anew in every epoch.
     """
-    shapes = [resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
-    n_bytes = sum(height * width * 3 for height, width in shapes)
+    if kind is None:
+        return None, ""
+    sizes = [sum(_bytes(sizes_px, image_size)) for _, sizes_px, _ in wanted]
+    told = []
     if kind == "ram":
-        if not _fits(kind, n_bytes, psutil.virtual_memory().available):
-            return [None] * len(image_files)
+        in_memory = sum(sizes) + (copies - 1) * sizes[0]
+        free = psutil.virtual_memory().available
+        if in_memory <= free * SHARE:
+            return "ram", ""
+        told.append(f"cache='ram' needs {in_memory / 1e9:.1f} GB of the {free / 1e9:.1f} GB of memory that are free")
+    on_disk = sum(size for size, (files, sizes_px, augment) in zip(sizes, wanted, strict=True)
+                  if not _is_whole(_path(files, image_size, augment), size))
+    place = next(place for place in (folder(), *folder().parents) if place.exists())
+    free = shutil.disk_usage(place).free
+    if on_disk <= free * SHARE:
+        return "disk", f"{told[0]}: the images are kept on the local disk instead" if told else ""
+    told.append(f"cache='disk' needs {on_disk / 1e9:.1f} GB of the {free / 1e9:.1f} GB of disk that are free")
+    return None, f"{' and '.join(told)}: every epoch decodes the images anew"
+
+
+def filled(kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool) -> list:
+    """Resized BGR images, one an image file, kept in memory ("ram") or in a file ("disk"); see `chosen` for the room.
+
+    `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is found again by
+    paths, sizes and modification times, and shared by loader workers, processes and later runs; a new one replaces the
+    one of the same image folder at another size or before its images changed.
+    """
+    if kind == "ram":
         return list(_decoded(image_files, image_size, augment))
-    path = folder() / f"{_key(image_files, image_size, augment)}.bgr"
-    if not (path.is_file() and path.stat().st_size == n_bytes):
-        folder().mkdir(parents=True, exist_ok=True)
-        if not _fits(kind, n_bytes, shutil.disk_usage(folder()).free):
-            return [None] * len(image_files)
-        with whole_file(path) as file:
-            for image in _decoded(image_files, image_size, augment):
-                file.write(image.tobytes())
+    order = sorted(range(len(image_files)), key=lambda index: image_files[index])
+    ordered = [image_files[index] for index in order]
+    n_bytes = _bytes(sizes_px[order], image_size)
+    path = _path(ordered, image_size, augment)
+    with _alone():
+        if not _is_whole(path, sum(n_bytes)):
+            for old in folder().glob(f"{path.name.partition('-')[0]}-*.bgr"):
+                old.unlink(missing_ok=True)  # who has it open may go on reading it
+            with whole_file(path) as file:
+                for image in _decoded(ordered, image_size, augment):
+                    file.write(image.data)
     pixels = np.memmap(path, dtype=np.uint8, mode="r")
-    ends = np.cumsum([height * width * 3 for height, width in shapes])
-    return [pixels[end - height * width * 3:end].reshape(height, width, 3)
-            for end, (height, width) in zip(ends, shapes, strict=True)]
+    images: list = [None] * len(ordered)
+    end = 0
+    for index, size in zip(order, n_bytes, strict=True):
+        height, width = resized_shape(*map(int, sizes_px[index]), image_size)
+        images[index] = pixels[end:end + size].reshape(height, width, 3)
+        end += size
+    return images
 
 
 def resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
@@ -81,21 +115,41 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
 
 def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
     read = functools.partial(read_resized, image_size=image_size, augment=augment)
-    with ThreadPoolExecutor(8) as pool:
-        yield from progress(pool.map(read, image_files), total=len(image_files), desc="images")
+    with ThreadPoolExecutor(8) as pool, progress(total=len(image_files), desc="images") as bar:
+        for start in range(0, len(image_files), WINDOW):
+            for image in pool.map(read, image_files[start:start + WINDOW]):
+                yield image
+                bar.update()
 
 
-def _fits(kind: str, n_bytes: int, free_bytes: int) -> bool:
-    if n_bytes <= free_bytes * SHARE:
-        return True
-    log.warning("cache=%r needs %.1f GB of %.1f GB that are free: every epoch decodes the images anew", kind,
-                n_bytes / 1e9, free_bytes / 1e9)
-    return False
+def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:
+    shapes = [resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
+    return [height * width * 3 for height, width in shapes]
 
 
-def _key(image_files: Sequence[str], image_size: int, augment: bool) -> str:
+def _is_whole(path: Path, n_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == n_bytes
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process fills a cache at a time; the others wait and find it (the processes of torchrun, a batch's runs)."""
+    folder().mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder(), os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: both write, each a whole file
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _path(image_files: Sequence[str], image_size: int, augment: bool) -> Path:
+    """The cache's file: named by the image folder and the use, then by everything that its bytes depend on."""
+    ordered = sorted(image_files)
+    place = hashlib.sha256(f"{Path(ordered[0]).parent} {augment}".encode()).hexdigest()[:16]
     digest = hashlib.sha256(f"{image_size} {augment}".encode())
-    for file in image_files:
+    for file in ordered:
         status = os.stat(file)
         digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:32]
+    return folder() / f"{place}-{digest.hexdigest()[:32]}.bgr"

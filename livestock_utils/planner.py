@@ -34,17 +34,19 @@ SESSION_HOURS = 12
 """The longest that Colab promises a runtime."""
 SAVED_PER_ACTIVATION = 3
 """Tensors that training keeps for each convolution's output: it, the batch norm's, the activation's."""
+NOTHING = "–"
 FIXED_GB = 1.0
 """CUDA context and workspaces."""
 
 
 def plan(model: str, image_size: int, batch_size: int, n_images: int, epochs: int,
-         seconds_per_image_here: float | None = None) -> pd.DataFrame:
+         seconds_per_image_here: float | None = None, nominal_batch: int = NOMINAL_BATCH) -> pd.DataFrame:
     """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours, epochs_a_session.
 
     `n_images` are the training images of an epoch (validation is within the published time); `seconds_per_image_here`
-    comes from `time_steps`, None leaves this machine out. `accumulate` is how many batches make yolov5's 64 images at
-    `largest_batch`: the recipe stays the same. `epochs_a_session` are whole epochs in SESSION_HOURS.
+    comes from `time_steps`, None leaves this machine out; its memory is not looked at (NaN). `accumulate` is how many
+    batches of `largest_batch` make the recipe's `nominal_batch` images: it stays the same. `epochs_a_session` are whole
+    epochs in SESSION_HOURS.
     """
     work = _gflops(model, image_size)
     reference = PUBLISHED_S / _gflops(PUBLISHED_MODEL, PUBLISHED_SIZE)
@@ -55,26 +57,61 @@ def plan(model: str, image_size: int, batch_size: int, n_images: int, epochs: in
     rows = []
     for name, (memory, seconds) in machines.items():
         room = batch_size if math.isnan(memory) else int((memory * 0.9 - fixed) / per_image)
-        largest = min(max(room, 0), NOMINAL_BATCH)
+        largest = min(max(room, 0), max(nominal_batch, batch_size))
         epoch_s = seconds * n_images
-        rows.append({"machine": name, "memory_gb": fixed + per_image * batch_size, "fits": largest >= batch_size,
-                     "largest_batch": largest, "accumulate": max(round(NOMINAL_BATCH / largest), 1) if largest else 0,
+        rows.append({"machine": name, "memory_gb": math.nan if math.isnan(memory) else fixed + per_image * batch_size,
+                     "fits": largest >= batch_size,
+                     "largest_batch": largest, "accumulate": max(round(nominal_batch / largest), 1) if largest else 0,
                      "epoch_minutes": epoch_s / 60, "total_hours": epoch_s * epochs / 3600,
                      "epochs_a_session": min(int(SESSION_HOURS * 3600 // epoch_s), epochs)})
     return pd.DataFrame(rows).set_index("machine")
 
 
-def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3) -> float:
-    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps` after one more."""
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """`plan` to be read: times and memory as text with their units, "–" for what is not looked at."""
+    return pd.DataFrame({
+        "memory": [NOTHING if math.isnan(gb) else f"{gb:.1f} GB" for gb in table["memory_gb"]],
+        "fits": table["fits"].where(table["memory_gb"].notna(), NOTHING),
+        "largest_batch": table["largest_batch"].where(table["memory_gb"].notna(), NOTHING),
+        "accumulate": table["accumulate"],
+        "an_epoch": [duration(60 * minutes) for minutes in table["epoch_minutes"]],
+        "all_epochs": [duration(3600 * hours) for hours in table["total_hours"]],
+        "epochs_a_session": table["epochs_a_session"]}, index=table.index)
+
+
+def duration(seconds: float) -> str:
+    """Two digits or three and a unit: 0.8 s, 42 s, 50 min, 16.7 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 20 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+
+
+def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
+    """The plan for this machine beside what a run's epochs took (results.csv)."""
+    if results.empty or "this machine" not in table.index:
+        return "There is nothing to hold the plan against yet."
+    trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
+    return (f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; the timed steps "
+            f"promised {duration(60 * table.loc['this machine', 'epoch_minutes'])}, without mosaics and validation.")
+
+
+def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0) -> float:
+    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps` after one more.
+
+    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch.
+    """
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        batch_size = min(batch_size, 2)
     with compat.yolov5() as y5:
         network = y5.yolo.Model(y5.model_file(model), ch=3, nc=2).to(device).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
     images = torch.rand(batch_size, 3, image_size, image_size, device=device)
-    took = []
-    for _ in range(n_steps + 1):
+    took: list[float] = []
+    while len(took) <= n_steps and sum(took) < limit_s:
         began = time.perf_counter()
         with torch.autocast(device.type, enabled=device.type == "cuda"):
             loss = torch.stack([head.float().square().mean() for head in network(images)]).sum()
@@ -84,7 +121,7 @@ def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3) -
         if device.type == "cuda":
             torch.cuda.synchronize()
         took.append(time.perf_counter() - began)
-    return statistics.median(took[1:]) / batch_size
+    return statistics.median(took[1:] or took) / batch_size
 
 
 def memory_gb(model: str, image_size: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from livestock_utils import checkpoints, install, species
 from livestock_utils.errors import LivestockError, TrainingError
 from livestock_utils.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.training_data import Data, read_data
-from livestock_utils.training_settings import HYP_FOLDER, hyp_file
+from livestock_utils.training_settings import HYP_FOLDER, hyp_file, read_hyp
 
 STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
@@ -28,6 +28,10 @@ STATES = ("stop", "look", "ok")
 PYTHON = ((3, 11), (3, 13))
 DISK_BYTES = 5 * 10**9
 """Free disk below this gets a line: a YOLOv5m6 run keeps two resume files of 0.5 GB."""
+
+
+PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
+"""What brings a build with a P100's kernels (sm_60); builds for CUDA 12.8 and later lack them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +118,15 @@ def recipes(n_images: int) -> pd.DataFrame:
     return table
 
 
+def recipes_table(recipes: pd.DataFrame) -> pd.DataFrame:
+    """`recipes` to be read: a row a recipe, its settings as columns, "default" where it leaves one to yolov5."""
+    names = list(dict.fromkeys(name for settings in recipes["settings"] for name in settings))
+    table = recipes.drop(columns=["settings", "why"])
+    for name in names:
+        table[name] = [settings.get(name, "default") for settings in recipes["settings"]]
+    return table.assign(why=recipes["why"])
+
+
 Row = tuple[str, str, str, str]
 
 
@@ -137,7 +150,7 @@ def _torch(found: Sequence[Gpu]) -> list[Row]:
         else:
             rows.append(("GPU", f"{label}: torch {torch.__version__} has no kernels for {capability}", "stop",
                          f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: for a "
-                         "P100 one for CUDA 12.6 or older (cu126)"))
+                         f"P100 one for CUDA 12.6 or older: {PIP_CU126}, then restart the runtime"))
     return rows
 
 
@@ -157,7 +170,8 @@ def _disk(run_folder: str | os.PathLike) -> Row:
     place = Path(run_folder).resolve()
     place = next(folder for folder in (place, *place.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    return ("disk", f"{free / 1e9:.1f} GB free at {place}", "ok" if free > DISK_BYTES else "look",
+    short = "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)  # the whole path says nothing elsewhere
+    return ("disk", f"{free / 1e9:.1f} GB free for {short}", "ok" if free > DISK_BYTES else "look",
             "" if free > DISK_BYTES else "make room: two resume files are kept, 0.5 GB each for YOLOv5m6")
 
 
@@ -172,9 +186,10 @@ def _model(model: str) -> Row:
 
 def _hyp(hyp: Any) -> Row:
     try:
-        name = "given as values" if isinstance(hyp, dict) else hyp_file(hyp).name
+        name = "given as values" if isinstance(hyp, Mapping) else hyp_file(hyp).name
+        read_hyp(hyp)
     except LivestockError as error:
-        return ("hyperparameters", str(hyp), "stop", str(error))
+        return ("hyperparameters", "given as values" if isinstance(hyp, Mapping) else str(hyp), "stop", str(error))
     return ("hyperparameters", name, "ok", "")
 
 

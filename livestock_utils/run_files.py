@@ -27,7 +27,7 @@ from livestock_utils import (
 from livestock_utils.errors import TrainingError
 from livestock_utils.install import YOLOV5_VERSION
 from livestock_utils.training_data import Data
-from livestock_utils.training_settings import Settings
+from livestock_utils.training_settings import METRICS, Settings
 from livestock_utils.validation import validate
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class RunFolder:
             log.info("%s: %s", self.folder, self.status)
             with training_records.storing("go on", self.folder):
                 self._write_epoch(trainer, is_best=trainer.best_epoch >= 0)
-        self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch)
+        self.loggers = training_loggers.opened(self.settings, self.folder, trainer.epoch, self.note)
         return path
 
     def save(self, trainer: Any) -> None:
@@ -168,7 +168,9 @@ class RunFolder:
         from livestock_utils.plots import training as curves
 
         results = pd.DataFrame(trainer.rows)
-        for name, drawn in (("losses", curves.loss_curves(results)[0]), ("metrics", curves.metric_curves(results))):
+        chosen_by = METRICS[self.settings.best_metric]
+        for name, drawn in (("losses", curves.loss_curves(results)[0]),
+                            ("metrics", curves.metric_curves(results, best=chosen_by))):
             figure: Any = drawn.figure
             figure.savefig(self.folder / f"{name}.png", dpi=120, bbox_inches="tight")
             plt.close(figure)

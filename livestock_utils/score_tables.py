@@ -3,27 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils import intervals, matching, scoring
 from livestock_utils.describe import first_up
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
+TURNED = 0.05
+"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is noise."""
+LOGGED = "yolov5, at the training's end"
 
 
 def definitions_table(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame | None = None,
                       logged: pd.DataFrame | None = None) -> pd.DataFrame:
     """The same predictions by every definition of AP, one row a definition and class.
 
-    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table (`Run.per_class`): yolov5's
-    validation pass with its own suppression, shown as "yolov5, logged".
+    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table (`Run.per_class`): another
+    pass of the same weights, letterboxed as yolov5 validates, shown as LOGGED.
     """
     parts = []
     for definition in scoring.DEFINITIONS:
         table = scoring.per_class_table(boxes, predictions, images, definition)
         parts.append(table.reset_index().assign(definition=definition))
     if logged is not None:
-        parts.append(logged.rename_axis("class").reset_index().assign(definition="yolov5, logged"))
+        parts.append(logged.rename_axis("class").reset_index().assign(definition=LOGGED))
     return pd.concat(parts, ignore_index=True)[["definition", "class", "labels", *SCORES]]
 
 
@@ -85,21 +90,86 @@ def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> st
             f"{verdict}.")
 
 
+def definitions_sentence(table: pd.DataFrame) -> str:
+    """How far the definitions of `definitions_table` lie apart, and how far the second pass lies from the first."""
+    scores = table[table["class"] == "all"].set_index("definition")["mAP75"].astype(float)
+    ours = scores.drop(index=LOGGED, errors="ignore")
+    said = (f"The definitions of mAP75 lie {ours.max() - ours.min():.3f} apart on the same predictions: "
+            f"{ours.idxmin()} says {ours.min():.3f}, {ours.idxmax()} {ours.max():.3f}.")
+    if LOGGED not in scores:
+        return said
+    return (f"{said} The last row is another pass of the same weights, at the training's end: the pictures were "
+            f"shrunk and padded as yolov5 validates, and that moved its mAP75 by "
+            f"{scores[LOGGED] - scores['yolov5']:+.3f}.")
+
+
+def loss_sentence(results: pd.DataFrame) -> str:
+    """What `plots.loss_curves` shows: how far the losses fell, and which of validation turned up."""
+    if results.empty:
+        return "No epoch has been trained."
+    names = ["box", "obj", "cls"]
+    trained = [results[f"train/{name}_loss"].to_numpy(float) for name in names]
+    parts = [f"{name} from {losses[0]:.4f} to {losses[-1]:.4f}" for name, losses in zip(names, trained, strict=True)]
+    turned = [name for name in names if has_turned(results[f"val/{name}_loss"].to_numpy(float))]
+    end = f"on validation {' and '.join(turned)} turned up before the end" if turned else "none of validation turned up"
+    return f"Training losses went, first to last epoch: {', '.join(parts)}; {end}."
+
+
+def has_turned(losses: npt.NDArray[np.float64]) -> bool:
+    """True if a loss was lowest before the last two epochs and now stands clearly (TURNED) above that."""
+    lowest = int(losses.argmin()) if len(losses) else 0
+    return lowest < len(losses) - 2 and bool(losses[-1] > losses[lowest] * (1 + TURNED))
+
+
 def training_sentence(results: pd.DataFrame) -> str:
     """What the curves of a run show: the best epoch, and whether the end was still rising or already turning."""
     if results.empty:
         return "No epoch has been trained."
-    scores, loss = results["metrics/mAP_0.75"].to_numpy(float), results["val/box_loss"].to_numpy(float)
-    best, last = int(scores.argmax()), len(scores) - 1
+    scores = results["metrics/mAP_0.75"].to_numpy(float)
+    best, last = int(np.flatnonzero(scores == scores.max())[-1]), len(scores) - 1
     end = "the score was still rising at the end: more epochs may help"
     if last == 0:
         end = "one epoch says nothing about the trend"
     elif best != last:
         end = f"the last epoch stands {scores[best] - scores[last]:.3f} below it"
-    turned = last > 1 and int(loss.argmin()) < last - 1
+    turned = has_turned(results["val/box_loss"].to_numpy(float))
     tail = "; the validation box loss turned up before the end, a sign of overfitting" if turned else ""
-    epoch = int(results["epoch"].to_numpy()[best])
+    epoch = int(results["epoch"].to_numpy()[best]) + 1  # yolov5's table counts from 0
     return f"Best mAP75 {scores[best]:.3f} in epoch {epoch} of {len(scores)}; {end}{tail}."
+
+
+def strictness_sentence(table: pd.DataFrame) -> str:
+    """What `plots.class_scores` shows: what each class loses from IoU .5 to .75, from `scoring.per_class_table`."""
+    classes = table.drop(index="all", errors="ignore")
+    if classes.empty:
+        return "There are no labels to score."
+    lost = (classes["mAP50"] - classes["mAP75"]).astype(float).sort_values(ascending=False, kind="stable")
+    said = ", ".join(f"{name} {value:.3f}" for name, value in lost.items())
+    return f"What loose boxes cost, AP from IoU 0.5 to 0.75: {said}."
+
+
+def recall_sentence(curves: pd.DataFrame) -> str:
+    """Where the curves of `scoring.pr_curves` end: the share of the animals that no detection finds at all."""
+    ends = curves.groupby(["species", "iou_threshold"], sort=False)["recall"].max()
+    if ends.empty:
+        return "There are no labels to score."
+    parts = [f"{name} at recall {rows.iloc[0]:.2f} (IoU {rows.index[0][1]:g}) and {rows.iloc[-1]:.2f} "
+             f"(IoU {rows.index[-1][1]:g})" for name, rows in ends.groupby(level=0, sort=False)]
+    return f"The curves end for {'; for '.join(parts)}: what lies right of that is found at no confidence."
+
+
+def shown_sentence(curves: pd.DataFrame, confidence_threshold: float, iou_threshold: float = 0.5) -> str:
+    """Precision and recall of each class when boxes from `confidence_threshold` up are shown, from `pr_curves`."""
+    parts = []
+    for name, rows in curves[curves["iou_threshold"] == iou_threshold].groupby("species", sort=False):
+        shown = rows[rows["confidence"] >= confidence_threshold]
+        recall, precision = (shown[["recall", "precision"]].iloc[-1] if len(shown) else (0.0, 1.0))
+        parts.append(f"{name} {recall:.0%} of the labelled animals are found, {1 - precision:.0%} of the boxes have no "
+                     "label")
+    if not parts:
+        return "There are no labels to score."
+    return (f"On all validation photos, from confidence {confidence_threshold:g} up and at IoU {iou_threshold:g}: "
+            f"{'; '.join(parts)}.")
 
 
 def class_sentence(table: pd.DataFrame) -> str:

@@ -16,11 +16,21 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from livestock_utils import checkpoints, compat, data_parallel, distill, run_files, species, training_records
+from livestock_utils import (
+    checkpoints,
+    compat,
+    data_parallel,
+    distill,
+    image_cache,
+    run_files,
+    species,
+    training_loggers,
+    training_records,
+)
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.training_data import Loaders, dataset_class, read_data
-from livestock_utils.training_settings import Settings, read_hyp
+from livestock_utils.training_settings import Settings, logger_names, read_hyp
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +92,7 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
           teacher: pd.DataFrame | str | os.PathLike | None = None, teacher_weight: float = 1.0,
           mirror: str | os.PathLike | None = None, device: str | None = None, trust: bool = False,
           on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
-          loggers: Sequence[str] = ("tensorboard",), final_evaluation: bool = True) -> Run:
+          loggers: str | Sequence[str] = ("tensorboard",), final_evaluation: bool = True) -> Run:
     """Train a detector, or continue the same training where it stopped, or return it if it has finished.
 
     data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's species in order.
@@ -93,14 +103,16 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     an epoch has few images.
     optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
     freeze: number of first layers that stay as they are (10 is the backbone).
-    cache: "ram" or "disk" keep decoded images at the training size. augmentation: see `augment.read`.
+    cache: "ram" or "disk" keep decoded images at the training size, where there is room (see `image_cache.chosen`);
+    None or "none" decodes anew. augmentation: see `augment.read`.
     patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
     warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
     teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
     mirror: a second folder that gets a checked copy after each epoch, and from which another machine goes on; one
     machine at a time, see `training_lock`. trust: see `checkpoints.load_checkpoint`.
     on_epoch(epoch, row of results): called when an epoch is saved; returning True ends the training as finished.
-    loggers: of "tensorboard", "wandb", "mlflow". final_evaluation: False leaves out the pass over the best weights.
+    loggers: of "tensorboard", "wandb", "mlflow", in a list or as "tensorboard,wandb".
+    final_evaluation: False leaves out the pass over the best weights.
 
     Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError for settings that
     cannot be, changed settings of an interrupted or finished run (with the differences; of the data set see
@@ -123,10 +135,11 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
     settings = Settings(
         model=model, hyp=read_hyp(hyp), epochs=epochs, image_size=image_size,
         batch_size=_batch_size(batch_size, recorded, model, image_size, len(data.names)),
-        optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers, cache=cache,
-        augmentation=augment.recorded(pipeline), patience=patience, best_metric=best_metric,
-        warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch, autoanchor=autoanchor, amp=amp,
-        loggers=tuple(loggers), device=device, classes=data.names, data=data.sha256,
+        optimizer=optimizer, schedule=schedule, freeze=freeze, seed=seed, workers=workers,
+        cache=None if cache == "none" else cache, augmentation=augment.recorded(pipeline), patience=patience,
+        best_metric=best_metric, warmup_min_iterations=warmup_min_iterations, nominal_batch=nominal_batch,
+        autoanchor=autoanchor, amp=amp,
+        loggers=logger_names(loggers), device=device, classes=data.names, data=data.sha256,
         teacher_weight=None if teacher is None else teacher_weight,
         init_weights=recorded.get("init_weights") if start_from is None and init_weights is not None
         else None if start_from is None else sha256(start_from))
@@ -139,9 +152,16 @@ def train(data_yaml: str | os.PathLike, run_folder: str | os.PathLike, *, model:
             return Run(folder, status)
         from livestock_utils import training_loop
 
+        wanted = [(data.train.files, data.train.sizes_px, True), (data.valid.files, data.valid.sizes_px, False)]
+        room = image_cache.chosen(settings.cache, wanted, image_size, mine.world)
+        cache, told = data_parallel.from_leader(room, mine)
+        if run is not None:
+            training_loggers.check(settings.loggers)
+            if told:
+                run.note(told)
         with compat.yolov5(trust=trust) as y5, _torch_settings():
             trainer = training_loop.start(
-                y5, dataclasses.replace(settings, device=own_device), data,
+                y5, dataclasses.replace(settings, device=own_device, cache=cache), data,
                 lambda: _model(y5, settings, start_from, trust), augment.for_loader(pipeline),
                 anchors_given="anchors" in settings.hyp, mine=mine)
             _restore(trainer, run, mine)

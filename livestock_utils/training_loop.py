@@ -71,10 +71,13 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
     """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the open door."""
     import torch
 
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = data_parallel.device_of(settings.device)
     mine = mine or data_parallel.Ranks()
     set_seeds(settings.seed + 1 + mine.rank)
     model = build().to(device)
+    if settings.freeze >= len(model.model):
+        raise TrainingError(f"freeze must leave a layer of {settings.model} to train, at most {len(model.model) - 1}, "
+                            f"got {settings.freeze}; 10 is the backbone")
     frozen = tuple(f"model.{layer}." for layer in range(settings.freeze))
     for name, parameter in model.named_parameters():
         parameter.requires_grad = not name.startswith(frozen) if frozen else True
@@ -96,8 +99,8 @@ def start(y5: Any, settings: Settings, data: Data, build: Callable[[], Any], aug
     common = {"hyp": hyp, "stride": stride, "image_size": settings.image_size, "cache": settings.cache}
     train = images(data.train, batch_size=settings.batch_size, augment=True,
                    augmentation=augmentation or compat.keep_as_it_is, **common)
-    valid = images(data.valid, batch_size=settings.batch_size * 2, augment=False, augmentation=compat.keep_as_it_is,
-                   **common)
+    valid = None if not mine.leads else images(data.valid, batch_size=settings.batch_size * 2, augment=False,
+                                               augmentation=compat.keep_as_it_is, **common)
     loaders = Loaders(y5, train, valid, settings.batch_size // mine.world, settings.seed, settings.workers, device,
                       mine.rank)
     if settings.autoanchor and not anchors_given:

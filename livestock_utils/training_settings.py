@@ -3,7 +3,8 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ METRICS = {"ap75": "metrics/mAP_0.75", "map50": "metrics/mAP_0.5", "map50-95": "
 """`best_metric` -> column of results.csv; "fitness" is yolov5's 0.1 mAP50 + 0.9 mAP50-95."""
 CACHES = ("ram", "disk", None)
 LOGGERS = ("tensorboard", "wandb", "mlflow")
+LARGEST_SEED = 2**31 - 1
+"""numpy takes 32 bits, and processes and epochs are counted on top."""
 
 FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust")
 """Settings that an interrupted run may be continued with whatever they were."""
@@ -77,6 +80,11 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise TrainingError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
+            raise TrainingError(f"seed must be a whole number from 0 to {LARGEST_SEED}, got {self.seed!r}")
+        for name in ("autoanchor", "amp"):
+            if not isinstance(getattr(self, name), bool):
+                raise TrainingError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("best_metric", tuple(METRICS)),
                             ("cache", CACHES)):
             if getattr(self, name) not in known:
@@ -110,6 +118,21 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def logger_names(loggers: str | Sequence[str]) -> tuple[str, ...]:
+    """("tensorboard", "wandb") from that or from "tensorboard,wandb"; "" and "none" are no logger."""
+    names = loggers.split(",") if isinstance(loggers, str) else loggers
+    return tuple(str(name).strip() for name in names if str(name).strip() not in ("", "none"))
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; raises TrainingError, in one line, for a file that is no YAML or no UTF-8 text."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(f"{path} is no YAML: {reason}; write it anew, like one in hyp/") from error
+
+
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
     """Checked hyperparameters from a mapping, a YAML file, a name in `hyp/`, or yolov5's low default (None).
 
@@ -119,7 +142,7 @@ def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[s
         values, where = dict(hyp), "hyp"
     else:
         path = hyp_file(hyp)
-        values, where = yaml.safe_load(path.read_text(encoding="utf-8")), str(path)
+        values, where = read_yaml(path), str(path)
         if not isinstance(values, dict):
             raise TrainingError(f"{where}: expected names and numbers, one a line, got {type(values).__name__}")
     limits = LIMITS | OPTIONAL_LIMITS
@@ -141,7 +164,8 @@ def hyp_file(hyp: str | os.PathLike | None) -> Path:
     for path in (Path(hyp).expanduser(), HYP_FOLDER / f"{hyp}", HYP_FOLDER / f"{hyp}.yaml"):
         if path.is_file():
             return path
-    names = ", ".join(sorted(path.stem for path in HYP_FOLDER.glob("*.yaml") if not path.stem.startswith("augment")))
+    names = ", ".join(sorted(path.stem for path in HYP_FOLDER.glob("*.yaml")
+                             if re.search("^lr0:", path.read_text(encoding="utf-8"), re.M)))
     raise TrainingError(f"hyperparameter file not found: {hyp}; give a path or one of {names or 'hyp/*.yaml'}")
 
 

@@ -1,6 +1,7 @@
 """The preview shows what the loader makes of the photos, with boxes that follow, and disturbs nothing."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ def test_a_row_a_kind(data_yaml, augmentation, kinds):
     axes = plots.augmented(views)
     assert axes.shape == (len(kinds), 2)
     assert [len(ax.patches) for ax in axes[0]] == [len(view.boxes) for view in views[:2]]
+
+
+def test_the_sentence_counts_photos_and_boxes(data_yaml):
+    assert augmentation_preview.sentence([]).startswith("These 0 photos have 0 boxes; no pipeline is set")
+    for augmentation, said in ((None, "no pipeline is set"), ("barn_night", r"the pipeline changed [1-6] of them")):
+        views = augmentation_preview.preview(data_yaml, None, augmentation, image_size=64, n=6)
+        plain = sum(len(view.boxes) for view in views[:6])
+        assert re.match(rf"These 6 photos have {plain} boxes; {said}", augmentation_preview.sentence(views))
+        assert "uses no pipeline" not in augmentation_preview.sentence(views)
+    assert augmentation_preview.sentence(views, used=False).endswith("This training uses no pipeline: the middle row is "
+                                                                     "an example.")
 
 
 def test_the_same_seed_shows_the_same_and_leaves_the_generators_alone(data_yaml):

@@ -77,7 +77,7 @@ def test_shipped_batches_fit_the_notebooks(path):
 
 def test_the_issues_batches_are_shipped():
     assert {path.stem for path in SHIPPED} == {"models", "optimisers", "hyperparameters", "full_or_split", "silver",
-                                               "scratch_longer"}
+                                               "scratch_longer", "recipes"}
 
 
 @pytest.mark.parametrize(("content", "message"), [

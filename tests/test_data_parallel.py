@@ -1,13 +1,17 @@
 """Several processes: torchrun's variables, its command, and two CPU processes that train one model."""
 
+import inspect
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
+from click.testing import CliRunner
 from training_sets import write_set
 
-from livestock_utils import data_parallel, training
+from livestock_utils import data_parallel, detector, training
+from livestock_utils.cli import cli
 from livestock_utils.errors import TrainingError
 
 
@@ -44,8 +48,65 @@ def test_the_command_for_two_machines():
                              "host:29500", "--nproc_per_node", "4"]
 
 
+GIVEN = {"model": "yolov5s", "init_weights": "a.pt", "hyp": "few_epochs", "epochs": 3, "image_size": 320,
+         "batch_size": 20, "optimizer": "AdamW", "schedule": "cosine", "freeze": 10, "seed": 4, "workers": 2,
+         "cache": "disk", "augmentation": "light", "patience": 7, "best_metric": "fitness",
+         "warmup_min_iterations": 20, "nominal_batch": 16, "autoanchor": False, "amp": False, "teacher": "t.csv",
+         "teacher_weight": 0.5, "mirror": "m", "device": "cpu", "trust": True, "loggers": "wandb,mlflow",
+         "final_evaluation": False}
+OTHER = {"batch_size": "auto", "cache": None, "loggers": ("tensorboard", "mlflow"), "hyp": None, "amp": True,
+         "trust": False}
+
+
+@pytest.mark.parametrize(("given", "arrives"), [
+    ({}, {}), (GIVEN, {}), (OTHER, {"loggers": "tensorboard,mlflow", "cache": "none"}),
+])
+def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatch, given, arrives):
+    assert {*GIVEN} == {*inspect.signature(training.train).parameters} - {"data_yaml", "run_folder", "on_epoch"}
+    (tmp_path / "d.yaml").touch()
+    got = {}
+    monkeypatch.setattr(detector, "train", lambda *places, **settings: got.update(settings) or training.Run(tmp_path))
+    monkeypatch.setattr(training.Run, "results", [])
+    command = data_parallel.torchrun_command(1, tmp_path / "d.yaml", tmp_path / "run", given)
+    done = CliRunner().invoke(cli, command[command.index("livestock_utils") + 1:])
+    assert done.exit_code == 0, done.output
+    assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= {**given, **arrives}.items()
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_commands_defaults_are_those_of_train(name):
+    option = {option.name: option for option in cli.commands["train"].params}[name]
+    default = inspect.signature(training.train).parameters[name].default
+    assert option.to_info_dict()["default"] == ("tensorboard" if name == "loggers" else default)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"epoch": 3}, "setting 'epoch' is no option of the command; known are model, init_weights, "),
+    ({"on_epoch": print}, "setting 'on_epoch' is no option"),
+    ({"hyp": {"lr0": 0.1}}, "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or the"),
+    ({"patience": None}, "setting 'patience' cannot be put on a command line, got NoneType"),
+])
+def test_a_setting_that_the_command_cannot_take_is_told(settings, message):
+    with pytest.raises(TrainingError, match=message):
+        data_parallel.torchrun_command(1, "d", "r", settings)
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("0", "device must be cpu, cuda, or cuda:0 and so on, got '0'"),
+    ("gpu", "device must be cpu, cuda, or cuda:0 and so on, got 'gpu'"),
+    ("cuda", "device 'cuda' is not here, torch sees 0 GPUs; take cpu, or leave device out"),
+    ("cuda:3", "device 'cuda:3' is not here, torch sees 0 GPUs"),
+])
+def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert str(data_parallel.device_of(None)) == str(data_parallel.device_of("cpu")) == "cpu"
+    with pytest.raises(TrainingError, match=message):
+        data_parallel.device_of(name)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"n_processes": 3, "settings": {"batch_size": 16}}, "batch_size must be a multiple of the 3 processes, got 16"),
+    ({"n_processes": 2, "settings": {"batch_size": "auto"}}, "must be a multiple of the 2 processes, got auto"),
     ({"n_processes": 0}, "cannot start 0 processes"),
     ({"n_processes": 1, "n_machines": 2}, "the leader as host:port"),
 ])

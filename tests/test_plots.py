@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from data_sets import write_archives
 from made_tables import aihub_tables
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from livestock_utils import eda, plots, scoring, species, split
 from livestock_utils.archives import ImageReader
@@ -27,7 +27,9 @@ NO_IMAGES, NO_BOXES = IMAGES.iloc[:0], BOXES.iloc[:0]
 RESULTS = pd.DataFrame({"epoch": range(4)} | {
     f"  {part}/{loss}_loss": [0.4, 0.3, 0.2, 0.1] for part in ("train", "val") for loss in ("box", "obj", "cls")} | {
     "metrics/precision": [0.1, 0.4, 0.5, 0.6], "metrics/recall": [0.2, 0.4, 0.5, 0.6],
-    "metrics/mAP_0.5": [0.1, 0.5, 0.6, 0.7], "metrics/mAP_0.5:0.95": [0.1, 0.2, 0.5, 0.4]})
+    "metrics/mAP_0.5": [0.1, 0.5, 0.6, 0.7],
+    "metrics/mAP_0.75": [0.1, 0.6, 0.6, 0.5], "metrics/fitness": [0.1, 0.2, 0.3, 0.7],
+    "metrics/mAP_0.5:0.95": [0.1, 0.2, 0.5, 0.4]})
 NEAREST = IMAGES[["image_id"]].assign(distance=np.arange(len(IMAGES)) % 21)
 SETS = pd.DataFrame({"set": ["train", "train", "valid"], "species": ["pig", "cow", "cow"], "images": [30, 90, 20]})
 
@@ -216,9 +218,40 @@ def test_precision_recall_writes_the_ap_of_the_contests_definition():
         assert f"{name}, IoU 0.75: AP {ap[name]:.3f}" in labels
 
 
-def test_metric_curves_mark_the_best_epoch():
-    texts = [text.get_text() for text in plots.metric_curves(RESULTS).texts]
-    assert "best, epoch 2" in texts and "mAP50 0.700" in texts
+@pytest.mark.parametrize(("best", "marked", "height"), [
+    ("metrics/mAP_0.75", "best, epoch 3", 0.6),  # the later of equal ones, as the training takes it
+    ("metrics/mAP_0.5:0.95", "best, epoch 3", 0.5),
+    ("metrics/mAP_0.5", "best, epoch 4", 0.7),
+    ("metrics/fitness", "best, epoch 4", 0.4),  # not drawn: marked on the lowest line
+    ("absent", None, None),
+])
+def test_metric_curves_mark_the_epoch_that_was_chosen(best, marked, height):
+    ax = plots.metric_curves(RESULTS, best=best)
+    texts = [text.get_text() for text in ax.texts]
+    assert [text for text in texts if text.startswith("best")] == ([marked] if marked else [])
+    assert "mAP50 0.700" in texts
+    assert [offsets.get_offsets()[0, 1] for offsets in ax.collections] == ([height] if marked else [])
+
+
+def test_epochs_count_from_1():
+    lines = [ax.lines[0] for ax in (plots.loss_curves(RESULTS)[0], plots.metric_curves(RESULTS),
+                                    plots.compare_runs({"a": RESULTS}))]
+    assert all(line.get_xdata().tolist() == [1, 2, 3, 4] for line in lines)
+
+
+def contrast(tone):
+    rgb = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(tone)]
+    return 1.05 / (0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2] + 0.05)
+
+
+def test_text_in_a_lines_colour_can_be_read_on_white():
+    assert style.ink("#332288") == "#332288"
+    table = scoring.per_class_table(BOXES, predictions_like(BOXES), IMAGES)
+    drawn = [plots.metric_curves(RESULTS), plots.class_scores(table),
+             plots.precision_recall(CURVES), plots.box_sizes(BOXES), plots.confidence_trade(CURVES)]
+    texts = [text for ax in drawn for text in [*ax.texts, *(ax.get_legend().get_texts() if ax.get_legend() else [])]]
+    assert len(texts) > 20 and min(contrast(text.get_color()) for text in texts) >= 4.5
+    assert to_hex(drawn[0].lines[3].get_color()) == style.LINES[3].lower()  # the line keeps its colour
 
 
 def test_loss_curves_draw_train_and_valid_of_each_loss():

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import pandas as pd
 import pytest
 from training_sets import write_set
 
@@ -32,7 +33,8 @@ def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
 def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     table = preflight.checks(found=[P100])
     assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
-    told = r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older"
+    told = (r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip "
+            r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime")
     with pytest.raises(TrainingError, match=told):
         preflight.require(table)
     fine = preflight.checks(found=[T4])
@@ -70,6 +72,24 @@ def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
     assert preflight.checks(tmp_path / "absent.yaml", found=[T4]).iloc[0]["check"] == "data set"
 
 
+@pytest.mark.parametrize(("hyp", "state", "told"), [
+    (None, "ok", ""), ("few_epochs", "ok", ""), (read_hyp(None), "ok", ""),
+    ("lr0: 5\n", "stop", "lacks lrf"), ("lr0: [1\n x: :", "stop", "is no YAML"),
+    ({**read_hyp(None), "lr0": 5}, "stop", "hyp: lr0 must be a number from 0 to 1, got 5"),
+])
+def test_hyperparameters_are_read_not_only_found(tmp_path, hyp, state, told):
+    if isinstance(hyp, str) and "\n" in hyp:
+        (tmp_path / "h.yaml").write_text(hyp)
+        hyp = tmp_path / "h.yaml"
+    row = preflight.checks(hyp=hyp, found=[T4]).set_index("check").loc["hyperparameters"]
+    assert row["state"] == state and told in row["what_to_do"]
+
+
+def test_the_disk_is_named_by_the_last_folders_that_exist(tmp_path):
+    row = preflight.checks(run_folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
+    assert row["found"].endswith(f"GB free for {tmp_path.parent.name}/{tmp_path.name}")
+
+
 def test_an_untested_python_gets_a_look(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 0))
     assert preflight.checks(found=[T4]).set_index("check").loc["Python", "state"] == "look"
@@ -97,6 +117,31 @@ def test_this_machine_is_timed():
         planner.plan("yolov9", 64, 2, 100, 3)
 
 
+def test_the_steps_that_are_timed_end_in_time():
+    assert planner.time_steps("yolov5n", 64, 2, n_steps=10**6, limit_s=0.5) > 0
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0, "0.0 s"), (0.84, "0.8 s"), (9.6, "10 s"), (89, "89 s"), (90, "1.5 min"), (3000, "50 min"), (60_000, "16.7 h"),
+    (90_000, "25 h"),
+])
+def test_durations_have_digits_and_a_unit(seconds, text):
+    assert planner.duration(seconds) == text
+
+
+def test_a_plan_to_be_read_and_to_be_held_against_the_run():
+    plan = planner.plan("yolov5n", 64, 2, 100, 3, 0.05, nominal_batch=4)
+    table = planner.shown(plan)
+    assert table.loc["this machine", ["memory", "fits", "accumulate", "an_epoch", "all_epochs"]].tolist() == [
+        "–", "–", 2, "5.0 s", "15 s"]
+    assert table.loc["T4", "memory"].endswith(" GB") and table.loc["T4", "fits"]
+    results = pd.DataFrame({"seconds/train": [4.0, 6.0, 9.0], "seconds/valid": [1.0, 1.0, 2.0]})
+    assert planner.measured_sentence(plan, results).startswith(
+        "An epoch took 6.0 s of training and 1.0 s of validation; the timed steps promised 5.0 s")
+    for nothing in ((plan, results.iloc[:0]), (plan.drop(index="this machine"), results)):
+        assert "nothing to hold" in planner.measured_sentence(*nothing)
+
+
 @pytest.mark.parametrize(("n_images", "name"), [
     (0, "tiny"), (199, "tiny"), (200, "small"), (6582, "medium"), (16455, "full")])
 def test_one_recipe_suits(n_images, name):
@@ -111,6 +156,15 @@ def test_recipes_name_only_settings_that_train_knows():
     for settings in preflight.recipes(0)["settings"]:
         assert set(settings) <= known
         read_hyp(settings["hyp"])
+
+
+def test_recipes_can_be_read_as_a_table():
+    found = preflight.recipes(300)
+    table = preflight.recipes_table(found).set_index("recipe")
+    assert "settings" not in table and table.columns[-1] == "why"
+    assert table["suits"].tolist() == [False, True, False, False]
+    assert table["nominal_batch"].tolist() == [16, 16, "default", "default"]
+    assert table["hyp"].tolist() == ["few_epochs", "default", "default", "experiment_hyp_v1"]
 
 
 def test_the_hyp_files_say_what_they_claim():

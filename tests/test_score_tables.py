@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from livestock_utils import score_tables, tables
+from livestock_utils import score_tables, scoring, tables
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import ScoringError
 
@@ -11,8 +11,10 @@ COLUMNS = ["images", "labels", *score_tables.SCORES]
 
 
 def results(scores, losses=None):
-    return pd.DataFrame({"epoch": range(1, len(scores) + 1), "metrics/mAP_0.75": scores,
-                         "val/box_loss": losses or [0.1] * len(scores)})
+    """As a run has them: epochs counted from 0."""
+    losses = losses or [0.1] * len(scores)
+    return pd.DataFrame({"epoch": range(len(scores)), "metrics/mAP_0.75": scores} | {
+        f"{part}/{name}_loss": losses for part in ("train", "val") for name in ("box", "obj", "cls")})
 
 
 def by_class(**rows):
@@ -28,11 +30,24 @@ def by_class(**rows):
         ([0.5], None, r"0\.500 in epoch 1 of 1; one epoch says nothing"),
         ([0.4, 0.6], None, r"0\.600 in epoch 2 of 2; the score was still rising at the end"),
         ([0.4, 0.7, 0.6], None, r"0\.700 in epoch 2 of 3; the last epoch stands 0\.100 below"),
+        ([0.7, 0.7, 0.6], None, r"in epoch 2 of 3"),
         ([0.4, 0.5, 0.6, 0.7], [0.1, 0.2, 0.3, 0.4], "a sign of overfitting"),
+        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.1, 0.1, 0.1049], "may help\\.$"),
+        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.2, 0.3, 0.1], "may help\\.$"),
+        ([0.4, 0.5, 0.6], [0.2, 0.1, 0.4], "may help\\.$"),
     ],
 )
 def test_the_training_sentence(scores, losses, said):
     assert pd.Series([score_tables.training_sentence(results(scores, losses))]).str.contains(said).all()
+
+
+@pytest.mark.parametrize(("losses", "said"), [
+    ([], "No epoch"),
+    ([0.4, 0.2], "box from 0.4000 to 0.2000, obj from .*; none of validation turned up"),
+    ([0.4, 0.1, 0.2, 0.3], "on validation box and obj and cls turned up before the end"),
+])
+def test_the_loss_sentence(losses, said):
+    assert pd.Series([score_tables.loss_sentence(results([0.5] * len(losses), losses))]).str.contains(said).all()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +75,39 @@ def test_one_set_of_predictions_by_every_definition():
     table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
     assert set(table["definition"]) == {"contest", "coco", "yolov5"}
     assert table.loc[table["class"] == "cow", "mAP75"].to_numpy() == pytest.approx([1, 1, 1], abs=0.01)
+
+
+def test_the_definitions_sentence_tells_the_second_pass_apart():
+    boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY])
+    logged = by_class(cow=[1, 1, 1, 1, 1, 0.9, 0.9])
+    alone = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
+    assert "another pass" not in score_tables.definitions_sentence(alone)
+    table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9), logged=logged)
+    moved = 0.9 - alone.loc[alone["definition"] == "yolov5", "mAP75"].iloc[0]
+    said = score_tables.definitions_sentence(table)
+    assert "another pass of the same weights" in said and f"moved its mAP75 by {moved:+.3f}." in said
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ({}, "no labels to score"),
+    ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]},
+     "IoU 0.5 to 0.75: cow 0.400, pig 0.100."),
+])
+def test_the_strictness_sentence(rows, said):
+    assert said in score_tables.strictness_sentence(by_class(**rows))
+
+
+def test_sentences_on_the_curves():
+    truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 1.0) for i in range(4)])
+    found = frame(("i0", "cow", 0.0, 0.0, 90.0, 90.0, 0.9), ("i1", "cow", 0.0, 0.0, 90.0, 60.0, 0.8),
+                  ("i2", "cow", 200.0, 0.0, 290.0, 90.0, 0.7), ("i3", "cow", 0.0, 0.0, 90.0, 90.0, 0.1))
+    curves = scoring.pr_curves(truth, found, truth)
+    assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in score_tables.recall_sentence(curves)
+    said = score_tables.shown_sentence(curves, 0.25)
+    assert "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the boxes" in said
+    assert "cow 0% of the labelled animals are found, 0% of" in score_tables.shown_sentence(curves, 0.95)
+    for sentence in (score_tables.recall_sentence, lambda table: score_tables.shown_sentence(table, 0.25)):
+        assert "no labels to score" in sentence(curves.iloc[:0])
 
 
 def test_labels_are_completed_only_where_the_truth_is_known(tmp_path):

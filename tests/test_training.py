@@ -18,7 +18,16 @@ import torch
 import yaml
 from training_sets import write_image, write_set
 
-from livestock_utils import checkpoints, compat, detector, files, training_lock, training_settings, training_state
+from livestock_utils import (
+    checkpoints,
+    compat,
+    detector,
+    files,
+    image_cache,
+    training_lock,
+    training_settings,
+    training_state,
+)
 from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
 
 QUICK = {"epochs": 3, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "loggers": ()}
@@ -407,6 +416,15 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
     ({"best_metric": "ap"}, "best_metric must be one of ap75, map50, map50-95, fitness, got 'ap'"),
     ({"cache": "disc"}, "cache must be one of ram, disk, None, got 'disc'"),
     ({"loggers": ("comet",)}, "unknown logger 'comet'"),
+    ({"loggers": "comet"}, "unknown logger 'comet': expected some of tensorboard, wandb, mlflow"),
+    ({"seed": "a"}, "seed must be a whole number from 0 to 2147483647, got 'a'"),
+    ({"seed": -5}, "seed must be a whole number from 0 to 2147483647, got -5"),
+    ({"seed": 2**40}, "seed must be a whole number from 0 to 2147483647, got 1099511627776"),
+    ({"device": "0"}, "device must be cpu, cuda, or cuda:0 and so on, got '0'"),
+    ({"freeze": 100}, "freeze must leave a layer of yolov5n to train, at most 24, got 100; 10 is the backbone"),
+    ({"freeze": [0, 1]}, "freeze must be a whole number of at least 0, got [0, 1]"),
+    ({"amp": "x"}, "amp must be True or False, got 'x'"),
+    ({"autoanchor": 1}, "autoanchor must be True or False, got 1"),
     ({"image_size": 100}, "image_size must be a multiple of 32 and at least 64 for yolov5n, got 100; take 128"),
     ({"model": "yolov9"}, "unknown model 'yolov9': expected one of yolov5l, "),
     ({"hyp": {"lr0": 0.1}}, "hyp: lacks lrf, momentum"),
@@ -424,6 +442,37 @@ def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told, monkeyp
     with pytest.raises(ValueError) as caught:
         detector.train(data, tmp_path / "run", **FAST | change)
     assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("setting", "content", "told"), [
+    ("hyp", b"lr0: [1\n  x: :", "bad.yaml is no YAML: while parsing"),
+    ("hyp", b"\xff\xfe\x00", "bad.yaml is no YAML: 'utf-8' codec can't decode"),
+    ("hyp", b"- 1\n", "bad.yaml: expected names and numbers, one a line, got list"),
+    ("hyp", b"lr0: 5\n", "bad.yaml: lacks lrf, momentum"),
+    ("augmentation", b"lr0: [1\n  x: :", "bad.yaml is no YAML: while parsing"),
+    ("augmentation", b"\xff\xfe\x00", "bad.yaml is no YAML: 'utf-8' codec can't decode"),
+    ("augmentation", b"- 1\n", "bad.yaml: albumentations 2.0.8 cannot read it"),
+])
+def test_a_file_that_cannot_be_read_is_told_in_one_line(data, tmp_path, setting, content, told):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(TrainingError) as caught:
+        detector.train(data, tmp_path / "run", **FAST, **{setting: tmp_path / "bad.yaml"})
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_only_hyperparameter_files_are_offered(data, tmp_path):
+    with pytest.raises(TrainingError) as caught:
+        training_settings.hyp_file("absent")
+    offered = str(caught.value).partition("one of ")[2].split(", ")
+    assert {"default", "few_epochs", "experiment_hyp_v1"} <= {*offered}
+    for name in offered:
+        training_settings.read_hyp(name)
+
+
+def test_a_cache_without_room_is_a_warning_of_the_run(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache, "SHARE", 0)
+    run = detector.train(data, tmp_path / "run", **FAST | {"epochs": 1})
+    assert len(run.warnings) == 1 and run.warnings[0].endswith("every epoch decodes the images anew")
 
 
 def test_release_weights_are_fetched_once_and_a_lost_network_is_told(data, tmp_path, monkeypatch, whole):

@@ -1,5 +1,9 @@
 """What a training reads: every fault named by file and line, caches equal to decoding anew, batches as yolov5's."""
 
+import contextlib
+import re
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -125,13 +129,84 @@ def test_a_changed_image_gets_a_new_disk_cache(data, tmp_path, monkeypatch):
     assert not image_cache.filled("disk", part.files, part.sizes_px, 48, True)[0].any()
 
 
-@pytest.mark.parametrize("kind", ["ram", "disk"])
-def test_a_cache_that_does_not_fit_is_told_and_left_out(data, monkeypatch, caplog, kind, tmp_path):
+def wanted_of(data):
+    found = training_data.read_data(data)
+    return [(found.train.files, found.train.sizes_px, True), (found.valid.files, found.valid.sizes_px, False)]
+
+
+TRAIN_BYTES, VALID_BYTES = 3 * 48 * 32 * 3, 2 * 48 * 32 * 3
+
+
+@pytest.mark.parametrize(("kind", "memory", "disk", "copies", "expected", "told"), [
+    (None, 0, 0, 1, None, ""),
+    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 1, "ram", ""),
+    ("ram", TRAIN_BYTES + VALID_BYTES - 1, TRAIN_BYTES + VALID_BYTES, 1, "disk", "'ram' needs .* on the local disk"),
+    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 2, None, "'ram' needs .* and cache='disk' needs .*: every epoch decodes"),
+    ("ram", 2 * TRAIN_BYTES + VALID_BYTES, 0, 2, "ram", ""),
+    ("disk", 0, TRAIN_BYTES + VALID_BYTES, 1, "disk", ""),
+    ("disk", 10**9, TRAIN_BYTES + VALID_BYTES - 1, 1, None, r"^cache='disk' needs 0\.0 GB of .*every epoch decodes"),
+])
+def test_both_sets_must_fit_into_the_cache_together(data, tmp_path, monkeypatch, kind, memory, disk, copies, expected,
+                                                    told):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_cache, "SHARE", 1)
+    monkeypatch.setattr(image_cache.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda place: SimpleNamespace(free=disk))
+    chosen, sentence = image_cache.chosen(kind, wanted_of(data), 48, copies)
+    assert chosen == expected
+    assert re.search(told, sentence) if told else sentence == ""
+
+
+def test_a_disk_cache_that_is_there_needs_no_room(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    for files, sizes_px, augment in wanted_of(data):
+        image_cache.filled("disk", files[::-1], sizes_px[::-1], 48, augment)  # the order of the files does not matter
     monkeypatch.setattr(image_cache, "SHARE", 0)
-    part = training_data.read_data(data).train
-    assert image_cache.filled(kind, part.files, part.sizes_px, 48, True) == [None] * 3
-    assert f"cache='{kind}' needs 0.0 GB of" in caplog.text and "every epoch decodes" in caplog.text
+    assert image_cache.chosen("disk", wanted_of(data), 48) == ("disk", "")
+
+
+def test_a_new_disk_cache_replaces_the_folders_old_one_and_no_others(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    (train, train_px, _), (valid, valid_px, _) = wanted_of(data)
+    first = image_cache.filled("disk", train, train_px, 48, True)
+    image_cache.filled("disk", valid, valid_px, 48, False)
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "cache").iterdir()}
+    assert sorted(sizes.values()) == [VALID_BYTES, TRAIN_BYTES]
+    image_cache.filled("disk", train, train_px, 64, True)
+    names = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert len(names) == 2 and len(names & set(sizes)) == 1
+    np.testing.assert_array_equal(first[0], image_cache.read_resized(train[0], 48, True))  # still readable
+
+
+def test_few_images_are_decoded_ahead_of_a_slow_disk(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_cache, "WINDOW", 1)
+    (files, sizes_px, augment), _ = wanted_of(data)
+    read, decoded, stored = image_cache.read_resized, [], []
+
+    def counted(file, *arguments, **options):
+        decoded.append(file)
+        return read(file, *arguments, **options)
+
+    class Disk:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, piece):
+            stored.append(len(decoded))
+            return self.file.write(piece)
+
+    whole = image_cache.whole_file
+    monkeypatch.setattr(image_cache, "read_resized", counted)
+    monkeypatch.setattr(image_cache, "whole_file", lambda path: _through(whole, Disk, path))
+    image_cache.filled("disk", files, sizes_px, 48, augment)
+    assert stored == [1, 2, 3]
+
+
+@contextlib.contextmanager
+def _through(whole, disk, path):
+    with whole(path) as file:
+        yield disk(file)
 
 
 @pytest.mark.parametrize("augment", [True, False])

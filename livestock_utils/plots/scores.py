@@ -36,7 +36,7 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
                                label=f"{name}, IoU {threshold:g}: AP {ap:.3f}")
     legend = ax.legend(handles=handles, loc="lower left", handlelength=2.6, fontsize=9)
     for text, line in zip(legend.get_texts(), handles, strict=True):
-        text.set_color(line.get_color())
+        text.set_color(style.ink(line.get_color()))
     return ax
 
 
@@ -58,7 +58,7 @@ def confidence_trade(curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes
             handles += ax.plot(mine["confidence"], mine[column], color=style.colour(name), linestyle=dash,
                                label=f"{name} {column}")
     ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles), handlelength=2.6,
-              labelcolor=[line.get_color() for line in handles])
+              labelcolor=[style.ink(line.get_color()) for line in handles])
     return ax
 
 
@@ -80,7 +80,7 @@ def class_scores(table: pd.DataFrame, columns: tuple[str, ...] = ("mAP50", "mAP7
         for value, y in zip(values, height + shift, strict=True):
             if np.isfinite(value):
                 ax.annotate(f"{name} {value:.3f}", (value, y), xytext=(7, 0), textcoords="offset points", va="center",
-                            fontsize=9, color=style.colour(name) if name != "all" else style.MUTED)
+                            fontsize=9, color=style.ink(style.colour(name)))
     ax.hlines(height, 0, 1, color=style.FAINT, linewidth=14, alpha=0.35, zorder=0)
     ax.set_yticks(height, columns)
     ax.set(xlim=(0, 1.14), ylim=(-0.6, len(columns) - 0.4), xlabel="score (1 = every animal found, every box right)",

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
@@ -106,6 +107,19 @@ def colour(name: str) -> str:
     return species_settings.colours().get(name, NEUTRAL)
 
 
+def ink(tone: str) -> str:
+    """`tone` as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
+    rgb = np.array(to_rgb(tone))
+    while _contrast_on_white(rgb) < 4.5:
+        rgb = rgb * 0.97
+    return to_hex(rgb)
+
+
+def _contrast_on_white(rgb: np.ndarray) -> float:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
+
+
 def in_label_order(found: Iterable[str]) -> list[str]:
     """Species that occur in `found`, in the order of their class index; unknown names come last, sorted."""
     present = {str(name) for name in found}
@@ -152,13 +166,13 @@ def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, str]], gap_poi
         at = ax.transData.transform((x, y))[1] * points_per_pixel
         wanted = max(at, placed[-1] + gap_points) if placed else at
         placed.append(wanted)
-        ax.annotate(text, (x, y), xytext=(6, wanted - at), textcoords="offset points", color=tone, va="center",
+        ax.annotate(text, (x, y), xytext=(6, wanted - at), textcoords="offset points", color=ink(tone), va="center",
                     fontsize=9, annotation_clip=False)
 
 
 def species_key(ax: Axes, names: Iterable[str]) -> None:
     """The species' names in their colours at the top right, where a legend never covers the data."""
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in names]
     labels = list(names)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in labels]
     ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(labels), borderaxespad=0.2,
-              handlelength=0.9, handleheight=0.9, columnspacing=1.2, labelcolor=[colour(name) for name in names])
+              handlelength=0.9, handleheight=0.9, columnspacing=1.2, labelcolor=[ink(colour(name)) for name in labels])

@@ -1,4 +1,7 @@
-"""Curves of a training, from its table of results (one row an epoch, yolov5's column names)."""
+"""Curves of a training, from its table of results (one row an epoch, yolov5's column names).
+
+yolov5 counts epochs from 0 in the table; figures and sentences count from 1.
+"""
 
 import numpy as np
 import pandas as pd
@@ -44,10 +47,12 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
     return axes
 
 
-def metric_curves(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Validation metrics by epoch, each line named at its end with its last value; the best mAP50-95 is marked.
+def metric_curves(results: pd.DataFrame, ax: Axes | None = None, best: str = "metrics/mAP_0.75") -> Axes:
+    """Validation metrics by epoch, each line named at its end with its last value; the best epoch is marked.
 
-    `results` has "epoch" and the columns of `METRICS`. yolov5's own 101-point mAP: close to the contest's, not equal.
+    `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the highest value of `best`,
+    the column that best.pt was chosen by, marked on that line (or on the lowest, where `best` is none of `METRICS`).
+    yolov5's own 101-point mAP: close to the contest's, not equal.
     Look for: lines that are still rising at the end: more epochs would help.
     """
     ax = style.axes_or_new(ax, height_in=3.6)
@@ -61,12 +66,13 @@ def metric_curves(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
         ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]),
                      f"{name} {table[column].iloc[-1]:.3f}", tone))
-    if "metrics/mAP_0.5:0.95" in table and table["metrics/mAP_0.5:0.95"].notna().any():
-        values = table["metrics/mAP_0.5:0.95"].to_numpy(dtype=float)
-        best = int(np.nanargmax(values))
-        epoch = float(table["epoch"].iloc[best])
-        ax.scatter(epoch, values[best], s=70, facecolor="none", edgecolor=style.INK, zorder=4)
-        ax.annotate(f"best, epoch {epoch:.0f}", (epoch, values[best]), xytext=(0, -12), textcoords="offset points",
+    if best in table and table[best].notna().any():
+        values = table[best].to_numpy(dtype=float)
+        row = int(np.flatnonzero(values == np.nanmax(values))[-1])
+        epoch = float(table["epoch"].iloc[row])
+        height = float(table[best if best in METRICS else shown[-1][0]].iloc[row])
+        ax.scatter(epoch, height, s=70, facecolor="none", edgecolor=style.INK, zorder=4)
+        ax.annotate(f"best, epoch {epoch:.0f}", (epoch, height), xytext=(0, -12), textcoords="offset points",
                     ha="right", va="top", fontsize=9, bbox=style.PAPER)
     _epochs(ax, 10)
     style.value_grid(ax, "y")
@@ -97,8 +103,9 @@ def compare_runs(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0
 
 
 def _tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """`results` with the blanks cut that yolov5 pads its column names with."""
-    return results.rename(columns=lambda name: str(name).strip())
+    """`results` with the blanks cut that yolov5 pads its column names with, and epochs counted from 1."""
+    table = results.rename(columns=lambda name: str(name).strip())
+    return table.assign(epoch=table["epoch"] + 1) if "epoch" in table else table
 
 
 def _dots(table: pd.DataFrame) -> dict:
