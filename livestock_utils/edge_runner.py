@@ -62,7 +62,7 @@ class Detector:
         self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
         self.multi_label = bool(self.settings["multi_label"])
         self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
-        self.place, self.canvas = None, None  # of the frame before, see prepare
+        self.place, self.canvas = (), np.empty(0, dtype=np.float32)  # of the frame before, see prepare
         self.set_confidence(self.settings["confidence_threshold"])
 
     def set_confidence(self, confidence):
@@ -122,8 +122,9 @@ class Detector:
             scores = rows[:, 5:] * rows[:, 4:5]
             anchor, label = np.nonzero(scores >= self.lowest)
             score, box = scores[anchor, label], rows[anchor, :4]
-            is_best = None if self.multi_label else scores[anchor].argmax(axis=1) == label if len(anchor) else \
-                np.zeros(0, dtype=bool)
+            is_best = label == 0
+            if not self.multi_label and len(anchor):
+                is_best = scores[anchor].argmax(axis=1) == label
         order = np.argsort(-score, kind="stable")[:CAP]
         if not self.multi_label:
             order = order[is_best[order]]
@@ -475,7 +476,7 @@ class Output:
 
     def close(self, whole):
         """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its name.part."""
-        if not self.part:
+        if not self.path or not self.part:
             return
         try:
             if self.json:
