@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE ?= data/sample
 OUT ?= runs/sample
-EXTRAS := dev,edge,search
+EXTRAS := dev,edge,lighter,openvino,search
 
 .PHONY: setup run test test-slow test-ray notebooks badges bench faults lint clean
 .DEFAULT_GOAL := run

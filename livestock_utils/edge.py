@@ -40,6 +40,7 @@ FORMATS = {
     "onnx-nms": "ONNX with suppression inside",
     "onnx-fp16": "ONNX in float16, for GPUs",
     "onnx-int8": "ONNX in INT8, calibrated on training images",
+    "onnx-int8-trt": "ONNX in INT8 as TensorRT parses it (symmetric), for a Jetson",
     "torchscript": "TorchScript, batch 1 of one shape",
     "openvino": "OpenVINO, weights in float16",
 }
@@ -49,6 +50,7 @@ MILLION_PARAMETERS = {"yolov5n": 1.9, "yolov5n6": 3.2, "yolov5s": 7.2, "yolov5s6
                       "yolov5m6": 35.7, "yolov5l": 46.5, "yolov5l6": 76.8, "yolov5x": 86.7, "yolov5x6": 140.7}
 """From yolov5's release notes (v7.0, COCO)."""
 N_CALIBRATION = 32
+INT8 = ("onnx-int8", "onnx-int8-trt")
 AT_ALL_SIZES = ("onnx", "onnx-int8")
 """Exports that `export_all` lists at every pixel size, beside the weights; one file serves all sizes."""
 
@@ -85,7 +87,7 @@ def export_all(weights: str | os.PathLike, folder: str | os.PathLike, plan: Plan
             path, note = "", ""
             try:
                 calibration = None
-                if kind == "onnx-int8" and plan.calibration_images is not None:
+                if kind in INT8 and plan.calibration_images is not None:
                     calibration = Calibration(plan.calibration_images, plan.calibration_folder, seed=plan.seed,
                                               image_size=max(plan.image_sizes), n=plan.n_calibration, stride=stride)
                 shape = common_shape(plan.images, size, stride)
@@ -107,7 +109,7 @@ def export(weights: str | os.PathLike, folder: str | os.PathLike, kind: str = "o
 
     shape: (batch, height px, width px) of the formats of one shape; default one square image of `image_size`.
     settings: thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold). calibration: images for
-    "onnx-int8". A file that was made the same way from the same weights is left as it is.
+    the two in INT8. A file that was made the same way from the same weights is left as it is.
     Raises LivestockError for an unknown kind, settings that do not fit inside, an empty calibration set, a missing
     package, or an operator that the exporter lacks; CheckpointError as `checkpoints.load_model`.
     """
@@ -142,23 +144,31 @@ def _from_onnx(plain: Path, target: Path, kind: str, made: dict[str, Any], setti
         onnx_variants.with_nms(plain, target, made=made, **inside)
     elif kind == "onnx-fp16":
         onnx_variants.to_float16(plain, target, made)
-    elif kind == "onnx-int8":
+    elif kind in INT8:
         if calibration is None:
             raise LivestockError("INT8 needs calibration images: pass calibration=edge.Calibration(images, folder)")
-        onnx_variants.to_int8(plain, target, calibration.batches(), made)
+        onnx_variants.to_int8(plain, target, calibration.batches(), made, tensorrt=kind == "onnx-int8-trt")
     else:
         _openvino(plain, target, made)
 
 
 def inside_settings(settings: Settings) -> dict[str, Any]:
     """What of `settings` goes into a network with NMS inside; LivestockError if they ask for more than it can."""
-    if settings.method != "nms" or settings.class_agnostic or isinstance(settings.iou_threshold, dict):
+    if not fits_inside(settings):
         raise LivestockError("only hard NMS by class with one IoU threshold goes inside a network, the settings ask "
                              f"for {settings.method}, IoU {settings.iou_threshold}"
-                             f"{', class-agnostic' * settings.class_agnostic}; the runner applies these outside")
+                             f"{', class-agnostic' * settings.class_agnostic}"
+                             f"{', one class an anchor' * (not settings.multi_label)}; the runner applies these "
+                             "outside")
     lowest = settings.confidence_threshold
     return {"iou_threshold": settings.iou_threshold, "max_detections": settings.max_detections,
             "confidence_threshold": min(lowest.values()) if isinstance(lowest, dict) else lowest}
+
+
+def fits_inside(settings: Settings) -> bool:
+    """True for hard NMS, class by class, every class of an anchor, one IoU threshold, one pass."""
+    return settings.method == "nms" and not settings.class_agnostic and settings.multi_label and \
+        not isinstance(settings.iou_threshold, dict) and settings.passes in (None, ("plain",))
 
 
 class Calibration:
@@ -215,11 +225,12 @@ def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
     if size <= max_size_mb * 1e6:
         return size / 1e6
     each = BYTES_A_PARAMETER.get(Path(path).suffix.lower(), 4)
-    if "fp16" in Path(path).stem:
-        each = 2
+    for ending, bytes_each in (("-fp16", 2), ("-int8", 1)):
+        if Path(path).stem.endswith(ending):
+            each = bytes_each
     fitting = [name for name, millions in MILLION_PARAMETERS.items() if millions * each * 1.02 <= max_size_mb]
     advice = f"{fitting[-1]} is the largest YOLOv5 that fits ({MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)" \
-        if fitting else "no YOLOv5 is that small in this format; try INT8 or pruning"
+        if fitting else f"no YOLOv5 is that small in this format; try {'INT8 or ' * (each > 1)}pruning"
     raise CheckpointError(f"{path}: {size / 1e6:.1f} MB, over the budget of {max_size_mb:g} MB (10^6 bytes); {advice}")
 
 
@@ -249,7 +260,7 @@ def _made(weights: str | os.PathLike, kind: str, shape: tuple[int, int, int] | N
     made: dict[str, Any] = {"kind": kind, "from": files.sha256(weights), "shape": list(shape or [])}
     if kind == "onnx-nms":
         made["settings"] = inside_settings(settings or Settings())
-    if kind == "onnx-int8" and calibration is not None:
+    if kind in INT8 and calibration is not None:
         made["calibration"] = calibration.recorded()
     return made
 
@@ -281,9 +292,10 @@ def _torchscript(weights: str | os.PathLike, target: Path, shape: tuple[int, int
     with compat.yolov5(), warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing warns of each shape taken as constant: the shape is fixed on purpose
         try:
-            model(example)  # sets the grid, which is then a constant
-            traced = torch.jit.trace(model, example, strict=False)
-        except RuntimeError as error:
+            with onnx_backend.quiet_stdout():
+                model(example)  # sets the grid, which is then a constant
+                traced = torch.jit.trace(model, example, strict=False)
+        except (RuntimeError, TypeError, ValueError) as error:
             raise LivestockError(f"{weights}: TorchScript cannot trace this network "
                                  f"({' '.join(str(error).split())[:160]}); export to onnx") from error
         with files.whole_file(target) as file:

@@ -72,8 +72,8 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
                       f"from {settings.confidence_threshold}.")
 
 
-def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> tuple[Path, int]:
-    """The ONNX file to bundle and its pixel size: the recommended row's, else plain ONNX at that row's size.
+def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> tuple[Path, int, str]:
+    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else plain ONNX at its size.
 
     Without a recommendation plain ONNX at the smallest size. Raises LivestockError if no ONNX file was made.
     """
@@ -84,7 +84,19 @@ def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> tuple[
     name = recommended["export"] if recommended is not None and recommended["export"] in set(rows["export"]) else "onnx"
     fitting = rows[(rows["image_size"] == size) & (rows["export"] == name)]
     row = (fitting if len(fitting) else rows).iloc[0]
-    return Path(row["path"]), int(row["image_size"])
+    taken = f"{row['export']} at {row['image_size']} px"
+    if recommended is None:
+        why = f"Nothing is recommended, so the bundle holds {taken}, the least that was made: over a budget, or red."
+    elif (row["export"], row["image_size"]) == (recommended["export"], recommended["image_size"]):
+        why = f"The bundle holds what is recommended, {taken}."
+    else:
+        why = f"The runner takes ONNX only, so the bundle holds {taken} in place of {recommended['export']}."
+    return Path(row["path"]), int(row["image_size"]), why
+
+
+def settings_for(model: str | os.PathLike, settings: Settings, inside: Settings) -> Settings:
+    """Thresholds of a bundle of `model`: `inside` where the network suppresses itself, else `settings`."""
+    return inside if onnx_backend.read_about(model).get("nms") else settings
 
 
 def verify(bundle: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, model: str | os.PathLike,
@@ -119,10 +131,17 @@ def verify(bundle: str | os.PathLike, images: pd.DataFrame, folder: str | os.Pat
                   f"difference {same['largest_difference_px']:.3f} px).")
 
 
-def write_commands(model: str | os.PathLike, image_size: int) -> Path:
-    """Write the TensorRT commands of `model` beside it, as <model>.tensorrt.sh; returns that path."""
-    text = tensorrt_commands(onnx_backend.read_about(model), image_size, Path(model).name)
-    return files.write_text(Path(model).with_suffix(".tensorrt.sh"), text)
+def write_commands(exports: pd.DataFrame) -> list[Path]:
+    """Write TensorRT's commands beside each "onnx" and "onnx-int8-trt" file of `edge.export_all`, for its largest size.
+
+    Returns the paths, <model>.tensorrt.sh.
+    """
+    rows = exports[exports["export"].isin(["onnx", "onnx-int8-trt"]) & (exports["path"] != "")]
+    found = []
+    for path, size in rows.groupby("path", sort=False)["image_size"].max().items():
+        text = tensorrt_commands(onnx_backend.read_about(str(path)), int(size), Path(str(path)).name)
+        found.append(files.write_text(Path(str(path)).with_suffix(".tensorrt.sh"), text))
+    return found
 
 
 def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -> dict[str, Any]:
@@ -149,19 +168,27 @@ def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "mode
         profile, size = "", f"{shape[0]}x3x{shape[1]}x{shape[2]}"
     else:
         stride = about["stride"]
-        low = max(round(image_size * 0.5 / stride), 1) * stride
         wide = -(-image_size * 9 // 16 // stride) * stride
         size = f"1x3x{wide}x{image_size}"
-        profile = (f" \\\n    --minShapes=images:1x3x{low}x{low} --optShapes=images:{size} "
+        # from the narrowest frame, tall or wide, to a square: the long side is image_size, the short one any multiple
+        profile = (f" \\\n    --minShapes=images:1x3x{stride}x{stride} --optShapes=images:{size} "
                    f"--maxShapes=images:4x3x{image_size}x{image_size}")
-    commands = [f"trtexec --onnx={model} --saveEngine=model_{kind}.engine{flags}{profile}"
-                for kind, flags in (("fp32", ""), ("fp16", " --fp16"), ("int8", " --int8 --fp16"))]
-    if about.get("made", {}).get("kind") == "onnx-int8":
-        int8 = "# This model holds its own INT8 ranges (Q/DQ), which TensorRT uses."
+    def build(kind: str, flags: str) -> str:
+        return f"trtexec --onnx={model} --saveEngine=model_{kind}.engine{flags}{profile}"
+
+    kind = about.get("made", {}).get("kind")
+    if kind == "onnx-int8":
+        return "\n".join(["#!/bin/sh", "# Quantized for processors, with zero points other than 0: not TensorRT's.",
+                          "echo 'this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx' >&2", "exit 1",
+                          ""])
+    engine = "int8" if kind == "onnx-int8-trt" else "fp16"
+    if kind == "onnx-int8-trt":
+        commands = ["# This model holds symmetric INT8 ranges (Q/DQ, every zero point 0), which TensorRT uses.",
+                    build("int8", " --int8 --fp16")]
     else:
-        int8 = ("# --int8 without ranges in the model or a calibration cache gives a speed, not usable boxes: export "
-                "onnx-int8.")
-    loaded = f"trtexec --loadEngine=model_fp16.engine --shapes=images:{size} --iterations=200 --avgRuns=50"
+        commands = [build("fp32", ""), build("fp16", " --fp16"), "# For INT8 export onnx-int8-trt: this model holds no "
+                    "ranges, and --int8 without them gives a speed, not usable boxes."]
+    loaded = f"trtexec --loadEngine=model_{engine}.engine --shapes=images:{size} --iterations=200 --avgRuns=50"
     inside = ("# Suppression is inside as ONNX NonMaxSuppression; TensorRT 8.6 and later build it with output of a "
               "size known only at run time." if about.get("nms") else
               "# Suppression is outside: the engine's output is what run.py's Model.boxes takes.")
@@ -170,7 +197,7 @@ def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "mode
         f"# TensorRT engines from {model}; run on the Jetson itself, an engine fits one GPU and version.",
         "# NOT run when this was written (no NVIDIA GPU there): the ONNX model was checked, run and scored on a CPU.",
         f"# Input `images`: float32 RGB in [0, 1], batch x 3 x height x width, multiples of {about['stride']}, "
-        f"profile for {size}.", inside, "set -e", commands[0], commands[1], int8, commands[2],
+        f"profile for {size}.", inside, "set -e", *commands,
         "# latency of the engine alone:", loaded, ""])
 
 
@@ -194,8 +221,8 @@ def _readme(name: str, content: dict[str, Any], size_mb: float, notes: dict[str,
         "    python run.py 0            # camera 0, needs OpenCV",
         "    python run.py --benchmark  # what an image costs on this device", "",
         f"Suppression: {settings['method']}, IoU {settings['iou_threshold']}, confidence from "
-        f"{settings['confidence_threshold']}, at most {settings['max_detections']} boxes an image (`model.json`; raise "
-        "the confidence there to see fewer, surer boxes).",
+        f"{settings['confidence_threshold']}, at most {settings['max_detections']} boxes an image (`model.json`). That "
+        "keeps the doubtful boxes that a score counts; `--confidence 0.4` shows fewer, surer ones.",
         "", "Pillow and OpenCV give the same boxes; OpenCV is faster, and reads videos and cameras.",
         "", "`tensorrt.sh` holds the commands for a Jetson's GPU; it says what was not run.",
     ]

@@ -1,22 +1,37 @@
 """What a model costs where it runs: size, parameters, arithmetic, latency, memory; a row an export and pixel size."""
 
-import json
 import os
 import platform
-import subprocess
-import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from livestock_utils import checkpoints, edge, exported_backends, onnx_backend
+from livestock_utils import (
+    checkpoints,
+    edge,
+    edge_bundle,
+    edge_latency,
+    exported_backends,
+    frames,
+    inference,
+    onnx_backend,
+)
 from livestock_utils.errors import LivestockError
+from livestock_utils.postprocess import Settings
 from livestock_utils.progress import progress
 
-COLUMNS = ["size_mb", "budget_share", "parameters_million", "gflops", "latency_ms", "p95_ms", "images_per_s", "threads",
-           "peak_memory_mb"]
+COLUMNS = ["size_mb", "budget_share", "parameters_million", "gflops", "latency_ms", "p95_ms", "whole_ms", "decode_ms",
+           "images_per_s", "threads", "peak_memory_mb"]
+TURNS = 3
+"""Rows are timed in turns, the best turn counts: else a busy moment would pass for a slow export."""
+NOISY = 2.0
+"""A 95th percentile above so many medians is noise of the machine, not of the network."""
+UNEQUAL = 1.25
+"""Latencies of the same network, as "onnx" and "onnx-static" are, that differ by more than this factor are noise."""
 
 
 def arithmetic(weights: str | os.PathLike, height_px: int, width_px: int, trust: bool = False) -> tuple[float, float]:
@@ -30,52 +45,85 @@ def arithmetic(weights: str | os.PathLike, height_px: int, width_px: int, trust:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6, counter.get_total_flops() / 1e9
 
 
-def latency(path: str | os.PathLike, height_px: int, width_px: int, threads: int, rounds: int = 20) -> dict[str, Any]:
-    """Latency of the network alone at batch 1 in a process of its own: latency_ms (median), p95_ms, images_per_s,
-    threads, peak_memory_mb. Raises LivestockError with the reason if that process fails."""
-    command = [sys.executable, "-m", "livestock_utils.edge_latency", str(Path(path).resolve()), str(height_px),
-               str(width_px), str(threads), str(rounds)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    package = str(Path(__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise LivestockError(f"{path} could not be timed: {reason}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    median = float(np.median(found["ms"]))
-    return {"latency_ms": median, "p95_ms": float(np.percentile(found["ms"], 95)), "images_per_s": 1e3 / median,
-            "threads": threads, "peak_memory_mb": found["peak_memory_mb"]}
+def latency(job: edge_latency.Job) -> dict[str, Any]:
+    """A job of one file, timed once: latency_ms and p95_ms of the network alone at batch 1, whole_ms and decode_ms of
+    the runner (medians, NaN without a photo), images_per_s, threads, peak_memory_mb. Errors as `edge_latency.run`."""
+    found = edge_latency.run(job)
+    ms = found["files"][0]
+    network, whole, decode = (float(np.median(ms[name])) if name in ms else np.nan
+                              for name in ("network", "whole", "decode"))
+    return {"latency_ms": network, "p95_ms": float(np.percentile(ms["network"], 95)), "whole_ms": whole,
+            "decode_ms": decode, "images_per_s": 1e3 / (whole if whole == whole else network),
+            "threads": job["threads"], "peak_memory_mb": found["peak_memory_mb"]}
 
 
-def cost_table(exports: pd.DataFrame, weights: str | os.PathLike, images: pd.DataFrame, *, max_size_mb: float = 100.0,
+def cost_table(exports: pd.DataFrame, weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, *,
+               settings: Settings | None = None, inside: Settings | None = None, max_size_mb: float = 100.0,
                threads: int | None = None, rounds: int = 20, trust: bool = False) -> pd.DataFrame:
     """`exports` (of `edge.export_all` or `edge_parity.parity_table`) with the columns COLUMNS added.
 
-    Every row is timed on the letterboxed frame that the formats of one shape have too (see `edge.common_shape`), so
-    that rows of one size compare. `threads`: default all cores. Rows without a file stay without numbers.
+    The network alone is timed on the letterboxed frame that the formats of one shape have too (see
+    `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by the bundle's code
+    under `settings` (of "onnx-nms": `inside`) on a photo of `images` (in `folder`) that fills this frame best, and
+    images_per_s is of that. `threads`: default all cores; `rounds` are shared out over TURNS turns. Rows without a
+    file stay without numbers.
     """
     threads = threads or os.cpu_count() or 1
     counted: dict[tuple[int, int], tuple[float, float]] = {}
-    rows = []
-    for row in progress(exports.to_dict("records"), desc="latency"):
-        if row["path"]:
-            height, width = _shape(row, images)
+    rows = [{str(key): value for key, value in row.items()} for row in exports.to_dict("records")]
+    jobs: dict[int, edge_latency.Job] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for number, row in enumerate(rows):
+            if not row["path"]:
+                continue
+            about = read_about(row["path"], trust)
+            height, width = about["shape"][1:] or edge.common_shape(images, row["image_size"], about["stride"])[1:]
             if (height, width) not in counted:
                 counted[height, width] = arithmetic(weights, height, width, trust)
             size_mb = edge.size_bytes(row["path"]) / 1e6
             row |= {"size_mb": size_mb, "budget_share": size_mb / max_size_mb,
-                    "parameters_million": counted[height, width][0], "gflops": counted[height, width][1],
-                    **latency(row["path"], height, width, threads, rounds)}
-        rows.append(row)
+                    "parameters_million": counted[height, width][0], "gflops": counted[height, width][1]}
+            chosen = (inside or settings) if about.get("nms") else settings
+            jobs[number] = {
+                "files": [str(Path(row["path"]).resolve())], "height": height, "width": width, "threads": threads,
+                "rounds": max(round(rounds / TURNS), 1), "photo": _photo(images, folder, row["image_size"], place),
+                "about": edge_bundle.model_settings(about, row["image_size"], chosen or Settings())}
+        turns = [(number, latency(job)) for job_turn in range(TURNS)
+                 for number, job in progress(jobs.items(), desc=f"latency, turn {job_turn + 1} of {TURNS}")]
+    for number in jobs:
+        rows[number] |= min((timed for at, timed in turns if at == number), key=lambda timed: timed["latency_ms"])
     return pd.DataFrame(rows).reindex(columns=[*exports.columns, *COLUMNS])
 
 
+def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
+    """Names, stride, shape ([] where free), weights of an export or of the weights themselves; see `onnx_backend`."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".pt":
+        model = checkpoints.load_model(path, device="cpu", trust=trust, check_names=False)
+        return {"names": [str(model.names[index]) for index in sorted(model.names)], "stride": int(model.stride.max()),
+                "shape": [], "weights": str(path)}
+    if suffix == ".torchscript":
+        about = exported_backends.read_torchscript(path)
+        return {key: value for key, value in about.items() if key != "network"}
+    return exported_backends.read_openvino(path)[1] if suffix == ".xml" else onnx_backend.read_about(path)
+
+
 def front(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no other beats in both AP75 and latency, by latency; red ones are left out."""
-    rows = table[table["AP75"].notna() & table["latency_ms"].notna() & ~table["red"]]
-    rows = rows.sort_values(["latency_ms", "AP75"], ascending=[True, False])
+    """The rows that no other beats in both AP75 and whole_ms, by whole_ms; red ones are left out."""
+    rows = table[table["AP75"].notna() & table["whole_ms"].notna() & ~table["red"]]
+    rows = rows.sort_values(["whole_ms", "AP75"], ascending=[True, False])
     return rows[rows["AP75"] > rows["AP75"].cummax().shift(fill_value=-np.inf)].reset_index(drop=True)
+
+
+def front_sentence(table: pd.DataFrame) -> str:
+    """What stands on the front, from the fastest to the best."""
+    best = front(table)
+    if best.empty:
+        return "No row is on the front: none was both measured and sound."
+    named = ", ".join(f"{row.export} at {row.image_size} px ({row.whole_ms:.0f} ms, {row.AP75:.3f})"
+                      for row in best.itertuples())
+    measured = int(table["whole_ms"].notna().sum())
+    return f"On the front, from the fastest to the best: {named}; the other {measured - len(best)} rows are beaten."
 
 
 def speed_sentence(table: pd.DataFrame) -> str:
@@ -87,12 +135,38 @@ def speed_sentence(table: pd.DataFrame) -> str:
     others = rows.drop(index="pytorch").sort_values("latency_ms")
     ratios = ", ".join(f"{name} {base / value:.1f} x" for name, value in others["latency_ms"].items())
     text = (f"At {int(rows['image_size'].iloc[0])} px, batch 1 and {int(rows['threads'].iloc[0])} threads PyTorch "
-            f"takes {base:.0f} ms; as fast as it times: {ratios}.")
+            f"takes {base:.0f} ms for the network alone; as fast as it times: {ratios}.")
     if "onnx-int8" in rows.index and "onnx" in rows.index and "difference" in rows:
         ratio = rows.loc["onnx", "latency_ms"] / rows.loc["onnx-int8", "latency_ms"]
         text += (f" INT8 is {ratio:.1f} x as fast as float32 ONNX and {rows.loc['onnx-int8', 'difference']:+.3f} in "
                  "AP75.")
     return text
+
+
+def own_part_sentence(table: pd.DataFrame) -> str:
+    """What the runner adds to the network and what decoding would, of plain ONNX at the largest size."""
+    rows = table[(table["export"] == "onnx") & table["whole_ms"].notna()].sort_values("image_size")
+    if rows.empty:
+        return "No plain ONNX file was timed with the runner."
+    row = rows.iloc[-1]
+    return (f"Of plain ONNX at {row['image_size']} px the network alone takes {row['latency_ms']:.1f} ms, from "
+            f"letterbox to boxes {row['whole_ms']:.1f} ms ({row['whole_ms'] / row['latency_ms']:.2f} x); decoding the "
+            f"photo adds {row['decode_ms']:.1f} ms where frames come as files.")
+
+
+def noise_sentence(table: pd.DataFrame) -> str:
+    """A warning where the timing was disturbed: wide percentiles, or one network at two speeds; else empty."""
+    timed = table[table["latency_ms"].notna()]
+    wide = timed[timed["p95_ms"] > NOISY * timed["latency_ms"]]
+    told = [f"{row['export']} at {row['image_size']} px (95th percentile {row['p95_ms'] / row['latency_ms']:.1f} x the "
+            "median)" for row in wide.to_dict("records")]
+    for size, rows in timed[timed["export"].isin(["onnx", "onnx-static"])].groupby("image_size"):
+        slow, fast = rows["latency_ms"].max(), rows["latency_ms"].min()
+        if slow > UNEQUAL * fast:
+            told.append(f"onnx and onnx-static at {size} px, the same network at {fast:.0f} and {slow:.0f} ms")
+    if not told:
+        return ""
+    return f"**The machine was busy while this was timed:** {'; '.join(told)}. Repeat on a quiet one before deciding."
 
 
 def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict[str, str]:
@@ -101,19 +175,37 @@ def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict
     if rows.empty or pd.isna(rows["latency_ms"].iloc[0]):
         return {}
     row = rows.iloc[0]
-    return {"AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch weights)",
+    return {"AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch weights under the "
+                                  "same thresholds)",
             "network alone, batch 1": f"{row['latency_ms']:.1f} ms, 95th percentile {row['p95_ms']:.1f} ms, "
                                       f"{row['threads']:.0f} threads of a {platform.machine()} processor",
+            "letterbox to boxes": f"{row['whole_ms']:.1f} ms; decoding a photo {row['decode_ms']:.1f} ms more",
             "arithmetic": f"{row['gflops']:.2f} GFLOPs, {row['parameters_million']:.2f} million parameters",
             "peak memory": f"{row['peak_memory_mb']:.0f} MB"}
 
 
-def _shape(row: dict[str, Any], images: pd.DataFrame) -> tuple[int, int]:
-    """Height and width of the network's input in px: the file's fixed shape, else what all `images` fit into."""
-    path = Path(row["path"])
-    if path.suffix == ".torchscript":
-        shape = exported_backends.read_torchscript(path)["shape"]
-    else:
-        shape = onnx_backend.read_about(path)["shape"] if path.suffix == ".onnx" else []
-    _, height, width = shape or edge.common_shape(images, row["image_size"])
-    return height, width
+def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The few numbers to show large: file size and time of the recommended row, else of the fastest."""
+    timed = table[table["whole_ms"].notna()].sort_values("whole_ms")
+    if timed.empty:
+        return {}
+    row = timed.iloc[0] if recommended is None else pd.Series(dict(recommended))
+    kind = "recommended" if recommended is not None else "fastest, over budget or red"
+    return {f"{kind} export": f"{row['export']}, {row['image_size']} px", "file MB": round(float(row["size_mb"]), 1),
+            "letterbox to boxes, ms": round(float(row["whole_ms"]), 1)}
+
+
+def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, place: str) -> str:
+    """The photo of the largest letterbox, the first by image_id, written into the folder `place`; its path."""
+    def area(row: Any) -> int:
+        return int(np.prod(frames.fit(int(row["width_px"]), int(row["height_px"]), image_size).padded))
+
+    known = images[(images["width_px"] > 0) & (images["height_px"] > 0)].sort_values("image_id")
+    if known.empty:
+        raise LivestockError("no image of known size to time the runner on; give a table with width_px and height_px")
+    row = known.iloc[int(np.argmax([area(row) for row in known.to_dict("records")]))]
+    target = Path(place) / f"{image_size}{Path(row['member']).suffix}"
+    if not target.exists():
+        with inference.open_reader(None, images, folder) as reader:
+            target.write_bytes(reader.bytes(row.get("archive", ""), row["member"]))
+    return str(target)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from livestock_utils import box_pairs, inference, score_tables
+from livestock_utils import box_pairs, edge, inference, score_tables, sweep
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import LivestockError
 from livestock_utils.postprocess import Settings
@@ -16,6 +16,8 @@ MAX_DROP = 0.005
 """An export whose AP75 falls further than this below the weights' is red: not recommended."""
 LEVEL_AP75 = 0.005
 """Rows within this AP75 of the best count as equally good; the fastest of them is recommended."""
+LEVEL_LATENCY = 0.1
+"""Plain ONNX is recommended before exports that are faster by less than this share."""
 SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
 """Two detections are equal if every side of the box and the confidence differ by at most this."""
 
@@ -57,31 +59,54 @@ def some_images(images: pd.DataFrame, boxes: pd.DataFrame, n: int, seed: int = 0
     return images, boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
 
 
+def hard_settings(settings: Settings, weights: Any, images: pd.DataFrame, folder: Any, boxes: pd.DataFrame,
+                  image_size: int, **options: Any) -> tuple[Settings, str]:
+    """The settings of suppression inside a network: `settings` if they fit there, else the best hard NMS of a grid.
+
+    The grid (`sweep.grid`, one IoU threshold for all classes) is scored on the labelled `images`; a sentence says
+    which were taken. `options` go to predict.
+    """
+    if edge.fits_inside(settings):
+        return settings, "Suppression inside a network takes the same thresholds."
+    found = inference.collect_candidates(weights, images, folder, image_size=image_size, **options)
+    best = sweep.best(sweep.evaluate(found, boxes))
+    return best, (f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms takes the "
+                  f"best hard NMS on these {len(images)} images instead, IoU {best.iou_threshold}, confidence from "
+                  f"{best.confidence_threshold}, and is compared with the weights under the same.")
+
+
 def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes: pd.DataFrame,
                  settings: Settings | None = None, confidence_threshold: float = 0.25, seed: int = 0,
-                 **options: Any) -> pd.DataFrame:
+                 inside: Settings | None = None, **options: Any) -> pd.DataFrame:
     """Every export of `edge.export_all` scored on the same labelled images as the weights at the same size.
 
+    "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings it was made with.
     Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low, high), the columns of
     `same_detections`, and `red` (a drop above MAX_DROP). Rows without a file stay, unscored. `options` go to predict.
     Raises LivestockError if a size has no "pytorch" row.
     """
     settings = settings or Settings()
+    inside = inside or settings
     options.setdefault("batch_size", 1)  # what a camera gives, and what files of fixed shape take
     options.setdefault("cap", 100_000)  # all candidates: which ones a cap leaves out would differ by rounding
     found: list[dict[str, Any]] = []
-    references: dict[int, pd.DataFrame] = {}
+    references: dict[tuple[int, bool], pd.DataFrame] = {}
+    weights: dict[int, Any] = {}
     first = exports.sort_values("export", key=lambda names: names != "pytorch", kind="stable")
     for row in ({str(key): value for key, value in row.items()} for row in first.to_dict("records")):
         if not row["path"]:
             found.append(row)
             continue
-        predictions = inference.predict(row["path"], images, folder, image_size=row["image_size"], settings=settings,
-                                        **options)
-        reference = references.setdefault(row["image_size"], predictions) if row["export"] == "pytorch" else \
-            references.get(row["image_size"])
-        if reference is None:
-            raise LivestockError(f"no 'pytorch' row of {row['image_size']} px to compare {row['export']} with")
+        size, hard = row["image_size"], row["export"] == "onnx-nms" and inside != settings
+        same = {"image_size": size, "settings": inside if hard else settings, **options}
+        predictions = inference.predict(row["path"], images, folder, **same)
+        if row["export"] == "pytorch":
+            weights[size], references[size, False] = row["path"], predictions
+        if size not in weights:
+            raise LivestockError(f"no 'pytorch' row of {size} px to compare {row['export']} with")
+        if (size, hard) not in references:
+            references[size, hard] = inference.predict(weights[size], images, folder, **same)
+        reference = references[size, hard]
         compared = score_tables.paired_difference(boxes, reference, predictions, images, seed=seed).loc["all"]
         found.append(row | {"AP75": compared["second"], "difference": compared["difference"], "low": compared["low"],
                             "high": compared["high"], "red": bool(compared["difference"] < -MAX_DROP),
@@ -116,27 +141,35 @@ def parity_sentence(table: pd.DataFrame) -> str:
 def recommend(table: pd.DataFrame, max_latency_ms: float, max_size_mb: float) -> tuple[Mapping[str, Any] | None, str]:
     """The row of a parity and cost table to deploy, and the reason in a sentence; None where nothing fits.
 
-    Needs export, image_size, AP75, red, latency_ms, size_mb. Among the rows that are not red and within both budgets,
-    the fastest of those within LEVEL_AP75 of the best AP75.
+    Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and within both budgets,
+    the fastest from letterbox to boxes (whole_ms) of those within LEVEL_AP75 of the best AP75; plain ONNX, which runs
+    everywhere, before what is at most LEVEL_LATENCY faster.
     """
-    measured = table[table["AP75"].notna() & table["latency_ms"].notna()]
+    measured = table[table["AP75"].notna() & table["whole_ms"].notna()]
     if measured.empty:
         return None, "Nothing was measured, so nothing is recommended."
     budget = f"{max_latency_ms:g} ms and {max_size_mb:g} MB"
-    fits = measured[(measured["latency_ms"] <= max_latency_ms) & (measured["size_mb"] <= max_size_mb)]
+    fits = measured[(measured["whole_ms"] <= max_latency_ms) & (measured["size_mb"] <= max_size_mb)]
     sound = fits[~fits["red"]]
     if sound.empty:
-        fastest = measured.sort_values("latency_ms").iloc[0]
+        fastest = measured.sort_values("whole_ms").iloc[0]
         why = "only red exports fit" if len(fits) else "nothing fits"
         return None, (f"Within {budget} {why}: the fastest of all is {_name(fastest)} with "
-                      f"{fastest['latency_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a smaller "
+                      f"{fastest['whole_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a smaller "
                       "model, or allow more.")
     best = sound["AP75"].max()
-    level = sound[sound["AP75"] >= best - LEVEL_AP75].sort_values("latency_ms", kind="stable")
-    row = level.iloc[0]
-    others = f", and is the fastest of {len(level)} within {LEVEL_AP75:g} of the best" if len(level) > 1 else ""
-    return row.to_dict(), (f"Within {budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['latency_ms']:.0f} ms an "
-                           f"image here, {row['size_mb']:.1f} MB; {len(sound)} of {len(measured)} rows fit{others}.")
+    level = sound[sound["AP75"] >= best - LEVEL_AP75].sort_values("whole_ms", kind="stable")
+    row = fastest = level.iloc[0]
+    plain = level[(level["export"] == "onnx") & (level["whole_ms"] <= fastest["whole_ms"] * (1 + LEVEL_LATENCY))]
+    why = f"it is the fastest of {len(level)} within {LEVEL_AP75:g} AP75 of the best" if len(level) > 1 else \
+        f"no other is within {LEVEL_AP75:g} AP75 of it"
+    if len(plain) and fastest["export"] != "onnx":
+        row = plain.iloc[0]
+        why = (f"{_name(fastest)} is {1 - fastest['whole_ms'] / row['whole_ms']:.0%} faster, which is within the noise "
+               "of timing, and plain ONNX runs everywhere")
+    return row.to_dict(), (f"Within {budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms an "
+                           f"image here from letterbox to boxes, {row['size_mb']:.1f} MB. Of {len(measured)} rows "
+                           f"{len(sound)} fit; {why}.")
 
 
 def _name(row: Mapping[str, Any] | pd.Series) -> str:

@@ -3,7 +3,8 @@
     python run.py photo.jpg                      boxes as CSV on the screen
     python run.py folder --out boxes.json        ... as JSON, .csv writes CSV
     python run.py video.mp4 --every 25 --draw seen --out boxes.csv
-    python run.py 0                              camera number 0 (Ctrl-C ends)
+    python run.py 0                              camera number 0 (Ctrl-C ends); rtsp://... is a network camera
+    python run.py folder --confidence 0.4        fewer, surer boxes
     python run.py --benchmark                    what an image costs on this device
 
 Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is told in one line and
@@ -17,6 +18,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +35,10 @@ except ImportError:
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+PNG = b"\x89PNG\r\n\x1a\n"
 GREY = 114
 CAP = 3000  # candidates of one image that reach suppression, the most confident first
-BLOCK = 128  # boxes that suppression looks at together
+BLOCK = 256  # boxes that suppression looks at together
 COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
 
 
@@ -46,17 +49,130 @@ class Problem(ValueError):
 # ---- the network ----------------------------------------------------------------------------------------------------
 
 
-class Model:
-    """An exported network with its thresholds; `detect` takes a frame as `decode` gives it."""
+class Detector:
+    """A network with its thresholds; `detect` takes a frame as `decode` gives it."""
+
+    def __init__(self, about, network):
+        """`about`: what model.json says; `network`: a call that turns (1, 3, h, w) into the raw output."""
+        self.about, self.call = about, network
+        self.names, self.settings = list(about["names"]), dict(about["settings"])
+        self.image_size, self.stride = int(about["image_size"]), int(about["stride"])
+        self.shape, self.inside = tuple(about.get("shape") or ()), about.get("nms")
+        self.most, self.sigma = int(self.settings["max_detections"]), float(self.settings["sigma"])
+        self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
+        self.multi_label = bool(self.settings["multi_label"])
+        self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
+        self.place, self.canvas = (), np.empty(0, dtype=np.float32)  # of the frame before, see prepare
+        self.set_confidence(self.settings["confidence_threshold"])
+
+    def set_confidence(self, confidence):
+        """Keep boxes from `confidence` up: one number, or class name -> number."""
+        floors = self._numbers(confidence, np.float32)
+        inside = (self.inside or {}).get("confidence_threshold", 0)
+        if floors.min() < np.float32(inside):
+            raise Problem(f"confidence {floors.min():g} is below {inside:g}, under which this network drops boxes "
+                          "itself; use a bundle without suppression inside")
+        self.settings["confidence_threshold"], self.floors, self.lowest = confidence, floors, floors.min()
+
+    def detect(self, frame):
+        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px), confidence, class."""
+        place = fit(frame.shape[1], frame.shape[0], self.image_size, self.stride)
+        return self.boxes(self.network(self.prepare(frame, place)), place)
+
+    def prepare(self, frame, place):
+        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0, 1].
+
+        The array is this object's own: the next frame of the same size is written into it, inside the same border.
+        """
+        _, resized, (width, height), (left, top) = place
+        if place != self.place:
+            if self.shape:
+                if height > self.shape[1] or width > self.shape[2]:
+                    raise Problem(f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x {height}, this "
+                                  f"model takes {self.shape[2]} x {self.shape[1]}; use a bundle without a fixed shape")
+                height, width = self.shape[1:]
+            self.canvas = np.full((1, 3, height, width), np.float32(GREY) / np.float32(255), dtype=np.float32)
+            self.place = place
+        planes = resize(frame, resized).transpose(2, 0, 1)
+        np.divide(planes[::-1] if cv2 is not None else planes, np.float32(255),
+                  out=self.canvas[0, :, top:top + resized[1], left:left + resized[0]])
+        return self.canvas
+
+    def network(self, network_input):
+        """The network's raw output for one prepared image."""
+        try:
+            raw = self.call(network_input)
+        except Exception as error:  # the engines' exceptions have no common base
+            height, width = network_input.shape[2:]
+            raise Problem(f"the network does not take {width} x {height} px "
+                          f"({' '.join(str(error).split())[:120]}); unpack the bundle again") from error
+        columns = 7 if self.inside else 5 + len(self.names)
+        if raw.ndim != (2 if self.inside else 3) or raw.shape[-1] != columns:
+            raise Problem(f"the network gives {raw.shape}, model.json tells of {columns} columns; unpack the bundle "
+                          "again")
+        return raw
+
+    def boxes(self, raw, place):
+        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most max_detections."""
+        if self.inside:
+            score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
+            is_best = np.ones(len(raw), dtype=bool)
+        else:
+            rows = raw[0][raw[0][:, 4] >= self.lowest]
+            scores = rows[:, 5:] * rows[:, 4:5]
+            anchor, label = np.nonzero(scores >= self.lowest)
+            score, box = scores[anchor, label], rows[anchor, :4]
+            is_best = label == 0
+            if not self.multi_label and len(anchor):
+                is_best = scores[anchor].argmax(axis=1) == label
+        order = np.argsort(-score, kind="stable")[:CAP]
+        if not self.multi_label:
+            order = order[is_best[order]]
+        order = order[score[order] >= self.floors[label[order]]]
+        score, label, box = score[order], label[order], box[order]
+        half = box[:, 2:] / 2
+        xyxy = to_frame(np.hstack([box[:, :2] - half, box[:, :2] + half]), place)
+        kept, score = self._suppressed(xyxy, score, label)
+        width, height = place[0]
+        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], dtype=np.float32))
+        found = np.column_stack([xyxy, score[kept], label[kept]]).astype(np.float64)
+        return found[np.argsort(-found[:, 4], kind="stable")][: self.most]
+
+    def _suppressed(self, xyxy, score, label):
+        """Indices that stay, and the scores (n,), which soft-NMS lowers."""
+        if self.inside:  # the network has done it
+            return np.arange(len(xyxy)), score
+        group = np.zeros(len(label), dtype=int) if self.agnostic else label
+        if self.method == "nms":
+            return nms(xyxy, group, self.limits, self.most), score
+        score, kept = score.copy(), [np.zeros(0, dtype=int)]
+        mixed = self.agnostic and self.floors.min() < self.floors.max()  # a pick may fall below its class's own floor
+        for number in np.unique(group):
+            rows = np.flatnonzero(group == number)
+            lowest = self.lowest if self.agnostic else self.floors[number]
+            score[rows] = soft_nms(xyxy[rows], score[rows], self.limits[number], self.sigma, self.method, lowest,
+                                   len(rows) if mixed else self.most)
+            kept.append(rows[(score[rows] > 0) & (score[rows] >= self.floors[label[rows]])])
+        return np.sort(np.concatenate(kept)), score
+
+    def _numbers(self, value, kind):
+        values = [value[name] for name in self.names] if isinstance(value, dict) else [value] * len(self.names)
+        return np.array(values, dtype=kind)
+
+
+class Model(Detector):
+    """The network of an unpacked bundle on ONNX Runtime."""
 
     def __init__(self, folder, threads=None):
         """Open `folder`/model.json and the ONNX file that it names; `threads`: default all cores."""
         path = Path(folder) / "model.json"
         try:
-            self.about = json.loads(path.read_text(encoding="utf-8"))
-            self.names, self.settings = list(self.about["names"]), dict(self.about["settings"])
-            self.file = Path(folder) / self.about["file"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            super().__init__(about, None)
+            self.file = Path(folder) / about["file"]
+        except KeyError as error:
+            raise Problem(f"{path}: no readable model settings ({error} is absent); unpack the bundle again") from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise Problem(f"{path}: no readable model settings ({error}); unpack the bundle again") from error
         try:
             import onnxruntime
@@ -71,81 +187,16 @@ class Model:
         try:
             providers = [name for name in onnxruntime.get_available_providers()
                          if name in ("CUDAExecutionProvider", "CPUExecutionProvider")]
-            self.session = onnxruntime.InferenceSession(str(self.file), options, providers=providers)
+            session = onnxruntime.InferenceSession(str(self.file), options, providers=providers)
         except Exception as error:  # its exceptions have no common base of their own
             why = " ".join(str(error).split())[:120]
             raise Problem(f"{self.file}: damaged or not an ONNX file ({why}); unpack the bundle again") from error
+        taken = [(entry.name, len(entry.shape), entry.type) for entry in session.get_inputs()]
+        if taken != [("images", 4, "tensor(float)")]:
+            raise Problem(f"{self.file}: takes {taken}, expected one input 'images' of four float axes; unpack the "
+                          "bundle again")
+        self.call = lambda network_input: session.run(None, {"images": network_input})[0]
         self.threads = threads or os.cpu_count()
-        self.shape = tuple(self.about.get("shape") or ())
-        self.lowest = self._number(self.settings["confidence_threshold"]).min()
-
-    def detect(self, frame):
-        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px), confidence, class."""
-        place = fit(frame.shape[1], frame.shape[0], self.about["image_size"], self.about["stride"])
-        return self.boxes(self.network(self.prepare(frame, place)), place)
-
-    def prepare(self, frame, place):
-        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0, 1]."""
-        _, resized, padded, (left, top) = place
-        width, height = padded
-        if self.shape:
-            if height > self.shape[1] or width > self.shape[2]:
-                raise Problem(f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x {height}, this model "
-                              f"takes {self.shape[2]} x {self.shape[1]}; use a bundle without a fixed shape")
-            height, width = self.shape[1:]
-        pixels = np.full((height, width, 3), GREY, dtype=np.uint8)
-        pixels[top:top + resized[1], left:left + resized[0]] = resize(frame, resized)
-        planes = pixels.transpose(2, 0, 1)
-        network_input = np.empty((1, 3, height, width), dtype=np.float32)
-        np.divide(planes[::-1] if cv2 is not None else planes, np.float32(255), out=network_input[0])
-        return network_input
-
-    def network(self, network_input):
-        """The network's raw output for one prepared image."""
-        return self.session.run(None, {"images": network_input})[0]
-
-    def boxes(self, raw, place):
-        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most max_detections."""
-        if self.about.get("nms"):
-            score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
-            is_best = np.ones(len(raw), dtype=bool)
-        else:
-            rows = raw[0][raw[0][:, 4] >= self.lowest]
-            scores = rows[:, 5:] * rows[:, 4:5]
-            anchor, label = np.nonzero(scores >= self.lowest)
-            score, box = scores[anchor, label], rows[anchor, :4]
-            is_best = scores[anchor].argmax(axis=1) == label if len(anchor) else np.zeros(0, dtype=bool)
-        order = np.argsort(-score, kind="stable")[:CAP]
-        if not self.settings["multi_label"]:
-            order = order[is_best[order]]
-        order = order[score[order] >= self._number(self.settings["confidence_threshold"])[label[order]]]
-        score, label, box = score[order], label[order], box[order]
-        xyxy = to_frame(np.hstack([box[:, :2] - box[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2]), place)
-        kept, score = self._suppressed(xyxy, score, label)
-        width, height = place[0]
-        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], dtype=np.float32))
-        found = np.column_stack([xyxy, score[kept], label[kept]]).astype(np.float64)
-        return found[np.argsort(-found[:, 4], kind="stable")][: self.settings["max_detections"]]
-
-    def _suppressed(self, xyxy, score, label):
-        """Indices that stay, and the scores (n,), which soft-NMS lowers."""
-        limits, floors = self._number(self.settings["iou_threshold"], np.float64), self._number(
-            self.settings["confidence_threshold"])
-        agnostic, method = self.settings["class_agnostic"], self.settings["method"]
-        group = np.zeros(len(label), dtype=int) if agnostic else label
-        if method == "nms":
-            return nms(xyxy, group, limits, self.settings["max_detections"]), score
-        score, kept = score.copy(), [np.zeros(0, dtype=int)]
-        for number in np.unique(group):
-            rows = np.flatnonzero(group == number)
-            lowest = floors.min() if agnostic else floors[number]
-            score[rows] = soft_nms(xyxy[rows], score[rows], limits[number], self.settings["sigma"], method, lowest)
-            kept.append(rows[(score[rows] > 0) & (score[rows] >= floors[label[rows]])])
-        return np.sort(np.concatenate(kept)), score
-
-    def _number(self, value, kind=np.float32):
-        values = [value[name] for name in self.names] if isinstance(value, dict) else [value] * len(self.names)
-        return np.array(values, dtype=kind)
 
 
 def fit(width, height, image_size, stride):
@@ -169,44 +220,71 @@ def nms(xyxy, group, limits, most):
 
     Too much is an IoU above `limits[group]`. In blocks: each is held against what is kept so far, then within itself.
     """
+    planes = [*np.ascontiguousarray(xyxy.T)]
+    planes.append((planes[2] - planes[0]) * (planes[3] - planes[1]))
+    limits = [_largest_float32(limit) for limit in limits]
     kept = [np.zeros(0, dtype=int) for _ in limits]
-    for start in range(0, len(xyxy), BLOCK):
-        for number in np.flatnonzero(np.bincount(group[start:start + BLOCK])):
-            rows = start + np.flatnonzero(group[start:start + BLOCK] == number)
-            rows = rows[~(overlap(xyxy[rows], xyxy[kept[number]]) > limits[number]).any(axis=1)]
-            over = np.triu(overlap(xyxy[rows], xyxy[rows]) > limits[number], 1)
-            alive = np.ones(len(rows), dtype=bool)
-            for place in np.flatnonzero(over.any(axis=1)):
-                if alive[place]:
-                    alive &= ~over[place]
-            kept[number] = np.concatenate([kept[number], rows[alive]])
-        if sum(map(len, kept)) >= most:
-            break
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for start in range(0, len(xyxy), BLOCK):
+            block = group[start:start + BLOCK]
+            for number, limit in enumerate(limits):
+                rows = start + np.flatnonzero(block == number)
+                if len(rows) and len(kept[number]):
+                    rows = rows[~(_overlap(planes, rows, kept[number]) > limit).any(axis=1)]
+                if len(rows) > 1:
+                    over = _overlap(planes, rows, rows) > limit
+                    over &= np.tri(len(rows), k=-1, dtype=bool).T
+                    alive = np.ones(len(rows), dtype=bool)
+                    for place in np.flatnonzero(over.any(axis=1)):
+                        if alive[place]:
+                            alive &= ~over[place]
+                    rows = rows[alive]
+                kept[number] = np.concatenate([kept[number], rows])
+            if sum(map(len, kept)) >= most:
+                break
     return np.sort(np.concatenate(kept))[:most]
 
 
-def soft_nms(xyxy, confidence, limit, sigma, method, lowest):
-    """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0."""
-    boxes, scores = xyxy.astype(np.float64), confidence.astype(np.float64)
-    result, rows = np.zeros(len(scores)), np.flatnonzero(scores >= lowest)
-    while len(rows):
-        at = int(np.argmax(scores[rows]))
-        best, rows = rows[at], np.delete(rows, at)
-        result[best] = scores[best]
-        iou = overlap(boxes[best:best + 1], boxes[rows])[0]
-        scores[rows] *= np.where(iou > limit, 1 - iou, 1.0) if method == "soft_nms_linear" else np.exp(-iou**2 / sigma)
-        rows = rows[scores[rows] >= lowest]
+def _overlap(planes, rows, columns):
+    """IoU of boxes `rows` with boxes `columns` of the planes x_min, y_min, x_max, y_max, area; NaN without area."""
+    x_min, y_min, x_max, y_max, area = planes
+    shared = np.minimum(x_max[rows][:, None], x_max[columns])
+    shared -= np.maximum(x_min[rows][:, None], x_min[columns])
+    np.maximum(shared, 0, out=shared)
+    height = np.minimum(y_max[rows][:, None], y_max[columns])
+    height -= np.maximum(y_min[rows][:, None], y_min[columns])
+    np.maximum(height, 0, out=height)
+    shared *= height
+    union = np.add(area[rows][:, None], area[columns], out=height)
+    union -= shared
+    return np.divide(shared, union, out=shared)
+
+
+def _largest_float32(limit):
+    """The largest float32 not above `limit`: exactly the float32 numbers above the one lie above the other."""
+    near = np.float32(limit)
+    return np.nextafter(near, np.float32(-1)) if near > limit else near
+
+
+def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
+    """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0.
+
+    Ends after `most` boxes: each is at most as confident as the one before. What overlaps nothing keeps its value.
+    """
+    scores, result = confidence.astype(np.float64), np.zeros(len(confidence))
+    x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T, dtype=np.float64)
+    area = (x_max - x_min) * (y_max - y_min)
+    for _ in range(min(most, len(scores))):
+        at = int(np.argmax(scores))
+        if scores[at] < lowest or scores[at] <= 0:
+            break
+        result[at], scores[at] = scores[at], -1
+        near = np.flatnonzero((x_min < x_max[at]) & (x_max > x_min[at]) & (y_min < y_max[at]) & (y_max > y_min[at]))
+        shared = (np.minimum(x_max[near], x_max[at]) - np.maximum(x_min[near], x_min[at])) \
+            * (np.minimum(y_max[near], y_max[at]) - np.maximum(y_min[near], y_min[at]))
+        iou = shared / np.maximum(area[at] + area[near] - shared, np.finfo(np.float64).tiny)
+        scores[near] *= np.where(iou > limit, 1 - iou, 1.0) if method == "soft_nms_linear" else np.exp(-iou**2 / sigma)
     return result.astype(np.float32)
-
-
-def overlap(first, second):
-    """IoU of every one of (n, 4) boxes with every one of (m, 4) -> (n, m); 0 where there is no area."""
-    one, other = first.T[:, :, None], second.T[:, None, :]
-    width = np.minimum(one[2], other[2]) - np.maximum(one[0], other[0])
-    height = np.minimum(one[3], other[3]) - np.maximum(one[1], other[1])
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    union = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1]) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 # ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB) -----------------------------
@@ -216,10 +294,10 @@ def decode(data):
     """Image bytes -> (h, w, 3) uint8; grey, 16 bit and alpha become plain colour, EXIF orientation is applied."""
     if not data:
         raise Problem("empty file")
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # no end after the picture
+    if _is_truncated(data):
         raise Problem("truncated image")
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-64:]:
-        raise Problem("truncated image")
+    if data[:8] == PNG and 0 in (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")):
+        raise Problem("an image of no pixels")
     if cv2 is not None:
         try:
             frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -232,14 +310,28 @@ def decode(data):
     return frame
 
 
+def _is_truncated(data):
+    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk."""
+    if data[:8] == PNG:
+        return b"IEND" not in data[-64:]
+    if data[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # segments before the picture data
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2:at + 4], "big")
+    return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
+
+
 def _decode_by_pillow(data):
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-        if image.mode.startswith("I"):  # 16 bit
-            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-        elif image.mode in ("RGBA", "LA"):  # the alpha channel goes, nothing is blended
-            image = image.convert("RGBA")
-        return np.array(image.convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd TIFF tags and large images
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+            if image.mode.startswith("I"):  # 16 bit
+                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+            elif image.mode in ("RGBA", "LA"):  # the alpha channel goes, nothing is blended
+                image = image.convert("RGBA")
+            return np.array(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
 
@@ -248,12 +340,13 @@ def resize(frame, size):
     """Bilinear, without smoothing first, as the network was measured with."""
     if (frame.shape[1], frame.shape[0]) == tuple(size):
         return frame
+    factor = frame.shape[1] // size[0]
+    if factor % 2 and (frame.shape[1], frame.shape[0]) == (factor * size[0], factor * size[1]):
+        return frame[factor // 2::factor, factor // 2::factor]  # 1920 px to 640: every third pixel, nothing between
     if cv2 is not None:
         return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
     left, right, near, far = _taps(frame.shape[1], size[0])
     upper, lower, high, low = _taps(frame.shape[0], size[1])
-    if not (far.any() or low.any()):  # 1920 px to 640: every third pixel
-        return frame[upper][:, left]
     rows, place = np.unique(np.concatenate([upper, lower]), return_inverse=True)
     used = frame[rows]
     across = (used[:, left] * near[:, None] + used[:, right] * far[:, None]) >> 4
@@ -300,7 +393,7 @@ def draw(frame, found, names, path):
 
 
 def frames(source, every=1):
-    """(name, frame number, frame or Problem) of an image, a folder, a video or a camera number."""
+    """(name, frame number, frame or Problem) of an image, a folder, a video, a camera number or a stream's address."""
     path = Path(source)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
@@ -310,10 +403,14 @@ def frames(source, every=1):
             yield file.relative_to(path).as_posix(), 0, _read(file)
     elif path.is_file() and path.suffix.lower() not in VIDEOS:
         yield path.name, 0, _read(path)
-    elif path.is_file() or str(source).isdecimal():
-        yield from _stream(source, path, every)
+    elif path.is_file():
+        yield from _video(str(source), path.name, str(source), every)
+    elif str(source).isdecimal():
+        yield from _video(int(source), f"camera {source}", f"camera {source}", every)
+    elif "://" in str(source):
+        yield from _video(str(source), "stream", "stream", every)  # the address may hold a password: not told
     else:
-        raise Problem(f"{source}: not found; give an image, a folder, a video or a camera number")
+        raise Problem(f"{source}: not found; give an image, a folder, a video, a camera number or rtsp://...")
 
 
 def _read(file):
@@ -323,26 +420,27 @@ def _read(file):
         return Problem(str(error))
 
 
-def _stream(source, path, every):
-    camera = not path.is_file()
-    what = f"camera {source}" if camera else str(source)
+def _video(opened, name, what, every):
+    live = what == name  # a camera or stream, which has no end of its own
     if cv2 is None:
         raise Problem(f"{what}: videos and cameras need OpenCV: pip install opencv-python-headless")
-    video = cv2.VideoCapture(int(source)) if camera else cv2.VideoCapture(str(source))
+    video = cv2.VideoCapture(opened)
     try:
         if not video.isOpened():
-            raise Problem(f"{what}: not there, or in use by another program" if camera else
+            raise Problem(f"{what}: not there, or in use by another program" if live else
                           f"{what}: not a readable video")
-        number = 0
+        promised, number = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while True:
             there, frame = video.read()
             if not there:
                 break
             if number % every == 0:
-                yield what if camera else path.name, number, frame
+                yield name, number, frame
             number += 1
-        if camera or number == 0:
+        if live or number == 0:
             raise Problem(f"{what}: gives no {'more ' if number else ''}pictures")
+        if number < promised - max(2, promised // 50):  # some formats only estimate their number
+            yield name, number, Problem(f"ends after {number} of {promised} pictures: cut short or damaged")
     finally:
         video.release()
 
@@ -352,7 +450,7 @@ class Output:
 
     def __init__(self, path):
         """`path`: a .csv or .json file, or None for CSV on the screen."""
-        self.path, self.images = Path(path) if path else None, []
+        self.path, self.images, self.added = Path(path) if path else None, [], 0
         self.json = self.path is not None and self.path.suffix.lower() == ".json"
         if self.path and self.path.suffix.lower() not in (".csv", ".json"):
             raise Problem(f"--out {path}: expected a name that ends in .csv or .json")
@@ -365,6 +463,7 @@ class Output:
 
     def add(self, name, number, frame, found, names):
         """One image's boxes."""
+        self.added += 1
         rows = [(names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6)) for row in found]
         if self.json:
             boxes = [{column: row[place] for place, column in enumerate(COLUMNS[2:])} for row in rows]
@@ -375,28 +474,35 @@ class Output:
         self.stream.writelines(",".join(map(str, (shown, number, *row))) + "\n" for row in rows)
         self.stream.flush()
 
-    def close(self):
-        """Finish the file."""
-        if self.json:
-            json.dump(self.images, self.stream, indent=1)
-        if self.part and self.path:
+    def close(self, whole):
+        """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its name.part."""
+        if not self.path or not self.part:
+            return
+        try:
+            if self.json:
+                json.dump(self.images, self.stream, indent=1)
+        finally:
             self.stream.close()
+        if whole:
             os.replace(self.part, self.path)
+        elif self.added:
+            tell(f"{self.part}: what was found until then")
+        else:
+            self.part.unlink()
 
 
 def run(model, source, out=None, drawn=None, every=1, limit=None):
     """Detect over a source; returns (images seen, boxes found, images that could not be used)."""
     seen = boxes = failed = 0
-    output = Output(out)
+    output, whole = Output(out), False
     try:
         for name, number, frame in frames(source, every):
             try:
                 if isinstance(frame, Problem):
                     raise frame
                 found = model.detect(frame)
-                if drawn:
-                    stem = Path(name).with_suffix("").as_posix().replace("/", "_").replace(" ", "_")
-                    draw(frame, found, model.names, Path(drawn) / f"{stem}_{number:06d}.jpg")
+                if drawn:  # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
+                    draw(frame, found, model.names, Path(drawn) / f"{name}_{number:06d}.jpg")
             except Problem as problem:
                 failed += 1
                 tell(f"{name}: {problem}")
@@ -405,10 +511,17 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
             output.add(name, number, frame, found, model.names)
             if limit and seen >= limit:
                 break
+        whole = True
     except KeyboardInterrupt:
         tell("ended by Ctrl-C")
+        whole = seen > 0
+    except Problem as problem:  # of the source itself
+        if not seen + failed:
+            raise
+        failed, whole = failed + 1, True
+        tell(str(problem))
     finally:
-        output.close()
+        output.close(whole)
     return seen, boxes, failed
 
 
@@ -417,10 +530,10 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
 
 def benchmark(model, data=None, rounds=50):
     """Rows (name, median ms, 95th percentile ms) of decoding, network, and letterbox to boxes, at batch 1."""
-    data = data or _picture()
+    data = _picture() if data is None else data
     frame = decode(data)
-    place = fit(frame.shape[1], frame.shape[0], model.about["image_size"], model.about["stride"])
-    prepared = model.prepare(frame, place)
+    place = fit(frame.shape[1], frame.shape[0], model.image_size, model.stride)
+    prepared = model.prepare(frame, place).copy()
     steps = {f"decode {frame.shape[1]}x{frame.shape[0]}": lambda: decode(data),
              "network": lambda: model.network(prepared), "letterbox to boxes": lambda: model.detect(frame)}
     taken: dict = {name: [] for name in steps}
@@ -466,26 +579,32 @@ def tell(line):
 def main(arguments=None):
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
-    parser.add_argument("source", nargs="?", help="an image, a folder, a video, or a camera number")
+    parser.add_argument("source", nargs="?", help="an image, a folder, a video, a camera number, or rtsp://...")
     parser.add_argument("--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder")
     parser.add_argument("--out", help="boxes.csv or boxes.json; without it CSV goes to the screen")
     parser.add_argument("--draw", metavar="FOLDER", help="write every image with its boxes there")
     parser.add_argument("--every", type=int, default=1, help="of a video or camera, every n-th frame only")
     parser.add_argument("--limit", type=int, help="stop after so many images")
     parser.add_argument("--threads", type=int, help="processor threads, by default all cores")
+    parser.add_argument("--confidence", type=float, help="show boxes from this confidence up, by default model.json's")
     parser.add_argument("--benchmark", action="store_true", help="measure instead; a source gives the picture")
     parser.add_argument("--rounds", type=int, default=50, help="repeats of --benchmark")
     options = parser.parse_args(arguments)
     if options.source is None and not options.benchmark:
         parser.error("give an image, a folder, a video or a camera number, or --benchmark")
-    if options.every < 1 or options.rounds < 1:
-        parser.error("--every and --rounds must be at least 1")
+    for name in ("every", "rounds", "limit", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} must be at least 1, got {value}")
+    if options.confidence is not None and not 0 < options.confidence <= 1:
+        parser.error(f"--confidence must lie in (0, 1], got {options.confidence:g}")
     try:
         if cv2 is None and Image is None:
             raise Problem("neither OpenCV nor Pillow is installed: pip install -r requirements.txt")
         model = Model(options.model, options.threads)
+        if options.confidence is not None:
+            model.set_confidence(options.confidence)
         if options.benchmark:
-            data = Path(options.source).read_bytes() if options.source else None
+            data = Path(options.source).read_bytes() if options.source is not None else None
             rows = benchmark(model, data, options.rounds)
             for name, median, p95 in rows:
                 sys.stdout.write(f"{name:22} median {median:8.2f} ms   p95 {p95:8.2f} ms\n")

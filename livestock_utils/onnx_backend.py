@@ -1,9 +1,12 @@
 """The same network on ONNX Runtime, for machines without a GPU: export, and a `Backend` that predict takes."""
 
+import contextlib
 import json
 import os
+import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +62,11 @@ def export(weights: str | os.PathLike, path: str | os.PathLike, *, image_size: i
         # Tracing warns of each shape taken as constant (they are attributes), and that the older exporter is older.
         warnings.simplefilter("ignore")
         try:
-            torch.onnx.export(model, (torch.zeros(batch, 3, height, width),), raw, opset_version=OPSET,
-                              input_names=["images"], output_names=["output"], dynamo=False,
-                              dynamic_axes=free if shape is None else None)
-        except torch.onnx.errors.OnnxExporterError as error:
+            with quiet_stdout():
+                torch.onnx.export(model, (torch.zeros(batch, 3, height, width),), raw, opset_version=OPSET,
+                                  input_names=["images"], output_names=["output"], dynamo=False,
+                                  dynamic_axes=free if shape is None else None)
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
             why = " ".join(str(error).split())[:160]
             raise LivestockError(f"{weights}: the ONNX exporter lacks an operator of this network ({why}); "
                                  "export to torchscript, or replace the layer") from error
@@ -71,6 +75,25 @@ def export(weights: str | os.PathLike, path: str | os.PathLike, *, image_size: i
     about = {"names": names, "stride": stride, "weights": files.sha256(weights), "shape": list(shape or []),
              "made": made or {}}
     return write(path, graph, about)
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Nothing that C++ code prints meanwhile reaches the screen: torch shows its whole graph when an export fails."""
+    import ctypes
+
+    sys.stdout.flush()
+    kept, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        with contextlib.suppress(TypeError, OSError, AttributeError):  # what C still buffers goes the same way
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(sink)
 
 
 def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:

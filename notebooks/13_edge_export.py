@@ -25,8 +25,10 @@
 # - **In:** weights of notebook 08 (else 05, or `weights`), the sets of notebook 02, the thresholds of notebook 11.
 # - **Out:** the exports in `OUT/edge/`, `OUT/edge/cost.csv`, a bundle `OUT/dist/edge_<name>.zip` to copy to a device,
 #   figures in `OUT/figures/13/`.
-# - **Time:** a minute on the drawn sample with two CPU cores. Exports that were made already are kept.
-# - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`.
+# - **Time:** two minutes on the drawn sample with two CPU cores, and three more with `lighter`; exports and trainings
+#   that were made already are kept. Not measured on a T4: latencies here are of the processor in any case.
+# - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, lighter
+#   networks with `lighter`.
 
 # %% tags=["setup"]
 # Set-up, the same in every notebook. On Colab: find or fetch the project, add what is missing. Elsewhere: only look.
@@ -68,7 +70,7 @@ out = ""  # @param {type:"string"}
 weights = ""  # @param {type:"string"}
 name = "livestock"  # @param {type:"string"}
 pixel_sizes = "1280,960,640"  # @param {type:"string"}
-exports = "onnx,onnx-static,onnx-nms,onnx-fp16,onnx-int8,torchscript"  # @param {type:"string"}
+exports = "onnx,onnx-static,onnx-nms,onnx-fp16,onnx-int8,onnx-int8-trt,torchscript"  # @param {type:"string"}
 max_latency_ms = 100  # @param {type:"number"}
 max_size_mb = 100  # @param {type:"number"}
 n_calibration = 64  # @param {type:"integer"}
@@ -114,7 +116,8 @@ valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="
 train_images, _ = dataset.read_tables(train_set)
 images, boxes = edge_parity.some_images(*dataset.read_tables(valid_set), n_images, seed)
 settings, sentence = edge_bundle.runner_settings(step.path("predictions", "settings.yaml"))
-step.say(sentence)
+inside, addition = edge_parity.hard_settings(settings, final_weights, images, valid_set, boxes, max(sizes))
+step.say(f"{sentence} {addition}")
 
 # %% [markdown]
 # ## Exports
@@ -122,50 +125,66 @@ step.say(sentence)
 # images, never from those that score it. What cannot be made stays in the table with the reason.
 
 # %%
-plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, settings, seed)
+plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, inside, seed)
 made = edge.export_all(final_weights, step.path("edge"), plan)
 step.table(made.assign(path=[edge.display_name(path) for path in made["path"]]), "The files.")
+commands = edge_bundle.write_commands(made)
+step.say("The commands for TensorRT on a Jetson lie beside the models; they were not run here: "
+         f"{', '.join(f'`{path.name}`' for path in commands)}.")
 
 # %% [markdown]
 # ## As good as the weights?
-# The same images, the same scorer, the same thresholds. Formats of one shape see more padding than the weights do, so
-# their boxes differ a little by design. A fall of more than .005 AP75 is red: that export is not
-# recommended. Detections are equal if every side agrees to 1 px and the confidence to .01.
+# The same images, the same scorer, the same thresholds (of onnx-nms: those inside it). Formats of one shape see more
+# padding than the weights do, so their boxes differ a little by design. A fall of more than .005 AP75 is red: that
+# export is not recommended. Detections are equal if every side agrees to 1 px and the confidence to .01.
 
 # %%
-scored = edge_parity.parity_table(made, images, valid_set, boxes, settings, confidence_shown, seed)
+scored = edge_parity.parity_table(made, images, valid_set, boxes, settings, confidence_shown, seed, inside)
 step.table(scored.dropna(subset="AP75").drop(columns=["path", "note", "pairs"]),
            "Exports against the weights at the same pixels.", digits=4)
-step.say(edge_parity.parity_sentence(scored))
+
+# %% [markdown]
+# In the figure look for dots left of the dashed line: they are red. An interval that holds 0 may be luck of the images.
 
 # %%
 step.figure(plots.edge_parity(scored), "parity", "AP75 of each export minus that of the weights, with its interval.")
+step.say(edge_parity.parity_sentence(scored))
 
 # %% [markdown]
 # ## What does it cost?
-# The network alone at batch 1, each export in a process of its own, so that its memory is counted by itself. Decoding
-# the JPEG comes on top; the bundle's `--benchmark` prints it for the device. Latencies hold for this machine: compare
-# rows, not numbers from elsewhere.
+# At batch 1, each export in a process of its own, so that its memory is counted by itself; in three turns, of which the
+# best counts. `latency_ms` is the network alone, `whole_ms` from letterbox to boxes by the bundle's own code under the
+# thresholds above, `decode_ms` what a JPEG file adds to it. Latencies hold for this machine: compare rows, not numbers
+# from elsewhere; the bundle's `--benchmark` prints these for the device.
 
 # %%
-measured = edge_cost.cost_table(scored, final_weights, images, max_size_mb=max_size_mb, threads=threads or None,
-                                rounds=rounds)
+measured = edge_cost.cost_table(scored, final_weights, images, valid_set, settings=settings, inside=inside,
+                                max_size_mb=max_size_mb, threads=threads or None, rounds=rounds)
 measured.drop(columns="path").to_csv(step.path("edge", "cost.csv"), index=False)
 step.table(measured.dropna(subset="AP75")[["export", "image_size", *edge_cost.COLUMNS]],
            "Size, arithmetic, latency, memory.", digits=2)
-step.say(edge_cost.speed_sentence(measured))
+step.say(f"{edge_cost.own_part_sentence(measured)} {edge_cost.noise_sentence(measured)}")
+
+# %% [markdown]
+# In the figure look for the length of the bars, and for pale ends: there the thresholds cost more than they need to. A
+# long line to the 95th percentile is a busy machine.
 
 # %%
 step.figure(plots.edge_cost(measured, max_size_mb), "cost", "Latency, file size and memory of each export.")
+step.say(edge_cost.speed_sentence(measured))
+
+# %% [markdown]
+# In the next figure look for what stands left of the budget and high up; what lies below the line is beaten in both.
 
 # %%
 step.figure(plots.edge_front(measured, max_latency_ms), "front",
-            "AP75 over latency: what lies below the line is beaten in both.")
+            "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.")
+step.say(edge_cost.front_sentence(measured))
 
 # %% [markdown]
 # ## The recommendation
-# It follows from the two budgets, `max_latency_ms` and `max_size_mb`: the fastest of those within .005 AP75 of the best
-# that fits.
+# It follows from the two budgets, `max_latency_ms` (letterbox to boxes) and `max_size_mb`: the fastest of those within
+# .005 AP75 of the best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %.
 
 # %%
 recommended, sentence = edge_parity.recommend(measured, max_latency_ms, max_size_mb)
@@ -174,21 +193,21 @@ step.say(sentence)
 # %% [markdown]
 # ## A bundle to copy
 # One zip with the model, labels, thresholds and a runner of one file that needs onnxruntime, numpy and Pillow or
-# OpenCV. The commands for TensorRT on a Jetson lie beside the model; they were not run here.
+# OpenCV.
 
 # %%
-file, image_size = edge_bundle.choose(measured, recommended)
-bundle = edge_bundle.write_bundle(step.out, name, file, image_size, settings, max_size_mb,
-                                  edge_cost.notes(measured, file, image_size))
-edge_bundle.write_commands(file, image_size)
-same, sentence = edge_bundle.verify(bundle, images, valid_set, file)
-step.say(f"`dist/{bundle.name}`: {bundle.stat().st_size / 1e6:.1f} MB, `{file.name}` at {image_size} px. {sentence}")
+file, image_size, sentence = edge_bundle.choose(measured, recommended)
+bundle = edge_bundle.write_bundle(step.out, name, file, image_size, edge_bundle.settings_for(file, settings, inside),
+                                  max_size_mb, edge_cost.notes(measured, file, image_size))
+same, proof = edge_bundle.verify(bundle, images, valid_set, file)
+step.say(f"`dist/{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB. {sentence} {proof}")
 
 # %% [markdown]
 # ## Lighter networks
 # With `lighter`: the same weights pruned, decomposed and taught by another model, each trained further for the same
 # epochs as the plain ones. `teacher` is a CSV of any model's predictions on the training images (a larger YOLOv5, a
-# two-stage detector), or weights; without one the network teaches itself. Needs the extra `lighter`.
+# two-stage detector), or weights; several, separated by commas, are a row each; without one the network teaches itself.
+# Needs the extra `lighter`. In the figure a dot left of the plain model's that is not below it pays.
 
 # %%
 lighter_table = lighter_networks.study(
@@ -196,16 +215,16 @@ lighter_table = lighter_networks.study(
     settings=settings, rounds=rounds, threads=threads or None, seed=seed, epochs=lighter_epochs, model=model,
     prune_share=prune_share, tucker_share=tucker_share, image_size=max(sizes), hyp=hyp, batch_size=batch_size,
     nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers)
-step.say(lighter_networks.sentence(lighter_table))
-
-# %%
 if len(lighter_table):
+    step.table(lighter_table, "Lighter networks after equal epochs; differences against the plain one.")
     step.figure(plots.lighter_models(lighter_table), "lighter", "Lighter networks beside the plain one, equal epochs.")
+step.say(lighter_networks.sentence(lighter_table))
 
 # %% [markdown]
 # ## In short
 
 # %%
+step.metrics(headline=edge_cost.headline(measured, recommended))
 step.metrics(weights_mb=size_mb, recommended=None if recommended is None else recommended["export"],
              recommended_image_size=None if recommended is None else recommended["image_size"],
              exports=len(made) - len(sizes), red=int(measured["red"].sum()), bundle_equal_share=same["equal_share"],

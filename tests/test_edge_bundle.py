@@ -1,9 +1,12 @@
+import fnmatch
 import json
 import os
 import shutil
+import struct
 import subprocess
 import venv
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -17,7 +20,7 @@ from livestock_utils.boxes import XYXY
 from livestock_utils.errors import CheckpointError, LivestockError
 from livestock_utils.postprocess import Settings
 
-pytest.importorskip("onnx", reason="the edge extra is not installed")
+onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
 
 PIXELS = 96
@@ -56,6 +59,9 @@ def as_predictions(table):
     (Settings(method="soft_nms_linear", confidence_threshold=0.05), "onnx"),
     (Settings(method="soft_nms_gaussian", sigma=0.3, confidence_threshold={"pig": 0.1, "cow": 0.05}), "onnx"),
     (Settings(method="soft_nms_gaussian", class_agnostic=True, confidence_threshold=0.05), "onnx"),
+    (Settings(method="soft_nms_linear", confidence_threshold=0.01, max_detections=20), "onnx"),
+    (Settings(method="soft_nms_linear", class_agnostic=True, confidence_threshold={"pig": 0.4, "cow": 0.05},
+              max_detections=20), "onnx"),
     (Settings(confidence_threshold=0.05), "onnx-nms"),
     (Settings(confidence_threshold=0.05), "onnx-static"),
 ])
@@ -94,7 +100,7 @@ def test_a_fixed_shape_needs_no_profile(made, tmp_path):
     assert "minShapes" not in (folder / "tensorrt.sh").read_text()
     huge = np.zeros((900, 100, 3), dtype=np.uint8)
     model = edge_runner.Model(folder)
-    model.about["image_size"] = 192
+    model.image_size = 192
     with pytest.raises(edge_runner.Problem, match="this model takes 96 x 96; use a bundle without a fixed shape"):
         model.detect(huge)
 
@@ -138,28 +144,42 @@ def hard_images(folder, made):
                           ("sixteen.png", colour[..., 0].astype(np.uint16) * 257), ("plain.png", colour)):
         cv2.imwrite(str(folder / name), picture)
     data = (made[2] / "photo_000.jpg").read_bytes()
-    for name, content in (("cut.jpg", data[: len(data) // 2]), ("empty.jpg", b""), ("text.jpg", b"no image at all")):
+    (folder / "tail.jpg").write_bytes(data + b"\xff\xda after the end")
+    for name, content in (("cut.jpg", data[: len(data) // 2]), ("empty.jpg", b""), ("text.jpg", b"no image at all"),
+                          ("zero.png", png_of_no_pixels())):
         (folder / name).write_bytes(content)
-    return 3
+    return 4
 
 
-def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, capsys):
+def png_of_no_pixels():
+    """A PNG whose header says 0 x 10 px, and is whole otherwise."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts)
+
+
+def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, capfd):
     bad = hard_images(tmp_path / "mixed", made)
     code = edge_runner.main([str(tmp_path / "mixed"), "--model", str(bundle), "--out", str(tmp_path / "found.json")])
-    told = capsys.readouterr().err.splitlines()
+    told = capfd.readouterr().err.splitlines()
     assert code == 1
-    assert told[:-1] == ["cut.jpg: truncated image", "empty.jpg: empty file", "text.jpg: not a readable image"]
-    assert told[-1].endswith(f"boxes; {bad} could not be used") and told[-1].startswith("4 images, ")
+    assert told[:-1] == ["cut.jpg: truncated image", "empty.jpg: empty file", "text.jpg: not a readable image",
+                         "zero.png: an image of no pixels"]
+    assert told[-1].endswith(f"boxes; {bad} could not be used") and told[-1].startswith("5 images, ")
     found = {entry["image"]: entry for entry in json.loads((tmp_path / "found.json").read_text())}
-    assert sorted(found) == ["alpha.png", "grey.png", "plain.png", "sixteen.png"]
+    assert sorted(found) == ["alpha.png", "grey.png", "plain.png", "sixteen.png", "tail.jpg"]
     assert found["alpha.png"]["boxes"] == found["plain.png"]["boxes"]
     assert found["sixteen.png"]["boxes"] == found["grey.png"]["boxes"]
     assert (found["plain.png"]["width_px"], found["plain.png"]["height_px"]) == (192, 108)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["absent.jpg"], "error: absent.jpg: not found; give an image, a folder, a video or a camera number"),
+    (["absent.jpg"], "error: absent.jpg: not found; give an image, a folder, a video, a camera number or rtsp://..."),
     (["77"], "error: camera 77: not there, or in use by another program"),
+    (["file:///absent/secret"], "error: stream: not there, or in use by another program"),
+    (["{empty}/none.jpg", "--benchmark"], "none.jpg"),
+    (["{empty}.jpg", "--benchmark"], "error: empty file"),
     (["{bundle}/run.py", "--model", "absent"], "no readable model settings"),
     (["{empty}"], "no images in this folder"),
     (["{video}"], "not a readable video"),
@@ -167,43 +187,159 @@ def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, ca
 ])
 def test_what_cannot_be_used_is_one_line(made, bundle, tmp_path, capsys, arguments, message):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.jpg").touch()
     (tmp_path / "film.mp4").write_bytes(b"nothing")
+    earlier = tmp_path / "boxes.csv"
+    earlier.write_text("an earlier result")
     names = {"bundle": bundle, "empty": tmp_path / "empty", "video": tmp_path / "film.mp4", "photos": made[2]}
     given = [argument.format(**names) for argument in arguments]
     if "--model" not in given:
         given += ["--model", str(bundle)]
     if "--out" not in given:
-        given += ["--out", str(tmp_path / "boxes.csv")]
+        given += ["--out", str(earlier)]
     assert edge_runner.main(given) == 1
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and message in told[0]
+    assert earlier.read_text() == "an earlier result" and not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "give an image, a folder, a video or a camera number, or --benchmark"),
+    (["x.jpg", "--threads", "-2"], "--threads must be at least 1, got -2"),
+    (["x.jpg", "--limit", "0"], "--limit must be at least 1, got 0"),
+    (["x.jpg", "--every", "0"], "--every must be at least 1, got 0"),
+    (["x.jpg", "--confidence", "1.5"], r"--confidence must lie in (0, 1], got 1.5"),
+])
+def test_wrong_usage_ends_with_2(bundle, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        edge_runner.main([*arguments, "--model", str(bundle)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(message)
+
+
+def test_a_higher_confidence_shows_fewer_boxes(made, bundle, tmp_path):
+    arguments = [str(made[2]), "--model", str(bundle), "--out", str(tmp_path / "o.csv")]
+    assert edge_runner.main(arguments) == 0
+    every = pd.read_csv(tmp_path / "o.csv")
+    assert edge_runner.main([*arguments, "--confidence", "0.6"]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "o.csv"),
+                                  every[every["confidence"] >= 0.6].reset_index(drop=True))
+
+
+def test_a_network_with_suppression_inside_cannot_show_what_it_drops(made, tmp_path, capsys):
+    folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05), "onnx-nms")
+    assert edge_runner.main([str(made[2]), "--model", str(folder), "--confidence", "0.01"]) == 1
+    assert "confidence 0.01 is below 0.05, under which this network drops boxes" in capsys.readouterr().err
+
+
+def test_drawings_of_like_names_are_all_kept(made, bundle, tmp_path):
+    data = (made[2] / "photo_000.jpg").read_bytes()
+    names = ["a b.jpg", "a_b.jpg", "a_b.png", "s/a_b.jpg"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    seen = tmp_path / "seen"
+    assert edge_runner.main([str(tmp_path / "in"), "--model", str(bundle), "--draw", str(seen)]) == 0
+    drawn = sorted(path.relative_to(seen).as_posix() for path in seen.rglob("*.jpg"))
+    assert drawn == [f"{name}_000000.jpg" for name in names]
+
+
+class Failing:
+    """Stands for OpenCV's video: `frames` pictures, then an error, Ctrl-C, or the end."""
+
+    def __init__(self, frames, end):
+        self.left, self.end = frames, end
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return 0
+
+    def read(self):
+        if self.left == 0 and self.end is not None:
+            raise self.end
+        self.left -= 1
+        return self.left >= 0, np.full((64, 96, 3), 90, dtype=np.uint8)
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize(("frames", "end", "code", "told", "replaced"), [
+    (3, None, 1, ["camera 0: gives no more pictures", "3 images, * boxes; 1 could not be used"], True),
+    (3, KeyboardInterrupt(), 0, ["ended by Ctrl-C", "3 images, * boxes; 0 could not be used"], True),
+    (0, KeyboardInterrupt(), 0, ["ended by Ctrl-C", "0 images, 0 boxes; 0 could not be used"], False),
+    (3, OSError("disk full"), 1, ["*boxes.csv.part: what was found until then", "error: disk full"], False),
+])
+def test_only_a_run_that_ended_well_replaces_a_result(bundle, tmp_path, monkeypatch, capsys, frames, end, code, told,
+                                                      replaced):
+    monkeypatch.setattr(edge_runner.cv2, "VideoCapture", lambda source: Failing(frames, end))
+    out = tmp_path / "boxes.csv"
+    out.write_text("an earlier result")
+    assert edge_runner.main(["0", "--model", str(bundle), "--out", str(out)]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(told) and all(fnmatch.fnmatch(*pair) for pair in zip(lines, told, strict=True))
+    assert (out.read_text() != "an earlier result") == replaced
+    assert (tmp_path / "boxes.csv.part").exists() == (frames > 0 and not replaced)
+
+
+def test_a_film_that_was_cut_is_counted(made, bundle, tmp_path, capsys):
+    path = film(made, tmp_path, 20)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert edge_runner.main([str(path), "--model", str(bundle), "--out", str(tmp_path / "o.csv")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert "of 20 pictures: cut short or damaged" in told[-2] and told[-1].endswith("1 could not be used")
 
 
 @pytest.mark.parametrize(("file", "content", "message"), [
     ("model.onnx", b"nothing", "damaged or not an ONNX file"), ("model.onnx", None, "the model is missing"),
-    ("model.json", b"{", "no readable model settings"), ("model.json", b"[]", "no readable model settings")])
-def test_a_damaged_bundle_is_one_line(bundle, tmp_path, capsys, file, content, message):
+    ("model.json", b"{", "no readable model settings"), ("model.json", b"[]", "no readable model settings"),
+    ("model.json", ("stride", None), "no readable model settings ('stride' is absent)"),
+    ("model.json", ("settings", {}), "no readable model settings ('max_detections' is absent)"),
+    ("model.json", ("image_size", "large"), "no readable model settings (invalid literal"),
+    ("model.json", ("names", ["pig"]), "the network gives (1, 378, 7), model.json tells of 6 columns"),
+    ("model.onnx", "other", "expected one input 'images' of four float axes"),
+])
+def test_a_damaged_bundle_is_one_line(made, bundle, tmp_path, capsys, file, content, message):
     shutil.copytree(bundle, tmp_path / "b")
-    (tmp_path / "b" / file).unlink()
-    if content is not None:
-        (tmp_path / "b" / file).write_bytes(content)
-    assert edge_runner.main(["x.jpg", "--model", str(tmp_path / "b")]) == 1
+    target = tmp_path / "b" / file
+    if isinstance(content, tuple):
+        about = json.loads(target.read_text())
+        about.pop(content[0]) if content[1] is None else about.update([content])
+        content = json.dumps(about).encode()
+    target.unlink()
+    if content == "other":
+        identity = onnx.helper.make_node("Identity", ["x"], ["y"])
+        values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy"]
+        graph = onnx.helper.make_graph([identity], "other", values[:1], values[1:])
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), target)
+    elif content is not None:
+        target.write_bytes(content)
+    assert edge_runner.main([str(made[2] / "photo_000.jpg"), "--model", str(tmp_path / "b")]) == 1
     told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1 and message in told[0]
+    assert message in told[0] and len(told) == 1 + ("columns" in message)  # found with the picture, which is counted
+
+
+def film(made, folder, n):
+    """A video of n pictures."""
+    path = folder / "film.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    if not video.isOpened():
+        pytest.skip("this OpenCV cannot write videos")
+    for number in range(n):
+        video.write(cv2.imread(str(made[2] / "photo_000.jpg")) + np.uint8(number))
+    video.release()
+    return path
 
 
 def test_a_video_is_seen_frame_by_frame_and_drawn(made, bundle, tmp_path):
-    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
-    if not film.isOpened():
-        pytest.skip("this OpenCV cannot write videos")
-    for number in range(4):
-        film.write(cv2.imread(str(made[2] / "photo_000.jpg")) + np.uint8(number))
-    film.release()
-    arguments = [str(tmp_path / "film.avi"), "--model", str(bundle), "--out", str(tmp_path / "o.csv"), "--every", "2"]
+    arguments = [str(film(made, tmp_path, 4)), "--model", str(bundle), "--out", str(tmp_path / "o.csv"), "--every", "2"]
     assert edge_runner.main([*arguments, "--draw", str(tmp_path / "seen")]) == 0
     assert sorted(pd.read_csv(tmp_path / "o.csv")["frame"].unique()) == [0, 2]
-    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["film_000000.jpg", "film_000002.jpg"]
-    assert cv2.imread(str(tmp_path / "seen/film_000000.jpg")).shape == (64, 96, 3)
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        "film.avi_000000.jpg", "film.avi_000002.jpg"]
+    assert cv2.imread(str(tmp_path / "seen/film.avi_000000.jpg")).shape == (64, 96, 3)
 
 
 def test_benchmark_prints_the_cost_of_each_step(bundle, capsys):
@@ -227,6 +363,21 @@ def test_without_opencv_pixels_and_boxes_are_the_same(made, bundle, monkeypatch,
     np.testing.assert_allclose(by_pillow, by_opencv, atol=1e-4)
     edge_runner.draw(frame, by_pillow, model.names, tmp_path / "drawn.jpg")
     assert cv2.imread(str(tmp_path / "drawn.jpg")).shape == frame.shape
+
+
+@pytest.mark.parametrize("factor", [3, 5, 9, 4])
+def test_frames_a_whole_number_of_times_as_large_are_resized_as_opencv_does(factor):
+    frame = np.random.default_rng(0).integers(0, 255, (18 * factor, 32 * factor, 3), dtype=np.uint8)
+    resized = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(edge_runner.resize(frame, (32, 18)), resized)
+
+
+def test_frames_of_many_sizes_in_a_row_do_not_mix(made, bundle):
+    model = edge_runner.Model(bundle)
+    frames = [cv2.imread(str(made[2] / f"photo_{number:03d}.jpg")) for number in range(len(SIZES))]
+    alone = [edge_runner.Model(bundle).detect(frame) for frame in frames]
+    for number in (0, 1, 3, 2, 3, 0, 4, 4, 1):
+        assert np.array_equal(model.detect(frames[number]), alone[number])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "I;16", "P", "CMYK"])

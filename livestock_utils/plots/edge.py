@@ -11,28 +11,30 @@ from livestock_utils.plots import style
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """By pixel size, from the smallest."""
+CLIP = 2.5
+"""A line to the 95th percentile ends at so many times the largest median, or one busy moment would hide the rest."""
 TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
 """By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports than lines."""
 
 
 def edge_front(table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None) -> Axes:
-    """AP75 over latency (log scale) of every export and pixel size, with the front of those that no other beats.
+    """AP75 over whole_ms (log scale) of every export and pixel size, with the front of those that no other beats.
 
-    Colours are exports, markers pixel sizes; crosses are red exports. A dashed line is the latency budget.
+    Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the latency budget.
     Look for: rows left of the budget and high up; what lies below the front is beaten in both.
     """
     ax = style.axes_or_new(ax, height_in=3.9)
-    rows = table[table["AP75"].notna() & table["latency_ms"].notna()]
+    rows = table[table["AP75"].notna() & table["whole_ms"].notna()]
     if rows.empty:
         return style.say_empty(ax, "nothing was measured")
     best = front(rows)
-    ax.step(best["latency_ms"], best["AP75"], where="post", color=style.MUTED, linewidth=1.2, zorder=1)
+    ax.step(best["whole_ms"], best["AP75"], where="post", color=style.MUTED, linewidth=1.2, zorder=1)
     names, sizes = list(dict.fromkeys(rows["export"])), sorted(rows["image_size"].unique())
     tones = {name: TONES[place % len(TONES)] for place, name in enumerate(names)}
     marks = {size: MARKERS[place % len(MARKERS)] for place, size in enumerate(sizes)}
     for row in rows.to_dict("records"):
-        marker = "x" if row["red"] else marks[row["image_size"]]
-        ax.plot(row["latency_ms"], row["AP75"], marker, color=tones[row["export"]], markersize=8, markeredgewidth=1.6,
+        ax.plot(row["whole_ms"], row["AP75"], marks[row["image_size"]], color=tones[row["export"]], markersize=8,
+                markeredgewidth=2.2, markeredgecolor=style.ALARM if row["red"] else tones[row["export"]],
                 linestyle="none", zorder=2)
     if max_latency_ms is not None:
         ax.axvline(max_latency_ms, color=style.ALARM, linestyle="--", linewidth=1.2)
@@ -44,13 +46,14 @@ def edge_front(table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axe
     shown = [tick for tick in ticks if low <= tick <= high]
     ax.set_xticks(shown, [f"{tick:g}" for tick in shown])
     ax.set_xticks([], minor=True)
-    ax.set(xlabel="latency of the network at batch 1, median, ms (log scale)", ylabel="AP75 on validation")
+    ax.set(xlabel="letterbox to boxes at batch 1, median, ms (log scale)", ylabel="AP75 on validation")
     style.value_grid(ax)
     keys = [Line2D([], [], color=tones[name], marker="o", linestyle="none", label=name) for name in names]
     keys += [Line2D([], [], color=style.MUTED, marker=marks[size], linestyle="none", label=f"{size} px")
              for size in sizes]
     if rows["red"].any():
-        keys.append(Line2D([], [], color=style.MUTED, marker="x", linestyle="none", label="red: not recommended"))
+        keys.append(Line2D([], [], color="white", marker="o", markeredgecolor=style.ALARM, markeredgewidth=2.2,
+                           linestyle="none", label="red edge: not recommended"))
     ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.4)
     return ax
 
@@ -83,7 +86,8 @@ def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def edge_cost(table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None) -> Axes:
-    """Latency of every export at the largest pixel size, median as a bar and a line to the 95th percentile.
+    """Latency of every export at the largest pixel size: the network's median as a bar with a line to its 95th
+    percentile (an arrow beyond CLIP of the largest median), and in pale what letterbox and suppression add.
 
     The text beside each bar gives the file's size and the peak memory of a process that holds this network alone;
     files over `max_size_mb` are red.
@@ -95,16 +99,23 @@ def edge_cost(table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | 
         return style.say_empty(ax, "nothing was timed")
     places = np.arange(len(rows))[::-1]
     ax.barh(places, rows["latency_ms"], height=0.62, color=style.LINES[0])
-    ax.hlines(places, rows["latency_ms"], rows["p95_ms"], color=style.INK, linewidth=1.4)
-    for place, row in zip(places, rows.to_dict("records"), strict=True):
+    own = (rows["whole_ms"] - rows["latency_ms"]).clip(lower=0).fillna(0)
+    ax.barh(places, own, left=rows["latency_ms"], height=0.62, color=style.LINES[0], alpha=0.35)
+    end = rows["p95_ms"].clip(upper=CLIP * rows["latency_ms"].max())
+    ax.hlines(places, rows["latency_ms"], end, color=style.INK, linewidth=1.4)
+    beyond = (rows["p95_ms"] > end).to_numpy()
+    ax.plot(end[beyond], places[beyond], ">", color=style.INK, markersize=5, linestyle="none")
+    right = np.maximum(end, rows["latency_ms"] + own)
+    for place, edge, row in zip(places, right, rows.to_dict("records"), strict=True):
         over = max_size_mb is not None and row["size_mb"] > max_size_mb
-        text = f"{row['latency_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory {row['peak_memory_mb']:.0f} MB"
-        ax.annotate(text + (" (over budget)" if over else ""), (row["p95_ms"], place), xytext=(6, 0),
+        text = f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory {row['peak_memory_mb']:.0f} MB"
+        ax.annotate(text + (" (over budget)" if over else ""), (edge, place), xytext=(6, 0),
                     textcoords="offset points", va="center", fontsize=9, color=style.ALARM if over else style.INK)
     ax.set_yticks(places, rows["export"])
-    ax.set_xlim(0, float(rows["p95_ms"].max()) * 1.7)
+    ax.set_xlim(0, float(right.max()) * 1.7)
     threads, size = int(rows["threads"].iloc[0]), int(rows["image_size"].iloc[0])
-    ax.set(xlabel=f"latency of the network at batch 1, {size} px, {threads} threads, ms (line: 95th percentile)")
+    ax.set(xlabel=f"network (pale: letterbox and boxes) at batch 1, {size} px, {threads} threads, ms\n"
+                  "(line: the network's 95th percentile)")
     style.value_grid(ax, "x")
     return ax
 
