@@ -57,8 +57,10 @@ def confidence_trade(curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes
         for column, dash in (("precision", _DASHES[0]), ("recall", _DASHES[1])):
             handles += ax.plot(mine["confidence"], mine[column], color=style.colour(name), linestyle=dash,
                                label=f"{name} {column}")
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles), handlelength=2.6,
-              labelcolor=[style.ink(line.get_color()) for line in handles])
+    legend = ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles),
+                       handlelength=2.6)
+    for text, line in zip(legend.get_texts(), handles, strict=True):
+        text.set_color(style.ink(line.get_color()))
     return ax
 
 
