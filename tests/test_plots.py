@@ -297,7 +297,7 @@ def test_confidences_of_near_boxes_do_not_cover_each_other():
     ax = plots.photo(np.zeros((48, 64, 3), np.uint8), 640, 480, boxes)
     ax.figure.canvas.draw()
     texts = [text for text in ax.texts if text.get_text()]
-    assert [text.get_text() for text in texts][0] == "0.37"  # the most confident keeps its place
+    assert texts[0].get_text() == "0.37"  # the most confident keeps its place
     assert 2 <= len(texts) < len(boxes) and len(ax.patches) == len(boxes)
     extents = [text.get_window_extent() for text in texts]
     assert not any(first.overlaps(second) for first, second in itertools.combinations(extents, 2))
