@@ -87,7 +87,8 @@ def filled(kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_s
     images: list = [None] * len(ordered)
     end = 0
     for index, size in zip(order, n_bytes, strict=True):
-        height, width = resized_shape(*map(int, sizes_px[index]), image_size)
+        width_px, height_px = map(int, sizes_px[index])
+        height, width = resized_shape(width_px, height_px, image_size)
         images[index] = pixels[end:end + size].reshape(height, width, 3)
         end += size
     return images

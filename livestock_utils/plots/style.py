@@ -107,12 +107,13 @@ def colour(name: str) -> str:
     return species_settings.colours().get(name, NEUTRAL)
 
 
-def ink(tone: str) -> str:
-    """`tone` as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
+def ink(tone: Any) -> str:
+    """A colour as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
     rgb = np.array(to_rgb(tone))
     while _contrast_on_white(rgb) < 4.5:
         rgb = rgb * 0.97
-    return to_hex(rgb)
+    red, green, blue = rgb.tolist()
+    return to_hex((red, green, blue))
 
 
 def _contrast_on_white(rgb: np.ndarray) -> float:
