@@ -87,7 +87,8 @@ def filled(kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_s
     images: list = [None] * len(ordered)
     end = 0
     for index, size in zip(order, n_bytes, strict=True):
-        height, width = resized_shape(int(sizes_px[index][0]), int(sizes_px[index][1]), image_size)
+        width_px, height_px = map(int, sizes_px[index])
+        height, width = resized_shape(width_px, height_px, image_size)
         images[index] = pixels[end:end + size].reshape(height, width, 3)
         end += size
     return images

@@ -91,10 +91,10 @@ def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
     """The plan for this machine beside what a run's epochs took (results.csv)."""
     if results.empty or "this machine" not in table.index:
         return "There is nothing to hold the plan against yet."
+    planned = table["epoch_minutes"].to_numpy(float)[table.index == "this machine"][0]
     trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
-    promised = 60 * float(table["epoch_minutes"]["this machine"])
     return (f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; the timed steps "
-            f"promised {duration(promised)}, without mosaics and validation.")
+            f"promised {duration(60 * planned)}, without mosaics and validation.")
 
 
 def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0) -> float:

@@ -119,11 +119,16 @@ def recipes(n_images: int) -> pd.DataFrame:
 
 
 def recipes_table(recipes: pd.DataFrame) -> pd.DataFrame:
-    """`recipes` to be read: a row a recipe, its settings as columns, "default" where it leaves one to yolov5."""
+    """`recipes` to be read: a row a recipe, the settings in which they differ as columns, then why.
+
+    "default" stands where a recipe leaves a setting to `detector.train`.
+    """
     names = list(dict.fromkeys(name for settings in recipes["settings"] for name in settings))
     table = recipes.drop(columns=["settings", "why"])
     for name in names:
-        table[name] = [settings.get(name, "default") for settings in recipes["settings"]]
+        values = [settings.get(name, "default") for settings in recipes["settings"]]
+        if len(set(values)) > 1:
+            table[name] = values
     return table.assign(why=recipes["why"])
 
 

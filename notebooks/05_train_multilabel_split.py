@@ -117,7 +117,8 @@ step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weigh
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes an epoch
-# on a P100. Where the batch does not fit, the largest one that does, added up over so many batches, is the same recipe.
+# on a P100 (with a small network, reading the photos takes longer than that). Where the batch does not fit, the largest
+# one that does, added up over so many batches, is the same recipe.
 
 # %%
 plan = planner.plan(model, image_size, batch_size, len(dataset.read_manifest(train_set)), epochs,

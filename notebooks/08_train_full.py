@@ -124,7 +124,7 @@ step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weigh
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes an epoch
-# on a P100.
+# on a P100 (with a small network, reading the photos takes longer than that).
 
 # %%
 plan = planner.plan(model, image_size, batch_size, len(dataset.read_manifest(full_set)), epochs,

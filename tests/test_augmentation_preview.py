@@ -39,8 +39,8 @@ def test_the_sentence_counts_photos_and_boxes(data_yaml):
         plain = sum(len(view.boxes) for view in views[:6])
         assert re.match(rf"These 6 photos have {plain} boxes; {said}", augmentation_preview.sentence(views))
         assert "uses no pipeline" not in augmentation_preview.sentence(views)
-    unused = augmentation_preview.sentence(views, used=False)
-    assert unused.endswith("This training uses no pipeline: the middle row is an example.")
+    shown_only = augmentation_preview.sentence(views, used=False)
+    assert shown_only.endswith("This training uses no pipeline: the middle row is an example.")
 
 
 def test_the_same_seed_shows_the_same_and_leaves_the_generators_alone(data_yaml):

@@ -108,11 +108,12 @@ def colour(name: str) -> str:
 
 
 def ink(tone: Any) -> str:
-    """`tone` as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
+    """A colour as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
     rgb = np.array(to_rgb(tone))
     while _contrast_on_white(rgb) < 4.5:
         rgb = rgb * 0.97
-    return to_hex(tuple(rgb.tolist()))
+    red, green, blue = rgb.tolist()
+    return to_hex((red, green, blue))
 
 
 def _contrast_on_white(rgb: np.ndarray) -> float:
