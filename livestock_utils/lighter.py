@@ -199,8 +199,8 @@ def study(weights: str | os.PathLike, train_set: str | os.PathLike, valid_set: s
 def sentence(table: pd.DataFrame) -> str:
     """Which lighter models pay: faster (FASTER) at an AP75 that is level (MAX_DROP), or proven better and no slower."""
     if table.empty:
-        return "Lighter networks were not trained in this run: set `lighter` (four trainings of `lighter_epochs`) and "
-                "install the extra `lighter`."
+        return ("Lighter networks were not trained in this run: set `lighter` (four trainings of `lighter_epochs`) and "
+                "install the extra `lighter`.")
     plain, others = table.iloc[0], table.iloc[1:]
     if others.empty:
         return "Only the plain model was trained, so there is nothing to compare."
