@@ -3,7 +3,7 @@
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,26 @@ def arithmetic(weights: str | os.PathLike, height_px: int, width_px: int, trust:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6, counter.get_total_flops() / 1e9
 
 
-def latency(job: edge_latency.Job) -> dict[str, Any]:
-    """A job of one file, timed once: latency_ms and p95_ms of the network alone at batch 1, whole_ms and decode_ms of
-    the runner (medians, NaN without a photo), images_per_s, threads, peak_memory_mb. Errors as `edge_latency.run`."""
-    found = edge_latency.run(job)
-    ms = found["files"][0]
-    network, whole, decode = (float(np.median(ms[name])) if name in ms else np.nan
-                              for name in ("network", "whole", "decode"))
-    return {"latency_ms": network, "p95_ms": float(np.percentile(ms["network"], 95)), "whole_ms": whole,
-            "decode_ms": decode, "images_per_s": 1e3 / (whole if whole == whole else network),
-            "threads": job["threads"], "peak_memory_mb": found["peak_memory_mb"]}
+def latencies(jobs: Sequence[edge_latency.Job]) -> list[dict[str, Any]]:
+    """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1, whole_ms and
+    decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb.
+
+    First each in a process of its own, which tells its memory, then TURNS - 1 times all after each other; the turn of
+    the least latency_ms counts. Errors as `edge_latency.run`.
+    """
+    if not jobs:
+        return []
+    turns = [[edge_latency.run([job])[0] for job in progress(jobs, desc="latency")]]
+    again = edge_latency.run(list(jobs) * (TURNS - 1))
+    turns += [again[start:start + len(jobs)] for start in range(0, len(again), len(jobs))]
+    found = []
+    for job, first, *others in zip(jobs, *turns, strict=True):
+        ms = min((turn["files"][0] for turn in (first, *others)), key=lambda ms: np.median(ms["network"]))
+        network, whole, decode = (float(np.median(ms[name])) for name in ("network", "whole", "decode"))
+        found.append({"latency_ms": network, "p95_ms": float(np.percentile(ms["network"], 95)), "whole_ms": whole,
+                      "decode_ms": decode, "images_per_s": 1e3 / whole, "threads": job["threads"],
+                      "peak_memory_mb": first["peak_memory_mb"]})
+    return found
 
 
 def cost_table(exports: pd.DataFrame, weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.PathLike, *,
@@ -88,10 +98,8 @@ def cost_table(exports: pd.DataFrame, weights: str | os.PathLike, images: pd.Dat
                 "files": [str(Path(row["path"]).resolve())], "height": height, "width": width, "threads": threads,
                 "rounds": max(round(rounds / TURNS), 1), "photo": _photo(images, folder, row["image_size"], place),
                 "about": edge_bundle.model_settings(about, row["image_size"], chosen or Settings())}
-        turns = [(number, latency(job)) for job_turn in range(TURNS)
-                 for number, job in progress(jobs.items(), desc=f"latency, turn {job_turn + 1} of {TURNS}")]
-    for number in jobs:
-        rows[number] |= min((timed for at, timed in turns if at == number), key=lambda timed: timed["latency_ms"])
+        for number, timed in zip(jobs, latencies([*jobs.values()]), strict=True):
+            rows[number] |= timed
     return pd.DataFrame(rows).reindex(columns=[*exports.columns, *COLUMNS])
 
 

@@ -1,7 +1,8 @@
-"""Exported files, timed in a process of its own: `python -m livestock_utils.edge_latency`, a `Job` as JSON on stdin.
+"""Exported files, timed in a process of its own: `python -m livestock_utils.edge_latency`, `Job`s as JSON on stdin.
 
 A process that times one file holds one network and what it needs, so its peak memory is that of a deployment. Several
-files in one process are timed in turns, so that a busy moment meets all of them. Prints one line of JSON.
+files of one job are timed in turns, so that a busy moment meets all of them; jobs follow each other. Prints one line of
+JSON.
 """
 
 import json
@@ -88,16 +89,20 @@ def measure(job: Job) -> dict[str, Any]:
     return {"files": taken, "peak_memory_mb": edge_runner.peak_memory_mb()}
 
 
-def run(job: Job) -> dict[str, Any]:
-    """`measure` in a process of its own. Raises LivestockError with the reason if that process fails."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(job["threads"])}
+def run(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """`measure` of each job, one after the other, in one process of its own.
+
+    Raises LivestockError with the reason if that process fails.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(job["threads"] for job in jobs))}
     package = str(Path(__file__).resolve().parents[1])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run([sys.executable, "-m", "livestock_utils.edge_latency"], input=json.dumps(job),
+    done = subprocess.run([sys.executable, "-m", "livestock_utils.edge_latency"], input=json.dumps(list(jobs)),
                           capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise LivestockError(f"{', '.join(job['files'])} could not be timed: {reason}")
+        listed = ", ".join(dict.fromkeys(file for job in jobs for file in job["files"]))
+        raise LivestockError(f"{listed} could not be timed: {reason}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -106,7 +111,7 @@ def in_turns(files: Sequence[str | os.PathLike], height_px: int, width_px: int, 
     """(median, 95th percentile) ms of each file's network at batch 1, all in one process, one run of each a round."""
     job: Job = {"files": [str(Path(path).resolve()) for path in files], "height": height_px, "width": width_px,
                 "threads": threads, "rounds": rounds, "about": None, "photo": ""}
-    return [(float(np.median(ms["network"])), float(np.percentile(ms["network"], 95))) for ms in run(job)["files"]]
+    return [(float(np.median(ms["network"])), float(np.percentile(ms["network"], 95))) for ms in run([job])[0]["files"]]
 
 
 def _steps(network: Callable[[np.ndarray], np.ndarray], images: np.ndarray, about: dict[str, Any] | None,
@@ -125,4 +130,4 @@ def _steps(network: Callable[[np.ndarray], np.ndarray], images: np.ndarray, abou
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(json.load(sys.stdin))) + "\n")
+    sys.stdout.write(json.dumps([measure(job) for job in json.load(sys.stdin)]) + "\n")

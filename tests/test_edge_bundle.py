@@ -90,7 +90,8 @@ def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_p
     assert json.loads((folder / "model.json").read_text())["settings"]["iou_threshold"] == 0.68
     assert "AP75: 0.400" in (folder / "README.md").read_text()
     commands = (folder / "tensorrt.sh").read_text()
-    assert "NOT run" in commands and "--minShapes=images:1x3x64x64 --optShapes=images:1x3x64x96" in commands
+    assert "NOT run" in commands and "--minShapes=images:1x3x32x32 --optShapes=images:1x3x64x96" in commands
+    assert "--maxShapes=images:4x3x96x96" in commands and "--int8 --fp16" not in commands
     unpacked(made, tmp_path / "b", Settings(), notes={"AP75": "0.400"})
     assert (tmp_path / "a/dist/edge_test.zip").read_bytes() == (tmp_path / "b/dist/edge_test.zip").read_bytes()
 
@@ -103,6 +104,46 @@ def test_a_fixed_shape_needs_no_profile(made, tmp_path):
     model.image_size = 192
     with pytest.raises(edge_runner.Problem, match="this model takes 96 x 96; use a bundle without a fixed shape"):
         model.detect(huge)
+
+
+@pytest.mark.parametrize(("kind", "there", "absent"), [
+    ("onnx", "--saveEngine=model_fp16.engine --fp16", "--int8 --fp16"),
+    ("onnx-int8", "this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx", "trtexec"),
+    ("onnx-int8-trt", "--saveEngine=model_int8.engine --int8 --fp16", "model_fp32"),
+])
+def test_only_the_model_with_symmetric_ranges_promises_int8_on_tensorrt(kind, there, absent):
+    about = {"shape": [], "stride": 32, "made": {"kind": kind}}
+    commands = edge_bundle.tensorrt_commands(about, 640)
+    assert there in commands and absent not in commands
+
+
+TABLE = pd.DataFrame([("pytorch", 96, "best.pt"), ("onnx", 96, "best.onnx"), ("onnx", 64, "best.onnx"),
+                      ("onnx-nms", 96, "best-nms.onnx"), ("openvino", 96, "")],
+                     columns=["export", "image_size", "path"])
+
+
+@pytest.mark.parametrize(("recommended", "file", "size", "sentence"), [
+    (3, "best-nms.onnx", 96, "The bundle holds what is recommended, onnx-nms at 96 px."),
+    (0, "best.onnx", 96, "The runner takes ONNX only, so the bundle holds onnx at 96 px in place of pytorch."),
+    (None, "best.onnx", 64, "Nothing is recommended, so the bundle holds onnx at 64 px, the least that was made: over"),
+])
+def test_what_goes_into_a_bundle_is_said(recommended, file, size, sentence):
+    row = None if recommended is None else TABLE.iloc[recommended].to_dict()
+    path, pixels, words = edge_bundle.choose(TABLE, row)
+    assert (path.name, pixels) == (file, size) and words.startswith(sentence)
+
+
+def test_without_an_onnx_file_there_is_no_bundle():
+    with pytest.raises(LivestockError, match="no ONNX file was made, so there is nothing to bundle"):
+        edge_bundle.choose(TABLE.iloc[:1], None)
+
+
+def test_commands_are_written_beside_what_tensorrt_takes(made, tmp_path):
+    plain = edge.export(made[0], tmp_path, image_size=PIXELS)
+    rows = [("pytorch", 96, str(made[0])), ("onnx", 96, str(plain)), ("onnx", 64, str(plain)),
+            ("onnx-int8-trt", 96, "")]
+    (path,) = edge_bundle.write_commands(pd.DataFrame(rows, columns=["export", "image_size", "path"]))
+    assert path == tmp_path / "best.tensorrt.sh" and "--optShapes=images:1x3x64x96" in path.read_text()
 
 
 @pytest.mark.parametrize(("settings", "message"), [
@@ -394,7 +435,6 @@ def test_pillow_turns_every_kind_of_image_into_colour(mode, monkeypatch, tmp_pat
     assert abs(int(frame[20, 30, 0]) - 200) <= 2
 
 
-@pytest.mark.slow
 def test_a_bundle_runs_in_a_bare_environment_with_its_three_packages(made, tmp_path):
     """Only numpy, onnxruntime and Pillow: no library, no torch, no OpenCV."""
     folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05))

@@ -172,19 +172,43 @@ def test_a_training_with_a_teacher_differs_and_tells(data_yaml, weights, tmp_pat
         training.train(data_yaml, tmp_path / "none", teacher=table, teacher_weight=0, **options)
 
 
-@pytest.mark.slow
 def test_models_side_by_side(weights, data_yaml, tmp_path):
     pytest.importorskip("onnx", reason="the edge extra is not installed")
     folder = data_yaml.parent / "valid" / "images"
     images = pd.DataFrame([{"image_id": path.stem, "species": "pig", "width_px": 96, "height_px": 64, "archive": "",
                             "member": path.name} for path in sorted(folder.glob("*.jpg"))])
     boxes = inference.predict(weights, images, folder, image_size=64).query("confidence > 0.3")
-    table = lighter.compare({"plain": weights, "Tucker": decomposed(weights, tmp_path)}, images, folder,
-                            boxes[["image_id", "species", *XYXY]], 64, threads=1, rounds=2)
-    assert table["model"].tolist() == ["plain", "Tucker"]
+    same = write_network(tmp_path / "same" / "other.pt", seed=1)
+    table = lighter.compare({"plain": weights, "Tucker": decomposed(weights, tmp_path), "distilled": same}, images,
+                            folder, boxes[["image_id", "species", *XYXY]], 64, threads=1, rounds=2)
+    assert table["model"].tolist() == ["plain", "Tucker", "distilled"]
     assert np.isnan(table["difference"][0]) and table["difference"][1] < 0
     assert table["parameters_million"][1] < table["parameters_million"][0]
+    assert table["latency_ms"][0] == table["latency_ms"][2] != table["latency_ms"][1]  # one network, one time
     assert "Tucker does not pay" in lighter.sentence(table)
+    assert "1.00 x as fast, 100% of the size" in lighter.sentence(table)
+
+
+@pytest.mark.parametrize(("difference", "low", "high", "latency_ms", "verdict"), [
+    (-0.042, -0.1, 0.01, 5.0, "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast"),
+    (-0.005, -0.04, 0.03, 5.0, "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast"),
+    (-0.005, -0.04, 0.03, 9.5, "does not pay: -0.005 AP75 (within the luck of the images), 1.05 x as fast"),
+    (-0.02, -0.03, -0.01, 5.0, "does not pay: -0.020 AP75, 2.00 x as fast"),
+    (0.03, 0.01, 0.05, 10.0, "pays: +0.030 AP75, 1.00 x as fast"),
+    (0.03, -0.01, 0.07, 10.0, "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast"),
+    (0.03, 0.01, 0.05, 20.0, "does not pay: +0.030 AP75, 0.50 x as fast"),
+])
+def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(difference, low, high, latency_ms, verdict):
+    rows = [("plain", np.nan, np.nan, np.nan, 10.0, 4.0), ("small", difference, low, high, latency_ms, 2.0)]
+    table = pd.DataFrame(rows, columns=["model", "difference", "low", "high", "latency_ms", "size_mb"])
+    assert f"small {verdict}, 50% of the size" in lighter.sentence(table)
+
+
+def test_without_the_packages_nothing_is_trained_and_that_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(lighter.importlib.util, "find_spec", lambda name: None)
+    table = lighter.study("w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame())
+    assert table.empty and not (tmp_path / "none").exists()
+    assert "this needs torch_pruning and tensorly; run python -m livestock_utils.install" in caplog.text
 
 
 @pytest.mark.slow
@@ -198,8 +222,11 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
     tables = dataset.read_tables(sets[1])
     options = {**TRAIN, "warmup_min_iterations": 1}
     options.pop("final_evaluation")
-    table = lighter.study(weights, *sets, tmp_path / "runs", *tables, model="yolov5n", threads=1, rounds=2, **options)
-    assert table["model"].tolist() == ["plain", "pruned", "Tucker", "distilled"]
+    boxes.assign(confidence=0.9).to_csv(tmp_path / "two_stage.csv", index=False)
+    table = lighter.study(weights, *sets, tmp_path / "runs", *tables, model="yolov5n", threads=1, rounds=2,
+                          teacher=f"{weights}, {tmp_path / 'two_stage.csv'}", **options)
+    assert table["model"].tolist() == ["plain", "pruned", "Tucker", f"distilled from {weights.stem}",
+                                       "distilled from two_stage"]
     assert list(table.columns) == lighter.COLUMNS
     assert lighter.sentence(table).startswith("Against the plain model at equal epochs: pruned ")
 
