@@ -2,12 +2,14 @@
 
 In one process and one run, interleaved, same threads: PyTorch eager (inference mode, fused), ONNX Runtime float32 and
 INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75 is measured on drawn images against the
-weights' own boxes of confidence .3 and above. Then letterbox to boxes over the network alone (aim: 1.15 x), and what
-decoding a 1920 x 1080 JPEG adds. `--teacher` times torchvision's Faster R-CNN as a two-stage teacher that gives a
-predictions table for `distill` (random weights: only its cost is shown).
+weights' own boxes of confidence .3 and above. Then the runner at confidence .25 and .001, with hard and soft NMS
+outside and hard NMS inside: letterbox to boxes over the plain network alone, the median ratio of REPEATS runs (aim with
+hard NMS: 1.15 x), its own part in ms, and what decoding a 1920 x 1080 JPEG adds. `--teacher` times torchvision's Faster
+R-CNN as a two-stage teacher that gives a predictions table for `distill` (random weights: only its cost is shown).
 """
 
 import argparse
+import functools
 import statistics
 import tempfile
 import time
@@ -17,23 +19,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from livestock_utils import (
-    distill,
-    edge,
-    edge_bundle,
-    edge_runner,
-    inference,
-    sample,
-    score_tables,
-    training_data,
-)
+from livestock_utils import edge, inference, sample
 from livestock_utils.aihub import ImageReader, read_archives
 from livestock_utils.boxes import XYXY
-from livestock_utils.edge_latency import network_call
-from livestock_utils.postprocess import Settings
+from livestock_utils.edge import edge_bundle, edge_runner
+from livestock_utils.edge.edge_latency import open_network
+from livestock_utils.inference.postprocess import Settings
+from livestock_utils.project_files import PACKAGE
+from livestock_utils.scoring import score_tables
+from livestock_utils.training import distill, training_data
 
-ASSET = Path(edge.__file__).parent / "assets" / "yolov5n_sample.pt"
-ROUNDS, WARM_UP = 30, 5
+ASSET = PACKAGE / "assets" / "yolov5n_sample.pt"
+ROUNDS, WARM_UP, REPEATS = 30, 5, 5
 
 
 def interleaved(calls: dict, rounds: int = ROUNDS) -> dict[str, float]:
@@ -58,7 +55,7 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     calibration = edge.Calibration(train, place, image_size=pixels, n=16)
     small = edge.export(weights, folder, "onnx-int8", image_size=pixels, calibration=calibration)
     batch = np.random.default_rng(0).random((1, 3, pixels, pixels), dtype=np.float32)
-    ms = interleaved({name: network_call(str(path), threads, batch)
+    ms = interleaved({name: functools.partial(open_network(str(path), threads), batch)
                       for name, path in (("PyTorch", weights), ("ONNX Runtime", plain), ("INT8", small))})
     options = {"image_size": pixels, "batch_size": 1}
     found = {name: inference.predict(path, valid, place, **options) for name, path in (("ONNX Runtime", plain),
@@ -74,21 +71,32 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
 
 
 def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
-    """The runner's own part and the share of decoding."""
-    model = edge.export(weights, folder, "onnx", image_size=pixels)
+    """The runner's own part by confidence and suppression, and the share of decoding."""
     images, _ = read_archives(folder / "sample" / "data")
     row = images[images["width_px"] == 1920].iloc[0]
     with ImageReader(folder / "sample" / "data") as reader:
         photo = reader.bytes(row["archive"], row["member"])
+    frame = edge_runner.decode(photo)
+    place = edge_runner.fit(frame.shape[1], frame.shape[0], pixels, 32)
+    batch = np.random.default_rng(0).random((1, 3, place[2][1], place[2][0]), dtype=np.float32)
+    plain = functools.partial(open_network(str(edge.export(weights, folder, "onnx", image_size=pixels)), threads),
+                              batch)
+    ways = (("onnx", "nms"), ("onnx-nms", "nms"), ("onnx", "soft_nms_gaussian"), ("onnx", "soft_nms_linear"))
     for confidence in (0.25, 0.001):  # what a device shows, and what a score is measured with
-        settings = Settings(confidence_threshold=confidence)
-        with zipfile.ZipFile(edge_bundle.write_bundle(folder, "bench", model, pixels, settings)) as archive:
-            archive.extractall(folder)
-        rows = edge_runner.benchmark(edge_runner.Model(folder / "edge_bench", threads), photo, rounds=ROUNDS)
-        (decode, decoding, _), (_, network, _), (_, whole, _) = rows
-        print(f"runner, {pixels} px, confidence from {confidence:g}: letterbox to boxes {whole:.1f} ms, network alone "
-              f"{network:.1f} ms: {whole / network:.2f} x (aim: 1.15 x); {decode} {decoding:.1f} ms, "
-              f"{decoding / (decoding + whole):.0%} of all")
+        for kind, method in ways:
+            settings = Settings(method=method, confidence_threshold=confidence)
+            model = edge.export(weights, folder, kind, image_size=pixels, settings=settings)
+            with zipfile.ZipFile(edge_bundle.write_bundle(folder, "bench", model, pixels, settings)) as archive:
+                archive.extractall(folder)
+            detector = edge_runner.Model(folder / "edge_bench", threads)
+            calls = {"decode": lambda: edge_runner.decode(photo), "network": plain,
+                     "whole": lambda detector=detector: detector.detect(frame)}
+            runs = pd.DataFrame([interleaved(calls) for _ in range(REPEATS)])
+            ms, ratio = runs.median(), (runs["whole"] / runs["network"]).median()
+            print(f"runner, {pixels} px, confidence from {confidence:g}, {method}{' inside' * (kind == 'onnx-nms')}: "
+                  f"{ms['whole']:.1f} ms, plain network alone {ms['network']:.1f} ms: {ratio:.2f} x"
+                  f"{' (aim: 1.15 x)' * (method == 'nms')}, own part {ms['whole'] - ms['network']:.2f} ms; decoding "
+                  f"{ms['decode']:.1f} ms, {ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all")
 
 
 def two_stage_teacher(folder: Path, pixels: int) -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 import tidecv
 from bench_sweep import made
 
-from livestock_utils import error_types
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import error_types
 
 IMAGES, PER_IMAGE, PEER_IMAGES, ROUNDS = 3291, 300, 300, 3
 NAMES = {"Cls": "classification", "Loc": "localisation", "Both": "both", "Dupe": "duplicate", "Bkg": "background",

@@ -17,16 +17,9 @@ from typing import Any
 import click
 import pandas as pd
 
-from livestock_utils import (
-    aihub,
-    missing_labels,
-    missing_ranking,
-    missing_report,
-    out_of_fold,
-    sample,
-    split,
-    warm_start,
-)
+from livestock_utils import aihub, sample, split
+from livestock_utils.error_analysis import missing_labels, missing_ranking, missing_report, out_of_fold
+from livestock_utils.sample import warm_start
 
 THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)
 """cleanlab's high_probability_threshold: its default (.95), and lower ones in its favour."""

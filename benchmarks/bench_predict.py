@@ -39,7 +39,8 @@ def write_photos(folder: Path, count: int) -> None:
 
 def ours(weights: Path, folder: Path, pixels: int, backend: str) -> None:
     """Predict a folder with the library."""
-    from livestock_utils import inference, photos
+    from livestock_utils import inference
+    from livestock_utils.inference import photos
 
     images, reader = photos.find(folder)
     inference.predict(weights, images, folder, image_size=pixels, confidence_threshold=0.25, iou_threshold=0.45,
@@ -48,7 +49,7 @@ def ours(weights: Path, folder: Path, pixels: int, backend: str) -> None:
 
 def theirs(weights: Path, folder: Path, pixels: int) -> None:
     """Predict a folder with yolov5's detect.run, nothing saved."""
-    from livestock_utils import compat
+    from livestock_utils.networks import compat
 
     with compat.yolov5(trust=True) as y5, tempfile.TemporaryDirectory() as project:
         y5.module("detect").run(weights=str(weights), source=str(folder), imgsz=pixels, nosave=True, device="cpu",

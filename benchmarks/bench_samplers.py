@@ -21,9 +21,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from livestock_utils import search_samplers, search_storage
-from livestock_utils.search_genes import Gene, read_genes
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.search import search_samplers, search_storage
+from livestock_utils.search.search_genes import Gene, read_genes
+from livestock_utils.training.training_settings import read_hyp
 
 BUDGET, SEEDS, SAMPLERS = 60, range(30), ("genetic", "tpe", "cmaes", "random")
 EPOCHS = SETTINGS["epochs"]

@@ -17,7 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from livestock_utils import intervals, scoring, species
+from livestock_utils import scoring, species
+from livestock_utils.scoring import intervals
 
 N_IMAGES, N_ANSWERS, N_PREDICTIONS = 2_057, 10_647, 113_284
 

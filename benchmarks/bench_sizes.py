@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from livestock_utils.archives import Archive, ImageReader
-from livestock_utils.reading import Photo
+from livestock_utils.aihub.archives import Archive, ImageReader
+from livestock_utils.aihub.reading import Photo
 
 
 def write_images(path: Path, count: int) -> None:

@@ -12,8 +12,8 @@ import time
 import optuna
 import postgres_server
 
-from livestock_utils import search_genes, search_samplers, search_storage, search_study
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.search import search_genes, search_samplers, search_storage, search_study
+from livestock_utils.training.training_settings import read_hyp
 
 WORKERS, TRIALS = 8, 1000
 BASE = read_hyp("default")

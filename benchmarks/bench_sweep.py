@@ -14,8 +14,8 @@ import ensemble_boxes
 import numpy as np
 import pandas as pd
 
-from livestock_utils import candidates, postprocess, suppression, sweep
 from livestock_utils.boxes import XYXY
+from livestock_utils.inference import candidates, postprocess, suppression, sweep
 
 IMAGES, PER_IMAGE, ANIMALS, ROUNDS, PEER_IMAGES = 2000, 300, 7, 3, 40
 

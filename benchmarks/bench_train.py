@@ -23,7 +23,9 @@ import yaml
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 from training_sets import write_set  # noqa: E402  # found by the line above
 
-from livestock_utils import compat, detector, mirror, training_loop, training_settings  # noqa: E402  # as above
+from livestock_utils import detector  # noqa: E402  # as above
+from livestock_utils.networks import compat  # noqa: E402  # as above
+from livestock_utils.training import mirror, training_loop, training_settings  # noqa: E402  # as above
 
 
 def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:

@@ -17,8 +17,8 @@ import pandas as pd
 from scipy.stats import qmc
 
 from livestock_utils import aihub, dataset, detector, files, sample, split
-from livestock_utils.search_genes import Gene, read_genes
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.search.search_genes import Gene, read_genes
+from livestock_utils.training.training_settings import read_hyp
 
 CSV = Path(__file__).with_name("recorded_trials.csv")
 HEAD_TO_HEAD_CSV = Path(__file__).with_name("recorded_head_to_head.csv")

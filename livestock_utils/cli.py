@@ -72,7 +72,8 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
     python -m livestock_utils run --data DIR --out DIR --only 05,11 -p epochs 3 -p 05.image_size 320
     python -m livestock_utils run --data DIR --out DIR --from 08 -p 08.hyp search
     """
-    from livestock_utils import pipeline, report, run_parameters
+    from livestock_utils import pipeline
+    from livestock_utils.pipeline import report, run_parameters
 
     parameters = {name: run_parameters.Typed(value) for name, value in pairs}
     chosen = [name.strip() for name in only.split(",") if name.strip()]
@@ -101,8 +102,8 @@ def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str |
     python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
     python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out runs/silver --workers 2
     """
-    from livestock_utils import batch as batches
     from livestock_utils import notebook, pipeline
+    from livestock_utils.pipeline import batch as batches
 
     folder = notebook.folders(data or "", out)[0]
     table = batches.run(file, folder, out, workers=workers, profile=profile, notebooks=notebooks,
@@ -159,7 +160,7 @@ def score(answers: Path, submission: Path, iou: float, normaliser: str, images: 
     python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap 1000
     python -m livestock_utils score answer.csv new.csv --against old.csv --json
     """
-    from livestock_utils import score_report
+    from livestock_utils.scoring import score_report
 
     result = score_report.score_files(answers, submission, iou, normaliser, images, units, against, n_resamples,
                                       tell=functools.partial(click.echo, err=True))
@@ -186,8 +187,8 @@ def validate(submission: Path, images: Path | None, units: str, normaliser: str,
     python -m livestock_utils validate runs/sample/submission.csv --images data/sample/data_test
     python -m livestock_utils validate submission.csv --weights best.pt --json
     """
-    from livestock_utils import score_report
-    from livestock_utils import submission as submissions
+    from livestock_utils.scoring import score_report
+    from livestock_utils.scoring import submission as submissions
 
     if sort_to is not None:
         submission = submissions.write_sorted(sort_to, submission)
@@ -215,7 +216,7 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
     python -m livestock_utils check data/sample
     python -m livestock_utils check DIR --quick --strict --json
     """
-    from livestock_utils import check_report, integrity
+    from livestock_utils.aihub import check_report, integrity
 
     survey = integrity.survey(folder, read_all=not quick, near_duplicates=near_duplicates)
     rows_per_kind = len(survey.findings) if show_all else 3
@@ -250,7 +251,7 @@ def predict(weights: Path, source: Path, out: Path, image_size: int | None, conf
     python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
     python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings settings.yaml
     """
-    from livestock_utils import photos, postprocess
+    from livestock_utils.inference import photos, postprocess
 
     chosen = (postprocess.Settings(confidence_threshold=confidence, iou_threshold=iou) if settings is None
               else postprocess.load_settings(settings))

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from livestock_utils import mirror, training_state
 from livestock_utils.errors import LivestockError
+from livestock_utils.training import mirror, training_state
 
 log = logging.getLogger(__name__)
 

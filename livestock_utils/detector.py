@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from livestock_utils.checkpoints import load_model as load
     from livestock_utils.inference import predict
+    from livestock_utils.networks.checkpoints import load_model as load
     from livestock_utils.training import Run, evaluate, train
 
 _HOME = {"train": ("training", "train"), "evaluate": ("training", "evaluate"), "Run": ("training", "Run"),
-         "load": ("checkpoints", "load_model"), "predict": ("inference", "predict")}
+         "load": ("networks.checkpoints", "load_model"), "predict": ("inference", "predict")}
 
 __all__ = ["Run", "evaluate", "load", "predict", "train"]
 

@@ -5,7 +5,8 @@
 Two tricks keep a Colab runtime as it was:
 - every package that is already installed is handed to pip as a constraint, so pip either leaves it or fails loudly;
 - yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub below 0.25 and asks for
-  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.compat` knows it.
+  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.networks.compat`
+  knows it.
 
 Only the standard library is used: this runs before anything else is installed.
 """

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import colab, files, inline_images, project_files
+from livestock_utils import colab, files, project_files
 from livestock_utils.errors import LivestockError, NotebookError
+from livestock_utils.pipeline import inline_images
 from livestock_utils.progress import progress
 
 __all__ = ["Step", "folders", "progress", "start"]
@@ -150,7 +151,7 @@ def start(name: str, data: str | os.PathLike = "", out: str | os.PathLike = "", 
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
         _markdown(_not_kept(step))
     if uses_gpu:
-        from livestock_utils import preflight
+        from livestock_utils.training import preflight
 
         _markdown(preflight.gpu_sentence())
     return step

@@ -65,7 +65,9 @@ examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import aihub, describe, eda, label_exchange, notebook, plots, tables
+from livestock_utils import aihub, eda, notebook, plots, tables
+from livestock_utils.eda import describe
+from livestock_utils.error_analysis import label_exchange
 
 step = notebook.start("01_eda", data, out)
 

@@ -83,7 +83,11 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils import dataset, describe, grouping, neighbours, notebook, plots, set_summary, split, tables
+from livestock_utils import dataset, notebook, plots, split, tables
+from livestock_utils.aihub import neighbours
+from livestock_utils.dataset import set_summary
+from livestock_utils.eda import describe
+from livestock_utils.split import grouping
 
 step = notebook.start("02_make_dataset_multilabel", data, out)
 archives = step.data / "data"

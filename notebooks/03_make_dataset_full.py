@@ -76,7 +76,9 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils import dataset, describe, notebook, plots, set_summary, split, tables
+from livestock_utils import dataset, notebook, plots, split, tables
+from livestock_utils.dataset import set_summary
+from livestock_utils.eda import describe
 
 step = notebook.start("03_make_dataset_full", data, out)
 archives = step.data / "data"

@@ -77,19 +77,9 @@ seed = 0  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
-from livestock_utils import (
-    augmentation_preview,
-    colab,
-    dataset,
-    detector,
-    notebook,
-    planner,
-    plots,
-    preflight,
-    score_tables,
-    scoring,
-    tables,
-)
+from livestock_utils import colab, dataset, detector, notebook, plots, scoring, tables
+from livestock_utils.scoring import score_tables
+from livestock_utils.training import augmentation_preview, planner, preflight
 
 step = notebook.start("05_train_multilabel_split", data, out)
 run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
@@ -150,6 +140,7 @@ run = detector.train(
     augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
     workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
 step.say(planner.measured_sentence(plan, run.results))
+step.say(run.status)
 
 # %% [markdown]
 # ## How it went

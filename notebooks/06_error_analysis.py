@@ -98,23 +98,18 @@ corrected_labels = ""  # @param {type:"string"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import (
-    detector,
-    error_analysis,
+from livestock_utils import detector, error_analysis, notebook, plots, scoring, tables
+from livestock_utils.error_analysis import (
     error_cases,
     error_types,
     label_faults,
     missing_labels,
     missing_ranking,
     missing_report,
-    notebook,
     out_of_fold,
-    plots,
-    preflight,
-    score_tables,
-    scoring,
-    tables,
 )
+from livestock_utils.scoring import score_tables
+from livestock_utils.training import preflight
 
 step = notebook.start("06_error_analysis", data, out)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
@@ -237,8 +232,8 @@ step.say(error_cases.worst_sentence(loose, "loose boxes"))
 # images, and each judges the part that it has not seen. The cell goes on where it was stopped.
 #
 # On the drawn sample they start from weights that were trained on other drawn scenes with complete labels
-# (`livestock_utils/warm_start.py`): at the start such models have learnt no gaps, which flatters what follows. The
-# default here, COCO's weights, knows no barn.
+# (`livestock_utils/sample/warm_start.py`): at the start such models have learnt no gaps, which flatters what follows.
+# The default here, COCO's weights, knows no barn.
 
 # %%
 oof = out_of_fold.predict(

@@ -98,7 +98,8 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, notebook, plots, search, search_genes
+from livestock_utils import colab, dataset, notebook, plots, search
+from livestock_utils.search import search_genes
 
 step = notebook.start("07_hyperparameter_search", data, out, uses_gpu=True)
 

@@ -85,18 +85,9 @@ loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorbo
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import (
-    colab,
-    dataset,
-    detector,
-    notebook,
-    planner,
-    plots,
-    preflight,
-    score_tables,
-    scoring,
-    search,
-)
+from livestock_utils import colab, dataset, detector, notebook, plots, scoring, search
+from livestock_utils.scoring import score_tables
+from livestock_utils.training import planner, preflight
 
 step = notebook.start("08_train_full", data, out)
 hyp = search.resolve_hyp(hyp, step.out)
@@ -152,6 +143,7 @@ run = detector.train(
     augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
     workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
 step.say(planner.measured_sentence(plan, run.results))
+step.say(run.status)
 
 # %% [markdown]
 # ## How it went

@@ -113,7 +113,8 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import notebook, plots, silver, silver_audit, silver_report, silver_sets, silver_sources, tables
+from livestock_utils import notebook, plots, silver, tables
+from livestock_utils.silver import silver_audit, silver_report, silver_sets, silver_sources
 
 step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
 archives = step.data / "data"

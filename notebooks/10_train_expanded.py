@@ -100,18 +100,9 @@ seed = 0  # @param {type:"integer"}
 # %%
 import functools
 
-from livestock_utils import (
-    colab,
-    dataset,
-    detector,
-    notebook,
-    plots,
-    score_tables,
-    search,
-    silver_effect,
-    silver_report,
-    silver_sets,
-)
+from livestock_utils import colab, dataset, detector, notebook, plots, search
+from livestock_utils.scoring import score_tables
+from livestock_utils.silver import silver_effect, silver_report, silver_sets
 
 step = notebook.start("10_train_expanded", data, out, uses_gpu=True)
 hyp = search.resolve_hyp(hyp, step.out)
@@ -149,6 +140,7 @@ step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" 
 
 # %%
 both = [run for side in runs.values() for run in side]
+step.say(" ".join(f"{run.folder.name}: {run.status}" for run in both))
 curves = {run.folder.name: run.results for run in both}
 step.figure(plots.compare_runs(curves, "metrics/mAP_0.75"), "runs",
             "Validation mAP75 of the trainings by epoch, yolov5's definition, on the labels as they are.")

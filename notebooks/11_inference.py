@@ -88,17 +88,8 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import (
-    colab,
-    dataset,
-    notebook,
-    plots,
-    postprocess,
-    scoring,
-    tuning,
-    tuning_choice,
-    tuning_quality,
-)
+from livestock_utils import colab, dataset, notebook, plots, scoring
+from livestock_utils.inference import postprocess, tuning, tuning_choice, tuning_quality
 
 step = notebook.start("11_inference", data, out)
 final_weights, tuned_with = tuning.both_weights(step.out, weights, tuning_weights)

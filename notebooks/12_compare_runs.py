@@ -67,7 +67,8 @@ iou_threshold = 0.6  # @param {type:"number"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, comparison, comparison_show, comparison_text, notebook, run_folders
+from livestock_utils import colab, comparison, notebook
+from livestock_utils.comparison import comparison_show, comparison_text, run_folders
 
 step = notebook.start("12_compare_runs", data, out)
 

@@ -92,8 +92,10 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, edge, edge_bundle, edge_cost, edge_parity, notebook, plots, tuning
-from livestock_utils import lighter as lighter_networks
+from livestock_utils import colab, dataset, edge, notebook, plots
+from livestock_utils.edge import edge_bundle, edge_cost, edge_parity
+from livestock_utils.edge import lighter as lighter_networks
+from livestock_utils.inference import tuning
 
 step = notebook.start("13_edge_export", data, out)
 sizes = tuple(int(size) for size in str(pixel_sizes).split(","))

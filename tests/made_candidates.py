@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from livestock_utils import candidates
 from livestock_utils.boxes import XYXY
+from livestock_utils.inference import candidates
 
 
 def made(n_images: int = 12, per_image: int = 40, seed: int = 0,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from livestock_utils import checkpoints, compat
+from livestock_utils.networks import checkpoints, compat
 
 
 def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int = 0) -> Path:

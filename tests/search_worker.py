@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 
-from livestock_utils import search_genes, search_samplers, search_storage, search_study
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.search import search_genes, search_samplers, search_storage, search_study
+from livestock_utils.training.training_settings import read_hyp
 
 HEARTBEAT_S, POLL_S = 1, 0.2
 

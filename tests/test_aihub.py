@@ -15,9 +15,10 @@ from archive_makers import COW, PIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import aihub, archive_names
+from livestock_utils import aihub
+from livestock_utils.aihub import archive_names
+from livestock_utils.aihub.integrity import integrity_report
 from livestock_utils.errors import ArchiveError
-from livestock_utils.integrity import integrity_report
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"

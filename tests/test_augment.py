@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from livestock_utils import augment
 from livestock_utils.errors import TrainingError
+from livestock_utils.training import augment
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 LABELS = np.array([[0, 0.5, 0.5, 0.2, 0.2], [1, 0.02, 0.5, 0.04, 0.2]], dtype=np.float32)

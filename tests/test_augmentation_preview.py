@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from training_sets import write_set
 
-from livestock_utils import augmentation_preview, colab, plots
+from livestock_utils import colab, plots
 from livestock_utils.boxes import XYXY
+from livestock_utils.training import augmentation_preview
 
 
 @pytest.fixture(scope="module")

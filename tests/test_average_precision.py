@@ -10,8 +10,9 @@ from detections import scene, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import average_precision, matching, scoring
+from livestock_utils import scoring
 from livestock_utils.errors import ScoringError
+from livestock_utils.scoring import average_precision, matching
 
 DEFINITIONS = list(average_precision.DEFINITIONS)
 
@@ -112,7 +113,7 @@ def test_coco_equals_faster_coco_eval():
 
 @pytest.fixture(scope="module")
 def yolov5():
-    compat = pytest.importorskip("livestock_utils.compat", reason="the door to yolov5")
+    compat = pytest.importorskip("livestock_utils.networks.compat", reason="the door to yolov5")
     with compat.yolov5() as door:
         yield door
 

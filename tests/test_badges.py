@@ -2,8 +2,8 @@
 
 import pytest
 
-from livestock_utils import badges
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import badges
 
 TABLE = ("| notebook | time |\n|---|---|\n| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n\n"
          "See [01_eda](notebooks/01_eda.ipynb).\n")

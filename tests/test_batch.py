@@ -8,9 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from livestock_utils import batch, run_parameters
 from livestock_utils.cli import cli
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import batch, run_parameters
 
 TINY = Path(__file__).with_name("notebooks_tiny")
 SHIPPED = sorted((Path(__file__).parents[1] / "notebooks" / "batches").glob("*.yaml"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livestock_utils import bins
+from livestock_utils.eda import bins
 from livestock_utils.errors import LivestockError
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from made_candidates import made
 
-from livestock_utils import candidates
-from livestock_utils.candidates import PER_CANDIDATE
 from livestock_utils.errors import DatasetError
+from livestock_utils.inference import candidates
+from livestock_utils.inference.candidates import PER_CANDIDATE
 
 
 def same(first: candidates.Candidates, second: candidates.Candidates) -> None:

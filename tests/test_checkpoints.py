@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from livestock_utils import checkpoints, compat, detector
+from livestock_utils import detector
 from livestock_utils.errors import CheckpointError
+from livestock_utils.networks import checkpoints, compat
 
 SHARED = Path(os.environ.get("LIVESTOCK_SHARED", "absent"))
 

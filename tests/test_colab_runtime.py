@@ -21,7 +21,8 @@ import nbformat
 import pytest
 from papermill.parameterize import parameterize_notebook
 
-from livestock_utils import install, pairing, sample
+from livestock_utils import install, sample
+from livestock_utils.pipeline import pairing
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ("livestock_utils", "hyp", "notebooks", "setup.py", "requirements.txt", "extras.txt")

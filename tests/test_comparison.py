@@ -10,17 +10,10 @@ import yaml
 from data_sets import jpeg, write_archives
 from detections import scene
 
-from livestock_utils import (
-    comparison,
-    comparison_show,
-    comparison_text,
-    dataset,
-    detector,
-    plots,
-    run_folders,
-    training_settings,
-)
+from livestock_utils import comparison, dataset, detector, plots
+from livestock_utils.comparison import comparison_show, comparison_text, run_folders
 from livestock_utils.errors import NotebookError
+from livestock_utils.training import training_settings
 
 HYP = training_settings.read_hyp("default")
 

@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from livestock_utils import compat
 from livestock_utils.errors import LivestockError
+from livestock_utils.networks import compat
 
 IMPORT_CHANGES_NOTHING = """
 import logging, os, sys, warnings
@@ -24,7 +24,7 @@ def state():
             {name for name in sys.modules if name.partition(".")[0] in ("ultralytics", "roboflow", "pkg_resources")},
             np.__dict__.get("trapz"), torch.load)
 before = state()
-from livestock_utils import compat
+from livestock_utils.networks import compat
 with compat.yolov5() as y5:
     y5.module("train")
 after = state()

@@ -7,7 +7,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from livestock_utils import dataset, notebook_files, pipeline, sample, tables
+from livestock_utils import dataset, pipeline, sample, tables
+from livestock_utils.pipeline import notebook_files
 
 NAMES = ["01_eda", "02_make_dataset_multilabel", "03_make_dataset_full", "04_make_dataset_mini"]
 

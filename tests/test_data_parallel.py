@@ -10,9 +10,10 @@ import torch
 from click.testing import CliRunner
 from training_sets import write_set
 
-from livestock_utils import data_parallel, detector, training
+from livestock_utils import detector, training
 from livestock_utils.cli import cli
 from livestock_utils.errors import TrainingError
+from livestock_utils.training import data_parallel
 
 
 @pytest.mark.parametrize(("variables", "expected"), [

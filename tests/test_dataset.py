@@ -13,8 +13,9 @@ import pytest
 import yaml
 from data_sets import jpeg, write_archives
 
-from livestock_utils import dataset, set_folder, split, tars, yolo_set
-from livestock_utils.archives import ImageReader
+from livestock_utils import dataset, split
+from livestock_utils.aihub.archives import ImageReader
+from livestock_utils.dataset import set_folder, tars, writing, yolo_set
 from livestock_utils.errors import ArchiveError, DatasetError
 
 XYXY = ["x_min", "y_min", "x_max", "y_max"]
@@ -505,7 +506,7 @@ def test_no_more_photos_in_memory_than_the_read_ahead(tmp_path, folder, monkeypa
     monkeypatch.setattr(tars.TarWriter, "add", counted_add)
     dataset.write_tar(tmp_path / "a.tar", images, boxes, folder)
     assert len(written) == len(images)
-    assert max(lead) <= dataset._READ_AHEAD + 1
+    assert max(lead) <= writing._READ_AHEAD + 1
 
 
 def test_a_manifest_keeps_its_length_when_hashes_come_in(tables):

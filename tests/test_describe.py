@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from livestock_utils import describe
 from livestock_utils.boxes import XYXY
+from livestock_utils.eda import describe
 
 IMAGES = pd.DataFrame({"image_id": ["a", "b"], "species": ["cow", "pig"], "width_px": 96, "height_px": 54})
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_tables import AIHUB_STRATA, aihub_tables
 
-from livestock_utils import describe, eda, tables
+from livestock_utils import eda, tables
+from livestock_utils.eda import describe
 from livestock_utils.errors import DatasetError
 
 IMAGES = pd.DataFrame(

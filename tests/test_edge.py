@@ -5,20 +5,12 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import (
-    backends,
-    checkpoints,
-    edge,
-    edge_cost,
-    edge_latency,
-    edge_parity,
-    exported_backends,
-    inference,
-    onnx_backend,
-)
+from livestock_utils import edge, inference
 from livestock_utils.boxes import XYXY
+from livestock_utils.edge import edge_cost, edge_latency, edge_parity
 from livestock_utils.errors import CheckpointError, LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference.postprocess import Settings
+from livestock_utils.networks import backends, checkpoints, exported_backends, onnx_backend
 
 pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -180,7 +172,7 @@ def test_exports_that_cannot_be_are_told(made, tmp_path, kind, options, message)
 
 
 def test_calibration_must_hold_images_that_fit(made, tmp_path):
-    from livestock_utils import onnx_variants
+    from livestock_utils.edge import onnx_variants
 
     weights, images, photos, _ = made
     with pytest.raises(LivestockError, match=r"the calibration set is empty \(0 images"):
@@ -323,7 +315,7 @@ ROWS = pd.DataFrame([
 
 
 @pytest.mark.parametrize(("latency_ms", "size_mb", "chosen", "words"), [
-    (100, 100, ("onnx", 640), "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here, 7.0 MB"),
+    (100, 100, ("onnx", 640), "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here"),
     (40, 100, ("onnx", 320), "take onnx at 320 px"),
     (200, 5, ("pytorch", 640), "take pytorch at 640 px"),
     (30, 5, None, "only red exports fit"),

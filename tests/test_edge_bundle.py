@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import edge, edge_bundle, edge_parity, edge_runner, inference
+from livestock_utils import edge, inference
 from livestock_utils.boxes import XYXY
+from livestock_utils.edge import edge_bundle, edge_parity, edge_runner
 from livestock_utils.errors import CheckpointError, LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference.postprocess import Settings
 
 onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import edge, edge_bundle, edge_cost, edge_parity, postprocess
+from livestock_utils import edge
+from livestock_utils.edge import edge_bundle, edge_cost, edge_parity
 from livestock_utils.errors import LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference import postprocess
+from livestock_utils.inference.postprocess import Settings
 
 PIXELS = 96
 

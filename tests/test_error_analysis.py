@@ -10,8 +10,9 @@ import pytest
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from livestock_utils import error_analysis, error_cases, error_types, plots
+from livestock_utils import error_analysis, plots
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import error_cases, error_types
 from livestock_utils.errors import DatasetError, ScoringError
 
 matplotlib.use("Agg")

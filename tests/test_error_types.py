@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import error_types
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import error_types
 from livestock_utils.errors import ScoringError
 
 LABEL_COLUMNS = ["image_id", "species", *XYXY]

@@ -8,8 +8,11 @@ import pytest
 from data_sets import write_archives
 from made_tables import aihub_tables
 
-from livestock_utils import dataset, describe, grouping, set_summary, split, tables
+from livestock_utils import dataset, split, tables
+from livestock_utils.dataset import set_summary
+from livestock_utils.eda import describe
 from livestock_utils.errors import DatasetError
+from livestock_utils.split import grouping
 
 IMAGES, BOXES = aihub_tables(0.02)
 HASHES = pd.Series(np.arange(len(IMAGES), dtype=np.uint64) // 2 * 0x0F0F0F0F0F0F, index=IMAGES["image_id"])

@@ -8,23 +8,13 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import (
-    aihub,
-    backends,
-    candidates,
-    checkpoints,
-    compat,
-    detector,
-    edge_parity,
-    frames,
-    inference,
-    postprocess,
-    sample,
-    scoring,
-)
+from livestock_utils import aihub, detector, inference, sample, scoring
 from livestock_utils.boxes import XYXY
+from livestock_utils.edge import edge_parity
 from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference import candidates, frames, postprocess
+from livestock_utils.inference.postprocess import Settings
+from livestock_utils.networks import backends, checkpoints, compat
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +225,7 @@ def test_onnx_runtime_gives_the_same_score(tmp_path):
 
 
 def test_an_onnx_file_of_other_weights_is_exported_anew(weights, photos, tmp_path):
-    onnx_backend = pytest.importorskip("livestock_utils.onnx_backend")
+    onnx_backend = pytest.importorskip("livestock_utils.networks.onnx_backend")
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
     (tmp_path / "w.pt").write_bytes(weights.read_bytes())
     onnx_backend.export(write_network(tmp_path / "other.pt", seed=1), tmp_path / "w.onnx")

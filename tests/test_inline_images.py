@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livestock_utils import inline_images
+from livestock_utils.pipeline import inline_images
 
 
 def png(array, mode=None):

@@ -5,10 +5,10 @@ import pytest
 from archive_makers import COW, PIG
 from click.testing import CliRunner
 
+from livestock_utils.aihub.findings import COLUMNS
+from livestock_utils.aihub.integrity import integrity_report, survey
 from livestock_utils.cli import cli
 from livestock_utils.errors import ArchiveError
-from livestock_utils.findings import COLUMNS
-from livestock_utils.integrity import integrity_report, survey
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"

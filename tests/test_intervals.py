@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from detections import scene
 
-from livestock_utils import intervals, scoring
+from livestock_utils import scoring
 from livestock_utils.errors import ScoringError
+from livestock_utils.scoring import intervals
 
 
 @pytest.fixture(scope="module")

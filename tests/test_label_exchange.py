@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils import label_exchange, missing_report, tables
+from livestock_utils import tables
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import label_exchange, missing_report
 from livestock_utils.errors import DatasetError
 
 COLUMNS = ["image_id", "species", *XYXY]

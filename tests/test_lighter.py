@@ -5,20 +5,12 @@ from data_sets import write_archives
 from made_network import write_network
 from training_sets import write_set
 
-from livestock_utils import (
-    backends,
-    checkpoints,
-    compat,
-    dataset,
-    distill,
-    edge,
-    inference,
-    lighter,
-    training,
-    training_data,
-)
+from livestock_utils import dataset, edge, inference, training
 from livestock_utils.boxes import XYXY
+from livestock_utils.edge import lighter
 from livestock_utils.errors import LivestockError, TrainingError
+from livestock_utils.networks import backends, checkpoints, compat
+from livestock_utils.training import distill, training_data
 
 TRAIN = {"epochs": 1, "image_size": 64, "batch_size": 4, "nominal_batch": 4, "warmup_min_iterations": 1, "loggers": (),
          "cache": None, "autoanchor": False, "final_evaluation": False}

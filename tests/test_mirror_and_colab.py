@@ -7,8 +7,9 @@ import types
 
 import pytest
 
-from livestock_utils import colab, mirror, training_lock
+from livestock_utils import colab
 from livestock_utils.errors import LivestockError
+from livestock_utils.training import mirror, training_lock
 
 
 @pytest.fixture(autouse=True)

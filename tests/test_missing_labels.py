@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livestock_utils import aihub, label_faults, missing_labels, missing_ranking, missing_report, sample
+from livestock_utils import aihub, sample
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import label_faults, missing_labels, missing_ranking, missing_report
 from livestock_utils.errors import DatasetError, ScoringError
 
 BOX_COLUMNS = ["image_id", "species", *XYXY]

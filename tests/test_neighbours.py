@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from livestock_utils import neighbours, split
+from livestock_utils import split
+from livestock_utils.aihub import neighbours
 from livestock_utils.errors import ArchiveError, DatasetError
 
 
@@ -211,7 +212,7 @@ def test_a_full_cache_needs_no_bytes_of_an_extracted_folder(tmp_path, monkeypatc
         with zipfile.ZipFile(tmp_path / "zips" / name) as archive:
             archive.extractall(tmp_path / "folders" / name)
     first = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
-    monkeypatch.setattr("livestock_utils.archives.FolderArchive.read", lambda *a: pytest.fail("read again"))
+    monkeypatch.setattr("livestock_utils.aihub.archives.FolderArchive.read", lambda *a: pytest.fail("read again"))
     again = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
     pd.testing.assert_series_equal(first, again)
     assert len(first) == len(images)

@@ -12,8 +12,9 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from livestock_utils import notebook, preflight, project_files, sample
+from livestock_utils import notebook, project_files, sample
 from livestock_utils.errors import NotebookError
+from livestock_utils.training import preflight
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from livestock_utils import notebook_files
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import notebook_files
 
 HEADER = '# ---\n# jupyter:\n#   livestock:\n#     reads: ["{data}/data"]\n#     writes: ["{out}/a.csv"]\n# ---\n\n'
 

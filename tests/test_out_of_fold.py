@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils import aihub, out_of_fold, sample, split, tables
-from livestock_utils.archives import ImageReader
+from livestock_utils import aihub, sample, split, tables
+from livestock_utils.aihub.archives import ImageReader
+from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import DatasetError
 
 TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": (), "autoanchor": False,

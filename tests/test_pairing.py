@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livestock_utils import notebook_files, pairing, project_files
+from livestock_utils import project_files
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import notebook_files, pairing
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Path(__file__).with_name("notebooks_tiny")

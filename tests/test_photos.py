@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 from made_network import write_network, write_photos
 
-from livestock_utils import candidates, inference, photos, postprocess
+from livestock_utils import inference
 from livestock_utils.cli import cli
 from livestock_utils.errors import ArchiveError, DatasetError
+from livestock_utils.inference import candidates, photos, postprocess
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from livestock_utils import notebook_files, pipeline, run_parameters, run_state, species
+from livestock_utils import pipeline, species
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import notebook_files, run_parameters, run_state
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Path(__file__).with_name("notebooks_tiny")

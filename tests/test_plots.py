@@ -17,7 +17,7 @@ from made_tables import aihub_tables
 from matplotlib.colors import to_hex, to_rgb
 
 from livestock_utils import eda, plots, scoring, species, split
-from livestock_utils.archives import ImageReader
+from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.errors import LivestockError
 from livestock_utils.plots import gallery, style
 

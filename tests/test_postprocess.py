@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_candidates import made
 
-from livestock_utils import candidates, postprocess
 from livestock_utils.boxes import XYXY, iou_matrix
 from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference import candidates, postprocess
+from livestock_utils.inference.postprocess import Settings
 
 METHODS = [Settings(), Settings(method="soft_nms_linear", iou_threshold=0.5), Settings(method="soft_nms_gaussian"),
            Settings(method="fusion", iou_threshold=0.6), Settings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),

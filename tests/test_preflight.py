@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from training_sets import write_set
 
-from livestock_utils import detector, planner, preflight
+from livestock_utils import detector
 from livestock_utils.errors import TrainingError
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.training import planner, preflight
+from livestock_utils.training.training_settings import read_hyp
 
 CU128 = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 T4 = preflight.Gpu("Tesla T4", 15_800_000_000, (7, 5), CU128)

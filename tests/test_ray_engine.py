@@ -10,8 +10,9 @@ import torch
 from dying_reader import DyingReader
 from made_network import write_network, write_photos
 
-from livestock_utils import candidates, inference, ray_engine
+from livestock_utils import inference
 from livestock_utils.errors import CheckpointError, LivestockError
+from livestock_utils.inference import candidates, ray_engine
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from livestock_utils import cli, notebook_files
+from livestock_utils import cli
+from livestock_utils.pipeline import notebook_files
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "README.ko.md")

@@ -13,8 +13,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from livestock_utils import files, notebook, report
+from livestock_utils import files, notebook
 from livestock_utils.errors import NotebookError
+from livestock_utils.pipeline import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ALT = 'Images by species: "pigs" & cows.'

@@ -5,9 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from livestock_utils import missing_report, passes, search_genes, search_table, silver_report, training_settings
 from livestock_utils.boxes import XYXY
+from livestock_utils.error_analysis import missing_report
 from livestock_utils.errors import LivestockError, TrainingError
+from livestock_utils.inference import passes
+from livestock_utils.search import search_genes, search_table
+from livestock_utils.silver import silver_report
+from livestock_utils.training import training_settings
 
 GENES = """
 genes:

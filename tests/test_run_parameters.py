@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from livestock_utils import notebook_files, run_parameters
 from livestock_utils.errors import NotebookError
-from livestock_utils.notebook_files import NotebookFile
+from livestock_utils.pipeline import notebook_files, run_parameters
+from livestock_utils.pipeline.notebook_files import NotebookFile
 
 
 def notebook(name, **parameters):

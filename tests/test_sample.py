@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from livestock_utils import boxes, sample, scenes
+from livestock_utils import boxes, sample
 from livestock_utils.errors import LivestockError
-from livestock_utils.scenes import bodies, camera, compose
+from livestock_utils.sample import drawing, scenes
+from livestock_utils.sample.scenes import bodies, camera, compose
 
 SCALE = 0.1
 ARCHIVES = ["data/[라벨]돼지_bbox.zip", "data/[라벨]소_bbox.zip", "data/[원천]돼지_bbox.zip", "data/[원천]소_bbox.zip"]
@@ -182,7 +183,7 @@ def test_frames_of_one_scene_are_near_duplicates_and_grouped(drawn):
 
 
 def planned(name: str, count: int, seed: int = 0) -> pd.DataFrame:
-    return pd.DataFrame([dataclasses.asdict(sample._plan(name, "train", j, seed, 1.0)) for j in range(count)])
+    return pd.DataFrame([dataclasses.asdict(drawing._plan(name, "train", j, seed, 1.0)) for j in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,9 @@ def test_the_starting_weights_come_from_other_seeds_than_a_run_uses():
 
 
 def test_the_starting_weights_are_small_half_precision_and_of_our_classes():
-    from livestock_utils import checkpoints, species, warm_start
+    from livestock_utils import species
+    from livestock_utils.networks import checkpoints
+    from livestock_utils.sample import warm_start
 
     assert warm_start.ASSET.stat().st_size <= 4.5e6
     weights = checkpoints.read_weights(warm_start.ASSET)
@@ -291,7 +294,7 @@ def test_the_starting_weights_are_small_half_precision_and_of_our_classes():
 
 
 def test_the_recipe_draws_only_from_its_own_seeds(monkeypatch, tmp_path):
-    from livestock_utils import warm_start
+    from livestock_utils.sample import warm_start
 
     seeds = []
     monkeypatch.setattr(warm_start, "write_sample", lambda folder, n, t, seed, scale: seeds.append(seed) or
@@ -312,7 +315,7 @@ def test_archives_beside_the_sample_s_own_are_not_touched(tmp_path, place):
 
 
 def test_a_sample_that_was_stopped_is_drawn_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(sample, "_answers", lambda animals: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(drawing, "_answers", lambda animals: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         sample.write_sample(tmp_path, 4, 0, seed=1, scale=SCALE)
     monkeypatch.undo()

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from livestock_utils import score_tables, scoring, tables
+from livestock_utils import scoring, tables
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import ScoringError
+from livestock_utils.scoring import score_tables
 
 COLUMNS = ["images", "labels", *score_tables.SCORES]
 

@@ -8,9 +8,11 @@ import pytest
 import yaml
 from training_sets import write_set
 
-from livestock_utils import detector, search, search_objective, training_settings
+from livestock_utils import detector, search
 from livestock_utils.errors import DivergedError, NotebookError, TrainingError
-from livestock_utils.search_genes import Gene
+from livestock_utils.search import search_objective
+from livestock_utils.search.search_genes import Gene
+from livestock_utils.training import training_settings
 
 TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2,
             "autoanchor": False}

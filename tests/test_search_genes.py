@@ -6,8 +6,10 @@ import re
 import pytest
 import yaml
 
-from livestock_utils import compat, search_genes, training_settings
 from livestock_utils.errors import TrainingError
+from livestock_utils.networks import compat
+from livestock_utils.search import search_genes
+from livestock_utils.training import training_settings
 
 BASE = training_settings.read_hyp("default")
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import compat, search_genes, search_samplers, search_storage
 from livestock_utils.errors import TrainingError
-from livestock_utils.training_settings import read_hyp
+from livestock_utils.networks import compat
+from livestock_utils.search import search_genes, search_samplers, search_storage
+from livestock_utils.training.training_settings import read_hyp
 
 BASE = read_hyp("default")
 GENES = search_genes.read_genes("lr_momentum", BASE)

@@ -9,8 +9,8 @@ import optuna
 import postgres_server
 import pytest
 
-from livestock_utils import search_samplers, search_storage, search_study, search_table
 from livestock_utils.errors import TrainingError
+from livestock_utils.search import search_samplers, search_storage, search_study, search_table
 
 WORKER = Path(__file__).with_name("search_worker.py")
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from data_sets import write_archives
 
-from livestock_utils import silver, silver_audit, silver_report, silver_sources
+from livestock_utils import silver
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.silver import Settings
+from livestock_utils.silver import Settings, silver_audit, silver_report, silver_sources
 
 A, B, PIG = "livestock_cow_bbox_000001", "livestock_cow_bbox_000002", "livestock_pig_bbox_000001"
 IMAGES = pd.DataFrame(
@@ -242,7 +242,7 @@ def archives(tmp_path_factory):
 
 
 def test_given_predictions(archives, tmp_path):
-    from livestock_utils import out_of_fold
+    from livestock_utils.error_analysis import out_of_fold
 
     folder, images, boxes = archives
     path = out_of_fold.write(tmp_path / "p.csv.gz", boxes.assign(confidence=0.5, fold=1)[out_of_fold.COLUMNS])

@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from livestock_utils import dataset, pipeline, sample, silver_sets, tables
+from livestock_utils import dataset, pipeline, sample, tables
+from livestock_utils.silver import silver_sets
 
 TINY = {"model": "yolov5n", "init_weights": "yolov5n_sample.pt", "hyp": "few_epochs", "image_size": 160,
         "batch_size": 8, "nominal_batch": 8, "warmup_min_iterations": 2, "workers": 0, "epochs": 1,

@@ -11,9 +11,10 @@ from data_sets import write_archives
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from livestock_utils import plots, silver, silver_audit, silver_effect, species
+from livestock_utils import plots, silver, species
 from livestock_utils.boxes import XYXY
 from livestock_utils.plots import style
+from livestock_utils.silver import silver_audit, silver_effect
 
 
 @pytest.fixture(autouse=True)

@@ -11,23 +11,14 @@ import yaml
 from data_sets import SIZE, write_archives
 from PIL import Image
 
-from livestock_utils import (
-    dataset,
-    intervals,
-    matching,
-    scoring,
-    silver,
-    silver_effect,
-    silver_report,
-    silver_sets,
-    silver_sources,
-    tars,
-    training_data,
-)
-from livestock_utils.archives import ImageReader
+from livestock_utils import dataset, scoring, silver
+from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.boxes import XYXY
+from livestock_utils.dataset import tars
 from livestock_utils.errors import DatasetError, ScoringError, TrainingError
-from livestock_utils.silver import Settings
+from livestock_utils.scoring import intervals, matching
+from livestock_utils.silver import Settings, silver_effect, silver_report, silver_sets, silver_sources
+from livestock_utils.training import training_data
 
 IGNORED = [40.0, 30.0, 90.0, 60.0]
 

@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 from detections import contest_sizes, scene
 
-from livestock_utils import checkpoints, cli, contest_tables, scoring, submission
+from livestock_utils import cli, scoring
 from livestock_utils.errors import ScoringError
+from livestock_utils.networks import checkpoints
+from livestock_utils.scoring import contest_tables, submission
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
 GOOD = "livestock_pig_bbox_000001.jpg,pig,0.9,10,20,30,40"

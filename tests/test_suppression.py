@@ -12,7 +12,7 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import suppression
+from livestock_utils.inference import suppression
 
 
 def crowd(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:

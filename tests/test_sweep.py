@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from made_candidates import made
 
-from livestock_utils import postprocess, scoring, sweep
+from livestock_utils import scoring
 from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference import postprocess, sweep
+from livestock_utils.inference.postprocess import Settings
 
 MANY = [
     *sweep.grid(iou_threshold=[0.5, 0.7], confidence_threshold=[0.001, 0.05, 0.3]),

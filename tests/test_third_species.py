@@ -14,9 +14,11 @@ import three_species
 import yaml
 from click.testing import CliRunner
 
-from livestock_utils import archive_names, checkpoints, species
+from livestock_utils import species
+from livestock_utils.aihub import archive_names
 from livestock_utils.cli import cli
 from livestock_utils.errors import LivestockError
+from livestock_utils.networks import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ("01", "02", "05", "11")

@@ -18,17 +18,10 @@ import torch
 import yaml
 from training_sets import write_image, write_set
 
-from livestock_utils import (
-    checkpoints,
-    compat,
-    detector,
-    files,
-    image_cache,
-    training_lock,
-    training_settings,
-    training_state,
-)
+from livestock_utils import detector, files
 from livestock_utils.errors import CheckpointError, DatasetError, TrainingError
+from livestock_utils.networks import checkpoints, compat
+from livestock_utils.training import image_cache, training_lock, training_settings, training_state
 
 QUICK = {"epochs": 3, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "loggers": ()}
 FAST = {**QUICK, "final_evaluation": False}
@@ -310,7 +303,7 @@ def test_a_callback_may_end_a_run(data, tmp_path, monkeypatch):
     def interrupted(*_):
         raise Interrupted
 
-    monkeypatch.setattr("livestock_utils.run_files.RunFolder.finish", interrupted)
+    monkeypatch.setattr("livestock_utils.training.run_files.RunFolder.finish", interrupted)
     with pytest.raises(Interrupted):
         detector.train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
     monkeypatch.undo()
@@ -345,7 +338,7 @@ def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
 
 
 def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("livestock_utils.mirror.FIRST_WAIT_S", 0)
+    monkeypatch.setattr("livestock_utils.training.mirror.FIRST_WAIT_S", 0)
     (tmp_path / "drive").write_text("a file where a folder should be")
     run = detector.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
     assert run.finished
@@ -387,7 +380,7 @@ def test_a_mirror_in_use_elsewhere_stops_a_training_until_its_note_is_old_or_del
 
 
 def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("livestock_utils.mirror.FIRST_WAIT_S", 0)
+    monkeypatch.setattr("livestock_utils.training.mirror.FIRST_WAIT_S", 0)
     drive, listdir = tmp_path / "drive", os.listdir
     with pytest.raises(Interrupted):
         detector.train(data, tmp_path / "run", mirror=drive, **FAST, on_epoch=interrupt_after(0))
@@ -506,7 +499,7 @@ def test_weights_of_another_model_are_refused(data, tmp_path, whole):
 def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypatch):
     import torch
 
-    from livestock_utils import training_loop
+    from livestock_utils.training import training_loop
 
     start = training_loop.start
 

@@ -11,9 +11,12 @@ from data_sets import jpeg
 from PIL import Image
 from training_sets import write_set
 
-from livestock_utils import compat, frames, image_cache, integrity, reading, training_data
-from livestock_utils.archives import open_archive
+from livestock_utils.aihub import integrity, reading
+from livestock_utils.aihub.archives import open_archive
 from livestock_utils.errors import DatasetError
+from livestock_utils.inference import frames
+from livestock_utils.networks import compat
+from livestock_utils.training import image_cache, training_data
 
 
 @pytest.fixture
@@ -217,7 +220,7 @@ def test_batches_are_those_of_yolov5s_own_data_set(tmp_path, augment):
     upright = data.parent / "train" / "images" / "livestock_pig_bbox_000002.jpg"
     cv2.imwrite(str(upright), np.zeros((90, 60, 3), np.uint8))
     found = training_data.read_data(data)
-    from livestock_utils.training_settings import read_hyp
+    from livestock_utils.training.training_settings import read_hyp
 
     hyp = read_hyp(None)
     with compat.yolov5() as y5:

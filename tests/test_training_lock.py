@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from livestock_utils import training_lock
 from livestock_utils.errors import TrainingError
+from livestock_utils.training import training_lock
 
 KILLED_WITH_A_WORKER = """
 import os, pathlib, signal, sys
-from livestock_utils import training_lock
+from livestock_utils.training import training_lock
 with training_lock.held(pathlib.Path(sys.argv[1])):
     if os.fork() == 0:
         print("worker", flush=True)

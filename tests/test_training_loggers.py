@@ -6,9 +6,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from training_sets import write_set
 
-from livestock_utils import detector, training_loggers, training_loop
+from livestock_utils import detector
 from livestock_utils.errors import TrainingError
-from livestock_utils.training_settings import logger_names
+from livestock_utils.training import training_loggers, training_loop
+from livestock_utils.training.training_settings import logger_names
 
 FAST = {"epochs": 2, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "final_evaluation": False}
 

@@ -11,21 +11,11 @@ import yaml
 from made_candidates import made
 from made_network import write_network, write_photos
 
-from livestock_utils import (
-    files,
-    inference,
-    out_of_fold,
-    plots,
-    postprocess,
-    scoring,
-    sweep,
-    tables,
-    tuning,
-    tuning_choice,
-    tuning_quality,
-)
+from livestock_utils import files, inference, plots, scoring, tables
+from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
-from livestock_utils.postprocess import Settings
+from livestock_utils.inference import postprocess, sweep, tuning, tuning_choice, tuning_quality
+from livestock_utils.inference.postprocess import Settings
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livestock_utils.augmentation_preview import KINDS, View
 from livestock_utils.plots import gallery, style
+from livestock_utils.training.augmentation_preview import KINDS, View
 
 _ROW_TITLES = {"as it is": "as it is", "pipeline": "after the pipeline", "mosaic": "in a mosaic, all of training"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from livestock_utils import run_folders
+from livestock_utils.comparison import run_folders
 from livestock_utils.plots import style
 from livestock_utils.plots.training import compare_runs
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from livestock_utils import bins, eda, species
+from livestock_utils import eda, species
 from livestock_utils.boxes import XYXY, area
-from livestock_utils.describe import percent
+from livestock_utils.eda import bins
+from livestock_utils.eda.describe import percent
 from livestock_utils.plots import style
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from livestock_utils.edge_cost import front
-from livestock_utils.edge_parity import MAX_DROP
+from livestock_utils.edge.edge_cost import front
+from livestock_utils.edge.edge_parity import MAX_DROP
 from livestock_utils.plots import style
 
 MARKERS = ("o", "s", "^", "D", "v", "P")

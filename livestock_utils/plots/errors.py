@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from livestock_utils import error_analysis
-from livestock_utils.archives import ImageReader
+from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.plots import style
 from livestock_utils.plots.gallery import photo, read_photo
 

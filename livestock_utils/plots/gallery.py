@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
-from livestock_utils.archives import ImageReader
+from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.errors import LivestockError
 from livestock_utils.plots import style
 

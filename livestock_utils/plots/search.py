@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from livestock_utils.plots import style
-from livestock_utils.search_genes import Gene
+from livestock_utils.search.search_genes import Gene
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:

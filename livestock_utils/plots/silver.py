@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from livestock_utils import silver, silver_sets
-from livestock_utils.archives import ImageReader
+from livestock_utils import silver
+from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.plots import gallery, style
+from livestock_utils.silver import silver_sets
 
 
 def silver_thresholds(curves: Mapping[str, pd.DataFrame], marks: Mapping[str, float] | None = None,

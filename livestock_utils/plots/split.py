@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from livestock_utils import bins, species
-from livestock_utils.describe import percent
+from livestock_utils import species
+from livestock_utils.eda import bins
+from livestock_utils.eda.describe import percent
 from livestock_utils.plots import style
 
 ALLOWED_POINTS = 0.5

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from livestock_utils.inference.postprocess import Settings
+from livestock_utils.inference.sweep import WRITE_UP, best
 from livestock_utils.plots import style
-from livestock_utils.postprocess import Settings
-from livestock_utils.sweep import WRITE_UP, best
 
 WRITE_UP_CONFIDENCE = 0.001
 LABEL_CHARACTERS = 38

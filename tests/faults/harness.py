@@ -55,7 +55,7 @@ def lines(folder: Path) -> list[str]:
 
 def epochs_on_disk(*folders: Path) -> int:
     """Epochs in the newest valid resume file of a run and its mirror, 0 without one."""
-    from livestock_utils import training_state
+    from livestock_utils.training import training_state
 
     newest = training_state.newest(*(folder / "resume" for folder in folders))
     return 0 if newest is None else training_state.epochs_in(newest)

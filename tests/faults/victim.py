@@ -7,7 +7,8 @@ from pathlib import Path
 def main() -> None:
     """Train, writing a line to <run>.log when the library is loaded and after each epoch."""
     data, folder, mirror, epochs = sys.argv[1:]
-    from livestock_utils import compat, detector
+    from livestock_utils import detector
+    from livestock_utils.networks import compat
 
     def say(text: str) -> None:
         with open(f"{folder}.log", "a", encoding="utf-8") as file:
