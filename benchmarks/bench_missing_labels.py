@@ -18,7 +18,8 @@ import click
 import pandas as pd
 
 from livestock_utils import aihub, sample, split
-from livestock_utils.error_analysis import missing_labels, missing_ranking, missing_report, out_of_fold
+from livestock_utils.error_analysis import missing_labels, missing_ranking, missing_report
+from livestock_utils.inference import out_of_fold
 from livestock_utils.sample import warm_start
 
 THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)

@@ -106,8 +106,8 @@ from livestock_utils.error_analysis import (
     missing_labels,
     missing_ranking,
     missing_report,
-    out_of_fold,
 )
+from livestock_utils.inference import out_of_fold
 from livestock_utils.scoring import score_tables
 from livestock_utils.training import preflight
 

@@ -63,7 +63,8 @@ def test_the_bundle_that_was_written_finds_what_the_library_finds(made, tmp_path
     weights, images, photos = made
     settings = Settings(confidence_threshold=0.05)
     model = edge.export(weights, tmp_path / "exports", "onnx", image_size=PIXELS, settings=settings)
-    commands = edge_bundle.write_commands(model, PIXELS)
+    exports = pd.DataFrame({"export": ["onnx"], "image_size": [PIXELS], "path": [str(model)]})
+    (commands,) = edge_bundle.write_commands(exports)
     assert commands == model.with_suffix(".tensorrt.sh")
     assert f"trtexec --onnx={model.name} --saveEngine=model_fp16.engine --fp16" in commands.read_text()
     assert f"--maxShapes=images:4x3x{PIXELS}x{PIXELS}" in commands.read_text()

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from livestock_utils import frames
 from livestock_utils.errors import ArchiveError, LivestockError
-from livestock_utils.inference import frames
 from livestock_utils.networks import compat
 
 SIZES = st.integers(17, 400)

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import aihub, detector, inference, sample, scoring
+from livestock_utils import aihub, detector, frames, inference, sample, scoring
 from livestock_utils.boxes import XYXY
 from livestock_utils.edge import edge_parity
 from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
-from livestock_utils.inference import candidates, frames, postprocess
+from livestock_utils.inference import candidates, postprocess
 from livestock_utils.inference.postprocess import Settings
 from livestock_utils.networks import backends, checkpoints, compat
 

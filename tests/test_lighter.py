@@ -10,7 +10,7 @@ from livestock_utils.boxes import XYXY
 from livestock_utils.edge import lighter
 from livestock_utils.errors import LivestockError, TrainingError
 from livestock_utils.networks import backends, checkpoints, compat
-from livestock_utils.training import distill, training_data
+from livestock_utils.training import distill, training_data, training_settings
 
 TRAIN = {"epochs": 1, "image_size": 64, "batch_size": 4, "nominal_batch": 4, "warmup_min_iterations": 1, "loggers": (),
          "cache": None, "autoanchor": False, "final_evaluation": False}
@@ -128,7 +128,7 @@ def test_the_teachers_term_falls_as_the_network_agrees(weights):
 
     model = checkpoints.build(checkpoints.read_weights(weights))
     with compat.yolov5() as y5:
-        model.hyp = training.read_hyp(None) | {"label_smoothing": 0.0}
+        model.hyp = training_settings.read_hyp(None) | {"label_smoothing": 0.0}
         base = y5.loss.ComputeLoss(model)
         loss = distill.TeachingLoss(base, 1.0, 2, y5.metrics.bbox_iou)
         label = [0, 0, 0.5, 0.5, 0.5, 0.5]

@@ -7,8 +7,8 @@ import pytest
 
 from livestock_utils import aihub, sample, split, tables
 from livestock_utils.aihub.archives import ImageReader
-from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import DatasetError
+from livestock_utils.inference import out_of_fold
 
 TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": (), "autoanchor": False,
             "warmup_min_iterations": 1, "confidence_threshold": 0.001, "max_detections": 20}

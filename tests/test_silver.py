@@ -242,7 +242,7 @@ def archives(tmp_path_factory):
 
 
 def test_given_predictions(archives, tmp_path):
-    from livestock_utils.error_analysis import out_of_fold
+    from livestock_utils.inference import out_of_fold
 
     folder, images, boxes = archives
     path = out_of_fold.write(tmp_path / "p.csv.gz", boxes.assign(confidence=0.5, fold=1)[out_of_fold.COLUMNS])

@@ -11,10 +11,10 @@ from data_sets import jpeg
 from PIL import Image
 from training_sets import write_set
 
+from livestock_utils import frames
 from livestock_utils.aihub import integrity, reading
 from livestock_utils.aihub.archives import open_archive
 from livestock_utils.errors import DatasetError
-from livestock_utils.inference import frames
 from livestock_utils.networks import compat
 from livestock_utils.training import image_cache, training_data
 

@@ -12,9 +12,8 @@ from made_candidates import made
 from made_network import write_network, write_photos
 
 from livestock_utils import files, inference, plots, scoring, tables
-from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
-from livestock_utils.inference import postprocess, sweep, tuning, tuning_choice, tuning_quality
+from livestock_utils.inference import out_of_fold, postprocess, sweep, tuning, tuning_choice, tuning_quality
 from livestock_utils.inference.postprocess import Settings
 
 

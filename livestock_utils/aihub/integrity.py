@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from livestock_utils import frames
 from livestock_utils.aihub.archive_names import find_archives, is_data_root
 from livestock_utils.aihub.archives import ImageReader
 from livestock_utils.aihub.findings import Findings
 from livestock_utils.aihub.reading import read_tables, training_part
 from livestock_utils.errors import ArchiveError
-from livestock_utils.inference import frames
 from livestock_utils.progress import progress
 from livestock_utils.tables import BOX_COLUMNS, IMAGE_COLUMNS
 

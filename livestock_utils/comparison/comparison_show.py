@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import plots
 from livestock_utils.comparison import comparison_tables, comparison_text
 from livestock_utils.eda import write_up
 
@@ -20,6 +19,8 @@ def show(step: Any, answers: Sequence[comparison_tables.Answer], weights: str = 
 
 
 def _show(step: Any, answer: comparison_tables.Answer, weights: str) -> None:
+    from livestock_utils import plots
+
     scores, beside = answer.scores, comparison_tables.like_write_up(answer.scores, answer.question)
     step.say(f"### {answer.title}")
     step.say(f"{comparison_text.judged(answer.judge)} {comparison_text.epochs(scores)}")

@@ -132,7 +132,7 @@ def results(folder: str | os.PathLike) -> pd.DataFrame:
 
 
 def mean_results(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Setting -> its results by epoch, the mean over its seeds as far as all of them came; epochs count from 1.
+    """Setting -> its results by epoch, the mean over its seeds as far as all of them came.
 
     `scores` has the columns setting and run, `tables` maps run names to their `results`.
     """
@@ -143,7 +143,7 @@ def mean_results(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> di
             shortest = min(map(len, mine))
             mean = pd.concat([table.head(shortest) for table in mine]).groupby("epoch", as_index=False).mean(
                 numeric_only=True)
-            lines[str(name)] = mean.assign(epoch=mean["epoch"] + 1)
+            lines[str(name)] = mean
     return lines
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import inference
+from livestock_utils import frames, inference
 from livestock_utils.edge import edge_bundle, edge_latency, formats
 from livestock_utils.errors import LivestockError
-from livestock_utils.inference import frames
 from livestock_utils.inference.postprocess import Settings
 from livestock_utils.networks import checkpoints, exported_backends, onnx_backend
 from livestock_utils.progress import progress

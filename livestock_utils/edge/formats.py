@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils import files, inference
+from livestock_utils import files, frames, inference
 from livestock_utils.edge import onnx_variants
 from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError
-from livestock_utils.inference import frames
 from livestock_utils.inference.postprocess import Settings
 from livestock_utils.networks import checkpoints, compat, exported_backends, onnx_backend
 

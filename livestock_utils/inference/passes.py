@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils import frames
 from livestock_utils.errors import ArchiveError, DatasetError, LivestockError
-from livestock_utils.inference import candidates, frames
+from livestock_utils.inference import candidates
 from livestock_utils.inference.candidates import Candidates
 from livestock_utils.networks import backends
 from livestock_utils.progress import progress

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils import files, species
+from livestock_utils import files, frames, species
 from livestock_utils.boxes import XYXY
 from livestock_utils.errors import ArchiveError, DatasetError
-from livestock_utils.inference import candidates, frames, postprocess, prediction
+from livestock_utils.inference import candidates, postprocess, prediction
 from livestock_utils.inference.passes import FolderReader, Reader
 from livestock_utils.progress import progress
 

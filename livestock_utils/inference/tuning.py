@@ -12,9 +12,8 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import aihub, files, scoring, tables
-from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import ArchiveError, DatasetError, NotebookError
-from livestock_utils.inference import candidates, prediction, tuning_choice
+from livestock_utils.inference import candidates, out_of_fold, prediction, tuning_choice
 from livestock_utils.inference.candidates import Candidates
 from livestock_utils.inference.passes import parse_pass
 from livestock_utils.networks import backends

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import detector
-from livestock_utils.error_analysis import out_of_fold
 from livestock_utils.errors import DatasetError
+from livestock_utils.inference import out_of_fold
 
 OUT_OF_FOLD, IN_SAMPLE, GIVEN = "out of fold", "in sample", "given"
 FLOOR = 0.01

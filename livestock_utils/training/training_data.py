@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from livestock_utils import frames
 from livestock_utils.errors import DatasetError
-from livestock_utils.inference import frames
 from livestock_utils.progress import progress
 from livestock_utils.training import image_cache
 
