@@ -152,7 +152,7 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     theirs = {row["name"]: row for row in published.scores()["optimisers"]}
     gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
     written = (f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
-                "rate for AdamW than SGD's, whose usual one is ten times AdamW's")
+               "rate for AdamW than SGD's, whose usual one is ten times AdamW's")
     tried: dict[str, dict[str, np.ndarray]] = {"SGD": {}, "AdamW": {}}
     for name, part in scores.groupby("setting") if scores is not None else ():
         kind, _, hyp = str(name).partition(", ")

@@ -100,8 +100,8 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
     prepared = out / "prepared"
     if batch.prepare:
         driver.run(data, prepared, notebooks=notebooks, only=batch.prepare, profile=known,
-                     parameters=_those_of(batch.shared, batch.prepare, notebooks),
-                     tell=lambda line: say(f"preparing {line}"))
+                   parameters=_those_of(batch.shared, batch.prepare, notebooks),
+                   tell=lambda line: say(f"preparing {line}"))
         for tar in sorted((prepared / "datasets").glob("*.tar")):
             dataset.extract(tar, prepared / "local" / tar.stem)
     table = pd.DataFrame({"run": list(batch.runs), "state": "waiting", "reason": "",
@@ -121,7 +121,7 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
         try:
             share(prepared, out / "runs" / name)
             outcome = driver.run(data, out / "runs" / name, notebooks=notebooks, only=batch.notebooks, profile=known,
-                                   parameters={**batch.shared, **parameters}, tell=log.info)
+                                 parameters={**batch.shared, **parameters}, tell=log.info)
         except (LivestockError, OSError) as error:
             note(place, state="failed", seconds=time.monotonic() - began, reason=str(error))
         else:

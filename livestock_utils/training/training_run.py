@@ -201,7 +201,7 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
             augmentation=compat.keep_as_it_is, cache=None)
         loader = Loaders(y5, images, images, batch_size, 0, workers, next(model.parameters()).device).valid
         return run_files.evaluation(y5, model, loader, data, confidence_threshold, iou_threshold,
-                                     None if plots is None else Path(plots))
+                                    None if plots is None else Path(plots))
 
 
 def _batch_size(asked: int | str, recorded: Mapping[str, Any], model: str, image_size: int, n_classes: int) -> int:
