@@ -15,7 +15,7 @@ from livestock_utils.inference.sweep import WRITE_UP, best
 from livestock_utils.plots import style
 
 WRITE_UP_CONFIDENCE = 0.001
-LABEL_CHARACTERS = 38
+LABEL_CHARACTERS = 44
 """Longest line of a setting's name beside its gain."""
 
 
@@ -60,7 +60,9 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no larger than the
     noise of the choice of images.
     """
-    ax = style.axes_or_new(ax, height_in=0.8 + 0.5 * max(len(compared), 2))
+    names = [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    ax = style.axes_or_new(ax, height_in=0.9 + (0.24 + 0.15 * lines) * max(len(compared), 2))
     if compared.empty:
         return style.say_empty(ax, "no settings to compare")
     places = np.arange(len(compared))[::-1]
@@ -72,7 +74,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.annotate(f"{row['gain']:+.4f}", (row["gain_high"], place), xytext=(6, 0), textcoords="offset points",
                     va="center", fontsize=9, color=style.INK)
     ax.axvline(0, color=style.MUTED, linewidth=1)
-    ax.set_yticks(places, [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index], fontsize=9)
+    ax.set_yticks(places, names, fontsize=8)
     ax.set_ylim(-0.6, len(compared) - 0.4)
     ax.margins(x=0.16)
     level = compared.attrs.get("level", 0.95)
