@@ -136,10 +136,11 @@ def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ends = np.clip([plain + row["low"], plain + row["high"]], 0, 1)
             ax.plot([row["latency_ms"]] * 2, ends, color=tone, linewidth=2)
         ax.plot(row["latency_ms"], row["AP75"], "o", color=tone, markersize=8)
-        ax.annotate(f"{row['model']}, {row['size_mb']:.1f} MB", (row["latency_ms"], row["AP75"]), xytext=(8, 6),
-                    textcoords="offset points", fontsize=9, color=tone)
-    ax.margins(x=0.3, y=0.2)
-    ax.set(xlabel="latency of the network at batch 1, ms",
+    ax.margins(y=0.2)
+    ax.set(xlim=(0, 1.3 * float(table["latency_ms"].max())), xlabel="latency of the network at batch 1, ms",
            ylabel="AP75 on validation\n(line: 95 % of the difference)")
     style.value_grid(ax)
+    style.label_line_ends(ax, [(row["latency_ms"], row["AP75"], f"{row['model']}, {row['size_mb']:.1f} MB",
+                                style.LINES[place % len(style.LINES)])
+                               for place, row in enumerate(table.to_dict("records"))])
     return ax
