@@ -18,7 +18,7 @@
 # - **In:** `OUT/datasets/Train_Dataset.tar` and `Valid_Dataset.tar` from notebook 02, unpacked to the local disk.
 # - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row an epoch, curves, settings), figures in
 #   `OUT/figures/05/`, scores in `metrics.json`.
-# - **Time:** 55 seconds on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes an epoch on a
+# - **Time:** 1.5 minutes on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes an epoch on a
 #   P100; on a T4 the planner below expects about an hour. A session that ends costs at most the epoch in flight: run
 #   the same cells again.
 

@@ -25,7 +25,7 @@
 # - **In:** weights of notebook 08 (else 05, or `weights`), the sets of notebook 02, the thresholds of notebook 11.
 # - **Out:** the exports in `OUT/edge/`, `OUT/edge/cost.csv`, a bundle `OUT/dist/edge_<name>.zip` to copy to a device,
 #   figures in `OUT/figures/13/`.
-# - **Time:** two minutes on the drawn sample with two CPU cores, and three more with `lighter`; exports and trainings
+# - **Time:** 2.5 minutes on the drawn sample with two CPU cores, two of them for `lighter`; exports and trainings
 #   that were made already are kept. Not measured on a T4: latencies here are of the processor in any case.
 # - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, lighter
 #   networks with `lighter`.
