@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ class RunFolder:
                           "take a smaller model for a submission")
             if final_evaluation:
                 model = checkpoints.load_model(best, device=str(trainer.device))
-                table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data, plots=self.folder)
+                table = evaluation(trainer.y5, model, trainer.loaders.valid, self.data.names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
                 self._draw(trainer)
             self._write_record({"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch,
@@ -261,12 +261,12 @@ def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
         return [f"the mirror {target} did not answer at the start ({error}); went on with what is in the run folder"]
 
 
-def evaluation(y5: Any, model: Any, loader: Any, data: Data, confidence_threshold: float = 0.001,
+def evaluation(y5: Any, model: Any, loader: Any, names: Sequence[str], confidence_threshold: float = 0.001,
                iou_threshold: float = 0.6, plots: Path | None = None) -> pd.DataFrame:
     """The table of `training.evaluate` for a loaded model, with `y5` the open door."""
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-    result = validate(y5, model, loader, data.names, confidence_threshold=confidence_threshold,
+    result = validate(y5, model, loader, names, confidence_threshold=confidence_threshold,
                       iou_threshold=iou_threshold, plots=plots)
     table = result.per_class.copy()
     images = result.boxes.groupby("species")["image_id"].nunique()

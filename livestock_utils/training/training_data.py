@@ -62,6 +62,25 @@ def read_data(data_yaml: Any) -> Data:
     out and counted in `findings`, as are images without a label file (they train as background). Raises DatasetError
     for a YAML, folder or label file that cannot be used, naming the file and line.
     """
+    names, files = read_listed(data_yaml)
+    train, valid = (read_part(files[key], len(names)) for key in ("train", "valid"))
+    if not train.n_boxes:
+        raise DatasetError(f"{data_yaml}: the {len(train.files)} training images have no boxes; check the labels "
+                           "folder")
+    digest = hashlib.sha256(repr(names).encode())
+    for part in (train, valid):
+        for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
+            known = f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
+            digest.update(known.encode() + labels.tobytes())
+        digest.update(b"|")
+    return Data(names, train, valid, digest.hexdigest())
+
+
+def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Class names and image files of the parts "train" and "valid" of a data.yaml; no image or label is opened.
+
+    Raises DatasetError for a YAML or folder that cannot be used.
+    """
     path = Path(data_yaml)
     if not path.is_file():
         raise DatasetError(f"data file not found: {path}; write one with dataset.write_data_yaml")
@@ -73,17 +92,8 @@ def read_data(data_yaml: Any) -> Data:
     ordered = [listed[key] for key in sorted(listed)] if isinstance(listed, Mapping) else listed
     names = tuple(map(str, ordered))
     base = path.parent / (content.get("path") or "")
-    train, valid = (read_part(image_files(content[key], base, f"{path}, {key}"), len(names))
-                    for key in ("train", "val"))
-    if not train.n_boxes:
-        raise DatasetError(f"{path}: the {len(train.files)} training images have no boxes; check the labels folder")
-    digest = hashlib.sha256(repr(names).encode())
-    for part in (train, valid):
-        for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
-            known = f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
-            digest.update(known.encode() + labels.tobytes())
-        digest.update(b"|")
-    return Data(names, train, valid, digest.hexdigest())
+    return names, {part: image_files(content[key], base, f"{path}, {key}")
+                   for part, key in (("train", "train"), ("valid", "val"))}
 
 
 def image_files(entry: Any, base: Path, where: str) -> list[str]:

@@ -21,7 +21,7 @@ from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.networks import checkpoints, compat
 from livestock_utils.training import data_parallel, distill, image_cache, run_files, training_loggers, training_records
-from livestock_utils.training.training_data import Loaders, dataset_class, read_data
+from livestock_utils.training.training_data import Loaders, dataset_class, read_data, read_listed, read_part
 from livestock_utils.training.training_settings import Settings, logger_names, read_hyp
 
 log = logging.getLogger(__name__)
@@ -192,15 +192,15 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
 
     if part not in ("train", "valid"):
         raise TrainingError(f"part must be 'train' or 'valid', got {part!r}")
-    data = read_data(data_yaml)
+    names, files = read_listed(data_yaml)
     model = checkpoints.load_model(weights, device=device, trust=trust, check_names=False)
-    checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=data.names)
+    checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
     with compat.yolov5(trust=trust) as y5, torch.inference_mode():
         images = dataset_class(y5.dataloaders.LoadImagesAndLabels)(
-            getattr(data, part), image_size, 2 * batch_size, hyp={}, stride=int(model.stride.max()), augment=False,
-            augmentation=compat.keep_as_it_is, cache=None)
+            read_part(files[part], len(names)), image_size, 2 * batch_size, hyp={}, stride=int(model.stride.max()),
+            augment=False, augmentation=compat.keep_as_it_is, cache=None)
         loader = Loaders(y5, images, images, batch_size, 0, workers, next(model.parameters()).device).valid
-        return run_files.evaluation(y5, model, loader, data, confidence_threshold, iou_threshold,
+        return run_files.evaluation(y5, model, loader, names, confidence_threshold, iou_threshold,
                                     None if plots is None else Path(plots))
 
 
