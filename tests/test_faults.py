@@ -21,7 +21,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     data, epochs = write_set(tmp_path / "set"), 4 + 4 * kills
-    harness.torture(data, tmp_path, kills, epochs, kills_in_finish=in_finish)
+    done = harness.torture(data, tmp_path, kills, epochs, kills_in_finish=in_finish)
     expected = detector.train(data, tmp_path / "whole", epochs=epochs, image_size=64, batch_size=4,
                               warmup_min_iterations=2, loggers=(), augmentation="light", final_evaluation=False)
     torch.set_num_threads(threads)
@@ -31,4 +31,4 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
     killed = detector.Run(tmp_path / "killed")
     assert killed.record["weights_sha256"] == expected.record["weights_sha256"]
     assert detector.Run(tmp_path / "mirror").record == killed.record
-    assert harness.repeated(tmp_path / "killed") == 0
+    assert harness.repeated(tmp_path / "killed") <= harness.damaged(done)
