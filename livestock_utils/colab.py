@@ -3,13 +3,16 @@
 import errno
 import hashlib
 import importlib.util
+import itertools
 import logging
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from livestock_utils.errors import LivestockError
+from livestock_utils.progress import progress
 from livestock_utils.training import mirror, training_state
 
 log = logging.getLogger(__name__)
@@ -17,6 +20,10 @@ log = logging.getLogger(__name__)
 DRIVE = Path("/content/drive")
 LOCAL_DISK = Path("/content/livestock_local")
 MOUNT_TRIES = 3
+MOST_ARCHIVES = 100
+"""Files in a folder of archives that are worth a copy; AI Hub's set has six, an extracted one tens of thousands."""
+SPARE_BYTES = 20 * 10**9
+"""What a copy of the archives leaves free on the local disk, for the unpacked data sets and runs."""
 TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
 """What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its like."""
 
@@ -95,6 +102,35 @@ def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content
             log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, tries)
             time.sleep(wait_s)
     raise AssertionError("not reached: the last attempt returns or raises")
+
+
+def at_hand(folder: str | os.PathLike) -> Path:
+    """A folder of archives where reading it is fast: itself, or on Colab, if it is on Drive, a checked copy.
+
+    Drive is slow where one reads a little here and there, as from a zip. Archives that are extracted already, or for
+    which the local disk has no room, are read where they are, with a warning. The copy is made once a runtime.
+    """
+    source = Path(folder)
+    if not on_colab() or not source.resolve().is_relative_to(DRIVE.resolve()) or not source.is_dir():
+        return source
+    found = list(itertools.islice((path for path in source.rglob("*") if path.is_file()), MOST_ARCHIVES + 1))
+    target = LOCAL_DISK / "archives" / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8] / source.name
+    if len(found) > MOST_ARCHIVES:
+        log.warning("%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as they came",
+                    source, MOST_ARCHIVES)
+        return source
+    target.mkdir(parents=True, exist_ok=True)
+    for gone in {path.relative_to(target) for path in target.rglob("*") if path.is_file()} - {
+            path.relative_to(source) for path in found}:
+        (target / gone).unlink()
+    to_copy = sum(path.stat().st_size for path in found if not (target / path.relative_to(source)).is_file())
+    if to_copy + SPARE_BYTES > shutil.disk_usage(target).free:
+        log.warning("%s: %.1f GB have no room on the local disk and are read from Drive, which is slow", source,
+                    to_copy / 1e9)
+        return source
+    for path in progress(found, desc="to the local disk"):
+        copy_local(path, (target / path.relative_to(source)).parent)
+    return target
 
 
 def run_to_resume(*folders: str | os.PathLike) -> Path | None:

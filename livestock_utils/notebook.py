@@ -53,6 +53,10 @@ class Step:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
+    def archives(self, name: str = "data") -> Path:
+        """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see `colab.at_hand`."""
+        return colab.at_hand(self.data / name)
+
     def need(self, *parts: str, made_by: str) -> Path:
         """A file or folder below the out folder that an earlier notebook wrote; NotebookError names it where absent."""
         target = self.out.joinpath(*parts)
@@ -154,6 +158,8 @@ def start(name: str, data: str | os.PathLike = "", out: str | os.PathLike = "", 
         from livestock_utils.training import preflight
 
         _markdown(preflight.gpu_sentence())
+    if (found := colab.run_to_resume(step.out / "training")) is not None:
+        _markdown(f"The training `{found.name}` was interrupted: its notebook, run again, goes on where it stopped.")
     return step
 
 

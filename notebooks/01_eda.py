@@ -77,7 +77,7 @@ step = notebook.start("01_eda", data, out)
 # nothing about pig or cow.
 
 # %%
-archives = step.data / "data"
+archives = step.archives()
 step.table(aihub.list_archives(archives), "What was found.")
 
 # %%

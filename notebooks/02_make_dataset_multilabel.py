@@ -90,7 +90,7 @@ from livestock_utils.eda import describe
 from livestock_utils.split import grouping
 
 step = notebook.start("02_make_dataset_multilabel", data, out)
-archives = step.data / "data"
+archives = step.archives()
 images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 
 # %% [markdown]

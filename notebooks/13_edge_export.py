@@ -136,9 +136,10 @@ step.say("The commands for TensorRT on a Jetson lie beside the models; they were
 
 # %% [markdown]
 # ## As good as the weights?
-# The same images, the same scorer, the same thresholds (of onnx-nms: those inside it). Formats of one shape see more
-# padding than the weights do, so their boxes differ a little by design. A fall of more than .005 AP75 is red: that
-# export is not recommended. Detections are equal if every side agrees to 1 px and the confidence to .01.
+# The same images, the same scorer, the same thresholds (of onnx-nms: those inside it). A fall of more than .005 AP75 is
+# red: that export is not recommended. Files of one shape see wider borders than the weights do: `border difference` is
+# what that alone costs the weights, `border equal share` how alike file and weights are on the same borders. Detections
+# are equal if every side agrees to 1 px and the confidence to .01.
 
 # %%
 scored = edge_parity.parity_table(made, images, valid_set, boxes, settings, confidence_shown, seed, inside)

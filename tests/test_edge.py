@@ -280,6 +280,21 @@ def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     assert "PyTorch takes" in edge_cost.speed_sentence(measured).replace("\n", " ")
 
 
+def test_borders_of_a_file_of_one_shape_are_told_apart_from_the_file(made, tmp_path):
+    weights, images, photos, boxes = made
+    exports = edge.export_all(weights, tmp_path, edge.Plan(("onnx", "onnx-static"), (PIXELS,), images, images, photos,
+                                                           settings=SETTINGS))
+    wide = edge.export(weights, tmp_path, "onnx-static", image_size=PIXELS, shape=(1, PIXELS, 2 * PIXELS))
+    exports["path"] = exports["path"].mask(exports["export"] == "onnx-static", str(wide))
+    scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS).set_index("export")
+    assert scored.loc[["pytorch", "onnx"], "border_equal_share"].isna().all()
+    assert scored.loc["onnx-static", "border_equal_share"] > max(0.95, scored.loc["onnx-static", "equal_share"])
+    assert scored.loc["onnx-static", "difference"] == pytest.approx(scored.loc["onnx-static", "border_difference"],
+                                                                    abs=0.03)
+    assert "wider borders of a file of one shape (onnx-static) alone" in edge_parity.parity_sentence(
+        scored.reset_index())
+
+
 def test_suppression_inside_is_compared_under_its_own_thresholds(made, tmp_path):
     weights, images, photos, boxes = made
     soft = Settings(method="soft_nms_linear", confidence_threshold=0.05)

@@ -181,6 +181,44 @@ def test_a_dropped_mount_is_tried_again_and_then_told(tmp_path, monkeypatch):
         colab.copy_local(tmp_path / "absent.tar", tmp_path / "local")
 
 
+@pytest.fixture
+def drive(tmp_path, monkeypatch):
+    monkeypatch.setattr(colab, "on_colab", lambda: True)
+    monkeypatch.setattr(colab, "DRIVE", tmp_path / "drive")
+    monkeypatch.setattr(colab, "LOCAL_DISK", tmp_path / "local")
+    monkeypatch.setattr(colab, "SPARE_BYTES", 0)
+    (tmp_path / "drive" / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "drive" / "data" / "a.zip").write_bytes(b"first")
+    (tmp_path / "drive" / "data" / "inner" / "b.zip").write_bytes(b"second")
+    return tmp_path / "drive" / "data"
+
+
+def test_archives_on_drive_are_read_from_a_copy(drive, tmp_path):
+    copy = colab.at_hand(drive)
+    assert copy.is_relative_to(tmp_path / "local") and copy.name == "data"
+    assert (copy / "a.zip").read_bytes() == b"first" and (copy / "inner" / "b.zip").read_bytes() == b"second"
+    (drive / "a.zip").unlink()
+    (drive / "inner" / "b.zip").write_bytes(b"another")
+    assert colab.at_hand(drive) == copy
+    assert [path.read_bytes() for path in copy.rglob("*.zip")] == [b"another"]
+
+
+@pytest.mark.parametrize(("limit", "value", "told"), [
+    ("MOST_ARCHIVES", 1, "more than 1 files are read from Drive, which is slow; put AI Hub's zips there as they came"),
+    ("SPARE_BYTES", 10**18, "0.0 GB have no room on the local disk and are read from Drive, which is slow"),
+])
+def test_archives_that_are_no_use_to_copy_are_read_where_they_are(drive, monkeypatch, caplog, limit, value, told):
+    monkeypatch.setattr(colab, limit, value)
+    assert colab.at_hand(drive) == drive and caplog.messages[0].endswith(told)
+
+
+def test_only_folders_on_drive_are_copied(drive, tmp_path, monkeypatch):
+    assert colab.at_hand(tmp_path) == tmp_path
+    assert colab.at_hand(drive / "absent") == drive / "absent"
+    monkeypatch.setattr(colab, "on_colab", lambda: False)
+    assert colab.at_hand(drive) == drive
+
+
 def test_the_run_to_resume_is_the_last_valid_one(tmp_path):
     import hashlib
 

@@ -1,5 +1,6 @@
 """A notebook's step: folders, figures, tables and metrics."""
 
+import hashlib
 import json
 import math
 import sys
@@ -213,6 +214,15 @@ def test_folders_that_are_given_need_drive_only_where_they_are_on_it(runtime):
     runtime.refused = True
     with pytest.raises(NotebookError, match=r"livestock is on Google Drive, to which access was refused; run the cell"):
         notebook.folders(runtime.drive, "/content/out")
+
+
+def test_a_notebook_tells_of_an_interrupted_training(project, displayed, tmp_path):
+    content = b"state"
+    resume = tmp_path / "out" / "training" / "full" / "resume"
+    resume.mkdir(parents=True)
+    (resume / f"resume-e0001-{hashlib.sha256(content).hexdigest()[:16]}.pt").write_bytes(content)
+    notebook.start("08_train_full", tmp_path / "data", tmp_path / "out")
+    assert "`full` was interrupted" in str(displayed)
 
 
 @pytest.mark.parametrize(("uses_gpu", "lines"), [(False, 1), (True, 2)])

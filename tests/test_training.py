@@ -258,6 +258,13 @@ def test_changed_settings_are_refused_with_the_difference(whole, data, change, t
         detector.train(data, whole.folder, **QUICK | change)
 
 
+def test_a_refused_setting_can_be_put_right_in_the_same_folder(data, tmp_path):
+    with pytest.raises(TrainingError, match="take 128"):
+        detector.train(data, tmp_path / "run", **QUICK | {"image_size": 100})
+    run = detector.train(data, tmp_path / "run", **QUICK | {"epochs": 1})
+    assert run.finished and run.settings["image_size"] == QUICK["image_size"]
+
+
 def test_what_does_not_change_the_result_may_change(whole, data):
     assert detector.train(data, whole.folder, **QUICK | {"loggers": (), "workers": 1, "cache": None}).finished
 

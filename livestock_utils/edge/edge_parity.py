@@ -13,6 +13,7 @@ from livestock_utils.edge import formats
 from livestock_utils.errors import LivestockError
 from livestock_utils.inference import sweep
 from livestock_utils.inference.postprocess import Settings
+from livestock_utils.networks import backends, onnx_backend
 from livestock_utils.scoring import score_tables
 
 MAX_DROP = 0.005
@@ -85,8 +86,10 @@ def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes
 
     "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings it was made with.
     Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low, high), the columns of
-    `same_detections`, and `red` (a drop above MAX_DROP). Rows without a file stay, unscored. `options` go to predict.
-    Raises LivestockError if a size has no "pytorch" row.
+    `same_detections`, and `red` (a drop above MAX_DROP). A file of one shape sees wider borders than the weights do:
+    `border_difference` is the AP75 that these borders alone cost the weights, `border_equal_share` the share of
+    detections that the file and the weights have in common on the same borders. Rows without a file stay, unscored.
+    `options` go to predict. Raises LivestockError if a size has no "pytorch" row.
     """
     settings = settings or Settings()
     inside = inside or settings
@@ -102,7 +105,8 @@ def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes
             continue
         size, hard = row["image_size"], row["export"] == "onnx-nms" and inside != settings
         same = {"image_size": size, "settings": inside if hard else settings, **options}
-        predictions = inference.predict(row["path"], images, folder, **same)
+        network = backends.open_backend(row["path"])
+        predictions = inference.predict(row["path"], images, folder, network=network, **same)
         if row["export"] == "pytorch":
             weights[size], references[size, False] = row["path"], predictions
         if size not in weights:
@@ -111,11 +115,17 @@ def parity_table(exports: pd.DataFrame, images: pd.DataFrame, folder: Any, boxes
             references[size, hard] = inference.predict(weights[size], images, folder, **same)
         reference = references[size, hard]
         compared = score_tables.paired_difference(boxes, reference, predictions, images, seed=seed).loc["all"]
+        if shape := getattr(network, "shape", ()):
+            canvas = onnx_backend.OnCanvas(backends.open_backend(weights[size]), shape)
+            wide = inference.predict(weights[size], images, folder, network=canvas, **same)
+            by_border = score_tables.paired_difference(boxes, reference, wide, images, seed=seed).loc["all"]
+            row |= {"border_difference": by_border["difference"], "border_equal_share": same_detections(
+                wide, predictions, confidence_threshold)["equal_share"]}
         found.append(row | {"AP75": compared["second"], "difference": compared["difference"], "low": compared["low"],
                             "high": compared["high"], "red": bool(compared["difference"] < -MAX_DROP),
                             **same_detections(reference, predictions, confidence_threshold)})
     columns = [*exports.columns, "AP75", "difference", "low", "high", "largest_difference_px", "equal_share", "pairs",
-               "red"]
+               "red", "border_difference", "border_equal_share"]
     table = pd.DataFrame(found).reindex(columns=columns)
     table["red"] = table["red"].eq(True)
     order = exports.assign(place=range(len(exports)))[["export", "image_size", "place"]]
@@ -138,6 +148,12 @@ def parity_sentence(table: pd.DataFrame) -> str:
                      f"{worst['low']:+.3f} to {worst['high']:+.3f})")
     else:
         parts.append(f"none falls by more than {MAX_DROP:g} AP75")
+    bordered = scored[scored["border_difference"].notna()] if "border_difference" in scored else scored.iloc[:0]
+    if len(bordered):
+        least = bordered.sort_values("border_difference").iloc[0]
+        parts.append(f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) alone move "
+                     f"the weights by {least['border_difference']:+.3f}, and on the same borders at least "
+                     f"{bordered['border_equal_share'].min():.1%} of the boxes are equal")
     return "; ".join(parts) + "."
 
 

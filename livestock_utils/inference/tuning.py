@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import aihub, files, scoring, tables
+from livestock_utils import aihub, colab, files, scoring, tables
 from livestock_utils.errors import ArchiveError, DatasetError, NotebookError
 from livestock_utils.inference import candidates, out_of_fold, prediction, tuning_choice
 from livestock_utils.inference.candidates import Candidates
@@ -43,7 +43,7 @@ def find_weights(out: str | os.PathLike, weights: str | os.PathLike = "", runs: 
 def test_images(data: str | os.PathLike, valid_images: pd.DataFrame,
                 valid_folder: str | os.PathLike) -> tuple[pd.DataFrame, Path, str]:
     """Images to submit, what their paths count from, and a sentence: the test archives, else the validation images."""
-    folder = Path(data) / "data_test"
+    folder = colab.at_hand(Path(data) / "data_test")
     try:
         images = aihub.read_test_archives(folder) if folder.is_dir() else valid_images.iloc[:0]
     except ArchiveError:

@@ -155,6 +155,19 @@ class OnnxBackend:
         return [rows[rows[:, 4] >= floor] for rows in images]
 
 
+class OnCanvas:
+    """Another backend's network, which sees its images on the wider canvas of a file of one shape."""
+
+    def __init__(self, network: Any, shape: tuple[int, int, int]) -> None:
+        """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see `fill_shape`."""
+        self.network, self.shape = network, shape
+        self.names, self.stride, self.half, self.best_batch = network.names, network.stride, network.half, shape[0]
+
+    def __call__(self, batch_bgr: npt.NDArray[np.uint8], floor: float) -> list[npt.NDArray[np.float32]]:
+        """See `backends.Backend`."""
+        return self.network(fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
+
+
 def rows_of_detections(found: npt.NDArray[np.float32], n: int, classes: int) -> list[npt.NDArray[np.float32]]:
     """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height, confidence, class ->
     rows as of `Backend` for each of `n` images: the confidence as objectness, 1 as the class score."""

@@ -48,8 +48,13 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
 
 
 def check_settings(folder: Path, settings: Settings) -> bool:
-    """False for a folder without a run; raises TrainingError if its run was started with other settings."""
+    """False for a folder without a run; raises TrainingError if its run was started with other settings.
+
+    A run that ended before its first epoch was saved counts as none: nothing is lost when other settings begin anew.
+    """
     before = read_settings(folder)
+    if not (folder / "results.csv").is_file() and training_state.newest(folder / "resume") is None:
+        return False
     if before:
         training_state.check_same({"settings": before}, settings.recorded(), folder)
     return bool(before)
