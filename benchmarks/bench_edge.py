@@ -89,7 +89,10 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
             with zipfile.ZipFile(edge_bundle.write_bundle(folder, "bench", model, pixels, settings)) as archive:
                 archive.extractall(folder)
             detector = edge_runner.Model(folder / "edge_bench", threads)
-            calls = {"decode": lambda: edge_runner.decode(photo), "network": plain,
+            prepared = detector.prepare(frame, place)
+            # The runner's own session where it holds the plain network: a second one's threads would spin beside it.
+            alone = plain if detector.inside else functools.partial(detector.network, prepared)
+            calls = {"decode": lambda: edge_runner.decode(photo), "network": alone,
                      "whole": lambda detector=detector: detector.detect(frame)}
             runs = pd.DataFrame([interleaved(calls) for _ in range(REPEATS)])
             ms, ratio = runs.median(), (runs["whole"] / runs["network"]).median()
