@@ -83,13 +83,14 @@ tune_on = "validation"  # @param ["validation", "out_of_fold"]
 normaliser = "contest"  # @param ["contest", "image"]
 n_random = 20  # @param {type:"integer"}
 n_resamples = 1000  # @param {type:"integer"}
+check_images = 1000  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
 workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
 from livestock_utils import colab, dataset, notebook, plots, scoring
-from livestock_utils.inference import postprocess, tuning, tuning_choice, tuning_quality
+from livestock_utils.inference import postprocess, tuning, tuning_choice, tuning_images, tuning_quality
 
 step = notebook.start("11_inference", data, out)
 final_weights, tuned_with = tuning.both_weights(step.out, weights, tuning_weights)
@@ -118,8 +119,8 @@ step.say(tested.sentence)
 # second opinion, and validation is the default although its fold is small.
 
 # %%
-labelled = tuning.collect_to_tune(tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set),
-                                  **options)
+labelled = tuning_images.to_tune(tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set),
+                                 **options)
 complete = labelled.collected.complete and tested.complete
 step.say(labelled.sentence)
 
@@ -150,6 +151,16 @@ step.table(tuning_choice.tried_table(choice), "The best settings tried and the w
 step.figure(plots.sweep_gains(choice.compared), "gains",
             "Gain of the five best settings over the write-up's, with 95 % intervals over images.")
 step.say(choice.sentence)
+
+# %% [markdown]
+# Does it also win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted
+# by a fold model of notebook 06 that has not seen it. An interval below 0 would speak against the choice.
+
+# %%
+checked, sentence = tuning_images.check(choice, step.out, step.data, labelled.collected.candidates.images["image_id"],
+                                       check_images if complete else 0, n_resamples, seed, **options)
+step.table(checked, "The chosen setting on images that did not choose it.", digits=4, index=True)
+step.say(sentence)
 
 # %% [markdown]
 # ## Best, median and worst

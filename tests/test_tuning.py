@@ -13,7 +13,15 @@ from made_network import write_network, write_photos
 
 from livestock_utils import files, inference, plots, scoring, tables
 from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
-from livestock_utils.inference import out_of_fold, postprocess, sweep, tuning, tuning_choice, tuning_quality
+from livestock_utils.inference import (
+    out_of_fold,
+    postprocess,
+    sweep,
+    tuning,
+    tuning_choice,
+    tuning_images,
+    tuning_quality,
+)
 from livestock_utils.inference.postprocess import Settings
 
 
@@ -212,13 +220,13 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
     tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
     valid = (images.iloc[:2], boxes.iloc[:2], data / "data")
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
-    instead = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    instead = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
     assert instead.name == "validation" and len(instead.collected.candidates.images) == 2
     assert instead.sentence.startswith("Validation stands in for the folds (") and "notebook 06" in instead.sentence
     out_of_fold.predict(images, boxes, data / "data", tmp_path, folds, n_folds=2, fold_weights=weights, image_size=96)
-    share = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options)
+    share = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options)
     assert not share.collected.complete and share.collected.candidates.images.empty
-    found = tuning.collect_to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    found = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
     assert found.collected.complete and found.sentence.startswith("Tuned on 2 folds, each by the model")
     together, made_with = found.collected.candidates, found.collected.candidates.made_with
     assert together.images["image_id"].tolist() == images["image_id"].tolist()
@@ -228,8 +236,21 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
     alone = inference.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
     part = together.of_images(mine["image_id"])
     assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(part.xyxy, alone.xyxy)
+    choice = tuning_choice.choose(together.of_images(mine["image_id"]), boxes, n_random=0, n_resamples=20)
+    used = mine["image_id"]
+    table, sentence = tuning_images.check(choice, tmp_path, data, used, 1000, n_resamples=20, **options)
+    others = [name for name in images["image_id"] if name not in set(used)]
+    expected = sweep.compare(together.of_images(others), boxes[boxes["image_id"].isin(others)],
+                             {tuning_choice.describe(choice.settings): choice.settings}, n_resamples=20)
+    pd.testing.assert_frame_equal(table, expected)
+    assert sentence.startswith(f"On {len(others)} images that did not choose it")
+    for used_then, n, told in ((images["image_id"], 9, "0 labelled images are left"), (used, 0, "check_images is 0"),
+                               (used, 2, "On 2 images"), (used, 1, "1 labelled images are left")):
+        assert told in tuning_images.check(choice, tmp_path, data, used_then, n, n_resamples=20, **options)[1]
+    table, sentence = tuning_images.check(choice, tmp_path / "absent", data, used, 1000, **options)
+    assert table.empty and sentence.startswith("Nothing is checked: ")
     with pytest.raises(NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"):
-        tuning.collect_to_tune("train", tmp_path, data, weights[0], valid)
+        tuning_images.to_tune("train", tmp_path, data, weights[0], valid)
 
 
 def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):

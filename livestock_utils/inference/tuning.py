@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils import aihub, colab, files, scoring, tables
-from livestock_utils.errors import ArchiveError, DatasetError, NotebookError
-from livestock_utils.inference import candidates, out_of_fold, prediction, tuning_choice
+from livestock_utils import aihub, colab, files, scoring
+from livestock_utils.errors import ArchiveError, NotebookError
+from livestock_utils.inference import prediction, tuning_choice
 from livestock_utils.inference.candidates import Candidates
 from livestock_utils.inference.passes import parse_pass
 from livestock_utils.networks import backends
@@ -144,56 +144,6 @@ def collect(weights: str | os.PathLike, images: pd.DataFrame, folder: str | os.P
     if name_of == "local" and prediction.parse_shard(shard)[1] > 1:
         found = prediction.gather(store, passes)
     return Collected(found, there, total)
-
-
-@dataclasses.dataclass(frozen=True)
-class Labelled:
-    """Labelled images to tune on: tables, what their paths count from, candidates, their `name` in sentences."""
-
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    folder: Path
-    collected: Collected
-    name: str
-    note: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """How many candidates of which images, and why not of others."""
-        return f"{self.note}Tuned on {self.name}: {self.collected.sentence}"
-
-
-def collect_to_tune(tune_on: str, out: str | os.PathLike, data: str | os.PathLike, weights: str | os.PathLike,
-                    valid: tuple[pd.DataFrame, pd.DataFrame, str | os.PathLike], **options: Any) -> Labelled:
-    """Candidates of labelled images that their models have not seen; `options` of `collect`.
-
-    tune_on="validation": those of `valid` (images, boxes, folder) by `weights`. "out_of_fold": all images, each by the
-    model of notebook 06 that was trained without its fold; where there are none it is "validation", with a sentence.
-    """
-    note = ""
-    if tune_on not in ("validation", "out_of_fold"):
-        raise NotebookError(f"tune_on must be 'validation' or 'out_of_fold', got {tune_on!r}")
-    if tune_on == "out_of_fold":
-        try:
-            images, boxes = tables.read_tables(Path(out) / "tables")
-            folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
-            models, of_image = out_of_fold.trained(out, images, folds)
-        except DatasetError as error:
-            note = f"Validation stands in for the folds ({error}). "
-        else:
-            folder, assigned = Path(data) / "data", images["image_id"].map(of_image)
-            parts = [collect(path, images[assigned == number], folder, f"fold{number}", out, **options)
-                     for number, path in models.items()]
-            found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
-            whole = Collected(found, sum(part.there for part in parts), sum(part.total for part in parts))
-            if not all(part.complete for part in parts):
-                known = all(part.total for part in parts)  # a fold without any part does not tell how many it will have
-                whole = Collected(found.of_images([]), whole.there, whole.total if known else 0)
-            told = f"{len(models)} folds, each by the model that has not seen it"
-            return Labelled(images, boxes, folder, whole, told)
-    images, boxes, folder = valid[0], valid[1], Path(valid[2])
-    collected = collect(weights, images, folder, "valid", out, **options)
-    return Labelled(images, boxes, folder, collected, "validation", note)
 
 
 def frames_seen(images: pd.DataFrame, found: Candidates, complete: bool = True) -> pd.DataFrame:
