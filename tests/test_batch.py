@@ -143,6 +143,19 @@ def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):
     assert counts == "1 failed, 1 done" and failed.startswith("bad: 02_double, cell")
 
 
+@pytest.mark.parametrize(("workers", "given", "seen"), [(1, None, None), (2, None, "3"), (7, None, "3"), (2, "5", "5")])
+def test_runs_at_once_share_the_cores(tmp_path, data, monkeypatch, workers, given, seen):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    found = []
+    monkeypatch.setattr(batch.driver, "run", lambda *_, **__: found.append(os.environ.get("OMP_NUM_THREADS")) or {})
+    batch.run(write(tmp_path, notebooks=["02"], runs={"a": {}, "b": {}}), data, tmp_path / "out", workers=workers,
+              notebooks=TINY)
+    assert found == [seen, seen] and os.environ.get("OMP_NUM_THREADS") == given
+
+
 def test_the_command_lists_failures_and_says_so_with_its_exit_code(tmp_path, data):
     path = write(tmp_path, prepare=["01"], notebooks=["02"], runs={"bad": {"fail": True}})
     done = CliRunner().invoke(cli, ["batch", str(path), "--out", str(tmp_path / "out"), "--data", str(data),

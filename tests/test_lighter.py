@@ -177,23 +177,27 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
     assert np.isnan(table["difference"][0]) and table["difference"][1] < 0
     assert table["parameters_million"][1] < table["parameters_million"][0]
     assert table["latency_ms"][0] == table["latency_ms"][2] != table["latency_ms"][1]  # one network, one time
+    assert np.isnan(table["speed"][0]) and table["speed_low"][1] <= table["speed"][1] <= table["speed_high"][1]
     assert "Tucker does not pay" in lighter.sentence(table)
     assert "1.00 x as fast, 100% of the size" in lighter.sentence(table)
 
 
-@pytest.mark.parametrize(("difference", "low", "high", "latency_ms", "verdict"), [
-    (-0.042, -0.1, 0.01, 5.0, "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast"),
-    (-0.005, -0.04, 0.03, 5.0, "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast"),
-    (-0.005, -0.04, 0.03, 9.5, "does not pay: -0.005 AP75 (within the luck of the images), 1.05 x as fast"),
-    (-0.02, -0.03, -0.01, 5.0, "does not pay: -0.020 AP75, 2.00 x as fast"),
-    (0.03, 0.01, 0.05, 10.0, "pays: +0.030 AP75, 1.00 x as fast"),
-    (0.03, -0.01, 0.07, 10.0, "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast"),
-    (0.03, 0.01, 0.05, 20.0, "does not pay: +0.030 AP75, 0.50 x as fast"),
+@pytest.mark.parametrize(("difference", "low", "high", "speeds", "verdict"), [
+    (-0.042, -0.1, 0.01, (2, 2, 2), "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast,"),
+    (-0.005, -0.04, 0.03, (1.9, 2, 2.1), "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast (in 3 "
+                                         "processes 1.90 to 2.10),"),
+    (-0.005, -0.04, 0.03, (1.05, 1.2, 1.3), "does not pay: -0.005 AP75 (within the luck of the images), 1.20 x as fast "
+                                            "(in 3 processes 1.05 to 1.30),"),
+    (-0.02, -0.03, -0.01, (2, 2, 2), "does not pay: -0.020 AP75, 2.00 x as fast,"),
+    (0.03, 0.01, 0.05, (1, 1, 1), "pays: +0.030 AP75, 1.00 x as fast,"),
+    (0.03, -0.01, 0.07, (1, 1, 1), "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast,"),
+    (0.03, 0.01, 0.05, (0.5, 0.5, 0.5), "does not pay: +0.030 AP75, 0.50 x as fast,"),
 ])
-def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(difference, low, high, latency_ms, verdict):
-    rows = [("plain", np.nan, np.nan, np.nan, 10.0, 4.0), ("small", difference, low, high, latency_ms, 2.0)]
-    table = pd.DataFrame(rows, columns=["model", "difference", "low", "high", "latency_ms", "size_mb"])
-    assert f"small {verdict}, 50% of the size" in lighter.sentence(table)
+def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(difference, low, high, speeds, verdict):
+    plain = {"model": "plain", "size_mb": 4.0}
+    small = {"model": "small", "difference": difference, "low": low, "high": high, "size_mb": 2.0,
+             **dict(zip(("speed_low", "speed", "speed_high"), speeds, strict=True))}
+    assert f"small {verdict} 50% of the size" in lighter.sentence(pd.DataFrame([plain, small]))
 
 
 def test_without_the_packages_nothing_is_trained_and_that_is_told(tmp_path, monkeypatch, caplog):

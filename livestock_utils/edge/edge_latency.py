@@ -24,6 +24,9 @@ LIMIT_S = 5.0
 """No further rounds after so long a file: a busy machine makes a network a hundred times as slow."""
 
 
+PROCESSES = 3
+
+
 class Job(TypedDict):
     """What to time: `files`, the network's input in px, repeats; with `about` and `photo` also the whole runner.
 
@@ -108,11 +111,17 @@ def run(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def in_turns(files: Sequence[str | os.PathLike], height_px: int, width_px: int, threads: int,
-             rounds: int = 20) -> list[tuple[float, float]]:
-    """(median, 95th percentile) ms of each file's network at batch 1, all in one process, one run of each a round."""
+             rounds: int = 20, processes: int = PROCESSES) -> list[np.ndarray]:
+    """(processes, rounds) ms of each file's network at batch 1: in a process one run of each file a round.
+
+    Fresh processes, because where a process has its memory makes one network faster and another slower in all of its
+    rounds. Rows of fewer rounds (see LIMIT_S) are cut to the shortest.
+    """
     job: Job = {"files": [str(Path(path).resolve()) for path in files], "height": height_px, "width": width_px,
                 "threads": threads, "rounds": rounds, "about": None, "photo": ""}
-    return [(float(np.median(ms["network"])), float(np.percentile(ms["network"], 95))) for ms in run([job])[0]["files"]]
+    taken = [[ms["network"] for ms in run([job])[0]["files"]] for _ in range(processes)]
+    shortest = min(len(times) for of_process in taken for times in of_process)
+    return [np.array([of_process[k][:shortest] for of_process in taken]) for k in range(len(files))]
 
 
 def _steps(network: Callable[[np.ndarray], np.ndarray], images: np.ndarray, about: dict[str, Any] | None,

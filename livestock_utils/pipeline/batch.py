@@ -89,9 +89,10 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
         say: Callable[[str], Any] = log.info) -> pd.DataFrame:
     """Execute a batch into `out` -> table with a row a run: run, state, seconds, reason; also OUT/batch.csv.
 
-    `workers` runs go on at once. `say` gets a line for each step of the preparation, `tell` the table whenever a state
-    changes: "waiting", "running", "done", "unchanged" (with the seconds that it once took) or "failed". A failed run
-    does not stop the others. Raises NotebookError for a bad file, and when the preparation fails.
+    `workers` runs go on at once and share the cores. `say` gets a line for each step of the preparation, `tell` the
+    table whenever a state changes: "waiting", "running", "done", "unchanged" (with the seconds that it once took) or
+    "failed". A failed run does not stop the others. Raises NotebookError for a bad file, and when the preparation
+    fails.
     """
     if workers < 1:
         raise NotebookError(f"workers must be at least 1, got {workers}")
@@ -131,7 +132,9 @@ def run(path: str | os.PathLike, data: Path, out: Path, *, workers: int = 1, pro
             else:
                 note(place, state="done", seconds=seconds)
 
-    with ThreadPoolExecutor(workers) as pool:
+    from livestock_utils.pipeline import kernel
+
+    with kernel.shared_cores(min(workers, len(batch.runs))), ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda row: one(row[0], *row[1]), enumerate(batch.runs.items())))
     return table
 

@@ -1,7 +1,9 @@
 """The Jupyter kernel of the headless runs: always this Python and this library, whatever kernels are registered."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import zmq
@@ -48,3 +50,21 @@ class ThisPythonKernel(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _this_python(self) -> KernelSpecManager:
         return ThisPythonSpecs(parent=self)
+
+
+@contextlib.contextmanager
+def shared_cores(kernels: int) -> Iterator[None]:
+    """Give each of `kernels` kernels that are started inside and run at once its share of the cores.
+
+    Two trainings that both use all cores wait for each other's threads at every layer and are many times slower than
+    one after the other. A user's own OMP_NUM_THREADS stays.
+    """
+    if kernels < 2 or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ["OMP_NUM_THREADS"] = str(max(cores // kernels, 1))
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
