@@ -52,7 +52,9 @@ def build(folder: Path, interpreter: str, freeze: Path, requirements: Path, with
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(line for line in lines if not line.startswith("pip==")), encoding="utf-8")
+    # Colab's torch is a build for another CUDA than the package index's of the same release.
+    held = [line for line in lines if not line.startswith(("pip==", "nvidia", "cuda", "triton"))]
+    constraints.write_text("\n".join(held), encoding="utf-8")
     names = [name for name in wanted if with_torch or name not in HEAVY]
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints), *names],
                    check=True)
