@@ -1,5 +1,7 @@
 """The contest's score: equal to map-boxes, the same in any order of rows, and clear about what it cannot take."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,6 +51,26 @@ def test_the_true_size_of_a_large_pig_frame_is_not_what_the_contest_divides_by()
     submitted = found({"XMin": 384.0, "XMax": 1792.0})
     assert scoring.contest_score(truth, submitted)[0] == 1.0
     assert scoring.contest_score(truth, submitted, normaliser="image", images=images)[0] == 0.0
+
+
+@pytest.mark.parametrize(("made_with", "scored_with", "told"), [
+    ("image", "contest", r"with normaliser 'contest' mAP50 is 0\.\d+, with 'image' 1\.000: these answers are divided "
+                         "by the true frames; set normaliser 'image'"),
+    ("contest", "image", "divided by the contest frames; set normaliser 'contest'"),
+    ("contest", "contest", None),
+    ("image", "image", None),
+])
+def test_answers_of_the_other_normaliser_are_told(made_with, scored_with, told):
+    images, boxes, _ = scene(seed=1, n_images=9, n_answers=60)
+    images[["width_px", "height_px"]] *= 3  # photos of another camera
+    boxes = boxes.assign(**{side: 3 * boxes[side] for side in ("x_min", "y_min", "x_max", "y_max")}, confidence=0.5)
+    truth = scoring.answers_from_boxes(boxes, images, made_with)
+    if made_with == "contest" and scored_with == "image":
+        assert scoring.contest_score(truth, boxes, normaliser="image", images=images)[0] < 0.5
+    found = scoring.normaliser_doubt(truth, boxes, scored_with, images)
+    assert found is None if told is None else re.search(told, found)
+    assert scoring.normaliser_doubt(truth, boxes, scored_with) is None
+    assert scoring.normaliser_doubt(truth, boxes, scored_with, images.assign(width_px=0)) is None
 
 
 @pytest.mark.parametrize(("name", "size"), [("pig", (1280, 960)), ("cow", (1920, 1080))])

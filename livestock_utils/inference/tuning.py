@@ -4,6 +4,7 @@ The choice of settings between them is `tuning_choice`.
 """
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from livestock_utils.inference.passes import parse_pass
 from livestock_utils.networks import backends
 from livestock_utils.scoring import contest_tables, intervals
 from livestock_utils.scoring import submission as submissions
+
+log = logging.getLogger(__name__)
 
 RUNS = ("full", "multilabel_split")
 """Run folders below OUT/training whose best weights predict the test images, the first that exists (08, 05)."""
@@ -196,6 +199,8 @@ def test_scores(data: str | os.PathLike, predictions: pd.DataFrame, images: pd.D
     if not known.any():
         return pd.DataFrame(columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float)
     matches = scoring.contest_matches(answers[known], predictions, normaliser, images)
+    if doubt := scoring.normaliser_doubt(answers[known], predictions, normaliser, images):
+        log.warning("%s", doubt)
     table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
     loose = scoring.average_precisions(matches, 0.5)
     table = table.rename(columns={"value": "AP75"})

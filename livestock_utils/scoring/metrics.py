@@ -196,6 +196,27 @@ def pr_curves(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFra
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def normaliser_doubt(answers: pd.DataFrame, predictions: pd.DataFrame, normaliser: str = "contest",
+                     images: pd.DataFrame | None = None) -> str | None:
+    """A line if the answers look divided by the frames of the other normaliser, else None.
+
+    Arguments as of `contest_score`. They do where AP50 by the other one is more than twice as high and .1 higher.
+    Needs `images` with known sizes.
+    """
+    if images is None or not (images[["width_px", "height_px"]] > 0).all(axis=None):
+        return None
+    other = next(name for name in contest_tables.NORMALISERS if name != normaliser)
+    try:
+        tried = [contest_matches(answers, predictions, kind, images) for kind in (normaliser, other)]
+        means = [float(np.mean([*average_precisions(matches, 0.5).values()])) for matches in tried]
+    except ScoringError:  # the contest's frames need ids that tell the species; what else is wrong the scoring tells
+        return None
+    if means[1] <= max(2 * means[0], means[0] + 0.1):
+        return None
+    return (f"with normaliser '{normaliser}' mAP50 is {means[0]:.3f}, with '{other}' {means[1]:.3f}: these answers are "
+            f"divided by {'the true frames' if other == 'image' else 'the contest frames'}; set normaliser '{other}'")
+
+
 def answers_from_boxes(boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest") -> pd.DataFrame:
     """Boxes in pixels as the contest's answer table: its columns, shares of the frame of `normaliser`, ids with .jpg.
 

@@ -76,6 +76,9 @@ def score_files(answers: str | os.PathLike, submitted: str | os.PathLike, iou_th
     truth = submission.read_table(answers)
     table = None if images is None else submission.read_images(images)
     matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)
+    doubt = units == "px" and metrics.normaliser_doubt(truth, submission.read_table(submitted), normaliser, table)
+    if doubt:
+        tell(doubt)
     scores = metrics.contest_table(matches, iou_threshold)
     resamples = n_resamples or (1000 if against else 0)
     if n_resamples:
