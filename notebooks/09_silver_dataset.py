@@ -67,7 +67,13 @@ if "google.colab" in sys.modules:
             if done.returncode:
                 raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
         else:
-            sys.modules["google.colab"].drive.mount("/content/drive")
+            from google.colab import drive, errors
+
+            try:
+                drive.mount("/content/drive")
+            except (errors.Error, OSError, ValueError) as error:
+                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
+                    from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -97,6 +103,7 @@ merge_confidence = 0.4  # @param {type:"number"}
 merge_ignore_confidence = 0.15  # @param {type:"number"}
 merge_min_boxes = 1  # @param {type:"integer"}
 same_animal_overlap = 0.6  # @param {type:"number"}
+max_ignored_share = 0.1  # @param {type:"number"}
 valid_fold = 0  # @param {type:"integer"}
 teachers = 2  # @param {type:"integer"}
 init_weights = "yolov5s.pt"  # @param {type:"string"}
@@ -149,7 +156,7 @@ step.say(silver_report.sources(found, len(images), len(all_images), valid_fold))
 animals = tuple(species.split())
 original = silver.Settings("duplicate", confidence_threshold, iou_threshold, min_boxes, animals)
 merge = silver.Settings("merge", merge_confidence, iou_threshold, merge_min_boxes, animals, same_animal_overlap,
-                        merge_ignore_confidence or None)
+                        merge_ignore_confidence or None, max_ignored_share)
 curves = {name: silver_audit.threshold_curve(images, boxes, table, truth, merge) for name, table in found.items()}
 step.figure(plots.silver_thresholds(curves, {"original": confidence_threshold, "here": merge_confidence}),
             "thresholds", "What each confidence threshold adds, and what of it is true.")
@@ -157,6 +164,14 @@ step.say(silver_report.curve(curves, merge_confidence, has_truth))
 
 # %%
 step.say(silver_report.in_sample(curves))
+
+# %% [markdown]
+# Without a truth the labels themselves can tell whether the teachers are good enough: where less than half of what they
+# predict at that confidence lies on a label, silver teaches mistakes.
+
+# %%
+trusted, n_near = silver_audit.trust(images, boxes, chosen, merge)
+step.say(silver_report.trust(trusted, n_near, merge_confidence))
 
 # %% [markdown]
 # ## The three modes
@@ -207,6 +222,7 @@ step.table(silver_report.provenance_table(provenance), "Where the boxes of the w
 
 # %%
 step.metrics(mode=mode, predictions=source, silver_images=len(made[mode].images), has_truth=has_truth,
+             teacher_trust=trusted,
              **silver_report.metrics(audits[mode], has_truth), audits=silver_report.audit_table(audits),
              thresholds={name: table.dropna() for name, table in curves.items()})
 step.finish("10_train_expanded")

@@ -101,6 +101,26 @@ def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
     assert f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: fatal: " in done.stderr
 
 
+REFUSED = """
+import sys, types
+colab = sys.modules["google.colab"] = types.ModuleType("google.colab")
+sys.modules["google"] = types.SimpleNamespace(colab=colab)
+colab.errors = types.SimpleNamespace(Error=type("Error", (Exception,), {}))
+def mount(folder):
+    raise colab.errors.Error("credential propagation was unsuccessful")
+colab.drive = types.SimpleNamespace(mount=mount)
+"""
+
+
+def test_the_set_up_cell_says_what_to_do_where_drive_is_refused(tmp_path):
+    cell = (Path(install.__file__).parent / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
+    cell = re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', cell)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", REFUSED + cell.replace("/content/", f"{tmp_path}/content/")],
+                          cwd=tmp_path, check=False, capture_output=True, text=True)
+    told = "RuntimeError: Drive, where the project is, was not mounted: allow it and run again (credential propagation"
+    assert told in done.stderr and "During handling" not in done.stderr
+
+
 def test_pips_own_words_reach_the_user(monkeypatch):
     monkeypatch.setattr(sys, "executable", sys.executable)
     with pytest.raises(RuntimeError, match="pip install failed; check the network"):

@@ -1,5 +1,8 @@
 """Silver labels: the three modes, their audit against a truth, what is refused."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +51,8 @@ def origins(made: silver.Silver) -> dict[str, list[tuple[str, float]]]:
     (Settings("duplicate", 0.85, min_boxes=0), {f"plus_{A}": [("silver", 2)]}),
     (Settings("merge", 0.4, min_boxes=1), {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]}),
     (MERGE, {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0), ("ignored", 300)]}),
+    (dataclasses.replace(MERGE, max_ignored_share=0.02), {f"plus_{A}": [
+        ("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]}),
     (Settings("merge", 0.65, min_boxes=4, ignore_threshold=0.1), None),
     (Settings("duplicate", 0.5, min_boxes=1, species=("pig",)), {f"plus_{PIG}": [("silver", 200)]}),
     (Settings("duplicate", 0.05, iou_threshold=1.0, min_boxes=6), {f"plus_{A}": [
@@ -103,6 +108,7 @@ def test_a_copy_stays_in_the_fold_of_its_source():
     ({"mode": "double"}, "silver mode must be one of duplicate, replace, merge, got 'double'"),
     ({"confidence_threshold": 0.0}, "confidence_threshold must be above 0 and at most 1, got 0.0"),
     ({"iou_threshold": 1.5}, "iou_threshold must be above 0 and at most 1, got 1.5"),
+    ({"max_ignored_share": 0}, "max_ignored_share must be above 0 and at most 1, got 0"),
     ({"same_animal_overlap": 0}, "same_animal_overlap must be above 0 and at most 1, got 0"),
     ({"min_boxes": -1}, "min_boxes must be 0 or more, got -1"),
     ({"species": ()}, "species is empty: name at least one of pig, cow"),
@@ -198,6 +204,19 @@ def test_the_curve_says_what_an_audit_says(seed):
         unlabelled = max(unlabelled or 0, table["unlabelled"])
     assert 0 < unlabelled <= curve.attrs["unlabelled"]
     assert curve["added"].is_monotonic_decreasing and curve["found"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize(("threshold", "expected", "told"), [
+    (0.9, (1.0, 1), "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie on a label;"),
+    (0.55, (0.0, 1), "0 % lie on a label; .*too weak for silver labels"),
+    (0.45, (1.0, 1), "100 % lie on a label"),
+    (0.95, (None, 0), "nothing can be said"),
+])
+def test_the_labels_tell_whether_the_teachers_can_be_trusted(threshold, expected, told):
+    settings = dataclasses.replace(MERGE, confidence_threshold=threshold)
+    share, near = silver_audit.trust(IMAGES, BOXES, PREDICTIONS, settings)
+    assert near == expected[1] and (np.isnan(share) if expected[0] is None else share == expected[0])
+    assert re.search(told, silver_report.trust(share, near, threshold))
 
 
 def test_the_curve_without_anything_unlabelled():

@@ -39,8 +39,8 @@ def source(tmp_path_factory):
 
 def made(source, mode: str) -> silver.Silver:
     _, images, boxes, predictions = source
-    settings = Settings("merge", 0.5, min_boxes=1, ignore_threshold=0.1) if mode == "merge" else Settings(
-        mode, 0.5, min_boxes=1)
+    settings = Settings(mode, 0.5, min_boxes=1, ignore_threshold=0.1 if mode == "merge" else None,
+                        max_ignored_share=1.0)
     return silver.make(images, boxes, predictions, settings, "best.pt")
 
 

@@ -15,7 +15,13 @@ if "google.colab" in sys.modules:
             if done.returncode:
                 raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
         else:
-            sys.modules["google.colab"].drive.mount("/content/drive")
+            from google.colab import drive, errors
+
+            try:
+                drive.mount("/content/drive")
+            except (errors.Error, OSError, ValueError) as error:
+                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
+                    from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]

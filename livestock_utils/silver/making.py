@@ -40,7 +40,8 @@ class Settings:
     less confident goes. min_boxes: images with fewer boxes afterwards get no silver. species: of the images that may
     get any. For "merge" only: same_animal_overlap: a prediction shows the same animal as a label if their
     intersection is at least this share of the smaller of the two (so that a box around two labels adds nothing);
-    ignore_threshold: predictions from here up to confidence_threshold are ignored regions (None: there are none).
+    ignore_threshold: predictions from here up to confidence_threshold are ignored regions (None: there are none);
+    max_ignored_share: of the image, the most confident ones first: a weak model would have whole photos painted over.
     """
 
     mode: str = "duplicate"
@@ -50,12 +51,13 @@ class Settings:
     species: tuple[str, ...] = ("cow",)
     same_animal_overlap: float = 0.6
     ignore_threshold: float | None = None
+    max_ignored_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Check every value; raises DatasetError (LivestockError for an unknown species)."""
         if self.mode not in MODES:
             raise DatasetError(f"silver mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        for name in ("confidence_threshold", "iou_threshold", "same_animal_overlap"):
+        for name in ("confidence_threshold", "iou_threshold", "same_animal_overlap", "max_ignored_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise DatasetError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
         if self.min_boxes < 0:
@@ -126,6 +128,7 @@ def make(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, s
         unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
         known = pd.concat([gold, sure])[["image_id", *XYXY]]
         unsure = unsure[~overlapping(unsure, known, settings.same_animal_overlap)]
+        unsure = unsure[_share_so_far(unsure, images) <= settings.max_ignored_share]
         changed = pd.concat([sure, unsure])
         kept = gold[gold["image_id"].isin(changed["image_id"])]
         labels = pd.concat([kept.assign(origin=GOLD, confidence=np.nan, source="labels"), changed])
@@ -216,6 +219,13 @@ def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.N
         if name in rows_of_known:
             result[rows] = (_shared(corners[rows], known_corners[rows_of_known[name]]) >= share).any(axis=1)
     return result
+
+
+def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
+    """Share of its image that a box covers together with those above it in the table; overlaps count twice."""
+    frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
+    share = box_arithmetic.area(found[XYXY].to_numpy(float)) / found["image_id"].map(frame_px).astype(float)
+    return share.groupby(found["image_id"]).cumsum()
 
 
 def _shared(first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from livestock_utils import scoring
 from livestock_utils import species as classes
+from livestock_utils.error_analysis import missing_labels
 from livestock_utils.scoring import matching
 from livestock_utils.silver import making
 from livestock_utils.silver.making import GOLD, IGNORED, SILVER, Settings, Silver
@@ -88,6 +89,19 @@ def threshold_curve(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.D
                           "f1": 2 * right / np.maximum(added + unlabelled, 1)})
     table.attrs["unlabelled"] = unlabelled
     return table
+
+
+def trust(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, settings: Settings,
+          width: float = 0.1, iou_threshold: float = 0.5) -> tuple[float, int]:
+    """Share of the predictions just above `settings.confidence_threshold` that lie on a label, and how many there are.
+
+    "Just above" is up to `width` more confident. It needs no truth: animals without a label count as mistakes, so that
+    the true share is higher. NaN where there are none.
+    """
+    found = making.candidates(images, predictions, dataclasses.replace(settings, ignore_threshold=None), "")
+    near = found[found["confidence"] < settings.confidence_threshold + width]
+    on_label = missing_labels.best_iou(near, boxes) >= iou_threshold
+    return _share(on_label), len(near)
 
 
 def _rank_by_origin(labels: pd.DataFrame) -> npt.NDArray[np.float64]:
