@@ -114,9 +114,9 @@ colab.drive = types.SimpleNamespace(mount=mount)
 
 def test_the_set_up_cell_says_what_to_do_where_drive_is_refused(tmp_path):
     cell = (Path(install.__file__).parent / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
-    cell = re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', cell)
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", REFUSED + cell.replace("/content/", f"{tmp_path}/content/")],
-                          cwd=tmp_path, check=False, capture_output=True, text=True)
+    cell = re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', cell).replace("/content/", f"{tmp_path}/content/")
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", REFUSED + cell], cwd=tmp_path, check=False,
+                          capture_output=True, text=True)
     told = "RuntimeError: Drive, where the project is, was not mounted: allow it and run again (credential propagation"
     assert told in done.stderr and "During handling" not in done.stderr
 
