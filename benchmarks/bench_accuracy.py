@@ -70,8 +70,9 @@ def main() -> None:
                 seconds = time.perf_counter() - began
                 table = detector.evaluate(best, options.data_yaml, image_size=options.image_size,
                                           batch_size=options.batch_size)
-            rows.append({"way": name, "seed": seed, **table.loc["all", METRICS].to_dict(), "seconds": round(seconds)})
-            print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
+            rows.append({"way": name, "seed": seed, **table.loc["all", METRICS].to_dict()})
+            listed = ", ".join(f"{metric} {rows[-1][metric]:.3f}" for metric in METRICS)
+            print(f"{name}, seed {seed}: {listed}; {seconds:.0f} s", flush=True)
     print(pd.DataFrame(rows).groupby("way", sort=False)[METRICS].mean().round(3).to_string())
 
 

@@ -4,7 +4,7 @@ In one process and one run, interleaved, same threads: PyTorch eager (inference 
 INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75 is measured on drawn images against the
 weights' own boxes of confidence .3 and above. Then the runner at confidence .25 and .001, with hard and soft NMS
 outside and hard NMS inside: letterbox to boxes over the plain network alone, the median ratio of REPEATS runs (aim with
-hard NMS: 1.15 x), its own part in ms, and what decoding a 1920 x 1080 JPEG adds. `--teacher` times torchvision's Faster
+hard NMS: 1.15 x), its own part in ms, and what decoding a 1920 x 1080 JPEG adds. Last it times torchvision's Faster
 R-CNN as a two-stage teacher that gives a predictions table for `distill` (random weights: only its cost is shown).
 """
 
@@ -132,12 +132,12 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=ASSET)
     parser.add_argument("--pixels", type=int, default=640)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--teacher", action="store_true", help="also a two-stage teacher")
+    parser.add_argument("--no-teacher", action="store_true", help="leave out the two-stage teacher")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         networks(Path(folder), options.weights, options.pixels, options.threads)
         runner(Path(folder), options.weights, options.pixels, options.threads)
-        if options.teacher:
+        if not options.no_teacher:
             two_stage_teacher(Path(folder), options.pixels)
 
 

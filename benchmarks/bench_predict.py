@@ -4,7 +4,7 @@
 
 Both read JPEGs of 1920 x 1080 from a folder, save nothing, use fused weights. Ours in PyTorch (aim: 1.0 x) and in ONNX
 Runtime (aim: 1.5 x, better 2). Rounds are interleaved; medians and ratios are printed, loading the model left out of
-neither side. Peak memory is measured in fresh processes at 200 and 2,000 images (--memory).
+neither side. Peak memory is measured in fresh processes at 200 and 2,000 images.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", type=Path, help="default: a YOLOv5n of random weights")
-    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the peak memory at 200 and 2,000 images")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -108,7 +108,7 @@ def main() -> None:
         medians = {name: statistics.median(values) for name, values in taken.items()}
         for name, value in medians.items():
             print(f"{name:20s} {options.images / value:6.1f} images/s, {medians['yolov5 detect'] / value:.2f} x detect")
-        if options.memory:
+        if not options.no_memory:
             memory(local, work, options.pixels)
 
 

@@ -70,7 +70,7 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
     \b
     python -m livestock_utils run --data data/sample --out runs/sample --profile sample
     python -m livestock_utils run --data DIR --out DIR --only 05,11 -p epochs 3 -p 05.image_size 320
-    python -m livestock_utils run --data DIR --out DIR --from 08 -p 08.hyp search
+    python -m livestock_utils run --data DIR --out NEW --only 01,02,03,04,07,08 -p 08.hyp search
     """
     from livestock_utils import pipeline
     from livestock_utils.pipeline import report, run_parameters

@@ -83,7 +83,7 @@ from livestock_utils.dataset import set_summary
 from livestock_utils.eda import describe
 
 step = notebook.start("04_make_dataset_mini", data, out)
-archives = step.data / "data"
+archives = step.archives()
 images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
 

@@ -83,11 +83,12 @@ seed = 0  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
-from livestock_utils import colab, dataset, detector, notebook, plots, scoring, tables
+from livestock_utils import colab, dataset, detector, notebook, plots, scoring, search, tables
 from livestock_utils.scoring import score_tables
 from livestock_utils.training import augmentation_preview, planner, preflight
 
 step = notebook.start("05_train_multilabel_split", data, out)
+hyp = search.resolve_hyp(hyp, step.out)
 run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
 
 # %% [markdown]
@@ -108,8 +109,9 @@ images, boxes = dataset.read_tables(valid_set)
 # another order.
 
 # %%
-step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp,
-                                              run_folder=run_folder)))
+ready = preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder)
+step.table(ready)
+preflight.require(ready)
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes an epoch
@@ -117,8 +119,9 @@ step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weigh
 # one that does, added up over so many batches, is the same recipe.
 
 # %%
-plan = planner.plan(model, image_size, batch_size, len(dataset.read_manifest(train_set)), epochs,
-                    planner.time_steps(model, image_size, batch_size), nominal_batch)
+step_size = batch_size or planner.fitting_batch(model, image_size)  # 0: what fits the GPU
+plan = planner.plan(model, image_size, step_size, len(dataset.read_manifest(train_set)), epochs,
+                    planner.time_steps(model, image_size, step_size), nominal_batch)
 step.table(planner.shown(plan), "Memory and time by machine, and the epochs that fit a Colab session.", index=True)
 
 # %% [markdown]
@@ -142,7 +145,7 @@ step.say(augmentation_preview.sentence(views, used=bool(augmentation)))
 # %%
 run = detector.train(
     data_yaml, run_folder, model=model, init_weights=init_weights or None, hyp=hyp, epochs=epochs,
-    image_size=image_size, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
+    image_size=image_size, batch_size=batch_size or "auto", optimizer=optimizer, schedule=schedule,
     augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
     workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
 step.say(planner.measured_sentence(plan, run.results))

@@ -104,7 +104,7 @@ corrected_labels = ""  # @param {type:"string"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import detector, error_analysis, notebook, plots, scoring, tables
+from livestock_utils import detector, error_analysis, notebook, plots, scoring, search, tables
 from livestock_utils.error_analysis import (
     error_cases,
     error_types,
@@ -118,8 +118,9 @@ from livestock_utils.scoring import score_tables
 from livestock_utils.training import preflight
 
 step = notebook.start("06_error_analysis", data, out)
+hyp = search.resolve_hyp(hyp, step.out)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
-archives = step.data / "data"
+archives = step.archives()
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, _ = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
 images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold)
@@ -132,8 +133,9 @@ unlabelled = missing_ranking.unlabelled(step.data, all_images)
 # within minutes.
 
 # %%
-step.table(preflight.require(preflight.checks(model=model, init_weights=init_weights or None, hyp=hyp,
-                                              run_folder=step.out)))
+ready = preflight.checks(model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out)
+step.table(ready)
+preflight.require(ready)
 
 # %% [markdown]
 # ## Train and valid side by side

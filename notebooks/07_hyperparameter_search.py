@@ -113,6 +113,8 @@ step = notebook.start("07_hyperparameter_search", data, out, uses_gpu=True)
 # ## The groups
 # Genes that act together are searched together, each within YOLOv5's own limits (`hyp/groups.yaml`). Several groups
 # with commas between them form a chain: the best of one is the base of the next, and `all` at the end polishes.
+# `choices` searches other settings too, such as `{"optimizer": ["SGD", "AdamW"]}`; for models, `init_weights` names the
+# weights of each with `"{model}.pt"`. `against` then keeps latency or file size small as a second objective.
 
 # %%
 step.table(search_genes.groups_table(groups, groups_file or None), "Genes of the chosen groups and their ranges.",
@@ -195,8 +197,8 @@ if against:
 # ## In short
 
 # %%
-step.say(f"Written: `{last.hyp_file.name}`; 08 and 10 take it with `hyp = \"search\"`. The figures above are of the "
-         f"group {last.group}; every group's trials lie in `OUT/search/`.")
+step.say(f"Written: {last.advice}. The figures above are of the group {last.group}; every group's trials lie in "
+         "`OUT/search/`.")
 step.metrics(**search.key_numbers(last.table), group=last.group, sampler=sampler, hyp_file=last.hyp_file.name,
              best_genes={gene.name: last.best_hyp[gene.name] for gene in last.genes}, importance=shares.to_dict(),
              groups={result.group: search.key_numbers(result.table) for result in found})

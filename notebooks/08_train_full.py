@@ -116,16 +116,18 @@ images, boxes = dataset.read_tables(watched_set)
 # Red lines come first and say what to do.
 
 # %%
-step.table(preflight.require(preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp,
-                                              run_folder=run_folder)))
+ready = preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder)
+step.table(ready)
+preflight.require(ready)
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes an epoch
 # on a P100 (with a small network, reading the photos takes longer than that).
 
 # %%
-plan = planner.plan(model, image_size, batch_size, len(dataset.read_manifest(full_set)), epochs,
-                    planner.time_steps(model, image_size, batch_size), nominal_batch)
+step_size = batch_size or planner.fitting_batch(model, image_size)  # 0: what fits the GPU
+plan = planner.plan(model, image_size, step_size, len(dataset.read_manifest(full_set)), epochs,
+                    planner.time_steps(model, image_size, step_size), nominal_batch)
 step.table(planner.shown(plan), "Memory and time by machine, and the epochs that fit a Colab session.", index=True)
 
 # %% [markdown]
@@ -145,7 +147,7 @@ step.table(preflight.recipes_table(preflight.recipes(len(dataset.read_manifest(f
 # %%
 run = detector.train(
     data_yaml, run_folder, model=model, init_weights=init_weights or None, hyp=hyp, epochs=epochs,
-    image_size=image_size, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
+    image_size=image_size, batch_size=batch_size or "auto", optimizer=optimizer, schedule=schedule,
     augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
     workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
 step.say(planner.measured_sentence(plan, run.results))

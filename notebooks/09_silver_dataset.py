@@ -120,11 +120,12 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import notebook, plots, silver, tables
+from livestock_utils import notebook, plots, search, silver, tables
 from livestock_utils.silver import silver_audit, silver_report, silver_sets, silver_sources
 
 step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
-archives = step.data / "data"
+hyp = search.resolve_hyp(hyp, step.out)
+archives = step.archives()
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
 images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)

@@ -109,8 +109,9 @@ import functools
 from livestock_utils import colab, dataset, detector, notebook, plots, search
 from livestock_utils.scoring import score_tables
 from livestock_utils.silver import silver_effect, silver_report, silver_sets
+from livestock_utils.training import preflight
 
-step = notebook.start("10_train_expanded", data, out, uses_gpu=True)
+step = notebook.start("10_train_expanded", data, out)
 hyp = search.resolve_hyp(hyp, step.out)
 
 # %% [markdown]
@@ -129,14 +130,22 @@ step.say(silver_report.lists(lists))
 step.say(silver_report.teachers(silver_sets.teachers_saw_validation(plus_set)))
 
 # %% [markdown]
+# ## Ready to start?
+# Red lines come first and say what to do.
+
+# %%
+ready = preflight.checks(expanded_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out)
+step.table(ready)
+preflight.require(ready)
+
+# %% [markdown]
 # ## Training
 # The same cell starts, continues, or returns at once what has finished.
 
 # %%
 recipe = {"model": model, "init_weights": init_weights or None, "hyp": hyp, "epochs": epochs, "image_size": image_size,
           "batch_size": batch_size, "optimizer": optimizer, "schedule": schedule, "augmentation": augmentation or None,
-          "nominal_batch": nominal_batch, "warmup_min_iterations": warmup_min_iterations, "workers": workers,
-          "final_evaluation": False}
+          "nominal_batch": nominal_batch, "warmup_min_iterations": warmup_min_iterations, "workers": workers}
 runs = silver_effect.train_pairs(gold_yaml, expanded_yaml, functools.partial(colab.training_folder, step.out),
                                  range(seed, seed + repeats), run_name, **recipe)
 step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))

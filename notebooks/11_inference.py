@@ -98,7 +98,7 @@ seed = 0  # @param {type:"integer"}
 from livestock_utils import colab, dataset, notebook, plots, scoring
 from livestock_utils.inference import postprocess, tuning, tuning_choice, tuning_images, tuning_quality
 
-step = notebook.start("11_inference", data, out)
+step = notebook.start("11_inference", data, out, uses_gpu=True)
 final_weights, tuned_with = tuning.both_weights(step.out, weights, tuning_weights)
 options = {"image_size": image_size, "passes": tuning.pass_names(passes), "backend": backend, "workers": workers,
            "shard": shard, "engine": engine}

@@ -76,7 +76,7 @@ seed = 0  # @param {type:"integer"}
 from livestock_utils import colab, comparison, notebook
 from livestock_utils.comparison import comparison_show, comparison_text, run_folders
 
-step = notebook.start("12_compare_runs", data, out)
+step = notebook.start("12_compare_runs", data, out, uses_gpu=True)
 
 # %% [markdown]
 # ## The runs

@@ -77,8 +77,8 @@ weights = ""  # @param {type:"string"}
 name = "livestock"  # @param {type:"string"}
 pixel_sizes = "1280,960,640"  # @param {type:"string"}
 exports = "onnx,onnx-static,onnx-nms,onnx-fp16,onnx-int8,onnx-int8-trt,torchscript"  # @param {type:"string"}
-max_latency_ms = 100  # @param {type:"number"}
-max_size_mb = 100  # @param {type:"number"}
+max_latency_ms = 100.0  # @param {type:"number"}
+max_size_mb = 100.0  # @param {type:"number"}
 n_calibration = 64  # @param {type:"integer"}
 n_images = 200  # @param {type:"integer"}
 rounds = 30  # @param {type:"integer"}
@@ -98,12 +98,13 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, edge, notebook, plots
+from livestock_utils import colab, dataset, edge, notebook, plots, search
 from livestock_utils.edge import edge_bundle, edge_cost, edge_parity
 from livestock_utils.edge import lighter as lighter_networks
 from livestock_utils.inference import tuning
 
-step = notebook.start("13_edge_export", data, out)
+step = notebook.start("13_edge_export", data, out, uses_gpu=True)
+hyp = search.resolve_hyp(hyp, step.out)
 sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
 
 # %% [markdown]
@@ -129,8 +130,9 @@ step.say(f"{sentence} {addition}")
 
 # %% [markdown]
 # ## Exports
-# Every format at the largest size; smaller sizes where one file serves all. INT8 learns its ranges from training
-# images, never from those that score it. What cannot be made stays in the table with the reason.
+# Every format at the largest size, and at the smaller ones those for ONNX Runtime of which one file serves all. INT8
+# learns its ranges from training images, never from those that score it. What cannot be made stays in the table with
+# the reason.
 
 # %%
 plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, inside, seed)
@@ -205,7 +207,7 @@ step.say(sentence)
 # OpenCV.
 
 # %%
-file, image_size, sentence = edge_bundle.choose(measured, recommended)
+file, image_size, sentence = edge_bundle.choose(measured, recommended, max_size_mb)
 bundle = edge_bundle.write_bundle(step.out, name, file, image_size, edge_bundle.settings_for(file, settings, inside),
                                   max_size_mb, edge_cost.notes(measured, file, image_size))
 same, proof = edge_bundle.verify(bundle, images, valid_set, file)

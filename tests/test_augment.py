@@ -52,6 +52,19 @@ def test_a_pipeline_survives_being_recorded(tmp_path):
     assert augment.recorded(augment.read(tmp_path / "mine.yaml")) == once
 
 
+FLIP, BLUR = ({"__class_fullname__": name, "p": 1.0} for name in ("HorizontalFlip", "Blur"))
+
+
+@pytest.mark.parametrize(("transform", "p", "steps"), [
+    ({"__class_fullname__": "Compose", "p": 0.3, "transforms": [FLIP, BLUR]}, 0.3, ["HorizontalFlip", "Blur"]),
+    ({"__class_fullname__": "OneOf", "p": 0.5, "transforms": [FLIP, BLUR]}, 1.0, ["OneOf"]),
+    (FLIP, 1.0, ["HorizontalFlip"]),
+])
+def test_a_pipeline_stays_what_it_was_written_as(transform, p, steps):
+    pipeline = augment.read({"transform": transform})
+    assert pipeline.p == p and [type(step).__name__ for step in pipeline.transforms] == steps
+
+
 @pytest.mark.parametrize(("content", "message"), [
     ({"transform": {"__class_fullname__": "NoSuchTransform", "p": 1.0}}, "cannot read it"),
     ({}, "cannot read it"),

@@ -26,6 +26,12 @@ def test_another_address_takes_the_place_of_the_first(again):
     assert badges.with_badges(first, again) == badges.with_badges(TABLE, "https://github.com/owner/name")
 
 
+@pytest.mark.parametrize("before", ["https://github.com/owner/name", "https://github.com/other/place"])
+def test_the_install_line_gets_the_address_too(before):
+    text = badges.with_badges(f"```bash\npip install git+{before}\n```\n", "https://github.com/mine/here.git")
+    assert text == "```bash\npip install git+https://github.com/mine/here\n```\n"
+
+
 def test_an_address_that_colab_cannot_open_is_refused():
     with pytest.raises(NotebookError, match=r"badges need a repository on GitHub, owner/name, got 'https://git\.ex"):
         badges.with_badges(TABLE, "https://git.example.org/a/b")

@@ -11,6 +11,7 @@ Not simulated: a GPU, Google's own Drive client with its delays and drop-outs, t
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -98,7 +99,7 @@ def executed(kind, runtime):
         text = jupytext.read(ROOT / "notebooks" / f"{name}.py", fmt="py:percent")
         code = [cell for cell in text.cells
                 if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])]
-        code.insert(0, nbformat.v4.new_code_cell(pairing.SET_UP_CELL.read_text(encoding="utf-8")))
+        code.insert(0, nbformat.v4.new_code_cell(set_up_cell()))
         for cell in code:
             cell.metadata.setdefault("tags", [])  # papermill looks for them on every cell
         text.cells = code
@@ -112,6 +113,11 @@ def executed(kind, runtime):
         assert ran.returncode == 0, ran.stderr[-3000:]
         done[name] = nbformat.read(path, as_version=4)
     return done
+
+
+def set_up_cell():
+    """The first cell of a checkout that has no address yet: the project is on Drive."""
+    return re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', pairing.SET_UP_CELL.read_text(encoding="utf-8"))
 
 
 def copy_project(target):
@@ -153,7 +159,7 @@ def test_a_clone_is_fetched_where_the_address_is_known(runtime, executed, tmp_pa
         subprocess.run(["git", "-C", str(tmp_path / "repository"), *command], check=True)
     cell = pairing.SET_UP_CELL.read_text(encoding="utf-8")
     cell = cell.replace('Path("/content/drive/MyDrive/livestock/project"), ', "")
-    cell = cell.replace('REPOSITORY = ""', f'REPOSITORY = "file://{tmp_path}/repository"')
+    cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/repository"', cell)
     done = call("-c", cell + "\nprint(notebook.__file__)")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "/content/project/livestock_utils/notebook.py"
@@ -164,7 +170,7 @@ def test_without_the_project_the_first_cell_says_where_to_put_it(runtime, execut
     shutil.rmtree(colab_runtime.CONTENT / "project", ignore_errors=True)
     (drive / "livestock" / "project").rename(drive / "elsewhere")
     try:
-        done = call("-c", pairing.SET_UP_CELL.read_text(encoding="utf-8"))
+        done = call("-c", set_up_cell())
     finally:
         (drive / "elsewhere").rename(drive / "livestock" / "project")
     assert done.returncode != 0

@@ -118,15 +118,16 @@ def test_only_the_model_with_symmetric_ranges_promises_int8_on_tensorrt(kind, th
     assert there in commands and absent not in commands
 
 
-TABLE = pd.DataFrame([("pytorch", 96, "best.pt"), ("onnx", 96, "best.onnx"), ("onnx", 64, "best.onnx"),
-                      ("onnx-nms", 96, "best-nms.onnx"), ("openvino", 96, "")],
-                     columns=["export", "image_size", "path"])
+TABLE = pd.DataFrame([("pytorch", 96, "best.pt", 4, False), ("onnx", 96, "best.onnx", 7, False),
+                      ("onnx", 64, "best.onnx", 7, False), ("onnx-nms", 96, "best-nms.onnx", 7, False),
+                      ("onnx-int8", 96, "best-int8.onnx", 2, True), ("openvino", 96, "", 0, False)],
+                     columns=["export", "image_size", "path", "size_mb", "red"])
 
 
 @pytest.mark.parametrize(("recommended", "file", "size", "sentence"), [
     (3, "best-nms.onnx", 96, "The bundle holds what is recommended, onnx-nms at 96 px."),
     (0, "best.onnx", 96, "The runner takes ONNX only, so the bundle holds onnx at 96 px in place of pytorch."),
-    (None, "best.onnx", 64, "Nothing is recommended, so the bundle holds onnx at 64 px, the least that was made: over"),
+    (None, "best.onnx", 64, "Nothing is recommended, so the bundle holds onnx at 64 px, which comes nearest: over"),
 ])
 def test_what_goes_into_a_bundle_is_said(recommended, file, size, sentence):
     row = None if recommended is None else TABLE.iloc[recommended].to_dict()
@@ -134,7 +135,16 @@ def test_what_goes_into_a_bundle_is_said(recommended, file, size, sentence):
     assert (path.name, pixels) == (file, size) and words.startswith(sentence)
 
 
+@pytest.mark.parametrize(("max_size_mb", "recommended", "file"), [
+    (7, 1, "best.onnx"), (6.9, 0, "best-int8.onnx"), (6.9, None, "best-int8.onnx"), (2, 0, "best-int8.onnx")])
+def test_a_file_over_the_budget_is_not_bundled(max_size_mb, recommended, file):
+    row = None if recommended is None else TABLE.iloc[recommended].to_dict()
+    assert edge_bundle.choose(TABLE, row, max_size_mb)[0].name == file
+
+
 def test_without_an_onnx_file_there_is_no_bundle():
+    with pytest.raises(LivestockError, match=r"every ONNX file is over 1 MB, the smallest is onnx-int8 with 2\.0 MB"):
+        edge_bundle.choose(TABLE, None, 1)
     with pytest.raises(LivestockError, match="no ONNX file was made, so there is nothing to bundle"):
         edge_bundle.choose(TABLE.iloc[:1], None)
 

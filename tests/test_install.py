@@ -93,7 +93,7 @@ def test_an_extra_brings_what_the_library_imports_on_demand(extra, names):
 
 def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
     cell = (Path(install.__file__).parent / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
-    cell = cell.replace('REPOSITORY = ""', f'REPOSITORY = "file://{tmp_path}/nowhere"')
+    cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/nowhere"', cell)
     colab = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
     # -I and -S: without site-packages the project is not installed, as in a fresh runtime.
     done = subprocess.run([sys.executable, "-I", "-S", "-c", colab + cell.replace("/content/", f"{tmp_path}/content/")],

@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 from training_sets import write_set
 
 from livestock_utils import detector
@@ -118,6 +119,34 @@ def test_this_machine_is_timed():
         planner.plan("yolov9", 64, 2, 100, 3)
 
 
+@pytest.mark.parametrize(("free_gb", "times", "fits", "largest"), [(100, 1, True, 64), (100, 2, True, 64),
+                                                                    (0.5, 1, False, 0)])
+def test_the_memory_of_this_machine_is_looked_at(monkeypatch, free_gb, times, fits, largest):
+    monkeypatch.setattr(planner, "memory_here", lambda: (free_gb, times))
+    row = planner.plan("yolov5n", 640, 16, 100, 3, 0.05).loc["this machine"]
+    assert row["fits"] == fits and row["largest_batch"] == largest
+    per_image, fixed = planner.memory_gb("yolov5n", 640)
+    assert row["memory_gb"] == pytest.approx(fixed + 16 * per_image * times)
+
+
+def test_free_memory_is_that_of_the_computer_where_there_is_no_gpu():
+    assert planner.memory_here()[0] > 0.1 and planner.memory_here()[1] == (1.0 if torch.cuda.is_available() else 2.0)
+
+
+@pytest.mark.parametrize(("fitting", "tried", "seconds"), [(2, [2], 2.0), (1, [2, 1], 1.0), (0, [2, 1], None)])
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, fitting, tried, seconds):
+    seen = []
+
+    def step_seconds(device, model, image_size, batch_size, n_steps, limit_s):
+        seen.append(batch_size)
+        if batch_size > fitting:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return float(batch_size)
+
+    monkeypatch.setattr(planner, "_step_seconds", step_seconds)
+    assert planner.time_steps("yolov5n", 64, 8) == seconds and seen == tried
+
+
 def test_the_steps_that_are_timed_end_in_time():
     assert planner.time_steps("yolov5n", 64, 2, n_steps=10**6, limit_s=0.5) > 0
 
@@ -133,8 +162,7 @@ def test_durations_have_digits_and_a_unit(seconds, text):
 def test_a_plan_to_be_read_and_to_be_held_against_the_run():
     plan = planner.plan("yolov5n", 64, 2, 100, 3, 0.05, nominal_batch=4)
     table = planner.shown(plan)
-    assert table.loc["this machine", ["memory", "fits", "accumulate", "an_epoch", "all_epochs"]].tolist() == [
-        "–", "–", 2, "5.0 s", "15 s"]
+    assert table.loc["this machine", ["accumulate", "an_epoch", "all_epochs"]].tolist() == [1, "5.0 s", "15 s"]
     assert table.loc["T4", "memory"].endswith(" GB") and table.loc["T4", "fits"]
     results = pd.DataFrame({"seconds/train": [4.0, 6.0, 9.0], "seconds/valid": [1.0, 1.0, 2.0]})
     assert planner.measured_sentence(plan, results).startswith(

@@ -1,5 +1,6 @@
 """A search from end to end on tiny trainings: base first, best written, pruning, divergence, resuming, refusals."""
 
+import json
 import math
 import os
 
@@ -141,6 +142,11 @@ def test_choices_reach_the_training(data, tmp_path, made_up):
     found = searched(data, tmp_path, 6, sampler="tpe", choices={"image_size": [64, 128]})
     assert {call["image_size"] for call in made_up} == {64, 128} and made_up[0]["image_size"] == 64
     assert set(found.table["image_size"]) == {64, 128}
+    best = int(search.best_trial(found.table)["image_size"])
+    assert found.chosen == {"image_size": best} and found.advice.endswith(f', `image_size = {best}`')
+    assert f"to be set where this file is used: image_size = {best}." in found.hyp_file.read_text()
+    pointer = json.loads((tmp_path / "hyp" / "search.json").read_text())
+    assert pointer["choices"] == {"image_size": best}
 
 
 def test_a_chain_hands_the_best_on(data, tmp_path, made_up):
@@ -166,7 +172,9 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
     ({"objective": {"mAP50": "much"}}, "objective: the weight of mAP50 must be a number, got 'much'"),
     ({"objective": {"mAP50": 0}}, "objective: all weights are 0"),
     ({"objective": "mAP50"}, "objective: expected metrics with weights, such as .* got 'mAP50'"),
-    ({"against": "weights_mb"}, "against is weights_mb, but genes do not change a file's size; give choices a list of"),
+    ({"against": "weights_mb", "choices": {"image_size": [64]}},
+     "against is weights_mb, which genes do not change; give choices a list of model, such as"),
+    ({"against": "latency_ms"}, "against is latency_ms, which genes do not change; give choices a list of model or"),
     ({"base": training_settings.read_hyp("default") | {"weight_decay": 0.005}},
      "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in groups.yaml: trial 0"),
     ({"storage": "$NO_SUCH_PLACE"}, "storage is .NO_SUCH_PLACE, but the environment has no NO_SUCH_PLACE; set it"),

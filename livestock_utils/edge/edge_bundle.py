@@ -75,21 +75,29 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
                       f"from {settings.confidence_threshold}.")
 
 
-def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> tuple[Path, int, str]:
-    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else plain ONNX at its size.
+def choose(table: pd.DataFrame, recommended: Mapping[str, Any] | None,
+           max_size_mb: float = 100.0) -> tuple[Path, int, str]:
+    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else what comes nearest.
 
-    Without a recommendation plain ONNX at the smallest size. Raises LivestockError if no ONNX file was made.
+    Of the ONNX files within the budget that is one of the same pixels (without a recommendation the smallest ones), not
+    red before red, in the order of `FORMATS`. Raises LivestockError if no ONNX file was made, or none is small enough.
     """
-    rows = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
-    if rows.empty:
+    made = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
+    if made.empty:
         raise LivestockError("no ONNX file was made, so there is nothing to bundle; see the notes of the exports")
+    rows = made[made["size_mb"] <= max_size_mb]
+    if rows.empty:
+        least = made.sort_values("size_mb", kind="stable").iloc[0]
+        raise LivestockError(f"every ONNX file is over {max_size_mb:g} MB, the smallest is {least['export']} with "
+                             f"{least['size_mb']:.1f} MB: allow more, or take a smaller model")
     size = rows["image_size"].min() if recommended is None else recommended["image_size"]
-    name = recommended["export"] if recommended is not None and recommended["export"] in set(rows["export"]) else "onnx"
-    fitting = rows[(rows["image_size"] == size) & (rows["export"] == name)]
-    row = (fitting if len(fitting) else rows).iloc[0]
+    asked = "" if recommended is None else recommended["export"]
+    order = pd.DataFrame({"pixels": (rows["image_size"] - size).abs(), "other": rows["export"] != asked,
+                          "red": rows["red"], "kind": rows["export"].map(list(formats.FORMATS).index)})
+    row: Any = rows.loc[order.sort_values(["pixels", "other", "red", "kind"], kind="stable").index[0]]
     taken = f"{row['export']} at {row['image_size']} px"
     if recommended is None:
-        why = f"Nothing is recommended, so the bundle holds {taken}, the least that was made: over a budget, or red."
+        why = f"Nothing is recommended, so the bundle holds {taken}, which comes nearest: over a budget, or red."
     elif (row["export"], row["image_size"]) == (recommended["export"], recommended["image_size"]):
         why = f"The bundle holds what is recommended, {taken}."
     else:

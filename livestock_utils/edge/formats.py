@@ -44,7 +44,7 @@ MILLION_PARAMETERS = {"yolov5n": 1.9, "yolov5n6": 3.2, "yolov5s": 7.2, "yolov5s6
 """From yolov5's release notes (v7.0, COCO)."""
 N_CALIBRATION = 32
 INT8 = ("onnx-int8", "onnx-int8-trt")
-AT_ALL_SIZES = ("onnx", "onnx-int8")
+AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
 """Exports that `export_all` lists at every pixel size, beside the weights; one file serves all sizes."""
 
 

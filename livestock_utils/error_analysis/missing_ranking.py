@@ -126,5 +126,7 @@ def sentence(table: pd.DataFrame, n_missing: int, how: str) -> str:
         return f"None of the {n_missing:,} missing labels ({how}) is overlapped by a prediction: nothing to rank."
     (ours, best), *others = values.items()
     rest = "; ".join(f"{name} {value:.3f}" for name, value in others)
+    absent = "" if importlib.util.find_spec("cleanlab") else (
+        " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves are left out.")
     return (f"Of {count(n_missing, 'missing label')} ({how}), the {ours} ranks the boxes that lie on them with an "
-            f"average precision of **{best:.3f}**{'; ' + rest if rest else ''}.")
+            f"average precision of **{best:.3f}**{'; ' + rest if rest else ''}.{absent}")

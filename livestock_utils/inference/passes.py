@@ -105,6 +105,7 @@ class NetworkPass:
         self.pixels = max(round(made_with["image_size"] * scale / network.stride), 1) * network.stride
         self.archives = images["archive"].tolist() if "archive" in images else [""] * len(images)
         self.members = images["member"].tolist()
+        self._plans: dict[tuple[int, int], list[list[list[int]]]] = {}
 
     def all_parts(self, parts_folder: str | os.PathLike | None, batch_size: int, part_images: int, index: int,
                   count: int) -> Candidates:
@@ -112,7 +113,9 @@ class NetworkPass:
 
         Which images make a part does not depend on `batch_size`, so that sessions on unlike machines can share.
         """
-        parts = self._plan(batch_size, part_images)
+        if (batch_size, part_images) not in self._plans:
+            self._plans[batch_size, part_images] = self._plan(batch_size, part_images)
+        parts = self._plans[batch_size, part_images]
         mine = list(range(index - 1, len(parts), count))
         if parts_folder is not None:
             self._clear(Path(parts_folder) / self.name, len(parts))

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,44 @@ def collect_candidates(
     Unreadable images are logged, counted and kept without candidates.
     Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what cannot be done.
     """
+    parse_shard(shard)
+    with shards(weights_or_model, images, folder, image_size=image_size, batch_size=batch_size, floor=floor, cap=cap,
+                passes=passes, device=device, half=half, backend=backend, like=like, any_classes=any_classes,
+                trust=trust, reader=reader, network=network, parts_folder=parts_folder, part_images=part_images,
+                workers=workers) as of_shard:
+        found = of_shard(shard)
+    report(found, images)
+    return found
+
+
+@contextlib.contextmanager
+def shards(
+    weights_or_model: Any,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    image_size: int = 640,
+    batch_size: int | None = None,
+    floor: float = FLOOR,
+    cap: int = CAP,
+    passes: Sequence[str] = ("plain",),
+    device: str | None = None,
+    half: bool | None = None,
+    backend: str = "torch",
+    like: str = "detect",
+    any_classes: bool = False,
+    trust: bool = False,
+    reader: Reader | None = None,
+    network: backends.Backend | None = None,
+    parts_folder: str | os.PathLike | None = None,
+    part_images: int = PART_IMAGES,
+    workers: int = 2,
+) -> Iterator[Callable[[str], Candidates]]:
+    """A call that gives the candidates of a shard "i/n"; arguments and errors as `collect_candidates`.
+
+    Everything that looks at all images (their order, what tells them again, the plan of batches) is done once, so that
+    a process can go through thousands of shards of millions of images.
+    """
     if images["image_id"].duplicated().any():
         twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
         raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
@@ -92,26 +130,26 @@ def collect_candidates(
                              f"{cap!r}, {like!r}")
     if image_size < LEAST_SIZE:
         raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
-    index, count = parse_shard(shard)
     is_path = isinstance(weights_or_model, str | os.PathLike)
     if parts_folder is not None and not is_path:
         raise LivestockError("part files need the path of the weights, to know them again; got a loaded model")
     network = network or backends.open_backend(weights_or_model, backend=backend, device=device, half=half,
                                                any_classes=any_classes, trust=trust)
-    batch_size = batch_size if batch_size is not None else network.best_batch
-    if batch_size < 1 or part_images < 1:
-        raise LivestockError(f"batch_size must be at least 1, part_images too, got {batch_size} and {part_images}")
+    step = batch_size if batch_size is not None else network.best_batch
+    if step < 1 or part_images < 1:
+        raise LivestockError(f"batch_size must be at least 1, part_images too, got {step} and {part_images}")
     images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    runs = []
     with open_reader(reader, images, folder) as source:
         made_with = {"weights": files.sha256(weights_or_model) if is_path else "a loaded model",
                      "image_size": image_size, "floor": floor, "cap": cap, "like": like, "half": network.half,
                      "backend": type(network).__name__, "images": fingerprint(images, source)}
-        for run in [NetworkPass(network, images, source, made_with, name, workers) for name in passes]:
-            runs.append(run.all_parts(parts_folder, batch_size, part_images, index, count))
-    found = candidates.stack(runs)
-    report(found, images)
-    return found
+        runs = [NetworkPass(network, images, source, made_with, name, workers) for name in passes]
+
+        def of_shard(shard: str) -> Candidates:
+            return candidates.stack([run.all_parts(parts_folder, step, part_images, *parse_shard(shard))
+                                     for run in runs])
+
+        yield of_shard
 
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:

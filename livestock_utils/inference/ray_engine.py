@@ -4,6 +4,7 @@ Each worker opens the network once and takes one shard of parts after another. A
 in flight, which Ray hands to another; finished parts are whole files and are not made again.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -20,15 +21,14 @@ from livestock_utils.networks import backends
 
 
 class ShardPredictor:
-    """What runs in a worker: the network, opened once, and one call a shard."""
+    """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call a shard."""
 
     def __init__(self, weights: str, images: pd.DataFrame, folder: str, parts_folder: str, options: dict[str, Any]):
         """The arguments of `inference.collect_candidates`."""
-        self.weights, self.images, self.folder, self.parts_folder = weights, images, folder, parts_folder
-        chosen = {key: options[key] for key in ("backend", "device", "half", "any_classes", "trust") if key in options}
-        self.options, self.problem = options, ""
+        self.problem, self.held = "", contextlib.ExitStack()
         try:
-            self.options = {**options, "network": backends.open_backend(weights, **chosen)}
+            self.of_shard = self.held.enter_context(prediction.shards(weights, images, folder,
+                                                                      parts_folder=parts_folder, **options))
         except LivestockError as error:
             self.problem = str(error)
 
@@ -40,9 +40,7 @@ class ShardPredictor:
         images, problem = 0, self.problem
         if not problem:
             try:
-                images = len(prediction.collect_candidates(
-                    self.weights, self.images, self.folder, parts_folder=self.parts_folder, shard=str(row["shard"]),
-                    **self.options).images)
+                images = len(self.of_shard(str(row["shard"])).images)
             except LivestockError as error:
                 problem = str(error)
         return {"shard": row["shard"], "images": images, "problem": problem}

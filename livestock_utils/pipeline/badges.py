@@ -8,11 +8,14 @@ from livestock_utils.errors import NotebookError
 
 PICTURE = "https://colab.research.google.com/assets/colab-badge.svg"
 _BADGE = re.compile(rf" \[!\[Colab\]\({re.escape(PICTURE)}\)\]\([^)]*\)")
+_INSTALL = re.compile(r"^(pip install git\+)https://\S+$", re.M)
 _ROW = re.compile(r"^(\| \[\w+\]\((notebooks/\d\d_\w+\.ipynb)\))", re.M)
 
 
 def with_badges(text: str, repository: str, branch: str = "main") -> str:
-    """A README's text with a badge behind each notebook of its table; those of another address are replaced.
+    """A README's text with a badge behind each notebook of its table, and the address in its `pip install git+` line.
+
+    Those of another address are replaced.
 
     `repository` is the address of a GitHub repository; Colab opens no others: NotebookError.
     """
@@ -20,6 +23,7 @@ def with_badges(text: str, repository: str, branch: str = "main") -> str:
     if match is None:
         raise NotebookError(f"badges need a repository on GitHub, owner/name, got {repository!r}")
     target = f"https://colab.research.google.com/github/{match[1]}/blob/{branch}"
+    text = _INSTALL.sub(rf"\1https://github.com/{match[1]}", text)
     return _ROW.sub(rf"\1 [![Colab]({PICTURE})]({target}/\2)", _BADGE.sub("", text))
 
 

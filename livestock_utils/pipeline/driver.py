@@ -86,6 +86,9 @@ def execute(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
     except DeadKernelError as error:
         raise NotebookError(f"{notebook.name}: its Python process died, most often for want of memory; "
                             f"try a smaller batch_size or image_size (state so far in {executed})") from error
+    except RuntimeError as error:  # jupyter_client's "Kernel died before replying", "Kernel didn't respond in ..."
+        raise NotebookError(f"{notebook.name}: its Python process did not start ({error}); run the same command again, "
+                            "with fewer workers on a busy machine") from error
     finally:
         if running.is_file():
             files.write_text(executed, addresses.hide_password(running.read_text(encoding="utf-8")))

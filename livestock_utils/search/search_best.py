@@ -14,24 +14,33 @@ from livestock_utils.errors import NotebookError
 
 SEARCH = "search"
 POINTER = "search.json"
+TOLD = ("model", "epochs", "image_size", "batch_size", "optimizer", "seed")
+"""Settings of a trial that the comment in the file names."""
 
 
 def write_best(out: Path, name: str, group: str, best_hyp: Mapping[str, float], best: pd.Series, table: pd.DataFrame,
-               weights: Mapping[str, float], training: Mapping[str, Any], against: str = "") -> Path:
+               weights: Mapping[str, float], training: Mapping[str, Any], against: str = "",
+               chosen: Mapping[str, Any] | None = None) -> Path:
     """Write OUT/hyp/hyp_<name>_best.yaml with a comment on where it comes from, and point OUT/hyp/search.json at it.
 
-    `name` is the study's. An equal file is left alone. With two objectives it is the best by score, whatever the other.
+    `name` is the study's. `chosen` are the best trial's values of what was searched besides genes (model, optimizer,
+    ...), which no hyperparameter file holds. An equal file is left alone. With two objectives it is the best by score,
+    whatever the other.
     """
+    chosen = dict(chosen or {})
     formula = " + ".join(f"{weight:g} x {metric}" for metric, weight in weights.items())
     aside = f"; the highest score, whatever its {against}" if against else ""
     lines = [f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes {group!r}: "
              f"{formula} = {best['score']:.4f} (trial {int(best['trial'])}{aside}).",
-             "# Each trial: " + ", ".join(f"{key} {value}" for key, value in sorted(training.items())
-                                          if key in ("model", "epochs", "image_size", "batch_size", "seed")) + ".",
+             "# Each trial: " + ", ".join(f"{key} {value}" for key, value in sorted({**training, **chosen}.items())
+                                          if key in TOLD or key in chosen) + ".",
+             *(["# Searched with the genes, and to be set where this file is used: "
+                + ", ".join(f"{key} = {value}" for key, value in chosen.items()) + "."] if chosen else []),
              yaml.safe_dump(dict(best_hyp), sort_keys=False)]
     path = out / "hyp" / f"hyp_{name}_best.yaml"
     _write_changed(path, "\n".join(lines))
-    pointer = {"file": path.name, "study": name, "group": group, "score": float(best["score"])}
+    pointer = {"file": path.name, "study": name, "group": group, "score": float(best["score"]),
+               **({"choices": chosen} if chosen else {})}
     _write_changed(path.with_name(POINTER), json.dumps(pointer, indent=2) + "\n")
     return path
 

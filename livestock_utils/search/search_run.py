@@ -19,14 +19,12 @@ import pandas as pd
 
 from livestock_utils import addresses, files
 from livestock_utils.errors import TrainingError
+from livestock_utils.networks import onnx_backend
 from livestock_utils.search import search_genes
 from livestock_utils.search.search_best import resolve_hyp, write_best
 from livestock_utils.search.search_genes import Gene
 from livestock_utils.search.search_objective import AGAINST, Objective, check_objective, trial_folder
-from livestock_utils.search.search_table import (
-    best_trial,
-    trials_table,
-)
+from livestock_utils.search.search_table import best_trial, trials_table
 from livestock_utils.training.training_settings import read_hyp
 
 if TYPE_CHECKING:
@@ -43,7 +41,8 @@ CONTEST = {"mAP75_contest": 1.0}
 class Found:
     """A finished search: `table` has one row a trial (see `trials_table`), `best_hyp` is the base with the best genes.
 
-    `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else.
+    `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else; `chosen` are the best trial's
+    values of the choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold.
     """
 
     group: str
@@ -52,6 +51,13 @@ class Found:
     hyp_file: Path
     table: pd.DataFrame
     study: "optuna.Study"
+    chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def advice(self) -> str:
+        """What to set in 08 and 10 to train as the best trial did."""
+        others = "".join(f", `{key} = {value!r}`" for key, value in self.chosen.items())
+        return f"`{self.hyp_file.name}`; 08 and 10 take it with `hyp = \"search\"`{others}"
 
 
 def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "lr_momentum",
@@ -79,6 +85,7 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
     """
     with warnings.catch_warnings():  # optuna's progress bar asks for widgets, which nobody will see
         warnings.filterwarnings("ignore", message="IProgress not found")
+        onnx_backend.need("optuna", "search")
         from livestock_utils.search import search_samplers, search_storage, search_study
 
     weights = check_objective(CONTEST if objective is None else objective)
@@ -110,8 +117,9 @@ def run(data_yaml: str | os.PathLike, out: str | os.PathLike, *, group: str = "l
         table = trials_table(joined)
     best = best_trial(table)
     best_hyp = hyp | {gene.name: float(best[gene.name]) for gene in genes}
-    written = write_best(Path(out), name, group, best_hyp, best, table, weights, training, against)
-    return Found(group, genes, best_hyp, written, table, joined)
+    chosen = {key: best[key].item() if hasattr(best[key], "item") else best[key] for key in choices or {}}
+    written = write_best(Path(out), name, group, best_hyp, best, table, weights, training, against, chosen)
+    return Found(group, genes, best_hyp, written, table, joined, chosen)
 
 
 def run_chain(data_yaml: str | os.PathLike, out: str | os.PathLike, groups: str | Sequence[str], *,
@@ -136,9 +144,11 @@ def _check(trials: int, against: str, choices: Mapping[str, Sequence[Any]], trai
         raise TrainingError(f"trials must be a whole number of at least 1, got {trials!r}")
     if against and against not in AGAINST:
         raise TrainingError(f"against must be empty or one of {', '.join(AGAINST)}, got {against!r}")
-    if against == "weights_mb" and "model" not in choices:
-        raise TrainingError("against is weights_mb, but genes do not change a file's size; give choices a list of "
-                            "models, or take latency_ms with choices of image_size")
+    changes = {"weights_mb": ("model",), "latency_ms": ("model", "image_size")}.get(against, ())
+    if against and not set(changes) & set(choices):
+        raise TrainingError(f"against is {against}, which genes do not change; give choices a list of "
+                            f"{' or '.join(changes)}, such as choices = {{\"model\": [\"yolov5n\", \"yolov5s\"]}} with "
+                            "init_weights = \"{model}.pt\"")
     for name, values in choices.items():
         if name not in CHOICES or not isinstance(values, (list, tuple)) or not values:
             raise TrainingError(f"choices: expected a list of values for some of {', '.join(CHOICES)}, got "

@@ -224,7 +224,7 @@ def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.N
 def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
     """Share of its image that a box covers together with those above it in the table; overlaps count twice."""
     frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
-    share = box_arithmetic.area(found[XYXY].to_numpy(float)) / found["image_id"].map(frame_px).astype(float)
+    share = found["image_id"].map(frame_px).astype(float).rdiv(box_arithmetic.area(found[XYXY].to_numpy(float)))
     return share.groupby(found["image_id"]).cumsum()
 
 

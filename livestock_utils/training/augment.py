@@ -46,8 +46,11 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TrainingError(f"{where}: albumentations {albumentations.__version__} cannot read it ({error}); "
                                 "write it with albumentations.to_dict, or use a preset") from error
-        return albumentations.Compose(loaded.transforms, bbox_params=albumentations.BboxParams(
-            format="yolo", label_fields=["labels"], clip=True, filter_invalid_bboxes=True, min_visibility=0.1))
+        whole = type(loaded) is albumentations.Compose  # of another container all members would become steps
+        boxes = albumentations.BboxParams(format="yolo", label_fields=["labels"], clip=True, filter_invalid_bboxes=True,
+                                          min_visibility=0.1)
+        return albumentations.Compose(loaded.transforms if whole else [loaded], p=loaded.p if whole else 1.0,
+                                      bbox_params=boxes)
 
 
 def _albumentations() -> Any:

@@ -183,4 +183,5 @@ class Mirror:
             for pattern in patterns:
                 for old in self.target.glob(pattern):
                     if not (self.folder / old.relative_to(self.target)).exists():
+                        os.truncate(old, 0)  # Drive keeps what is deleted in a bin that counts against the quota
                         old.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ estimates: +/- 30 %.
 """
 
 import functools
-import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -34,7 +33,6 @@ SESSION_HOURS = 12
 """The longest that Colab promises a runtime."""
 SAVED_PER_ACTIVATION = 3
 """Tensors that training keeps for each convolution's output: it, the batch norm's, the activation's."""
-NOTHING = "–"
 FIXED_GB = 1.0
 """CUDA context and workspaces."""
 
@@ -44,23 +42,24 @@ def plan(model: str, image_size: int, batch_size: int, n_images: int, epochs: in
     """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours, epochs_a_session.
 
     `n_images` are the training images of an epoch (validation is within the published time); `seconds_per_image_here`
-    comes from `time_steps`, None leaves this machine out; its memory is not looked at (NaN). `accumulate` is how many
+    comes from `time_steps`, None leaves this machine out; its memory is the GPU's, or what is free of the computer's,
+    where training in full precision takes twice as much. `accumulate` is how many
     batches of `largest_batch` make the recipe's `nominal_batch` images: it stays the same. `epochs_a_session` are whole
     epochs in SESSION_HOURS.
     """
     work = _gflops(model, image_size)
     reference = PUBLISHED_S / _gflops(PUBLISHED_MODEL, PUBLISHED_SIZE)
     per_image, fixed = memory_gb(model, image_size)
-    machines = {name: (memory, work * reference * slower) for name, (memory, slower) in GPUS.items()}
+    machines = {name: (memory, per_image, work * reference * slower) for name, (memory, slower) in GPUS.items()}
     if seconds_per_image_here is not None:
-        machines = {"this machine": (math.nan, seconds_per_image_here), **machines}
+        memory, times = memory_here()
+        machines = {"this machine": (memory, per_image * times, seconds_per_image_here), **machines}
     rows = []
-    for name, (memory, seconds) in machines.items():
-        room = batch_size if math.isnan(memory) else int((memory * 0.9 - fixed) / per_image)
+    for name, (memory, per_image, seconds) in machines.items():
+        room = int((memory * 0.9 - fixed) / per_image)
         largest = min(max(room, 0), max(nominal_batch, batch_size))
         epoch_s = seconds * n_images
-        rows.append({"machine": name, "memory_gb": math.nan if math.isnan(memory) else fixed + per_image * batch_size,
-                     "fits": largest >= batch_size,
+        rows.append({"machine": name, "memory_gb": fixed + per_image * batch_size, "fits": largest >= batch_size,
                      "largest_batch": largest, "accumulate": max(round(nominal_batch / largest), 1) if largest else 0,
                      "epoch_minutes": epoch_s / 60, "total_hours": epoch_s * epochs / 3600,
                      "epochs_a_session": min(int(SESSION_HOURS * 3600 // epoch_s), epochs)})
@@ -68,11 +67,10 @@ def plan(model: str, image_size: int, batch_size: int, n_images: int, epochs: in
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """`plan` to be read: times and memory as text with their units, "–" for what is not looked at."""
+    """`plan` to be read: times and memory as text with their units."""
     return pd.DataFrame({
-        "memory": [NOTHING if math.isnan(gb) else f"{gb:.1f} GB" for gb in table["memory_gb"]],
-        "fits": table["fits"].where(table["memory_gb"].notna(), NOTHING),
-        "largest_batch": table["largest_batch"].where(table["memory_gb"].notna(), NOTHING),
+        "memory": [f"{gb:.1f} GB" for gb in table["memory_gb"]],
+        "fits": table["fits"], "largest_batch": table["largest_batch"],
         "accumulate": table["accumulate"],
         "an_epoch": [duration(60 * minutes) for minutes in table["epoch_minutes"]],
         "all_epochs": [duration(3600 * hours) for hours in table["total_hours"]],
@@ -97,16 +95,40 @@ def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
             f"promised {duration(60 * planned)}, without mosaics and validation.")
 
 
-def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0) -> float:
+def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
+    """How many images a step of training fits the GPU by yolov5's probe (batch_size="auto"); 16 on a CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 16
+    with compat.yolov5() as y5:
+        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=n_classes).to("cuda")
+        return int(y5.autobatch.check_train_batch_size(network, image_size, True))
+
+
+def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0) -> float | None:
     """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps` after one more.
 
-    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch.
+    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch. A
+    batch that does not fit the GPU is halved until it does; None where not one image fits.
     """
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         batch_size = min(batch_size, 2)
+    while batch_size:
+        try:
+            return _step_seconds(device, model, image_size, batch_size, n_steps, limit_s)
+        except torch.OutOfMemoryError:
+            batch_size //= 2
+        torch.cuda.empty_cache()  # after the exception, which holds the tensors, is gone
+    return None
+
+
+def _step_seconds(device: Any, model: str, image_size: int, batch_size: int, n_steps: int, limit_s: float) -> float:
+    import torch
+
     with compat.yolov5() as y5:
         network = y5.yolo.Model(y5.model_file(model), ch=3, nc=2).to(device).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
@@ -123,6 +145,16 @@ def time_steps(model: str, image_size: int, batch_size: int, n_steps: int = 3, l
             torch.cuda.synchronize()
         took.append(time.perf_counter() - began)
     return statistics.median(took[1:] or took) / batch_size
+
+
+def memory_here() -> tuple[float, float]:
+    """GB that a training can take on this machine, and how many times `memory_gb`'s an image needs on it."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory / 1e9, 1.0
+    return psutil.virtual_memory().available / 1e9, 2.0
 
 
 def memory_gb(model: str, image_size: int) -> tuple[float, float]:

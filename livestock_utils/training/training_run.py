@@ -20,7 +20,15 @@ from livestock_utils import species
 from livestock_utils.errors import CheckpointError, TrainingError
 from livestock_utils.files import sha256
 from livestock_utils.networks import checkpoints, compat
-from livestock_utils.training import data_parallel, distill, image_cache, run_files, training_loggers, training_records
+from livestock_utils.training import (
+    data_parallel,
+    distill,
+    image_cache,
+    planner,
+    run_files,
+    training_loggers,
+    training_records,
+)
 from livestock_utils.training.training_data import Loaders, dataset_class, read_data, read_listed, read_part
 from livestock_utils.training.training_settings import Settings, logger_names, read_hyp
 
@@ -205,18 +213,12 @@ def evaluate(weights: str | os.PathLike, data_yaml: str | os.PathLike, *, image_
 
 
 def _batch_size(asked: int | str, recorded: Mapping[str, Any], model: str, image_size: int, n_classes: int) -> int:
-    """`asked`, or for "auto" what the run was started with, else what fits a GPU by yolov5's probe (CPU: 16)."""
+    """`asked`, or for "auto" what the run was started with, else what fits, see `planner.fitting_batch`."""
     if asked != "auto":
         return asked  # type: ignore[return-value]  # Settings tells what is no whole number
     if "batch_size" in recorded:
         return int(recorded["batch_size"])
-    import torch
-
-    if not torch.cuda.is_available():
-        return 16
-    with compat.yolov5() as y5:
-        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=n_classes).to("cuda")
-        return int(y5.autobatch.check_train_batch_size(network, image_size, True))
+    return planner.fitting_batch(model, image_size, n_classes)
 
 
 def _model(y5: compat.Yolov5, settings: Settings, init_weights: Path | None, trust: bool) -> Any:
