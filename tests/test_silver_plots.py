@@ -41,7 +41,7 @@ def source(tmp_path_factory):
 def made(source):
     _, images, boxes, _, predictions = source
     return silver.make_modes(images, boxes, predictions, silver.Settings(min_boxes=1),
-                             silver.Settings("merge", 0.5, min_boxes=1, ignore_threshold=0.1))
+                             silver.Settings("merge", 0.5, min_boxes=1, ignore_threshold=0.1, max_ignored_share=1))
 
 
 @pytest.fixture(autouse=True)

@@ -46,49 +46,19 @@ def predict(weights_or_model: Any, images: pd.DataFrame, folder: str | os.PathLi
     return postprocess.apply(found, settings)
 
 
-def collect_candidates(
-    weights_or_model: Any,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
-    *,
-    image_size: int = 640,
-    batch_size: int | None = None,
-    floor: float = FLOOR,
-    cap: int = CAP,
-    passes: Sequence[str] = ("plain",),
-    device: str | None = None,
-    half: bool | None = None,
-    backend: str = "torch",
-    like: str = "detect",
-    any_classes: bool = False,
-    trust: bool = False,
-    reader: Reader | None = None,
-    network: backends.Backend | None = None,
-    parts_folder: str | os.PathLike | None = None,
-    shard: str = "1/1",
-    part_images: int = PART_IMAGES,
-    workers: int = 2,
-) -> Candidates:
+def collect_candidates(weights_or_model: Any, images: pd.DataFrame, folder: str | os.PathLike, *, shard: str = "1/1",
+                       **options: Any) -> Candidates:
     """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most `cap` an image.
 
     `weights_or_model`: the path of a .pt or .onnx, or a loaded model. `images` needs image_id and member, and archive
     where the bytes are in one, both relative to `folder`; known sizes (width_px, height_px) make fuller batches.
-    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there.
-    `passes`: one run each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU.
-    `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
-    `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
-    `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on;
-    with `shard` "i/n" compute every n-th part only and return these (`gather` puts all together). `part_images`: how
-    many images a part holds at most, what a stopped run loses; the same for all shards.
-    `network`: the backend of these weights if it is open already.
-    Unreadable images are logged, counted and kept without candidates.
-    Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what cannot be done.
+    With `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts all together).
+    `options`, among them image_size, floor and cap, are those of `shards`. Unreadable images are logged, counted and
+    kept without candidates. Raises CheckpointError for weights of other classes, DatasetError or LivestockError for
+    what cannot be done.
     """
     parse_shard(shard)
-    with shards(weights_or_model, images, folder, image_size=image_size, batch_size=batch_size, floor=floor, cap=cap,
-                passes=passes, device=device, half=half, backend=backend, like=like, any_classes=any_classes,
-                trust=trust, reader=reader, network=network, parts_folder=parts_folder, part_images=part_images,
-                workers=workers) as of_shard:
+    with shards(weights_or_model, images, folder, **options) as of_shard:
         found = of_shard(shard)
     report(found, images)
     return found
@@ -117,7 +87,15 @@ def shards(
     part_images: int = PART_IMAGES,
     workers: int = 2,
 ) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; arguments and errors as `collect_candidates`.
+    """A call that gives the candidates of a shard "i/n"; first arguments and errors as `collect_candidates`.
+
+    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there.
+    `passes`: one run each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU.
+    `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
+    `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
+    `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on.
+    `part_images`: how many images a part holds at most, what a stopped run loses; the same for all shards.
+    `network`: the backend of these weights if it is open already.
 
     Everything that looks at all images (their order, what tells them again, the plan of batches) is done once, so that
     a process can go through thousands of shards of millions of images.
