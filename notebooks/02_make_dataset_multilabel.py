@@ -63,7 +63,7 @@ if "google.colab" in sys.modules:
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
         done = subprocess.run(command, cwd=home, capture_output=True, text=True)
-        print(done.stdout + done.stderr)
+        print(f"Project: {home or 'installed'}. {done.stdout}{done.stderr}")
         done.check_returncode()
         importlib.invalidate_caches()
 if home is not None:
