@@ -128,6 +128,15 @@ def test_extracting_again_changes_nothing_and_mends_what_is_damaged(written):
     assert label.read_bytes() == text and not (plus / "labels.cache").exists()
 
 
+def test_other_settings_are_read_though_the_labels_are_the_same(source, tmp_path):
+    _, images, boxes, predictions = source
+    for threshold in (0.5, 0.6):  # no prediction lies between
+        one = silver.make(images, boxes, predictions, Settings("duplicate", threshold, min_boxes=1), "best.pt")
+        silver_sets.write(tmp_path, one, source[0], folds_of(images), seed=3)
+        plus = silver_sets.extract(tmp_path, tmp_path / "plus")
+        assert silver_sets.read_settings(plus).confidence_threshold == threshold
+
+
 @pytest.fixture
 def tar_pair(source, tmp_path):
     silver_sets.write(tmp_path, made(source, "duplicate"), source[0])

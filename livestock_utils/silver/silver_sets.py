@@ -94,7 +94,8 @@ def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
     if absent:
         raise DatasetError(f"{label_tar} lacks {absent[0]}; write the silver set again")
     manifest = yolo_set.parse_manifest(texts[yolo_set.MANIFEST], label_tar)
-    if set_folder.holds(place, texts[yolo_set.MANIFEST], manifest):
+    if set_folder.holds(place, texts[yolo_set.MANIFEST], manifest) and all(
+            (place / name).is_file() and (place / name).read_bytes() == texts[name] for name in (PROVENANCE, SETTINGS)):
         set_folder.clear_caches(place)
         return place
     set_folder.check_target(place, is_tar=False)
