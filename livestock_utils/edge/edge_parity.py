@@ -153,7 +153,7 @@ def parity_sentence(table: pd.DataFrame) -> str:
         least = bordered.sort_values("border_difference").iloc[0]
         parts.append(f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) alone move "
                      f"the weights by {least['border_difference']:+.3f}, and on the same borders at least "
-                     f"{bordered['border_equal_share'].min():.1%} of the boxes are equal")
+                     f"{bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal")
     return "; ".join(parts) + "."
 
 

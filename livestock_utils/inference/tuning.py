@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import aihub, colab, files, scoring
+from livestock_utils.eda import describe
 from livestock_utils.errors import ArchiveError, NotebookError
 from livestock_utils.inference import prediction, tuning_choice
 from livestock_utils.inference.candidates import Candidates
@@ -166,8 +167,8 @@ def found_sentence(images: pd.DataFrame, sure: pd.DataFrame, confidence_threshol
         return "There are no test images to show yet."
     empty = int((~images["image_id"].isin(sure["image_id"])).sum())
     counts = ", ".join(f"{count:,} {name}" for name, count in sure["species"].value_counts().items()) or "no animals"
-    return (f"{counts} on {len(images):,} images at confidence {confidence_threshold:g} and above; {empty:,} images "
-            "are left without a box.")
+    return (f"{counts} on {len(images):,} images at confidence {confidence_threshold:g} and above; "
+            f"{describe.count(empty, 'image')} {'is' if empty == 1 else 'are'} left without a box.")
 
 
 def submit(out: str | os.PathLike, predictions: pd.DataFrame, images: pd.DataFrame, weights: str | os.PathLike,
@@ -180,7 +181,7 @@ def submit(out: str | os.PathLike, predictions: pd.DataFrame, images: pd.DataFra
     errors, notes = (int((findings["severity"] == kind).sum()) for kind in ("error", "note"))
     listed = "".join(f"; {problem}" for problem in findings["problem"].drop_duplicates().head(3))
     return (f"`submission.csv`: {len(predictions):,} boxes on {predictions['image_id'].nunique():,} of {len(images):,} "
-            f"images; checked: {errors} errors, {notes} notes{listed}.")
+            f"images; checked: {describe.count(errors, 'error')}, {describe.count(notes, 'note')}{listed}.")
 
 
 def test_scores(data: str | os.PathLike, predictions: pd.DataFrame, images: pd.DataFrame,
