@@ -75,6 +75,32 @@ def test_four_workers_two_killed_on_postgresql():
         search_study.work(study, score, n_trials + 1)  # the server has gone in the middle of a study
 
 
+def test_new_genes_never_take_the_slot_of_a_trial_that_is_about_to_be_queued_again(tmp_path, monkeypatch):
+    study = joined(sqlite(tmp_path))
+    done, failed, new = (study.ask() for _ in range(3))
+    for trial in (done, failed, new):
+        score(trial)
+    study.tell(done, 1.0)
+    study.tell(failed, state=optuna.trial.TrialState.FAIL)
+    assert search_study.slot_taken(study, new, 2) == "no slot left"  # another worker is between failing and queueing
+    assert search_study.slot_taken(study, new, 3) is None
+    search_storage.requeue(study, study.trials[failed.number])
+    again = study.ask()
+    assert again.number == 3 and score(again) == study.trials[failed.number].params["x"]
+    assert search_study.slot_taken(study, again, 2) is None
+    assert search_study.slot_taken(study, new, 2) == "no slot left"
+
+
+def test_a_slot_whose_trial_nobody_queues_again_is_free_after_a_while(tmp_path, monkeypatch):
+    study = joined(sqlite(tmp_path))
+    failed, new = study.ask(), study.ask()
+    score(new)
+    study.tell(failed, state=optuna.trial.TrialState.FAIL)
+    assert search_study.slot_taken(study, new, 1) == "no slot left"
+    monkeypatch.setattr(search_study, "SOON_S", 0.0)
+    assert search_study.slot_taken(study, new, 1) is None
+
+
 def test_a_killed_workers_trial_is_taken_up_from_a_local_file(tmp_path):
     for url in (sqlite(tmp_path), f"journal://{tmp_path / 'study.log'}"):
         lines, codes, errors = finish(start_workers(url, 3, ("2",)))

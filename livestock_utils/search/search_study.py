@@ -4,6 +4,7 @@ A study has a fixed number of slots. Finished, pruned, running and queued trials
 """
 
 import dataclasses
+import datetime
 import json
 import logging
 import time
@@ -37,6 +38,10 @@ MOST_GIVEN_BACK = 50
 """So many trials in a row that had nothing new to train, and a worker stops: the genes' limits leave no more."""
 MOST_FAILED = 9
 """So many of a worker's trials failed in a row, retries included, and it stops: the fault is not the genes'."""
+
+
+SOON_S = 10.0
+"""Seconds after its failure within which a trial is back in the queue."""
 
 
 class GiveBack(RuntimeError):
@@ -120,7 +125,8 @@ def work(study: optuna.Study, objective: Callable[[Trial], Any], n_trials: int, 
         bar.update(min(sum(state in TAKEN[:2] for state in states), n_trials) - bar.n)
         if sum(state in TAKEN[:2] for state in states) >= n_trials:
             break
-        if sum(state in TAKEN for state in states) < n_trials or TrialState.WAITING in states:
+        taken = sum(state in TAKEN for state in states) + len(_to_be_queued(trials))
+        if taken < n_trials or TrialState.WAITING in states:
             ended = _one(study, objective, after)
             given_back = given_back + 1 if ended.given_back else 0
             failed = failed + 1 if ended.reason else failed if ended.given_back else 0
@@ -144,11 +150,32 @@ def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
 
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
     """Why this trial should not be trained: earlier ones fill the slots, or another has its genes; None to go on."""
-    others = [t for t in study.get_trials(deepcopy=False, states=TAKEN) if t.number != trial.number]
-    if sum(t.number < trial.number for t in others) >= n_trials:
+    trials = study.get_trials(deepcopy=False)
+    others = [t for t in trials if t.state in TAKEN and t.number != trial.number]
+    mine = _place(trials[trial.number])
+    if sum(_place(t) < mine for t in [*others, *_to_be_queued(trials)]) >= n_trials:
         return "no slot left"
     same = [t for t in others if t.params == trial.params]
     return f"same genes as trial {same[0].number}" if same else None
+
+
+def _place(trial: FrozenTrial) -> int:
+    """The number that a trial has among the slots: of a retry that of the trial which failed first."""
+    return int(trial.system_attrs.get("failed_trial", trial.number))
+
+
+def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials that have just failed and are not in the queue again yet: their slot must not go to new genes.
+
+    Failing and queueing are two steps. Should the worker that takes them die in between, the slot is free after
+    SOON_S; so it is where the clocks of two machines differ by more.
+    """
+    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
+    now = datetime.datetime.now()
+    return [trial for trial in trials if trial.state == TrialState.FAIL and SKIPPED not in trial.user_attrs
+            and trial.number not in retried and trial.datetime_complete is not None
+            and len(trial.system_attrs.get("retry_history", ())) < search_storage.RETRIES
+            and abs((now - trial.datetime_complete).total_seconds()) < SOON_S]
 
 
 @dataclasses.dataclass
