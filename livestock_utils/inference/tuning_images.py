@@ -64,7 +64,9 @@ def out_of_folds(out: str | os.PathLike, data: str | os.PathLike, keep: pd.Serie
     models, of_image = out_of_fold.trained(out, images, folds)
     if keep is not None:
         images = images[images["image_id"].isin(keep)].reset_index(drop=True)
-    folder, assigned = colab.at_hand(Path(data) / "data"), images["image_id"].map(of_image)
+    folder, assigned = Path(data) / "data", images["image_id"].map(of_image)
+    if keep is None:  # for a few images a copy of all archives is not worth it
+        folder = colab.at_hand(folder)
     parts = [collect(path, images[assigned == number], folder, f"{name}{number}", out, **options)
              for number, path in models.items() if (assigned == number).any()]
     found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
