@@ -200,8 +200,7 @@ def normaliser_doubt(answers: pd.DataFrame, predictions: pd.DataFrame, normalise
                      images: pd.DataFrame | None = None) -> str | None:
     """A line if the answers look divided by the frames of the other normaliser, else None.
 
-    Arguments as of `contest_score`. They do where AP50 by the other one is more than twice as high and .1 higher.
-    Needs `images` with known sizes.
+    They do where AP50 by the other is more than twice as high and .1 higher. Needs `images` with known sizes.
     """
     if images is None or not (images[["width_px", "height_px"]] > 0).all(axis=None):
         return None
