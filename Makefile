@@ -41,10 +41,10 @@ lint: setup
 	$(BIN)/mypy
 
 notebooks: setup
-	$(BIN)/python -m livestock_utils.pipeline.pairing --execute
+	$(BIN)/python -m livestock_utils.show.pipeline.pairing --execute
 
 badges: setup
-	$(BIN)/python -m livestock_utils.pipeline.pairing --repository $(REPO)
+	$(BIN)/python -m livestock_utils.show.pipeline.pairing --repository $(REPO)
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

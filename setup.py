@@ -51,12 +51,18 @@ setup(
     ],
     project_urls={"Source": repository} if repository else {},
     python_requires=">=3.11",
-    # The wheel carries hyperparameter files and the notebooks' text in the package: see livestock_utils.project_files.
-    packages=[*find_packages(include=["livestock_utils", "livestock_utils.*"]),
-              "livestock_utils.hyp", "livestock_utils.notebooks"],
+    # The wheel carries hyperparameter files and the notebooks' text in the package: see livestock_utils.core.project.
+    packages=[
+        *find_packages(include=["livestock_utils", "livestock_utils.*"]),
+        "livestock_utils.hyp",
+        "livestock_utils.notebooks",
+    ],
     package_dir={"livestock_utils.hyp": "hyp", "livestock_utils.notebooks": "notebooks"},
-    package_data={"livestock_utils": ["*.yaml", "assets/*", "profiles/*.yaml", "report_templates/*/*"],
-                  "livestock_utils.hyp": ["*.yaml"], "livestock_utils.notebooks": ["*.py", "batches/*.yaml"]},
+    package_data={
+        "livestock_utils": ["assets/*", "assets/profiles/*", "assets/report_templates/*/*"],
+        "livestock_utils.hyp": ["*.yaml"],
+        "livestock_utils.notebooks": ["*.py", "batches/*.yaml"],
+    },
     include_package_data=False,
     entry_points={"console_scripts": ["livestock_utils = livestock_utils.cli:main"]},
     install_requires=lines("requirements.txt"),

@@ -18,37 +18,61 @@ from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils import detector
-from livestock_utils.networks import compat
-from livestock_utils.training import training_settings
+from livestock_utils.detect import settings as training_settings
+from livestock_utils.detect import yolov5
+from livestock_utils.detect.train import run
 
 METRICS = ["P", "R", "mAP50", "mAP75", "mAP50-95", "mAP75_contest"]
 
 
 def plain(options: argparse.Namespace, folder: Path, seed: int) -> Path:
     """best.pt of plain yolov5 with its defaults (through the shims that make it run on today's releases)."""
-    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+    with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         train = y5.module("train")
         settings = train.parse_opt(True)
-        vars(settings).update(data=str(options.data_yaml.resolve()), weights=str(options.init_weights.resolve()),
-                              cfg="", epochs=options.epochs, imgsz=options.image_size, batch_size=options.batch_size,
-                              workers=0, device="cpu", project=str(folder), name="run", noplots=True, cache="ram",
-                              seed=seed, hyp=str(training_settings.hyp_file(None)))
+        vars(settings).update(
+            data=str(options.data_yaml.resolve()),
+            weights=str(options.init_weights.resolve()),
+            cfg="",
+            epochs=options.epochs,
+            imgsz=options.image_size,
+            batch_size=options.batch_size,
+            workers=0,
+            device="cpu",
+            project=str(folder),
+            name="run",
+            noplots=True,
+            cache="ram",
+            seed=seed,
+            hyp=str(training_settings.hyp_file(None)),
+        )
         train.main(settings)
     return folder / "run" / "weights" / "best.pt"
 
 
 def ours(options: argparse.Namespace, folder: Path, seed: int, nominal_batch: int) -> Path:
     """best.pt of our training with the same hyperparameters."""
-    return detector.train(options.data_yaml, folder / "run", model=options.model, init_weights=options.init_weights,
-                          epochs=options.epochs, image_size=options.image_size, batch_size=options.batch_size,
-                          nominal_batch=nominal_batch, seed=seed, loggers=(), final_evaluation=False).best
+    return run.train(
+        options.data_yaml,
+        folder / "run",
+        model=options.model,
+        init_weights=options.init_weights,
+        epochs=options.epochs,
+        image_size=options.image_size,
+        batch_size=options.batch_size,
+        nominal_batch=nominal_batch,
+        seed=seed,
+        loggers=(),
+        final_evaluation=False,
+    ).best
 
 
 def main() -> None:
     """Train, score, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-yaml", type=Path, help="a data.yaml, such as notebook 05 leaves in OUT/local")
+    parser.add_argument(
+        "--data-yaml", type=Path, help="a data.yaml, such as notebook 05 leaves in OUT/local"
+    )
     parser.add_argument("--init-weights", type=Path, default=Path("yolov5n.pt"))
     parser.add_argument("--model", default="yolov5n")
     parser.add_argument("--epochs", type=int, default=12)
@@ -59,8 +83,11 @@ def main() -> None:
     if options.data_yaml is None:
         print("accuracy against plain yolov5: left out, it needs --data-yaml with real photos")
         return
-    ways = {"plain": plain, "ours": lambda *given: ours(*given, 64),
-            "ours, nominal batch": lambda *given: ours(*given, options.batch_size)}
+    ways = {
+        "plain": plain,
+        "ours": lambda *given: ours(*given, 64),
+        "ours, nominal batch": lambda *given: ours(*given, options.batch_size),
+    }
     rows = []
     for seed in range(options.seeds):
         for name, train in ways.items():
@@ -68,8 +95,12 @@ def main() -> None:
                 began = time.perf_counter()
                 best = train(options, Path(folder), seed)
                 seconds = time.perf_counter() - began
-                table = detector.evaluate(best, options.data_yaml, image_size=options.image_size,
-                                          batch_size=options.batch_size)
+                table = run.evaluate(
+                    best,
+                    options.data_yaml,
+                    image_size=options.image_size,
+                    batch_size=options.batch_size,
+                )
             rows.append({"way": name, "seed": seed, **table.loc["all", METRICS].to_dict()})
             listed = ", ".join(f"{metric} {rows[-1][metric]:.3f}" for metric in METRICS)
             print(f"{name}, seed {seed}: {listed}; {seconds:.0f} s", flush=True)

@@ -27,7 +27,9 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from made_archives import write_archives
 from made_tables import aihub_tables
 
-from livestock_utils import aihub, dataset, split
+from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.sets import writing
+from livestock_utils.data.split import folds as folds_module
 
 
 def original_to_tars(data: Path, out: Path) -> None:
@@ -35,7 +37,10 @@ def original_to_tars(data: Path, out: Path) -> None:
     for archive in sorted(data.glob("*.zip")):
         kind = "labels" if "라벨" in archive.name else "images"
         (out / "raw" / kind).mkdir(parents=True, exist_ok=True)
-        subprocess.run(["unzip", "-q", "-o", str(archive).replace("[", "[[]"), "-d", out / "raw" / kind], check=True)
+        subprocess.run(
+            ["unzip", "-q", "-o", str(archive).replace("[", "[[]"), "-d", out / "raw" / kind],
+            check=True,
+        )
     rows = []
     for file in sorted((out / "raw" / "labels").iterdir()):
         with file.open(encoding="utf-8") as stream:
@@ -74,15 +79,20 @@ def original_to_training(data: Path, out: Path) -> None:
             with (out / "yolo" / "labels" / name / f"{file.stem}.txt").open("w") as stream:
                 for annotation in info["annotations"]:
                     x1, y1, x2, y2 = annotation["bbox"]
-                    shares = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+                    shares = (
+                        (x1 + x2) / 2 / width,
+                        (y1 + y2) / 2 / height,
+                        (x2 - x1) / width,
+                        (y2 - y1) / height,
+                    )
                     stream.write(f"{label} {' '.join(f'{share:.6f}' for share in shares)}\n")
 
 
 def ours(data: Path, out: Path, as_folders: bool = False) -> None:
     """Archives -> tables -> folds -> two tars, or two folders that yolov5 can train on."""
-    images, boxes = aihub.read_archives(data)
-    folds = split.stratified_folds(images, boxes)
-    dataset.write_split(out, images, boxes, data, folds, as_folders=as_folders, seed=42)
+    images, boxes = data_folder.read_archives(data)
+    folds = folds_module.stratified_folds(images, boxes)
+    writing.write_split(out, images, boxes, data, folds, as_folders=as_folders, seed=42)
 
 
 def cat(data: Path, out: Path) -> None:
@@ -111,9 +121,15 @@ from bench_dataset import ours
 ours(Path({str(folder / "aihub")!r}), Path({str(folder / "aihub_out")!r}))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"""
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
     )
-    print(f"peak RSS at 16,455 images: {found.stdout.strip()} MB (wanted: under 500; read-ahead of 16 photos included)")
+    print(
+        f"peak RSS at 16,455 images: {found.stdout.strip()} MB (wanted: under 500; read-ahead of 16 photos included)"
+    )
 
 
 def main() -> None:
@@ -121,8 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--deflated", action="store_true", help="photos deflated in the zips, not stored")
-    parser.add_argument("--folder", type=Path, default=None, help="where to work (default: the temporary folder)")
+    parser.add_argument(
+        "--deflated", action="store_true", help="photos deflated in the zips, not stored"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where to work (default: the temporary folder)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as work:
         data = Path(work) / "data"
@@ -152,7 +172,9 @@ def main() -> None:
         )
         whole = medians["original, whole"] / medians["ours, folders"]
         print(f"to training folders: {whole:.1f} x faster (wanted: 4, aim 6)")
-        print(f"tars against cat:    {medians['ours, tars'] / medians['cat']:.1f} x its time (aim: 3 or less)")
+        print(
+            f"tars against cat:    {medians['ours, tars'] / medians['cat']:.1f} x its time (aim: 3 or less)"
+        )
         peak_rss(Path(work))
 
 

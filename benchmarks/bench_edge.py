@@ -19,15 +19,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from livestock_utils import edge, inference, sample
-from livestock_utils.aihub import ImageReader, read_archives
-from livestock_utils.boxes import XYXY
-from livestock_utils.edge import edge_bundle, edge_runner
-from livestock_utils.edge.edge_latency import open_network
-from livestock_utils.inference.postprocess import Settings
-from livestock_utils.project_files import PACKAGE
-from livestock_utils.scoring import score_tables
-from livestock_utils.training import distill, training_data
+from livestock_utils.assets import edge_runner
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.data.aihub.folder import read_archives
+from livestock_utils.data.sample import drawing
+from livestock_utils.detect.export import bundle, formats
+from livestock_utils.detect.export.latency import open_network
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.train import data, distill
+from livestock_utils.evaluate.scoring import tables
 
 ASSET = PACKAGE / "assets" / "yolov5n_sample.pt"
 ROUNDS, WARM_UP, REPEATS = 30, 5, 5
@@ -47,27 +50,35 @@ def interleaved(calls: dict, rounds: int = ROUNDS) -> dict[str, float]:
 
 def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     """PyTorch, ONNX Runtime and INT8 side by side at pixels x pixels."""
-    sample.write_sample(folder / "sample", n_images=40, n_test_images=0)
+    drawing.write_sample(folder / "sample", n_images=40, n_test_images=0)
     images, _ = read_archives(folder / "sample" / "data")
     train, valid = images.iloc[::2].reset_index(drop=True), images.iloc[1::2].reset_index(drop=True)
     place = folder / "sample" / "data"
-    plain = edge.export(weights, folder, "onnx", image_size=pixels)
-    calibration = edge.Calibration(train, place, image_size=pixels, n=16)
-    small = edge.export(weights, folder, "onnx-int8", image_size=pixels, calibration=calibration)
+    plain = formats.export(weights, folder, "onnx", image_size=pixels)
+    calibration = formats.Calibration(train, place, image_size=pixels, n=16)
+    small = formats.export(weights, folder, "onnx-int8", image_size=pixels, calibration=calibration)
     batch = np.random.default_rng(0).random((1, 3, pixels, pixels), dtype=np.float32)
-    ms = interleaved({name: functools.partial(open_network(str(path), threads), batch)
-                      for name, path in (("PyTorch", weights), ("ONNX Runtime", plain), ("INT8", small))})
+    ms = interleaved(
+        {
+            name: functools.partial(open_network(str(path), threads), batch)
+            for name, path in (("PyTorch", weights), ("ONNX Runtime", plain), ("INT8", small))
+        }
+    )
     options = {"image_size": pixels, "batch_size": 1}
-    found = {name: inference.predict(path, valid, place, **options) for name, path in (("ONNX Runtime", plain),
-                                                                                   ("INT8", small))}
-    sure = inference.predict(weights, valid, place, confidence_threshold=0.3, **options)
+    found = {
+        name: engine.predict(path, valid, place, **options)
+        for name, path in (("ONNX Runtime", plain), ("INT8", small))
+    }
+    sure = engine.predict(weights, valid, place, confidence_threshold=0.3, **options)
     boxes = sure[["image_id", "species", *XYXY]]
-    drop = score_tables.paired_difference(boxes, found["ONNX Runtime"], found["INT8"], valid).loc["all"]
+    drop = tables.paired_difference(boxes, found["ONNX Runtime"], found["INT8"], valid).loc["all"]
     listed = ", ".join(f"{name} {value:.1f} ms" for name, value in ms.items())
     print(f"{pixels} px, batch 1, {threads} threads: {listed}")
     print(f"ONNX Runtime: {ms['PyTorch'] / ms['ONNX Runtime']:.2f} x PyTorch eager (aim: 1.8 x)")
-    print(f"INT8: {ms['ONNX Runtime'] / ms['INT8']:.2f} x float32 ONNX, AP75 {drop['difference']:+.4f} "
-          f"[{drop['low']:+.4f}, {drop['high']:+.4f}]")
+    print(
+        f"INT8: {ms['ONNX Runtime'] / ms['INT8']:.2f} x float32 ONNX, AP75 {drop['difference']:+.4f} "
+        f"[{drop['low']:+.4f}, {drop['high']:+.4f}]"
+    )
 
 
 def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
@@ -79,27 +90,41 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     frame = edge_runner.decode(photo)
     place = edge_runner.fit(frame.shape[1], frame.shape[0], pixels, 32)
     batch = np.random.default_rng(0).random((1, 3, place[2][1], place[2][0]), dtype=np.float32)
-    plain = functools.partial(open_network(str(edge.export(weights, folder, "onnx", image_size=pixels)), threads),
-                              batch)
-    ways = (("onnx", "nms"), ("onnx-nms", "nms"), ("onnx", "soft_nms_gaussian"), ("onnx", "soft_nms_linear"))
+    plain = functools.partial(
+        open_network(str(formats.export(weights, folder, "onnx", image_size=pixels)), threads),
+        batch,
+    )
+    ways = (
+        ("onnx", "nms"),
+        ("onnx-nms", "nms"),
+        ("onnx", "soft_nms_gaussian"),
+        ("onnx", "soft_nms_linear"),
+    )
     for confidence in (0.25, 0.001):  # what a device shows, and what a score is measured with
         for kind, method in ways:
             settings = Settings(method=method, confidence_threshold=confidence)
-            model = edge.export(weights, folder, kind, image_size=pixels, settings=settings)
-            with zipfile.ZipFile(edge_bundle.write_bundle(folder, "bench", model, pixels, settings)) as archive:
+            model = formats.export(weights, folder, kind, image_size=pixels, settings=settings)
+            with zipfile.ZipFile(
+                bundle.write_bundle(folder, "bench", model, pixels, settings)
+            ) as archive:
                 archive.extractall(folder)
             detector = edge_runner.Model(folder / "edge_bench", threads)
             prepared = detector.prepare(frame, place)
             # The runner's own session where it holds the plain network: a second one's threads would spin beside it.
             alone = plain if detector.inside else functools.partial(detector.network, prepared)
-            calls = {"decode": lambda: edge_runner.decode(photo), "network": alone,
-                     "whole": lambda detector=detector: detector.detect(frame)}
+            calls = {
+                "decode": lambda: edge_runner.decode(photo),
+                "network": alone,
+                "whole": lambda detector=detector: detector.detect(frame),
+            }
             runs = pd.DataFrame([interleaved(calls) for _ in range(REPEATS)])
             ms, ratio = runs.median(), (runs["whole"] / runs["network"]).median()
-            print(f"runner, {pixels} px, confidence from {confidence:g}, {method}{' inside' * (kind == 'onnx-nms')}: "
-                  f"{ms['whole']:.1f} ms, plain network alone {ms['network']:.1f} ms: {ratio:.2f} x"
-                  f"{' (aim: 1.15 x)' * (method == 'nms')}, own part {ms['whole'] - ms['network']:.2f} ms; decoding "
-                  f"{ms['decode']:.1f} ms, {ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all")
+            print(
+                f"runner, {pixels} px, confidence from {confidence:g}, {method}{' inside' * (kind == 'onnx-nms')}: "
+                f"{ms['whole']:.1f} ms, plain network alone {ms['network']:.1f} ms: {ratio:.2f} x"
+                f"{' (aim: 1.15 x)' * (method == 'nms')}, own part {ms['whole'] - ms['network']:.2f} ms; decoding "
+                f"{ms['decode']:.1f} ms, {ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all"
+            )
 
 
 def two_stage_teacher(folder: Path, pixels: int) -> None:
@@ -108,22 +133,35 @@ def two_stage_teacher(folder: Path, pixels: int) -> None:
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 
     torch.manual_seed(0)
-    teacher = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, num_classes=3,
-                                                    box_score_thresh=0.0, min_size=pixels, max_size=pixels).eval()
+    teacher = fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None,
+        weights_backbone=None,
+        num_classes=3,
+        box_score_thresh=0.0,
+        min_size=pixels,
+        max_size=pixels,
+    ).eval()
     names, rows, start = ("pig", "cow"), [], time.perf_counter()
     for number in range(2):
         with torch.inference_mode():
             (found,) = teacher([torch.rand(3, 360, 640)])
-        for box, label, score in zip(found["boxes"].tolist(), found["labels"].tolist(), found["scores"].tolist(),
-                                     strict=True):
+        for box, label, score in zip(
+            found["boxes"].tolist(), found["labels"].tolist(), found["scores"].tolist(), strict=True
+        ):
             rows.append((f"image_{number}", names[label - 1], *box, score))
     seconds = (time.perf_counter() - start) / 2
     table = pd.DataFrame(rows, columns=["image_id", "species", *XYXY, "confidence"])
-    part = training_data.Part(tuple(f"image_{n}.jpg" for n in range(2)),
-                              tuple(np.zeros((0, 5), np.float32) for _ in range(2)), np.array([[640, 360]] * 2), ())
-    taught = distill.with_teacher(training_data.Data(names, part, part, ""), table, confidence_threshold=0.0)
-    print(f"Faster R-CNN (MobileNet) as a teacher: {seconds * 1e3:.0f} ms an image, {taught.train.n_boxes} boxes ride "
-          "along as soft labels")
+    part = data.Part(
+        tuple(f"image_{n}.jpg" for n in range(2)),
+        tuple(np.zeros((0, 5), np.float32) for _ in range(2)),
+        np.array([[640, 360]] * 2),
+        (),
+    )
+    taught = distill.with_teacher(data.Data(names, part, part, ""), table, confidence_threshold=0.0)
+    print(
+        f"Faster R-CNN (MobileNet) as a teacher: {seconds * 1e3:.0f} ms an image, {taught.train.n_boxes} boxes ride "
+        "along as soft labels"
+    )
 
 
 def main() -> None:

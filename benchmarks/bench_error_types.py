@@ -14,12 +14,18 @@ import pandas as pd
 import tidecv
 from bench_sweep import made
 
-from livestock_utils.boxes import XYXY
-from livestock_utils.error_analysis import error_types
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.evaluate.errors import types
 
 IMAGES, PER_IMAGE, PEER_IMAGES, ROUNDS = 3291, 300, 300, 3
-NAMES = {"Cls": "classification", "Loc": "localisation", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
-         "Miss": "missed"}
+NAMES = {
+    "Cls": "classification",
+    "Loc": "localisation",
+    "Both": "both",
+    "Dupe": "duplicate",
+    "Bkg": "background",
+    "Miss": "missed",
+}
 
 
 def tables(n_images: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,23 +42,36 @@ def tables(n_images: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def ours(labels: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
     """AP lost by type."""
-    table = error_types.ap_lost(*error_types.classify(labels, predictions))
+    table = types.ap_lost(*types.classify(labels, predictions))
     return table.set_index("error")["ap_lost"].to_dict()
 
 
 def peer_data(labels: pd.DataFrame, predictions: pd.DataFrame) -> tuple[tidecv.Data, tidecv.Data]:
     """The tables as tidecv takes them; not timed."""
-    truth, found = tidecv.Data("labels", max_dets=PER_IMAGE), tidecv.Data("predictions", max_dets=PER_IMAGE)
-    images = {name: index for index, name in enumerate(sorted({*labels["image_id"], *predictions["image_id"]}))}
+    truth, found = (
+        tidecv.Data("labels", max_dets=PER_IMAGE),
+        tidecv.Data("predictions", max_dets=PER_IMAGE),
+    )
+    images = {
+        name: index
+        for index, name in enumerate(sorted({*labels["image_id"], *predictions["image_id"]}))
+    }
     for name, index in images.items():
         truth.add_image(index, name)
     kinds = {"pig": 0, "cow": 1}
     for image_id, species, *box in labels[["image_id", "species", *XYXY]].itertuples(index=False):
-        truth.add_ground_truth(images[image_id], kinds[species], [*box[:2], box[2] - box[0], box[3] - box[1]])
-    for image_id, species, confidence, *box in predictions[["image_id", "species", "confidence", *XYXY]].itertuples(
-            index=False):
-        found.add_detection(images[image_id], kinds[species], confidence,
-                            [*box[:2], box[2] - box[0], box[3] - box[1]])
+        truth.add_ground_truth(
+            images[image_id], kinds[species], [*box[:2], box[2] - box[0], box[3] - box[1]]
+        )
+    for image_id, species, confidence, *box in predictions[
+        ["image_id", "species", "confidence", *XYXY]
+    ].itertuples(index=False):
+        found.add_detection(
+            images[image_id],
+            kinds[species],
+            confidence,
+            [*box[:2], box[2] - box[0], box[3] - box[1]],
+        )
     return truth, found
 
 
@@ -76,8 +95,10 @@ def main() -> None:
         ours(labels, predictions)
         taken.append(time.perf_counter() - start)
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median {statistics.median(taken):.1f} s "
-          f"of {ROUNDS}; {peak / 2**20:.0f} MiB on top of the tables, process {resident:.0f} MiB")
+    print(
+        f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median {statistics.median(taken):.1f} s "
+        f"of {ROUNDS}; {peak / 2**20:.0f} MiB on top of the tables, process {resident:.0f} MiB"
+    )
     labels, predictions = tables(PEER_IMAGES, seed=1)
     truth, found = peer_data(labels, predictions)
     us, them = [], []
@@ -90,8 +111,10 @@ def main() -> None:
         them.append(time.perf_counter() - start)
     one, two = statistics.median(us), statistics.median(them)
     apart = max(abs(mine[name] - value) for name, value in other.items())
-    print(f"{PEER_IMAGES} images: {one:.2f} s, tidecv {two:.2f} s: {two / one:.1f} x (aim: 5 x); losses differ by at "
-          f"most {apart:.1e}")
+    print(
+        f"{PEER_IMAGES} images: {one:.2f} s, tidecv {two:.2f} s: {two / one:.1f} x (aim: 5 x); losses differ by at "
+        f"most {apart:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -17,9 +17,12 @@ from pathlib import Path
 import orjson
 from PIL import Image
 
-from livestock_utils import aihub
+from livestock_utils.data.aihub import folder as data_folder
 
-COUNTS = {"돼지": ("livestock_pig_bbox_", 4303, (5, 16)), "소": ("livestock_cow_bbox_", 12152, (0, 7))}
+COUNTS = {
+    "돼지": ("livestock_pig_bbox_", 4303, (5, 16)),
+    "소": ("livestock_cow_bbox_", 12152, (0, 7)),
+}
 """Species word -> id prefix, images, range of boxes an image; as in AI Hub's data."""
 
 
@@ -30,9 +33,13 @@ def write_archives(folder: Path, share: float) -> None:
     Image.new("L", (1920, 1080), 128).save(grey, "JPEG", quality=1)
     for word, (prefix, count, (low, high)) in COUNTS.items():
         ids = [f"{prefix}{number:06d}" for number in range(1, int(count * share) + 1)]
-        with zipfile.ZipFile(folder / f"[라벨]{word}_bbox.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(
+            folder / f"[라벨]{word}_bbox.zip", "w", zipfile.ZIP_DEFLATED
+        ) as archive:
             for image_id in ids:
-                archive.writestr(f"{image_id}.json", _label(image_id, draw, draw.randint(low, high)))
+                archive.writestr(
+                    f"{image_id}.json", _label(image_id, draw, draw.randint(low, high))
+                )
         with zipfile.ZipFile(folder / f"[원천]{word}_bbox.zip", "w") as archive:
             for image_id in ids:
                 archive.writestr(f"{image_id}.jpg", grey.getvalue())
@@ -43,9 +50,21 @@ def _label(image_id: str, draw: random.Random, boxes: int) -> bytes:
     for number in range(boxes):
         x, y = draw.randint(0, 1500), draw.randint(0, 800)
         box = [x, y, x + draw.randint(30, 400), y + draw.randint(30, 250)]
-        annotations.append({"id": number, "image_id": 1, "category_id": 1, "area": 1, "iscrowd": 0, "bbox": box})
-    image = {"id": 1, "file_name": f"{image_id}.jpg", "width": 1920, "height": 1080, "date_captured": ""}
-    label = {"image": image, "annotations": annotations, "categories": [{"id": 1, "name": "livestock"}]}
+        annotations.append(
+            {"id": number, "image_id": 1, "category_id": 1, "area": 1, "iscrowd": 0, "bbox": box}
+        )
+    image = {
+        "id": 1,
+        "file_name": f"{image_id}.jpg",
+        "width": 1920,
+        "height": 1080,
+        "date_captured": "",
+    }
+    label = {
+        "image": image,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "livestock"}],
+    }
     return orjson.dumps({"label_info": label}, option=orjson.OPT_INDENT_2)
 
 
@@ -75,19 +94,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_archives(folder, options.share)
-        _, boxes = aihub.read_archives(folder, image_headers=False)
+        _, boxes = data_folder.read_archives(folder, image_headers=False)
         if len(boxes) != bare_loop(folder):
             sys.exit("the tables and the bare loop disagree on the number of boxes")
         times: dict[str, list[float]] = {"bare": [], "tables": [], "with headers": []}
         for _ in range(options.rounds):
             times["bare"].append(seconds(lambda: bare_loop(folder)))
-            times["tables"].append(seconds(lambda: aihub.read_archives(folder, image_headers=False)))
-            times["with headers"].append(seconds(lambda: aihub.read_archives(folder)))
+            times["tables"].append(
+                seconds(lambda: data_folder.read_archives(folder, image_headers=False))
+            )
+            times["with headers"].append(seconds(lambda: data_folder.read_archives(folder)))
     median = {what: statistics.median(values) for what, values in times.items()}
-    print(f"labels of {options.share:.0%} of AI Hub, {len(boxes):,} boxes, median of {options.rounds}")
+    print(
+        f"labels of {options.share:.0%} of AI Hub, {len(boxes):,} boxes, median of {options.rounds}"
+    )
     print(f"  bare zipfile + orjson loop     {median['bare']:.2f} s")
     ratio = median["tables"] / median["bare"]
-    print(f"  tables, sizes from the JSON    {median['tables']:.2f} s  {ratio:.2f} x (aim: at most 2)")
+    print(
+        f"  tables, sizes from the JSON    {median['tables']:.2f} s  {ratio:.2f} x (aim: at most 2)"
+    )
     print(f"  tables, sizes from the headers {median['with headers']:.2f} s")
 
 

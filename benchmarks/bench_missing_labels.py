@@ -17,15 +17,24 @@ from typing import Any
 import click
 import pandas as pd
 
-from livestock_utils import aihub, sample, split
-from livestock_utils.error_analysis import missing_labels, missing_ranking, missing_report
-from livestock_utils.inference import out_of_fold
-from livestock_utils.sample import warm_start
+from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.sample import drawing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.detect.predict import out_of_fold
+from livestock_utils.detect.train import warm_start
+from livestock_utils.evaluate.labels import missing as missing_labels
+from livestock_utils.evaluate.labels import ranking, report
 
 THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)
 """cleanlab's high_probability_threshold: its default (.95), and lower ones in its favour."""
-TRAINING: dict[str, Any] = {"model": "yolov5n", "image_size": 320, "batch_size": 16, "nominal_batch": 16,
-                            "warmup_min_iterations": 20, "loggers": ()}
+TRAINING: dict[str, Any] = {
+    "model": "yolov5n",
+    "image_size": 320,
+    "batch_size": 16,
+    "nominal_batch": 16,
+    "warmup_min_iterations": 20,
+    "loggers": (),
+}
 EPOCHS = {"sample": 3, "real": 5}
 """Of each fold's training: enough for a ranking to be measured, few for the bench's sake."""
 
@@ -34,56 +43,91 @@ Task = tuple[Path, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 def drawn(out: Path, seed: int) -> Task:
     """(folder, images, labels, unlabelled animals) of a sample of 120 images at a third of the size."""
-    where = sample.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
-    images, boxes = aihub.read_archives(where / "data")
-    kept, missing, _ = missing_ranking.known_gaps(where, images, boxes)
+    where = drawing.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
+    images, boxes = data_folder.read_archives(where / "data")
+    kept, missing, _ = ranking.known_gaps(where, images, boxes)
     return where / "data", images, kept, missing
 
 
 def real(seed: int) -> Task:
     """(folder, images, kept labels, removed labels) of the real photos."""
     folder = Path(os.environ["LIVESTOCK_SHARED"]) / "real" / "data"
-    images, boxes = aihub.read_archives(folder)
-    return folder, images, *missing_ranking.hide(boxes, 0.2, seed)
+    images, boxes = data_folder.read_archives(folder)
+    return folder, images, *ranking.hide(boxes, 0.2, seed)
 
 
 def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weights: str) -> None:
     """Train, predict, rank and print."""
     folder, images, kept, missing = task
-    folds = split.stratified_folds(images, kept, n_splits=4, seed=seed)
-    click.echo(f"{part}, seed {seed}: two yolov5n from {Path(init_weights).name}, {epochs} epochs at "
-               f"{TRAINING['image_size']} px, labels missing before training")
+    folds = folds_module.stratified_folds(images, kept, n_splits=4, seed=seed)
+    click.echo(
+        f"{part}, seed {seed}: two yolov5n from {Path(init_weights).name}, {epochs} epochs at "
+        f"{TRAINING['image_size']} px, labels missing before training"
+    )
     start = time.perf_counter()
-    predictions = out_of_fold.predict(images, kept, folder, out, folds, n_folds=2, sets=out / "sets", hyp="default",
-                                      epochs=epochs, init_weights=init_weights, seed=seed, **TRAINING)
+    predictions = out_of_fold.predict(
+        images,
+        kept,
+        folder,
+        out,
+        folds,
+        n_folds=2,
+        sets=out / "sets",
+        hyp="default",
+        epochs=epochs,
+        init_weights=init_weights,
+        seed=seed,
+        **TRAINING,
+    )
     truth = missing_labels.is_missing(predictions, kept, missing)
-    click.echo(f"  {len(images)} images, {len(kept)} labels, {len(missing)} missing; {len(predictions)} predicted "
-               f"boxes, {truth.sum()} of them on a missing label ({time.perf_counter() - start:.0f} s)")
+    click.echo(
+        f"  {len(images)} images, {len(kept)} labels, {len(missing)} missing; {len(predictions)} predicted "
+        f"boxes, {truth.sum()} of them on a missing label ({time.perf_counter() - start:.0f} s)"
+    )
     start = time.perf_counter()
     scored = missing_labels.score(images, kept, predictions)
     click.echo(f"  scoring: {time.perf_counter() - start:.1f} s")
-    ranked = missing_ranking.rankings(images, kept, predictions, THRESHOLDS)
-    for name, value in missing_ranking.average_precisions(missing_ranking.curves(truth, ranked)).items():
+    ranked = ranking.rankings(images, kept, predictions, THRESHOLDS)
+    for name, value in ranking.average_precisions(ranking.curves(truth, ranked)).items():
         click.echo(f"  average precision {value:.4f}  {name}")
     suggestions = missing_labels.suggest(scored, images)
     gone = missing["species"].value_counts()
-    for row in missing_report.by_species(kept, suggestions).to_dict("records"):
-        click.echo(f"  {row['species']}: {row['suggestions']} suggested ({row['named_otherwise']} of them called "
-                   f"another species), {gone.get(row['species'], 0)} missing, {row['labels']} labelled")
+    for row in report.by_species(kept, suggestions).to_dict("records"):
+        click.echo(
+            f"  {row['species']}: {row['suggestions']} suggested ({row['named_otherwise']} of them called "
+            f"another species), {gone.get(row['species'], 0)} missing, {row['labels']} labelled"
+        )
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["sample", "real"]), help="One part; default: what there is data for.")
-@click.option("--seed", default=6, show_default=True, help="Of the drawing, the removal and the folds.")
+@click.option(
+    "--only",
+    type=click.Choice(["sample", "real"]),
+    help="One part; default: what there is data for.",
+)
+@click.option(
+    "--seed", default=6, show_default=True, help="Of the drawing, the removal and the folds."
+)
 @click.option("--epochs", default=0, help=f"Of each fold's training; default: {EPOCHS}.")
-@click.option("--init-weights", default="", help="Default: the shipped ones, on real photos weights/yolov5n.pt.")
-@click.option("--out", default="runs/bench_missing_labels", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--init-weights",
+    default="",
+    help="Default: the shipped ones, on real photos weights/yolov5n.pt.",
+)
+@click.option(
+    "--out", default="runs/bench_missing_labels", show_default=True, type=click.Path(path_type=Path)
+)
 def main(only: str | None, seed: int, epochs: int, init_weights: str, out: Path) -> None:
     """Measure and print."""
     shared = os.environ.get("LIVESTOCK_SHARED", "")
     if only == "real" and not shared:
-        raise click.UsageError("--only real needs LIVESTOCK_SHARED, a folder with real/ and weights/")
-    weights = {"sample": str(warm_start.ASSET), "real": os.path.join(shared, "weights", "yolov5n.pt")}
+        raise click.UsageError(
+            "--only real needs LIVESTOCK_SHARED, a folder with real/ and weights/"
+        )
+    weights = {
+        "sample": str(warm_start.ASSET),
+        "real": os.path.join(shared, "weights", "yolov5n.pt"),
+    }
     for part in [only] if only else ["sample", *(["real"] if shared else [])]:
         folder = out / f"{part}_{seed}"
         task = real(seed) if part == "real" else drawn(folder, seed)

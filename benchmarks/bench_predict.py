@@ -31,7 +31,9 @@ def write_photos(folder: Path, count: int) -> None:
     for _ in range(6):
         coarse = rng.integers(0, 255, (27, 48, 3), dtype=np.uint8)
         picture = cv2.resize(coarse, (1920, 1080), interpolation=cv2.INTER_CUBIC)
-        noisy = np.clip(picture.astype(int) + rng.integers(-12, 13, picture.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(picture.astype(int) + rng.integers(-12, 13, picture.shape), 0, 255).astype(
+            np.uint8
+        )
         pictures.append(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
     for number in range(count):
         (folder / f"photo_{number:05d}.jpg").write_bytes(pictures[number % len(pictures)])
@@ -39,21 +41,39 @@ def write_photos(folder: Path, count: int) -> None:
 
 def ours(weights: Path, folder: Path, pixels: int, backend: str) -> None:
     """Predict a folder with the library."""
-    from livestock_utils import inference
-    from livestock_utils.inference import photos
+    from livestock_utils.detect.predict import engine, media
 
-    images, reader = photos.find(folder)
-    inference.predict(weights, images, folder, image_size=pixels, confidence_threshold=0.25, iou_threshold=0.45,
-                      multi_label=False, max_detections=1000, reader=reader, backend=backend, any_classes=True)
+    images, reader = media.find(folder)
+    engine.predict(
+        weights,
+        images,
+        folder,
+        image_size=pixels,
+        confidence_threshold=0.25,
+        iou_threshold=0.45,
+        multi_label=False,
+        max_detections=1000,
+        reader=reader,
+        backend=backend,
+        any_classes=True,
+    )
 
 
 def theirs(weights: Path, folder: Path, pixels: int) -> None:
     """Predict a folder with yolov5's detect.run, nothing saved."""
-    from livestock_utils.networks import compat
+    from livestock_utils.detect import yolov5
 
-    with compat.yolov5(trust=True) as y5, tempfile.TemporaryDirectory() as project:
-        y5.module("detect").run(weights=str(weights), source=str(folder), imgsz=pixels, nosave=True, device="cpu",
-                                project=project, conf_thres=0.25, iou_thres=0.45)
+    with yolov5.yolov5(trust=True) as y5, tempfile.TemporaryDirectory() as project:
+        y5.module("detect").run(
+            weights=str(weights),
+            source=str(folder),
+            imgsz=pixels,
+            nosave=True,
+            device="cpu",
+            project=project,
+            conf_thres=0.25,
+            iou_thres=0.45,
+        )
 
 
 def seconds(call, *arguments) -> float:
@@ -68,19 +88,32 @@ def memory(weights: Path, work: Path, pixels: int) -> None:
     for count in (200, 2000):
         folder = work / f"m{count}"
         write_photos(folder, count)
-        command = [sys.executable, __file__, "--child", str(folder), "--weights", str(weights), "--pixels", str(pixels)]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            str(folder),
+            "--weights",
+            str(weights),
+            "--pixels",
+            str(pixels),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         print(f"peak memory at {count} images: {done.stdout.strip()} MB")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--pixels", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", type=Path, help="default: a YOLOv5n of random weights")
-    parser.add_argument("--no-memory", action="store_true", help="leave out the peak memory at 200 and 2,000 images")
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave out the peak memory at 200 and 2,000 images"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -96,9 +129,11 @@ def main() -> None:
         local.write_bytes(weights.read_bytes())
         write_photos(work / "photos", options.images)
         write_photos(work / "few", 2)
-        ways = {"yolov5 detect": lambda where: theirs(local, where, options.pixels),
-                "ours, PyTorch": lambda where: ours(local, where, options.pixels, "torch"),
-                "ours, ONNX Runtime": lambda where: ours(local, where, options.pixels, "onnx")}
+        ways = {
+            "yolov5 detect": lambda where: theirs(local, where, options.pixels),
+            "ours, PyTorch": lambda where: ours(local, where, options.pixels, "torch"),
+            "ours, ONNX Runtime": lambda where: ours(local, where, options.pixels, "onnx"),
+        }
         for call in ways.values():
             call(work / "few")  # imports, export, first allocations
         taken: dict[str, list[float]] = {name: [] for name in ways}
@@ -107,7 +142,9 @@ def main() -> None:
                 taken[name].append(seconds(call, work / "photos"))
         medians = {name: statistics.median(values) for name, values in taken.items()}
         for name, value in medians.items():
-            print(f"{name:20s} {options.images / value:6.1f} images/s, {medians['yolov5 detect'] / value:.2f} x detect")
+            print(
+                f"{name:20s} {options.images / value:6.1f} images/s, {medians['yolov5 detect'] / value:.2f} x detect"
+            )
         if not options.no_memory:
             memory(local, work, options.pixels)
 

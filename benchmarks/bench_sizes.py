@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from livestock_utils.aihub.archives import Archive, ImageReader
-from livestock_utils.aihub.reading import Photo
+from livestock_utils.core.archives import Archive, ImageReader
+from livestock_utils.data.aihub.reading import Photo
 
 
 def write_images(path: Path, count: int) -> None:
@@ -67,7 +67,9 @@ def main() -> None:
     header, pillow = statistics.median(times["header"]), statistics.median(times["pillow"])
     print(f"sizes of {options.images} images of 1920 x 1080 px, median of {options.rounds}")
     print(f"  Pillow in full {pillow / options.images * 1e3:.2f} ms an image")
-    print(f"  header         {header / options.images * 1e3:.3f} ms an image, {pillow / header:.0f} x faster (aim: 10)")
+    print(
+        f"  header         {header / options.images * 1e3:.3f} ms an image, {pillow / header:.0f} x faster (aim: 10)"
+    )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,18 @@ import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from made_tables import aihub_tables
 
-from livestock_utils import split
+from livestock_utils.data.split import folds as folds_module
 
 
 def bare(labels: np.ndarray) -> None:
     """The five folds of iterative-stratification, which it works out again for each iteration: one is enough."""
-    next(iter(MultilabelStratifiedKFold(n_splits=5, shuffle=True, random_state=42).split(labels, labels)))
+    next(
+        iter(
+            MultilabelStratifiedKFold(n_splits=5, shuffle=True, random_state=42).split(
+                labels, labels
+            )
+        )
+    )
 
 
 def seconds(step: Callable[[], object]) -> float:
@@ -42,7 +48,7 @@ def main() -> None:
         images, boxes = aihub_tables(times)
         follows = np.random.default_rng(0).random(len(images)) < 0.3
         groups = pd.Series(np.cumsum(~follows), index=images["image_id"])
-        strata = split.strata_table(images, boxes)
+        strata = folds_module.strata_table(images, boxes)
         parts = [pd.get_dummies(strata[name]) for name in ("species", "count_bin", "stratum")]
         presence = strata.filter(regex="^(ratio|area)_")
         labels = pd.concat([*parts, presence.loc[:, presence.any()]], axis=1).to_numpy(dtype=int)
@@ -50,11 +56,17 @@ def main() -> None:
         peer: list[float] = []
         for _ in range(options.rounds):
             peer.append(seconds(lambda labels=labels: bare(labels)))
-            ours.append(seconds(lambda i=images, b=boxes, g=groups: split.stratified_folds(i, b, groups=g)))
+            ours.append(
+                seconds(
+                    lambda i=images, b=boxes, g=groups: folds_module.stratified_folds(
+                        i, b, groups=g
+                    )
+                )
+            )
         mine, theirs = statistics.median(ours), statistics.median(peer)
         first = first or mine
-        folds = split.stratified_folds(images, boxes, groups=groups)
-        off = split.balance_table(images, boxes, folds)["off_images"].abs().max()
+        folds = folds_module.stratified_folds(images, boxes, groups=groups)
+        off = folds_module.balance_table(images, boxes, folds)["off_images"].abs().max()
         print(
             f"{len(images):7,} images in {groups.nunique():7,} groups: ours {mine:6.2f} s, bare without groups "
             f"{theirs:6.2f} s, ratio {mine / theirs:.2f} (wanted: 4 or less), growth {mine / first:.1f} x, "

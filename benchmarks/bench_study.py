@@ -12,32 +12,37 @@ import time
 import optuna
 import postgres_server
 
-from livestock_utils.search import search_genes, search_samplers, search_storage, search_study
-from livestock_utils.training.training_settings import read_hyp
+from livestock_utils.detect.search import genes, samplers, storage, study
+from livestock_utils.detect.settings import read_hyp
 
 WORKERS, TRIALS = 8, 1000
 BASE = read_hyp("default")
-GENES = search_genes.read_genes("lr_momentum", BASE)
+GENES = genes.read_genes("lr_momentum", BASE)
 
 
 def joined(url: str) -> optuna.Study:
     """The shared study, random sampling."""
-    return search_study.join("bench", search_storage.open_storage(url), {"trivial": True},
-                             search_samplers.sampler("random", GENES, BASE), search_samplers.pruner("none"))
+    return study.join(
+        "bench",
+        storage.open_storage(url),
+        {"trivial": True},
+        samplers.sampler("random", GENES, BASE),
+        samplers.pruner("none"),
+    )
 
 
 def objective(trial: optuna.Trial) -> float:
     """A score that costs nothing; trials are given back as the real objective does."""
     drawn = [trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log) for gene in GENES]
-    if why := search_study.slot_taken(trial.study, trial, TRIALS):
-        trial.set_user_attr(search_study.SKIPPED, why)
-        raise search_study.GiveBack(why)
+    if why := study.slot_taken(trial.study, trial, TRIALS):
+        trial.set_user_attr(study.SKIPPED, why)
+        raise study.GiveBack(why)
     return sum(drawn)
 
 
 def work(url: str) -> None:
     """One worker."""
-    search_study.work(joined(url), objective, TRIALS, poll_s=0.5)
+    study.work(joined(url), objective, TRIALS, poll_s=0.5)
 
 
 def main() -> None:
@@ -57,13 +62,19 @@ def main() -> None:
         trials = joined(url).get_trials()
         complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
         distinct = len({tuple(trial.params.values()) for trial in complete})
-        own = [(trial.datetime_complete - trial.datetime_start).total_seconds() for trial in complete]
-        print(f"{WORKERS} workers, {len(complete)} of {TRIALS} trials complete, {distinct} distinct, "
-              f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the workers' start")
+        own = [
+            (trial.datetime_complete - trial.datetime_start).total_seconds() for trial in complete
+        ]
+        print(
+            f"{WORKERS} workers, {len(complete)} of {TRIALS} trials complete, {distinct} distinct, "
+            f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the workers' start"
+        )
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(f"overhead: a trial every {seconds / TRIALS:.3f} s, {seconds * WORKERS / TRIALS:.3f} s of each worker's "
-              f"time a trial, {(used.ru_utime + used.ru_stime) / TRIALS:.3f} s of processor time a trial, "
-              f"{statistics.median(own):.3f} s median between a trial's begin and end")
+        print(
+            f"overhead: a trial every {seconds / TRIALS:.3f} s, {seconds * WORKERS / TRIALS:.3f} s of each worker's "
+            f"time a trial, {(used.ru_utime + used.ru_stime) / TRIALS:.3f} s of processor time a trial, "
+            f"{statistics.median(own):.3f} s median between a trial's begin and end"
+        )
 
 
 if __name__ == "__main__":

@@ -23,49 +23,82 @@ import yaml
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 from training_sets import write_set  # noqa: E402  # found by the line above
 
-from livestock_utils import detector  # noqa: E402  # as above
-from livestock_utils.networks import compat  # noqa: E402  # as above
-from livestock_utils.training import mirror, training_loop, training_settings  # noqa: E402  # as above
+from livestock_utils.core import mirror
+from livestock_utils.detect import settings as training_settings  # noqa: E402  # as above
+from livestock_utils.detect import yolov5  # noqa: E402  # as above
+from livestock_utils.detect.train import loop
+from livestock_utils.detect.train import run as training_run  # noqa: E402  # as above
 
 
 def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:
     """Seconds of the epochs of plain yolov5 (through the same shims), without set-up and final validation."""
-    with compat.yolov5() as y5:
+    with yolov5.yolov5() as y5:
         train = y5.module("train")
     stamps: list[float] = []
-    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+    with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         callbacks = y5.module("utils.callbacks").Callbacks()
-        callbacks.register_action("on_train_start", callback=lambda *_: stamps.append(time.perf_counter()))
-        callbacks.register_action("on_model_save", callback=lambda *_: stamps.append(time.perf_counter()))
+        callbacks.register_action(
+            "on_train_start", callback=lambda *_: stamps.append(time.perf_counter())
+        )
+        callbacks.register_action(
+            "on_model_save", callback=lambda *_: stamps.append(time.perf_counter())
+        )
         options = train.parse_opt(True)
-        vars(options).update(data=str(data), weights="", cfg=y5.model_file("yolov5n"), epochs=epochs, imgsz=size,
-                             batch_size=batch, workers=0, device="cpu", project=str(folder), name="run", noplots=True,
-                             cache="ram", hyp=str(training_settings.hyp_file(None)))
+        vars(options).update(
+            data=str(data),
+            weights="",
+            cfg=y5.model_file("yolov5n"),
+            epochs=epochs,
+            imgsz=size,
+            batch_size=batch,
+            workers=0,
+            device="cpu",
+            project=str(folder),
+            name="run",
+            noplots=True,
+            cache="ram",
+            hyp=str(training_settings.hyp_file(None)),
+        )
         train.main(options, callbacks)
     return stamps[-1] - stamps[0]
 
 
-def ours(data: Path, folder: Path, size: int, epochs: int, batch: int, **settings: Any) -> tuple[float, pd.DataFrame]:
+def ours(
+    data: Path, folder: Path, size: int, epochs: int, batch: int, **settings: Any
+) -> tuple[float, pd.DataFrame]:
     """Seconds from before the first epoch to after the last one's save, and the results."""
     stamps: list[float] = []
-    train_epochs = training_loop.epochs
+    train_epochs = loop.epochs
 
     def stamped(trainer: Any) -> Iterator[dict[str, float]]:
         stamps.append(time.perf_counter())
         yield from train_epochs(trainer)
 
-    with mock.patch.object(training_loop, "epochs", stamped):
-        run = detector.train(data, folder / "run", epochs=epochs, image_size=size, batch_size=batch, loggers=(),
-                             best_metric="fitness", final_evaluation=False,
-                             on_epoch=lambda *_: stamps.append(time.perf_counter()), **settings)
+    with mock.patch.object(loop, "epochs", stamped):
+        run = training_run.train(
+            data,
+            folder / "run",
+            epochs=epochs,
+            image_size=size,
+            batch_size=batch,
+            loggers=(),
+            best_metric="fitness",
+            final_evaluation=False,
+            on_epoch=lambda *_: stamps.append(time.perf_counter()),
+            **settings,
+        )
     return stamps[-1] - stamps[0], run.results
 
 
-def mirrored(data: Path, folder: Path, size: int, epochs: int, batch: int) -> tuple[float, float, float]:
+def mirrored(
+    data: Path, folder: Path, size: int, epochs: int, batch: int
+) -> tuple[float, float, float]:
     """Seconds an epoch takes with a mirror, what asking it takes from the main thread, and its copying beside that."""
     asked, copied = Spent(mirror.Mirror.request), Spent(mirror.copy_checked)
-    with mock.patch.object(mirror.Mirror, "request", lambda self, *a, **o: asked(self, *a, **o)), \
-            mock.patch.object(mirror, "copy_checked", copied):
+    with (
+        mock.patch.object(mirror.Mirror, "request", lambda self, *a, **o: asked(self, *a, **o)),
+        mock.patch.object(mirror, "copy_checked", copied),
+    ):
         seconds, _ = ours(data, folder, size, epochs, batch, mirror=folder / "mirror")
     return seconds / epochs, asked.seconds / epochs, copied.seconds / epochs
 
@@ -89,22 +122,33 @@ class Spent:
 def plain_validation(data: Path, weights: Path, folder: Path, size: int, batch: int) -> float:
     """Seconds of plain yolov5's val.run on the weights, loading included."""
     began = time.perf_counter()
-    with compat.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
-        y5.module("val").run(data=str(data), weights=str(weights), batch_size=batch, imgsz=size, device="cpu",
-                             workers=0, plots=False, half=False, project=str(folder), name="val", exist_ok=True)
+    with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
+        y5.module("val").run(
+            data=str(data),
+            weights=str(weights),
+            batch_size=batch,
+            imgsz=size,
+            device="cpu",
+            workers=0,
+            plots=False,
+            half=False,
+            project=str(folder),
+            name="val",
+            exist_ok=True,
+        )
     return time.perf_counter() - began
 
 
 def our_validation(data: Path, weights: Path, folder: Path, size: int, batch: int) -> float:
     """Seconds of detector.evaluate on the weights, loading included."""
     began = time.perf_counter()
-    detector.evaluate(weights, data, image_size=size, batch_size=batch, device="cpu")
+    training_run.evaluate(weights, data, image_size=size, batch_size=batch, device="cpu")
     return time.perf_counter() - began
 
 
 def in_turn(index: int, candidates: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """Results of all candidates, called in their order in even rounds and in the reverse one in odd rounds."""
-    names = list(candidates)[::1 if index % 2 == 0 else -1]
+    names = list(candidates)[:: 1 if index % 2 == 0 else -1]
     return {name: candidates[name]() for name in names}
 
 
@@ -121,43 +165,81 @@ def main() -> None:
         work = Path(scratch)
         relative = write_set(work / "set", options.images, options.images // 4, size_px=(960, 540))
         data = work / "data.yaml"  # plain yolov5 wants to know the folder
-        data.write_text(yaml.safe_dump({**yaml.safe_load(relative.read_text(encoding="utf-8")),
-                                        "path": str(relative.parent)}), encoding="utf-8")
-        rounds = pd.DataFrame([one_round(work, data, index, options) for index in range(options.rounds)])
+        data.write_text(
+            yaml.safe_dump(
+                {
+                    **yaml.safe_load(relative.read_text(encoding="utf-8")),
+                    "path": str(relative.parent),
+                }
+            ),
+            encoding="utf-8",
+        )
+        rounds = pd.DataFrame(
+            [one_round(work, data, index, options) for index in range(options.rounds)]
+        )
     print(rounds.round(3).T.to_string())
     told = rounds.median()
     images = options.images * options.epochs
-    print(f"epochs with validation and saving: plain {images / told['plain_s']:.1f} training images/s, ours "
-          f"{images / told['ours_s']:.1f}; ratio {told['train_ratio']:.2f} (median of {options.rounds} rounds)")
-    print(f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} s, ours "
-          f"{told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}")
-    print(f"mirroring: {told['mirror_asked_s'] * 1e3:.1f} ms of the main thread an epoch, "
-          f"{told['mirror_asked_s'] / told['mirror_epoch_s']:.2%} of it; copies in the background take "
-          f"{told['mirror_copied_s'] * 1e3:.0f} ms, {told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}")
-    print("training part of an epoch by image cache: " + ", ".join(
-        f"{kind} {told[f'cache_{kind}_s']:.2f} s" for kind in ("none", "ram", "disk")))
+    print(
+        f"epochs with validation and saving: plain {images / told['plain_s']:.1f} training images/s, ours "
+        f"{images / told['ours_s']:.1f}; ratio {told['train_ratio']:.2f} (median of {options.rounds} rounds)"
+    )
+    print(
+        f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} s, ours "
+        f"{told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}"
+    )
+    print(
+        f"mirroring: {told['mirror_asked_s'] * 1e3:.1f} ms of the main thread an epoch, "
+        f"{told['mirror_asked_s'] / told['mirror_epoch_s']:.2%} of it; copies in the background take "
+        f"{told['mirror_copied_s'] * 1e3:.0f} ms, {told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}"
+    )
+    print(
+        "training part of an epoch by image cache: "
+        + ", ".join(f"{kind} {told[f'cache_{kind}_s']:.2f} s" for kind in ("none", "ram", "disk"))
+    )
 
 
 def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -> dict[str, float]:
     """One measurement of everything, and its ratios (above 1: ours is faster)."""
     arguments = (options.size, options.epochs, options.batch)
-    trained = in_turn(index, {
-        "plain": lambda: plain(data, work / f"plain{index}", *arguments),
-        "ours": lambda: ours(data, work / f"ours{index}", *arguments)[0]})
+    trained = in_turn(
+        index,
+        {
+            "plain": lambda: plain(data, work / f"plain{index}", *arguments),
+            "ours": lambda: ours(data, work / f"ours{index}", *arguments)[0],
+        },
+    )
     weights = work / f"ours{index}" / "run" / "weights" / "best.pt"
-    validated = in_turn(index, {
-        name: lambda call=call: call(data, weights, work, options.size, options.batch)
-        for name, call in (("plain", plain_validation), ("ours", our_validation))})
+    validated = in_turn(
+        index,
+        {
+            name: lambda call=call: call(data, weights, work, options.size, options.batch)
+            for name, call in (("plain", plain_validation), ("ours", our_validation))
+        },
+    )
     epoch_s, asked_s, copied_s = mirrored(data, work / f"mirrored{index}", *arguments)
     with mock.patch.dict("os.environ", {"LIVESTOCK_CACHE": str(work / "cache")}):
-        caches = in_turn(index, {kind: lambda kind=kind: ours(
-            data, work / f"{kind}{index}", *arguments, cache=kind)[1]["seconds/train"].median()
-            for kind in ("none", "ram", "disk")})
-    return {"plain_s": trained["plain"], "ours_s": trained["ours"], "train_ratio": trained["plain"] / trained["ours"],
-            "plain_valid_s": validated["plain"], "ours_valid_s": validated["ours"],
-            "valid_ratio": validated["plain"] / validated["ours"], "mirror_epoch_s": epoch_s,
-            "mirror_asked_s": asked_s, "mirror_copied_s": copied_s,
-            **{f"cache_{kind}_s": seconds for kind, seconds in caches.items()}}
+        caches = in_turn(
+            index,
+            {
+                kind: lambda kind=kind: ours(data, work / f"{kind}{index}", *arguments, cache=kind)[
+                    1
+                ]["seconds/train"].median()
+                for kind in ("none", "ram", "disk")
+            },
+        )
+    return {
+        "plain_s": trained["plain"],
+        "ours_s": trained["ours"],
+        "train_ratio": trained["plain"] / trained["ours"],
+        "plain_valid_s": validated["plain"],
+        "ours_valid_s": validated["ours"],
+        "valid_ratio": validated["plain"] / validated["ours"],
+        "mirror_epoch_s": epoch_s,
+        "mirror_asked_s": asked_s,
+        "mirror_copied_s": copied_s,
+        **{f"cache_{kind}_s": seconds for kind, seconds in caches.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -32,14 +32,18 @@ def write_archives(
             zipfile.ZipFile(folder / FILES["labels"][species], "w", zipfile.ZIP_DEFLATED) as labels,
         ):
             for i, image_id in enumerate(rows["image_id"]):
-                photos.writestr(f"{image_id}.jpg", _padded(drawn[i % len(drawn)], jpeg_bytes, random))
+                photos.writestr(
+                    f"{image_id}.jpg", _padded(drawn[i % len(drawn)], jpeg_bytes, random)
+                )
                 labels.writestr(f"{image_id}.json", _label(image_id, of_image.get(image_id)))
 
 
 def _jpeg(seed: int) -> bytes:
     blobs = np.random.default_rng(seed).integers(0, 255, (9, 16, 3), dtype=np.uint8)
     file = io.BytesIO()
-    Image.fromarray(blobs).resize((1920, 1080), Image.Resampling.BICUBIC).save(file, "JPEG", quality=60)
+    Image.fromarray(blobs).resize((1920, 1080), Image.Resampling.BICUBIC).save(
+        file, "JPEG", quality=60
+    )
     return file.getvalue()
 
 
@@ -54,8 +58,16 @@ def _padded(jpeg: bytes, size: int, random: np.random.Generator) -> bytes:
 
 
 def _label(image_id: str, boxes: pd.DataFrame | None) -> bytes:
-    corners = [] if boxes is None else boxes[["x_min", "y_min", "x_max", "y_max"]].round(2).to_numpy().tolist()
-    annotations = [{"id": i, "category_id": 1, "bbox": box, "iscrowd": 0} for i, box in enumerate(corners)]
+    corners = (
+        []
+        if boxes is None
+        else boxes[["x_min", "y_min", "x_max", "y_max"]].round(2).to_numpy().tolist()
+    )
+    annotations = [
+        {"id": i, "category_id": 1, "bbox": box, "iscrowd": 0} for i, box in enumerate(corners)
+    ]
     image = {"file_name": f"{image_id}.jpg", "width": 1920, "height": 1080, "id": image_id}
     categories = [{"id": 1, "name": "livestock"}]
-    return orjson.dumps({"label_info": {"image": image, "annotations": annotations, "categories": categories}})
+    return orjson.dumps(
+        {"label_info": {"image": image, "annotations": annotations, "categories": categories}}
+    )

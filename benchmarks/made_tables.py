@@ -15,7 +15,10 @@ def aihub_tables(times: float = 1.0, seed: int = 0) -> tuple[pd.DataFrame, pd.Da
     parts = []
     for species, sizes in AIHUB_STRATA.items():
         counts = np.concatenate(
-            [random.integers(*span, round(n * times)) for n, span in zip(sizes, COUNTS[species], strict=True)]
+            [
+                random.integers(*span, round(n * times))
+                for n, span in zip(sizes, COUNTS[species], strict=True)
+            ]
         )
         random.shuffle(counts)
         ids = [f"livestock_{species}_bbox_{i:06d}" for i in range(1, len(counts) + 1)]
@@ -23,7 +26,9 @@ def aihub_tables(times: float = 1.0, seed: int = 0) -> tuple[pd.DataFrame, pd.Da
     images = pd.concat(parts).sort_values("image_id", ignore_index=True)
     images["width_px"], images["height_px"] = 1920, 1080
     images["archive"], images["member"] = "a.zip", images["image_id"] + ".jpg"
-    boxes = images.loc[images.index.repeat(images["count"]), ["image_id", "species"]].reset_index(drop=True)
+    boxes = images.loc[images.index.repeat(images["count"]), ["image_id", "species"]].reset_index(
+        drop=True
+    )
     # Log-normal sizes: a handful of boxes under 1,000 px2 among ten thousands, as in the real data.
     width, height = np.exp(random.normal(5.3, 0.55, (2, len(boxes)))).clip(4, 900)
     x, y = random.uniform(0, 1920 - width), random.uniform(0, 1080 - height)

@@ -16,39 +16,69 @@ import numpy as np
 import pandas as pd
 from scipy.stats import qmc
 
-from livestock_utils import aihub, dataset, detector, files, sample, split
-from livestock_utils.search.search_genes import Gene, read_genes
-from livestock_utils.training.training_settings import read_hyp
+from livestock_utils.core import files
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.sample import drawing
+from livestock_utils.data.sets import writing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.detect.search.genes import Gene, read_genes
+from livestock_utils.detect.settings import read_hyp
+from livestock_utils.detect.train import run as training_run
 
 CSV = Path(__file__).with_name("recorded_trials.csv")
 HEAD_TO_HEAD_CSV = Path(__file__).with_name("recorded_head_to_head.csv")
 HEAD_TO_HEAD, HEAD_TO_HEAD_TRIALS = ("genetic", "tpe"), 12
 GROUP, SPREAD, REPEATS = "lr_momentum", 64, 8
-SETTINGS = {"model": "yolov5n", "epochs": 3, "image_size": 128, "batch_size": 8, "nominal_batch": 8,
-            "warmup_min_iterations": 6, "loggers": (), "final_evaluation": False, "cache": "disk"}
-WEIGHTS = Path(detector.__file__).with_name("assets") / "yolov5n_sample.pt"
+SETTINGS = {
+    "model": "yolov5n",
+    "epochs": 3,
+    "image_size": 128,
+    "batch_size": 8,
+    "nominal_batch": 8,
+    "warmup_min_iterations": 6,
+    "loggers": (),
+    "final_evaluation": False,
+    "cache": "disk",
+}
+WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
 
 
 def mini_sets(folder: Path) -> Path:
     """Draw a small sample and write its mini sets (half of the training folds, a whole fold); returns data.yaml."""
-    sample.write_sample(folder / "sample", n_images=160, n_test_images=0, seed=0, scale=0.25)
+    drawing.write_sample(folder / "sample", n_images=160, n_test_images=0, seed=0, scale=0.25)
     archives = folder / "sample" / "data"
-    images, boxes = aihub.read_archives(archives)
-    folds = split.stratified_folds(images, boxes)
+    images, boxes = data_folder.read_archives(archives)
+    folds = folds_module.stratified_folds(images, boxes)
     inside = images["image_id"].map(folds) != 0
-    mini = split.mini(images[inside], boxes[boxes["image_id"].isin(images["image_id"][inside])], share=0.5)
-    for name, rows in (("train", images[images["image_id"].isin(mini)]), ("valid", images[~inside])):
-        dataset.to_folder(folder / name, rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives)
-    return dataset.write_data_yaml(folder / "mini.yaml", folder / "train", folder / "valid")
+    mini = folds_module.mini(
+        images[inside], boxes[boxes["image_id"].isin(images["image_id"][inside])], share=0.5
+    )
+    for name, rows in (
+        ("train", images[images["image_id"].isin(mini)]),
+        ("valid", images[~inside]),
+    ):
+        writing.to_folder(
+            folder / name, rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives
+        )
+    return writing.write_data_yaml(folder / "mini.yaml", folder / "train", folder / "valid")
 
 
 def trial(data_yaml: Path, folder: Path, hyp: dict[str, float], seed: int = 0) -> dict[str, float]:
     """Train and score one set of genes; returns mAP75 (contest), mAP50, mAP50-95 and seconds."""
     began = time.monotonic()
-    run = detector.train(data_yaml, folder, init_weights=WEIGHTS, hyp=hyp, seed=seed, **SETTINGS)
-    scores = detector.evaluate(run.best, data_yaml, image_size=SETTINGS["image_size"]).loc["all"]
-    return {"mAP75": scores["mAP75_contest"], "mAP50": scores["mAP50"], "mAP50-95": scores["mAP50-95"],
-            "seconds": time.monotonic() - began}
+    run = training_run.train(
+        data_yaml, folder, init_weights=WEIGHTS, hyp=hyp, seed=seed, **SETTINGS
+    )
+    scores = training_run.evaluate(run.best, data_yaml, image_size=SETTINGS["image_size"]).loc[
+        "all"
+    ]
+    return {
+        "mAP75": scores["mAP75_contest"],
+        "mAP50": scores["mAP50"],
+        "mAP50-95": scores["mAP50-95"],
+        "seconds": time.monotonic() - began,
+    }
 
 
 def spread(genes: tuple[Gene, ...], n: int, seed: int = 0) -> pd.DataFrame:
@@ -85,14 +115,29 @@ def record(folder: Path) -> pd.DataFrame:
 
 def head_to_head(folder: Path) -> pd.DataFrame:
     """Real searches with the same number of trials and epochs, one a sampler, saved when all are done."""
-    from livestock_utils import search
+    from livestock_utils.detect.search import run as search_run
 
     data_yaml, parts = mini_sets(folder), []
-    training = {name: value for name, value in SETTINGS.items() if name not in ("loggers", "final_evaluation")}
+    training = {
+        name: value
+        for name, value in SETTINGS.items()
+        if name not in ("loggers", "final_evaluation")
+    }
     for sampler in HEAD_TO_HEAD:
-        found = search.run(data_yaml, folder / "head_to_head", group=GROUP, sampler=sampler, study=sampler,
-                           trials=HEAD_TO_HEAD_TRIALS, pruner="none", init_weights=WEIGHTS, **training)
-        parts.append(found.table.drop(columns=["worker", "retry_of", "reason"]).assign(sampler=sampler))
+        found = search_run.run(
+            data_yaml,
+            folder / "head_to_head",
+            group=GROUP,
+            sampler=sampler,
+            study=sampler,
+            trials=HEAD_TO_HEAD_TRIALS,
+            pruner="none",
+            init_weights=WEIGHTS,
+            **training,
+        )
+        parts.append(
+            found.table.drop(columns=["worker", "retry_of", "reason"]).assign(sampler=sampler)
+        )
     table = pd.concat(parts, ignore_index=True)
     files.write_text(HEAD_TO_HEAD_CSV, table.to_csv(index=False, float_format="%.6g"))
     return table

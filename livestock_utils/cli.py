@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from livestock_utils import __version__
-from livestock_utils.errors import LivestockError
+from livestock_utils.core.errors import LivestockError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -44,27 +44,61 @@ Completion by Tab, where the package is installed, for bash (likewise zsh_source
 """
 
 
-@click.group(cls=Group, epilog=EPILOG,
-             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Group,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="livestock_utils")
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the library does on the way.")
 def cli(verbose: bool) -> None:
     """Finding pigs and cows in barn photos with YOLOv5: data, notebooks and scores from the command line."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s"
+    )
 
 
 @cli.command()
-@click.option("--data", type=FOLDER, required=True, help="Holds data/ and data_test/ with the archives.")
-@click.option("--out", type=FOLDER, required=True, help="Takes notebooks, figures, datasets, weights and the report.")
-@click.option("--profile", help="Parameters from a file: sample, colab, or a YAML file of your own.")
-@click.option("--only", default="", metavar="01,02", help="Only these notebooks, by number or name.")
+@click.option(
+    "--data", type=FOLDER, required=True, help="Holds data/ and data_test/ with the archives."
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    required=True,
+    help="Takes notebooks, figures, datasets, weights and the report.",
+)
+@click.option(
+    "--profile", help="Parameters from a file: sample, colab, or a YAML file of your own."
+)
+@click.option(
+    "--only", default="", metavar="01,02", help="Only these notebooks, by number or name."
+)
 @click.option("--from", "start", metavar="05", help="From this notebook on.")
-@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE",
-              help="A parameter; 05.NAME for one notebook.")
+@click.option(
+    "-p",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter; 05.NAME for one notebook.",
+)
 @click.option("--force", is_flag=True, help="Run notebooks again that have not changed.")
-@click.option("--notebooks", type=EXISTING_FOLDER, help="Another folder of notebooks.  [default: the project's]")
-def run(data: Path, out: Path, profile: str | None, only: str, start: str | None, pairs: tuple[tuple[str, str], ...],
-        force: bool, notebooks: Path | None) -> None:
+@click.option(
+    "--notebooks",
+    type=EXISTING_FOLDER,
+    help="Another folder of notebooks.  [default: the project's]",
+)
+def run(
+    data: Path,
+    out: Path,
+    profile: str | None,
+    only: str,
+    start: str | None,
+    pairs: tuple[tuple[str, str], ...],
+    force: bool,
+    notebooks: Path | None,
+) -> None:
     """Run the notebooks in order, headless; the same command again goes on where it stopped.
 
     \b
@@ -72,14 +106,23 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
     python -m livestock_utils run --data DIR --out DIR --only 05,11 -p epochs 3 -p 05.image_size 320
     python -m livestock_utils run --data DIR --out NEW --only 01,02,03,04,07,08 -p 08.hyp search
     """
-    from livestock_utils import pipeline
-    from livestock_utils.pipeline import report, run_parameters
+    from livestock_utils.show.pipeline import driver, report
+    from livestock_utils.show.pipeline import parameters as run_parameters
 
     parameters = {name: run_parameters.Typed(value) for name, value in pairs}
     chosen = [name.strip() for name in only.split(",") if name.strip()]
     try:
-        pipeline.run(data, out, notebooks=notebooks, only=chosen, start=start, parameters=parameters, profile=profile,
-                     force=force, tell=click.echo)
+        driver.run(
+            data,
+            out,
+            notebooks=notebooks,
+            only=chosen,
+            start=start,
+            parameters=parameters,
+            profile=profile,
+            force=force,
+            tell=click.echo,
+        )
     finally:  # a notebook that failed is in the report too, with its error
         if any((out / "notebooks").glob("*.ipynb")):
             click.echo(f"report:  {report.write_report(out)}")
@@ -88,41 +131,89 @@ def run(data: Path, out: Path, profile: str | None, only: str, start: str | None
 
 @cli.command()
 @click.argument("file", type=EXISTING_FILE, metavar="BATCH.yaml")
-@click.option("--out", type=FOLDER, required=True, help="Takes a folder a run, batch.csv and the comparison.")
-@click.option("--data", type=FOLDER, help="Holds data/ and data_test/.  [default: the notebooks' usual place]")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Takes a folder a run, batch.csv and the comparison."
+)
+@click.option(
+    "--data", type=FOLDER, help="Holds data/ and data_test/.  [default: the notebooks' usual place]"
+)
 @click.option("--workers", default=1, show_default=True, help="Runs that go on at once; one a GPU.")
-@click.option("--profile", help="Smaller parameters for all runs: sample, or one of the file's own.")
-@click.option("--compare/--no-compare", default=True, show_default=True, help="Run notebook 12 on the outcome.")
-@click.option("--notebooks", type=EXISTING_FOLDER, help="Another folder of notebooks.  [default: the project's]")
-def batch(file: Path, out: Path, data: Path | None, workers: int, profile: str | None, compare: bool,
-          notebooks: Path | None) -> None:
+@click.option(
+    "--profile", help="Smaller parameters for all runs: sample, or one of the file's own."
+)
+@click.option(
+    "--compare/--no-compare",
+    default=True,
+    show_default=True,
+    help="Run notebook 12 on the outcome.",
+)
+@click.option(
+    "--notebooks",
+    type=EXISTING_FOLDER,
+    help="Another folder of notebooks.  [default: the project's]",
+)
+def batch(
+    file: Path,
+    out: Path,
+    data: Path | None,
+    workers: int,
+    profile: str | None,
+    compare: bool,
+    notebooks: Path | None,
+) -> None:
     """Run notebooks over a grid of parameters; the same command again goes on where it stopped.
 
     \b
     python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
     python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out runs/silver --workers 2
     """
-    from livestock_utils import notebook, pipeline
-    from livestock_utils.pipeline import batch as batches
+    from livestock_utils.show import notebook
+    from livestock_utils.show.pipeline import batch as batches
+    from livestock_utils.show.pipeline import driver
 
     folder = notebook.folders(data or "", out)[0]
-    table = batches.run(file, folder, out, workers=workers, profile=profile, notebooks=notebooks,
-                        tell=batches.Live(click.echo, redraw=sys.stdout.isatty()), say=click.echo)
+    table = batches.run(
+        file,
+        folder,
+        out,
+        workers=workers,
+        profile=profile,
+        notebooks=notebooks,
+        tell=batches.Live(click.echo, redraw=sys.stdout.isatty()),
+        say=click.echo,
+    )
     click.echo(batches.summary(table))
     if compare and (table["state"] != "failed").any():
-        pipeline.run(folder, out, notebooks=notebooks, only=["12"], profile=batches.base_profile(profile),
-                     tell=click.echo)
-        click.echo(f"comparison: {out / 'notebooks' / '12_compare_runs.ipynb'}, {out / 'metrics.json'}")
+        driver.run(
+            folder,
+            out,
+            notebooks=notebooks,
+            only=["12"],
+            profile=batches.base_profile(profile),
+            tell=click.echo,
+        )
+        click.echo(
+            f"comparison: {out / 'notebooks' / '12_compare_runs.ipynb'}, {out / 'metrics.json'}"
+        )
     if (table["state"] == "failed").any():
         click.get_current_context().exit(1)
 
 
 @cli.command()
 @click.argument("folder", type=FOLDER, metavar="DIR")
-@click.option("--images", default=200, show_default=True, help="Training images; one in four is of pigs.")
-@click.option("--test-images", default=40, show_default=True, help="Test images; 0 writes no test archives.")
+@click.option(
+    "--images", default=200, show_default=True, help="Training images; one in four is of pigs."
+)
+@click.option(
+    "--test-images", default=40, show_default=True, help="Test images; 0 writes no test archives."
+)
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other scenes.")
-@click.option("--scale", default=1.0, show_default=True, help="Multiplies the frames of 1920x1080 and 1280x960.")
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    help="Multiplies the frames of 1920x1080 and 1280x960.",
+)
 def sample(folder: Path, images: int, test_images: int, seed: int, scale: float) -> None:
     """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers.
 
@@ -133,7 +224,7 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
     python -m livestock_utils sample data/sample
     python -m livestock_utils sample data/small --images 40 --test-images 8 --scale 0.25 --seed 1
     """
-    from livestock_utils.sample import write_sample
+    from livestock_utils.data.sample.drawing import write_sample
 
     write_sample(folder, n_images=images, n_test_images=test_images, seed=seed, scale=scale)
     click.echo(f"sample data in {folder}: {images} training and {test_images} test images")
@@ -142,72 +233,159 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
 @cli.command()
 @click.argument("answers", type=EXISTING_FILE)
 @click.argument("submission", type=EXISTING_FILE)
-@click.option("--iou", default=0.75, show_default=True, help="IoU from which a detection has found an answer.")
-@click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
-              help="What the answers were divided by: the contest's constants, or each image's own size.")
-@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a"
-              " folder of archives; needed for --normaliser image.")
-@click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
-              help="What the submission holds.")
-@click.option("--against", type=EXISTING_FILE, help="Another submission: tells whether SUBMISSION is better than it.")
-@click.option("--bootstrap", "n_resamples", default=0, metavar="N", help="Intervals from N resamplings of the images.")
+@click.option(
+    "--iou", default=0.75, show_default=True, help="IoU from which a detection has found an answer."
+)
+@click.option(
+    "--normaliser",
+    type=click.Choice(["contest", "image"]),
+    default="contest",
+    show_default=True,
+    help="What the answers were divided by: the contest's constants, or each image's own size.",
+)
+@click.option(
+    "--images",
+    type=EXISTING_PATH,
+    help="The test images: a CSV (image_id, width_px, height_px) or a"
+    " folder of archives; needed for --normaliser image.",
+)
+@click.option(
+    "--units",
+    type=click.Choice(["px", "shares"]),
+    default="px",
+    show_default=True,
+    help="What the submission holds.",
+)
+@click.option(
+    "--against",
+    type=EXISTING_FILE,
+    help="Another submission: tells whether SUBMISSION is better than it.",
+)
+@click.option(
+    "--bootstrap",
+    "n_resamples",
+    default=0,
+    metavar="N",
+    help="Intervals from N resamplings of the images.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def score(answers: Path, submission: Path, iou: float, normaliser: str, images: Path | None, units: str,
-          against: Path | None, n_resamples: int, as_json: bool) -> None:
+def score(
+    answers: Path,
+    submission: Path,
+    iou: float,
+    normaliser: str,
+    images: Path | None,
+    units: str,
+    against: Path | None,
+    n_resamples: int,
+    as_json: bool,
+) -> None:
     """Score a submission with the contest's definition; faults are told by line on stderr.
 
     \b
     python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap 1000
     python -m livestock_utils score answer.csv new.csv --against old.csv --json
     """
-    from livestock_utils.scoring import score_report
+    from livestock_utils.evaluate.scoring import report as score_report
 
-    result = score_report.score_files(answers, submission, iou, normaliser, images, units, against, n_resamples,
-                                      tell=functools.partial(click.echo, err=True))
+    result = score_report.score_files(
+        answers,
+        submission,
+        iou,
+        normaliser,
+        images,
+        units,
+        against,
+        n_resamples,
+        tell=functools.partial(click.echo, err=True),
+    )
     click.echo(result.json() if as_json else result.text())
 
 
 @cli.command()
 @click.argument("submission", type=EXISTING_FILE)
-@click.option("--images", type=EXISTING_PATH, help="The test images: a CSV (image_id, width_px, height_px) or a"
-              " folder of archives; without it ids and frames are not checked.")
-@click.option("--units", type=click.Choice(["px", "shares"]), default="px", show_default=True,
-              help="What the submission holds.")
-@click.option("--normaliser", type=click.Choice(["contest", "image"]), default="contest", show_default=True,
-              help="What shares were divided by.")
-@click.option("--weights", type=EXISTING_FILE, multiple=True, help="A model file to hold to the contest's 100 MB.")
-@click.option("--sort-to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write the rows to FILE in the order that the contest's scorer needs, and check that file.")
+@click.option(
+    "--images",
+    type=EXISTING_PATH,
+    help="The test images: a CSV (image_id, width_px, height_px) or a"
+    " folder of archives; without it ids and frames are not checked.",
+)
+@click.option(
+    "--units",
+    type=click.Choice(["px", "shares"]),
+    default="px",
+    show_default=True,
+    help="What the submission holds.",
+)
+@click.option(
+    "--normaliser",
+    type=click.Choice(["contest", "image"]),
+    default="contest",
+    show_default=True,
+    help="What shares were divided by.",
+)
+@click.option(
+    "--weights",
+    type=EXISTING_FILE,
+    multiple=True,
+    help="A model file to hold to the contest's 100 MB.",
+)
+@click.option(
+    "--sort-to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the rows to FILE in the order that the contest's scorer needs, and check that file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def validate(submission: Path, images: Path | None, units: str, normaliser: str, weights: tuple[Path, ...],
-             sort_to: Path | None, as_json: bool) -> None:
+def validate(
+    submission: Path,
+    images: Path | None,
+    units: str,
+    normaliser: str,
+    weights: tuple[Path, ...],
+    sort_to: Path | None,
+    as_json: bool,
+) -> None:
     """Check a submission line by line; exit code 1 when it has errors.
 
     \b
     python -m livestock_utils validate runs/sample/submission.csv --images data/sample/data_test
     python -m livestock_utils validate submission.csv --weights best.pt --json
     """
-    from livestock_utils.scoring import score_report
-    from livestock_utils.scoring import submission as submissions
+    from livestock_utils.evaluate.scoring import report as score_report
+    from livestock_utils.evaluate.scoring import submission as submissions
 
     if sort_to is not None:
         submission = submissions.write_sorted(sort_to, submission)
     table = None if images is None else submissions.read_images(images)
     findings = submissions.validate(submission, table, units, normaliser, weights)
-    click.echo(score_report.findings_json(findings) if as_json
-               else score_report.findings_text(findings, submission, images_given=table is not None))
+    click.echo(
+        score_report.findings_json(findings)
+        if as_json
+        else score_report.findings_text(findings, submission, images_given=table is not None)
+    )
     if (findings["severity"] == "error").any():
         click.get_current_context().exit(1)
 
 
 @cli.command()
 @click.argument("folder", type=EXISTING_FOLDER, metavar="DIR")
-@click.option("--quick", is_flag=True, help="Do not read the images whole: no CRCs, no truncated JPEGs.")
-@click.option("--near-duplicates", is_flag=True, help="Also tell images that look the same; decodes all of them.")
+@click.option(
+    "--quick", is_flag=True, help="Do not read the images whole: no CRCs, no truncated JPEGs."
+)
+@click.option(
+    "--near-duplicates",
+    is_flag=True,
+    help="Also tell images that look the same; decodes all of them.",
+)
 @click.option("--strict", is_flag=True, help="Exit code 1 for warnings too.")
-@click.option("--all", "show_all", is_flag=True, help="List every finding, not the first three of a kind.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="List every finding, not the first three of a kind."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_all: bool, as_json: bool) -> None:
+def check(
+    folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_all: bool, as_json: bool
+) -> None:
     """Tell what archives DIR holds and what is wrong in them; exit code 1 when that has errors.
 
     DIR holds the zips, or is a data root with data/ and data_test/.
@@ -216,11 +394,16 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
     python -m livestock_utils check data/sample
     python -m livestock_utils check DIR --quick --strict --json
     """
-    from livestock_utils.aihub import check_report, integrity
+    from livestock_utils.data.aihub import integrity
+    from livestock_utils.data.aihub import report as check_report
 
     survey = integrity.survey(folder, read_all=not quick, near_duplicates=near_duplicates)
     rows_per_kind = len(survey.findings) if show_all else 3
-    click.echo(check_report.check_json(survey) if as_json else check_report.check_text(survey, rows_per_kind))
+    click.echo(
+        check_report.check_json(survey)
+        if as_json
+        else check_report.check_text(survey, rows_per_kind)
+    )
     if survey.findings["severity"].isin(["error", "warning"] if strict else ["error"]).any():
         click.get_current_context().exit(1)
 
@@ -228,21 +411,49 @@ def check(folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_a
 @cli.command()
 @click.argument("weights", type=EXISTING_FILE)
 @click.argument("source", type=EXISTING_PATH, metavar="IMAGES_OR_FOLDER_OR_VIDEO")
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where predictions.csv and drawn/ go.")
-@click.option("--image-size", type=click.IntRange(32), help="Long side in px that the network sees.  [default: that of"
-              " --settings, else 640]")
+@click.option(
+    "--out", type=FOLDER, required=True, metavar="DIR", help="Where predictions.csv and drawn/ go."
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(32),
+    help="Long side in px that the network sees.  [default: that of --settings, else 640]",
+)
 @click.option("--confidence", default=0.25, show_default=True, help="Least confidence of a box.")
-@click.option("--iou", default=0.6, show_default=True, help="Boxes of a class that overlap more are one animal.")
-@click.option("--settings", type=EXISTING_FILE, help="A settings.yaml of notebook 11 instead of these two.")
+@click.option(
+    "--iou",
+    default=0.6,
+    show_default=True,
+    help="Boxes of a class that overlap more are one animal.",
+)
+@click.option(
+    "--settings", type=EXISTING_FILE, help="A settings.yaml of notebook 11 instead of these two."
+)
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
 @click.option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
 @click.option("--every", default=1, show_default=True, help="Take every n-th frame of a video.")
-@click.option("--draw/--no-draw", default=True, show_default=True, help="Write the images with their boxes.")
+@click.option(
+    "--draw/--no-draw", default=True, show_default=True, help="Write the images with their boxes."
+)
 @click.option("--any-classes", is_flag=True, help="Take weights of other classes, and name those.")
-@click.option("--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know.")
-def predict(weights: Path, source: Path, out: Path, image_size: int | None, confidence: float, iou: float,
-            settings: Path | None, backend: str, device: str | None, every: int, draw: bool, any_classes: bool,
-            trust: bool) -> None:
+@click.option(
+    "--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know."
+)
+def predict(
+    weights: Path,
+    source: Path,
+    out: Path,
+    image_size: int | None,
+    confidence: float,
+    iou: float,
+    settings: Path | None,
+    backend: str,
+    device: str | None,
+    every: int,
+    draw: bool,
+    any_classes: bool,
+    trust: bool,
+) -> None:
     """Find the animals in your own photos: boxes as a CSV (px), and the images with the boxes drawn.
 
     Exit code 1 when not one image could be read.
@@ -251,20 +462,40 @@ def predict(weights: Path, source: Path, out: Path, image_size: int | None, conf
     python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
     python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings settings.yaml
     """
-    from livestock_utils.inference import photos, postprocess
+    from livestock_utils.detect.predict import media, postprocess
 
-    chosen = (postprocess.Settings(confidence_threshold=confidence, iou_threshold=iou) if settings is None
-              else postprocess.load_settings(settings))
+    chosen = (
+        postprocess.Settings(confidence_threshold=confidence, iou_threshold=iou)
+        if settings is None
+        else postprocess.load_settings(settings)
+    )
     tuned_at = None if settings is None else postprocess.load_image_size(settings)
     if None not in (image_size, tuned_at) and image_size != tuned_at:
-        click.echo(f"note: {settings} was tuned at image size {tuned_at}, you predict at {image_size}", err=True)
-    boxes, found = photos.predict(weights, source, out, settings=chosen, draw_from=confidence if draw else None,
-                                  every=every, image_size=image_size or tuned_at or 640, backend=backend, device=device,
-                                  any_classes=any_classes, trust=trust)
-    click.echo(f"{len(boxes)} boxes on {boxes['image_id'].nunique()} of {len(found.images)} images: "
-               f"{out / 'predictions.csv'}" + (f", {out / 'drawn'}" if draw else ""))
+        click.echo(
+            f"note: {settings} was tuned at image size {tuned_at}, you predict at {image_size}",
+            err=True,
+        )
+    boxes, found = media.predict(
+        weights,
+        source,
+        out,
+        settings=chosen,
+        draw_from=confidence if draw else None,
+        every=every,
+        image_size=image_size or tuned_at or 640,
+        backend=backend,
+        device=device,
+        any_classes=any_classes,
+        trust=trust,
+    )
+    click.echo(
+        f"{len(boxes)} boxes on {boxes['image_id'].nunique()} of {len(found.images)} images: "
+        f"{out / 'predictions.csv'}" + (f", {out / 'drawn'}" if draw else "")
+    )
     if found.unreadable:
-        click.echo(f"{len(found.unreadable)} images could not be read, see {out / 'images.csv'}", err=True)
+        click.echo(
+            f"{len(found.unreadable)} images could not be read, see {out / 'images.csv'}", err=True
+        )
     if len(found.unreadable) == len(found.images):
         click.get_current_context().exit(1)
 
@@ -279,39 +510,73 @@ class _BatchSize(click.ParamType):
 
     name = "integer or auto"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
         return value if value == "auto" else click.INT.convert(value, param, ctx)
 
 
 @cli.command()
 @click.argument("data_yaml", type=EXISTING_FILE)
 @click.argument("run_folder", type=FOLDER)
-@click.option("--model", default="yolov5n", show_default=True, help="yolov5n, s, m, l, x, or with a 6 their P6 form.")
-@click.option("--init-weights", help="Weights to start from: a file, or yolov5n.pt and the like from yolov5's release"
-              " page; none: random.")
+@click.option(
+    "--model",
+    default="yolov5n",
+    show_default=True,
+    help="yolov5n, s, m, l, x, or with a 6 their P6 form.",
+)
+@click.option(
+    "--init-weights",
+    help="Weights to start from: a file, or yolov5n.pt and the like from yolov5's release"
+    " page; none: random.",
+)
 @click.option("--hyp", help="A hyperparameter file, or a name in hyp/; none: yolov5's default.")
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--image-size", default=640, show_default=True, help="px, square.")
-@click.option("--batch-size", type=_BatchSize(), default=16, show_default=True, help="Images; auto: what fits the GPU.")
-@click.option("--nominal-batch", default=64, show_default=True, help="Gradients add up to about this many images.")
+@click.option(
+    "--batch-size",
+    type=_BatchSize(),
+    default=16,
+    show_default=True,
+    help="Images; auto: what fits the GPU.",
+)
+@click.option(
+    "--nominal-batch",
+    default=64,
+    show_default=True,
+    help="Gradients add up to about this many images.",
+)
 @click.option("--optimizer", default="SGD", show_default=True)
 @click.option("--schedule", default="linear", show_default=True)
-@click.option("--freeze", default=0, show_default=True, help="First layers that stay as they are; 10: the backbone.")
+@click.option(
+    "--freeze",
+    default=0,
+    show_default=True,
+    help="First layers that stay as they are; 10: the backbone.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", default=0, show_default=True, help="Loader processes.")
-@click.option("--cache", type=click.Choice(["ram", "disk", "none"]), default="ram", show_default=True)
+@click.option(
+    "--cache", type=click.Choice(["ram", "disk", "none"]), default="ram", show_default=True
+)
 @click.option("--augmentation", help="A preset (light, barn_night) or a file of albumentations.")
 @click.option("--patience", default=100, show_default=True)
-@click.option("--best-metric", default="ap75", show_default=True, help="ap75, map50, map50-95 or fitness.")
+@click.option(
+    "--best-metric", default="ap75", show_default=True, help="ap75, map50, map50-95 or fitness."
+)
 @click.option("--warmup-min-iterations", default=100, show_default=True)
 @click.option("--autoanchor/--no-autoanchor", default=True, show_default=True)
 @click.option("--amp/--no-amp", default=True, show_default=True, help="Mixed precision on a GPU.")
 @click.option("--teacher", help="Predictions on the training images to learn from, a CSV.")
 @click.option("--teacher-weight", default=1.0, show_default=True)
-@click.option("--loggers", default="tensorboard", show_default=True, help="tensorboard,wandb,mlflow, or none.")
+@click.option(
+    "--loggers", default="tensorboard", show_default=True, help="tensorboard,wandb,mlflow, or none."
+)
 @click.option("--mirror", type=FOLDER, help="A second folder that gets a copy after each epoch.")
 @click.option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
-@click.option("--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know.")
+@click.option(
+    "--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know."
+)
 @click.option("--final-evaluation/--no-final-evaluation", default=True, show_default=True)
 def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
@@ -322,7 +587,7 @@ def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
     torchrun --standalone --nproc_per_node 2 -m livestock_utils train data.yaml runs/two --batch-size 20
     """
-    from livestock_utils import detector
+    from livestock_utils.detect.train import run as training_run
 
-    run = detector.train(data_yaml, run_folder, **settings)
+    run = training_run.train(data_yaml, run_folder, **settings)
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")

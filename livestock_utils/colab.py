@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from livestock_utils.errors import LivestockError
-from livestock_utils.progress import progress
-from livestock_utils.training import mirror, training_state
+from livestock_utils.core import mirror
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect.train import state
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,9 @@ TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN}
 def on_colab() -> bool:
     """True inside a Colab runtime, in its notebooks and in the commands started there."""
     return "google.colab" in sys.modules or (
-        importlib.util.find_spec("google") is not None and importlib.util.find_spec("google.colab") is not None)
+        importlib.util.find_spec("google") is not None
+        and importlib.util.find_spec("google.colab") is not None
+    )
 
 
 def mount(folder: Path = DRIVE) -> Path | None:
@@ -52,11 +55,18 @@ def mount(folder: Path = DRIVE) -> Path | None:
         except errors.Error as error:
             log.warning("no access to Google Drive (%s)", error)
             return None
-        except (OSError, ValueError) as error:  # ValueError is how google.colab reports a failed mount
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # ValueError is how google.colab reports a failed mount
             problem = error
-            log.warning("Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES)
-    raise LivestockError(f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not help, "
-                         "Runtime > Disconnect and delete runtime") from problem
+            log.warning(
+                "Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES
+            )
+    raise LivestockError(
+        f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not help, "
+        "Runtime > Disconnect and delete runtime"
+    ) from problem
 
 
 def local_disk(out: str | os.PathLike) -> Path:
@@ -76,8 +86,12 @@ def training_folder(out: str | os.PathLike, name: str) -> tuple[Path, Path | Non
     return LOCAL_DISK / "training" / place / name, kept
 
 
-def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content/data", tries: int = 3,
-               wait_s: float = 5.0) -> Path:
+def copy_local(
+    archive: str | os.PathLike,
+    folder: str | os.PathLike = "/content/data",
+    tries: int = 3,
+    wait_s: float = 5.0,
+) -> Path:
     """Copy a file from Drive to the local disk, checked by size and SHA-256; returns the copy's path.
 
     A copy of the same size and time that is already there is kept. A mount that drops out is tried again.
@@ -88,7 +102,9 @@ def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content
         try:
             status = source.stat()
             if target.is_file() and (target.stat().st_size, int(target.stat().st_mtime)) == (
-                    status.st_size, int(status.st_mtime)):
+                status.st_size,
+                int(status.st_mtime),
+            ):
                 return target
             mirror.copy_checked(source, target)
             os.utime(target, (status.st_atime, status.st_mtime))
@@ -97,8 +113,10 @@ def copy_local(archive: str | os.PathLike, folder: str | os.PathLike = "/content
             raise LivestockError(f"{source} is not there; check the path below MyDrive") from error
         except OSError as error:
             if error.errno not in TRANSIENT or attempt == tries:
-                raise LivestockError(f"{source} could not be copied to {folder} ({error.strerror or error}); "
-                                     "make room on the local disk, or mount Drive again") from error
+                raise LivestockError(
+                    f"{source} could not be copied to {folder} ({error.strerror or error}); "
+                    "make room on the local disk, or mount Drive again"
+                ) from error
             log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, tries)
             time.sleep(wait_s)
     raise AssertionError("not reached: the last attempt returns or raises")
@@ -111,22 +129,42 @@ def at_hand(folder: str | os.PathLike) -> Path:
     which the local disk has no room, are read where they are, with a warning. The copy is made once a runtime.
     """
     source = Path(folder)
-    if not on_colab() or not source.resolve().is_relative_to(DRIVE.resolve()) or not source.is_dir():
+    if (
+        not on_colab()
+        or not source.resolve().is_relative_to(DRIVE.resolve())
+        or not source.is_dir()
+    ):
         return source
-    found = list(itertools.islice((path for path in source.rglob("*") if path.is_file()), MOST_ARCHIVES + 1))
-    target = LOCAL_DISK / "archives" / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8] / source.name
+    found = list(
+        itertools.islice((path for path in source.rglob("*") if path.is_file()), MOST_ARCHIVES + 1)
+    )
+    target = (
+        LOCAL_DISK
+        / "archives"
+        / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
+        / source.name
+    )
     if len(found) > MOST_ARCHIVES:
-        log.warning("%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as they came",
-                    source, MOST_ARCHIVES)
+        log.warning(
+            "%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as they came",
+            source,
+            MOST_ARCHIVES,
+        )
         return source
     target.mkdir(parents=True, exist_ok=True)
     for gone in {path.relative_to(target) for path in target.rglob("*") if path.is_file()} - {
-            path.relative_to(source) for path in found}:
+        path.relative_to(source) for path in found
+    }:
         (target / gone).unlink()
-    to_copy = sum(path.stat().st_size for path in found if not (target / path.relative_to(source)).is_file())
+    to_copy = sum(
+        path.stat().st_size for path in found if not (target / path.relative_to(source)).is_file()
+    )
     if to_copy + SPARE_BYTES > shutil.disk_usage(target).free:
-        log.warning("%s: %.1f GB have no room on the local disk and are read from Drive, which is slow", source,
-                    to_copy / 1e9)
+        log.warning(
+            "%s: %.1f GB have no room on the local disk and are read from Drive, which is slow",
+            source,
+            to_copy / 1e9,
+        )
         return source
     for path in progress(found, desc="to the local disk"):
         copy_local(path, (target / path.relative_to(source)).parent)
@@ -141,7 +179,7 @@ def run_to_resume(*folders: str | os.PathLike) -> Path | None:
     found: list[tuple[float, Path]] = []
     for folder in folders:
         for resume in Path(folder).glob("**/resume"):
-            newest = training_state.newest(resume)
+            newest = state.newest(resume)
             if newest is not None:
                 found.append((newest.stat().st_mtime, resume.parent))
     return max(found)[1] if found else None

@@ -5,7 +5,7 @@
 Two tricks keep a Colab runtime as it was:
 - every package that is already installed is handed to pip as a constraint, so pip either leaves it or fails loudly;
 - yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub below 0.25 and asks for
-  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.networks.compat`
+  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.detect.yolov5`
   knows it.
 
 Only the standard library is used: this runs before anything else is installed.
@@ -30,7 +30,9 @@ def yolov5_folder() -> Path:
     """The private folder that holds the pinned yolov5 package, below this environment's own folder."""
     if folder := os.environ.get("LIVESTOCK_YOLOV5"):
         return Path(folder)
-    return Path(sysconfig.get_path("purelib")) / "livestock_utils_vendor" / f"yolov5-{YOLOV5_VERSION}"
+    return (
+        Path(sysconfig.get_path("purelib")) / "livestock_utils_vendor" / f"yolov5-{YOLOV5_VERSION}"
+    )
 
 
 def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> list[str]:
@@ -44,27 +46,44 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
         before = {}  # a fresh environment has nothing to protect, and its old setuptools is too old for today's torch
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "already-here.txt"
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in before.items()), encoding="utf-8")
+        constraints.write_text(
+            "".join(f"{name}=={version}\n" for name, version in before.items()), encoding="utf-8"
+        )
         arguments = ["--constraint", str(constraints)]
         if lock:
-            locked = [line for line in Path(lock).read_text(encoding="utf-8").splitlines()
-                      if line.split("==")[0].strip().lower() not in before]
+            locked = [
+                line
+                for line in Path(lock).read_text(encoding="utf-8").splitlines()
+                if line.split("==")[0].strip().lower() not in before
+            ]
             (Path(folder) / "lock.txt").write_text("\n".join(locked), encoding="utf-8")
             arguments += ["--constraint", str(Path(folder) / "lock.txt")]
         _pip("install", "--quiet", *arguments, *_requirements(extras))
         if not (yolov5_folder() / "yolov5").is_dir():
             target = Path(folder) / "yolov5"
-            _pip("install", "--quiet", "--no-deps", "--target", str(target), f"yolov5=={YOLOV5_VERSION}")
+            _pip(
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--target",
+                str(target),
+                f"yolov5=={YOLOV5_VERSION}",
+            )
             yolov5_folder().parent.mkdir(parents=True, exist_ok=True)
             staging = yolov5_folder().with_suffix(".part")
             shutil.rmtree(staging, ignore_errors=True)
             shutil.copytree(target, staging)
             staging.rename(yolov5_folder())
     after = _installed()
-    changed = [f"{name} {version} -> {after.get(name, 'gone')}"
-               for name, version in before.items() if after.get(name) != version]
+    changed = [
+        f"{name} {version} -> {after.get(name, 'gone')}"
+        for name, version in before.items()
+        if after.get(name) != version
+    ]
     if changed:
-        raise RuntimeError(f"set-up changed packages that were there: {', '.join(changed)}; restart the runtime")
+        raise RuntimeError(
+            f"set-up changed packages that were there: {', '.join(changed)}; restart the runtime"
+        )
     log.info("ready: %d packages added, none changed", len(set(after) - set(before)))
     return changed
 
@@ -76,7 +95,9 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
         lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
         wanted = [line.split("#")[0].strip() for line in lines]
         listing = (root / "extras.txt").read_text(encoding="utf-8").splitlines() if extras else []
-        if unknown := sorted(set(extras) - {line.strip()[1:-1] for line in listing if line.startswith("[")}):
+        if unknown := sorted(
+            set(extras) - {line.strip()[1:-1] for line in listing if line.startswith("[")}
+        ):
             raise RuntimeError(f"unknown extra {unknown[0]!r}; extras.txt lists them")
         section = ""
         for line in (text.split("#")[0].strip() for text in listing):
@@ -87,15 +108,24 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
     from importlib import metadata
 
     rows = [row.partition(";") for row in metadata.requires("livestock_utils") or []]
-    return [name.strip() for name, _, marker in rows
-            if not marker or any(f'"{extra}"' in marker.replace("'", '"') for extra in extras)]
+    return [
+        name.strip()
+        for name, _, marker in rows
+        if not marker or any(f'"{extra}"' in marker.replace("'", '"') for extra in extras)
+    ]
 
 
 def _installed() -> dict[str, str]:
     """Installed distributions, lower-case name -> version, as pip sees them (ours left out)."""
-    rows = _pip("list", "--format=freeze").splitlines()  # without --quiet, which would silence the list itself
+    rows = _pip(
+        "list", "--format=freeze"
+    ).splitlines()  # without --quiet, which would silence the list itself
     pairs = (row.partition("==") for row in rows if "==" in row)
-    return {name.lower(): version for name, _, version in pairs if name.lower().replace("-", "_") != "livestock_utils"}
+    return {
+        name.lower(): version
+        for name, _, version in pairs
+        if name.lower().replace("-", "_") != "livestock_utils"
+    }
 
 
 def _pip(*arguments: str) -> str:
@@ -103,14 +133,20 @@ def _pip(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise RuntimeError(f"pip {arguments[0]} failed; check the network and the versions named here:\n{tail}")
+        raise RuntimeError(
+            f"pip {arguments[0]} failed; check the network and the versions named here:\n{tail}"
+        )
     return done.stdout
 
 
 def main() -> None:
     """Parse the command line and install."""
-    parser = argparse.ArgumentParser(prog="python -m livestock_utils.install", description=__doc__.splitlines()[0])
-    parser.add_argument("--extras", default="", help="comma-separated extras of setup.py, such as dev,edge")
+    parser = argparse.ArgumentParser(
+        prog="python -m livestock_utils.install", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--extras", default="", help="comma-separated extras of setup.py, such as dev,edge"
+    )
     parser.add_argument("--lock", default=None, help="a file of exact versions to hold to")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

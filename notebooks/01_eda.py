@@ -31,7 +31,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -39,15 +44,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -58,7 +66,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -71,9 +79,14 @@ examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import aihub, eda, notebook, plots, tables
-from livestock_utils.eda import describe
-from livestock_utils.error_analysis import label_exchange
+from livestock_utils.core import tables
+from livestock_utils.data.aihub import folder, integrity
+from livestock_utils.data.eda import counts as count_tables
+from livestock_utils.evaluate.labels import exchange
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import eda as eda_module
+from livestock_utils.show.plots import gallery
+from livestock_utils.show.words import eda
 
 step = notebook.start("01_eda", data, out)
 
@@ -84,11 +97,11 @@ step = notebook.start("01_eda", data, out)
 
 # %%
 archives = step.archives()
-step.table(aihub.list_archives(archives), "What was found.")
+step.table(integrity.list_archives(archives), "What was found.")
 
 # %%
-images, boxes = aihub.read_archives(archives)
-boxes = label_exchange.corrected_tables(labels, images, boxes)
+images, boxes = folder.read_archives(archives)
+boxes = exchange.corrected_tables(labels, images, boxes)
 tables.write_tables(step.path("tables"), images, boxes)
 
 # %% [markdown]
@@ -96,18 +109,21 @@ tables.write_tables(step.path("tables"), images, boxes)
 # Are the boxes tight, and does every animal in plain sight have one?
 
 # %%
-step.figure(plots.examples(images, boxes, archives, n=examples, seed=seed), "examples",
-            "Photos drawn at random with their labelled boxes in the colours of the species.")
-step.say(describe.covered(images, boxes))
+step.figure(
+    gallery.examples(images, boxes, archives, n=examples, seed=seed),
+    "examples",
+    "Photos drawn at random with their labelled boxes in the colours of the species.",
+)
+step.say(eda.covered(images, boxes))
 
 # %% [markdown]
 # ## Species
 # The species with more photos need not be the one with more boxes: compare the two halves.
 
 # %%
-counts = eda.species_counts(images, boxes)
-step.figure(plots.species_overview(counts), "species", "Images and boxes of each species.")
-step.say(describe.species_counts(counts))
+counts = count_tables.species_counts(images, boxes)
+step.figure(eda_module.species_overview(counts), "species", "Images and boxes of each species.")
+step.say(eda.species_counts(counts))
 
 # %% [markdown]
 # ## Frame sizes
@@ -115,9 +131,13 @@ step.say(describe.species_counts(counts))
 # of a species by one fixed frame.
 
 # %%
-sizes = eda.size_counts(images)
-step.figure(plots.image_sizes(sizes), "image_sizes", "Images of each frame size; pale bars gather the rare sizes.")
-step.say(describe.sizes(sizes))
+sizes = count_tables.size_counts(images)
+step.figure(
+    eda_module.image_sizes(sizes),
+    "image_sizes",
+    "Images of each frame size; pale bars gather the rare sizes.",
+)
+step.say(eda.sizes(sizes))
 
 # %% [markdown]
 # ## Boxes in an image
@@ -125,23 +145,32 @@ step.say(describe.sizes(sizes))
 # balance.
 
 # %%
-count_bins = eda.count_bin_table(images, boxes)
-step.figure(plots.boxes_per_image(eda.count_histogram(images, boxes)), "boxes_per_image",
-            "Images by their number of boxes; dashed lines part the bins, the number is that of the bin's images.")
-step.say(describe.count_bins(count_bins, counts))
+count_bins = count_tables.count_bin_table(images, boxes)
+step.figure(
+    eda_module.boxes_per_image(count_tables.count_histogram(images, boxes)),
+    "boxes_per_image",
+    "Images by their number of boxes; dashed lines part the bins, the number is that of the bin's images.",
+)
+step.say(eda.count_bins(count_bins, counts))
 
 # %%
-step.table(count_bins, "The write-up's bins under their true names (its columns “medium” and “many” were swapped).")
+step.table(
+    count_bins,
+    "The write-up's bins under their true names (its columns “medium” and “many” were swapped).",
+)
 
 # %% [markdown]
 # ## Shape of the boxes
 # Lying boxes are animals seen from the side, standing ones from the front or behind.
 
 # %%
-ratios = eda.ratio_table(boxes)
-step.figure(plots.box_ratios(ratios), "box_ratios",
-            "Boxes by their ratio of width to height; the number is that of the boxes.")
-step.say(describe.largest_bins(ratios))
+ratios = count_tables.ratio_table(boxes)
+step.figure(
+    eda_module.box_ratios(ratios),
+    "box_ratios",
+    "Boxes by their ratio of width to height; the number is that of the boxes.",
+)
+step.say(eda.largest_bins(ratios))
 
 # %% [markdown]
 # ## Size of the boxes
@@ -149,27 +178,37 @@ step.say(describe.largest_bins(ratios))
 # and at how little lies left of "medium".
 
 # %%
-areas = eda.area_table(boxes)
-step.figure(plots.box_areas(areas), "box_areas", "Boxes by their area; the number is that of the boxes.")
-step.say(describe.largest_bins(areas))
+areas = count_tables.area_table(boxes)
+step.figure(
+    eda_module.box_areas(areas),
+    "box_areas",
+    "Boxes by their area; the number is that of the boxes.",
+)
+step.say(eda.largest_bins(areas))
 
 # %% [markdown]
 # The same without bins: how far do the two humps lie apart, and how far does each reach to the left?
 
 # %%
-step.figure(plots.box_sizes(boxes), "box_sizes",
-            "Distribution of box area, log scale; dashed lines part the bins, thick marks are the medians.")
-step.say(describe.box_sizes(boxes))
+step.figure(
+    eda_module.box_sizes(boxes),
+    "box_sizes",
+    "Distribution of box area, log scale; dashed lines part the bins, thick marks are the medians.",
+)
+step.say(eda.box_sizes(boxes))
 
 # %% [markdown]
 # ## Small boxes in detail
 # Would a minimum area cost anything? Read from the left: each bar is what the next higher limit would lose.
 
 # %%
-small, below = eda.small_box_table(boxes), eda.below_area(boxes)
-step.figure(plots.small_boxes(small), "small_boxes",
-            "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.")
-step.say(describe.small_boxes(below))
+small, below = count_tables.small_box_table(boxes), count_tables.below_area(boxes)
+step.figure(
+    eda_module.small_boxes(small),
+    "small_boxes",
+    "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.",
+)
+step.say(eda.small_boxes(below))
 
 # %% [markdown]
 # ## Where the animals are
@@ -177,9 +216,12 @@ step.say(describe.small_boxes(below))
 # as readily as the animals.
 
 # %%
-step.figure(plots.box_positions(images, boxes), "box_positions",
-            "How many boxes cover each point of the frame on average, as a share of the panel's largest.")
-step.say(describe.positions(images, boxes))
+step.figure(
+    eda_module.box_positions(images, boxes),
+    "box_positions",
+    "How many boxes cover each point of the frame on average, as a share of the panel's largest.",
+)
+step.say(eda.positions(images, boxes))
 
 # %% [markdown]
 # ## Are all animals labelled?
@@ -187,49 +229,73 @@ step.say(describe.positions(images, boxes))
 # than the photos around them, which are often the same pen a moment earlier or later.
 
 # %%
-empty = eda.empty_images(images, boxes)
-step.figure(plots.examples(images, boxes, archives, image_ids=empty["image_id"].head(3)), "empty_images",
-            "Images without a box: empty pens, or animals that nobody labelled?")
-step.say(describe.empty_images(empty))
+empty = count_tables.empty_images(images, boxes)
+step.figure(
+    gallery.examples(images, boxes, archives, image_ids=empty["image_id"].head(3)),
+    "empty_images",
+    "Images without a box: empty pens, or animals that nobody labelled?",
+)
+step.say(eda.empty_images(empty))
 
 # %% [markdown]
 # In the next figure each cell counts images. Below the black line an image has at most half of its neighbours'
 # boxes: dark cells there are photos worth opening.
 
 # %%
-hints, completeness = eda.completeness_hints(images, boxes), eda.completeness_table(images, boxes)
-step.figure(plots.completeness(hints), "completeness",
-            "Boxes in an image against the median of its neighbours by name; the darker, the more images (log scale).")
-step.say(describe.completeness(completeness))
+hints, completeness = (
+    count_tables.completeness_hints(images, boxes),
+    count_tables.completeness_table(images, boxes),
+)
+step.figure(
+    eda_module.completeness(hints),
+    "completeness",
+    "Boxes in an image against the median of its neighbours by name; the darker, the more images (log scale).",
+)
+step.say(eda.completeness(completeness))
 
 # %% [markdown]
 # The photos to open first: count the animals in them, then the boxes.
 
 # %%
-suspects = eda.most_suspect(hints[hints["boxes"] > 0], 3)
-step.figure(plots.examples(images, boxes, archives, image_ids=suspects), "suspects",
-            "Of the images with boxes, those that fall furthest below their neighbours.")
-step.say(describe.suspects(hints, suspects))
+suspects = count_tables.most_suspect(hints[hints["boxes"] > 0], 3)
+step.figure(
+    gallery.examples(images, boxes, archives, image_ids=suspects),
+    "suspects",
+    "Of the images with boxes, those that fall furthest below their neighbours.",
+)
+step.say(eda.suspects(hints, suspects))
 
 # %% [markdown]
 # ## Beside the write-up
 # With AI Hub's own archives the counts should be those of the original's write-up.
 
 # %%
-if eda.is_aihub_size(images):
-    beside = eda.beside_write_up(images, boxes)
+if count_tables.is_aihub_size(images):
+    beside = count_tables.beside_write_up(images, boxes)
     step.table(beside, "Counts here and in the write-up.")
-    step.say(describe.write_up(beside))
+    step.say(eda.write_up(beside))
 else:
-    step.say("These are not AI Hub's archives, which hold 4,303 pig and 12,152 cow images: nothing to compare.")
+    step.say(
+        "These are not AI Hub's archives, which hold 4,303 pig and 12,152 cow images: nothing to compare."
+    )
 
 # %% [markdown]
 # ## In short
 
 # %%
 step.table(counts, "Images and boxes by species.")
-step.metrics(headline={"labelled photos": len(images), "boxes": len(boxes)},
-             images=len(images), boxes=len(boxes), images_without_box=len(empty),
-             boxes_of_1000_to_4000_px2=int(below["boxes"].sum()), suspect_images=int(hints["suspect"].sum()),
-             by_species=counts, count_bins=count_bins, ratios=ratios, areas=areas, small_boxes=small, sizes=sizes)
+step.metrics(
+    headline={"labelled photos": len(images), "boxes": len(boxes)},
+    images=len(images),
+    boxes=len(boxes),
+    images_without_box=len(empty),
+    boxes_of_1000_to_4000_px2=int(below["boxes"].sum()),
+    suspect_images=int(hints["suspect"].sum()),
+    by_species=counts,
+    count_bins=count_bins,
+    ratios=ratios,
+    areas=areas,
+    small_boxes=small,
+    sizes=sizes,
+)
 step.finish("02_make_dataset_multilabel")

@@ -42,7 +42,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -50,15 +55,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -69,7 +77,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -89,11 +97,14 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils import dataset, notebook, plots, split, tables
-from livestock_utils.aihub import neighbours
-from livestock_utils.dataset import set_summary
-from livestock_utils.eda import describe
-from livestock_utils.split import grouping
+from livestock_utils.core import tables
+from livestock_utils.data import lookalikes
+from livestock_utils.data.sets import summary, writing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split import groups as grouping
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import gallery, split
+from livestock_utils.show.words import eda
 
 step = notebook.start("02_make_dataset_multilabel", data, out)
 archives = step.archives()
@@ -105,8 +116,11 @@ images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 # boxes occur.
 
 # %%
-strata = split.strata_table(images, boxes)
-step.table(strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head(5), "The strata of the first images.")
+strata = folds_module.strata_table(images, boxes)
+step.table(
+    strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head(5),
+    "The strata of the first images.",
+)
 
 # %% [markdown]
 # ## Would a plain split leak?
@@ -114,20 +128,26 @@ step.table(strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head
 # look-alikes: how far is each validation image from its nearest training image? Look for a heap at the left end.
 
 # %%
-hashes = neighbours.perceptual_hashes(images, archives, cache=step.path("tables", "hashes.csv"))
+hashes = lookalikes.perceptual_hashes(images, archives, cache=step.path("tables", "hashes.csv"))
 plain = grouping.make_folds(images, boxes, None, n_splits, seed, valid_fold=valid_fold)
-leak = neighbours.nearest_train(hashes, plain, valid_fold)
-step.figure(plots.leakage(leak, images, max_distance), "leakage_plain",
-            "A split without groups: distance of each validation image to its nearest training image.")
-step.say(describe.leakage(leak, max_distance))
+leak = lookalikes.nearest_train(hashes, plain, valid_fold)
+step.figure(
+    split.leakage(leak, images, max_distance),
+    "leakage_plain",
+    "A split without groups: distance of each validation image to its nearest training image.",
+)
+step.say(eda.leakage(leak, max_distance))
 
 # %% [markdown]
 # What such neighbours look like: a model that has learnt the right photo is asked about the left one.
 
 # %%
-step.figure(plots.pairs(leak, images, archives, n=2), "worst_pairs",
-            "The closest pairs of that split: validation left, train right.")
-step.say(describe.closest_pair(leak))
+step.figure(
+    gallery.pairs(leak, images, archives, n=2),
+    "worst_pairs",
+    "The closest pairs of that split: validation left, train right.",
+)
+step.say(eda.closest_pair(leak))
 
 # %% [markdown]
 # ## Groups and folds
@@ -137,12 +157,12 @@ step.say(describe.closest_pair(leak))
 groups = grouping.groups_by(group_by, images, hashes, block_size, max_distance)
 sizes = grouping.group_sizes(groups, images)
 step.table(sizes, f"Groups by `{group_by}`.")
-step.say(describe.groups(sizes))
+step.say(eda.groups(sizes))
 
 # %%
 folds = grouping.make_folds(images, boxes, groups, n_splits, seed, hold_out, valid_fold)
 tables.write_folds(step.path("datasets", "folds.csv"), folds, groups)
-step.say(describe.folds(folds))
+step.say(eda.folds(folds))
 
 # %% [markdown]
 # ## Balance
@@ -150,54 +170,79 @@ step.say(describe.folds(folds))
 
 # %%
 target = float((folds != valid_fold).mean()) if hold_out else None
-balance = split.balance_table(images, boxes, folds, valid_fold, target)
-step.figure(plots.split_balance(balance), "balance", "Share of each stratum in train.")
-step.say(describe.balance(balance))
+balance = folds_module.balance_table(images, boxes, folds, valid_fold, target)
+step.figure(split.split_balance(balance), "balance", "Share of each stratum in train.")
+step.say(eda.balance(balance))
 
 # %%
-step.table(balance.drop(columns=["species", "count_bin", "target"]),
-           "Images of each stratum in train and validation; how far off in percentage points and in images.")
+step.table(
+    balance.drop(columns=["species", "count_bin", "target"]),
+    "Images of each stratum in train and validation; how far off in percentage points and in images.",
+)
 
 # %% [markdown]
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
-by_fold = split.fold_table(images, boxes, folds)
-step.figure(plots.fold_balance(by_fold, valid_fold), "folds",
-            "How the images of each stratum, and those that hold a box of each shape and size, spread over the folds.")
-step.say(describe.fold_balance(by_fold))
+by_fold = folds_module.fold_table(images, boxes, folds)
+step.figure(
+    split.fold_balance(by_fold, valid_fold),
+    "folds",
+    "How the images of each stratum, and those that hold a box of each shape and size, spread over the folds.",
+)
+step.say(eda.fold_balance(by_fold))
 
 # %% [markdown]
 # ## Does this split leak?
 # The same distances as above, now for the split that is used: nothing should be left of the line.
 
 # %%
-leak_now = neighbours.nearest_train(hashes, folds, valid_fold)
-step.figure(plots.leakage(leak_now, images, max_distance), "leakage",
-            "The split as used: distance of each validation image to its nearest training image.")
-step.say(describe.leakage(leak_now, max_distance))
+leak_now = lookalikes.nearest_train(hashes, folds, valid_fold)
+step.figure(
+    split.leakage(leak_now, images, max_distance),
+    "leakage",
+    "The split as used: distance of each validation image to its nearest training image.",
+)
+step.say(eda.leakage(leak_now, max_distance))
 
 # %% [markdown]
 # ## The two sets
 # JPEGs go from the archives into the tars as they are; labels, a manifest with checksums and a `data.yaml` beside them.
 
 # %%
-train_tar, valid_tar = dataset.write_split(
-    step.path("datasets"), images, boxes, archives, folds, valid_fold=valid_fold, seed=seed,
-    min_box_area_px=min_box_area_px, backgrounds=background_folder or None, background_share=background_share)
-sets = set_summary.set_table({"train": train_tar, "valid": valid_tar})
-step.figure(plots.set_sizes(set_summary.by_species(sets)), "sets", "Images of the two sets by species.")
-step.say(describe.sets(sets))
+train_tar, valid_tar = writing.write_split(
+    step.path("datasets"),
+    images,
+    boxes,
+    archives,
+    folds,
+    valid_fold=valid_fold,
+    seed=seed,
+    min_box_area_px=min_box_area_px,
+    backgrounds=background_folder or None,
+    background_share=background_share,
+)
+sets = summary.set_table({"train": train_tar, "valid": valid_tar})
+step.figure(split.set_sizes(summary.by_species(sets)), "sets", "Images of the two sets by species.")
+step.say(eda.sets(sets))
 
 # %% [markdown]
 # ## In short
 
 # %%
 step.table(sets, "The sets.")
-step.metrics(train_images=int(sets["images"].iloc[0]), valid_images=int(sets["images"].iloc[1]),
-             look_alikes_plain=int((leak["distance"] <= max_distance).sum()),
-             look_alikes=int((leak_now["distance"] <= max_distance).sum()), group_by=group_by,
-             largest_error_points=float(balance["off_points"].abs().max()),
-             largest_error_images=float(balance["off_images"].abs().max()),
-             min_box_area_px=min_box_area_px, seed=seed, balance=balance, sets=sets, groups=sizes)
+step.metrics(
+    train_images=int(sets["images"].iloc[0]),
+    valid_images=int(sets["images"].iloc[1]),
+    look_alikes_plain=int((leak["distance"] <= max_distance).sum()),
+    look_alikes=int((leak_now["distance"] <= max_distance).sum()),
+    group_by=group_by,
+    largest_error_points=float(balance["off_points"].abs().max()),
+    largest_error_images=float(balance["off_images"].abs().max()),
+    min_box_area_px=min_box_area_px,
+    seed=seed,
+    balance=balance,
+    sets=sets,
+    groups=sizes,
+)
 step.finish("03_make_dataset_full")

@@ -39,7 +39,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -47,15 +52,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -66,7 +74,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -82,14 +90,19 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils import dataset, notebook, plots, split, tables
-from livestock_utils.dataset import set_summary
-from livestock_utils.eda import describe
+from livestock_utils.core import tables
+from livestock_utils.data.sets import summary, writing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import split
+from livestock_utils.show.words import eda
 
 step = notebook.start("03_make_dataset_full", data, out)
 archives = step.archives()
 images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+folds, groups = tables.read_folds(
+    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
+)
 
 # %% [markdown]
 # ## What stays out
@@ -97,21 +110,39 @@ folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02
 
 # %%
 valid_images = images[images["image_id"].map(folds) == valid_fold]
-watched = split.mini(valid_images, boxes, watch_share, seed, groups) if watch_share else []
+watched = folds_module.mini(valid_images, boxes, watch_share, seed, groups) if watch_share else []
 is_watched = images["image_id"].isin(watched)
-step.say(describe.watched(len(watched), len(images)))
+step.say(eda.watched(len(watched), len(images)))
 
 # %% [markdown]
 # ## The sets
 
 # %%
-full_tar, watch_tar = step.path("datasets", "Train_Dataset_Full.tar"), step.path("datasets", "Valid_Dataset_Full.tar")
-dataset.write_tar(full_tar, images[~is_watched], boxes, archives, folds=folds, seed=seed,
-                  min_box_area_px=min_box_area_px, backgrounds=background_folder or None,
-                  background_share=background_share)
+full_tar, watch_tar = (
+    step.path("datasets", "Train_Dataset_Full.tar"),
+    step.path("datasets", "Valid_Dataset_Full.tar"),
+)
+writing.write_tar(
+    full_tar,
+    images[~is_watched],
+    boxes,
+    archives,
+    folds=folds,
+    seed=seed,
+    min_box_area_px=min_box_area_px,
+    backgrounds=background_folder or None,
+    background_share=background_share,
+)
 if watched:
-    dataset.write_tar(watch_tar, images[is_watched], boxes, archives, folds=folds, seed=seed,
-                      min_box_area_px=min_box_area_px)
+    writing.write_tar(
+        watch_tar,
+        images[is_watched],
+        boxes,
+        archives,
+        folds=folds,
+        seed=seed,
+        min_box_area_px=min_box_area_px,
+    )
 else:
     watch_tar.unlink(missing_ok=True)
 
@@ -119,26 +150,39 @@ else:
 # The watched set is to be small and of the same mix: compare the colours of the two bars.
 
 # %%
-sets = set_summary.set_table({"train, full": full_tar} | ({"watched": watch_tar} if watched else {}))
-step.figure(plots.set_sizes(set_summary.by_species(sets)), "sets",
-            "Images of the full training set and of the watched one.")
-step.say(describe.sets(sets))
+sets = summary.set_table({"train, full": full_tar} | ({"watched": watch_tar} if watched else {}))
+step.figure(
+    split.set_sizes(summary.by_species(sets)),
+    "sets",
+    "Images of the full training set and of the watched one.",
+)
+step.say(eda.sets(sets))
 
 # %% [markdown]
 # ## Balance
 # Each stratum should give the same share of its images to training.
 
 # %%
-kept = set_summary.kept_strata(images, boxes, images.loc[~is_watched, "image_id"])
-step.figure(plots.split_balance(kept, "the full training set"), "balance",
-            "Share of each stratum in the full training set.")
-step.say(describe.balance(kept, "the full training set"))
+kept = summary.kept_strata(images, boxes, images.loc[~is_watched, "image_id"])
+step.figure(
+    split.split_balance(kept, "the full training set"),
+    "balance",
+    "Share of each stratum in the full training set.",
+)
+step.say(eda.balance(kept, "the full training set"))
 
 # %% [markdown]
 # ## In short
 
 # %%
 step.table(sets, "The sets.")
-step.metrics(train_images=int((~is_watched).sum()), watched_images=len(watched), watch_share=watch_share,
-             min_box_area_px=min_box_area_px, seed=seed, balance=kept, sets=sets)
+step.metrics(
+    train_images=int((~is_watched).sum()),
+    watched_images=len(watched),
+    watch_share=watch_share,
+    min_box_area_px=min_box_area_px,
+    seed=seed,
+    balance=kept,
+    sets=sets,
+)
 step.finish("04_make_dataset_mini")

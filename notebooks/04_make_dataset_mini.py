@@ -36,7 +36,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -44,15 +49,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -63,7 +71,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -78,14 +86,19 @@ min_box_area_px = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils import dataset, notebook, plots, split, tables
-from livestock_utils.dataset import set_summary
-from livestock_utils.eda import describe
+from livestock_utils.core import tables
+from livestock_utils.data.sets import summary, writing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import split
+from livestock_utils.show.words import eda
 
 step = notebook.start("04_make_dataset_mini", data, out)
 archives = step.archives()
 images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+folds, groups = tables.read_folds(
+    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
+)
 
 # %% [markdown]
 # ## Which images
@@ -93,9 +106,12 @@ folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02
 
 # %%
 fold_of_image = images["image_id"].map(folds)
-train_images, valid_images = images[fold_of_image != valid_fold], images[fold_of_image == valid_fold]
-train_mini = split.mini(train_images, boxes, train_share, seed, groups)
-valid_mini = split.mini(valid_images, boxes, valid_share, seed, groups)
+train_images, valid_images = (
+    images[fold_of_image != valid_fold],
+    images[fold_of_image == valid_fold],
+)
+train_mini = folds_module.mini(train_images, boxes, train_share, seed, groups)
+valid_mini = folds_module.mini(valid_images, boxes, valid_share, seed, groups)
 
 # %% [markdown]
 # ## Balance
@@ -103,28 +119,59 @@ valid_mini = split.mini(valid_images, boxes, valid_share, seed, groups)
 # together, which small strata pay for.
 
 # %%
-kept = set_summary.kept_strata(train_images, boxes, train_mini)
-step.figure(plots.split_balance(kept, "the mini set"), "balance", "Share of each training stratum in the mini set.")
-step.say(describe.balance(kept, "the mini set"))
+kept = summary.kept_strata(train_images, boxes, train_mini)
+step.figure(
+    split.split_balance(kept, "the mini set"),
+    "balance",
+    "Share of each training stratum in the mini set.",
+)
+step.say(eda.balance(kept, "the mini set"))
 
 # %% [markdown]
 # ## The sets
 
 # %%
-train_tar, valid_tar = step.path("datasets", "Train_Dataset_mini.tar"), step.path("datasets", "Valid_Dataset_mini.tar")
-dataset.write_tar(train_tar, images[images["image_id"].isin(train_mini)], boxes, archives, folds=folds, seed=seed,
-                  min_box_area_px=min_box_area_px)
-dataset.write_tar(valid_tar, images[images["image_id"].isin(valid_mini)], boxes, archives, folds=folds, seed=seed,
-                  min_box_area_px=min_box_area_px)
-sets = set_summary.set_table({"train, mini": train_tar, "valid, mini": valid_tar})
-step.figure(plots.set_sizes(set_summary.by_species(sets)), "sets", "Images of the mini sets by species.")
-step.say(describe.sets(sets))
+train_tar, valid_tar = (
+    step.path("datasets", "Train_Dataset_mini.tar"),
+    step.path("datasets", "Valid_Dataset_mini.tar"),
+)
+writing.write_tar(
+    train_tar,
+    images[images["image_id"].isin(train_mini)],
+    boxes,
+    archives,
+    folds=folds,
+    seed=seed,
+    min_box_area_px=min_box_area_px,
+)
+writing.write_tar(
+    valid_tar,
+    images[images["image_id"].isin(valid_mini)],
+    boxes,
+    archives,
+    folds=folds,
+    seed=seed,
+    min_box_area_px=min_box_area_px,
+)
+sets = summary.set_table({"train, mini": train_tar, "valid, mini": valid_tar})
+step.figure(
+    split.set_sizes(summary.by_species(sets)), "sets", "Images of the mini sets by species."
+)
+step.say(eda.sets(sets))
 
 # %% [markdown]
 # ## In short
 
 # %%
 step.table(sets, "The sets.")
-step.metrics(train_images=len(train_mini), valid_images=len(valid_mini), train_share=train_share,
-             valid_share=valid_share, min_box_area_px=min_box_area_px, seed=seed, balance=kept, sets=sets)
+step.metrics(
+    train_images=len(train_mini),
+    valid_images=len(valid_mini),
+    train_share=train_share,
+    valid_share=valid_share,
+    min_box_area_px=min_box_area_px,
+    seed=seed,
+    balance=kept,
+    sets=sets,
+)
 step.finish("05_train_multilabel_split")

@@ -30,7 +30,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -38,15 +43,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -57,7 +65,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -83,12 +91,21 @@ seed = 0  # @param {type:"integer"}
 confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
-from livestock_utils import colab, dataset, detector, notebook, plots, scoring, search, tables
-from livestock_utils.scoring import score_tables
-from livestock_utils.training import augmentation_preview, planner, preflight
+from livestock_utils import colab
+from livestock_utils.core import tables
+from livestock_utils.data.sets import reading, writing
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.search import best
+from livestock_utils.detect.train import planner, preflight, preview
+from livestock_utils.detect.train import run as training_run
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.evaluate.scoring import tables as score_tables
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import augmentation as augmentation_module
+from livestock_utils.show.plots import gallery, scores, training
 
 step = notebook.start("05_train_multilabel_split", data, out)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
 
 # %% [markdown]
@@ -96,12 +113,18 @@ run_folder, mirror = colab.training_folder(step.out, "multilabel_split")
 # Unpacked once; a second run of this cell finds them in place.
 
 # %%
-train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"),
-                            colab.local_disk(step.out) / "Train_Dataset")
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
-                            colab.local_disk(step.out) / "Valid_Dataset")
-data_yaml = dataset.write_data_yaml(colab.local_disk(step.out) / "multilabel_split.yaml", train_set, valid_set)
-images, boxes = dataset.read_tables(valid_set)
+train_set = reading.extract(
+    step.need("datasets", "Train_Dataset.tar", made_by="02"),
+    colab.local_disk(step.out) / "Train_Dataset",
+)
+valid_set = reading.extract(
+    step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+    colab.local_disk(step.out) / "Valid_Dataset",
+)
+data_yaml = writing.write_data_yaml(
+    colab.local_disk(step.out) / "multilabel_split.yaml", train_set, valid_set
+)
+images, boxes = reading.read_tables(valid_set)
 
 # %% [markdown]
 # ## Ready to start?
@@ -109,7 +132,9 @@ images, boxes = dataset.read_tables(valid_set)
 # another order.
 
 # %%
-ready = preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder)
+ready = preflight.checks(
+    data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder
+)
 step.table(ready)
 preflight.require(ready)
 
@@ -120,9 +145,20 @@ preflight.require(ready)
 
 # %%
 step_size = batch_size or planner.fitting_batch(model, image_size)  # 0: what fits the GPU
-plan = planner.plan(model, image_size, step_size, len(dataset.read_manifest(train_set)), epochs,
-                    planner.time_steps(model, image_size, step_size), nominal_batch)
-step.table(planner.shown(plan), "Memory and time by machine, and the epochs that fit a Colab session.", index=True)
+plan = planner.plan(
+    model,
+    image_size,
+    step_size,
+    len(reading.read_manifest(train_set)),
+    epochs,
+    planner.time_steps(model, image_size, step_size),
+    nominal_batch,
+)
+step.table(
+    planner.shown(plan),
+    "Memory and time by machine, and the epochs that fit a Colab session.",
+    index=True,
+)
 
 # %% [markdown]
 # ## What the network gets to see
@@ -132,10 +168,13 @@ step.table(planner.shown(plan), "Memory and time by machine, and the epochs that
 
 # %%
 previewed = augmentation or "barn_night"
-views = augmentation_preview.preview(data_yaml, hyp, previewed, image_size, seed=seed)
-step.figure(plots.augmented(views), "augmented",
-            f"Training photos as they are, after the pipeline {previewed}, and in mosaics, with their boxes.")
-step.say(augmentation_preview.sentence(views, used=bool(augmentation)))
+views = preview.preview(data_yaml, hyp, previewed, image_size, seed=seed)
+step.figure(
+    augmentation_module.augmented(views),
+    "augmented",
+    f"Training photos as they are, after the pipeline {previewed}, and in mosaics, with their boxes.",
+)
+step.say(preview.sentence(views, used=bool(augmentation)))
 
 # %% [markdown]
 # ## Training
@@ -143,11 +182,26 @@ step.say(augmentation_preview.sentence(views, used=bool(augmentation)))
 # takes Weights & Biases or MLflow beside TensorBoard, by name; `cache` says where the decoded photos are kept.
 
 # %%
-run = detector.train(
-    data_yaml, run_folder, model=model, init_weights=init_weights or None, hyp=hyp, epochs=epochs,
-    image_size=image_size, batch_size=batch_size or "auto", optimizer=optimizer, schedule=schedule,
-    augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
-    workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
+run = training_run.train(
+    data_yaml,
+    run_folder,
+    model=model,
+    init_weights=init_weights or None,
+    hyp=hyp,
+    epochs=epochs,
+    image_size=image_size,
+    batch_size=batch_size or "auto",
+    optimizer=optimizer,
+    schedule=schedule,
+    augmentation=augmentation or None,
+    nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations,
+    workers=workers,
+    cache=cache,
+    loggers=loggers,
+    seed=seed,
+    mirror=mirror,
+)
 step.say(planner.measured_sentence(plan, run.results))
 step.say(run.status)
 
@@ -157,14 +211,22 @@ step.say(run.status)
 # overfitting.
 
 # %%
-step.figure(plots.loss_curves(run.results), "losses", "Losses by epoch, training solid and validation dashed.")
+step.figure(
+    training.loss_curves(run.results),
+    "losses",
+    "Losses by epoch, training solid and validation dashed.",
+)
 step.say(score_tables.loss_sentence(run.results))
 
 # %% [markdown]
 # Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
 
 # %%
-step.figure(plots.metric_curves(run.results), "metrics", "yolov5's validation metrics by epoch; ringed: the one kept.")
+step.figure(
+    training.metric_curves(run.results),
+    "metrics",
+    "yolov5's validation metrics by epoch; ringed: the one kept.",
+)
 step.say(score_tables.training_sentence(run.results))
 
 # %% [markdown]
@@ -175,9 +237,16 @@ step.say(score_tables.training_sentence(run.results))
 # pictures are shrunk and padded in another way than when photos are predicted.
 
 # %%
-predictions = detector.predict(run.best, images, valid_set, image_size=image_size, confidence_threshold=0.001,
-                               iou_threshold=0.6, max_detections=300)
-by_class = scoring.per_class_table(boxes, predictions, images)
+predictions = engine.predict(
+    run.best,
+    images,
+    valid_set,
+    image_size=image_size,
+    confidence_threshold=0.001,
+    iou_threshold=0.6,
+    max_detections=300,
+)
+by_class = metrics.per_class_table(boxes, predictions, images)
 definitions = score_tables.definitions_table(boxes, predictions, images, logged=run.per_class)
 step.table(definitions, "Validation, by class and definition.")
 step.say(score_tables.definitions_sentence(definitions))
@@ -186,8 +255,11 @@ step.say(score_tables.definitions_sentence(definitions))
 # Look at how far the dots of a class move from IoU 0.5 to 0.75: so much of its animals is found, but framed loosely.
 
 # %%
-step.figure(plots.class_scores(by_class), "class_scores",
-            "AP by class at three strictnesses, the contest's definition.")
+step.figure(
+    scores.class_scores(by_class),
+    "class_scores",
+    "AP by class at three strictnesses, the contest's definition.",
+)
 step.say(score_tables.class_sentence(by_class))
 step.say(score_tables.strictness_sentence(by_class))
 
@@ -195,9 +267,12 @@ step.say(score_tables.strictness_sentence(by_class))
 # Look at where a curve drops, and how far left of its solid line the dashed one ends.
 
 # %%
-curves = scoring.pr_curves(boxes, predictions, images)
-step.figure(plots.precision_recall(curves), "precision_recall",
-            "Precision against recall at IoU 0.5 (solid) and 0.75 (dashed); the area under a curve is its AP.")
+curves = metrics.pr_curves(boxes, predictions, images)
+step.figure(
+    scores.precision_recall(curves),
+    "precision_recall",
+    "Precision against recall at IoU 0.5 (solid) and 0.75 (dashed); the area under a curve is its AP.",
+)
 step.say(score_tables.recall_sentence(curves))
 
 # %% [markdown]
@@ -206,9 +281,13 @@ step.say(score_tables.recall_sentence(curves))
 # that nobody labelled: notebook 06 takes that apart.
 
 # %%
-step.figure(plots.truth_beside_prediction(images, boxes, predictions, valid_set, n=3,
-                                          confidence_threshold=confidence_shown, seed=seed),
-            "labels_and_predictions", "Validation photos with their labels (left) and with predictions (right).")
+step.figure(
+    gallery.truth_beside_prediction(
+        images, boxes, predictions, valid_set, n=3, confidence_threshold=confidence_shown, seed=seed
+    ),
+    "labels_and_predictions",
+    "Validation photos with their labels (left) and with predictions (right).",
+)
 step.say(score_tables.shown_sentence(curves, confidence_shown))
 
 # %% [markdown]
@@ -229,16 +308,26 @@ step.say(score_tables.group_sentence(by_group))
 
 # %%
 complete = tables.complete_boxes(step.data, images, boxes)
-complete_scores = scoring.per_class_table(complete, predictions, images)
-step.table(complete_scores, "Validation, labels completed where a truth file knows them, contest's definition.",
-           index=True)
+complete_scores = metrics.per_class_table(complete, predictions, images)
+step.table(
+    complete_scores,
+    "Validation, labels completed where a truth file knows them, contest's definition.",
+    index=True,
+)
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(headline={"validation mAP75": by_class.loc["all", "mAP75"]}, **score_tables.score_metrics(by_class),
-             mAP75_complete=complete_scores.loc["all", "mAP75"], epochs=len(run.results),
-             best_epoch=run.record["best_epoch"] + 1, weights_mb=run.best.stat().st_size / 1e6,
-             warnings=run.warnings, per_class=by_class.reset_index(), by_group=by_group)
+step.metrics(
+    headline={"validation mAP75": by_class.loc["all", "mAP75"]},
+    **score_tables.score_metrics(by_class),
+    mAP75_complete=complete_scores.loc["all", "mAP75"],
+    epochs=len(run.results),
+    best_epoch=run.record["best_epoch"] + 1,
+    weights_mb=run.best.stat().st_size / 1e6,
+    warnings=run.warnings,
+    per_class=by_class.reset_index(),
+    by_group=by_group,
+)
 step.finish("06_error_analysis")

@@ -49,7 +49,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -57,15 +62,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -76,7 +84,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -104,28 +112,30 @@ corrected_labels = ""  # @param {type:"string"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import detector, error_analysis, notebook, plots, scoring, search, tables
-from livestock_utils.error_analysis import (
-    error_cases,
-    error_types,
-    label_faults,
-    missing_labels,
-    missing_ranking,
-    missing_report,
-)
-from livestock_utils.inference import out_of_fold
-from livestock_utils.scoring import score_tables
-from livestock_utils.training import preflight
+from livestock_utils.core import tables
+from livestock_utils.detect.predict import engine, out_of_fold
+from livestock_utils.detect.search import best
+from livestock_utils.detect.train import preflight
+from livestock_utils.evaluate.errors import breakdowns, cases, types
+from livestock_utils.evaluate.labels import faults as label_faults
+from livestock_utils.evaluate.labels import missing as missing_labels
+from livestock_utils.evaluate.labels import ranking, report
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.evaluate.scoring import tables as score_tables
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import errors as errors_module
 
 step = notebook.start("06_error_analysis", data, out)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
 archives = step.archives()
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, _ = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+folds, _ = tables.read_folds(
+    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
+)
 images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold)
 train_images, train_boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
-unlabelled = missing_ranking.unlabelled(step.data, all_images)
+unlabelled = ranking.unlabelled(step.data, all_images)
 
 # %% [markdown]
 # ## Ready to start?
@@ -133,7 +143,9 @@ unlabelled = missing_ranking.unlabelled(step.data, all_images)
 # within minutes.
 
 # %%
-ready = preflight.checks(model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out)
+ready = preflight.checks(
+    model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out
+)
 step.table(ready)
 preflight.require(ready)
 
@@ -142,22 +154,31 @@ preflight.require(ready)
 # As in the original's Data_Checking: how many boxes an image holds in the two parts. If these differ, so will scores.
 
 # %%
-counts = error_analysis.counts_by_part({"train": (train_images, train_boxes), "valid": (images, boxes)})
-step.figure(plots.boxes_by_part(counts), "boxes_by_part", "Boxes in an image, by species and part.")
-step.say(error_analysis.parts_sentence(counts))
+counts = breakdowns.counts_by_part({"train": (train_images, train_boxes), "valid": (images, boxes)})
+step.figure(
+    errors_module.boxes_by_part(counts), "boxes_by_part", "Boxes in an image, by species and part."
+)
+step.say(breakdowns.parts_sentence(counts))
 
 # %%
-step.table(error_analysis.parts_table(counts), "Images and boxes of the two parts.", digits=1)
+step.table(breakdowns.parts_table(counts), "Images and boxes of the two parts.", digits=1)
 
 # %% [markdown]
 # ## The scores by class
 # The write-up's table, by the contest's definition of AP.
 
 # %%
-predictions = detector.predict(weights, images, archives, image_size=image_size, confidence_threshold=0.001,
-                               iou_threshold=0.6, max_detections=300)
-error_analysis.check(images, boxes, predictions)
-by_class = scoring.per_class_table(boxes, predictions, images)
+predictions = engine.predict(
+    weights,
+    images,
+    archives,
+    image_size=image_size,
+    confidence_threshold=0.001,
+    iou_threshold=0.6,
+    max_detections=300,
+)
+breakdowns.check(images, boxes, predictions)
+by_class = metrics.per_class_table(boxes, predictions, images)
 step.table(by_class, "Validation, by class, the contest's definition.", index=True)
 step.say(score_tables.class_sentence(by_class))
 
@@ -167,10 +188,14 @@ step.say(score_tables.class_sentence(by_class))
 # background is a box on nothing that has a label; missed is a label that no box accounts for.
 
 # %%
-detections, labels = error_types.classify(boxes, predictions, iou_threshold, images=images)
-costs = error_types.ap_lost(detections, labels)
-step.figure(plots.error_costs(costs), "error_costs", "AP lost by each type of error, and how many boxes have it.")
-step.say(error_analysis.costs_sentence(costs))
+detections, labels = types.classify(boxes, predictions, iou_threshold, images=images)
+costs = types.ap_lost(detections, labels)
+step.figure(
+    errors_module.error_costs(costs),
+    "error_costs",
+    "AP lost by each type of error, and how many boxes have it.",
+)
+step.say(breakdowns.costs_sentence(costs))
 
 # %% [markdown]
 # ## Where are animals missed?
@@ -179,31 +204,47 @@ step.say(error_analysis.costs_sentence(costs))
 
 # %%
 confidence = by_class.attrs["confidence_at_best_f1"]
-sure, labels = error_types.classify(boxes, predictions[predictions["confidence"] >= confidence], iou_threshold)
-light = error_analysis.brightness(images, archives)
-found = error_analysis.breakdown(error_analysis.attributes(labels, images, light=light),
-                                 error_analysis.label_states(labels))
-step.figure(plots.error_groups(found), "labels_by_group", "Labelled animals by what became of them, in groups.")
-step.say(error_analysis.breakdown_sentence(found, "found"))
+sure, labels = types.classify(
+    boxes, predictions[predictions["confidence"] >= confidence], iou_threshold
+)
+light = breakdowns.brightness(images, archives)
+found = breakdowns.breakdown(
+    breakdowns.attributes(labels, images, light=light), breakdowns.label_states(labels)
+)
+step.figure(
+    errors_module.error_groups(found),
+    "labels_by_group",
+    "Labelled animals by what became of them, in groups.",
+)
+step.say(breakdowns.breakdown_sentence(found, "found"))
 
 # %% [markdown]
 # ## Where are predictions wrong?
 # The same for the confident predictions: right, mendable, or false (on background, twice, or wrong in both respects).
 
 # %%
-right = error_analysis.breakdown(error_analysis.attributes(sure, images, boxes, light),
-                                 error_analysis.detection_states(sure))
-step.figure(plots.error_groups(right), "predictions_by_group", "Confident predictions by whether they are right.")
-step.say(error_analysis.breakdown_sentence(right, "right"))
+right = breakdowns.breakdown(
+    breakdowns.attributes(sure, images, boxes, light), breakdowns.detection_states(sure)
+)
+step.figure(
+    errors_module.error_groups(right),
+    "predictions_by_group",
+    "Confident predictions by whether they are right.",
+)
+step.say(breakdowns.breakdown_sentence(right, "right"))
 
 # %% [markdown]
 # ## Do the confidences keep their promise?
 # A box of confidence 0.8 should be right in 8 of 10 cases: look for bars that do not reach the dashed line.
 
 # %%
-reliability = error_analysis.calibration(detections)
-step.figure(plots.calibration(reliability), "calibration", "Confidence against the share of boxes that are right.")
-step.say(error_analysis.calibration_sentence(reliability))
+reliability = breakdowns.calibration(detections)
+step.figure(
+    errors_module.calibration(reliability),
+    "calibration",
+    "Confidence against the share of boxes that are right.",
+)
+step.say(breakdowns.calibration_sentence(reliability))
 
 # %% [markdown]
 # ## The worst cases
@@ -211,28 +252,43 @@ step.say(error_analysis.calibration_sentence(reliability))
 # animal under the dotted box? Then the label is at fault, not the model.
 
 # %%
-false_alarms = error_cases.worst(sure, labels, "false", shown, unlabelled)
-step.figure(plots.error_gallery(false_alarms, images, boxes, predictions, archives, confidence, "no false alarms"),
-            "false_alarms", "The most confident predictions that overlap no label.")
-step.say(error_cases.worst_sentence(false_alarms, "false alarms"))
+false_alarms = cases.worst(sure, labels, "false", shown, unlabelled)
+step.figure(
+    errors_module.error_gallery(
+        false_alarms, images, boxes, predictions, archives, confidence, "no false alarms"
+    ),
+    "false_alarms",
+    "The most confident predictions that overlap no label.",
+)
+step.say(cases.worst_sentence(false_alarms, "false alarms"))
 
 # %% [markdown]
 # Then animals that no confident box accounts for: is the animal cut off, hidden or hard to see even for a person?
 
 # %%
-misses = error_cases.worst(sure, labels, "missed", shown)
-step.figure(plots.error_gallery(misses, images, boxes, predictions, archives, confidence, "no missed animals"),
-            "misses", "The largest labelled animals that no confident prediction accounts for.")
-step.say(error_cases.worst_sentence(misses, "missed animals"))
+misses = cases.worst(sure, labels, "missed", shown)
+step.figure(
+    errors_module.error_gallery(
+        misses, images, boxes, predictions, archives, confidence, "no missed animals"
+    ),
+    "misses",
+    "The largest labelled animals that no confident prediction accounts for.",
+)
+step.say(cases.worst_sentence(misses, "missed animals"))
 
 # %% [markdown]
 # And boxes that sit too loosely: which of the two, label or prediction, follows the animal's outline?
 
 # %%
-loose = error_cases.worst(sure, labels, "loose", shown)
-step.figure(plots.error_gallery(loose, images, boxes, predictions, archives, confidence, "no loose boxes"),
-            "loose_boxes", "The most confident predictions that are placed too loosely.")
-step.say(error_cases.worst_sentence(loose, "loose boxes"))
+loose = cases.worst(sure, labels, "loose", shown)
+step.figure(
+    errors_module.error_gallery(
+        loose, images, boxes, predictions, archives, confidence, "no loose boxes"
+    ),
+    "loose_boxes",
+    "The most confident predictions that are placed too loosely.",
+)
+step.say(cases.worst_sentence(loose, "loose boxes"))
 
 # %% [markdown]
 # ## Which animals did nobody label?
@@ -240,16 +296,33 @@ step.say(error_cases.worst_sentence(loose, "loose boxes"))
 # images, and each judges the part that it has not seen. The cell goes on where it was stopped.
 #
 # On the drawn sample they start from weights that were trained on other drawn scenes with complete labels
-# (`livestock_utils/sample/warm_start.py`): at the start such models have learnt no gaps, which flatters what follows.
+# (`livestock_utils/detect/train/warm_start.py`): at the start such models have learnt no gaps, which flatters what follows.
 # The default here, COCO's weights, knows no barn.
 
 # %%
 oof = out_of_fold.predict(
-    all_images, all_boxes, archives, step.out, folds, n_folds=oof_folds, image_size=oof_image_size, model=model,
-    init_weights=init_weights or None, hyp=hyp, epochs=epochs, batch_size=batch_size, nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations, workers=workers, seed=seed)
-step.table(scoring.per_class_table(all_boxes, oof, all_images), "Out-of-fold predictions of all images, by class.",
-           index=True)
+    all_images,
+    all_boxes,
+    archives,
+    step.out,
+    folds,
+    n_folds=oof_folds,
+    image_size=oof_image_size,
+    model=model,
+    init_weights=init_weights or None,
+    hyp=hyp,
+    epochs=epochs,
+    batch_size=batch_size,
+    nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations,
+    workers=workers,
+    seed=seed,
+)
+step.table(
+    metrics.per_class_table(all_boxes, oof, all_images),
+    "Out-of-fold predictions of all images, by class.",
+    index=True,
+)
 
 # %% [markdown]
 # Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
@@ -258,8 +331,12 @@ step.table(scoring.per_class_table(all_boxes, oof, all_images), "Out-of-fold pre
 # leaves several boxes on an animal, and each counts. Look at how far right a curve stays high.
 
 # %%
-curves, known, told = missing_report.ranking(step.data, all_images, all_boxes, oof, seed)
-step.figure(plots.missing_curves(curves), "missing_curves", "Rankings of the boxes that lie on unlabelled animals.")
+curves, known, told = report.ranking(step.data, all_images, all_boxes, oof, seed)
+step.figure(
+    errors_module.missing_curves(curves),
+    "missing_curves",
+    "Rankings of the boxes that lie on unlabelled animals.",
+)
 step.say(told)
 
 # %% [markdown]
@@ -270,19 +347,29 @@ step.say(told)
 scored = missing_labels.score(all_images, all_boxes, oof, seed=seed)
 suggestions = missing_labels.suggest(scored, all_images, suggestion_score)
 ranked = missing_labels.rank_images(all_images, all_boxes, suggestions)
-missing = missing_report.by_species(all_boxes, suggestions)
+missing = report.by_species(all_boxes, suggestions)
 step.table(ranked.head(10), "Where to look first.", digits=2)
-step.say(missing_report.sentence(missing, len(ranked)))
-step.say(missing_report.audit_known(step.data, all_images, all_boxes, suggestions))
+step.say(report.sentence(missing, len(ranked)))
+step.say(report.audit_known(step.data, all_images, all_boxes, suggestions))
 
 # %% [markdown]
 # The highest scores: is there an animal under the dotted box, and no label on it?
 
 # %%
-step.figure(plots.error_gallery(missing_report.cases(suggestions, shown), all_images, all_boxes, oof, archives,
-                                confidence, "no suggestions"),
-            "suggestions", "The highest scores: left the labels, right the out-of-fold predictions.")
-step.say(missing_report.cases_sentence(missing_report.cases(suggestions, shown), suggestions, unlabelled))
+step.figure(
+    errors_module.error_gallery(
+        report.cases(suggestions, shown),
+        all_images,
+        all_boxes,
+        oof,
+        archives,
+        confidence,
+        "no suggestions",
+    ),
+    "suggestions",
+    "The highest scores: left the labels, right the out-of-fold predictions.",
+)
+step.say(report.cases_sentence(report.cases(suggestions, shown), suggestions, unlabelled))
 
 # %% [markdown]
 # ## Labels that look wrong
@@ -291,11 +378,21 @@ step.say(missing_report.cases_sentence(missing_report.cases(suggestions, shown),
 
 # %%
 faults = label_faults.find(all_images, all_boxes, oof)
-step.figure(plots.error_gallery(missing_report.fault_cases(faults, shown), all_images, all_boxes, oof, archives,
-                                confidence, "no suspicious labels"),
-            "label_faults", "The most suspicious labels: left the labels, right the out-of-fold predictions.")
+step.figure(
+    errors_module.error_gallery(
+        report.fault_cases(faults, shown),
+        all_images,
+        all_boxes,
+        oof,
+        archives,
+        confidence,
+        "no suspicious labels",
+    ),
+    "label_faults",
+    "The most suspicious labels: left the labels, right the out-of-fold predictions.",
+)
 complete = None if unlabelled is None else tables.complete_boxes(step.data, all_images, all_boxes)
-step.say(missing_report.faults_sentence(faults, complete))
+step.say(report.faults_sentence(faults, complete))
 
 # %% [markdown]
 # ## To the annotation tool and back
@@ -306,19 +403,29 @@ step.say(missing_report.faults_sentence(faults, complete))
 # takes its tables from there.
 
 # %%
-missing_report.write(step.path("labels", ""), all_images, all_boxes, suggestions, faults)
-corrected, changes = missing_report.corrections(corrected_labels, all_images, all_boxes)
-missing_report.write_changes(step.path("labels", "changes.csv"), changes)
+report.write(step.path("labels", ""), all_images, all_boxes, suggestions, faults)
+corrected, changes = report.corrections(corrected_labels, all_images, all_boxes)
+report.write_changes(step.path("labels", "changes.csv"), changes)
 tables.write_tables(step.path("labels", "tables"), all_images, corrected)
 if corrected_labels:
-    step.table(missing_report.changes_table(changes), "Boxes by what the corrections did; renamed: another species.")
-step.say(missing_report.changes_sentence(changes))
+    step.table(
+        report.changes_table(changes),
+        "Boxes by what the corrections did; renamed: another species.",
+    )
+step.say(report.changes_sentence(changes))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(**score_tables.score_metrics(by_class), suggestions=len(suggestions), suspicious_labels=len(faults),
-             missing_label_ap=missing_report.average_precisions(curves), calibration_error=reliability.attrs["error"],
-             ap_lost=costs.set_index("error")["ap_lost"], per_class=by_class.reset_index(), missing_by_species=missing)
+step.metrics(
+    **score_tables.score_metrics(by_class),
+    suggestions=len(suggestions),
+    suspicious_labels=len(faults),
+    missing_label_ap=report.average_precisions(curves),
+    calibration_error=reliability.attrs["error"],
+    ap_lost=costs.set_index("error")["ap_lost"],
+    per_class=by_class.reset_index(),
+    missing_by_species=missing,
+)
 step.finish("07_hyperparameter_search")

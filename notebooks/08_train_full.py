@@ -39,7 +39,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -47,15 +52,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -66,7 +74,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -91,12 +99,18 @@ loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorbo
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, detector, notebook, plots, scoring, search
-from livestock_utils.scoring import score_tables
-from livestock_utils.training import planner, preflight
+from livestock_utils import colab
+from livestock_utils.data.sets import reading, writing
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.search import best
+from livestock_utils.detect.train import planner, preflight
+from livestock_utils.detect.train import run as training_run
+from livestock_utils.evaluate.scoring import metrics, tables
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import scores, training
 
 step = notebook.start("08_train_full", data, out)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 run_folder, mirror = colab.training_folder(step.out, "full")
 
 # %% [markdown]
@@ -105,18 +119,23 @@ run_folder, mirror = colab.training_folder(step.out, "full")
 
 # %%
 local = colab.local_disk(step.out)
-full_set = dataset.extract(step.need("datasets", "Train_Dataset_Full.tar", made_by="03"), local / "Train_Dataset_Full")
-watched_set = dataset.extract(step.need("datasets", "Valid_Dataset_Full.tar", made_by="03"),
-                              local / "Valid_Dataset_Full")
-data_yaml = dataset.write_data_yaml(local / "full.yaml", full_set, watched_set)
-images, boxes = dataset.read_tables(watched_set)
+full_set = reading.extract(
+    step.need("datasets", "Train_Dataset_Full.tar", made_by="03"), local / "Train_Dataset_Full"
+)
+watched_set = reading.extract(
+    step.need("datasets", "Valid_Dataset_Full.tar", made_by="03"), local / "Valid_Dataset_Full"
+)
+data_yaml = writing.write_data_yaml(local / "full.yaml", full_set, watched_set)
+images, boxes = reading.read_tables(watched_set)
 
 # %% [markdown]
 # ## Ready to start?
 # Red lines come first and say what to do.
 
 # %%
-ready = preflight.checks(data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder)
+ready = preflight.checks(
+    data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder
+)
 step.table(ready)
 preflight.require(ready)
 
@@ -126,9 +145,20 @@ preflight.require(ready)
 
 # %%
 step_size = batch_size or planner.fitting_batch(model, image_size)  # 0: what fits the GPU
-plan = planner.plan(model, image_size, step_size, len(dataset.read_manifest(full_set)), epochs,
-                    planner.time_steps(model, image_size, step_size), nominal_batch)
-step.table(planner.shown(plan), "Memory and time by machine, and the epochs that fit a Colab session.", index=True)
+plan = planner.plan(
+    model,
+    image_size,
+    step_size,
+    len(reading.read_manifest(full_set)),
+    epochs,
+    planner.time_steps(model, image_size, step_size),
+    nominal_batch,
+)
+step.table(
+    planner.shown(plan),
+    "Memory and time by machine, and the epochs that fit a Colab session.",
+    index=True,
+)
 
 # %% [markdown]
 # ## Recipes by the size of the data
@@ -138,18 +168,35 @@ step.table(planner.shown(plan), "Memory and time by machine, and the epochs that
 # 12 says, with intervals, which differences are more than luck.
 
 # %%
-step.table(preflight.recipes_table(preflight.recipes(len(dataset.read_manifest(full_set)))),
-           "Recipes by the number of training images; the one that suits this set is marked.")
+step.table(
+    preflight.recipes_table(preflight.recipes(len(reading.read_manifest(full_set)))),
+    "Recipes by the number of training images; the one that suits this set is marked.",
+)
 
 # %% [markdown]
 # ## Training
 
 # %%
-run = detector.train(
-    data_yaml, run_folder, model=model, init_weights=init_weights or None, hyp=hyp, epochs=epochs,
-    image_size=image_size, batch_size=batch_size or "auto", optimizer=optimizer, schedule=schedule,
-    augmentation=augmentation or None, nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations,
-    workers=workers, cache=cache, loggers=loggers, seed=seed, mirror=mirror)
+run = training_run.train(
+    data_yaml,
+    run_folder,
+    model=model,
+    init_weights=init_weights or None,
+    hyp=hyp,
+    epochs=epochs,
+    image_size=image_size,
+    batch_size=batch_size or "auto",
+    optimizer=optimizer,
+    schedule=schedule,
+    augmentation=augmentation or None,
+    nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations,
+    workers=workers,
+    cache=cache,
+    loggers=loggers,
+    seed=seed,
+    mirror=mirror,
+)
 step.say(planner.measured_sentence(plan, run.results))
 step.say(run.status)
 
@@ -158,16 +205,23 @@ step.say(run.status)
 # Losses of this run and of 05 cannot be compared: their gains differ. Look at the shapes.
 
 # %%
-step.figure(plots.loss_curves(run.results), "losses", "Losses by epoch, training solid and validation dashed.")
-step.say(score_tables.loss_sentence(run.results))
+step.figure(
+    training.loss_curves(run.results),
+    "losses",
+    "Losses by epoch, training solid and validation dashed.",
+)
+step.say(tables.loss_sentence(run.results))
 
 # %% [markdown]
 # Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
 
 # %%
-step.figure(plots.metric_curves(run.results), "metrics",
-            "yolov5's metrics on the watched images by epoch; ringed: the one kept.")
-step.say(score_tables.training_sentence(run.results))
+step.figure(
+    training.metric_curves(run.results),
+    "metrics",
+    "yolov5's metrics on the watched images by epoch; ringed: the one kept.",
+)
+step.say(tables.training_sentence(run.results))
 
 # %% [markdown]
 # ## Better than the first training?
@@ -175,25 +229,40 @@ step.say(score_tables.training_sentence(run.results))
 # again and again: where it holds 0, the difference may be luck.
 
 # %%
-settings = {"image_size": image_size, "confidence_threshold": 0.001, "iou_threshold": 0.6, "max_detections": 300}
-first = detector.Run(step.need("training", "multilabel_split", made_by="05"))
-predictions = {"05, split": detector.predict(first.best, images, watched_set, **settings),
-               "08, full": detector.predict(run.best, images, watched_set, **settings)}
-by_class = scoring.per_class_table(boxes, predictions["08, full"], images)
-step.table(score_tables.runs_table(boxes, predictions, images), "The watched images by run and class, contest's AP.")
+settings = {
+    "image_size": image_size,
+    "confidence_threshold": 0.001,
+    "iou_threshold": 0.6,
+    "max_detections": 300,
+}
+first = training_run.Run(step.need("training", "multilabel_split", made_by="05"))
+predictions = {
+    "05, split": engine.predict(first.best, images, watched_set, **settings),
+    "08, full": engine.predict(run.best, images, watched_set, **settings),
+}
+by_class = metrics.per_class_table(boxes, predictions["08, full"], images)
+step.table(
+    tables.runs_table(boxes, predictions, images),
+    "The watched images by run and class, contest's AP.",
+)
 
 # %%
-difference = score_tables.paired_difference(boxes, predictions["05, split"], predictions["08, full"], images, seed)
+difference = tables.paired_difference(
+    boxes, predictions["05, split"], predictions["08, full"], images, seed
+)
 step.table(difference, "Difference in AP75, 08 minus 05, with its interval.", index=True)
-step.say(score_tables.difference_sentence(difference, "the full training", "the split"))
+step.say(tables.difference_sentence(difference, "the full training", "the split"))
 
 # %% [markdown]
 # Look at the class that falls behind, and how much of that is loose boxes (from IoU 0.5 to 0.75).
 
 # %%
-step.figure(plots.class_scores(by_class), "class_scores",
-            "AP by class of the full training, the contest's definition.")
-step.say(score_tables.strictness_sentence(by_class))
+step.figure(
+    scores.class_scores(by_class),
+    "class_scores",
+    "AP by class of the full training, the contest's definition.",
+)
+step.say(tables.strictness_sentence(by_class))
 
 # %% [markdown]
 # ## The weights
@@ -202,7 +271,13 @@ step.say(score_tables.strictness_sentence(by_class))
 # %%
 weights_mb = run.best.stat().st_size / 1e6
 step.say(f"The final weights have {weights_mb:.1f} MB of the 100 MB allowed.")
-step.metrics(**score_tables.score_metrics(by_class), epochs=len(run.results), best_epoch=run.record["best_epoch"] + 1,
-             weights_mb=weights_mb, warnings=run.warnings, difference=difference.reset_index(),
-             per_class=by_class.reset_index())
+step.metrics(
+    **tables.score_metrics(by_class),
+    epochs=len(run.results),
+    best_epoch=run.record["best_epoch"] + 1,
+    weights_mb=weights_mb,
+    warnings=run.warnings,
+    difference=difference.reset_index(),
+    per_class=by_class.reset_index(),
+)
 step.finish("09_silver_dataset")

@@ -57,7 +57,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -65,15 +70,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -84,7 +92,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -120,16 +128,26 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import notebook, plots, search, silver, tables
-from livestock_utils.silver import silver_audit, silver_report, silver_sets, silver_sources
+from livestock_utils.core import tables
+from livestock_utils.detect.predict import silver_sources
+from livestock_utils.detect.search import best
+from livestock_utils.evaluate.silver import audit, making, sets
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import silver as silver_module
+from livestock_utils.show.words import silver
 
 step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 archives = step.archives()
 all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel"))
+folds, groups = tables.read_folds(
+    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
+)
 images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
-truth, has_truth = tables.complete_boxes(step.data, images, boxes), (step.data / "truth.csv").is_file()
+truth, has_truth = (
+    tables.complete_boxes(step.data, images, boxes),
+    (step.data / "truth.csv").is_file(),
+)
 
 # %% [markdown]
 # ## The teachers
@@ -140,12 +158,30 @@ truth, has_truth = tables.complete_boxes(step.data, images, boxes), (step.data /
 # %%
 compared = silver_sources.default_weights(step.out, weights)
 found = silver_sources.collect(
-    images, boxes, archives, step.out, folds, predictions, weights=compared, n_folds=teachers, image_size=image_size,
-    iou_threshold=iou_threshold, model=model, init_weights=init_weights or None, hyp=hyp,
-    epochs=epochs, batch_size=batch_size, optimizer=optimizer, schedule=schedule, nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations, workers=workers, seed=seed)
+    images,
+    boxes,
+    archives,
+    step.out,
+    folds,
+    predictions,
+    weights=compared,
+    n_folds=teachers,
+    image_size=image_size,
+    iou_threshold=iou_threshold,
+    model=model,
+    init_weights=init_weights or None,
+    hyp=hyp,
+    epochs=epochs,
+    batch_size=batch_size,
+    optimizer=optimizer,
+    schedule=schedule,
+    nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations,
+    workers=workers,
+    seed=seed,
+)
 source, chosen = next(iter(found.items()))
-step.say(silver_report.sources(found, len(images), len(all_images), valid_fold))
+step.say(silver.sources(found, len(images), len(all_images), valid_fold))
 
 # %% [markdown]
 # ## From which confidence on?
@@ -155,75 +191,110 @@ step.say(silver_report.sources(found, len(images), len(all_images), valid_fold))
 
 # %%
 animals = tuple(species.split())
-original = silver.Settings("duplicate", confidence_threshold, iou_threshold, min_boxes, animals)
-merge = silver.Settings("merge", merge_confidence, iou_threshold, merge_min_boxes, animals, same_animal_overlap,
-                        merge_ignore_confidence or None, max_ignored_share)
-curves = {name: silver_audit.threshold_curve(images, boxes, table, truth, merge) for name, table in found.items()}
-step.figure(plots.silver_thresholds(curves, {"original": confidence_threshold, "here": merge_confidence}),
-            "thresholds", "What each confidence threshold adds, and what of it is true.")
-step.say(silver_report.curve(curves, merge_confidence, has_truth))
+original = making.Settings("duplicate", confidence_threshold, iou_threshold, min_boxes, animals)
+merge = making.Settings(
+    "merge",
+    merge_confidence,
+    iou_threshold,
+    merge_min_boxes,
+    animals,
+    same_animal_overlap,
+    merge_ignore_confidence or None,
+    max_ignored_share,
+)
+curves = {
+    name: audit.threshold_curve(images, boxes, table, truth, merge) for name, table in found.items()
+}
+step.figure(
+    silver_module.silver_thresholds(
+        curves, {"original": confidence_threshold, "here": merge_confidence}
+    ),
+    "thresholds",
+    "What each confidence threshold adds, and what of it is true.",
+)
+step.say(silver.curve(curves, merge_confidence, has_truth))
 
 # %%
-step.say(silver_report.in_sample(curves))
+step.say(silver.in_sample(curves))
 
 # %% [markdown]
 # Without a truth the labels themselves can tell whether the teachers are good enough: where less than half of what they
 # predict at that confidence lies on a label, silver teaches mistakes.
 
 # %%
-trusted, n_near = silver_audit.trust(images, boxes, chosen, merge)
-step.say(silver_report.trust(trusted, n_near, merge_confidence))
+trusted, n_near = audit.trust(images, boxes, chosen, merge)
+step.say(silver.trust(trusted, n_near, merge_confidence))
 
 # %% [markdown]
 # ## The three modes
 # The same predictions, used in three ways.
 
 # %%
-made = silver.make_modes(images, boxes, chosen, original, merge)
-step.say(silver_report.made(made, len(images)))
+made = making.make_modes(images, boxes, chosen, original, merge)
+step.say(silver.made(made, len(images)))
 
 # %%
-audits = {name: silver_audit.audit(each, boxes, truth) for name, each in made.items()}
-step.table(silver_report.audit_table(audits), "Each mode on the images that it makes; a silver box is right from IoU "
-           "0.5 with an animal that has no other box.")
-step.figure(plots.silver_audit(audits), "audit",
-            "Animals with a label before and after, and silver boxes that are right.")
-step.say(silver_report.audit(audits, has_truth))
+audits = {name: audit.audit(each, boxes, truth) for name, each in made.items()}
+step.table(
+    silver.audit_table(audits),
+    "Each mode on the images that it makes; a silver box is right from IoU "
+    "0.5 with an animal that has no other box.",
+)
+step.figure(
+    silver_module.silver_audit(audits),
+    "audit",
+    "Animals with a label before and after, and silver boxes that are right.",
+)
+step.say(silver.audit(audits, has_truth))
 
 # %%
-step.say(silver_report.tightness(audits))
+step.say(silver.tightness(audits))
 
 # %% [markdown]
 # ## Boxes an image, before and after
 # Missing labels are a heap on the left that should move to the right; double boxes are a tail that appears there.
 
 # %%
-before, after = silver.count_boxes(images, boxes, made)
-step.figure(plots.silver_counts(before, after, animals[0]), "counts",
-            "Images that get silver labels by their number of boxes, before (line) and after (bars).")
-step.say(silver_report.counts(before, after))
+before, after = making.count_boxes(images, boxes, made)
+step.figure(
+    silver_module.silver_counts(before, after, animals[0]),
+    "counts",
+    "Images that get silver labels by their number of boxes, before (line) and after (bars).",
+)
+step.say(silver.counts(before, after))
 
 # %% [markdown]
 # ## The set that is written
 # Look at the dashed boxes: are they on animals, and do they sit tight? Patches of one colour are regions to ignore.
 
 # %%
-step.figure(plots.silver_examples(made[mode], boxes, archives, n=3), "examples",
-            f"Photos with most additions: people's labels left, the {mode} set right.")
-step.say(silver_report.examples(made[mode]))
+step.figure(
+    silver_module.silver_examples(made[mode], boxes, archives, n=3),
+    "examples",
+    f"Photos with most additions: people's labels left, the {mode} set right.",
+)
+step.say(silver.examples(made[mode]))
 
 # %%
 saw_validation = silver_sources.saw_validation(step.out, compared, predictions)
-image_tar, label_tar = silver_sets.write(step.path("datasets"), made[mode], archives, folds, seed, saw_validation)
+image_tar, label_tar = sets.write(
+    step.path("datasets"), made[mode], archives, folds, seed, saw_validation
+)
 provenance = made[mode].labels
-step.table(silver_report.provenance_table(provenance), "Where the boxes of the written set come from.")
+step.table(silver.provenance_table(provenance), "Where the boxes of the written set come from.")
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(mode=mode, predictions=source, silver_images=len(made[mode].images), has_truth=has_truth,
-             teacher_trust=trusted,
-             **silver_report.metrics(audits[mode], has_truth), audits=silver_report.audit_table(audits),
-             thresholds={name: table.dropna() for name, table in curves.items()})
+step.metrics(
+    mode=mode,
+    predictions=source,
+    silver_images=len(made[mode].images),
+    has_truth=has_truth,
+    teacher_trust=trusted,
+    **silver.metrics(audits[mode], has_truth),
+    audits=silver.audit_table(audits),
+    thresholds={name: table.dropna() for name, table in curves.items()},
+)
 step.finish("10_train_expanded")

@@ -49,7 +49,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -57,15 +62,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -76,7 +84,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -106,35 +114,54 @@ seed = 0  # @param {type:"integer"}
 # %%
 import functools
 
-from livestock_utils import colab, dataset, detector, notebook, plots, search
-from livestock_utils.scoring import score_tables
-from livestock_utils.silver import silver_effect, silver_report, silver_sets
-from livestock_utils.training import preflight
+from livestock_utils import colab
+from livestock_utils.data.sets import reading
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.search import best
+from livestock_utils.detect.train import preflight
+from livestock_utils.evaluate.scoring import tables
+from livestock_utils.evaluate.silver import effect as silver_effect
+from livestock_utils.evaluate.silver import sets
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import silver as silver_module
+from livestock_utils.show.plots import training
+from livestock_utils.show.words import silver
 
 step = notebook.start("10_train_expanded", data, out)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 
 # %% [markdown]
 # ## Two training sets that differ in labels only
 
 # %%
 local = colab.local_disk(step.out)
-train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"), local / "Train_Dataset")
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"), local / "Valid_Dataset")
-plus_set = silver_sets.extract(step.need("datasets", "plus_label.tar", made_by="09").parent, local / "plus")
-gold_yaml, expanded_yaml, lists = silver_sets.write_training_lists(local / "expanded", train_set, plus_set, valid_set,
-                                                                   silver_share, seed)
-images, boxes = dataset.read_tables(valid_set)
-step.table(lists, f"What an epoch of each training holds; mode “{silver_sets.read_settings(plus_set).mode}”.")
-step.say(silver_report.lists(lists))
-step.say(silver_report.teachers(silver_sets.teachers_saw_validation(plus_set)))
+train_set = reading.extract(
+    step.need("datasets", "Train_Dataset.tar", made_by="02"), local / "Train_Dataset"
+)
+valid_set = reading.extract(
+    step.need("datasets", "Valid_Dataset.tar", made_by="02"), local / "Valid_Dataset"
+)
+plus_set = sets.extract(
+    step.need("datasets", "plus_label.tar", made_by="09").parent, local / "plus"
+)
+gold_yaml, expanded_yaml, lists = sets.write_training_lists(
+    local / "expanded", train_set, plus_set, valid_set, silver_share, seed
+)
+images, boxes = reading.read_tables(valid_set)
+step.table(
+    lists, f"What an epoch of each training holds; mode “{sets.read_settings(plus_set).mode}”."
+)
+step.say(silver.lists(lists))
+step.say(silver.teachers(sets.teachers_saw_validation(plus_set)))
 
 # %% [markdown]
 # ## Ready to start?
 # Red lines come first and say what to do.
 
 # %%
-ready = preflight.checks(expanded_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out)
+ready = preflight.checks(
+    expanded_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out
+)
 step.table(ready)
 preflight.require(ready)
 
@@ -143,12 +170,29 @@ preflight.require(ready)
 # The same cell starts, continues, or returns at once what has finished.
 
 # %%
-recipe = {"model": model, "init_weights": init_weights or None, "hyp": hyp, "epochs": epochs, "image_size": image_size,
-          "batch_size": batch_size, "optimizer": optimizer, "schedule": schedule, "augmentation": augmentation or None,
-          "nominal_batch": nominal_batch, "warmup_min_iterations": warmup_min_iterations, "workers": workers}
-runs = silver_effect.train_pairs(gold_yaml, expanded_yaml, functools.partial(colab.training_folder, step.out),
-                                 range(seed, seed + repeats), run_name, **recipe)
-step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
+recipe = {
+    "model": model,
+    "init_weights": init_weights or None,
+    "hyp": hyp,
+    "epochs": epochs,
+    "image_size": image_size,
+    "batch_size": batch_size,
+    "optimizer": optimizer,
+    "schedule": schedule,
+    "augmentation": augmentation or None,
+    "nominal_batch": nominal_batch,
+    "warmup_min_iterations": warmup_min_iterations,
+    "workers": workers,
+}
+runs = silver_effect.train_pairs(
+    gold_yaml,
+    expanded_yaml,
+    functools.partial(colab.training_folder, step.out),
+    range(seed, seed + repeats),
+    run_name,
+    **recipe,
+)
+step.say(silver.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
 
 # %% [markdown]
 # Do both still rise at the end? Then more epochs could change the order.
@@ -157,9 +201,12 @@ step.say(silver_report.recipe(runs["expanded"][0].folder, step.out / "training" 
 both = [run for side in runs.values() for run in side]
 step.say(" ".join(f"{run.folder.name}: {run.status}" for run in both))
 curves = {run.folder.name: run.results for run in both}
-step.figure(plots.compare_runs(curves, "metrics/mAP_0.75"), "runs",
-            "Validation mAP75 of the trainings by epoch, yolov5's definition, on the labels as they are.")
-step.say(silver_report.trainings(curves))
+step.figure(
+    training.compare_runs(curves, "metrics/mAP_0.75"),
+    "runs",
+    "Validation mAP75 of the trainings by epoch, yolov5's definition, on the labels as they are.",
+)
+step.say(silver.trainings(curves))
 
 # %% [markdown]
 # ## The difference, on complete and on lacking answers
@@ -168,22 +215,41 @@ step.say(silver_report.trainings(curves))
 # then at the lowest group, the gain on the fuller answers minus that on the lacking ones: what the gaps did.
 
 # %%
-found = {name: [detector.predict(run.last, images, valid_set, image_size=image_size, confidence_threshold=0.001,
-                                 iou_threshold=iou_threshold) for run in side] for name, side in runs.items()}
+found = {
+    name: [
+        engine.predict(
+            run.last,
+            images,
+            valid_set,
+            image_size=image_size,
+            confidence_threshold=0.001,
+            iou_threshold=iou_threshold,
+        )
+        for run in side
+    ]
+    for name, side in runs.items()
+}
 answers = silver_effect.answer_sets(step.data, images, boxes, thin_share, seed=seed)
 effect = silver_effect.effect_table(answers, found["gold"], found["expanded"], images, seed=seed)
-step.figure(plots.silver_effect(effect), "effect", "AP75 of the expanded training minus gold alone, with its interval.")
-step.say(silver_report.effect(effect))
+step.figure(
+    silver_module.silver_effect(effect),
+    "effect",
+    "AP75 of the expanded training minus gold alone, with its interval.",
+)
+step.say(silver.effect(effect))
 
 # %%
-step.say(silver_report.luck(effect))
+step.say(silver.luck(effect))
 
 # %%
-step.say(silver_report.cause(effect))
+step.say(silver.cause(effect))
 
 # %%
-step.table(effect, "Contest's AP75 of both trainings and their difference; second better: share of the draws in which "
-           "the expanded one scores higher; lowest and highest run: single pairs of trainings.")
+step.table(
+    effect,
+    "Contest's AP75 of both trainings and their difference; second better: share of the draws in which "
+    "the expanded one scores higher; lowest and highest run: single pairs of trainings.",
+)
 
 # %% [markdown]
 # ## Where the difference comes from
@@ -192,15 +258,24 @@ step.table(effect, "Contest's AP75 of both trainings and their difference; secon
 # %%
 fuller = next(iter(answers))
 first_pair = {name: tables_of_side[0] for name, tables_of_side in found.items()}
-step.table(score_tables.runs_table(answers[fuller], first_pair, images),
-           f"The first pair of trainings by class on the answers “{fuller}”, contest's definition.")
+step.table(
+    tables.runs_table(answers[fuller], first_pair, images),
+    f"The first pair of trainings by class on the answers “{fuller}”, contest's definition.",
+)
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(**silver_report.effect_metrics(effect), mode=silver_sets.read_settings(plus_set).mode,
-             silver_share=silver_share, silver_images=int(lists["silver_images"].max()),
-             images_an_epoch=int(lists["images"].iloc[0]), epochs=len(both[0].results), repeats=repeats,
-             effect=effect, warnings=sorted({line for run in both for line in run.warnings}))
+step.metrics(
+    **silver.effect_metrics(effect),
+    mode=sets.read_settings(plus_set).mode,
+    silver_share=silver_share,
+    silver_images=int(lists["silver_images"].max()),
+    images_an_epoch=int(lists["images"].iloc[0]),
+    epochs=len(both[0].results),
+    repeats=repeats,
+    effect=effect,
+    warnings=sorted({line for run in both for line in run.warnings}),
+)
 step.finish("11_inference")

@@ -43,7 +43,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -51,15 +56,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -70,7 +78,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -95,24 +103,40 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, notebook, plots, scoring
-from livestock_utils.inference import postprocess, tuning, tuning_choice, tuning_images, tuning_quality
+from livestock_utils import colab
+from livestock_utils.data.sets import reading
+from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.tune import choice as tuning_choice
+from livestock_utils.detect.tune import labelled as tuning_images
+from livestock_utils.detect.tune import quality as tuning_quality
+from livestock_utils.detect.tune import steps
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import gallery, sweep
 
 step = notebook.start("11_inference", data, out, uses_gpu=True)
-final_weights, tuned_with = tuning.both_weights(step.out, weights, tuning_weights)
-options = {"image_size": image_size, "passes": tuning.pass_names(passes), "backend": backend, "workers": workers,
-           "shard": shard, "engine": engine}
+final_weights, tuned_with = steps.both_weights(step.out, weights, tuning_weights)
+options = {
+    "image_size": image_size,
+    "passes": steps.pass_names(passes),
+    "backend": backend,
+    "workers": workers,
+    "shard": shard,
+    "engine": engine,
+}
 
 # %% [markdown]
 # ## The test images, predicted once
 # Every box of confidence .0005 and above is kept, before any suppression.
 
 # %%
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
-                            colab.local_disk(step.out) / "Valid_Dataset")
-valid_images, valid_boxes = dataset.read_tables(valid_set)
-images, folder, sentence = tuning.test_images(step.data, valid_images, valid_set)
-tested = tuning.collect(final_weights, images, folder, "test", step.out, **options)
+valid_set = reading.extract(
+    step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+    colab.local_disk(step.out) / "Valid_Dataset",
+)
+valid_images, valid_boxes = reading.read_tables(valid_set)
+images, folder, sentence = steps.test_images(step.data, valid_images, valid_set)
+tested = steps.collect(final_weights, images, folder, "test", step.out, **options)
 step.say(sentence)
 step.say(tested.sentence)
 
@@ -125,8 +149,9 @@ step.say(tested.sentence)
 # second opinion, and validation is the default although its fold is small.
 
 # %%
-labelled = tuning_images.to_tune(tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set),
-                                 **options)
+labelled = tuning_images.to_tune(
+    tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set), **options
+)
 complete = labelled.collected.complete and tested.complete
 step.say(labelled.sentence)
 
@@ -138,15 +163,28 @@ step.say(labelled.sentence)
 # decides. Look at how wide the bright band is.
 
 # %%
-choice = tuning_choice.choose(labelled.collected.candidates, labelled.boxes, n_random=n_random, n_resamples=n_resamples,
-                              seed=seed, tuned_on=labelled.name)
+choice = tuning_choice.choose(
+    labelled.collected.candidates,
+    labelled.boxes,
+    n_random=n_random,
+    n_resamples=n_resamples,
+    seed=seed,
+    tuned_on=labelled.name,
+)
 tuning_choice.save(step.out, choice, labelled.collected.candidates)
-step.figure(plots.sweep_heat_map(choice.tried), "heat_map",
-            "AP75 over the NMS IoU threshold and the confidence threshold.")
+step.figure(
+    sweep.sweep_heat_map(choice.tried),
+    "heat_map",
+    "AP75 over the NMS IoU threshold and the confidence threshold.",
+)
 step.say(tuning_choice.band_sentence(choice))
 
 # %%
-step.table(tuning_choice.tried_table(choice), "The best settings tried and the write-up's, by AP75.", digits=4)
+step.table(
+    tuning_choice.tried_table(choice),
+    "The best settings tried and the write-up's, by AP75.",
+    digits=4,
+)
 
 # %% [markdown]
 # Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
@@ -154,8 +192,11 @@ step.table(tuning_choice.tried_table(choice), "The best settings tried and the w
 # stay right of 0.
 
 # %%
-step.figure(plots.sweep_gains(choice.compared), "gains",
-            "Gain of the five best settings over the write-up's, with 95 % intervals over images.")
+step.figure(
+    sweep.sweep_gains(choice.compared),
+    "gains",
+    "Gain of the five best settings over the write-up's, with 95 % intervals over images.",
+)
 step.say(choice.sentence)
 
 # %% [markdown]
@@ -163,8 +204,16 @@ step.say(choice.sentence)
 # by a fold model of notebook 06 that has not seen it. An interval below 0 would speak against the choice.
 
 # %%
-checked, sentence = tuning_images.check(choice, step.out, step.data, labelled.collected.candidates.images["image_id"],
-                                       check_images if complete else 0, n_resamples, seed, **options)
+checked, sentence = tuning_images.check(
+    choice,
+    step.out,
+    step.data,
+    labelled.collected.candidates.images["image_id"],
+    check_images if complete else 0,
+    n_resamples,
+    seed,
+    **options,
+)
 step.table(checked, "The chosen setting on images that did not choose it.", digits=4, index=True)
 step.say(sentence)
 
@@ -175,11 +224,22 @@ step.say(sentence)
 
 # %%
 found = postprocess.apply(labelled.collected.candidates, choice.settings)
-quality = tuning_quality.image_quality(labelled.boxes, found, labelled.collected.candidates.images, confidence_shown)
+quality = tuning_quality.image_quality(
+    labelled.boxes, found, labelled.collected.candidates.images, confidence_shown
+)
 shown = tuning_quality.best_median_worst(quality)
-step.figure(plots.truth_beside_prediction(labelled.images, labelled.boxes, found, labelled.folder, shown,
-                                          confidence_threshold=confidence_shown),
-            "best_median_worst", "The best, the median and the worst labelled image: labels left, predictions right.")
+step.figure(
+    gallery.truth_beside_prediction(
+        labelled.images,
+        labelled.boxes,
+        found,
+        labelled.folder,
+        shown,
+        confidence_threshold=confidence_shown,
+    ),
+    "best_median_worst",
+    "The best, the median and the worst labelled image: labels left, predictions right.",
+)
 step.say(tuning_quality.quality_sentence(quality, confidence_shown))
 
 # %% [markdown]
@@ -187,18 +247,21 @@ step.say(tuning_quality.quality_sentence(quality, confidence_shown))
 # With the chosen setting. Look for animals without a box, and for boxes on none.
 
 # %%
-images = tuning.frames_seen(images, tested.candidates, complete)
+images = steps.frames_seen(images, tested.candidates, complete)
 predictions = postprocess.apply(tested.candidates, choice.settings, images)
 sure = predictions[predictions["confidence"] >= confidence_shown]
-step.figure(plots.examples(images[images["width_px"] > 0], sure, folder, seed=seed),
-            "test_examples", f"Test images with the boxes of confidence {confidence_shown:g} and above.")
-step.say(tuning.found_sentence(images, sure, confidence_shown))
+step.figure(
+    gallery.examples(images[images["width_px"] > 0], sure, folder, seed=seed),
+    "test_examples",
+    f"Test images with the boxes of confidence {confidence_shown:g} and above.",
+)
+step.say(steps.found_sentence(images, sure, confidence_shown))
 
 # %% [markdown]
 # ## The submission
 
 # %%
-step.say(tuning.submit(step.out, predictions, images, final_weights, complete))
+step.say(steps.submit(step.out, predictions, images, final_weights, complete))
 
 # %% [markdown]
 # ## The score, once
@@ -206,14 +269,17 @@ step.say(tuning.submit(step.out, predictions, images, final_weights, complete))
 # is scored.
 
 # %%
-scores = tuning.test_scores(step.data, predictions, images, normaliser, n_resamples, seed)
+scores = steps.test_scores(step.data, predictions, images, normaliser, n_resamples, seed)
 step.table(scores, "Test, the contest's definition.", digits=4, index=True)
 
 # %% [markdown]
 # ## In short
 
 # %%
-per_class = scoring.per_class_table(labelled.boxes, found, labelled.collected.candidates.images)
-step.metrics(**tuning.metrics(choice, labelled.collected, tested, predictions, scores, per_class), complete=complete,
-             weights=final_weights.name)
+per_class = metrics.per_class_table(labelled.boxes, found, labelled.collected.candidates.images)
+step.metrics(
+    **steps.metrics(choice, labelled.collected, tested, predictions, scores, per_class),
+    complete=complete,
+    weights=final_weights.name,
+)
 step.finish("12_compare_runs")

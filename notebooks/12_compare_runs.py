@@ -33,7 +33,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -41,15 +46,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -60,7 +68,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -73,8 +81,12 @@ iou_threshold = 0.6  # @param {type:"number"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, comparison, notebook
-from livestock_utils.comparison import comparison_show, comparison_text, run_folders
+from livestock_utils import colab
+from livestock_utils.evaluate.compare import runs as run_folders
+from livestock_utils.evaluate.compare import tables
+from livestock_utils.show import notebook
+from livestock_utils.show.displays import comparison
+from livestock_utils.show.words import compare
 
 step = notebook.start("12_compare_runs", data, out, uses_gpu=True)
 
@@ -84,8 +96,11 @@ step = notebook.start("12_compare_runs", data, out, uses_gpu=True)
 
 # %%
 runs = run_folders.find(step.out)
-step.table(run_folders.shown(runs), "Run folders; only the columns in which they differ, and how far they came.")
-step.say(comparison_text.left_out(runs))
+step.table(
+    run_folders.shown(runs),
+    "Run folders; only the columns in which they differ, and how far they came.",
+)
+step.say(compare.left_out(runs))
 
 # %% [markdown]
 # ## The tables
@@ -98,20 +113,26 @@ step.say(comparison_text.left_out(runs))
 # where a grey line proves nothing and a coloured one of a single seed proves little, then the curves.
 
 # %%
-answers = comparison.answer_all(runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed)
-comparison_show.show(step, answers, weights)
+answers = tables.answer_all(
+    runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed
+)
+comparison.show(step, answers, weights)
 
 # %% [markdown]
 # ## SGD or AdamW?
 # Which of them, with which hyperparameters, how the settings were chosen, and whether the seeds suffice for an answer.
 
 # %%
-step.say(comparison_text.optimisers(comparison.scores_of(answers, "optimisers")))
+step.say(compare.optimisers(tables.scores_of(answers, "optimisers")))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(runs=len(runs), compared=sum(len(answer.scores) for answer in answers), weights=weights,
-             **comparison.key_numbers(answers))
+step.metrics(
+    runs=len(runs),
+    compared=sum(len(answer.scores) for answer in answers),
+    weights=weights,
+    **tables.key_numbers(answers),
+)
 step.finish("13_edge_export")

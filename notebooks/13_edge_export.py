@@ -38,7 +38,12 @@ import sys
 from pathlib import Path
 
 REPOSITORY = ""  # https://github.com/owner/name, the one place that holds it is livestock_utils/assets/set_up_cell.py
-places = [Path("/content/project"), Path("/content/drive/MyDrive/livestock/project"), Path("."), Path("..")]
+places = [
+    Path("/content/project"),
+    Path("/content/drive/MyDrive/livestock/project"),
+    Path("."),
+    Path(".."),
+]
 home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
 if "google.colab" in sys.modules:
     if home is None and importlib.util.find_spec("livestock_utils") is None:
@@ -46,15 +51,18 @@ if "google.colab" in sys.modules:
             command = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(places[0])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                raise RuntimeError(f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}")
+                raise RuntimeError(
+                    f"{REPOSITORY} was not fetched; check address and network: {done.stderr.strip()}"
+                )
         else:
             from google.colab import drive, errors
 
             try:
                 drive.mount("/content/drive")
             except (errors.Error, OSError, ValueError) as error:
-                raise RuntimeError(f"Drive, where the project is, was not mounted: allow it and run again ({error})") \
-                    from None
+                raise RuntimeError(
+                    f"Drive, where the project is, was not mounted: allow it and run again ({error})"
+                ) from None
         home = next((place for place in places if (place / "livestock_utils").is_dir()), None)
     if home is not None or importlib.util.find_spec("livestock_utils") is not None:
         command = [sys.executable, "-m", "livestock_utils.install", "--extras", "edge,search"]
@@ -65,7 +73,7 @@ if "google.colab" in sys.modules:
 if home is not None:
     sys.path.insert(0, str(home.resolve()))
 try:
-    from livestock_utils import notebook
+    from livestock_utils.show import notebook
 except ModuleNotFoundError as error:
     advice = "on Colab put the project's folder on Drive as livestock/project; elsewhere `make setup`, kernel .venv"
     raise ModuleNotFoundError(f"{error}: {advice}") from None
@@ -98,13 +106,18 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab, dataset, edge, notebook, plots, search
-from livestock_utils.edge import edge_bundle, edge_cost, edge_parity
-from livestock_utils.edge import lighter as lighter_networks
-from livestock_utils.inference import tuning
+from livestock_utils import colab
+from livestock_utils.data.sets import reading
+from livestock_utils.detect.export import bundle as edge_bundle
+from livestock_utils.detect.export import cost, formats, parity
+from livestock_utils.detect.export import lighter as lighter_networks
+from livestock_utils.detect.search import best
+from livestock_utils.detect.tune import steps
+from livestock_utils.show import notebook
+from livestock_utils.show.plots import edge
 
 step = notebook.start("13_edge_export", data, out, uses_gpu=True)
-hyp = search.resolve_hyp(hyp, step.out)
+hyp = best.resolve_hyp(hyp, step.out)
 sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
 
 # %% [markdown]
@@ -112,20 +125,28 @@ sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
 # A file over the budget stops here, with the name of a model that fits.
 
 # %%
-final_weights = tuning.find_weights(step.out, weights)
-size_mb = edge.check_budget(final_weights, max_size_mb)
-step.say(f"`{final_weights.parent.parent.name}/{final_weights.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB "
-         "(10^6 bytes).")
+final_weights = steps.find_weights(step.out, weights)
+size_mb = formats.check_budget(final_weights, max_size_mb)
+step.say(
+    f"`{final_weights.parent.parent.name}/{final_weights.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB "
+    "(10^6 bytes)."
+)
 
 # %%
-train_set = dataset.extract(step.need("datasets", "Train_Dataset.tar", made_by="02"),
-                            colab.local_disk(step.out) / "Train_Dataset")
-valid_set = dataset.extract(step.need("datasets", "Valid_Dataset.tar", made_by="02"),
-                            colab.local_disk(step.out) / "Valid_Dataset")
-train_images, _ = dataset.read_tables(train_set)
-images, boxes = edge_parity.some_images(*dataset.read_tables(valid_set), n_images, seed)
+train_set = reading.extract(
+    step.need("datasets", "Train_Dataset.tar", made_by="02"),
+    colab.local_disk(step.out) / "Train_Dataset",
+)
+valid_set = reading.extract(
+    step.need("datasets", "Valid_Dataset.tar", made_by="02"),
+    colab.local_disk(step.out) / "Valid_Dataset",
+)
+train_images, _ = reading.read_tables(train_set)
+images, boxes = parity.some_images(*reading.read_tables(valid_set), n_images, seed)
 settings, sentence = edge_bundle.runner_settings(step.path("predictions", "settings.yaml"))
-inside, addition = edge_parity.hard_settings(settings, final_weights, images, valid_set, boxes, max(sizes))
+inside, addition = parity.hard_settings(
+    settings, final_weights, images, valid_set, boxes, max(sizes)
+)
 step.say(f"{sentence} {addition}")
 
 # %% [markdown]
@@ -135,12 +156,16 @@ step.say(f"{sentence} {addition}")
 # the reason.
 
 # %%
-plan = edge.Plan(tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, inside, seed)
-made = edge.export_all(final_weights, step.path("edge"), plan)
-step.table(made.assign(path=[edge.display_name(path) for path in made["path"]]), "The files.")
+plan = formats.Plan(
+    tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, inside, seed
+)
+made = formats.export_all(final_weights, step.path("edge"), plan)
+step.table(made.assign(path=[formats.display_name(path) for path in made["path"]]), "The files.")
 commands = edge_bundle.write_commands(made)
-step.say("The commands for TensorRT on a Jetson lie beside the models; they were not run here: "
-         f"{', '.join(f'`{path.name}`' for path in commands)}.")
+step.say(
+    "The commands for TensorRT on a Jetson lie beside the models; they were not run here: "
+    f"{', '.join(f'`{path.name}`' for path in commands)}."
+)
 
 # %% [markdown]
 # ## As good as the weights?
@@ -150,16 +175,25 @@ step.say("The commands for TensorRT on a Jetson lie beside the models; they were
 # are equal if every side agrees to 1 px and the confidence to .01.
 
 # %%
-scored = edge_parity.parity_table(made, images, valid_set, boxes, settings, confidence_shown, seed, inside)
-step.table(scored.dropna(subset="AP75").drop(columns=["path", "note", "pairs"]),
-           "Exports against the weights at the same pixels.", digits=4)
+scored = parity.parity_table(
+    made, images, valid_set, boxes, settings, confidence_shown, seed, inside
+)
+step.table(
+    scored.dropna(subset="AP75").drop(columns=["path", "note", "pairs"]),
+    "Exports against the weights at the same pixels.",
+    digits=4,
+)
 
 # %% [markdown]
 # In the figure look for dots left of the dashed line: they are red. An interval that holds 0 may be luck of the images.
 
 # %%
-step.figure(plots.edge_parity(scored), "parity", "AP75 of each export minus that of the weights, with its interval.")
-step.say(edge_parity.parity_sentence(scored))
+step.figure(
+    edge.edge_parity(scored),
+    "parity",
+    "AP75 of each export minus that of the weights, with its interval.",
+)
+step.say(parity.parity_sentence(scored))
 
 # %% [markdown]
 # ## What does it cost?
@@ -169,28 +203,45 @@ step.say(edge_parity.parity_sentence(scored))
 # from elsewhere; the bundle's `--benchmark` prints these for the device.
 
 # %%
-measured = edge_cost.cost_table(scored, final_weights, images, valid_set, settings=settings, inside=inside,
-                                max_size_mb=max_size_mb, threads=threads or None, rounds=rounds)
+measured = cost.cost_table(
+    scored,
+    final_weights,
+    images,
+    valid_set,
+    settings=settings,
+    inside=inside,
+    max_size_mb=max_size_mb,
+    threads=threads or None,
+    rounds=rounds,
+)
 measured.drop(columns="path").to_csv(step.path("edge", "cost.csv"), index=False)
-step.table(measured.dropna(subset="AP75")[["export", "image_size", *edge_cost.COLUMNS]],
-           "Size, arithmetic, latency, memory.", digits=2)
-step.say(f"{edge_cost.own_part_sentence(measured)} {edge_cost.noise_sentence(measured)}")
+step.table(
+    measured.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]],
+    "Size, arithmetic, latency, memory.",
+    digits=2,
+)
+step.say(f"{cost.own_part_sentence(measured)} {cost.noise_sentence(measured)}")
 
 # %% [markdown]
 # In the figure look for the length of the bars, and for pale ends: there the thresholds cost more than they need to. A
 # long line to the 95th percentile is a busy machine.
 
 # %%
-step.figure(plots.edge_cost(measured, max_size_mb), "cost", "Latency, file size and memory of each export.")
-step.say(edge_cost.speed_sentence(measured))
+step.figure(
+    edge.edge_cost(measured, max_size_mb), "cost", "Latency, file size and memory of each export."
+)
+step.say(cost.speed_sentence(measured))
 
 # %% [markdown]
 # In the next figure look for what stands left of the budget and high up; what lies below the line is beaten in both.
 
 # %%
-step.figure(plots.edge_front(measured, max_latency_ms), "front",
-            "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.")
-step.say(edge_cost.front_sentence(measured))
+step.figure(
+    edge.edge_front(measured, max_latency_ms),
+    "front",
+    "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
+)
+step.say(cost.front_sentence(measured))
 
 # %% [markdown]
 # ## The recommendation
@@ -198,7 +249,7 @@ step.say(edge_cost.front_sentence(measured))
 # .005 AP75 of the best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %.
 
 # %%
-recommended, sentence = edge_parity.recommend(measured, max_latency_ms, max_size_mb)
+recommended, sentence = parity.recommend(measured, max_latency_ms, max_size_mb)
 step.say(sentence)
 
 # %% [markdown]
@@ -208,8 +259,15 @@ step.say(sentence)
 
 # %%
 file, image_size, sentence = edge_bundle.choose(measured, recommended, max_size_mb)
-bundle = edge_bundle.write_bundle(step.out, name, file, image_size, edge_bundle.settings_for(file, settings, inside),
-                                  max_size_mb, edge_cost.notes(measured, file, image_size))
+bundle = edge_bundle.write_bundle(
+    step.out,
+    name,
+    file,
+    image_size,
+    edge_bundle.settings_for(file, settings, inside),
+    max_size_mb,
+    cost.notes(measured, file, image_size),
+)
 same, proof = edge_bundle.verify(bundle, images, valid_set, file)
 step.say(f"`dist/{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB. {sentence} {proof}")
 
@@ -222,23 +280,54 @@ step.say(f"`dist/{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB. {sentence
 
 # %%
 lighter_table = lighter_networks.study(
-    final_weights, train_set, valid_set, step.path("edge", "lighter"), images, boxes, wanted=lighter, teacher=teacher,
-    settings=settings, rounds=rounds, threads=threads or None, seed=seed, epochs=lighter_epochs, model=model,
-    prune_share=prune_share, tucker_share=tucker_share, image_size=max(sizes), hyp=hyp, batch_size=batch_size,
-    nominal_batch=nominal_batch, warmup_min_iterations=warmup_min_iterations, workers=workers)
+    final_weights,
+    train_set,
+    valid_set,
+    step.path("edge", "lighter"),
+    images,
+    boxes,
+    wanted=lighter,
+    teacher=teacher,
+    settings=settings,
+    rounds=rounds,
+    threads=threads or None,
+    seed=seed,
+    epochs=lighter_epochs,
+    model=model,
+    prune_share=prune_share,
+    tucker_share=tucker_share,
+    image_size=max(sizes),
+    hyp=hyp,
+    batch_size=batch_size,
+    nominal_batch=nominal_batch,
+    warmup_min_iterations=warmup_min_iterations,
+    workers=workers,
+)
 if len(lighter_table):
-    step.table(lighter_table, "Lighter networks after equal epochs; differences against the plain one.")
-    step.figure(plots.lighter_models(lighter_table), "lighter", "Lighter networks beside the plain one, equal epochs.")
+    step.table(
+        lighter_table, "Lighter networks after equal epochs; differences against the plain one."
+    )
+    step.figure(
+        edge.lighter_models(lighter_table),
+        "lighter",
+        "Lighter networks beside the plain one, equal epochs.",
+    )
 step.say(lighter_networks.sentence(lighter_table))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(headline=edge_cost.headline(measured, recommended))
-step.metrics(weights_mb=size_mb, recommended=None if recommended is None else recommended["export"],
-             recommended_image_size=None if recommended is None else recommended["image_size"],
-             exports=len(made) - len(sizes), red=int(measured["red"].sum()), bundle_equal_share=same["equal_share"],
-             bundle=bundle.name, table=measured.drop(columns=["path", "note"]),
-             lighter=lighter_table)
+step.metrics(headline=cost.headline(measured, recommended))
+step.metrics(
+    weights_mb=size_mb,
+    recommended=None if recommended is None else recommended["export"],
+    recommended_image_size=None if recommended is None else recommended["image_size"],
+    exports=len(made) - len(sizes),
+    red=int(measured["red"].sum()),
+    bundle_equal_share=same["equal_share"],
+    bundle=bundle.name,
+    table=measured.drop(columns=["path", "note"]),
+    lighter=lighter_table,
+)
 step.finish(None)

@@ -23,7 +23,9 @@ def jpeg(size: tuple[int, int] = SIZE, shade: int = 128, **options) -> bytes:
 def noisy_jpeg(side: int = 256, quality: int = 75) -> bytes:
     """More than the few kilobytes that are read for a header."""
     packed = io.BytesIO()
-    Image.frombytes("L", (side, side), random.Random(0).randbytes(side * side)).save(packed, "JPEG", quality=quality)
+    Image.frombytes("L", (side, side), random.Random(0).randbytes(side * side)).save(
+        packed, "JPEG", quality=quality
+    )
     return packed.getvalue()
 
 
@@ -39,7 +41,11 @@ def damage_pixels(path: Path, member: str) -> None:
 def label(boxes: list, size: tuple[int, int] = SIZE, file_name: str = "") -> bytes:
     annotations = [{"id": i, "bbox": box, "category_id": 1} for i, box in enumerate(boxes)]
     image = {"width": size[0], "height": size[1]} | ({"file_name": file_name} if file_name else {})
-    info = {"image": image, "annotations": annotations, "categories": [{"id": 1, "name": "livestock"}]}
+    info = {
+        "image": image,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "livestock"}],
+    }
     return json.dumps({"label_info": info}).encode()
 
 
@@ -47,7 +53,10 @@ def four_archives() -> dict[str, dict[str, bytes]]:
     """Archive name -> member -> bytes: two pigs' and two cows' images; the second cow image has no box."""
     return {
         "[원천]돼지_bbox.zip": {f"{PIG}.jpg": jpeg(shade=10), f"{PIG[:-1]}2.jpg": jpeg(shade=60)},
-        "[원천]소_bbox.zip": {f"{COW}.jpg": jpeg(shade=110), f"{COW[:-1]}2.jpg": jpeg((80, 60), shade=160)},
+        "[원천]소_bbox.zip": {
+            f"{COW}.jpg": jpeg(shade=110),
+            f"{COW[:-1]}2.jpg": jpeg((80, 60), shade=160),
+        },
         "[라벨]돼지_bbox.zip": {
             f"{PIG}.json": label([[1, 2, 11, 22], [5, 6, 30, 40]]),
             f"{PIG[:-1]}2.json": label([[0, 0, 64, 48]]),
@@ -85,4 +94,6 @@ def write(folder: Path, archives: dict[str, dict[str, bytes]]) -> Path:
 def png_header(width: int, height: int) -> bytes:
     """The start of a PNG of any size, enough for a header reader."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return (
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    )

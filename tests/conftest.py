@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: two workers with all cores each wait for each other
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # before torch is imported: two workers with all cores each wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from livestock_utils.networks import checkpoints, compat
+from livestock_utils.detect import checkpoints, yolov5
 
 
 def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int = 0) -> Path:
@@ -14,9 +14,11 @@ def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int
     import torch
 
     torch.manual_seed(seed)
-    with compat.yolov5() as y5:
+    with yolov5.yolov5() as y5:
         model = y5.yolo.Model(y5.model_file("yolov5n"), ch=3, nc=len(names))
-    for module in model.modules():  # statistics of noise, as training would leave them: else deep layers fade out
+    for module in (
+        model.modules()
+    ):  # statistics of noise, as training would leave them: else deep layers fade out
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
@@ -28,7 +30,9 @@ def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int
     return checkpoints.write_weights(path, model)
 
 
-def write_photos(folder: Path, sizes=((96, 64), (96, 64), (64, 96), (96, 54), (96, 64)), seed: int = 0) -> pd.DataFrame:
+def write_photos(
+    folder: Path, sizes=((96, 64), (96, 64), (64, 96), (96, 54), (96, 64)), seed: int = 0
+) -> pd.DataFrame:
     """JPEGs of noise with blobs below `folder`, and their images table (archive "")."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +41,14 @@ def write_photos(folder: Path, sizes=((96, 64), (96, 64), (64, 96), (96, 54), (9
         picture = cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (width, height))
         name = f"photo_{number:03d}"
         cv2.imwrite(str(folder / f"{name}.jpg"), picture)
-        rows.append({"image_id": name, "species": "pig", "width_px": width, "height_px": height, "archive": "",
-                     "member": f"{name}.jpg"})
+        rows.append(
+            {
+                "image_id": name,
+                "species": "pig",
+                "width_px": width,
+                "height_px": height,
+                "archive": "",
+                "member": f"{name}.jpg",
+            }
+        )
     return pd.DataFrame(rows)

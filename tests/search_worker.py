@@ -9,8 +9,11 @@ import os
 import signal
 import sys
 
-from livestock_utils.search import search_genes, search_samplers, search_storage, search_study
-from livestock_utils.training.training_settings import read_hyp
+from livestock_utils.detect.search import genes as search_genes
+from livestock_utils.detect.search import samplers
+from livestock_utils.detect.search import storage as search_storage
+from livestock_utils.detect.search import study as search_study
+from livestock_utils.detect.settings import read_hyp
 
 HEARTBEAT_S, POLL_S = 1, 0.2
 
@@ -23,7 +26,10 @@ def main(url, name, n_trials, killed_in=0, host=""):
     begun = []
 
     def objective(trial):
-        genes_drawn = {gene.name: trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log) for gene in genes}
+        genes_drawn = {
+            gene.name: trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log)
+            for gene in genes
+        }
         if why := search_study.slot_taken(trial.study, trial, n_trials):
             trial.set_user_attr(search_study.SKIPPED, why)
             raise search_study.GiveBack(why)
@@ -38,12 +44,18 @@ def main(url, name, n_trials, killed_in=0, host=""):
             print(json.dumps({"trial": trial.number, "genes": trial.params}), flush=True)
 
     storage = search_storage.open_storage(url, HEARTBEAT_S)
-    sampler = search_samplers.sampler("genetic", genes, base)
-    study = search_study.join(name, storage, {"group": "losses"}, sampler, search_samplers.pruner("none"))
+    sampler = samplers.sampler("genetic", genes, base)
+    study = search_study.join(name, storage, {"group": "losses"}, sampler, samplers.pruner("none"))
     print("ready", flush=True)
     sys.stdin.readline()  # all workers start together, however long each took to get here
     search_study.work(study, objective, n_trials, poll_s=POLL_S, after=after)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int((sys.argv[4:5] or [0])[0]), (sys.argv[5:6] or [""])[0])
+    main(
+        sys.argv[1],
+        sys.argv[2],
+        int(sys.argv[3]),
+        int((sys.argv[4:5] or [0])[0]),
+        (sys.argv[5:6] or [""])[0],
+    )

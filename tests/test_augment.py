@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from livestock_utils.errors import TrainingError
-from livestock_utils.training import augment
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.train import augment
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 LABELS = np.array([[0, 0.5, 0.5, 0.2, 0.2], [1, 0.02, 0.5, 0.04, 0.2]], dtype=np.float32)
@@ -37,7 +37,9 @@ def test_none_is_none(nothing):
 def test_a_box_that_leaves_the_frame_is_clipped_or_dropped():
     import albumentations
 
-    shift = albumentations.to_dict(albumentations.Compose([albumentations.Affine(translate_px={"x": -6, "y": 0}, p=1)]))
+    shift = albumentations.to_dict(
+        albumentations.Compose([albumentations.Affine(translate_px={"x": -6, "y": 0}, p=1)])
+    )
     _, labels = augment.apply(augment.read(shift), IMAGE, LABELS)
     assert labels[:, 0].tolist() == [0]  # the cow at the left edge is gone
     far = np.array([[0, 0.05, 0.5, 0.1, 0.2]], dtype=np.float32)
@@ -55,20 +57,30 @@ def test_a_pipeline_survives_being_recorded(tmp_path):
 FLIP, BLUR = ({"__class_fullname__": name, "p": 1.0} for name in ("HorizontalFlip", "Blur"))
 
 
-@pytest.mark.parametrize(("transform", "p", "steps"), [
-    ({"__class_fullname__": "Compose", "p": 0.3, "transforms": [FLIP, BLUR]}, 0.3, ["HorizontalFlip", "Blur"]),
-    ({"__class_fullname__": "OneOf", "p": 0.5, "transforms": [FLIP, BLUR]}, 1.0, ["OneOf"]),
-    (FLIP, 1.0, ["HorizontalFlip"]),
-])
+@pytest.mark.parametrize(
+    ("transform", "p", "steps"),
+    [
+        (
+            {"__class_fullname__": "Compose", "p": 0.3, "transforms": [FLIP, BLUR]},
+            0.3,
+            ["HorizontalFlip", "Blur"],
+        ),
+        ({"__class_fullname__": "OneOf", "p": 0.5, "transforms": [FLIP, BLUR]}, 1.0, ["OneOf"]),
+        (FLIP, 1.0, ["HorizontalFlip"]),
+    ],
+)
 def test_a_pipeline_stays_what_it_was_written_as(transform, p, steps):
     pipeline = augment.read({"transform": transform})
     assert pipeline.p == p and [type(step).__name__ for step in pipeline.transforms] == steps
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ({"transform": {"__class_fullname__": "NoSuchTransform", "p": 1.0}}, "cannot read it"),
-    ({}, "cannot read it"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"transform": {"__class_fullname__": "NoSuchTransform", "p": 1.0}}, "cannot read it"),
+        ({}, "cannot read it"),
+    ],
+)
 def test_what_albumentations_does_not_understand_is_told(content, message):
     with pytest.raises(TrainingError, match=message):
         augment.read(content)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from training_sets import write_set
 
-from livestock_utils import colab, plots
-from livestock_utils.boxes import XYXY
-from livestock_utils.training import augmentation_preview
+from livestock_utils import colab
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.detect.train import preview
+from livestock_utils.show.plots import augmentation as augmentation_module
 
 
 @pytest.fixture(scope="module")
@@ -17,44 +18,50 @@ def data_yaml(tmp_path_factory):
     return write_set(tmp_path_factory.mktemp("set"), n_train=6, n_valid=2)
 
 
-@pytest.mark.parametrize(("augmentation", "kinds"), [
-    (None, ["as it is", "mosaic"]),
-    ("light", ["as it is", "pipeline", "mosaic"]),
-])
+@pytest.mark.parametrize(
+    ("augmentation", "kinds"),
+    [
+        (None, ["as it is", "mosaic"]),
+        ("light", ["as it is", "pipeline", "mosaic"]),
+    ],
+)
 def test_a_row_a_kind(data_yaml, augmentation, kinds):
-    views = augmentation_preview.preview(data_yaml, None, augmentation, image_size=64, n=2)
+    views = preview.preview(data_yaml, None, augmentation, image_size=64, n=2)
     assert list(dict.fromkeys(view.kind for view in views)) == kinds
     for view in views:
         assert view.picture.shape == (64, 64, 3)
         xyxy = view.boxes[XYXY].to_numpy()
         assert (xyxy >= -1e-3).all() and (xyxy <= 64 + 1e-3).all()
-    axes = plots.augmented(views)
+    axes = augmentation_module.augmented(views)
     assert axes.shape == (len(kinds), 2)
     assert [len(ax.patches) for ax in axes[0]] == [len(view.boxes) for view in views[:2]]
 
 
 def test_the_sentence_counts_photos_and_boxes(data_yaml):
-    assert augmentation_preview.sentence([]).startswith("These 0 photos have 0 boxes; no pipeline is set")
-    for augmentation, said in ((None, "no pipeline is set"), ("barn_night", r"the pipeline changed [1-6] of them")):
-        views = augmentation_preview.preview(data_yaml, None, augmentation, image_size=64, n=6)
+    assert preview.sentence([]).startswith("These 0 photos have 0 boxes; no pipeline is set")
+    for augmentation, said in (
+        (None, "no pipeline is set"),
+        ("barn_night", r"the pipeline changed [1-6] of them"),
+    ):
+        views = preview.preview(data_yaml, None, augmentation, image_size=64, n=6)
         plain = sum(len(view.boxes) for view in views[:6])
-        assert re.match(rf"These 6 photos have {plain} boxes; {said}", augmentation_preview.sentence(views))
-        assert "uses no pipeline" not in augmentation_preview.sentence(views)
-    shown_only = augmentation_preview.sentence(views, used=False)
+        assert re.match(rf"These 6 photos have {plain} boxes; {said}", preview.sentence(views))
+        assert "uses no pipeline" not in preview.sentence(views)
+    shown_only = preview.sentence(views, used=False)
     assert shown_only.endswith("This training uses no pipeline: the middle row is an example.")
 
 
 def test_the_same_seed_shows_the_same_and_leaves_the_generators_alone(data_yaml):
     state, state_numpy = random.getstate(), np.random.get_state()[1].tolist()
-    first = augmentation_preview.preview(data_yaml, image_size=64, n=2, seed=3)
-    second = augmentation_preview.preview(data_yaml, image_size=64, n=2, seed=3)
+    first = preview.preview(data_yaml, image_size=64, n=2, seed=3)
+    second = preview.preview(data_yaml, image_size=64, n=2, seed=3)
     assert all(np.array_equal(a.picture, b.picture) for a, b in zip(first, second, strict=True))
     assert random.getstate() == state
     assert np.random.get_state()[1].tolist() == state_numpy
 
 
 def test_no_views_say_so():
-    assert "no training photos" in plots.augmented([]).flat[0].texts[0].get_text()
+    assert "no training photos" in augmentation_module.augmented([]).flat[0].texts[0].get_text()
 
 
 @pytest.mark.parametrize("there", [True, False])

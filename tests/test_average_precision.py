@@ -10,22 +10,26 @@ from detections import scene, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils import scoring
-from livestock_utils.errors import ScoringError
-from livestock_utils.scoring import average_precision, matching
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.scoring import average_precision, matching, metrics
 
 DEFINITIONS = list(average_precision.DEFINITIONS)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
-@pytest.mark.parametrize(("is_hit", "n_answers", "least", "most"), [
-    pytest.param([], 3, 0, 0, id="empty"),
-    pytest.param([False, False], 3, 0, 0.01, id="no hit"),
-    pytest.param([True, True, True], 3, 0.995, 1, id="all found"),
-    pytest.param([True, True, True, False, False], 3, 0.995, 1, id="later false positives cost nothing"),
-    pytest.param([True], 2, 0.5, 0.76, id="half found"),
-    pytest.param([False, True], 1, 0.49, 0.5, id="first wrong"),
-])
+@pytest.mark.parametrize(
+    ("is_hit", "n_answers", "least", "most"),
+    [
+        pytest.param([], 3, 0, 0, id="empty"),
+        pytest.param([False, False], 3, 0, 0.01, id="no hit"),
+        pytest.param([True, True, True], 3, 0.995, 1, id="all found"),
+        pytest.param(
+            [True, True, True, False, False], 3, 0.995, 1, id="later false positives cost nothing"
+        ),
+        pytest.param([True], 2, 0.5, 0.76, id="half found"),
+        pytest.param([False, True], 1, 0.49, 0.5, id="first wrong"),
+    ],
+)
 def test_average_precision_of_a_list(definition, is_hit, n_answers, least, most):
     assert least <= average_precision.average_precision(is_hit, n_answers, definition) <= most
 
@@ -38,9 +42,13 @@ def test_the_three_definitions_of_one_curve():
     assert got["yolov5"] not in (got["contest"], got["coco"])
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (([True], 0), "n_answers must be above 0"), (([True], 1, "voc"), "definition must be one of"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([True], 0), "n_answers must be above 0"),
+        (([True], 1, "voc"), "definition must be one of"),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         average_precision.average_precision(*arguments)
@@ -48,32 +56,54 @@ def test_bad_arguments(arguments, message):
 
 def test_best_f1_of_nothing():
     assert average_precision.best_f1({}) == (0.0, {})
-    assert average_precision.best_f1({"pig": (np.zeros(0), np.zeros(0, bool), 3)})[1] == {"pig": (0.0, 0.0)}
+    assert average_precision.best_f1({"pig": (np.zeros(0), np.zeros(0, bool), 3)})[1] == {
+        "pig": (0.0, 0.0)
+    }
 
 
-def coco_table(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame, make_coco, evaluator, **options):
+def coco_table(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    make_coco,
+    evaluator,
+    **options,
+):
     """AP50, AP75, AP50-95 of each class (rows) and of all (last) by a COCO evaluator."""
     number = {name: index + 1 for index, name in enumerate(images["image_id"])}
     category = {"pig": 1, "cow": 2}
 
     def entry(row) -> dict:
-        return {"image_id": number[row.image_id], "category_id": category[row.species],
-                "bbox": [row.x_min, row.y_min, row.x_max - row.x_min, row.y_max - row.y_min]}
+        return {
+            "image_id": number[row.image_id],
+            "category_id": category[row.species],
+            "bbox": [row.x_min, row.y_min, row.x_max - row.x_min, row.y_max - row.y_min],
+        }
 
-    rows = [entry(row) | {"id": index, "iscrowd": 0, "area": (row.x_max - row.x_min) * (row.y_max - row.y_min)}
-            for index, row in enumerate(boxes.itertuples(), start=1)]
+    rows = [
+        entry(row)
+        | {"id": index, "iscrowd": 0, "area": (row.x_max - row.x_min) * (row.y_max - row.y_min)}
+        for index, row in enumerate(boxes.itertuples(), start=1)
+    ]
     found = [entry(row) | {"score": row.confidence} for row in predictions.itertuples()]
     truth = make_coco()
-    truth.dataset = {"info": {}, "images": [{"id": index} for index in number.values()], "annotations": rows,
-                     "categories": [{"id": index, "name": name} for name, index in category.items()]}
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": index} for index in number.values()],
+        "annotations": rows,
+        "categories": [{"id": index, "name": name} for name, index in category.items()],
+    }
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         run = evaluator(truth, truth.loadRes(found), "bbox", **options)
         run.evaluate()
         run.accumulate()
     precision = run.eval["precision"][:, :, :, 0, -1]
-    table = {name: [ap[0], ap[5], ap.mean()] for name, index in category.items()
-             if (ap := precision[:, :, index - 1].mean(axis=1)).min() > -1}
+    table = {
+        name: [ap[0], ap[5], ap.mean()]
+        for name, index in category.items()
+        if (ap := precision[:, :, index - 1].mean(axis=1)).min() > -1
+    }
     return pd.DataFrame(table, index=["mAP50", "mAP75", "mAP50-95"]).T
 
 
@@ -87,7 +117,7 @@ def test_coco_equals_pycocotools(tables):
     if predictions.empty:  # pycocotools cannot load an empty list
         return
     boxes = boxes.sort_values(["image_id", "species", "x_min", "x_max", "y_min", "y_max"])
-    got = scoring.per_class_table(boxes, predictions, images, "coco")
+    got = metrics.per_class_table(boxes, predictions, images, "coco")
     want = coco_table(images, boxes, predictions, COCO, COCOeval)
     np.testing.assert_allclose(got.loc[want.index, want.columns], want, atol=1e-9)
     np.testing.assert_allclose(got.loc["all", want.columns].astype(float), want.mean(), atol=1e-9)
@@ -95,7 +125,7 @@ def test_coco_equals_pycocotools(tables):
 
 def test_coco_looks_at_the_100_most_confident_of_an_image():
     images, boxes, predictions = scene(seed=3, n_images=1, n_answers=30, n_detections=400)
-    sides = scoring.table_sides(boxes, predictions, images, "coco")
+    sides = metrics.table_sides(boxes, predictions, images, "coco")
     _, counted = matching.match_coco(sides, [0.5])
     per_class = np.bincount(sides.detection_class, minlength=2)
     assert counted.sum() == np.minimum(per_class, 100).sum() < len(counted)
@@ -106,14 +136,14 @@ def test_coco_equals_faster_coco_eval():
     from faster_coco_eval import COCO, COCOeval_faster
 
     images, boxes, predictions = scene(seed=11, n_images=20, n_answers=120, n_detections=600)
-    got = scoring.per_class_table(boxes, predictions, images, "coco")
+    got = metrics.per_class_table(boxes, predictions, images, "coco")
     want = coco_table(images, boxes, predictions, COCO, COCOeval_faster)
     np.testing.assert_allclose(got.loc[want.index, want.columns], want, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
 def yolov5():
-    compat = pytest.importorskip("livestock_utils.networks.compat", reason="the door to yolov5")
+    compat = pytest.importorskip("livestock_utils.detect.yolov5", reason="the door to yolov5")
     with compat.yolov5() as door:
         yield door
 
@@ -128,16 +158,23 @@ def test_yolov5_equals_its_own_functions(yolov5, seed):
     levels = torch.linspace(0.5, 0.95, 10)
     stats = []
     for image_id in images["image_id"]:
-        truth, found = boxes[boxes["image_id"] == image_id], predictions[predictions["image_id"] == image_id]
+        truth, found = (
+            boxes[boxes["image_id"] == image_id],
+            predictions[predictions["image_id"] == image_id],
+        )
         corners = ["x_min", "y_min", "x_max", "y_max"]
-        labels = torch.tensor(np.column_stack([truth["species"].map(index), truth[corners]]), dtype=torch.float32)
-        rows = torch.tensor(np.column_stack([found[corners], found["confidence"], found["species"].map(index)]),
-                            dtype=torch.float32)
+        labels = torch.tensor(
+            np.column_stack([truth["species"].map(index), truth[corners]]), dtype=torch.float32
+        )
+        rows = torch.tensor(
+            np.column_stack([found[corners], found["confidence"], found["species"].map(index)]),
+            dtype=torch.float32,
+        )
         hits = yolov5.val.process_batch(rows, labels, levels) if len(rows) else torch.zeros(0, 10)
         stats.append((hits.numpy(), rows[:, 4].numpy(), rows[:, 5].numpy(), labels[:, 0].numpy()))
     arrays = [np.concatenate(parts) for parts in zip(*stats, strict=True)]
     _, _, p, r, _, ap, classes = yolov5.metrics.ap_per_class(*arrays, names={0: "pig", 1: "cow"})
-    got = scoring.per_class_table(boxes, predictions, images, "yolov5").iloc[1:]
+    got = metrics.per_class_table(boxes, predictions, images, "yolov5").iloc[1:]
     assert got.index.tolist() == [["pig", "cow"][code] for code in classes]
     want = np.column_stack([p, r, ap[:, 0], ap[:, 5], ap.mean(axis=1)])
     np.testing.assert_allclose(got[["P", "R", "mAP50", "mAP75", "mAP50-95"]], want, atol=1e-6)
@@ -149,23 +186,23 @@ def test_contest_table_is_the_contests_score(tables):
     images, boxes, predictions = tables
     if (boxes["x_min"] % 8 == 0).all():
         return  # corners on a grid give overlaps of exactly the threshold, which shares in float32 cannot hold
-    table = scoring.per_class_table(boxes, predictions, images)
-    mean, per_class = scoring.contest_score(scoring.answers_from_boxes(boxes, images), predictions)
+    table = metrics.per_class_table(boxes, predictions, images)
+    mean, per_class = metrics.contest_score(metrics.answers_from_boxes(boxes, images), predictions)
     assert table.loc["all", "mAP75"] == pytest.approx(mean, abs=1e-9)
     assert table["mAP75"].drop("all").to_dict() == pytest.approx(per_class, abs=1e-9)
 
 
-@pytest.mark.parametrize("definition", list(scoring.DEFINITIONS))
+@pytest.mark.parametrize("definition", list(metrics.DEFINITIONS))
 def test_per_class_table_of_edges(definition):
     images, boxes, predictions = scene(seed=4, n_images=8, n_answers=30)
-    perfect = scoring.per_class_table(boxes, boxes.assign(confidence=0.9), images, definition)
+    perfect = metrics.per_class_table(boxes, boxes.assign(confidence=0.9), images, definition)
     assert perfect.index.tolist() == ["all", "pig", "cow"]
     assert (perfect[["P", "R", "mAP50", "mAP75", "mAP50-95"]] > 0.99).all(axis=None)
     assert perfect["labels"].tolist() == [30, *boxes["species"].value_counts()[["pig", "cow"]]]
     assert perfect.attrs["definition"] == definition
-    nothing = scoring.per_class_table(boxes, predictions.head(0), images, definition)
+    nothing = metrics.per_class_table(boxes, predictions.head(0), images, definition)
     assert (nothing[["P", "R", "mAP50", "mAP75", "mAP50-95"]] == 0).all(axis=None)
-    empty = scoring.per_class_table(boxes.head(0), predictions.head(0), images, definition)
+    empty = metrics.per_class_table(boxes.head(0), predictions.head(0), images, definition)
     assert empty.index.tolist() == ["all"]
     assert empty.loc["all", "labels"] == 0
 
@@ -177,47 +214,70 @@ def test_images_restrict_and_empty_images_cost_only_where_the_definition_says_so
     wrong = predictions.assign(confidence=0.999)[predictions["image_id"] == empty_id]
     right = boxes.assign(confidence=0.9)
     both = pd.concat([right, wrong])
-    assert scoring.per_class_table(boxes, both, images).loc["all", "mAP75"] == 1.0
+    assert metrics.per_class_table(boxes, both, images).loc["all", "mAP75"] == 1.0
     for definition in ("coco", "yolov5"):
-        assert scoring.per_class_table(boxes, both, images, definition).loc["all", "mAP75"] < 0.98
-        assert scoring.per_class_table(boxes, both, images.iloc[1:], definition).loc["all", "mAP75"] > 0.99
+        assert metrics.per_class_table(boxes, both, images, definition).loc["all", "mAP75"] < 0.98
+        assert (
+            metrics.per_class_table(boxes, both, images.iloc[1:], definition).loc["all", "mAP75"]
+            > 0.99
+        )
 
 
 def test_predictions_on_images_without_boxes_alone():
     images, boxes, predictions = scene(seed=6, n_images=6, n_answers=24)
     empty_id = predictions["image_id"].iloc[0]
-    wrong, rest = predictions[predictions["image_id"] == empty_id], boxes[boxes["image_id"] != empty_id]
-    assert scoring.per_class_table(rest, wrong, images).loc["all", "mAP75"] == 0
+    wrong, rest = (
+        predictions[predictions["image_id"] == empty_id],
+        boxes[boxes["image_id"] != empty_id],
+    )
+    assert metrics.per_class_table(rest, wrong, images).loc["all", "mAP75"] == 0
 
 
-@pytest.mark.parametrize(("change", "options", "message"), [
-    (lambda images: images, {"definition": "voc"}, "definition must be one of"),
-    (lambda images: images.assign(image_id="elsewhere").iloc[:1], {}, "of different sets"),
-    (lambda images: images.drop(columns="image_id"), {}, "lacks the column image_id"),
-])
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda images: images, {"definition": "voc"}, "definition must be one of"),
+        (lambda images: images.assign(image_id="elsewhere").iloc[:1], {}, "of different sets"),
+        (lambda images: images.drop(columns="image_id"), {}, "lacks the column image_id"),
+    ],
+)
 def test_tables_that_do_not_fit(change, options, message):
     images, boxes, predictions = scene(seed=0)
     with pytest.raises(ScoringError, match=message):
-        scoring.per_class_table(boxes, predictions, change(images), **options)
+        metrics.per_class_table(boxes, predictions, change(images), **options)
 
 
-@pytest.mark.parametrize("definition", list(scoring.DEFINITIONS))
+@pytest.mark.parametrize("definition", list(metrics.DEFINITIONS))
 def test_pr_curves_hold_the_average_precision(definition):
     images, boxes, predictions = scene(seed=9, n_images=8, n_answers=40, n_detections=150)
-    curves = scoring.pr_curves(boxes, predictions, images, (0.5, 0.75), definition)
-    assert curves.columns.tolist() == ["species", "iou_threshold", "confidence", "recall", "precision", "envelope"]
-    table = scoring.per_class_table(boxes, predictions, images, definition)
+    curves = metrics.pr_curves(boxes, predictions, images, (0.5, 0.75), definition)
+    assert curves.columns.tolist() == [
+        "species",
+        "iou_threshold",
+        "confidence",
+        "recall",
+        "precision",
+        "envelope",
+    ]
+    table = metrics.per_class_table(boxes, predictions, images, definition)
     for (name, iou_threshold), curve in curves.groupby(["species", "iou_threshold"]):
-        assert curve["confidence"].is_monotonic_decreasing and curve["envelope"].is_monotonic_decreasing
-        ap = average_precision.DEFINITIONS[definition](curve["precision"].to_numpy(), curve["recall"].to_numpy())
+        assert (
+            curve["confidence"].is_monotonic_decreasing
+            and curve["envelope"].is_monotonic_decreasing
+        )
+        ap = average_precision.DEFINITIONS[definition](
+            curve["precision"].to_numpy(), curve["recall"].to_numpy()
+        )
         assert ap == pytest.approx(table.loc[name, f"mAP{100 * iou_threshold:g}"])
-    assert scoring.pr_curves(boxes.head(0), predictions.head(0), images).empty
+    assert metrics.pr_curves(boxes.head(0), predictions.head(0), images).empty
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.05, 0.95))
 def test_a_cut_at_a_confidence_is_a_prefix(seed, cut):
     images, boxes, predictions = scene(seed)
-    matches = scoring.contest_matches(scoring.answers_from_boxes(boxes, images), predictions)
+    matches = metrics.contest_matches(metrics.answers_from_boxes(boxes, images), predictions)
     kept = matches.confidence >= cut
-    np.testing.assert_array_equal(matching.hits(matches, 0.75, kept), matching.hits(matches, 0.75) & kept)
+    np.testing.assert_array_equal(
+        matching.hits(matches, 0.75, kept), matching.hits(matches, 0.75) & kept
+    )

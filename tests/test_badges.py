@@ -2,11 +2,13 @@
 
 import pytest
 
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import badges
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show.pipeline import badges
 
-TABLE = ("| notebook | time |\n|---|---|\n| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n\n"
-         "See [01_eda](notebooks/01_eda.ipynb).\n")
+TABLE = (
+    "| notebook | time |\n|---|---|\n| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n\n"
+    "See [01_eda](notebooks/01_eda.ipynb).\n"
+)
 FIRST = "https://colab.research.google.com/github/owner/name/blob/main/notebooks/01_eda.ipynb"
 
 
@@ -17,27 +19,41 @@ def test_a_text_without_notebooks_stays():
 def test_only_the_tables_notebooks_get_one():
     text = badges.with_badges(TABLE, "https://github.com/owner/name")
     assert text.count(FIRST) == 1
-    assert f"[01_eda](notebooks/01_eda.ipynb) [![Colab]({badges.PICTURE})]({FIRST}) | 15 s |" in text
+    assert (
+        f"[01_eda](notebooks/01_eda.ipynb) [![Colab]({badges.PICTURE})]({FIRST}) | 15 s |" in text
+    )
 
 
-@pytest.mark.parametrize("again", ["https://github.com/owner/name", "https://github.com/owner/name.git"])
+@pytest.mark.parametrize(
+    "again", ["https://github.com/owner/name", "https://github.com/owner/name.git"]
+)
 def test_another_address_takes_the_place_of_the_first(again):
     first = badges.with_badges(TABLE, "https://github.com/other/place")
-    assert badges.with_badges(first, again) == badges.with_badges(TABLE, "https://github.com/owner/name")
+    assert badges.with_badges(first, again) == badges.with_badges(
+        TABLE, "https://github.com/owner/name"
+    )
 
 
-@pytest.mark.parametrize("before", ["https://github.com/owner/name", "https://github.com/other/place"])
+@pytest.mark.parametrize(
+    "before", ["https://github.com/owner/name", "https://github.com/other/place"]
+)
 def test_the_install_line_gets_the_address_too(before):
-    text = badges.with_badges(f"```bash\npip install git+{before}\n```\n", "https://github.com/mine/here.git")
+    text = badges.with_badges(
+        f"```bash\npip install git+{before}\n```\n", "https://github.com/mine/here.git"
+    )
     assert text == "```bash\npip install git+https://github.com/mine/here\n```\n"
 
 
 def test_an_address_that_colab_cannot_open_is_refused():
-    with pytest.raises(NotebookError, match=r"badges need a repository on GitHub, owner/name, got 'https://git\.ex"):
+    with pytest.raises(
+        NotebookError, match=r"badges need a repository on GitHub, owner/name, got 'https://git\.ex"
+    ):
         badges.with_badges(TABLE, "https://git.example.org/a/b")
 
 
 def test_both_readmes_are_written_where_they_are(tmp_path):
     (tmp_path / "README.md").write_text(TABLE, encoding="utf-8")
-    assert badges.write_badges(tmp_path, "https://github.com/owner/name") == [tmp_path / "README.md"]
+    assert badges.write_badges(tmp_path, "https://github.com/owner/name") == [
+        tmp_path / "README.md"
+    ]
     assert FIRST in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livestock_utils.eda import bins
-from livestock_utils.errors import LivestockError
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.data.eda import bins
 
 
 def boxes_of(*sizes: tuple[float, float]) -> pd.DataFrame:
-    return pd.DataFrame([(5.0, 7.0, 5.0 + w, 7.0 + h) for w, h in sizes], columns=["x_min", "y_min", "x_max", "y_max"])
+    return pd.DataFrame(
+        [(5.0, 7.0, 5.0 + w, 7.0 + h) for w, h in sizes],
+        columns=["x_min", "y_min", "x_max", "y_max"],
+    )
 
 
 @pytest.mark.parametrize("of_box", [bins.ratio_bin, bins.area_bin, bins.small_bin])
@@ -55,7 +58,9 @@ def test_ratio_bin(size, expected):
 def test_area_bins_hold_their_lower_edge(area, expected, detail):
     boxes = boxes_of((area, 1))
     assert bins.area_bin(boxes).tolist() == [expected]
-    assert bins.small_bin(boxes).astype(object).where(lambda s: s.notna(), None).tolist() == [detail]
+    assert bins.small_bin(boxes).astype(object).where(lambda s: s.notna(), None).tolist() == [
+        detail
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from livestock_utils import boxes
+from livestock_utils.core import boxes
 
 CASES = [
     ([], [], 100, 50),
     ([[0, 0, 100, 50]], [[0.5, 0.5, 1, 1]], 100, 50),
     ([[10, 20, 30, 25]], [[0.2, 0.45, 0.2, 0.1]], 100, 50),
-    ([[0, 0, 20, 20], [0, 0, 20, 20]], [[0.1, 0.2, 0.2, 0.4], [0.25, 0.1, 0.5, 0.2]], [100, 40], [50, 100]),
+    (
+        [[0, 0, 20, 20], [0, 0, 20, 20]],
+        [[0.1, 0.2, 0.2, 0.4], [0.25, 0.1, 0.5, 0.2]],
+        [100, 40],
+        [50, 100],
+    ),
     ([[-10, 0, 10, 10]], [[0, 0.1, 0.2, 0.2]], 100, 50),
 ]
 
@@ -21,11 +26,14 @@ def test_corners_and_shares_are_each_others_inverse(xyxy, xywhn, width, height):
 
 
 @pytest.mark.parametrize("convert", [boxes.xyxy_to_xywhn, boxes.xywhn_to_xyxy])
-@pytest.mark.parametrize(("values", "size", "message"), [
-    ([[1, 2, 3]], (9, 9), r"boxes must have the shape \(n, 4\), got \(1, 3\)"),
-    ([[1, 2, 3, 4]], (0, 9), "frame sizes must be above 0 px"),
-    ([[1, 2, 3, 4]], (9, -1), "frame sizes must be above 0 px"),
-])
+@pytest.mark.parametrize(
+    ("values", "size", "message"),
+    [
+        ([[1, 2, 3]], (9, 9), r"boxes must have the shape \(n, 4\), got \(1, 3\)"),
+        ([[1, 2, 3, 4]], (0, 9), "frame sizes must be above 0 px"),
+        ([[1, 2, 3, 4]], (9, -1), "frame sizes must be above 0 px"),
+    ],
+)
 def test_other_shapes_and_frames_without_a_size_are_refused(convert, values, size, message):
     with pytest.raises(ValueError, match=message):
         convert(values, *size)

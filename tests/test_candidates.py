@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from made_candidates import made
 
-from livestock_utils.errors import DatasetError
-from livestock_utils.inference import candidates
-from livestock_utils.inference.candidates import PER_CANDIDATE
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.detect.predict import candidates
+from livestock_utils.detect.predict.candidates import PER_CANDIDATE
 
 
 def same(first: candidates.Candidates, second: candidates.Candidates) -> None:
@@ -17,7 +17,11 @@ def same(first: candidates.Candidates, second: candidates.Candidates) -> None:
     for name in PER_CANDIDATE:
         assert np.array_equal(getattr(first, name), getattr(second, name)), name
         assert getattr(first, name).dtype == getattr(second, name).dtype, name
-    assert (first.names, first.passes, first.made_with) == (second.names, second.passes, second.made_with)
+    assert (first.names, first.passes, first.made_with) == (
+        second.names,
+        second.passes,
+        second.made_with,
+    )
 
 
 def shard(found: candidates.Candidates, index: int, count: int) -> candidates.Candidates:
@@ -51,7 +55,10 @@ def test_shards_merge_to_the_same_whatever_their_number_and_order(count):
 
 def test_folds_of_different_weights_merge_only_as_out_of_fold():
     found, _ = made()
-    parts = [shard(found, 0, 2), dataclasses.replace(shard(found, 1, 2), made_with={"cap": 1000, "weights": "v"})]
+    parts = [
+        shard(found, 0, 2),
+        dataclasses.replace(shard(found, 1, 2), made_with={"cap": 1000, "weights": "v"}),
+    ]
     with pytest.raises(DatasetError, match="shard 2 was made with weights 'v', shard 1 with 'w'"):
         candidates.merge(parts)
     assert len(candidates.merge(parts, out_of_fold=True)) == len(found)
@@ -62,12 +69,19 @@ def test_passes_stack_to_more_candidates_of_the_same_images():
     flip = dataclasses.replace(made(seed=1)[0], passes=("flip",))
     both = candidates.stack([plain, flip])
     assert both.passes == ("plain", "flip") and len(both) == len(plain) + len(flip)
-    same(dataclasses.replace(both.select(both.pass_index == 0), images=plain.images, passes=("plain",)), plain)
+    same(
+        dataclasses.replace(
+            both.select(both.pass_index == 0), images=plain.images, passes=("plain",)
+        ),
+        plain,
+    )
 
 
 def test_capped_and_unreadable_images_are_told():
     found, _ = made(n_images=4)
-    images = found.images.assign(found=[5, 2000, 3, 4], status=["ok", "ok", "truncated image", "ok"])
+    images = found.images.assign(
+        found=[5, 2000, 3, 4], status=["ok", "ok", "truncated image", "ok"]
+    )
     found = dataclasses.replace(found, images=images)
     assert found.capped == 1
     assert found.unreadable == [images.loc[2, "image_id"]]
@@ -90,26 +104,45 @@ def damaged(tmp_path, how):
     return path
 
 
-@pytest.mark.parametrize(("how", "message"), [
-    ("absent", "no such file of candidates; predict first"), ("cut", "not a whole file of candidates"),
-    ("text", "not a whole file of candidates"), ("empty", "not a whole file of candidates"),
-    ("array", "not a whole file of candidates")])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("absent", "no such file of candidates; predict first"),
+        ("cut", "not a whole file of candidates"),
+        ("text", "not a whole file of candidates"),
+        ("empty", "not a whole file of candidates"),
+        ("array", "not a whole file of candidates"),
+    ],
+)
 def test_damaged_files_are_refused_in_one_line(tmp_path, how, message):
     with pytest.raises(DatasetError, match=message) as caught:
         candidates.load(damaged(tmp_path, how))
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda c: candidates.merge([]), "no shards to merge"),
-    (lambda c: candidates.merge([c, c], ["a.npz", "b.npz"]), r"b.npz: image 'livestock_cow.*' is already in a.npz"),
-    (lambda c: candidates.merge([shard(c, 0, 2), dataclasses.replace(shard(c, 1, 2), names=("cow", "pig"))]),
-     r"made with classes \('cow', 'pig'\)"),
-    (lambda c: candidates.stack([]), "no passes to stack"),
-    (lambda c: candidates.stack([c, c]), "one of them was given twice"),
-    (lambda c: candidates.stack([c, dataclasses.replace(shard(c, 0, 2), passes=("flip",))]), "covers other images"),
-    (lambda c: c.of_images(["nobody"]), "1 of 1 images have no candidates, first 'nobody'"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: candidates.merge([]), "no shards to merge"),
+        (
+            lambda c: candidates.merge([c, c], ["a.npz", "b.npz"]),
+            r"b.npz: image 'livestock_cow.*' is already in a.npz",
+        ),
+        (
+            lambda c: candidates.merge(
+                [shard(c, 0, 2), dataclasses.replace(shard(c, 1, 2), names=("cow", "pig"))]
+            ),
+            r"made with classes \('cow', 'pig'\)",
+        ),
+        (lambda c: candidates.stack([]), "no passes to stack"),
+        (lambda c: candidates.stack([c, c]), "one of them was given twice"),
+        (
+            lambda c: candidates.stack([c, dataclasses.replace(shard(c, 0, 2), passes=("flip",))]),
+            "covers other images",
+        ),
+        (lambda c: c.of_images(["nobody"]), "1 of 1 images have no candidates, first 'nobody'"),
+    ],
+)
 def test_what_does_not_fit_together_is_refused(call, message):
     with pytest.raises(DatasetError, match=message):
         call(made()[0])

@@ -8,7 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from livestock_utils import cli, errors
+from livestock_utils import cli
+from livestock_utils.core import errors
 
 
 def invoke(*arguments):
@@ -18,10 +19,14 @@ def invoke(*arguments):
 @pytest.fixture
 def failing():
     """A command that raises what it is told to."""
+
     @cli.cli.command("fail-for-test")
     @click.argument("kind")
     def fail(kind):
-        raise {"ours": errors.ArchiveError("a.zip: expected a zip, got 3 bytes"), "bug": KeyError("bug")}[kind]
+        raise {
+            "ours": errors.ArchiveError("a.zip: expected a zip, got 3 bytes"),
+            "bug": KeyError("bug"),
+        }[kind]
 
     yield
     cli.cli.commands.pop("fail-for-test")
@@ -55,7 +60,10 @@ def test_the_examples_are_what_the_parser_takes(name, monkeypatch):
 
 def test_exit_codes_and_completion_are_told():
     shown = invoke("--help").output
-    assert "Exit codes: 0 done; 1 an error" in shown and "_LIVESTOCK_UTILS_COMPLETE=bash_source" in shown
+    assert (
+        "Exit codes: 0 done; 1 an error" in shown
+        and "_LIVESTOCK_UTILS_COMPLETE=bash_source" in shown
+    )
 
 
 @pytest.mark.parametrize("name", ["check", "score", "validate"])
@@ -73,12 +81,16 @@ def test_other_errors_keep_their_traceback(failing):
     assert isinstance(done.exception, KeyError)
 
 
-@pytest.mark.parametrize("arguments", [["no-such-command"], ["run"], ["run", "--data", "x", "--out", "y", "-p", "n"]])
+@pytest.mark.parametrize(
+    "arguments", [["no-such-command"], ["run"], ["run", "--data", "x", "--out", "y", "-p", "n"]]
+)
 def test_wrong_usage_is_exit_code_2(arguments):
     assert invoke(*arguments).exit_code == 2
 
 
 def test_starting_is_light():
-    code = ("import sys; from livestock_utils import cli; "
-            "sys.exit(bool({'torch', 'pandas', 'matplotlib', 'papermill', 'cv2'} & set(sys.modules)))")
+    code = (
+        "import sys; from livestock_utils import cli; "
+        "sys.exit(bool({'torch', 'pandas', 'matplotlib', 'papermill', 'cv2'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

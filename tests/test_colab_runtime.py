@@ -22,16 +22,29 @@ import nbformat
 import pytest
 from papermill.parameterize import parameterize_notebook
 
-from livestock_utils import install, sample
-from livestock_utils.pipeline import pairing
+from livestock_utils import install
+from livestock_utils.data.sample import drawing
+from livestock_utils.show.pipeline import pairing
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ("livestock_utils", "hyp", "notebooks", "setup.py", "requirements.txt", "extras.txt")
 WITH_TORCH = bool(os.environ.get("LIVESTOCK_COLAB_TORCH"))
 NEED_TORCH = ("02_make_dataset_multilabel", "05_train_multilabel_split", "11_inference")
-NOTEBOOKS = {"releases": ("01_eda", *(NEED_TORCH if WITH_TORCH else ())), "torch": ("01_eda", *NEED_TORCH)}
-TINY = {"examples": 2, "model": "yolov5n", "init_weights": "yolov5n_sample.pt", "image_size": 64, "batch_size": 8,
-        "epochs": 1, "workers": 0, "warmup_min_iterations": 1, "n_resamples": 20}
+NOTEBOOKS = {
+    "releases": ("01_eda", *(NEED_TORCH if WITH_TORCH else ())),
+    "torch": ("01_eda", *NEED_TORCH),
+}
+TINY = {
+    "examples": 2,
+    "model": "yolov5n",
+    "init_weights": "yolov5n_sample.pt",
+    "image_size": 64,
+    "batch_size": 8,
+    "epochs": 1,
+    "workers": 0,
+    "warmup_min_iterations": 1,
+    "n_resamples": 20,
+}
 pytestmark = pytest.mark.slow
 
 
@@ -54,7 +67,9 @@ def python(kind, tmp_path_factory):
     if interpreter is None:
         pytest.skip("no Python 3.13 here, which Colab has")
     kept = os.environ.get("LIVESTOCK_COLAB")
-    folder = (Path(kept) if kept else tmp_path_factory.mktemp("runtime")) / ("torch" if WITH_TORCH else "light")
+    folder = (Path(kept) if kept else tmp_path_factory.mktemp("runtime")) / (
+        "torch" if WITH_TORCH else "light"
+    )
     return colab_runtime.build(folder, interpreter, freeze, ROOT / "requirements.txt", WITH_TORCH)
 
 
@@ -63,7 +78,7 @@ def drive(kind, tmp_path_factory):
     """A user's Drive: the project and the archives below livestock/."""
     drive = tmp_path_factory.mktemp("drive")
     copy_project(drive / "livestock" / "project")
-    sample.write_sample(drive / "livestock", n_images=24, n_test_images=8, scale=0.15)
+    drawing.write_sample(drive / "livestock", n_images=24, n_test_images=8, scale=0.15)
     return drive
 
 
@@ -73,18 +88,38 @@ def runtime(kind, python, drive, tmp_path_factory):
     if reason := colab_runtime.make_content():
         pytest.skip(reason)
     fake = colab_runtime.google_colab(tmp_path_factory.mktemp("google"), drive)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LIVESTOCK", "JUPYTER"))}
-    yolov5 = install.yolov5_folder() if kind == "torch" else tmp_path_factory.mktemp("yolov5") / "yolov5-7.0.14"
-    environment |= {"PYTHONPATH": str(fake), "PATH": f"{python.parent}:/usr/bin:/bin", "OMP_NUM_THREADS": "1",
-                    "LIVESTOCK_YOLOV5": str(yolov5)}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("LIVESTOCK", "JUPYTER"))
+    }
+    yolov5 = (
+        install.yolov5_folder()
+        if kind == "torch"
+        else tmp_path_factory.mktemp("yolov5") / "yolov5-7.0.14"
+    )
+    environment |= {
+        "PYTHONPATH": str(fake),
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+        "OMP_NUM_THREADS": "1",
+        "LIVESTOCK_YOLOV5": str(yolov5),
+    }
 
     def call(*arguments):
-        return subprocess.run([str(python), *map(str, arguments)], cwd=colab_runtime.CONTENT, env=environment,
-                              check=False, capture_output=True, text=True)
+        return subprocess.run(
+            [str(python), *map(str, arguments)],
+            cwd=colab_runtime.CONTENT,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
 
     before = colab_runtime.packages(python)
     yield call, before, colab_runtime.complaints(python)
-    if added := sorted(set(colab_runtime.packages(python)) - set(before)):  # a runtime that is kept stays as Colab's
+    if added := sorted(
+        set(colab_runtime.packages(python)) - set(before)
+    ):  # a runtime that is kept stays as Colab's
         call("-m", "pip", "uninstall", "--yes", *added)
     colab_runtime.remove_content()
 
@@ -97,8 +132,11 @@ def executed(kind, runtime):
     for name in NOTEBOOKS[kind]:
         colab_runtime.make_content()
         text = jupytext.read(ROOT / "notebooks" / f"{name}.py", fmt="py:percent")
-        code = [cell for cell in text.cells
-                if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])]
+        code = [
+            cell
+            for cell in text.cells
+            if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])
+        ]
         code.insert(0, nbformat.v4.new_code_cell(set_up_cell()))
         for cell in code:
             cell.metadata.setdefault("tags", [])  # papermill looks for them on every cell
@@ -107,9 +145,19 @@ def executed(kind, runtime):
         known = next(cell.source for cell in code if "parameters" in cell.metadata.get("tags", []))
         changed = {key: value for key, value in TINY.items() if f"\n{key} = " in known}
         path = colab_runtime.CONTENT / f"{name}.ipynb"
-        nbformat.write(parameterize_notebook(text, changed, kernel_name="python3", language="python"), path)
-        ran = call("-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "--ExecutePreprocessor.timeout=-1",
-                   path)
+        nbformat.write(
+            parameterize_notebook(text, changed, kernel_name="python3", language="python"), path
+        )
+        ran = call(
+            "-m",
+            "nbconvert",
+            "--to",
+            "notebook",
+            "--execute",
+            "--inplace",
+            "--ExecutePreprocessor.timeout=-1",
+            path,
+        )
         assert ran.returncode == 0, ran.stderr[-3000:]
         done[name] = nbformat.read(path, as_version=4)
     return done
@@ -117,13 +165,17 @@ def executed(kind, runtime):
 
 def set_up_cell():
     """The first cell of a checkout that has no address yet: the project is on Drive."""
-    return re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', pairing.SET_UP_CELL.read_text(encoding="utf-8"))
+    return re.sub(
+        'REPOSITORY = ".*?"', 'REPOSITORY = ""', pairing.SET_UP_CELL.read_text(encoding="utf-8")
+    )
 
 
 def copy_project(target):
     for name in PROJECT:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.part"))
+            shutil.copytree(
+                ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.part")
+            )
         else:
             shutil.copy2(ROOT / name, target / name)
 
@@ -154,15 +206,18 @@ def test_the_archives_on_drive_are_found_and_the_results_go_there(kind, executed
 def test_a_clone_is_fetched_where_the_address_is_known(runtime, executed, tmp_path):
     call, _, _ = runtime
     copy_project(tmp_path / "repository")
-    for command in (["init", "--quiet"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit",
-                                                        "--quiet", "-m", "x"]):
+    for command in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x"],
+    ):
         subprocess.run(["git", "-C", str(tmp_path / "repository"), *command], check=True)
     cell = pairing.SET_UP_CELL.read_text(encoding="utf-8")
     cell = cell.replace('Path("/content/drive/MyDrive/livestock/project"), ', "")
     cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/repository"', cell)
     done = call("-c", cell + "\nprint(notebook.__file__)")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "/content/project/livestock_utils/notebook.py"
+    assert done.stdout.split()[-1] == "/content/project/livestock_utils/show/notebook.py"
 
 
 def test_without_the_project_the_first_cell_says_where_to_put_it(runtime, executed, drive):

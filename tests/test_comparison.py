@@ -10,10 +10,15 @@ import yaml
 from data_sets import jpeg, write_archives
 from detections import scene
 
-from livestock_utils import comparison, dataset, detector, plots
-from livestock_utils.comparison import comparison_show, comparison_text, run_folders
-from livestock_utils.errors import NotebookError
-from livestock_utils.training import training_settings
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.data.sets import writing
+from livestock_utils.detect import settings as training_settings
+from livestock_utils.detect.predict import engine
+from livestock_utils.evaluate.compare import runs as run_folders
+from livestock_utils.evaluate.compare import tables
+from livestock_utils.show.displays import comparison
+from livestock_utils.show.plots import comparison as comparison_module
+from livestock_utils.show.words import compare
 
 HYP = training_settings.read_hyp("default")
 
@@ -22,29 +27,54 @@ def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, seen=None,
     """A run folder as a training leaves it, without a training; `seen` are the ids of its training images."""
     (folder / "weights").mkdir(parents=True)
     (folder / "weights" / "last.pt").write_bytes(str(folder).encode())
-    recorded = {"model": "yolov5n", "init_weights": "abc", "optimizer": "SGD", "schedule": "linear", "image_size": 64,
-                "batch_size": 4, "data": "d0", "augmentation": None, "freeze": 0, "nominal_batch": 64, "seed": 0,
-                "warmup_min_iterations": 100, "patience": 100, "best_metric": "ap75", "autoanchor": True, "amp": True,
-                "teacher_weight": None, **settings}
+    recorded = {
+        "model": "yolov5n",
+        "init_weights": "abc",
+        "optimizer": "SGD",
+        "schedule": "linear",
+        "image_size": 64,
+        "batch_size": 4,
+        "data": "d0",
+        "augmentation": None,
+        "freeze": 0,
+        "nominal_batch": 64,
+        "seed": 0,
+        "warmup_min_iterations": 100,
+        "patience": 100,
+        "best_metric": "ap75",
+        "autoanchor": True,
+        "amp": True,
+        "teacher_weight": None,
+        **settings,
+    }
     (folder / "settings.yaml").write_text(yaml.safe_dump(recorded | {"hyp": hyp, "epochs": epochs}))
-    (folder / "run.json").write_text(json.dumps({"finished": finished, "train_images": 8, "weights_bytes": 4_000_000}))
+    (folder / "run.json").write_text(
+        json.dumps({"finished": finished, "train_images": 8, "weights_bytes": 4_000_000})
+    )
     if seen is not None:
         (folder / "train_images.txt").write_text("".join(f"{name}\n" for name in seen))
     done = epochs if done is None else done
     pd.DataFrame({"epoch": range(done), "metrics/mAP_0.75": np.linspace(0.1, 0.3, done)}).to_csv(
-        folder / "results.csv", index=False)
+        folder / "results.csv", index=False
+    )
     return folder
 
 
 def optimiser_runs(out):
     for name, kind in (("sgd", "SGD"), ("adamw", "AdamW")):
         for seed in range(2):
-            write_run(out / "runs" / f"{name}-{seed}" / "training" / "multilabel_split", optimizer=kind, seed=seed)
+            write_run(
+                out / "runs" / f"{name}-{seed}" / "training" / "multilabel_split",
+                optimizer=kind,
+                seed=seed,
+            )
 
 
 def asked(out):
-    return {question: [group["name"].tolist() for group in groups]
-            for question, groups in run_folders.questions(run_folders.find(out)).items()}
+    return {
+        question: [group["name"].tolist() for group in groups]
+        for question, groups in run_folders.questions(run_folders.find(out)).items()
+    }
 
 
 # ---- run folders ----------------------------------------------------------------------------------------------------
@@ -53,18 +83,34 @@ def asked(out):
 def test_no_runs(tmp_path):
     runs = run_folders.find(tmp_path)
     assert runs.empty and run_folders.questions(runs) == {}
-    assert comparison_text.left_out(runs) == "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
-    assert comparison.answer_all(runs, tmp_path, tmp_path) == []
+    assert (
+        compare.left_out(runs)
+        == "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
+    )
+    assert tables.answer_all(runs, tmp_path, tmp_path) == []
     assert list(run_folders.shown(runs)[:0].columns)[:3] == ["name", "trained_on", "seed"]
 
 
 def test_a_folder_tells_its_recipe(tmp_path):
-    write_run(tmp_path / "training" / "full", init_weights=None, hyp=training_settings.read_hyp("experiment_hyp_v1"))
-    write_run(tmp_path / "training" / "expanded_gold_seed1", hyp=HYP | {"lr0": 0.0123}, epochs=3, done=1,
-              finished=False)
+    write_run(
+        tmp_path / "training" / "full",
+        init_weights=None,
+        hyp=training_settings.read_hyp("experiment_hyp_v1"),
+    )
+    write_run(
+        tmp_path / "training" / "expanded_gold_seed1",
+        hyp=HYP | {"lr0": 0.0123},
+        epochs=3,
+        done=1,
+        finished=False,
+    )
     gold, full = run_folders.find(tmp_path).to_dict("records")
-    assert (full["name"], full["trained_on"], full["start"], full["hyp"]) == ("full", "full", "scratch",
-                                                                             "experiment_hyp_v1")
+    assert (full["name"], full["trained_on"], full["start"], full["hyp"]) == (
+        "full",
+        "full",
+        "scratch",
+        "experiment_hyp_v1",
+    )
     assert (gold["trained_on"], gold["epochs"], gold["epochs_done"]) == ("without silver", 3, 1)
     assert not gold["finished"]
     assert gold["hyp"].startswith("own ") and full["weights_mb"] == 4.0
@@ -74,43 +120,64 @@ def test_a_broken_folder_is_named(tmp_path):
     write_run(tmp_path / "training" / "full")
     (tmp_path / "training" / "full" / "settings.yaml").write_text("hyp: 3")
     (tmp_path / "training" / "full" / "run.json").write_text("{")
-    with pytest.raises(NotebookError, match=r"training/full is no whole run folder .*train it again"):
+    with pytest.raises(
+        NotebookError, match=r"training/full is no whole run folder .*train it again"
+    ):
         run_folders.find(tmp_path)
 
 
-@pytest.mark.parametrize(("second", "expected"), [
-    ({}, {}),
-    ({"seed": 1}, {}),
-    ({"model": "yolov5s"}, {"models": [["a", "b"]]}),
-    ({"init_weights": None}, {"models": [["a", "b"]]}),
-    ({"init_weights": "other"}, {"models": [["a", "b"]]}),
-    ({"init_weights": "other", "optimizer": "AdamW"}, {}),
-    *[({name: value}, {}) for name, value in [
-        ("schedule", "cosine"), ("image_size", 96), ("batch_size", 8), ("augmentation", {"p": 1}), ("freeze", 5),
-        ("nominal_batch", 16), ("warmup_min_iterations", 20), ("patience", 5), ("best_metric", "map50"),
-        ("autoanchor", False), ("amp", False), ("teacher_weight", 0.5)]],
-    ({"optimizer": "AdamW"}, {"optimisers": [["a", "b"]]}),
-    ({"optimizer": "AdamW", "hyp": HYP | {"lr0": 0.001}}, {"optimisers": [["a", "b"]]}),
-    ({"hyp": HYP | {"lr0": 0.001}}, {"hyperparameters": [["a", "b"]]}),
-    ({"data": "d1"}, {"training data": [["a", "b"]]}),
-    ({"epochs": 4}, {"epochs": [["a", "b"]]}),
-    ({"epochs": 4, "optimizer": "AdamW"}, {}),
-    ({"model": "yolov5s", "optimizer": "AdamW"}, {}),
-    ({"model": "yolov5s", "finished": False}, {}),
-])
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ({}, {}),
+        ({"seed": 1}, {}),
+        ({"model": "yolov5s"}, {"models": [["a", "b"]]}),
+        ({"init_weights": None}, {"models": [["a", "b"]]}),
+        ({"init_weights": "other"}, {"models": [["a", "b"]]}),
+        ({"init_weights": "other", "optimizer": "AdamW"}, {}),
+        *[
+            ({name: value}, {})
+            for name, value in [
+                ("schedule", "cosine"),
+                ("image_size", 96),
+                ("batch_size", 8),
+                ("augmentation", {"p": 1}),
+                ("freeze", 5),
+                ("nominal_batch", 16),
+                ("warmup_min_iterations", 20),
+                ("patience", 5),
+                ("best_metric", "map50"),
+                ("autoanchor", False),
+                ("amp", False),
+                ("teacher_weight", 0.5),
+            ]
+        ],
+        ({"optimizer": "AdamW"}, {"optimisers": [["a", "b"]]}),
+        ({"optimizer": "AdamW", "hyp": HYP | {"lr0": 0.001}}, {"optimisers": [["a", "b"]]}),
+        ({"hyp": HYP | {"lr0": 0.001}}, {"hyperparameters": [["a", "b"]]}),
+        ({"data": "d1"}, {"training data": [["a", "b"]]}),
+        ({"epochs": 4}, {"epochs": [["a", "b"]]}),
+        ({"epochs": 4, "optimizer": "AdamW"}, {}),
+        ({"model": "yolov5s", "optimizer": "AdamW"}, {}),
+        ({"model": "yolov5s", "finished": False}, {}),
+    ],
+)
 def test_only_runs_that_differ_in_one_thing_share_a_table(tmp_path, second, expected):
     write_run(tmp_path / "training" / "a")
     write_run(tmp_path / "training" / "b", **second)
     assert asked(tmp_path) == expected
-    said = comparison_text.left_out(run_folders.find(tmp_path))
+    said = compare.left_out(run_folders.find(tmp_path))
     assert said.startswith(f"{2 if expected else 0} of 2 runs are compared")
     assert ("not finished: b" in said) == ("finished" in second)
 
 
 def test_runs_of_a_batch_are_found_by_the_batchs_names(tmp_path):
     optimiser_runs(tmp_path)
-    assert asked(tmp_path) == {"optimisers": [[f"{name}-{seed}/multilabel_split" for name in ("adamw", "sgd")
-                                               for seed in range(2)]]}
+    assert asked(tmp_path) == {
+        "optimisers": [
+            [f"{name}-{seed}/multilabel_split" for name in ("adamw", "sgd") for seed in range(2)]
+        ]
+    }
 
 
 def test_models_behind_out_of_fold_predictions_are_never_compared(tmp_path):
@@ -118,7 +185,7 @@ def test_models_behind_out_of_fold_predictions_are_never_compared(tmp_path):
         write_run(tmp_path / "training" / name, data=name)
     write_run(tmp_path / "training" / "full", data="all")
     assert asked(tmp_path) == {"training data": [["full", "multilabel_split"]]}
-    said = comparison_text.left_out(run_folders.find(tmp_path))
+    said = compare.left_out(run_folders.find(tmp_path))
     assert "trained on other photos than the rest" in said
     assert said.endswith("judge: oof_fold0, oof_fold1, silver_fold0, silver_fold1.")
 
@@ -140,21 +207,33 @@ def test_silver_is_a_question_of_its_own(tmp_path):
     silver_batch(tmp_path)
     found = run_folders.questions(run_folders.find(tmp_path))
     assert set(found) == {"training data", "silver", "epochs"}
-    assert found["silver"][0]["name"].tolist() == ["seed0/expanded", "seed0/expanded_gold", "seed1/expanded",
-                                                   "seed1/expanded_gold"]
-    assert run_folders.settings(found["silver"][0], "silver") == ["with silver", "without silver"] * 2
-    assert set(run_folders.settings(found["training data"][0], "training data")) == {"full", "split"}
+    assert found["silver"][0]["name"].tolist() == [
+        "seed0/expanded",
+        "seed0/expanded_gold",
+        "seed1/expanded",
+        "seed1/expanded_gold",
+    ]
+    assert (
+        run_folders.settings(found["silver"][0], "silver") == ["with silver", "without silver"] * 2
+    )
+    assert set(run_folders.settings(found["training data"][0], "training data")) == {
+        "full",
+        "split",
+    }
 
 
 def test_silver_is_paired_by_seed_with_the_same_training_without_it(tmp_path):
     silver_batch(tmp_path)
     images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
     [group] = run_folders.questions(run_folders.find(tmp_path))["silver"]
-    predictions = {name: found.sample(frac=0.4 if "gold" in name else 0.9, random_state=place)
-                   for place, name in enumerate(group["name"])}
-    on = comparison.Judge("Valid_Dataset", tmp_path, images, boxes)
-    [row] = comparison.differences(comparison.run_scores(group, predictions, on, "silver"), predictions,
-                                   on).to_dict("records")
+    predictions = {
+        name: found.sample(frac=0.4 if "gold" in name else 0.9, random_state=place)
+        for place, name in enumerate(group["name"])
+    }
+    on = tables.Judge("Valid_Dataset", tmp_path, images, boxes)
+    [row] = tables.differences(
+        tables.run_scores(group, predictions, on, "silver"), predictions, on
+    ).to_dict("records")
     assert (row["setting"], row["against"], row["pairs"]) == ("with silver", "without silver", 2)
     assert row["difference"] > 0
 
@@ -164,36 +243,71 @@ def test_unlike_data_never_share_a_name(tmp_path):
     runs = run_folders.find(tmp_path)
     [group] = run_folders.questions(runs)["silver"]
     assert sorted(zip(run_folders.settings(group, "silver"), group["seed"], strict=True)) == [
-        (name, seed) for name in ("with silver, silver_share0.5", "with silver, silver_share1.0", "without silver")
-        for seed in range(2)]
-    said = comparison_text.left_out(runs)
-    assert "the same training as another run: silver_share1.0-seed0/" in said and "without a partner" not in said
+        (name, seed)
+        for name in (
+            "with silver, silver_share0.5",
+            "with silver, silver_share1.0",
+            "without silver",
+        )
+        for seed in range(2)
+    ]
+    said = compare.left_out(runs)
+    assert (
+        "the same training as another run: silver_share1.0-seed0/" in said
+        and "without a partner" not in said
+    )
 
 
-@pytest.mark.parametrize(("runs", "expected"), [
-    ({"mine": {"init_weights": "12345678"}, "yours": {"init_weights": "abcdefgh"}},
-     {"models": ["yolov5n, pretrained, 123456", "yolov5n, pretrained, abcdef"]}),
-    ({"half_gold": {}, "half": {"data": "d1"}, "expanded_gold": {"seed": 1}, "expanded": {"data": "d2"}},
-     {"silver": ["with silver", "without silver", "with silver, half", "without silver"]}),
-    ({"mine_seed3": {}, "mine_seed4": {"seed": 4}, "other": {"data": "d1"}}, {"training data": ["mine", "mine",
-                                                                                                "other"]}),
-])
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        (
+            {"mine": {"init_weights": "12345678"}, "yours": {"init_weights": "abcdefgh"}},
+            {"models": ["yolov5n, pretrained, 123456", "yolov5n, pretrained, abcdef"]},
+        ),
+        (
+            {
+                "half_gold": {},
+                "half": {"data": "d1"},
+                "expanded_gold": {"seed": 1},
+                "expanded": {"data": "d2"},
+            },
+            {"silver": ["with silver", "without silver", "with silver, half", "without silver"]},
+        ),
+        (
+            {"mine_seed3": {}, "mine_seed4": {"seed": 4}, "other": {"data": "d1"}},
+            {"training data": ["mine", "mine", "other"]},
+        ),
+    ],
+)
 def test_folders_names_tell_runs_apart(tmp_path, runs, expected):
     for name, settings in runs.items():
         write_run(tmp_path / "training" / name, **settings)
     found = run_folders.questions(run_folders.find(tmp_path))
-    assert {question: run_folders.settings(groups[0], question) for question, groups in found.items()} == expected
+    assert {
+        question: run_folders.settings(groups[0], question) for question, groups in found.items()
+    } == expected
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [
-    ([{}], [""]),
-    ([{"epochs": 2}, {"epochs": 5}], ["2 epochs", "5 epochs"]),
-    ([{"image_size": 64, "model": "x"}, {"image_size": 96, "model": "y"}], ["x, 64 px", "y, 96 px"]),
-])
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ([{}], [""]),
+        ([{"epochs": 2}, {"epochs": 5}], ["2 epochs", "5 epochs"]),
+        (
+            [{"image_size": 64, "model": "x"}, {"image_size": 96, "model": "y"}],
+            ["x, 64 px", "y, 96 px"],
+        ),
+    ],
+)
 def test_groups_of_a_question_are_told_apart(tmp_path, seconds, expected):
     for place, common in enumerate(seconds):
         for kind in ("SGD", "AdamW"):
-            write_run(tmp_path / "runs" / f"{place}{kind}" / "training" / "multilabel_split", optimizer=kind, **common)
+            write_run(
+                tmp_path / "runs" / f"{place}{kind}" / "training" / "multilabel_split",
+                optimizer=kind,
+                **common,
+            )
     groups = run_folders.questions(run_folders.find(tmp_path))["optimisers"]
     assert run_folders.constants(groups, "optimisers") == expected
 
@@ -208,46 +322,64 @@ def judged(tmp_path):
     images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
     images["archive"], images["member"] = "images", images["image_id"] + ".jpg"
     runs = run_folders.find(tmp_path)
-    predictions = {name: found.sample(frac=0.9 if "sgd" in name else 0.4, random_state=place)
-                   for place, name in enumerate(runs["name"])}
-    return runs, comparison.Judge("Valid_Dataset", tmp_path, images, boxes), predictions
+    predictions = {
+        name: found.sample(frac=0.9 if "sgd" in name else 0.4, random_state=place)
+        for place, name in enumerate(runs["name"])
+    }
+    return runs, tables.Judge("Valid_Dataset", tmp_path, images, boxes), predictions
 
 
 def test_a_table_has_means_spread_and_the_write_ups_numbers(judged):
     runs, on, predictions = judged
-    scores = comparison.run_scores(runs, predictions, on, "optimisers")
+    scores = tables.run_scores(runs, predictions, on, "optimisers")
     assert scores["setting"].tolist() == ["SGD, default"] * 2 + ["AdamW, default"] * 2
-    table = comparison.question_table(scores, "optimisers").set_index("setting")
+    table = tables.question_table(scores, "optimisers").set_index("setting")
     assert table["runs"].tolist() == [2, 2] and table["epochs"].tolist() == ["2", "2"]
     sgd = scores.loc[scores["setting"] == "SGD, default", "mAP75"]
     assert table.loc["SGD, default", "mAP75"] == pytest.approx(sgd.mean())
-    assert table.loc["SGD, default", ["mAP75_lowest", "mAP75_highest"]].tolist() == pytest.approx(sorted(sgd))
+    assert table.loc["SGD, default", ["mAP75_lowest", "mAP75_highest"]].tolist() == pytest.approx(
+        sorted(sgd)
+    )
     assert not any(name.startswith("write_up") for name in table)
-    assert "these are yolov5n at 64 px" in comparison_text.beside_write_up(scores, "optimisers")
-    like = comparison.run_scores(runs.assign(model="yolov5m6", image_size=1280), predictions, on, "optimisers")
-    table = comparison.question_table(like, "optimisers").set_index("setting")
+    assert "these are yolov5n at 64 px" in compare.beside_write_up(scores, "optimisers")
+    like = tables.run_scores(
+        runs.assign(model="yolov5m6", image_size=1280), predictions, on, "optimisers"
+    )
+    table = tables.question_table(like, "optimisers").set_index("setting")
     assert table.loc["AdamW, default", "write_up_mAP50"] == 0.9804
-    assert comparison_text.beside_write_up(like, "optimisers").startswith("Its runs have this model and size")
+    assert compare.beside_write_up(like, "optimisers").startswith(
+        "Its runs have this model and size"
+    )
 
 
 def test_differences_are_paired_by_seed(judged):
     runs, on, predictions = judged
-    scores = comparison.run_scores(runs, predictions, on, "optimisers")
-    row = comparison.differences(scores, predictions, on).iloc[0]
+    scores = tables.run_scores(runs, predictions, on, "optimisers")
+    row = tables.differences(scores, predictions, on).iloc[0]
     means = scores.groupby("setting")["mAP75"].mean()
     assert (row["setting"], row["against"], row["pairs"]) == ("AdamW, default", "SGD, default", 2)
     assert row["difference"] == pytest.approx(means["AdamW, default"] - means["SGD, default"])
-    assert row["low"] <= row["difference"] <= row["high"] and row["lowest_run"] <= row["highest_run"]
-    assert comparison.differences(scores.assign(seed=range(4)), predictions, on).empty
-    with pytest.raises(NotebookError, match=r"sgd-0/\S+ and sgd-1/\S+ have the same setting and seed"):
-        comparison.differences(scores.assign(seed=0), predictions, on)
+    assert (
+        row["low"] <= row["difference"] <= row["high"] and row["lowest_run"] <= row["highest_run"]
+    )
+    assert tables.differences(scores.assign(seed=range(4)), predictions, on).empty
+    with pytest.raises(
+        NotebookError, match=r"sgd-0/\S+ and sgd-1/\S+ have the same setting and seed"
+    ):
+        tables.differences(scores.assign(seed=0), predictions, on)
 
 
 def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path, monkeypatch):
     images, boxes = write_archives(tmp_path / "archives")
-    dataset.write_tar(tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives")
-    dataset.write_tar(tmp_path / "prepared" / "datasets" / "Valid_Dataset_Full.tar", images[:6],
-                      boxes[boxes["image_id"].isin(images["image_id"][:6])], tmp_path / "archives")
+    writing.write_tar(
+        tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives"
+    )
+    writing.write_tar(
+        tmp_path / "prepared" / "datasets" / "Valid_Dataset_Full.tar",
+        images[:6],
+        boxes[boxes["image_id"].isin(images["image_id"][:6])],
+        tmp_path / "archives",
+    )
     write_run(tmp_path / "training" / "multilabel_split", data="a")
     write_run(tmp_path / "training" / "mine", data="b")
     calls = []
@@ -256,39 +388,54 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
         calls.append((weights.name, len(shown), settings["image_size"]))
         return boxes[boxes["image_id"].isin(shown["image_id"])].assign(confidence=0.5)
 
-    monkeypatch.setattr(detector, "predict", predict, raising=False)
+    monkeypatch.setattr(engine, "predict", predict, raising=False)
     runs = run_folders.find(tmp_path)
     for _ in range(2):
-        answers = comparison.answer_all(runs, tmp_path, tmp_path / "local")
+        answers = tables.answer_all(runs, tmp_path, tmp_path / "local")
     assert calls == [("last.pt", 12, 64)] * 2
-    assert answers[0].question == "training data" and answers[0].table["mAP75"].tolist() == [1.0, 1.0]
+    assert answers[0].question == "training data" and answers[0].table["mAP75"].tolist() == [
+        1.0,
+        1.0,
+    ]
     write_run(tmp_path / "training" / "full", data="c")
-    answers = comparison.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path / "local")
+    answers = tables.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path / "local")
     assert calls[2:] == [("last.pt", 6, 64)] * 3 and answers[0].judge.name == "Valid_Dataset_Full"
-    assert comparison.key_numbers(answers)["mAP75 training_data: full"] == 1.0
+    assert tables.key_numbers(answers)["mAP75 training_data: full"] == 1.0
 
 
-@pytest.mark.parametrize(("seen", "left", "said"), [
-    (None, 12, "That a did not train on them is taken from the folders' names"),
-    (["x"], 12, "12 images of Valid_Dataset judge."),
-    ([0, "plus_1"], 10, "Left out are those that a run was trained on: a 2."),
-    (list(range(11)), None, "1 of the 12 images of Valid_Dataset are left to judge on: a trained on the others"),
-])
+@pytest.mark.parametrize(
+    ("seen", "left", "said"),
+    [
+        (None, 12, "That a did not train on them is taken from the folders' names"),
+        (["x"], 12, "12 images of Valid_Dataset judge."),
+        ([0, "plus_1"], 10, "Left out are those that a run was trained on: a 2."),
+        (
+            list(range(11)),
+            None,
+            "1 of the 12 images of Valid_Dataset are left to judge on: a trained on the others",
+        ),
+    ],
+)
 def test_images_that_a_run_was_trained_on_do_not_judge(tmp_path, seen, left, said):
     images, boxes = write_archives(tmp_path / "archives")
-    dataset.write_tar(tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives")
+    writing.write_tar(
+        tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives"
+    )
     ids = images["image_id"]
-    names = None if seen is None else [ids[name] if isinstance(name, int) else name.replace("1", ids[1])
-                                       for name in seen]
+    names = (
+        None
+        if seen is None
+        else [ids[name] if isinstance(name, int) else name.replace("1", ids[1]) for name in seen]
+    )
     write_run(tmp_path / "training" / "a", data="a", seen=names)
     write_run(tmp_path / "training" / "b", data="b", seen=[])
     runs = run_folders.find(tmp_path)
     if left is None:
         with pytest.raises(NotebookError, match=said):
-            comparison.judge(tmp_path, runs, tmp_path / "local")
+            tables.judge(tmp_path, runs, tmp_path / "local")
         return
-    on = comparison.judge(tmp_path, runs, tmp_path / "local")
-    assert len(on.images) == left and said in comparison_text.judged(on)
+    on = tables.judge(tmp_path, runs, tmp_path / "local")
+    assert len(on.images) == left and said in compare.judged(on)
     assert set(on.boxes["image_id"]) <= set(on.images["image_id"])
 
 
@@ -296,60 +443,121 @@ def test_what_is_missing_is_named(tmp_path):
     for name in ("a", "b"):
         write_run(tmp_path / "training" / name, data=name)
     with pytest.raises(NotebookError, match=r"Valid_Dataset.tar is missing: notebook 02 writes it"):
-        comparison.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path)
+        tables.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path)
 
 
 # ---- words and figures ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("epochs", "words"), [
-    ([3, 3], "All 2 runs were trained for 3 epochs."), ([2, 3, 5], "trained for 2, 3 and 5 epochs, or patience ended")])
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [
+        ([3, 3], "All 2 runs were trained for 3 epochs."),
+        ([2, 3, 5], "trained for 2, 3 and 5 epochs, or patience ended"),
+    ],
+)
 def test_epochs_are_equal_or_said(epochs, words):
-    assert words in comparison_text.epochs(pd.DataFrame({"epochs": epochs}))
+    assert words in compare.epochs(pd.DataFrame({"epochs": epochs}))
 
 
 def test_differences_in_words():
-    table = pd.DataFrame({"setting": ["b", "c"], "against": "a", "pairs": [1, 1], "difference": [0.1, -0.2],
-                          "low": [-0.1, -0.3], "high": [0.3, -0.1], "lowest_run": 0.0, "highest_run": 0.0})
-    said = comparison_text.differences(table)
+    table = pd.DataFrame(
+        {
+            "setting": ["b", "c"],
+            "against": "a",
+            "pairs": [1, 1],
+            "difference": [0.1, -0.2],
+            "low": [-0.1, -0.3],
+            "high": [0.3, -0.1],
+            "lowest_run": 0.0,
+            "highest_run": 0.0,
+        }
+    )
+    said = compare.differences(table)
     assert "b against a: +0.100 mAP75 (-0.100 to +0.300: no proof" in said
-    assert "c against a: -0.200 mAP75 (-0.300 to -0.100: more than luck of the images (one seed))" in said
+    assert (
+        "c against a: -0.200 mAP75 (-0.300 to -0.100: more than luck of the images (one seed))"
+        in said
+    )
     assert said.endswith("One seed each: another seed may turn the order.")
-    assert comparison_text.differences(table[:0]) == "No two settings share a seed: there is nothing to pair."
+    assert (
+        compare.differences(table[:0]) == "No two settings share a seed: there is nothing to pair."
+    )
 
 
-@pytest.mark.parametrize(("sgd", "adamw", "words"), [
-    (None, None, ["no pair of such runs is at hand: `python -m livestock_utils batch notebooks/batches/optimisers"]),
-    ([0.5], [0.4], ["+0.100 between single runs, which another seed may turn"]),
-    ([0.7, 0.8], [0.3, 0.31], ["; 2 seeds are too few for a verdict"]),
-    ([0.50, 0.51, 0.52], [0.3, 0.31, 0.32], [
-        "After 7 epochs SGD with default has mAP75 0.510 (3 seeds, standard deviation 0.010), AdamW with default 0.310",
-        "which leaves 0 out", "AdamW is shown at the best of 2 settings, chosen by this very score, SGD at one setting",
-        "that favours AdamW"]),
-    ([0.3, 0.6, 0.9], [0.2, 0.6, 0.8], ["which holds 0: these seeds do not tell them apart"]),
-    ([0.01, 0.02, 0.03], [0.1, 0.11, 0.1], ["Networks at such scores are hardly trained"]),
-])
+@pytest.mark.parametrize(
+    ("sgd", "adamw", "words"),
+    [
+        (
+            None,
+            None,
+            [
+                "no pair of such runs is at hand: `python -m livestock_utils batch notebooks/batches/optimisers"
+            ],
+        ),
+        ([0.5], [0.4], ["+0.100 between single runs, which another seed may turn"]),
+        ([0.7, 0.8], [0.3, 0.31], ["; 2 seeds are too few for a verdict"]),
+        (
+            [0.50, 0.51, 0.52],
+            [0.3, 0.31, 0.32],
+            [
+                "After 7 epochs SGD with default has mAP75 0.510 (3 seeds, standard deviation 0.010), AdamW with default 0.310",
+                "which leaves 0 out",
+                "AdamW is shown at the best of 2 settings, chosen by this very score, SGD at one setting",
+                "that favours AdamW",
+            ],
+        ),
+        ([0.3, 0.6, 0.9], [0.2, 0.6, 0.8], ["which holds 0: these seeds do not tell them apart"]),
+        ([0.01, 0.02, 0.03], [0.1, 0.11, 0.1], ["Networks at such scores are hardly trained"]),
+    ],
+)
 def test_the_optimisers_paragraph_comes_from_the_seeds(sgd, adamw, words):
-    scores = None if sgd is None else pd.DataFrame({
-        "setting": ["SGD, default"] * len(sgd) + ["AdamW, default"] * len(adamw) + ["AdamW, bad"],
-        "mAP75": [*sgd, *adamw, 0.0], "epochs": 7})
-    said = comparison_text.optimisers(scores)
+    scores = (
+        None
+        if sgd is None
+        else pd.DataFrame(
+            {
+                "setting": ["SGD, default"] * len(sgd)
+                + ["AdamW, default"] * len(adamw)
+                + ["AdamW, bad"],
+                "mAP75": [*sgd, *adamw, 0.0],
+                "epochs": 7,
+            }
+        )
+    )
+    said = compare.optimisers(scores)
     for text in [*words, "Wilson et al. (2017", "0.0146 mAP50-95 above AdamW"]:
         assert text in said
     assert ("hardly trained" in said) == (sgd is not None and max(*sgd, *adamw) < 0.5)
-    assert scores is None or "Each had one setting, so neither was tuned" in comparison_text.optimisers(scores[:-1])
+    assert scores is None or "Each had one setting, so neither was tuned" in compare.optimisers(
+        scores[:-1]
+    )
 
 
-@pytest.mark.parametrize(("first", "second", "words"), [
-    ([0.5], [0.4], "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a setting"),
-    ([0.5, 0.6], [0.7, 0.8], "b has the highest mAP75 (0.750 (2 seeds, standard deviation 0.071)), then a"),
-    ([0.5, 0.6], [0.7, 0.8], "their runs do not overlap."),
-    ([0.5, 0.8], [0.7, 0.9], "their runs overlap, so that another seed may turn the order."),
-    ([0.5], [0.01], "nor of their order: b."),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            [0.5],
+            [0.4],
+            "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a setting",
+        ),
+        (
+            [0.5, 0.6],
+            [0.7, 0.8],
+            "b has the highest mAP75 (0.750 (2 seeds, standard deviation 0.071)), then a",
+        ),
+        ([0.5, 0.6], [0.7, 0.8], "their runs do not overlap."),
+        ([0.5, 0.8], [0.7, 0.9], "their runs overlap, so that another seed may turn the order."),
+        ([0.5], [0.01], "nor of their order: b."),
+    ],
+)
 def test_the_spread_of_runs_in_words(first, second, words):
-    assert words in comparison_text.spread(pd.DataFrame({
-        "setting": ["a"] * len(first) + ["b"] * len(second), "mAP75": [*first, *second]}))
+    assert words in compare.spread(
+        pd.DataFrame(
+            {"setting": ["a"] * len(first) + ["b"] * len(second), "mAP75": [*first, *second]}
+        )
+    )
 
 
 def test_curves_in_words():
@@ -357,24 +565,46 @@ def test_curves_in_words():
         return pd.DataFrame({"epoch": range(len(values)), "metrics/mAP_0.75": values})
 
     scores = pd.DataFrame({"setting": ["a", "a", "b"], "run": ["a0", "a1", "b0"]})
-    said = comparison_text.curves(scores, {"a0": results(0.1, 0.2, 0.5), "a1": results(0.1, 0.2, 0.5, 0.9),
-                                           "b0": results(0.2, 0.4, 0.3)})
-    assert said.startswith("At epoch 3 a leads, since epoch 3; at their best in the last epoch, so still rising: a.")
+    said = compare.curves(
+        scores,
+        {
+            "a0": results(0.1, 0.2, 0.5),
+            "a1": results(0.1, 0.2, 0.5, 0.9),
+            "b0": results(0.2, 0.4, 0.3),
+        },
+    )
+    assert said.startswith(
+        "At epoch 3 a leads, since epoch 3; at their best in the last epoch, so still rising: a."
+    )
     assert "a run moves by up to 0.700: a difference of that size hangs on the epoch" in said
-    assert comparison_text.curves(scores, {"a0": results(), "a1": results(), "b0": results()}).startswith("Fewer than")
+    assert compare.curves(scores, {"a0": results(), "a1": results(), "b0": results()}).startswith(
+        "Fewer than"
+    )
 
 
-@pytest.mark.parametrize(("settings", "weights", "expected"), [
-    (["full", "split"], "last", True), (["full", "split"], "best", False), (["a", "split"], "last", False)])
+@pytest.mark.parametrize(
+    ("settings", "weights", "expected"),
+    [
+        (["full", "split"], "last", True),
+        (["full", "split"], "best", False),
+        (["a", "split"], "last", False),
+    ],
+)
 def test_why_notebook_08_may_differ_is_said_where_it_may(settings, weights, expected):
-    said = comparison_text.other_weights(pd.DataFrame({"setting": settings}), weights)
-    assert said.startswith("Notebook 08 compares the best epochs") == expected and bool(said) == expected
+    said = compare.other_weights(pd.DataFrame({"setting": settings}), weights)
+    assert (
+        said.startswith("Notebook 08 compares the best epochs") == expected
+        and bool(said) == expected
+    )
 
 
 def test_every_figure_stands_between_two_sentences(judged):
     runs, on, predictions = judged
-    scores = comparison.run_scores(runs, predictions, on, "optimisers")
-    results = {name: run_folders.results(folder) for name, folder in zip(runs["name"], runs["folder"], strict=True)}
+    scores = tables.run_scores(runs, predictions, on, "optimisers")
+    results = {
+        name: run_folders.results(folder)
+        for name, folder in zip(runs["name"], runs["folder"], strict=True)
+    }
     shown = []
 
     class Page:
@@ -387,13 +617,27 @@ def test_every_figure_stands_between_two_sentences(judged):
         def figure(self, ax, name, caption):
             shown.append(("figure", name))
 
-    answers = [comparison.Answer("optimisers", number, "", on, scores, comparison.question_table(scores, "optimisers"),
-                                 comparison.differences(scores, predictions, on), results) for number in (1, 2)]
-    comparison_show.show(Page(), answers)
+    answers = [
+        tables.Answer(
+            "optimisers",
+            number,
+            "",
+            on,
+            scores,
+            tables.question_table(scores, "optimisers"),
+            tables.differences(scores, predictions, on),
+            results,
+        )
+        for number in (1, 2)
+    ]
+    comparison.show(Page(), answers)
     kinds = [kind for kind, _ in shown]
     places = [place for place, kind in enumerate(kinds) if kind == "figure"]
-    assert [shown[place][1] for place in places] == [f"optimisers{number}_{name}" for number in ("", "_2")
-                                                     for name in ("scores", "differences", "curves")]
+    assert [shown[place][1] for place in places] == [
+        f"optimisers{number}_{name}"
+        for number in ("", "_2")
+        for name in ("scores", "differences", "curves")
+    ]
     assert all(kinds[place - 1] == kinds[place + 1] == "say" for place in places)
     assert shown[0] == ("say", "### Optimisers: SGD, default; AdamW, default")
     assert [text for kind, text in shown if kind == "table"].count("The write-up's own table.") == 1
@@ -401,43 +645,56 @@ def test_every_figure_stands_between_two_sentences(judged):
 
 
 def test_welchs_interval_is_scipys_own_confidence():
-    low, high = comparison_text.welch_interval(np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))
+    low, high = compare.welch_interval(np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))
     assert low == pytest.approx(-high) and high == pytest.approx(2.776 * np.sqrt(2 / 3), rel=1e-3)
-    assert comparison_text.welch_interval(np.array([2.0, 2]), np.array([1.0, 1])) == (1.0, 1.0)
+    assert compare.welch_interval(np.array([2.0, 2]), np.array([1.0, 1])) == (1.0, 1.0)
 
 
 def test_figures_name_settings_and_intervals(judged):
     runs, on, predictions = judged
-    scores = comparison.run_scores(runs, predictions, on, "optimisers")
-    ax = plots.run_scores(scores)
+    scores = tables.run_scores(runs, predictions, on, "optimisers")
+    ax = comparison_module.run_scores(scores)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["AdamW, default", "SGD, default"]
-    ax = plots.run_differences(comparison.differences(scores, predictions, on))
+    ax = comparison_module.run_differences(tables.differences(scores, predictions, on))
     assert "mAP75 minus that of SGD, default" in ax.get_xlabel()
-    results = {name: run_folders.results(folder) for name, folder in zip(runs["name"], runs["folder"], strict=True)}
-    ax = plots.setting_curves(scores, results)
-    assert {text.get_text() for text in ax.texts} == {"SGD, default (2 seeds)", "AdamW, default (2 seeds)"}
+    results = {
+        name: run_folders.results(folder)
+        for name, folder in zip(runs["name"], runs["folder"], strict=True)
+    }
+    ax = comparison_module.setting_curves(scores, results)
+    assert {text.get_text() for text in ax.texts} == {
+        "SGD, default (2 seeds)",
+        "AdamW, default (2 seeds)",
+    }
     assert list(ax.lines[0].get_xdata()) == [1, 2] and ax.get_ylim()[0] > 0
     heights = sorted(text.get_window_extent().y0 for text in ax.texts)
     assert heights[1] - heights[0] > 10  # the two lines end at the same height, their names do not
-    metrics = plots.run_scores(scores).get_legend_handles_labels()[1]
+    metrics = comparison_module.run_scores(scores).get_legend_handles_labels()[1]
     assert metrics == ["mAP75", "mAP50-95", "mAP50"]
-    assert plots.run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
-    assert plots.run_differences(pd.DataFrame()).texts[0].get_text() == "no pair of runs with the same seed"
+    assert comparison_module.run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
+    assert (
+        comparison_module.run_differences(pd.DataFrame()).texts[0].get_text()
+        == "no pair of runs with the same seed"
+    )
 
 
 def test_other_photos_under_the_same_ids_are_predicted_anew(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(detector, "predict", lambda weights, images, *a, **k: calls.append(weights) or images[
-        ["image_id", "species"]], raising=False)
+    monkeypatch.setattr(
+        engine,
+        "predict",
+        lambda weights, images, *a, **k: calls.append(weights) or images[["image_id", "species"]],
+        raising=False,
+    )
     write_run(tmp_path / "training" / "multilabel_split", data="a")
     runs = run_folders.find(tmp_path)
     images, boxes = write_archives(tmp_path / "archives")
-    on = comparison.Judge("valid", tmp_path / "archives", images, boxes)
+    on = tables.Judge("valid", tmp_path / "archives", images, boxes)
     for number in (1, 1, 2):
         if number == 2:
             pigs = images.loc[images["archive"] == "pig.zip", "member"]
             with zipfile.ZipFile(tmp_path / "archives" / "pig.zip", "w") as archive:
                 for seed, member in enumerate(pigs):
                     archive.writestr(member, jpeg(100 + seed))
-        comparison.predictions(runs, on, tmp_path / "kept")
+        tables.predictions(runs, on, tmp_path / "kept")
         assert len(calls) == number

@@ -10,121 +10,227 @@ import torch
 from click.testing import CliRunner
 from training_sets import write_set
 
-from livestock_utils import detector, training
 from livestock_utils.cli import cli
-from livestock_utils.errors import TrainingError
-from livestock_utils.training import data_parallel
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.train import parallel
+from livestock_utils.detect.train import run as training_run
 
 
-@pytest.mark.parametrize(("variables", "expected"), [
-    ({}, data_parallel.Ranks(-1, -1, 1)),
-    ({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}, data_parallel.Ranks(-1, -1, 1)),
-    ({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}, data_parallel.Ranks(3, 1, 4)),
-])
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, parallel.Ranks(-1, -1, 1)),
+        ({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}, parallel.Ranks(-1, -1, 1)),
+        ({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}, parallel.Ranks(3, 1, 4)),
+    ],
+)
 def test_ranks_come_from_torchruns_variables(monkeypatch, variables, expected):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert data_parallel.ranks() == expected
-    assert data_parallel.ranks().leads is (expected.rank != 3)
+    assert parallel.ranks() == expected
+    assert parallel.ranks().leads is (expected.rank != 3)
 
 
 def test_half_set_variables_are_told(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(TrainingError, match="LOCAL_RANK, WORLD_SIZE not set"):
-        data_parallel.ranks()
+        parallel.ranks()
 
 
 def test_the_command_for_one_machine():
     settings = {"batch_size": 20, "init_weights": "a.pt", "hyp": None}
-    assert data_parallel.torchrun_command(2, "data.yaml", "runs/two", settings) == [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "livestock_utils",
-        "train", "data.yaml", "runs/two", "--batch-size", "20", "--init-weights", "a.pt"]
+    assert parallel.torchrun_command(2, "data.yaml", "runs/two", settings) == [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "livestock_utils",
+        "train",
+        "data.yaml",
+        "runs/two",
+        "--batch-size",
+        "20",
+        "--init-weights",
+        "a.pt",
+    ]
 
 
 def test_the_command_for_two_machines():
-    command = data_parallel.torchrun_command(4, "d", "r", n_machines=2, machine=1, leader="host:29500")
-    assert command[3:13] == ["--nnodes", "2", "--node_rank", "1", "--rdzv_backend", "c10d", "--rdzv_endpoint",
-                             "host:29500", "--nproc_per_node", "4"]
+    command = parallel.torchrun_command(4, "d", "r", n_machines=2, machine=1, leader="host:29500")
+    assert command[3:13] == [
+        "--nnodes",
+        "2",
+        "--node_rank",
+        "1",
+        "--rdzv_backend",
+        "c10d",
+        "--rdzv_endpoint",
+        "host:29500",
+        "--nproc_per_node",
+        "4",
+    ]
 
 
-GIVEN = {"model": "yolov5s", "init_weights": "a.pt", "hyp": "few_epochs", "epochs": 3, "image_size": 320,
-         "batch_size": 20, "optimizer": "AdamW", "schedule": "cosine", "freeze": 10, "seed": 4, "workers": 2,
-         "cache": "disk", "augmentation": "light", "patience": 7, "best_metric": "fitness",
-         "warmup_min_iterations": 20, "nominal_batch": 16, "autoanchor": False, "amp": False, "teacher": "t.csv",
-         "teacher_weight": 0.5, "mirror": "m", "device": "cpu", "trust": True, "loggers": "wandb,mlflow",
-         "final_evaluation": False}
-OTHER = {"batch_size": "auto", "cache": None, "loggers": ("tensorboard", "mlflow"), "hyp": None, "amp": True,
-         "trust": False}
+GIVEN = {
+    "model": "yolov5s",
+    "init_weights": "a.pt",
+    "hyp": "few_epochs",
+    "epochs": 3,
+    "image_size": 320,
+    "batch_size": 20,
+    "optimizer": "AdamW",
+    "schedule": "cosine",
+    "freeze": 10,
+    "seed": 4,
+    "workers": 2,
+    "cache": "disk",
+    "augmentation": "light",
+    "patience": 7,
+    "best_metric": "fitness",
+    "warmup_min_iterations": 20,
+    "nominal_batch": 16,
+    "autoanchor": False,
+    "amp": False,
+    "teacher": "t.csv",
+    "teacher_weight": 0.5,
+    "mirror": "m",
+    "device": "cpu",
+    "trust": True,
+    "loggers": "wandb,mlflow",
+    "final_evaluation": False,
+}
+OTHER = {
+    "batch_size": "auto",
+    "cache": None,
+    "loggers": ("tensorboard", "mlflow"),
+    "hyp": None,
+    "amp": True,
+    "trust": False,
+}
 
 
-@pytest.mark.parametrize(("given", "arrives"), [
-    ({}, {}), (GIVEN, {}), (OTHER, {"loggers": "tensorboard,mlflow", "cache": "none"}),
-])
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [
+        ({}, {}),
+        (GIVEN, {}),
+        (OTHER, {"loggers": "tensorboard,mlflow", "cache": "none"}),
+    ],
+)
 def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatch, given, arrives):
-    assert {*GIVEN} == {*inspect.signature(training.train).parameters} - {"data_yaml", "run_folder", "on_epoch"}
+    assert {*GIVEN} == {*inspect.signature(training_run.train).parameters} - {
+        "data_yaml",
+        "run_folder",
+        "on_epoch",
+    }
     (tmp_path / "d.yaml").touch()
     got = {}
-    monkeypatch.setattr(detector, "train", lambda *places, **settings: got.update(settings) or training.Run(tmp_path))
-    monkeypatch.setattr(training.Run, "results", [])
-    command = data_parallel.torchrun_command(1, tmp_path / "d.yaml", tmp_path / "run", given)
-    done = CliRunner().invoke(cli, command[command.index("livestock_utils") + 1:])
+    monkeypatch.setattr(
+        training_run,
+        "train",
+        lambda *places, **settings: got.update(settings) or training_run.Run(tmp_path),
+    )
+    monkeypatch.setattr(training_run.Run, "results", [])
+    command = parallel.torchrun_command(1, tmp_path / "d.yaml", tmp_path / "run", given)
+    done = CliRunner().invoke(cli, command[command.index("livestock_utils") + 1 :])
     assert done.exit_code == 0, done.output
-    assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= {**given, **arrives}.items()
+    assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= {
+        **given,
+        **arrives,
+    }.items()
 
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_the_commands_defaults_are_those_of_train(name):
     option = {option.name: option for option in cli.commands["train"].params}[name]
-    default = inspect.signature(training.train).parameters[name].default
+    default = inspect.signature(training_run.train).parameters[name].default
     assert option.to_info_dict()["default"] == ("tensorboard" if name == "loggers" else default)
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"epoch": 3}, "setting 'epoch' is no option of the command; known are model, init_weights, "),
-    ({"on_epoch": print}, "setting 'on_epoch' is no option"),
-    ({"hyp": {"lr0": 0.1}}, "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or the"),
-    ({"patience": None}, "setting 'patience' cannot be put on a command line, got NoneType"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"epoch": 3},
+            "setting 'epoch' is no option of the command; known are model, init_weights, ",
+        ),
+        ({"on_epoch": print}, "setting 'on_epoch' is no option"),
+        (
+            {"hyp": {"lr0": 0.1}},
+            "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or the",
+        ),
+        ({"patience": None}, "setting 'patience' cannot be put on a command line, got NoneType"),
+    ],
+)
 def test_a_setting_that_the_command_cannot_take_is_told(settings, message):
     with pytest.raises(TrainingError, match=message):
-        data_parallel.torchrun_command(1, "d", "r", settings)
+        parallel.torchrun_command(1, "d", "r", settings)
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("0", "device must be cpu, cuda, or cuda:0 and so on, got '0'"),
-    ("gpu", "device must be cpu, cuda, or cuda:0 and so on, got 'gpu'"),
-    ("cuda", "device 'cuda' is not here, torch sees 0 GPUs; take cpu, or leave device out"),
-    ("cuda:3", "device 'cuda:3' is not here, torch sees 0 GPUs"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("0", "device must be cpu, cuda, or cuda:0 and so on, got '0'"),
+        ("gpu", "device must be cpu, cuda, or cuda:0 and so on, got 'gpu'"),
+        ("cuda", "device 'cuda' is not here, torch sees 0 GPUs; take cpu, or leave device out"),
+        ("cuda:3", "device 'cuda:3' is not here, torch sees 0 GPUs"),
+    ],
+)
 def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert str(data_parallel.device_of(None)) == str(data_parallel.device_of("cpu")) == "cpu"
+    assert str(parallel.device_of(None)) == str(parallel.device_of("cpu")) == "cpu"
     with pytest.raises(TrainingError, match=message):
-        data_parallel.device_of(name)
+        parallel.device_of(name)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"n_processes": 3, "settings": {"batch_size": 16}}, "batch_size must be a multiple of the 3 processes, got 16"),
-    ({"n_processes": 2, "settings": {"batch_size": "auto"}}, "must be a multiple of the 2 processes, got auto"),
-    ({"n_processes": 0}, "cannot start 0 processes"),
-    ({"n_processes": 1, "n_machines": 2}, "the leader as host:port"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"n_processes": 3, "settings": {"batch_size": 16}},
+            "batch_size must be a multiple of the 3 processes, got 16",
+        ),
+        (
+            {"n_processes": 2, "settings": {"batch_size": "auto"}},
+            "must be a multiple of the 2 processes, got auto",
+        ),
+        ({"n_processes": 0}, "cannot start 0 processes"),
+        ({"n_processes": 1, "n_machines": 2}, "the leader as host:port"),
+    ],
+)
 def test_what_cannot_start_is_told(arguments, message):
     with pytest.raises(TrainingError, match=message):
-        data_parallel.torchrun_command(data_yaml="d", run_folder="r", **arguments)
+        parallel.torchrun_command(data_yaml="d", run_folder="r", **arguments)
 
 
 @pytest.mark.slow
 def test_two_processes_train_one_model_and_go_on(tmp_path):
     data = write_set(tmp_path / "set")
-    command = data_parallel.torchrun_command(2, data, tmp_path / "run", {
-        "epochs": 2, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "device": "cpu"})
+    command = parallel.torchrun_command(
+        2,
+        data,
+        tmp_path / "run",
+        {
+            "epochs": 2,
+            "image_size": 64,
+            "batch_size": 4,
+            "warmup_min_iterations": 2,
+            "device": "cpu",
+        },
+    )
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    run = training.Run(tmp_path / "run")
+    run = training_run.Run(tmp_path / "run")
     assert run.finished and len(run.results) == 2 and run.best.is_file()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    again = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     assert again.returncode == 0, again.stderr[-3000:]

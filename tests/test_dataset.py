@@ -13,10 +13,11 @@ import pytest
 import yaml
 from data_sets import jpeg, write_archives
 
-from livestock_utils import dataset, split
-from livestock_utils.aihub.archives import ImageReader
-from livestock_utils.dataset import set_folder, tars, writing, yolo_set
-from livestock_utils.errors import ArchiveError, DatasetError
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.data.sets import folder as set_folder
+from livestock_utils.data.sets import reading, tars, writing, yolo
+from livestock_utils.data.split import folds as folds_module
 
 XYXY = ["x_min", "y_min", "x_max", "y_max"]
 
@@ -37,20 +38,25 @@ def files_of(path):
 
 def test_a_set_comes_back_whole(tmp_path, tables, folder):
     images, boxes = tables
-    folds = split.stratified_folds(images, boxes)
-    written = dataset.write_tar(tmp_path / "a.tar", images, boxes, folder, folds=folds, seed=42)
-    target = dataset.extract(tmp_path / "a.tar", tmp_path / "set")
-    manifest = dataset.read_manifest(target)
-    pd.testing.assert_frame_equal(manifest, dataset.read_manifest(tmp_path / "a.tar"))
+    folds = folds_module.stratified_folds(images, boxes)
+    written = writing.write_tar(tmp_path / "a.tar", images, boxes, folder, folds=folds, seed=42)
+    target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
+    manifest = reading.read_manifest(target)
+    pd.testing.assert_frame_equal(manifest, reading.read_manifest(tmp_path / "a.tar"))
     assert manifest["sha256"].tolist() == written["sha256"].tolist()
-    assert list(manifest.columns) == list(yolo_set.COLUMNS)
+    assert list(manifest.columns) == list(yolo.COLUMNS)
     assert manifest["fold"].tolist() == folds.tolist()
     assert set(manifest["seed"]) == {42}
     with ImageReader(folder) as archives, ImageReader(target) as extracted:
-        for row, copy in zip(images.itertuples(), dataset.read_tables(target)[0].itertuples(), strict=True):
+        for row, copy in zip(
+            images.itertuples(), reading.read_tables(target)[0].itertuples(), strict=True
+        ):
             source = archives.bytes(row.archive, row.member)
             assert extracted.bytes(copy.archive, copy.member) == source
-            assert manifest.set_index("image_id").loc[row.image_id, "sha256"] == hashlib.sha256(source).hexdigest()
+            assert (
+                manifest.set_index("image_id").loc[row.image_id, "sha256"]
+                == hashlib.sha256(source).hexdigest()
+            )
     assert yaml.safe_load((target / "data.yaml").read_text())["names"] == {0: "pig", 1: "cow"}
 
 
@@ -59,10 +65,16 @@ def test_labels_give_the_pixels_back(tmp_path, tables, folder, size):
     images, boxes = tables
     images = images.assign(width_px=size[0], height_px=size[1])
     boxes[XYXY] *= [size[0] / 96, size[1] / 64, size[0] / 96, size[1] / 64]
-    for write, path in ((dataset.write_tar, tmp_path / "a.tar"), (dataset.to_folder, tmp_path / "a")):
+    for write, path in (
+        (writing.write_tar, tmp_path / "a.tar"),
+        (writing.to_folder, tmp_path / "a"),
+    ):
         write(path, images, boxes, folder)
-        images_back, boxes_back = dataset.read_tables(path)
-        assert boxes_back[["image_id", "species"]].values.tolist() == boxes[["image_id", "species"]].values.tolist()
+        images_back, boxes_back = reading.read_tables(path)
+        assert (
+            boxes_back[["image_id", "species"]].values.tolist()
+            == boxes[["image_id", "species"]].values.tolist()
+        )
         assert np.abs(boxes_back[XYXY].to_numpy() - boxes[XYXY].to_numpy()).max() <= 1e-3
         same = ["image_id", "species", "width_px", "height_px"]
         assert images_back[same].values.tolist() == images[same].values.tolist()
@@ -71,7 +83,9 @@ def test_labels_give_the_pixels_back(tmp_path, tables, folder, size):
 def test_labels_are_what_yolov5_reads(tmp_path, folder):
     images, _ = write_archives(folder, 2)
     row = ("livestock_cow_bbox_000000", "cow", 0.0, 0.0, 48.0, 16.0)
-    dataset.to_folder(tmp_path / "a", images, pd.DataFrame([row], columns=["image_id", "species", *XYXY]), folder)
+    writing.to_folder(
+        tmp_path / "a", images, pd.DataFrame([row], columns=["image_id", "species", *XYXY]), folder
+    )
     texts = {p.stem: p.read_text() for p in (tmp_path / "a" / "labels").iterdir()}
     assert texts == {
         "livestock_cow_bbox_000000": "1 0.250000000 0.125000000 0.500000000 0.250000000\n",
@@ -81,23 +95,25 @@ def test_labels_are_what_yolov5_reads(tmp_path, folder):
 
 def test_same_input_same_bytes(tmp_path, tables, folder):
     images, boxes = tables
-    dataset.write_tar(tmp_path / "a.tar", images, boxes, folder, seed=1)
+    writing.write_tar(tmp_path / "a.tar", images, boxes, folder, seed=1)
     mixed = images.sample(frac=1, random_state=0)
-    dataset.write_tar(tmp_path / "elsewhere" / "b.tar", mixed, boxes, folder, seed=1)
+    writing.write_tar(tmp_path / "elsewhere" / "b.tar", mixed, boxes, folder, seed=1)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "elsewhere" / "b.tar").read_bytes()
-    dataset.to_folder(tmp_path / "a", images, boxes, folder, seed=1)
-    assert files_of(tmp_path / "a") == files_of(dataset.extract(tmp_path / "a.tar", tmp_path / "b"))
+    writing.to_folder(tmp_path / "a", images, boxes, folder, seed=1)
+    assert files_of(tmp_path / "a") == files_of(reading.extract(tmp_path / "a.tar", tmp_path / "b"))
 
 
 def test_gnu_tar_reads_it(tmp_path, tables, folder):
     images, boxes = tables
-    dataset.write_tar(tmp_path / "a.tar", images, boxes, folder)
+    writing.write_tar(tmp_path / "a.tar", images, boxes, folder)
     with tarfile.open(tmp_path / "a.tar") as tar:
         names = tar.getnames()
         tar.extractall(tmp_path / "plain", filter="data")
     assert names[:2] == ["manifest.csv", "data.yaml"]
     assert len(names) == 2 + 2 * len(images)
-    assert files_of(tmp_path / "plain") == files_of(dataset.extract(tmp_path / "a.tar", tmp_path / "ours"))
+    assert files_of(tmp_path / "plain") == files_of(
+        reading.extract(tmp_path / "a.tar", tmp_path / "ours")
+    )
     assert (tmp_path / "a.tar").stat().st_size % tarfile.RECORDSIZE == 0
 
 
@@ -107,11 +123,15 @@ def test_long_korean_ids_survive(tmp_path, folder):
     with zipfile.ZipFile(folder / "x.zip", "w") as archive:
         archive.writestr("x.jpg", jpeg(1))
     row = (image_id, "pig", 96, 64, "x.zip", "x.jpg")
-    images = pd.DataFrame([row], columns=["image_id", "species", "width_px", "height_px", "archive", "member"])
-    boxes = pd.DataFrame([(image_id, "pig", 1.0, 2.0, 30.0, 40.0)], columns=["image_id", "species", *XYXY])
-    dataset.write_tar(tmp_path / "a.tar", images, boxes, folder)
-    dataset.extract(tmp_path / "a.tar", tmp_path / "set")
-    assert dataset.read_tables(tmp_path / "set")[1]["x_max"].tolist() == [30.0]
+    images = pd.DataFrame(
+        [row], columns=["image_id", "species", "width_px", "height_px", "archive", "member"]
+    )
+    boxes = pd.DataFrame(
+        [(image_id, "pig", 1.0, 2.0, 30.0, 40.0)], columns=["image_id", "species", *XYXY]
+    )
+    writing.write_tar(tmp_path / "a.tar", images, boxes, folder)
+    reading.extract(tmp_path / "a.tar", tmp_path / "set")
+    assert reading.read_tables(tmp_path / "set")[1]["x_max"].tolist() == [30.0]
 
 
 def test_boxes_are_clipped_dropped_and_counted(tmp_path, folder, caplog):
@@ -126,14 +146,16 @@ def test_boxes_are_clipped_dropped_and_counted(tmp_path, folder, caplog):
         (1.0, 1.0, 4.0, 4.0),  # 9 px2
         (1.0, 1.0, 40.0, 40.0),
     ]
-    boxes = pd.DataFrame([(cow, "cow", *box) for box in corners], columns=["image_id", "species", *XYXY])
+    boxes = pd.DataFrame(
+        [(cow, "cow", *box) for box in corners], columns=["image_id", "species", *XYXY]
+    )
     with caplog.at_level(logging.INFO):
-        dataset.write_tar(tmp_path / "a.tar", images, boxes, folder, min_box_area_px=10)
+        writing.write_tar(tmp_path / "a.tar", images, boxes, folder, min_box_area_px=10)
     assert caplog.messages == [
         "a.tar: 2 images, 3 boxes; 2 boxes clipped to the frame, 3 dropped as outside it or without extent, "
         "1 left out as too small"
     ]
-    assert dataset.read_tables(tmp_path / "a.tar")[1][XYXY].values.tolist() == [
+    assert reading.read_tables(tmp_path / "a.tar")[1][XYXY].values.tolist() == [
         [0, 10, 20, 30],
         [80, 50, 96, 64],
         [1, 1, 40, 40],
@@ -143,21 +165,29 @@ def test_boxes_are_clipped_dropped_and_counted(tmp_path, folder, caplog):
 def test_min_box_area_is_off_by_default(tmp_path, folder):
     images, _ = write_archives(folder, 2)
     tiny = pd.DataFrame(
-        [("livestock_cow_bbox_000000", "cow", 1.0, 1.0, 1.5, 1.5)], columns=["image_id", "species", *XYXY]
+        [("livestock_cow_bbox_000000", "cow", 1.0, 1.0, 1.5, 1.5)],
+        columns=["image_id", "species", *XYXY],
     )
-    assert dataset.write_tar(tmp_path / "a.tar", images, tiny, folder)["boxes"].sum() == 1
+    assert writing.write_tar(tmp_path / "a.tar", images, tiny, folder)["boxes"].sum() == 1
 
 
 @pytest.mark.parametrize("as_folders", [False, True])
 def test_a_split_makes_train_and_valid(tmp_path, tables, folder, as_folders):
     images, boxes = tables
-    folds = split.stratified_folds(images, boxes, n_splits=3)
-    paths = dataset.write_split(
-        tmp_path / "out", images, boxes, folder, folds, valid_fold=1, suffix="_mini", as_folders=as_folders
+    folds = folds_module.stratified_folds(images, boxes, n_splits=3)
+    paths = writing.write_split(
+        tmp_path / "out",
+        images,
+        boxes,
+        folder,
+        folds,
+        valid_fold=1,
+        suffix="_mini",
+        as_folders=as_folders,
     )
     ending = "" if as_folders else ".tar"
     assert [p.name for p in paths] == [f"Train_Dataset_mini{ending}", f"Valid_Dataset_mini{ending}"]
-    train, valid = (dataset.read_manifest(path) for path in paths)
+    train, valid = (reading.read_manifest(path) for path in paths)
     assert set(valid["fold"]) == {1}
     assert set(train["fold"]) == {0, 2}
     assert sorted([*train["image_id"], *valid["image_id"]]) == images["image_id"].tolist()
@@ -174,26 +204,30 @@ def fields(tmp_path):
 
 def test_backgrounds_have_empty_labels_and_train_only(tmp_path, folder, fields):
     images, boxes = write_archives(folder, 40)
-    folds = split.stratified_folds(images, boxes, 4)
-    train, valid = dataset.write_split(
+    folds = folds_module.stratified_folds(images, boxes, 4)
+    train, valid = writing.write_split(
         tmp_path, images, boxes, folder, folds, backgrounds=fields, background_share=0.1, seed=3
     )
-    manifest = dataset.read_manifest(train)
+    manifest = reading.read_manifest(train)
     extra = manifest[manifest["species"] == "background"]
     assert len(extra) == 3  # 3 of 33 is the tenth that was asked for
     assert extra["fold"].isna().all()
     assert set(extra["archive"]) == {"fields"}
-    assert "background" not in set(dataset.read_manifest(valid)["species"])
-    target = dataset.extract(train, tmp_path / "train")
+    assert "background" not in set(reading.read_manifest(valid)["species"])
+    target = reading.extract(train, tmp_path / "train")
     for image_id, member in zip(extra["image_id"], extra["member"], strict=True):
         assert (target / "labels" / f"{image_id}.txt").read_bytes() == b""
-        assert (target / "images" / f"{image_id}.jpg").read_bytes() == (fields / member).read_bytes()
-    assert "background" not in set(dataset.read_tables(target)[0]["species"])
+        assert (target / "images" / f"{image_id}.jpg").read_bytes() == (
+            fields / member
+        ).read_bytes()
+    assert "background" not in set(reading.read_tables(target)[0]["species"])
 
 
 def test_too_few_backgrounds_are_all_taken_with_a_warning(tmp_path, folder, fields, caplog):
     images, boxes = write_archives(folder, 60)
-    written = dataset.write_tar(tmp_path / "a.tar", images, boxes, folder, backgrounds=fields, background_share=0.1)
+    written = writing.write_tar(
+        tmp_path / "a.tar", images, boxes, folder, backgrounds=fields, background_share=0.1
+    )
     assert (written["species"] == "background").sum() == 5
     assert "only 5 photos for a background share of 0.1" in caplog.text
 
@@ -209,31 +243,35 @@ def test_too_few_backgrounds_are_all_taken_with_a_warning(tmp_path, folder, fiel
 def test_bad_backgrounds(tmp_path, tables, folder, options, message):
     options = {k: tmp_path / v if k == "backgrounds" else v for k, v in options.items()}
     with pytest.raises(DatasetError, match=message):
-        dataset.write_tar(tmp_path / "a.tar", *tables, folder, **options)
+        writing.write_tar(tmp_path / "a.tar", *tables, folder, **options)
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_extracting_again_copies_nothing_but_clears_caches(tmp_path, tables, folder):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
-    target = dataset.extract(tmp_path / "a.tar", tmp_path / "set")
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
+    target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     photo = next((target / "images").iterdir())
     before = photo.stat()
     for stale in (target / "labels.cache", target / "labels" / "train.cache"):
         stale.write_bytes(b"old labels")
-    dataset.extract(tmp_path / "a.tar", target)
+    reading.extract(tmp_path / "a.tar", target)
     assert photo.stat().st_ino == before.st_ino
     assert not list(target.rglob("*.cache"))
 
 
 @pytest.mark.parametrize(
-    "damage", ["label edited", "label gone", "photo cut", "photo gone", "photo too many", "other set"]
+    "damage",
+    ["label edited", "label gone", "photo cut", "photo gone", "photo too many", "other set"],
 )
 def test_extracting_again_mends_what_differs(tmp_path, tables, folder, damage):
     images, boxes = tables
-    dataset.write_tar(tmp_path / "a.tar", images, boxes, folder)
-    target = dataset.extract(tmp_path / "a.tar", tmp_path / "set")
+    writing.write_tar(tmp_path / "a.tar", images, boxes, folder)
+    target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     whole = files_of(target)
-    label, photo = sorted((target / "labels").iterdir())[0], sorted((target / "images").iterdir())[0]
+    label, photo = (
+        sorted((target / "labels").iterdir())[0],
+        sorted((target / "images").iterdir())[0],
+    )
     match damage:
         case "label edited":
             label.write_text("0 .5 .5 .1 .1\n")
@@ -246,8 +284,8 @@ def test_extracting_again_mends_what_differs(tmp_path, tables, folder, damage):
         case "photo too many":
             shutil.copy(photo, photo.with_name("other.jpg"))
         case "other set":
-            dataset.to_folder(target, images[:3], boxes, folder)
-    assert files_of(dataset.extract(tmp_path / "a.tar", target)) == whole
+            writing.to_folder(target, images[:3], boxes, folder)
+    assert files_of(reading.extract(tmp_path / "a.tar", target)) == whole
 
 
 def hostile(name="images/x.jpg", **fields):
@@ -272,13 +310,15 @@ def hostile(name="images/x.jpg", **fields):
         (hostile("manifest.csv/x"), "not in the manifest, or twice"),
     ],
 )
-def test_hostile_members_are_refused_and_nothing_is_written(tmp_path, tables, folder, member, message):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+def test_hostile_members_are_refused_and_nothing_is_written(
+    tmp_path, tables, folder, member, message
+):
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     with tarfile.open(tmp_path / "a.tar", "a") as tar:
         tar.addfile(member)
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(DatasetError, match=message):
-        dataset.extract(tmp_path / "a.tar", tmp_path / "set")
+        reading.extract(tmp_path / "a.tar", tmp_path / "set")
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
@@ -304,39 +344,47 @@ LAST = "livestock_pig_bbox_000005"
             lambda name, data: None if name.endswith(f"{LAST}.jpg") else data,
             f"lacks 1 files, the first is .images/{LAST}",
         ),
-        (lambda name, data: data[:-1] if name.endswith(f"{LAST}.jpg") else data, "not what the manifest says"),
+        (
+            lambda name, data: data[:-1] if name.endswith(f"{LAST}.jpg") else data,
+            "not what the manifest says",
+        ),
         (
             lambda name, data: data + b"0 .5 .5 .1 .1\n" * name.endswith(f"{LAST}.txt"),
             "not what the manifest says",
         ),
         (lambda name, data: b"a,b\n1,2\n" if name == "manifest.csv" else data, "lacks the columns"),
-        (lambda name, data: b"\xff\xfe" if name == "manifest.csv" else data, "manifest.csv is damaged"),
         (
-            lambda name, data: data.replace(LAST.encode(), b"../../escape") if name == "manifest.csv" else data,
+            lambda name, data: b"\xff\xfe" if name == "manifest.csv" else data,
+            "manifest.csv is damaged",
+        ),
+        (
+            lambda name, data: (
+                data.replace(LAST.encode(), b"../../escape") if name == "manifest.csv" else data
+            ),
             "cannot be a file name",
         ),
     ],
 )
 def test_damaged_sets_are_refused(tmp_path, tables, folder, change, message):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     rewritten(tmp_path / "a.tar", change)
     with pytest.raises(DatasetError, match=message) as caught:
-        dataset.extract(tmp_path / "a.tar", tmp_path / "set")
+        reading.extract(tmp_path / "a.tar", tmp_path / "set")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.parametrize("keep", [0, 100, 700, -30_000])
 def test_cut_tars_are_refused(tmp_path, tables, folder, keep):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     data = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(data[:keep])
     with pytest.raises(DatasetError, match=r"a\.tar"):
-        dataset.extract(tmp_path / "a.tar", tmp_path / "set")
+        reading.extract(tmp_path / "a.tar", tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
 
-@pytest.mark.parametrize("read", [dataset.read_tables, dataset.read_manifest])
+@pytest.mark.parametrize("read", [reading.read_tables, reading.read_manifest])
 def test_sets_that_are_not_there(tmp_path, read):
     with pytest.raises(DatasetError, match=r"tar not found: .*nothing\.tar"):
         read(tmp_path / "nothing.tar")
@@ -346,22 +394,25 @@ def test_sets_that_are_not_there(tmp_path, read):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("0 .5 .5 .1\n", "expected lines of a class and four shares"), ("7 .5 .5 .1 .1\n", "labels name class 7")],
+    [
+        ("0 .5 .5 .1\n", "expected lines of a class and four shares"),
+        ("7 .5 .5 .1 .1\n", "labels name class 7"),
+    ],
 )
 def test_foreign_labels_are_refused(tmp_path, tables, folder, text, message):
-    dataset.to_folder(tmp_path / "set", *tables, folder)
+    writing.to_folder(tmp_path / "set", *tables, folder)
     (tmp_path / "set" / "labels" / f"{LAST}.txt").write_text(text)
     with pytest.raises(DatasetError, match=message):
-        dataset.read_tables(tmp_path / "set")
+        reading.read_tables(tmp_path / "set")
 
 
 def test_a_wrong_crc_leaves_the_older_tar(tmp_path, tables, folder):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     before = (tmp_path / "a.tar").read_bytes()
     packed = bytearray((folder / "pig.zip").read_bytes())
     packed[200] ^= 0xFF  # inside the first, stored photo
     (folder / "pig.zip").write_bytes(packed)
-    for write, name in ((dataset.write_tar, "a.tar"), (dataset.to_folder, "set")):
+    for write, name in ((writing.write_tar, "a.tar"), (writing.to_folder, "set")):
         with pytest.raises(ArchiveError, match=r"pig\.zip, member livestock_pig_bbox_000000\.jpg"):
             write(tmp_path / name, *tables, folder)
     assert (tmp_path / "a.tar").read_bytes() == before
@@ -370,26 +421,34 @@ def test_a_wrong_crc_leaves_the_older_tar(tmp_path, tables, folder):
 
 def no_disk(monkeypatch, free):
     monkeypatch.setattr(
-        set_folder.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - free, free)
+        set_folder.shutil,
+        "disk_usage",
+        lambda path: shutil._ntuple_diskusage(10**9, 10**9 - free, free),
     )
 
 
-@pytest.mark.parametrize("write", [dataset.write_tar, dataset.to_folder])
-def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, tables, folder, monkeypatch, write):
+@pytest.mark.parametrize("write", [writing.write_tar, writing.to_folder])
+def test_a_small_disk_is_refused_before_anything_is_written(
+    tmp_path, tables, folder, monkeypatch, write
+):
     no_disk(monkeypatch, 1000)
-    with pytest.raises(DatasetError, match=r"needs 0\.00 GB, .* free; make room or write elsewhere"):
+    with pytest.raises(
+        DatasetError, match=r"needs 0\.00 GB, .* free; make room or write elsewhere"
+    ):
         write(tmp_path / "out" / "a.tar", *tables, folder)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_space_asked_for_is_the_tar_s_size(tmp_path, tables, folder, monkeypatch):
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     size = (tmp_path / "a.tar").stat().st_size
     no_disk(monkeypatch, size)
-    dataset.write_tar(tmp_path / "b.tar", *tables, folder)
-    no_disk(monkeypatch, size - 12_000)  # the end of a tar may take up to a record of 10,240 bytes more
+    writing.write_tar(tmp_path / "b.tar", *tables, folder)
+    no_disk(
+        monkeypatch, size - 12_000
+    )  # the end of a tar may take up to a record of 10,240 bytes more
     with pytest.raises(DatasetError, match="make room"):
-        dataset.write_tar(tmp_path / "c.tar", *tables, folder)
+        writing.write_tar(tmp_path / "c.tar", *tables, folder)
 
 
 def test_a_disk_that_fills_up_is_one_line(tmp_path, tables, folder, monkeypatch):
@@ -398,7 +457,7 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, tables, folder, monkeypatch)
 
     monkeypatch.setattr(tars.TarWriter, "add", full)
     with pytest.raises(DatasetError, match=r"no space left while writing .*a\.tar; make room"):
-        dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+        writing.write_tar(tmp_path / "a.tar", *tables, folder)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
 
 
@@ -406,17 +465,23 @@ def test_targets_in_the_way(tmp_path, tables, folder):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    dataset.write_tar(tmp_path / "a.tar", *tables, folder)
+    writing.write_tar(tmp_path / "a.tar", *tables, folder)
     cases = [
-        (lambda: dataset.write_tar(tmp_path / "full", *tables, folder), "a folder has that name"),
+        (lambda: writing.write_tar(tmp_path / "full", *tables, folder), "a folder has that name"),
         (
-            lambda: dataset.write_tar(tmp_path / "file" / "a.tar", *tables, folder),
+            lambda: writing.write_tar(tmp_path / "file" / "a.tar", *tables, folder),
             "file is a file; give another folder",
         ),
-        (lambda: dataset.to_folder(tmp_path / "file", *tables, folder), "it is a file; give another name"),
-        (lambda: dataset.to_folder(tmp_path / "full", *tables, folder), "holds other files"),
-        (lambda: dataset.extract(tmp_path / "a.tar", tmp_path / "file"), "it is a file; give another name"),
-        (lambda: dataset.extract(tmp_path / "a.tar", tmp_path / "full"), "holds other files"),
+        (
+            lambda: writing.to_folder(tmp_path / "file", *tables, folder),
+            "it is a file; give another name",
+        ),
+        (lambda: writing.to_folder(tmp_path / "full", *tables, folder), "holds other files"),
+        (
+            lambda: reading.extract(tmp_path / "a.tar", tmp_path / "file"),
+            "it is a file; give another name",
+        ),
+        (lambda: reading.extract(tmp_path / "a.tar", tmp_path / "full"), "holds other files"),
     ]
     for call, message in cases:
         with pytest.raises(DatasetError, match=message):
@@ -430,47 +495,62 @@ def test_targets_in_the_way(tmp_path, tables, folder):
     [
         (lambda images: images.iloc[:0], "the images table is empty"),
         (lambda images: pd.concat([images, images[:1]]), "stands more than once"),
-        (lambda images: images.assign(image_id=["../" + i for i in images["image_id"]]), "cannot be a file name"),
-        (lambda images: images.assign(image_id=["." + i for i in images["image_id"]]), "cannot be a file name"),
+        (
+            lambda images: images.assign(image_id=["../" + i for i in images["image_id"]]),
+            "cannot be a file name",
+        ),
+        (
+            lambda images: images.assign(image_id=["." + i for i in images["image_id"]]),
+            "cannot be a file name",
+        ),
         (lambda images: images.assign(width_px=0), "12 images have no frame size"),
     ],
 )
 def test_bad_tables(tmp_path, tables, folder, change, message):
     images, boxes = tables
     with pytest.raises(DatasetError, match=message):
-        dataset.write_tar(tmp_path / "a.tar", change(images), boxes, folder)
+        writing.write_tar(tmp_path / "a.tar", change(images), boxes, folder)
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_folds_must_name_every_image(tmp_path, tables, folder):
     images, boxes = tables
     with pytest.raises(DatasetError, match="1 images have no fold"):
-        dataset.write_tar(tmp_path / "a.tar", images, boxes, folder, folds=split.stratified_folds(images, boxes)[1:])
+        writing.write_tar(
+            tmp_path / "a.tar",
+            images,
+            boxes,
+            folder,
+            folds=folds_module.stratified_folds(images, boxes)[1:],
+        )
 
 
 def test_what_a_killed_run_left_is_cleared(tmp_path, tables, folder):
     (tmp_path / ".set.part" / "images").mkdir(parents=True)
     (tmp_path / ".set.part" / "images" / "half.jpg").write_bytes(b"half")
-    dataset.to_folder(tmp_path / "set", *tables, folder)
+    writing.to_folder(tmp_path / "set", *tables, folder)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "set"]
     assert not (tmp_path / "set" / "images" / "half.jpg").exists()
 
 
 def test_a_set_survives_a_kill_between_the_renames(tmp_path, tables, folder):
-    dataset.to_folder(tmp_path / "set", *tables, folder)
+    writing.to_folder(tmp_path / "set", *tables, folder)
     (tmp_path / "set").rename(tmp_path / ".set.old")
     with pytest.raises(OSError, match="disk"), set_folder.whole_folder(tmp_path / "set"):
         raise OSError("disk")
-    assert len(dataset.read_manifest(tmp_path / "set")) and not (tmp_path / ".set.old").exists()
+    assert len(reading.read_manifest(tmp_path / "set")) and not (tmp_path / ".set.old").exists()
 
 
 @pytest.mark.parametrize("relative", [False, True])
 def test_data_yaml_joins_sets(tmp_path, tables, folder, relative):
     train = tmp_path / "train"
     for path in (train, tmp_path / "silver", tmp_path / "valid"):
-        dataset.to_folder(path, *tables, folder)
-    path = dataset.write_data_yaml(
-        tmp_path / "run" / "data.yaml", [train, tmp_path / "silver"], tmp_path / "valid", relative=relative
+        writing.to_folder(path, *tables, folder)
+    path = writing.write_data_yaml(
+        tmp_path / "run" / "data.yaml",
+        [train, tmp_path / "silver"],
+        tmp_path / "valid",
+        relative=relative,
     )
     base = ".." if relative else tmp_path.as_posix()
     assert yaml.safe_load(path.read_text()) == {
@@ -483,7 +563,7 @@ def test_data_yaml_joins_sets(tmp_path, tables, folder, relative):
 
 def test_data_yaml_of_a_folder_without_images(tmp_path):
     with pytest.raises(DatasetError, match="has no images/ in it; extract the set there first"):
-        dataset.write_data_yaml(tmp_path / "data.yaml", tmp_path, tmp_path)
+        writing.write_data_yaml(tmp_path / "data.yaml", tmp_path, tmp_path)
 
 
 def test_no_more_photos_in_memory_than_the_read_ahead(tmp_path, folder, monkeypatch):
@@ -504,36 +584,51 @@ def test_no_more_photos_in_memory_than_the_read_ahead(tmp_path, folder, monkeypa
 
     monkeypatch.setattr(ImageReader, "bytes", counted_read)
     monkeypatch.setattr(tars.TarWriter, "add", counted_add)
-    dataset.write_tar(tmp_path / "a.tar", images, boxes, folder)
+    writing.write_tar(tmp_path / "a.tar", images, boxes, folder)
     assert len(written) == len(images)
     assert max(lead) <= writing._READ_AHEAD + 1
 
 
 def test_a_manifest_keeps_its_length_when_hashes_come_in(tables):
     images, boxes = tables
-    plan = yolo_set.plan(images, boxes)
-    before = yolo_set.manifest_bytes(plan.manifest)
+    plan = yolo.plan(images, boxes)
+    before = yolo.manifest_bytes(plan.manifest)
     plan.manifest["sha256"] = hashlib.sha256(b"x").hexdigest()
-    assert len(before) == len(yolo_set.manifest_bytes(plan.manifest))
-    assert pd.read_csv(io.BytesIO(before)).shape == (len(images), len(yolo_set.COLUMNS))
+    assert len(before) == len(yolo.manifest_bytes(plan.manifest))
+    assert pd.read_csv(io.BytesIO(before)).shape == (len(images), len(yolo.COLUMNS))
 
 
 def test_a_box_of_an_unknown_species_is_told_before_an_image_is_read(tmp_path, tables):
     images, boxes = tables
     boxes.loc[3, "species"] = "goat"
-    with pytest.raises(DatasetError, match=r"1 boxes are of 'goat' \(image '.*'\), a species that species.yaml lacks"):
-        dataset.write_tar(tmp_path / "a.tar", images, boxes, tmp_path / "nowhere")
+    with pytest.raises(
+        DatasetError,
+        match=r"1 boxes are of 'goat' \(image '.*'\), a species that species.yaml lacks",
+    ):
+        writing.write_tar(tmp_path / "a.tar", images, boxes, tmp_path / "nowhere")
     assert not (tmp_path / "a.tar").exists()
 
 
-@pytest.mark.parametrize(("fold_of", "valid_fold", "message"), [
-    (lambda n: n % 3, 7, r"valid_fold 7 leaves no validation images: the folds of the 12 images are \[0, 1, 2\]"),
-    (lambda n: 0, 0, r"valid_fold 0 leaves no training images: the folds of the 12 images are \[0\]"),
-])
-def test_a_fold_that_is_not_there_is_told_before_anything_is_written(tmp_path, tables, folder, fold_of, valid_fold,
-                                                                    message):
+@pytest.mark.parametrize(
+    ("fold_of", "valid_fold", "message"),
+    [
+        (
+            lambda n: n % 3,
+            7,
+            r"valid_fold 7 leaves no validation images: the folds of the 12 images are \[0, 1, 2\]",
+        ),
+        (
+            lambda n: 0,
+            0,
+            r"valid_fold 0 leaves no training images: the folds of the 12 images are \[0\]",
+        ),
+    ],
+)
+def test_a_fold_that_is_not_there_is_told_before_anything_is_written(
+    tmp_path, tables, folder, fold_of, valid_fold, message
+):
     images, boxes = tables
     folds = pd.Series([fold_of(n) for n in range(len(images))], index=images["image_id"])
     with pytest.raises(DatasetError, match=message):
-        dataset.write_split(tmp_path / "out", images, boxes, folder, folds, valid_fold=valid_fold)
+        writing.write_split(tmp_path / "out", images, boxes, folder, folds, valid_fold=valid_fold)
     assert not (tmp_path / "out").exists()

@@ -9,56 +9,106 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_tables import AIHUB_STRATA, aihub_tables
 
-from livestock_utils import eda, tables
-from livestock_utils.eda import describe
-from livestock_utils.errors import DatasetError
+from livestock_utils.core import tables
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.eda import counts as count_tables
+from livestock_utils.show.words import eda
 
 IMAGES = pd.DataFrame(
-    [("a", "pig", 1280, 960), ("b", "pig", 1920, 1080), ("c", "cow", 1920, 1080), ("d", "cow", 1920, 1080)],
-    columns=["image_id", "species", "width_px", "height_px"]).assign(archive="x.zip", member="m.jpg")
+    [
+        ("a", "pig", 1280, 960),
+        ("b", "pig", 1920, 1080),
+        ("c", "cow", 1920, 1080),
+        ("d", "cow", 1920, 1080),
+    ],
+    columns=["image_id", "species", "width_px", "height_px"],
+).assign(archive="x.zip", member="m.jpg")
 BOXES = pd.DataFrame(
-    [("a", "pig", 0.0, 0.0, 60.0, 20.0), ("a", "pig", 0.0, 0.0, 100.0, 100.0), ("b", "pig", 5.0, 5.0, 45.0, 45.0),
-     ("c", "cow", 0.0, 0.0, 400.0, 300.0)], columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
+    [
+        ("a", "pig", 0.0, 0.0, 60.0, 20.0),
+        ("a", "pig", 0.0, 0.0, 100.0, 100.0),
+        ("b", "pig", 5.0, 5.0, 45.0, 45.0),
+        ("c", "cow", 0.0, 0.0, 400.0, 300.0),
+    ],
+    columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"],
+)
 NO_IMAGES, NO_BOXES = IMAGES.iloc[:0], BOXES.iloc[:0]
-SUSPECT = pd.DataFrame({"image_id": ["e", "f"], "boxes": [2, 1], "local_median": [6.0, 4.5], "suspect": True})
+SUSPECT = pd.DataFrame(
+    {"image_id": ["e", "f"], "boxes": [2, 1], "local_median": [6.0, 4.5], "suspect": True}
+)
 PAIRS = pd.DataFrame({"image_id": ["a", "b"], "train_id": ["y", "z"], "distance": [9, 3]})
 
 
 def spread_over_folds(*images: int) -> pd.DataFrame:
-    return pd.DataFrame({"kind": "stratum", "label": "pig-many", "fold": range(len(images)), "images": images,
-                         "share": [n / sum(images) for n in images]})
+    return pd.DataFrame(
+        {
+            "kind": "stratum",
+            "label": "pig-many",
+            "fold": range(len(images)),
+            "images": images,
+            "share": [n / sum(images) for n in images],
+        }
+    )
 
 
 def box_of_area(area_px2: float) -> pd.DataFrame:
-    return pd.DataFrame({"image_id": ["a"], "species": ["pig"], "x_min": [0.0], "y_min": [0.0], "x_max": [area_px2],
-                         "y_max": [1.0]})
+    return pd.DataFrame(
+        {
+            "image_id": ["a"],
+            "species": ["pig"],
+            "x_min": [0.0],
+            "y_min": [0.0],
+            "x_max": [area_px2],
+            "y_max": [1.0],
+        }
+    )
 
 
-@pytest.mark.parametrize("count, columns", [
-    (lambda: eda.size_counts(NO_IMAGES), ["species", "size", "width_px", "height_px", "images", "share"]),
-    (lambda: eda.boxes_per_image(NO_IMAGES, NO_BOXES), ["image_id", "species", "boxes"]),
-    (lambda: eda.count_histogram(NO_IMAGES, NO_BOXES), ["species", "boxes", "images"]),
-    (lambda: eda.count_bin_table(NO_IMAGES, NO_BOXES), ["species", "bin", "boxes", "images", "share"]),
-    (lambda: eda.ratio_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
-    (lambda: eda.area_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
-    (lambda: eda.small_box_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
-    (lambda: eda.below_area(NO_BOXES), ["species", "boxes", "share"]),
-    (lambda: eda.empty_images(NO_IMAGES, NO_BOXES), list(IMAGES.columns)),
-    (lambda: eda.completeness_hints(NO_IMAGES, NO_BOXES), ["image_id", "species", "boxes", "local_median", "suspect"]),
-    (lambda: eda.completeness_table(NO_IMAGES, NO_BOXES),
-     ["species", "images", "no_box", "one_box", "suspect", "suspect_share"]),
-])
+@pytest.mark.parametrize(
+    "count, columns",
+    [
+        (
+            lambda: count_tables.size_counts(NO_IMAGES),
+            ["species", "size", "width_px", "height_px", "images", "share"],
+        ),
+        (
+            lambda: count_tables.boxes_per_image(NO_IMAGES, NO_BOXES),
+            ["image_id", "species", "boxes"],
+        ),
+        (lambda: count_tables.count_histogram(NO_IMAGES, NO_BOXES), ["species", "boxes", "images"]),
+        (
+            lambda: count_tables.count_bin_table(NO_IMAGES, NO_BOXES),
+            ["species", "bin", "boxes", "images", "share"],
+        ),
+        (lambda: count_tables.ratio_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
+        (lambda: count_tables.area_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
+        (lambda: count_tables.small_box_table(NO_BOXES), ["species", "bin", "boxes", "share"]),
+        (lambda: count_tables.below_area(NO_BOXES), ["species", "boxes", "share"]),
+        (lambda: count_tables.empty_images(NO_IMAGES, NO_BOXES), list(IMAGES.columns)),
+        (
+            lambda: count_tables.completeness_hints(NO_IMAGES, NO_BOXES),
+            ["image_id", "species", "boxes", "local_median", "suspect"],
+        ),
+        (
+            lambda: count_tables.completeness_table(NO_IMAGES, NO_BOXES),
+            ["species", "images", "no_box", "one_box", "suspect", "suspect_share"],
+        ),
+    ],
+)
 def test_no_data_gives_an_empty_table_with_its_columns(count, columns):
     table = count()
     assert list(table.columns) == columns and len(table) == 0
 
 
 def test_species_counts_of_nothing_is_one_row_of_zeros():
-    assert eda.species_counts(NO_IMAGES, NO_BOXES).drop(columns="species").to_numpy().sum() == 0
+    assert (
+        count_tables.species_counts(NO_IMAGES, NO_BOXES).drop(columns="species").to_numpy().sum()
+        == 0
+    )
 
 
 def test_species_counts_keep_images_without_a_box():
-    table = eda.species_counts(IMAGES, BOXES).set_index("species")
+    table = count_tables.species_counts(IMAGES, BOXES).set_index("species")
     assert table.index.tolist() == ["pig", "cow", "all"]
     assert table["images"].tolist() == [2, 2, 4]
     assert table["boxes"].tolist() == [3, 1, 4]
@@ -68,69 +118,102 @@ def test_species_counts_keep_images_without_a_box():
 
 
 def test_count_bins_have_their_true_names_at_ai_hubs_counts():
-    table = eda.count_bin_table(*aihub_tables()).set_index(["species", "bin"])["images"]
+    table = count_tables.count_bin_table(*aihub_tables()).set_index(["species", "bin"])["images"]
     for species, (little, medium, many) in AIHUB_STRATA.items():
-        assert (table[species, "little"], table[species, "medium"], table[species, "many"]) == (little, medium, many)
+        assert (table[species, "little"], table[species, "medium"], table[species, "many"]) == (
+            little,
+            medium,
+            many,
+        )
 
 
 def test_count_histogram_has_a_row_for_every_count_and_adds_up():
     images, boxes = aihub_tables(0.05)
-    table = eda.count_histogram(images, boxes)
+    table = count_tables.count_histogram(images, boxes)
     assert table["images"].sum() == len(images)
     assert (table["boxes"] * table["images"]).sum() == len(boxes)
-    assert table.groupby("species")["boxes"].apply(lambda counts: counts.tolist() == list(range(len(counts)))).all()
+    assert (
+        table.groupby("species")["boxes"]
+        .apply(lambda counts: counts.tolist() == list(range(len(counts))))
+        .all()
+    )
 
 
-@pytest.mark.parametrize("top, expected", [
-    (5, [("1280 x 960", 1), ("1920 x 1080", 1)]),
-    (0, [("2 other sizes", 2)]),
-])
+@pytest.mark.parametrize(
+    "top, expected",
+    [
+        (5, [("1280 x 960", 1), ("1920 x 1080", 1)]),
+        (0, [("2 other sizes", 2)]),
+    ],
+)
 def test_rare_sizes_are_gathered_beyond_the_top(top, expected):
-    table = eda.size_counts(IMAGES, top)
+    table = count_tables.size_counts(IMAGES, top)
     pigs = table[table["species"] == "pig"]
     assert list(zip(pigs["size"], pigs["images"], strict=True)) == expected
 
 
 def test_bins_of_ratio_and_area_count_every_box_once():
-    ratios, areas = eda.ratio_table(BOXES), eda.area_table(BOXES)
+    ratios, areas = count_tables.ratio_table(BOXES), count_tables.area_table(BOXES)
     found = {(r.species, r.bin): r.boxes for r in ratios.itertuples()}
-    assert found == {("pig", "horizontal"): 1, ("pig", "square"): 2, ("pig", "vertical"): 0,
-                     ("cow", "horizontal"): 0, ("cow", "square"): 1, ("cow", "vertical"): 0}
+    assert found == {
+        ("pig", "horizontal"): 1,
+        ("pig", "square"): 2,
+        ("pig", "vertical"): 0,
+        ("cow", "horizontal"): 0,
+        ("cow", "square"): 1,
+        ("cow", "vertical"): 0,
+    }
     assert areas["boxes"].sum() == len(BOXES)
     assert areas.groupby("species")["share"].sum().tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("area_px2, expected", [(999, 0), (1000, 1), (3999, 1), (4000, 0)])
 def test_boxes_under_4000_are_counted_from_1000_up(area_px2, expected):
-    assert eda.below_area(box_of_area(area_px2))["boxes"].tolist() == [expected]
+    assert count_tables.below_area(box_of_area(area_px2))["boxes"].tolist() == [expected]
 
 
-@pytest.mark.parametrize("area_px2, expected", [
-    (999, None), (1000, "1-2k"), (2000, "2-4k"), (9999, "8-10k"), (10000, None)])
+@pytest.mark.parametrize(
+    "area_px2, expected",
+    [(999, None), (1000, "1-2k"), (2000, "2-4k"), (9999, "8-10k"), (10000, None)],
+)
 def test_small_boxes_fall_into_the_bin_that_holds_their_lower_edge(area_px2, expected):
-    table = eda.small_box_table(box_of_area(area_px2))
+    table = count_tables.small_box_table(box_of_area(area_px2))
     assert table.loc[table["boxes"] > 0, "bin"].tolist() == ([expected] if expected else [])
 
 
 def test_empty_images_are_those_without_a_box():
-    assert eda.empty_images(IMAGES, BOXES)["image_id"].tolist() == ["d"]
+    assert count_tables.empty_images(IMAGES, BOXES)["image_id"].tolist() == ["d"]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(*[st.floats(0, 1) for _ in range(4)]), max_size=6))
 def test_coverage_counts_the_boxes_over_each_cells_centre(corners):
-    xyxy = np.array([[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d in corners]).reshape(-1, 4)
+    xyxy = np.array(
+        [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d in corners]
+    ).reshape(-1, 4)
     xyxy *= [1920, 1080, 1920, 1080]
-    boxes = pd.DataFrame(xyxy, columns=["x_min", "y_min", "x_max", "y_max"]).assign(image_id="c", species="cow")
+    boxes = pd.DataFrame(xyxy, columns=["x_min", "y_min", "x_max", "y_max"]).assign(
+        image_id="c", species="cow"
+    )
     x, y = (np.arange(16) + 0.5) / 16 * 1920, (np.arange(9) + 0.5) / 9 * 1080
-    expected = sum((((x >= x0) & (x < x1))[None, :] & ((y >= y0) & (y < y1))[:, None]).astype(float)
-                   for x0, y0, x1, y1 in xyxy) if len(xyxy) else np.zeros((9, 16))
-    assert np.array_equal(eda.coverage_map(IMAGES[IMAGES["image_id"] == "c"], boxes, 16, 9), expected)
+    expected = (
+        sum(
+            (((x >= x0) & (x < x1))[None, :] & ((y >= y0) & (y < y1))[:, None]).astype(float)
+            for x0, y0, x1, y1 in xyxy
+        )
+        if len(xyxy)
+        else np.zeros((9, 16))
+    )
+    assert np.array_equal(
+        count_tables.coverage_map(IMAGES[IMAGES["image_id"] == "c"], boxes, 16, 9), expected
+    )
 
 
-@pytest.mark.parametrize("median, highest", [(0, -1), (1, -1), (2, 0), (3, 1), (4, 2), (5, 2), (5.5, 2), (11, 5)])
+@pytest.mark.parametrize(
+    "median, highest", [(0, -1), (1, -1), (2, 0), (3, 1), (4, 2), (5, 2), (5.5, 2), (11, 5)]
+)
 def test_a_count_is_suspect_from_half_the_median_and_two_fewer(median, highest):
-    assert eda.highest_suspect_count([median]).tolist() == [highest]
+    assert count_tables.highest_suspect_count([median]).tolist() == [highest]
 
 
 def test_an_image_with_a_sudden_drop_is_suspect_and_ranked_first():
@@ -138,18 +221,21 @@ def test_an_image_with_a_sudden_drop_is_suspect_and_ranked_first():
     counts[10], counts[30] = 3, 1
     ids = [f"cow_{i:03d}" for i in range(40)]
     images = pd.DataFrame({"image_id": ids, "species": "cow", "width_px": 100, "height_px": 100})
-    boxes = pd.DataFrame({"image_id": np.repeat(ids, counts)}).assign(species="cow", x_min=0.0, y_min=0.0, x_max=9.0,
-                                                                      y_max=9.0)
-    hints = eda.completeness_hints(images, boxes)
+    boxes = pd.DataFrame({"image_id": np.repeat(ids, counts)}).assign(
+        species="cow", x_min=0.0, y_min=0.0, x_max=9.0, y_max=9.0
+    )
+    hints = count_tables.completeness_hints(images, boxes)
     assert hints.loc[hints["suspect"], "image_id"].tolist() == ["cow_010", "cow_030"]
-    assert eda.most_suspect(hints, 1) == ["cow_030"]
-    assert eda.completeness_table(images, boxes)[["no_box", "one_box", "suspect"]].iloc[0].tolist() == [0, 1, 2]
+    assert count_tables.most_suspect(hints, 1) == ["cow_030"]
+    assert count_tables.completeness_table(images, boxes)[["no_box", "one_box", "suspect"]].iloc[
+        0
+    ].tolist() == [0, 1, 2]
 
 
 def test_the_write_ups_counts_stand_beside_ours():
     images, boxes = aihub_tables()
-    assert eda.is_aihub_size(images) and not eda.is_aihub_size(images.iloc[:5000])
-    table = eda.beside_write_up(images, boxes).set_index(["species", "what"])
+    assert count_tables.is_aihub_size(images) and not count_tables.is_aihub_size(images.iloc[:5000])
+    table = count_tables.beside_write_up(images, boxes).set_index(["species", "what"])
     assert table.loc[("pig", "images with medium boxes")].tolist() == [2749, 2749, 0]
     assert table.loc[("cow", "images"), "write_up"] == 12152
     assert (table["difference"] == table["here"] - table["write_up"]).all()
@@ -169,15 +255,31 @@ def test_empty_tables_come_back_from_disk(tmp_path):
     assert len(images) == len(boxes) == 0 and list(boxes.columns) == tables.BOX_COLUMNS
 
 
-@pytest.mark.parametrize("damage, message", [
-    (lambda folder: (folder / "boxes.csv").unlink(), "boxes.csv is missing: notebook 01_eda writes it"),
-    (lambda folder: (folder / "images.csv").write_text("image_id\na\n"), "images.csv has no column 'species'"),
-    (lambda folder: (folder / "images.csv").write_text(
-        f"{','.join(tables.IMAGE_COLUMNS)}\na,cow,9,9,z,m\nb,cow,wide,9,z,m"),
-     "images.csv, line 3: width_px is 'wide', expected a whole number"),
-    (lambda folder: (folder / "boxes.csv").write_text(f"{','.join(tables.BOX_COLUMNS)}\na,cow,0,0,left,1\n"),
-     "boxes.csv, line 2: x_max is 'left', expected a number"),
-])
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (
+            lambda folder: (folder / "boxes.csv").unlink(),
+            "boxes.csv is missing: notebook 01_eda writes it",
+        ),
+        (
+            lambda folder: (folder / "images.csv").write_text("image_id\na\n"),
+            "images.csv has no column 'species'",
+        ),
+        (
+            lambda folder: (folder / "images.csv").write_text(
+                f"{','.join(tables.IMAGE_COLUMNS)}\na,cow,9,9,z,m\nb,cow,wide,9,z,m"
+            ),
+            "images.csv, line 3: width_px is 'wide', expected a whole number",
+        ),
+        (
+            lambda folder: (folder / "boxes.csv").write_text(
+                f"{','.join(tables.BOX_COLUMNS)}\na,cow,0,0,left,1\n"
+            ),
+            "boxes.csv, line 2: x_max is 'left', expected a number",
+        ),
+    ],
+)
 def test_faulty_tables_are_told_in_one_line(tmp_path, damage, message):
     tables.write_tables(tmp_path, IMAGES, BOXES)
     damage(tmp_path)
@@ -186,45 +288,87 @@ def test_faulty_tables_are_told_in_one_line(tmp_path, damage, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("share, text", [(0, "0 %"), (0.0018, "0.18 %"), (0.0305, "3.0 %"), (0.0996, "10 %"),
-                                         (0.7385, "74 %"), (1, "100 %")])
+@pytest.mark.parametrize(
+    "share, text",
+    [
+        (0, "0 %"),
+        (0.0018, "0.18 %"),
+        (0.0305, "3.0 %"),
+        (0.0996, "10 %"),
+        (0.7385, "74 %"),
+        (1, "100 %"),
+    ],
+)
 def test_percent_keeps_two_digits_of_small_shares(share, text):
-    assert describe.percent(share) == text
+    assert eda.percent(share) == text
 
 
-@pytest.mark.parametrize("sentence, expected", [
-    (lambda: describe.species_counts(eda.species_counts(NO_IMAGES, NO_BOXES)), "There are no images."),
-    (lambda: describe.sizes(eda.size_counts(NO_IMAGES)), "There is nothing to count."),
-    (lambda: describe.box_sizes(NO_BOXES), "There are no boxes."),
-    (lambda: describe.empty_images(NO_IMAGES), "Every image has at least one box."),
-    (lambda: describe.species_counts(eda.species_counts(IMAGES, BOXES)),
-     "**4 images hold 4 boxes**: pig 50 % of the images and 75 % of the boxes, 1.5 an image; "
-     "cow 50 % of the images and 25 % of the boxes, 0.5 an image."),
-    (lambda: describe.sizes(eda.size_counts(IMAGES)),
-     "Pig images come in 2 sizes, most often 1280 × 960 px (50 %); all 2 cow images are 1920 × 1080 px."),
-    (lambda: describe.empty_images(eda.empty_images(IMAGES, BOXES)), "1 image has no box (1 cow): `d`."),
-    (lambda: describe.box_sizes(BOXES),
-     "The median box measures 1,600 px² for pig and 120,000 px² for cow, a factor of 75.0."),
-    (lambda: describe.covered(NO_IMAGES, NO_BOXES), "There is nothing to count."),
-    (lambda: describe.covered(IMAGES, BOXES.iloc[1:]),
-     "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its frame."),
-    (lambda: describe.suspects(SUSPECT, []), "No image with boxes has far fewer than its neighbours."),
-    (lambda: describe.suspects(SUSPECT, ["f", "e"]),
-     "`f` has 1 box where its neighbours have 4.5; `e` has 2 boxes where its neighbours have 6."),
-    (lambda: describe.closest_pair(PAIRS.iloc[:0]), "There are no validation images."),
-    (lambda: describe.closest_pair(PAIRS), "The closest two, `b` and `z`, differ in 3 of the hash's 64 bits."),
-    (lambda: describe.fold_balance(spread_over_folds(4, 6)),
-     "No label has 20 images for each of the 2 folds: a few images decide every panel."),
-    (lambda: describe.fold_balance(spread_over_folds(40, 60)),
-     "Among 1 label with 20 images a fold or more, none strays further from an even 50 % than pig many in fold 0, with "
-     "40 %."),
-    (lambda: describe.largest_bins(eda.ratio_table(BOXES)),
-     "67 % of the pig boxes are square; 100 % of the cow boxes are square."),
-])
+@pytest.mark.parametrize(
+    "sentence, expected",
+    [
+        (
+            lambda: eda.species_counts(count_tables.species_counts(NO_IMAGES, NO_BOXES)),
+            "There are no images.",
+        ),
+        (lambda: eda.sizes(count_tables.size_counts(NO_IMAGES)), "There is nothing to count."),
+        (lambda: eda.box_sizes(NO_BOXES), "There are no boxes."),
+        (lambda: eda.empty_images(NO_IMAGES), "Every image has at least one box."),
+        (
+            lambda: eda.species_counts(count_tables.species_counts(IMAGES, BOXES)),
+            "**4 images hold 4 boxes**: pig 50 % of the images and 75 % of the boxes, 1.5 an image; "
+            "cow 50 % of the images and 25 % of the boxes, 0.5 an image.",
+        ),
+        (
+            lambda: eda.sizes(count_tables.size_counts(IMAGES)),
+            "Pig images come in 2 sizes, most often 1280 × 960 px (50 %); all 2 cow images are 1920 × 1080 px.",
+        ),
+        (
+            lambda: eda.empty_images(count_tables.empty_images(IMAGES, BOXES)),
+            "1 image has no box (1 cow): `d`.",
+        ),
+        (
+            lambda: eda.box_sizes(BOXES),
+            "The median box measures 1,600 px² for pig and 120,000 px² for cow, a factor of 75.0.",
+        ),
+        (lambda: eda.covered(NO_IMAGES, NO_BOXES), "There is nothing to count."),
+        (
+            lambda: eda.covered(IMAGES, BOXES.iloc[1:]),
+            "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its frame.",
+        ),
+        (
+            lambda: eda.suspects(SUSPECT, []),
+            "No image with boxes has far fewer than its neighbours.",
+        ),
+        (
+            lambda: eda.suspects(SUSPECT, ["f", "e"]),
+            "`f` has 1 box where its neighbours have 4.5; `e` has 2 boxes where its neighbours have 6.",
+        ),
+        (lambda: eda.closest_pair(PAIRS.iloc[:0]), "There are no validation images."),
+        (
+            lambda: eda.closest_pair(PAIRS),
+            "The closest two, `b` and `z`, differ in 3 of the hash's 64 bits.",
+        ),
+        (
+            lambda: eda.fold_balance(spread_over_folds(4, 6)),
+            "No label has 20 images for each of the 2 folds: a few images decide every panel.",
+        ),
+        (
+            lambda: eda.fold_balance(spread_over_folds(40, 60)),
+            "Among 1 label with 20 images a fold or more, none strays further from an even 50 % than pig many in fold 0, with "
+            "40 %.",
+        ),
+        (
+            lambda: eda.largest_bins(count_tables.ratio_table(BOXES)),
+            "67 % of the pig boxes are square; 100 % of the cow boxes are square.",
+        ),
+    ],
+)
 def test_sentences_say_what_the_tables_hold(sentence, expected):
     assert sentence() == expected
 
 
 def test_coverage_of_a_box_without_its_image_is_told():
-    with pytest.raises(DatasetError, match="1 boxes are of images that the images table lacks, the first of 'zz'"):
-        eda.coverage_map(IMAGES, BOXES.iloc[:1].assign(image_id="zz"))
+    with pytest.raises(
+        DatasetError, match="1 boxes are of images that the images table lacks, the first of 'zz'"
+    ):
+        count_tables.coverage_map(IMAGES, BOXES.iloc[:1].assign(image_id="zz"))

@@ -5,12 +5,15 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import edge, inference
-from livestock_utils.boxes import XYXY
-from livestock_utils.edge import edge_cost, edge_latency, edge_parity
-from livestock_utils.errors import CheckpointError, LivestockError
-from livestock_utils.inference.postprocess import Settings
-from livestock_utils.networks import backends, checkpoints, exported_backends, onnx_backend
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.backends import base
+from livestock_utils.detect.backends import exported as exported_backends
+from livestock_utils.detect.backends import onnx as onnx_backend
+from livestock_utils.detect.export import cost, formats, latency, parity
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict.postprocess import Settings
 
 pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -25,8 +28,14 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
     weights = write_network(folder / "best.pt")
     images = write_photos(folder / "photos")
-    boxes = inference.predict(weights, images, folder / "photos", image_size=PIXELS, batch_size=1,
-                              settings=Settings(confidence_threshold=0.3))
+    boxes = engine.predict(
+        weights,
+        images,
+        folder / "photos",
+        image_size=PIXELS,
+        batch_size=1,
+        settings=Settings(confidence_threshold=0.3),
+    )
     return weights, images, folder / "photos", boxes.drop(columns="confidence")
 
 
@@ -34,37 +43,55 @@ def one(made, folder, kind, **options):
     weights, images, photos, _ = made
     if kind == "openvino":
         pytest.importorskip("openvino", reason="the openvino extra is not installed")
-    calibration = edge.Calibration(images, photos, image_size=PIXELS)
-    shape = edge.common_shape(images, PIXELS)
-    return edge.export(weights, folder, kind, image_size=PIXELS, shape=shape, settings=SETTINGS,
-                       calibration=calibration, **options)
+    calibration = formats.Calibration(images, photos, image_size=PIXELS)
+    shape = formats.common_shape(images, PIXELS)
+    return formats.export(
+        weights,
+        folder,
+        kind,
+        image_size=PIXELS,
+        shape=shape,
+        settings=SETTINGS,
+        calibration=calibration,
+        **options,
+    )
 
 
 def predicted(path, made):
-    return inference.predict(path, made[1], made[2], image_size=PIXELS, batch_size=1, settings=SETTINGS)
+    return engine.predict(
+        path, made[1], made[2], image_size=PIXELS, batch_size=1, settings=SETTINGS
+    )
 
 
-@pytest.mark.parametrize(("kind", "box_px", "score"), [
-    ("onnx", 0.01, 1e-4), ("onnx-fp16", 3.0, 0.03), ("openvino", 3.0, 0.03)])
+@pytest.mark.parametrize(
+    ("kind", "box_px", "score"),
+    [("onnx", 0.01, 1e-4), ("onnx-fp16", 3.0, 0.03), ("openvino", 3.0, 0.03)],
+)
 def test_an_export_gives_the_raw_output_of_the_weights(made, tmp_path, kind, box_px, score):
     batch = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
-    own = backends.open_backend(made[0], device="cpu")(batch, 0.0)[0]
+    own = base.open_backend(made[0], device="cpu")(batch, 0.0)[0]
     exported = exported_backends.open_exported(one(made, tmp_path, kind))(batch, 0.0)[0]
     difference = np.abs(own - exported)
-    assert np.quantile(difference[:, :4], 0.99) < box_px  # a random network has a few boxes larger than the frame
+    assert (
+        np.quantile(difference[:, :4], 0.99) < box_px
+    )  # a random network has a few boxes larger than the frame
     assert np.quantile(difference[:, 4:], 0.99) < score
 
 
 def test_suppression_inside_keeps_what_suppression_outside_keeps(made, tmp_path):
     own, inside = predicted(made[0], made), predicted(one(made, tmp_path, "onnx-nms"), made)
     assert len(inside) == pytest.approx(len(own), rel=0.02)
-    same = edge_parity.same_detections(own, inside, 0.3)
-    assert same["pairs"] > 20 and same["equal_share"] > 0.95  # near ties of a random network may fall either way
+    same = parity.same_detections(own, inside, 0.3)
+    assert (
+        same["pairs"] > 20 and same["equal_share"] > 0.95
+    )  # near ties of a random network may fall either way
 
 
 def test_files_of_one_shape_agree_and_take_smaller_frames(made, tmp_path):
-    static, script = (predicted(one(made, tmp_path, kind), made) for kind in ("onnx-static", "torchscript"))
-    same = edge_parity.same_detections(static, script, 0.3)
+    static, script = (
+        predicted(one(made, tmp_path, kind), made) for kind in ("onnx-static", "torchscript")
+    )
+    same = parity.same_detections(static, script, 0.3)
     assert same["equal_share"] == 1.0 and same["pairs"] > 20
     # a frame that fills the shape on its own is the very same to the network
     wide = made[1][made[1]["width_px"] == 96].iloc[:1]
@@ -76,14 +103,20 @@ def test_int8_is_smaller_per_channel_and_keeps_most_boxes(made, tmp_path):
     import onnx
 
     plain, small = one(made, tmp_path, "onnx"), one(made, tmp_path, "onnx-int8")
-    assert edge.size_bytes(small) < 0.4 * edge.size_bytes(plain)
+    assert formats.size_bytes(small) < 0.4 * formats.size_bytes(plain)
     graph = onnx.load(str(small)).graph
-    scales = [onnx.numpy_helper.to_array(item) for item in graph.initializer if item.name.endswith("_scale")]
+    scales = [
+        onnx.numpy_helper.to_array(item)
+        for item in graph.initializer
+        if item.name.endswith("_scale")
+    ]
     assert any(scale.ndim == 1 and len(scale) > 1 for scale in scales)
-    assert not any(node.op_type == "QuantizeLinear" and "model.24/Mul" in node.name for node in graph.node)
+    assert not any(
+        node.op_type == "QuantizeLinear" and "model.24/Mul" in node.name for node in graph.node
+    )
     assert onnx_backend.read_about(small)["made"]["calibration"]["images"] == 5
     assert zero_points(small) != {0}
-    same = edge_parity.same_detections(predicted(plain, made), predicted(small, made), 0.3)
+    same = parity.same_detections(predicted(plain, made), predicted(small, made), 0.3)
     assert same["pairs"] > 10
 
 
@@ -103,17 +136,27 @@ def test_int8_for_tensorrt_is_symmetric_signed_and_without_int32(made, tmp_path)
 
     plain, jetson = one(made, tmp_path, "onnx"), one(made, tmp_path, "onnx-int8-trt")
     assert zero_points(jetson) == {0}
-    kinds = {item.data_type for item in onnx.load(str(jetson)).graph.initializer if item.name.endswith("zero_point")}
+    kinds = {
+        item.data_type
+        for item in onnx.load(str(jetson)).graph.initializer
+        if item.name.endswith("zero_point")
+    }
     assert kinds == {onnx.TensorProto.INT8}
-    same = edge_parity.same_detections(predicted(plain, made), predicted(jetson, made), 0.3)
+    same = parity.same_detections(predicted(plain, made), predicted(jetson, made), 0.3)
     assert same["pairs"] > 10
 
 
-@pytest.mark.parametrize(("kind", "message"), [
-    ("onnx", "the ONNX exporter lacks an operator of this network"),
-    ("torchscript", "TorchScript cannot trace this network")])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("onnx", "the ONNX exporter lacks an operator of this network"),
+        ("torchscript", "TorchScript cannot trace this network"),
+    ],
+)
 @pytest.mark.parametrize("layer", ["unknown operator", "python error"])
-def test_an_operator_that_an_exporter_lacks_is_one_line(made, tmp_path, monkeypatch, capfd, kind, message, layer):
+def test_an_operator_that_an_exporter_lacks_is_one_line(
+    made, tmp_path, monkeypatch, capfd, kind, message, layer
+):
     import torch
 
     load = checkpoints.load_model
@@ -132,10 +175,12 @@ def test_an_operator_that_an_exporter_lacks_is_one_line(made, tmp_path, monkeypa
 
     monkeypatch.setattr(checkpoints, "load_model", odd)
     if (kind, layer) == ("torchscript", "unknown operator"):
-        assert edge.export(made[0], tmp_path, kind, image_size=PIXELS).is_file()  # it keeps every operator of torch
+        assert formats.export(
+            made[0], tmp_path, kind, image_size=PIXELS
+        ).is_file()  # it keeps every operator of torch
         return
     with pytest.raises(LivestockError, match=message) as told:
-        edge.export(made[0], tmp_path, kind, image_size=PIXELS)
+        formats.export(made[0], tmp_path, kind, image_size=PIXELS)
     assert "\n" not in str(told.value)
     assert capfd.readouterr().out == ""
     assert not list(tmp_path.iterdir())
@@ -153,38 +198,62 @@ def test_an_export_is_made_once_and_anew_when_the_weights_change(made, tmp_path,
 
 def test_settings_inside_change_the_file(made, tmp_path):
     weights = made[0]
-    edge.export(weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=SETTINGS)
-    path = edge.export(weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=Settings(iou_threshold=0.3))
+    formats.export(weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=SETTINGS)
+    path = formats.export(
+        weights, tmp_path, "onnx-nms", image_size=PIXELS, settings=Settings(iou_threshold=0.3)
+    )
     assert onnx_backend.read_about(path)["nms"]["iou_threshold"] == 0.3
 
 
-@pytest.mark.parametrize(("kind", "options", "message"), [
-    ("tflite", {}, "unknown export 'tflite': expected one of onnx, onnx-static"),
-    ("onnx-int8", {}, "INT8 needs calibration images"),
-    ("onnx-int8-trt", {}, "INT8 needs calibration images"),
-    ("onnx-nms", {"settings": Settings(multi_label=False)}, "one class an anchor; the runner applies these outside"),
-    ("onnx-nms", {"settings": Settings(method="soft_nms_linear")}, "only hard NMS by class with one"),
-    ("onnx-nms", {"settings": Settings(iou_threshold={"pig": 0.5, "cow": 0.6})}, "only hard NMS by class with one IoU"),
-])
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("tflite", {}, "unknown export 'tflite': expected one of onnx, onnx-static"),
+        ("onnx-int8", {}, "INT8 needs calibration images"),
+        ("onnx-int8-trt", {}, "INT8 needs calibration images"),
+        (
+            "onnx-nms",
+            {"settings": Settings(multi_label=False)},
+            "one class an anchor; the runner applies these outside",
+        ),
+        (
+            "onnx-nms",
+            {"settings": Settings(method="soft_nms_linear")},
+            "only hard NMS by class with one",
+        ),
+        (
+            "onnx-nms",
+            {"settings": Settings(iou_threshold={"pig": 0.5, "cow": 0.6})},
+            "only hard NMS by class with one IoU",
+        ),
+    ],
+)
 def test_exports_that_cannot_be_are_told(made, tmp_path, kind, options, message):
     with pytest.raises(LivestockError, match=message):
-        edge.export(made[0], tmp_path, kind, image_size=PIXELS, **options)
+        formats.export(made[0], tmp_path, kind, image_size=PIXELS, **options)
 
 
 def test_calibration_must_hold_images_that_fit(made, tmp_path):
-    from livestock_utils.edge import onnx_variants
+    from livestock_utils.detect.export import variants
 
     weights, images, photos, _ = made
     with pytest.raises(LivestockError, match=r"the calibration set is empty \(0 images"):
-        edge.Calibration(images.iloc[:0], photos)
+        formats.Calibration(images.iloc[:0], photos)
     unreadable = images.assign(member="absent.jpg")
     with pytest.raises(LivestockError, match="the calibration set is empty: INT8 needs some"):
-        edge.export(weights, tmp_path, "onnx-int8", image_size=PIXELS,
-                    calibration=edge.Calibration(unreadable, photos, image_size=PIXELS))
-    static = edge.export(weights, tmp_path, "onnx-static", shape=(1, 64, 96))
-    larger = edge.Calibration(images, photos, image_size=2 * PIXELS).batches()
-    with pytest.raises(LivestockError, match=r"takes batches of 1 x \(64, 96\) px, got 1 x \(128, 192\)"):
-        onnx_variants.to_int8(static, tmp_path / "int8.onnx", larger)
+        formats.export(
+            weights,
+            tmp_path,
+            "onnx-int8",
+            image_size=PIXELS,
+            calibration=formats.Calibration(unreadable, photos, image_size=PIXELS),
+        )
+    static = formats.export(weights, tmp_path, "onnx-static", shape=(1, 64, 96))
+    larger = formats.Calibration(images, photos, image_size=2 * PIXELS).batches()
+    with pytest.raises(
+        LivestockError, match=r"takes batches of 1 x \(64, 96\) px, got 1 x \(128, 192\)"
+    ):
+        variants.to_int8(static, tmp_path / "int8.onnx", larger)
     assert not (tmp_path / "int8.onnx").exists()
 
 
@@ -196,32 +265,45 @@ def test_absent_or_unknown_files_are_told(tmp_path, name):
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
-    with pytest.raises(LivestockError, match=r"openvino: run python -m livestock_utils\.install --extras openvino"):
+    with pytest.raises(
+        LivestockError, match=r"openvino: run python -m livestock_utils\.install --extras openvino"
+    ):
         onnx_backend.need("openvino", "openvino")
 
 
-@pytest.mark.parametrize(("sizes", "shape"), [
-    ([], (1, 640, 640)), ([(1920, 1080)], (1, 384, 640)), ([(1920, 1080), (1280, 960)], (1, 480, 640)),
-    ([(1080, 1920), (1920, 1080)], (1, 640, 640)), ([(0, 0)], (1, 640, 640))])
+@pytest.mark.parametrize(
+    ("sizes", "shape"),
+    [
+        ([], (1, 640, 640)),
+        ([(1920, 1080)], (1, 384, 640)),
+        ([(1920, 1080), (1280, 960)], (1, 480, 640)),
+        ([(1080, 1920), (1920, 1080)], (1, 640, 640)),
+        ([(0, 0)], (1, 640, 640)),
+    ],
+)
 def test_the_common_shape_takes_every_frame(sizes, shape):
     images = pd.DataFrame(sizes, columns=["width_px", "height_px"])
-    assert edge.common_shape(images, 640) == shape
+    assert formats.common_shape(images, 640) == shape
 
 
 def test_files_over_the_budget_are_refused_with_a_model_that_fits(tmp_path):
-    for name, size_mb, message in (("best.pt", 101, "yolov5l is the largest YOLOv5 that fits"),
-                                   ("best.onnx", 143, "yolov5m is the largest YOLOv5 that fits"),
-                                   ("best-fp16.onnx", 143, "yolov5l is the largest YOLOv5 that fits"),
-                                   ("best-int8.onnx", 143, "yolov5x is the largest YOLOv5 that fits")):
+    for name, size_mb, message in (
+        ("best.pt", 101, "yolov5l is the largest YOLOv5 that fits"),
+        ("best.onnx", 143, "yolov5m is the largest YOLOv5 that fits"),
+        ("best-fp16.onnx", 143, "yolov5l is the largest YOLOv5 that fits"),
+        ("best-int8.onnx", 143, "yolov5x is the largest YOLOv5 that fits"),
+    ):
         with open(tmp_path / name, "wb") as file:
             file.truncate(int(size_mb * 1e6))
-        with pytest.raises(CheckpointError, match=rf"{size_mb}\.0 MB, over the budget of 100 MB .*; {message}"):
-            edge.check_budget(tmp_path / name)
-    assert edge.check_budget(tmp_path / "best.pt", 101) == pytest.approx(101)
+        with pytest.raises(
+            CheckpointError, match=rf"{size_mb}\.0 MB, over the budget of 100 MB .*; {message}"
+        ):
+            formats.check_budget(tmp_path / name)
+    assert formats.check_budget(tmp_path / "best.pt", 101) == pytest.approx(101)
     with pytest.raises(CheckpointError, match="no YOLOv5 is that small"):
-        edge.check_budget(tmp_path / "best.pt", 1)
+        formats.check_budget(tmp_path / "best.pt", 1)
     with pytest.raises(CheckpointError, match="in this format; try pruning"):
-        edge.check_budget(tmp_path / "best-int8.onnx", 1)
+        formats.check_budget(tmp_path / "best-int8.onnx", 1)
 
 
 def table(*rows):
@@ -232,156 +314,228 @@ def table(*rows):
 PIG = ("a", "pig", 10, 10, 50, 50, 0.9)
 
 
-@pytest.mark.parametrize(("first", "second", "pairs", "share"), [
-    ([], [], 0, 1.0),
-    ([PIG], [], 0, 0.0),
-    ([("a", "pig", 96, 10, 96, 50, 0.9)], [("a", "pig", 96, 10, 96, 50, 0.9)], 1, 1.0),
-    ([PIG], [PIG], 1, 1.0),
-    ([PIG], [("a", "cow", *PIG[2:])], 0, 0.0),
-    ([PIG], [("b", *PIG[1:])], 0, 0.0),
-    ([PIG], [("a", "pig", 10, 10, 50, 51, 0.905)], 1, 1.0),
-    ([PIG], [("a", "pig", 10, 10, 50, 52, 0.9)], 1, 0.0),
-    ([PIG], [(*PIG[:6], 0.85)], 1, 0.0),
-    ([(*PIG[:6], 0.251)], [(*PIG[:6], 0.249)], 1, 1.0),
-    ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.5)], 1, 0.5),
-    ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.1)], 1, 1.0),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "pairs", "share"),
+    [
+        ([], [], 0, 1.0),
+        ([PIG], [], 0, 0.0),
+        ([("a", "pig", 96, 10, 96, 50, 0.9)], [("a", "pig", 96, 10, 96, 50, 0.9)], 1, 1.0),
+        ([PIG], [PIG], 1, 1.0),
+        ([PIG], [("a", "cow", *PIG[2:])], 0, 0.0),
+        ([PIG], [("b", *PIG[1:])], 0, 0.0),
+        ([PIG], [("a", "pig", 10, 10, 50, 51, 0.905)], 1, 1.0),
+        ([PIG], [("a", "pig", 10, 10, 50, 52, 0.9)], 1, 0.0),
+        ([PIG], [(*PIG[:6], 0.85)], 1, 0.0),
+        ([(*PIG[:6], 0.251)], [(*PIG[:6], 0.249)], 1, 1.0),
+        ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.5)], 1, 0.5),
+        ([PIG], [PIG, ("a", "pig", 100, 100, 150, 150, 0.1)], 1, 1.0),
+    ],
+)
 def test_equal_detections_by_hand(first, second, pairs, share):
-    same = edge_parity.same_detections(table(*first), table(*second))
+    same = parity.same_detections(table(*first), table(*second))
     assert same["pairs"] == pairs
     assert same["equal_share"] == pytest.approx(share)
-    swapped = edge_parity.same_detections(table(*second), table(*first))
+    swapped = parity.same_detections(table(*second), table(*first))
     assert swapped["equal_share"] == pytest.approx(share)
 
 
 def test_unsure_neighbours_do_not_take_the_partner_of_a_sure_one():
     crowd = table(PIG, ("a", "pig", 12, 12, 52, 52, 0.1), ("a", "pig", 14, 14, 54, 54, 0.1))
-    assert edge_parity.same_detections(crowd, crowd) == {"pairs": 1, "largest_difference_px": 0, "equal_share": 1}
+    assert parity.same_detections(crowd, crowd) == {
+        "pairs": 1,
+        "largest_difference_px": 0,
+        "equal_share": 1,
+    }
 
 
 def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     weights, images, photos, boxes = made
-    plan = edge.Plan(("onnx", "onnx-nms"), (64, PIXELS), images, images, photos, settings=SETTINGS)
-    exports = edge.export_all(weights, tmp_path, plan)
+    plan = formats.Plan(
+        ("onnx", "onnx-nms"), (64, PIXELS), images, images, photos, settings=SETTINGS
+    )
+    exports = formats.export_all(weights, tmp_path, plan)
     assert exports["export"].tolist() == ["pytorch"] * 2 + ["onnx"] * 2 + ["onnx-nms"] * 2
-    scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS)
+    scored = parity.parity_table(exports, images, photos, boxes, SETTINGS)
     assert scored.loc[1, "difference"] == 0 and scored.loc[1, "equal_share"] == 1
-    assert scored.loc[3, "AP75"] == pytest.approx(scored.loc[1, "AP75"], abs=0.06)  # near ties of a random network
-    measured = edge_cost.cost_table(scored, weights, images, photos, settings=SETTINGS, threads=1, rounds=3)
+    assert scored.loc[3, "AP75"] == pytest.approx(
+        scored.loc[1, "AP75"], abs=0.06
+    )  # near ties of a random network
+    measured = cost.cost_table(
+        scored, weights, images, photos, settings=SETTINGS, threads=1, rounds=3
+    )
     assert measured["parameters_million"].round(2).eq(1.76).all()
     assert measured["gflops"].iloc[1] == pytest.approx(4.2 * (96 * 96) / (640 * 640), rel=0.05)
-    assert (measured["latency_ms"] > 0).all() and (measured["p95_ms"] >= measured["latency_ms"]).all()
+    assert (measured["latency_ms"] > 0).all() and (
+        measured["p95_ms"] >= measured["latency_ms"]
+    ).all()
     assert (measured["peak_memory_mb"] > 20).all()
     assert (measured["whole_ms"] > 0).all() and (measured["decode_ms"] > 0).all()
-    assert "from letterbox to boxes" in edge_cost.own_part_sentence(measured)
-    assert edge_cost.headline(measured, None)["file MB"] > 0
+    assert "from letterbox to boxes" in cost.own_part_sentence(measured)
+    assert cost.headline(measured, None)["file MB"] > 0
     assert measured["budget_share"].iloc[1] == pytest.approx(measured["size_mb"].iloc[1] / 100)
-    assert "pytorch" not in edge_parity.parity_sentence(measured)
-    assert "PyTorch takes" in edge_cost.speed_sentence(measured).replace("\n", " ")
+    assert "pytorch" not in parity.parity_sentence(measured)
+    assert "PyTorch takes" in cost.speed_sentence(measured).replace("\n", " ")
 
 
 def test_borders_of_a_file_of_one_shape_are_told_apart_from_the_file(made, tmp_path):
     weights, images, photos, boxes = made
-    exports = edge.export_all(weights, tmp_path, edge.Plan(("onnx", "onnx-static"), (PIXELS,), images, images, photos,
-                                                           settings=SETTINGS))
-    wide = edge.export(weights, tmp_path, "onnx-static", image_size=PIXELS, shape=(1, PIXELS, 2 * PIXELS))
+    exports = formats.export_all(
+        weights,
+        tmp_path,
+        formats.Plan(("onnx", "onnx-static"), (PIXELS,), images, images, photos, settings=SETTINGS),
+    )
+    wide = formats.export(
+        weights, tmp_path, "onnx-static", image_size=PIXELS, shape=(1, PIXELS, 2 * PIXELS)
+    )
     exports["path"] = exports["path"].mask(exports["export"] == "onnx-static", str(wide))
-    scored = edge_parity.parity_table(exports, images, photos, boxes, SETTINGS).set_index("export")
+    scored = parity.parity_table(exports, images, photos, boxes, SETTINGS).set_index("export")
     assert scored.loc[["pytorch", "onnx"], "border_equal_share"].isna().all()
-    assert scored.loc["onnx-static", "border_equal_share"] > max(0.95, scored.loc["onnx-static", "equal_share"])
-    assert scored.loc["onnx-static", "difference"] == pytest.approx(scored.loc["onnx-static", "border_difference"],
-                                                                    abs=0.03)
-    assert "wider borders of a file of one shape (onnx-static) alone" in edge_parity.parity_sentence(
-        scored.reset_index())
+    assert scored.loc["onnx-static", "border_equal_share"] > max(
+        0.95, scored.loc["onnx-static", "equal_share"]
+    )
+    assert scored.loc["onnx-static", "difference"] == pytest.approx(
+        scored.loc["onnx-static", "border_difference"], abs=0.03
+    )
+    assert "wider borders of a file of one shape (onnx-static) alone" in parity.parity_sentence(
+        scored.reset_index()
+    )
 
 
 def test_suppression_inside_is_compared_under_its_own_thresholds(made, tmp_path):
     weights, images, photos, boxes = made
     soft = Settings(method="soft_nms_linear", confidence_threshold=0.05)
-    hard, sentence = edge_parity.hard_settings(soft, weights, images, photos, boxes, PIXELS, batch_size=1)
-    assert edge.fits_inside(hard) and f"IoU {hard.iou_threshold}" in sentence and "soft_nms_linear" in sentence
-    plan = edge.Plan(("onnx", "onnx-nms"), (PIXELS,), images, settings=hard)
-    exports = edge.export_all(weights, tmp_path, plan)
-    scored = edge_parity.parity_table(exports, images, photos, boxes, soft, inside=hard).set_index("export")
+    hard, sentence = parity.hard_settings(
+        soft, weights, images, photos, boxes, PIXELS, batch_size=1
+    )
+    assert (
+        formats.fits_inside(hard)
+        and f"IoU {hard.iou_threshold}" in sentence
+        and "soft_nms_linear" in sentence
+    )
+    plan = formats.Plan(("onnx", "onnx-nms"), (PIXELS,), images, settings=hard)
+    exports = formats.export_all(weights, tmp_path, plan)
+    scored = parity.parity_table(exports, images, photos, boxes, soft, inside=hard).set_index(
+        "export"
+    )
     assert scored.loc["onnx", "equal_share"] > 0.95
-    own = inference.predict(weights, images, photos, image_size=PIXELS, batch_size=1, cap=100_000, settings=hard)
-    inside = inference.predict(tmp_path / "best-nms.onnx", images, photos, image_size=PIXELS, batch_size=1,
-                               cap=100_000, settings=hard)
-    assert scored.loc["onnx-nms", "equal_share"] == edge_parity.same_detections(own, inside)["equal_share"]
+    own = engine.predict(
+        weights, images, photos, image_size=PIXELS, batch_size=1, cap=100_000, settings=hard
+    )
+    inside = engine.predict(
+        tmp_path / "best-nms.onnx",
+        images,
+        photos,
+        image_size=PIXELS,
+        batch_size=1,
+        cap=100_000,
+        settings=hard,
+    )
+    assert (
+        scored.loc["onnx-nms", "equal_share"] == parity.same_detections(own, inside)["equal_share"]
+    )
 
 
 def test_settings_that_fit_inside_go_inside_as_they_are():
-    assert edge_parity.hard_settings(SETTINGS, None, None, None, None, PIXELS)[0] == SETTINGS
+    assert parity.hard_settings(SETTINGS, None, None, None, None, PIXELS)[0] == SETTINGS
 
 
 def test_what_cannot_be_made_is_a_row_with_its_reason(made, tmp_path):
     weights, images, *_ = made
-    plan = edge.Plan(("onnx-nms", "onnx-int8"), (PIXELS,), images, settings=Settings(method="soft_nms_linear"))
-    exports = edge.export_all(weights, tmp_path, plan)
+    plan = formats.Plan(
+        ("onnx-nms", "onnx-int8"), (PIXELS,), images, settings=Settings(method="soft_nms_linear")
+    )
+    exports = formats.export_all(weights, tmp_path, plan)
     assert exports["path"].tolist()[1:] == ["", ""]
     assert "only hard NMS" in exports["note"][1] and "INT8 needs calibration" in exports["note"][2]
 
 
-ROWS = pd.DataFrame([
-    ("pytorch", 640, 0.800, False, 100.0, 4.0, 90.0), ("onnx", 640, 0.800, False, 45.0, 7.0, 40.0),
-    ("onnx-nms", 640, 0.799, False, 46.0, 7.1, 44.0), ("onnx-int8", 640, 0.790, True, 20.0, 2.0, 16.0),
-    ("onnx", 320, 0.700, False, 12.0, 7.0, 9.0), ("openvino", 640, np.nan, False, np.nan, np.nan, np.nan),
-], columns=["export", "image_size", "AP75", "red", "whole_ms", "size_mb", "latency_ms"])
+ROWS = pd.DataFrame(
+    [
+        ("pytorch", 640, 0.800, False, 100.0, 4.0, 90.0),
+        ("onnx", 640, 0.800, False, 45.0, 7.0, 40.0),
+        ("onnx-nms", 640, 0.799, False, 46.0, 7.1, 44.0),
+        ("onnx-int8", 640, 0.790, True, 20.0, 2.0, 16.0),
+        ("onnx", 320, 0.700, False, 12.0, 7.0, 9.0),
+        ("openvino", 640, np.nan, False, np.nan, np.nan, np.nan),
+    ],
+    columns=["export", "image_size", "AP75", "red", "whole_ms", "size_mb", "latency_ms"],
+)
 
 
-@pytest.mark.parametrize(("latency_ms", "size_mb", "chosen", "words"), [
-    (100, 100, ("onnx", 640), "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here"),
-    (40, 100, ("onnx", 320), "take onnx at 320 px"),
-    (200, 5, ("pytorch", 640), "take pytorch at 640 px"),
-    (30, 5, None, "only red exports fit"),
-    (5, 100, None, "nothing fits: the fastest of all is onnx at 320 px with 12 ms and 7.0 MB"),
-])
+@pytest.mark.parametrize(
+    ("latency_ms", "size_mb", "chosen", "words"),
+    [
+        (
+            100,
+            100,
+            ("onnx", 640),
+            "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here",
+        ),
+        (40, 100, ("onnx", 320), "take onnx at 320 px"),
+        (200, 5, ("pytorch", 640), "take pytorch at 640 px"),
+        (30, 5, None, "only red exports fit"),
+        (5, 100, None, "nothing fits: the fastest of all is onnx at 320 px with 12 ms and 7.0 MB"),
+    ],
+)
 def test_the_recommendation_follows_from_the_budgets(latency_ms, size_mb, chosen, words):
-    row, sentence = edge_parity.recommend(ROWS, latency_ms, size_mb)
+    row, sentence = parity.recommend(ROWS, latency_ms, size_mb)
     assert (row and (row["export"], row["image_size"])) == chosen
     assert words in sentence
 
 
-@pytest.mark.parametrize(("other_ms", "chosen", "words"), [
-    (44.0, "onnx", "onnx-nms at 640 px is 2% faster, which is within the noise of timing"),
-    (40.0, "onnx-nms", "it is the fastest of 3 within 0.005 AP75 of the best"),
-])
+@pytest.mark.parametrize(
+    ("other_ms", "chosen", "words"),
+    [
+        (44.0, "onnx", "onnx-nms at 640 px is 2% faster, which is within the noise of timing"),
+        (40.0, "onnx-nms", "it is the fastest of 3 within 0.005 AP75 of the best"),
+    ],
+)
 def test_plain_onnx_comes_before_what_is_hardly_faster(other_ms, chosen, words):
     rows = ROWS.assign(whole_ms=ROWS["whole_ms"].where(ROWS["export"] != "onnx-nms", other_ms))
-    row, sentence = edge_parity.recommend(rows, 200, 100)
+    row, sentence = parity.recommend(rows, 200, 100)
     assert row["export"] == chosen and f"Of 5 rows 4 fit; {words}" in sentence
 
 
-TIMED = pd.DataFrame([("onnx", 640, 40.0, 44.0), ("onnx-static", 640, 38.0, 42.0), ("onnx", 320, 10.0, 12.0)],
-                     columns=["export", "image_size", "latency_ms", "p95_ms"])
+TIMED = pd.DataFrame(
+    [("onnx", 640, 40.0, 44.0), ("onnx-static", 640, 38.0, 42.0), ("onnx", 320, 10.0, 12.0)],
+    columns=["export", "image_size", "latency_ms", "p95_ms"],
+)
 
 
-@pytest.mark.parametrize(("row", "column", "value", "words"), [
-    (0, "p95_ms", 44.0, ""),
-    (0, "p95_ms", 100.0, "onnx at 640 px (95th percentile 2.5 x the median)"),
-    (1, "latency_ms", 30.0, "onnx and onnx-static at 640 px, the same network at 30 and 40 ms"),
-])
+@pytest.mark.parametrize(
+    ("row", "column", "value", "words"),
+    [
+        (0, "p95_ms", 44.0, ""),
+        (0, "p95_ms", 100.0, "onnx at 640 px (95th percentile 2.5 x the median)"),
+        (1, "latency_ms", 30.0, "onnx and onnx-static at 640 px, the same network at 30 and 40 ms"),
+    ],
+)
 def test_a_disturbed_timing_is_told(row, column, value, words):
     rows = TIMED.copy()
     rows.loc[row, column] = value
-    sentence = edge_cost.noise_sentence(rows)
+    sentence = cost.noise_sentence(rows)
     assert words in sentence and bool(words) == bool(sentence)
 
 
 def test_no_rows_no_recommendation():
-    row, sentence = edge_parity.recommend(ROWS.iloc[:0], 100, 100)
+    row, sentence = parity.recommend(ROWS.iloc[:0], 100, 100)
     assert row is None and sentence.startswith("Nothing was measured")
 
 
 def test_the_front_leaves_out_the_beaten_and_the_red():
-    front = edge_cost.front(ROWS)
-    assert list(zip(front["export"], front["image_size"], strict=True)) == [("onnx", 320), ("onnx", 640)]
+    front = cost.front(ROWS)
+    assert list(zip(front["export"], front["image_size"], strict=True)) == [
+        ("onnx", 320),
+        ("onnx", 640),
+    ]
 
 
 def test_a_file_that_cannot_be_timed_says_why(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
-    with pytest.raises(LivestockError, match=r"bad\.onnx could not be timed: .*damaged or not an ONNX file"):
-        edge_latency.in_turns([tmp_path / "bad.onnx"], 64, 64, 1, 1)
+    with pytest.raises(
+        LivestockError, match=r"bad\.onnx could not be timed: .*damaged or not an ONNX file"
+    ):
+        latency.in_turns([tmp_path / "bad.onnx"], 64, 64, 1, 1)
 
 
 def test_metadata_tells_how_a_file_was_made(made, tmp_path):
@@ -390,14 +544,19 @@ def test_metadata_tells_how_a_file_was_made(made, tmp_path):
     assert json.dumps(about)
 
 
-FIGURES = ROWS.assign(difference=[0, 0, -0.001, -0.02, 0, np.nan], low=[0, 0, -0.002, -0.03, 0, np.nan],
-                      high=[0, 0, 0, -0.01, 0, np.nan], p95_ms=ROWS["latency_ms"] * [9, 1.2, 1.2, 1.2, 1.2, 1],
-                      threads=2, peak_memory_mb=120.0)
+FIGURES = ROWS.assign(
+    difference=[0, 0, -0.001, -0.02, 0, np.nan],
+    low=[0, 0, -0.002, -0.03, 0, np.nan],
+    high=[0, 0, 0, -0.01, 0, np.nan],
+    p95_ms=ROWS["latency_ms"] * [9, 1.2, 1.2, 1.2, 1.2, 1],
+    threads=2,
+    peak_memory_mb=120.0,
+)
 
 
 @pytest.mark.parametrize("name", ["edge_front", "edge_parity", "edge_cost"])
 def test_figures_have_labels_and_take_no_rows(name):
-    from livestock_utils import plots
+    from livestock_utils.show.plots import edge as plots
 
     ax = getattr(plots, name)(FIGURES)
     assert "ms" in ax.get_xlabel() or "AP75" in ax.get_xlabel()
@@ -407,18 +566,27 @@ def test_figures_have_labels_and_take_no_rows(name):
 
 
 def test_the_front_marks_the_budget_and_red_rows():
-    from livestock_utils import plots
-    from livestock_utils.plots import style
+    from livestock_utils.show.plots import edge, style
 
-    ax = plots.edge_front(FIGURES, max_latency_ms=40)
+    ax = edge.edge_front(FIGURES, max_latency_ms=40)
     assert any(text.get_text() == "budget 40 ms" for text in ax.texts)
-    alarm = [line for line in ax.lines if line.get_marker() == "o" and line.get_markeredgecolor() == style.ALARM]
-    other = [line for line in ax.lines if line.get_marker() == "s" and line.get_markeredgecolor() == style.ALARM]
+    alarm = [
+        line
+        for line in ax.lines
+        if line.get_marker() == "o" and line.get_markeredgecolor() == style.ALARM
+    ]
+    other = [
+        line
+        for line in ax.lines
+        if line.get_marker() == "s" and line.get_markeredgecolor() == style.ALARM
+    ]
     assert (len(alarm), len(other)) == (0, 1)  # the red row's size, 640 px, is still to be seen
 
 
 def test_one_busy_moment_does_not_hide_the_other_bars():
-    from livestock_utils import plots
+    from livestock_utils.show.plots import edge
 
-    ax = plots.edge_cost(FIGURES)
-    assert ax.get_xlim()[1] < 2.5 * 90 * 1.8  # the 95th percentile of the first row is 9 x its median
+    ax = edge.edge_cost(FIGURES)
+    assert (
+        ax.get_xlim()[1] < 2.5 * 90 * 1.8
+    )  # the 95th percentile of the first row is 9 x its median

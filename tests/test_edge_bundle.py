@@ -15,11 +15,13 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import edge, inference
-from livestock_utils.boxes import XYXY
-from livestock_utils.edge import edge_bundle, edge_parity, edge_runner
-from livestock_utils.errors import CheckpointError, LivestockError
-from livestock_utils.inference.postprocess import Settings
+from livestock_utils.assets import edge_runner
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.detect.export import bundle as edge_bundle
+from livestock_utils.detect.export import formats, parity
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict.postprocess import Settings
 
 onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -32,13 +34,24 @@ SIZES = ((96, 64), (64, 96), (200, 113), (192, 108), (50, 40))
 def made(tmp_path_factory):
     """Weights and photos of several sizes: smaller than the network's input, larger, portrait."""
     folder = tmp_path_factory.mktemp("bundle")
-    return write_network(folder / "best.pt"), write_photos(folder / "photos", sizes=SIZES), folder / "photos", folder
+    return (
+        write_network(folder / "best.pt"),
+        write_photos(folder / "photos", sizes=SIZES),
+        folder / "photos",
+        folder,
+    )
 
 
 def unpacked(made, folder, settings, kind="onnx", **options):
     weights, images, *_ = made
-    model = edge.export(weights, made[3] / "exports", kind, image_size=PIXELS, settings=settings,
-                        shape=edge.common_shape(images, PIXELS))
+    model = formats.export(
+        weights,
+        made[3] / "exports",
+        kind,
+        image_size=PIXELS,
+        settings=settings,
+        shape=formats.common_shape(images, PIXELS),
+    )
     bundle = edge_bundle.write_bundle(folder, "test", model, PIXELS, settings, **options)
     with zipfile.ZipFile(bundle) as archive:
         archive.extractall(folder)
@@ -51,50 +64,103 @@ def as_predictions(table):
     return table.assign(image_id=table["image_id"].map(lambda name: Path(name).stem))
 
 
-@pytest.mark.parametrize(("settings", "kind"), [
-    (Settings(), "onnx"),
-    (Settings(confidence_threshold=0.3, iou_threshold=0.5, max_detections=7), "onnx"),
-    (Settings(confidence_threshold={"pig": 0.2, "cow": 0.4}, iou_threshold={"pig": 0.5, "cow": 0.7}), "onnx"),
-    (Settings(multi_label=False), "onnx"),
-    (Settings(class_agnostic=True, confidence_threshold=0.05), "onnx"),
-    (Settings(method="soft_nms_linear", confidence_threshold=0.05), "onnx"),
-    (Settings(method="soft_nms_gaussian", sigma=0.3, confidence_threshold={"pig": 0.1, "cow": 0.05}), "onnx"),
-    (Settings(method="soft_nms_gaussian", class_agnostic=True, confidence_threshold=0.05), "onnx"),
-    (Settings(method="soft_nms_linear", confidence_threshold=0.01, max_detections=20), "onnx"),
-    (Settings(method="soft_nms_linear", class_agnostic=True, confidence_threshold={"pig": 0.4, "cow": 0.05},
-              max_detections=20), "onnx"),
-    (Settings(confidence_threshold=0.05), "onnx-nms"),
-    (Settings(confidence_threshold=0.05), "onnx-static"),
-])
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (Settings(), "onnx"),
+        (Settings(confidence_threshold=0.3, iou_threshold=0.5, max_detections=7), "onnx"),
+        (
+            Settings(
+                confidence_threshold={"pig": 0.2, "cow": 0.4},
+                iou_threshold={"pig": 0.5, "cow": 0.7},
+            ),
+            "onnx",
+        ),
+        (Settings(multi_label=False), "onnx"),
+        (Settings(class_agnostic=True, confidence_threshold=0.05), "onnx"),
+        (Settings(method="soft_nms_linear", confidence_threshold=0.05), "onnx"),
+        (
+            Settings(
+                method="soft_nms_gaussian",
+                sigma=0.3,
+                confidence_threshold={"pig": 0.1, "cow": 0.05},
+            ),
+            "onnx",
+        ),
+        (
+            Settings(method="soft_nms_gaussian", class_agnostic=True, confidence_threshold=0.05),
+            "onnx",
+        ),
+        (Settings(method="soft_nms_linear", confidence_threshold=0.01, max_detections=20), "onnx"),
+        (
+            Settings(
+                method="soft_nms_linear",
+                class_agnostic=True,
+                confidence_threshold={"pig": 0.4, "cow": 0.05},
+                max_detections=20,
+            ),
+            "onnx",
+        ),
+        (Settings(confidence_threshold=0.05), "onnx-nms"),
+        (Settings(confidence_threshold=0.05), "onnx-static"),
+    ],
+)
 def test_the_runner_gives_the_boxes_of_the_library(made, tmp_path, settings, kind):
     bundle = unpacked(made, tmp_path, settings, kind)
-    library = inference.predict(made[3] / "exports" / model_file(kind), made[1], made[2], image_size=PIXELS,
-                                settings=settings, batch_size=1)
-    assert edge_runner.main([str(made[2]), "--model", str(bundle), "--out", str(tmp_path / "boxes.csv")]) == 0
+    library = engine.predict(
+        made[3] / "exports" / model_file(kind),
+        made[1],
+        made[2],
+        image_size=PIXELS,
+        settings=settings,
+        batch_size=1,
+    )
+    assert (
+        edge_runner.main(
+            [str(made[2]), "--model", str(bundle), "--out", str(tmp_path / "boxes.csv")]
+        )
+        == 0
+    )
     runner = as_predictions(pd.read_csv(tmp_path / "boxes.csv"))
     assert len(runner) == len(library) > 10
     assert runner["image_id"].tolist() == library["image_id"].tolist()
     assert runner["species"].tolist() == library["species"].tolist()
     np.testing.assert_allclose(runner["confidence"], library["confidence"], atol=1e-6)
-    np.testing.assert_allclose(runner[XYXY], library[XYXY], atol=6e-4)  # the file has three decimals
+    np.testing.assert_allclose(
+        runner[XYXY], library[XYXY], atol=6e-4
+    )  # the file has three decimals
 
 
 def model_file(kind):
-    return {"onnx": "best.onnx", "onnx-nms": "best-nms.onnx", "onnx-static": "best-96x96.onnx"}[kind]
+    return {"onnx": "best.onnx", "onnx-nms": "best-nms.onnx", "onnx-static": "best-96x96.onnx"}[
+        kind
+    ]
 
 
 def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_path):
     folder = unpacked(made, tmp_path / "a", Settings(), notes={"AP75": "0.400"})
     assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md", "labels.txt", "model.json", "model.onnx", "requirements.txt", "run.py", "tensorrt.sh"]
+        "README.md",
+        "labels.txt",
+        "model.json",
+        "model.onnx",
+        "requirements.txt",
+        "run.py",
+        "tensorrt.sh",
+    ]
     assert (folder / "labels.txt").read_text() == "pig\ncow\n"
     assert json.loads((folder / "model.json").read_text())["settings"]["iou_threshold"] == 0.68
     assert "AP75: 0.400" in (folder / "README.md").read_text()
     commands = (folder / "tensorrt.sh").read_text()
-    assert "NOT run" in commands and "--minShapes=images:1x3x32x32 --optShapes=images:1x3x64x96" in commands
+    assert (
+        "NOT run" in commands
+        and "--minShapes=images:1x3x32x32 --optShapes=images:1x3x64x96" in commands
+    )
     assert "--maxShapes=images:4x3x96x96" in commands and "--int8 --fp16" not in commands
     unpacked(made, tmp_path / "b", Settings(), notes={"AP75": "0.400"})
-    assert (tmp_path / "a/dist/edge_test.zip").read_bytes() == (tmp_path / "b/dist/edge_test.zip").read_bytes()
+    assert (tmp_path / "a/dist/edge_test.zip").read_bytes() == (
+        tmp_path / "b/dist/edge_test.zip"
+    ).read_bytes()
 
 
 def test_a_fixed_shape_needs_no_profile(made, tmp_path):
@@ -103,79 +169,135 @@ def test_a_fixed_shape_needs_no_profile(made, tmp_path):
     huge = np.zeros((900, 100, 3), dtype=np.uint8)
     model = edge_runner.Model(folder)
     model.image_size = 192
-    with pytest.raises(edge_runner.Problem, match="this model takes 96 x 96; use a bundle without a fixed shape"):
+    with pytest.raises(
+        edge_runner.Problem, match="this model takes 96 x 96; use a bundle without a fixed shape"
+    ):
         model.detect(huge)
 
 
-@pytest.mark.parametrize(("kind", "there", "absent"), [
-    ("onnx", "--saveEngine=model_fp16.engine --fp16", "--int8 --fp16"),
-    ("onnx-int8", "this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx", "trtexec"),
-    ("onnx-int8-trt", "--saveEngine=model_int8.engine --int8 --fp16", "model_fp32"),
-])
+@pytest.mark.parametrize(
+    ("kind", "there", "absent"),
+    [
+        ("onnx", "--saveEngine=model_fp16.engine --fp16", "--int8 --fp16"),
+        (
+            "onnx-int8",
+            "this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx",
+            "trtexec",
+        ),
+        ("onnx-int8-trt", "--saveEngine=model_int8.engine --int8 --fp16", "model_fp32"),
+    ],
+)
 def test_only_the_model_with_symmetric_ranges_promises_int8_on_tensorrt(kind, there, absent):
     about = {"shape": [], "stride": 32, "made": {"kind": kind}}
     commands = edge_bundle.tensorrt_commands(about, 640)
     assert there in commands and absent not in commands
 
 
-TABLE = pd.DataFrame([("pytorch", 96, "best.pt", 4, False), ("onnx", 96, "best.onnx", 7, False),
-                      ("onnx", 64, "best.onnx", 7, False), ("onnx-nms", 96, "best-nms.onnx", 7, False),
-                      ("onnx-int8", 96, "best-int8.onnx", 2, True), ("openvino", 96, "", 0, False)],
-                     columns=["export", "image_size", "path", "size_mb", "red"])
+TABLE = pd.DataFrame(
+    [
+        ("pytorch", 96, "best.pt", 4, False),
+        ("onnx", 96, "best.onnx", 7, False),
+        ("onnx", 64, "best.onnx", 7, False),
+        ("onnx-nms", 96, "best-nms.onnx", 7, False),
+        ("onnx-int8", 96, "best-int8.onnx", 2, True),
+        ("openvino", 96, "", 0, False),
+    ],
+    columns=["export", "image_size", "path", "size_mb", "red"],
+)
 
 
-@pytest.mark.parametrize(("recommended", "file", "size", "sentence"), [
-    (3, "best-nms.onnx", 96, "The bundle holds what is recommended, onnx-nms at 96 px."),
-    (0, "best.onnx", 96, "The runner takes ONNX only, so the bundle holds onnx at 96 px in place of pytorch."),
-    (None, "best.onnx", 64, "Nothing is recommended, so the bundle holds onnx at 64 px, which comes nearest: over"),
-])
+@pytest.mark.parametrize(
+    ("recommended", "file", "size", "sentence"),
+    [
+        (3, "best-nms.onnx", 96, "The bundle holds what is recommended, onnx-nms at 96 px."),
+        (
+            0,
+            "best.onnx",
+            96,
+            "The runner takes ONNX only, so the bundle holds onnx at 96 px in place of pytorch.",
+        ),
+        (
+            None,
+            "best.onnx",
+            64,
+            "Nothing is recommended, so the bundle holds onnx at 64 px, which comes nearest: over",
+        ),
+    ],
+)
 def test_what_goes_into_a_bundle_is_said(recommended, file, size, sentence):
     row = None if recommended is None else TABLE.iloc[recommended].to_dict()
     path, pixels, words = edge_bundle.choose(TABLE, row)
     assert (path.name, pixels) == (file, size) and words.startswith(sentence)
 
 
-@pytest.mark.parametrize(("max_size_mb", "recommended", "file"), [
-    (7, 1, "best.onnx"), (6.9, 0, "best-int8.onnx"), (6.9, None, "best-int8.onnx"), (2, 0, "best-int8.onnx")])
+@pytest.mark.parametrize(
+    ("max_size_mb", "recommended", "file"),
+    [
+        (7, 1, "best.onnx"),
+        (6.9, 0, "best-int8.onnx"),
+        (6.9, None, "best-int8.onnx"),
+        (2, 0, "best-int8.onnx"),
+    ],
+)
 def test_a_file_over_the_budget_is_not_bundled(max_size_mb, recommended, file):
     row = None if recommended is None else TABLE.iloc[recommended].to_dict()
     assert edge_bundle.choose(TABLE, row, max_size_mb)[0].name == file
 
 
 def test_without_an_onnx_file_there_is_no_bundle():
-    with pytest.raises(LivestockError, match=r"every ONNX file is over 1 MB, the smallest is onnx-int8 with 2\.0 MB"):
+    with pytest.raises(
+        LivestockError,
+        match=r"every ONNX file is over 1 MB, the smallest is onnx-int8 with 2\.0 MB",
+    ):
         edge_bundle.choose(TABLE, None, 1)
-    with pytest.raises(LivestockError, match="no ONNX file was made, so there is nothing to bundle"):
+    with pytest.raises(
+        LivestockError, match="no ONNX file was made, so there is nothing to bundle"
+    ):
         edge_bundle.choose(TABLE.iloc[:1], None)
 
 
 def test_commands_are_written_beside_what_tensorrt_takes(made, tmp_path):
-    plain = edge.export(made[0], tmp_path, image_size=PIXELS)
-    rows = [("pytorch", 96, str(made[0])), ("onnx", 96, str(plain)), ("onnx", 64, str(plain)),
-            ("onnx-int8-trt", 96, "")]
-    (path,) = edge_bundle.write_commands(pd.DataFrame(rows, columns=["export", "image_size", "path"]))
-    assert path == tmp_path / "best.tensorrt.sh" and "--optShapes=images:1x3x64x96" in path.read_text()
+    plain = formats.export(made[0], tmp_path, image_size=PIXELS)
+    rows = [
+        ("pytorch", 96, str(made[0])),
+        ("onnx", 96, str(plain)),
+        ("onnx", 64, str(plain)),
+        ("onnx-int8-trt", 96, ""),
+    ]
+    (path,) = edge_bundle.write_commands(
+        pd.DataFrame(rows, columns=["export", "image_size", "path"])
+    )
+    assert (
+        path == tmp_path / "best.tensorrt.sh" and "--optShapes=images:1x3x64x96" in path.read_text()
+    )
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    (Settings(method="fusion"), "the runner makes one plain pass"),
-    (Settings(passes=("plain", "flip")), "the runner makes one plain pass"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(method="fusion"), "the runner makes one plain pass"),
+        (Settings(passes=("plain", "flip")), "the runner makes one plain pass"),
+    ],
+)
 def test_settings_that_the_runner_cannot_follow_are_refused(made, tmp_path, settings, message):
-    model = edge.export(made[0], made[3] / "exports", image_size=PIXELS)
+    model = formats.export(made[0], made[3] / "exports", image_size=PIXELS)
     with pytest.raises(LivestockError, match=message):
         edge_bundle.write_bundle(tmp_path, "x", model, PIXELS, settings)
 
 
 def test_models_that_do_not_belong_in_a_bundle_are_refused(made, tmp_path):
-    model = edge.export(made[0], made[3] / "exports", image_size=PIXELS)
+    model = formats.export(made[0], made[3] / "exports", image_size=PIXELS)
     with pytest.raises(LivestockError, match="the runner takes an ONNX file"):
         edge_bundle.write_bundle(tmp_path, "x", made[0], PIXELS)
-    with pytest.raises(LivestockError, match="image_size must be a multiple of the network's stride 32, got 100"):
+    with pytest.raises(
+        LivestockError, match="image_size must be a multiple of the network's stride 32, got 100"
+    ):
         edge_bundle.write_bundle(tmp_path, "x", model, 100)
     with pytest.raises(CheckpointError, match="over the budget of 2 MB"):
         edge_bundle.write_bundle(tmp_path, "x", model, PIXELS, max_size_mb=2)
-    inside = edge.export(made[0], made[3] / "exports", "onnx-nms", image_size=PIXELS, settings=Settings())
+    inside = formats.export(
+        made[0], made[3] / "exports", "onnx-nms", image_size=PIXELS, settings=Settings()
+    )
     with pytest.raises(LivestockError, match="export onnx-nms again with these settings"):
         edge_bundle.write_bundle(tmp_path, "x", inside, PIXELS, Settings(iou_threshold=0.4))
     assert not list(tmp_path.rglob("*.zip"))
@@ -184,7 +306,9 @@ def test_models_that_do_not_belong_in_a_bundle_are_refused(made, tmp_path):
 @pytest.fixture(scope="module")
 def bundle(made, tmp_path_factory):
     """A bundle of few, sure boxes."""
-    return unpacked(made, tmp_path_factory.mktemp("few"), Settings(confidence_threshold=0.3, iou_threshold=0.5))
+    return unpacked(
+        made, tmp_path_factory.mktemp("few"), Settings(confidence_threshold=0.3, iou_threshold=0.5)
+    )
 
 
 def hard_images(folder, made):
@@ -192,33 +316,57 @@ def hard_images(folder, made):
     folder.mkdir()
     colour = cv2.imread(str(made[2] / "photo_003.jpg"))
     alpha = np.dstack([colour, np.full(colour.shape[:2], 7, dtype=np.uint8)])
-    for name, picture in (("alpha.png", alpha), ("grey.png", colour[..., 0]),
-                          ("sixteen.png", colour[..., 0].astype(np.uint16) * 257), ("plain.png", colour)):
+    for name, picture in (
+        ("alpha.png", alpha),
+        ("grey.png", colour[..., 0]),
+        ("sixteen.png", colour[..., 0].astype(np.uint16) * 257),
+        ("plain.png", colour),
+    ):
         cv2.imwrite(str(folder / name), picture)
     data = (made[2] / "photo_000.jpg").read_bytes()
     (folder / "tail.jpg").write_bytes(data + b"\xff\xda after the end")
-    for name, content in (("cut.jpg", data[: len(data) // 2]), ("empty.jpg", b""), ("text.jpg", b"no image at all"),
-                          ("zero.png", png_of_no_pixels())):
+    for name, content in (
+        ("cut.jpg", data[: len(data) // 2]),
+        ("empty.jpg", b""),
+        ("text.jpg", b"no image at all"),
+        ("zero.png", png_of_no_pixels()),
+    ):
         (folder / name).write_bytes(content)
     return 4
 
 
 def png_of_no_pixels():
     """A PNG whose header says 0 x 10 px, and is whole otherwise."""
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in parts)
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts
+    )
 
 
 def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, capfd):
     bad = hard_images(tmp_path / "mixed", made)
-    code = edge_runner.main([str(tmp_path / "mixed"), "--model", str(bundle), "--out", str(tmp_path / "found.json")])
+    code = edge_runner.main(
+        [str(tmp_path / "mixed"), "--model", str(bundle), "--out", str(tmp_path / "found.json")]
+    )
     told = capfd.readouterr().err.splitlines()
     assert code == 1
-    assert told[:-1] == ["cut.jpg: truncated image", "empty.jpg: empty file", "text.jpg: not a readable image",
-                         "zero.png: an image of no pixels"]
-    assert told[-1].endswith(f"boxes; {bad} could not be used") and told[-1].startswith("5 images, ")
+    assert told[:-1] == [
+        "cut.jpg: truncated image",
+        "empty.jpg: empty file",
+        "text.jpg: not a readable image",
+        "zero.png: an image of no pixels",
+    ]
+    assert told[-1].endswith(f"boxes; {bad} could not be used") and told[-1].startswith(
+        "5 images, "
+    )
     found = {entry["image"]: entry for entry in json.loads((tmp_path / "found.json").read_text())}
     assert sorted(found) == ["alpha.png", "grey.png", "plain.png", "sixteen.png", "tail.jpg"]
     assert found["alpha.png"]["boxes"] == found["plain.png"]["boxes"]
@@ -226,24 +374,35 @@ def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, ca
     assert (found["plain.png"]["width_px"], found["plain.png"]["height_px"]) == (192, 108)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["absent.jpg"], "error: absent.jpg: not found; give an image, a folder, a video, a camera number or rtsp://..."),
-    (["77"], "error: camera 77: not there, or in use by another program"),
-    (["file:///absent/secret"], "error: stream: not there, or in use by another program"),
-    (["{empty}/none.jpg", "--benchmark"], "none.jpg"),
-    (["{empty}.jpg", "--benchmark"], "error: empty file"),
-    (["{bundle}/run.py", "--model", "absent"], "no readable model settings"),
-    (["{empty}"], "no images in this folder"),
-    (["{video}"], "not a readable video"),
-    (["{photos}", "--out", "boxes.txt"], "expected a name that ends in .csv or .json"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["absent.jpg"],
+            "error: absent.jpg: not found; give an image, a folder, a video, a camera number or rtsp://...",
+        ),
+        (["77"], "error: camera 77: not there, or in use by another program"),
+        (["file:///absent/secret"], "error: stream: not there, or in use by another program"),
+        (["{empty}/none.jpg", "--benchmark"], "none.jpg"),
+        (["{empty}.jpg", "--benchmark"], "error: empty file"),
+        (["{bundle}/run.py", "--model", "absent"], "no readable model settings"),
+        (["{empty}"], "no images in this folder"),
+        (["{video}"], "not a readable video"),
+        (["{photos}", "--out", "boxes.txt"], "expected a name that ends in .csv or .json"),
+    ],
+)
 def test_what_cannot_be_used_is_one_line(made, bundle, tmp_path, capsys, arguments, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "film.mp4").write_bytes(b"nothing")
     earlier = tmp_path / "boxes.csv"
     earlier.write_text("an earlier result")
-    names = {"bundle": bundle, "empty": tmp_path / "empty", "video": tmp_path / "film.mp4", "photos": made[2]}
+    names = {
+        "bundle": bundle,
+        "empty": tmp_path / "empty",
+        "video": tmp_path / "film.mp4",
+        "photos": made[2],
+    }
     given = [argument.format(**names) for argument in arguments]
     if "--model" not in given:
         given += ["--model", str(bundle)]
@@ -255,13 +414,16 @@ def test_what_cannot_be_used_is_one_line(made, bundle, tmp_path, capsys, argumen
     assert earlier.read_text() == "an earlier result" and not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], "give an image, a folder, a video or a camera number, or --benchmark"),
-    (["x.jpg", "--threads", "-2"], "--threads must be at least 1, got -2"),
-    (["x.jpg", "--limit", "0"], "--limit must be at least 1, got 0"),
-    (["x.jpg", "--every", "0"], "--every must be at least 1, got 0"),
-    (["x.jpg", "--confidence", "1.5"], r"--confidence must lie in (0, 1], got 1.5"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give an image, a folder, a video or a camera number, or --benchmark"),
+        (["x.jpg", "--threads", "-2"], "--threads must be at least 1, got -2"),
+        (["x.jpg", "--limit", "0"], "--limit must be at least 1, got 0"),
+        (["x.jpg", "--every", "0"], "--every must be at least 1, got 0"),
+        (["x.jpg", "--confidence", "1.5"], r"--confidence must lie in (0, 1], got 1.5"),
+    ],
+)
 def test_wrong_usage_ends_with_2(bundle, capsys, arguments, message):
     with pytest.raises(SystemExit) as ended:
         edge_runner.main([*arguments, "--model", str(bundle)])
@@ -274,14 +436,18 @@ def test_a_higher_confidence_shows_fewer_boxes(made, bundle, tmp_path):
     assert edge_runner.main(arguments) == 0
     every = pd.read_csv(tmp_path / "o.csv")
     assert edge_runner.main([*arguments, "--confidence", "0.6"]) == 0
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "o.csv"),
-                                  every[every["confidence"] >= 0.6].reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "o.csv"), every[every["confidence"] >= 0.6].reset_index(drop=True)
+    )
 
 
 def test_a_network_with_suppression_inside_cannot_show_what_it_drops(made, tmp_path, capsys):
     folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05), "onnx-nms")
     assert edge_runner.main([str(made[2]), "--model", str(folder), "--confidence", "0.01"]) == 1
-    assert "confidence 0.01 is below 0.05, under which this network drops boxes" in capsys.readouterr().err
+    assert (
+        "confidence 0.01 is below 0.05, under which this network drops boxes"
+        in capsys.readouterr().err
+    )
 
 
 def test_drawings_of_like_names_are_all_kept(made, bundle, tmp_path):
@@ -291,7 +457,9 @@ def test_drawings_of_like_names_are_all_kept(made, bundle, tmp_path):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(data)
     seen = tmp_path / "seen"
-    assert edge_runner.main([str(tmp_path / "in"), "--model", str(bundle), "--draw", str(seen)]) == 0
+    assert (
+        edge_runner.main([str(tmp_path / "in"), "--model", str(bundle), "--draw", str(seen)]) == 0
+    )
     drawn = sorted(path.relative_to(seen).as_posix() for path in seen.rglob("*.jpg"))
     assert drawn == [f"{name}_000000.jpg" for name in names]
 
@@ -318,20 +486,50 @@ class Failing:
         pass
 
 
-@pytest.mark.parametrize(("frames", "end", "code", "told", "replaced"), [
-    (3, None, 1, ["camera 0: gives no more pictures", "3 images, * boxes; 1 could not be used"], True),
-    (3, KeyboardInterrupt(), 0, ["ended by Ctrl-C", "3 images, * boxes; 0 could not be used"], True),
-    (0, KeyboardInterrupt(), 0, ["ended by Ctrl-C", "0 images, 0 boxes; 0 could not be used"], False),
-    (3, OSError("disk full"), 1, ["*boxes.csv.part: what was found until then", "error: disk full"], False),
-])
-def test_only_a_run_that_ended_well_replaces_a_result(bundle, tmp_path, monkeypatch, capsys, frames, end, code, told,
-                                                      replaced):
+@pytest.mark.parametrize(
+    ("frames", "end", "code", "told", "replaced"),
+    [
+        (
+            3,
+            None,
+            1,
+            ["camera 0: gives no more pictures", "3 images, * boxes; 1 could not be used"],
+            True,
+        ),
+        (
+            3,
+            KeyboardInterrupt(),
+            0,
+            ["ended by Ctrl-C", "3 images, * boxes; 0 could not be used"],
+            True,
+        ),
+        (
+            0,
+            KeyboardInterrupt(),
+            0,
+            ["ended by Ctrl-C", "0 images, 0 boxes; 0 could not be used"],
+            False,
+        ),
+        (
+            3,
+            OSError("disk full"),
+            1,
+            ["*boxes.csv.part: what was found until then", "error: disk full"],
+            False,
+        ),
+    ],
+)
+def test_only_a_run_that_ended_well_replaces_a_result(
+    bundle, tmp_path, monkeypatch, capsys, frames, end, code, told, replaced
+):
     monkeypatch.setattr(edge_runner.cv2, "VideoCapture", lambda source: Failing(frames, end))
     out = tmp_path / "boxes.csv"
     out.write_text("an earlier result")
     assert edge_runner.main(["0", "--model", str(bundle), "--out", str(out)]) == code
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == len(told) and all(fnmatch.fnmatch(*pair) for pair in zip(lines, told, strict=True))
+    assert len(lines) == len(told) and all(
+        fnmatch.fnmatch(*pair) for pair in zip(lines, told, strict=True)
+    )
     assert (out.read_text() != "an earlier result") == replaced
     assert (tmp_path / "boxes.csv.part").exists() == (frames > 0 and not replaced)
 
@@ -339,20 +537,33 @@ def test_only_a_run_that_ended_well_replaces_a_result(bundle, tmp_path, monkeypa
 def test_a_film_that_was_cut_is_counted(made, bundle, tmp_path, capsys):
     path = film(made, tmp_path, 20)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert edge_runner.main([str(path), "--model", str(bundle), "--out", str(tmp_path / "o.csv")]) == 1
+    assert (
+        edge_runner.main([str(path), "--model", str(bundle), "--out", str(tmp_path / "o.csv")]) == 1
+    )
     told = capsys.readouterr().err.splitlines()
-    assert "of 20 pictures: cut short or damaged" in told[-2] and told[-1].endswith("1 could not be used")
+    assert "of 20 pictures: cut short or damaged" in told[-2] and told[-1].endswith(
+        "1 could not be used"
+    )
 
 
-@pytest.mark.parametrize(("file", "content", "message"), [
-    ("model.onnx", b"nothing", "damaged or not an ONNX file"), ("model.onnx", None, "the model is missing"),
-    ("model.json", b"{", "no readable model settings"), ("model.json", b"[]", "no readable model settings"),
-    ("model.json", ("stride", None), "no readable model settings ('stride' is absent)"),
-    ("model.json", ("settings", {}), "no readable model settings ('max_detections' is absent)"),
-    ("model.json", ("image_size", "large"), "no readable model settings (invalid literal"),
-    ("model.json", ("names", ["pig"]), "the network gives (1, 378, 7), model.json tells of 6 columns"),
-    ("model.onnx", "other", "expected one input 'images' of four float axes"),
-])
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.onnx", b"nothing", "damaged or not an ONNX file"),
+        ("model.onnx", None, "the model is missing"),
+        ("model.json", b"{", "no readable model settings"),
+        ("model.json", b"[]", "no readable model settings"),
+        ("model.json", ("stride", None), "no readable model settings ('stride' is absent)"),
+        ("model.json", ("settings", {}), "no readable model settings ('max_detections' is absent)"),
+        ("model.json", ("image_size", "large"), "no readable model settings (invalid literal"),
+        (
+            "model.json",
+            ("names", ["pig"]),
+            "the network gives (1, 378, 7), model.json tells of 6 columns",
+        ),
+        ("model.onnx", "other", "expected one input 'images' of four float axes"),
+    ],
+)
 def test_a_damaged_bundle_is_one_line(made, bundle, tmp_path, capsys, file, content, message):
     shutil.copytree(bundle, tmp_path / "b")
     target = tmp_path / "b" / file
@@ -363,14 +574,24 @@ def test_a_damaged_bundle_is_one_line(made, bundle, tmp_path, capsys, file, cont
     target.unlink()
     if content == "other":
         identity = onnx.helper.make_node("Identity", ["x"], ["y"])
-        values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy"]
+        values = [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2])
+            for name in "xy"
+        ]
         graph = onnx.helper.make_graph([identity], "other", values[:1], values[1:])
-        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), target)
+        onnx.save(
+            onnx.helper.make_model(
+                graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+            ),
+            target,
+        )
     elif content is not None:
         target.write_bytes(content)
     assert edge_runner.main([str(made[2] / "photo_000.jpg"), "--model", str(tmp_path / "b")]) == 1
     told = capsys.readouterr().err.strip().splitlines()
-    assert message in told[0] and len(told) == 1 + ("columns" in message)  # found with the picture, which is counted
+    assert message in told[0] and len(told) == 1 + (
+        "columns" in message
+    )  # found with the picture, which is counted
 
 
 def film(made, folder, n):
@@ -386,18 +607,35 @@ def film(made, folder, n):
 
 
 def test_a_video_is_seen_frame_by_frame_and_drawn(made, bundle, tmp_path):
-    arguments = [str(film(made, tmp_path, 4)), "--model", str(bundle), "--out", str(tmp_path / "o.csv"), "--every", "2"]
+    arguments = [
+        str(film(made, tmp_path, 4)),
+        "--model",
+        str(bundle),
+        "--out",
+        str(tmp_path / "o.csv"),
+        "--every",
+        "2",
+    ]
     assert edge_runner.main([*arguments, "--draw", str(tmp_path / "seen")]) == 0
     assert sorted(pd.read_csv(tmp_path / "o.csv")["frame"].unique()) == [0, 2]
     assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
-        "film.avi_000000.jpg", "film.avi_000002.jpg"]
+        "film.avi_000000.jpg",
+        "film.avi_000002.jpg",
+    ]
     assert cv2.imread(str(tmp_path / "seen/film.avi_000000.jpg")).shape == (64, 96, 3)
 
 
 def test_benchmark_prints_the_cost_of_each_step(bundle, capsys):
-    assert edge_runner.main(["--benchmark", "--rounds", "2", "--threads", "1", "--model", str(bundle)]) == 0
+    assert (
+        edge_runner.main(["--benchmark", "--rounds", "2", "--threads", "1", "--model", str(bundle)])
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines[:3]] == ["decode 1920x1080", "network", "letterbox to boxes"]
+    assert [line.split("  ")[0] for line in lines[:3]] == [
+        "decode 1920x1080",
+        "network",
+        "letterbox to boxes",
+    ]
     assert "threads 1" in lines[3] and "peak memory" in lines[3]
 
 
@@ -437,7 +675,11 @@ def test_pillow_turns_every_kind_of_image_into_colour(mode, monkeypatch, tmp_pat
     from PIL import Image
 
     grey = Image.fromarray(np.full((40, 60), 200, dtype=np.uint8))
-    picture = Image.fromarray(np.full((40, 60), 200 * 257, dtype=np.uint16)) if mode == "I;16" else grey.convert(mode)
+    picture = (
+        Image.fromarray(np.full((40, 60), 200 * 257, dtype=np.uint16))
+        if mode == "I;16"
+        else grey.convert(mode)
+    )
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     picture.save(path)
     monkeypatch.setattr(edge_runner, "cv2", None)
@@ -451,25 +693,60 @@ def test_a_bundle_runs_in_a_bare_environment_with_its_three_packages(made, tmp_p
     folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05))
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
-    asked = subprocess.run([python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"],
-                           capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if asked.returncode:
         pytest.skip(f"no package index in reach: {asked.stderr.strip().splitlines()[-1][:120]}")
-    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    run = subprocess.run([python, "run.py", made[2], "--out", tmp_path / "o.csv", "--draw", tmp_path / "seen"],
-                         cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    clean = {
+        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")
+    }
+    run = subprocess.run(
+        [python, "run.py", made[2], "--out", tmp_path / "o.csv", "--draw", tmp_path / "seen"],
+        cwd=folder,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
-    library = inference.predict(made[3] / "exports" / "best.onnx", made[1], made[2], image_size=PIXELS, batch_size=1,
-                                settings=Settings(confidence_threshold=0.05))
+    library = engine.predict(
+        made[3] / "exports" / "best.onnx",
+        made[1],
+        made[2],
+        image_size=PIXELS,
+        batch_size=1,
+        settings=Settings(confidence_threshold=0.05),
+    )
     runner = as_predictions(pd.read_csv(tmp_path / "o.csv"))
-    enlarged = SIZES.index((50, 40))  # Pillow's stand-in for OpenCV rounds 0.4 % of its pixels otherwise
+    enlarged = SIZES.index(
+        (50, 40)
+    )  # Pillow's stand-in for OpenCV rounds 0.4 % of its pixels otherwise
     both = [table[table["image_id"] != f"photo_{enlarged:03d}"] for table in (library, runner)]
-    same = edge_parity.same_detections(both[0], both[1], 0.3)
-    assert len(both[0]) == len(both[1]) > 100 and same["equal_share"] == 1 and same["largest_difference_px"] < 0.01
+    same = parity.same_detections(both[0], both[1], 0.3)
+    assert (
+        len(both[0]) == len(both[1]) > 100
+        and same["equal_share"] == 1
+        and same["largest_difference_px"] < 0.01
+    )
     assert len(list((tmp_path / "seen").iterdir())) == len(SIZES)
-    camera = subprocess.run([python, "run.py", "0"], cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    camera = subprocess.run(
+        [python, "run.py", "0"], cwd=folder, env=clean, capture_output=True, text=True, check=False
+    )
     assert camera.returncode == 1
-    assert camera.stderr == "error: camera 0: videos and cameras need OpenCV: pip install opencv-python-headless\n"
-    measured = subprocess.run([python, "run.py", "--benchmark", "--rounds", "2"], cwd=folder, env=clean,
-                              capture_output=True, text=True, check=False)
+    assert (
+        camera.stderr
+        == "error: camera 0: videos and cameras need OpenCV: pip install opencv-python-headless\n"
+    )
+    measured = subprocess.run(
+        [python, "run.py", "--benchmark", "--rounds", "2"],
+        cwd=folder,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert measured.returncode == 0 and "network" in measured.stdout

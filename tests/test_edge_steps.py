@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import edge
-from livestock_utils.edge import edge_bundle, edge_cost, edge_parity
-from livestock_utils.errors import LivestockError
-from livestock_utils.inference import postprocess
-from livestock_utils.inference.postprocess import Settings
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.detect.export import bundle as edge_bundle
+from livestock_utils.detect.export import cost, formats, parity
+from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict.postprocess import Settings
 
 PIXELS = 96
 
@@ -26,20 +26,30 @@ def made(tmp_path_factory):
 def test_some_images_come_sorted_with_their_boxes(n, expected):
     images = pd.DataFrame({"image_id": list("abcde")})
     boxes = pd.DataFrame({"image_id": list("aabbccddee"), "x_min": range(10)})
-    mine, theirs = edge_parity.some_images(images, boxes, n, seed=3)
+    mine, theirs = parity.some_images(images, boxes, n, seed=3)
     assert len(mine) == expected and mine["image_id"].is_monotonic_increasing
     assert theirs["image_id"].tolist() == [name for name in mine["image_id"] for _ in range(2)]
-    again, _ = edge_parity.some_images(images, boxes, n, seed=3)
+    again, _ = parity.some_images(images, boxes, n, seed=3)
     assert again["image_id"].tolist() == mine["image_id"].tolist()
 
 
-@pytest.mark.parametrize(("settings", "taken", "said"), [
-    (None, Settings(), "`settings.yaml` is not there (notebook 11 writes it): the write-up's thresholds go in."),
-    (Settings(method="fusion"), Settings(), "The tuned settings merge several passes"),
-    (Settings(passes=("plain", "flip")), Settings(), "The tuned settings merge several passes"),
-    (Settings(iou_threshold=0.5, passes=("plain",)), Settings(iou_threshold=0.5, passes=("plain",)),
-     "Thresholds as tuned on validation: nms, IoU 0.5, confidence from 0.001."),
-])
+@pytest.mark.parametrize(
+    ("settings", "taken", "said"),
+    [
+        (
+            None,
+            Settings(),
+            "`settings.yaml` is not there (notebook 11 writes it): the write-up's thresholds go in.",
+        ),
+        (Settings(method="fusion"), Settings(), "The tuned settings merge several passes"),
+        (Settings(passes=("plain", "flip")), Settings(), "The tuned settings merge several passes"),
+        (
+            Settings(iou_threshold=0.5, passes=("plain",)),
+            Settings(iou_threshold=0.5, passes=("plain",)),
+            "Thresholds as tuned on validation: nms, IoU 0.5, confidence from 0.001.",
+        ),
+    ],
+)
 def test_a_runner_gets_tuned_thresholds_where_it_can_follow(tmp_path, settings, taken, said):
     path = tmp_path / "settings.yaml"
     if settings is not None:
@@ -50,11 +60,13 @@ def test_a_runner_gets_tuned_thresholds_where_it_can_follow(tmp_path, settings, 
 
 def test_arithmetic_is_yolov5n_s(made):
     weights, *_ = made
-    millions, gflops = edge_cost.arithmetic(weights, 320, 320)
+    millions, gflops = cost.arithmetic(weights, 320, 320)
     # yolov5n fused has 1,867,405 parameters for 80 classes, and for each class fewer 3 x (64 + 128 + 256 + 3) fewer.
     assert millions == pytest.approx((1_867_405 - 78 * 3 * 451) / 1e6)
-    assert gflops == pytest.approx(4.1 / 4, rel=0.03)  # yolov5's own summary of one class says 4.1 at 640 px
-    assert edge_cost.arithmetic(weights, 640, 320)[1] == pytest.approx(2 * gflops, rel=1e-3)
+    assert gflops == pytest.approx(
+        4.1 / 4, rel=0.03
+    )  # yolov5's own summary of one class says 4.1 at 640 px
+    assert cost.arithmetic(weights, 640, 320)[1] == pytest.approx(2 * gflops, rel=1e-3)
 
 
 def test_the_bundle_that_was_written_finds_what_the_library_finds(made, tmp_path):
@@ -62,11 +74,15 @@ def test_the_bundle_that_was_written_finds_what_the_library_finds(made, tmp_path
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
     weights, images, photos = made
     settings = Settings(confidence_threshold=0.05)
-    model = edge.export(weights, tmp_path / "exports", "onnx", image_size=PIXELS, settings=settings)
+    model = formats.export(
+        weights, tmp_path / "exports", "onnx", image_size=PIXELS, settings=settings
+    )
     exports = pd.DataFrame({"export": ["onnx"], "image_size": [PIXELS], "path": [str(model)]})
     (commands,) = edge_bundle.write_commands(exports)
     assert commands == model.with_suffix(".tensorrt.sh")
-    assert f"trtexec --onnx={model.name} --saveEngine=model_fp16.engine --fp16" in commands.read_text()
+    assert (
+        f"trtexec --onnx={model.name} --saveEngine=model_fp16.engine --fp16" in commands.read_text()
+    )
     assert f"--maxShapes=images:4x3x{PIXELS}x{PIXELS}" in commands.read_text()
     bundle = edge_bundle.write_bundle(tmp_path, "test", model, PIXELS, settings)
     same, said = edge_bundle.verify(bundle, images, photos, model, n=2)
@@ -90,8 +106,13 @@ def _damaged(bundle, target):
 def test_pairs_are_assigned_within_each_image_whatever_the_order_of_rows():
     random = np.random.default_rng(0)
     corners = random.uniform(0, 400, (60, 2))
-    table = pd.DataFrame(np.hstack([corners, corners + 100]), columns=["x_min", "y_min", "x_max", "y_max"])
+    table = pd.DataFrame(
+        np.hstack([corners, corners + 100]), columns=["x_min", "y_min", "x_max", "y_max"]
+    )
     table = table.assign(image_id=[f"i{n % 7}" for n in range(60)], species="cow", confidence=0.5)
     shuffled = table.sample(frac=1, random_state=1)
-    assert edge_parity.same_detections(table, shuffled) == {
-        "pairs": 60, "largest_difference_px": 0.0, "equal_share": 1.0}
+    assert parity.same_detections(table, shuffled) == {
+        "pairs": 60,
+        "largest_difference_px": 0.0,
+        "equal_share": 1.0,
+    }

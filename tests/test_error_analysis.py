@@ -10,20 +10,44 @@ import pytest
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from livestock_utils import error_analysis, plots
-from livestock_utils.boxes import XYXY
-from livestock_utils.error_analysis import error_cases, error_types
-from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.evaluate.errors import breakdowns, types
+from livestock_utils.evaluate.errors import cases as error_cases
+from livestock_utils.show.plots import errors
 
 matplotlib.use("Agg")
 COLUMNS = ["image_id", "species", *XYXY]
-IMAGES = pd.DataFrame({"image_id": ["a", "b", "c"], "species": ["cow", "cow", "pig"], "width_px": [300, 300, 200],
-                       "height_px": [200, 200, 200], "archive": "p.zip", "member": ["a.jpg", "b.jpg", "c.jpg"]})
-BOXES = pd.DataFrame([("a", "cow", 100, 70, 180, 130), ("a", "cow", 0, 0, 60, 40), ("b", "cow", 20, 30, 80, 60),
-                      ("b", "cow", 50, 30, 110, 60), ("c", "pig", 60, 60, 90, 120)], columns=COLUMNS)
-PREDICTIONS = pd.DataFrame([("a", "cow", 100, 70, 180, 130, 0.9), ("a", "cow", 0, 0, 60, 25, 0.8),
-                            ("b", "cow", 200, 100, 260, 160, 0.7), ("b", "pig", 20, 30, 80, 60, 0.6),
-                            ("c", "pig", 60, 60, 90, 120, 0.95)], columns=[*COLUMNS, "confidence"])
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["a", "b", "c"],
+        "species": ["cow", "cow", "pig"],
+        "width_px": [300, 300, 200],
+        "height_px": [200, 200, 200],
+        "archive": "p.zip",
+        "member": ["a.jpg", "b.jpg", "c.jpg"],
+    }
+)
+BOXES = pd.DataFrame(
+    [
+        ("a", "cow", 100, 70, 180, 130),
+        ("a", "cow", 0, 0, 60, 40),
+        ("b", "cow", 20, 30, 80, 60),
+        ("b", "cow", 50, 30, 110, 60),
+        ("c", "pig", 60, 60, 90, 120),
+    ],
+    columns=COLUMNS,
+)
+PREDICTIONS = pd.DataFrame(
+    [
+        ("a", "cow", 100, 70, 180, 130, 0.9),
+        ("a", "cow", 0, 0, 60, 25, 0.8),
+        ("b", "cow", 200, 100, 260, 160, 0.7),
+        ("b", "pig", 20, 30, 80, 60, 0.6),
+        ("c", "pig", 60, 60, 90, 120, 0.95),
+    ],
+    columns=[*COLUMNS, "confidence"],
+)
 
 
 @pytest.fixture
@@ -38,186 +62,286 @@ def folder(tmp_path):
 
 
 def classified():
-    return error_types.classify(BOXES, PREDICTIONS)
+    return types.classify(BOXES, PREDICTIONS)
 
 
 def test_brightness(folder):
-    light = error_analysis.brightness(IMAGES, folder)
+    light = breakdowns.brightness(IMAGES, folder)
     assert light.round(2).tolist() == pytest.approx([0.04, 0.47, 0.94], abs=0.01)
-    groups = error_analysis.attributes(BOXES, IMAGES, light=light)
+    groups = breakdowns.attributes(BOXES, IMAGES, light=light)
     assert groups["light"].tolist() == ["dark third"] * 2 + ["middle third"] * 2 + ["bright third"]
 
 
 def test_attributes():
-    groups = error_analysis.attributes(BOXES, IMAGES)
+    groups = breakdowns.attributes(BOXES, IMAGES)
     assert groups["crowding"].tolist() == ["alone", "alone", "overlapped", "overlapped", "alone"]
     assert groups["place"].tolist() == ["middle", "cut by the frame", "outer", "outer", "middle"]
     assert groups["frame"].tolist() == ["300 × 200"] * 4 + ["200 × 200"]
-    assert groups["shape"].tolist() == ["square", "horizontal", "horizontal", "horizontal", "vertical"]
-    assert error_analysis.attributes(BOXES.iloc[:0], IMAGES).empty
+    assert groups["shape"].tolist() == [
+        "square",
+        "horizontal",
+        "horizontal",
+        "horizontal",
+        "vertical",
+    ]
+    assert breakdowns.attributes(BOXES.iloc[:0], IMAGES).empty
 
 
 def test_states_and_breakdown():
     detections, labels = classified()
-    assert error_analysis.label_states(labels).tolist() == ["found", "loose or swapped", "loose or swapped", "missed",
-                                                            "found"]
-    assert error_analysis.detection_states(detections).value_counts().to_dict() == {
-        "right": 2, "loose or swapped": 2, "false": 1}
-    table = error_analysis.breakdown(error_analysis.attributes(labels, IMAGES), error_analysis.label_states(labels))
-    assert table[list(error_analysis.LABEL_STATES)].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert breakdowns.label_states(labels).tolist() == [
+        "found",
+        "loose or swapped",
+        "loose or swapped",
+        "missed",
+        "found",
+    ]
+    assert breakdowns.detection_states(detections).value_counts().to_dict() == {
+        "right": 2,
+        "loose or swapped": 2,
+        "false": 1,
+    }
+    table = breakdowns.breakdown(
+        breakdowns.attributes(labels, IMAGES), breakdowns.label_states(labels)
+    )
+    assert table[list(breakdowns.LABEL_STATES)].sum(axis=1).to_numpy() == pytest.approx(1)
     species = table[table["grouping"] == "species"].set_index("group")
     assert species.loc["cow", ["n", "found", "missed"]].tolist() == [4, 0.25, 0.25]
-    said = error_analysis.breakdown_sentence(table, "found", least=1)
-    assert "0 % found where it is “outer” (n = 2) against 100 % where it is “middle” (n = 2)" in said
-    assert "too few groups" in error_analysis.breakdown_sentence(table, "found", least=99)
+    said = breakdowns.breakdown_sentence(table, "found", least=1)
+    assert (
+        "0 % found where it is “outer” (n = 2) against 100 % where it is “middle” (n = 2)" in said
+    )
+    assert "too few groups" in breakdowns.breakdown_sentence(table, "found", least=99)
 
 
 def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
-    table = pd.DataFrame([("species", "pig", 1000, 0.9), ("species", "cow", 1000, 0.6), ("size", "small", 20, 0.5),
-                          ("size", "large", 20, 0.9)], columns=["grouping", "group", "n", "found"])
-    assert error_analysis.breakdown_sentence(table, "found") == (
+    table = pd.DataFrame(
+        [
+            ("species", "pig", 1000, 0.9),
+            ("species", "cow", 1000, 0.6),
+            ("size", "small", 20, 0.5),
+            ("size", "large", 20, 0.9),
+        ],
+        columns=["grouping", "group", "n", "found"],
+    )
+    assert breakdowns.breakdown_sentence(table, "found") == (
         "What parts them most surely is species: 60 % found where it is “cow” (n = 1,000) against 90 % where it is "
-        "“pig” (n = 1,000), 30 points apart (95 % interval 26 to 34).")
-    few = error_analysis.breakdown_sentence(table.assign(n=5), "found", least=1)
+        "“pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
+    )
+    few = breakdowns.breakdown_sentence(table.assign(n=5), "found", least=1)
     assert few.startswith("No grouping parts them beyond chance; the nearest to it is")
 
 
-@pytest.mark.parametrize(("box", "crowding"), [
-    ((170, 70, 250, 130), "touching"),  # IoU .07 with one label: a false box beside an animal
-    ((150, 70, 230, 130), "overlapped"),  # IoU .23
-    ((105, 70, 185, 130), "alone"),  # IoU .88: it is that label's own
-    ((200, 140, 260, 180), "alone"),
-])
+@pytest.mark.parametrize(
+    ("box", "crowding"),
+    [
+        ((170, 70, 250, 130), "touching"),  # IoU .07 with one label: a false box beside an animal
+        ((150, 70, 230, 130), "overlapped"),  # IoU .23
+        ((105, 70, 185, 130), "alone"),  # IoU .88: it is that label's own
+        ((200, 140, 260, 180), "alone"),
+    ],
+)
 def test_a_false_box_beside_one_label_is_not_alone(box, crowding):
     found = pd.DataFrame([("a", "cow", *box)], columns=COLUMNS)
-    assert error_analysis.attributes(found, IMAGES, BOXES)["crowding"].tolist() == [crowding]
+    assert breakdowns.attributes(found, IMAGES, BOXES)["crowding"].tolist() == [crowding]
 
 
 def test_boxes_of_unknown_images_get_one_line():
     strange = BOXES.assign(image_id="z")
-    with pytest.raises(ScoringError, match=r"5 boxes are of images that are not in the images table.*'z'"):
-        error_analysis.attributes(strange, IMAGES)
+    with pytest.raises(
+        ScoringError, match=r"5 boxes are of images that are not in the images table.*'z'"
+    ):
+        breakdowns.attributes(strange, IMAGES)
     with pytest.raises(ScoringError, match=r"1 boxes are of images .*'c'"):
-        error_analysis.attributes(BOXES, IMAGES, light=pd.Series({"a": 0.1, "b": 0.5}))
+        breakdowns.attributes(BOXES, IMAGES, light=pd.Series({"a": 0.1, "b": 0.5}))
 
 
 def test_calibration():
-    detections = pd.DataFrame({"species": "cow", "confidence": [0.92, 0.94, 0.12, 0.18],
-                               "error": ["correct", "background", "background", "correct"]})
-    table = error_analysis.calibration(detections)
+    detections = pd.DataFrame(
+        {
+            "species": "cow",
+            "confidence": [0.92, 0.94, 0.12, 0.18],
+            "error": ["correct", "background", "background", "correct"],
+        }
+    )
+    table = breakdowns.calibration(detections)
     assert (table["low"] < table["right"]).all() and (table["right"] < table["high"]).all()
     assert table[["right", "n"]].to_numpy().tolist() == [[0.5, 2], [0.5, 2]]
-    assert error_analysis.calibration(detections, least_confidence=0.15)["n"].tolist() == [1, 2]
+    assert breakdowns.calibration(detections, least_confidence=0.15)["n"].tolist() == [1, 2]
     assert table.attrs["error"]["cow"] == pytest.approx((0.35 + 0.43) / 2)
-    assert error_analysis.calibration_sentence(table) == (
+    assert breakdowns.calibration_sentence(table) == (
         "Cow confidences promise too much in some bins and too little in others: 39.0 points away from the share that "
-        "is right in the mean (expected calibration error 0.390), +4.0 points when over and under cancel.")
-    sure = error_analysis.calibration(detections.assign(confidence=0.9))
-    assert error_analysis.calibration_sentence(sure).startswith("Cow confidences promise too much: 40.0 points away")
-    empty = error_analysis.calibration(detections.iloc[:0])
-    assert error_analysis.calibration_sentence(empty) == "There are no detections."
+        "is right in the mean (expected calibration error 0.390), +4.0 points when over and under cancel."
+    )
+    sure = breakdowns.calibration(detections.assign(confidence=0.9))
+    assert breakdowns.calibration_sentence(sure).startswith(
+        "Cow confidences promise too much: 40.0 points away"
+    )
+    empty = breakdowns.calibration(detections.iloc[:0])
+    assert breakdowns.calibration_sentence(empty) == "There are no detections."
 
 
-@pytest.mark.parametrize(("kind", "image_ids"), [("false", ["b"]), ("loose", ["a"]), ("missed", ["b"])])
+@pytest.mark.parametrize(
+    ("kind", "image_ids"), [("false", ["b"]), ("loose", ["a"]), ("missed", ["b"])]
+)
 def test_worst_cases(kind, image_ids):
     detections, labels = classified()
     cases = error_cases.worst(detections, labels, kind)
     assert cases["image_id"].tolist() == image_ids
-    assert error_cases.worst_sentence(cases.iloc[:0], "such boxes") == "There are no such boxes: nothing to show."
+    assert (
+        error_cases.worst_sentence(cases.iloc[:0], "such boxes")
+        == "There are no such boxes: nothing to show."
+    )
 
 
 def test_worst_cases_are_counted_in_all():
-    predictions = pd.DataFrame([("b", "cow", 200, 100 + 8 * step, 260, 105 + 8 * step, 0.7) for step in range(5)],
-                               columns=[*COLUMNS, "confidence"])
+    predictions = pd.DataFrame(
+        [("b", "cow", 200, 100 + 8 * step, 260, 105 + 8 * step, 0.7) for step in range(5)],
+        columns=[*COLUMNS, "confidence"],
+    )
     unlabelled = predictions.iloc[[1, 3]][COLUMNS]
-    cases = error_cases.worst(*error_types.classify(BOXES, predictions), "false", 4, unlabelled)
+    cases = error_cases.worst(*types.classify(BOXES, predictions), "false", 4, unlabelled)
     assert len(cases) == 2  # at most two of an image
     assert error_cases.worst_sentence(cases, "false alarms") == (
         "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an animal that nobody "
-        "labelled: the label is at fault, not the model.")
+        "labelled: the label is at fault, not the model."
+    )
     with pytest.raises(ScoringError, match="kind must be one of false, loose, missed, got 'all'"):
         error_cases.worst(*classified(), "all")
 
 
-@pytest.mark.parametrize(("boxes", "predictions", "error", "message"), [
-    (BOXES, PREDICTIONS.iloc[:0], ScoringError, "there are no predictions"),
-    (BOXES, PREDICTIONS.drop(columns="confidence"), ScoringError, "the column .confidence. is lacking"),
-    (BOXES, PREDICTIONS.drop(columns="x_min"), ScoringError, "the column .x_min. is lacking"),
-    (BOXES, PREDICTIONS.assign(x_min=np.nan), ScoringError, "row 0 .* corners that are no finite numbers"),
-    (BOXES, PREDICTIONS.assign(image_id="z"), ScoringError, "not in the images table, the first is 'z'"),
-    (BOXES[BOXES["species"] == "cow"], PREDICTIONS, DatasetError, "not a single label of pig"),
-])
+@pytest.mark.parametrize(
+    ("boxes", "predictions", "error", "message"),
+    [
+        (BOXES, PREDICTIONS.iloc[:0], ScoringError, "there are no predictions"),
+        (
+            BOXES,
+            PREDICTIONS.drop(columns="confidence"),
+            ScoringError,
+            "the column .confidence. is lacking",
+        ),
+        (BOXES, PREDICTIONS.drop(columns="x_min"), ScoringError, "the column .x_min. is lacking"),
+        (
+            BOXES,
+            PREDICTIONS.assign(x_min=np.nan),
+            ScoringError,
+            "row 0 .* corners that are no finite numbers",
+        ),
+        (
+            BOXES,
+            PREDICTIONS.assign(image_id="z"),
+            ScoringError,
+            "not in the images table, the first is 'z'",
+        ),
+        (BOXES[BOXES["species"] == "cow"], PREDICTIONS, DatasetError, "not a single label of pig"),
+    ],
+)
 def test_bad_input_gets_one_line(boxes, predictions, error, message):
     with pytest.raises(error, match=message) as caught:
-        error_analysis.check(IMAGES, boxes, predictions)
+        breakdowns.check(IMAGES, boxes, predictions)
     assert "\n" not in str(caught.value)
 
 
 def test_parts():
-    counts = error_analysis.counts_by_part({"train": (IMAGES, BOXES), "valid": (IMAGES.iloc[:1], BOXES)})
+    counts = breakdowns.counts_by_part(
+        {"train": (IMAGES, BOXES), "valid": (IMAGES.iloc[:1], BOXES)}
+    )
     assert counts["boxes"].tolist() == [2, 2, 1, 2]
-    assert error_analysis.parts_table(counts).loc[0, ["part", "species", "images", "boxes"]].tolist() == [
-        "train", "cow", 2, 4]
-    assert error_analysis.parts_sentence(counts).startswith("On average cow images hold 2.0 boxes in train against")
-    ax = plots.boxes_by_part(counts)
+    assert breakdowns.parts_table(counts).loc[
+        0, ["part", "species", "images", "boxes"]
+    ].tolist() == ["train", "cow", 2, 4]
+    assert breakdowns.parts_sentence(counts).startswith(
+        "On average cow images hold 2.0 boxes in train against"
+    )
+    ax = errors.boxes_by_part(counts)
     assert [tick.get_text() for tick in ax.get_yticklabels()][-1] == "cow, valid (n = 1)"
 
 
 def test_figure_of_costs_names_every_type():
-    ax = plots.error_costs(error_types.ap_lost(*classified()))
+    ax = errors.error_costs(types.ap_lost(*classified()))
     assert [tick.get_text() for tick in ax.get_yticklabels()] == [
-        "Missed", "Background", "Duplicate", "Both", "Localisation", "Classification"]
-    assert "costliest error is **" in error_analysis.costs_sentence(error_types.ap_lost(*classified()))
-    empty = error_types.ap_lost(*error_types.classify(BOXES.iloc[:0], PREDICTIONS.iloc[:0]))
-    assert plots.error_costs(empty).texts[0].get_text() == "no errors"
+        "Missed",
+        "Background",
+        "Duplicate",
+        "Both",
+        "Localisation",
+        "Classification",
+    ]
+    assert "costliest error is **" in breakdowns.costs_sentence(types.ap_lost(*classified()))
+    empty = types.ap_lost(*types.classify(BOXES.iloc[:0], PREDICTIONS.iloc[:0]))
+    assert errors.error_costs(empty).texts[0].get_text() == "no errors"
     right = PREDICTIONS.iloc[[0, 4]]
-    perfect = error_types.ap_lost(*error_types.classify(BOXES.iloc[[0, 4]], right))
-    assert error_analysis.costs_sentence(perfect) == (
-        "From an AP of 1.000 (101 points, IoU 0.75) there are no errors to mend.")
+    perfect = types.ap_lost(*types.classify(BOXES.iloc[[0, 4]], right))
+    assert breakdowns.costs_sentence(perfect) == (
+        "From an AP of 1.000 (101 points, IoU 0.75) there are no errors to mend."
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.75])
 def test_texts_and_axes_name_the_threshold_that_was_used(threshold):
-    detections, labels = error_types.classify(BOXES, PREDICTIONS, threshold)
-    costs = error_types.ap_lost(detections, labels)
-    assert f"101 points, IoU {threshold:g})" in error_analysis.costs_sentence(costs)
-    assert plots.error_costs(costs).get_xlabel() == f"AP lost at IoU {threshold:g} (share of 1)"
-    assert f"IoU {threshold:g}," in plots.calibration(error_analysis.calibration(detections)).get_ylabel()
+    detections, labels = types.classify(BOXES, PREDICTIONS, threshold)
+    costs = types.ap_lost(detections, labels)
+    assert f"101 points, IoU {threshold:g})" in breakdowns.costs_sentence(costs)
+    assert errors.error_costs(costs).get_xlabel() == f"AP lost at IoU {threshold:g} (share of 1)"
+    assert (
+        f"IoU {threshold:g}," in errors.calibration(breakdowns.calibration(detections)).get_ylabel()
+    )
 
 
 def test_figures_of_groups_and_calibration():
     detections, labels = classified()
-    table = error_analysis.breakdown(error_analysis.attributes(labels, IMAGES), error_analysis.label_states(labels))
-    axes = plots.error_groups(table)
-    assert [ax.get_title() or ax.get_title(loc="left") for ax in axes.flat][:2] == ["species", "box size"]
-    ax = plots.calibration(error_analysis.calibration(detections))
+    table = breakdowns.breakdown(
+        breakdowns.attributes(labels, IMAGES), breakdowns.label_states(labels)
+    )
+    axes = errors.error_groups(table)
+    assert [ax.get_title() or ax.get_title(loc="left") for ax in axes.flat][:2] == [
+        "species",
+        "box size",
+    ]
+    ax = errors.calibration(breakdowns.calibration(detections))
     assert ax.get_xlabel() and ax.get_ylabel()
     assert ax.texts[0].get_text() == "fewer than 10 detections in every bin"
     many = pd.concat([detections.iloc[[0, 2]]] * 10 + [detections.iloc[[4]]])
-    drawn = plots.calibration(error_analysis.calibration(many))
+    drawn = errors.calibration(breakdowns.calibration(many))
     dots = [marks for marks in drawn.collections if isinstance(marks, PathCollection)]
     assert [len(marks.get_offsets()) for marks in dots] == [2]  # the lone pig box makes no dot
     bars = axes.flat[0].patches
     assert {bar.get_alpha() for bar in bars} == {0.3}
-    assert {bar.get_alpha() for bar in plots.error_groups(table.assign(n=20)).flat[0].patches} == {1.0}
-    assert plots.calibration(error_analysis.calibration(detections.iloc[:0])).texts[0].get_text() == "no detections"
+    assert {bar.get_alpha() for bar in errors.error_groups(table.assign(n=20)).flat[0].patches} == {
+        1.0
+    }
+    assert (
+        errors.calibration(breakdowns.calibration(detections.iloc[:0])).texts[0].get_text()
+        == "no detections"
+    )
 
 
 def test_gallery_shows_cases_and_says_when_there_are_none(folder):
     cases = error_cases.worst(*classified(), "false")
-    axes = plots.error_gallery(cases, IMAGES, BOXES, PREDICTIONS, folder)
+    axes = errors.error_gallery(cases, IMAGES, BOXES, PREDICTIONS, folder)
     assert axes.shape == (1, 4)
     assert "b\nlabels" in axes[0, 0].get_title() + axes[0, 0].get_title(loc="left")
-    none = plots.error_gallery(cases.iloc[:0], IMAGES, BOXES, PREDICTIONS, folder, nothing="no false alarms")
+    none = errors.error_gallery(
+        cases.iloc[:0], IMAGES, BOXES, PREDICTIONS, folder, nothing="no false alarms"
+    )
     assert none[0, 0].texts[0].get_text() == "no false alarms"
 
 
 def test_figure_of_rankings():
-    curves = pd.DataFrame({"ranking": ["ours"] * 2 + ["peer"] * 2, "recall": [1.0, 0.0] * 2,
-                           "precision": [0.5, 1.0, 0.1, 1.0], "average_precision": [0.8] * 2 + [0.3] * 2})
-    ax = plots.missing_curves(curves)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours: AP 0.800", "peer: AP 0.300"]
-    assert "no missing label" in plots.missing_curves(curves.iloc[:0]).texts[0].get_text()
+    curves = pd.DataFrame(
+        {
+            "ranking": ["ours"] * 2 + ["peer"] * 2,
+            "recall": [1.0, 0.0] * 2,
+            "precision": [0.5, 1.0, 0.1, 1.0],
+            "average_precision": [0.8] * 2 + [0.3] * 2,
+        }
+    )
+    ax = errors.missing_curves(curves)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "ours: AP 0.800",
+        "peer: AP 0.300",
+    ]
+    assert "no missing label" in errors.missing_curves(curves.iloc[:0]).texts[0].get_text()
     assert np.isclose(ax.get_xlim()[1], 1)
 
 
@@ -227,13 +351,15 @@ def test_a_damaged_photo_has_no_brightness_and_no_group(folder, caplog):
     with zipfile.ZipFile(folder / "p.zip", "w") as archive:
         for name, data in (content | {"b.jpg": b"\xff\xd8broken"}).items():
             archive.writestr(name, data)
-    light = error_analysis.brightness(IMAGES, folder)
+    light = breakdowns.brightness(IMAGES, folder)
     assert light.isna().tolist() == [False, True, False]
     assert "1 images cannot be decoded and have no brightness, the first is b" in caplog.text
-    groups = error_analysis.attributes(BOXES, IMAGES, light=light)
+    groups = breakdowns.attributes(BOXES, IMAGES, light=light)
     assert groups["light"].isna().tolist() == [False, False, True, True, False]
     states = pd.Series(pd.Categorical(["found"] * 5, categories=["found"]))
-    table = error_analysis.breakdown(groups, states)
+    table = breakdowns.breakdown(groups, states)
     assert table.loc[table["grouping"] == "light", "n"].sum() == 3
-    none = error_analysis.attributes(BOXES, IMAGES, light=light * np.nan)
-    assert none["light"].isna().all() and "light" not in set(error_analysis.breakdown(none, states)["grouping"])
+    none = breakdowns.attributes(BOXES, IMAGES, light=light * np.nan)
+    assert none["light"].isna().all() and "light" not in set(
+        breakdowns.breakdown(none, states)["grouping"]
+    )

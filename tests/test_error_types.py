@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils.boxes import XYXY
-from livestock_utils.error_analysis import error_types
-from livestock_utils.errors import ScoringError
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.errors import types
 
 LABEL_COLUMNS = ["image_id", "species", *XYXY]
 PREDICTION_COLUMNS = [*LABEL_COLUMNS, "confidence"]
@@ -32,16 +32,24 @@ COW = ("a", "cow", 0.0, 0.0, 100.0, 100.0)
         pytest.param([COW], [], [], 1, id="no prediction"),
         pytest.param([], [(*COW, 0.9)], ["background"], 0, id="no label"),
         pytest.param([COW], [(*COW, 0.9)], ["correct"], 0, id="perfect"),
-        pytest.param([COW], [("a", "pig", 0, 0, 100, 100, 0.9)], ["classification"], 0, id="other species"),
+        pytest.param(
+            [COW], [("a", "pig", 0, 0, 100, 100, 0.9)], ["classification"], 0, id="other species"
+        ),
         pytest.param([COW], [("a", "cow", 0, 0, 100, 60, 0.9)], ["localisation"], 0, id="loose"),
-        pytest.param([COW], [("a", "pig", 0, 0, 100, 60, 0.9)], ["both"], 1, id="loose and other species"),
+        pytest.param(
+            [COW], [("a", "pig", 0, 0, 100, 60, 0.9)], ["both"], 1, id="loose and other species"
+        ),
         pytest.param([COW], [(*COW, 0.9), (*COW, 0.8)], ["correct", "duplicate"], 0, id="twice"),
-        pytest.param([COW], [("a", "cow", 95, 95, 200, 200, 0.9)], ["background"], 1, id="corner only"),
-        pytest.param([COW], [("b", "cow", 0, 0, 100, 100, 0.9)], ["background"], 1, id="another image"),
+        pytest.param(
+            [COW], [("a", "cow", 95, 95, 200, 200, 0.9)], ["background"], 1, id="corner only"
+        ),
+        pytest.param(
+            [COW], [("b", "cow", 0, 0, 100, 100, 0.9)], ["background"], 1, id="another image"
+        ),
     ],
 )
 def test_each_error_has_its_type(labels, predictions, errors, missed):
-    detections, states = error_types.classify(labels_table(*labels), predictions_table(*predictions))
+    detections, states = types.classify(labels_table(*labels), predictions_table(*predictions))
     assert list(detections["error"]) == errors
     assert int(states["missed"].sum()) == missed
 
@@ -53,22 +61,40 @@ def test_each_error_has_its_type(labels, predictions, errors, missed):
         ({"predictions": pd.DataFrame({"image_id": ["a"]})}, "columns .*confidence.* are lacking"),
         ({"predictions": predictions_table((*COW, np.nan))}, "row 0 has no confidence"),
         ({"boxes": pd.DataFrame({"image_id": ["a"]})}, "labels: columns"),
-        ({"boxes": labels_table(("a", "cow", 0, np.nan, 9, 9))}, "labels: row 0 .image 'a'. has corners that are no"),
-        ({"predictions": predictions_table((*COW[:3], np.nan, *COW[4:], 0.5))}, "predictions: row 0 .* has corners"),
-        ({"images": pd.DataFrame({"image_id": ["b"]})}, "1 predictions are of images that are not in the images table"),
+        (
+            {"boxes": labels_table(("a", "cow", 0, np.nan, 9, 9))},
+            "labels: row 0 .image 'a'. has corners that are no",
+        ),
+        (
+            {"predictions": predictions_table((*COW[:3], np.nan, *COW[4:], 0.5))},
+            "predictions: row 0 .* has corners",
+        ),
+        (
+            {"images": pd.DataFrame({"image_id": ["b"]})},
+            "1 predictions are of images that are not in the images table",
+        ),
     ],
 )
 def test_bad_input_gets_one_line(change, message):
-    arguments = {"boxes": labels_table(COW), "predictions": predictions_table((*COW, 0.5)), **change}
+    arguments = {
+        "boxes": labels_table(COW),
+        "predictions": predictions_table((*COW, 0.5)),
+        **change,
+    }
     with pytest.raises(ScoringError, match=message):
-        error_types.classify(**arguments)
+        types.classify(**arguments)
 
 
 def tide(labels, predictions, iou_threshold):
     """The peer's answer: {type: AP lost}, as shares."""
     tidecv = pytest.importorskip("tidecv")
-    truth, found = tidecv.Data("labels", max_dets=10_000), tidecv.Data("predictions", max_dets=10_000)
-    images = {name: i for i, name in enumerate(sorted({*labels["image_id"], *predictions["image_id"]}))}
+    truth, found = (
+        tidecv.Data("labels", max_dets=10_000),
+        tidecv.Data("predictions", max_dets=10_000),
+    )
+    images = {
+        name: i for i, name in enumerate(sorted({*labels["image_id"], *predictions["image_id"]}))
+    }
     for name, index in images.items():
         truth.add_image(index, name)
     classes = {"pig": 0, "cow": 1}
@@ -82,9 +108,20 @@ def tide(labels, predictions, iou_threshold):
         found.add_detection(images[row.image_id], classes[row.species], row.confidence, xywh(row))
     result = tidecv.TIDE(pos_threshold=iou_threshold)
     run = result.evaluate(truth, found, mode=tidecv.TIDE.BOX)
-    main, special = result.get_main_errors()["predictions"], result.get_special_errors()["predictions"]
-    names = {"Cls": "classification", "Loc": "localisation", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
-             "Miss": "missed", "FalsePos": "false positives", "FalseNeg": "false negatives"}
+    main, special = (
+        result.get_main_errors()["predictions"],
+        result.get_special_errors()["predictions"],
+    )
+    names = {
+        "Cls": "classification",
+        "Loc": "localisation",
+        "Both": "both",
+        "Dupe": "duplicate",
+        "Bkg": "background",
+        "Miss": "missed",
+        "FalsePos": "false positives",
+        "FalseNeg": "false negatives",
+    }
     return run.ap / 100, {names[key]: value / 100 for key, value in {**main, **special}.items()}
 
 
@@ -94,11 +131,20 @@ def random_scene(seed, n_images, n_labels, n_predictions):
     labels, predictions = [], []
     for image in range(n_images):
         for _ in range(rng.integers(0, n_labels + 1)):
-            x, y, w, h = rng.integers(0, 200), rng.integers(0, 200), rng.integers(20, 90), rng.integers(20, 90)
+            x, y, w, h = (
+                rng.integers(0, 200),
+                rng.integers(0, 200),
+                rng.integers(20, 90),
+                rng.integers(20, 90),
+            )
             labels.append((f"i{image}", str(rng.choice(["pig", "cow"])), x, y, x + w, y + h))
         for _ in range(rng.integers(0, n_predictions + 1)):
             mine = [row for row in labels if row[0] == f"i{image}"]
-            base = mine[rng.integers(len(mine))][2:] if mine and rng.random() < 0.8 else (10, 10, 60, 50)
+            base = (
+                mine[rng.integers(len(mine))][2:]
+                if mine and rng.random() < 0.8
+                else (10, 10, 60, 50)
+            )
             box = np.array(base) + rng.integers(-12, 13, size=4) * (rng.random() < 0.7)
             if box[2] <= box[0] or box[3] <= box[1]:
                 continue
@@ -106,9 +152,9 @@ def random_scene(seed, n_images, n_labels, n_predictions):
     confidence = rng.permutation(len(predictions)) / max(len(predictions), 1)
     return (
         labels_table(*labels).astype(dict.fromkeys(XYXY, float)),
-        predictions_table(*[(*row, c) for row, c in zip(predictions, confidence, strict=True)]).astype(
-            dict.fromkeys(XYXY, float)
-        ),
+        predictions_table(
+            *[(*row, c) for row, c in zip(predictions, confidence, strict=True)]
+        ).astype(dict.fromkeys(XYXY, float)),
     )
 
 
@@ -119,15 +165,17 @@ def test_equal_to_tidecv(seed, iou_threshold):
     if labels.empty or predictions.empty:
         return
     ap, expected = tide(labels, predictions, iou_threshold)
-    table = error_types.ap_lost(*error_types.classify(labels, predictions, iou_threshold))
+    table = types.ap_lost(*types.classify(labels, predictions, iou_threshold))
     assert table.attrs["ap"] == pytest.approx(ap, abs=1e-9)
     assert table.set_index("error")["ap_lost"].to_dict() == pytest.approx(expected, abs=1e-9)
 
 
 def test_row_order_does_not_matter():
     labels, predictions = random_scene(3, n_images=5, n_labels=6, n_predictions=15)
-    straight = error_types.ap_lost(*error_types.classify(labels, predictions))
-    shuffled = error_types.ap_lost(
-        *error_types.classify(labels.sample(frac=1, random_state=1), predictions.sample(frac=1, random_state=2))
+    straight = types.ap_lost(*types.classify(labels, predictions))
+    shuffled = types.ap_lost(
+        *types.classify(
+            labels.sample(frac=1, random_state=1), predictions.sample(frac=1, random_state=2)
+        )
     )
     pd.testing.assert_frame_equal(straight, shuffled)

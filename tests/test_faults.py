@@ -8,13 +8,15 @@ import pytest
 import torch
 from training_sets import write_set
 
-from livestock_utils import detector
+from livestock_utils.detect.train import run
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 import harness  # found by the line above
 
 
-@pytest.mark.parametrize(("kills", "in_finish"), [(1, 1), pytest.param(4, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "in_finish"), [(1, 1), pytest.param(4, 4, marks=pytest.mark.slow)]
+)
 def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_finish, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # another number of threads adds up in another order
     monkeypatch.setenv("MKL_NUM_THREADS", "1")
@@ -22,13 +24,26 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
     torch.set_num_threads(1)
     data, epochs = write_set(tmp_path / "set"), 4 + 4 * kills
     done = harness.torture(data, tmp_path, kills, epochs, kills_in_finish=in_finish)
-    expected = detector.train(data, tmp_path / "whole", epochs=epochs, image_size=64, batch_size=4,
-                              warmup_min_iterations=2, loggers=(), augmentation="light", final_evaluation=False)
+    expected = run.train(
+        data,
+        tmp_path / "whole",
+        epochs=epochs,
+        image_size=64,
+        batch_size=4,
+        warmup_min_iterations=2,
+        loggers=(),
+        augmentation="light",
+        final_evaluation=False,
+    )
     torch.set_num_threads(threads)
     results = pd.read_csv(tmp_path / "killed" / "results.csv")
-    pd.testing.assert_frame_equal(results.drop(columns=harness.CLOCKS), expected.results.drop(columns=harness.CLOCKS),
-                                  check_exact=False, atol=1e-4)
-    killed = detector.Run(tmp_path / "killed")
+    pd.testing.assert_frame_equal(
+        results.drop(columns=harness.CLOCKS),
+        expected.results.drop(columns=harness.CLOCKS),
+        check_exact=False,
+        atol=1e-4,
+    )
+    killed = run.Run(tmp_path / "killed")
     assert killed.record["weights_sha256"] == expected.record["weights_sha256"]
-    assert detector.Run(tmp_path / "mirror").record == killed.record
+    assert run.Run(tmp_path / "mirror").record == killed.record
     assert harness.repeated(tmp_path / "killed") <= harness.damaged(done)

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from livestock_utils import files
+from livestock_utils.core import files
 
 KILLED = """
 import os, signal, sys
-from livestock_utils.files import whole_file
+from livestock_utils.core.files import whole_file
 with whole_file(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()
@@ -32,7 +32,9 @@ def test_an_error_leaves_the_older_file_alone(tmp_path):
 
 def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a[1].tar")], check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(tmp_path / "a[1].tar")], check=False
+        )
         assert done.returncode == -signal.SIGKILL
     assert len(names(tmp_path)) == 1 and names(tmp_path)[0].endswith(".part")
     files.write_text(tmp_path / "a[1].tar", "whole")
@@ -49,7 +51,10 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="mode must be 'wb' or 'w', got 'a'"), files.whole_file(tmp_path / "a", "a"):
+    with (
+        pytest.raises(ValueError, match="mode must be 'wb' or 'w', got 'a'"),
+        files.whole_file(tmp_path / "a", "a"),
+    ):
         pytest.fail("opened")
 
 
@@ -70,6 +75,10 @@ from livestock_utils import files
 os.umask = lambda mask: sys.exit("the mask was set, which other threads' files would see")
 print(f"{os.stat(files.write_text(sys.argv[1], 'x')).st_mode & 0o777:o}")
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a"), mask], check=True, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a"), mask],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == mode

@@ -8,22 +8,30 @@ import pytest
 from data_sets import write_archives
 from made_tables import aihub_tables
 
-from livestock_utils import dataset, split, tables
-from livestock_utils.dataset import set_summary
-from livestock_utils.eda import describe
-from livestock_utils.errors import DatasetError
-from livestock_utils.split import grouping
+from livestock_utils.core import tables
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.sets import summary, writing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split import groups as grouping
+from livestock_utils.show.words import eda
 
 IMAGES, BOXES = aihub_tables(0.02)
-HASHES = pd.Series(np.arange(len(IMAGES), dtype=np.uint64) // 2 * 0x0F0F0F0F0F0F, index=IMAGES["image_id"])
+HASHES = pd.Series(
+    np.arange(len(IMAGES), dtype=np.uint64) // 2 * 0x0F0F0F0F0F0F, index=IMAGES["image_id"]
+)
 
 
 def test_none_means_no_groups():
     assert grouping.groups_by("none", IMAGES) is None
 
 
-@pytest.mark.parametrize("group_by, options, size", [("blocks", {"block_size": 10}, 10),
-                                                     ("near_duplicates", {"hashes": HASHES, "max_distance": 0}, 2)])
+@pytest.mark.parametrize(
+    "group_by, options, size",
+    [
+        ("blocks", {"block_size": 10}, 10),
+        ("near_duplicates", {"hashes": HASHES, "max_distance": 0}, 2),
+    ],
+)
 def test_groups_hold_the_wanted_number_of_images(group_by, options, size):
     groups = grouping.groups_by(group_by, IMAGES, **options)
     assert groups.index.tolist() == IMAGES["image_id"].tolist()
@@ -37,16 +45,36 @@ def test_a_csv_of_cameras_makes_groups_and_one_can_be_held_out(tmp_path):
     groups = grouping.groups_by(str(path), IMAGES)
     for valid_fold in (0, 3):
         folds = grouping.make_folds(IMAGES, BOXES, groups, hold_out="north", valid_fold=valid_fold)
-        assert (folds == valid_fold).tolist() == (camera == "north").tolist() and folds.nunique() == 2
+        assert (folds == valid_fold).tolist() == (
+            camera == "north"
+        ).tolist() and folds.nunique() == 2
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: grouping.groups_by("camera", IMAGES), "group_by 'camera': expected one of none, near_duplicates, blocks"),
-    (lambda: grouping.groups_by("near_duplicates", IMAGES), 'group_by "near_duplicates" needs hashes'),
-    (lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=5), "must lie in 0..4 for n_splits 5, got 5"),
-    (lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=-1), "valid_fold must lie in 0..4"),
-    (lambda: grouping.make_folds(IMAGES, BOXES, None, hold_out="north"), "hold_out 'north' needs groups"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: grouping.groups_by("camera", IMAGES),
+            "group_by 'camera': expected one of none, near_duplicates, blocks",
+        ),
+        (
+            lambda: grouping.groups_by("near_duplicates", IMAGES),
+            'group_by "near_duplicates" needs hashes',
+        ),
+        (
+            lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=5),
+            "must lie in 0..4 for n_splits 5, got 5",
+        ),
+        (
+            lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=-1),
+            "valid_fold must lie in 0..4",
+        ),
+        (
+            lambda: grouping.make_folds(IMAGES, BOXES, None, hold_out="north"),
+            "hold_out 'north' needs groups",
+        ),
+    ],
+)
 def test_wrong_parameters_are_told_in_one_line(call, message):
     with pytest.raises(DatasetError, match=re.escape(message)) as caught:
         call()
@@ -68,17 +96,22 @@ def test_group_sizes_count_images_that_have_company():
 
 @pytest.mark.parametrize("groups", [None, pd.Series("pen 1", index=IMAGES["image_id"])])
 def test_folds_come_back_from_disk(tmp_path, groups):
-    folds = split.stratified_folds(IMAGES, BOXES)
-    again, same_groups = tables.read_folds(tables.write_folds(tmp_path / "folds.csv", folds, groups))
+    folds = folds_module.stratified_folds(IMAGES, BOXES)
+    again, same_groups = tables.read_folds(
+        tables.write_folds(tmp_path / "folds.csv", folds, groups)
+    )
     assert again.to_dict() == folds.to_dict()
     assert same_groups is None if groups is None else same_groups.to_dict() == groups.to_dict()
 
 
-@pytest.mark.parametrize("text, message", [
-    (None, "is missing: notebook 02_make_dataset_multilabel writes it"),
-    ("image_id,fold\na,0\n", "no column 'group'"),
-    ("image_id,fold,group\na,first,\n", "fold 'first' is not a whole number"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "is missing: notebook 02_make_dataset_multilabel writes it"),
+        ("image_id,fold\na,0\n", "no column 'group'"),
+        ("image_id,fold,group\na,first,\n", "fold 'first' is not a whole number"),
+    ],
+)
 def test_faulty_folds_are_told_in_one_line(tmp_path, text, message):
     if text:
         (tmp_path / "folds.csv").write_text(text)
@@ -89,41 +122,58 @@ def test_faulty_folds_are_told_in_one_line(tmp_path, text, message):
 def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
     images, boxes = write_archives(tmp_path / "archives")
     for name, rows in (("all", images), ("cows", images[images["species"] == "cow"])):
-        dataset.write_tar(tmp_path / f"{name}.tar", rows, boxes, tmp_path / "archives")
-    table = set_summary.set_table({name: tmp_path / f"{name}.tar" for name in ("all", "cows")})
+        writing.write_tar(tmp_path / f"{name}.tar", rows, boxes, tmp_path / "archives")
+    table = summary.set_table({name: tmp_path / f"{name}.tar" for name in ("all", "cows")})
     assert table[["set", "file", "images", "pig", "cow", "backgrounds"]].to_numpy().tolist() == [
-        ["all", "all.tar", 12, 6, 6, 0], ["cows", "cows.tar", 6, 0, 6, 0]]
+        ["all", "all.tar", 12, 6, 6, 0],
+        ["cows", "cows.tar", 6, 0, 6, 0],
+    ]
     assert table["boxes"].tolist() == [len(boxes), (boxes["species"] == "cow").sum()]
-    long = set_summary.by_species(table)
+    long = summary.by_species(table)
     assert long.groupby("set", sort=False)["images"].sum().to_dict() == {"all": 12, "cows": 6}
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
-    kept = split.mini(IMAGES, BOXES, share)
-    table = set_summary.kept_strata(IMAGES, BOXES, kept)
+    kept = folds_module.mini(IMAGES, BOXES, share)
+    table = summary.kept_strata(IMAGES, BOXES, kept)
     assert table["train"].sum() == len(kept) and table["images"].sum() == len(IMAGES)
     if share < 1:
         folds = IMAGES["image_id"].isin(kept).astype(int).set_axis(IMAGES["image_id"])
-        expected = split.balance_table(IMAGES, BOXES, folds, valid_fold=0, target=len(kept) / len(IMAGES))
+        expected = folds_module.balance_table(
+            IMAGES, BOXES, folds, valid_fold=0, target=len(kept) / len(IMAGES)
+        )
         pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
-@pytest.mark.parametrize("sentence, expected", [
-    (lambda: describe.balance(pd.DataFrame(columns=["images"])), "There are no strata."),
-    (lambda: describe.balance(set_summary.kept_strata(IMAGES, BOXES, IMAGES["image_id"])),
-     "Every stratum has exactly its share in train."),
-    (lambda: describe.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
-    (lambda: describe.watched(0, 9),
-     "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and every score of this "
-     "training is of images that it has seen."),
-    (lambda: describe.watched(2, 10),
-     "2 images of 10 (20 %) stay out to watch the training; all others are trained on."),
-    (lambda: describe.leakage(pd.DataFrame({"distance": [2, 20]}), 8),
-     "1 of 2 validation images (50 %) have a look-alike in train (at most 8 of 64 bits differ)."),
-    (lambda: describe.leakage(pd.DataFrame({"distance": [20]}), 8),
-     "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 bits, more than the 8 that "
-     "count as alike."),
-])
+@pytest.mark.parametrize(
+    "sentence, expected",
+    [
+        (lambda: eda.balance(pd.DataFrame(columns=["images"])), "There are no strata."),
+        (
+            lambda: eda.balance(summary.kept_strata(IMAGES, BOXES, IMAGES["image_id"])),
+            "Every stratum has exactly its share in train.",
+        ),
+        (lambda: eda.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
+        (
+            lambda: eda.watched(0, 9),
+            "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and every score of this "
+            "training is of images that it has seen.",
+        ),
+        (
+            lambda: eda.watched(2, 10),
+            "2 images of 10 (20 %) stay out to watch the training; all others are trained on.",
+        ),
+        (
+            lambda: eda.leakage(pd.DataFrame({"distance": [2, 20]}), 8),
+            "1 of 2 validation images (50 %) have a look-alike in train (at most 8 of 64 bits differ).",
+        ),
+        (
+            lambda: eda.leakage(pd.DataFrame({"distance": [20]}), 8),
+            "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 bits, more than the 8 that "
+            "count as alike.",
+        ),
+    ],
+)
 def test_sentences_about_splits(sentence, expected):
     assert sentence() == expected

@@ -8,13 +8,17 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils import aihub, detector, frames, inference, sample, scoring
-from livestock_utils.boxes import XYXY
-from livestock_utils.edge import edge_parity
-from livestock_utils.errors import CheckpointError, DatasetError, LivestockError
-from livestock_utils.inference import candidates, postprocess
-from livestock_utils.inference.postprocess import Settings
-from livestock_utils.networks import backends, checkpoints, compat
+from livestock_utils.core import frames
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import CheckpointError, DatasetError, LivestockError
+from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.sample import drawing
+from livestock_utils.detect import checkpoints, yolov5
+from livestock_utils.detect.backends import base
+from livestock_utils.detect.export import parity
+from livestock_utils.detect.predict import candidates, engine, passes, postprocess
+from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.evaluate.scoring import metrics
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +33,29 @@ def photos(tmp_path_factory):
 
 
 def collect(weights, photos, **options):
-    return inference.collect_candidates(weights, *photos, **{"image_size": 96, **options})
+    return engine.collect_candidates(weights, *photos, **{"image_size": 96, **options})
 
 
 def equal(first: candidates.Candidates, second: candidates.Candidates) -> bool:
     return first.images.equals(second.images) and all(
-        np.array_equal(getattr(first, name), getattr(second, name)) for name in candidates.PER_CANDIDATE)
+        np.array_equal(getattr(first, name), getattr(second, name))
+        for name in candidates.PER_CANDIDATE
+    )
 
 
 def test_predict_is_collect_and_apply(weights, photos):
-    predictions = detector.predict(weights, *photos, image_size=96, confidence_threshold=0.01, iou_threshold=0.5)
-    expected = postprocess.apply(collect(weights, photos), Settings(confidence_threshold=0.01, iou_threshold=0.5))
+    predictions = engine.predict(
+        weights, *photos, image_size=96, confidence_threshold=0.01, iou_threshold=0.5
+    )
+    expected = postprocess.apply(
+        collect(weights, photos), Settings(confidence_threshold=0.01, iou_threshold=0.5)
+    )
     pd.testing.assert_frame_equal(predictions, expected)
     assert predictions.columns.tolist() == ["image_id", "species", *XYXY, "confidence"]
     assert len(predictions) > 50
-    order = predictions.sort_values(["image_id", "confidence"], ascending=[True, False], kind="stable")
+    order = predictions.sort_values(
+        ["image_id", "confidence"], ascending=[True, False], kind="stable"
+    )
     assert order.index.tolist() == list(range(len(predictions)))
 
 
@@ -53,14 +65,25 @@ def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
 
     images, folder = photos
     model = checkpoints.load_model(weights, device="cpu")
-    predictions = inference.predict(weights, images, folder, image_size=96, confidence_threshold=0.01, batch_size=1,
-                                    multi_label=multi_label)
+    predictions = engine.predict(
+        weights,
+        images,
+        folder,
+        image_size=96,
+        confidence_threshold=0.01,
+        batch_size=1,
+        multi_label=multi_label,
+    )
     for row in images.to_dict("records"):
         frame = frames.decode((folder / row["member"]).read_bytes())
-        with compat.yolov5() as y5, torch.no_grad():
+        with yolov5.yolov5() as y5, torch.no_grad():
             padded, _, _ = y5.augmentations.letterbox(frame, 96, auto=True)
-            batch = torch.from_numpy(padded[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
-            [found] = y5.general.non_max_suppression(model(batch)[0], 0.01, 0.6, multi_label=multi_label, max_det=300)
+            batch = (
+                torch.from_numpy(padded[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
+            )
+            [found] = y5.general.non_max_suppression(
+                model(batch)[0], 0.01, 0.6, multi_label=multi_label, max_det=300
+            )
             expected = y5.general.scale_boxes(batch.shape[2:], found[:, :4], frame.shape).numpy()
         ours = predictions[predictions["image_id"] == row["image_id"]]
         assert len(ours) == len(expected)
@@ -73,8 +96,15 @@ def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
 def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, tmp_path, count):
     whole = collect(weights, photos, batch_size=2)
     for index in range(count, 0, -1):
-        collect(weights, photos, batch_size=2, part_images=2, parts_folder=tmp_path, shard=f"{index}/{count}")
-    merged = inference.gather(tmp_path)
+        collect(
+            weights,
+            photos,
+            batch_size=2,
+            part_images=2,
+            parts_folder=tmp_path,
+            shard=f"{index}/{count}",
+        )
+    merged = engine.gather(tmp_path)
     assert equal(merged, whole)
     pd.testing.assert_frame_equal(postprocess.apply(merged), postprocess.apply(whole))
 
@@ -82,7 +112,7 @@ def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, t
 def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path):
     read = []
 
-    class Stops(inference.FolderReader):
+    class Stops(passes.FolderReader):
         left = 3
 
         def bytes(self, archive, member):
@@ -94,16 +124,26 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path)
 
     images, folder = photos
     with pytest.raises(KeyboardInterrupt):
-        collect(weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=Stops(folder), workers=1)
+        collect(
+            weights,
+            photos,
+            batch_size=1,
+            part_images=1,
+            parts_folder=tmp_path,
+            reader=Stops(folder),
+            workers=1,
+        )
     parts = sorted(path.name for path in tmp_path.rglob("*"))
     assert 1 <= len(parts) - 1 < len(images) and all(not name.endswith(".part") for name in parts)
     with pytest.raises(DatasetError, match=r"is missing \(\d such parts\); run the shards"):
-        inference.gather(tmp_path)
+        engine.gather(tmp_path)
     done = len(parts) - 1
     read.clear()
     again = Stops(folder)
     again.left = 99
-    resumed = collect(weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=again)
+    resumed = collect(
+        weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=again
+    )
     assert len(read) == len(images) - done
     assert equal(resumed, collect(weights, photos, batch_size=1))
 
@@ -127,12 +167,17 @@ def test_unreadable_images_are_reported_and_stay_empty(weights, photos, tmp_path
     found = collect(weights, (images, tmp_path))
     assert found.unreadable == [images["image_id"][0], images["image_id"][2]]
     assert len(found.images) == len(images)
-    assert "2 of 5 images could not be read and stay, without detections: photo_000 (truncated image)" in caplog.text
+    assert (
+        "2 of 5 images could not be read and stay, without detections: photo_000 (truncated image)"
+        in caplog.text
+    )
     predicted = set(postprocess.apply(found)["image_id"])
     assert predicted == set(images["image_id"]) - set(found.unreadable)
 
 
-def test_images_come_from_archives_and_sizes_are_those_of_the_file(weights, photos, tmp_path, caplog):
+def test_images_come_from_archives_and_sizes_are_those_of_the_file(
+    weights, photos, tmp_path, caplog
+):
     images, folder = photos
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for name in images["member"]:
@@ -140,12 +185,15 @@ def test_images_come_from_archives_and_sizes_are_those_of_the_file(weights, phot
     lied = images.assign(archive="photos.zip", width_px=[96, 96, 64, 96, 192])
     found = collect(weights, (lied, tmp_path), batch_size=1)
     assert equal(found, collect(weights, photos, batch_size=1))
-    assert "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x 64" in caplog.text
+    assert (
+        "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x 64"
+        in caplog.text
+    )
 
 
 def test_no_images_give_no_predictions(weights, photos):
     images, folder = photos
-    assert len(inference.predict(weights, images.iloc[:0], folder, image_size=96)) == 0
+    assert len(engine.predict(weights, images.iloc[:0], folder, image_size=96)) == 0
 
 
 def test_the_cap_keeps_the_most_confident_and_is_reported(weights, photos, caplog):
@@ -156,7 +204,9 @@ def test_the_cap_keeps_the_most_confident_and_is_reported(weights, photos, caplo
     assert np.array_equal(capped.confidence[capped.image_index == 0], first)
 
 
-def test_a_mirrored_pass_finds_mirrored_boxes_and_stands_beside_the_plain_one(weights, photos, tmp_path):
+def test_a_mirrored_pass_finds_mirrored_boxes_and_stands_beside_the_plain_one(
+    weights, photos, tmp_path
+):
     images, folder = photos
     both = collect(weights, photos, passes=("plain", "flip", "x1.34"))
     assert both.passes == ("plain", "flip", "x1.34")
@@ -184,7 +234,7 @@ def test_like_val_uses_its_letterbox(weights, photos):
 
 
 def test_a_loaded_model_gives_the_same_and_stays_as_it_was(weights, photos):
-    model = detector.load(weights, device="cpu").train()
+    model = checkpoints.load_model(weights, device="cpu").train()
     assert equal(collect(model, photos), collect(weights, photos))
     assert model.training
 
@@ -192,44 +242,53 @@ def test_a_loaded_model_gives_the_same_and_stays_as_it_was(weights, photos):
 def test_onnx_runtime_gives_the_same_boxes(weights, photos):
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
     options = {"image_size": 96, "confidence_threshold": 0.01}
-    ours = inference.predict(weights, *photos, **options)
-    onnx = inference.predict(weights, *photos, backend="onnx", **options)
+    ours = engine.predict(weights, *photos, **options)
+    onnx = engine.predict(weights, *photos, backend="onnx", **options)
     assert len(ours) == len(onnx)
     assert np.abs(np.sort(ours["confidence"]) - np.sort(onnx["confidence"])).max() < 1e-3
     near = []
     for key, group in ours.groupby(["image_id", "species"]):
         other = onnx[(onnx["image_id"] == key[0]) & (onnx["species"] == key[1])]
-        near += np.abs(group[XYXY].to_numpy()[:, None] - other[XYXY].to_numpy()[None]).max(axis=2).min(axis=1).tolist()
+        near += (
+            np.abs(group[XYXY].to_numpy()[:, None] - other[XYXY].to_numpy()[None])
+            .max(axis=2)
+            .min(axis=1)
+            .tolist()
+        )
     assert np.mean(np.array(near) < 0.1) >= 0.999
     exported = weights.with_suffix(".onnx")
     before = exported.stat().st_mtime_ns
-    again = inference.predict(exported, *photos, **options)
+    again = engine.predict(exported, *photos, **options)
     pd.testing.assert_frame_equal(again, onnx)
     assert exported.stat().st_mtime_ns == before
 
 
 def test_onnx_runtime_gives_the_same_score(tmp_path):
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
-    folder = sample.write_sample(tmp_path / "sample", n_images=12, n_test_images=0, scale=0.25) / "data"
-    images, boxes = aihub.read_archives(folder)
+    folder = (
+        drawing.write_sample(tmp_path / "sample", n_images=12, n_test_images=0, scale=0.25) / "data"
+    )
+    images, boxes = data_folder.read_archives(folder)
     weights = tmp_path / "w.pt"
     weights.write_bytes(checkpoints.find_weights("yolov5n_sample.pt").read_bytes())
     scores, found = {}, {}
     for backend in ("torch", "onnx"):
-        found[backend] = inference.predict(weights, images, folder, image_size=320, backend=backend)
-        scores[backend] = scoring.per_class_table(boxes, found[backend], images)["mAP75"]
+        found[backend] = engine.predict(weights, images, folder, image_size=320, backend=backend)
+        scores[backend] = metrics.per_class_table(boxes, found[backend], images)["mAP75"]
     assert scores["torch"]["all"] > 0.1, "a score of nothing would tell nothing"
     assert scores["onnx"].to_numpy() == pytest.approx(scores["torch"].to_numpy(), abs=1e-3)
-    same = edge_parity.same_detections(found["torch"], found["onnx"], 0.001)
+    same = parity.same_detections(found["torch"], found["onnx"], 0.001)
     assert same["equal_share"] >= 0.999
 
 
 def test_an_onnx_file_of_other_weights_is_exported_anew(weights, photos, tmp_path):
-    onnx_backend = pytest.importorskip("livestock_utils.networks.onnx_backend")
+    onnx_backend = pytest.importorskip("livestock_utils.detect.backends.onnx")
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
     (tmp_path / "w.pt").write_bytes(weights.read_bytes())
     onnx_backend.export(write_network(tmp_path / "other.pt", seed=1), tmp_path / "w.onnx")
-    assert equal(collect(tmp_path / "w.pt", photos, backend="onnx"), collect(weights, photos, backend="onnx"))
+    assert equal(
+        collect(tmp_path / "w.pt", photos, backend="onnx"), collect(weights, photos, backend="onnx")
+    )
     fixed = onnx_backend.export(weights, tmp_path / "fixed.onnx", shape=(4, 64, 96))
     with pytest.raises(LivestockError, match="export it without a fixed shape"):
         collect(fixed, photos)
@@ -246,21 +305,24 @@ def test_weights_of_other_classes_are_refused_unless_asked_for(photos, tmp_path)
     assert set(postprocess.apply(found)["species"]) <= {"sheep", "horse", "cow"}
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"shard": "3/2"}, "shard must read i/n with 1 <= i <= n, such as 2/8, got '3/2'"),
-    ({"shard": "0/2"}, "shard must read i/n"),
-    ({"shard": "two"}, "shard must read i/n"),
-    ({"passes": ("upside-down",)}, "pass must be 'plain', 'flip', or a scale"),
-    ({"passes": ("x9",)}, "pass must be 'plain', 'flip', or a scale"),
-    ({"passes": ("plain", "plain")}, "one of them was given twice"),
-    ({"image_size": 31}, "image_size must be at least 32 px, got 31"),
-    ({"image_size": -5}, "image_size must be at least 32 px, got -5"),
-    ({"floor": 2}, r"floor must lie in \[0, 1\]"),
-    ({"like": "train"}, "like be 'detect' or 'val'"),
-    ({"backend": "caffe"}, "backend must be one of"),
-    ({"half": True, "device": "cpu"}, "half precision needs a GPU"),
-    ({"batch_size": 0}, "batch_size must be at least 1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shard": "3/2"}, "shard must read i/n with 1 <= i <= n, such as 2/8, got '3/2'"),
+        ({"shard": "0/2"}, "shard must read i/n"),
+        ({"shard": "two"}, "shard must read i/n"),
+        ({"passes": ("upside-down",)}, "pass must be 'plain', 'flip', or a scale"),
+        ({"passes": ("x9",)}, "pass must be 'plain', 'flip', or a scale"),
+        ({"passes": ("plain", "plain")}, "one of them was given twice"),
+        ({"image_size": 31}, "image_size must be at least 32 px, got 31"),
+        ({"image_size": -5}, "image_size must be at least 32 px, got -5"),
+        ({"floor": 2}, r"floor must lie in \[0, 1\]"),
+        ({"like": "train"}, "like be 'detect' or 'val'"),
+        ({"backend": "caffe"}, "backend must be one of"),
+        ({"half": True, "device": "cpu"}, "half precision needs a GPU"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
 def test_what_cannot_be_done_is_told(weights, photos, options, message):
     with pytest.raises(LivestockError, match=message):
         collect(weights, photos, **options)
@@ -271,9 +333,9 @@ def test_a_repeated_image_or_an_unnamed_model_with_parts_is_refused(weights, pho
     with pytest.raises(DatasetError, match="image 'photo_000' is in the table twice"):
         collect(weights, (pd.concat([images, images]), folder))
     with pytest.raises(LivestockError, match="part files need the path of the weights"):
-        collect(detector.load(weights, device="cpu"), photos, parts_folder=tmp_path)
+        collect(checkpoints.load_model(weights, device="cpu"), photos, parts_folder=tmp_path)
     with pytest.raises(DatasetError, match="no part files; predict at least one shard first"):
-        inference.gather(tmp_path)
+        engine.gather(tmp_path)
 
 
 def copied(images, folder, target):
@@ -298,8 +360,15 @@ def test_other_photos_under_the_same_ids_are_predicted_anew(weights, photos, tmp
 def test_sessions_of_unlike_batch_sizes_share_the_work(weights, photos, tmp_path):
     whole = collect(weights, photos)
     for index, batch_size in ((1, 2), (2, 4), (3, 1)):
-        collect(weights, photos, batch_size=batch_size, part_images=2, parts_folder=tmp_path, shard=f"{index}/3")
-    merged = inference.gather(tmp_path)
+        collect(
+            weights,
+            photos,
+            batch_size=batch_size,
+            part_images=2,
+            parts_folder=tmp_path,
+            shard=f"{index}/3",
+        )
+    merged = engine.gather(tmp_path)
     assert merged.images.equals(whole.images) and len(merged) == len(whole)
     # Column by column: candidates that are level but for rounding may change places.
     assert np.sort(merged.xyxy, axis=0) == pytest.approx(np.sort(whole.xyxy, axis=0), abs=0.05)
@@ -308,15 +377,23 @@ def test_sessions_of_unlike_batch_sizes_share_the_work(weights, photos, tmp_path
 def test_finished_parts_of_another_size_are_not_deleted(weights, photos, tmp_path):
     collect(weights, photos, part_images=1, parts_folder=tmp_path)
     before = sorted(tmp_path.rglob("*.npz"))
-    with pytest.raises(LivestockError, match="is of the same images in parts of another size: give the part_images"):
+    with pytest.raises(
+        LivestockError, match="is of the same images in parts of another size: give the part_images"
+    ):
         collect(weights, photos, part_images=2, parts_folder=tmp_path)
     assert sorted(tmp_path.rglob("*.npz")) == before
     images, folder = photos
     fewer = collect(weights, (images[:2], folder), part_images=1, parts_folder=tmp_path)
-    assert len(list(tmp_path.rglob("*.npz"))) == len(fewer.images) == 2, "parts of other images are not cleared"
+    assert len(list(tmp_path.rglob("*.npz"))) == len(fewer.images) == 2, (
+        "parts of other images are not cleared"
+    )
 
 
-@pytest.mark.parametrize("options", [{"half": True}, {"device": "cuda"}, {"half": True, "device": "cuda:0"}])
+@pytest.mark.parametrize(
+    "options", [{"half": True}, {"device": "cuda"}, {"half": True, "device": "cuda:0"}]
+)
 def test_an_exported_network_is_never_silently_float32_on_the_cpu(weights, options):
-    with pytest.raises(LivestockError, match="exported networks run in float32 on the CPU, got half="):
-        backends.open_backend(weights, backend="onnx", **options)
+    with pytest.raises(
+        LivestockError, match="exported networks run in float32 on the CPU, got half="
+    ):
+        base.open_backend(weights, backend="onnx", **options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livestock_utils.pipeline import inline_images
+from livestock_utils.show.pipeline import inline_images
 
 
 def png(array, mode=None):
@@ -17,7 +17,7 @@ def png(array, mode=None):
 
 def chart(width_px=1600, height_px=800):
     array = np.full((height_px, width_px, 3), 255, dtype=np.uint8)
-    array[height_px // 4:height_px // 2, 100:300] = (213, 94, 0)
+    array[height_px // 4 : height_px // 2, 100:300] = (213, 94, 0)
     return png(array)
 
 
@@ -38,7 +38,9 @@ def test_charts_stay_png_and_photos_become_jpeg(image, mime):
     assert len(data) < len(image)
 
 
-@pytest.mark.parametrize(("width_px", "limit_px", "expected"), [(1600, 1100, (1100, 550)), (500, 1100, (500, 400))])
+@pytest.mark.parametrize(
+    ("width_px", "limit_px", "expected"), [(1600, 1100, (1100, 550)), (500, 1100, (500, 400))]
+)
 def test_wide_images_are_scaled_down_and_small_ones_kept(width_px, limit_px, expected):
     height_px = 800 if width_px == 1600 else 400
     assert inline_images.shrink(chart(width_px, height_px), limit_px)[2] == expected

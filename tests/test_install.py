@@ -28,7 +28,9 @@ def recorded(monkeypatch, tmp_path):
 
     def pip(*arguments):
         if arguments[0] == "list":
-            return "".join(f"{name}=={version}\n" for name, version in state.items() if name != "adds")
+            return "".join(
+                f"{name}=={version}\n" for name, version in state.items() if name != "adds"
+            )
         files = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--constraint"]
         calls.append((arguments, [Path(name).read_text(encoding="utf-8") for name in files]))
         state.update(state["adds"])
@@ -47,7 +49,13 @@ def test_what_is_installed_is_handed_to_pip_as_a_constraint(recorded):
 def test_a_fresh_environment_has_nothing_to_protect(recorded):
     calls, state = recorded
     state.clear()
-    state.update({"pip": "23.2.1", "setuptools": "65.5.0", "adds": {"setuptools": "84.2.1", "torch": "2.14.1"}})
+    state.update(
+        {
+            "pip": "23.2.1",
+            "setuptools": "65.5.0",
+            "adds": {"setuptools": "84.2.1", "torch": "2.14.1"},
+        }
+    )
     assert install.install() == []
     assert calls[0][1] == [""]
 
@@ -84,8 +92,14 @@ def test_every_extra_states_its_reasons():
     assert lines and [line for line in lines if not re.search(r"\S +# \S", line)] == []
 
 
-@pytest.mark.parametrize(("extra", "names"), [
-    ("tracking", {"wandb", "mlflow-skinny"}), ("edge", {"onnx", "onnxruntime"}), ("openvino", {"openvino"})])
+@pytest.mark.parametrize(
+    ("extra", "names"),
+    [
+        ("tracking", {"wandb", "mlflow-skinny"}),
+        ("edge", {"onnx", "onnxruntime"}),
+        ("openvino", {"openvino"}),
+    ],
+)
 def test_an_extra_brings_what_the_library_imports_on_demand(extra, names):
     added = set(install._requirements((extra,))) - set(install._requirements(()))
     assert {re.split(r"[<>=\[]", line)[0] for line in added} == names
@@ -96,9 +110,23 @@ def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
     cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/nowhere"', cell)
     colab = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
     # -I and -S: without site-packages the project is not installed, as in a fresh runtime.
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", colab + cell.replace("/content/", f"{tmp_path}/content/")],
-                          cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: fatal: " in done.stderr
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            colab + cell.replace("/content/", f"{tmp_path}/content/"),
+        ],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: fatal: "
+        in done.stderr
+    )
 
 
 REFUSED = """
@@ -114,9 +142,16 @@ colab.drive = types.SimpleNamespace(mount=mount)
 
 def test_the_set_up_cell_says_what_to_do_where_drive_is_refused(tmp_path):
     cell = (Path(install.__file__).parent / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
-    cell = re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', cell).replace("/content/", f"{tmp_path}/content/")
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", REFUSED + cell], cwd=tmp_path, check=False,
-                          capture_output=True, text=True)
+    cell = re.sub('REPOSITORY = ".*?"', 'REPOSITORY = ""', cell).replace(
+        "/content/", f"{tmp_path}/content/"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", REFUSED + cell],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     told = "RuntimeError: Drive, where the project is, was not mounted: allow it and run again (credential propagation"
     assert told in done.stderr and "During handling" not in done.stderr
 

@@ -5,10 +5,10 @@ import pytest
 from archive_makers import COW, PIG
 from click.testing import CliRunner
 
-from livestock_utils.aihub.findings import COLUMNS
-from livestock_utils.aihub.integrity import integrity_report, survey
 from livestock_utils.cli import cli
-from livestock_utils.errors import ArchiveError
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.data.aihub.integrity import integrity_report, survey
+from livestock_utils.data.findings import COLUMNS
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"
@@ -45,17 +45,67 @@ def bent(archive, member, data):
 @pytest.mark.parametrize(
     ("bend", "kind", "severity", "message"),
     [
-        (flip_a_pixel, "wrong_crc", "error", rf"소_bbox.zip, member {COW}.jpg: cannot be read \(Bad CRC"),
+        (
+            flip_a_pixel,
+            "wrong_crc",
+            "error",
+            rf"소_bbox.zip, member {COW}.jpg: cannot be read \(Bad CRC",
+        ),
         (lambda f: (f / COWS).unlink(), "archive_missing", "error", "lacks the images of cow"),
-        (lambda f: (f / COWS).write_bytes(b"x"), "archive_broken", "error", "소_bbox.zip is not a whole zip"),
-        (lambda f: make.write(f, {COWS: {"a.txt": b"x"}}), "archive_empty", "error", "소_bbox.zip holds no images"),
-        (bent(PIGS, f"{COW}.jpg", make.jpeg()), "repeated_id", "error", f"image id {COW} is both in"),
-        (bent(COWS, f"{COW}.jpg", make.jpeg()[:-9]), "image_truncated", "warning", f"{COW}.jpg: the JPEG stops"),
-        (bent(COWS, f"{COW}.jpg", make.jpeg(shade=10)), "image_duplicated", "warning", f"the same bytes as .*{COW}"),
-        (bent(COWS, "about.txt", b"x"), "other_files", "note", "holds 1 members that are not images, as about.txt"),
-        (bent(COW_LABELS, f"{COW}.json", make.label([[1, 1, 9, 9]] * 3)), "box_duplicated", "note", "2 boxes, first"),
-        (bent(COW_LABELS, f"{COW}.json", make.label([], file_name="b.jpg")), "name_differs", "note", "is 'b.jpg'"),
-        (lambda f: (f / "소.tar").write_bytes(b""), "unknown_archive", "note", "소.tar: its name does not tell"),
+        (
+            lambda f: (f / COWS).write_bytes(b"x"),
+            "archive_broken",
+            "error",
+            "소_bbox.zip is not a whole zip",
+        ),
+        (
+            lambda f: make.write(f, {COWS: {"a.txt": b"x"}}),
+            "archive_empty",
+            "error",
+            "소_bbox.zip holds no images",
+        ),
+        (
+            bent(PIGS, f"{COW}.jpg", make.jpeg()),
+            "repeated_id",
+            "error",
+            f"image id {COW} is both in",
+        ),
+        (
+            bent(COWS, f"{COW}.jpg", make.jpeg()[:-9]),
+            "image_truncated",
+            "warning",
+            f"{COW}.jpg: the JPEG stops",
+        ),
+        (
+            bent(COWS, f"{COW}.jpg", make.jpeg(shade=10)),
+            "image_duplicated",
+            "warning",
+            f"the same bytes as .*{COW}",
+        ),
+        (
+            bent(COWS, "about.txt", b"x"),
+            "other_files",
+            "note",
+            "holds 1 members that are not images, as about.txt",
+        ),
+        (
+            bent(COW_LABELS, f"{COW}.json", make.label([[1, 1, 9, 9]] * 3)),
+            "box_duplicated",
+            "note",
+            "2 boxes, first",
+        ),
+        (
+            bent(COW_LABELS, f"{COW}.json", make.label([], file_name="b.jpg")),
+            "name_differs",
+            "note",
+            "is 'b.jpg'",
+        ),
+        (
+            lambda f: (f / "소.tar").write_bytes(b""),
+            "unknown_archive",
+            "note",
+            "소.tar: its name does not tell",
+        ),
         (
             lambda f: make.write(f, {f"Validation/{COWS}": {"v.jpg": make.jpeg()}}),
             "validation_left_out",
@@ -85,9 +135,14 @@ def test_copies_are_told_whatever_they_are_packed_in(tmp_path):
 
 def test_near_duplicates_on_request(tmp_path):
     archives = make.four_archives()
-    photos = {f"{COW[:-1]}{i}.jpg": make.noisy_jpeg(quality=quality) for i, quality in ((5, 90), (6, 80), (7, 80))}
+    photos = {
+        f"{COW[:-1]}{i}.jpg": make.noisy_jpeg(quality=quality)
+        for i, quality in ((5, 90), (6, 80), (7, 80))
+    }
     archives[COWS] |= photos
-    archives[COW_LABELS] |= {name.replace("jpg", "json"): make.label([], size=(256, 256)) for name in photos}
+    archives[COW_LABELS] |= {
+        name.replace("jpg", "json"): make.label([], size=(256, 256)) for name in photos
+    }
     folder = make.write(tmp_path, archives)
     assert "image_near_duplicate" not in integrity_report(folder)["kind"].tolist()
     rows = integrity_report(folder, near_duplicates=True)
@@ -150,9 +205,11 @@ def test_check_of_an_empty_folder_says_that_there_is_nothing(tmp_path):
     done = CliRunner().invoke(cli, ["check", str(tmp_path)])
     lines = done.stdout.splitlines()
     assert done.exit_code == 1
-    assert lines[:5] == [
-        "archives: none", "", "usable: nothing", "", "findings"]
-    assert lines[5] == "  error: 4 archives missing; download what is missing, put it beside the others"
+    assert lines[:5] == ["archives: none", "", "usable: nothing", "", "findings"]
+    assert (
+        lines[5]
+        == "  error: 4 archives missing; download what is missing, put it beside the others"
+    )
 
 
 def test_check_of_the_folder_above_a_data_root_names_the_root(tmp_path):

@@ -5,137 +5,207 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils import tables
-from livestock_utils.boxes import XYXY
-from livestock_utils.error_analysis import label_exchange, missing_report
-from livestock_utils.errors import DatasetError
+from livestock_utils.core import tables
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.evaluate.labels import exchange, report
 
 COLUMNS = ["image_id", "species", *XYXY]
-IMAGES = pd.DataFrame({"image_id": ["a", "b", "c"], "species": "cow", "width_px": [200, 100, 100],
-                       "height_px": [100, 100, 100]})
-BOXES = pd.DataFrame([("a", "cow", 0, 0, 50.25, 40), ("a", "pig", 60, 10, 120, 90), ("b", "cow", 5, 5, 20, 30)],
-                     columns=COLUMNS).astype(dict.fromkeys(XYXY, float))
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["a", "b", "c"],
+        "species": "cow",
+        "width_px": [200, 100, 100],
+        "height_px": [100, 100, 100],
+    }
+)
+BOXES = pd.DataFrame(
+    [("a", "cow", 0, 0, 50.25, 40), ("a", "pig", 60, 10, 120, 90), ("b", "cow", 5, 5, 20, 30)],
+    columns=COLUMNS,
+).astype(dict.fromkeys(XYXY, float))
 SUGGESTED = pd.DataFrame([("c", "cow", 10.0, 10.0, 40.0, 40.0, 0.91)], columns=[*COLUMNS, "score"])
 
 
-@pytest.mark.parametrize(("write", "name"), [(label_exchange.write_coco, "labels.json"),
-                                             (label_exchange.write_yolo, "yolo")])
-@pytest.mark.parametrize(("boxes", "suggestions", "changes"), [
-    (BOXES.iloc[:0], None, {}),
-    (BOXES, None, {"kept": 3}),
-    (BOXES, SUGGESTED, {"kept": 3, "added": 1}),
-])
+@pytest.mark.parametrize(
+    ("write", "name"), [(exchange.write_coco, "labels.json"), (exchange.write_yolo, "yolo")]
+)
+@pytest.mark.parametrize(
+    ("boxes", "suggestions", "changes"),
+    [
+        (BOXES.iloc[:0], None, {}),
+        (BOXES, None, {"kept": 3}),
+        (BOXES, SUGGESTED, {"kept": 3, "added": 1}),
+    ],
+)
 def test_round_trip(tmp_path, write, name, boxes, suggestions, changes):
     path = write(tmp_path / name, IMAGES, boxes, suggestions)
-    back = label_exchange.read_corrected(path, IMAGES)
-    assert label_exchange.diff(boxes, back)["change"].value_counts().to_dict() == changes
+    back = exchange.read_corrected(path, IMAGES)
+    assert exchange.diff(boxes, back)["change"].value_counts().to_dict() == changes
     assert back.attrs["image_ids"] == ["a", "b", "c"]
-    assert len(label_exchange.apply_corrections(boxes, back)) == sum(changes.values())
+    assert len(exchange.apply_corrections(boxes, back)) == sum(changes.values())
 
 
 def test_suggested_boxes_are_flagged(tmp_path):
-    coco = json.loads(label_exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED).read_text())
-    assert [entry["attributes"] for entry in coco["annotations"]][-1] == {"suggested": True, "score": 0.91}
-    assert [entry["attributes"]["suggested"] for entry in coco["annotations"]] == [False, False, False, True]
-    folder = label_exchange.write_yolo(tmp_path / "yolo", IMAGES, BOXES, SUGGESTED)
+    coco = json.loads(
+        exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED).read_text()
+    )
+    assert [entry["attributes"] for entry in coco["annotations"]][-1] == {
+        "suggested": True,
+        "score": 0.91,
+    }
+    assert [entry["attributes"]["suggested"] for entry in coco["annotations"]] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    folder = exchange.write_yolo(tmp_path / "yolo", IMAGES, BOXES, SUGGESTED)
     classes = (folder / "obj.names").read_text().split()
-    assert classes[int((folder / "obj_train_data" / "c.txt").read_text().split()[0])] == "cow_suggested"
+    assert (
+        classes[int((folder / "obj_train_data" / "c.txt").read_text().split()[0])]
+        == "cow_suggested"
+    )
 
 
 def test_coco_opens_in_pycocotools(tmp_path):
     coco_module = pytest.importorskip("pycocotools.coco")
-    coco = coco_module.COCO(str(label_exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED)))
+    coco = coco_module.COCO(str(exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED)))
     assert len(coco.getAnnIds()) == 4
     assert {entry["name"] for entry in coco.loadCats(coco.getCatIds())} == {"pig", "cow"}
 
 
-@pytest.mark.parametrize(("after", "changes"), [
-    (BOXES.iloc[:0], {"removed": 3}),
-    (BOXES.assign(x_max=BOXES["x_max"] + 3), {"moved": 3}),
-    (BOXES.assign(x_max=BOXES["x_max"] + 0.2), {"kept": 3}),
-    (BOXES.assign(species="pig"), {"species": 2, "kept": 1}),
-    (BOXES.assign(x_min=BOXES["x_min"] + 70, x_max=BOXES["x_max"] + 70), {"added": 3, "removed": 3}),
-])
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [
+        (BOXES.iloc[:0], {"removed": 3}),
+        (BOXES.assign(x_max=BOXES["x_max"] + 3), {"moved": 3}),
+        (BOXES.assign(x_max=BOXES["x_max"] + 0.2), {"kept": 3}),
+        (BOXES.assign(species="pig"), {"species": 2, "kept": 1}),
+        (
+            BOXES.assign(x_min=BOXES["x_min"] + 70, x_max=BOXES["x_max"] + 70),
+            {"added": 3, "removed": 3},
+        ),
+    ],
+)
 def test_diff(after, changes):
-    assert label_exchange.diff(BOXES, after)["change"].value_counts().to_dict() == changes
+    assert exchange.diff(BOXES, after)["change"].value_counts().to_dict() == changes
 
 
 def test_images_that_were_not_corrected_stay(tmp_path):
-    path = label_exchange.write_coco(tmp_path / "x.json", IMAGES.iloc[:1], BOXES.iloc[:1])
-    boxes, changes = missing_report.corrections(path, IMAGES, BOXES)
+    path = exchange.write_coco(tmp_path / "x.json", IMAGES.iloc[:1], BOXES.iloc[:1])
+    boxes, changes = report.corrections(path, IMAGES, BOXES)
     assert boxes["image_id"].tolist() == ["a", "b"]
-    assert missing_report.changes_sentence(changes) == "The corrected labels: 1 kept and 1 removed."
-    table = missing_report.changes_table(changes).set_index("species")
+    assert report.changes_sentence(changes) == "The corrected labels: 1 kept and 1 removed."
+    table = report.changes_table(changes).set_index("species")
     assert table.loc["cow", ["kept", "removed", "added"]].tolist() == [1, 0, 0]
     assert table.loc["pig", ["kept", "removed", "added"]].tolist() == [0, 1, 0]
 
 
 def test_no_corrections_change_nothing():
-    boxes, changes = missing_report.corrections("", IMAGES, BOXES)
+    boxes, changes = report.corrections("", IMAGES, BOXES)
     assert boxes is BOXES
     assert list(changes.columns) == [*COLUMNS, "change", "iou"] and changes.empty
-    assert missing_report.changes_table(changes).empty
-    assert "No corrected labels were given" in missing_report.changes_sentence(changes)
+    assert report.changes_table(changes).empty
+    assert "No corrected labels were given" in report.changes_sentence(changes)
 
 
 def test_corrected_tables_replace_the_labels(tmp_path):
     images = IMAGES.assign(archive="x.zip", member="a.jpg")
     tables.write_tables(tmp_path, images, BOXES.iloc[:2])
-    assert label_exchange.corrected_tables("", images, BOXES) is BOXES
-    pd.testing.assert_frame_equal(label_exchange.corrected_tables(tmp_path, images, BOXES), BOXES.iloc[:2])
-    with pytest.raises(DatasetError, match=r"labels of other images: 1 are only there.*first is 'c'"):
-        label_exchange.corrected_tables(tmp_path, images.iloc[:2], BOXES)
+    assert exchange.corrected_tables("", images, BOXES) is BOXES
+    pd.testing.assert_frame_equal(
+        exchange.corrected_tables(tmp_path, images, BOXES), BOXES.iloc[:2]
+    )
+    with pytest.raises(
+        DatasetError, match=r"labels of other images: 1 are only there.*first is 'c'"
+    ):
+        exchange.corrected_tables(tmp_path, images.iloc[:2], BOXES)
     with pytest.raises(DatasetError, match="holds no corrected tables: notebook 06"):
-        label_exchange.corrected_tables(tmp_path / "none", images, BOXES)
+        exchange.corrected_tables(tmp_path / "none", images, BOXES)
 
 
 def test_label_files_of_an_earlier_list_go(tmp_path):
-    label_exchange.write_yolo(tmp_path, IMAGES, BOXES)
-    label_exchange.write_yolo(tmp_path, IMAGES.iloc[:1], BOXES.iloc[:1])
+    exchange.write_yolo(tmp_path, IMAGES, BOXES)
+    exchange.write_yolo(tmp_path, IMAGES.iloc[:1], BOXES.iloc[:1])
     assert [path.name for path in (tmp_path / "obj_train_data").iterdir()] == ["a.txt"]
 
 
-@pytest.mark.parametrize("write", [label_exchange.write_coco, label_exchange.write_yolo])
-@pytest.mark.parametrize(("boxes", "suggestions", "message"), [
-    (BOXES, SUGGESTED.assign(image_id="z"), "1 suggestions are of images that are not in the images table.*'z'"),
-    (BOXES.assign(image_id="z"), None, "3 labels are of images that are not in the images table"),
-    (BOXES, SUGGESTED.assign(species="goat"), "unknown species 'goat'"),
-    (BOXES, SUGGESTED.drop(columns="score"), "the column 'score' is lacking"),
-])
+@pytest.mark.parametrize("write", [exchange.write_coco, exchange.write_yolo])
+@pytest.mark.parametrize(
+    ("boxes", "suggestions", "message"),
+    [
+        (
+            BOXES,
+            SUGGESTED.assign(image_id="z"),
+            "1 suggestions are of images that are not in the images table.*'z'",
+        ),
+        (
+            BOXES.assign(image_id="z"),
+            None,
+            "3 labels are of images that are not in the images table",
+        ),
+        (BOXES, SUGGESTED.assign(species="goat"), "unknown species 'goat'"),
+        (BOXES, SUGGESTED.drop(columns="score"), "the column 'score' is lacking"),
+    ],
+)
 def test_what_cannot_be_exported_gets_one_line(tmp_path, write, boxes, suggestions, message):
     with pytest.raises(DatasetError, match=message):
         write(tmp_path / "x", IMAGES, boxes, suggestions)
 
 
-COCO = {"categories": [{"id": 1, "name": "cow"}], "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}
+COCO = {
+    "categories": [{"id": 1, "name": "cow"}],
+    "images": [{"id": 1, "file_name": "a.jpg"}],
+    "annotations": [],
+}
 
 
 def coco(bbox=(10, 10, 20, 20), **change):
     """COCO content with one box in image a, 200 x 100 px."""
-    return json.dumps({**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": bbox}], **change})
+    return json.dumps(
+        {
+            **COCO,
+            "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": bbox}],
+            **change,
+        }
+    )
 
 
-@pytest.mark.parametrize("content", [
-    pytest.param(coco().encode("utf-8-sig"), id="byte-order mark"),
-    pytest.param(coco(categories=[{"id": 1, "name": "cow"}, {"id": 2, "name": "person"}]).encode(), id="unused class"),
-    pytest.param(coco(images=[{"id": 1, "file_name": "images\\a.jpg"}]).encode(), id="Windows path"),
-    pytest.param(coco(images=[{"id": 1, "file_name": "images/1a2b3c4d-a.jpg"}]).encode(), id="Label Studio's prefix"),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(coco().encode("utf-8-sig"), id="byte-order mark"),
+        pytest.param(
+            coco(categories=[{"id": 1, "name": "cow"}, {"id": 2, "name": "person"}]).encode(),
+            id="unused class",
+        ),
+        pytest.param(
+            coco(images=[{"id": 1, "file_name": "images\\a.jpg"}]).encode(), id="Windows path"
+        ),
+        pytest.param(
+            coco(images=[{"id": 1, "file_name": "images/1a2b3c4d-a.jpg"}]).encode(),
+            id="Label Studio's prefix",
+        ),
+    ],
+)
 def test_what_tools_add_to_coco_is_taken(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    assert label_exchange.read_corrected(tmp_path / "x.json", IMAGES).to_numpy().tolist() == [
-        ["a", "cow", 10, 10, 30, 30]]
+    assert exchange.read_corrected(tmp_path / "x.json", IMAGES).to_numpy().tolist() == [
+        ["a", "cow", 10, 10, 30, 30]
+    ]
 
 
 def test_a_name_that_looks_like_an_upload_is_left_alone_where_it_is_known(tmp_path):
     (tmp_path / "x.json").write_text(coco(images=[{"id": 1, "file_name": "1a2b3c4d-a.jpg"}]))
     images = IMAGES.assign(image_id=["a", "1a2b3c4d-a", "c"])
-    assert label_exchange.read_corrected(tmp_path / "x.json", images)["image_id"].tolist() == ["1a2b3c4d-a"]
+    assert exchange.read_corrected(tmp_path / "x.json", images)["image_id"].tolist() == [
+        "1a2b3c4d-a"
+    ]
 
 
 def test_boxes_are_clipped_to_the_frame(tmp_path):
     (tmp_path / "x.json").write_text(coco([-5, 90, 20, 20]))
-    boxes = label_exchange.read_corrected(tmp_path / "x.json", IMAGES)
+    boxes = exchange.read_corrected(tmp_path / "x.json", IMAGES)
     assert boxes[XYXY].to_numpy().tolist() == [[0, 90, 15, 100]]
 
 
@@ -145,56 +215,89 @@ def test_yolo_files_may_lie_at_any_depth(tmp_path, place):
     (tmp_path / place / "1a2b3c4d-a.txt").write_text("1 .5 .5 .1 .2\n", encoding="utf-8-sig")
     (tmp_path / "classes.txt").write_text("person\ncow_suggested\n", encoding="utf-8-sig")
     (tmp_path / "train.txt").write_text("data/obj_train_data/a.jpg\n")
-    assert label_exchange.read_corrected(tmp_path, IMAGES).to_numpy().tolist() == [["a", "cow", 90, 40, 110, 60]]
+    assert exchange.read_corrected(tmp_path, IMAGES).to_numpy().tolist() == [
+        ["a", "cow", 90, 40, 110, 60]
+    ]
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (None, "not found"),
-    ("{", "not COCO detection JSON"),
-    (json.dumps({"images": []}), "not COCO detection JSON .KeyError"),
-    (coco(categories=[{"id": 1, "name": "goat"}]), "unknown class 'goat'"),
-    (json.dumps({**COCO, "images": [{"id": 1, "file_name": "z.jpg"}]}), "labels of other images.*first is 'z'"),
-    (coco([1, 2, 3]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
-    (coco([1, 2, 3, 4, 5]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
-    (coco([1, 2, "3", 4]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
-    (coco([1, 2, float("nan"), 4]), "annotation 5 of image 'a': a box needs four finite numbers"),
-    (coco([50, 50, -10, 10]), "annotation 5 of image 'a': a box needs four finite numbers and an extent"),
-    (coco([50, 50, 0, 10]), "annotation 5 of image 'a': a box needs four finite numbers and an extent"),
-    (coco([300, 50, 10, 10]), "annotation 5 of image 'a': the box .* lies outside its frame of 200 x 100 px"),
-    (coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b/a.jpg"}]), "holds image 'a' twice"),
-    (coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}]), "two images have one id"),
-    (coco(images=[]), "not COCO detection JSON .KeyError: 1"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "not found"),
+        ("{", "not COCO detection JSON"),
+        (json.dumps({"images": []}), "not COCO detection JSON .KeyError"),
+        (coco(categories=[{"id": 1, "name": "goat"}]), "unknown class 'goat'"),
+        (
+            json.dumps({**COCO, "images": [{"id": 1, "file_name": "z.jpg"}]}),
+            "labels of other images.*first is 'z'",
+        ),
+        (coco([1, 2, 3]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+        (coco([1, 2, 3, 4, 5]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+        (coco([1, 2, "3", 4]), r"annotation 5 of image 'a': expected a bbox of four numbers"),
+        (
+            coco([1, 2, float("nan"), 4]),
+            "annotation 5 of image 'a': a box needs four finite numbers",
+        ),
+        (
+            coco([50, 50, -10, 10]),
+            "annotation 5 of image 'a': a box needs four finite numbers and an extent",
+        ),
+        (
+            coco([50, 50, 0, 10]),
+            "annotation 5 of image 'a': a box needs four finite numbers and an extent",
+        ),
+        (
+            coco([300, 50, 10, 10]),
+            "annotation 5 of image 'a': the box .* lies outside its frame of 200 x 100 px",
+        ),
+        (
+            coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b/a.jpg"}]),
+            "holds image 'a' twice",
+        ),
+        (
+            coco(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}]),
+            "two images have one id",
+        ),
+        (coco(images=[]), "not COCO detection JSON .KeyError: 1"),
+    ],
+)
 def test_bad_coco_gets_one_line(tmp_path, content, message):
     if content is not None:
         (tmp_path / "x.json").write_text(content)
     with pytest.raises(DatasetError, match=message):
-        label_exchange.read_corrected(tmp_path / "x.json", IMAGES)
+        exchange.read_corrected(tmp_path / "x.json", IMAGES)
 
 
-@pytest.mark.parametrize(("names", "text", "message"), [
-    (None, "", "neither obj.names nor classes.txt"),
-    ("cow\n", "1 .5 .5 .1 .1\n", "class 1, but obj.names lists 1"),
-    ("cow\n", "0 .5 .5\n", "expected lines of a class and four shares"),
-    ("goat\n", "0 .5 .5 .1 .1\n", "unknown class 'goat'"),
-    ("cow\n", "-1 .5 .5 .1 .1\n", "box 1: class -1, but obj.names lists 1"),
-    ("cow\n", "0 .5 .5 .1 .1\n0 .5 nan .1 .1\n", "a.txt, box 2: a box needs four finite numbers"),
-    ("cow\n", "0 .5 .5 0 .1\n", "box 1: a box needs four finite numbers and an extent"),
-    ("cow\n", "0 1.5 .5 .1 .1\n", "box 1: the box .* lies outside its frame"),
-])
+@pytest.mark.parametrize(
+    ("names", "text", "message"),
+    [
+        (None, "", "neither obj.names nor classes.txt"),
+        ("cow\n", "1 .5 .5 .1 .1\n", "class 1, but obj.names lists 1"),
+        ("cow\n", "0 .5 .5\n", "expected lines of a class and four shares"),
+        ("goat\n", "0 .5 .5 .1 .1\n", "unknown class 'goat'"),
+        ("cow\n", "-1 .5 .5 .1 .1\n", "box 1: class -1, but obj.names lists 1"),
+        (
+            "cow\n",
+            "0 .5 .5 .1 .1\n0 .5 nan .1 .1\n",
+            "a.txt, box 2: a box needs four finite numbers",
+        ),
+        ("cow\n", "0 .5 .5 0 .1\n", "box 1: a box needs four finite numbers and an extent"),
+        ("cow\n", "0 1.5 .5 .1 .1\n", "box 1: the box .* lies outside its frame"),
+    ],
+)
 def test_bad_yolo_gets_one_line(tmp_path, names, text, message):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.txt").write_text(text)
     if names is not None:
         (tmp_path / "obj.names").write_text(names)
     with pytest.raises(DatasetError, match=message):
-        label_exchange.read_corrected(tmp_path, IMAGES)
+        exchange.read_corrected(tmp_path, IMAGES)
 
 
 def test_a_yolo_folder_without_label_files_is_told(tmp_path):
     (tmp_path / "classes.txt").write_text("cow\n")
     with pytest.raises(DatasetError, match="holds no label file"):
-        label_exchange.read_corrected(tmp_path, IMAGES)
+        exchange.read_corrected(tmp_path, IMAGES)
 
 
 def test_a_yolo_image_that_is_there_twice_is_told(tmp_path):
@@ -203,4 +306,4 @@ def test_a_yolo_image_that_is_there_twice_is_told(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.txt").write_text("0 .5 .5 .1 .1\n")
     with pytest.raises(DatasetError, match="holds image 'a' twice"):
-        label_exchange.read_corrected(tmp_path, IMAGES)
+        exchange.read_corrected(tmp_path, IMAGES)

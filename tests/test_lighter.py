@@ -5,15 +5,28 @@ from data_sets import write_archives
 from made_network import write_network
 from training_sets import write_set
 
-from livestock_utils import dataset, edge, inference, training
-from livestock_utils.boxes import XYXY
-from livestock_utils.edge import lighter
-from livestock_utils.errors import LivestockError, TrainingError
-from livestock_utils.networks import backends, checkpoints, compat
-from livestock_utils.training import distill, training_data, training_settings
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import LivestockError, TrainingError
+from livestock_utils.data.sets import reading, writing
+from livestock_utils.detect import checkpoints, settings, yolov5
+from livestock_utils.detect.backends import base as backends
+from livestock_utils.detect.export import formats, lighter
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.train import data as training_data
+from livestock_utils.detect.train import distill
+from livestock_utils.detect.train import run as training_run
 
-TRAIN = {"epochs": 1, "image_size": 64, "batch_size": 4, "nominal_batch": 4, "warmup_min_iterations": 1, "loggers": (),
-         "cache": None, "autoanchor": False, "final_evaluation": False}
+TRAIN = {
+    "epochs": 1,
+    "image_size": 64,
+    "batch_size": 4,
+    "nominal_batch": 4,
+    "warmup_min_iterations": 1,
+    "loggers": (),
+    "cache": None,
+    "autoanchor": False,
+    "final_evaluation": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +40,9 @@ def data_yaml(tmp_path_factory):
 
 
 def parameters(path):
-    return sum(parameter.numel() for parameter in checkpoints.load_model(path, device="cpu").parameters())
+    return sum(
+        parameter.numel() for parameter in checkpoints.load_model(path, device="cpu").parameters()
+    )
 
 
 def raw(path):
@@ -46,20 +61,27 @@ def decomposed(weights, folder, share=0.5):
 
 
 @pytest.mark.parametrize("way", [pruned, decomposed])
-def test_a_lighter_network_is_smaller_loads_exports_and_trains_on(weights, data_yaml, tmp_path, way):
+def test_a_lighter_network_is_smaller_loads_exports_and_trains_on(
+    weights, data_yaml, tmp_path, way
+):
     light = way(weights, tmp_path)
     assert parameters(light) < 0.8 * parameters(weights)
     assert light.stat().st_size < 0.8 * weights.stat().st_size
     assert raw(light).shape == raw(weights).shape
-    run = training.train(data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN)
+    run = training_run.train(
+        data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN
+    )
     assert run.finished
     assert parameters(run.best) == parameters(light)
-    again = training.train(data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN)
+    again = training_run.train(
+        data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN
+    )
     assert len(again.results) == 1
     pytest.importorskip("onnx", reason="the edge extra is not installed")
-    own, exported = raw(light), edge.export(light, tmp_path, image_size=64)
+    own, exported = raw(light), formats.export(light, tmp_path, image_size=64)
     other = backends.open_backend(exported)(
-        np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8), 0.0)[0]
+        np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8), 0.0
+    )[0]
     assert np.quantile(np.abs(own - other), 0.99) < 0.01
 
 
@@ -74,11 +96,17 @@ def test_a_decomposition_of_nearly_full_rank_changes_nearly_nothing(weights, tmp
     assert np.quantile(np.abs(own - near)[:, 4:], 0.99) < 0.01
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda path, out: lighter.prune(path, out, 0), r"share must lie in \(0, 0\.9\], got 0"),
-    (lambda path, out: lighter.decompose(path, out, 1), r"share must lie in \(0, 1\), got 1"),
-    (lambda path, out: lighter.decompose(path, out, 0.5, least_channels=4096), "lower least_channels"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda path, out: lighter.prune(path, out, 0), r"share must lie in \(0, 0\.9\], got 0"),
+        (lambda path, out: lighter.decompose(path, out, 1), r"share must lie in \(0, 1\), got 1"),
+        (
+            lambda path, out: lighter.decompose(path, out, 0.5, least_channels=4096),
+            "lower least_channels",
+        ),
+    ],
+)
 def test_what_cannot_be_made_lighter_is_told(weights, tmp_path, call, message):
     pytest.importorskip("tensorly", reason="the lighter extra is not installed")
     with pytest.raises(LivestockError, match=message):
@@ -89,10 +117,18 @@ def test_what_cannot_be_made_lighter_is_told(weights, tmp_path, call, message):
 def teacher_table(data, confidence=0.9):
     """The labels of the first training image, seen by a teacher."""
     width, height = data.train.sizes_px[0]
-    rows = [{"image_id": data.train.files[0].rpartition("/")[2].removesuffix(".jpg"),
-             "species": data.names[int(label)], "x_min": (x - w / 2) * width, "y_min": (y - h / 2) * height,
-             "x_max": (x + w / 2) * width, "y_max": (y + h / 2) * height, "confidence": confidence}
-            for label, x, y, w, h in data.train.labels[0].tolist()]
+    rows = [
+        {
+            "image_id": data.train.files[0].rpartition("/")[2].removesuffix(".jpg"),
+            "species": data.names[int(label)],
+            "x_min": (x - w / 2) * width,
+            "y_min": (y - h / 2) * height,
+            "x_max": (x + w / 2) * width,
+            "y_max": (y + h / 2) * height,
+            "confidence": confidence,
+        }
+        for label, x, y, w, h in data.train.labels[0].tolist()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -106,17 +142,34 @@ def test_a_teachers_boxes_ride_along_as_coded_labels(data_yaml, tmp_path):
     assert len(extra) == 2 * n and np.array_equal(extra[:n], own)
     np.testing.assert_allclose(extra[n:, 1:], own[:, 1:], atol=1e-6)
     assert (extra[n:, 0] == own[:, 0] + 2 * (1 + 45)).all()  # .9 is step 45 of 50
-    assert taught.sha256 not in (data.sha256, distill.with_teacher(data, teacher_table(data, 0.5)).sha256)
-    assert [len(label) for label in taught.train.labels[1:]] == [len(label) for label in data.train.labels[1:]]
+    assert taught.sha256 not in (
+        data.sha256,
+        distill.with_teacher(data, teacher_table(data, 0.5)).sha256,
+    )
+    assert [len(label) for label in taught.train.labels[1:]] == [
+        len(label) for label in data.train.labels[1:]
+    ]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda table: table.drop(columns="confidence"), "no column 'confidence'"),
-    (lambda table: table.assign(species="goat"), "the teacher finds 'goat', the data have pig, cow"),
-    (lambda table: table.assign(image_id="other"), "no box of confidence 0.1 or more on any training image"),
-    (lambda table: table.assign(confidence=0.01), "no box of confidence 0.1 or more on any training image"),
-    (lambda table: "absent.csv", "teacher's predictions not found: absent.csv"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="confidence"), "no column 'confidence'"),
+        (
+            lambda table: table.assign(species="goat"),
+            "the teacher finds 'goat', the data have pig, cow",
+        ),
+        (
+            lambda table: table.assign(image_id="other"),
+            "no box of confidence 0.1 or more on any training image",
+        ),
+        (
+            lambda table: table.assign(confidence=0.01),
+            "no box of confidence 0.1 or more on any training image",
+        ),
+        (lambda table: "absent.csv", "teacher's predictions not found: absent.csv"),
+    ],
+)
 def test_tables_that_teach_nothing_are_refused(data_yaml, change, message):
     data = training_data.read_data(data_yaml)
     with pytest.raises(TrainingError, match=message):
@@ -127,8 +180,8 @@ def test_the_teachers_term_falls_as_the_network_agrees(weights):
     import torch
 
     model = checkpoints.build(checkpoints.read_weights(weights))
-    with compat.yolov5() as y5:
-        model.hyp = training_settings.read_hyp(None) | {"label_smoothing": 0.0}
+    with yolov5.yolov5() as y5:
+        model.hyp = settings.read_hyp(None) | {"label_smoothing": 0.0}
         base = y5.loss.ComputeLoss(model)
         loss = distill.TeachingLoss(base, 1.0, 2, y5.metrics.bbox_iou)
         label = [0, 0, 0.5, 0.5, 0.5, 0.5]
@@ -136,7 +189,9 @@ def test_the_teachers_term_falls_as_the_network_agrees(weights):
         images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         plain, parts = base(model(images), torch.tensor([label]))
         only_labels, same_parts = loss(model(images), torch.tensor([label]))
-        assert torch.allclose(plain, only_labels, rtol=0.05)  # batch statistics move a little from call to call
+        assert torch.allclose(
+            plain, only_labels, rtol=0.05
+        )  # batch statistics move a little from call to call
         values = []
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
         for _ in range(8):
@@ -153,58 +208,125 @@ def test_the_teachers_term_falls_as_the_network_agrees(weights):
 def test_a_training_with_a_teacher_differs_and_tells(data_yaml, weights, tmp_path):
     table = teacher_table(training_data.read_data(data_yaml))
     options = TRAIN | {"init_weights": weights, "model": "yolov5n"}
-    plain = training.train(data_yaml, tmp_path / "plain", **options)
-    taught = training.train(data_yaml, tmp_path / "taught", teacher=table, teacher_weight=2.0, **options)
+    plain = training_run.train(data_yaml, tmp_path / "plain", **options)
+    taught = training_run.train(
+        data_yaml, tmp_path / "taught", teacher=table, teacher_weight=2.0, **options
+    )
     assert taught.finished
     first, second = (checkpoints.read_weights(run.best).state for run in (plain, taught))
     assert any(not np.array_equal(first[name], second[name]) for name in first)
     with pytest.raises(TrainingError, match="teacher_weight"):
-        training.train(data_yaml, tmp_path / "taught", teacher=table, teacher_weight=1.0, **options)
+        training_run.train(
+            data_yaml, tmp_path / "taught", teacher=table, teacher_weight=1.0, **options
+        )
     with pytest.raises(TrainingError, match=r"teacher_weight must lie in \(0, 10\], got 0"):
-        training.train(data_yaml, tmp_path / "none", teacher=table, teacher_weight=0, **options)
+        training_run.train(data_yaml, tmp_path / "none", teacher=table, teacher_weight=0, **options)
 
 
 def test_models_side_by_side(weights, data_yaml, tmp_path):
     pytest.importorskip("onnx", reason="the edge extra is not installed")
     folder = data_yaml.parent / "valid" / "images"
-    images = pd.DataFrame([{"image_id": path.stem, "species": "pig", "width_px": 96, "height_px": 64, "archive": "",
-                            "member": path.name} for path in sorted(folder.glob("*.jpg"))])
-    boxes = inference.predict(weights, images, folder, image_size=64).query("confidence > 0.3")
+    images = pd.DataFrame(
+        [
+            {
+                "image_id": path.stem,
+                "species": "pig",
+                "width_px": 96,
+                "height_px": 64,
+                "archive": "",
+                "member": path.name,
+            }
+            for path in sorted(folder.glob("*.jpg"))
+        ]
+    )
+    boxes = engine.predict(weights, images, folder, image_size=64).query("confidence > 0.3")
     same = write_network(tmp_path / "same" / "other.pt", seed=1)
-    table = lighter.compare({"plain": weights, "Tucker": decomposed(weights, tmp_path), "distilled": same}, images,
-                            folder, boxes[["image_id", "species", *XYXY]], 64, threads=1, rounds=2)
+    table = lighter.compare(
+        {"plain": weights, "Tucker": decomposed(weights, tmp_path), "distilled": same},
+        images,
+        folder,
+        boxes[["image_id", "species", *XYXY]],
+        64,
+        threads=1,
+        rounds=2,
+    )
     assert table["model"].tolist() == ["plain", "Tucker", "distilled"]
     assert np.isnan(table["difference"][0]) and table["difference"][1] < 0
     assert table["parameters_million"][1] < table["parameters_million"][0]
-    assert table["latency_ms"][0] == table["latency_ms"][2] != table["latency_ms"][1]  # one network, one time
-    assert np.isnan(table["speed"][0]) and table["speed_low"][1] <= table["speed"][1] <= table["speed_high"][1]
+    assert (
+        table["latency_ms"][0] == table["latency_ms"][2] != table["latency_ms"][1]
+    )  # one network, one time
+    assert (
+        np.isnan(table["speed"][0])
+        and table["speed_low"][1] <= table["speed"][1] <= table["speed_high"][1]
+    )
     assert "Tucker does not pay" in lighter.sentence(table)
     assert "1.00 x as fast, 100% of the size" in lighter.sentence(table)
 
 
-@pytest.mark.parametrize(("difference", "low", "high", "speeds", "verdict"), [
-    (-0.042, -0.1, 0.01, (2, 2, 2), "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast,"),
-    (-0.005, -0.04, 0.03, (1.9, 2, 2.1), "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast (in 3 "
-                                         "processes 1.90 to 2.10),"),
-    (-0.005, -0.04, 0.03, (1.05, 1.2, 1.3), "does not pay: -0.005 AP75 (within the luck of the images), 1.20 x as fast "
-                                            "(in 3 processes 1.05 to 1.30),"),
-    (-0.02, -0.03, -0.01, (2, 2, 2), "does not pay: -0.020 AP75, 2.00 x as fast,"),
-    (0.03, 0.01, 0.05, (1, 1, 1), "pays: +0.030 AP75, 1.00 x as fast,"),
-    (0.03, -0.01, 0.07, (1, 1, 1), "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast,"),
-    (0.03, 0.01, 0.05, (0.5, 0.5, 0.5), "does not pay: +0.030 AP75, 0.50 x as fast,"),
-])
-def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(difference, low, high, speeds, verdict):
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "speeds", "verdict"),
+    [
+        (
+            -0.042,
+            -0.1,
+            0.01,
+            (2, 2, 2),
+            "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast,",
+        ),
+        (
+            -0.005,
+            -0.04,
+            0.03,
+            (1.9, 2, 2.1),
+            "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast (in 3 "
+            "processes 1.90 to 2.10),",
+        ),
+        (
+            -0.005,
+            -0.04,
+            0.03,
+            (1.05, 1.2, 1.3),
+            "does not pay: -0.005 AP75 (within the luck of the images), 1.20 x as fast "
+            "(in 3 processes 1.05 to 1.30),",
+        ),
+        (-0.02, -0.03, -0.01, (2, 2, 2), "does not pay: -0.020 AP75, 2.00 x as fast,"),
+        (0.03, 0.01, 0.05, (1, 1, 1), "pays: +0.030 AP75, 1.00 x as fast,"),
+        (
+            0.03,
+            -0.01,
+            0.07,
+            (1, 1, 1),
+            "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast,",
+        ),
+        (0.03, 0.01, 0.05, (0.5, 0.5, 0.5), "does not pay: +0.030 AP75, 0.50 x as fast,"),
+    ],
+)
+def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(
+    difference, low, high, speeds, verdict
+):
     plain = {"model": "plain", "size_mb": 4.0}
-    small = {"model": "small", "difference": difference, "low": low, "high": high, "size_mb": 2.0,
-             **dict(zip(("speed_low", "speed", "speed_high"), speeds, strict=True))}
+    small = {
+        "model": "small",
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "size_mb": 2.0,
+        **dict(zip(("speed_low", "speed", "speed_high"), speeds, strict=True)),
+    }
     assert f"small {verdict} 50% of the size" in lighter.sentence(pd.DataFrame([plain, small]))
 
 
 def test_without_the_packages_nothing_is_trained_and_that_is_told(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(lighter.importlib.util, "find_spec", lambda name: None)
-    table = lighter.study("w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame())
+    table = lighter.study(
+        "w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame()
+    )
     assert table.empty and not (tmp_path / "none").exists()
-    assert "this needs torch_pruning and tensorly; run python -m livestock_utils.install" in caplog.text
+    assert (
+        "this needs torch_pruning and tensorly; run python -m livestock_utils.install"
+        in caplog.text
+    )
 
 
 @pytest.mark.slow
@@ -214,20 +336,36 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
     images, boxes = write_archives(tmp_path / "zips", 8)
     sets = [tmp_path / name for name in ("Train", "Valid")]
     for folder in sets:
-        dataset.to_folder(folder, images, boxes, tmp_path / "zips")
-    tables = dataset.read_tables(sets[1])
+        writing.to_folder(folder, images, boxes, tmp_path / "zips")
+    tables = reading.read_tables(sets[1])
     options = {**TRAIN, "warmup_min_iterations": 1}
     options.pop("final_evaluation")
     boxes.assign(confidence=0.9).to_csv(tmp_path / "two_stage.csv", index=False)
-    table = lighter.study(weights, *sets, tmp_path / "runs", *tables, model="yolov5n", threads=1, rounds=2,
-                          teacher=f"{weights}, {tmp_path / 'two_stage.csv'}", **options)
-    assert table["model"].tolist() == ["plain", "pruned", "Tucker", f"distilled from {weights.stem}",
-                                       "distilled from two_stage"]
+    table = lighter.study(
+        weights,
+        *sets,
+        tmp_path / "runs",
+        *tables,
+        model="yolov5n",
+        threads=1,
+        rounds=2,
+        teacher=f"{weights}, {tmp_path / 'two_stage.csv'}",
+        **options,
+    )
+    assert table["model"].tolist() == [
+        "plain",
+        "pruned",
+        "Tucker",
+        f"distilled from {weights.stem}",
+        "distilled from two_stage",
+    ]
     assert list(table.columns) == lighter.COLUMNS
     assert lighter.sentence(table).startswith("Against the plain model at equal epochs: pruned ")
 
 
 def test_without_the_wish_nothing_is_trained(tmp_path):
-    table = lighter.study("w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame(), wanted=False)
+    table = lighter.study(
+        "w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame(), wanted=False
+    )
     assert table.empty and not (tmp_path / "none").exists()
     assert "were not trained in this run" in lighter.sentence(table)

@@ -8,8 +8,8 @@ import types
 import pytest
 
 from livestock_utils import colab
-from livestock_utils.errors import LivestockError
-from livestock_utils.training import mirror, training_lock
+from livestock_utils.core import locks, mirror
+from livestock_utils.core.errors import LivestockError
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +30,15 @@ def test_requests_arrive_and_old_files_go(run, tmp_path):
     (drive / "resume" / "resume-e0001-old.pt").write_text("old")
     (run / "resume" / "resume-e0002-new.pt").write_text("new")
     copier = mirror.Mirror(run, drive)
-    copier.request([run / "results.csv", run / "resume" / "resume-e0002-new.pt"], remove=["resume/resume-*.pt"])
+    copier.request(
+        [run / "results.csv", run / "resume" / "resume-e0002-new.pt"], remove=["resume/resume-*.pt"]
+    )
     assert copier.wait() is None
     copier.close()
     assert sorted(path.relative_to(drive).as_posix() for path in drive.rglob("*.*")) == [
-        "results.csv", "resume/resume-e0002-new.pt"]
+        "results.csv",
+        "resume/resume-e0002-new.pt",
+    ]
 
 
 def test_a_copy_that_fails_once_is_made_again(run, tmp_path, monkeypatch):
@@ -65,7 +69,10 @@ def test_a_mirror_that_stays_away_is_reported_in_one_line(run, tmp_path, monkeyp
     copier.request([run / "results.csv"])
     told = copier.wait()
     copier.close()
-    assert told.startswith(f"the mirror {tmp_path / 'drive'} failed 1 times (last: results.csv") and "\n" not in told
+    assert (
+        told.startswith(f"the mirror {tmp_path / 'drive'} failed 1 times (last: results.csv")
+        and "\n" not in told
+    )
     assert os.strerror(code) in told
 
 
@@ -102,7 +109,7 @@ def test_a_mirror_that_another_has_taken_over_is_left_alone(run, tmp_path):
     theirs = drive / "resume" / "resume-e0009-theirs.pt"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("theirs")
-    note = training_lock.Note(drive)
+    note = locks.Note(drive)
     note.mine = {"host": "elsewhere", "pid": 7}
     note.renew()
     copier = mirror.Mirror(run, drive)
@@ -128,13 +135,28 @@ class Refused(Exception):
     """As google.colab's own error for a consent that was not given."""
 
 
-@pytest.mark.parametrize(("answers", "mounts", "warnings"), [
-    ([None], 1, []),
-    ([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), None], 2, ["attempt 1 of 3"]),
-    ([ValueError("mount failed"), ValueError("mount failed"), None], 3, ["attempt 1 of 3", "attempt 2 of 3"]),
-    ([Refused("not allowed")], 1, ["no access to Google Drive (not allowed)"]),
-    ([ValueError("mount failed")] * 3, 3, ["attempt 1 of 3", "attempt 2 of 3", "attempt 3 of 3"]),
-])
+@pytest.mark.parametrize(
+    ("answers", "mounts", "warnings"),
+    [
+        ([None], 1, []),
+        (
+            [OSError(errno.ENOTCONN, "Transport endpoint is not connected"), None],
+            2,
+            ["attempt 1 of 3"],
+        ),
+        (
+            [ValueError("mount failed"), ValueError("mount failed"), None],
+            3,
+            ["attempt 1 of 3", "attempt 2 of 3"],
+        ),
+        ([Refused("not allowed")], 1, ["no access to Google Drive (not allowed)"]),
+        (
+            [ValueError("mount failed")] * 3,
+            3,
+            ["attempt 1 of 3", "attempt 2 of 3", "attempt 3 of 3"],
+        ),
+    ],
+)
 def test_mounting_drive(answers, mounts, warnings, tmp_path, monkeypatch, caplog):
     calls = []
 
@@ -145,16 +167,25 @@ def test_mounting_drive(answers, mounts, warnings, tmp_path, monkeypatch, caplog
             raise answer
         (tmp_path / "MyDrive").mkdir()
 
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(
-        drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)))
+    monkeypatch.setitem(
+        sys.modules,
+        "google.colab",
+        types.SimpleNamespace(
+            drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)
+        ),
+    )
     if isinstance(answers[-1], ValueError):
-        with pytest.raises(LivestockError, match=r"Google Drive cannot be mounted \(mount failed\); run the cell"):
+        with pytest.raises(
+            LivestockError, match=r"Google Drive cannot be mounted \(mount failed\); run the cell"
+        ):
             colab.mount(tmp_path)
     else:
         assert colab.mount(tmp_path) == (tmp_path / "MyDrive" if answers[-1] is None else None)
     assert calls == [False, True, True][:mounts]
     told = [record.getMessage() for record in caplog.records]
-    assert len(told) == len(warnings) and all(want in line for want, line in zip(warnings, told, strict=True))
+    assert len(told) == len(warnings) and all(
+        want in line for want, line in zip(warnings, told, strict=True)
+    )
 
 
 def test_an_archive_is_copied_once(tmp_path, monkeypatch):
@@ -174,7 +205,9 @@ def test_a_dropped_mount_is_tried_again_and_then_told(tmp_path, monkeypatch):
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
     monkeypatch.setattr(mirror, "copy_checked", dropped)
-    with pytest.raises(LivestockError, match=r"a\.tar could not be copied .*Transport endpoint.*mount Drive again"):
+    with pytest.raises(
+        LivestockError, match=r"a\.tar could not be copied .*Transport endpoint.*mount Drive again"
+    ):
         colab.copy_local(tmp_path / "a.tar", tmp_path / "local", tries=3, wait_s=0)
     assert len(calls) == 3
     with pytest.raises(LivestockError, match=r"absent\.tar is not there"):
@@ -196,18 +229,33 @@ def drive(tmp_path, monkeypatch):
 def test_archives_on_drive_are_read_from_a_copy(drive, tmp_path):
     copy = colab.at_hand(drive)
     assert copy.is_relative_to(tmp_path / "local") and copy.name == "data"
-    assert (copy / "a.zip").read_bytes() == b"first" and (copy / "inner" / "b.zip").read_bytes() == b"second"
+    assert (copy / "a.zip").read_bytes() == b"first" and (
+        copy / "inner" / "b.zip"
+    ).read_bytes() == b"second"
     (drive / "a.zip").unlink()
     (drive / "inner" / "b.zip").write_bytes(b"another")
     assert colab.at_hand(drive) == copy
     assert [path.read_bytes() for path in copy.rglob("*.zip")] == [b"another"]
 
 
-@pytest.mark.parametrize(("limit", "value", "told"), [
-    ("MOST_ARCHIVES", 1, "more than 1 files are read from Drive, which is slow; put AI Hub's zips there as they came"),
-    ("SPARE_BYTES", 10**18, "0.0 GB have no room on the local disk and are read from Drive, which is slow"),
-])
-def test_archives_that_are_no_use_to_copy_are_read_where_they_are(drive, monkeypatch, caplog, limit, value, told):
+@pytest.mark.parametrize(
+    ("limit", "value", "told"),
+    [
+        (
+            "MOST_ARCHIVES",
+            1,
+            "more than 1 files are read from Drive, which is slow; put AI Hub's zips there as they came",
+        ),
+        (
+            "SPARE_BYTES",
+            10**18,
+            "0.0 GB have no room on the local disk and are read from Drive, which is slow",
+        ),
+    ],
+)
+def test_archives_that_are_no_use_to_copy_are_read_where_they_are(
+    drive, monkeypatch, caplog, limit, value, told
+):
     monkeypatch.setattr(colab, limit, value)
     assert colab.at_hand(drive) == drive and caplog.messages[0].endswith(told)
 
@@ -225,7 +273,12 @@ def test_the_run_to_resume_is_the_last_valid_one(tmp_path):
     assert colab.run_to_resume(tmp_path / "absent", tmp_path) is None
     for age, name in enumerate(("newer", "older")):
         content = name.encode()
-        path = tmp_path / name / "resume" / f"resume-e0001-{hashlib.sha256(content).hexdigest()[:16]}.pt"
+        path = (
+            tmp_path
+            / name
+            / "resume"
+            / f"resume-e0001-{hashlib.sha256(content).hexdigest()[:16]}.pt"
+        )
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
         os.utime(path, (1000 - age, 1000 - age))

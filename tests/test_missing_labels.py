@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livestock_utils import aihub, sample
-from livestock_utils.boxes import XYXY
-from livestock_utils.error_analysis import label_faults, missing_labels, missing_ranking, missing_report
-from livestock_utils.errors import DatasetError, ScoringError
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.data.aihub import folder
+from livestock_utils.data.sample import drawing
+from livestock_utils.evaluate.labels import faults as label_faults
+from livestock_utils.evaluate.labels import missing, ranking, report
 
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
@@ -24,13 +26,19 @@ def scene(n_images=40, per_image=5, gap=0.2, seed=0):
             animals.append((name, species, *box))
             for extra in range(rng.integers(1, 4)):
                 spread = rng.normal(0, 2 + 3 * extra, 4)
-                found.append((name, species, *(box + spread), float(rng.beta(6, 2) / (1 + 3 * extra))))
+                found.append(
+                    (name, species, *(box + spread), float(rng.beta(6, 2) / (1 + 3 * extra)))
+                )
         for _ in range(10):
             low = rng.uniform(0, 300, 2)
-            found.append((name, species, *low, *(low + rng.uniform(30, 90, 2)), float(rng.beta(1, 12))))
+            found.append(
+                (name, species, *low, *(low + rng.uniform(30, 90, 2)), float(rng.beta(1, 12)))
+            )
     boxes = pd.DataFrame(animals, columns=BOX_COLUMNS)
-    kept, removed = missing_ranking.hide(boxes, gap, seed)
-    images = pd.DataFrame({"image_id": [f"i{i:03d}" for i in range(n_images)], "width_px": 400, "height_px": 300})
+    kept, removed = ranking.hide(boxes, gap, seed)
+    images = pd.DataFrame(
+        {"image_id": [f"i{i:03d}" for i in range(n_images)], "width_px": 400, "height_px": 300}
+    )
     images["species"] = ["pig" if i % 4 == 0 else "cow" for i in range(n_images)]
     return images, kept, removed, pd.DataFrame(found, columns=[*BOX_COLUMNS, "confidence"])
 
@@ -38,101 +46,149 @@ def scene(n_images=40, per_image=5, gap=0.2, seed=0):
 def test_unlabelled_animals_rank_first_and_above_cleanlab():
     pytest.importorskip("cleanlab")
     images, kept, removed, predictions = scene()
-    truth = missing_labels.is_missing(predictions, kept, removed)
-    curves = missing_ranking.curves(truth, missing_ranking.rankings(images, kept, predictions))
-    ours, *others = missing_ranking.average_precisions(curves).values()
+    truth = missing.is_missing(predictions, kept, removed)
+    curves = ranking.curves(truth, ranking.rankings(images, kept, predictions))
+    ours, *others = ranking.average_precisions(curves).values()
     assert ours > 0.9
     assert ours > max(others) + 0.1
 
 
 def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat():
     images, kept, _, predictions = scene(20)
-    scored = missing_labels.score(images, kept, predictions, confidence_floor=0.05)
+    scored = missing.score(images, kept, predictions, confidence_floor=0.05)
     assert (scored.loc[scored["label_iou"] >= 0.5, "score"] == 0).all()
     assert (scored.loc[scored["confidence"] < 0.05, "score"] == 0).all()
     assert scored["score"].between(0, 1).all()
-    pd.testing.assert_frame_equal(scored, missing_labels.score(images, kept, predictions, confidence_floor=0.05))
+    pd.testing.assert_frame_equal(
+        scored, missing.score(images, kept, predictions, confidence_floor=0.05)
+    )
     assert list(scored.index) == list(predictions.index)
 
 
 def test_one_suggestion_an_animal():
     images, kept, removed, predictions = scene()
-    suggestions = missing_labels.suggest(missing_labels.score(images, kept, predictions), images)
-    right = missing_labels.is_missing(suggestions, kept, removed)
+    suggestions = missing.suggest(missing.score(images, kept, predictions), images)
+    right = missing.is_missing(suggestions, kept, removed)
     assert right.mean() > 0.9
     assert right.sum() <= len(removed)
-    ranked = missing_labels.rank_images(images, kept, suggestions)
+    ranked = missing.rank_images(images, kept, suggestions)
     assert ranked["suggestions"].sum() == len(suggestions)
     assert ranked["expected"].is_monotonic_decreasing
 
 
-SCORED = pd.DataFrame([("a", "cow", 0, 0, 10, 10, 0.9, 0.6), ("a", "pig", 0, 0, 10, 11, 0.1, 0.8),
-                       ("a", "cow", 50, 50, 60, 60, 0.3, 0.7), ("b", "cow", 0, 0, 10, 10, 0.3, 0.2)],
-                      columns=[*BOX_COLUMNS, "confidence", "score"])
+SCORED = pd.DataFrame(
+    [
+        ("a", "cow", 0, 0, 10, 10, 0.9, 0.6),
+        ("a", "pig", 0, 0, 10, 11, 0.1, 0.8),
+        ("a", "cow", 50, 50, 60, 60, 0.3, 0.7),
+        ("b", "cow", 0, 0, 10, 10, 0.3, 0.2),
+    ],
+    columns=[*BOX_COLUMNS, "confidence", "score"],
+)
 
 
 OF_SCORED = pd.DataFrame({"image_id": ["a", "b"], "species": "cow"})
 
 
-@pytest.mark.parametrize(("table", "expected"), [
-    pytest.param(SCORED.iloc[:0], [], id="empty"),
-    pytest.param(SCORED, [("cow", 0.8), ("cow", 0.7)], id="most confident of a cluster, with its highest score"),
-    pytest.param(SCORED.iloc[3:], [], id="below the threshold"),
-])
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        pytest.param(SCORED.iloc[:0], [], id="empty"),
+        pytest.param(
+            SCORED,
+            [("cow", 0.8), ("cow", 0.7)],
+            id="most confident of a cluster, with its highest score",
+        ),
+        pytest.param(SCORED.iloc[3:], [], id="below the threshold"),
+    ],
+)
 def test_suggest(table, expected):
-    chosen = missing_labels.suggest(table, OF_SCORED)
+    chosen = missing.suggest(table, OF_SCORED)
     assert list(zip(chosen["species"], chosen["score"], strict=True)) == expected
 
 
 def test_a_cow_photo_suggests_cows_whatever_the_model_calls_them():
     labels = pd.DataFrame([("a", "cow", 70.0, 70.0, 90.0, 90.0)], columns=BOX_COLUMNS)
-    chosen = missing_labels.suggest(SCORED.assign(species="pig"), OF_SCORED)
+    chosen = missing.suggest(SCORED.assign(species="pig"), OF_SCORED)
     assert chosen["species"].tolist() == ["cow", "cow"]
     assert chosen["predicted_species"].tolist() == ["pig", "pig"]
-    table = missing_report.by_species(labels, chosen)
-    assert table[["species", "labels", "suggestions", "named_otherwise"]].to_numpy().tolist() == [["cow", 1, 2, 2]]
-    said = missing_report.sentence(table, 1)
-    assert "**2 cow** beside 1 labelled (67 %)" in said and "In 2 cases the model named another species" in said
-    assert missing_report.cases(chosen)["why"].tolist() == ["cow? score 0.80 (as pig)", "cow? score 0.70 (as pig)"]
+    table = report.by_species(labels, chosen)
+    assert table[["species", "labels", "suggestions", "named_otherwise"]].to_numpy().tolist() == [
+        ["cow", 1, 2, 2]
+    ]
+    said = report.sentence(table, 1)
+    assert (
+        "**2 cow** beside 1 labelled (67 %)" in said
+        and "In 2 cases the model named another species" in said
+    )
+    assert report.cases(chosen)["why"].tolist() == [
+        "cow? score 0.80 (as pig)",
+        "cow? score 0.70 (as pig)",
+    ]
 
 
-@pytest.mark.parametrize(("scored", "message"), [
-    (SCORED.drop(columns="score"), "scored predictions: the column 'score' is lacking"),
-    (SCORED.assign(image_id="z"), "4 scored predictions are of images that are not in the images table.*'z'"),
-])
+@pytest.mark.parametrize(
+    ("scored", "message"),
+    [
+        (SCORED.drop(columns="score"), "scored predictions: the column 'score' is lacking"),
+        (
+            SCORED.assign(image_id="z"),
+            "4 scored predictions are of images that are not in the images table.*'z'",
+        ),
+    ],
+)
 def test_bad_scores_get_one_line(scored, message):
     with pytest.raises(ScoringError, match=message):
-        missing_labels.suggest(scored, OF_SCORED)
+        missing.suggest(scored, OF_SCORED)
 
 
 def test_on_a_drawn_sample_the_unlabelled_animals_are_the_truths(tmp_path):
     """Every animal is predicted, the unlabelled cows mostly as pigs: what is suggested is cows all the same."""
-    where = sample.write_sample(tmp_path, n_images=60, n_test_images=0, seed=2, scale=0.2)
-    images, boxes = aihub.read_archives(where / "data")
-    truth, rng = sample.read_truth(where), np.random.default_rng(0)
+    where = drawing.write_sample(tmp_path, n_images=60, n_test_images=0, seed=2, scale=0.2)
+    images, boxes = folder.read_archives(where / "data")
+    truth, rng = drawing.read_truth(where), np.random.default_rng(0)
     animals = truth.sample(frac=1, random_state=0).reset_index(drop=True)
-    swapped = ~animals["labelled"] & (rng.random(len(animals)) < 0.7) | (rng.random(len(animals)) < 0.1)
+    swapped = ~animals["labelled"] & (rng.random(len(animals)) < 0.7) | (
+        rng.random(len(animals)) < 0.1
+    )
     names = animals["species"].map({"pig": "cow", "cow": "pig"}).where(swapped, animals["species"])
     near = animals[XYXY] + rng.normal(0, 1, (len(animals), 4))
-    faint = animals.assign(x_min=0.0, y_min=0.0, x_max=30.0, y_max=30.0, confidence=rng.uniform(0, 0.2, len(animals)))
+    faint = animals.assign(
+        x_min=0.0, y_min=0.0, x_max=30.0, y_max=30.0, confidence=rng.uniform(0, 0.2, len(animals))
+    )
     found = animals.assign(species=names, confidence=rng.uniform(0.4, 0.95, len(animals)), **near)
     predictions = pd.concat([found, faint], ignore_index=True)[[*BOX_COLUMNS, "confidence"]]
-    suggestions = missing_labels.suggest(missing_labels.score(images, boxes, predictions), images)
-    unlabelled = missing_ranking.unlabelled(where, images)
+    suggestions = missing.suggest(missing.score(images, boxes, predictions), images)
+    unlabelled = ranking.unlabelled(where, images)
     assert set(unlabelled["species"]) == {"cow"} and len(unlabelled) > 5
-    shares = missing_report.by_species(boxes, suggestions).set_index("species")["share"]
+    shares = report.by_species(boxes, suggestions).set_index("species")["share"]
     assert shares["cow"] > shares["pig"]
     assert (suggestions["predicted_species"] == "pig").mean() > 0.3
 
 
-@pytest.mark.parametrize(("change", "error", "message"), [
-    ({"predictions": lambda p: p.iloc[:0]}, ScoringError, "there are no predictions"),
-    ({"predictions": lambda p: p.assign(image_id="x")}, ScoringError, "not in the images table, the first is 'x'"),
-    ({"predictions": lambda p: p.drop(columns="confidence")}, ScoringError, "'confidence' is lacking"),
-    ({"predictions": lambda p: p.assign(confidence=np.nan)}, ScoringError, "row 0 has no confidence"),
-    ({"boxes": lambda b: b.iloc[:0]}, DatasetError, "there are no labels"),
-])
-@pytest.mark.parametrize("function", [missing_labels.score, label_faults.find])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"predictions": lambda p: p.iloc[:0]}, ScoringError, "there are no predictions"),
+        (
+            {"predictions": lambda p: p.assign(image_id="x")},
+            ScoringError,
+            "not in the images table, the first is 'x'",
+        ),
+        (
+            {"predictions": lambda p: p.drop(columns="confidence")},
+            ScoringError,
+            "'confidence' is lacking",
+        ),
+        (
+            {"predictions": lambda p: p.assign(confidence=np.nan)},
+            ScoringError,
+            "row 0 has no confidence",
+        ),
+        ({"boxes": lambda b: b.iloc[:0]}, DatasetError, "there are no labels"),
+    ],
+)
+@pytest.mark.parametrize("function", [missing.score, label_faults.find])
 def test_bad_input_gets_one_line(function, change, error, message):
     images, kept, _, predictions = scene(4)
     tables = {"boxes": kept, "predictions": predictions}
@@ -146,12 +202,12 @@ def test_labels_that_no_prediction_finds_teach_nothing():
     images, kept, _, predictions = scene(4)
     elsewhere = kept.assign(image_id="i001", x_min=900.0, x_max=901.0)
     with pytest.raises(ScoringError, match="nothing can be learnt"):
-        missing_labels.score(images, elsewhere, predictions)
+        missing.score(images, elsewhere, predictions)
 
 
 def test_a_species_without_labels_is_told(caplog):
     images, kept, _, predictions = scene(12)
-    missing_labels.score(images, kept[kept["species"] == "cow"], predictions)
+    missing.score(images, kept[kept["species"] == "cow"], predictions)
     assert "pig has predictions but not a single label" in caplog.text
 
 
@@ -160,35 +216,37 @@ def test_faults_of_labels():
     boxes = kept.copy()
     boxes.loc[3, ["x_max", "y_max"]] += 15.0
     boxes.loc[7, "species"] = "pig" if boxes.loc[7, "species"] == "cow" else "cow"
-    boxes = pd.concat([boxes, boxes.iloc[[11]].assign(x_max=lambda t: t["x_max"] + 1)], ignore_index=True)
+    boxes = pd.concat(
+        [boxes, boxes.iloc[[11]].assign(x_max=lambda t: t["x_max"] + 1)], ignore_index=True
+    )
     faults = label_faults.find(images, boxes, predictions)
     assert set(faults.loc[faults["fault"] == "swapped", "label"]) == {7}
     assert list(faults.loc[faults["fault"] == "duplicate", "label"]) == [len(boxes) - 1]
     assert 3 in set(faults.loc[faults["fault"] == "loose", "label"].head(5))
     none = label_faults.find(images, boxes.iloc[20:60], predictions, least_score=1.1)
     assert none[none["fault"] != "duplicate"].empty
-    assert missing_report.faults_sentence(none).startswith("Suspicious labels: 0 loose")
-    said = missing_report.faults_sentence(faults, kept)
+    assert report.faults_sentence(none).startswith("Suspicious labels: 0 loose")
+    said = report.faults_sentence(faults, kept)
     assert "By the truth **0 of the 3** are right as they are" in said
-    assert "By the truth **2 of the 3** are right" in missing_report.faults_sentence(faults, boxes)
+    assert "By the truth **2 of the 3** are right" in report.faults_sentence(faults, boxes)
     assert "as the class comes from the archive, that is the model's mistake" in said
 
 
 def test_the_sentence_says_when_labels_were_hidden_after_training(tmp_path):
     images, kept, removed, _ = scene(8)
     boxes = pd.concat([kept, removed], ignore_index=True)
-    left, hidden, how = missing_ranking.known_gaps(tmp_path, images, boxes)
+    left, hidden, how = ranking.known_gaps(tmp_path, images, boxes)
     assert (len(left), len(hidden)) == (32, 8)
     assert "after the detectors were trained with all of them" in how
-    assert missing_ranking.unlabelled(tmp_path, images) is None
+    assert ranking.unlabelled(tmp_path, images) is None
 
 
 def test_sentences_of_nothing():
     _, kept, removed, predictions = scene(4)
     images = predictions[["image_id", "species"]].drop_duplicates()
-    empty = missing_labels.suggest(predictions.assign(score=0.0), images)
-    assert "No box is suggested" in missing_report.sentence(missing_report.by_species(kept, empty), 0)
-    assert "No suggestion" in missing_report.audit(empty, kept, removed, "known")
-    assert missing_report.cases(empty).empty
-    curves = missing_ranking.curves(np.zeros(3, dtype=bool), {"x": np.ones(3)})
-    assert "nothing to rank" in missing_ranking.sentence(curves, 2, "known")
+    empty = missing.suggest(predictions.assign(score=0.0), images)
+    assert "No box is suggested" in report.sentence(report.by_species(kept, empty), 0)
+    assert "No suggestion" in report.audit(empty, kept, removed, "known")
+    assert report.cases(empty).empty
+    curves = ranking.curves(np.zeros(3, dtype=bool), {"x": np.ones(3)})
+    assert "nothing to rank" in ranking.sentence(curves, 2, "known")

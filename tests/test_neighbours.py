@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from livestock_utils import split
-from livestock_utils.aihub import neighbours
-from livestock_utils.errors import ArchiveError, DatasetError
+from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.data import lookalikes
+from livestock_utils.data.split import folds as folds_module
 
 
 def hashes_of(values: dict[str, int]) -> pd.Series:
@@ -41,9 +41,9 @@ def archives(tmp_path):
 
 def test_a_brighter_copy_is_a_near_duplicate_and_nothing_else_is(archives):
     folder, images = archives
-    hashes = neighbours.perceptual_hashes(images, folder)
+    hashes = lookalikes.perceptual_hashes(images, folder)
     assert hashes.index.tolist() == sorted(images["image_id"])
-    groups = neighbours.near_duplicate_groups(hashes, images)
+    groups = lookalikes.near_duplicate_groups(hashes, images)
     assert groups["twin"] == images["image_id"].iloc[0]
     assert groups.nunique() == 6
 
@@ -57,7 +57,7 @@ def test_hashes_are_imagehash_s_own(archives):
         Image.open(io.BytesIO(archive.read(row["member"]))) as photo,
     ):
         expected = int(str(imagehash.phash(photo)), 16)
-    got = int(neighbours.perceptual_hashes(images, folder)[row["image_id"]])
+    got = int(lookalikes.perceptual_hashes(images, folder)[row["image_id"]])
     # Not the same to the bit: ours decodes at a smaller size.
     assert (expected ^ got).bit_count() <= 4
 
@@ -65,15 +65,15 @@ def test_hashes_are_imagehash_s_own(archives):
 def test_the_cache_answers_until_the_photo_changes(archives, tmp_path):
     folder, images = archives
     cache = tmp_path / "hashes.csv"
-    first = neighbours.perceptual_hashes(images, folder, cache)
+    first = lookalikes.perceptual_hashes(images, folder, cache)
     made = cache.read_bytes()
-    pd.testing.assert_series_equal(first, neighbours.perceptual_hashes(images, folder, cache))
+    pd.testing.assert_series_equal(first, lookalikes.perceptual_hashes(images, folder, cache))
     assert cache.read_bytes() == made
     cache.write_bytes(made.replace(f"{int(first['twin']):016x}".encode(), b"0" * 16))
-    assert neighbours.perceptual_hashes(images, folder, cache)["twin"] == 0, "the cache is not used"
+    assert lookalikes.perceptual_hashes(images, folder, cache)["twin"] == 0, "the cache is not used"
     with zipfile.ZipFile(folder / "twin.zip", "w") as archive:
         archive.writestr("twin.jpg", jpeg(99))
-    assert neighbours.perceptual_hashes(images, folder, cache)["twin"] not in (0, first["twin"])
+    assert lookalikes.perceptual_hashes(images, folder, cache)["twin"] not in (0, first["twin"])
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "archive,member,stamp,hash\nx,y,1,zz\n"])
@@ -81,26 +81,26 @@ def test_a_broken_cache_is_made_again(archives, tmp_path, caplog, text):
     folder, images = archives
     cache = tmp_path / "hashes.csv"
     cache.write_text(text, encoding="utf-8")
-    found = neighbours.perceptual_hashes(images, folder, cache)
+    found = lookalikes.perceptual_hashes(images, folder, cache)
     assert len(found) == len(images)
     assert "is not a cache of hashes" in caplog.text
-    pd.testing.assert_series_equal(found, neighbours.perceptual_hashes(images, folder, cache))
+    pd.testing.assert_series_equal(found, lookalikes.perceptual_hashes(images, folder, cache))
 
 
 def test_a_damaged_photo_is_left_out_and_counted(archives, caplog):
     folder, images = archives
     with zipfile.ZipFile(folder / "twin.zip", "w") as archive:
         archive.writestr("twin.jpg", b"not a photo")
-    hashes = neighbours.perceptual_hashes(images, folder)
+    hashes = lookalikes.perceptual_hashes(images, folder)
     assert "twin" not in hashes.index
     assert "1 images cannot be decoded and have no hash, the first is twin" in caplog.text
-    assert neighbours.near_duplicate_groups(hashes, images)["twin"] == "twin"
+    assert lookalikes.near_duplicate_groups(hashes, images)["twin"] == "twin"
 
 
 def test_an_absent_member_is_named(archives):
     folder, images = archives
     with pytest.raises((ArchiveError, KeyError), match=r"gone\.jpg"):
-        neighbours.perceptual_hashes(images.assign(member="gone.jpg"), folder)
+        lookalikes.perceptual_hashes(images.assign(member="gone.jpg"), folder)
 
 
 @settings(max_examples=50, deadline=None)
@@ -116,9 +116,14 @@ def test_groups_are_the_connected_components(values, max_distance):
         for j in range(i)
         if (values[i] ^ values[j]).bit_count() <= max_distance
     )
-    expected = {member: min(part) for part in networkx.connected_components(graph) for member in part}
+    expected = {
+        member: min(part) for part in networkx.connected_components(graph) for member in part
+    }
     hashes = hashes_of(dict(zip(ids, values, strict=True)))
-    assert neighbours.near_duplicate_groups(hashes, images_of(*ids), max_distance).to_dict() == expected
+    assert (
+        lookalikes.near_duplicate_groups(hashes, images_of(*ids), max_distance).to_dict()
+        == expected
+    )
 
 
 def test_groups_reach_over_chunks():
@@ -126,7 +131,7 @@ def test_groups_reach_over_chunks():
     values = np.random.default_rng(0).integers(0, 2**63, 700, dtype=np.uint64)
     values[600] = values[3] ^ np.uint64(1)
     ids = [f"i{i:03d}" for i in range(700)]
-    groups = neighbours.near_duplicate_groups(pd.Series(values, index=ids), images_of(*ids))
+    groups = lookalikes.near_duplicate_groups(pd.Series(values, index=ids), images_of(*ids))
     assert groups["i600"] == "i003"
     assert groups.nunique() == 699
 
@@ -135,27 +140,37 @@ def test_groups_reach_over_chunks():
     ("ids", "size", "expected"),
     [
         ([], 10, []),
-        (["cow_000009", "cow_000010", "cow_000019"], 10, ["cow_block_0", "cow_block_1", "cow_block_1"]),
+        (
+            ["cow_000009", "cow_000010", "cow_000019"],
+            10,
+            ["cow_block_0", "cow_block_1", "cow_block_1"],
+        ),
         (["cow_000001", "pig_000001"], 10, ["cow_block_0", "pig_block_0"]),
         (["barn", "cow_1"], 10, ["barn", "cow_block_0"]),
     ],
 )
 def test_blocks_of_ids(ids, size, expected):
     images = pd.DataFrame({"image_id": pd.Series(ids, dtype=str)})
-    found = neighbours.blocks_of_ids(images, size)
+    found = lookalikes.blocks_of_ids(images, size)
     assert found.tolist() == expected
 
 
 def test_combined_groups_keep_both_together():
     first = pd.Series([1, 1, 2, 3, 4], index=list("abcde"))
     second = pd.Series([9, 8, 8, 7, 6], index=list("abcde"))
-    assert neighbours.combine_groups(first, second).to_dict() == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+    assert lookalikes.combine_groups(first, second).to_dict() == {
+        "a": "a",
+        "b": "a",
+        "c": "a",
+        "d": "d",
+        "e": "e",
+    }
 
 
 def test_leakage_report_gives_the_nearest_and_the_closest_first():
     hashes = hashes_of({"v1": 0b0000, "v2": 0b1111, "t1": 0b0111, "t2": 0b1110, "t3": 0b11})
     folds = pd.Series({"v1": 0, "v2": 0, "t1": 1, "t2": 2, "t3": 3})
-    report = neighbours.nearest_train(hashes, folds)
+    report = lookalikes.nearest_train(hashes, folds)
     assert report.to_dict("records") == [
         {"image_id": "v2", "train_id": "t1", "distance": 1},
         {"image_id": "v1", "train_id": "t3", "distance": 2},
@@ -170,24 +185,35 @@ def test_grouped_folds_leave_no_near_duplicate_across():
     images = images_of(*ids).assign(species="pig")
     hashes = pd.Series(values, index=ids)
     no_boxes = pd.DataFrame(columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
-    plain = split.stratified_folds(images, no_boxes)
-    assert (neighbours.nearest_train(hashes, plain)["distance"] <= 1).any()
-    grouped = split.stratified_folds(images, no_boxes, groups=neighbours.near_duplicate_groups(hashes, images))
-    assert (neighbours.nearest_train(hashes, grouped)["distance"] > neighbours.MAX_DISTANCE).all()
+    plain = folds_module.stratified_folds(images, no_boxes)
+    assert (lookalikes.nearest_train(hashes, plain)["distance"] <= 1).any()
+    grouped = folds_module.stratified_folds(
+        images, no_boxes, groups=lookalikes.near_duplicate_groups(hashes, images)
+    )
+    assert (lookalikes.nearest_train(hashes, grouped)["distance"] > lookalikes.MAX_DISTANCE).all()
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda: neighbours.near_duplicate_groups(hashes_of({"a": 1}), images_of("a"), 65),
+            lambda: lookalikes.near_duplicate_groups(hashes_of({"a": 1}), images_of("a"), 65),
             "must lie in .0, 64. bits, got 65",
         ),
-        (lambda: neighbours.blocks_of_ids(images_of("a"), 0), "block_size must be at least 1, got 0"),
-        (lambda: neighbours.nearest_train(hashes_of({"a": 1}), pd.Series({"a": 0})), "1 valid .fold 0. and 0 train"),
-        (lambda: neighbours.nearest_train(hashes_of({"a": 1}), pd.Series({"b": 0})), "1 hashed images have no fold"),
         (
-            lambda: neighbours.combine_groups(pd.Series({"a": 1}), pd.Series({"b": 1})),
+            lambda: lookalikes.blocks_of_ids(images_of("a"), 0),
+            "block_size must be at least 1, got 0",
+        ),
+        (
+            lambda: lookalikes.nearest_train(hashes_of({"a": 1}), pd.Series({"a": 0})),
+            "1 valid .fold 0. and 0 train",
+        ),
+        (
+            lambda: lookalikes.nearest_train(hashes_of({"a": 1}), pd.Series({"b": 0})),
+            "1 hashed images have no fold",
+        ),
+        (
+            lambda: lookalikes.combine_groups(pd.Series({"a": 1}), pd.Series({"b": 1})),
             "groupings name different images",
         ),
     ],
@@ -202,7 +228,7 @@ def test_a_wrong_crc_leaves_the_photo_out(archives, caplog):
     data = bytearray((folder / "twin.zip").read_bytes())
     data[200] ^= 0xFF
     (folder / "twin.zip").write_bytes(data)
-    assert "twin" not in neighbours.perceptual_hashes(images, folder).index
+    assert "twin" not in lookalikes.perceptual_hashes(images, folder).index
     assert "1 images cannot be decoded and have no hash, the first is twin" in caplog.text
 
 
@@ -211,8 +237,10 @@ def test_a_full_cache_needs_no_bytes_of_an_extracted_folder(tmp_path, monkeypatc
     for name in images["archive"].unique():
         with zipfile.ZipFile(tmp_path / "zips" / name) as archive:
             archive.extractall(tmp_path / "folders" / name)
-    first = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
-    monkeypatch.setattr("livestock_utils.aihub.archives.FolderArchive.read", lambda *a: pytest.fail("read again"))
-    again = neighbours.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    first = lookalikes.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    monkeypatch.setattr(
+        "livestock_utils.core.archives.FolderArchive.read", lambda *a: pytest.fail("read again")
+    )
+    again = lookalikes.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
     pd.testing.assert_series_equal(first, again)
     assert len(first) == len(images)

@@ -13,9 +13,11 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from livestock_utils import notebook, project_files, sample
-from livestock_utils.errors import NotebookError
-from livestock_utils.training import preflight
+from livestock_utils.core import project as project_files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.data.sample import drawing
+from livestock_utils.detect.train import preflight
+from livestock_utils.show import notebook
 
 
 @pytest.fixture
@@ -26,7 +28,9 @@ def step(tmp_path):
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
-    monkeypatch.setattr(notebook, "_display", lambda data, metadata=None: shown.append((data, metadata or {})))
+    monkeypatch.setattr(
+        notebook, "_display", lambda data, metadata=None: shown.append((data, metadata or {}))
+    )
     return shown
 
 
@@ -37,7 +41,11 @@ def axes():
 @pytest.mark.parametrize("kind", ["axes", "figure", "array"])
 def test_a_figure_is_saved_and_shown_with_its_caption(step, displayed, kind):
     one = axes()
-    step.figure({"axes": one, "figure": one.figure, "array": np.array([[one]])}[kind], "shares", "Shares by stratum.")
+    step.figure(
+        {"axes": one, "figure": one.figure, "array": np.array([[one]])}[kind],
+        "shares",
+        "Shares by stratum.",
+    )
     with Image.open(step.out / "figures" / "03" / "shares.png") as saved:
         assert 600 < saved.width <= 900  # 6 inches at 150 dpi, cut to what is drawn
     (picture, metadata), (caption, _) = displayed
@@ -49,7 +57,9 @@ def test_a_figure_is_saved_and_shown_with_its_caption(step, displayed, kind):
 
 
 def test_a_figure_must_be_a_figure(step):
-    with pytest.raises(NotebookError, match=r"step\.figure got int: expected Axes, a Figure or a seaborn grid"):
+    with pytest.raises(
+        NotebookError, match=r"step\.figure got int: expected Axes, a Figure or a seaborn grid"
+    ):
         step.figure(3, "shares", "Shares.")
 
 
@@ -61,10 +71,25 @@ def test_the_same_figure_gives_the_same_file(step, displayed):
 
 
 def test_a_table_is_formatted_for_reading(step, displayed):
-    frame = pd.DataFrame({"images": [16455, 7], "box_share": [0.12345, math.nan], "y": [True, False], "a": ["<b>", 1]})
+    frame = pd.DataFrame(
+        {
+            "images": [16455, 7],
+            "box_share": [0.12345, math.nan],
+            "y": [True, False],
+            "a": ["<b>", 1],
+        }
+    )
     step.table(frame, "All & more.", digits=2)
     html = displayed[0][0]["text/html"]
-    for part in ("<th>box share</th>", "16,455", "0.12", "–", "yes", "&lt;b&gt;", "<caption>All &amp; more.</caption>"):
+    for part in (
+        "<th>box share</th>",
+        "16,455",
+        "0.12",
+        "–",
+        "yes",
+        "&lt;b&gt;",
+        "<caption>All &amp; more.</caption>",
+    ):
         assert part in html
 
 
@@ -73,19 +98,35 @@ def test_an_empty_table_still_shows_its_columns(step, displayed):
     assert "images" in displayed[0][0]["text/html"]
 
 
-@pytest.mark.parametrize(("value", "expected"), [
-    (np.int64(3), 3), (np.float32(0.5), 0.5), (math.nan, None), (float("inf"), None), (None, None), (True, True),
-    ("text", "text"), ((1, 2), [1, 2]), (np.array([1.5]), [1.5]), (pd.Series({"pig": 1}), {"pig": 1}),
-    (pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]), ({"pig": np.int64(1)}, {"pig": 1}),
-])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (math.nan, None),
+        (float("inf"), None),
+        (None, None),
+        (True, True),
+        ("text", "text"),
+        ((1, 2), [1, 2]),
+        (np.array([1.5]), [1.5]),
+        (pd.Series({"pig": 1}), {"pig": 1}),
+        (pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
+        ({"pig": np.int64(1)}, {"pig": 1}),
+    ],
+)
 def test_metrics_become_plain_json(step, value, expected):
     step.metrics(value=value)
     step.finish(None)
-    assert json.loads((step.out / "metrics.json").read_text()) == {"03_make_dataset_full": {"value": expected}}
+    assert json.loads((step.out / "metrics.json").read_text()) == {
+        "03_make_dataset_full": {"value": expected}
+    }
 
 
 def test_metrics_refuse_what_json_cannot_hold(step):
-    with pytest.raises(NotebookError, match="metrics take numbers, texts, lists, mappings, tables, got object"):
+    with pytest.raises(
+        NotebookError, match="metrics take numbers, texts, lists, mappings, tables, got object"
+    ):
         step.metrics(value=object())
 
 
@@ -105,13 +146,18 @@ def test_finish_shows_the_numbers_and_names_the_next(step, displayed):
     step.metrics(images=12152, by_species={"pig": 1})
     step.finish("04_make_dataset_mini")
     assert "12,152" in displayed[0][0]["text/html"]
-    assert displayed[1][0]["text/markdown"] == "**Next:** [04_make_dataset_mini](04_make_dataset_mini.ipynb)"
+    assert (
+        displayed[1][0]["text/markdown"]
+        == "**Next:** [04_make_dataset_mini](04_make_dataset_mini.ipynb)"
+    )
 
 
 def test_need_names_who_writes_what_is_missing(step):
     step.path("datasets", "Train.tar").write_text("x")
     assert step.need("datasets", "Train.tar", made_by="02").is_file()
-    with pytest.raises(NotebookError, match=r"Valid\.tar is missing: notebook 02_split writes it; run that first"):
+    with pytest.raises(
+        NotebookError, match=r"Valid\.tar is missing: notebook 02_split writes it; run that first"
+    ):
         step.need("datasets", "Valid.tar", made_by="02_split")
 
 
@@ -122,12 +168,15 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "setup.py").touch()
     (tmp_path / "requirements.txt").touch()
     drawn = []
-    monkeypatch.setattr(sample, "write_sample", lambda folder, **options: drawn.append(folder))
+    monkeypatch.setattr(drawing, "write_sample", lambda folder, **options: drawn.append(folder))
     return types.SimpleNamespace(root=tmp_path, drawn=drawn)
 
 
 def test_given_folders_are_taken_as_they_are(project):
-    assert [p.as_posix() for p in notebook.folders("some/data", "some/out")] == ["some/data", "some/out"]
+    assert [p.as_posix() for p in notebook.folders("some/data", "some/out")] == [
+        "some/data",
+        "some/out",
+    ]
     assert project.drawn == []
 
 
@@ -162,8 +211,13 @@ def runtime(project, monkeypatch):
         state.mounted.append(folder)
         state.drive.parent.mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(
-        drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)))
+    monkeypatch.setitem(
+        sys.modules,
+        "google.colab",
+        types.SimpleNamespace(
+            drive=types.SimpleNamespace(mount=mount), errors=types.SimpleNamespace(Error=Refused)
+        ),
+    )
     monkeypatch.setattr(notebook, "DRIVE", state.drive)
     monkeypatch.setattr(notebook, "LOCAL", project.root / "content")
     return state
@@ -172,15 +226,20 @@ def runtime(project, monkeypatch):
 DRIVE, CONTENT = "drive/MyDrive/livestock", "content"
 
 
-@pytest.mark.parametrize(("archives", "refused", "data", "out"), [
-    ([], False, f"{CONTENT}/data/sample", f"{DRIVE}/runs/sample"),
-    ([DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
-    ([f"{CONTENT}/data"], False, f"{CONTENT}/data", f"{DRIVE}/runs/main"),
-    ([f"{CONTENT}/data", DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
-    ([], True, f"{CONTENT}/data/sample", f"{CONTENT}/runs/sample"),
-    ([f"{CONTENT}/data"], True, f"{CONTENT}/data", f"{CONTENT}/runs/main"),
-])
-def test_on_colab_results_go_to_drive_wherever_it_may_be_mounted(runtime, archives, refused, data, out):
+@pytest.mark.parametrize(
+    ("archives", "refused", "data", "out"),
+    [
+        ([], False, f"{CONTENT}/data/sample", f"{DRIVE}/runs/sample"),
+        ([DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
+        ([f"{CONTENT}/data"], False, f"{CONTENT}/data", f"{DRIVE}/runs/main"),
+        ([f"{CONTENT}/data", DRIVE], False, DRIVE, f"{DRIVE}/runs/main"),
+        ([], True, f"{CONTENT}/data/sample", f"{CONTENT}/runs/sample"),
+        ([f"{CONTENT}/data"], True, f"{CONTENT}/data", f"{CONTENT}/runs/main"),
+    ],
+)
+def test_on_colab_results_go_to_drive_wherever_it_may_be_mounted(
+    runtime, archives, refused, data, out
+):
     for place in archives:
         (runtime.root / place / "data").mkdir(parents=True)
     runtime.refused = refused
@@ -202,17 +261,24 @@ def test_without_drive_the_reader_is_told_that_nothing_is_kept(runtime, displaye
     step = notebook.start("01_eda")
     told = displayed[-1][0]["text/plain"]
     assert "gone when the runtime ends" in told
-    assert told.endswith(f"`!cd {runtime.root} && python -m livestock_utils run --data {step.data} --out {step.out} "
-                         "--profile sample`")
+    assert told.endswith(
+        f"`!cd {runtime.root} && python -m livestock_utils run --data {step.data} --out {step.out} "
+        "--profile sample`"
+    )
 
 
 def test_folders_that_are_given_need_drive_only_where_they_are_on_it(runtime):
-    assert notebook.folders("/content/elsewhere", "/content/out")[0].as_posix() == "/content/elsewhere"
+    assert (
+        notebook.folders("/content/elsewhere", "/content/out")[0].as_posix() == "/content/elsewhere"
+    )
     assert runtime.mounted == []
     assert notebook.folders(runtime.drive, "/content/out") == (runtime.drive, Path("/content/out"))
     assert runtime.mounted == [str(runtime.root / "drive")]
     runtime.refused = True
-    with pytest.raises(NotebookError, match=r"livestock is on Google Drive, to which access was refused; run the cell"):
+    with pytest.raises(
+        NotebookError,
+        match=r"livestock is on Google Drive, to which access was refused; run the cell",
+    ):
         notebook.folders(runtime.drive, "/content/out")
 
 
@@ -226,7 +292,9 @@ def test_a_notebook_tells_of_an_interrupted_training(project, displayed, tmp_pat
 
 
 @pytest.mark.parametrize(("uses_gpu", "lines"), [(False, 1), (True, 2)])
-def test_a_notebook_that_trains_says_which_gpu_there_is(project, displayed, tmp_path, monkeypatch, uses_gpu, lines):
+def test_a_notebook_that_trains_says_which_gpu_there_is(
+    project, displayed, tmp_path, monkeypatch, uses_gpu, lines
+):
     monkeypatch.setattr(preflight, "gpus", lambda: [])
     notebook.start("05_train", tmp_path / "data", tmp_path / "out", uses_gpu=uses_gpu)
     told = [data["text/plain"] for data, _ in displayed]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import notebook_files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show.pipeline import notebook_files
 
 HEADER = '# ---\n# jupyter:\n#   livestock:\n#     reads: ["{data}/data"]\n#     writes: ["{out}/a.csv"]\n# ---\n\n'
 
@@ -18,7 +18,9 @@ def written(tmp_path, text, name="01_eda.py"):
 
 
 def test_no_notebooks(tmp_path):
-    with pytest.raises(NotebookError, match=r"no notebooks NN_name\.py in .*; run from the project or pass"):
+    with pytest.raises(
+        NotebookError, match=r"no notebooks NN_name\.py in .*; run from the project or pass"
+    ):
         notebook_files.find(tmp_path)
 
 
@@ -37,31 +39,46 @@ def test_a_text_is_read(tmp_path):
     assert [cell.cell_type for cell in read.nb.cells] == ["markdown", "code"]
 
 
-@pytest.mark.parametrize(("source", "expected"), [
-    ("", {}),
-    ("a = 1\nb = 'x'\nc = [0.5, None]\nd = {'k': True}", {"a": 1, "b": "x", "c": [0.5, None], "d": {"k": True}}),
-])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", {}),
+        (
+            "a = 1\nb = 'x'\nc = [0.5, None]\nd = {'k': True}",
+            {"a": 1, "b": "x", "c": [0.5, None], "d": {"k": True}},
+        ),
+    ],
+)
 def test_literals(source, expected):
     assert notebook_files.literals(source) == expected
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ("n = 2 * 3", r"parameter 'n' must be a literal, got 2 \* 3"),
-    ("p = Path('x')", r"parameter 'p' must be a literal, got Path\('x'\)"),
-    ("import os", "parameters cell, line 1: expected `name = literal`"),
-    ("a = 1\nb, c = 1, 2", "parameters cell, line 2: expected `name = literal`"),
-    ("n: int", "parameters cell, line 1: expected `name = literal`"),
-])
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("n = 2 * 3", r"parameter 'n' must be a literal, got 2 \* 3"),
+        ("p = Path('x')", r"parameter 'p' must be a literal, got Path\('x'\)"),
+        ("import os", "parameters cell, line 1: expected `name = literal`"),
+        ("a = 1\nb, c = 1, 2", "parameters cell, line 2: expected `name = literal`"),
+        ("n: int", "parameters cell, line 1: expected `name = literal`"),
+    ],
+)
 def test_parameters_are_literals_only(source, message):
     with pytest.raises(NotebookError, match=message):
         notebook_files.literals(source)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("# %%\nx = 1\n", 'expected one cell tagged "parameters", found 0'),
-    ('# %% tags=["parameters"]\nx = 1\n# %% tags=["parameters"]\ny = 1\n', "found 2"),
-    (HEADER.replace("reads", "needs") + '# %% tags=["parameters"]\nx = 1\n', r"reads and writes, got \['needs'\]"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# %%\nx = 1\n", 'expected one cell tagged "parameters", found 0'),
+        ('# %% tags=["parameters"]\nx = 1\n# %% tags=["parameters"]\ny = 1\n', "found 2"),
+        (
+            HEADER.replace("reads", "needs") + '# %% tags=["parameters"]\nx = 1\n',
+            r"reads and writes, got \['needs'\]",
+        ),
+    ],
+)
 def test_bad_texts_are_named(tmp_path, text, message):
     with pytest.raises(NotebookError, match=rf"01_eda\.py: .*{message}"):
         notebook_files.read(written(tmp_path, text))
@@ -73,21 +90,29 @@ def test_patterns_expand_to_files_in_folders_with_glob_characters(tmp_path):
     for name in ("[원천]소_bbox.zip", "b.zip"):
         (data / "data" / name).touch()
     parameters = {"data": str(data), "weights": ""}
-    found = notebook_files.expand(("{data}/data", "{data}/data/*.zip", "{data}/none/*", "{weights}"), parameters)
+    found = notebook_files.expand(
+        ("{data}/data", "{data}/data/*.zip", "{data}/none/*", "{weights}"), parameters
+    )
     assert [len(paths) for paths in found.values()] == [2, 2, 0, 0]
 
 
 def test_patterns_know_only_parameters():
-    with pytest.raises(NotebookError, match=r"'\{wieghts\}': 'wieghts' is not a parameter; known: data, weights"):
+    with pytest.raises(
+        NotebookError, match=r"'\{wieghts\}': 'wieghts' is not a parameter; known: data, weights"
+    ):
         notebook_files.expand(("{wieghts}",), {"data": "", "weights": ""})
 
 
 def test_the_table_of_parameters_lists_every_one_with_its_notebooks():
-    text = (Path(__file__).resolve().parents[1] / "notebooks" / "PARAMETERS.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[1] / "notebooks" / "PARAMETERS.md").read_text(
+        encoding="utf-8"
+    )
     listed = dict(re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", text, flags=re.M))
     found = {}
     for notebook in notebook_files.find():
         for name in notebook.parameters:
             found.setdefault(name, []).append(notebook.number)
     numbers = [notebook.number for notebook in notebook_files.find()]
-    assert listed == {name: "all" if where == numbers else ", ".join(where) for name, where in found.items()}
+    assert listed == {
+        name: "all" if where == numbers else ", ".join(where) for name, where in found.items()
+    }

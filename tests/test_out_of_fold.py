@@ -5,21 +5,35 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils import aihub, sample, split, tables
-from livestock_utils.aihub.archives import ImageReader
-from livestock_utils.errors import DatasetError
-from livestock_utils.inference import out_of_fold
+from livestock_utils.core import tables
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.sample import drawing
+from livestock_utils.data.split import folds as folds_module
+from livestock_utils.detect.predict import out_of_fold
 
-TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": (), "autoanchor": False,
-            "warmup_min_iterations": 1, "confidence_threshold": 0.001, "max_detections": 20}
+TRAINING = {
+    "model": "yolov5n",
+    "epochs": 1,
+    "image_size": 64,
+    "batch_size": 4,
+    "loggers": (),
+    "autoanchor": False,
+    "warmup_min_iterations": 1,
+    "confidence_threshold": 0.001,
+    "max_detections": 20,
+}
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    where = sample.write_sample(tmp_path_factory.mktemp("oof"), n_images=12, n_test_images=0, seed=3, scale=0.1)
+    where = drawing.write_sample(
+        tmp_path_factory.mktemp("oof"), n_images=12, n_test_images=0, seed=3, scale=0.1
+    )
     folder = where / "data"
-    images, boxes = aihub.read_archives(folder)
-    return folder, images, boxes, split.stratified_folds(images, boxes, n_splits=4)
+    images, boxes = data_folder.read_archives(folder)
+    return folder, images, boxes, folds_module.stratified_folds(images, boxes, n_splits=4)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +58,9 @@ def test_every_image_is_predicted_by_the_model_that_has_not_seen_it(drawn, first
 def test_a_second_call_trains_and_predicts_nothing(drawn, first_run, monkeypatch):
     folder, images, boxes, folds = drawn
     out, table = first_run
-    monkeypatch.setattr("livestock_utils.inference.predict", lambda *a, **k: pytest.fail("predicted again"))
+    monkeypatch.setattr(
+        "livestock_utils.inference.predict", lambda *a, **k: pytest.fail("predicted again")
+    )
     before = {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")}
     again = out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)
     pd.testing.assert_frame_equal(again, table)
@@ -55,14 +71,20 @@ def test_a_damaged_fold_file_is_made_again(drawn, first_run):
     folder, images, boxes, folds = drawn
     out, table = first_run
     (out / "predictions" / "oof_fold1.csv.gz").write_bytes(b"half")
-    pd.testing.assert_frame_equal(out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING), table)
+    pd.testing.assert_frame_equal(
+        out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING), table
+    )
 
 
 def test_given_weights_are_used_and_nothing_is_trained(drawn, first_run, tmp_path):
     folder, images, boxes, folds = drawn
     out, table = first_run
-    given = {number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)}
-    again = out_of_fold.predict(images, boxes, folder, tmp_path, folds, n_folds=2, fold_weights=given, **TRAINING)
+    given = {
+        number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)
+    }
+    again = out_of_fold.predict(
+        images, boxes, folder, tmp_path, folds, n_folds=2, fold_weights=given, **TRAINING
+    )
     pd.testing.assert_frame_equal(again, table)
     assert not (tmp_path / "training").exists()
     note = json.loads((tmp_path / "predictions" / "oof_fold0.json").read_text())
@@ -73,22 +95,29 @@ def test_trained_models_are_found_with_the_fold_that_each_has_not_seen(drawn, fi
     _, images, _, folds = drawn
     out, table = first_run
     weights, of_image = out_of_fold.trained(out, images, folds)
-    assert weights == {number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)}
+    assert weights == {
+        number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)
+    }
     assert (table["fold"] == table["image_id"].map(of_image)).all()
     other = pd.Series(range(len(images)), index=images["image_id"]) // 6
     for where, their_folds in ((out, other), (tmp_path, folds)):
-        with pytest.raises(DatasetError, match="holds no models trained out of fold on these images and folds"):
+        with pytest.raises(
+            DatasetError, match="holds no models trained out of fold on these images and folds"
+        ):
             out_of_fold.trained(where, images, their_folds)
     with pytest.raises(DatasetError, match="holds no models"):
         out_of_fold.trained(out, images.iloc[1:], folds)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"folds": lambda f: f * 0}, "at least 2 folds, got 1"),
-    ({"folds": lambda f: f.iloc[1:]}, "1 of 12 images have no fold"),
-    ({"n_folds": lambda _: 1}, "at least 2 folds, got 1"),
-    ({"fold_weights": lambda _: {7: "x.pt"}}, "given for fold 7, but the folds are"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folds": lambda f: f * 0}, "at least 2 folds, got 1"),
+        ({"folds": lambda f: f.iloc[1:]}, "1 of 12 images have no fold"),
+        ({"n_folds": lambda _: 1}, "at least 2 folds, got 1"),
+        ({"fold_weights": lambda _: {7: "x.pt"}}, "given for fold 7, but the folds are"),
+    ],
+)
 def test_bad_folds_get_one_line(drawn, tmp_path, change, message):
     folder, images, boxes, folds = drawn
     options = {"folds": folds, "n_folds": None, "fold_weights": None}
@@ -97,13 +126,16 @@ def test_bad_folds_get_one_line(drawn, tmp_path, change, message):
         out_of_fold.predict(images, boxes, folder, tmp_path, **options, **TRAINING)
 
 
-@pytest.mark.parametrize(("present", "n_folds", "sizes"), [
-    ([0, 2, 3, 4], None, {0: 1, 2: 1, 3: 1, 4: 1}),
-    ([0, 2, 3, 4], 2, {0: 2, 1: 2}),
-    ([0, 2, 4], 2, {0: 2, 1: 1}),
-    ([1, 3], 2, {0: 1, 1: 1}),
-    ([0, 1, 2], 5, {0: 1, 1: 1, 2: 1}),
-])
+@pytest.mark.parametrize(
+    ("present", "n_folds", "sizes"),
+    [
+        ([0, 2, 3, 4], None, {0: 1, 2: 1, 3: 1, 4: 1}),
+        ([0, 2, 3, 4], 2, {0: 2, 1: 2}),
+        ([0, 2, 4], 2, {0: 2, 1: 1}),
+        ([1, 3], 2, {0: 1, 1: 1}),
+        ([0, 1, 2], 5, {0: 1, 1: 1, 2: 1}),
+    ],
+)
 def test_the_folds_that_are_present_are_joined_evenly(present, n_folds, sizes):
     images = pd.DataFrame({"image_id": [f"i{number}" for number in present]})
     joined = out_of_fold.joined_folds(images, pd.Series(present, index=images["image_id"]), n_folds)
@@ -118,7 +150,9 @@ def test_fewer_folds_than_two_are_refused(n_folds):
         out_of_fold.joined_folds(images, pd.Series([0, 1], index=["a", "b"]), n_folds)
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "predictions not found"), (b"no gzip", "is damaged")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "predictions not found"), (b"no gzip", "is damaged")]
+)
 def test_bad_files_get_one_line(tmp_path, content, message):
     if content is not None:
         (tmp_path / "p.csv.gz").write_bytes(content)
@@ -135,7 +169,9 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
 
 def test_tables_of_a_fold(drawn):
     _, images, boxes, folds = drawn
-    mine, others = (tables.of_fold(images, boxes, folds, 0, others=flag)[0] for flag in (False, True))
+    mine, others = (
+        tables.of_fold(images, boxes, folds, 0, others=flag)[0] for flag in (False, True)
+    )
     assert sorted([*mine["image_id"], *others["image_id"]]) == images["image_id"].tolist()
     with pytest.raises(DatasetError, match="no image is in fold 9; the folds are"):
         tables.of_fold(images, boxes, folds, 9)
@@ -154,8 +190,16 @@ def test_other_photos_under_the_same_ids_are_predicted_anew(drawn, first_run, tm
     def predicted(order):
         for member, number in zip(plain["member"], order, strict=True):
             (place / member).write_bytes(photos[number])
-        return out_of_fold.predict(plain, boxes, place, tmp_path / "out", folds, n_folds=2,
-                                   fold_weights={0: weights, 1: weights}, image_size=64)
+        return out_of_fold.predict(
+            plain,
+            boxes,
+            place,
+            tmp_path / "out",
+            folds,
+            n_folds=2,
+            fold_weights={0: weights, 1: weights},
+            image_size=64,
+        )
 
     order = list(range(len(photos)))
     first, second = predicted(order), predicted(order[1:] + order[:1])

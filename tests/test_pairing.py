@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from livestock_utils import project_files
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import notebook_files, pairing
+from livestock_utils.core import project
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show.pipeline import notebook_files, pairing
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Path(__file__).with_name("notebooks_tiny")
@@ -38,7 +38,9 @@ def executed(text, **outputs):
         code[int(position[1:])].outputs = values
     for cell in nb.cells:
         cell.metadata["papermill"] = {"start_time": "2026-11-22T20:57:00", "status": "completed"}
-    injected = nbformat.v4.new_code_cell('data = "/home/me/data"', metadata={"tags": ["injected-parameters"]})
+    injected = nbformat.v4.new_code_cell(
+        'data = "/home/me/data"', metadata={"tags": ["injected-parameters"]}
+    )
     nb.cells.insert(3, injected)
     nb.metadata["papermill"] = {"output_path": "/tmp/x.ipynb"}
     target = text.parent / "executed.ipynb"
@@ -55,7 +57,9 @@ def picture(width_px, height_px):
     noise = np.random.default_rng(0).integers(0, 255, (height_px, width_px, 3), dtype=np.uint8)
     Image.fromarray(noise).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
-    return nbformat.v4.new_output("display_data", {"image/png": data}, metadata={"image/png": {"alt": "Noise."}})
+    return nbformat.v4.new_output(
+        "display_data", {"image/png": data}, metadata={"image/png": {"alt": "Noise."}}
+    )
 
 
 def test_the_set_up_cell_goes_first_and_stays_one(text):
@@ -72,12 +76,16 @@ def test_the_set_up_cell_goes_first_and_stays_one(text):
 def test_without_outputs(text):
     target = pairing.rebuild(text)
     assert pairing.faults(text) == []
-    assert {len(cell.outputs) for cell in nbformat.read(target, 4).cells if cell.cell_type == "code"} == {0}
+    assert {
+        len(cell.outputs) for cell in nbformat.read(target, 4).cells if cell.cell_type == "code"
+    } == {0}
 
 
 def test_outputs_go_in_without_what_differs_from_run_to_run(text):
-    noisy = (f"read {ROOT}/a.csv and /tmp/xyz/b.csv at 2026-11-22 20:57:01, <x at 0x7f12ab34cd56>\n"
-             " 10%|#   |\r100%|####|\n")
+    noisy = (
+        f"read {ROOT}/a.csv and /tmp/xyz/b.csv at 2026-11-22 20:57:01, <x at 0x7f12ab34cd56>\n"
+        " 10%|#   |\r100%|####|\n"
+    )
     target = pairing.rebuild(text, executed(text, c3=[stream(noisy)], c4=[stream("four")]))
     nb = nbformat.read(target, as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
@@ -89,7 +97,9 @@ def test_outputs_go_in_without_what_differs_from_run_to_run(text):
 
 
 def test_rebuilding_is_stable_and_keeps_outputs_of_unchanged_cells(text):
-    first = pairing.rebuild(text, executed(text, c2=[stream("two")], c3=[stream("three")])).read_bytes()
+    first = pairing.rebuild(
+        text, executed(text, c2=[stream("two")], c3=[stream("three")])
+    ).read_bytes()
     assert pairing.rebuild(text).read_bytes() == first
     text.write_text(text.read_text().replace("numbers.plot()", "numbers.plot(lw=2)"))
     nb = nbformat.read(pairing.rebuild(text), as_version=4)
@@ -104,14 +114,18 @@ def test_large_pictures_are_made_to_fit(text):
 
 
 def test_too_much_text_is_refused(text):
-    with pytest.raises(NotebookError, match=r"01_count\.py: .* bytes with outputs, expected less than 590,000"):
+    with pytest.raises(
+        NotebookError, match=r"01_count\.py: .* bytes with outputs, expected less than 590,000"
+    ):
         pairing.rebuild(text, executed(text, c2=[stream("x" * 700_000)]))
     assert not text.with_suffix(".ipynb").exists()
 
 
 def test_small_pictures_stay_and_the_large_ones_share_the_rest(text):
     small, large = picture(60, 40), picture(1100, 800)
-    nb = nbformat.read(pairing.rebuild(text, executed(text, c2=[small] * 8, c3=[large])), as_version=4)
+    nb = nbformat.read(
+        pairing.rebuild(text, executed(text, c2=[small] * 8, c3=[large])), as_version=4
+    )
     widths = [opened_width(o) for cell in nb.cells for o in cell.get("outputs", [])]
     assert widths[:8] == [60] * 8
     assert widths[8] > 700
@@ -127,8 +141,10 @@ def test_an_edited_cell_that_shows_nothing_is_told(text):
     assert pairing.faults(text) == []
     text.write_text(text.read_text().replace("The numbers themselves.", "The numbers."))
     pairing.rebuild(text)
-    assert pairing.faults(text) == [f"{text.with_suffix('.ipynb')} shows nothing in code cell 5 (step.table(numbers, "
-                                    '"The numbers.")): `make notebooks` runs it']
+    assert pairing.faults(text) == [
+        f"{text.with_suffix('.ipynb')} shows nothing in code cell 5 (step.table(numbers, "
+        '"The numbers.")): `make notebooks` runs it'
+    ]
 
 
 def edit(text, change):
@@ -138,18 +154,37 @@ def edit(text, change):
     nbformat.write(nb, path)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda nb: nb.cells.pop(), "disagree in their cells"),
-    (lambda nb: nb.cells[0].update(id="other"), "disagree in their cells"),
-    (lambda nb: nb.metadata.update(papermill={}), "has other metadata"),
-    (lambda nb: nb.cells[1].outputs.append(stream("in /tmp/x")), "holds an absolute path in an output: /tmp/x"),
-    (lambda nb: nb.cells[1].outputs.append(stream("2026-11-22 20:57")), "holds a time stamp in an output"),
-    (lambda nb: nb.cells[1].outputs.append(stream("<x at 0x7f12ab34cd56>")), "holds a memory address"),
-    (lambda nb: nb.cells[1].outputs.append(nbformat.v4.new_output("error", ename="ValueError", evalue="x")),
-     "holds an error: ValueError: x"),
-    (lambda nb: nb.cells[1].outputs.append(stream("x" * pairing.MAX_BYTES)), "expected less than 590,000"),
-    (lambda nb: nb.cells[1].update(source="1"), "does not begin with the set-up cell"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda nb: nb.cells.pop(), "disagree in their cells"),
+        (lambda nb: nb.cells[0].update(id="other"), "disagree in their cells"),
+        (lambda nb: nb.metadata.update(papermill={}), "has other metadata"),
+        (
+            lambda nb: nb.cells[1].outputs.append(stream("in /tmp/x")),
+            "holds an absolute path in an output: /tmp/x",
+        ),
+        (
+            lambda nb: nb.cells[1].outputs.append(stream("2026-11-22 20:57")),
+            "holds a time stamp in an output",
+        ),
+        (
+            lambda nb: nb.cells[1].outputs.append(stream("<x at 0x7f12ab34cd56>")),
+            "holds a memory address",
+        ),
+        (
+            lambda nb: nb.cells[1].outputs.append(
+                nbformat.v4.new_output("error", ename="ValueError", evalue="x")
+            ),
+            "holds an error: ValueError: x",
+        ),
+        (
+            lambda nb: nb.cells[1].outputs.append(stream("x" * pairing.MAX_BYTES)),
+            "expected less than 590,000",
+        ),
+        (lambda nb: nb.cells[1].update(source="1"), "does not begin with the set-up cell"),
+    ],
+)
 def test_faults_are_told(text, change, message):
     pairing.rebuild(text)
     edit(text, change)
@@ -170,8 +205,13 @@ def test_the_command_rebuilds_and_checks(text, capsys):
     assert capsys.readouterr().err.startswith("error: no notebooks")
 
 
-@pytest.mark.parametrize(("address", "url"), [
-    ("owner/name", "https://github.com/owner/name"), ("https://git.example.org/a/b", "https://git.example.org/a/b")])
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("owner/name", "https://github.com/owner/name"),
+        ("https://git.example.org/a/b", "https://git.example.org/a/b"),
+    ],
+)
 def test_the_address_has_one_place(tmp_path, monkeypatch, address, url):
     monkeypatch.setattr(pairing, "SET_UP_CELL", Path(shutil.copy(pairing.SET_UP_CELL, tmp_path)))
     pairing.write_repository(address)
@@ -185,17 +225,29 @@ def test_a_strange_address_is_refused(tmp_path, monkeypatch, address):
         pairing.write_repository(address)
 
 
-@pytest.mark.parametrize(("address", "told"), [
-    ("https://git.example.org/a/b", "badges need a repository on GitHub"), ("name", "expected owner/name or a URL")])
-def test_an_address_that_is_refused_changes_no_file(text, tmp_path, monkeypatch, capsys, address, told):
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("https://git.example.org/a/b", "badges need a repository on GitHub"),
+        ("name", "expected owner/name or a URL"),
+    ],
+)
+def test_an_address_that_is_refused_changes_no_file(
+    text, tmp_path, monkeypatch, capsys, address, told
+):
     cell = Path(shutil.copy(pairing.SET_UP_CELL, tmp_path))
-    (tmp_path / "README.md").write_text("| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(
+        "| [01_eda](notebooks/01_eda.ipynb) | 15 s |\n", encoding="utf-8"
+    )
     monkeypatch.setattr(pairing, "SET_UP_CELL", cell)
-    monkeypatch.setattr(project_files, "PACKAGE", tmp_path / "livestock_utils")
+    monkeypatch.setattr(project, "PACKAGE", tmp_path / "livestock_utils")
     before = cell.read_text(encoding="utf-8"), (tmp_path / "README.md").read_text(encoding="utf-8")
     assert pairing.main(["--notebooks", str(text.parent), "--repository", address]) == 1
     assert told in capsys.readouterr().err
-    assert (cell.read_text(encoding="utf-8"), (tmp_path / "README.md").read_text(encoding="utf-8")) == before
+    assert (
+        cell.read_text(encoding="utf-8"),
+        (tmp_path / "README.md").read_text(encoding="utf-8"),
+    ) == before
 
 
 # The rules that every committed notebook keeps.
@@ -217,10 +269,21 @@ def test_notebooks_declare_parameters_reads_and_writes(path):
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_notebooks_hold_short_calls_only(path):
-    forbidden = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While)
+    forbidden = (
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Lambda,
+        ast.For,
+        ast.While,
+    )
     for cell in notebook_files.read(path).nb.cells:
         if cell.cell_type == "code" and pairing.SET_UP_TAG not in cell.metadata.get("tags", []):
-            found = [type(node).__name__ for node in ast.walk(ast.parse(cell.source)) if isinstance(node, forbidden)]
+            found = [
+                type(node).__name__
+                for node in ast.walk(ast.parse(cell.source))
+                if isinstance(node, forbidden)
+            ]
             assert not found, f"{found} in a cell: belongs in the library\n{cell.source}"
 
 
@@ -229,7 +292,9 @@ def test_notebooks_begin_with_a_title_and_name_the_next(path):
     cells = notebook_files.read(path).nb.cells
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
-    (named,) = re.findall(r"^step\.finish\((.*)\)", "\n".join(cell.source for cell in cells), flags=re.M)
+    (named,) = re.findall(
+        r"^step\.finish\((.*)\)", "\n".join(cell.source for cell in cells), flags=re.M
+    )
     later = [text.stem for text in TEXTS if text.stem > path.stem]
     if later:
         assert path.stem < ast.literal_eval(named) <= later[0]

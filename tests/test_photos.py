@@ -7,10 +7,9 @@ import pytest
 from click.testing import CliRunner
 from made_network import write_network, write_photos
 
-from livestock_utils import inference
 from livestock_utils.cli import cli
-from livestock_utils.errors import ArchiveError, DatasetError
-from livestock_utils.inference import candidates, photos, postprocess
+from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.detect.predict import candidates, engine, media, postprocess
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +26,16 @@ def write_video(path, frames=6):
     return path
 
 
-@pytest.mark.parametrize(("make", "ids"), [
-    (lambda d: write_photos(d) is not None and d, [f"photo_{n:03d}" for n in range(5)]),
-    (lambda d: write_photos(d) is not None and d / "photo_001.jpg", ["photo_001"]),
-    (lambda d: write_video(d / "barn.avi"), [f"barn_{n:06d}" for n in (0, 2, 4)]),
-])
+@pytest.mark.parametrize(
+    ("make", "ids"),
+    [
+        (lambda d: write_photos(d) is not None and d, [f"photo_{n:03d}" for n in range(5)]),
+        (lambda d: write_photos(d) is not None and d / "photo_001.jpg", ["photo_001"]),
+        (lambda d: write_video(d / "barn.avi"), [f"barn_{n:06d}" for n in (0, 2, 4)]),
+    ],
+)
 def test_photos_folders_and_videos_are_found(tmp_path, make, ids):
-    images, reader = photos.find(make(tmp_path), every=2)
+    images, reader = media.find(make(tmp_path), every=2)
     assert images["image_id"].tolist() == ids
     assert all(reader.bytes(row["archive"], row["member"]) for row in images.to_dict("records"))
 
@@ -42,11 +44,11 @@ def test_names_that_differ_by_the_ending_only_keep_it(tmp_path):
     for name in ("a.jpg", "a.png", "b/a.jpg", "c.jpg", ".hidden.jpg", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert photos.find(tmp_path)[0]["image_id"].tolist() == ["a.jpg", "a.png", "b/a", "c"]
+    assert media.find(tmp_path)[0]["image_id"].tolist() == ["a.jpg", "a.png", "b/a", "c"]
 
 
 def test_frames_of_a_video_come_in_any_order_and_again(tmp_path):
-    images, video = photos.find(write_video(tmp_path / "barn.avi"), every=2)
+    images, video = media.find(write_video(tmp_path / "barn.avi"), every=2)
     assert (images["width_px"] == 96).all()
     means = {}
     for member in ("000004", "000000", "000002", "000000"):
@@ -57,29 +59,55 @@ def test_frames_of_a_video_come_in_any_order_and_again(tmp_path):
         video.bytes("", "999")
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda d: d / "nowhere", "no such file or folder"),
-    (lambda d: d, "no images in this folder"),
-    (lambda d: (d / "barn.mp4").write_bytes(b"x") and d, "no images in this folder .*; give a video by itself"),
-    (lambda d: (d / "a.txt").write_bytes(b"x") and d / "a.txt", r"a.txt: neither an image .* nor a video"),
-    (lambda d: (d / "b.zip").write_bytes(b"x") and d / "b.zip", r"b.zip: neither an image .* nor a video"),
-    (lambda d: (d / "c.wmv").write_bytes(b"x") and d / "c.wmv", r"c.wmv: neither an image .* nor a video"),
-    (lambda d: (d / "v.mp4").write_bytes(b"x") and d / "v.mp4", "not a readable video"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: d / "nowhere", "no such file or folder"),
+        (lambda d: d, "no images in this folder"),
+        (
+            lambda d: (d / "barn.mp4").write_bytes(b"x") and d,
+            "no images in this folder .*; give a video by itself",
+        ),
+        (
+            lambda d: (d / "a.txt").write_bytes(b"x") and d / "a.txt",
+            r"a.txt: neither an image .* nor a video",
+        ),
+        (
+            lambda d: (d / "b.zip").write_bytes(b"x") and d / "b.zip",
+            r"b.zip: neither an image .* nor a video",
+        ),
+        (
+            lambda d: (d / "c.wmv").write_bytes(b"x") and d / "c.wmv",
+            r"c.wmv: neither an image .* nor a video",
+        ),
+        (lambda d: (d / "v.mp4").write_bytes(b"x") and d / "v.mp4", "not a readable video"),
+    ],
+)
 def test_sources_without_photos_are_told(tmp_path, make, message):
     with pytest.raises(DatasetError, match=message):
-        photos.find(make(tmp_path))
+        media.find(make(tmp_path))
 
 
 def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
     images = write_photos(tmp_path / "in")
     (tmp_path / "in" / "broken.jpg").write_bytes(b"no image")
-    arguments = ["predict", str(weights), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--image-size", "96",
-                 "--confidence", "0.3"]
+    arguments = [
+        "predict",
+        str(weights),
+        str(tmp_path / "in"),
+        "--out",
+        str(tmp_path / "out"),
+        "--image-size",
+        "96",
+        "--confidence",
+        "0.3",
+    ]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    expected = inference.predict(weights, images, tmp_path / "in", image_size=96, confidence_threshold=0.3)
+    expected = engine.predict(
+        weights, images, tmp_path / "in", image_size=96, confidence_threshold=0.3
+    )
     assert len(table) == len(expected) and (table["confidence"] >= 0.3).all()
     assert f"{len(expected)} boxes on {expected['image_id'].nunique()} of 6 images" in result.output
     assert "1 images could not be read" in result.output
@@ -94,19 +122,37 @@ def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
 
 def test_the_command_takes_tuned_settings_and_tells_bad_weights(weights, tmp_path):
     write_photos(tmp_path / "in", sizes=((96, 64),))
-    tuned = postprocess.save_settings(tmp_path / "s.yaml", postprocess.Settings(max_detections=2, method="fusion"))
-    arguments = ["--out", str(tmp_path / "out"), "--image-size", "96", "--no-draw", "--settings", str(tuned)]
+    tuned = postprocess.save_settings(
+        tmp_path / "s.yaml", postprocess.Settings(max_detections=2, method="fusion")
+    )
+    arguments = [
+        "--out",
+        str(tmp_path / "out"),
+        "--image-size",
+        "96",
+        "--no-draw",
+        "--settings",
+        str(tuned),
+    ]
     result = CliRunner().invoke(cli, ["predict", str(weights), str(tmp_path / "in"), *arguments])
     assert result.exit_code == 0, result.output
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 2
     assert not (tmp_path / "out" / "drawn").exists()
     (tmp_path / "bad.pt").write_bytes(b"nothing")
-    result = CliRunner().invoke(cli, ["predict", str(tmp_path / "bad.pt"), str(tmp_path / "in"), *arguments])
-    assert result.exit_code == 1 and result.output.startswith("error: ") and result.output.count("\n") == 1
+    result = CliRunner().invoke(
+        cli, ["predict", str(tmp_path / "bad.pt"), str(tmp_path / "in"), *arguments]
+    )
+    assert (
+        result.exit_code == 1
+        and result.output.startswith("error: ")
+        and result.output.count("\n") == 1
+    )
 
 
 def predict(weights, source, out, *options):
-    return CliRunner().invoke(cli, ["predict", str(weights), str(source), "--out", str(out), "--no-draw", *options])
+    return CliRunner().invoke(
+        cli, ["predict", str(weights), str(source), "--out", str(out), "--no-draw", *options]
+    )
 
 
 def test_tuned_settings_bring_their_passes_and_image_size(weights, tmp_path):
@@ -115,16 +161,24 @@ def test_tuned_settings_bring_their_passes_and_image_size(weights, tmp_path):
     path = postprocess.save_settings(tmp_path / "s.yaml", tuned, image_size=96)
     result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path))
     assert result.exit_code == 0, result.output
-    expected = inference.predict(weights, images, tmp_path / "in", image_size=96, settings=tuned)
+    expected = engine.predict(weights, images, tmp_path / "in", image_size=96, settings=tuned)
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == len(expected) > 0
-    result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path), "--image-size", "64")
-    assert result.exit_code == 0 and "was tuned at image size 96, you predict at 64" in result.stderr
+    result = predict(
+        weights, tmp_path / "in", tmp_path / "out", "--settings", str(path), "--image-size", "64"
+    )
+    assert (
+        result.exit_code == 0 and "was tuned at image size 96, you predict at 64" in result.stderr
+    )
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (("--image-size", "0"), "0 is not in the range x>=32"), (("--image-size", "-5"), "-5 is not in the range x>=32"),
-    (("--device", "no-such-device"), "error: device 'no-such-device' cannot be used"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--image-size", "0"), "0 is not in the range x>=32"),
+        (("--image-size", "-5"), "-5 is not in the range x>=32"),
+        (("--device", "no-such-device"), "error: device 'no-such-device' cannot be used"),
+    ],
+)
 def test_options_that_cannot_be_are_told(weights, tmp_path, options, message):
     write_photos(tmp_path / "in", sizes=((96, 64),))
     result = predict(weights, tmp_path / "in", tmp_path / "out", *options)
@@ -140,27 +194,32 @@ def test_nothing_readable_is_a_failure(weights, tmp_path):
 def test_videos_in_a_folder_are_told_to_be_left_out(tmp_path, caplog):
     write_photos(tmp_path)
     write_video(tmp_path / "barn.avi")
-    assert len(photos.find(tmp_path)[0]) == 5
+    assert len(media.find(tmp_path)[0]) == 5
     assert "1 videos (first: barn.avi) are left out; give each by itself" in caplog.text
 
 
 def test_frame_numbers_are_as_wide_as_the_last(tmp_path, monkeypatch):
     path = write_video(tmp_path / "barn.avi")
-    real = photos.VideoReader
+    real = media.VideoReader
 
     class Long(real):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             self.count = 1_000_001
 
-    monkeypatch.setattr(photos, "VideoReader", Long)
-    ids = photos.find(path, every=500_000)[0]["image_id"]
+    monkeypatch.setattr(media, "VideoReader", Long)
+    ids = media.find(path, every=500_000)[0]["image_id"]
     assert ids.tolist() == ["barn_0000000", "barn_0500000", "barn_1000000"] == sorted(ids)
 
 
 def test_a_video_is_predicted(weights, tmp_path):
-    _, found = photos.predict(weights, write_video(tmp_path / "barn.avi"), tmp_path / "out", image_size=96,
-                              passes=("plain", "flip"))
+    _, found = media.predict(
+        weights,
+        write_video(tmp_path / "barn.avi"),
+        tmp_path / "out",
+        image_size=96,
+        passes=("plain", "flip"),
+    )
     assert isinstance(found, candidates.Candidates)
     assert len(found.images) == 6 and not found.unreadable
     assert len(list((tmp_path / "out" / "drawn").iterdir())) == 6
@@ -170,8 +229,10 @@ def test_a_video_is_predicted(weights, tmp_path):
 def test_what_was_drawn_is_not_predicted_the_next_time(weights, tmp_path, inside):
     images = write_photos(tmp_path)
     for _ in range(2):
-        predictions, found = photos.predict(weights, tmp_path, tmp_path / inside, image_size=96)
+        predictions, found = media.predict(weights, tmp_path, tmp_path / inside, image_size=96)
         assert found.images["image_id"].tolist() == images["image_id"].tolist()
     written = pd.read_csv(tmp_path / inside / "predictions.csv")
-    assert written["confidence"].to_numpy() == pytest.approx(predictions["confidence"].to_numpy(), rel=1e-6)
+    assert written["confidence"].to_numpy() == pytest.approx(
+        predictions["confidence"].to_numpy(), rel=1e-6
+    )
     assert (written["x_min"] == written["x_min"].round(3)).all()

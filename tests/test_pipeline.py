@@ -12,9 +12,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from livestock_utils import pipeline, species
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import notebook_files, run_parameters, run_state
+from livestock_utils.core import species
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show.pipeline import driver, notebook_files, records
+from livestock_utils.show.pipeline import parameters as run_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Path(__file__).with_name("notebooks_tiny")
@@ -23,8 +24,14 @@ TINY = Path(__file__).with_name("notebooks_tiny")
 def command(*arguments, cwd, **environment):
     """The run command in a process of its own, without an activated environment and with a misleading kernel."""
     env = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run([sys.executable, "-m", "livestock_utils", "run", *map(str, arguments)], cwd=cwd, env=env,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "livestock_utils", "run", *map(str, arguments)],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def write_numbers(folder, text="n\n1\n2\n3\n"):
@@ -40,10 +47,21 @@ def first_run(tmp_path_factory):
     write_numbers(folder / "my data")
     kernel = folder / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text('{"argv": ["/bin/false"], "display_name": "Wrong", "language": "python"}')
+    (kernel / "kernel.json").write_text(
+        '{"argv": ["/bin/false"], "display_name": "Wrong", "language": "python"}'
+    )
     parameters = ("-p", "02.factor", "5", "-p", "scale", "1e-1")
-    done = command("--data", "my data", "--out", "out", "--notebooks", TINY, *parameters, cwd=folder,
-                   JUPYTER_PATH=str(folder / "jupyter"))
+    done = command(
+        "--data",
+        "my data",
+        "--out",
+        "out",
+        "--notebooks",
+        TINY,
+        *parameters,
+        cwd=folder,
+        JUPYTER_PATH=str(folder / "jupyter"),
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -62,14 +80,18 @@ def states(folder, given=None):
     found = notebook_files.find(folder / "notebooks")
     given = {"02.factor": 5, "scale": 0.1} | (given or {})
     values = run_parameters.resolve(found, [given], str(folder / "data"), str(folder / "out"))
-    return {n.number: run_state.is_done(n, values[n.name], folder / "out") for n in found}
+    return {n.number: records.is_done(n, values[n.name], folder / "out") for n in found}
 
 
 def test_a_run_tells_its_way_and_where_the_results_are(first_run):
     _, done = first_run
     lines = done.stdout.splitlines()
     assert [line.rsplit(" in ")[0] for line in lines[:4]] == [
-        "[1/2] 01_count: running", "[1/2] 01_count: done", "[2/2] 02_double: running", "[2/2] 02_double: done"]
+        "[1/2] 01_count: running",
+        "[1/2] 01_count: done",
+        "[2/2] 02_double: running",
+        "[2/2] 02_double: done",
+    ]
     assert lines[4:] == ["report:  out/report/index.html", "metrics: out/metrics.json"]
     assert done.stderr == ""
 
@@ -83,53 +105,100 @@ def test_the_kernel_is_this_python_in_the_callers_folder(first_run):
 
 def test_results_lie_where_the_design_says(first_run):
     folder, _ = first_run
-    files = {p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*") if p.is_file()}
+    files = {
+        p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*") if p.is_file()
+    }
     assert {f for f in files if not f.startswith(".state")} == {
-        "notebooks/01_count.ipynb", "notebooks/02_double.ipynb", "tables/numbers.csv", "double.txt", "metrics.json",
-        "figures/01/numbers.png", "report/index.html", "report/01_count.html", "report/02_double.html"}
+        "notebooks/01_count.ipynb",
+        "notebooks/02_double.ipynb",
+        "tables/numbers.csv",
+        "double.txt",
+        "metrics.json",
+        "figures/01/numbers.png",
+        "report/index.html",
+        "report/01_count.html",
+        "report/02_double.html",
+    }
     metrics = json.loads((folder / "out" / "metrics.json").read_text())
-    assert {name: part["total"] for name, part in metrics.items()} == {"01_count": 6, "02_double": 30}
+    assert {name: part["total"] for name, part in metrics.items()} == {
+        "01_count": 6,
+        "02_double": 30,
+    }
 
 
 def test_nothing_is_said_on_stderr_inside_the_notebooks(first_run):
     nb = nbformat.read(first_run[0] / "out" / "notebooks" / "01_count.ipynb", as_version=4)
-    assert [o for cell in nb.cells for o in cell.get("outputs", []) if o.output_type == "stream"] == []
+    assert [
+        o for cell in nb.cells for o in cell.get("outputs", []) if o.output_type == "stream"
+    ] == []
 
 
 def test_finished_notebooks_are_skipped_also_after_moving(finished):
     said = []
-    done = pipeline.run(finished / "data", finished / "out", notebooks=finished / "notebooks", tell=said.append,
-                        parameters={"02.factor": 5, "scale": 0.1})
+    done = driver.run(
+        finished / "data",
+        finished / "out",
+        notebooks=finished / "notebooks",
+        tell=said.append,
+        parameters={"02.factor": 5, "scale": 0.1},
+    )
     assert done == {"01_count": "unchanged", "02_double": "unchanged"}
     assert said == ["[1/2] 01_count: unchanged, skipped", "[2/2] 02_double: unchanged, skipped"]
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda f: None, {"01": True, "02": True}),
-    (lambda f: write_numbers(f / "data", "n\n1\n2\n4\n"), {"01": False, "02": True}),
-    (lambda f: (f / "data" / "data" / "more.csv").touch(), {"01": False, "02": True}),
-    (lambda f: (f / "out" / "tables" / "numbers.csv").write_text("n\n9\n"), {"01": True, "02": False}),
-    (lambda f: (f / "out" / "double.txt").unlink(), {"01": True, "02": False}),
-    (lambda f: (f / "out" / "notebooks" / "01_count.ipynb").unlink(), {"01": False, "02": True}),
-    (lambda f: (f / "out" / ".state" / "02.json").unlink(), {"01": True, "02": False}),
-    (lambda f: (f / "notebooks" / "01_count.py").open("a").write("\n# a word\n"), {"01": False, "02": True}),
-    (lambda f: os.utime(f / "data" / "data" / "numbers.csv", (1, 1)), {"01": True, "02": True}),
-], ids=["nothing", "input", "new input", "middle", "output", "executed", "record", "text", "time only"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda f: None, {"01": True, "02": True}),
+        (lambda f: write_numbers(f / "data", "n\n1\n2\n4\n"), {"01": False, "02": True}),
+        (lambda f: (f / "data" / "data" / "more.csv").touch(), {"01": False, "02": True}),
+        (
+            lambda f: (f / "out" / "tables" / "numbers.csv").write_text("n\n9\n"),
+            {"01": True, "02": False},
+        ),
+        (lambda f: (f / "out" / "double.txt").unlink(), {"01": True, "02": False}),
+        (
+            lambda f: (f / "out" / "notebooks" / "01_count.ipynb").unlink(),
+            {"01": False, "02": True},
+        ),
+        (lambda f: (f / "out" / ".state" / "02.json").unlink(), {"01": True, "02": False}),
+        (
+            lambda f: (f / "notebooks" / "01_count.py").open("a").write("\n# a word\n"),
+            {"01": False, "02": True},
+        ),
+        (lambda f: os.utime(f / "data" / "data" / "numbers.csv", (1, 1)), {"01": True, "02": True}),
+    ],
+    ids=[
+        "nothing",
+        "input",
+        "new input",
+        "middle",
+        "output",
+        "executed",
+        "record",
+        "text",
+        "time only",
+    ],
+)
 def test_what_makes_a_notebook_run_again(finished, change, expected):
     change(finished)
     assert states(finished) == expected
 
 
-@pytest.mark.parametrize(("given", "expected"), [
-    ({"02.factor": 6}, {"01": True, "02": False}), ({"note": "x"}, {"01": False, "02": True})])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({"02.factor": 6}, {"01": True, "02": False}), ({"note": "x"}, {"01": False, "02": True})],
+)
 def test_changed_parameters_run_again(finished, given, expected):
     assert states(finished, given) == expected
 
 
 def test_another_species_file_runs_again(finished, monkeypatch):
-    settings = Path(species.__file__).with_name("species.yaml").read_text(encoding="utf-8")
+    settings = (species.PACKAGE / "assets" / "species.yaml").read_text(encoding="utf-8")
     (finished / "same.yaml").write_text(settings, encoding="utf-8")
-    (finished / "other.yaml").write_text(settings.replace("count_bins: [4, 6]", "count_bins: [4, 7]"), encoding="utf-8")
+    (finished / "other.yaml").write_text(
+        settings.replace("count_bins: [4, 6]", "count_bins: [4, 7]"), encoding="utf-8"
+    )
     monkeypatch.setenv("LIVESTOCK_SPECIES", str(finished / "same.yaml"))
     assert states(finished) == {"01": True, "02": True}
     monkeypatch.setenv("LIVESTOCK_SPECIES", str(finished / "other.yaml"))
@@ -137,55 +206,72 @@ def test_another_species_file_runs_again(finished, monkeypatch):
 
 
 def test_large_data_files_are_told_apart_by_size_and_time(finished, monkeypatch):
-    monkeypatch.setattr(run_state, "HASHED_BYTES", 4)
+    monkeypatch.setattr(records, "HASHED_BYTES", 4)
     found = notebook_files.find(finished / "notebooks")
-    values = run_parameters.resolve(found, [], str(finished / "data"), str(finished / "out"))[found[0].name]
-    before = run_state.fingerprint(found[0], values, finished / "out")
+    values = run_parameters.resolve(found, [], str(finished / "data"), str(finished / "out"))[
+        found[0].name
+    ]
+    before = records.fingerprint(found[0], values, finished / "out")
     os.utime(finished / "data" / "data" / "numbers.csv", (1, 1))
-    assert run_state.fingerprint(found[0], values, finished / "out") != before
+    assert records.fingerprint(found[0], values, finished / "out") != before
 
 
 def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
     arguments = ("--data", "data", "--out", "out", "--notebooks", "notebooks", "-p", "scale", "0.1")
     failed = command(*arguments, "-p", "fail", "true", cwd=finished)
     assert failed.returncode == 1
-    assert failed.stdout.splitlines() == ["[1/2] 01_count: unchanged, skipped", "[2/2] 02_double: running",
-                                          "report:  out/report/index.html"]
+    assert failed.stdout.splitlines() == [
+        "[1/2] 01_count: unchanged, skipped",
+        "[2/2] 02_double: running",
+        "report:  out/report/index.html",
+    ]
     assert failed.stderr.splitlines() == [
         'error: 02_double, cell [4] `numbers = pd.read_csv(step.need("tables", "numbers.csv", mad`: '
         "DatasetError: the numbers are odd: expected even ones "
-        "(traceback in out/notebooks/02_double.ipynb; the same command goes on from here)"]
+        "(traceback in out/notebooks/02_double.ipynb; the same command goes on from here)"
+    ]
     nb = nbformat.read(finished / "out" / "notebooks" / "02_double.ipynb", as_version=4)
     errors = [o for cell in nb.cells for o in cell.get("outputs", []) if o.output_type == "error"]
     assert [error.evalue for error in errors] == ["the numbers are odd: expected even ones"]
     assert len(errors[0].traceback) == 1
     assert states(finished) == {"01": True, "02": False}
-    assert "Stopped with an error." in (finished / "out" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Stopped with an error." in (finished / "out" / "report" / "index.html").read_text(
+        encoding="utf-8"
+    )
     page = (finished / "out" / "report" / "02_double.html").read_text(encoding="utf-8")
     assert "the numbers are odd: expected even ones" in page
     again = command(*arguments, cwd=finished)
     assert "[2/2] 02_double: done" in again.stdout
-    assert "Stopped with an error." not in (finished / "out" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Stopped with an error." not in (finished / "out" / "report" / "index.html").read_text(
+        encoding="utf-8"
+    )
 
 
-@pytest.mark.parametrize(("only", "start", "expected"), [
-    ((), None, ["01_count", "02_double"]), (("02",), None, ["02_double"]), (("02_double", "01"), None,
-                                                                           ["01_count", "02_double"]),
-    ((), "02", ["02_double"]), (("01",), "02", []),
-])
+@pytest.mark.parametrize(
+    ("only", "start", "expected"),
+    [
+        ((), None, ["01_count", "02_double"]),
+        (("02",), None, ["02_double"]),
+        (("02_double", "01"), None, ["01_count", "02_double"]),
+        ((), "02", ["02_double"]),
+        (("01",), "02", []),
+    ],
+)
 def test_choosing(only, start, expected):
-    assert [n.name for n in pipeline.choose(notebook_files.find(TINY), only, start)] == expected
+    assert [n.name for n in driver.choose(notebook_files.find(TINY), only, start)] == expected
 
 
 @pytest.mark.parametrize(("only", "start"), [(("03",), None), ((), "3")])
 def test_choosing_what_there_is_not(only, start):
     with pytest.raises(NotebookError, match=r"no notebook '0?3'; there are 01_count, 02_double"):
-        pipeline.choose(notebook_files.find(TINY), only, start)
+        driver.choose(notebook_files.find(TINY), only, start)
 
 
 def test_a_missing_data_folder(tmp_path):
-    with pytest.raises(NotebookError, match=r"data folder .*none does not exist; `python -m livestock_utils sample"):
-        pipeline.run(tmp_path / "none", tmp_path / "out", notebooks=TINY)
+    with pytest.raises(
+        NotebookError, match=r"data folder .*none does not exist; `python -m livestock_utils sample"
+    ):
+        driver.run(tmp_path / "none", tmp_path / "out", notebooks=TINY)
     assert not (tmp_path / "out").exists()
 
 
@@ -193,13 +279,17 @@ def test_a_notebook_must_keep_its_headers_promise(tmp_path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "01_lazy.py").write_text(
         '# ---\n# jupyter:\n#   livestock:\n#     writes: ["{out}/a.csv"]\n# ---\n\n# %% tags=["parameters"]\n'
-        'data = ""\nout = ""\n')
-    with pytest.raises(NotebookError, match=r"01_lazy ended without writing \{out\}/a\.csv, which its header promises"):
-        pipeline.run(tmp_path, tmp_path / "out", notebooks=tmp_path / "notebooks")
+        'data = ""\nout = ""\n'
+    )
+    with pytest.raises(
+        NotebookError,
+        match=r"01_lazy ended without writing \{out\}/a\.csv, which its header promises",
+    ):
+        driver.run(tmp_path, tmp_path / "out", notebooks=tmp_path / "notebooks")
     assert not (tmp_path / "out" / ".state" / "01.json").exists()
 
 
-SLOW = '''# ---
+SLOW = """# ---
 # jupyter:
 #   livestock:
 #     writes: ["{out}/end.txt"]
@@ -219,7 +309,7 @@ hang and threading.Event().wait(600)
 
 # %%
 pathlib.Path(out, "end.txt").write_text("whole")
-'''
+"""
 
 
 @pytest.mark.slow
@@ -230,8 +320,12 @@ def test_a_killed_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     os.mkfifo(tmp_path / "out" / "begun")
     pipe = os.open(tmp_path / "out" / "begun", os.O_RDONLY | os.O_NONBLOCK)
     arguments = ["--data", ".", "--out", "out", "--notebooks", "notebooks"]
-    process = subprocess.Popen([sys.executable, "-m", "livestock_utils", "run", *arguments], cwd=tmp_path,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "livestock_utils", "run", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
     begun, _, _ = select.select([pipe], [], [], 60)
     os.close(pipe)
     assert begun
@@ -244,7 +338,7 @@ def test_a_killed_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     assert not list((tmp_path / "out" / ".state" / "running").iterdir())
 
 
-SHARES = '''# ---
+SHARES = """# ---
 # jupyter:
 #   livestock:
 #     writes: ["{out}/whole.txt"]
@@ -262,7 +356,7 @@ complete = step.path("part-2").exists()
 complete and step.path("whole.txt").write_text("whole")
 step.metrics(complete=complete)
 step.finish(None)
-'''
+"""
 
 
 def test_a_notebook_that_waits_for_other_shards_is_not_done(tmp_path):
@@ -270,9 +364,9 @@ def test_a_notebook_that_waits_for_other_shards_is_not_done(tmp_path):
     (tmp_path / "notebooks" / "01_shares.py").write_text(SHARES)
     run = {"data": tmp_path, "out": tmp_path / "out", "notebooks": tmp_path / "notebooks"}
     said = []
-    assert pipeline.run(**run, tell=said.append) == {"01_shares": "share"}
+    assert driver.run(**run, tell=said.append) == {"01_shares": "share"}
     assert said[-1].startswith("[1/1] 01_shares: its share done in")
     assert said[-1].endswith("the same command again goes on when the other shards are there")
     (tmp_path / "out" / "part-2").touch()  # by another session
-    assert pipeline.run(**run) == {"01_shares": "done"}
-    assert pipeline.run(**run) == {"01_shares": "unchanged"}
+    assert driver.run(**run) == {"01_shares": "done"}
+    assert driver.run(**run) == {"01_shares": "unchanged"}

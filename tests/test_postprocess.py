@@ -10,22 +10,33 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_candidates import made
 
-from livestock_utils.boxes import XYXY, iou_matrix
-from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.inference import candidates, postprocess
-from livestock_utils.inference.postprocess import Settings
+from livestock_utils.core.boxes import XYXY, iou_matrix
+from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.detect.predict import candidates, postprocess
+from livestock_utils.detect.predict.postprocess import Settings
 
-METHODS = [Settings(), Settings(method="soft_nms_linear", iou_threshold=0.5), Settings(method="soft_nms_gaussian"),
-           Settings(method="fusion", iou_threshold=0.6), Settings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),
-           Settings(class_agnostic=True), Settings(multi_label=False)]
+METHODS = [
+    Settings(),
+    Settings(method="soft_nms_linear", iou_threshold=0.5),
+    Settings(method="soft_nms_gaussian"),
+    Settings(method="fusion", iou_threshold=0.6),
+    Settings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),
+    Settings(class_agnostic=True),
+    Settings(multi_label=False),
+]
 
 
 def hand_made(rows, width=100, height=80) -> candidates.Candidates:
     """Candidates of the images "a" and "b" from rows (image, class, confidence, box)."""
     image, label, confidence, boxes = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return candidates.build(pd.DataFrame({"image_id": ["a", "b"], "width_px": width, "height_px": height}),
-                            ("pig", "cow"), image_index=image, class_index=label, confidence=confidence,
-                            xyxy=np.array(boxes, dtype=float).reshape(-1, 4))
+    return candidates.build(
+        pd.DataFrame({"image_id": ["a", "b"], "width_px": width, "height_px": height}),
+        ("pig", "cow"),
+        image_index=image,
+        class_index=label,
+        confidence=confidence,
+        xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
+    )
 
 
 @pytest.mark.parametrize("setting", METHODS)
@@ -43,7 +54,11 @@ def test_sorted_by_image_and_falling_confidence_within_the_limit_and_the_frame(s
     assert order.index.tolist() == list(range(len(table)))
     assert table["image_id"].value_counts().max() == 5
     assert table["confidence"].between(0, 1).all()
-    assert (table[XYXY].min() >= 0).all() and table["x_max"].max() <= 640 and table["y_max"].max() <= 480
+    assert (
+        (table[XYXY].min() >= 0).all()
+        and table["x_max"].max() <= 640
+        and table["y_max"].max() <= 480
+    )
 
 
 def test_a_box_past_the_frame_is_suppressed_whole_and_shown_clipped():
@@ -53,19 +68,29 @@ def test_a_box_past_the_frame_is_suppressed_whole_and_shown_clipped():
     assert table[XYXY].to_numpy().tolist() == [[0, 0, 50, 80], [0, 0, 50, 80]]
 
 
-CROSSING = [(0, 0, 0.9, (0, 0, 40, 40)), (0, 1, 0.8, (0, 0, 40, 41)), (0, 0, 0.3, (0, 0, 40, 42)),
-            (1, 1, 0.05, (5, 5, 20, 20))]
+CROSSING = [
+    (0, 0, 0.9, (0, 0, 40, 40)),
+    (0, 1, 0.8, (0, 0, 40, 41)),
+    (0, 0, 0.3, (0, 0, 40, 42)),
+    (1, 1, 0.05, (5, 5, 20, 20)),
+]
 
 
-@pytest.mark.parametrize(("setting", "expected"), [
-    (Settings(), [("a", "pig"), ("a", "cow"), ("b", "cow")]),
-    (Settings(class_agnostic=True), [("a", "pig"), ("b", "cow")]),
-    (Settings(iou_threshold=0.99), [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")]),
-    (Settings(iou_threshold={"pig": 0.99, "cow": 0.5}), [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")]),
-    (Settings(confidence_threshold=0.5), [("a", "pig"), ("a", "cow")]),
-    (Settings(confidence_threshold={"pig": 0.95, "cow": 0.01}), [("a", "cow"), ("b", "cow")]),
-    (Settings(max_detections=1), [("a", "pig"), ("b", "cow")]),
-])
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (Settings(), [("a", "pig"), ("a", "cow"), ("b", "cow")]),
+        (Settings(class_agnostic=True), [("a", "pig"), ("b", "cow")]),
+        (Settings(iou_threshold=0.99), [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")]),
+        (
+            Settings(iou_threshold={"pig": 0.99, "cow": 0.5}),
+            [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")],
+        ),
+        (Settings(confidence_threshold=0.5), [("a", "pig"), ("a", "cow")]),
+        (Settings(confidence_threshold={"pig": 0.95, "cow": 0.01}), [("a", "cow"), ("b", "cow")]),
+        (Settings(max_detections=1), [("a", "pig"), ("b", "cow")]),
+    ],
+)
 def test_thresholds_hold_for_their_class(setting, expected):
     table = postprocess.apply(hand_made(CROSSING), setting)
     assert list(zip(table["image_id"], table["species"], strict=True)) == expected
@@ -73,7 +98,10 @@ def test_thresholds_hold_for_their_class(setting, expected):
 
 def test_only_the_best_class_of_an_anchor_without_multi_label():
     found = dataclasses.replace(hand_made(CROSSING), best_class=np.array([True, False, True, True]))
-    assert postprocess.apply(found, Settings(multi_label=False))["species"].tolist() == ["pig", "cow"]
+    assert postprocess.apply(found, Settings(multi_label=False))["species"].tolist() == [
+        "pig",
+        "cow",
+    ]
 
 
 def test_passes_are_chosen_by_name():
@@ -81,8 +109,12 @@ def test_passes_are_chosen_by_name():
     both = postprocess.apply(found, Settings(passes=("plain", "x1.1")))
     pd.testing.assert_frame_equal(both, postprocess.apply(found, Settings()))
     one = postprocess.apply(found, Settings(passes=("plain",)))
-    pd.testing.assert_frame_equal(one, postprocess.apply(found.select(found.pass_index == 0), Settings()))
-    with pytest.raises(LivestockError, match=r"pass 'flip' was not predicted: there are \['plain', 'x1.1'\]"):
+    pd.testing.assert_frame_equal(
+        one, postprocess.apply(found.select(found.pass_index == 0), Settings())
+    )
+    with pytest.raises(
+        LivestockError, match=r"pass 'flip' was not predicted: there are \['plain', 'x1.1'\]"
+    ):
         postprocess.apply(found, Settings(passes=("flip",)))
 
 
@@ -98,12 +130,20 @@ def test_only_the_images_asked_for():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 0.9), st.floats(0.001, 0.9))
-@example(828, 0.75, 0.25)  # a box past the left edge: clipped, it overlaps its neighbour more than whole
+@example(
+    828, 0.75, 0.25
+)  # a box past the left edge: clipped, it overlaps its neighbour more than whole
 def test_what_nms_leaves_does_not_overlap_more_than_allowed(seed, iou_threshold, confidence):
     found, _ = made(n_images=4, per_image=20, seed=seed)
-    table = postprocess.apply(found, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence))
-    inside = dataclasses.replace(found, images=found.images.assign(width_px=0, height_px=0), xyxy=found.xyxy + 512)
-    whole = postprocess.apply(inside, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence))
+    table = postprocess.apply(
+        found, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence)
+    )
+    inside = dataclasses.replace(
+        found, images=found.images.assign(width_px=0, height_px=0), xyxy=found.xyxy + 512
+    )
+    whole = postprocess.apply(
+        inside, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence)
+    )
     assert len(whole) == len(table)
     assert (table["confidence"] >= np.float32(confidence)).all()
     for _, group in whole.groupby(["image_id", "species"]):
@@ -111,47 +151,71 @@ def test_what_nms_leaves_does_not_overlap_more_than_allowed(seed, iou_threshold,
         assert (np.triu(overlap, 1) <= iou_threshold + 1e-5).all()
 
 
-@pytest.mark.parametrize("setting", [*METHODS, Settings(
-    confidence_threshold={"pig": 0.01, "cow": 0.2}, iou_threshold={"pig": 0.6, "cow": 0.7}, passes=("plain", "flip"))])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *METHODS,
+        Settings(
+            confidence_threshold={"pig": 0.01, "cow": 0.2},
+            iou_threshold={"pig": 0.6, "cow": 0.7},
+            passes=("plain", "flip"),
+        ),
+    ],
+)
 def test_settings_go_through_yaml(tmp_path, setting):
     path = postprocess.save_settings(tmp_path / "tuned.yaml", setting, ap75=0.9, why="best of 3")
     assert postprocess.load_settings(path) == setting
     assert yaml.safe_load(path.read_text())["chosen"] == {"ap75": 0.9, "why": "best of 3"}
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"method": "magic"}, "method must be one of"),
-    ({"confidence_threshold": 1.5}, r"confidence_threshold must lie in \[0, 1\], got 1.5"),
-    ({"iou_threshold": {"pig": 0.5, "cow": -1}}, r"iou_threshold must lie in \[0, 1\], got -1"),
-    ({"iou_threshold": float("nan")}, r"iou_threshold must lie in \[0, 1\], got nan"),
-    ({"iou_threshold": "0.5"}, r"iou_threshold must lie in \[0, 1\], got '0.5'"),
-    ({"max_detections": 0}, "max_detections must be a whole number of at least 1"),
-    ({"max_detections": 2.5}, "max_detections must be a whole number of at least 1"),
-    ({"sigma": 0}, "sigma must be above 0"),
-    ({"class_agnostic": True, "iou_threshold": {"pig": 0.5, "cow": 0.5}}, "one iou_threshold, not one a class"),
-    ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class only"),
-    ({"fusion_confidence": "sum"}, "fusion_confidence must be 'avg' or 'max'"),
-    ({"iou_threshold": None}, r"iou_threshold must lie in \[0, 1\], got None"),
-    ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must lie in \[0, 1\], got \{'pig': 0.5\}"),
-    ({"passes": 3}, r"passes must be a list of names such as \[plain, flip\], or null for all predicted, got 3"),
-    ({"passes": "flip"}, "passes must be a list of names such as .*, got 'flip'"),
-    ({"passes": []}, "passes must be a list of names"),
-    ({"passes": [1]}, "passes must be a list of names"),
-    ({"class_agnostic": "no"}, "class_agnostic must be true or false, got 'no'"),
-    ({"multi_label": 1}, "multi_label must be true or false, got 1"),
-    ({1: 0.5}, "unknown post-processing setting 1"),
-    ({"nms": 0.5}, "unknown post-processing setting 'nms'"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "magic"}, "method must be one of"),
+        ({"confidence_threshold": 1.5}, r"confidence_threshold must lie in \[0, 1\], got 1.5"),
+        ({"iou_threshold": {"pig": 0.5, "cow": -1}}, r"iou_threshold must lie in \[0, 1\], got -1"),
+        ({"iou_threshold": float("nan")}, r"iou_threshold must lie in \[0, 1\], got nan"),
+        ({"iou_threshold": "0.5"}, r"iou_threshold must lie in \[0, 1\], got '0.5'"),
+        ({"max_detections": 0}, "max_detections must be a whole number of at least 1"),
+        ({"max_detections": 2.5}, "max_detections must be a whole number of at least 1"),
+        ({"sigma": 0}, "sigma must be above 0"),
+        (
+            {"class_agnostic": True, "iou_threshold": {"pig": 0.5, "cow": 0.5}},
+            "one iou_threshold, not one a class",
+        ),
+        ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class only"),
+        ({"fusion_confidence": "sum"}, "fusion_confidence must be 'avg' or 'max'"),
+        ({"iou_threshold": None}, r"iou_threshold must lie in \[0, 1\], got None"),
+        ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must lie in \[0, 1\], got \{'pig': 0.5\}"),
+        (
+            {"passes": 3},
+            r"passes must be a list of names such as \[plain, flip\], or null for all predicted, got 3",
+        ),
+        ({"passes": "flip"}, "passes must be a list of names such as .*, got 'flip'"),
+        ({"passes": []}, "passes must be a list of names"),
+        ({"passes": [1]}, "passes must be a list of names"),
+        ({"class_agnostic": "no"}, "class_agnostic must be true or false, got 'no'"),
+        ({"multi_label": 1}, "multi_label must be true or false, got 1"),
+        ({1: 0.5}, "unknown post-processing setting 1"),
+        ({"nms": 0.5}, "unknown post-processing setting 'nms'"),
+    ],
+)
 def test_bad_settings_are_told(values, message):
     with pytest.raises(LivestockError, match=message):
         Settings.from_dict(values)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ("settings: {passes: flip}", "s.yaml: passes must be a list of names"),
-    ("settings: {}\nchosen: {image_size: big}", "s.yaml: image_size must be a whole number of at least 32, got 'big'"),
-    ("settings: {}\nchosen: 3", "s.yaml: 'chosen' must hold names and values, got 3"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("settings: {passes: flip}", "s.yaml: passes must be a list of names"),
+        (
+            "settings: {}\nchosen: {image_size: big}",
+            "s.yaml: image_size must be a whole number of at least 32, got 'big'",
+        ),
+        ("settings: {}\nchosen: 3", "s.yaml: 'chosen' must hold names and values, got 3"),
+    ],
+)
 def test_faults_of_a_settings_file_are_told_with_its_name(tmp_path, content, message):
     (tmp_path / "s.yaml").write_text(content)
     with pytest.raises(LivestockError, match=message):

@@ -8,26 +8,29 @@ import pytest
 import torch
 from training_sets import write_set
 
-from livestock_utils import detector
-from livestock_utils.errors import TrainingError
-from livestock_utils.training import planner, preflight
-from livestock_utils.training.training_settings import read_hyp
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.settings import read_hyp
+from livestock_utils.detect.train import planner, preflight
+from livestock_utils.detect.train import run as training_run
 
 CU128 = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 T4 = preflight.Gpu("Tesla T4", 15_800_000_000, (7, 5), CU128)
 P100 = preflight.Gpu("Tesla P100-PCIE-16GB", 17_000_000_000, (6, 0), CU128)
 
 
-@pytest.mark.parametrize(("capability", "kernels", "runs"), [
-    ((6, 0), CU128, False),
-    ((6, 0), ("sm_60", "sm_70"), True),
-    ((6, 1), ("sm_60",), True),
-    ((6, 0), ("sm_61",), False),
-    ((8, 9), CU128, True),
-    ((12, 1), ("sm_90", "compute_90"), True),
-    ((9, 0), ("sm_90a",), True),
-    ((7, 5), (), False),
-])
+@pytest.mark.parametrize(
+    ("capability", "kernels", "runs"),
+    [
+        ((6, 0), CU128, False),
+        ((6, 0), ("sm_60", "sm_70"), True),
+        ((6, 1), ("sm_60",), True),
+        ((6, 0), ("sm_61",), False),
+        ((8, 9), CU128, True),
+        ((12, 1), ("sm_90", "compute_90"), True),
+        ((9, 0), ("sm_90a",), True),
+        ((7, 5), (), False),
+    ],
+)
 def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
     assert preflight.Gpu("x", 0, capability, kernels).has_kernels is runs
 
@@ -35,8 +38,10 @@ def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
 def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     table = preflight.checks(found=[P100])
     assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
-    told = (r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip "
-            r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime")
+    told = (
+        r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip "
+        r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime"
+    )
     with pytest.raises(TrainingError, match=told):
         preflight.require(table)
     fine = preflight.checks(found=[T4])
@@ -44,23 +49,34 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     assert fine.loc[fine["check"] == "GPU", "found"].item() == "Tesla T4, 16 GB, sm_75"
 
 
-@pytest.mark.parametrize(("found", "told"), [
-    ([], r"^GPU: none, \d+ CPU cores \(fine .*; on Colab choose Runtime > Change runtime type > T4 GPU\)\.$"),
-    ([T4], r"^GPU: Tesla T4, 16 GB, sm_75\.$"),
-])
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            [],
+            r"^GPU: none, \d+ CPU cores \(fine .*; on Colab choose Runtime > Change runtime type > T4 GPU\)\.$",
+        ),
+        ([T4], r"^GPU: Tesla T4, 16 GB, sm_75\.$"),
+    ],
+)
 def test_one_sentence_about_the_gpu(found, told):
     assert re.search(told, preflight.gpu_sentence(found))
 
 
 def test_the_sentence_about_a_gpu_without_kernels_is_an_error():
-    with pytest.raises(TrainingError, match=r"^preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU"):
+    with pytest.raises(
+        TrainingError,
+        match=r"^preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU",
+    ):
         preflight.gpu_sentence([P100])
 
 
 def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
     data = write_set(tmp_path / "set")
     next((tmp_path / "set" / "train" / "labels").iterdir()).unlink()
-    table = preflight.checks(data, model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent", found=[T4])
+    table = preflight.checks(
+        data, model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent", found=[T4]
+    )
     states = table.set_index("check")["state"]
     assert states[["init weights", "hyperparameters"]].tolist() == ["stop", "stop"]
     assert states[["data set", "weights budget"]].tolist() == ["look", "look"]
@@ -70,15 +86,24 @@ def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
         preflight.require(table)
     data.write_text(data.read_text().replace("0: pig", "0: cow").replace("1: cow", "1: pig"))
     row = preflight.checks(data, found=[T4]).iloc[0]
-    assert row[["check", "state"]].tolist() == ["class order", "stop"] and "expected pig, cow" in row["what_to_do"]
+    assert (
+        row[["check", "state"]].tolist() == ["class order", "stop"]
+        and "expected pig, cow" in row["what_to_do"]
+    )
     assert preflight.checks(tmp_path / "absent.yaml", found=[T4]).iloc[0]["check"] == "data set"
 
 
-@pytest.mark.parametrize(("hyp", "state", "told"), [
-    (None, "ok", ""), ("few_epochs", "ok", ""), (read_hyp(None), "ok", ""),
-    ("lr0: 5\n", "stop", "lacks lrf"), ("lr0: [1\n x: :", "stop", "is no YAML"),
-    ({**read_hyp(None), "lr0": 5}, "stop", "hyp: lr0 must be a number from 0 to 1, got 5"),
-])
+@pytest.mark.parametrize(
+    ("hyp", "state", "told"),
+    [
+        (None, "ok", ""),
+        ("few_epochs", "ok", ""),
+        (read_hyp(None), "ok", ""),
+        ("lr0: 5\n", "stop", "lacks lrf"),
+        ("lr0: [1\n x: :", "stop", "is no YAML"),
+        ({**read_hyp(None), "lr0": 5}, "stop", "hyp: lr0 must be a number from 0 to 1, got 5"),
+    ],
+)
 def test_hyperparameters_are_read_not_only_found(tmp_path, hyp, state, told):
     if isinstance(hyp, str) and "\n" in hyp:
         (tmp_path / "h.yaml").write_text(hyp)
@@ -88,7 +113,9 @@ def test_hyperparameters_are_read_not_only_found(tmp_path, hyp, state, told):
 
 
 def test_the_disk_is_named_by_the_last_folders_that_exist(tmp_path):
-    row = preflight.checks(run_folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
+    row = (
+        preflight.checks(run_folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
+    )
     assert row["found"].endswith(f"GB free for {tmp_path.parent.name}/{tmp_path.name}")
 
 
@@ -102,7 +129,9 @@ def test_the_published_epoch_comes_back():
     assert plan.loc["P100", "epoch_minutes"] == pytest.approx(50)
     assert plan.loc["P100", "total_hours"] == pytest.approx(16.7, abs=0.1)
     assert plan.loc["P100", "fits"] and plan.loc["P100", "epochs_a_session"] == 14
-    assert planner.weights_bytes("yolov5m6", 2) / 1e6 == pytest.approx(71.6, abs=1)  # the write-up's file
+    assert planner.weights_bytes("yolov5m6", 2) / 1e6 == pytest.approx(
+        71.6, abs=1
+    )  # the write-up's file
 
 
 def test_a_batch_that_is_too_large_is_replaced_by_accumulation():
@@ -119,8 +148,10 @@ def test_this_machine_is_timed():
         planner.plan("yolov9", 64, 2, 100, 3)
 
 
-@pytest.mark.parametrize(("free_gb", "times", "fits", "largest"), [(100, 1, True, 64), (100, 2, True, 64),
-                                                                    (0.5, 1, False, 0)])
+@pytest.mark.parametrize(
+    ("free_gb", "times", "fits", "largest"),
+    [(100, 1, True, 64), (100, 2, True, 64), (0.5, 1, False, 0)],
+)
 def test_the_memory_of_this_machine_is_looked_at(monkeypatch, free_gb, times, fits, largest):
     monkeypatch.setattr(planner, "memory_here", lambda: (free_gb, times))
     row = planner.plan("yolov5n", 640, 16, 100, 3, 0.05).loc["this machine"]
@@ -130,10 +161,14 @@ def test_the_memory_of_this_machine_is_looked_at(monkeypatch, free_gb, times, fi
 
 
 def test_free_memory_is_that_of_the_computer_where_there_is_no_gpu():
-    assert planner.memory_here()[0] > 0.1 and planner.memory_here()[1] == (1.0 if torch.cuda.is_available() else 2.0)
+    assert planner.memory_here()[0] > 0.1 and planner.memory_here()[1] == (
+        1.0 if torch.cuda.is_available() else 2.0
+    )
 
 
-@pytest.mark.parametrize(("fitting", "tried", "seconds"), [(2, [2], 2.0), (1, [2, 1], 1.0), (0, [2, 1], None)])
+@pytest.mark.parametrize(
+    ("fitting", "tried", "seconds"), [(2, [2], 2.0), (1, [2, 1], 1.0), (0, [2, 1], None)]
+)
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, fitting, tried, seconds):
     seen = []
 
@@ -151,10 +186,19 @@ def test_the_steps_that_are_timed_end_in_time():
     assert planner.time_steps("yolov5n", 64, 2, n_steps=10**6, limit_s=0.5) > 0
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "0.0 s"), (0.84, "0.8 s"), (9.6, "10 s"), (89, "89 s"), (90, "1.5 min"), (3000, "50 min"), (60_000, "16.7 h"),
-    (90_000, "25 h"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (0.84, "0.8 s"),
+        (9.6, "10 s"),
+        (89, "89 s"),
+        (90, "1.5 min"),
+        (3000, "50 min"),
+        (60_000, "16.7 h"),
+        (90_000, "25 h"),
+    ],
+)
 def test_durations_have_digits_and_a_unit(seconds, text):
     assert planner.duration(seconds) == text
 
@@ -162,17 +206,24 @@ def test_durations_have_digits_and_a_unit(seconds, text):
 def test_a_plan_to_be_read_and_to_be_held_against_the_run():
     plan = planner.plan("yolov5n", 64, 2, 100, 3, 0.05, nominal_batch=4)
     table = planner.shown(plan)
-    assert table.loc["this machine", ["accumulate", "an_epoch", "all_epochs"]].tolist() == [1, "5.0 s", "15 s"]
+    assert table.loc["this machine", ["accumulate", "an_epoch", "all_epochs"]].tolist() == [
+        1,
+        "5.0 s",
+        "15 s",
+    ]
     assert table.loc["T4", "memory"].endswith(" GB") and table.loc["T4", "fits"]
     results = pd.DataFrame({"seconds/train": [4.0, 6.0, 9.0], "seconds/valid": [1.0, 1.0, 2.0]})
     assert planner.measured_sentence(plan, results).startswith(
-        "An epoch took 6.0 s of training and 1.0 s of validation; the timed steps promised 5.0 s")
+        "An epoch took 6.0 s of training and 1.0 s of validation; the timed steps promised 5.0 s"
+    )
     for nothing in ((plan, results.iloc[:0]), (plan.drop(index="this machine"), results)):
         assert "nothing to hold" in planner.measured_sentence(*nothing)
 
 
-@pytest.mark.parametrize(("n_images", "name"), [
-    (0, "tiny"), (199, "tiny"), (200, "small"), (6582, "medium"), (16455, "full")])
+@pytest.mark.parametrize(
+    ("n_images", "name"),
+    [(0, "tiny"), (199, "tiny"), (200, "small"), (6582, "medium"), (16455, "full")],
+)
 def test_one_recipe_suits(n_images, name):
     table = preflight.recipes(n_images)
     assert table.loc[table["suits"], "recipe"].tolist() == [name]
@@ -181,7 +232,7 @@ def test_one_recipe_suits(n_images, name):
 def test_recipes_name_only_settings_that_train_knows():
     import inspect
 
-    known = set(inspect.signature(detector.train).parameters)
+    known = set(inspect.signature(training_run.train).parameters)
     for settings in preflight.recipes(0)["settings"]:
         assert set(settings) <= known
         read_hyp(settings["hyp"])
@@ -190,7 +241,9 @@ def test_recipes_name_only_settings_that_train_knows():
 def test_recipes_can_be_read_as_a_table():
     found = preflight.recipes(300)
     table = preflight.recipes_table(found).set_index("recipe")
-    assert not {"settings", "optimizer", "schedule"} & {*table.columns}  # these two are the same in all
+    assert not {"settings", "optimizer", "schedule"} & {
+        *table.columns
+    }  # these two are the same in all
     assert table.columns[-1] == "why"
     assert table["suits"].tolist() == [False, True, False, False]
     assert table["nominal_batch"].tolist() == [16, 16, "default", "default"]
@@ -201,6 +254,8 @@ def test_the_hyp_files_say_what_they_claim():
     table, run = read_hyp("experiment_hyp_v1"), read_hyp("experiment_hyp_v1_as_run")
     assert read_hyp("default") == read_hyp(None)
     assert {name: (table[name], run[name]) for name in table if table[name] != run[name]} == {
-        "flipud": (0.0095, 0), "fliplr": (0.1, 0.5)}
+        "flipud": (0.0095, 0),
+        "fliplr": (0.1, 0.5),
+    }
     some = ("lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "box", "obj", "hsv_v")
     assert [table[name] for name in some] == [0.009, 0.08, 0.94, 0.001, 0.11, 0.02, 0.2, 0.9]

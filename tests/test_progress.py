@@ -5,11 +5,13 @@ import types
 
 import pytest
 
-from livestock_utils.progress import progress, watched
+from livestock_utils.core.progress import progress, watched
 
 
 def kernel_shell(**attributes):
-    return types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(kernel=types.SimpleNamespace(**attributes)))
+    return types.SimpleNamespace(
+        get_ipython=lambda: types.SimpleNamespace(kernel=types.SimpleNamespace(**attributes))
+    )
 
 
 def test_passes_everything_through_without_a_terminal(capsys):

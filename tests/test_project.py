@@ -28,12 +28,23 @@ def test_the_citation_says_what_a_reader_needs():
 
 
 def test_hooks_are_local_and_run_what_set_up_installs():
-    hooks = [hook for repo in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]]
-    assert [repo["repo"] for repo in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]] == ["local"]
+    hooks = [
+        hook
+        for repo in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
+        for hook in repo["hooks"]
+    ]
+    assert [repo["repo"] for repo in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]] == [
+        "local"
+    ]
     assert {hook["id"] for hook in hooks} == {"pairing", "ruff", "mypy"}
-    assert all(hook["entry"].startswith(".venv/bin/") and hook["language"] == "system" for hook in hooks)
+    assert all(
+        hook["entry"].startswith(".venv/bin/") and hook["language"] == "system" for hook in hooks
+    )
     watched = re.compile(next(hook["files"] for hook in hooks if hook["id"] == "pairing"))
-    assert all(watched.search(f"notebooks/{path.name}") for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    assert all(
+        watched.search(f"notebooks/{path.name}")
+        for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.py")
+    )
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "extras.txt"])

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from livestock_utils import cli
-from livestock_utils.pipeline import notebook_files
+from livestock_utils.show.pipeline import notebook_files
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "README.ko.md")
@@ -33,20 +33,29 @@ def outside_code(text):
     return CODE.sub("", text)
 
 
-OURS = [line for line in commands(TEXTS["README.md"]) if line.startswith("python -m livestock_utils ")]
+OURS = [
+    line for line in commands(TEXTS["README.md"]) if line.startswith("python -m livestock_utils ")
+]
 MAKES = [line for line in commands(TEXTS["README.md"]) if line.startswith("make")]
 
 
 def test_there_are_commands_to_test():
     assert len(OURS) >= 10 and len(MAKES) >= 6
-    known = ("python -m livestock_utils", "make ", "source .venv/bin/activate", "export LIVESTOCK_SPECIES=",
-             "pip install git+https://github.com/")
+    known = (
+        "python -m livestock_utils",
+        "make ",
+        "source .venv/bin/activate",
+        "export LIVESTOCK_SPECIES=",
+        "pip install git+https://github.com/",
+    )
     assert [line for line in commands(TEXTS["README.md"]) if not line.startswith(known)] == []
 
 
 @pytest.mark.parametrize("line", OURS)
 def test_the_commands_parser_takes_it(line, monkeypatch):
-    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))  # DATA stands for a path
+    monkeypatch.setattr(
+        click.Path, "convert", lambda self, value, param, ctx: Path(value)
+    )  # DATA stands for a path
     words = shlex.split(line)[3:]
     if words[0].startswith("-"):
         assert words == ["--help"]
@@ -61,7 +70,9 @@ def test_the_commands_parser_takes_it(line, monkeypatch):
 
 @pytest.mark.parametrize("line", MAKES)
 def test_make_knows_it(line):
-    done = subprocess.run([*shlex.split(line), "--dry-run"], cwd=ROOT, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*shlex.split(line), "--dry-run"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -76,8 +87,15 @@ def test_the_cheap_commands_run(tmp_path):
     for line in sorted(cheap, key=lambda line: "sample DIR" not in line):
         line = line.replace("python", shlex.quote(sys.executable), 1)
         line = line.replace("data/sample", "DIR").replace("DATA", "DIR")
-        done = subprocess.run(line, shell=True, cwd=tmp_path, check=False, capture_output=True, text=True,
-                              env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"})
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
 
 
@@ -99,14 +117,29 @@ def test_the_table_lists_every_notebook_in_order(name):
 
 def test_the_messages_to_look_up_are_the_librarys_own():
     table = TEXTS["README.md"].split("## Troubleshooting")[1].split("##")[0]
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "livestock_utils").rglob("*.py"))
-    told = [part for line in re.findall(r"^\| (.*?) \| ", table, re.M) for part in re.findall(r"`([^`]+)`", line)]
-    foreign = {"CUDA out of memory", "No module named 'pkg_resources'", "np.trapz", "UnpicklingError",
-               "No module named 'livestock_utils'"}
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "livestock_utils").rglob("*.py")
+    )
+    told = [
+        part
+        for line in re.findall(r"^\| (.*?) \| ", table, re.M)
+        for part in re.findall(r"`([^`]+)`", line)
+    ]
+    foreign = {
+        "CUDA out of memory",
+        "No module named 'pkg_resources'",
+        "np.trapz",
+        "UnpicklingError",
+        "No module named 'livestock_utils'",
+    }
     own = [message for message in told if message not in foreign]
     assert len(own) >= 8
     for message in own:
-        words = [w for w in re.split(r"\.\.\.|\[\.\.\.\]|\b0\d\b|sm_60|\b2\b", message) if len(w.strip(" ,[]")) > 3]
+        words = [
+            w
+            for w in re.split(r"\.\.\.|\[\.\.\.\]|\b0\d\b|sm_60|\b2\b", message)
+            if len(w.strip(" ,[]")) > 3
+        ]
         assert all(word.strip(" ,[]") in source for word in words), message
 
 

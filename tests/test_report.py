@@ -13,16 +13,21 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from livestock_utils import files, notebook
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import report
+from livestock_utils.core import files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show import notebook
+from livestock_utils.show.pipeline import report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 ALT = 'Images by species: "pigs" & cows.'
-TABLE = ('<table><caption>Images &lt;by&gt; "stratum".</caption>'
-         "<thead><tr><th>stratum</th><th>images</th></tr></thead><tbody>"
-         "<tr><td>cow little</td><td>7,383</td></tr>"
-         "<tr><td>pig little</td><td>506</td></tr><tr><td>cow many</td><td>–</td></tr></tbody></table>")
+TABLE = (
+    '<table><caption>Images &lt;by&gt; "stratum".</caption>'
+    "<thead><tr><th>stratum</th><th>images</th></tr></thead><tbody>"
+    "<tr><td>cow little</td><td>7,383</td></tr>"
+    "<tr><td>pig little</td><td>506</td></tr><tr><td>cow many</td><td>–</td></tr></tbody></table>"
+)
 
 
 class Page(HTMLParser):
@@ -53,26 +58,56 @@ def site(tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     step = notebook.Step("01_eda", out, out)
     Image.new("RGB", (2000, 1000), "orange").save(step.path("figures", "01", "species.png"))
-    step.metrics(images=16455, share=0.26149, note="text", by_species={"pig": 4303}, headline={"test mAP75": 0.98116})
+    step.metrics(
+        images=16455,
+        share=0.26149,
+        note="text",
+        by_species={"pig": 4303},
+        headline={"test mAP75": 0.98116},
+    )
     step.finish("02_split")
     small = out / "small.png"
     Image.new("RGB", (200, 100), "orange").save(small)
     png = base64.b64encode(small.read_bytes()).decode()
-    first = new_notebook(cells=[
-        new_markdown_cell("# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb)."),
-        new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
-        new_code_cell("figure()", outputs=[
-            new_output("display_data", {"image/png": png, "text/plain": ALT},
-                       metadata={"image/png": {"alt": ALT}, "livestock": {"figure": "01/species.png"}}),
-            new_output("display_data", {"text/markdown": f"*{ALT}*"})]),
-        new_markdown_cell("## Strata\nSee [04](04_mini.ipynb)."),
-        new_code_cell("table", outputs=[new_output("display_data", {"text/html": TABLE}),
-                                        new_output("stream", name="stdout", text="a < b\n")]),
-    ])
-    second = new_notebook(cells=[
-        new_markdown_cell("# 02 Split"),
-        new_code_cell("1 / 0", outputs=[new_output("error", ename="E", evalue="no", traceback=["\x1b[31mE: no"])])
-    ])
+    first = new_notebook(
+        cells=[
+            new_markdown_cell(
+                "# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb)."
+            ),
+            new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+            new_code_cell(
+                "figure()",
+                outputs=[
+                    new_output(
+                        "display_data",
+                        {"image/png": png, "text/plain": ALT},
+                        metadata={
+                            "image/png": {"alt": ALT},
+                            "livestock": {"figure": "01/species.png"},
+                        },
+                    ),
+                    new_output("display_data", {"text/markdown": f"*{ALT}*"}),
+                ],
+            ),
+            new_markdown_cell("## Strata\nSee [04](04_mini.ipynb)."),
+            new_code_cell(
+                "table",
+                outputs=[
+                    new_output("display_data", {"text/html": TABLE}),
+                    new_output("stream", name="stdout", text="a < b\n"),
+                ],
+            ),
+        ]
+    )
+    second = new_notebook(
+        cells=[
+            new_markdown_cell("# 02 Split"),
+            new_code_cell(
+                "1 / 0",
+                outputs=[new_output("error", ename="E", evalue="no", traceback=["\x1b[31mE: no"])],
+            ),
+        ]
+    )
     for name, nb in {"01_eda": first, "02_split": second}.items():
         files.write_text(out / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
     files.write_text(out / "report" / "99_gone.html", "stale")
@@ -86,12 +121,19 @@ def page(site, name):
 
 
 def test_without_notebooks(tmp_path):
-    with pytest.raises(NotebookError, match=r"no executed notebooks in .*; `python -m livestock_utils run` makes them"):
+    with pytest.raises(
+        NotebookError,
+        match=r"no executed notebooks in .*; `python -m livestock_utils run` makes them",
+    ):
         report.write_report(tmp_path)
 
 
 def test_one_page_a_notebook_and_stale_ones_gone(site):
-    assert sorted(path.name for path in site.iterdir()) == ["01_eda.html", "02_split.html", "index.html"]
+    assert sorted(path.name for path in site.iterdir()) == [
+        "01_eda.html",
+        "02_split.html",
+        "index.html",
+    ]
 
 
 @pytest.mark.parametrize("name", ["index", "01_eda", "02_split"])
@@ -137,13 +179,20 @@ def test_the_index_shows_the_question_thumbnail_and_key_numbers(site):
     text, parsed = page(site, "index")
     assert "Which <strong>animals</strong> are in the photos? See 02." in text
     assert parsed.images[0]["alt"] == ALT
-    for part in ("<dd>16,455</dd>", "<dd>0.2615</dd>", "<td>by species · pig</td><td>4,303</td>", "Stopped with"):
+    for part in (
+        "<dd>16,455</dd>",
+        "<dd>0.2615</dd>",
+        "<td>by species · pig</td><td>4,303</td>",
+        "Stopped with",
+    ):
         assert part in text
 
 
 def test_the_index_begins_with_the_headline_numbers(site):
     text, _ = page(site, "index")
-    assert re.search(r'<dt><a href="01_eda.html">test mAP75</a></dt><dd>0.9812</dd>.*The notebooks', text, re.S)
+    assert re.search(
+        r'<dt><a href="01_eda.html">test mAP75</a></dt><dd>0.9812</dd>.*The notebooks', text, re.S
+    )
 
 
 def test_a_table_has_its_caption_outside_the_frame_that_scrolls(site):
@@ -176,9 +225,22 @@ def in_browser(path, tmp_path, script="", *options):
     copy.write_text(text, encoding="utf-8")
     try:
         done = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
-             f"--user-data-dir={tmp_path / 'profile'}", *options, copy.as_uri()],
-            capture_output=True, text=True, timeout=120, check=True)
+            [
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--enable-logging=stderr",
+                "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                *options,
+                copy.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
     finally:
         copy.unlink()
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -198,7 +260,9 @@ def widths_in_a_frame(path, tmp_path, width_px):
     copy.write_text(text, encoding="utf-8")
     frame = tmp_path / f"frame-{width_px}-{path.name}"
     frame.write_text(FRAME.format(page=copy.name, width=width_px), encoding="utf-8")
-    dom, console = in_browser(frame, tmp_path, "", "--virtual-time-budget=3000", "--window-size=1400,900")
+    dom, console = in_browser(
+        frame, tmp_path, "", "--virtual-time-budget=3000", "--window-size=1400,900"
+    )
     assert console == []
     told = re.search(r'data-told="(\d+) (\d+)"', dom)
     return int(told[1]), int(told[2])
@@ -218,7 +282,9 @@ def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, wid
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(tmp_path):
     (tmp_path / "out" / "notebooks").mkdir(parents=True)
-    for notebook_file in (Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"):
+    for notebook_file in (Path(__file__).resolve().parents[1] / "notebooks").glob(
+        "[0-9][0-9]_*.ipynb"
+    ):
         shutil.copy(notebook_file, tmp_path / "out" / "notebooks")
     pages = sorted(report.write_report(tmp_path / "out").parent.glob("*.html"))
     assert len(pages) == 14
@@ -259,7 +325,7 @@ def test_the_switches_the_zoom_and_sorting_work(site, tmp_path):
 
 def luminance(colour):
     """Relative luminance of #rrggbb (WCAG 2)."""
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -269,7 +335,7 @@ def luminance(colour):
 @pytest.mark.parametrize("ground", ["page", "soft"])
 def test_text_has_the_contrast_of_wcag_aa(theme, name, ground):
     style = (report.TEMPLATES / "livestock" / "style.css").read_text(encoding="utf-8")
-    block = style[style.index(theme):].partition("}")[0]
+    block = style[style.index(theme) :].partition("}")[0]
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
     light, dark = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5

@@ -4,29 +4,48 @@ from pathlib import Path
 
 import pytest
 
-from livestock_utils.errors import NotebookError
-from livestock_utils.pipeline import notebook_files, run_parameters
-from livestock_utils.pipeline.notebook_files import NotebookFile
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.show.pipeline import notebook_files
+from livestock_utils.show.pipeline import parameters as run_parameters
+from livestock_utils.show.pipeline.notebook_files import NotebookFile
 
 
 def notebook(name, **parameters):
-    return NotebookFile(name, Path(f"{name}.py"), None, {"data": "", "out": ""} | parameters, (), (), "")
+    return NotebookFile(
+        name, Path(f"{name}.py"), None, {"data": "", "out": ""} | parameters, (), (), ""
+    )
 
 
-NOTEBOOKS = [notebook("01_eda", seed=0),
-             notebook("05_train", seed=0, epochs=10, lr0=0.01, hyp="", cache=False, size=None)]
+NOTEBOOKS = [
+    notebook("01_eda", seed=0),
+    notebook("05_train", seed=0, epochs=10, lr0=0.01, hyp="", cache=False, size=None),
+]
 
 
 def resolved(*given):
     return run_parameters.resolve(NOTEBOOKS, given, "D", "O")
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("", ""), ("3", 3), ("0.5", 0.5), ("1e-3", 0.001), ("-2E4", -20000.0), ("true", True), ("null", None),
-    ("[1, 2]", [1, 2]),
-    ("hyp/search.yaml", "hyp/search.yaml"), ("../x", "../x"), ("2024-01-01", "2024-01-01"), ("{a: 1}", {"a": 1}),
-    ("'3'", "3"), ("a: b: c", "a: b: c"), ("*.tar", "*.tar"),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", ""),
+        ("3", 3),
+        ("0.5", 0.5),
+        ("1e-3", 0.001),
+        ("-2E4", -20000.0),
+        ("true", True),
+        ("null", None),
+        ("[1, 2]", [1, 2]),
+        ("hyp/search.yaml", "hyp/search.yaml"),
+        ("../x", "../x"),
+        ("2024-01-01", "2024-01-01"),
+        ("{a: 1}", {"a": 1}),
+        ("'3'", "3"),
+        ("a: b: c", "a: b: c"),
+        ("*.tar", "*.tar"),
+    ],
+)
 def test_values_are_yaml_literals(text, value):
     assert run_parameters.parse(text) == value
     assert type(run_parameters.parse(text)) is type(value)
@@ -37,36 +56,53 @@ def test_defaults_and_folders():
     assert resolved()["01_eda"] == {"data": "D", "out": "O", "seed": 0}
 
 
-@pytest.mark.parametrize(("given", "seeds"), [
-    ([{"seed": 3}], (3, 3)),
-    ([{"05.seed": 3}], (0, 3)),
-    ([{"05.seed": 3, "seed": 1}], (1, 3)),  # the narrower address wins within one mapping
-    ([{"05.seed": 3}, {"seed": 1}], (1, 1)),  # a later mapping wins over an earlier one
-])
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [
+        ([{"seed": 3}], (3, 3)),
+        ([{"05.seed": 3}], (0, 3)),
+        ([{"05.seed": 3, "seed": 1}], (1, 3)),  # the narrower address wins within one mapping
+        ([{"05.seed": 3}, {"seed": 1}], (1, 1)),  # a later mapping wins over an earlier one
+    ],
+)
 def test_addresses(given, seeds):
     values = resolved(*given)
     assert (values["01_eda"]["seed"], values["05_train"]["seed"]) == seeds
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), [
-    ("lr0", 1, 1.0), ("hyp", 5, "5"), ("hyp", True, "true"), ("size", [1, 2], [1, 2]), ("epochs", None, None)])
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("lr0", 1, 1.0),
+        ("hyp", 5, "5"),
+        ("hyp", True, "true"),
+        ("size", [1, 2], [1, 2]),
+        ("epochs", None, None),
+    ],
+)
 def test_types_follow_the_default(name, value, expected):
     got = resolved({name: value})["05_train"][name]
     assert got == expected
     assert type(got) is type(expected)
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"epohcs": 3}, "no notebook has the parameter 'epohcs'; did you mean 'epochs'?"),
-    ({"zzz": 3}, "no notebook has the parameter 'zzz'; known: cache, epochs, hyp, lr0, seed, size"),
-    ({"01.epochs": 3}, "notebook 01 has no parameter 'epochs'; known: seed"),
-    ({"07.epochs": 3}, "parameter 07.epochs: there is no notebook 07"),
-    ({"data": "x"}, "parameter data: the folders are given by --data and --out"),
-    ({"epochs": "ten"}, "parameter 05.epochs: expected int like 10, got 'ten'"),
-    ({"epochs": 1.5}, "parameter 05.epochs: expected int like 10, got 1.5"),
-    ({"cache": 1}, "parameter 05.cache: expected bool like False, got 1"),
-    ({"hyp": [1]}, "parameter 05.hyp: expected str like '', got [1]"),
-])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epohcs": 3}, "no notebook has the parameter 'epohcs'; did you mean 'epochs'?"),
+        (
+            {"zzz": 3},
+            "no notebook has the parameter 'zzz'; known: cache, epochs, hyp, lr0, seed, size",
+        ),
+        ({"01.epochs": 3}, "notebook 01 has no parameter 'epochs'; known: seed"),
+        ({"07.epochs": 3}, "parameter 07.epochs: there is no notebook 07"),
+        ({"data": "x"}, "parameter data: the folders are given by --data and --out"),
+        ({"epochs": "ten"}, "parameter 05.epochs: expected int like 10, got 'ten'"),
+        ({"epochs": 1.5}, "parameter 05.epochs: expected int like 10, got 1.5"),
+        ({"cache": 1}, "parameter 05.cache: expected bool like False, got 1"),
+        ({"hyp": [1]}, "parameter 05.hyp: expected str like '', got [1]"),
+    ],
+)
 def test_refused(given, message):
     with pytest.raises(NotebookError) as error:
         resolved(given)
@@ -89,20 +125,41 @@ def test_a_profile_of_another_shape(tmp_path, text):
 
 
 def test_an_unknown_profile():
-    with pytest.raises(NotebookError, match="profile 'smaple' not found: expected one of colab, sample or a YAML file"):
+    with pytest.raises(
+        NotebookError,
+        match="profile 'smaple' not found: expected one of colab, sample or a YAML file",
+    ):
         run_parameters.read_profile("smaple")
 
 
-@pytest.mark.parametrize("profile", sorted(path.stem for path in run_parameters.PROFILES.glob("*.yaml")))
+@pytest.mark.parametrize(
+    "profile", sorted(path.stem for path in run_parameters.PROFILES.glob("*.yaml"))
+)
 def test_the_packages_profiles_fit_the_notebooks(profile):
-    values = run_parameters.resolve(notebook_files.find(), [run_parameters.read_profile(profile)], "D", "O")
+    values = run_parameters.resolve(
+        notebook_files.find(), [run_parameters.read_profile(profile)], "D", "O"
+    )
     assert {part["out"] for part in values.values()} == {"O"}
 
 
-@pytest.mark.parametrize(("name", "text", "expected"), [
-    ("hyp", "", ""), ("hyp", "03", "03"), ("hyp", "007", "007"), ("hyp", "no", "no"), ("hyp", "1e3", "1e3"),
-    ("hyp", "12:30", "12:30"), ("hyp", "1_0", "1_0"), ("hyp", "'03'", "03"), ("hyp", "a b.yaml", "a b.yaml"),
-    ("hyp", "null", None), ("epochs", "3", 3), ("lr0", "1e-3", 1e-3), ("cache", "no", False)])
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("hyp", "", ""),
+        ("hyp", "03", "03"),
+        ("hyp", "007", "007"),
+        ("hyp", "no", "no"),
+        ("hyp", "1e3", "1e3"),
+        ("hyp", "12:30", "12:30"),
+        ("hyp", "1_0", "1_0"),
+        ("hyp", "'03'", "03"),
+        ("hyp", "a b.yaml", "a b.yaml"),
+        ("hyp", "null", None),
+        ("epochs", "3", 3),
+        ("lr0", "1e-3", 1e-3),
+        ("cache", "no", False),
+    ],
+)
 def test_text_parameters_keep_what_was_typed(name, text, expected):
     got = resolved({name: run_parameters.Typed(text)})["05_train"][name]
     assert got == expected and type(got) is type(expected)

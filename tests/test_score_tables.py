@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from livestock_utils import scoring, tables
-from livestock_utils.boxes import XYXY
-from livestock_utils.errors import ScoringError
-from livestock_utils.scoring import score_tables
+from livestock_utils.core import tables
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.evaluate.scoring import tables as score_tables
 
 COLUMNS = ["images", "labels", *score_tables.SCORES]
 
@@ -14,8 +15,14 @@ COLUMNS = ["images", "labels", *score_tables.SCORES]
 def results(scores, losses=None):
     """As a run has them: epochs counted from 0."""
     losses = losses or [0.1] * len(scores)
-    return pd.DataFrame({"epoch": range(len(scores)), "metrics/mAP_0.75": scores} | {
-        f"{part}/{name}_loss": losses for part in ("train", "val") for name in ("box", "obj", "cls")})
+    return pd.DataFrame(
+        {"epoch": range(len(scores)), "metrics/mAP_0.75": scores}
+        | {
+            f"{part}/{name}_loss": losses
+            for part in ("train", "val")
+            for name in ("box", "obj", "cls")
+        }
+    )
 
 
 def by_class(**rows):
@@ -39,16 +46,27 @@ def by_class(**rows):
     ],
 )
 def test_the_training_sentence(scores, losses, said):
-    assert pd.Series([score_tables.training_sentence(results(scores, losses))]).str.contains(said).all()
+    assert (
+        pd.Series([score_tables.training_sentence(results(scores, losses))])
+        .str.contains(said)
+        .all()
+    )
 
 
-@pytest.mark.parametrize(("losses", "said"), [
-    ([], "No epoch"),
-    ([0.4, 0.2], "box from 0.4000 to 0.2000, obj from .*; none of validation turned up"),
-    ([0.4, 0.1, 0.2, 0.3], "on validation box and obj and cls turned up before the end"),
-])
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([], "No epoch"),
+        ([0.4, 0.2], "box from 0.4000 to 0.2000, obj from .*; none of validation turned up"),
+        ([0.4, 0.1, 0.2, 0.3], "on validation box and obj and cls turned up before the end"),
+    ],
+)
 def test_the_loss_sentence(losses, said):
-    assert pd.Series([score_tables.loss_sentence(results([0.5] * len(losses), losses))]).str.contains(said).all()
+    assert (
+        pd.Series([score_tables.loss_sentence(results([0.5] * len(losses), losses))])
+        .str.contains(said)
+        .all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,9 +74,18 @@ def test_the_loss_sentence(losses, said):
     [
         ({}, "Only no class has labels"),
         ({"cow": [1, 1, 1, 1, 1, 1, 1]}, "Only cow has labels"),
-        ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]}, "stand level at mAP75 0.800"),
-        ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]}, "Cow is the harder .* loose boxes"),
-        ({"pig": [1, 1, 1, 1, 0.4, 0.3, 0.2], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]}, "Pig is the harder .* are missed"),
+        (
+            {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]},
+            "stand level at mAP75 0.800",
+        ),
+        (
+            {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]},
+            "Cow is the harder .* loose boxes",
+        ),
+        (
+            {"pig": [1, 1, 1, 1, 0.4, 0.3, 0.2], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]},
+            "Pig is the harder .* are missed",
+        ),
     ],
 )
 def test_the_class_sentence(rows, said):
@@ -68,46 +95,82 @@ def test_the_class_sentence(rows, said):
 def test_metrics_name_the_classes():
     table = by_class(pig=[1, 2, 0.1, 0.2, 0.9, 0.8, 0.5], cow=[1, 2, 0.3, 0.4, 0.7, 0.6, 0.3])
     assert score_tables.score_metrics(table) == pytest.approx(
-        {"P": 0.2, "R": 0.3, "mAP50": 0.8, "mAP75": 0.7, "mAP50-95": 0.4, "mAP75_pig": 0.8, "mAP75_cow": 0.6})
+        {
+            "P": 0.2,
+            "R": 0.3,
+            "mAP50": 0.8,
+            "mAP75": 0.7,
+            "mAP50-95": 0.4,
+            "mAP75_pig": 0.8,
+            "mAP75_cow": 0.6,
+        }
+    )
 
 
 def test_one_set_of_predictions_by_every_definition():
-    boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY])
+    boxes = pd.DataFrame(
+        [["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY]
+    )
     table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
     assert set(table["definition"]) == {"contest", "coco", "yolov5"}
-    assert table.loc[table["class"] == "cow", "mAP75"].to_numpy() == pytest.approx([1, 1, 1], abs=0.01)
+    assert table.loc[table["class"] == "cow", "mAP75"].to_numpy() == pytest.approx(
+        [1, 1, 1], abs=0.01
+    )
 
 
 def test_the_definitions_sentence_tells_the_second_pass_apart():
-    boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY])
+    boxes = pd.DataFrame(
+        [["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY]
+    )
     logged = by_class(cow=[1, 1, 1, 1, 1, 0.9, 0.9])
     alone = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
     assert "another pass" not in score_tables.definitions_sentence(alone)
     table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9), logged=logged)
     moved = 0.9 - alone.loc[alone["definition"] == "yolov5", "mAP75"].iloc[0]
     said = score_tables.definitions_sentence(table)
-    assert "another pass of the same weights" in said and f"moved its mAP75 by {moved:+.3f}." in said
+    assert (
+        "another pass of the same weights" in said and f"moved its mAP75 by {moved:+.3f}." in said
+    )
 
 
-@pytest.mark.parametrize(("rows", "said"), [
-    ({}, "no labels to score"),
-    ({"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]},
-     "IoU 0.5 to 0.75: cow 0.400, pig 0.100."),
-])
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({}, "no labels to score"),
+        (
+            {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]},
+            "IoU 0.5 to 0.75: cow 0.400, pig 0.100.",
+        ),
+    ],
+)
 def test_the_strictness_sentence(rows, said):
     assert said in score_tables.strictness_sentence(by_class(**rows))
 
 
 def test_sentences_on_the_curves():
     truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 1.0) for i in range(4)])
-    found = frame(("i0", "cow", 0.0, 0.0, 90.0, 90.0, 0.9), ("i1", "cow", 0.0, 0.0, 90.0, 60.0, 0.8),
-                  ("i2", "cow", 200.0, 0.0, 290.0, 90.0, 0.7), ("i3", "cow", 0.0, 0.0, 90.0, 90.0, 0.1))
-    curves = scoring.pr_curves(truth, found, truth)
-    assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in score_tables.recall_sentence(curves)
+    found = frame(
+        ("i0", "cow", 0.0, 0.0, 90.0, 90.0, 0.9),
+        ("i1", "cow", 0.0, 0.0, 90.0, 60.0, 0.8),
+        ("i2", "cow", 200.0, 0.0, 290.0, 90.0, 0.7),
+        ("i3", "cow", 0.0, 0.0, 90.0, 90.0, 0.1),
+    )
+    curves = metrics.pr_curves(truth, found, truth)
+    assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in score_tables.recall_sentence(
+        curves
+    )
     said = score_tables.shown_sentence(curves, 0.25)
-    assert "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the boxes" in said
-    assert "cow 0% of the labelled animals are found, 0% of" in score_tables.shown_sentence(curves, 0.95)
-    for sentence in (score_tables.recall_sentence, lambda table: score_tables.shown_sentence(table, 0.25)):
+    assert (
+        "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the boxes"
+        in said
+    )
+    assert "cow 0% of the labelled animals are found, 0% of" in score_tables.shown_sentence(
+        curves, 0.95
+    )
+    for sentence in (
+        score_tables.recall_sentence,
+        lambda table: score_tables.shown_sentence(table, 0.25),
+    ):
         assert "no labels to score" in sentence(curves.iloc[:0])
 
 
@@ -116,8 +179,11 @@ def test_labels_are_completed_only_where_the_truth_is_known(tmp_path):
     images = pd.DataFrame({"image_id": ["a"]})
     boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 9.0, 9.0]], columns=columns)
     assert tables.complete_boxes(tmp_path, images, boxes).equals(boxes)
-    rows = [["a", "cow", 0.0, 0.0, 9.0, 9.0, True], ["a", "cow", 20.0, 0.0, 30.0, 9.0, False],
-            ["b", "pig", 0.0, 0.0, 9.0, 9.0, True]]
+    rows = [
+        ["a", "cow", 0.0, 0.0, 9.0, 9.0, True],
+        ["a", "cow", 20.0, 0.0, 30.0, 9.0, False],
+        ["b", "pig", 0.0, 0.0, 9.0, 9.0, True],
+    ]
     pd.DataFrame(rows, columns=[*columns, "labelled"]).to_csv(tmp_path / "truth.csv", index=False)
     completed = tables.complete_boxes(tmp_path, images, boxes)
     assert list(completed["x_min"]) == [0, 20]
@@ -135,7 +201,9 @@ def test_runs_side_by_side_and_their_paired_difference():
     assert table.loc[table["class"] == "all", "mAP75"].to_numpy() == pytest.approx([0.5, 1.0])
     difference = score_tables.paired_difference(truth, half, good, truth)
     assert difference.loc["all", "difference"] == pytest.approx(0.5)
-    assert "scores 0.500 above half in AP75" in score_tables.difference_sentence(difference, "good", "half")
+    assert "scores 0.500 above half in AP75" in score_tables.difference_sentence(
+        difference, "good", "half"
+    )
     assert "more than luck" in score_tables.difference_sentence(difference, "good", "half")
     same = score_tables.paired_difference(truth, good, good, truth)
     assert "level with good" in score_tables.difference_sentence(same, "good", "good")
@@ -146,16 +214,28 @@ def test_no_runs_give_an_empty_table():
     assert score_tables.runs_table(frame(), {}).empty
 
 
-@pytest.mark.parametrize(("groups", "expected"), [
-    (None, []),
-    ({f"i{i}": i for i in range(8)}, []),
-    ({f"i{i}": "left" if i < 4 else "right" for i in range(8)}, [("left", 4, 1.0), ("right", 4, 0.5)]),
-])
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (None, []),
+        ({f"i{i}": i for i in range(8)}, []),
+        (
+            {f"i{i}": "left" if i < 4 else "right" for i in range(8)},
+            [("left", 4, 1.0), ("right", 4, 0.5)],
+        ),
+    ],
+)
 def test_scores_by_group(groups, expected):
     truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 0.9) for i in range(8)])
-    table = score_tables.group_table(truth, truth.iloc[:6], truth, groups if groups is None else pd.Series(groups), 2)
+    table = score_tables.group_table(
+        truth, truth.iloc[:6], truth, groups if groups is None else pd.Series(groups), 2
+    )
     assert [(row.group, row.images, row.mAP75) for row in table.itertuples()] == expected
-    said = "0.500 of mAP75 apart: right scores 0.500, left 1.000" if expected else "no groups to compare"
+    said = (
+        "0.500 of mAP75 apart: right scores 0.500, left 1.000"
+        if expected
+        else "no groups to compare"
+    )
     assert said in score_tables.group_sentence(table)
 
 
@@ -165,4 +245,6 @@ def test_a_group_without_a_prediction_scores_0_and_strangers_are_still_told():
     table = score_tables.group_table(truth, truth.iloc[:2], truth, groups)
     assert table.set_index("group")["mAP75"].to_dict() == {"seen": 1.0, "unseen": 0.0}
     with pytest.raises(ScoringError, match="answers and predictions are of different sets"):
-        score_tables.group_table(truth, truth.assign(image_id="x" + truth["image_id"]), truth, groups)
+        score_tables.group_table(
+            truth, truth.assign(image_id="x" + truth["image_id"]), truth, groups
+        )

@@ -9,14 +9,23 @@ import pytest
 import yaml
 from training_sets import write_set
 
-from livestock_utils import detector, search
-from livestock_utils.errors import DivergedError, NotebookError, TrainingError
-from livestock_utils.search import search_objective
-from livestock_utils.search.search_genes import Gene
-from livestock_utils.training import training_settings
+from livestock_utils.core.errors import DivergedError, NotebookError, TrainingError
+from livestock_utils.detect import settings as training_settings
+from livestock_utils.detect.search import best as search_best
+from livestock_utils.detect.search import objective
+from livestock_utils.detect.search import run as search_run
+from livestock_utils.detect.search import trials as search_table
+from livestock_utils.detect.search.genes import Gene
+from livestock_utils.detect.train import run
 
-TRAINING = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2,
-            "autoanchor": False}
+TRAINING = {
+    "model": "yolov5n",
+    "epochs": 1,
+    "image_size": 64,
+    "batch_size": 4,
+    "warmup_min_iterations": 2,
+    "autoanchor": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +36,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(data, tmp_path_factory):
     """One real search of two trials, without pruning."""
-    return search.run(data, tmp_path_factory.mktemp("out"), trials=2, sampler="genetic", pruner="none", **TRAINING)
+    return search_run.run(
+        data, tmp_path_factory.mktemp("out"), trials=2, sampler="genetic", pruner="none", **TRAINING
+    )
 
 
 @pytest.fixture
@@ -41,25 +52,39 @@ def made_up(monkeypatch):
             raise DivergedError("the loss is nan in epoch 1")
         score = 1 / (1 + abs(math.log10(hyp["lr0"]) + 3))
         for epoch in range(epochs):
-            if on_epoch(epoch, dict.fromkeys(search_objective.EPOCH_COLUMNS.values(), score * (epoch + 1) / epochs)):
+            if on_epoch(
+                epoch, dict.fromkeys(objective.EPOCH_COLUMNS.values(), score * (epoch + 1) / epochs)
+            ):
                 break
         (folder / "weights").mkdir(parents=True)
         (folder / "weights" / "best.pt").write_bytes(bytes(int(1e6 * hyp["lr0"])))
-        return detector.Run(folder)
+        return run.Run(folder)
 
     def evaluate(weights, data_yaml, **settings):
-        columns = dict.fromkeys(search_objective.EPOCH_COLUMNS, 0.4)
-        return pd.DataFrame([columns | {"mAP75_contest": 1e-6 * weights.stat().st_size}], index=["all"])
+        columns = dict.fromkeys(objective.EPOCH_COLUMNS, 0.4)
+        return pd.DataFrame(
+            [columns | {"mAP75_contest": 1e-6 * weights.stat().st_size}], index=["all"]
+        )
 
-    monkeypatch.setattr(detector, "train", train, raising=False)
-    monkeypatch.setattr(detector, "evaluate", evaluate, raising=False)
+    monkeypatch.setattr(run, "train", train, raising=False)
+    monkeypatch.setattr(run, "evaluate", evaluate, raising=False)
     return calls
 
 
 def searched(data, out, trials, **options):
     """A search that keeps its study in a journal file, which is faster than a database that makes sure of each line."""
-    return search.run(data, out, **{"trials": trials, "sampler": "random", "pruner": "none",
-                                    "storage": f"journal://{out / 'study.log'}", **TRAINING, **options})
+    return search_run.run(
+        data,
+        out,
+        **{
+            "trials": trials,
+            "sampler": "random",
+            "pruner": "none",
+            "storage": f"journal://{out / 'study.log'}",
+            **TRAINING,
+            **options,
+        },
+    )
 
 
 # ---- a real search --------------------------------------------------------------------------------------------------
@@ -74,32 +99,43 @@ def test_a_search_trains_scores_and_writes_the_best(found):
     assert found.hyp_file.name == "hyp_lr_momentum_best.yaml" and written == found.best_hyp
     names = {gene.name for gene in found.genes}
     assert {name: value for name, value in written.items() if name not in names} == {
-        name: value for name, value in base.items() if name not in names}
-    best = search.best_trial(table)
+        name: value for name, value in base.items() if name not in names
+    }
+    best = search_table.best_trial(table)
     assert best["score"] == table["score"].max()
     assert all(written[name] == best[name] for name in names)
 
 
 def test_trial_folders_keep_results_and_settings_but_no_weights(found):
     folder = found.hyp_file.parents[1] / "search" / "lr_momentum" / "trial_000"
-    assert {"results.csv", "hyp.yaml", "settings.yaml", "run.json"} <= {path.name for path in folder.iterdir()}
+    assert {"results.csv", "hyp.yaml", "settings.yaml", "run.json"} <= {
+        path.name for path in folder.iterdir()
+    }
     assert not (folder / "weights").exists()
     assert len(pd.read_csv(folder / "results.csv")) == 1
 
 
 def test_a_finished_search_returns_at_once(found, data, made_up):
-    again = search.run(data, found.hyp_file.parents[1], trials=2, sampler="tpe", pruner="none", **TRAINING)
+    again = search_run.run(
+        data, found.hyp_file.parents[1], trials=2, sampler="tpe", pruner="none", **TRAINING
+    )
     assert made_up == [] and again.best_hyp == found.best_hyp
 
 
-def test_another_data_set_or_objective_is_refused_with_the_difference(found, data, tmp_path, made_up):
+def test_another_data_set_or_objective_is_refused_with_the_difference(
+    found, data, tmp_path, made_up
+):
     out = found.hyp_file.parents[1]
-    with pytest.raises(TrainingError, match=r"study 'lr_momentum' is about something else \(objective.mAP50: None"):
-        search.run(data, out, trials=2, objective={"mAP50": 1.0}, **TRAINING)
+    with pytest.raises(
+        TrainingError, match=r"study 'lr_momentum' is about something else \(objective.mAP50: None"
+    ):
+        search_run.run(data, out, trials=2, objective={"mAP50": 1.0}, **TRAINING)
     with pytest.raises(TrainingError, match=r"about something else \(data: .* there, .* here\)"):
-        search.run(write_set(tmp_path, n_train=5), out, trials=2, **TRAINING)
-    with pytest.raises(TrainingError, match=r"about something else \(training.epochs: 1 there, 3 here\)"):
-        search.run(data, out, trials=2, **TRAINING | {"epochs": 3})
+        search_run.run(write_set(tmp_path, n_train=5), out, trials=2, **TRAINING)
+    with pytest.raises(
+        TrainingError, match=r"about something else \(training.epochs: 1 there, 3 here\)"
+    ):
+        search_run.run(data, out, trials=2, **TRAINING | {"epochs": 3})
     assert made_up == []
 
 
@@ -118,22 +154,37 @@ def test_a_loss_that_is_no_number_prunes_its_trial(data, tmp_path, made_up):
 def test_trials_that_are_behind_are_pruned_by_epoch(data, tmp_path, made_up):
     found = searched(data, tmp_path, 15, pruner="median", epochs=6)
     behind = found.table[found.table["reason"].str.startswith("behind after epoch")]
-    assert len(behind) and set(behind["state"]) == {"pruned"} and behind["epochs"].between(2, 5).all()
+    assert (
+        len(behind) and set(behind["state"]) == {"pruned"} and behind["epochs"].between(2, 5).all()
+    )
     assert (found.table.loc[found.table["state"] == "complete", "epochs"] == 6).all()
 
 
 def test_all_trials_diverge(data, tmp_path, made_up):
     base = training_settings.read_hyp("default") | {"lr0": 0.1}
-    with pytest.raises(TrainingError, match=r"no trial has finished \(1 pruned, 0 failed, the first: the loss is nan"):
+    with pytest.raises(
+        TrainingError,
+        match=r"no trial has finished \(1 pruned, 0 failed, the first: the loss is nan",
+    ):
         searched(data, tmp_path, 1, base=base)
 
 
 def test_two_objectives_leave_a_front(data, tmp_path, made_up):
-    found = searched(data, tmp_path, 12, sampler="nsga2", against="weights_mb",
-                     choices={"model": ["yolov5n", "yolov5s"]})
+    found = searched(
+        data,
+        tmp_path,
+        12,
+        sampler="nsga2",
+        against="weights_mb",
+        choices={"model": ["yolov5n", "yolov5s"]},
+    )
     assert "whatever its weights_mb" in found.hyp_file.read_text()
-    front = search.pareto(found.table)
-    assert 1 <= len(front) <= 12 and front["score"].is_monotonic_decreasing and front["second"].is_monotonic_decreasing
+    front = search_table.pareto(found.table)
+    assert (
+        1 <= len(front) <= 12
+        and front["score"].is_monotonic_decreasing
+        and front["second"].is_monotonic_decreasing
+    )
     for row in found.table[found.table["state"] == "complete"].itertuples():
         assert ((front["score"] >= row.score) & (front["second"] <= row.second)).any()
 
@@ -142,19 +193,29 @@ def test_choices_reach_the_training(data, tmp_path, made_up):
     found = searched(data, tmp_path, 6, sampler="tpe", choices={"image_size": [64, 128]})
     assert {call["image_size"] for call in made_up} == {64, 128} and made_up[0]["image_size"] == 64
     assert set(found.table["image_size"]) == {64, 128}
-    best = int(search.best_trial(found.table)["image_size"])
-    assert found.chosen == {"image_size": best} and found.advice.endswith(f', `image_size = {best}`')
+    best = int(search_table.best_trial(found.table)["image_size"])
+    assert found.chosen == {"image_size": best} and found.advice.endswith(
+        f", `image_size = {best}`"
+    )
     assert f"to be set where this file is used: image_size = {best}." in found.hyp_file.read_text()
     pointer = json.loads((tmp_path / "hyp" / "search.json").read_text())
     assert pointer["choices"] == {"image_size": best}
 
 
 def test_a_chain_hands_the_best_on(data, tmp_path, made_up):
-    chain = search.run_chain(data, tmp_path, "lr_momentum, hsv", study="s", trials=4, sampler="random", **TRAINING,
-                             storage=f"journal://{tmp_path / 'study.log'}")
+    chain = search_run.run_chain(
+        data,
+        tmp_path,
+        "lr_momentum, hsv",
+        study="s",
+        trials=4,
+        sampler="random",
+        **TRAINING,
+        storage=f"journal://{tmp_path / 'study.log'}",
+    )
     assert [found.group for found in chain] == ["lr_momentum", "hsv"]
     assert all(call["hyp"]["lr0"] == chain[0].best_hyp["lr0"] for call in made_up[4:])
-    assert search.resolve_hyp("search", tmp_path) == str(chain[1].hyp_file)
+    assert search_best.resolve_hyp("search", tmp_path) == str(chain[1].hyp_file)
     assert yaml.safe_load(chain[1].hyp_file.read_text())["lr0"] == chain[0].best_hyp["lr0"]
 
 
@@ -163,31 +224,65 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
     assert (tmp_path / "search" / "lr_momentum" / "trial_000" / "weights" / "best.pt").is_file()
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"group": "x"}, "unknown group of genes 'x'; groups.yaml has lr_momentum, warmup"),
-    ({"sampler": "x"}, "unknown sampler 'x'"),
-    ({"pruner": "x"}, "unknown pruner 'x'"),
-    ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
-    ({"objective": {"mAP": 1}}, "objective: unknown metric 'mAP'; expected some of mAP75_contest"),
-    ({"objective": {"mAP50": "much"}}, "objective: the weight of mAP50 must be a number, got 'much'"),
-    ({"objective": {"mAP50": 0}}, "objective: all weights are 0"),
-    ({"objective": "mAP50"}, "objective: expected metrics with weights, such as .* got 'mAP50'"),
-    ({"against": "weights_mb", "choices": {"image_size": [64]}},
-     "against is weights_mb, which genes do not change; give choices a list of model, such as"),
-    ({"against": "latency_ms"}, "against is latency_ms, which genes do not change; give choices a list of model or"),
-    ({"base": training_settings.read_hyp("default") | {"weight_decay": 0.005}},
-     "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in groups.yaml: trial 0"),
-    ({"storage": "$NO_SUCH_PLACE"}, "storage is .NO_SUCH_PLACE, but the environment has no NO_SUCH_PLACE; set it"),
-    ({"against": "price"}, "against must be empty or one of latency_ms, weights_mb, got 'price'"),
-    ({"choices": {"colour": [1]}}, "choices: expected a list of values for some of model, image_size"),
-    ({"choices": {"model": "yolov5n"}}, "choices: expected a list of values .* got 'model': 'yolov5n'"),
-    ({"hyp": {}}, "hyp is set by the search itself; leave it out"),
-    ({"base": "nowhere"}, "hyperparameter file not found: nowhere"),
-    ({"storage": "postgresql://u:sesame@127.0.0.1:1/x"}, r"u:\*\*\*@127.0.0.1:1/x cannot be reached"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group": "x"}, "unknown group of genes 'x'; groups.yaml has lr_momentum, warmup"),
+        ({"sampler": "x"}, "unknown sampler 'x'"),
+        ({"pruner": "x"}, "unknown pruner 'x'"),
+        ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+        (
+            {"objective": {"mAP": 1}},
+            "objective: unknown metric 'mAP'; expected some of mAP75_contest",
+        ),
+        (
+            {"objective": {"mAP50": "much"}},
+            "objective: the weight of mAP50 must be a number, got 'much'",
+        ),
+        ({"objective": {"mAP50": 0}}, "objective: all weights are 0"),
+        (
+            {"objective": "mAP50"},
+            "objective: expected metrics with weights, such as .* got 'mAP50'",
+        ),
+        (
+            {"against": "weights_mb", "choices": {"image_size": [64]}},
+            "against is weights_mb, which genes do not change; give choices a list of model, such as",
+        ),
+        (
+            {"against": "latency_ms"},
+            "against is latency_ms, which genes do not change; give choices a list of model or",
+        ),
+        (
+            {"base": training_settings.read_hyp("default") | {"weight_decay": 0.005}},
+            "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in groups.yaml: trial 0",
+        ),
+        (
+            {"storage": "$NO_SUCH_PLACE"},
+            "storage is .NO_SUCH_PLACE, but the environment has no NO_SUCH_PLACE; set it",
+        ),
+        (
+            {"against": "price"},
+            "against must be empty or one of latency_ms, weights_mb, got 'price'",
+        ),
+        (
+            {"choices": {"colour": [1]}},
+            "choices: expected a list of values for some of model, image_size",
+        ),
+        (
+            {"choices": {"model": "yolov5n"}},
+            "choices: expected a list of values .* got 'model': 'yolov5n'",
+        ),
+        ({"hyp": {}}, "hyp is set by the search itself; leave it out"),
+        ({"base": "nowhere"}, "hyperparameter file not found: nowhere"),
+        (
+            {"storage": "postgresql://u:sesame@127.0.0.1:1/x"},
+            r"u:\*\*\*@127.0.0.1:1/x cannot be reached",
+        ),
+    ],
+)
 def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
     with pytest.raises(TrainingError, match=message) as error:
-        search.run(data, tmp_path, **{**TRAINING, **options})
+        search_run.run(data, tmp_path, **{**TRAINING, **options})
     assert "\n" not in str(error.value) and "sesame" not in str(error.value) and made_up == []
 
 
@@ -195,20 +290,27 @@ def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
 
 
 def test_resolve_hyp_passes_everything_else_through(tmp_path):
-    assert search.resolve_hyp("default", tmp_path) == "default" and search.resolve_hyp(None, tmp_path) is None
-    with pytest.raises(NotebookError, match=r"hyp is 'search', but .* holds no search.json: notebook 07 writes it"):
-        search.resolve_hyp("search", tmp_path)
-    with pytest.raises(NotebookError, match=r"hyp_hsv_best.yaml is missing; searched were none: run notebook 07"):
-        search.resolve_hyp("search:hsv", tmp_path)
+    assert (
+        search_best.resolve_hyp("default", tmp_path) == "default"
+        and search_best.resolve_hyp(None, tmp_path) is None
+    )
+    with pytest.raises(
+        NotebookError, match=r"hyp is 'search', but .* holds no search.json: notebook 07 writes it"
+    ):
+        search_best.resolve_hyp("search", tmp_path)
+    with pytest.raises(
+        NotebookError, match=r"hyp_hsv_best.yaml is missing; searched were none: run notebook 07"
+    ):
+        search_best.resolve_hyp("search:hsv", tmp_path)
 
 
 def test_search_means_the_last_call_whatever_the_files_times(data, tmp_path, made_up):
     first, second = (searched(data, tmp_path, 2, group=group) for group in ("lr_momentum", "hsv"))
     os.utime(first.hyp_file)  # as a copy to another disk may do
-    assert search.resolve_hyp("search", tmp_path) == str(second.hyp_file)
+    assert search_best.resolve_hyp("search", tmp_path) == str(second.hyp_file)
     searched(data, tmp_path, 2)
-    assert search.resolve_hyp("search", tmp_path) == str(first.hyp_file)
-    assert search.resolve_hyp("search:hsv", tmp_path) == str(second.hyp_file)
+    assert search_best.resolve_hyp("search", tmp_path) == str(first.hyp_file)
+    assert search_best.resolve_hyp("search:hsv", tmp_path) == str(second.hyp_file)
     named = searched(data, tmp_path, 1, study="mine")
     assert named.hyp_file.name == "hyp_mine_best.yaml"
 
@@ -226,21 +328,37 @@ def test_a_wrong_setting_does_not_spoil_the_study(data, tmp_path, made_up, monke
         raise TrainingError("image_size must be a multiple of 32, got 65")
 
     with monkeypatch.context() as patched:
-        patched.setattr(detector, "train", refuse, raising=False)
+        patched.setattr(run, "train", refuse, raising=False)
         with pytest.raises(TrainingError, match="got 65"):
             searched(data, tmp_path, 2, image_size=65)
     table = searched(data, tmp_path, 2).table
-    assert table["state"][0] == "failed" and set(table["state"][1:]) <= {"complete", "pruned"} and len(table) == 3
+    assert (
+        table["state"][0] == "failed"
+        and set(table["state"][1:]) <= {"complete", "pruned"}
+        and len(table) == 3
+    )
     assert table["lr0"][1] == table["lr0"][0]  # the base's second try
 
 
 def test_a_chain_whose_first_best_has_changed_says_so(data, tmp_path, made_up):
-    options = {"sampler": "random", **TRAINING, "storage": f"journal://{tmp_path / 'study.log'}", "pruner": "none"}
-    first = search.run_chain(data, tmp_path, "lr_momentum,hsv", trials=1, sampler_seed=1, **options)
-    longer = search.run(data, tmp_path, group="lr_momentum", trials=9, sampler_seed=1, **options)
+    options = {
+        "sampler": "random",
+        **TRAINING,
+        "storage": f"journal://{tmp_path / 'study.log'}",
+        "pruner": "none",
+    }
+    first = search_run.run_chain(
+        data, tmp_path, "lr_momentum,hsv", trials=1, sampler_seed=1, **options
+    )
+    longer = search_run.run(
+        data, tmp_path, group="lr_momentum", trials=9, sampler_seed=1, **options
+    )
     assert longer.best_hyp != first[0].best_hyp
-    with pytest.raises(TrainingError, match=r"study 'hsv' began from another base \(base.lr0: .* an earlier group's"):
-        search.run_chain(data, tmp_path, "lr_momentum,hsv", trials=9, sampler_seed=1, **options)
+    with pytest.raises(
+        TrainingError,
+        match=r"study 'hsv' began from another base \(base.lr0: .* an earlier group's",
+    ):
+        search_run.run_chain(data, tmp_path, "lr_momentum,hsv", trials=9, sampler_seed=1, **options)
 
 
 def test_a_new_study_of_an_old_name_trains_in_a_folder_of_its_own(data, tmp_path, made_up):
@@ -254,23 +372,27 @@ def test_a_new_study_of_an_old_name_trains_in_a_folder_of_its_own(data, tmp_path
 
 def test_a_trial_whose_worker_died_after_pruning_stays_pruned(data, tmp_path, made_up, monkeypatch):
     """The retry finds the run finished, as `train` returns it at once, with fewer epochs than asked."""
+
     def train(data_yaml, folder, *, epochs, **settings):
         folder.mkdir(parents=True)
         (folder / "results.csv").write_text("epoch\n0\n1\n")
-        (folder / "run.json").write_text('{"finished": true, "epochs": 2, "warnings": ["ended after epoch 2 by the '
-                                         'caller"]}')
-        return detector.Run(folder)
+        (folder / "run.json").write_text(
+            '{"finished": true, "epochs": 2, "warnings": ["ended after epoch 2 by the caller"]}'
+        )
+        return run.Run(folder)
 
-    monkeypatch.setattr(detector, "train", train, raising=False)
-    with pytest.raises(TrainingError, match=r"\(1 pruned, 0 failed, the first: behind after epoch 2\)"):
+    monkeypatch.setattr(run, "train", train, raising=False)
+    with pytest.raises(
+        TrainingError, match=r"\(1 pruned, 0 failed, the first: behind after epoch 2\)"
+    ):
         searched(data, tmp_path, 1, epochs=8)
 
 
 def test_a_score_that_is_no_number_prunes(data, tmp_path, made_up, monkeypatch):
     def evaluate(*_, **settings):
-        return pd.DataFrame([dict.fromkeys(search_objective.EPOCH_COLUMNS, math.nan)], index=["all"])
+        return pd.DataFrame([dict.fromkeys(objective.EPOCH_COLUMNS, math.nan)], index=["all"])
 
-    monkeypatch.setattr(detector, "evaluate", evaluate, raising=False)
+    monkeypatch.setattr(run, "evaluate", evaluate, raising=False)
     with pytest.raises(TrainingError, match="1 pruned, 0 failed, the first: the score is nan"):
         searched(data, tmp_path, 1)
 
@@ -283,46 +405,88 @@ def test_successive_halving_cuts(data, tmp_path, made_up):
 
 
 def test_importances_need_trials_with_unlike_scores(found, data, tmp_path, made_up):
-    assert search.importances(found.study).empty
+    assert search_table.importances(found.study).empty
     many = searched(data, tmp_path, 12)
-    shares = search.importances(many.study)
+    shares = search_table.importances(many.study)
     assert shares.index[0] == "lr0" and shares.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("scores", "states", "words"), [
-    ([0.2], ["complete"], "1 trials finished, 0 were pruned; the best score is 0.200, the base's own."),
-    ([0.2, 0.5, 0.1], ["complete", "complete", "pruned"], r"2 trials finished, 1 were pruned; .* \(trial 1\), \+0.300"),
-    ([0.2, 0.5], ["failed", "complete"], "1 trials finished, 0 were pruned, 1 failed; the best score is 0.500."),
-])
+@pytest.mark.parametrize(
+    ("scores", "states", "words"),
+    [
+        (
+            [0.2],
+            ["complete"],
+            "1 trials finished, 0 were pruned; the best score is 0.200, the base's own.",
+        ),
+        (
+            [0.2, 0.5, 0.1],
+            ["complete", "complete", "pruned"],
+            r"2 trials finished, 1 were pruned; .* \(trial 1\), \+0.300",
+        ),
+        (
+            [0.2, 0.5],
+            ["failed", "complete"],
+            "1 trials finished, 0 were pruned, 1 failed; the best score is 0.500.",
+        ),
+    ],
+)
 def test_the_sentence(scores, states, words):
-    table = pd.DataFrame({"trial": range(len(scores)), "score": scores, "state": states, "reason": ""})
-    assert pd.Series(search.sentence(table)).str.match(words).all()
+    table = pd.DataFrame(
+        {"trial": range(len(scores)), "score": scores, "state": states, "reason": ""}
+    )
+    assert pd.Series(search_table.sentence(table)).str.match(words).all()
 
 
 def test_latency_of_random_weights(tmp_path):
     from made_network import write_network
 
-    assert 0 < search_objective.latency_ms(write_network(tmp_path / "n.pt"), 64, "cpu", rounds=3) < 60_000
+    assert 0 < objective.latency_ms(write_network(tmp_path / "n.pt"), 64, "cpu", rounds=3) < 60_000
 
 
-WORDED = pd.DataFrame({"trial": range(6), "state": ["complete"] * 5 + ["pruned"], "epochs": [3, 3, 3, 3, 3, 1],
-                       "score": [0.5, 0.6, 0.7, 0.2, 0.1, 0.1], "lr0": [0.01, 0.011, 0.012, 0.1, 0.0001, 0.05],
-                       "reason": ""})
+WORDED = pd.DataFrame(
+    {
+        "trial": range(6),
+        "state": ["complete"] * 5 + ["pruned"],
+        "epochs": [3, 3, 3, 3, 3, 1],
+        "score": [0.5, 0.6, 0.7, 0.2, 0.1, 0.1],
+        "lr0": [0.01, 0.011, 0.012, 0.1, 0.0001, 0.05],
+        "reason": "",
+    }
+)
 FEW = WORDED.head(2)
 GENE = (Gene("lr0", 1, 1e-5, 0.1, True),)
 
 
-@pytest.mark.parametrize(("sentence", "words"), [
-    (lambda: search.so_far_sentence(WORDED), "The best score came after 9 of 16 epochs; the 7 that followed"),
-    (lambda: search.agreement_sentence(FEW, GENE), "With 2 finished trials there is nothing to compare"),
-    (lambda: search.agreement_sentence(WORDED, GENE),
-     "The better 2 of 5 trials lie closest together in lr0: they use 1 %"),
-    (lambda: search.slices_sentence(FEW, GENE), "With 2 finished trials no slope"),
-    (lambda: search.slices_sentence(WORDED, GENE),
-     r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no more than chance"),
-    (lambda: search.importance_sentence(pd.Series(dtype=float), 3), "Too few finished trials"),
-    (lambda: search.importance_sentence(pd.Series({"lr0": 0.8}), 12),
-     "lr0 explains most, 80 % of the variance; 12 trials"),
-])
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        (
+            lambda: search_table.so_far_sentence(WORDED),
+            "The best score came after 9 of 16 epochs; the 7 that followed",
+        ),
+        (
+            lambda: search_table.agreement_sentence(FEW, GENE),
+            "With 2 finished trials there is nothing to compare",
+        ),
+        (
+            lambda: search_table.agreement_sentence(WORDED, GENE),
+            "The better 2 of 5 trials lie closest together in lr0: they use 1 %",
+        ),
+        (lambda: search_table.slices_sentence(FEW, GENE), "With 2 finished trials no slope"),
+        (
+            lambda: search_table.slices_sentence(WORDED, GENE),
+            r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no more than chance",
+        ),
+        (
+            lambda: search_table.importance_sentence(pd.Series(dtype=float), 3),
+            "Too few finished trials",
+        ),
+        (
+            lambda: search_table.importance_sentence(pd.Series({"lr0": 0.8}), 12),
+            "lr0 explains most, 80 % of the variance; 12 trials",
+        ),
+    ],
+)
 def test_what_the_figures_show(sentence, words):
     assert pd.Series(sentence()).str.match(words).all()

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils.errors import TrainingError
-from livestock_utils.networks import compat
-from livestock_utils.search import search_genes, search_samplers, search_storage
-from livestock_utils.training.training_settings import read_hyp
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect import yolov5
+from livestock_utils.detect.search import genes as search_genes
+from livestock_utils.detect.search import samplers
+from livestock_utils.detect.search import storage as search_storage
+from livestock_utils.detect.settings import read_hyp
 
 BASE = read_hyp("default")
 GENES = search_genes.read_genes("lr_momentum", BASE)
@@ -22,17 +24,22 @@ ALL = search_genes.read_genes("all", BASE)
 
 def bowl(params):
     """A score that falls with the distance from a point inside the ranges."""
-    return -(np.log10(params["lr0"]) + 3) ** 2 - 4 * (params["momentum"] - 0.8) ** 2
+    return -((np.log10(params["lr0"]) + 3) ** 2) - 4 * (params["momentum"] - 0.8) ** 2
 
 
 def searched(name, n_trials=12, seed=0, genes=GENES, storage=None, score=bowl):
     """The parameters of a study's trials in order, on a made-up score."""
     with search_storage.quiet():
-        study = optuna.create_study(direction="maximize", storage=storage,
-                                    sampler=search_samplers.sampler(name, genes, BASE, seed=seed))
+        study = optuna.create_study(
+            direction="maximize",
+            storage=storage,
+            sampler=samplers.sampler(name, genes, BASE, seed=seed),
+        )
 
         def objective(trial):
-            return score({g.name: trial.suggest_float(g.name, g.low, g.high, log=g.log) for g in genes})
+            return score(
+                {g.name: trial.suggest_float(g.name, g.low, g.high, log=g.log) for g in genes}
+            )
 
         study.optimize(objective, n_trials=n_trials)
     return [trial.params for trial in study.trials]
@@ -41,7 +48,10 @@ def searched(name, n_trials=12, seed=0, genes=GENES, storage=None, score=bowl):
 class NumpysOldStream:
     """The calls of `evolve` served by the global streams that YOLOv5 draws from."""
 
-    random, standard_normal = staticmethod(lambda n=None: np.random.random(n)), staticmethod(np.random.randn)
+    random, standard_normal = (
+        staticmethod(lambda n=None: np.random.random(n)),
+        staticmethod(np.random.randn),
+    )
 
     @staticmethod
     def choice(best, p):
@@ -51,10 +61,10 @@ class NumpysOldStream:
 @pytest.fixture(scope="module")
 def yolov5_mutation():
     """YOLOv5's own lines between the parent's selection and the training, as code that can be run."""
-    with compat.yolov5() as y5:
+    with yolov5.yolov5() as y5:
         module = y5.module("train")
         source = inspect.getsource(module.main)
-    body = source[source.index("# Select parent(s)"):source.index("# Train mutation")]
+    body = source[source.index("# Select parent(s)") : source.index("# Train mutation")]
     select, limit = body.split("# Constrain to limits")
     return dedented(select) + "\n" + dedented(limit), module
 
@@ -65,18 +75,30 @@ def test_children_are_those_of_yolov5s_own_code(yolov5_mutation, n, seed):
     code, module = yolov5_mutation
     meta = {gene.name: (gene.gain, gene.low, gene.high) for gene in ALL}
     rng = np.random.default_rng(seed)
-    values = np.array([[gene.clip(rng.uniform(gene.low, gene.high)) for gene in ALL] for _ in range(n)])
+    values = np.array(
+        [[gene.clip(rng.uniform(gene.low, gene.high)) for gene in ALL] for _ in range(n)]
+    )
     scores = rng.random(n)
-    table = np.column_stack([np.zeros((n, 3)), scores / 0.9, np.zeros((n, 3)), values])  # fitness: .9 x mAP50-95
-    names = {"random": random, "meta": meta, "hyp": dict.fromkeys(meta, 0.0), "fitness": module.fitness,
-             "time": SimpleNamespace(time=lambda: seed), "evolve_csv": None,
-             "np": SimpleNamespace(**{name: getattr(np, name) for name in ("argsort", "ones", "array", "random")},
-                                   loadtxt=lambda *a, **k: table)}
+    table = np.column_stack(
+        [np.zeros((n, 3)), scores / 0.9, np.zeros((n, 3)), values]
+    )  # fitness: .9 x mAP50-95
+    names = {
+        "random": random,
+        "meta": meta,
+        "hyp": dict.fromkeys(meta, 0.0),
+        "fitness": module.fitness,
+        "time": SimpleNamespace(time=lambda: seed),
+        "evolve_csv": None,
+        "np": SimpleNamespace(
+            **{name: getattr(np, name) for name in ("argsort", "ones", "array", "random")},
+            loadtxt=lambda *a, **k: table,
+        ),
+    }
     random.seed(seed)
     exec(code, names)
     random.seed(seed)
     np.random.seed(seed)
-    ours = search_samplers.evolve(values, module.fitness(table), ALL, NumpysOldStream)
+    ours = samplers.evolve(values, module.fitness(table), ALL, NumpysOldStream)
     assert ours == pytest.approx(list(names["hyp"].values()), abs=1e-12)
 
 
@@ -108,33 +130,63 @@ def test_samplers_learn_from_scores(name):
 
 def test_the_parent_is_one_of_the_best_five():
     genes = (search_genes.Gene("momentum", 0.3, 0.6, 0.98),)
-    values, scores = np.array([[0.6], [0.7], [0.71], [0.72], [0.73], [0.74]]), np.array([-9.0, 1, 1, 1, 1, 1.0])
-    children = [search_samplers.evolve(values, scores, genes, np.random.default_rng(seed))[0] for seed in range(300)]
-    assert np.quantile(children, 0.05) > 0.65  # the sixth, 0.6, has no children: factors are within some 10 percent
+    values, scores = (
+        np.array([[0.6], [0.7], [0.71], [0.72], [0.73], [0.74]]),
+        np.array([-9.0, 1, 1, 1, 1, 1.0]),
+    )
+    children = [
+        samplers.evolve(values, scores, genes, np.random.default_rng(seed))[0]
+        for seed in range(300)
+    ]
+    assert (
+        np.quantile(children, 0.05) > 0.65
+    )  # the sixth, 0.6, has no children: factors are within some 10 percent
 
 
 def test_the_base_is_the_parent_until_a_trial_has_finished():
     genes = (search_genes.Gene("momentum", 0.3, 0.6, 0.98),)
     drawn = searched("genetic", n_trials=4, genes=genes, score=lambda params: float("nan"))
-    assert all(abs(params["momentum"] - BASE["momentum"]) < 0.3 for params in drawn) and len(drawn) == 4
+    assert (
+        all(abs(params["momentum"] - BASE["momentum"]) < 0.3 for params in drawn)
+        and len(drawn) == 4
+    )
 
 
-@pytest.mark.parametrize(("name", "options", "message"), [
-    ("bayes", {}, "unknown sampler 'bayes': expected one of genetic, tpe, cmaes, nsga2, random"),
-    ("genetic", {"n_objectives": 2}, "the genetic sampler knows no two objectives; take tpe"),
-    ("cmaes", {"choices": {"image_size": [64]}}, "the cmaes sampler knows no choices besides the genes"),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "bayes",
+            {},
+            "unknown sampler 'bayes': expected one of genetic, tpe, cmaes, nsga2, random",
+        ),
+        ("genetic", {"n_objectives": 2}, "the genetic sampler knows no two objectives; take tpe"),
+        (
+            "cmaes",
+            {"choices": {"image_size": [64]}},
+            "the cmaes sampler knows no choices besides the genes",
+        ),
+    ],
+)
 def test_wishes_that_cannot_be(name, options, message):
     with pytest.raises(TrainingError, match=message):
-        search_samplers.sampler(name, GENES, BASE, **options)
+        samplers.sampler(name, GENES, BASE, **options)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("none", optuna.pruners.NopPruner), ("median", optuna.pruners.MedianPruner),
-                                            ("halving", optuna.pruners.SuccessiveHalvingPruner)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("none", optuna.pruners.NopPruner),
+        ("median", optuna.pruners.MedianPruner),
+        ("halving", optuna.pruners.SuccessiveHalvingPruner),
+    ],
+)
 def test_pruners_by_name(name, kind):
-    assert isinstance(search_samplers.pruner(name), kind)
+    assert isinstance(samplers.pruner(name), kind)
 
 
 def test_an_unknown_pruner():
-    with pytest.raises(TrainingError, match="unknown pruner 'x': expected one of none, median, halving"):
-        search_samplers.pruner("x")
+    with pytest.raises(
+        TrainingError, match="unknown pruner 'x': expected one of none, median, halving"
+    ):
+        samplers.pruner("x")

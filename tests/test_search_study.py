@@ -9,8 +9,10 @@ import optuna
 import postgres_server
 import pytest
 
-from livestock_utils.errors import TrainingError
-from livestock_utils.search import search_samplers, search_storage, search_study, search_table
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.search import samplers, storage
+from livestock_utils.detect.search import study as search_study
+from livestock_utils.detect.search import trials as search_table
 
 WORKER = Path(__file__).with_name("search_worker.py")
 
@@ -20,8 +22,13 @@ def sqlite(tmp_path):
 
 
 def joined(url, name="s", identity=None, heartbeat_s=60, sampler=None):
-    return search_study.join(name, search_storage.open_storage(url, heartbeat_s), identity or {"a": 1},
-                             sampler or optuna.samplers.RandomSampler(seed=0), search_samplers.pruner("none"))
+    return search_study.join(
+        name,
+        storage.open_storage(url, heartbeat_s),
+        identity or {"a": 1},
+        sampler or optuna.samplers.RandomSampler(seed=0),
+        samplers.pruner("none"),
+    )
 
 
 def score(trial):
@@ -30,8 +37,16 @@ def score(trial):
 
 def start_workers(url, n_trials, *rows):
     """Workers that have joined the study, all let go together."""
-    workers = [subprocess.Popen([sys.executable, str(WORKER), url, "shared", str(n_trials), *row], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for row in rows]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), url, "shared", str(n_trials), *row],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for row in rows
+    ]
     for worker in workers:
         assert worker.stdout.readline() == "ready\n", worker.stderr.read()
     for worker in workers:
@@ -67,24 +82,35 @@ def test_four_workers_two_killed_on_postgresql():
         assert len(killed) == 2 and all(genes in done for genes in killed)
         table = search_table.trials_table(study)
         retried = table[table["retry_of"].notna()]
-        assert set(retried["retry_of"]) == set(table.loc[table["state"] == "failed", "trial"]) and len(retried) == 2
-        with pytest.raises(TrainingError, match=r"cannot be reached .*password authentication failed") as error:
-            search_storage.open_storage(url.replace("worker:", "worker:wrong"))
+        assert (
+            set(retried["retry_of"]) == set(table.loc[table["state"] == "failed", "trial"])
+            and len(retried) == 2
+        )
+        with pytest.raises(
+            TrainingError, match=r"cannot be reached .*password authentication failed"
+        ) as error:
+            storage.open_storage(url.replace("worker:", "worker:wrong"))
         assert "wrong" not in str(error.value) and "worker:***@127.0.0.1" in str(error.value)
-    with pytest.raises(TrainingError, match="cannot be reached"), search_storage.told(url):
-        search_study.work(study, score, n_trials + 1)  # the server has gone in the middle of a study
+    with pytest.raises(TrainingError, match="cannot be reached"), storage.told(url):
+        search_study.work(
+            study, score, n_trials + 1
+        )  # the server has gone in the middle of a study
 
 
-def test_new_genes_never_take_the_slot_of_a_trial_that_is_about_to_be_queued_again(tmp_path, monkeypatch):
+def test_new_genes_never_take_the_slot_of_a_trial_that_is_about_to_be_queued_again(
+    tmp_path, monkeypatch
+):
     study = joined(sqlite(tmp_path))
     done, failed, new = (study.ask() for _ in range(3))
     for trial in (done, failed, new):
         score(trial)
     study.tell(done, 1.0)
     study.tell(failed, state=optuna.trial.TrialState.FAIL)
-    assert search_study.slot_taken(study, new, 2) == "no slot left"  # another worker is between failing and queueing
+    assert (
+        search_study.slot_taken(study, new, 2) == "no slot left"
+    )  # another worker is between failing and queueing
     assert search_study.slot_taken(study, new, 3) is None
-    search_storage.requeue(study, study.trials[failed.number])
+    storage.requeue(study, study.trials[failed.number])
     again = study.ask()
     assert again.number == 3 and score(again) == study.trials[failed.number].params["x"]
     assert search_study.slot_taken(study, again, 2) is None
@@ -154,7 +180,7 @@ def test_a_trial_that_always_fails_is_given_up_and_others_take_its_slot(tmp_path
     study = joined(sqlite(tmp_path))
     search_study.work(study, objective, 2)
     states = search_table.trials_table(study)["state"].value_counts()
-    assert states["failed"] == 1 + search_storage.RETRIES and states["complete"] == 2
+    assert states["failed"] == 1 + storage.RETRIES and states["complete"] == 2
 
 
 def test_a_fault_that_hits_every_trial_ends_the_work(tmp_path):
@@ -163,9 +189,15 @@ def test_a_fault_that_hits_every_trial_ends_the_work(tmp_path):
         raise RuntimeError("no kernel image is available")
 
     study = joined(sqlite(tmp_path))
-    with pytest.raises(TrainingError, match=r"the last 9 trials failed, the newest with RuntimeError: no kernel image"):
+    with pytest.raises(
+        TrainingError,
+        match=r"the last 9 trials failed, the newest with RuntimeError: no kernel image",
+    ):
         search_study.work(study, objective, 6)
-    assert search_table.trials_table(study)["state"].value_counts()["failed"] == search_study.MOST_FAILED
+    assert (
+        search_table.trials_table(study)["state"].value_counts()["failed"]
+        == search_study.MOST_FAILED
+    )
 
 
 def test_an_error_of_the_set_up_ends_the_work(tmp_path):
@@ -177,7 +209,9 @@ def test_an_error_of_the_set_up_ends_the_work(tmp_path):
     with pytest.raises(TrainingError, match="image_size must be"):
         search_study.work(study, objective, 3)
     assert len(study.trials) <= 2  # the failed one, and its second try in the queue
-    with pytest.raises(TrainingError, match=r"no trial has finished \(0 pruned, 1 failed, the first: Train"):
+    with pytest.raises(
+        TrainingError, match=r"no trial has finished \(0 pruned, 1 failed, the first: Train"
+    ):
         search_table.best_trial(search_table.trials_table(study))
 
 
@@ -196,11 +230,13 @@ def test_an_interrupted_trial_waits_for_the_next_session(tmp_path):
 
 def test_surplus_and_doubled_trials_are_given_back(tmp_path):
     study = joined(sqlite(tmp_path))
-    with search_storage.quiet():
+    with storage.quiet():
         trials = [study.ask() for _ in range(3)]
         for trial, x in zip(trials, (0.1, 0.2, 0.1), strict=True):
             trial.storage = None
-            study._storage.set_trial_param(trial._trial_id, "x", x, optuna.distributions.FloatDistribution(0, 1))
+            study._storage.set_trial_param(
+                trial._trial_id, "x", x, optuna.distributions.FloatDistribution(0, 1)
+            )
     asked = [optuna.trial.Trial(study, trial._trial_id) for trial in trials]
     assert search_study.slot_taken(study, asked[0], 3) == "same genes as trial 2"
     assert search_study.slot_taken(study, asked[1], 3) is None
@@ -216,7 +252,9 @@ def test_genes_that_leave_nothing_new_end_the_work(tmp_path):
         return 1.0
 
     study = joined(f"journal://{tmp_path / 'study.log'}")
-    with pytest.raises(TrainingError, match="the last 50 trials drew genes that were tried before; widen"):
+    with pytest.raises(
+        TrainingError, match="the last 50 trials drew genes that were tried before; widen"
+    ):
         search_study.work(study, objective, 2)
     assert search_table.trials_table(study)["state"].tolist() == ["complete"]
 
@@ -224,33 +262,65 @@ def test_genes_that_leave_nothing_new_end_the_work(tmp_path):
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("other", "message"), [
-    ({"data": "b", "training": {"epochs": 7}}, r"\(data: a there, b here\)"),
-    ({"data": "a", "training": {"epochs": 10}}, r"\(training.epochs: 7 there, 10 here\)"),
-    ({"data": "a", "training": {}}, r"\(training.epochs: 7 there, None here\)"),
-    ({"data": "b", "training": {}, **{f"k{n}": n for n in range(4)}}, "and 2 more"),
-])
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"data": "b", "training": {"epochs": 7}}, r"\(data: a there, b here\)"),
+        ({"data": "a", "training": {"epochs": 10}}, r"\(training.epochs: 7 there, 10 here\)"),
+        ({"data": "a", "training": {}}, r"\(training.epochs: 7 there, None here\)"),
+        ({"data": "b", "training": {}, **{f"k{n}": n for n in range(4)}}, "and 2 more"),
+    ],
+)
 def test_a_study_about_something_else_is_refused_with_the_difference(tmp_path, other, message):
     joined(sqlite(tmp_path), identity={"data": "z"})  # nothing was trained for it: it gives way
     study = joined(sqlite(tmp_path), identity={"data": "a", "training": {"epochs": 7}})
     search_study.work(study, score, 1)
     joined(sqlite(tmp_path), identity={"data": "a", "training": {"epochs": 7}})
-    with pytest.raises(TrainingError, match=rf"study 's' is about something else .*{message}.*another name"):
+    with pytest.raises(
+        TrainingError, match=rf"study 's' is about something else .*{message}.*another name"
+    ):
         joined(sqlite(tmp_path), identity=other)
 
 
-@pytest.mark.parametrize(("url", "message"), [
-    ("postgresql://me:sesame@127.0.0.1:1/db", r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached .*check host"),
-    ("study.db", "storage study.db is no URL; expected sqlite:///FILE, journal:///FILE or postgresql"),
-    ("nosuch://me:sesame@host/db", r"no database driver for nosuch://me:\*\*\*@host/db; pip install psycopg"),
-    ("sqlite:////proc/none/study.db", "storage /proc/none/study.db cannot be made .*another folder"),
-    ("journal:///proc", "storage journal:///proc is a folder; name a file in it, such as journal:///proc/study.log"),
-    ("postgresql://me:se@same@127.0.0.1:1/db", r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached"),
-    ("postgresql://me:sesa me@127.0.0.1:1/db", r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached"),
-    ("mysql+mysqldb://me:sesame@127.0.0.1:1/db", r"no database driver for mysql\+mysqldb://me:\*\*\*@127.0.0.1:1/db"),
-])
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "postgresql://me:sesame@127.0.0.1:1/db",
+            r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached .*check host",
+        ),
+        (
+            "study.db",
+            "storage study.db is no URL; expected sqlite:///FILE, journal:///FILE or postgresql",
+        ),
+        (
+            "nosuch://me:sesame@host/db",
+            r"no database driver for nosuch://me:\*\*\*@host/db; pip install psycopg",
+        ),
+        (
+            "sqlite:////proc/none/study.db",
+            "storage /proc/none/study.db cannot be made .*another folder",
+        ),
+        (
+            "journal:///proc",
+            "storage journal:///proc is a folder; name a file in it, such as journal:///proc/study.log",
+        ),
+        (
+            "postgresql://me:se@same@127.0.0.1:1/db",
+            r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached",
+        ),
+        (
+            "postgresql://me:sesa me@127.0.0.1:1/db",
+            r"postgresql://me:\*\*\*@127.0.0.1:1/db cannot be reached",
+        ),
+        (
+            "mysql+mysqldb://me:sesame@127.0.0.1:1/db",
+            r"no database driver for mysql\+mysqldb://me:\*\*\*@127.0.0.1:1/db",
+        ),
+    ],
+)
 def test_storages_that_cannot_be_used(url, message):
     with pytest.raises(TrainingError, match=message) as error:
-        search_storage.open_storage(url)
+        storage.open_storage(url)
     told = str(error.value)
     assert not any(part in told for part in ("sesame", "sesa", "same@")) and "\n" not in told

@@ -8,62 +8,130 @@ import pandas as pd
 import pytest
 from data_sets import write_archives
 
-from livestock_utils import silver
-from livestock_utils.boxes import XYXY
-from livestock_utils.errors import DatasetError, LivestockError
-from livestock_utils.silver import Settings, silver_audit, silver_report, silver_sources
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.detect.predict import silver_sources
+from livestock_utils.evaluate.silver import audit, making
+from livestock_utils.evaluate.silver.making import Settings
+from livestock_utils.show.words import silver
 
 A, B, PIG = "livestock_cow_bbox_000001", "livestock_cow_bbox_000002", "livestock_pig_bbox_000001"
 IMAGES = pd.DataFrame(
-    [(A, "cow", 400, 300, "c.zip", "a.jpg"), (B, "cow", 400, 300, "c.zip", "b.jpg"),
-     (PIG, "pig", 400, 300, "p.zip", "p.jpg")],
-    columns=["image_id", "species", "width_px", "height_px", "archive", "member"])
-BOXES = pd.DataFrame([(A, "cow", 0, 0, 50, 50), (A, "cow", 100, 0, 150, 50), (B, "cow", 0, 0, 50, 50),
-                      (PIG, "pig", 0, 0, 50, 50)], columns=["image_id", "species", *XYXY])
-HIDDEN = pd.DataFrame([(A, "cow", 200, 0, 250, 50), (A, "cow", 300, 0, 350, 50), (B, "cow", 200, 100, 250, 150)],
-                      columns=BOXES.columns)
+    [
+        (A, "cow", 400, 300, "c.zip", "a.jpg"),
+        (B, "cow", 400, 300, "c.zip", "b.jpg"),
+        (PIG, "pig", 400, 300, "p.zip", "p.jpg"),
+    ],
+    columns=["image_id", "species", "width_px", "height_px", "archive", "member"],
+)
+BOXES = pd.DataFrame(
+    [
+        (A, "cow", 0, 0, 50, 50),
+        (A, "cow", 100, 0, 150, 50),
+        (B, "cow", 0, 0, 50, 50),
+        (PIG, "pig", 0, 0, 50, 50),
+    ],
+    columns=["image_id", "species", *XYXY],
+)
+HIDDEN = pd.DataFrame(
+    [(A, "cow", 200, 0, 250, 50), (A, "cow", 300, 0, 350, 50), (B, "cow", 200, 100, 250, 150)],
+    columns=BOXES.columns,
+)
 TRUTH = pd.concat([BOXES, HIDDEN]).sort_values("image_id", kind="stable", ignore_index=True)
 PREDICTIONS = pd.DataFrame(
-    [(A, "cow", 0.9, 2, 0, 52, 50),  # a labelled animal
-     (A, "cow", 0.8, 200, 0, 250, 52),  # an unlabelled one
-     (A, "cow", 0.7, 200, 0, 250, 50),  # the same again: suppressed
-     (A, "cow", 0.6, 0, 200, 60, 260),  # nothing
-     (A, "cow", 0.2, 300, 0, 350, 50),  # unlabelled, unsure
-     (A, "cow", 0.3, 90, 0, 160, 60),  # around a label: the same animal
-     (A, "pig", 0.9, 350, 200, 390, 290),  # of a species that this image does not show
-     (B, "cow", 0.5, 0, 0, 48, 50),
-     (PIG, "pig", 0.9, 200, 0, 250, 50)],
-    columns=["image_id", "species", "confidence", *XYXY])
+    [
+        (A, "cow", 0.9, 2, 0, 52, 50),  # a labelled animal
+        (A, "cow", 0.8, 200, 0, 250, 52),  # an unlabelled one
+        (A, "cow", 0.7, 200, 0, 250, 50),  # the same again: suppressed
+        (A, "cow", 0.6, 0, 200, 60, 260),  # nothing
+        (A, "cow", 0.2, 300, 0, 350, 50),  # unlabelled, unsure
+        (A, "cow", 0.3, 90, 0, 160, 60),  # around a label: the same animal
+        (A, "pig", 0.9, 350, 200, 390, 290),  # of a species that this image does not show
+        (B, "cow", 0.5, 0, 0, 48, 50),
+        (PIG, "pig", 0.9, 200, 0, 250, 50),
+    ],
+    columns=["image_id", "species", "confidence", *XYXY],
+)
 MERGE = Settings("merge", 0.4, min_boxes=1, ignore_threshold=0.1)
 
 
-def origins(made: silver.Silver) -> dict[str, list[tuple[str, float]]]:
+def origins(made: making.Silver) -> dict[str, list[tuple[str, float]]]:
     """{image_id: [(origin, x_min), ...]} in the order of the labels."""
     rows = made.labels.groupby("image_id")
     return {str(name): list(zip(part["origin"], part["x_min"], strict=True)) for name, part in rows}
 
 
-@pytest.mark.parametrize(("settings", "expected"), [
-    (Settings(min_boxes=4), {f"plus_{A}": [("silver", 2), ("silver", 200), ("silver", 0), ("silver", 90),
-                                           ("silver", 300)]}),
-    (Settings("replace", 0.5, min_boxes=1), {f"plus_{A}": [("silver", 2), ("silver", 200), ("silver", 0)],
-                                             f"plus_{B}": [("silver", 0)]}),
-    (Settings("duplicate", 0.85, min_boxes=0), {f"plus_{A}": [("silver", 2)]}),
-    (Settings("merge", 0.4, min_boxes=1), {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]}),
-    (MERGE, {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0), ("ignored", 300)]}),
-    (dataclasses.replace(MERGE, max_ignored_share=0.02), {f"plus_{A}": [
-        ("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]}),
-    (Settings("merge", 0.65, min_boxes=4, ignore_threshold=0.1), None),
-    (Settings("duplicate", 0.5, min_boxes=1, species=("pig",)), {f"plus_{PIG}": [("silver", 200)]}),
-    (Settings("duplicate", 0.05, iou_threshold=1.0, min_boxes=6), {f"plus_{A}": [
-        ("silver", 2), ("silver", 200), ("silver", 200), ("silver", 0), ("silver", 90), ("silver", 300)]}),
-])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            Settings(min_boxes=4),
+            {
+                f"plus_{A}": [
+                    ("silver", 2),
+                    ("silver", 200),
+                    ("silver", 0),
+                    ("silver", 90),
+                    ("silver", 300),
+                ]
+            },
+        ),
+        (
+            Settings("replace", 0.5, min_boxes=1),
+            {
+                f"plus_{A}": [("silver", 2), ("silver", 200), ("silver", 0)],
+                f"plus_{B}": [("silver", 0)],
+            },
+        ),
+        (Settings("duplicate", 0.85, min_boxes=0), {f"plus_{A}": [("silver", 2)]}),
+        (
+            Settings("merge", 0.4, min_boxes=1),
+            {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]},
+        ),
+        (
+            MERGE,
+            {
+                f"plus_{A}": [
+                    ("gold", 0),
+                    ("gold", 100),
+                    ("silver", 200),
+                    ("silver", 0),
+                    ("ignored", 300),
+                ]
+            },
+        ),
+        (
+            dataclasses.replace(MERGE, max_ignored_share=0.02),
+            {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]},
+        ),
+        (Settings("merge", 0.65, min_boxes=4, ignore_threshold=0.1), None),
+        (
+            Settings("duplicate", 0.5, min_boxes=1, species=("pig",)),
+            {f"plus_{PIG}": [("silver", 200)]},
+        ),
+        (
+            Settings("duplicate", 0.05, iou_threshold=1.0, min_boxes=6),
+            {
+                f"plus_{A}": [
+                    ("silver", 2),
+                    ("silver", 200),
+                    ("silver", 200),
+                    ("silver", 0),
+                    ("silver", 90),
+                    ("silver", 300),
+                ]
+            },
+        ),
+    ],
+)
 def test_modes(settings, expected):
     if expected is None:
-        with pytest.raises(DatasetError, match="of 2 cow images the fullest has 3 boxes, min_boxes is 4; lower"):
-            silver.make(IMAGES, BOXES, PREDICTIONS, settings)
+        with pytest.raises(
+            DatasetError, match="of 2 cow images the fullest has 3 boxes, min_boxes is 4; lower"
+        ):
+            making.make(IMAGES, BOXES, PREDICTIONS, settings)
         return
-    made = silver.make(IMAGES, BOXES, PREDICTIONS, settings)
+    made = making.make(IMAGES, BOXES, PREDICTIONS, settings)
     assert origins(made) == expected
     assert (made.images["image_id"] == "plus_" + made.images["source_id"]).all()
     assert set(expected) <= set(made.images["image_id"])
@@ -71,25 +139,28 @@ def test_modes(settings, expected):
 
 
 def test_a_silver_image_without_boxes_is_kept_only_if_asked_for():
-    made = silver.make(IMAGES, BOXES, PREDICTIONS, Settings("duplicate", 0.85, min_boxes=0))
+    made = making.make(IMAGES, BOXES, PREDICTIONS, Settings("duplicate", 0.85, min_boxes=0))
     assert made.images["source_id"].tolist() == [A, B]
     assert made.boxes["image_id"].tolist() == [f"plus_{A}"]
 
 
 def test_the_tables_are_left_as_they_were():
     before = IMAGES.copy(), BOXES.copy(), PREDICTIONS.copy()
-    silver.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
+    making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
     for table, copy in zip((IMAGES, BOXES, PREDICTIONS), before, strict=True):
         pd.testing.assert_frame_equal(table, copy)
 
 
-@pytest.mark.parametrize(("columns", "source", "expected"), [
-    ({}, "best.pt", "best.pt"),
-    ({"fold": 2}, "best.pt", "out of fold 2"),
-    ({"fold": 2, "source": "run/last.pt"}, "", "run/last.pt"),
-])
+@pytest.mark.parametrize(
+    ("columns", "source", "expected"),
+    [
+        ({}, "best.pt", "best.pt"),
+        ({"fold": 2}, "best.pt", "out of fold 2"),
+        ({"fold": 2, "source": "run/last.pt"}, "", "run/last.pt"),
+    ],
+)
 def test_provenance_names_the_model(columns, source, expected):
-    made = silver.make(IMAGES, BOXES, PREDICTIONS.assign(**columns), MERGE, source)
+    made = making.make(IMAGES, BOXES, PREDICTIONS.assign(**columns), MERGE, source)
     of_origin = made.labels.groupby("origin")["source"].unique().map(list).to_dict()
     assert of_origin == {"gold": ["labels"], "silver": [expected], "ignored": [expected]}
     confidence = made.labels.set_index("origin")["confidence"]
@@ -99,86 +170,170 @@ def test_provenance_names_the_model(columns, source, expected):
 
 
 def test_a_copy_stays_in_the_fold_of_its_source():
-    made = silver.make(IMAGES, BOXES, PREDICTIONS, Settings("replace", 0.5, min_boxes=1))
+    made = making.make(IMAGES, BOXES, PREDICTIONS, Settings("replace", 0.5, min_boxes=1))
     folds = made.folds(pd.Series({A: 3, B: 1, PIG: 0}))
     assert folds.to_dict() == {f"plus_{A}": 3, f"plus_{B}": 1}
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"mode": "double"}, "silver mode must be one of duplicate, replace, merge, got 'double'"),
-    ({"confidence_threshold": 0.0}, "confidence_threshold must be above 0 and at most 1, got 0.0"),
-    ({"iou_threshold": 1.5}, "iou_threshold must be above 0 and at most 1, got 1.5"),
-    ({"max_ignored_share": 0}, "max_ignored_share must be above 0 and at most 1, got 0"),
-    ({"same_animal_overlap": 0}, "same_animal_overlap must be above 0 and at most 1, got 0"),
-    ({"min_boxes": -1}, "min_boxes must be 0 or more, got -1"),
-    ({"species": ()}, "species is empty: name at least one of pig, cow"),
-    ({"species": ("goat",)}, r"unknown species 'goat': expected one of \['pig', 'cow'\]"),
-    ({"mode": "merge", "ignore_threshold": 0.05}, "ignore_threshold must lie between 0 and confidence_threshold"),
-    ({"confidence_threshold": 0.5, "ignore_threshold": 0.1}, "ignored regions exist in mode 'merge' only"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "double"}, "silver mode must be one of duplicate, replace, merge, got 'double'"),
+        (
+            {"confidence_threshold": 0.0},
+            "confidence_threshold must be above 0 and at most 1, got 0.0",
+        ),
+        ({"iou_threshold": 1.5}, "iou_threshold must be above 0 and at most 1, got 1.5"),
+        ({"max_ignored_share": 0}, "max_ignored_share must be above 0 and at most 1, got 0"),
+        ({"same_animal_overlap": 0}, "same_animal_overlap must be above 0 and at most 1, got 0"),
+        ({"min_boxes": -1}, "min_boxes must be 0 or more, got -1"),
+        ({"species": ()}, "species is empty: name at least one of pig, cow"),
+        ({"species": ("goat",)}, r"unknown species 'goat': expected one of \['pig', 'cow'\]"),
+        (
+            {"mode": "merge", "ignore_threshold": 0.05},
+            "ignore_threshold must lie between 0 and confidence_threshold",
+        ),
+        (
+            {"confidence_threshold": 0.5, "ignore_threshold": 0.1},
+            "ignored regions exist in mode 'merge' only",
+        ),
+    ],
+)
 def test_settings_refused(options, message):
     with pytest.raises(LivestockError, match=message):
         Settings(**options)
 
 
-@pytest.mark.parametrize(("images", "predictions", "message"), [
-    (IMAGES, PREDICTIONS.iloc[:0], "there are no predictions to make silver labels from; predict first"),
-    (IMAGES, PREDICTIONS.assign(image_id="x"), "predictions are of 1 images that the tables lack, the first is 'x'"),
-    (IMAGES, PREDICTIONS.drop(columns="confidence"), "predictions lack confidence; silver needs boxes in pixels"),
-    (IMAGES, PREDICTIONS.drop(columns=["x_max", "y_max"]), "predictions lack x_max, y_max; silver needs"),
-    (IMAGES, PREDICTIONS.assign(confidence=[0.5, np.nan] + [0.5] * 7), "predictions: row 1 has no confidence"),
-    (IMAGES, PREDICTIONS.assign(confidence=0.01), "of 2 cow images the fullest has 0 boxes, min_boxes is 4"),
-    (IMAGES.assign(image_id="plus_" + IMAGES["image_id"]), PREDICTIONS, r"hold silver copies \(plus_...\) already"),
-    (IMAGES[IMAGES["species"] == "pig"], PREDICTIONS[PREDICTIONS["image_id"] == PIG], "of 0 cow images the fullest"),
-])
+@pytest.mark.parametrize(
+    ("images", "predictions", "message"),
+    [
+        (
+            IMAGES,
+            PREDICTIONS.iloc[:0],
+            "there are no predictions to make silver labels from; predict first",
+        ),
+        (
+            IMAGES,
+            PREDICTIONS.assign(image_id="x"),
+            "predictions are of 1 images that the tables lack, the first is 'x'",
+        ),
+        (
+            IMAGES,
+            PREDICTIONS.drop(columns="confidence"),
+            "predictions lack confidence; silver needs boxes in pixels",
+        ),
+        (
+            IMAGES,
+            PREDICTIONS.drop(columns=["x_max", "y_max"]),
+            "predictions lack x_max, y_max; silver needs",
+        ),
+        (
+            IMAGES,
+            PREDICTIONS.assign(confidence=[0.5, np.nan] + [0.5] * 7),
+            "predictions: row 1 has no confidence",
+        ),
+        (
+            IMAGES,
+            PREDICTIONS.assign(confidence=0.01),
+            "of 2 cow images the fullest has 0 boxes, min_boxes is 4",
+        ),
+        (
+            IMAGES.assign(image_id="plus_" + IMAGES["image_id"]),
+            PREDICTIONS,
+            r"hold silver copies \(plus_...\) already",
+        ),
+        (
+            IMAGES[IMAGES["species"] == "pig"],
+            PREDICTIONS[PREDICTIONS["image_id"] == PIG],
+            "of 0 cow images the fullest",
+        ),
+    ],
+)
 def test_predictions_refused(images, predictions, message):
     with pytest.raises(DatasetError, match=message) as error:
-        silver.make(images, BOXES, predictions)
+        making.make(images, BOXES, predictions)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.6, [0, 3]), (0.9, [0, 1, 3]), (1.0, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.6, [0, 3]), (0.9, [0, 1, 3]), (1.0, [0, 1, 2, 3])]
+)
 def test_each_animal_is_added_once(share, expected):
-    corners = [(0, 0, 100, 100), (20, 0, 120, 100), (30, 5, 125, 95), (300, 0, 350, 50), (500, 0, 550, 50)]
-    found = pd.DataFrame(corners, columns=XYXY).assign(image_id=A, confidence=[0.9, 0.8, 0.7, 0.6, 0.5])
+    corners = [
+        (0, 0, 100, 100),
+        (20, 0, 120, 100),
+        (30, 5, 125, 95),
+        (300, 0, 350, 50),
+        (500, 0, 550, 50),
+    ]
+    found = pd.DataFrame(corners, columns=XYXY).assign(
+        image_id=A, confidence=[0.9, 0.8, 0.7, 0.6, 0.5]
+    )
     gold = pd.DataFrame([(A, 505, 0, 545, 50)], columns=["image_id", *XYXY])
-    new = silver.additions(found, gold, share)
+    new = making.additions(found, gold, share)
     assert new["x_min"].tolist() == [corners[row][0] for row in expected]
 
 
 def test_audit_by_hand():
-    row = silver_audit.audit(silver.make(IMAGES, BOXES, PREDICTIONS, MERGE), BOXES, TRUTH).iloc[-1].to_dict()
+    row = (
+        audit.audit(making.make(IMAGES, BOXES, PREDICTIONS, MERGE), BOXES, TRUTH).iloc[-1].to_dict()
+    )
     assert row | {"mean_iou": round(row["mean_iou"], 4)} == {
-        "species": "cow", "images": 1, "animals": 4, "gold": 2, "silver": 2, "ignored": 1, "precision": 0.5,
-        "mean_iou": round(50 / 52, 4), "recall_before": 0.5, "recall": 0.75, "unlabelled": 2, "unlabelled_found": 0.5,
-        "ignored_right": 1.0}
+        "species": "cow",
+        "images": 1,
+        "animals": 4,
+        "gold": 2,
+        "silver": 2,
+        "ignored": 1,
+        "precision": 0.5,
+        "mean_iou": round(50 / 52, 4),
+        "recall_before": 0.5,
+        "recall": 0.75,
+        "unlabelled": 2,
+        "unlabelled_found": 0.5,
+        "ignored_right": 1.0,
+    }
 
 
 def test_audit_of_perfect_predictions_and_of_both_species():
-    made = silver.make(IMAGES, BOXES, TRUTH.assign(confidence=0.9),
-                       Settings("replace", min_boxes=0, species=("pig", "cow")))
-    table = silver_audit.audit(made, BOXES, TRUTH).set_index("species")
+    made = making.make(
+        IMAGES,
+        BOXES,
+        TRUTH.assign(confidence=0.9),
+        Settings("replace", min_boxes=0, species=("pig", "cow")),
+    )
+    table = audit.audit(made, BOXES, TRUTH).set_index("species")
     assert table.index.tolist() == ["pig", "cow", "all"]
     assert table.loc["all", ["images", "animals", "silver", "unlabelled"]].tolist() == [3, 7, 7, 3]
     assert (table[["precision", "recall", "mean_iou"]] == 1).all(axis=None)
-    assert np.isnan(table.loc["pig", "unlabelled_found"]) and table.loc["cow", "unlabelled_found"] == 1
+    assert (
+        np.isnan(table.loc["pig", "unlabelled_found"]) and table.loc["cow", "unlabelled_found"] == 1
+    )
 
 
 def test_audit_of_wrong_boxes_and_a_class_without_a_label():
     wrong = PREDICTIONS.assign(x_min=1, y_min=200, x_max=40, y_max=290)
-    made = silver.make(IMAGES, BOXES.iloc[:0], wrong, Settings(min_boxes=1))
-    row = silver_audit.audit(made, BOXES.iloc[:0], TRUTH).iloc[-1]
+    made = making.make(IMAGES, BOXES.iloc[:0], wrong, Settings(min_boxes=1))
+    row = audit.audit(made, BOXES.iloc[:0], TRUTH).iloc[-1]
     assert (row["precision"], row["recall_before"], row["recall"], row["gold"]) == (0, 0, 0, 0)
     assert np.isnan(row["mean_iou"])
-    none = silver_audit.audit(made, BOXES.iloc[:0], TRUTH.iloc[:0]).iloc[-1]
+    none = audit.audit(made, BOXES.iloc[:0], TRUTH.iloc[:0]).iloc[-1]
     assert none["animals"] == 0 and none["precision"] == 0 and np.isnan(none["recall"])
 
 
 def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """(images, labels, truth, predictions): a third of the animals without a label, shifted boxes and inventions."""
     random = np.random.default_rng(seed)
-    images = pd.DataFrame({"image_id": [f"cow_{i}" for i in range(8)], "species": "cow", "width_px": 900,
-                           "height_px": 600, "archive": "c.zip", "member": [f"{i}.jpg" for i in range(8)]})
+    images = pd.DataFrame(
+        {
+            "image_id": [f"cow_{i}" for i in range(8)],
+            "species": "cow",
+            "width_px": 900,
+            "height_px": 600,
+            "archive": "c.zip",
+            "member": [f"{i}.jpg" for i in range(8)],
+        }
+    )
     truth = pd.DataFrame({"image_id": random.choice(images["image_id"], 50), "species": "cow"})
     corner = np.c_[random.uniform(0, 700, 50), random.uniform(0, 400, 50)]
     truth[XYXY] = np.c_[corner, corner + random.uniform(40, 160, (50, 2))].round(2)
@@ -186,18 +341,25 @@ def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, 
     found = truth.sample(frac=1.6, replace=True, random_state=seed).reset_index(drop=True)
     found[XYXY] += random.normal(0, 8, (len(found), 4))
     found["confidence"] = random.random(len(found)).round(4)
-    return images, truth.sample(frac=0.66, random_state=seed).sort_index(ignore_index=True), truth, found
+    return (
+        images,
+        truth.sample(frac=0.66, random_state=seed).sort_index(ignore_index=True),
+        truth,
+        found,
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_curve_says_what_an_audit_says(seed):
     images, boxes, truth, found = random_tables(seed)
-    curve = silver_audit.threshold_curve(images, boxes, found, truth, confidences=[0.1, 0.35, 0.6, 0.8])
+    curve = audit.threshold_curve(images, boxes, found, truth, confidences=[0.1, 0.35, 0.6, 0.8])
     unlabelled = None
     for row in curve.to_dict("records"):
-        made = silver.make(images, boxes, found, Settings("merge", row["confidence_threshold"], min_boxes=0))
+        made = making.make(
+            images, boxes, found, Settings("merge", row["confidence_threshold"], min_boxes=0)
+        )
         # An audit looks at the images of its set only, a curve at all of them: the count of right boxes is the same.
-        table = silver_audit.audit(made, boxes, truth).iloc[-1]
+        table = audit.audit(made, boxes, truth).iloc[-1]
         assert table["silver"] == row["added"]
         assert round(table["precision"] * table["silver"]) == row["right"]
         assert row["found"] == pytest.approx(row["right"] / curve.attrs["unlabelled"])
@@ -206,52 +368,77 @@ def test_the_curve_says_what_an_audit_says(seed):
     assert curve["added"].is_monotonic_decreasing and curve["found"].is_monotonic_decreasing
 
 
-@pytest.mark.parametrize(("threshold", "expected", "told"), [
-    (0.9, (1.0, 1), "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie on a label;"),
-    (0.55, (0.0, 1), "0 % lie on a label; .*too weak for silver labels"),
-    (0.45, (1.0, 1), "100 % lie on a label"),
-    (0.95, (None, 0), "nothing can be said"),
-])
+@pytest.mark.parametrize(
+    ("threshold", "expected", "told"),
+    [
+        (
+            0.9,
+            (1.0, 1),
+            "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie on a label;",
+        ),
+        (0.55, (0.0, 1), "0 % lie on a label; .*too weak for silver labels"),
+        (0.45, (1.0, 1), "100 % lie on a label"),
+        (0.95, (None, 0), "nothing can be said"),
+    ],
+)
 def test_the_labels_tell_whether_the_teachers_can_be_trusted(threshold, expected, told):
     settings = dataclasses.replace(MERGE, confidence_threshold=threshold)
-    share, near = silver_audit.trust(IMAGES, BOXES, PREDICTIONS, settings)
-    assert near == expected[1] and (np.isnan(share) if expected[0] is None else share == expected[0])
-    assert re.search(told, silver_report.trust(share, near, threshold))
+    share, near = audit.trust(IMAGES, BOXES, PREDICTIONS, settings)
+    assert near == expected[1] and (
+        np.isnan(share) if expected[0] is None else share == expected[0]
+    )
+    assert re.search(told, silver.trust(share, near, threshold))
 
 
 def test_the_curve_without_anything_unlabelled():
-    curve = silver_audit.threshold_curve(IMAGES, BOXES, PREDICTIONS, BOXES)
-    assert curve.attrs["unlabelled"] == 0 and curve["found"].isna().all() and (curve["f1"] == 0).all()
-    assert silver_report.curve({"out of fold": curve}, 0.4, True).startswith("No animal is unlabelled here")
+    curve = audit.threshold_curve(IMAGES, BOXES, PREDICTIONS, BOXES)
+    assert (
+        curve.attrs["unlabelled"] == 0 and curve["found"].isna().all() and (curve["f1"] == 0).all()
+    )
+    assert silver.curve({"out of fold": curve}, 0.4, True).startswith(
+        "No animal is unlabelled here"
+    )
 
 
 def test_boxes_by_image_before_and_after():
-    made = silver.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
-    before, after = silver.count_boxes(IMAGES, BOXES, made)
+    made = making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
+    before, after = making.count_boxes(IMAGES, BOXES, made)
     assert before.to_dict() == {A: 2, B: 1, PIG: 1}
     assert {name: counts.to_dict() for name, counts in after.items()} == {
-        "duplicate": {A: 5, B: 1}, "replace": {A: 5, B: 1}, "merge": {A: 4}}
-    assert silver_report.counts(before, after) == (
+        "duplicate": {A: 5, B: 1},
+        "replace": {A: 5, B: 1},
+        "merge": {A: 4},
+    }
+    assert silver.counts(before, after) == (
         "In the images that get silver the median goes from 1.5 to 3 boxes (“duplicate”, 2 images), 1.5 to 3 boxes "
-        "(“replace”, 2 images) and 2 to 4 boxes (“merge”, 1 image).")
+        "(“replace”, 2 images) and 2 to 4 boxes (“merge”, 1 image)."
+    )
 
 
 def test_sentences_of_an_audit():
-    made = silver.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=4), MERGE)
-    assert silver_report.made({"merge": made["merge"]}, 3) == (
-        "Of 3 training images, “merge” makes 1 image with 2 gold boxes, 2 silver boxes and 1 ignored box.")
-    audits = {name: silver_audit.audit(each, BOXES, TRUTH) for name, each in made.items() if name != "replace"}
-    assert silver_report.audit(audits, True) == (
+    made = making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=4), MERGE)
+    assert silver.made({"merge": made["merge"]}, 3) == (
+        "Of 3 training images, “merge” makes 1 image with 2 gold boxes, 2 silver boxes and 1 ignored box."
+    )
+    audits = {
+        name: audit.audit(each, BOXES, TRUTH) for name, each in made.items() if name != "replace"
+    }
+    assert silver.audit(audits, True) == (
         "“duplicate”: 80 % of its silver boxes are right and 100 % of the 2 unlabelled animals get a box; labels cover "
         "100 % of the animals, before 50 %; “merge”: 50 % of its silver boxes are right and 50 % of the 2 unlabelled "
         "animals get a box; labels cover 75 % of the animals, before 50 %; 100 % of its 1 ignored region show an "
-            "animal without another box.")
-    assert "the precision is a lower bound" in silver_report.audit(audits, False)
-    table = silver_report.provenance_table(made["merge"].labels).set_index("origin")
+        "animal without another box."
+    )
+    assert "the precision is a lower bound" in silver.audit(audits, False)
+    table = silver.provenance_table(made["merge"].labels).set_index("origin")
     assert table["boxes"].to_dict() == {"gold": 2, "ignored": 1, "silver": 2}
-    assert silver_report.metrics(audits["merge"])["silver_precision"] == 0.5
-    untold = silver_report.metrics(audits["merge"], has_truth=False)
-    assert untold["silver_precision"] is None and untold["recall"] is None and untold["silver_boxes"] >= 1
+    assert silver.metrics(audits["merge"])["silver_precision"] == 0.5
+    untold = silver.metrics(audits["merge"], has_truth=False)
+    assert (
+        untold["silver_precision"] is None
+        and untold["recall"] is None
+        and untold["silver_boxes"] >= 1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -261,35 +448,54 @@ def archives(tmp_path_factory):
 
 
 def test_given_predictions(archives, tmp_path):
-    from livestock_utils.inference import out_of_fold
+    from livestock_utils.detect.predict import out_of_fold
 
     folder, images, boxes = archives
-    path = out_of_fold.write(tmp_path / "p.csv.gz", boxes.assign(confidence=0.5, fold=1)[out_of_fold.COLUMNS])
+    path = out_of_fold.write(
+        tmp_path / "p.csv.gz", boxes.assign(confidence=0.5, fold=1)[out_of_fold.COLUMNS]
+    )
     some = images[images["species"] == "cow"]
     found = silver_sources.collect(some, boxes, folder, tmp_path, pd.Series(dtype=int), str(path))
     assert list(found) == ["given"] and set(found["given"]["species"]) == {"cow"}
     with pytest.raises(DatasetError, match=r"none of which is among the 1 training images"):
-        silver_sources.collect(images.head(1).assign(image_id="x"), boxes, folder, tmp_path, pd.Series(dtype=int),
-                               str(path))
+        silver_sources.collect(
+            images.head(1).assign(image_id="x"),
+            boxes,
+            folder,
+            tmp_path,
+            pd.Series(dtype=int),
+            str(path),
+        )
 
 
 def test_in_sample_needs_weights(archives, tmp_path):
     folder, images, boxes = archives
     assert silver_sources.default_weights(tmp_path) is None
     assert silver_sources.default_weights(tmp_path, "mine.pt").name == "mine.pt"
-    with pytest.raises(DatasetError, match="in-sample predictions need weights: run notebook 05 or 08 first"):
+    with pytest.raises(
+        DatasetError, match="in-sample predictions need weights: run notebook 05 or 08 first"
+    ):
         silver_sources.collect(images, boxes, folder, tmp_path, pd.Series(dtype=int), "in_sample")
 
 
-@pytest.mark.parametrize(("honest", "seen", "start"), [
-    (0.8, 0.5, "The model that has seen the labels is the worse judge of what they lack: F1 0.80 out of fold, 0.50 in"),
-    (0.5, 0.8, "Here the model that has seen the labels is the better judge"),
-    (0.5, 0.5, "Here it makes no difference"),
-])
+@pytest.mark.parametrize(
+    ("honest", "seen", "start"),
+    [
+        (
+            0.8,
+            0.5,
+            "The model that has seen the labels is the worse judge of what they lack: F1 0.80 out of fold, 0.50 in",
+        ),
+        (0.5, 0.8, "Here the model that has seen the labels is the better judge"),
+        (0.5, 0.5, "Here it makes no difference"),
+    ],
+)
 def test_sentence_on_in_sample_predictions(honest, seen, start):
     curves = {}
     for name, value in (("out of fold", honest), ("in sample", seen)):
         curves[name] = pd.DataFrame({"f1": [0.1, value]})
         curves[name].attrs["unlabelled"] = 5
-    assert silver_report.in_sample(curves).startswith(start)
-    assert silver_report.in_sample({"in sample": curves["in sample"]}).startswith("There are no two sources")
+    assert silver.in_sample(curves).startswith(start)
+    assert silver.in_sample({"in sample": curves["in sample"]}).startswith(
+        "There are no two sources"
+    )

@@ -11,14 +11,17 @@ import yaml
 from data_sets import SIZE, write_archives
 from PIL import Image
 
-from livestock_utils import dataset, scoring, silver
-from livestock_utils.aihub.archives import ImageReader
-from livestock_utils.boxes import XYXY
-from livestock_utils.dataset import tars
-from livestock_utils.errors import DatasetError, ScoringError, TrainingError
-from livestock_utils.scoring import intervals, matching
-from livestock_utils.silver import Settings, silver_effect, silver_report, silver_sets, silver_sources
-from livestock_utils.training import training_data
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, ScoringError, TrainingError
+from livestock_utils.data.sets import reading, tars, writing
+from livestock_utils.detect.predict import silver_sources
+from livestock_utils.detect.train import data as training_data
+from livestock_utils.evaluate.scoring import intervals, matching
+from livestock_utils.evaluate.scoring import metrics as metrics_module
+from livestock_utils.evaluate.silver import effect, making, sets
+from livestock_utils.evaluate.silver.making import Settings
+from livestock_utils.show.words import silver
 
 IGNORED = [40.0, 30.0, 90.0, 60.0]
 
@@ -31,60 +34,81 @@ def source(tmp_path_factory):
     boxes = pd.DataFrame({"image_id": images["image_id"], "species": images["species"]})
     boxes[XYXY] = [4.0, 4.0, 24.0, 20.0]
     cows = images.loc[images["species"] == "cow", "image_id"]
-    parts = [pd.DataFrame({"image_id": cows, "species": "cow", "confidence": confidence}).assign(
-        **dict(zip(XYXY, corners, strict=True))) for confidence, corners in (
-            (0.9, [4, 4, 24, 21]), (0.8, [60.0, 4.0, 80.0, 20.0]), (0.2, IGNORED))]
+    parts = [
+        pd.DataFrame({"image_id": cows, "species": "cow", "confidence": confidence}).assign(
+            **dict(zip(XYXY, corners, strict=True))
+        )
+        for confidence, corners in (
+            (0.9, [4, 4, 24, 21]),
+            (0.8, [60.0, 4.0, 80.0, 20.0]),
+            (0.2, IGNORED),
+        )
+    ]
     return folder, images, boxes, pd.concat(parts, ignore_index=True)
 
 
-def made(source, mode: str) -> silver.Silver:
+def made(source, mode: str) -> making.Silver:
     _, images, boxes, predictions = source
-    settings = Settings(mode, 0.5, min_boxes=1, ignore_threshold=0.1 if mode == "merge" else None,
-                        max_ignored_share=1.0)
-    return silver.make(images, boxes, predictions, settings, "best.pt")
+    settings = Settings(
+        mode,
+        0.5,
+        min_boxes=1,
+        ignore_threshold=0.1 if mode == "merge" else None,
+        max_ignored_share=1.0,
+    )
+    return making.make(images, boxes, predictions, settings, "best.pt")
 
 
 def folds_of(images: pd.DataFrame) -> pd.Series:
     return pd.Series(np.arange(len(images)) % 3, index=images["image_id"])
 
 
-@pytest.fixture(scope="module", params=silver.MODES)
+@pytest.fixture(scope="module", params=making.MODES)
 def written(request, source, tmp_path_factory):
     """(mode, silver set, folder of its tars, folder where it is extracted)."""
     folder = tmp_path_factory.mktemp("out")
     one = made(source, request.param)
-    silver_sets.write(folder, one, source[0], folds_of(source[1]), seed=3)
-    return request.param, one, folder, silver_sets.extract(folder, folder / "plus")
+    sets.write(folder, one, source[0], folds_of(source[1]), seed=3)
+    return request.param, one, folder, sets.extract(folder, folder / "plus")
 
 
 def test_same_input_same_bytes(source, written, tmp_path):
     mode, _, folder, _ = written
-    again = silver_sets.write(tmp_path, made(source, mode), source[0], folds_of(source[1]), seed=3)
+    again = sets.write(tmp_path, made(source, mode), source[0], folds_of(source[1]), seed=3)
     assert [path.name for path in again] == ["plus_image.tar", "plus_label.tar"]
-    assert [path.read_bytes() for path in again] == [(folder / path.name).read_bytes() for path in again]
+    assert [path.read_bytes() for path in again] == [
+        (folder / path.name).read_bytes() for path in again
+    ]
 
 
 def test_the_set_reads_back(written):
     mode, one, _, plus = written
-    images, boxes = dataset.read_tables(plus)
+    images, boxes = reading.read_tables(plus)
     assert images["image_id"].tolist() == one.images["image_id"].tolist()
     assert len(images) == 6 and images["image_id"].str.startswith("plus_livestock_cow").all()
-    pd.testing.assert_frame_equal(boxes[XYXY].sort_values(XYXY).reset_index(drop=True),
-                                  one.boxes[XYXY].sort_values(XYXY).reset_index(drop=True), atol=1e-3)
-    assert silver_sets.read_settings(plus) == one.settings
-    assert silver_sets.teachers_saw_validation(plus) is None
-    assert silver_sets.read_settings(plus) == one.settings
-    provenance = silver_sets.read_provenance(plus)
+    pd.testing.assert_frame_equal(
+        boxes[XYXY].sort_values(XYXY).reset_index(drop=True),
+        one.boxes[XYXY].sort_values(XYXY).reset_index(drop=True),
+        atol=1e-3,
+    )
+    assert sets.read_settings(plus) == one.settings
+    assert sets.teachers_saw_validation(plus) is None
+    assert sets.read_settings(plus) == one.settings
+    provenance = sets.read_provenance(plus)
     pd.testing.assert_frame_equal(provenance, one.labels, check_dtype=False)
-    assert set(provenance["origin"]) == ({"gold", "silver", "ignored"} if mode == "merge" else {"silver"})
-    manifest = dataset.read_manifest(plus)
+    assert set(provenance["origin"]) == (
+        {"gold", "silver", "ignored"} if mode == "merge" else {"silver"}
+    )
+    manifest = reading.read_manifest(plus)
     assert (manifest["seed"] == 3).all()
 
 
 def test_source_and_copy_share_a_fold(source, written):
-    manifest = dataset.read_manifest(written[3]).set_index("image_id")
+    manifest = reading.read_manifest(written[3]).set_index("image_id")
     folds = folds_of(source[1])
-    assert {name: folds[name.removeprefix("plus_")] for name in manifest.index} == manifest["fold"].to_dict()
+    assert {name: folds[name.removeprefix("plus_")] for name in manifest.index} == manifest[
+        "fold"
+    ].to_dict()
 
 
 def test_photos_are_copied_or_painted(source, written):
@@ -96,9 +120,14 @@ def test_photos_are_copied_or_painted(source, written):
     if mode != "merge":
         assert after == before
         return
-    old, new = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int) for data in (before, after))
+    old, new = (
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+        for data in (before, after)
+    )
     mean = old.reshape(-1, 3).mean(axis=0)
-    assert np.abs(new[32:48, 48:80] - mean).max() <= 5  # JPEG's blocks that lie in the ignored region whole
+    assert (
+        np.abs(new[32:48, 48:80] - mean).max() <= 5
+    )  # JPEG's blocks that lie in the ignored region whole
     assert np.abs(new[4:20, 4:24] - old[4:20, 4:24]).mean() < 4  # a label
     assert np.abs(old[32:48, 48:80] - mean).max() > 20
     assert new.shape == (SIZE[1], SIZE[0], 3)
@@ -109,43 +138,53 @@ def test_kept_boxes_are_not_painted_over():
     photo.paste((255, 255, 255), (0, 0, 64, 32))
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=100)
-    labels = pd.DataFrame([("ignored", 0, 0, 64, 64), ("silver", 0, 0, 32, 64)], columns=["origin", *XYXY])
-    pixels = np.asarray(Image.open(io.BytesIO(silver_sets.painted(buffer.getvalue(), labels))).convert("L")).astype(int)
+    labels = pd.DataFrame(
+        [("ignored", 0, 0, 64, 64), ("silver", 0, 0, 32, 64)], columns=["origin", *XYXY]
+    )
+    pixels = np.asarray(
+        Image.open(io.BytesIO(sets.painted(buffer.getvalue(), labels))).convert("L")
+    ).astype(int)
     assert pixels[:28, :28].min() > 240 and pixels[36:, :28].max() < 15  # kept
     assert np.abs(pixels[:, 36:] - 128).max() < 12  # painted with the mean
-    assert silver_sets.painted(b"anything", labels.iloc[:0]) == b"anything"
+    assert sets.painted(b"anything", labels.iloc[:0]) == b"anything"
 
 
 def test_extracting_again_changes_nothing_and_mends_what_is_damaged(written):
     _, _, folder, plus = written
     label = next((plus / "labels").glob("*.txt"))
     stamp, text = label.stat().st_mtime_ns, label.read_bytes()
-    assert silver_sets.extract(folder, plus) == plus
+    assert sets.extract(folder, plus) == plus
     assert label.stat().st_mtime_ns == stamp
     label.write_bytes(b"0 0.5 0.5 0.1 0.1\n")
     (plus / "labels.cache").write_bytes(b"stale")
-    silver_sets.extract(folder, plus)
+    sets.extract(folder, plus)
     assert label.read_bytes() == text and not (plus / "labels.cache").exists()
 
 
 def test_other_settings_are_read_though_the_labels_are_the_same(source, tmp_path):
     _, images, boxes, predictions = source
     for threshold in (0.5, 0.6):  # no prediction lies between
-        one = silver.make(images, boxes, predictions, Settings("duplicate", threshold, min_boxes=1), "best.pt")
-        silver_sets.write(tmp_path, one, source[0], folds_of(images), seed=3)
-        plus = silver_sets.extract(tmp_path, tmp_path / "plus")
-        assert silver_sets.read_settings(plus).confidence_threshold == threshold
+        one = making.make(
+            images, boxes, predictions, Settings("duplicate", threshold, min_boxes=1), "best.pt"
+        )
+        sets.write(tmp_path, one, source[0], folds_of(images), seed=3)
+        plus = sets.extract(tmp_path, tmp_path / "plus")
+        assert sets.read_settings(plus).confidence_threshold == threshold
 
 
 @pytest.fixture
 def tar_pair(source, tmp_path):
-    silver_sets.write(tmp_path, made(source, "duplicate"), source[0])
+    sets.write(tmp_path, made(source, "duplicate"), source[0])
     return tmp_path
 
 
 def without(folder, name: str, member: str) -> None:
     """Write the tar again without a member."""
-    kept = [(n, tars.read_whole(folder / name, n, f)) for n, f in tars.members(folder / name) if n != member]
+    kept = [
+        (n, tars.read_whole(folder / name, n, f))
+        for n, f in tars.members(folder / name)
+        if n != member
+    ]
     with (folder / name).open("wb") as file:
         tar = tars.TarWriter(file)
         for each, data in kept:
@@ -153,38 +192,59 @@ def without(folder, name: str, member: str) -> None:
         tar.close()
 
 
-@pytest.mark.parametrize(("name", "member", "message"), [
-    ("plus_image.tar", "images/plus_livestock_cow_bbox_000000.jpg", "plus_image.tar lacks 'images/plus_livestock_cow"),
-    ("plus_label.tar", "labels/plus_livestock_cow_bbox_000000.txt", "plus_label.tar lacks labels or they are damaged"),
-    ("plus_label.tar", "provenance.csv", "plus_label.tar lacks provenance.csv; write the silver set again"),
-    ("plus_label.tar", "manifest.csv", "plus_label.tar lacks manifest.csv"),
-])
+@pytest.mark.parametrize(
+    ("name", "member", "message"),
+    [
+        (
+            "plus_image.tar",
+            "images/plus_livestock_cow_bbox_000000.jpg",
+            "plus_image.tar lacks 'images/plus_livestock_cow",
+        ),
+        (
+            "plus_label.tar",
+            "labels/plus_livestock_cow_bbox_000000.txt",
+            "plus_label.tar lacks labels or they are damaged",
+        ),
+        (
+            "plus_label.tar",
+            "provenance.csv",
+            "plus_label.tar lacks provenance.csv; write the silver set again",
+        ),
+        ("plus_label.tar", "manifest.csv", "plus_label.tar lacks manifest.csv"),
+    ],
+)
 def test_tars_that_lack_something(tar_pair, name, member, message):
     without(tar_pair, name, member)
     with pytest.raises(DatasetError, match=message):
-        silver_sets.extract(tar_pair, tar_pair / "plus")
+        sets.extract(tar_pair, tar_pair / "plus")
     assert not (tar_pair / "plus").exists()
 
 
 def test_tars_that_are_absent_cut_or_of_another_writing(source, tar_pair, tmp_path):
     other = tmp_path / "other"
-    silver_sets.write(other, made(source, "merge"), source[0])
+    sets.write(other, made(source, "merge"), source[0])
     (tar_pair / "plus_label.tar").write_bytes((other / "plus_label.tar").read_bytes())
-    with pytest.raises(DatasetError, match=r"not what plus_label.tar says; the two are not of one writing"):
-        silver_sets.extract(tar_pair, tar_pair / "plus")
+    with pytest.raises(
+        DatasetError, match=r"not what plus_label.tar says; the two are not of one writing"
+    ):
+        sets.extract(tar_pair, tar_pair / "plus")
     whole = (other / "plus_image.tar").read_bytes()
     (other / "plus_image.tar").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DatasetError, match=r"plus_image\.tar"):
-        silver_sets.extract(other, other / "plus")
+        sets.extract(other, other / "plus")
     (other / "plus_label.tar").unlink()
     with pytest.raises(DatasetError, match="tar not found"):
-        silver_sets.extract(other, other / "plus")
+        sets.extract(other, other / "plus")
     assert not (other / "plus").exists()
 
 
 def test_a_source_without_a_fold(source, tmp_path):
-    with pytest.raises(DatasetError, match="source images have no fold, the first is 'livestock_cow_bbox_000001'"):
-        silver_sets.write(tmp_path, made(source, "merge"), source[0], pd.Series({"livestock_cow_bbox_000000": 0}))
+    with pytest.raises(
+        DatasetError, match="source images have no fold, the first is 'livestock_cow_bbox_000001'"
+    ):
+        sets.write(
+            tmp_path, made(source, "merge"), source[0], pd.Series({"livestock_cow_bbox_000000": 0})
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -201,8 +261,8 @@ def gold(source, tmp_path_factory):
     folder, images, boxes, _ = source
     out = tmp_path_factory.mktemp("gold")
     last = images["image_id"] == images.loc[images["species"] == "cow", "image_id"].iloc[-1]
-    dataset.to_folder(out / "train", images[~last], boxes, folder)
-    dataset.to_folder(out / "valid", images[last], boxes, folder)
+    writing.to_folder(out / "train", images[~last], boxes, folder)
+    writing.to_folder(out / "valid", images[last], boxes, folder)
     return out / "train", out / "valid"
 
 
@@ -212,12 +272,14 @@ def listed(path) -> list[str]:
 
 def test_training_lists(written, gold, tmp_path):
     mode, _, _, plus = written
-    first, second, table = silver_sets.write_training_lists(tmp_path, gold[0], plus, gold[1])
+    first, second, table = sets.write_training_lists(tmp_path, gold[0], plus, gold[1])
     table = table.set_index("training")
     assert table.loc["expanded", ["silver_images", "held_out"]].tolist() == [5, 1]
     assert table["images"].nunique() == 1, "both trainings take as many steps"
     plain, expanded = listed(first), listed(second)
-    assert sorted(name.removeprefix("plus_") for name in expanded) == sorted(plain), "both see the same photos"
+    assert sorted(name.removeprefix("plus_") for name in expanded) == sorted(plain), (
+        "both see the same photos"
+    )
     assert len(plain) == (16 if mode == "duplicate" else 11)
     twice = {name for name in plain if plain.count(name) == 2}
     assert len(twice) == (5 if mode == "duplicate" else 0)
@@ -226,58 +288,86 @@ def test_training_lists(written, gold, tmp_path):
         assert len(data.train.files) == len(plain) and len(data.valid.files) == 1
         assert data.train.n_boxes == table.loc[path.stem, "boxes"]
     assert yaml.safe_load(first.read_text())["names"] == {0: "pig", 1: "cow"}
-    assert silver_report.lists(table.reset_index()).startswith(f"Both trainings see {len(plain)} images an epoch, the")
+    assert silver.lists(table.reset_index()).startswith(
+        f"Both trainings see {len(plain)} images an epoch, the"
+    )
 
 
 def test_a_share_of_silver(written, gold, tmp_path):
     plus = written[3]
-    lists = [silver_sets.write_training_lists(tmp_path / str(seed), gold[0], plus, gold[1], 0.4, seed)
-             for seed in (0, 0, 1, 2, 3)]
+    lists = [
+        sets.write_training_lists(tmp_path / str(seed), gold[0], plus, gold[1], 0.4, seed)
+        for seed in (0, 0, 1, 2, 3)
+    ]
     assert all(table["silver_images"].max() == 2 for *_, table in lists)
-    chosen = [frozenset(name for name in listed(second) if name.startswith("plus_")) for _, second, _ in lists]
+    chosen = [
+        frozenset(name for name in listed(second) if name.startswith("plus_"))
+        for _, second, _ in lists
+    ]
     assert chosen[0] == chosen[1] and len(set(chosen)) > 1
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.01])
 def test_a_share_refused(written, gold, tmp_path, share):
-    with pytest.raises(DatasetError, match=r"the share of silver images must be above 0 and at most 1"):
-        silver_sets.write_training_lists(tmp_path, gold[0], written[3], gold[1], share)
+    with pytest.raises(
+        DatasetError, match=r"the share of silver images must be above 0 and at most 1"
+    ):
+        sets.write_training_lists(tmp_path, gold[0], written[3], gold[1], share)
 
 
 def test_lists_of_another_set_refused(written, gold, tmp_path):
-    images, boxes = dataset.read_tables(gold[0])
-    dataset.to_folder(tmp_path / "pigs", images[images["species"] == "pig"], boxes, gold[0])
-    with pytest.raises(DatasetError, match=r"no source of the 6 silver images is in .*; make silver from the images"):
-        silver_sets.write_training_lists(tmp_path, tmp_path / "pigs", written[3], gold[1])
+    images, boxes = reading.read_tables(gold[0])
+    writing.to_folder(tmp_path / "pigs", images[images["species"] == "pig"], boxes, gold[0])
+    with pytest.raises(
+        DatasetError,
+        match=r"no source of the 6 silver images is in .*; make silver from the images",
+    ):
+        sets.write_training_lists(tmp_path, tmp_path / "pigs", written[3], gold[1])
 
 
 def test_a_folder_that_is_no_silver_set(gold):
-    for read in (silver_sets.read_settings, silver_sets.read_provenance):
+    for read in (sets.read_settings, sets.read_provenance):
         with pytest.raises(DatasetError, match="is missing: extract the silver set there first"):
             read(gold[0])
 
 
 def test_settings_of_another_version(tmp_path):
     (tmp_path / "silver.json").write_text('{"mode": "merge", "power": 9}')
-    with pytest.raises(DatasetError, match=r"expected the settings mode, .*, got mode, power; write the silver"):
-        silver_sets.read_settings(tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"expected the settings mode, .*, got mode, power; write the silver"
+    ):
+        sets.read_settings(tmp_path)
 
 
 def test_images_hash_as_the_manifest_says(written):
     plus = written[3]
-    for row in dataset.read_manifest(plus).to_dict("records"):
+    for row in reading.read_manifest(plus).to_dict("records"):
         data = (plus / "images" / f"{row['image_id']}.jpg").read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (row["bytes"], row["sha256"])
 
 
 # The comparison of two trainings.
 
-def scenes(n_images: int = 30) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+
+def scenes(
+    n_images: int = 30,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """(images, truth, labels, gold's predictions, expanded's): expanded also finds what nobody labelled."""
     ids = [f"livestock_cow_bbox_{i:06d}" for i in range(n_images)]
     images = pd.DataFrame({"image_id": ids, "species": "cow", "width_px": 400, "height_px": 300})
-    parts = [pd.DataFrame({"image_id": ids, "species": "cow", "x_min": x, "y_min": 0.0, "x_max": x + 50.0,
-                           "y_max": 50.0}) for x in (0.0, 100.0, 200.0)]
+    parts = [
+        pd.DataFrame(
+            {
+                "image_id": ids,
+                "species": "cow",
+                "x_min": x,
+                "y_min": 0.0,
+                "x_max": x + 50.0,
+                "y_max": 50.0,
+            }
+        )
+        for x in (0.0, 100.0, 200.0)
+    ]
     truth = pd.concat(parts).sort_values("image_id", kind="stable", ignore_index=True)
     labels = truth[truth["x_min"] < 200].reset_index(drop=True)
     random = np.random.default_rng(0)
@@ -288,164 +378,237 @@ def scenes(n_images: int = 30) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
 
 def test_effect_hangs_on_the_answers():
     images, truth, labels, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth, "as labelled": labels}, [gold], [expanded], images)
+    table = effect.effect_table(
+        {"complete": truth, "as labelled": labels}, [gold], [expanded], images
+    )
     rows = table[table["class"] == "all"].set_index("answers")
     assert rows.loc["complete", "difference"] > 0.2 > 0 > rows.loc["as labelled", "difference"]
-    between = rows.loc[silver_effect.BETWEEN]
-    assert between["difference"] == pytest.approx(rows.loc["complete", "difference"]
-                                                  - rows.loc["as labelled", "difference"])
+    between = rows.loc[effect.BETWEEN]
+    assert between["difference"] == pytest.approx(
+        rows.loc["complete", "difference"] - rows.loc["as labelled", "difference"]
+    )
     assert 0 < between["low"] <= between["difference"] <= between["high"]
     assert rows["labels"].tolist()[:2] == [90, 60]
-    text = silver_report.cause(table)
+    text = silver.cause(table)
     assert text.startswith("Silver loses where boxes are lacking and wins where they are not")
     assert "take" in text
-    assert "it leaves 0 out" in silver_report.effect(table)
-    metrics = silver_report.effect_metrics(table)
+    assert "it leaves 0 out" in silver.effect(table)
+    metrics = silver.effect_metrics(table)
     assert metrics["difference"] > 0 > metrics["difference_lacking"]
 
 
 def test_effect_is_the_paired_comparison_of_intervals():
     images, truth, _, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth}, [gold], [expanded], images, n_resamples=200, seed=4)
-    matches = [matching.match_best(scoring.table_sides(truth, found, images)) for found in (gold, expanded)]
+    table = effect.effect_table(
+        {"complete": truth}, [gold], [expanded], images, n_resamples=200, seed=4
+    )
+    matches = [
+        matching.match_best(metrics_module.table_sides(truth, found, images))
+        for found in (gold, expanded)
+    ]
     wanted = intervals.compare(*matches, n_resamples=200, seed=4)
     assert table["class"].tolist() == wanted.index.tolist()
-    for ours, theirs in (("gold", "first"), ("expanded", "second"), ("difference", "difference"), ("low", "low"),
-                         ("high", "high"), ("second_better", "second_better")):
+    for ours, theirs in (
+        ("gold", "first"),
+        ("expanded", "second"),
+        ("difference", "difference"),
+        ("low", "low"),
+        ("high", "high"),
+        ("second_better", "second_better"),
+    ):
         np.testing.assert_allclose(table[ours], wanted[theirs])
-    assert silver_report.cause(table) == "With one set of answers this cannot be told."
+    assert silver.cause(table) == "With one set of answers this cannot be told."
 
 
 def test_the_same_answers_twice_make_no_difference():
     images, truth, _, gold, expanded = scenes()
-    table = silver_effect.effect_table({"complete": truth, "again": truth}, [gold], [expanded], images)
-    between = table[table["answers"] == silver_effect.BETWEEN]
+    table = effect.effect_table({"complete": truth, "again": truth}, [gold], [expanded], images)
+    between = table[table["answers"] == effect.BETWEEN]
     assert (between[["difference", "low", "high"]] == 0).all(axis=None)
-    assert silver_report.cause(table).startswith("Silver wins on both")
+    assert silver.cause(table).startswith("Silver wins on both")
 
 
-@pytest.mark.parametrize(("full", "lacking", "start"), [
-    ((0.1, 0.2), (0.1, 0.2), "Silver wins on both"),
-    ((0.1, 0.2), (-0.1, 0.2), "Silver wins for sure on the fuller answers only"),
-    ((0.1, 0.2), (-0.2, -0.1), "Silver loses where boxes are lacking and wins where they are not"),
-    ((-0.1, 0.1), (-0.1, 0.2), "On neither answers is the difference more than luck"),
-    ((-0.1, 0.1), (-0.2, -0.1), "Silver loses for sure only where boxes are lacking"),
-    ((-0.1, 0.1), (0.1, 0.2), "Silver wins for sure only where boxes are lacking"),
-    ((-0.2, -0.1), (-0.2, -0.1), "Silver loses on the fuller answers too"),
-    ((-0.2, -0.1), (-0.1, 0.1), "Silver loses for sure on the fuller answers"),
-    ((-0.2, -0.1), (0.1, 0.2), "Silver wins only where boxes are lacking"),
-])
+@pytest.mark.parametrize(
+    ("full", "lacking", "start"),
+    [
+        ((0.1, 0.2), (0.1, 0.2), "Silver wins on both"),
+        ((0.1, 0.2), (-0.1, 0.2), "Silver wins for sure on the fuller answers only"),
+        (
+            (0.1, 0.2),
+            (-0.2, -0.1),
+            "Silver loses where boxes are lacking and wins where they are not",
+        ),
+        ((-0.1, 0.1), (-0.1, 0.2), "On neither answers is the difference more than luck"),
+        ((-0.1, 0.1), (-0.2, -0.1), "Silver loses for sure only where boxes are lacking"),
+        ((-0.1, 0.1), (0.1, 0.2), "Silver wins for sure only where boxes are lacking"),
+        ((-0.2, -0.1), (-0.2, -0.1), "Silver loses on the fuller answers too"),
+        ((-0.2, -0.1), (-0.1, 0.1), "Silver loses for sure on the fuller answers"),
+        ((-0.2, -0.1), (0.1, 0.2), "Silver wins only where boxes are lacking"),
+    ],
+)
 def test_the_cause_is_claimed_only_where_intervals_allow_it(full, lacking, start):
-    rows = [("complete", *full), ("as labelled", *lacking), (silver_effect.BETWEEN, -0.01, 0.01)]
-    table = pd.DataFrame([(name, "all", (low + high) / 2, low, high) for name, low, high in rows],
-                         columns=["answers", "class", "difference", "low", "high"])
-    text = silver_report.cause(table)
+    rows = [("complete", *full), ("as labelled", *lacking), (effect.BETWEEN, -0.01, 0.01)]
+    table = pd.DataFrame(
+        [(name, "all", (low + high) / 2, low, high) for name, low, high in rows],
+        columns=["answers", "class", "difference", "low", "high"],
+    )
+    text = silver.cause(table)
     assert text.startswith(start) and text.endswith("which may be luck.")
 
 
 def test_several_runs_are_averaged():
     images, truth, _, gold, expanded = scenes()
-    one, two = (silver_effect.effect_table({"complete": truth}, [gold] * n, [expanded, gold][:n], images)
-                for n in (1, 2))
+    one, two = (
+        effect.effect_table({"complete": truth}, [gold] * n, [expanded, gold][:n], images)
+        for n in (1, 2)
+    )
     np.testing.assert_allclose(two["difference"], one["difference"] / 2)
     np.testing.assert_allclose(two[["low", "high"]], one[["low", "high"]] / 2)
     assert (two["lowest_run"] == 0).all() and two["highest_run"].equals(one["difference"])
-    assert silver_report.luck(one).startswith("The interval is the luck of the images only.")
-    assert silver_report.luck(two).startswith("Over 2 pairs of trainings from different seeds the difference on “compl")
-    with pytest.raises(ScoringError, match="gold and expanded need as many runs each, at least one, got 1, 2"):
-        silver_effect.effect_table({"complete": truth}, [gold], [expanded] * 2, images)
+    assert silver.luck(one).startswith("The interval is the luck of the images only.")
+    assert silver.luck(two).startswith(
+        "Over 2 pairs of trainings from different seeds the difference on “compl"
+    )
+    with pytest.raises(
+        ScoringError, match="gold and expanded need as many runs each, at least one, got 1, 2"
+    ):
+        effect.effect_table({"complete": truth}, [gold], [expanded] * 2, images)
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
 def test_seeds_refused(seeds, tmp_path):
-    with pytest.raises(TrainingError, match="seeds must be different whole numbers, at least one, got"):
-        silver_effect.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
+    with pytest.raises(
+        TrainingError, match="seeds must be different whole numbers, at least one, got"
+    ):
+        effect.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
 
 
 def test_answers_without_boxes_refused():
     images, truth, _, gold, expanded = scenes(4)
     with pytest.raises(ScoringError, match="the answers 'none' hold no boxes"):
-        silver_effect.effect_table({"none": truth.iloc[:0]}, [gold], [expanded], images)
+        effect.effect_table({"none": truth.iloc[:0]}, [gold], [expanded], images)
 
 
 def test_answer_sets_with_and_without_the_truth(tmp_path):
     images, truth, labels, *_ = scenes(10)
-    found = silver_effect.answer_sets(tmp_path, images, labels, 0.5)
+    found = effect.answer_sets(tmp_path, images, labels, 0.5)
     assert {name: len(boxes) for name, boxes in found.items()} == {"as labelled": 20, "thinned": 10}
     truth.assign(labelled=truth["x_min"] < 200).to_csv(tmp_path / "truth.csv", index=False)
-    found = silver_effect.answer_sets(tmp_path, images, labels)
-    assert {name: len(boxes) for name, boxes in found.items()} == {"complete": 30, "as labelled": 20}
+    found = effect.answer_sets(tmp_path, images, labels)
+    assert {name: len(boxes) for name, boxes in found.items()} == {
+        "complete": 30,
+        "as labelled": 20,
+    }
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.0, 20), (0.25, 15), (0.99, 0)])
 def test_thinning(share, kept):
     _, _, labels, *_ = scenes(10)
-    thinned = silver_effect.thin(labels, share, seed=1)
+    thinned = effect.thin(labels, share, seed=1)
     assert len(thinned) == kept
-    pd.testing.assert_frame_equal(thinned, silver_effect.thin(labels, share, seed=1))
-    pd.testing.assert_frame_equal(silver_effect.thin(labels, share, ("pig",)), labels)
+    pd.testing.assert_frame_equal(thinned, effect.thin(labels, share, seed=1))
+    pd.testing.assert_frame_equal(effect.thin(labels, share, ("pig",)), labels)
 
 
 def test_thinning_refused():
     with pytest.raises(DatasetError, match="thin_share must be at least 0 and below 1, got 1"):
-        silver_effect.thin(scenes(2)[2], 1)
+        effect.thin(scenes(2)[2], 1)
 
 
 def test_recipes_compared(tmp_path):
     for name, epochs, data in (("full", 20, "a"), ("expanded", 3, "b")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "settings.yaml").write_text(yaml.safe_dump({"epochs": epochs, "data": data, "workers": 1}))
-    assert silver_effect.recipe_differences(tmp_path / "full", tmp_path / "expanded") == ["epochs: 20 -> 3"]
-    assert silver_report.recipe(tmp_path / "expanded", tmp_path / "full") == (
-        "The recipe is that of the run “full”, but for the images and: epochs: 20 -> 3.")
-    assert silver_report.recipe(tmp_path / "full", tmp_path / "full").endswith("but for the images.")
-    assert silver_report.recipe(tmp_path / "full", tmp_path / "none").startswith("There is no run “none” here")
-    with pytest.raises(DatasetError, match=r"settings.yaml is missing: .*none is not a run folder; train first"):
-        silver_effect.recipe_differences(tmp_path / "full", tmp_path / "none")
+        (tmp_path / name / "settings.yaml").write_text(
+            yaml.safe_dump({"epochs": epochs, "data": data, "workers": 1})
+        )
+    assert effect.recipe_differences(tmp_path / "full", tmp_path / "expanded") == [
+        "epochs: 20 -> 3"
+    ]
+    assert silver.recipe(tmp_path / "expanded", tmp_path / "full") == (
+        "The recipe is that of the run “full”, but for the images and: epochs: 20 -> 3."
+    )
+    assert silver.recipe(tmp_path / "full", tmp_path / "full").endswith("but for the images.")
+    assert silver.recipe(tmp_path / "full", tmp_path / "none").startswith(
+        "There is no run “none” here"
+    )
+    with pytest.raises(
+        DatasetError, match=r"settings.yaml is missing: .*none is not a run folder; train first"
+    ):
+        effect.recipe_differences(tmp_path / "full", tmp_path / "none")
 
 
-@pytest.mark.parametrize(("names", "full", "lacking", "part"), [
-    (("complete", "as labelled"), (-0.2, -0.1), (-0.1, 0.1), "its labels are to blame, not the gaps"),
-    (("as labelled", "thinned"), (-0.2, -0.1), (-0.1, 0.1), "“as labelled” may lack animals too"),
-    (("as labelled", "thinned"), (-0.2, -0.1), (-0.2, -0.1), "clears neither the labels nor the gaps"),
-])
+@pytest.mark.parametrize(
+    ("names", "full", "lacking", "part"),
+    [
+        (
+            ("complete", "as labelled"),
+            (-0.2, -0.1),
+            (-0.1, 0.1),
+            "its labels are to blame, not the gaps",
+        ),
+        (
+            ("as labelled", "thinned"),
+            (-0.2, -0.1),
+            (-0.1, 0.1),
+            "“as labelled” may lack animals too",
+        ),
+        (
+            ("as labelled", "thinned"),
+            (-0.2, -0.1),
+            (-0.2, -0.1),
+            "clears neither the labels nor the gaps",
+        ),
+    ],
+)
 def test_only_complete_answers_blame_the_labels(names, full, lacking, part):
-    rows = [(names[0], *full), (names[1], *lacking), (silver_effect.BETWEEN, -0.01, 0.01)]
-    table = pd.DataFrame([(name, "all", (low + high) / 2, low, high) for name, low, high in rows],
-                         columns=["answers", "class", "difference", "low", "high"])
-    text = silver_report.cause(table)
+    rows = [(names[0], *full), (names[1], *lacking), (effect.BETWEEN, -0.01, 0.01)]
+    table = pd.DataFrame(
+        [(name, "all", (low + high) / 2, low, high) for name, low, high in rows],
+        columns=["answers", "class", "difference", "low", "high"],
+    )
+    text = silver.cause(table)
     assert part in text
     assert ("to blame" in text) == (names[0] == "complete")
 
 
 def test_no_answers_are_refused():
     images, _, _, gold, expanded = scenes()
-    with pytest.raises(ScoringError, match="there are no answers to score against: give one or two boxes tables"):
-        silver_effect.effect_table({}, [gold], [expanded], images)
+    with pytest.raises(
+        ScoringError, match="there are no answers to score against: give one or two boxes tables"
+    ):
+        effect.effect_table({}, [gold], [expanded], images)
 
 
 def test_how_the_trainings_ended():
-    assert silver_report.trainings({}) == "There are no trainings to show."
+    assert silver.trainings({}) == "There are no trainings to show."
     table = pd.DataFrame({"metrics/mAP_0.75": [0.1, 0.6, 0.5]})
-    text = silver_report.trainings({"expanded": table})
+    text = silver.trainings({"expanded": table})
     assert "expanded ends at 0.500, its best being 0.600 in epoch 2." in text
 
 
-@pytest.mark.parametrize(("source", "weights", "expected"), [
-    ("out_of_fold", "training/full/weights/best.pt", False),
-    ("in_sample", "training/full/weights/best.pt", True),
-    ("in_sample", "training/multilabel_split/weights/best.pt", False),
-    ("in_sample", "other/weights/best.pt", None),
-    ("in_sample", None, None),
-    ("some/table.csv", "training/full/weights/best.pt", None),
-])
+@pytest.mark.parametrize(
+    ("source", "weights", "expected"),
+    [
+        ("out_of_fold", "training/full/weights/best.pt", False),
+        ("in_sample", "training/full/weights/best.pt", True),
+        ("in_sample", "training/multilabel_split/weights/best.pt", False),
+        ("in_sample", "other/weights/best.pt", None),
+        ("in_sample", None, None),
+        ("some/table.csv", "training/full/weights/best.pt", None),
+    ],
+)
 def test_whether_the_teachers_saw_validation(tmp_path, source, weights, expected):
     given = None if weights is None else tmp_path / weights
     assert silver_sources.saw_validation(tmp_path, given, source) is expected
 
 
-@pytest.mark.parametrize(("saw", "start"), [
-    (False, "The models behind the silver labels have seen no"), (True, "**The model behind these"),
-    (None, "**Not known**")])
+@pytest.mark.parametrize(
+    ("saw", "start"),
+    [
+        (False, "The models behind the silver labels have seen no"),
+        (True, "**The model behind these"),
+        (None, "**Not known**"),
+    ],
+)
 def test_a_possible_leak_is_said(saw, start):
-    assert silver_report.teachers(saw).startswith(start)
+    assert silver.teachers(saw).startswith(start)

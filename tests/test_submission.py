@@ -9,21 +9,31 @@ import pytest
 from click.testing import CliRunner
 from detections import contest_sizes, scene
 
-from livestock_utils import cli, scoring
-from livestock_utils.errors import ScoringError
-from livestock_utils.networks import checkpoints
-from livestock_utils.scoring import contest_tables, submission
+from livestock_utils import cli
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.detect import checkpoints
+from livestock_utils.evaluate.scoring import contest, metrics, submission
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
 GOOD = "livestock_pig_bbox_000001.jpg,pig,0.9,10,20,30,40"
-IMAGES = pd.DataFrame({"image_id": ["livestock_pig_bbox_000001", "livestock_pig_bbox_000002"], "species": "pig",
-                       "width_px": 1920, "height_px": 1080})
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["livestock_pig_bbox_000001", "livestock_pig_bbox_000002"],
+        "species": "pig",
+        "width_px": 1920,
+        "height_px": 1080,
+    }
+)
 
 
 def inside(predictions: pd.DataFrame) -> pd.DataFrame:
     """Predictions moved into the smallest frame."""
-    return predictions.assign(**{name: predictions[name].clip(0, 960 if name[0] == "y" else 1280)
-                                 for name in ("x_min", "y_min", "x_max", "y_max")})
+    return predictions.assign(
+        **{
+            name: predictions[name].clip(0, 960 if name[0] == "y" else 1280)
+            for name in ("x_min", "y_min", "x_max", "y_max")
+        }
+    )
 
 
 @pytest.fixture
@@ -39,19 +49,25 @@ def written(path, *rows: str, header: str = HEADER):
 
 def test_what_is_written_is_valid_sorted_and_scores_the_same(tmp_path, tables):
     images, boxes, predictions = tables
-    path = submission.write_submission(tmp_path / "new" / "submission.csv", predictions.sample(frac=1), images)
+    path = submission.write_submission(
+        tmp_path / "new" / "submission.csv", predictions.sample(frac=1), images
+    )
     assert path.read_text(encoding="utf-8").splitlines()[0] == HEADER
     findings = submission.validate(path, images)
     assert (findings["severity"] == "note").all()
     assert set(findings["image_id"]) == set(images["image_id"]) - set(predictions["image_id"])
-    truth = scoring.answers_from_boxes(boxes, images)
-    assert scoring.contest_score(truth, submission.read_table(path)) == scoring.contest_score(truth, predictions)
+    truth = metrics.answers_from_boxes(boxes, images)
+    assert metrics.contest_score(truth, submission.read_table(path)) == metrics.contest_score(
+        truth, predictions
+    )
 
 
 def test_the_same_file_byte_for_byte_in_any_order_of_rows(tmp_path, tables):
     images, _, predictions = tables
     first = submission.write_submission(tmp_path / "a.csv", predictions, images)
-    second = submission.write_submission(tmp_path / "b.csv", predictions.iloc[::-1], images.iloc[::-1])
+    second = submission.write_submission(
+        tmp_path / "b.csv", predictions.iloc[::-1], images.iloc[::-1]
+    )
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -59,8 +75,10 @@ def test_shares_divide_by_the_contests_frames(tmp_path, tables):
     images, boxes, predictions = tables
     path = submission.write_submission(tmp_path / "s.csv", predictions, images, units="shares")
     table = submission.read_table(path)
-    truth = scoring.answers_from_boxes(boxes, images)
-    assert scoring.contest_score(truth, table, units="shares") == scoring.contest_score(truth, predictions)
+    truth = metrics.answers_from_boxes(boxes, images)
+    assert metrics.contest_score(truth, table, units="shares") == metrics.contest_score(
+        truth, predictions
+    )
     assert table["XMax"].max() <= 1920 / contest_sizes(images)["width"].min()
     assert (submission.validate(path, images, units="shares")["severity"] == "note").all()
 
@@ -80,23 +98,44 @@ def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
     path = submission.write_submission(tmp_path / "s.csv", rest, images)
     findings = submission.validate(path, images)
     assert (findings["severity"] == "note").all() and unknown in findings["image_id"].tolist()
-    truth = scoring.answers_from_boxes(boxes, images)
-    assert scoring.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
+    truth = metrics.answers_from_boxes(boxes, images)
+    assert metrics.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
 
 
 def test_no_detection_writes_the_header_and_says_so(tmp_path, tables, caplog):
     path = submission.write_submission(tmp_path / "s.csv", tables[2].head(0), tables[0])
     assert path.read_text(encoding="utf-8") == HEADER + "\n"
     assert "an empty submission scores 0" in caplog.text
-    assert submission.validate(path)["problem"].tolist() == ["the submission is empty: it has no rows below the header"]
+    assert submission.validate(path)["problem"].tolist() == [
+        "the submission is empty: it has no rows below the header"
+    ]
 
 
-@pytest.mark.parametrize(("change", "options", "message"), [
-    (lambda images, predictions: (images.iloc[:1], predictions), {}, "which the images table lacks"),
-    (lambda images, predictions: (images, predictions.assign(confidence=np.nan)), {}, "row 0 .*confidence|Conf is not"),
-    (lambda images, predictions: (images, predictions), {"units": "cm"}, "units must be one of"),
-    (lambda images, predictions: (images.assign(width_px=0), predictions), {}, "no size above 0 px"),
-])
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (
+            lambda images, predictions: (images.iloc[:1], predictions),
+            {},
+            "which the images table lacks",
+        ),
+        (
+            lambda images, predictions: (images, predictions.assign(confidence=np.nan)),
+            {},
+            "row 0 .*confidence|Conf is not",
+        ),
+        (
+            lambda images, predictions: (images, predictions),
+            {"units": "cm"},
+            "units must be one of",
+        ),
+        (
+            lambda images, predictions: (images.assign(width_px=0), predictions),
+            {},
+            "no size above 0 px",
+        ),
+    ],
+)
 def test_bad_predictions_leave_no_file(tmp_path, tables, change, options, message):
     images, predictions = change(tables[0], tables[2])
     with pytest.raises(ScoringError, match=message):
@@ -113,14 +152,20 @@ BAD_LINES = {
     "infinite": (GOOD.replace("40", "inf"), "YMax is empty or not a finite number"),
     "inside out": (GOOD.replace("20", "5"), "XMin is greater than XMax"),
     "upside down": (GOOD.replace("40", "5"), "YMin is greater than YMax"),
-    "unknown label": (GOOD.replace(",pig,", ",horse,"), "unknown LabelName: expected one of ['pig', 'cow']"),
+    "unknown label": (
+        GOOD.replace(",pig,", ",horse,"),
+        "unknown LabelName: expected one of ['pig', 'cow']",
+    ),
     "no label": (GOOD.replace(",pig,", ",,"), "unknown LabelName: expected one of ['pig', 'cow']"),
-    "no id": (GOOD[GOOD.index(","):], "ImageID is empty"),
+    "no id": (GOOD[GOOD.index(",") :], "ImageID is empty"),
     "unknown image": (GOOD.replace("000001", "000009"), "unknown image: not among the test images"),
     "beyond the frame": (GOOD.replace("20", "1921"), "a coordinate is right of or below the frame"),
     "before the frame": (GOOD.replace("10,", "-3,"), "a coordinate is left of or above the frame"),
-    "a line cut off": (GOOD[:GOOD.index("30")], "YMin is empty or not a finite number"),
-    "more confident than the line above": (GOOD.replace("0.9", "0.95"), "not sorted by ImageID and descending Conf"),
+    "a line cut off": (GOOD[: GOOD.index("30")], "YMin is empty or not a finite number"),
+    "more confident than the line above": (
+        GOOD.replace("0.9", "0.95"),
+        "not sorted by ImageID and descending Conf",
+    ),
 }
 
 
@@ -137,23 +182,40 @@ def test_each_fault_is_named_by_its_line(tmp_path, case):
         assert set(errors["line"]) == {3}
 
 
-@pytest.mark.parametrize(("case", "got"), [
-    ("empty confidence", "Conf empty or NaN"), ("NaN confidence", "Conf empty or NaN"), ("text", "XMax 'wide'"),
-    ("inside out", "XMin 10, XMax 5"), ("unknown label", "LabelName 'horse'"), ("unknown image", ""),
-])
+@pytest.mark.parametrize(
+    ("case", "got"),
+    [
+        ("empty confidence", "Conf empty or NaN"),
+        ("NaN confidence", "Conf empty or NaN"),
+        ("text", "XMax 'wide'"),
+        ("inside out", "XMin 10, XMax 5"),
+        ("unknown label", "LabelName 'horse'"),
+        ("unknown image", ""),
+    ],
+)
 def test_the_value_at_fault_is_shown(tmp_path, case, got):
     findings = submission.validate(written(tmp_path / "s.csv", BAD_LINES[case][0]), IMAGES)
     assert findings.loc[findings["problem"] == BAD_LINES[case][1], "got"].tolist() == [got]
 
 
-@pytest.mark.parametrize(("header", "row", "units", "problem"), [
-    (HEADER.replace("XMax,YMin", "YMin,XMax"), GOOD, "px", "columns in another order"),
-    (HEADER.replace(",YMax", ""), GOOD[:-3], "px", "missing YMax"),
-    (HEADER, "livestock_pig_bbox_000001.jpg,pig,1,.1,.2,.3,.4", "px", "shares of the frame where pixels are expected"),
-    (HEADER, GOOD, "shares", "pixels where shares of the frame are expected"),
-])
+@pytest.mark.parametrize(
+    ("header", "row", "units", "problem"),
+    [
+        (HEADER.replace("XMax,YMin", "YMin,XMax"), GOOD, "px", "columns in another order"),
+        (HEADER.replace(",YMax", ""), GOOD[:-3], "px", "missing YMax"),
+        (
+            HEADER,
+            "livestock_pig_bbox_000001.jpg,pig,1,.1,.2,.3,.4",
+            "px",
+            "shares of the frame where pixels are expected",
+        ),
+        (HEADER, GOOD, "shares", "pixels where shares of the frame are expected"),
+    ],
+)
 def test_faults_of_the_whole_file(tmp_path, header, row, units, problem):
-    findings = submission.validate(written(tmp_path / "s.csv", row, header=header), IMAGES, units=units)
+    findings = submission.validate(
+        written(tmp_path / "s.csv", row, header=header), IMAGES, units=units
+    )
     assert problem in findings["problem"].iloc[0]
 
 
@@ -163,16 +225,25 @@ def test_weights_above_the_contests_limit(tmp_path):
         with open(path, "wb") as file:
             file.truncate(size)
     path = written(tmp_path / "s.csv", GOOD)
-    problems = submission.validate(path, weights=[heavy, light, tmp_path / "absent.pt"])["problem"].tolist()
-    assert problems == ["weights heavy.pt have 100.0 MB: the contest allows 100 MB",
-                        f"no such weights file: {tmp_path / 'absent.pt'}"]
+    problems = submission.validate(path, weights=[heavy, light, tmp_path / "absent.pt"])[
+        "problem"
+    ].tolist()
+    assert problems == [
+        "weights heavy.pt have 100.0 MB: the contest allows 100 MB",
+        f"no such weights file: {tmp_path / 'absent.pt'}",
+    ]
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (None, "no such file"), ("", "cannot be read as CSV"), (f"{HEADER},XMin\n{GOOD},1\n", "2 columns are called XMin"),
-    (f"{HEADER}\n{GOOD}\n{GOOD},7\n", "Expected 7 fields in line 3, saw 8"),
-    (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        ("", "cannot be read as CSV"),
+        (f"{HEADER},XMin\n{GOOD},1\n", "2 columns are called XMin"),
+        (f"{HEADER}\n{GOOD}\n{GOOD},7\n", "Expected 7 fields in line 3, saw 8"),
+        (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
+    ],
+)
 def test_files_that_are_no_tables(tmp_path, content, message):
     path = tmp_path / "s.csv"
     if content is not None:
@@ -186,7 +257,7 @@ def test_files_that_are_no_tables(tmp_path, content, message):
 def files(tmp_path, tables):
     images, boxes, predictions = tables
     answers = tmp_path / "answer.csv"
-    scoring.answers_from_boxes(boxes, images).to_csv(answers, index=False)
+    metrics.answers_from_boxes(boxes, images).to_csv(answers, index=False)
     images.to_csv(tmp_path / "images.csv", index=False)
     submission.write_submission(tmp_path / "submission.csv", predictions, images)
     return tmp_path
@@ -198,22 +269,31 @@ def run(*arguments: object):
 
 def test_score_command(files, tables):
     images, boxes, predictions = tables
-    want = scoring.contest_score(scoring.answers_from_boxes(boxes, images), predictions)[0]
+    want = metrics.contest_score(metrics.answers_from_boxes(boxes, images), predictions)[0]
     done = run("score", files / "answer.csv", files / "submission.csv")
     assert done.exit_code == 0 and f"score {want:.6f}: the contest's definition" in done.stdout
     done = run("score", files / "answer.csv", files / "submission.csv", "--bootstrap", 50, "--json")
     value = json.loads(done.stdout)
     assert value["score"] == pytest.approx(want)
     assert value["classes"]["all"]["low"] < want < value["classes"]["all"]["high"]
-    done = run("score", files / "answer.csv", files / "submission.csv", "--normaliser", "image", "--images",
-               files / "images.csv")
+    done = run(
+        "score",
+        files / "answer.csv",
+        files / "submission.csv",
+        "--normaliser",
+        "image",
+        "--images",
+        files / "images.csv",
+    )
     assert done.exit_code == 0 and "normaliser image" in done.stdout
 
 
 def test_score_against_another_submission(files, tables):
     images, boxes, _ = tables
     submission.write_submission(files / "perfect.csv", boxes.assign(confidence=0.9), images)
-    done = run("score", files / "answer.csv", files / "perfect.csv", "--against", files / "submission.csv")
+    done = run(
+        "score", files / "answer.csv", files / "perfect.csv", "--against", files / "submission.csv"
+    )
     assert done.exit_code == 0 and "a difference beyond chance" in done.stdout
 
 
@@ -227,39 +307,72 @@ def test_score_tells_every_faulty_line_and_one_error(files):
     *others, last = done.stderr.splitlines()
     assert any(line.startswith(f"error: {files / 'bad.csv'}, line 6 (livestock") for line in others)
     assert not any(", line 4 (" in line for line in others)
-    assert last.startswith(f"error: {files / 'bad.csv'}, line 4 (livestock_horse") and "got 'horse'" in last
+    assert (
+        last.startswith(f"error: {files / 'bad.csv'}, line 4 (livestock_horse")
+        and "got 'horse'" in last
+    )
 
 
-@pytest.mark.parametrize(("bend", "told"), [
-    (lambda rows: [row.rsplit(",", 1)[0] for row in rows], " lack the column YMax: got "),
-    (lambda rows: [rows[0], *(re.sub(r",(pig|cow),", ",sheep,", row) for row in rows[1:2]), *rows[2:]], ", line 2 ("),
-    (lambda rows: [rows[0], *(",".join([*row.split(",")[:3], ".1", ".2", ".1", ".2"]) for row in rows[1:])],
-     " look like shares of the frame"),
-])
+@pytest.mark.parametrize(
+    ("bend", "told"),
+    [
+        (lambda rows: [row.rsplit(",", 1)[0] for row in rows], " lack the column YMax: got "),
+        (
+            lambda rows: [
+                rows[0],
+                *(re.sub(r",(pig|cow),", ",sheep,", row) for row in rows[1:2]),
+                *rows[2:],
+            ],
+            ", line 2 (",
+        ),
+        (
+            lambda rows: [
+                rows[0],
+                *(",".join([*row.split(",")[:3], ".1", ".2", ".1", ".2"]) for row in rows[1:]),
+            ],
+            " look like shares of the frame",
+        ),
+    ],
+)
 def test_score_tells_a_fault_once(files, bend, told):
     lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
     (files / "bad.csv").write_text("\n".join(bend(lines)), encoding="utf-8")
     done = run("score", files / "answer.csv", files / "bad.csv")
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"error: {files / 'bad.csv'}{told}") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith(f"error: {files / 'bad.csv'}{told}") and done.stderr.count("\n") == 1
+    )
 
 
-@pytest.mark.parametrize("shuffle", [lambda rows: rows.iloc[::-1], lambda rows: rows.sample(frac=1, random_state=1)])
+@pytest.mark.parametrize(
+    "shuffle", [lambda rows: rows.iloc[::-1], lambda rows: rows.sample(frac=1, random_state=1)]
+)
 def test_score_of_rows_out_of_order_is_what_the_contests_scorer_gives(files, shuffle):
     from map_boxes import mean_average_precision_for_boxes
 
-    truth, rows = submission.read_table(files / "answer.csv"), submission.read_table(files / "submission.csv")
+    truth, rows = (
+        submission.read_table(files / "answer.csv"),
+        submission.read_table(files / "submission.csv"),
+    )
     in_order = run("score", files / "answer.csv", files / "submission.csv", "--json")
     wrong = shuffle(rows)
     wrong.to_csv(files / "wrong.csv", index=False)
     ids = rows["ImageID"].drop_duplicates()
-    sizes = contest_tables.frame_sizes(ids.map(contest_tables.image_stem).to_numpy(dtype=str), "contest", None)
+    sizes = contest.frame_sizes(ids.map(contest.image_stem).to_numpy(dtype=str), "contest", None)
     frame = pd.DataFrame(sizes, index=ids).loc[wrong["ImageID"]].to_numpy()
-    shares = wrong.assign(**{name: wrong[name].to_numpy() / frame[:, int(name[0] == "Y")]
-                             for name in ("XMin", "XMax", "YMin", "YMax")})
+    shares = wrong.assign(
+        **{
+            name: wrong[name].to_numpy() / frame[:, int(name[0] == "Y")]
+            for name in ("XMin", "XMax", "YMin", "YMax")
+        }
+    )
     want, _ = mean_average_precision_for_boxes(truth, shares, 0.75, verbose=False)
     done = run("score", files / "answer.csv", files / "wrong.csv")
-    assert done.exit_code == 0 and f"score {want:.6f} as it stands" in done.stdout and "--sort-to" in done.stdout
+    assert (
+        done.exit_code == 0
+        and f"score {want:.6f} as it stands" in done.stdout
+        and "--sort-to" in done.stdout
+    )
     value = json.loads(run("score", files / "answer.csv", files / "wrong.csv", "--json").stdout)
     assert value["score"] == pytest.approx(want, abs=1e-9) and not value["sorted"]
     assert want < value["score_of_sorted_rows"] == json.loads(in_order.stdout)["score"]
@@ -272,8 +385,9 @@ def test_score_of_rows_out_of_order_is_what_the_contests_scorer_gives(files, shu
 def test_score_says_which_answered_images_have_no_row(files):
     lines = (files / "submission.csv").read_text(encoding="utf-8").splitlines()
     stem = lines[1].split(".")[0]
-    (files / "one.csv").write_text("\n".join(line for line in lines if line.startswith((stem, "ImageID"))),
-                                   encoding="utf-8")
+    (files / "one.csv").write_text(
+        "\n".join(line for line in lines if line.startswith((stem, "ImageID"))), encoding="utf-8"
+    )
     done = run("score", files / "answer.csv", files / "one.csv")
     assert done.exit_code == 0 and "9 of 10 answered images (first: livestock" in done.stderr
 
@@ -281,12 +395,19 @@ def test_score_says_which_answered_images_have_no_row(files):
 def test_score_says_which_images_have_no_answer_and_where_an_answer_is_wrong(files):
     lines = (files / "answer.csv").read_text(encoding="utf-8").splitlines()
     stem = lines[1].split(".")[0]
-    (files / "fewer.csv").write_text("\n".join(line for line in lines if not line.startswith(stem)), encoding="utf-8")
+    (files / "fewer.csv").write_text(
+        "\n".join(line for line in lines if not line.startswith(stem)), encoding="utf-8"
+    )
     done = run("score", files / "fewer.csv", files / "submission.csv")
     assert done.exit_code == 0 and f"(first: {stem}) have no answer and cost nothing" in done.stderr
-    (files / "pixels.csv").write_text("\n".join([*lines, f"{stem}.jpg,pig,0.1,640,0.1,0.2"]), encoding="utf-8")
+    (files / "pixels.csv").write_text(
+        "\n".join([*lines, f"{stem}.jpg,pig,0.1,640,0.1,0.2"]), encoding="utf-8"
+    )
     done = run("score", files / "pixels.csv", files / "submission.csv")
-    assert done.exit_code == 1 and f"answers look like pixels: line {len(lines) + 1} ({stem})" in done.stderr
+    assert (
+        done.exit_code == 1
+        and f"answers look like pixels: line {len(lines) + 1} ({stem})" in done.stderr
+    )
 
 
 def test_score_of_an_empty_submission_is_an_error(files):
@@ -298,20 +419,37 @@ def test_validate_command(files):
     done = run("validate", files / "submission.csv", "--images", files / "images.csv")
     assert done.exit_code == 0 and done.stdout.endswith("submission.csv: no errors\n")
     done = run("validate", files / "submission.csv")
-    assert done.exit_code == 0 and "no errors; ids and frames were not checked: give --images" in done.stdout
+    assert (
+        done.exit_code == 0
+        and "no errors; ids and frames were not checked: give --images" in done.stdout
+    )
     bad = written(files / "bad.csv", GOOD.replace("0.9", "0.2"), GOOD)
     done = run("validate", bad)
-    assert done.exit_code == 1 and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
+    assert (
+        done.exit_code == 1
+        and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
+    )
     assert json.loads(run("validate", bad, "--json").stdout)[0]["line"] == 3
 
 
 def test_our_own_file_is_sorted_whatever_the_ids_are(tmp_path):
     ids = ["IMG (1)", "a-1", "a", "IMG", "a.b"]
     images = pd.DataFrame({"image_id": ids, "width_px": 100, "height_px": 100, "species": "pig"})
-    found = pd.DataFrame({"image_id": ids, "species": "pig", "confidence": 0.5, "x_min": 1.0, "y_min": 1.0,
-                          "x_max": 50.0, "y_max": 50.0})
+    found = pd.DataFrame(
+        {
+            "image_id": ids,
+            "species": "pig",
+            "confidence": 0.5,
+            "x_min": 1.0,
+            "y_min": 1.0,
+            "x_max": 50.0,
+            "y_max": 50.0,
+        }
+    )
     path = submission.write_submission(tmp_path / "s.csv", found, images)
     assert submission.validate(path, images).empty
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, *rows[::-1]]) + "\n")
-    assert (submission.validate(path, images)["problem"] == "not sorted by ImageID and descending Conf").sum() == 4
+    assert (
+        submission.validate(path, images)["problem"] == "not sorted by ImageID and descending Conf"
+    ).sum() == 4

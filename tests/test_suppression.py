@@ -12,7 +12,7 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils.inference import suppression
+from livestock_utils.core import suppression
 
 
 def crowd(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,9 @@ def crowd(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     centre = rng.uniform(0.3, 0.7, (4, 2))[rng.integers(0, 4, n)] + rng.normal(0, 0.03, (n, 2))
     size = rng.uniform(0.05, 0.25, (n, 2))
     confidence = np.sort(rng.choice(np.linspace(0.01, 0.99, 997), n, replace=False))[::-1]
-    return np.hstack([centre - size / 2, centre + size / 2]).astype(np.float32), confidence.astype(np.float32)
+    return np.hstack([centre - size / 2, centre + size / 2]).astype(np.float32), confidence.astype(
+        np.float32
+    )
 
 
 crowds = st.builds(crowd, st.integers(0, 10_000), st.integers(1, 60))
@@ -31,8 +33,12 @@ crowds = st.builds(crowd, st.integers(0, 10_000), st.integers(1, 60))
 @given(crowds, st.floats(0.1, 0.9))
 def test_nms_keeps_what_torchvision_keeps(boxes, threshold):
     xyxy, confidence = boxes
-    expected = torchvision.ops.nms(torch.from_numpy(xyxy), torch.from_numpy(confidence), threshold).numpy()
-    assert np.flatnonzero(suppression.nms(xyxy, confidence, threshold)).tolist() == expected.tolist()
+    expected = torchvision.ops.nms(
+        torch.from_numpy(xyxy), torch.from_numpy(confidence), threshold
+    ).numpy()
+    assert (
+        np.flatnonzero(suppression.nms(xyxy, confidence, threshold)).tolist() == expected.tolist()
+    )
 
 
 @settings(max_examples=80, deadline=None)
@@ -41,9 +47,13 @@ def test_a_cut_after_suppression_is_suppression_of_the_cut(boxes, threshold, cut
     xyxy, confidence = boxes
     above = confidence >= np.float32(cut)
     whole = suppression.nms(xyxy, confidence, threshold)
-    assert whole[above].tolist() == suppression.nms(xyxy[above], confidence[above], threshold).tolist()
+    assert (
+        whole[above].tolist() == suppression.nms(xyxy[above], confidence[above], threshold).tolist()
+    )
     soft = suppression.soft_nms(xyxy, confidence, threshold, floor=0.01)
-    again = suppression.soft_nms(xyxy[above], confidence[above], threshold, floor=float(np.float32(cut)))
+    again = suppression.soft_nms(
+        xyxy[above], confidence[above], threshold, floor=float(np.float32(cut))
+    )
     kept = soft >= np.float32(cut)
     assert np.array_equal(np.where(kept, soft, 0)[above], again)
     assert not kept[~above].any()
@@ -53,8 +63,12 @@ def test_a_cut_after_suppression_is_suppression_of_the_cut(boxes, threshold, cut
 @given(crowds, st.floats(0.1, 0.9), st.sampled_from(["linear", "gaussian"]))
 def test_soft_nms_equals_ensemble_boxes(boxes, threshold, method):
     xyxy, confidence = boxes
-    decayed = confidence.astype(float)  # its public functions give the confidences before decay; this one changes them
-    kept = cpu_soft_nms_float(xyxy.astype(float), decayed, threshold, 0.5, 0.02, {"linear": 1, "gaussian": 2}[method])
+    decayed = confidence.astype(
+        float
+    )  # its public functions give the confidences before decay; this one changes them
+    kept = cpu_soft_nms_float(
+        xyxy.astype(float), decayed, threshold, 0.5, 0.02, {"linear": 1, "gaussian": 2}[method]
+    )
     ours = suppression.soft_nms(xyxy, confidence, threshold, method=method, floor=0.02)
     assert np.flatnonzero(ours).tolist() == sorted(kept.tolist())
     assert np.sort(ours[ours > 0]) == pytest.approx(np.sort(decayed[decayed > 0.02]), abs=1e-6)
@@ -69,19 +83,27 @@ def test_fusion_equals_ensemble_boxes(boxes, threshold, kind, n_passes):
         expected = ensemble_boxes.weighted_boxes_fusion(
             [xyxy[share == k].astype(float) for k in range(n_passes)],
             [confidence[share == k].astype(float) for k in range(n_passes)],
-            [np.zeros(int((share == k).sum())) for k in range(n_passes)], iou_thr=threshold, conf_type=kind)
-    fused, scores = suppression.fuse(xyxy, confidence, threshold, n_passes=n_passes, confidence_type=kind)
+            [np.zeros(int((share == k).sum())) for k in range(n_passes)],
+            iou_thr=threshold,
+            conf_type=kind,
+        )
+    fused, scores = suppression.fuse(
+        xyxy, confidence, threshold, n_passes=n_passes, confidence_type=kind
+    )
     assert scores == pytest.approx(expected[1], abs=1e-5)
     ours = sorted(zip(scores.round(4), fused.tolist(), strict=True))
     theirs = sorted(zip(expected[1].round(4).astype(np.float32), expected[0].tolist(), strict=True))
     assert np.allclose([box for _, box in ours], [box for _, box in theirs], atol=2e-4)
 
 
-@pytest.mark.parametrize("call", [
-    lambda xyxy, confidence: suppression.nms(xyxy, confidence, 0.5),
-    lambda xyxy, confidence: suppression.soft_nms(xyxy, confidence, 0.5),
-    lambda xyxy, confidence: suppression.fuse(xyxy, confidence, 0.5)[1],
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda xyxy, confidence: suppression.nms(xyxy, confidence, 0.5),
+        lambda xyxy, confidence: suppression.soft_nms(xyxy, confidence, 0.5),
+        lambda xyxy, confidence: suppression.fuse(xyxy, confidence, 0.5)[1],
+    ],
+)
 def test_nothing_gives_nothing(call):
     assert len(call(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))) == 0
 

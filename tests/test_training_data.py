@@ -11,12 +11,13 @@ from data_sets import jpeg
 from PIL import Image
 from training_sets import write_set
 
-from livestock_utils import frames
-from livestock_utils.aihub import integrity, reading
-from livestock_utils.aihub.archives import open_archive
-from livestock_utils.errors import DatasetError
-from livestock_utils.networks import compat
-from livestock_utils.training import image_cache, training_data
+from livestock_utils.core import frames
+from livestock_utils.core.archives import open_archive
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.aihub import integrity, reading
+from livestock_utils.detect import yolov5
+from livestock_utils.detect.train import cache
+from livestock_utils.detect.train import data as training_data
 
 
 @pytest.fixture
@@ -33,19 +34,24 @@ def test_images_labels_and_sizes_are_read(data):
     assert found.names == ("pig", "cow")
     assert [len(part.files) for part in (found.train, found.valid)] == [3, 2]
     assert found.train.sizes_px.tolist() == [[96, 64]] * 3
-    assert found.train.n_boxes == sum(len(label_of(data, number).read_text().splitlines()) for number in range(3))
+    assert found.train.n_boxes == sum(
+        len(label_of(data, number).read_text().splitlines()) for number in range(3)
+    )
     assert found.train.findings == ()
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("2 0.5 0.5 0.1 0.1", r"line 1: class 2, but data.yaml names 2 classes \(0 to 1\)"),
-    ("0.5 0.5 0.5 0.1 0.1", "line 1: class 0.5, but"),
-    ("0 0.5 0.5 0.1 0.1\n1 1.2 0.5 0.1 0.1", "line 2: expected a class and four shares"),
-    ("0 -0.1 0.5 0.1 0.1", "line 1: expected a class and four shares"),
-    ("0 0.5 0.5 0.1", "line 1: expected a class and four shares"),
-    ("pig 0.5 0.5 0.1 0.1", "line 1: expected a class and four shares in .*, got 'pig 0.5"),
-    ("0 nan 0.5 0.1 0.1", "line 1: expected a class and four shares"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2 0.5 0.5 0.1 0.1", r"line 1: class 2, but data.yaml names 2 classes \(0 to 1\)"),
+        ("0.5 0.5 0.5 0.1 0.1", "line 1: class 0.5, but"),
+        ("0 0.5 0.5 0.1 0.1\n1 1.2 0.5 0.1 0.1", "line 2: expected a class and four shares"),
+        ("0 -0.1 0.5 0.1 0.1", "line 1: expected a class and four shares"),
+        ("0 0.5 0.5 0.1", "line 1: expected a class and four shares"),
+        ("pig 0.5 0.5 0.1 0.1", "line 1: expected a class and four shares in .*, got 'pig 0.5"),
+        ("0 nan 0.5 0.1 0.1", "line 1: expected a class and four shares"),
+    ],
+)
 def test_a_bad_label_is_named_by_file_and_line(data, text, message):
     label_of(data).write_text(text)
     with pytest.raises(DatasetError, match=rf"{label_of(data).name}, {message}"):
@@ -60,12 +66,21 @@ def test_empty_and_repeated_rows(data):
     assert labels[1][:, 0].tolist() == [0, 1]  # sorted, as yolov5 leaves them when it drops repeats
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("names: [pig, cow]", "lacks train, val"),
-    ("", "lacks train, val, names"),
-    ("{train: absent, val: valid/images, names: [pig, cow]}", "train: .*absent is no folder and no .txt list"),
-    ("{train: valid/labels, val: valid/images, names: [pig, cow]}", "no images in valid/labels; expected files"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names: [pig, cow]", "lacks train, val"),
+        ("", "lacks train, val, names"),
+        (
+            "{train: absent, val: valid/images, names: [pig, cow]}",
+            "train: .*absent is no folder and no .txt list",
+        ),
+        (
+            "{train: valid/labels, val: valid/images, names: [pig, cow]}",
+            "no images in valid/labels; expected files",
+        ),
+    ],
+)
 def test_a_bad_yaml_is_told(data, text, message):
     data.write_text(text)
     with pytest.raises(DatasetError, match=message):
@@ -75,24 +90,37 @@ def test_a_bad_yaml_is_told(data, text, message):
 def test_a_set_without_boxes_cannot_train(data):
     for number in range(3):
         label_of(data, number).write_text("")
-    with pytest.raises(DatasetError, match="the 3 training images have no boxes; check the labels folder"):
+    with pytest.raises(
+        DatasetError, match="the 3 training images have no boxes; check the labels folder"
+    ):
         training_data.read_data(data)
 
 
 def test_lists_folders_and_path_name_the_same_images(data):
     expected = training_data.read_data(data)
-    listed = "\n".join(f"./train/images/{name}.jpg" for name in
-                       ("livestock_pig_bbox_000001", "livestock_pig_bbox_000000", "livestock_pig_bbox_000002"))
+    listed = "\n".join(
+        f"./train/images/{name}.jpg"
+        for name in (
+            "livestock_pig_bbox_000001",
+            "livestock_pig_bbox_000000",
+            "livestock_pig_bbox_000002",
+        )
+    )
     (data.parent / "train.txt").write_text(listed + "\n")
     elsewhere = data.parent.parent / "elsewhere.yaml"
-    elsewhere.write_text(f"path: {data.parent}\ntrain: train.txt\nval: [valid/images]\nnames: {{1: cow, 0: pig}}\n")
+    elsewhere.write_text(
+        f"path: {data.parent}\ntrain: train.txt\nval: [valid/images]\nnames: {{1: cow, 0: pig}}\n"
+    )
     found = training_data.read_data(elsewhere)
     assert found.train.files == expected.train.files and found.sha256 == expected.sha256
 
 
 def test_the_digest_follows_labels_and_not_places(data, tmp_path):
     expected = training_data.read_data(data).sha256
-    assert training_data.read_data(write_set(tmp_path / "moved", n_train=3, n_valid=2)).sha256 == expected
+    assert (
+        training_data.read_data(write_set(tmp_path / "moved", n_train=3, n_valid=2)).sha256
+        == expected
+    )
     label_of(data).write_text("0 0.5 0.5 0.2 0.2\n")
     assert training_data.read_data(data).sha256 != expected
 
@@ -104,7 +132,10 @@ def test_damaged_images_are_counted_and_appended_bytes_are_not_damage(data):
     images[2].write_bytes(b"")
     found = training_data.read_data(data).train
     assert found.files == (str(images[1]),)
-    assert found.findings == (("damaged image, left out", images[0].name), ("damaged image, left out", images[2].name))
+    assert found.findings == (
+        ("damaged image, left out", images[0].name),
+        ("damaged image, left out", images[2].name),
+    )
     assert images[1].read_bytes().endswith(b"trailing")  # yolov5 would have rewritten it
     images[1].write_bytes(b"")
     with pytest.raises(DatasetError, match="none of 3 images can be read"):
@@ -116,9 +147,9 @@ def test_damaged_images_are_counted_and_appended_bytes_are_not_damage(data):
 def test_caches_hold_what_decoding_gives(data, tmp_path, monkeypatch, size, augment):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
     part = training_data.read_data(data).train
-    anew = [image_cache.read_resized(file, size, augment) for file in part.files]
+    anew = [cache.read_resized(file, size, augment) for file in part.files]
     for kind in ("ram", "disk", "disk"):
-        images = image_cache.filled(kind, part.files, part.sizes_px, size, augment)
+        images = cache.filled(kind, part.files, part.sizes_px, size, augment)
         for kept, expected in zip(images, anew, strict=True):
             np.testing.assert_array_equal(kept, expected)
     assert len(list((tmp_path / "cache").iterdir())) == 1
@@ -127,35 +158,63 @@ def test_caches_hold_what_decoding_gives(data, tmp_path, monkeypatch, size, augm
 def test_a_changed_image_gets_a_new_disk_cache(data, tmp_path, monkeypatch):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
     part = training_data.read_data(data).train
-    image_cache.filled("disk", part.files, part.sizes_px, 48, True)
+    cache.filled("disk", part.files, part.sizes_px, 48, True)
     cv2.imwrite(part.files[0], np.zeros((64, 96, 3), dtype=np.uint8))
-    assert not image_cache.filled("disk", part.files, part.sizes_px, 48, True)[0].any()
+    assert not cache.filled("disk", part.files, part.sizes_px, 48, True)[0].any()
 
 
 def wanted_of(data):
     found = training_data.read_data(data)
-    return [(found.train.files, found.train.sizes_px, True), (found.valid.files, found.valid.sizes_px, False)]
+    return [
+        (found.train.files, found.train.sizes_px, True),
+        (found.valid.files, found.valid.sizes_px, False),
+    ]
 
 
 TRAIN_BYTES, VALID_BYTES = 3 * 48 * 32 * 3, 2 * 48 * 32 * 3
 
 
-@pytest.mark.parametrize(("kind", "memory", "disk", "copies", "expected", "told"), [
-    (None, 0, 0, 1, None, ""),
-    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 1, "ram", ""),
-    ("ram", TRAIN_BYTES + VALID_BYTES - 1, TRAIN_BYTES + VALID_BYTES, 1, "disk", "'ram' needs .* on the local disk"),
-    ("ram", TRAIN_BYTES + VALID_BYTES, 0, 2, None, "'ram' needs .* and cache='disk' needs .*: every epoch decodes"),
-    ("ram", 2 * TRAIN_BYTES + VALID_BYTES, 0, 2, "ram", ""),
-    ("disk", 0, TRAIN_BYTES + VALID_BYTES, 1, "disk", ""),
-    ("disk", 10**9, TRAIN_BYTES + VALID_BYTES - 1, 1, None, r"^cache='disk' needs 0\.0 GB of .*every epoch decodes"),
-])
-def test_both_sets_must_fit_into_the_cache_together(data, tmp_path, monkeypatch, kind, memory, disk, copies, expected,
-                                                    told):
+@pytest.mark.parametrize(
+    ("kind", "memory", "disk", "copies", "expected", "told"),
+    [
+        (None, 0, 0, 1, None, ""),
+        ("ram", TRAIN_BYTES + VALID_BYTES, 0, 1, "ram", ""),
+        (
+            "ram",
+            TRAIN_BYTES + VALID_BYTES - 1,
+            TRAIN_BYTES + VALID_BYTES,
+            1,
+            "disk",
+            "'ram' needs .* on the local disk",
+        ),
+        (
+            "ram",
+            TRAIN_BYTES + VALID_BYTES,
+            0,
+            2,
+            None,
+            "'ram' needs .* and cache='disk' needs .*: every epoch decodes",
+        ),
+        ("ram", 2 * TRAIN_BYTES + VALID_BYTES, 0, 2, "ram", ""),
+        ("disk", 0, TRAIN_BYTES + VALID_BYTES, 1, "disk", ""),
+        (
+            "disk",
+            10**9,
+            TRAIN_BYTES + VALID_BYTES - 1,
+            1,
+            None,
+            r"^cache='disk' needs 0\.0 GB of .*every epoch decodes",
+        ),
+    ],
+)
+def test_both_sets_must_fit_into_the_cache_together(
+    data, tmp_path, monkeypatch, kind, memory, disk, copies, expected, told
+):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_cache, "SHARE", 1)
-    monkeypatch.setattr(image_cache.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
-    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda place: SimpleNamespace(free=disk))
-    chosen, sentence = image_cache.chosen(kind, wanted_of(data), 48, copies)
+    monkeypatch.setattr(cache, "SHARE", 1)
+    monkeypatch.setattr(cache.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda place: SimpleNamespace(free=disk))
+    chosen, sentence = cache.chosen(kind, wanted_of(data), 48, copies)
     assert chosen == expected
     assert re.search(told, sentence) if told else sentence == ""
 
@@ -163,29 +222,33 @@ def test_both_sets_must_fit_into_the_cache_together(data, tmp_path, monkeypatch,
 def test_a_disk_cache_that_is_there_needs_no_room(data, tmp_path, monkeypatch):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
     for files, sizes_px, augment in wanted_of(data):
-        image_cache.filled("disk", files[::-1], sizes_px[::-1], 48, augment)  # the order of the files does not matter
-    monkeypatch.setattr(image_cache, "SHARE", 0)
-    assert image_cache.chosen("disk", wanted_of(data), 48) == ("disk", "")
+        cache.filled(
+            "disk", files[::-1], sizes_px[::-1], 48, augment
+        )  # the order of the files does not matter
+    monkeypatch.setattr(cache, "SHARE", 0)
+    assert cache.chosen("disk", wanted_of(data), 48) == ("disk", "")
 
 
 def test_a_new_disk_cache_replaces_the_folders_old_one_and_no_others(data, tmp_path, monkeypatch):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
     (train, train_px, _), (valid, valid_px, _) = wanted_of(data)
-    first = image_cache.filled("disk", train, train_px, 48, True)
-    image_cache.filled("disk", valid, valid_px, 48, False)
+    first = cache.filled("disk", train, train_px, 48, True)
+    cache.filled("disk", valid, valid_px, 48, False)
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "cache").iterdir()}
     assert sorted(sizes.values()) == [VALID_BYTES, TRAIN_BYTES]
-    image_cache.filled("disk", train, train_px, 64, True)
+    cache.filled("disk", train, train_px, 64, True)
     names = {path.name for path in (tmp_path / "cache").iterdir()}
     assert len(names) == 2 and len(names & set(sizes)) == 1
-    np.testing.assert_array_equal(first[0], image_cache.read_resized(train[0], 48, True))  # still readable
+    np.testing.assert_array_equal(
+        first[0], cache.read_resized(train[0], 48, True)
+    )  # still readable
 
 
 def test_few_images_are_decoded_ahead_of_a_slow_disk(data, tmp_path, monkeypatch):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_cache, "WINDOW", 1)
+    monkeypatch.setattr(cache, "WINDOW", 1)
     (files, sizes_px, augment), _ = wanted_of(data)
-    read, decoded, stored = image_cache.read_resized, [], []
+    read, decoded, stored = cache.read_resized, [], []
 
     def counted(file, *arguments, **options):
         decoded.append(file)
@@ -199,10 +262,10 @@ def test_few_images_are_decoded_ahead_of_a_slow_disk(data, tmp_path, monkeypatch
             stored.append(len(decoded))
             return self.file.write(piece)
 
-    whole = image_cache.whole_file
-    monkeypatch.setattr(image_cache, "read_resized", counted)
-    monkeypatch.setattr(image_cache, "whole_file", lambda path: _through(whole, Disk, path))
-    image_cache.filled("disk", files, sizes_px, 48, augment)
+    whole = cache.whole_file
+    monkeypatch.setattr(cache, "read_resized", counted)
+    monkeypatch.setattr(cache, "whole_file", lambda path: _through(whole, Disk, path))
+    cache.filled("disk", files, sizes_px, 48, augment)
     assert stored == [1, 2, 3]
 
 
@@ -220,14 +283,25 @@ def test_batches_are_those_of_yolov5s_own_data_set(tmp_path, augment):
     upright = data.parent / "train" / "images" / "livestock_pig_bbox_000002.jpg"
     cv2.imwrite(str(upright), np.zeros((90, 60, 3), np.uint8))
     found = training_data.read_data(data)
-    from livestock_utils.training.training_settings import read_hyp
+    from livestock_utils.detect.settings import read_hyp
 
     hyp = read_hyp(None)
-    with compat.yolov5() as y5:
+    with yolov5.yolov5() as y5:
         base = y5.dataloaders.LoadImagesAndLabels
-        theirs = base(str(data.parent / "train" / "images"), 64, 2, augment=augment, hyp=hyp, rect=not augment,
-                      stride=32, pad=0.0 if augment else 0.5, workers=0)
-        ours = training_data.dataset_class(base)(found.train, 64, 2, hyp, 32, augment, compat.keep_as_it_is, None)
+        theirs = base(
+            str(data.parent / "train" / "images"),
+            64,
+            2,
+            augment=augment,
+            hyp=hyp,
+            rect=not augment,
+            stride=32,
+            pad=0.0 if augment else 0.5,
+            workers=0,
+        )
+        ours = training_data.dataset_class(base)(
+            found.train, 64, 2, hyp, 32, augment, yolov5.keep_as_it_is, None
+        )
         assert ours.im_files == theirs.im_files
         for index in range(len(ours)):
             random.seed(index)
@@ -247,12 +321,21 @@ def test_sizes_are_those_after_exif_rotation(tmp_path, orientation):
     photo.save(tmp_path / "a.jpg", exif=exif)
     height, width = cv2.imread(str(tmp_path / "a.jpg")).shape[:2]
     assert training_data.image_size(str(tmp_path / "a.jpg")).tolist() == [width, height]
-    assert reading.Photo("pig", open_archive(tmp_path.parent, tmp_path.name), "a.jpg").size_from_header() == (
-        width, height)
+    assert reading.Photo(
+        "pig", open_archive(tmp_path.parent, tmp_path.name), "a.jpg"
+    ).size_from_header() == (width, height)
 
 
-@pytest.mark.parametrize(("cut", "more", "whole"), [
-    (None, b"", True), (None, b"\0" * 4000, True), (None, b"notes\xff\xd9", True), (-2, b"", False), (-60, b"", False)])
+@pytest.mark.parametrize(
+    ("cut", "more", "whole"),
+    [
+        (None, b"", True),
+        (None, b"\0" * 4000, True),
+        (None, b"notes\xff\xd9", True),
+        (-2, b"", False),
+        (-60, b"", False),
+    ],
+)
 def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
     file = tmp_path / "data" / "[원천]소_bbox" / "a.jpg"
     file.parent.mkdir(parents=True)
@@ -262,4 +345,6 @@ def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
     label = file.parents[1] / "[라벨]소_bbox" / "a.json"
     label.parent.mkdir()
     label.write_text('{"label_info": {"image": {}, "annotations": []}}')
-    assert ("image_truncated" in integrity.integrity_report(file.parents[1])["kind"].tolist()) != whole
+    assert (
+        "image_truncated" in integrity.integrity_report(file.parents[1])["kind"].tolist()
+    ) != whole

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from livestock_utils.errors import TrainingError
-from livestock_utils.training import training_lock
+from livestock_utils.core import locks
+from livestock_utils.core.errors import TrainingError
 
 KILLED_WITH_A_WORKER = """
 import os, pathlib, signal, sys
@@ -26,25 +26,32 @@ with training_lock.held(pathlib.Path(sys.argv[1])):
 
 
 def test_the_lock_keeps_others_out_while_it_is_held(tmp_path):
-    with training_lock.held(tmp_path), pytest.raises(TrainingError, match="is being trained by process"), \
-            training_lock.held(tmp_path):
+    with (
+        locks.held(tmp_path),
+        pytest.raises(TrainingError, match="is being trained by process"),
+        locks.held(tmp_path),
+    ):
         pytest.fail("held twice")
-    with training_lock.held(tmp_path):
-        assert str(os.getpid()) in (tmp_path / training_lock.LOCK).read_text()
+    with locks.held(tmp_path):
+        assert str(os.getpid()) in (tmp_path / locks.LOCK).read_text()
 
 
 def test_a_killed_process_has_no_lock_even_if_its_worker_still_runs(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", KILLED_WITH_A_WORKER, str(tmp_path)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED_WITH_A_WORKER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "worker\n" and process.wait() == -signal.SIGKILL
-    with training_lock.held(tmp_path):
+    with locks.held(tmp_path):
         process.stdin.close()
         process.stdout.close()
 
 
 def test_a_folder_that_cannot_be_locked_is_no_obstacle(tmp_path):
-    (tmp_path / training_lock.LOCK).mkdir()
-    with training_lock.held(tmp_path):
+    (tmp_path / locks.LOCK).mkdir()
+    with locks.held(tmp_path):
         pass
 
 
@@ -52,29 +59,43 @@ HERE = socket.gethostname()
 NO_PID = 99_999_999  # beyond what systems give
 
 
-@pytest.mark.parametrize(("note", "told"), [
-    (None, None),
-    ("", None),
-    ("[]", None),
-    ({"host": "elsewhere"}, None),
-    ({"host": "elsewhere", "pid": 7, "age_s": 61}, "process 7 on elsewhere (seen 1 minutes ago)"),
-    ({"host": "elsewhere", "pid": 7, "age_s": -99}, "process 7 on elsewhere (seen 0 minutes ago)"),
-    ({"host": "elsewhere", "pid": 7, "age_s": training_lock.FRESH_S + 5}, None),
-    ({"host": HERE, "pid": os.getpid(), "age_s": 0}, None),
-    ({"host": HERE, "pid": NO_PID, "age_s": 0}, None),
-    ({"host": HERE, "pid": os.getppid(), "age_s": 0}, f"process {os.getppid()} on {HERE} (seen 0 minutes ago)"),
-])
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        (None, None),
+        ("", None),
+        ("[]", None),
+        ({"host": "elsewhere"}, None),
+        (
+            {"host": "elsewhere", "pid": 7, "age_s": 61},
+            "process 7 on elsewhere (seen 1 minutes ago)",
+        ),
+        (
+            {"host": "elsewhere", "pid": 7, "age_s": -99},
+            "process 7 on elsewhere (seen 0 minutes ago)",
+        ),
+        ({"host": "elsewhere", "pid": 7, "age_s": locks.FRESH_S + 5}, None),
+        ({"host": HERE, "pid": os.getpid(), "age_s": 0}, None),
+        ({"host": HERE, "pid": NO_PID, "age_s": 0}, None),
+        (
+            {"host": HERE, "pid": os.getppid(), "age_s": 0},
+            f"process {os.getppid()} on {HERE} (seen 0 minutes ago)",
+        ),
+    ],
+)
 def test_whose_note_counts(tmp_path, note, told):
     if isinstance(note, dict):
-        time = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=note.pop("age_s", 0))
+        time = datetime.datetime.now(datetime.UTC) - datetime.timedelta(
+            seconds=note.pop("age_s", 0)
+        )
         note = json.dumps({**note, "time": time.isoformat()})
     if note is not None:
-        (tmp_path / training_lock.NOTE).write_text(note)
-    assert training_lock.Note(tmp_path).other() == told
+        (tmp_path / locks.NOTE).write_text(note)
+    assert locks.Note(tmp_path).other() == told
 
 
 def test_only_the_own_note_is_removed(tmp_path):
-    mine, theirs = training_lock.Note(tmp_path), training_lock.Note(tmp_path)
+    mine, theirs = locks.Note(tmp_path), locks.Note(tmp_path)
     theirs.mine = {"host": "elsewhere", "pid": 7}
     theirs.renew()
     mine.remove()

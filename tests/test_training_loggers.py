@@ -6,12 +6,18 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from training_sets import write_set
 
-from livestock_utils import detector
-from livestock_utils.errors import TrainingError
-from livestock_utils.training import training_loggers, training_loop
-from livestock_utils.training.training_settings import logger_names
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.settings import logger_names
+from livestock_utils.detect.train import loggers, loop
+from livestock_utils.detect.train import run as training_run
 
-FAST = {"epochs": 2, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2, "final_evaluation": False}
+FAST = {
+    "epochs": 2,
+    "image_size": 64,
+    "batch_size": 4,
+    "warmup_min_iterations": 2,
+    "final_evaluation": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,7 @@ class Wandb(ModuleType):
             if "log" in self.broken and step == 0:
                 raise ConnectionError("tracker lost")
             rows.append((step, row["metrics/mAP_0.75"]))
+
         return SimpleNamespace(log=log, finish=lambda: self.finished.append(id))
 
 
@@ -79,27 +86,38 @@ def mlflow(monkeypatch):
     return module
 
 
-@pytest.mark.parametrize(("given", "names"), [
-    ((), ()), ("", ()), ("none", ()), ("wandb", ("wandb",)), ("tensorboard, mlflow", ("tensorboard", "mlflow")),
-    (["wandb", "mlflow"], ("wandb", "mlflow")),
-])
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ((), ()),
+        ("", ()),
+        ("none", ()),
+        ("wandb", ("wandb",)),
+        ("tensorboard, mlflow", ("tensorboard", "mlflow")),
+        (["wandb", "mlflow"], ("wandb", "mlflow")),
+    ],
+)
 def test_loggers_by_text_or_list(given, names):
     assert logger_names(given) == names
 
 
-def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(data, tmp_path, wandb, mlflow):
+def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(
+    data, tmp_path, wandb, mlflow
+):
     def cut(epoch, row):
         if epoch == 0:
             raise KeyboardInterrupt
 
     options = {**FAST, "loggers": "wandb,mlflow"}
     with pytest.raises(KeyboardInterrupt):
-        detector.train(data, tmp_path / "a" / "same name", **options, on_epoch=cut)
+        training_run.train(data, tmp_path / "a" / "same name", **options, on_epoch=cut)
     for folder in ("a", "b"):
-        run = detector.train(data, tmp_path / folder / "same name", **options)
+        run = training_run.train(data, tmp_path / folder / "same name", **options)
         assert run.finished and run.warnings == []
     assert [[step for step, _ in rows] for rows in wandb.runs.values()] == [[0, 1], [0, 1]]
-    assert [score for _, score in [*wandb.runs.values()][1]] == pytest.approx(list(run.results["metrics/mAP_0.75"]))
+    assert [score for _, score in [*wandb.runs.values()][1]] == pytest.approx(
+        list(run.results["metrics/mAP_0.75"])
+    )
     assert mlflow.runs == {"id0": [0, 1], "id1": [0, 1]} and mlflow.params["id1"]["epochs"] == "2"
     assert len(wandb.finished) == 3 and mlflow.open is None
 
@@ -107,25 +125,33 @@ def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(data
 @pytest.mark.parametrize(("where", "seen"), [("log", [1]), ("init", None)])
 def test_a_tracker_that_fails_is_told_once_and_stops_nothing(data, tmp_path, wandb, where, seen):
     wandb.broken.add(where)
-    run = detector.train(data, tmp_path / "run", **FAST, loggers="wandb")
+    run = training_run.train(data, tmp_path / "run", **FAST, loggers="wandb")
     assert run.finished and len(run.results) == 2
     assert len(run.warnings) == 1
-    assert run.warnings[0].startswith("logger wandb failed (tracker lost") and "\n" not in run.warnings[0]
+    assert (
+        run.warnings[0].startswith("logger wandb failed (tracker lost")
+        and "\n" not in run.warnings[0]
+    )
     assert [[step for step, _ in rows] for rows in wandb.runs.values()] == ([seen] if seen else [])
 
 
-@pytest.mark.parametrize(("name", "module", "message"), [
-    ("wandb", Wandb(key=None), "logger 'wandb' needs an account: run wandb.login\\(\\) first"),
-    ("wandb", None, "logger 'wandb' is not installed"),
-    ("mlflow", None, "logger 'mlflow' is not installed"),
-])
-def test_what_a_tracker_lacks_is_told_before_the_work(data, tmp_path, monkeypatch, name, module, message):
+@pytest.mark.parametrize(
+    ("name", "module", "message"),
+    [
+        ("wandb", Wandb(key=None), "logger 'wandb' needs an account: run wandb.login\\(\\) first"),
+        ("wandb", None, "logger 'wandb' is not installed"),
+        ("mlflow", None, "logger 'mlflow' is not installed"),
+    ],
+)
+def test_what_a_tracker_lacks_is_told_before_the_work(
+    data, tmp_path, monkeypatch, name, module, message
+):
     monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(training_loop, "start", lambda *_, **__: pytest.fail("images were cached already"))
+    monkeypatch.setattr(loop, "start", lambda *_, **__: pytest.fail("images were cached already"))
     with pytest.raises(TrainingError, match=message):
-        detector.train(data, tmp_path / "run", **FAST, loggers=name)
+        training_run.train(data, tmp_path / "run", **FAST, loggers=name)
 
 
 def test_wandb_offline_needs_no_account(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", Wandb(key=None, mode="offline"))
-    training_loggers.check(("wandb",))
+    loggers.check(("wandb",))

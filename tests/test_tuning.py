@@ -11,18 +11,14 @@ import yaml
 from made_candidates import made
 from made_network import write_network, write_photos
 
-from livestock_utils import files, inference, plots, scoring, tables
-from livestock_utils.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
-from livestock_utils.inference import (
-    out_of_fold,
-    postprocess,
-    sweep,
-    tuning,
-    tuning_choice,
-    tuning_images,
-    tuning_quality,
-)
-from livestock_utils.inference.postprocess import Settings
+from livestock_utils.core import files, tables
+from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
+from livestock_utils.detect.predict import engine, out_of_fold, postprocess
+from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.tune import choice as tuning_choice
+from livestock_utils.detect.tune import labelled, quality, steps, sweep
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.show.plots import sweep as sweep_module
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +35,18 @@ def weights_of(out, run):
 
 
 def test_weights_default_to_the_full_training_then_the_split_one(tmp_path):
-    with pytest.raises(NotebookError, match=r"no trained weights below .*run notebook 05 or 08 first"):
-        tuning.find_weights(tmp_path)
+    with pytest.raises(
+        NotebookError, match=r"no trained weights below .*run notebook 05 or 08 first"
+    ):
+        steps.find_weights(tmp_path)
     split = weights_of(tmp_path, "multilabel_split")
-    assert tuning.find_weights(tmp_path) == split
+    assert steps.find_weights(tmp_path) == split
     full = weights_of(tmp_path, "full")
-    assert tuning.find_weights(tmp_path) == full
-    assert tuning.find_weights(tmp_path, runs=tuning.TUNING_RUNS) == split
-    assert tuning.find_weights(tmp_path, str(split)) == split
+    assert steps.find_weights(tmp_path) == full
+    assert steps.find_weights(tmp_path, runs=steps.TUNING_RUNS) == split
+    assert steps.find_weights(tmp_path, str(split)) == split
     with pytest.raises(NotebookError, match=r"weights file not found: nowhere.pt"):
-        tuning.find_weights(tmp_path, "nowhere.pt")
+        steps.find_weights(tmp_path, "nowhere.pt")
 
 
 def test_the_choice_is_the_best_of_all_tried_and_never_below_the_write_up(chosen):
@@ -57,7 +55,8 @@ def test_the_choice_is_the_best_of_all_tried_and_never_below_the_write_up(chosen
     assert choice.tried["ap75"].iloc[0] == choice.tried["ap75"].max()
     write_up = choice.tried[[s == sweep.WRITE_UP for s in choice.tried["settings"]]]
     assert len(write_up) == 1 and choice.compared["gain"].iloc[0] == pytest.approx(
-        choice.tried["ap75"].max() - write_up["ap75"].iloc[0])
+        choice.tried["ap75"].max() - write_up["ap75"].iloc[0]
+    )
     assert {s.method for s in choice.tried["settings"]} == set(postprocess.METHODS)
     assert len(choice.compared) == 5 and choice.compared["value"].round(6).is_unique
     assert choice.sentence.startswith(f"Chosen: {tuning_choice.describe(choice.settings)}.")
@@ -74,7 +73,10 @@ def test_settings_are_saved_with_how_they_were_chosen(chosen, tmp_path):
     path = tuning_choice.save(tmp_path, choice, found)
     assert path == tmp_path / "predictions" / "settings.yaml"
     saved = postprocess.load_settings(path)
-    assert saved.passes == ("plain", "x1.1") and dataclasses.replace(saved, passes=None) == choice.settings
+    assert (
+        saved.passes == ("plain", "x1.1")
+        and dataclasses.replace(saved, passes=None) == choice.settings
+    )
     note = yaml.safe_load(path.read_text())["chosen"]
     assert note["images"] == 30 and note["settings_tried"] == len(choice.tried)
     json.dumps(note)
@@ -89,40 +91,71 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
     assert tuning_choice.band_sentence(choice) == "No settings were tried yet."
     assert tuning_choice.save(tmp_path, choice, nothing) is None and list(tmp_path.iterdir()) == []
     assert tuning_choice.tried_table(choice).empty
-    waiting = tuning.Collected(nothing, 3, 8)
-    values = tuning.metrics(choice, waiting, tuning.Collected(found, 2, 2), postprocess.apply(nothing), pd.DataFrame(),
-                            pd.DataFrame())
-    assert values == {"images_to_tune_on": "3 of 8 parts are there", "test_images": "2 of 2 parts are there"}
+    waiting = steps.Collected(nothing, 3, 8)
+    values = steps.metrics(
+        choice,
+        waiting,
+        steps.Collected(found, 2, 2),
+        postprocess.apply(nothing),
+        pd.DataFrame(),
+        pd.DataFrame(),
+    )
+    assert values == {
+        "images_to_tune_on": "3 of 8 parts are there",
+        "test_images": "2 of 2 parts are there",
+    }
 
 
 def test_random_settings_reach_every_kind(chosen):
     found, _, _ = chosen
     drawn = tuning_choice.random_settings(found, 60, Settings(), seed=1)
     assert len(drawn) == 60 and {s.method for s in drawn} == set(postprocess.METHODS)
-    for name, values in {"max_detections": {100, 300, 1000}, "multi_label": {True, False},
-                         "class_agnostic": {True, False}, "fusion_confidence": {"avg", "max"},
-                         "passes": {None, ("plain",)}}.items():
+    for name, values in {
+        "max_detections": {100, 300, 1000},
+        "multi_label": {True, False},
+        "class_agnostic": {True, False},
+        "fusion_confidence": {"avg", "max"},
+        "passes": {None, ("plain",)},
+    }.items():
         assert {getattr(s, name) for s in drawn} == values, name
     assert drawn == tuning_choice.random_settings(found, 60, Settings(), seed=1)
-    assert "fusion" not in {s.method for s in tuning_choice.random_settings(made()[0], 60, Settings())}
+    assert "fusion" not in {
+        s.method for s in tuning_choice.random_settings(made()[0], 60, Settings())
+    }
     assert tuning_choice.random_settings(found, 0, Settings()) == []
 
 
 def test_the_band_of_good_settings_is_told(chosen):
     sentence = tuning_choice.band_sentence(chosen[2], within=1)
-    assert sentence.startswith("210 of 210 settings of hard NMS lie within 1") and "IoU 0.45 to 0.85" in sentence
+    assert (
+        sentence.startswith("210 of 210 settings of hard NMS lie within 1")
+        and "IoU 0.45 to 0.85" in sentence
+    )
 
 
-@pytest.mark.parametrize(("setting", "words"), [
-    (Settings(), "NMS, IoU 0.68, confidence 0.001"),
-    (Settings(method="soft_nms_gaussian", sigma=0.3), "gaussian soft-NMS, sigma 0.3, confidence 0.001"),
-    (Settings(iou_threshold={"pig": 0.5, "cow": 0.7}, multi_label=False),
-     "NMS, IoU pig 0.5 / cow 0.7, confidence 0.001, best class only"),
-    (Settings(method="fusion", passes=("plain", "flip")),
-     "fusion, IoU 0.68, confidence 0.001, avg confidence, plain+flip"),
-    (Settings(max_detections=1000), "NMS, IoU 0.68, confidence 0.001, at most 1,000 boxes"),
-    (Settings(method="fusion", fusion_nms=0.7), "fusion, IoU 0.68, confidence 0.001, avg confidence, NMS 0.7 first"),
-])
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (Settings(), "NMS, IoU 0.68, confidence 0.001"),
+        (
+            Settings(method="soft_nms_gaussian", sigma=0.3),
+            "gaussian soft-NMS, sigma 0.3, confidence 0.001",
+        ),
+        (
+            Settings(iou_threshold={"pig": 0.5, "cow": 0.7}, multi_label=False),
+            "NMS, IoU pig 0.5 / cow 0.7, confidence 0.001, best class only",
+        ),
+        (
+            Settings(method="fusion", passes=("plain", "flip")),
+            "fusion, IoU 0.68, confidence 0.001, avg confidence, plain+flip",
+        ),
+        (Settings(max_detections=1000), "NMS, IoU 0.68, confidence 0.001, at most 1,000 boxes"),
+        (
+            Settings(method="fusion", fusion_nms=0.7),
+            "fusion, IoU 0.68, confidence 0.001, avg confidence, NMS 0.7 first",
+        ),
+    ],
+)
 def test_settings_in_words(setting, words):
     assert tuning_choice.describe(setting) == words
 
@@ -131,48 +164,62 @@ def test_images_from_best_to_worst():
     box = {"x_min": 0.0, "y_min": 0.0, "x_max": 10.0, "y_max": 10.0}
     far = {"x_min": 50.0, "y_min": 50.0, "x_max": 60.0, "y_max": 60.0}
     boxes = pd.DataFrame([{"image_id": i, "species": "pig", **box} for i in "abc"])
-    predictions = pd.DataFrame([
-        {"image_id": "a", "species": "pig", **box, "confidence": 0.9},
-        {"image_id": "b", "species": "pig", **box, "confidence": 0.9},
-        {"image_id": "b", "species": "cow", **far, "confidence": 0.5},
-        {"image_id": "c", "species": "pig", **box, "confidence": 0.1},
-        {"image_id": "d", "species": "pig", **far, "confidence": 0.8}])
+    predictions = pd.DataFrame(
+        [
+            {"image_id": "a", "species": "pig", **box, "confidence": 0.9},
+            {"image_id": "b", "species": "pig", **box, "confidence": 0.9},
+            {"image_id": "b", "species": "cow", **far, "confidence": 0.5},
+            {"image_id": "c", "species": "pig", **box, "confidence": 0.1},
+            {"image_id": "d", "species": "pig", **far, "confidence": 0.8},
+        ]
+    )
     images = pd.DataFrame({"image_id": list("abcde"), "width_px": 100, "height_px": 100})
-    table = tuning_quality.image_quality(boxes, predictions, images)
+    table = quality.image_quality(boxes, predictions, images)
     assert table["image_id"].tolist() == ["a", "b", "c", "d"]
     assert table["f1"].tolist() == pytest.approx([1, 2 / 3, 0, 0])
     assert table["false_alarms"].tolist() == [0, 1, 0, 1]
-    assert tuning_quality.best_median_worst(table) == ["a", "c", "d"]
-    assert tuning_quality.best_median_worst(table.iloc[:0]) == []
+    assert quality.best_median_worst(table) == ["a", "c", "d"]
+    assert quality.best_median_worst(table.iloc[:0]) == []
 
 
 def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path):
     valid = pd.DataFrame({"image_id": ["a"]})
     for _ in range(2):
-        images, folder, sentence = tuning.test_images(tmp_path, valid, tmp_path / "valid")
+        images, folder, sentence = steps.test_images(tmp_path, valid, tmp_path / "valid")
         assert images["image_id"].tolist() == ["a"] and folder == tmp_path / "valid"
         assert "validation fold" in sentence
         (tmp_path / "data_test").mkdir(exist_ok=True)
     (tmp_path / "data_test" / "[원천]소_bbox.zip").write_bytes(b"no zip")
     with pytest.raises(ArchiveError):
-        tuning.test_images(tmp_path, valid, tmp_path / "valid")
+        steps.test_images(tmp_path, valid, tmp_path / "valid")
 
 
 def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
-    share = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options)
-    assert not share.complete and share.candidates.images.empty and (share.there, share.total) == (3, 5)
+    share = steps.collect(
+        weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options
+    )
+    assert (
+        not share.complete
+        and share.candidates.images.empty
+        and (share.there, share.total) == (3, 5)
+    )
     assert share.sentence.startswith("3 of 5 parts are there: run the other shards")
-    assert tuning.frames_seen(images, share.candidates, share.complete).empty
-    assert "No submission is written" in tuning.submit(tmp_path, postprocess.apply(share.candidates), images, weights,
-                                                       share.complete)
+    assert steps.frames_seen(images, share.candidates, share.complete).empty
+    assert "No submission is written" in steps.submit(
+        tmp_path, postprocess.apply(share.candidates), images, weights, share.complete
+    )
     assert not (tmp_path / "submission.csv").exists()
-    whole = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="2/2", **options)
+    whole = steps.collect(
+        weights, images, tmp_path / "in", "test", tmp_path, shard="2/2", **options
+    )
     assert whole.complete and len(whole.candidates.images) == 5
-    seen = tuning.frames_seen(images, whole.candidates)
+    seen = steps.frames_seen(images, whole.candidates)
     assert seen.columns.tolist() == images.columns.tolist() or "width_px" not in images
-    sentence = tuning.submit(tmp_path, postprocess.apply(whole.candidates), seen, weights, whole.complete)
+    sentence = steps.submit(
+        tmp_path, postprocess.apply(whole.candidates), seen, weights, whole.complete
+    )
     assert "of 5 images; checked: 0 errors" in sentence
     assert (tmp_path / "submission.csv").is_file()
 
@@ -181,139 +228,224 @@ def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
 def test_more_shards_than_parts_leave_some_without_work(tmp_path, passes):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     options = {"image_size": 96, "batch_size": 2, "passes": passes}  # one part
-    idle = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
-    assert not idle.complete and idle.sentence.startswith("no part is there yet: run the other shards")
-    done = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/3", **options)
+    idle = steps.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
+    assert not idle.complete and idle.sentence.startswith(
+        "no part is there yet: run the other shards"
+    )
+    done = steps.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/3", **options)
     assert done.complete and len(done.candidates.images) == 5
-    again = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
+    again = steps.collect(
+        weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options
+    )
     assert again.complete and len(again.candidates) == len(done.candidates)
 
 
 def test_passes_are_read_from_a_parameter():
-    assert tuning.pass_names("plain") == ("plain",)
-    assert tuning.pass_names(" plain, flip ,x0.83-flip") == ("plain", "flip", "x0.83-flip")
+    assert steps.pass_names("plain") == ("plain",)
+    assert steps.pass_names(" plain, flip ,x0.83-flip") == ("plain", "flip", "x0.83-flip")
     with pytest.raises(NotebookError, match="passes must name at least one pass"):
-        tuning.pass_names(" , ")
+        steps.pass_names(" , ")
     with pytest.raises(LivestockError, match="pass must be 'plain', 'flip', or a scale"):
-        tuning.pass_names("plain, upside-down")
+        steps.pass_names("plain, upside-down")
 
 
 def test_both_weights_are_opened_before_anything_is_predicted(tmp_path):
-    good, other = write_network(tmp_path / "w.pt"), write_network(tmp_path / "coco.pt", names=("sheep", "horse"))
-    assert tuning.both_weights(tmp_path, good, good) == (good, good)
+    good, other = (
+        write_network(tmp_path / "w.pt"),
+        write_network(tmp_path / "coco.pt", names=("sheep", "horse")),
+    )
+    assert steps.both_weights(tmp_path, good, good) == (good, good)
     with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
-        tuning.both_weights(tmp_path, other, good)
+        steps.both_weights(tmp_path, other, good)
     with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
-        tuning.both_weights(tmp_path, good, other)
+        steps.both_weights(tmp_path, good, other)
     with pytest.raises(NotebookError, match="run notebook 05"):
-        tuning.both_weights(tmp_path, good)
+        steps.both_weights(tmp_path, good)
 
 
 def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_path):
     images, data = write_photos(tmp_path / "data" / "data"), tmp_path / "data"
-    weights = {number: write_network(tmp_path / "training" / f"oof_fold{number}" / "weights" / "last.pt", seed=number)
-               for number in (0, 1)}
-    boxes = pd.DataFrame({"image_id": images["image_id"], "species": "pig", "x_min": 1.0, "y_min": 1.0, "x_max": 30.0,
-                          "y_max": 30.0})
+    weights = {
+        number: write_network(
+            tmp_path / "training" / f"oof_fold{number}" / "weights" / "last.pt", seed=number
+        )
+        for number in (0, 1)
+    }
+    boxes = pd.DataFrame(
+        {
+            "image_id": images["image_id"],
+            "species": "pig",
+            "x_min": 1.0,
+            "y_min": 1.0,
+            "x_max": 30.0,
+            "y_max": 30.0,
+        }
+    )
     folds = pd.Series([0, 1, 2, 3, 0], index=pd.Index(images["image_id"], name="image_id"))
     tables.write_tables(tmp_path / "tables", images, boxes)
     tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
     valid = (images.iloc[:2], boxes.iloc[:2], data / "data")
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
-    instead = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    instead = labelled.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
     assert instead.name == "validation" and len(instead.collected.candidates.images) == 2
-    assert instead.sentence.startswith("Validation stands in for the folds (") and "notebook 06" in instead.sentence
-    out_of_fold.predict(images, boxes, data / "data", tmp_path, folds, n_folds=2, fold_weights=weights, image_size=96)
-    share = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options)
+    assert (
+        instead.sentence.startswith("Validation stands in for the folds (")
+        and "notebook 06" in instead.sentence
+    )
+    out_of_fold.predict(
+        images,
+        boxes,
+        data / "data",
+        tmp_path,
+        folds,
+        n_folds=2,
+        fold_weights=weights,
+        image_size=96,
+    )
+    share = labelled.to_tune(
+        "out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options
+    )
     assert not share.collected.complete and share.collected.candidates.images.empty
-    found = tuning_images.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
-    assert found.collected.complete and found.sentence.startswith("Tuned on 2 folds, each by the model")
+    found = labelled.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
+    assert found.collected.complete and found.sentence.startswith(
+        "Tuned on 2 folds, each by the model"
+    )
     together, made_with = found.collected.candidates, found.collected.candidates.made_with
     assert together.images["image_id"].tolist() == images["image_id"].tolist()
     assert made_with["weights"] == [files.sha256(weights[number]) for number in (0, 1)]
     _, of_image = out_of_fold.trained(tmp_path, images, folds)
     mine = images[images["image_id"].map(of_image) == 1]
-    alone = inference.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
+    alone = engine.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
     part = together.of_images(mine["image_id"])
-    assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(part.xyxy, alone.xyxy)
-    choice = tuning_choice.choose(together.of_images(mine["image_id"]), boxes, n_random=0, n_resamples=20)
+    assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(
+        part.xyxy, alone.xyxy
+    )
+    choice = tuning_choice.choose(
+        together.of_images(mine["image_id"]), boxes, n_random=0, n_resamples=20
+    )
     used = mine["image_id"]
-    table, sentence = tuning_images.check(choice, tmp_path, data, used, 1000, n_resamples=20, **options)
+    table, sentence = labelled.check(choice, tmp_path, data, used, 1000, n_resamples=20, **options)
     others = [name for name in images["image_id"] if name not in set(used)]
-    expected = sweep.compare(together.of_images(others), boxes[boxes["image_id"].isin(others)],
-                             {tuning_choice.describe(choice.settings): choice.settings}, n_resamples=20)
+    expected = sweep.compare(
+        together.of_images(others),
+        boxes[boxes["image_id"].isin(others)],
+        {tuning_choice.describe(choice.settings): choice.settings},
+        n_resamples=20,
+    )
     pd.testing.assert_frame_equal(table, expected)
     assert sentence.startswith(f"On {len(others)} images that did not choose it")
-    for used_then, n, told in ((images["image_id"], 9, "0 labelled images are left"), (used, 0, "check_images is 0"),
-                               (used, 2, "On 2 images"), (used, 1, "1 labelled images are left")):
-        assert told in tuning_images.check(choice, tmp_path, data, used_then, n, n_resamples=20, **options)[1]
-    table, sentence = tuning_images.check(choice, tmp_path / "absent", data, used, 1000, **options)
+    for used_then, n, told in (
+        (images["image_id"], 9, "0 labelled images are left"),
+        (used, 0, "check_images is 0"),
+        (used, 2, "On 2 images"),
+        (used, 1, "1 labelled images are left"),
+    ):
+        assert (
+            told
+            in labelled.check(choice, tmp_path, data, used_then, n, n_resamples=20, **options)[1]
+        )
+    table, sentence = labelled.check(choice, tmp_path / "absent", data, used, 1000, **options)
     assert table.empty and sentence.startswith("Nothing is checked: ")
-    with pytest.raises(NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"):
-        tuning_images.to_tune("train", tmp_path, data, weights[0], valid)
+    with pytest.raises(
+        NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"
+    ):
+        labelled.to_tune("train", tmp_path, data, weights[0], valid)
 
 
 def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     for name, content in (("garbage", b"no image"), ("empty", b"")):
         (tmp_path / "in" / f"{name}.jpg").write_bytes(content)
-        row = {"image_id": name, "archive": "", "member": f"{name}.jpg", "width_px": 0, "height_px": 0}
+        row = {
+            "image_id": name,
+            "archive": "",
+            "member": f"{name}.jpg",
+            "width_px": 0,
+            "height_px": 0,
+        }
         images = pd.concat([images, pd.DataFrame([row])], ignore_index=True)
-    collected = tuning.collect(weights, images, tmp_path / "in", "test", tmp_path, image_size=96, batch_size=2)
+    collected = steps.collect(
+        weights, images, tmp_path / "in", "test", tmp_path, image_size=96, batch_size=2
+    )
     assert collected.candidates.unreadable == ["empty", "garbage"]
     assert "2 images could not be read and stay without boxes" in collected.sentence
-    seen = tuning.frames_seen(images, collected.candidates)
-    sentence = tuning.submit(tmp_path, postprocess.apply(collected.candidates), seen, weights)
+    seen = steps.frames_seen(images, collected.candidates)
+    sentence = steps.submit(tmp_path, postprocess.apply(collected.candidates), seen, weights)
     assert "of 7 images; checked: 0 errors, 2 notes; test image without a detection" in sentence
 
 
 def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
     found, boxes = made(n_images=20)
     predictions = postprocess.apply(found)
-    assert tuning.test_scores(tmp_path, predictions, found.images).empty
-    answers = scoring.answers_from_boxes(boxes, found.images, normaliser="image")
+    assert steps.test_scores(tmp_path, predictions, found.images).empty
+    answers = metrics.answers_from_boxes(boxes, found.images, normaliser="image")
     answers.to_csv(tmp_path / "answer.csv", index=False)
-    table = tuning.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
-    mean, per_class = scoring.contest_score(answers, predictions, normaliser="image", images=found.images)
+    table = steps.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
+    mean, per_class = metrics.contest_score(
+        answers, predictions, normaliser="image", images=found.images
+    )
     assert table.loc["all", "AP75"] == pytest.approx(mean)
     assert table.loc["cow", "AP75"] == pytest.approx(per_class["cow"])
-    assert table.loc["all", "low"] <= mean <= table.loc["all", "high"] and table.loc["all", "AP50"] > mean
-    assert tuning.test_scores(tmp_path, predictions, found.images.assign(image_id="x"), "image").empty
+    assert (
+        table.loc["all", "low"] <= mean <= table.loc["all", "high"]
+        and table.loc["all", "AP50"] > mean
+    )
+    assert steps.test_scores(
+        tmp_path, predictions, found.images.assign(image_id="x"), "image"
+    ).empty
 
 
 def test_metrics_are_plain_numbers(chosen):
     found, _, choice = chosen
-    scores = pd.DataFrame({"AP75": [0.5, 0.4, 0.6], "low": 0.3, "high": 0.7, "AP50": 0.8}, index=["all", "pig", "cow"])
-    whole = tuning.Collected(found, 1, 1)
+    scores = pd.DataFrame(
+        {"AP75": [0.5, 0.4, 0.6], "low": 0.3, "high": 0.7, "AP50": 0.8}, index=["all", "pig", "cow"]
+    )
+    whole = steps.Collected(found, 1, 1)
     per_class = pd.DataFrame({"labels": [3]}, index=pd.Index(["all"], name="class"))
-    values = tuning.metrics(choice, whole, whole, postprocess.apply(found), scores, per_class)
-    assert values["mAP75"] == 0.5 and values["mAP75_cow"] == 0.6 and values["settings_tried"] == len(choice.tried)
+    values = steps.metrics(choice, whole, whole, postprocess.apply(found), scores, per_class)
+    assert (
+        values["mAP75"] == 0.5
+        and values["mAP75_cow"] == 0.6
+        and values["settings_tried"] == len(choice.tried)
+    )
     numbers = [key for key, value in values.items() if isinstance(value, (int, float))]
     assert numbers[:3] == ["mAP75", "mAP50", "valid_gain_over_write_up"]
     assert list(values["headline"]) == ["test mAP75, 95 % from 0.300 to 0.700", "test mAP50"]
-    unscored = tuning.metrics(choice, whole, whole, postprocess.apply(found), scores.iloc[:0], per_class)
+    unscored = steps.metrics(
+        choice, whole, whole, postprocess.apply(found), scores.iloc[:0], per_class
+    )
     assert "mAP75" not in unscored and "mAP75 on validation" in unscored["headline"]
 
 
 def test_the_figures_show_every_cell_and_every_gain(chosen):
     choice = chosen[2]
-    ax = plots.sweep_heat_map(choice.tried)
+    ax = sweep_module.sweep_heat_map(choice.tried)
     assert ax.collections[0].get_array().size == 210
     assert "write-up: 0.68 / 0.001" in [text.get_text() for text in ax.get_legend().get_texts()]
-    gains = plots.sweep_gains(choice.compared)
-    assert [label.get_text().replace("\n", " ") for label in gains.get_yticklabels()] == list(choice.compared.index)
-    assert [text.get_text() for text in gains.get_legend().get_texts()] == ["beyond noise", "may be noise", "chosen"]
+    gains = sweep_module.sweep_gains(choice.compared)
+    assert [label.get_text().replace("\n", " ") for label in gains.get_yticklabels()] == list(
+        choice.compared.index
+    )
+    assert [text.get_text() for text in gains.get_legend().get_texts()] == [
+        "beyond noise",
+        "may be noise",
+        "chosen",
+    ]
     low = ax.collections[0].get_clim()[0]
-    at_write_up = choice.tried[[s in sweep.grid(iou_threshold=sweep.IOU_THRESHOLDS) for s in choice.tried["settings"]]]
+    at_write_up = choice.tried[
+        [s in sweep.grid(iou_threshold=sweep.IOU_THRESHOLDS) for s in choice.tried["settings"]]
+    ]
     assert low <= at_write_up["ap75"].min()  # no row of IoUs is hidden below the scale
     own = plt.subplots()[1]
-    assert plots.sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
-    assert plots.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts
+    assert sweep_module.sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
+    assert sweep_module.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts
     assert np.isfinite(gains.get_xlim()).all()
     plt.close("all")
 
 
 def test_answers_without_ids_are_told(tmp_path):
     (tmp_path / "answer.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(NotebookError, match=r"answer.csv has no column ImageID: expected ImageID, .*, got a, b"):
-        tuning.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
+    with pytest.raises(
+        NotebookError, match=r"answer.csv has no column ImageID: expected ImageID, .*, got a, b"
+    ):
+        steps.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))

@@ -13,16 +13,28 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from livestock_utils import __version__, install, project_files
+from livestock_utils import __version__, install
+from livestock_utils.core import project
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("livestock_utils", "hyp", "notebooks", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE",
-           "requirements.txt", "extras.txt", "requirements.lock")
+SOURCES = (
+    "livestock_utils",
+    "hyp",
+    "notebooks",
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "requirements.txt",
+    "extras.txt",
+    "requirements.lock",
+)
 
 
 @pytest.mark.parametrize("name", ["hyp", "notebooks"])
 def test_in_the_checkout_the_projects_own_folders_are_used(name):
-    assert project_files.folder(name) == ROOT / name
+    assert project.folder(name) == ROOT / name
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +48,22 @@ def wheel(tmp_path_factory):
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-                    "--wheel-dir", str(folder), str(folder / "project")], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--wheel-dir",
+            str(folder),
+            str(folder / "project"),
+        ],
+        check=True,
+    )
     return next(folder.glob("*.whl"))
 
 
@@ -47,19 +73,56 @@ def installed(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("elsewhere")
     venv.create(folder / "venv", symlinks=True)
     python = folder / "venv" / "bin" / "python"
-    site = Path(subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True,
-                               capture_output=True, text=True).stdout.strip())
+    site = Path(
+        subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    )
     # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of our own checkout.
-    (site / "packages_of_the_tests.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps",
-                    "--no-index", "--ignore-installed", str(wheel)], check=True)
-    (folder / "venv" / "share").symlink_to(Path(sys.prefix, "share"))  # nbconvert looks for its templates there
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "LIVESTOCK"))}
-    environment |= {"PATH": f"{python.parent}:/usr/bin:/bin", "LIVESTOCK_YOLOV5": str(folder / "yolov5")}
+    (site / "packages_of_the_tests.pth").write_text(
+        sysconfig.get_path("purelib") + "\n", encoding="utf-8"
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--ignore-installed",
+            str(wheel),
+        ],
+        check=True,
+    )
+    (folder / "venv" / "share").symlink_to(
+        Path(sys.prefix, "share")
+    )  # nbconvert looks for its templates there
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PYTHON", "LIVESTOCK"))
+    }
+    environment |= {
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+        "LIVESTOCK_YOLOV5": str(folder / "yolov5"),
+    }
 
     def call(*command, **more):
-        return subprocess.run(list(map(str, command)), cwd=folder, env=environment | more, check=False,
-                              capture_output=True, text=True)
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=folder,
+            env=environment | more,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
 
     return folder, call
 
@@ -68,21 +131,31 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_carries_what_the_library_reads(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder, pattern in (("hyp", "*.yaml"), ("notebooks", "*.py")):
-        assert {f"livestock_utils/{folder}/{path.name}" for path in (ROOT / folder).glob(pattern)} <= names
-    for pattern in ("*.yaml", "assets/*", "profiles/*", "report_templates/*/*"):
-        wanted = {p.relative_to(ROOT).as_posix() for p in (ROOT / "livestock_utils").glob(pattern) if p.is_file()}
+        assert {
+            f"livestock_utils/{folder}/{path.name}" for path in (ROOT / folder).glob(pattern)
+        } <= names
+    for pattern in ("assets/*", "assets/profiles/*", "assets/report_templates/*/*"):
+        wanted = {
+            p.relative_to(ROOT).as_posix()
+            for p in (ROOT / "livestock_utils").glob(pattern)
+            if p.is_file()
+        }
         assert wanted and wanted <= names
-    assert not [name for name in names if name.startswith(("tests", "benchmarks", "hyp", "notebooks"))]
+    assert not [
+        name for name in names if name.startswith(("tests", "benchmarks", "hyp", "notebooks"))
+    ]
 
 
 @pytest.mark.slow
 def test_the_library_is_the_wheels_own(installed):
     folder, call = installed
-    code = ("from livestock_utils import project_files; "
-            "from livestock_utils.training import training_settings; "
-            "from livestock_utils.pipeline import notebook_files; "
-            "print(project_files.folder('hyp')); training_settings.read_hyp('experiment_hyp_v1'); "
-            "print(len(notebook_files.find()))")
+    code = (
+        "from livestock_utils import project_files; "
+        "from livestock_utils.training import training_settings; "
+        "from livestock_utils.pipeline import notebook_files; "
+        "print(project_files.folder('hyp')); training_settings.read_hyp('experiment_hyp_v1'); "
+        "print(len(notebook_files.find()))"
+    )
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
     place, count = done.stdout.split()
@@ -104,8 +177,12 @@ def test_help_and_version_under_both_names(installed, command):
 @pytest.mark.slow
 def test_tab_completion_knows_the_commands(installed):
     _, call = installed
-    done = call("livestock_utils", _LIVESTOCK_UTILS_COMPLETE="bash_complete", COMP_WORDS="livestock_utils sco",
-                COMP_CWORD="1")
+    done = call(
+        "livestock_utils",
+        _LIVESTOCK_UTILS_COMPLETE="bash_complete",
+        COMP_WORDS="livestock_utils sco",
+        COMP_CWORD="1",
+    )
     assert done.stdout.split() == ["plain,score"]
 
 
@@ -116,17 +193,47 @@ def test_set_up_reads_the_requirements_from_the_wheels_metadata(installed):
     code = f"import json; from livestock_utils import install; print(json.dumps(install._requirements({extras})))"
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
-    assert set(map(Requirement, json.loads(done.stdout))) == set(map(Requirement, install._requirements(extras)))
+    assert set(map(Requirement, json.loads(done.stdout))) == set(
+        map(Requirement, install._requirements(extras))
+    )
 
 
 @pytest.mark.slow
 def test_the_sample_and_a_notebook_run_outside_the_checkout(installed):
     folder, call = installed
-    drawn = call("python", "-m", "livestock_utils", "sample", "my data", "--images", 8, "--test-images", 2,
-                 "--scale", 0.1)
+    drawn = call(
+        "python",
+        "-m",
+        "livestock_utils",
+        "sample",
+        "my data",
+        "--images",
+        8,
+        "--test-images",
+        2,
+        "--scale",
+        0.1,
+    )
     assert drawn.returncode == 0, drawn.stderr
-    ran = call("python", "-m", "livestock_utils", "run", "--data", "my data", "--out", "out", "--profile", "sample",
-               "--only", "01")
+    ran = call(
+        "python",
+        "-m",
+        "livestock_utils",
+        "run",
+        "--data",
+        "my data",
+        "--out",
+        "out",
+        "--profile",
+        "sample",
+        "--only",
+        "01",
+    )
     assert ran.returncode == 0, ran.stderr
-    assert json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))["01_eda"]["images"] == 8
+    assert (
+        json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))["01_eda"][
+            "images"
+        ]
+        == 8
+    )
     assert (folder / "out" / "report" / "index.html").is_file()

@@ -7,15 +7,24 @@ import numpy as np
 import yaml
 
 
-def write_set(folder: Path, n_train: int = 8, n_valid: int = 4, size_px: tuple[int, int] = (96, 64),
-              seed: int = 0) -> Path:
+def write_set(
+    folder: Path,
+    n_train: int = 8,
+    n_valid: int = 4,
+    size_px: tuple[int, int] = (96, 64),
+    seed: int = 0,
+) -> Path:
     """Write images, labels and data.yaml below `folder`; returns the path of data.yaml."""
     rng = np.random.default_rng(seed)
     for part, count in (("train", n_train), ("valid", n_valid)):
         for index in range(count):
             write_image(folder / part, f"livestock_pig_bbox_{index:06d}", rng, size_px)
     path = folder / "data.yaml"
-    path.write_text(yaml.safe_dump({"train": "train/images", "val": "valid/images", "names": {0: "pig", 1: "cow"}}))
+    path.write_text(
+        yaml.safe_dump(
+            {"train": "train/images", "val": "valid/images", "names": {0: "pig", 1: "cow"}}
+        )
+    )
     return path
 
 
@@ -28,8 +37,10 @@ def write_image(part: Path, stem: str, rng: np.random.Generator, size_px: tuple[
         label = int(rng.integers(0, 2))
         w, h = (int(value) for value in rng.integers(16, 40, 2))
         x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
-        image[y:y + h, x:x + w] = (200, 190, 230) if label == 0 else (30, 40, 20)
-        lines.append(f"{label} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}")
+        image[y : y + h, x : x + w] = (200, 190, 230) if label == 0 else (30, 40, 20)
+        lines.append(
+            f"{label} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}"
+        )
     for name in ("images", "labels"):
         (part / name).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(part / "images" / f"{stem}.jpg"), image)

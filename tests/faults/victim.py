@@ -7,18 +7,27 @@ from pathlib import Path
 def main() -> None:
     """Train, writing a line to <run>.log when the library is loaded and after each epoch."""
     data, folder, mirror, epochs = sys.argv[1:]
-    from livestock_utils import detector
-    from livestock_utils.networks import compat
+    from livestock_utils.detect import yolov5
+    from livestock_utils.detect.train import run as training_run
 
     def say(text: str) -> None:
         with open(f"{folder}.log", "a", encoding="utf-8") as file:
             file.write(text + "\n")
 
-    with compat.yolov5():
+    with yolov5.yolov5():
         say("ready")
-    run = detector.train(data, Path(folder), mirror=mirror if mirror != "-" else None, epochs=int(epochs),
-                         image_size=64, batch_size=4, warmup_min_iterations=2, loggers=(), augmentation="light",
-                         on_epoch=lambda epoch, row: say(f"saved {epoch}"))
+    run = training_run.train(
+        data,
+        Path(folder),
+        mirror=mirror if mirror != "-" else None,
+        epochs=int(epochs),
+        image_size=64,
+        batch_size=4,
+        warmup_min_iterations=2,
+        loggers=(),
+        augmentation="light",
+        on_epoch=lambda epoch, row: say(f"saved {epoch}"),
+    )
     say(f"finished {run.finished}")
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils import notebook
+from livestock_utils.show import notebook
 
 step = notebook.start("01_count", data, out)
 
@@ -37,5 +37,7 @@ step.figure(numbers.plot(), "numbers", "The numbers, in file order.")
 
 # %%
 step.table(numbers, "The numbers themselves.")
-step.metrics(total=int(numbers["n"].sum() * factor), note=note, python=sys.executable, folder=Path.cwd())
+step.metrics(
+    total=int(numbers["n"].sum() * factor), note=note, python=sys.executable, folder=Path.cwd()
+)
 step.finish("02_double")

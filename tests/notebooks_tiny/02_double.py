@@ -22,7 +22,8 @@ fail = False
 # %%
 import pandas as pd
 
-from livestock_utils import errors, notebook
+from livestock_utils.core import errors
+from livestock_utils.show import notebook
 
 step = notebook.start("02_double", data, out)
 

@@ -1,0 +1,754 @@
+"""Find animals in images, folders, videos or a camera with an exported model: one file, no other of its project.
+
+    python run.py photo.jpg                      boxes as CSV on the screen
+    python run.py folder --out boxes.json        ... as JSON, .csv writes CSV
+    python run.py video.mp4 --every 25 --draw seen --out boxes.csv
+    python run.py 0                              camera number 0 (Ctrl-C ends); rtsp://... is a network camera
+    python run.py folder --confidence 0.4        fewer, surer boxes
+    python run.py --benchmark                    what an image costs on this device
+
+Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is told in one line and
+counted, and the run goes on. Exit codes: 0 done, 1 something could not be read or used, 2 wrong usage.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # an absent camera is told in our one line
+try:
+    import cv2
+except ImportError:
+    cv2 = None  # type: ignore[assignment]  # a module or nothing
+try:
+    from PIL import Image, ImageDraw, ImageOps
+except ImportError:
+    Image = None  # type: ignore[assignment]  # a module or nothing
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+PNG = b"\x89PNG\r\n\x1a\n"
+GREY = 114
+CAP = 3000  # candidates of one image that reach suppression, the most confident first
+BLOCK = 256  # boxes that suppression looks at together
+COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
+
+
+class Problem(ValueError):
+    """What the user is told in one line."""
+
+
+# ---- the network ----------------------------------------------------------------------------------------------------
+
+
+class Detector:
+    """A network with its thresholds; `detect` takes a frame as `decode` gives it."""
+
+    def __init__(self, about, network):
+        """`about`: what model.json says; `network`: a call that turns (1, 3, h, w) into the raw output."""
+        self.about, self.call = about, network
+        self.names, self.settings = list(about["names"]), dict(about["settings"])
+        self.image_size, self.stride = int(about["image_size"]), int(about["stride"])
+        self.shape, self.inside = tuple(about.get("shape") or ()), about.get("nms")
+        self.most, self.sigma = int(self.settings["max_detections"]), float(self.settings["sigma"])
+        self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
+        self.multi_label = bool(self.settings["multi_label"])
+        self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
+        self.place, self.canvas = (
+            (),
+            np.empty(0, dtype=np.float32),
+        )  # of the frame before, see prepare
+        self.set_confidence(self.settings["confidence_threshold"])
+
+    def set_confidence(self, confidence):
+        """Keep boxes from `confidence` up: one number, or class name -> number."""
+        floors = self._numbers(confidence, np.float32)
+        inside = (self.inside or {}).get("confidence_threshold", 0)
+        if floors.min() < np.float32(inside):
+            raise Problem(
+                f"confidence {floors.min():g} is below {inside:g}, under which this network drops boxes "
+                "itself; use a bundle without suppression inside"
+            )
+        self.settings["confidence_threshold"], self.floors, self.lowest = (
+            confidence,
+            floors,
+            floors.min(),
+        )
+
+    def detect(self, frame):
+        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px), confidence, class."""
+        place = fit(frame.shape[1], frame.shape[0], self.image_size, self.stride)
+        return self.boxes(self.network(self.prepare(frame, place)), place)
+
+    def prepare(self, frame, place):
+        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0, 1].
+
+        The array is this object's own: the next frame of the same size is written into it, inside the same border.
+        """
+        _, resized, (width, height), (left, top) = place
+        if place != self.place:
+            if self.shape:
+                if height > self.shape[1] or width > self.shape[2]:
+                    raise Problem(
+                        f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x {height}, this "
+                        f"model takes {self.shape[2]} x {self.shape[1]}; use a bundle without a fixed shape"
+                    )
+                height, width = self.shape[1:]
+            self.canvas = np.full(
+                (1, 3, height, width), np.float32(GREY) / np.float32(255), dtype=np.float32
+            )
+            self.place = place
+        planes = resize(frame, resized).transpose(2, 0, 1)
+        np.divide(
+            planes[::-1] if cv2 is not None else planes,
+            np.float32(255),
+            out=self.canvas[0, :, top : top + resized[1], left : left + resized[0]],
+        )
+        return self.canvas
+
+    def network(self, network_input):
+        """The network's raw output for one prepared image."""
+        try:
+            raw = self.call(network_input)
+        except Exception as error:  # the engines' exceptions have no common base
+            height, width = network_input.shape[2:]
+            raise Problem(
+                f"the network does not take {width} x {height} px "
+                f"({' '.join(str(error).split())[:120]}); unpack the bundle again"
+            ) from error
+        columns = 7 if self.inside else 5 + len(self.names)
+        if raw.ndim != (2 if self.inside else 3) or raw.shape[-1] != columns:
+            raise Problem(
+                f"the network gives {raw.shape}, model.json tells of {columns} columns; unpack the bundle "
+                "again"
+            )
+        return raw
+
+    def boxes(self, raw, place):
+        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most max_detections."""
+        if self.inside:
+            score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
+            is_best = np.ones(len(raw), dtype=bool)
+        else:
+            rows = raw[0][raw[0][:, 4] >= self.lowest]
+            scores = rows[:, 5:] * rows[:, 4:5]
+            anchor, label = np.nonzero(scores >= self.lowest)
+            score, box = scores[anchor, label], rows[anchor, :4]
+            is_best = label == 0
+            if not self.multi_label and len(anchor):
+                is_best = scores[anchor].argmax(axis=1) == label
+        order = np.argsort(-score, kind="stable")[:CAP]
+        if not self.multi_label:
+            order = order[is_best[order]]
+        order = order[score[order] >= self.floors[label[order]]]
+        score, label, box = score[order], label[order], box[order]
+        half = box[:, 2:] / 2
+        xyxy = to_frame(np.hstack([box[:, :2] - half, box[:, :2] + half]), place)
+        kept, score = self._suppressed(xyxy, score, label)
+        width, height = place[0]
+        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], dtype=np.float32))
+        found = np.column_stack([xyxy, score[kept], label[kept]]).astype(np.float64)
+        return found[np.argsort(-found[:, 4], kind="stable")][: self.most]
+
+    def _suppressed(self, xyxy, score, label):
+        """Indices that stay, and the scores (n,), which soft-NMS lowers."""
+        if self.inside:  # the network has done it
+            return np.arange(len(xyxy)), score
+        group = np.zeros(len(label), dtype=int) if self.agnostic else label
+        if self.method == "nms":
+            return nms(xyxy, group, self.limits, self.most), score
+        score, kept = score.copy(), [np.zeros(0, dtype=int)]
+        mixed = (
+            self.agnostic and self.floors.min() < self.floors.max()
+        )  # a pick may fall below its class's own floor
+        for number in np.unique(group):
+            rows = np.flatnonzero(group == number)
+            lowest = self.lowest if self.agnostic else self.floors[number]
+            score[rows] = soft_nms(
+                xyxy[rows],
+                score[rows],
+                self.limits[number],
+                self.sigma,
+                self.method,
+                lowest,
+                len(rows) if mixed else self.most,
+            )
+            kept.append(rows[(score[rows] > 0) & (score[rows] >= self.floors[label[rows]])])
+        return np.sort(np.concatenate(kept)), score
+
+    def _numbers(self, value, kind):
+        values = (
+            [value[name] for name in self.names]
+            if isinstance(value, dict)
+            else [value] * len(self.names)
+        )
+        return np.array(values, dtype=kind)
+
+
+class Model(Detector):
+    """The network of an unpacked bundle on ONNX Runtime."""
+
+    def __init__(self, folder, threads=None):
+        """Open `folder`/model.json and the ONNX file that it names; `threads`: default all cores."""
+        path = Path(folder) / "model.json"
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            super().__init__(about, None)
+            self.file = Path(folder) / about["file"]
+        except KeyError as error:
+            raise Problem(
+                f"{path}: no readable model settings ({error} is absent); unpack the bundle again"
+            ) from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise Problem(
+                f"{path}: no readable model settings ({error}); unpack the bundle again"
+            ) from error
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise Problem(
+                "onnxruntime is not installed: pip install -r requirements.txt"
+            ) from error
+        if not self.file.is_file():
+            raise Problem(f"{self.file}: the model is missing; unpack the bundle again")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            providers = [
+                name
+                for name in onnxruntime.get_available_providers()
+                if name in ("CUDAExecutionProvider", "CPUExecutionProvider")
+            ]
+            session = onnxruntime.InferenceSession(str(self.file), options, providers=providers)
+        except Exception as error:  # its exceptions have no common base of their own
+            why = " ".join(str(error).split())[:120]
+            raise Problem(
+                f"{self.file}: damaged or not an ONNX file ({why}); unpack the bundle again"
+            ) from error
+        taken = [(entry.name, len(entry.shape), entry.type) for entry in session.get_inputs()]
+        if taken != [("images", 4, "tensor(float)")]:
+            raise Problem(
+                f"{self.file}: takes {taken}, expected one input 'images' of four float axes; unpack the "
+                "bundle again"
+            )
+        self.call = lambda network_input: session.run(None, {"images": network_input})[0]
+        self.threads = threads or os.cpu_count()
+
+
+def fit(width, height, image_size, stride):
+    """The letterbox of a frame: its size, resized size, padded size and left top corner, each (x, y) in px."""
+    ratio = image_size / max(width, height)
+    resized = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    padded = tuple(side + (image_size - side) % stride for side in resized)
+    corner = tuple(round((padded[axis] - resized[axis]) / 2 - 0.1) for axis in (0, 1))
+    return (width, height), resized, padded, corner
+
+
+def to_frame(xyxy, place):
+    """Boxes (n, 4) px of the letterboxed image -> px of the frame."""
+    frame, resized, _, corner = place
+    scale = np.array([frame[0] / resized[0], frame[1] / resized[1]] * 2)
+    return ((xyxy.astype(np.float64) - np.array(corner * 2)) * scale).astype(np.float32)
+
+
+def nms(xyxy, group, limits, most):
+    """Indices of the first `most` boxes (by falling confidence) that no better one of their group overlaps too much.
+
+    Too much is an IoU above `limits[group]`. In blocks: each is held against what is kept so far, then within itself.
+    """
+    planes = [*np.ascontiguousarray(xyxy.T)]
+    planes.append((planes[2] - planes[0]) * (planes[3] - planes[1]))
+    limits = [_largest_float32(limit) for limit in limits]
+    kept = [np.zeros(0, dtype=int) for _ in limits]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for start in range(0, len(xyxy), BLOCK):
+            block = group[start : start + BLOCK]
+            for number, limit in enumerate(limits):
+                rows = start + np.flatnonzero(block == number)
+                if len(rows) and len(kept[number]):
+                    rows = rows[~(_overlap(planes, rows, kept[number]) > limit).any(axis=1)]
+                if len(rows) > 1:
+                    over = _overlap(planes, rows, rows) > limit
+                    over &= np.tri(len(rows), k=-1, dtype=bool).T
+                    alive = np.ones(len(rows), dtype=bool)
+                    for place in np.flatnonzero(over.any(axis=1)):
+                        if alive[place]:
+                            alive &= ~over[place]
+                    rows = rows[alive]
+                kept[number] = np.concatenate([kept[number], rows])
+            if sum(map(len, kept)) >= most:
+                break
+    return np.sort(np.concatenate(kept))[:most]
+
+
+def _overlap(planes, rows, columns):
+    """IoU of boxes `rows` with boxes `columns` of the planes x_min, y_min, x_max, y_max, area; NaN without area."""
+    x_min, y_min, x_max, y_max, area = planes
+    shared = np.minimum(x_max[rows][:, None], x_max[columns])
+    shared -= np.maximum(x_min[rows][:, None], x_min[columns])
+    np.maximum(shared, 0, out=shared)
+    height = np.minimum(y_max[rows][:, None], y_max[columns])
+    height -= np.maximum(y_min[rows][:, None], y_min[columns])
+    np.maximum(height, 0, out=height)
+    shared *= height
+    union = np.add(area[rows][:, None], area[columns], out=height)
+    union -= shared
+    return np.divide(shared, union, out=shared)
+
+
+def _largest_float32(limit):
+    """The largest float32 not above `limit`: exactly the float32 numbers above the one lie above the other."""
+    near = np.float32(limit)
+    return np.nextafter(near, np.float32(-1)) if near > limit else near
+
+
+def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
+    """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0.
+
+    Ends after `most` boxes: each is at most as confident as the one before. What overlaps nothing keeps its value.
+    """
+    scores, result = confidence.astype(np.float64), np.zeros(len(confidence))
+    x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T, dtype=np.float64)
+    area = (x_max - x_min) * (y_max - y_min)
+    for _ in range(min(most, len(scores))):
+        at = int(np.argmax(scores))
+        if scores[at] < lowest or scores[at] <= 0:
+            break
+        result[at], scores[at] = scores[at], -1
+        near = np.flatnonzero(
+            (x_min < x_max[at]) & (x_max > x_min[at]) & (y_min < y_max[at]) & (y_max > y_min[at])
+        )
+        shared = (np.minimum(x_max[near], x_max[at]) - np.maximum(x_min[near], x_min[at])) * (
+            np.minimum(y_max[near], y_max[at]) - np.maximum(y_min[near], y_min[at])
+        )
+        iou = shared / np.maximum(area[at] + area[near] - shared, np.finfo(np.float64).tiny)
+        scores[near] *= (
+            np.where(iou > limit, 1 - iou, 1.0)
+            if method == "soft_nms_linear"
+            else np.exp(-(iou**2) / sigma)
+        )
+    return result.astype(np.float32)
+
+
+# ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB) -----------------------------
+
+
+def decode(data):
+    """Image bytes -> (h, w, 3) uint8; grey, 16 bit and alpha become plain colour, EXIF orientation is applied."""
+    if not data:
+        raise Problem("empty file")
+    if _is_truncated(data):
+        raise Problem("truncated image")
+    if data[:8] == PNG and 0 in (
+        int.from_bytes(data[16:20], "big"),
+        int.from_bytes(data[20:24], "big"),
+    ):
+        raise Problem("an image of no pixels")
+    if cv2 is not None:
+        try:
+            frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
+    else:
+        frame = _decode_by_pillow(data)
+    if frame is None or 0 in frame.shape:
+        raise Problem("not a readable image")
+    return frame
+
+
+def _is_truncated(data):
+    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk."""
+    if data[:8] == PNG:
+        return b"IEND" not in data[-64:]
+    if data[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while (
+        at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA
+    ):  # segments before the picture data
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
+
+
+def _decode_by_pillow(data):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd TIFF tags and large images
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+            if image.mode.startswith("I"):  # 16 bit
+                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+            elif image.mode in ("RGBA", "LA"):  # the alpha channel goes, nothing is blended
+                image = image.convert("RGBA")
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
+
+
+def resize(frame, size):
+    """Bilinear, without smoothing first, as the network was measured with."""
+    if (frame.shape[1], frame.shape[0]) == tuple(size):
+        return frame
+    factor = frame.shape[1] // size[0]
+    if factor % 2 and (frame.shape[1], frame.shape[0]) == (factor * size[0], factor * size[1]):
+        return frame[
+            factor // 2 :: factor, factor // 2 :: factor
+        ]  # 1920 px to 640: every third pixel, nothing between
+    if cv2 is not None:
+        return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+    left, right, near, far = _taps(frame.shape[1], size[0])
+    upper, lower, high, low = _taps(frame.shape[0], size[1])
+    rows, place = np.unique(np.concatenate([upper, lower]), return_inverse=True)
+    used = frame[rows]
+    across = (used[:, left] * near[:, None] + used[:, right] * far[:, None]) >> 4
+    above, below = across[place[: size[1]]], across[place[size[1] :]]
+    return (
+        (((above * high[:, None, None]) >> 16) + ((below * low[:, None, None]) >> 16) + 2) >> 2
+    ).astype(np.uint8)
+
+
+def _taps(side, wanted):
+    """For each pixel of `wanted`: its two neighbours among `side`, and their weights in 2048ths, as OpenCV has them."""
+    at = ((np.arange(wanted) + 0.5) * (side / wanted) - 0.5).astype(np.float32)
+    first = np.clip(np.floor(at).astype(int), 0, side - 1)
+    share = np.where((at < 0) | (first == side - 1), np.float32(0), at - first)
+    weights = [
+        np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share)
+    ]
+    return first, np.minimum(first + 1, side - 1), *weights
+
+
+def draw(frame, found, names, path):
+    """Write a frame with its boxes as JPEG, each with its species and confidence."""
+    tones = [
+        (0, 114, 178),
+        (213, 94, 0),
+        (0, 158, 115),
+        (204, 121, 167),
+    ]  # RGB, told apart by the colour-blind
+    width = max(2, round(max(frame.shape) / 500))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if cv2 is not None:
+        picture = frame.copy()
+        for row in found:
+            tone, corner = tones[int(row[5]) % 4][::-1], (int(row[0]), int(row[1]))
+            cv2.rectangle(picture, corner, (int(row[2]), int(row[3])), tone, width)
+            cv2.putText(
+                picture,
+                f"{names[int(row[5])]} {row[4]:.2f}",
+                (corner[0], max(corner[1] - 4, 12)),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                width / 4,
+                tone,
+                max(width // 2, 1),
+                cv2.LINE_AA,
+            )
+        written, data = cv2.imencode(".jpg", picture)
+        if not written:
+            raise Problem("could not be drawn")
+        Path(path).write_bytes(data.tobytes())
+        return
+    picture = Image.fromarray(frame)
+    pen = ImageDraw.Draw(picture)
+    for row in found:
+        tone = tones[int(row[5]) % 4]
+        pen.rectangle([float(v) for v in row[:4]], outline=tone, width=width)
+        pen.text(
+            (row[0] + width, max(row[1] - 12, 0)), f"{names[int(row[5])]} {row[4]:.2f}", fill=tone
+        )
+    picture.save(path, quality=90)
+
+
+# ---- what to look at ------------------------------------------------------------------------------------------------
+
+
+def frames(source, every=1):
+    """(name, frame number, frame or Problem) of an image, a folder, a video, a camera number or a stream's address."""
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+        if not files:
+            raise Problem(f"{source}: no images in this folder (expected {', '.join(IMAGES)})")
+        for file in files:
+            yield file.relative_to(path).as_posix(), 0, _read(file)
+    elif path.is_file() and path.suffix.lower() not in VIDEOS:
+        yield path.name, 0, _read(path)
+    elif path.is_file():
+        yield from _video(str(source), path.name, str(source), every)
+    elif str(source).isdecimal():
+        yield from _video(int(source), f"camera {source}", f"camera {source}", every)
+    elif "://" in str(source):
+        yield from _video(
+            str(source), "stream", "stream", every
+        )  # the address may hold a password: not told
+    else:
+        raise Problem(
+            f"{source}: not found; give an image, a folder, a video, a camera number or rtsp://..."
+        )
+
+
+def _read(file):
+    try:
+        return decode(file.read_bytes())
+    except (Problem, OSError) as error:
+        return Problem(str(error))
+
+
+def _video(opened, name, what, every):
+    live = what == name  # a camera or stream, which has no end of its own
+    if cv2 is None:
+        raise Problem(f"{what}: videos and cameras need OpenCV: pip install opencv-python-headless")
+    video = cv2.VideoCapture(opened)
+    try:
+        if not video.isOpened():
+            raise Problem(
+                f"{what}: not there, or in use by another program"
+                if live
+                else f"{what}: not a readable video"
+            )
+        promised, number = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+        while True:
+            there, frame = video.read()
+            if not there:
+                break
+            if number % every == 0:
+                yield name, number, frame
+            number += 1
+        if live or number == 0:
+            raise Problem(f"{what}: gives no {'more ' if number else ''}pictures")
+        if number < promised - max(2, promised // 50):  # some formats only estimate their number
+            yield (
+                name,
+                number,
+                Problem(f"ends after {number} of {promised} pictures: cut short or damaged"),
+            )
+    finally:
+        video.release()
+
+
+class Output:
+    """Boxes as CSV (screen or file) or JSON (file); a file takes its name when it is whole."""
+
+    def __init__(self, path):
+        """`path`: a .csv or .json file, or None for CSV on the screen."""
+        self.path, self.images, self.added = Path(path) if path else None, [], 0
+        self.json = self.path is not None and self.path.suffix.lower() == ".json"
+        if self.path and self.path.suffix.lower() not in (".csv", ".json"):
+            raise Problem(f"--out {path}: expected a name that ends in .csv or .json")
+        self.part = self.path and self.path.with_name(self.path.name + ".part")
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = (
+            open(self.part, "w", encoding="utf-8", newline="") if self.part else sys.stdout
+        )  # noqa: SIM115
+        if not self.json:
+            self.stream.write(",".join(COLUMNS) + "\n")
+
+    def add(self, name, number, frame, found, names):
+        """One image's boxes."""
+        self.added += 1
+        rows = [
+            (names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6))
+            for row in found
+        ]
+        if self.json:
+            boxes = [
+                {column: row[place] for place, column in enumerate(COLUMNS[2:])} for row in rows
+            ]
+            self.images.append(
+                {
+                    "image": name,
+                    "frame": number,
+                    "width_px": frame.shape[1],
+                    "height_px": frame.shape[0],
+                    "boxes": boxes,
+                }
+            )
+            return
+        shown = (
+            '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\n') else name
+        )
+        self.stream.writelines(",".join(map(str, (shown, number, *row))) + "\n" for row in rows)
+        self.stream.flush()
+
+    def close(self, whole):
+        """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its name.part."""
+        if not self.path or not self.part:
+            return
+        try:
+            if self.json:
+                json.dump(self.images, self.stream, indent=1)
+        finally:
+            self.stream.close()
+        if whole:
+            os.replace(self.part, self.path)
+        elif self.added:
+            tell(f"{self.part}: what was found until then")
+        else:
+            self.part.unlink()
+
+
+def run(model, source, out=None, drawn=None, every=1, limit=None):
+    """Detect over a source; returns (images seen, boxes found, images that could not be used)."""
+    seen = boxes = failed = 0
+    output, whole = Output(out), False
+    try:
+        for name, number, frame in frames(source, every):
+            try:
+                if isinstance(frame, Problem):
+                    raise frame
+                found = model.detect(frame)
+                if (
+                    drawn
+                ):  # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
+                    draw(frame, found, model.names, Path(drawn) / f"{name}_{number:06d}.jpg")
+            except Problem as problem:
+                failed += 1
+                tell(f"{name}: {problem}")
+                continue
+            seen, boxes = seen + 1, boxes + len(found)
+            output.add(name, number, frame, found, model.names)
+            if limit and seen >= limit:
+                break
+        whole = True
+    except KeyboardInterrupt:
+        tell("ended by Ctrl-C")
+        whole = seen > 0
+    except Problem as problem:  # of the source itself
+        if not seen + failed:
+            raise
+        failed, whole = failed + 1, True
+        tell(str(problem))
+    finally:
+        output.close(whole)
+    return seen, boxes, failed
+
+
+# ---- what it costs --------------------------------------------------------------------------------------------------
+
+
+def benchmark(model, data=None, rounds=50):
+    """Rows (name, median ms, 95th percentile ms) of decoding, network, and letterbox to boxes, at batch 1."""
+    data = _picture() if data is None else data
+    frame = decode(data)
+    place = fit(frame.shape[1], frame.shape[0], model.image_size, model.stride)
+    prepared = model.prepare(frame, place).copy()
+    steps = {
+        f"decode {frame.shape[1]}x{frame.shape[0]}": lambda: decode(data),
+        "network": lambda: model.network(prepared),
+        "letterbox to boxes": lambda: model.detect(frame),
+    }
+    taken: dict = {name: [] for name in steps}
+    for turn in range(rounds + 3):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if turn >= 3:  # the first ones warm up
+                taken[name].append((time.perf_counter() - start) * 1e3)
+    return [
+        (name, float(np.median(ms)), float(np.percentile(ms, 95))) for name, ms in taken.items()
+    ]
+
+
+def _picture():
+    """A JPEG of 1920 x 1080 px with grain and without animals; give a photo of your own for its number of boxes."""
+    across, down = np.linspace(60, 160, 1920), np.linspace(-40, 40, 1080)
+    grain = np.random.default_rng(0).normal(0, 6, (1080, 1920, 3))
+    frame = np.clip(down[:, None, None] + across[None, :, None] + grain, 0, 255).astype(np.uint8)
+    if cv2 is not None:
+        return cv2.imencode(".jpg", frame)[1].tobytes()
+    stream = io.BytesIO()
+    Image.fromarray(frame).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def peak_memory_mb():
+    """Most memory that this process held so far, MB of 10^6 bytes; NaN where the system does not tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        text = Path("/proc/self/status").read_text(encoding="ascii")
+        line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    with contextlib.suppress(ImportError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            1e6 if sys.platform == "darwin" else 1e3
+        )
+    return float("nan")
+
+
+def tell(line):
+    """One line for the user, beside the results."""
+    sys.stderr.write(f"{line}\n")
+
+
+def main(arguments=None):
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "source", nargs="?", help="an image, a folder, a video, a camera number, or rtsp://..."
+    )
+    parser.add_argument(
+        "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
+    )
+    parser.add_argument("--out", help="boxes.csv or boxes.json; without it CSV goes to the screen")
+    parser.add_argument("--draw", metavar="FOLDER", help="write every image with its boxes there")
+    parser.add_argument(
+        "--every", type=int, default=1, help="of a video or camera, every n-th frame only"
+    )
+    parser.add_argument("--limit", type=int, help="stop after so many images")
+    parser.add_argument("--threads", type=int, help="processor threads, by default all cores")
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        help="show boxes from this confidence up, by default model.json's",
+    )
+    parser.add_argument(
+        "--benchmark", action="store_true", help="measure instead; a source gives the picture"
+    )
+    parser.add_argument("--rounds", type=int, default=50, help="repeats of --benchmark")
+    options = parser.parse_args(arguments)
+    if options.source is None and not options.benchmark:
+        parser.error("give an image, a folder, a video or a camera number, or --benchmark")
+    for name in ("every", "rounds", "limit", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} must be at least 1, got {value}")
+    if options.confidence is not None and not 0 < options.confidence <= 1:
+        parser.error(f"--confidence must lie in (0, 1], got {options.confidence:g}")
+    try:
+        if cv2 is None and Image is None:
+            raise Problem("neither OpenCV nor Pillow is installed: pip install -r requirements.txt")
+        model = Model(options.model, options.threads)
+        if options.confidence is not None:
+            model.set_confidence(options.confidence)
+        if options.benchmark:
+            data = Path(options.source).read_bytes() if options.source is not None else None
+            rows = benchmark(model, data, options.rounds)
+            for name, median, p95 in rows:
+                sys.stdout.write(f"{name:22} median {median:8.2f} ms   p95 {p95:8.2f} ms\n")
+            sys.stdout.write(
+                f"images a second {1e3 / rows[2][1]:.1f} (letterbox to boxes), threads {model.threads}, "
+                f"peak memory {peak_memory_mb():.0f} MB, {model.file.stat().st_size / 1e6:.1f} MB model\n"
+            )
+            return 0
+        seen, boxes, failed = run(
+            model, options.source, options.out, options.draw, options.every, options.limit
+        )
+    except (Problem, OSError) as problem:
+        tell(f"error: {problem}")
+        return 1
+    tell(f"{seen} images, {boxes} boxes; {failed} could not be used")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What every wing stands on: photos, boxes, tables, files, errors. Imports no other wing."""

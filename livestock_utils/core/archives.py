@@ -1,0 +1,300 @@
+"""Archives opened and read member by member, never extracted.
+
+An archive is a zip, a zip that AI Hub delivered in parts (`x.zip.part0`, ... or `x.zip.001`, ...), or a folder that
+somebody has already extracted. All three answer to the same small interface, `Archive`.
+"""
+
+import lzma
+import os
+import re
+import stat
+import struct
+import threading
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.joined_file import JoinedFile
+from livestock_utils.data.aihub.names import nfc, on_disk, parts_of
+
+SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
+"""Kind of an archive -> endings of the members that count, in lower case."""
+MAX_MEMBER_BYTES = 256 << 20
+"""A member that unpacks to more is refused: labels are kilobytes, photos a few megabytes."""
+MAX_RATIO = 200
+"""A member of more than 1 MiB that unpacks to more than this many times its packed size is refused (zip bomb)."""
+
+_ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_DECODERS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+_ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
+"""What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last two."""
+_UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
+"""Absolute names, names that climb out, control characters, and file names whose stem would be dots."""
+_LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
+"""What macOS and Windows leave in archives."""
+
+
+class Archive:
+    """An opened archive: `members` maps member names to sizes in bytes, in the order of the archive.
+
+    Names are in NFC with "/" between folders. Reading is thread-safe. Use `open_archive` to get one.
+    """
+
+    members: dict[str, int]
+
+    def __init__(self, path: str):
+        """`path` is the archive's name in messages and tables."""
+        self.path = path
+        self._wanted: dict[str, list[str]] = {}
+
+    def read(self, member: str, limit: int | None = None) -> bytes:
+        """The bytes of a member, or its first `limit` bytes; ArchiveError if it is absent or damaged."""
+        raise NotImplementedError
+
+    def crc(self, member: str) -> int:
+        """CRC-32 of a member: from the zip's directory, or computed for a file of an extracted folder."""
+        return zlib.crc32(self.read(member))
+
+    def stamp(self, member: str) -> str:
+        """Size of a member, in a zip with its CRC: tells other bytes under the same name without reading them."""
+        if member not in self.members:
+            raise self._missing(member)
+        return str(self.members[member])
+
+    def close(self) -> None:
+        """Close the file under it."""
+
+    def wanted(self, kind: str) -> list[str]:
+        """Members of the kind "images" or "labels", in the archive's order, without what macOS and Windows leave."""
+        if kind not in self._wanted:
+            endings = SUFFIXES[kind]
+            named = [name for name in self.members if name.lower().endswith(endings)]
+            self._wanted[kind] = [name for name in named if not _LITTER.search(name)]
+        return self._wanted[kind]
+
+    def others(self, kind: str) -> list[str]:
+        """Members that are neither of the kind nor litter nor folders."""
+        wanted = set(self.wanted(kind))
+        if len(wanted) == len(self.members):
+            return []
+        return [
+            n
+            for n in self.members
+            if n not in wanted and not n.endswith("/") and not _LITTER.search(n)
+        ]
+
+    def _missing(self, member: str) -> ArchiveError:
+        return ArchiveError(
+            f"{self.path} has no member {member!r}; the tables are of another archive, read them again"
+        )
+
+
+class ZipArchive(Archive):
+    """A zip, or the parts of one read as if they were joined."""
+
+    def __init__(self, path: str, files: list[Path]):
+        """Open a zip, or the parts of one; raises ArchiveError as `open_archive` says."""
+        super().__init__(path)
+        try:
+            self._file = files[0].open("rb") if len(files) == 1 else JoinedFile(files)
+        except OSError as error:
+            raise ArchiveError(
+                f"{path} cannot be opened ({_one_line(error)}); check its permissions"
+            ) from error
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+            if not self._zip.infolist():
+                raise ArchiveError(f"{path} is an empty archive; download it again")
+            self._infos = {_member_name(info): info for info in self._zip.infolist()}
+            if len(self._infos) < len(self._zip.infolist()):
+                raise ArchiveError(
+                    f"{path} holds two members of the same name; pack it again with each file once"
+                )
+            for name, info in self._infos.items():
+                _refuse_unsafe(path, name, info)
+        except _ZIP_ERRORS as error:
+            self.close()
+            if isinstance(error, ArchiveError):
+                raise
+            raise ArchiveError(
+                f"{path} is not a whole zip ({_one_line(error)}); download it again, and join split parts first"
+            ) from error
+        self.members = {name: info.file_size for name, info in self._infos.items()}
+
+    def read(self, member: str, limit: int | None = None) -> bytes:
+        """See `Archive.read`; the CRC is checked when the member is read whole."""
+        info = self._infos.get(member)
+        if info is None:
+            raise self._missing(member)
+        try:
+            with self._zip.open(info) as file:
+                return file.read() if limit is None else file.read(limit)
+        except _ZIP_ERRORS as error:
+            raise ArchiveError(
+                f"{self.path}, member {member}: cannot be read ({_one_line(error)}); download the archive again"
+            ) from error
+
+    def crc(self, member: str) -> int:
+        """CRC-32 as the zip's directory gives it."""
+        if member not in self._infos:
+            raise self._missing(member)
+        return self._infos[member].CRC
+
+    def stamp(self, member: str) -> str:
+        """See `Archive.stamp`."""
+        return f"{super().stamp(member)} {self.crc(member):08x}"
+
+    def close(self) -> None:
+        """Close the file; a ZipFile over an open file has nothing else to close."""
+        self._file.close()
+
+
+class FolderArchive(Archive):
+    """An already extracted archive."""
+
+    def __init__(self, path: str, root: Path):
+        """List the files below `root`."""
+        super().__init__(path)
+        self._files: dict[str, Path] = {}
+        for parent, folders, files in os.walk(root):
+            folders.sort()
+            for name in sorted(files):
+                file = Path(parent, name)
+                self._files[nfc(file.relative_to(root).as_posix())] = file
+        if not self._files:
+            raise ArchiveError(
+                f"{path} is an empty folder; extract the archive again or remove the folder"
+            )
+        self.members = {name: file.stat().st_size for name, file in self._files.items()}
+
+    def read(self, member: str, limit: int | None = None) -> bytes:
+        """See `Archive.read`."""
+        file = self._files.get(member)
+        if file is None:
+            raise self._missing(member)
+        if limit is None and self.members[member] > MAX_MEMBER_BYTES:
+            raise ArchiveError(
+                f"{self.path}, member {member}: larger than {MAX_MEMBER_BYTES >> 20} MiB; remove it"
+            )
+        try:
+            with file.open("rb") as stream:
+                return stream.read() if limit is None else stream.read(limit)
+        except OSError as error:
+            raise ArchiveError(
+                f"{self.path}, member {member}: cannot be read ({_one_line(error)})"
+            ) from error
+
+
+def open_archive(folder: str | os.PathLike, path: str) -> Archive:
+    """Open the archive at `path` relative to `folder`: a zip, the parts of one, or an extracted folder.
+
+    Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe: members that are
+    absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
+    """
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ArchiveError(
+            f"archive path {path!r} leaves the data folder; give it relative to {folder}"
+        )
+    target = on_disk(folder, path)
+    if target.is_dir():
+        return FolderArchive(path, target)
+    if target.is_file():
+        return ZipArchive(path, [target])
+    if parts := parts_of(target):
+        return ZipArchive(path, parts)
+    raise ArchiveError(
+        f"archive {path} not found in {folder}; is this the data folder that the tables were read from?"
+    )
+
+
+class ImageReader:
+    """Bytes of images by the `archive` and `member` columns of a table, each archive opened once; thread-safe.
+
+    Use it as a context manager: `with ImageReader(folder) as reader: reader.bytes(row.archive, row.member)`.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        """`folder` is the one that the tables' `archive` column is relative to."""
+        self.folder = Path(folder)
+        self._archives: dict[str, Archive] = {}
+        self._lock = threading.Lock()
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """The whole member; ArchiveError with archive and member if it is absent or damaged (wrong CRC)."""
+        return self.archive(archive).read(member)
+
+    def stamp(self, archive: str, member: str) -> str:
+        """What tells other bytes under the same name without reading them: size, and the CRC where a zip has it."""
+        return self.archive(archive).stamp(member)
+
+    def archive(self, path: str) -> Archive:
+        """The opened archive at `path`."""
+        with self._lock:
+            if path not in self._archives:
+                self._archives[path] = open_archive(self.folder, path)
+            return self._archives[path]
+
+    def close(self) -> None:
+        """Close all archives; a later read opens them again."""
+        with self._lock:
+            for archive in self._archives.values():
+                archive.close()
+            self._archives.clear()
+
+    def __enter__(self) -> "ImageReader":
+        """The reader itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close all archives."""
+        self.close()
+
+
+def _member_name(info: zipfile.ZipInfo) -> str:
+    """The member's name in NFC; names without the UTF-8 flag are UTF-8 or cp949, which zipfile has read as cp437."""
+    name = info.orig_filename
+    if name.isascii():
+        return name.replace("\\", "/")
+    if not info.flag_bits & 0x800:
+        raw = name.encode("cp437")
+        for encoding in ("utf-8", "cp949"):
+            try:
+                name = raw.decode(encoding)
+                break
+            except UnicodeDecodeError:
+                continue
+    return nfc(name.replace("\\", "/"))
+
+
+def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
+    if _UNSAFE.search(name):
+        raise ArchiveError(
+            f"{path}, member {name!r}: the name leads outside the archive or holds control characters; "
+            f"get the archive from its source again"
+        )
+    mode = info.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ArchiveError(
+            f"{path}, member {name!r}: a link or device, not a file; get it from its source again"
+        )
+    is_bomb = info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
+    is_read = name.lower().endswith(_ALL_SUFFIXES)
+    if is_bomb or (is_read and info.file_size > MAX_MEMBER_BYTES):
+        raise ArchiveError(
+            f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} (zip bomb?); "
+            f"get the archive from its source again"
+        )
+    if is_read and info.flag_bits & 1:
+        raise ArchiveError(
+            f"{path}, member {name!r}: encrypted; extract the archive with its password into a folder"
+        )
+    if is_read and info.compress_type not in _METHODS:
+        raise ArchiveError(
+            f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract it with 7-Zip"
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,205 @@
+"""From image bytes to batches for the network: decode ahead in threads, letterbox as yolov5 does, batch by shape.
+
+No more image bytes are held than those of the batches in flight, however many images there are.
+"""
+
+import concurrent.futures
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core.errors import ArchiveError, LivestockError
+
+GREY = (114, 114, 114)
+"""yolov5's padding colour."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Letterbox:
+    """How one frame fits into the network's input: resized size, padded size, and the corner where it sits, all px."""
+
+    frame: tuple[int, int]
+    resized: tuple[int, int]
+    padded: tuple[int, int]
+    corner: tuple[int, int]
+
+    def to_frame(
+        self, xyxy: npt.NDArray[np.floating], flipped: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """Boxes (n, 4) px in the padded input -> px in the frame, not clipped; `flipped` undoes a mirrored frame.
+
+        Exact in the resized size and the corner. yolov5's scale_boxes takes their unrounded values instead, which is
+        the same for frames like 1920 x 1080 and up to half an input pixel off for others.
+        """
+        scale = np.array([self.frame[0] / self.resized[0], self.frame[1] / self.resized[1]] * 2)
+        boxes = (xyxy.astype(np.float64) - np.array(self.corner * 2)) * scale
+        if flipped:
+            boxes[:, [0, 2]] = self.frame[0] - boxes[:, [2, 0]]
+        return boxes.astype(np.float32)
+
+
+def fit(
+    width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
+) -> Letterbox:
+    """Plan a letterbox: the long side becomes `image_size`, the short side is padded to a multiple of `stride`.
+
+    like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular batches of one shape
+    (round up, half a stride of extra padding), which its own metrics are measured with.
+    """
+    ratio = image_size / max(width_px, height_px)
+    if like == "val":
+        resized = _val_side(width_px, ratio), _val_side(height_px, ratio)
+        aspect = (
+            height_px / width_px
+        )  # the batch's shape, computed as yolov5 does: the long side is 1
+        sides = (1.0, aspect) if aspect < 1 else (1 / aspect, 1.0)
+        padded = (
+            _val_padded(sides[0], image_size, stride),
+            _val_padded(sides[1], image_size, stride),
+        )
+    else:
+        resized = max(round(width_px * ratio), 1), max(round(height_px * ratio), 1)
+        padded = (
+            resized[0] + (image_size - resized[0]) % stride,
+            resized[1] + (image_size - resized[1]) % stride,
+        )
+    # yolov5 splits the padding so; the odd pixel goes to the right and to the bottom.
+    corner = round((padded[0] - resized[0]) / 2 - 0.1), round((padded[1] - resized[1]) / 2 - 0.1)
+    return Letterbox((width_px, height_px), resized, padded, corner)
+
+
+def letterbox(
+    frame_bgr: npt.NDArray[np.uint8], box: Letterbox, like: str = "detect", flipped: bool = False
+) -> npt.NDArray[np.uint8]:
+    """Resize and pad a decoded frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3), BGR."""
+    import cv2
+
+    if flipped:
+        frame_bgr = np.ascontiguousarray(frame_bgr[:, ::-1])
+    if box.resized != box.frame:
+        shrinks = like == "val" and max(box.resized) < max(box.frame)
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        frame_bgr = np.asarray(
+            cv2.resize(frame_bgr, box.resized, interpolation=way), dtype=np.uint8
+        )
+    left, top = box.corner
+    right, bottom = box.padded[0] - box.resized[0] - left, box.padded[1] - box.resized[1] - top
+    padded = cv2.copyMakeBorder(
+        frame_bgr, top, bottom, left, right, cv2.BORDER_CONSTANT, value=GREY
+    )
+    return np.asarray(padded, dtype=np.uint8)
+
+
+def decode(data: bytes) -> npt.NDArray[np.uint8]:
+    """Image bytes -> (h, w, 3) BGR, turned by its EXIF orientation; ArchiveError if unreadable or truncated.
+
+    OpenCV fills the missing rest of a truncated JPEG with grey and says nothing, so the end mark is looked for.
+    """
+    import cv2
+
+    if not data:
+        raise ArchiveError("empty file")
+    if is_truncated(data):
+        raise ArchiveError("truncated image")
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # e.g. more pixels than OpenCV takes
+        raise ArchiveError(
+            f"not a readable image ({' '.join(str(error).split())[:120]})"
+        ) from error
+    if frame is None:
+        raise ArchiveError("not a readable image")
+    return np.asarray(frame, dtype=np.uint8)
+
+
+def is_truncated(data: bytes) -> bool:
+    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
+
+    The project's one rule for it: what a camera writes after the end mark, however much, is no damage.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in data[-64:]
+    if data[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while (
+        at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA
+    ):  # segments before the picture data
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One image ready for the network, or why it is not: row of the images table, letterboxed pixels, placement."""
+
+    row: int
+    pixels: npt.NDArray[np.uint8] | None
+    box: Letterbox | None
+    problem: str = ""
+
+
+def plan_batches(
+    images: pd.DataFrame, image_size: int, batch_size: int, stride: int = 32, like: str = "detect"
+) -> list[list[int]]:
+    """Row numbers of `images` in batches of one letterboxed shape, in a fixed order.
+
+    Needs width_px and height_px; rows of unknown size (0 or absent) share batches and are sorted out after decoding.
+    Batches are planned over the whole table, so that shards compute the same batches as one run does: the same bits.
+    """
+    if batch_size < 1:
+        raise LivestockError(f"batch_size must be at least 1, got {batch_size}")
+    n = len(images)
+    width, height = (
+        images[c].fillna(0).to_numpy(dtype=int) if c in images else np.zeros(n, dtype=int)
+        for c in ("width_px", "height_px")
+    )
+    shapes: dict[tuple[int, int], tuple[int, int]] = {}
+    for size in set(zip(width.tolist(), height.tolist(), strict=True)):
+        shapes[size] = fit(*size, image_size, stride, like).padded if min(size) > 0 else (0, 0)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row in np.argsort(images["image_id"].to_numpy(dtype=object), kind="stable").tolist():
+        groups.setdefault(shapes[(int(width[row]), int(height[row]))], []).append(row)
+    return [
+        rows[i : i + batch_size]
+        for _, rows in sorted(groups.items())
+        for i in range(0, len(rows), batch_size)
+    ]
+
+
+def read_ahead(
+    batches: Sequence[Sequence[int]], load: Callable[[int], Frame], workers: int = 2, ahead: int = 2
+) -> Iterator[list[Frame]]:
+    """Load batches in threads, at most `ahead` batches beyond the one in use -> lists of frames in the order given.
+
+    OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
+    """
+    with concurrent.futures.ThreadPoolExecutor(
+        max(workers, 1), thread_name_prefix="decode"
+    ) as pool:
+        waiting: deque[list[concurrent.futures.Future[Frame]]] = deque()
+        try:
+            for batch in batches:
+                waiting.append([pool.submit(load, row) for row in batch])
+                if len(waiting) > ahead:
+                    yield [future.result() for future in waiting.popleft()]
+            while waiting:
+                yield [future.result() for future in waiting.popleft()]
+        finally:
+            for futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _val_side(side_px: int, ratio: float) -> int:
+    """The resized side as yolov5's load_image rounds it: up."""
+    return math.ceil(side_px * ratio)
+
+
+def _val_padded(share: float, image_size: int, stride: int) -> int:
+    return int(np.ceil(share * image_size / stride + 0.5)) * stride

@@ -1,0 +1,118 @@
+"""One training at a time: a lock on its run folder, and a dated note in its mirror for machines that share only that.
+
+The lock (`.lock`) goes with its process, however that ends, so a killed training is started again at once. The note
+(`in_use.json`: host, process, time) is renewed every BEAT_S seconds and removed at the end. One that a lost machine
+left counts until it is FRESH_S old: wait as long, or delete the file, then the training goes on from the mirror.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from livestock_utils.core import files
+from livestock_utils.core.errors import TrainingError
+
+LOCK, NOTE = ".lock", "in_use.json"
+BEAT_S, FRESH_S = 120, 600
+"""How often a note is renewed, and how old one may be that still keeps others out."""
+
+_held: set[IO[Any]] = set()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder; TrainingError with process and host if another has it.
+
+    Without effect where the disk knows no locks or the folder cannot be written (saving tells the latter).
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(open(folder / LOCK, "a+", encoding="utf-8"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        except BlockingIOError as error:
+            file.seek(0)
+            raise TrainingError(
+                f"{folder} is being trained by {file.read() or 'another process'}; wait for its end or "
+                "stop it, or name another run folder"
+            ) from error
+        except OSError:
+            yield
+            return
+        _held.add(file)
+        opened.callback(_held.discard, file)
+        yield
+
+
+def _let_go() -> None:
+    for (
+        file
+    ) in _held:  # the lock is the training's alone: workers outlive a killed one for some seconds
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+class Note:
+    """The note of this process in a mirror; whatever asks the disk raises OSError while it does not answer."""
+
+    def __init__(self, mirror: Path) -> None:
+        """Nothing is read or written yet."""
+        self.path = mirror / NOTE
+        self.mine = {"host": socket.gethostname(), "pid": os.getpid()}
+
+    def other(self) -> str | None:
+        """Who else uses the mirror, by a note that still counts, in a few words; None for nobody."""
+        found, age_s = self._read()
+        if not found or age_s > FRESH_S or self._is_ours(found):
+            return None
+        if found["host"] == self.mine["host"] and not _is_alive(found["pid"]):
+            return None
+        return (
+            f"process {found['pid']} on {found['host']} (seen {max(age_s, 0) / 60:.0f} minutes ago)"
+        )
+
+    def renew(self) -> None:
+        """Write the note with the time of now."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        files.write_json(self.path, {**self.mine, "time": now})
+
+    def remove(self) -> None:
+        """Delete the note if it is ours."""
+        found, _ = self._read()
+        if self._is_ours(found):
+            self.path.unlink(missing_ok=True)
+
+    def _is_ours(self, found: dict[str, Any]) -> bool:
+        return {name: found.get(name) for name in self.mine} == self.mine
+
+    def _read(self) -> tuple[dict[str, Any], float]:
+        """The note and its age in seconds; an empty one if there is none that can be understood."""
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            now = datetime.datetime.now(datetime.UTC)
+            return {"host": str(found["host"]), "pid": int(found["pid"])}, (
+                now - datetime.datetime.fromisoformat(found["time"])
+            ).total_seconds()
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return {}, 0.0
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -1,0 +1,66 @@
+"""Overlaps of boxes that lie in the same image, for whole tables at once: no loop over images, no slicing of tables."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core.boxes import area
+
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+
+def image_codes(*columns: pd.Series) -> tuple[Ints, ...]:
+    """One integer an image, the same in all columns of image ids, rising with the id as text."""
+    ids = np.concatenate([np.asarray(column, dtype=object) for column in columns])
+    codes = pd.factorize(ids, sort=True)[0].astype(np.intp)
+    return tuple(np.split(codes, np.cumsum([len(column) for column in columns])[:-1]))
+
+
+def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
+    """Every pair of a first and a second row of one image -> two index arrays, by first row and then second row.
+
+    Takes codes from `image_codes`. Pairs of 1,000 images with 300 predictions and 6 labels each are 1.8 million.
+    """
+    order = np.argsort(second_image, kind="stable")
+    ordered = second_image[order]
+    start = np.searchsorted(ordered, first_image, "left")
+    count = np.searchsorted(ordered, first_image, "right") - start
+    first = np.repeat(np.arange(len(first_image)), count)
+    offset = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+    return first, order[np.repeat(start, count) + offset]
+
+
+def intersection(first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints) -> Floats:
+    """Shared area in px2 of each pair -> (pairs,)."""
+    one, other = (
+        first_xyxy.T,
+        second_xyxy.T,
+    )  # column by column: less memory in flight than (pairs, 4)
+    width = np.minimum(one[2][first], other[2][second]) - np.maximum(
+        one[0][first], other[0][second]
+    )
+    height = np.minimum(one[3][first], other[3][second]) - np.maximum(
+        one[1][first], other[1][second]
+    )
+    return np.clip(width, 0, None) * np.clip(height, 0, None)
+
+
+def overlaps(
+    first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """(IoU, share of the first box inside the second, share of the second inside the first) of each pair."""
+    shared = intersection(first_xyxy, second_xyxy, first, second)
+    one, other = area(first_xyxy)[first], area(second_xyxy)[second]
+    return _share(shared, one + other - shared), _share(shared, one), _share(shared, other)
+
+
+def largest(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """The largest value of each row, 0 where it has none -> (n_rows,); values are 0 or more."""
+    result = np.zeros(n_rows)
+    np.maximum.at(result, row, values)
+    return result
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

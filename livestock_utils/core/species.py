@@ -1,0 +1,140 @@
+"""The class list and what depends on it, from one settings file (species.yaml)."""
+
+import dataclasses
+import functools
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.project import PACKAGE
+
+
+@dataclasses.dataclass(frozen=True)
+class Species:
+    """One class: its index in YOLO labels, archive words, count bins, contest frame and colour (see species.yaml)."""
+
+    name: str
+    index: int
+    archive_words: tuple[str, ...]
+    id_prefix: str
+    count_bins: tuple[int, int]
+    contest_size_px: tuple[int, int]
+    colour: str
+
+
+def all_species() -> tuple[Species, ...]:
+    """All classes in label order, from $LIVESTOCK_SPECIES if set, else the package's species.yaml (pig 0, cow 1).
+
+    Raises LivestockError for a file that is absent or no YAML, and for an entry that lacks a key, has an unknown one,
+    a value of another type (see species.yaml), or an archive word of another species.
+    """
+    return _read(os.environ.get("LIVESTOCK_SPECIES") or str(PACKAGE / "assets" / "species.yaml"))
+
+
+def names() -> tuple[str, ...]:
+    """Class names in label order, ("pig", "cow") by default."""
+    return tuple(s.name for s in all_species())
+
+
+def by_name(name: str) -> Species:
+    """The class called `name`; raises LivestockError that lists the known ones."""
+    for species in all_species():
+        if species.name == name:
+            return species
+    raise LivestockError(
+        f"unknown species {name!r}: expected one of {list(names())} (see species.yaml)"
+    )
+
+
+def class_index() -> dict[str, int]:
+    """Class name -> index in YOLO labels, {"pig": 0, "cow": 1} by default."""
+    return {s.name: s.index for s in all_species()}
+
+
+def colours() -> dict[str, str]:
+    """Class name -> hex colour, the same in every figure."""
+    return {s.name: s.colour for s in all_species()}
+
+
+@functools.cache
+def _read(path: str) -> tuple[Species, ...]:
+    if not Path(path).is_file():
+        raise LivestockError(
+            f"species file not found: {path}; unset LIVESTOCK_SPECIES or point it at a YAML file"
+        )
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LivestockError(
+            f"species file {path}: not YAML in UTF-8 ({' '.join(str(error).split())})"
+        ) from error
+    if not isinstance(data, dict) or not data:
+        raise LivestockError(
+            f"species file {path}: expected a mapping of species names, got {type(data).__name__}"
+        )
+    species = []
+    for index, (name, entry) in enumerate(data.items()):
+        if problem := _problem(name, entry):
+            raise LivestockError(f"species file {path}, {name!r}: {problem}")
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+        }
+        species.append(Species(name=name, index=index, **values))
+    whose: dict[str, str] = {}
+    for one in species:
+        for word in one.archive_words:
+            other = whose.setdefault(unicodedata.normalize("NFC", word), one.name)
+            if other != one.name:
+                raise LivestockError(
+                    f"species file {path}: the archive word {word!r} is that of {other!r} and of "
+                    f"{one.name!r}; each needs words of its own"
+                )
+    return tuple(species)
+
+
+def _problem(name: Any, entry: Any) -> str:
+    """What is wrong with an entry: what was expected and what stands there; "" for a good one."""
+    wanted = {f.name for f in dataclasses.fields(Species)} - {"name", "index"}
+    if not isinstance(name, str):
+        return "expected a text as the name of a species; put it in quotes"
+    if not isinstance(entry, dict) or set(entry) != wanted:
+        got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
+        return f"expected the keys {sorted(wanted)}, got {got}"
+    words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
+    rules = {
+        "archive_words": (
+            isinstance(words, list)
+            and words
+            and all(isinstance(w, str) and w.strip() for w in words),
+            "a list of words, such as [소, 한우]",
+        ),
+        "id_prefix": (isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
+        "count_bins": (
+            _two_numbers(bins) and bins[0] < bins[1],
+            "two rising whole numbers, such as [4, 6]",
+        ),
+        "contest_size_px": (_two_numbers(size_px), "width and height, such as [1920, 1080]"),
+        "colour": (
+            re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"])),
+            '"#rrggbb" in quotes, such as "#0072B2"',
+        ),
+    }
+    return next(
+        (
+            f"{key}: expected {expected}, got {entry[key]!r}"
+            for key, (good, expected) in rules.items()
+            if not good
+        ),
+        "",
+    )
+
+
+def _two_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
+    )

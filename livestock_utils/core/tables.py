@@ -1,0 +1,136 @@
+"""The images and boxes tables on disk, so that the archives are read once: images.csv and boxes.csv in one folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.files import whole_file
+
+IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
+BOX_COLUMNS = ["image_id", "species", *XYXY]
+
+_TYPES: dict[str, Any] = {
+    "image_id": str,
+    "species": str,
+    "archive": str,
+    "member": str,
+    "width_px": int,
+    "height_px": int,
+    **dict.fromkeys(XYXY, float),
+}
+
+
+def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all digits."""
+    for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
+        with whole_file(Path(folder) / f"{name}.csv", "w") as file:
+            table[columns].to_csv(file, index=False, lineterminator="\n")
+
+
+def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(images, boxes) as `write_tables` got them; DatasetError for an absent file or column, and for a bad number."""
+    found = []
+    for name, columns in (("images", IMAGE_COLUMNS), ("boxes", BOX_COLUMNS)):
+        path = Path(folder) / f"{name}.csv"
+        if not path.is_file():
+            raise DatasetError(
+                f"{path} is missing: notebook 01_eda writes it; run that first, with the same out"
+            )
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if absent := [column for column in columns if column not in table.columns]:
+            raise DatasetError(f"{path} has no column {absent[0]!r}; run notebook 01_eda again")
+        found.append(_typed(table[columns], path))
+    return found[0], found[1]
+
+
+def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table of text with its numbers read; DatasetError with line and column for what is none."""
+    read = {}
+    for name in map(str, table):
+        values: list[Any] = []
+        for line, text in enumerate(table[name], start=2):
+            try:
+                values.append(
+                    _TYPES[name](text)
+                )  # Python's float gives back the very digits, pandas 2's may not
+            except ValueError as error:
+                raise DatasetError(
+                    f"{path}, line {line}: {name} is {text!r}, expected "
+                    f"{'a whole number' if _TYPES[name] is int else 'a number'}; run notebook 01_eda "
+                    "again"
+                ) from error
+        read[name] = pd.Series(values, dtype=_TYPES[name])
+    return pd.DataFrame(read)
+
+
+def complete_boxes(
+    data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
+) -> pd.DataFrame:
+    """The labels of `images`, completed from `data`/truth.csv; the labels as they are where there is no such file.
+
+    Only a drawn sample has the truth: all animals, also those that were left unlabelled on purpose.
+    """
+    path = Path(data) / "truth.csv"
+    known = pd.read_csv(path, dtype=_TYPES, keep_default_na=False) if path.is_file() else boxes
+    return known.loc[known["image_id"].isin(images["image_id"]), BOX_COLUMNS].reset_index(drop=True)
+
+
+def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | None = None) -> Path:
+    """Write folds.csv (image_id, fold, group; sorted by image_id) for out-of-fold work; returns the path.
+
+    `folds` and `groups` are Series indexed by image_id; the column `group` is empty without groups.
+    """
+    table = folds.rename("fold").rename_axis("image_id").sort_index().reset_index()
+    table["group"] = "" if groups is None else table["image_id"].map(groups).astype(str)
+    with whole_file(path, "w") as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+    return Path(path)
+
+
+def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
+    """(folds, groups) as `write_folds` got them, indexed by image_id; groups is None where none were written.
+
+    Raises DatasetError for an absent file or column, and for a fold that is no whole number.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(
+            f"{path} is missing: notebook 02_make_dataset_multilabel writes it; run that first"
+        )
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if absent := [name for name in ("image_id", "fold", "group") if name not in table.columns]:
+        raise DatasetError(f"{path} has no column {absent[0]!r}; expected image_id, fold, group")
+    wrong = table.loc[~table["fold"].str.fullmatch(r"\d+"), "fold"]
+    if len(wrong):
+        raise DatasetError(
+            f"{path}: fold {wrong.iloc[0]!r} is not a whole number; run notebook 02 again"
+        )
+    index = pd.Index(table["image_id"], name="image_id")
+    folds = pd.Series(table["fold"].astype(int).to_numpy(), index=index, name="fold")
+    grouped = bool((table["group"] != "").any())
+    return folds, pd.Series(
+        table["group"].to_numpy(), index=index, name="group"
+    ) if grouped else None
+
+
+def of_fold(
+    images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series, fold: int, others: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images without a fold."""
+    of_image = images["image_id"].map(folds)
+    if of_image.isna().any():
+        first = images.loc[of_image.isna(), "image_id"].iloc[0]
+        raise DatasetError(
+            f"{int(of_image.isna().sum())} images have no fold, the first is {first!r}; run notebook 02 "
+            "again"
+        )
+    mine = images[(of_image == fold) != others].reset_index(drop=True)
+    if mine.empty:
+        known = sorted(of_image.unique().astype(int).tolist())
+        raise DatasetError(
+            f"no image is in {'any fold but ' if others else 'fold '}{fold}; the folds are {known}"
+        )
+    return mine, boxes[boxes["image_id"].isin(mine["image_id"])].reset_index(drop=True)

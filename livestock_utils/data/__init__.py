@@ -1,0 +1,1 @@
+"""From folders and archives to tables, folds and training sets; the drawn sample. Imports core."""

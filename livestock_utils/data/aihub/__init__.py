@@ -1,0 +1,1 @@
+"""AI Hub's archives: found, checked, read into tables."""

@@ -1,0 +1,185 @@
+"""What is wrong in the archives, one row a finding, found by reading every image once without decoding it."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+from livestock_utils.core import frames
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.progress import progress
+from livestock_utils.core.tables import BOX_COLUMNS, IMAGE_COLUMNS
+from livestock_utils.data.aihub.names import find_archives, is_data_root
+from livestock_utils.data.aihub.reading import read_tables, training_part
+from livestock_utils.data.findings import Findings
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What a folder of archives holds: `archives` (see `list_archives`), the tables, and `findings` (one row each).
+
+    `archive` paths are relative to the folder that was asked for. Images of test archives are not in `images`.
+    """
+
+    archives: pd.DataFrame
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    test_images: pd.DataFrame
+    findings: pd.DataFrame
+
+
+def integrity_report(
+    folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
+) -> pd.DataFrame:
+    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns: `findings.COLUMNS`).
+
+    `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped or harmful, but
+    counted) or "note". `value` counts what a row stands for, `message` says what and where, `advice` what to do. For
+    the options see `survey`; only a folder that is absent or above a data root is raised (ArchiveError).
+    """
+    return survey(folder, read_all, near_duplicates).findings
+
+
+def survey(
+    folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
+) -> Survey:
+    """Look through all archives of `folder`: the zips' own, or a data root with `data/` and `data_test/`.
+
+    At a data root, copies are searched across training and test images as well. `read_all` reads every image for its
+    CRC and its end-of-image marker: about as long as copying the archives. `near_duplicates` decodes the images too and
+    tells those that look the same but are no copies (`livestock_utils.data.lookalikes`). Raises ArchiveError only if
+    the folder is absent, or lies above a data root.
+    """
+    findings = Findings(collect_errors=True)
+    with ImageReader(folder) as reader:
+        tables = [
+            read_tables(reader, findings, labelled, within=within)
+            for within, labelled in _parts(folder)
+        ]
+        images = pd.concat([images for images, _ in tables], ignore_index=True)
+        if read_all or near_duplicates:
+            images = _check_bytes(images, reader, findings)
+        _check_copies(images, reader, findings)
+        if near_duplicates:
+            _check_near_duplicates(images, folder, findings)
+        archives = list_archives(folder)
+    labelled = [labelled for _, labelled in _parts(folder)]
+    none = pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=BOX_COLUMNS)
+    train_images, boxes = tables[0] if labelled[0] else none
+    test_images, _ = none if labelled[-1] else tables[-1]
+    return Survey(archives, train_images, boxes, test_images, findings.table())
+
+
+def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
+    """What lies in `folder` or data root: archive, kind, species, form (zip, parts, folder), files, megabytes, is_read.
+
+    `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is False for Validation
+    archives beside Training ones.
+    """
+    rows = []
+    with ImageReader(folder) as reader:
+        for within, _ in _parts(folder):
+            found, _ = find_archives(folder, within)
+            for one in found:
+                is_read = one in training_part([other for other in found if other.kind == one.kind])
+                files, size = 0, 0
+                with contextlib.suppress(ArchiveError):  # told by the report
+                    archive = reader.archive(one.path)
+                    files = len(archive.wanted(one.kind))
+                    size = sum(archive.members[name] for name in archive.wanted(one.kind))
+                rows.append((one.path, one.kind, one.species, one.form, files, size / 1e6, is_read))
+    return pd.DataFrame(
+        rows, columns=["archive", "kind", "species", "form", "files", "megabytes", "is_read"]
+    )
+
+
+def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
+    """[(sub-folder, has labels)] of a data root; for a folder of zips [("", True)], or False if it is a `data_test`."""
+    if not is_data_root(folder):
+        return [("", Path(folder).resolve().name != "data_test")]
+    if Path(folder, "data").is_dir() and is_data_root(Path(folder, "data")):
+        raise ArchiveError(f"{folder} is the folder above a data root; give {Path(folder, 'data')}")
+    test = [("data_test", False)] if Path(folder, "data_test").is_dir() else []
+    return [("data", True), *test]
+
+
+def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> pd.DataFrame:
+    """Tell members with a wrong CRC and truncated JPEGs -> the images that can be read whole."""
+    damaged = []
+    rows = images.sort_values("archive", kind="stable")[["image_id", "archive", "member"]]
+    for at, image_id, archive, member in progress(
+        rows.itertuples(), total=len(rows), desc="check", unit="image"
+    ):
+        try:
+            data = reader.bytes(archive, member)
+        except ArchiveError as error:
+            findings.add_error("wrong_crc", error, archive, member, image_id)
+            damaged.append(at)
+            continue
+        if frames.is_truncated(data):
+            message = f"{archive}, member {member}: the JPEG stops before its end-of-image marker"
+            findings.add("image_truncated", message, archive, member, image_id)
+    return images.drop(index=damaged)
+
+
+def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:
+    """Tell images with the same bytes: candidates by size, then CRC (free in a zip), confirmed by SHA-256."""
+    by_size: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
+    for image_id, archive, member in images[["image_id", "archive", "member"]].itertuples(
+        index=False
+    ):
+        by_size[reader.archive(archive).members[member]].append((image_id, archive, member))
+    for same_size in by_size.values():
+        if len(same_size) < 2:
+            continue
+        by_crc: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
+        for row in same_size:
+            by_crc[reader.archive(row[1]).crc(row[2])].append(row)
+        for same_crc in by_crc.values():
+            if len(same_crc) > 1:
+                _tell_copies(same_crc, reader, findings)
+
+
+def _tell_copies(rows: list[tuple[str, str, str]], reader: ImageReader, findings: Findings) -> None:
+    first: dict[bytes, tuple[str, str, str]] = {}
+    for image_id, archive, member in rows:
+        try:
+            digest = hashlib.sha256(reader.bytes(archive, member)).digest()
+        except ArchiveError as error:
+            findings.add_error("wrong_crc", error, archive, member, image_id)
+            continue
+        if digest not in first:
+            first[digest] = (image_id, archive, member)
+            continue
+        _, other_archive, other_member = first[digest]
+        message = (
+            f"{archive}, member {member}: the same bytes as {other_archive}, member {other_member}"
+        )
+        findings.add("image_duplicated", message, archive, member, image_id)
+
+
+def _check_near_duplicates(
+    images: pd.DataFrame, folder: str | os.PathLike, findings: Findings
+) -> None:
+    """Tell images that look like an earlier one; copies are told already."""
+    from livestock_utils.data import lookalikes
+
+    # Training and test archives may use the same ids; place and name together are unique.
+    places = images.assign(image_id=images["archive"] + "/" + images["member"])
+    groups = lookalikes.near_duplicate_groups(lookalikes.perceptual_hashes(places, folder), places)
+    copies = {
+        (row["archive"], row["member"])
+        for row in findings.rows
+        if row["kind"] == "image_duplicated"
+    }
+    for image_id, place, archive, member in zip(
+        images["image_id"], places["image_id"], images["archive"], images["member"], strict=True
+    ):
+        if groups[place] != place and (archive, member) not in copies:
+            message = f"{archive}, member {member}: looks like {groups[place]}"
+            findings.add("image_near_duplicate", message, archive, member, image_id)

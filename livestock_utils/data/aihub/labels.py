@@ -1,0 +1,122 @@
+"""AI Hub's label members: JSON -> numbers, tolerant of what real label files contain."""
+
+import dataclasses
+import json
+from array import array
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from livestock_utils.core.archives import Archive
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.progress import progress
+from livestock_utils.data.aihub.names import nfc
+from livestock_utils.data.findings import Findings
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclasses.dataclass(slots=True)
+class Label:
+    """One label member: the frame size that it claims (0 if none) and its boxes.
+
+    `xyxy` holds four numbers a box, one box after the other, NaN where unusable; None if the member is broken. A flat
+    array, as a list of lists for each of 16,455 labels keeps Python's garbage collector busy.
+    """
+
+    species: str
+    archive: str
+    member: str
+    file_name: str = ""
+    width_px: int = 0
+    height_px: int = 0
+    xyxy: array | None = None
+
+
+def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[tuple[str, Label]]:
+    """All label members of an archive -> (image_id, Label) in the archive's order; broken ones become findings.
+
+    A broken member comes as a Label with `xyxy` None, so that its image is not told to lack a label.
+    """
+    for member in progress(
+        archive.wanted("labels"), desc=f"labels of {archive.path}", unit="label"
+    ):
+        image_id = stem(member)
+        try:
+            data = parse(archive.read(member))
+        except ArchiveError as error:
+            findings.add_error("label_unreadable", error, archive.path, member, image_id)
+            yield image_id, Label(species, archive.path, member)
+            continue
+        except ValueError as error:
+            message = f"{archive.path}, member {member}: not JSON ({' '.join(str(error).split())})"
+            findings.add("label_unreadable", message, archive.path, member, image_id)
+            yield image_id, Label(species, archive.path, member)
+            continue
+        try:
+            info = data["label_info"]
+            annotations = info["annotations"]
+            if not isinstance(annotations, list):
+                raise TypeError("annotations is not a list")
+            image = info.get("image") or {}
+            label = Label(
+                species,
+                archive.path,
+                member,
+                nfc(str(image.get("file_name") or "")),
+                _pixels(image.get("width")),
+                _pixels(image.get("height")),
+                _xyxy(annotations),
+            )
+        except (KeyError, TypeError, AttributeError):
+            message = f"{archive.path}, member {member}: no label_info with a list of annotations"
+            findings.add("label_incomplete", message, archive.path, member, image_id)
+            yield image_id, Label(species, archive.path, member)
+            continue
+        yield image_id, label
+
+
+def parse(raw: bytes) -> Any:
+    """JSON bytes -> value; takes a byte-order mark, NaN (as Python writes it), UTF-16 and cp949. Raises ValueError."""
+    try:
+        return orjson.loads(raw[3:] if raw.startswith(_BOM) else raw)
+    except orjson.JSONDecodeError as first:
+        try:
+            return json.loads(raw)
+        except UnicodeDecodeError:
+            return json.loads(raw.decode("cp949"))
+        except RecursionError:
+            raise ValueError("nested too deeply") from first
+
+
+def stem(member: str) -> str:
+    """File name without folders and ending: the `image_id`."""
+    return member.rpartition("/")[2].rpartition(".")[0]
+
+
+def _xyxy(annotations: list[Any]) -> array:
+    """The numbers of the annotations' bboxes in a row, four NaN for a bbox that is not four numbers."""
+    try:
+        boxes = [annotation["bbox"] for annotation in annotations]
+        if set(map(len, boxes)) <= {4}:
+            return array("d", chain.from_iterable(boxes))
+    except (KeyError, TypeError, OverflowError):
+        pass  # told box by box below
+    return array("d", chain.from_iterable(_four_numbers(annotation) for annotation in annotations))
+
+
+def _four_numbers(annotation: Any) -> tuple[float, ...]:
+    try:
+        x_min, y_min, x_max, y_max = annotation["bbox"]
+        return float(x_min), float(y_min), float(x_max), float(y_max)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return (float("nan"),) * 4
+
+
+def _pixels(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0

@@ -1,0 +1,200 @@
+"""Which archives lie in a folder: told by 원천/라벨 or TS/TL/VS/VL, and by the species' word, in their names."""
+
+import dataclasses
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from livestock_utils.core import species as species_module
+from livestock_utils.core.errors import ArchiveError
+
+KINDS = {"images": "원천", "labels": "라벨"}
+"""Kind of an archive -> the word in its name that says so (원천 = source, 라벨 = label)."""
+PREFIXES = {"images": "TS", "labels": "TL"}
+"""Kind -> how AI Hub's newer names of Training archives begin; those of Validation archives with VS and VL."""
+
+_PREFIX = re.compile(r"[\[(]?([TV])([SL])\d*(?=[\])_. -]|$)")
+_PREFIX_ALONE = re.compile(r"[\[(]?([TV])([SL])\d*[\])]?")
+_PART = re.compile(r"\.(?:part)?(\d+)$")
+_VALIDATION = re.compile(r"valid|검증", re.IGNORECASE)
+_OTHER_PACKERS = (".tar", ".tgz", ".gz", ".7z", ".egg", ".alz", ".rar", ".z01")
+_MAX_DEPTH = 6
+"""Levels searched: AI Hub's downloads have four folders above a zip (title, release, Training, kind)."""
+_NO_KIND = "its name does not tell images (원천, TS_, VS_) from labels (라벨, TL_, VL_)"
+_NO_SPECIES = "its name does not tell one species (see archive_words in species.yaml)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One archive on disk: `path` relative to the folder searched (posix), what its name says, and how it is stored.
+
+    `path` is in NFC; `kind` is "images" or "labels", `form` is "zip", "parts" or "folder"; `is_validation` marks the
+    Validation half of AI Hub's data.
+    """
+
+    path: str
+    kind: str
+    species_module: str
+    form: str
+    is_validation: bool
+
+
+def find_archives(
+    folder: str | os.PathLike, within: str = ""
+) -> tuple[list[Found], dict[str, str]]:
+    """Archives under `folder` (or its sub-folder `within`) by their names -> (archives by path, {path: why not}).
+
+    A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins with TS, TL, VS or VL in
+    upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip), or a folder above it is called just that. T is
+    Training, V Validation, S images, L labels. It also holds a word of the species (species.yaml); the longest wins.
+    Names are compared in Unicode NFC, so that decomposed Hangul from macOS or Drive matches. A name that tells two
+    species, one whose letters and word contradict each other, and a file of another packer are left to the second
+    result. An extracted folder is left out when its zip stands beside it.
+    Raises ArchiveError if the folder is absent, or is a data root.
+    """
+    top = Path(folder, within)
+    if not top.is_dir():
+        is_below = top.parent.name in ("data", "data_test") and top.parent.is_dir()
+        advice = (
+            f"give {top.parent.parent}, the folder above"
+            if is_below
+            else "give the folder that holds the zips"
+        )
+        raise ArchiveError(f"archive folder not found: {top}; {advice}")
+    if is_data_root(top):
+        raise ArchiveError(
+            f"{top} is a data root, not a folder of zips; give {top / 'data'} or {top / 'data_test'}"
+        )
+    found: dict[str, Found] = {}
+    others: dict[str, str] = {}
+    for path, form in _candidates(top, Path(folder), _MAX_DEPTH):
+        path = nfc(path)
+        (kind, problem), name, letters = _kind_of(path), _species_of(path), _letters(path)
+        if kind is None or name is None or form == "other":
+            faults = [
+                problem,
+                "" if name else _NO_SPECIES,
+                "it is not a zip" if form == "other" else "",
+            ]
+            others[path] = ", and ".join(filter(None, faults))
+        else:
+            is_validation = letters.startswith("V") or any(
+                _VALIDATION.search(part) for part in path.split("/")
+            )
+            found[path] = Found(path, kind, name, form, is_validation)
+    zips = {
+        a.path.removesuffix(PurePosixPath(a.path).suffix)
+        for a in found.values()
+        if a.form != "folder"
+    }
+    kept = [a for a in found.values() if a.form != "folder" or a.path not in zips]
+    return sorted(kept, key=lambda a: a.path), dict(sorted(others.items()))
+
+
+def is_data_root(folder: str | os.PathLike) -> bool:
+    """True if `folder` has a folder `data` (or `data_test`) in it and no zip of its own."""
+    inside = any(Path(folder, name).is_dir() for name in ("data", "data_test"))
+    return inside and not any(entry.suffix.lower() == ".zip" for entry in Path(folder).iterdir())
+
+
+def on_disk(folder: str | os.PathLike, path: str) -> Path:
+    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk keeps its name in."""
+    target = Path(folder)
+    for part in PurePosixPath(path).parts:
+        exact = target / part
+        if not exact.exists() and target.is_dir() and not part.isascii():
+            exact = next((entry for entry in target.iterdir() if nfc(entry.name) == part), exact)
+        target = exact
+    return target
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The parts `path`.part0, ... or `path`.001, ... in the order of their numbers."""
+    if not path.parent.is_dir():
+        return []
+    numbered = []
+    for entry in path.parent.iterdir():
+        part = _PART.search(entry.name)
+        if part and nfc(entry.name[: part.start()]) == nfc(path.name):
+            numbered.append((int(part.group(1)), entry))
+    return [entry for _, entry in sorted(numbered)]
+
+
+def nfc(text: str) -> str:
+    """Unicode NFC: macOS and Drive may store Hangul decomposed."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str]]:
+    """(path relative to root, form) of all that may be an archive; a folder counts where kind and species are known."""
+    for entry in sorted(folder.iterdir()):
+        path, name = entry.relative_to(root).as_posix(), entry.name.lower()
+        if entry.name.startswith((".", "__MACOSX")):
+            continue
+        if entry.is_dir():
+            inner = list(_candidates(entry, root, depth - 1)) if depth > 1 else []
+            packed = [candidate for candidate in inner if candidate[1] != "folder"]
+            if not packed and _kind_of(path) != (None, _NO_KIND) and _species_of(path):
+                yield path, "folder"
+            else:
+                yield from inner
+        elif name.endswith(".zip"):
+            yield path, "zip"
+        elif (part := _PART.search(name)) and name[: part.start()].endswith(".zip"):
+            if parts_of(entry.with_name(entry.name[: part.start()]))[0] == entry:
+                yield path[: part.start() - len(entry.name)], "parts"
+        elif name.endswith(_OTHER_PACKERS):
+            yield path, "other"
+
+
+def _kind_of(path: str) -> tuple[str | None, str]:
+    """(images or labels, ""), or (None, why it cannot be told)."""
+    by_word = _nearest(
+        path, lambda name: max((name.rfind(word), kind) for kind, word in KINDS.items())
+    )
+    letters = _letters(path)
+    by_letters = next(
+        (kind for kind, prefix in PREFIXES.items() if letters.endswith(prefix[1])), None
+    )
+    if by_word and by_letters and by_word != by_letters:
+        return None, f"its name says both {KINDS[by_word]} ({by_word}) and {letters} ({by_letters})"
+    kind = by_word or by_letters
+    return kind, "" if kind else _NO_KIND
+
+
+def _letters(path: str) -> str:
+    """TS, TL, VS or VL, at the start of the last part of the path or as the nearest folder of that name; else ""."""
+    *folders, name = path.split("/")
+    found = _PREFIX.match(name) or next(
+        filter(None, map(_PREFIX_ALONE.fullmatch, reversed(folders))), None
+    )
+    return "".join(found.groups()) if found else ""
+
+
+def _species_of(path: str) -> str | None:
+    def longest(name: str) -> tuple[int, str]:
+        hits = sorted(
+            {
+                (len(w), s.name)
+                for s in species_module.all_species()
+                for w in s.archive_words
+                if nfc(w) in name
+            }
+        )
+        if not hits:
+            return -1, ""
+        is_unclear = len({who for length, who in hits if length == hits[-1][0]}) > 1
+        return (0, "") if is_unclear else hits[-1]
+
+    return _nearest(path, longest) or None
+
+
+def _nearest(path: str, best: Callable[[str], tuple[int, str]]) -> str | None:
+    """The word found in the last part of the path that has one."""
+    for name in reversed(nfc(path).split("/")):
+        score, word = best(name)
+        if score >= 0:
+            return word
+    return None

@@ -1,0 +1,318 @@
+"""Archives -> tables and findings: opens what is there, pairs images with labels, takes true sizes, checks boxes."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import imagesize
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species as species_module
+from livestock_utils.core.archives import SUFFIXES, Archive, ImageReader
+from livestock_utils.core.boxes import XYXY, area, clip_to_frame
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.progress import progress
+from livestock_utils.data.aihub.labels import Label, read_labels, stem
+from livestock_utils.data.aihub.names import KINDS, PREFIXES, Found, find_archives
+from livestock_utils.data.findings import Findings
+
+MAX_PIXELS = 100_000_000
+"""Images above this are left out: decoding them can exhaust the memory."""
+
+_HEAD_BYTES = (4096, 1 << 17, None)
+"""How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""
+
+
+@dataclasses.dataclass(slots=True)
+class Photo:
+    """One image member and where it is."""
+
+    species_module: str
+    archive: Archive
+    member: str
+    width_px: int = 0
+    height_px: int = 0
+
+    def size_from_header(self) -> tuple[int, int]:
+        """(width, height) in px as a viewer shows it (EXIF rotation applied), read without decoding; else (-1, -1)."""
+        for limit in _HEAD_BYTES:
+            head = self.archive.read(self.member, limit)
+            width, height = imagesize.get(io.BytesIO(head))
+            if (width > 0 and height > 0) or len(head) >= self.archive.members[self.member]:
+                return width, height
+        return -1, -1
+
+
+def read_tables(
+    reader: ImageReader,
+    findings: Findings,
+    labelled: bool = True,
+    include_validation: bool = False,
+    image_headers: bool = True,
+    within: str = "",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is wrong.
+
+    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no size can be read
+    stay, with width and height 0: each of them has to be answered for. `within` is a folder inside the reader's to
+    which the search is limited. For the rest see `aihub.read_archives`.
+    """
+    archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
+    photos: dict[str, Photo] = {}
+    labels: dict[str, Label] = {}
+    for found, archive in archives:
+        if found.kind == "images":
+            for member in archive.wanted("images"):
+                image_id = stem(member)
+                if not _is_repeated(image_id, archive.path, member, photos.get(image_id), findings):
+                    photos[image_id] = Photo(found.species, archive, member)
+        else:
+            for image_id, label in read_labels(archive, found.species, findings):
+                if not _is_repeated(
+                    image_id, archive.path, label.member, labels.get(image_id), findings
+                ):
+                    labels[image_id] = label
+    if labelled:
+        photos, labels = _pair(photos, labels, unsure, findings)
+    photos = _with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)
+    ids = sorted(photos)
+    rows = [photos[image_id] for image_id in ids]
+    images = pd.DataFrame(
+        {
+            "image_id": pd.Series(ids, dtype=str),
+            "species": pd.Series([p.species for p in rows], dtype=str),
+            "width_px": np.array([p.width_px for p in rows], dtype=np.int64),
+            "height_px": np.array([p.height_px for p in rows], dtype=np.int64),
+            "archive": pd.Series([p.archive.path for p in rows], dtype=str),
+            "member": pd.Series([p.member for p in rows], dtype=str),
+        }
+    )
+    return images, _checked_boxes(images, [labels[i] for i in ids] if labelled else [], findings)
+
+
+def _open_all(
+    reader: ImageReader, within: str, findings: Findings, labelled: bool, include_validation: bool
+) -> tuple[list[tuple[Found, Archive]], set[str]]:
+    """The archives to read, opened, and the species of which some are missing or broken."""
+    all_found, unknown = find_archives(reader.folder, within)
+    kinds = ("images", "labels") if labelled else ("images",)
+    wanted = [a for a in all_found if a.kind in kinds]
+    kept = wanted if include_validation else training_part(wanted)
+    for found in wanted:
+        if found not in kept:
+            findings.add(
+                "validation_left_out",
+                f"{found.path} is left out: Training archives lie beside it",
+                found.path,
+            )
+    for path, reason in unknown.items():
+        findings.add("unknown_archive", f"{path}: {reason}", path)
+    _say_missing(reader.folder / within, kinds, [*(a.path for a in kept), *unknown], kept, findings)
+    unsure = {
+        s
+        for s in species_module.names()
+        for kind in kinds
+        if not any(a.species == s and a.kind == kind for a in kept)
+    }
+    archives = []
+    for found in kept:
+        try:
+            archive = reader.archive(found.path)
+        except ArchiveError as error:
+            findings.add_error("archive_broken", error, found.path)
+            unsure.add(found.species)
+            continue
+        if not archive.wanted(found.kind):
+            endings = " or ".join(SUFFIXES[found.kind])
+            findings.add(
+                "archive_empty", f"{found.path} holds no {found.kind} ({endings})", found.path
+            )
+            unsure.add(found.species)
+        elif others := archive.others(found.kind):
+            text = f"{found.path} holds {len(others):,} members that are not {found.kind}, as {others[0]}"
+            findings.add("other_files", text, found.path, value=len(others))
+        archives.append((found, archive))
+    return archives, unsure
+
+
+def training_part(archives: list[Found]) -> list[Found]:
+    """`archives` without Validation ones, unless there are no others."""
+    return [a for a in archives if not a.is_validation] or archives
+
+
+def _say_missing(
+    folder: Path, kinds: tuple[str, ...], there: list[str], kept: list[Found], findings: Findings
+) -> None:
+    """One error for each kind and species without an archive, or a single one if there are none at all."""
+    wanted = [(kind, one) for kind in kinds for one in species_module.all_species()]
+    missing = [
+        (k, one)
+        for k, one in wanted
+        if not any(a.kind == k and a.species == one.name for a in kept)
+    ]
+    if missing:
+        lacks = ", ".join(
+            f"the {kind} of {one.name} ([{KINDS[kind]}]{word}...zip or {PREFIXES[kind]}_{word}...zip)"
+            for kind, one in missing
+            for word in one.archive_words[:1]
+        )
+        findings.add(
+            "archive_missing",
+            f"{folder} lacks {lacks}; found {', '.join(there) or 'no archives'}",
+            value=len(missing),
+        )
+
+
+def _is_repeated(
+    image_id: str, archive: str, member: str, other: Photo | Label | None, findings: Findings
+) -> bool:
+    """True, and an error told, if `image_id` was already met in `other`."""
+    if other is None:
+        return False
+    place = other.archive if isinstance(other, Label) else other.archive.path
+    message = f"image id {image_id} is both in {place} ({other.member}) and in {archive} ({member})"
+    findings.add("repeated_id", message, archive, member, image_id)
+    return True
+
+
+def _pair(
+    photos: dict[str, Photo], labels: dict[str, Label], unsure: set[str], findings: Findings
+) -> tuple[dict[str, Photo], dict[str, Label]]:
+    """Images and labels that have each other, in the same species; the others become findings.
+
+    Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor of images whose label
+    is broken: that is told already.
+    """
+    paired = {
+        i for i, photo in photos.items() if i in labels and labels[i].species == photo.species
+    }
+    settled = paired | {row["image_id"] for row in findings.rows if row["kind"] == "repeated_id"}
+    for i, photo in photos.items():
+        if i not in settled and photo.species not in unsure:
+            place = photo.archive.path
+            message = (
+                f"{place}, member {photo.member}: no label in the {photo.species} label archives"
+            )
+            findings.add("image_without_label", message, place, photo.member, i)
+    for i, label in labels.items():
+        if i not in settled and label.species not in unsure:
+            message = f"{label.archive}, member {label.member}: no image in the {label.species} image archives"
+            findings.add("label_without_image", message, label.archive, label.member, i)
+    usable = {i for i in paired if labels[i].xyxy is not None}
+    return {i: p for i, p in photos.items() if i in usable}, {
+        i: x for i, x in labels.items() if i in usable
+    }
+
+
+def _with_sizes(
+    photos: dict[str, Photo],
+    labels: dict[str, Label],
+    image_headers: bool,
+    findings: Findings,
+    keep_all: bool,
+) -> dict[str, Photo]:
+    """Photos with their sizes filled in; those without a usable one become findings and, unless `keep_all`, go."""
+    sized = dict(photos) if keep_all else {}
+    for image_id, photo in progress(photos.items(), desc="image sizes", unit="image"):
+        place, label = photo.archive.path, labels.get(image_id)
+        claimed = (label.width_px, label.height_px) if label else (0, 0)
+        try:
+            size = claimed if min(claimed) > 0 and not image_headers else photo.size_from_header()
+        except ArchiveError as error:
+            # The report calls damage an error wherever it is met; reading goes on without the image.
+            kind = "wrong_crc" if findings.collect_errors else "image_unreadable"
+            findings.add_error(kind, error, place, photo.member, image_id)
+            continue
+        width, height = size
+        if min(size) <= 0:
+            message = f"{place}, member {photo.member}: no image header that tells a size"
+            findings.add("image_unreadable", message, place, photo.member, image_id)
+        elif width * height > MAX_PIXELS:
+            message = (
+                f"{place}, member {photo.member}: {width} x {height} px are above 100 megapixels"
+            )
+            findings.add("image_too_large", message, place, photo.member, image_id)
+        else:
+            photo.width_px, photo.height_px = size
+            sized[image_id] = photo
+            if label and size != claimed:
+                told = f"{label.archive}, member {label.member}: {claimed[0]} x {claimed[1]} px"
+                message = f"{told}, but the image is {width} x {height} px, which counts"
+                findings.add("size_differs", message, label.archive, label.member, image_id)
+            if (
+                label
+                and label.file_name not in ("", photo.member)
+                and stem(label.file_name) != image_id
+            ):
+                message = (
+                    f"{label.archive}, member {label.member}: file_name is {label.file_name!r}"
+                )
+                findings.add("name_differs", message, label.archive, label.member, image_id)
+    return sized
+
+
+def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
+    """The boxes table of labels given in the order of `images`: usable boxes, clipped to the frame."""
+    row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
+    xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels), dtype=float).reshape(
+        -1, 4
+    )
+    finite = np.isfinite(xyxy).all(axis=1)
+    inverted = finite & ((xyxy[:, 2] <= xyxy[:, 0]) | (xyxy[:, 3] <= xyxy[:, 1]))
+    size = images[["width_px", "height_px"]].to_numpy()[row]
+    clipped = clip_to_frame(np.where(finite[:, None], xyxy, 0), size[:, 0], size[:, 1])
+    outside = finite & ~inverted & (area(clipped) <= 0)
+    usable = finite & ~inverted & ~outside
+    changed = usable & (clipped != xyxy).any(axis=1)
+    repeated = usable & _repeated(row, xyxy)
+    faults = {
+        "box_not_numbers": ~finite,
+        "box_inverted": inverted,
+        "box_outside": outside,
+        "box_clipped": changed,
+        "box_duplicated": repeated,
+    }
+    for kind, mask in faults.items():
+        _add_boxes(kind, mask, row, xyxy, labels, images, findings)
+    boxes = pd.DataFrame(clipped[usable], columns=XYXY)
+    kept = images.iloc[row[usable]].reset_index(drop=True)
+    return pd.concat([kept[["image_id", "species"]], boxes], axis=1)
+
+
+def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """True for boxes that stand before in the same image; one number a box tells quickly that there are none."""
+    left, top, right, bottom = xyxy.T
+    mixed = pd.Series(
+        row
+        + 0.6180339887 * left
+        + 0.3247179572 * top
+        + 0.2207440846 * right
+        + 0.1673039783 * bottom
+    )
+    if not mixed.duplicated().any():
+        return np.zeros(len(row), dtype=bool)
+    return pd.DataFrame(np.column_stack([row, xyxy])).duplicated().to_numpy()
+
+
+def _add_boxes(
+    kind: str,
+    mask: npt.NDArray[np.bool_],
+    row: npt.NDArray[np.intp],
+    xyxy: npt.NDArray[np.float64],
+    labels: list[Label],
+    images: pd.DataFrame,
+    findings: Findings,
+) -> None:
+    """One finding for each image that has boxes in `mask`, with their number and the first one."""
+    faulty, ids = xyxy[mask], images["image_id"].tolist()
+    sizes = images[["width_px", "height_px"]].to_numpy()
+    for at, first, count in zip(
+        *np.unique(row[mask], return_index=True, return_counts=True), strict=True
+    ):
+        label, box = labels[at], faulty[first]
+        which = f"{count} boxes, first" if count > 1 else "box"
+        corners = ", ".join(f"{corner:g}" for corner in box)
+        message = f"{label.archive}, member {label.member}: {which} [{corners}] in {sizes[at, 0]} x {sizes[at, 1]} px"
+        findings.add(kind, message, label.archive, label.member, ids[at], int(count))

@@ -1,0 +1,1 @@
+"""Counts and bins of the exploratory notebook."""

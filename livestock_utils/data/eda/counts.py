@@ -1,0 +1,288 @@
+"""Counts of the exploratory notebook: plain tables from the `images` and `boxes` tables, with the original's bins.
+
+Every function takes whole tables and keeps images without a box in its counts. Species come in label order.
+The bins are those of the original's EDA notebook and stand in `livestock_utils.data.eda.bins`.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species
+from livestock_utils.core.boxes import XYXY, area
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.eda import bins, write_up
+
+WINDOW = 25
+"""Images around one, itself included, whose median box count is what one would expect of it."""
+
+
+def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(name, rows) of every species that the table holds, in label order; names that species.yaml lacks come last."""
+    present = set(table["species"])
+    order = [name for name in species.names() if name in present]
+    return [
+        (name, table[table["species"] == name]) for name in order + sorted(present - set(order))
+    ]
+
+
+def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """One row a species and one "all": images, boxes, their shares in [0, 1], boxes an image, and `empty_images`.
+
+    Boxes an image come as mean_boxes, median_boxes and max_boxes; `empty_images` counts images without a box.
+    """
+    counts = boxes_per_image(images, boxes)
+    groups = [(name, part["boxes"]) for name, part in by_species(counts)]
+    groups += [("all", counts["boxes"])]
+    rows = [
+        {
+            "species": name,
+            "images": len(n),
+            "images_share": _share(len(n), len(counts)),
+            "boxes": int(n.sum()),
+            "boxes_share": _share(n.sum(), counts["boxes"].sum()),
+            "mean_boxes": n.mean() if len(n) else 0.0,
+            "median_boxes": n.median() if len(n) else 0.0,
+            "max_boxes": int(n.max()) if len(n) else 0,
+            "empty_images": int((n == 0).sum()),
+        }
+        for name, n in groups
+    ]
+    return pd.DataFrame(rows)
+
+
+def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
+    """Images of each frame size and species: species, size (text, "1920 x 1080"), width_px, height_px, images, share.
+
+    The `top` commonest sizes of a species stand alone, commonest first; the rest is one row "N other sizes" with
+    width and height 0. `share` is of the species' images.
+    """
+    rows = []
+    for name, part in by_species(images):
+        sizes = part.groupby(["width_px", "height_px"], as_index=False).size()
+        sizes = sizes.sort_values("size", ascending=False, kind="stable")
+        shown = sizes if len(sizes) <= top + 1 else sizes.iloc[:top]
+        rows += [
+            (name, f"{w} x {h}", w, h, n, n / len(part))
+            for w, h, n in shown.itertuples(index=False)
+        ]
+        if rest := len(sizes) - len(shown):
+            n = int(sizes["size"].iloc[len(shown) :].sum())
+            rows.append((name, f"{rest} other sizes", 0, 0, n, n / len(part)))
+    return pd.DataFrame(
+        rows, columns=["species", "size", "width_px", "height_px", "images", "share"]
+    )
+
+
+def boxes_per_image(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """One row an image, in the order of `images`: image_id, species, boxes (0 for an empty image)."""
+    counts = images["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int)
+    return images[["image_id", "species"]].assign(boxes=counts.to_numpy())
+
+
+def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Images of each box count: species, boxes, images; every count from 0 to the species' maximum is a row."""
+    rows = []
+    for name, part in by_species(boxes_per_image(images, boxes)):
+        tally = np.bincount(part["boxes"].to_numpy())
+        rows += [(name, count, int(n)) for count, n in enumerate(tally)]
+    return pd.DataFrame(rows, columns=["species", "boxes", "images"])
+
+
+def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Images in the bins little, medium, many of each species: species, bin, boxes (text, "4-5"), images, share.
+
+    The bin edges are the species' `count_bins` (species.yaml): little < first <= medium < second <= many.
+    The original's notebook has the names "medium" and "many" swapped; these are the true ones.
+    """
+    rows = []
+    for name, part in by_species(boxes_per_image(images, boxes)):
+        low, high = species.by_name(name).count_bins
+        middle = f"{low}-{high - 1}" if high - 1 > low else f"{low}"
+        which = bins.count_bin(part["species"], part["boxes"])
+        for label, text in zip(bins.COUNT_BINS, (f"< {low}", middle, f">= {high}"), strict=True):
+            n = int((which == label).sum())
+            rows.append((name, label, text, n, _share(n, len(part))))
+    return pd.DataFrame(rows, columns=["species", "bin", "boxes", "images", "share"])
+
+
+def ratio_table(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Boxes by shape: species, bin, boxes, share (of the species' boxes).
+
+    horizontal: w / (w + h) >= 0.6, vertical: h / (w + h) >= 0.6, else square (the original's EDA notebook).
+    """
+    return _binned(boxes, bins.ratio_bin(boxes), bins.RATIO_BINS)
+
+
+def area_table(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Boxes by area in px2: species, bin, boxes, share (of the species' boxes).
+
+    very large >= 100,000, large >= 50,000, medium >= 10,000, small >= 1,000, very small >= 100, out below.
+    """
+    return _binned(boxes, bins.area_bin(boxes), bins.AREA_BINS)
+
+
+def small_box_table(boxes: pd.DataFrame) -> pd.DataFrame:
+    """The area bin "small" (1,000 to 10,000 px2) in detail: species, bin ("1-2k" ...), boxes, share of all."""
+    return _binned(boxes, bins.small_bin(boxes), bins.SMALL_BINS)
+
+
+def below_area(
+    boxes: pd.DataFrame, below_px2: float = 4000, from_px2: float = 1000
+) -> pd.DataFrame:
+    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes).
+
+    The write-up's question: would dropping boxes under 4,000 px2 lose anything? It counts from 1,000 px2 up.
+    """
+    areas = area(boxes[XYXY].to_numpy())
+    inside = (areas >= from_px2) & (areas < below_px2)
+    rows = [
+        (name, int(inside[part.index.to_numpy()].sum()), len(part))
+        for name, part in by_species(boxes.reset_index(drop=True))
+    ]
+    return pd.DataFrame(
+        [(name, n, _share(n, all_)) for name, n, all_ in rows],
+        columns=["species", "boxes", "share"],
+    )
+
+
+def empty_images(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `images` that have no box."""
+    return images[~images["image_id"].isin(boxes["image_id"])].reset_index(drop=True)
+
+
+def coverage_map(
+    images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, rows: int = 54
+) -> np.ndarray:
+    """(rows, columns) grid over the frame: mean number of boxes an image that cover each cell's centre.
+
+    Boxes are taken as shares of their own frame, so that frames of unlike sizes can be laid on each other. They are
+    put down as differences at their four corners and summed up once (difference array, the inverse of Crow's
+    summed-area table, 1984), so time grows with boxes + cells. Raises DatasetError for a box of an unknown image.
+    """
+    strange = boxes.loc[~boxes["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strange):
+        raise DatasetError(
+            f"{len(strange)} boxes are of images that the images table lacks, the first of "
+            f"{strange.iloc[0]!r}; pass the images that the boxes belong to"
+        )
+    grid = np.zeros((rows + 1, columns + 1))
+    if len(boxes):
+        frame = (
+            images.set_index("image_id")
+            .loc[boxes["image_id"], ["width_px", "height_px"]]
+            .to_numpy(dtype=float)
+        )
+        share = boxes[XYXY].to_numpy() / np.hstack([frame, frame])
+        cell = np.ceil(share * [columns, rows, columns, rows] - 0.5).astype(int)
+        cell = np.clip(cell, 0, [columns, rows, columns, rows])
+        x0, y0, x1, y1 = cell.T
+        for y, x, sign in ((y0, x0, 1), (y0, x1, -1), (y1, x0, -1), (y1, x1, 1)):
+            np.add.at(grid, (y, x), sign)
+    return grid.cumsum(axis=0).cumsum(axis=1)[:rows, :columns] / max(len(images), 1)
+
+
+def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
+    """The largest box count that is suspect among images with this median: half of it, and 2 below; -1 for none."""
+    median = np.asarray(local_median, dtype=float)
+    return np.maximum(np.minimum(np.floor(median / 2), np.floor(median - 2)), -1).astype(int)
+
+
+def completeness_hints(
+    images: pd.DataFrame, boxes: pd.DataFrame, window: int = WINDOW
+) -> pd.DataFrame:
+    """Images whose box count is low for their surroundings: the rows of `boxes_per_image` + local_median, suspect.
+
+    `local_median` is the median box count of the `window` images around (same species, in the order of image_id).
+    `suspect` marks images with at most half of local_median boxes and at least two boxes fewer. It means most where
+    neighbours in name are neighbours in time. A hint for where to look, not a verdict: animals also leave the frame.
+    """
+    parts = []
+    for _, part in by_species(boxes_per_image(images, boxes)):
+        part = part.sort_values("image_id", kind="stable")
+        local = part["boxes"].rolling(window, center=True, min_periods=1).median()
+        low = part["boxes"] <= highest_suspect_count(local)
+        parts.append(part.assign(local_median=local, suspect=low))
+    if not parts:
+        return boxes_per_image(images, boxes).assign(local_median=0.0, suspect=False)
+    return pd.concat(parts, ignore_index=True)
+
+
+def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
+    """Ids of the `n` suspect images that lack the most boxes against their local median, from `completeness_hints`."""
+    missing = (hints["local_median"] - hints["boxes"])[hints["suspect"]]
+    return hints.loc[
+        missing.sort_values(ascending=False, kind="stable").index[:n], "image_id"
+    ].tolist()
+
+
+def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """One row a species: images, no_box, one_box, suspect (see `completeness_hints`), suspect_share of its images."""
+    rows = []
+    for name, part in by_species(completeness_hints(images, boxes)):
+        suspects = int(part["suspect"].sum())
+        rows.append(
+            (
+                name,
+                len(part),
+                int((part["boxes"] == 0).sum()),
+                int((part["boxes"] == 1).sum()),
+                suspects,
+                _share(suspects, len(part)),
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=["species", "images", "no_box", "one_box", "suspect", "suspect_share"]
+    )
+
+
+def is_aihub_size(images: pd.DataFrame, tolerance: float = 0.02) -> bool:
+    """True when every species has the write-up's number of images, give or take the share `tolerance`."""
+    known = write_up.counts()["images"]
+    counts = images["species"].value_counts()
+    return all(abs(int(counts.get(name, 0)) - n) <= tolerance * n for name, n in known.items())
+
+
+def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """The write-up's counts next to those here: what, species, here, write_up, difference (here - write_up)."""
+    totals = species_counts(images, boxes).set_index("species")
+    sizes = images.groupby(["species", "width_px", "height_px"]).size()
+    strata = count_bin_table(images, boxes).set_index(["species", "bin"])["images"]
+    small = below_area(boxes).set_index("species")["boxes"]
+    rows = []
+    for what, per_species in write_up.counts().items():
+        for name, value in per_species.items():
+            if what == "sizes":
+                rows += [
+                    (f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n)
+                    for w, h, n in value
+                ]
+            elif what == "strata":
+                rows += [
+                    (f"images with {label} boxes", name, strata.get((name, label), 0), n)
+                    for label, n in value.items()
+                ]
+            elif what == "small_boxes":
+                rows.append(("boxes of 1,000 to 4,000 px2", name, small.get(name, 0), value))
+            else:
+                column = totals[what]
+                rows.append((what.replace("_", " "), name, column.get(name, 0), value))
+    table = pd.DataFrame(rows, columns=["what", "species", "here", "write_up"]).astype(
+        {"here": int, "write_up": int}
+    )
+    return table.assign(difference=table["here"] - table["write_up"])
+
+
+def _binned(boxes: pd.DataFrame, labels: pd.Series, order: tuple[str, ...]) -> pd.DataFrame:
+    """Boxes of each species in each bin, in the order of the bins; empty bins are rows of 0."""
+    rows = []
+    for name, part in by_species(boxes.assign(bin=labels)):
+        tally = part["bin"].value_counts()
+        rows += [
+            (name, label, int(tally[label]), _share(tally[label], len(part))) for label in order
+        ]
+    return pd.DataFrame(rows, columns=["species", "bin", "boxes", "share"])
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0

@@ -1,0 +1,194 @@
+"""What is wrong or worth knowing in a folder of archives: raised, or collected row by row."""
+
+import dataclasses
+from collections import Counter
+
+import pandas as pd
+
+from livestock_utils.core.errors import ArchiveError
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of finding: "error" stops the reading, "warning" is left out or changed and counted, "note" is told."""
+
+    severity: str
+    singular: str
+    plural: str
+    advice: str
+
+
+KINDS = {
+    "archive_missing": Kind(
+        "error",
+        "archive missing",
+        "archives missing",
+        "download what is missing, put it beside the others",
+    ),
+    "archive_broken": Kind("error", "broken archive", "broken archives", "download it again"),
+    "archive_empty": Kind(
+        "error", "empty archive", "empty archives", "download it again, or look at what is inside"
+    ),
+    "repeated_id": Kind("error", "id in two places", "ids in two places", "remove one of the two"),
+    "wrong_crc": Kind(
+        "error", "member with a wrong CRC", "members with a wrong CRC", "download the archive again"
+    ),
+    "label_unreadable": Kind(
+        "warning", "label unreadable", "labels unreadable", "repair or remove the member"
+    ),
+    "label_incomplete": Kind(
+        "warning",
+        "label without label_info",
+        "labels without label_info",
+        "repair or remove the member",
+    ),
+    "image_unreadable": Kind(
+        "warning", "image unreadable", "images unreadable", "replace or remove the member"
+    ),
+    "image_too_large": Kind(
+        "warning",
+        "image above 100 megapixels",
+        "images above 100 megapixels",
+        "scale it down or remove it",
+    ),
+    "image_without_label": Kind(
+        "warning",
+        "image without label",
+        "images without label",
+        "add its label, or remove the image",
+    ),
+    "label_without_image": Kind(
+        "warning",
+        "label without image",
+        "labels without image",
+        "add its image, or remove the label",
+    ),
+    "size_differs": Kind(
+        "warning",
+        "size that differs from the JPEG",
+        "sizes that differ from the JPEG",
+        "correct width and height",
+    ),
+    "box_not_numbers": Kind(
+        "warning", "box that is not four numbers", "boxes that are not four numbers", "correct it"
+    ),
+    "box_inverted": Kind(
+        "warning", "box without area", "boxes without area", "correct it: bbox is [x1, y1, x2, y2]"
+    ),
+    "box_outside": Kind(
+        "warning", "box outside the frame", "boxes outside the frame", "correct or remove it"
+    ),
+    "box_clipped": Kind(
+        "warning",
+        "box clipped to the frame",
+        "boxes clipped to the frame",
+        "correct it if it matters",
+    ),
+    "box_duplicated": Kind(
+        "note", "repeated box", "repeated boxes", "remove the copy; it is kept in the tables"
+    ),
+    "image_truncated": Kind(
+        "warning", "truncated image", "truncated images", "replace it: its lower part is grey"
+    ),
+    "image_duplicated": Kind(
+        "warning",
+        "copy of another image",
+        "copies of other images",
+        "keep the two in one fold, or remove one",
+    ),
+    "image_near_duplicate": Kind(
+        "note",
+        "near-duplicate image",
+        "near-duplicate images",
+        "split by groups (livestock_utils.data.lookalikes)",
+    ),
+    "name_differs": Kind(
+        "note", "file_name of another image", "file_names of other images", "correct file_name"
+    ),
+    "validation_left_out": Kind(
+        "note",
+        "Validation archive left out",
+        "Validation archives left out",
+        "read it with include_validation=True",
+    ),
+    "other_files": Kind(
+        "note", "member of another type", "members of other types", "nothing to do: it is not read"
+    ),
+    "unknown_archive": Kind(
+        "note",
+        "archive not recognised",
+        "archives not recognised",
+        "if it counts, name it by 원천 or 라벨 (or TS_, TL_, VS_, VL_) and the species",
+    ),
+}
+"""Every kind of finding; the order is that of the report."""
+
+COLUMNS = ["kind", "severity", "archive", "member", "image_id", "value", "message", "advice"]
+"""Columns of the report; `value` counts what the row stands for (boxes, members, 1)."""
+
+
+class Findings:
+    """Collects findings. An error is raised at once unless `collect_errors`; warnings are counted, see `summary`."""
+
+    def __init__(self, collect_errors: bool = False):
+        """Start empty."""
+        self.collect_errors = collect_errors
+        self.rows: list[dict] = []
+
+    def add(
+        self,
+        kind: str,
+        message: str,
+        archive: str = "",
+        member: str = "",
+        image_id: str = "",
+        value: int = 1,
+        advice: str = "",
+    ) -> None:
+        """Record one finding; for an error raises ArchiveError("message; advice") unless errors are collected."""
+        advice = advice or KINDS[kind].advice
+        if KINDS[kind].severity == "error" and not self.collect_errors:
+            raise ArchiveError(f"{message}; {advice}")
+        row = [kind, KINDS[kind].severity, archive, member, image_id, value, message, advice]
+        self.rows.append(dict(zip(COLUMNS, row, strict=True)))
+
+    def add_error(
+        self,
+        kind: str,
+        error: ArchiveError,
+        archive: str = "",
+        member: str = "",
+        image_id: str = "",
+    ) -> None:
+        """Record an ArchiveError ("what; what to do") as a finding of `kind`."""
+        message, _, advice = str(error).rpartition("; ")
+        self.add(
+            kind, message or advice, archive, member, image_id, advice=advice if message else ""
+        )
+
+    def summary(self, severity: str = "warning") -> str:
+        """ "3 boxes clipped to the frame, 1 image without label", "" if there is nothing of that severity."""
+        counts: Counter[str] = Counter()
+        for row in self.rows:
+            counts[row["kind"]] += row["value"]
+        words = [
+            f"{counts[name]:,} {kind.singular if counts[name] == 1 else kind.plural}"
+            for name, kind in KINDS.items()
+            if kind.severity == severity and counts[name]
+        ]
+        return ", ".join(words)
+
+    def first(self, severity: str = "warning") -> str:
+        """ "message; advice" of the first finding of a severity."""
+        return next(
+            (f"{r['message']}; {r['advice']}" for r in self.rows if r["severity"] == severity), ""
+        )
+
+    def table(self) -> pd.DataFrame:
+        """All findings as a DataFrame with `COLUMNS`, errors first, then as in `KINDS`, by archive and member."""
+        order = {
+            name: (["error", "warning", "note"].index(kind.severity), i)
+            for i, (name, kind) in enumerate(KINDS.items())
+        }
+        rows = sorted(self.rows, key=lambda r: (order[r["kind"]], r["archive"], r["member"]))
+        return pd.DataFrame(rows, columns=COLUMNS).astype({"value": int})

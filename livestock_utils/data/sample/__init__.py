@@ -1,0 +1,1 @@
+"""The drawn sample, in AI Hub's layout."""

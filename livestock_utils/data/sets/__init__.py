@@ -1,0 +1,1 @@
+"""Training sets as tar or folder: written, read back, described."""

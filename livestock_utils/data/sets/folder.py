@@ -1,0 +1,128 @@
+"""Folders that hold a set: whole or absent, checked before they are written, cleared of stale caches."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.sets import yolo
+
+AHEAD = 8
+"""Photos that wait to be written at most."""
+
+
+def clear_caches(target: Path) -> None:
+    """Remove yolov5's label caches: their check covers paths and sizes only, so changed labels go unnoticed."""
+    for cache in [*target.glob("*.cache"), *target.glob("*/*.cache")]:
+        cache.unlink()
+
+
+def label_files(path: Path, manifest: pd.DataFrame) -> dict[str, bytes]:
+    """Bytes of the label files of a set folder by image_id; absent ones are left out."""
+    files = {image_id: path / "labels" / f"{image_id}.txt" for image_id in manifest["image_id"]}
+    return {image_id: file.read_bytes() for image_id, file in files.items() if file.is_file()}
+
+
+def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
+    """Does the folder hold exactly this set: same manifest, all images at their sizes, all labels by their hashes?"""
+    file = target / yolo.MANIFEST
+    if (
+        not file.is_file()
+        or file.read_bytes() != manifest_bytes
+        or not (target / "images").is_dir()
+    ):
+        return False
+    with os.scandir(target / "images") as entries:
+        sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    if sizes != {
+        f"{i}.jpg": n for i, n in zip(manifest["image_id"], manifest["bytes"], strict=True)
+    }:
+        return False
+    texts = label_files(target, manifest)
+    wanted = dict(zip(manifest["image_id"], manifest["label_sha256"], strict=True))
+    return {
+        image_id: hashlib.sha256(text).hexdigest() for image_id, text in texts.items()
+    } == wanted
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder with images/ and labels/ in it that takes the target's name only if the block ends without an error."""
+    part, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
+    if old.exists() and not target.exists():
+        old.rename(target)  # killed between the two renames below
+    for leftover in (part, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    (part / "images").mkdir(parents=True)
+    (part / "labels").mkdir()
+    try:
+        yield part
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write (name, bytes) pairs into a folder from two threads, with at most `AHEAD` files held."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        writing: deque[Future[int]] = deque()
+        for name, data in files:
+            writing.append(pool.submit((folder / name).write_bytes, data))
+            if len(writing) >= AHEAD:
+                writing.popleft().result()
+        for one in writing:
+            one.result()
+
+
+def check_target(target: Path, is_tar: bool) -> None:
+    """Raise DatasetError unless the target can be made and nothing that is not a set is in the way."""
+    for parent in target.parents:
+        if parent.exists() and not parent.is_dir():
+            raise DatasetError(f"cannot write {target}: {parent} is a file; give another folder")
+    if is_tar and target.is_dir():
+        raise DatasetError(f"cannot write {target}: a folder has that name; give another")
+    if not is_tar and target.is_file():
+        raise DatasetError(f"cannot write to the folder {target}: it is a file; give another name")
+    if (
+        not is_tar
+        and target.is_dir()
+        and any(target.iterdir())
+        and not (target / yolo.MANIFEST).is_file()
+    ):
+        raise DatasetError(
+            f"{target} holds other files (no {yolo.MANIFEST}); give a new or an empty folder"
+        )
+
+
+def check_space(target: Path, needed: int) -> None:
+    """Raise DatasetError if the disk of `target` has fewer than `needed` bytes free."""
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise DatasetError(
+            f"{target} needs {needed / 1e9:.2f} GB, {place} has {free / 1e9:.2f} GB free; make room or write elsewhere"
+        )
+
+
+@contextlib.contextmanager
+def no_space_error(target: Path) -> Iterator[None]:
+    """Turn a disk that runs full inside the block into a DatasetError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DatasetError(
+                f"no space left while writing {target}; make room and call again"
+            ) from error
+        raise

@@ -1,0 +1,260 @@
+"""What a YOLO set holds, worked out from the tables before a byte of an image is read: labels, manifest, data.yaml.
+
+A set is `images/<image_id>.jpg`, `labels/<image_id>.txt` (class and xywhn, one line a box, empty without boxes),
+`manifest.csv` and `data.yaml`; a tar and a folder hold the same.
+"""
+
+import dataclasses
+import hashlib
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+
+from livestock_utils.core import boxes as box_arithmetic
+from livestock_utils.core import species as classes
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.tables import IMAGE_COLUMNS
+from livestock_utils.data.split import folds as folds_module
+
+MANIFEST = "manifest.csv"
+COLUMNS = (
+    "image_id",
+    "species",
+    "fold",
+    "stratum",
+    "archive",
+    "member",
+    "width_px",
+    "height_px",
+    "boxes",
+    "bytes",
+    "sha256",
+    "label_sha256",
+    "seed",
+)
+"""Columns of manifest.csv: `fold` is empty without folds, `archive` and `member` name the source of the JPEG, `bytes`
+and `sha256` are the JPEG's, `label_sha256` is the label file's, `seed` is the one that the folds were made with."""
+BACKGROUND = "background"
+"""Species and stratum of photos without livestock in the manifest."""
+
+_SAFE_ID = re.compile(r"[^\x00-\x1f/\\:]+")
+_NO_HASH = "0" * 64
+
+
+@dataclasses.dataclass
+class Plan:
+    """One set before it is written: `manifest` (sha256 still zeros), `labels` (by row), and how many boxes changed."""
+
+    manifest: pd.DataFrame
+    labels: list[bytes]
+    clipped: int
+    dropped: int
+    too_small: int
+
+    def summary(self, name: str) -> str:
+        """One line: what the set holds and what was clipped or dropped on the way."""
+        backgrounds = int((self.manifest["species"] == BACKGROUND).sum())
+        return (
+            f"{name}: {len(self.manifest) - backgrounds:,} images, {int(self.manifest['boxes'].sum()):,} boxes"
+            + (f", {backgrounds:,} backgrounds" if backgrounds else "")
+            + f"; {self.clipped:,} boxes clipped to the frame, {self.dropped:,} dropped as outside it or without extent"
+            + (f", {self.too_small:,} left out as too small" if self.too_small else "")
+        )
+
+
+def plan(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    folds: pd.Series | None = None,
+    seed: int = 0,
+    min_box_area_px: float = 0.0,
+    backgrounds: pd.DataFrame | None = None,
+) -> Plan:
+    """The set of `images` with their boxes, sorted by image_id; `backgrounds` are rows of images without boxes.
+
+    Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1]; what is then
+    empty or not finite is dropped, and so are boxes of an area under `min_box_area_px` (px2, before clipping). Raises
+    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes, missing folds and
+    boxes of a species that species.yaml lacks.
+    """
+    strata = folds_module.strata_table(images, boxes).set_index("image_id")
+    table = images.sort_values("image_id", ignore_index=True)
+    table["stratum"] = strata["stratum"].loc[table["image_id"]].to_numpy()
+    if backgrounds is not None and len(backgrounds):
+        extra = backgrounds.assign(species=BACKGROUND, stratum=BACKGROUND)
+        table = pd.concat([table, extra]).sort_values("image_id", ignore_index=True)
+    _check(table)
+    table["fold"] = _folds(table, folds)
+    position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
+    position, known = position[position >= 0], boxes[position >= 0]
+    strange = known[~known["species"].isin(classes.names())]
+    if len(strange):
+        raise DatasetError(
+            f"{len(strange)} boxes are of {strange['species'].iloc[0]!r} (image "
+            f"{strange['image_id'].iloc[0]!r}), a species that species.yaml lacks: expected "
+            f"{', '.join(classes.names())}; name it there, or drop them"
+        )
+    xyxy = known[box_arithmetic.XYXY].to_numpy(dtype=float)
+    size = table[["width_px", "height_px"]].to_numpy(dtype=float)[position]
+    inside = box_arithmetic.clip_to_frame(xyxy, size[:, 0], size[:, 1])
+    has_extent = (
+        np.isfinite(xyxy).all(axis=1)
+        & (inside[:, 2] > inside[:, 0])
+        & (inside[:, 3] > inside[:, 1])
+    )
+    large = box_arithmetic.area(xyxy) >= min_box_area_px
+    keep = has_extent & large
+    clipped = int(((inside != xyxy).any(axis=1) & keep).sum())
+    labels = _label_texts(
+        len(table),
+        position[keep],
+        known["species"][keep].map(classes.class_index()).to_numpy(),
+        box_arithmetic.xyxy_to_xywhn(inside[keep], size[keep, 0], size[keep, 1]),
+    )
+    table["boxes"] = np.bincount(position[keep], minlength=len(table))
+    table["bytes"], table["sha256"], table["seed"] = 0, _NO_HASH, seed
+    table["label_sha256"] = [hashlib.sha256(text).hexdigest() for text in labels]
+    return Plan(
+        table[list(COLUMNS)],
+        labels,
+        clipped,
+        int((~has_extent).sum()),
+        int((has_extent & ~large).sum()),
+    )
+
+
+def manifest_bytes(manifest: pd.DataFrame) -> bytes:
+    """manifest.csv; its length does not depend on the hashes, so it can be written first and filled in at the end."""
+    return manifest[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
+
+
+def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
+    """The manifest table from the bytes of manifest.csv (`where` names it in errors); DatasetError if it is not one."""
+    texts = ("image_id", "species", "stratum", "archive", "member", "sha256", "label_sha256")
+    types: dict[str, Any] = dict.fromkeys(texts, str) | {"fold": "Int64"}
+    try:
+        table = pd.read_csv(
+            io.BytesIO(data), dtype=types, keep_default_na=False, na_values={"fold": [""]}
+        )
+    except ValueError as error:  # pandas' parser errors and wrong encodings are ValueErrors too
+        reason = str(error).splitlines()[0]
+        raise DatasetError(
+            f"{where}: {MANIFEST} is damaged ({reason}); write the set again"
+        ) from error
+    absent = [name for name in COLUMNS if name not in table.columns]
+    if absent:
+        raise DatasetError(f"{where}: {MANIFEST} lacks the columns {absent}; write the set again")
+    for image_id in table["image_id"]:
+        _check_id(image_id)
+    return table
+
+
+def label_boxes(text: bytes, where: str) -> npt.NDArray[np.float64]:
+    """(n, 5) of class index and xywhn from a label file's bytes; DatasetError for anything else."""
+    try:
+        rows = [
+            [float(value) for value in line.split()]
+            for line in text.decode("ascii").splitlines()
+            if line.strip()
+        ]
+        found = np.array(rows, dtype=float).reshape(-1, 5)
+    except ValueError as error:
+        raise DatasetError(
+            f"{where}: expected lines of a class and four shares; write the set again"
+        ) from error
+    return found
+
+
+def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Sequence[str]) -> str:
+    """The text of yolov5's data.yaml."""
+    entries = {"train": train, "val": valid, "nc": len(names), "names": dict(enumerate(names))}
+    return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
+
+
+def background_images(
+    folder: str | os.PathLike, n_images: int, share: float, seed: int = 0
+) -> pd.DataFrame:
+    """Rows of an images table for photos without livestock: as many as make `share` of the finished set.
+
+    `folder`: JPEGs, in sub-folders too; `n_images`: images with livestock. Columns image_id ("background_<stem>"),
+    species, width_px, height_px, archive ("."), member. Chosen at random by `seed`. Fewer photos than asked for are all
+    taken (the length tells). Raises DatasetError for a share outside [0, 0.1] and for a folder without JPEGs.
+    """
+    if not 0 <= share <= 0.1:
+        raise DatasetError(
+            f"background_share must lie in [0, 0.1], got {share}; up to a tenth of the set helps"
+        )
+    if share == 0:
+        return pd.DataFrame(columns=IMAGE_COLUMNS)
+    photos = (p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+    files = sorted(p.relative_to(folder).as_posix() for p in photos)
+    if not files:
+        raise DatasetError(
+            f"no JPEG in the background folder {folder}; give a folder of photos without livestock"
+        )
+    wanted = round(n_images * share / (1 - share))
+    chosen = np.random.default_rng(seed).permutation(len(files))[:wanted]
+    import imagesize
+
+    rows = []
+    for name in sorted(files[i] for i in chosen):
+        width, height = imagesize.get(Path(folder, name))
+        rows.append((f"{BACKGROUND}_{Path(name).stem}", BACKGROUND, width, height, ".", name))
+    return pd.DataFrame(rows, columns=IMAGE_COLUMNS)
+
+
+def _label_texts(
+    n_images: int,
+    position: npt.NDArray[np.intp],
+    index: npt.NDArray[np.int_],
+    xywhn: npt.NDArray[np.float64],
+) -> list[bytes]:
+    """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of up to 100,000 px."""
+    lines: list[list[str]] = [[] for _ in range(n_images)]
+    rows = zip(position.tolist(), index.tolist(), xywhn.tolist(), strict=True)
+    for image, label, (x, y, width, height) in rows:
+        lines[image].append(f"{label} {x:.9f} {y:.9f} {width:.9f} {height:.9f}\n")
+    return ["".join(of_image).encode() for of_image in lines]
+
+
+def _folds(table: pd.DataFrame, folds: pd.Series | None) -> pd.Series:
+    """Fold by row, missing where there is none (no folds given, background)."""
+    if folds is None:
+        return pd.Series(pd.NA, index=table.index, dtype="Int64")
+    fold = pd.Series(folds.reindex(table["image_id"]).to_numpy(), index=table.index).astype("Int64")
+    absent = table["image_id"][fold.isna() & (table["species"] != BACKGROUND)]
+    if len(absent):
+        raise DatasetError(
+            f"folds: {len(absent)} images have no fold, the first is {absent.iloc[0]!r}; split them too"
+        )
+    return fold
+
+
+def _check(table: pd.DataFrame) -> None:
+    repeated = table["image_id"][table["image_id"].duplicated()]
+    if len(repeated):
+        raise DatasetError(
+            f"image id {repeated.iloc[0]!r} stands more than once; rename one of the two photos"
+        )
+    for image_id in table["image_id"]:
+        _check_id(image_id)
+    unsized = table["image_id"][~((table["width_px"] > 0) & (table["height_px"] > 0))]
+    if len(unsized):
+        raise DatasetError(
+            f"{len(unsized)} images have no frame size, the first is {unsized.iloc[0]!r}; drop them first"
+        )
+
+
+def _check_id(image_id: str) -> None:
+    if not _SAFE_ID.fullmatch(image_id) or image_id.startswith("."):
+        raise DatasetError(
+            f"image id {image_id!r} cannot be a file name; it may hold no / \\ : and not start with a dot"
+        )

@@ -1,0 +1,262 @@
+"""Splits one can trust: folds balanced by species, box count, box shape and box size, with groups that never span two.
+
+Strata are species x count bin; their joint indicator is a label of its own, because stratifying on species and count as
+separate labels (as the original's notebook EDA/Make_Dataset_Multilabel did) let pig-little land 84/16 instead of 80/20.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species as classes
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.data.eda import bins
+from livestock_utils.data.split import stratify
+
+_WEIGHTS = {
+    "images": 1.0,
+    "stratum": 1.0,
+    "species": 0.1,
+    "count": 0.1,
+    "ratio": 0.002,
+    "area": 0.002,
+}
+"""How much one image too many counts, by kind of label: strata are promised to the image, presence is evened out."""
+
+
+def strata_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """What each image is stratified on, one row an image, sorted by image_id.
+
+    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false column for each box
+    ratio and box area, does the image have such a box: ratio_horizontal, ..., area_very_large. Boxes of images that are
+    not in `images` are ignored, so a part of a data set needs no second boxes table. Raises DatasetError for an empty
+    table and for a repeated id.
+    """
+    if len(images) == 0:
+        raise DatasetError("no images to split: the images table is empty")
+    repeated = images["image_id"][images["image_id"].duplicated()]
+    if len(repeated):
+        raise DatasetError(
+            f"image id {repeated.iloc[0]!r} stands more than once in the images table; drop the copies"
+        )
+    table = images[["image_id", "species"]].sort_values("image_id", ignore_index=True)
+    position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
+    known, position = boxes[position >= 0], position[position >= 0]
+    table["boxes"] = np.bincount(position, minlength=len(table))
+    table["count_bin"] = bins.count_bin(table["species"], table["boxes"])
+    table["stratum"] = table["species"].astype(str) + "-" + table["count_bin"].astype(str)
+    for kind, of_box in (("ratio", bins.ratio_bin(known)), ("area", bins.area_bin(known))):
+        for code, name in enumerate(of_box.cat.categories):
+            has = np.zeros(len(table), dtype=bool)
+            has[position[(of_box.cat.codes == code).to_numpy()]] = True
+            table[f"{kind}_{name.replace(' ', '_')}"] = has
+    return table
+
+
+def stratified_folds(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    n_splits: int = 5,
+    groups: pd.Series | None = None,
+    seed: int = 42,
+) -> pd.Series:
+    """Fold 0..n_splits-1 of every image, a Series indexed by image_id (sorted).
+
+    Balanced over species x count strata, box ratios and box areas (`stratify.assign`). `groups`: a Series image_id ->
+    group (see `read_groups` and `neighbours`); a group lies in one fold whole. The order of the rows does not matter;
+    the same input and seed give the same folds. Raises DatasetError for fewer than 2 folds, for fewer images or groups
+    than folds, and for groups that do not name every image.
+    """
+    if n_splits < 2:
+        raise DatasetError(f"n_splits must be at least 2, got {n_splits}")
+    strata = strata_table(images, boxes)
+    unit = _units(strata["image_id"], groups)
+    if unit.max() + 1 < n_splits:
+        what = "images" if groups is None else "groups"
+        raise DatasetError(
+            f"{n_splits} folds need at least as many {what}, got {unit.max() + 1}; ask for fewer folds"
+        )
+    folds = _assign(strata, unit, np.full(n_splits, 1 / n_splits), seed)
+    return pd.Series(folds, index=pd.Index(strata["image_id"], name="image_id"), name="fold")
+
+
+def mini(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    share: float = 0.5,
+    seed: int = 42,
+    groups: pd.Series | None = None,
+) -> list[str]:
+    """Sorted image ids of a smaller set with the same balance: `share` (in (0, 1]) of the images, no stratum lost.
+
+    Every stratum keeps at least one image, whatever the share. With `groups`, a group is in whole or out, so the
+    share is met only as far as the groups' sizes allow. Raises DatasetError for a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise DatasetError(f"share must be above 0 and at most 1, got {share}")
+    strata = strata_table(images, boxes)
+    if share == 1:
+        return strata["image_id"].tolist()
+    unit = _units(strata["image_id"], groups)
+    inside = _assign(strata, unit, np.array([share, 1 - share]), seed) == 0
+    for stratum in sorted(set(strata["stratum"]) - set(strata["stratum"][inside])):
+        first = unit[(strata["stratum"] == stratum).to_numpy()][0]
+        inside |= unit == first
+    return strata["image_id"][inside].tolist()
+
+
+def balance_table(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    folds: pd.Series,
+    valid_fold: int = 0,
+    target: float | None = None,
+) -> pd.DataFrame:
+    """How evenly train and valid share each stratum, one row a stratum in class and count order.
+
+    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target, off_points (percentage
+    points, signed), off_images (images too many in train, signed). `target` defaults to (n - 1) / n for n folds; hand
+    it in for a held-out group. Raises DatasetError for folds that miss an image or lack `valid_fold`.
+    """
+    strata = strata_table(images, boxes)
+    fold = _folds_of(strata["image_id"], folds, valid_fold)
+    wanted = 1 - 1 / fold.nunique() if target is None else target
+    names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
+    table = pd.DataFrame({"stratum": [f"{s}-{c}" for s, c in names]})
+    table["species"], table["count_bin"] = [s for s, _ in names], [c for _, c in names]
+    for column, of_part in (
+        ("images", slice(None)),
+        ("train", fold != valid_fold),
+        ("valid", fold == valid_fold),
+    ):
+        counts = strata["stratum"][of_part].value_counts()
+        table[column] = counts.reindex(table["stratum"], fill_value=0).to_numpy()
+    table = table[table["images"] > 0].reset_index(drop=True)
+    table["share_in_train"] = table["train"] / table["images"]
+    table["target"] = wanted
+    table["off_points"] = 100 * (table["share_in_train"] - wanted)
+    table["off_images"] = table["train"] - wanted * table["images"]
+    return table
+
+
+def fold_table(images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series) -> pd.DataFrame:
+    """Images of every label in every fold, for the small multiples: columns kind, label, fold, images, share.
+
+    `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label (0 to 1).
+    """
+    strata = strata_table(images, boxes)
+    fold = _folds_of(strata["image_id"], folds)
+    rows = []
+    for kind, label, has in _indicators(strata):
+        if kind in ("stratum", "ratio", "area") and has.any():
+            for number, count in (
+                fold[has].value_counts().reindex(sorted(fold.unique()), fill_value=0).items()
+            ):
+                rows.append((kind, label, int(str(number)), int(count), count / int(has.sum())))
+    return pd.DataFrame(rows, columns=["kind", "label", "fold", "images", "share"])
+
+
+def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
+    """Series image_id -> group from a CSV with the columns image_id and `column` (a camera, a farm, ...).
+
+    A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored. Raises DatasetError
+    for an absent file or column, an image with two groups, and images without a group.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(f"groups file not found: {path}")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    absent = [name for name in ("image_id", column) if name not in table.columns]
+    if absent:
+        raise DatasetError(f"{path}: no column {absent[0]!r}; found {list(table.columns)}")
+    table["image_id"] = table["image_id"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
+    table = table[["image_id", column]].drop_duplicates()
+    twice = table["image_id"][table["image_id"].duplicated()]
+    if len(twice):
+        raise DatasetError(f"{path}: image {twice.iloc[0]!r} has more than one {column}")
+    groups = pd.Series(table[column].to_numpy(), index=pd.Index(table["image_id"]), name=column)
+    return groups.loc[_named(images["image_id"], groups)]
+
+
+def hold_out(images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]) -> pd.Series:
+    """Folds that hold out whole groups: 0 for images of the groups called `names`, 1 for the rest; indexed by image_id.
+
+    Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or leaves no training.
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    ids = images["image_id"].sort_values(ignore_index=True)
+    of_image = groups.loc[_named(ids, groups)]
+    for name in wanted:
+        if not (of_image == name).any():
+            raise DatasetError(
+                f"no group {name!r}: expected one of {sorted(map(str, set(of_image)))[:20]}"
+            )
+    outside = of_image.isin(wanted).to_numpy()
+    if outside.all():
+        raise DatasetError(f"holding out {wanted} leaves no image to train on")
+    return pd.Series(np.where(outside, 0, 1), index=pd.Index(ids, name="image_id"), name="fold")
+
+
+def _assign(
+    strata: pd.DataFrame, unit: npt.NDArray[np.intp], shares: npt.ArrayLike, seed: int
+) -> npt.NDArray[np.intp]:
+    """Part of every image: labels summed by unit, units assigned, the result spread over the images again."""
+    indicators = [("images", "all", np.ones(len(strata), dtype=bool)), *_indicators(strata)]
+    sums = [np.bincount(unit, weights=has, minlength=unit.max() + 1) for _, _, has in indicators]
+    weights = [_WEIGHTS[kind] for kind, _, _ in indicators]
+    return stratify.assign(np.stack(sums, axis=1), shares, weights, seed)[unit]
+
+
+def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """(kind, label, true/false an image) of everything that is balanced."""
+    found = []
+    for kind, column in (("stratum", "stratum"), ("species", "species"), ("count", "count_bin")):
+        codes, labels = pd.factorize(strata[column].astype(str), sort=True)
+        found += [(kind, str(label), codes == code) for code, label in enumerate(labels)]
+    for kind in ("ratio", "area"):
+        columns = [name for name in strata.columns if name.startswith(f"{kind}_")]
+        found += [
+            (kind, name.removeprefix(f"{kind}_").replace("_", " "), strata[name].to_numpy())
+            for name in columns
+        ]
+    return found
+
+
+def _units(image_ids: pd.Series, groups: pd.Series | None) -> npt.NDArray[np.intp]:
+    """Number 0.. of the unit that each image belongs to; every image its own without groups."""
+    if groups is None:
+        return np.arange(len(image_ids))
+    return pd.factorize(groups.loc[_named(image_ids, groups)])[0]
+
+
+def _named(image_ids: pd.Series, groups: pd.Series | Mapping) -> pd.Series:
+    """`image_ids`, after a check that `groups` names each of them once and with a value."""
+    groups = pd.Series(groups)
+    if groups.index.has_duplicates:
+        raise DatasetError(
+            f"groups: image {groups.index[groups.index.duplicated()][0]!r} has more than one entry"
+        )
+    absent = image_ids[~image_ids.isin(groups.dropna().index)]
+    if len(absent):
+        count = f"{len(absent)} of {len(image_ids)}"
+        raise DatasetError(
+            f"groups: {count} images have no group, the first is {absent.iloc[0]!r}; name them all"
+        )
+    return image_ids
+
+
+def _folds_of(image_ids: pd.Series, folds: pd.Series, valid_fold: int | None = None) -> pd.Series:
+    """The fold of each image, on the index of `image_ids`."""
+    fold = folds.reindex(image_ids)
+    absent = fold.index[fold.isna()]
+    if len(absent):
+        raise DatasetError(
+            f"folds: {len(absent)} images have no fold, the first is {absent[0]!r}; split these images"
+        )
+    if valid_fold is not None and not (fold == valid_fold).any():
+        known = sorted(fold.astype(int).unique().tolist())
+        raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
+    return pd.Series(fold.astype(int).to_numpy(), index=image_ids.index)

@@ -1,0 +1,138 @@
+"""The arithmetic under `split`: units (an image, or a group of images) into parts of given shares, labels balanced.
+
+Three steps: what each unit holds is binned into yes/no labels; iterative stratification (Sechidis, Tsoumakas and
+Vlahavas 2011, "On the Stratification of Multi-Label Data", ECML PKDD; package iterative-stratification) spreads the
+labels; then single units are moved or exchanged while that brings the counts of images closer to their targets. The
+last step is what keeps strata level when units differ in size, and small strata within one image.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+_CANDIDATES = 500
+"""Units a side that one exchange looks at."""
+_ROUNDS = 400
+"""Upper limit of exchanges; a split of AI Hub's size needs a few dozen."""
+_SMALLEST_GAIN = 1e-6
+"""Share of the whole error below which an exchange is not worth making."""
+
+Counts = npt.NDArray[np.float64]
+
+
+def assign(
+    counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
+) -> npt.NDArray[np.intp]:
+    """Part 0..p-1 of each of n units so that every label's sum over a part is near its share of the whole.
+
+    `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images. `shares` (p,) sums to 1;
+    `weights` (k,): how much a deviation of one image in that label counts against one in the others. No part is
+    left without a unit while n >= p. Deterministic in `seed`.
+    """
+    held, part_shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
+    # Imported here: it brings scikit-learn, a second that readers of tables need not wait for.
+    from iterstrat.ml_stratifiers import IterativeStratification
+
+    parts = IterativeStratification(_labels(held), part_shares, np.random.RandomState(seed))
+    _fill_empty(parts, held[:, 0], len(part_shares))
+    return _level(parts, held, part_shares, np.asarray(weights, dtype=float))
+
+
+def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
+    """Yes/no labels (n, m): for each column "holds at least t", t = 1 and the quartiles and the 95th percentile."""
+    columns = []
+    for column in counts.T:
+        present = column[column > 0]
+        if len(present):
+            edges = np.unique(
+                np.concatenate(
+                    [[1], np.quantile(present, [0.25, 0.5, 0.75, 0.95], method="higher")]
+                )
+            )
+            columns += [column >= edge for edge in edges]
+    return np.unique(np.stack(columns, axis=1), axis=1)
+
+
+def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> None:
+    """Give every empty part the smallest unit of the part that has most units (in place)."""
+    for part in range(n_parts):
+        units = np.bincount(parts, minlength=n_parts)
+        if units[part] == 0 and units.max() > 1:
+            donors = np.flatnonzero(parts == units.argmax())
+            parts[donors[sizes[donors].argmin()]] = part
+
+
+def _level(
+    parts: npt.NDArray[np.intp], counts: Counts, shares: Counts, weights: Counts
+) -> npt.NDArray[np.intp]:
+    """Move or exchange units between two parts while the weighted squared deviation from the targets falls."""
+    total = counts.sum(axis=0)
+    weights = np.where(total > 0, weights, 0.0)
+    sums = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])
+    deviation = sums - np.outer(shares, total)
+    own_cost = (counts**2) @ weights
+    pairs = [(a, b) for a in range(len(shares)) for b in range(a)]
+    for _ in range(_ROUNDS):
+        error = float((deviation**2 @ weights).sum())
+        # The pair of parts that differ most first; the others only when it has nothing left to gain.
+        pairs.sort(
+            key=lambda pair: -float((deviation[pair[0]] - deviation[pair[1]]) ** 2 @ weights)
+        )
+        for a, b in pairs:
+            gain, leave_a, leave_b = _best_exchange(
+                parts, counts, own_cost, weights, deviation, a, b
+            )
+            if gain > max(_SMALLEST_GAIN * error, 1e-9):
+                for unit, source, target in ((leave_a, a, b), (leave_b, b, a)):
+                    if unit is not None:
+                        parts[unit] = target
+                        deviation[source] -= counts[unit]
+                        deviation[target] += counts[unit]
+                break
+        else:
+            break
+    return parts
+
+
+def _best_exchange(
+    parts: npt.NDArray[np.intp],
+    counts: Counts,
+    own_cost: Counts,
+    weights: Counts,
+    deviation: Counts,
+    a: int,
+    b: int,
+) -> tuple[float, int | None, int | None]:
+    """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None.
+
+    With z = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z (deviation_b - deviation_a));
+    multiplied out, so that all pairs of candidates cost one matrix product.
+    """
+    pull = counts @ (weights * (deviation[b] - deviation[a]))
+    from_a = _cheapest(np.flatnonzero(parts == a), own_cost + pull)
+    from_b = _cheapest(np.flatnonzero(parts == b), own_cost - pull)
+    cost = np.zeros(
+        (len(from_a) + 1, len(from_b) + 1)
+    )  # row and column 0: nothing leaves that side
+    cost[1:] += (own_cost + pull)[from_a, None]
+    cost[:, 1:] += (own_cost - pull)[from_b]
+    cost[1:, 1:] -= 2 * (counts[from_a] * weights) @ counts[from_b].T
+    # A part keeps at least one unit.
+    if len(from_a) == 1:
+        cost[1:, 0] = np.inf
+    if len(from_b) == 1:
+        cost[0, 1:] = np.inf
+    i, j = np.unravel_index(int(cost.argmin()), cost.shape)
+    return (
+        -2 * float(cost[i, j]),
+        int(from_a[i - 1]) if i else None,
+        int(from_b[j - 1]) if j else None,
+    )
+
+
+def _cheapest(units: npt.NDArray[np.intp], cost: Counts) -> npt.NDArray[np.intp]:
+    """The units with the lowest cost, at most _CANDIDATES, ties in the order of the units."""
+    if len(units) <= _CANDIDATES:
+        return units
+    limit = np.partition(cost[units], _CANDIDATES - 1)[_CANDIDATES - 1]
+    candidates = units[cost[units] <= limit]
+    return candidates[np.argsort(cost[candidates], kind="stable")[:_CANDIDATES]]

@@ -1,0 +1,1 @@
+"""Networks that predict: PyTorch, ONNX Runtime, TorchScript, OpenVINO."""

@@ -1,0 +1,129 @@
+"""The networks behind prediction: one small interface, PyTorch here, others in `onnx_backend`, `exported_backends`."""
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from livestock_utils.core.errors import LivestockError
+
+BACKENDS = ("torch", "onnx")
+
+
+class Backend(Protocol):
+    """A network: class names in index order, multiple of its input sides, float16 or not, batch size by default."""
+
+    names: tuple[str, ...]
+    stride: int
+    half: bool
+    best_batch: int
+
+    def __call__(
+        self, batch_bgr: npt.NDArray[np.uint8], floor: float
+    ) -> list[npt.NDArray[np.float32]]:
+        """(n, h, w, 3) bytes -> for each image the rows (m, 5 + classes) whose objectness is at least `floor`.
+
+        Columns: centre x, y, width, height in px of the input, objectness, class scores.
+        """
+
+
+def open_backend(
+    weights_or_model: Any,
+    *,
+    backend: str = "torch",
+    device: str | None = None,
+    half: bool | None = None,
+    any_classes: bool = False,
+    trust: bool = False,
+) -> Backend:
+    """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
+
+    backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights whose classes are not
+    the species, unless `any_classes`; LivestockError for a combination that does not exist: an exported
+    network runs in float32 on the CPU.
+    """
+    if backend not in BACKENDS:
+        raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
+    is_path = isinstance(weights_or_model, str | os.PathLike)
+    ending = Path(weights_or_model).suffix.lower() if is_path else ""
+    if (backend == "onnx" or ending in (".onnx", ".torchscript", ".xml")) and (
+        half or str(device or "cpu").partition(":")[0] != "cpu"
+    ):
+        raise LivestockError(
+            f"exported networks run in float32 on the CPU, got half={half} and device={device!r}; "
+            "leave both out, or predict with the .pt and backend 'torch'"
+        )
+    if ending in (".torchscript", ".xml"):
+        from livestock_utils.detect.backends import exported
+
+        return exported.open_exported(weights_or_model, any_classes=any_classes)
+    if backend == "onnx" or ending == ".onnx":
+        from livestock_utils.detect.backends import onnx
+
+        if not is_path:
+            raise LivestockError(
+                "backend 'onnx' takes the path of a .pt or .onnx file, got a loaded model"
+            )
+        return onnx.OnnxBackend(
+            onnx.exported(weights_or_model, trust=trust), any_classes=any_classes
+        )
+    return TorchBackend(
+        weights_or_model, device=device, half=half, any_classes=any_classes, trust=trust
+    )
+
+
+class TorchBackend:
+    """A YOLOv5 model in PyTorch: fused, float16 on a GPU unless told otherwise."""
+
+    def __init__(
+        self,
+        weights_or_model: Any,
+        *,
+        device: str | None = None,
+        half: bool | None = None,
+        any_classes: bool = False,
+        trust: bool = False,
+    ) -> None:
+        """`weights_or_model`: the path of a .pt, or a model as `detector.load` gives it (which is not changed)."""
+        import copy
+
+        import torch
+
+        from livestock_utils.detect import checkpoints
+
+        if isinstance(weights_or_model, str | os.PathLike):
+            model = checkpoints.load_model(
+                weights_or_model, device=device, trust=trust, check_names=False
+            )
+            where = str(weights_or_model)
+        else:
+            model, where = copy.deepcopy(weights_or_model), "the model"
+        names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
+        self.names = tuple(str(names[index]) for index in sorted(names))
+        if not any_classes:
+            checkpoints.check_class_names(self.names, where)
+        self.device = torch.device(device) if device else next(model.parameters()).device
+        self.half = self.device.type == "cuda" if half is None else half
+        if self.half and self.device.type == "cpu":
+            raise LivestockError(
+                "half precision needs a GPU; leave half out, or set device to 'cuda'"
+            )
+        self.best_batch = 4 if self.device.type == "cpu" else 16
+        # channels_last is how the decoded bytes lie in memory: no re-ordering before the first layer
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = self.model.half() if self.half else self.model.float()
+        self.stride = int(model.stride.max())
+
+    def __call__(
+        self, batch_bgr: npt.NDArray[np.uint8], floor: float
+    ) -> list[npt.NDArray[np.float32]]:
+        """See `Backend`."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(batch_bgr).to(self.device).permute(0, 3, 1, 2).flip(1)
+            batch = (batch.half() if self.half else batch.float()).div_(255)
+            raw = self.model(batch)[0]
+            return [rows[rows[:, 4] >= floor].float().cpu().numpy() for rows in raw]

@@ -1,0 +1,144 @@
+"""Networks that were exported to TorchScript or OpenVINO, as a `Backend` that predict takes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livestock_utils.core.errors import CheckpointError
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.backends import base, onnx
+
+KEY = onnx.KEY
+
+
+def open_exported(
+    path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
+) -> base.Backend:
+    """The network of a .onnx, .torchscript or .xml file that `edge.export` wrote, on the CPU.
+
+    `threads`: default all cores. Raises CheckpointError for a file that is absent, damaged, of other classes (unless
+    `any_classes`) or not ours; LivestockError if a package is missing.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        return onnx.OnnxBackend(path, any_classes=any_classes, threads=threads)
+    kind = {".torchscript": TorchScriptBackend, ".xml": OpenVinoBackend}.get(suffix)
+    if kind is None:
+        raise CheckpointError(f"{path}: expected a file that ends in .onnx, .torchscript or .xml")
+    if not Path(path).is_file():
+        raise CheckpointError(f"exported file not found: {path}; export the weights first")
+    network = kind(path, threads)
+    if not any_classes:
+        checkpoints.check_class_names(network.names, str(path))
+    return network
+
+
+class _Exported:
+    """What both have in common: names, stride and fixed shape from the metadata, uint8 batches in."""
+
+    half = False
+    best_batch = 4
+
+    def _take(self, about: dict[str, Any]) -> None:
+        self.names, self.stride, self.shape = (
+            tuple(about["names"]),
+            int(about["stride"]),
+            tuple(about["shape"]),
+        )
+        self.best_batch = self.shape[0] if self.shape else self.best_batch
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
+
+    def __call__(
+        self, batch_bgr: npt.NDArray[np.uint8], floor: float
+    ) -> list[npt.NDArray[np.float32]]:
+        """See `backends.Backend`; a file of fixed shape takes batches and sizes up to its own."""
+        n = len(batch_bgr)
+        if self.shape:
+            batch_bgr = onnx.fill_shape(batch_bgr, self.shape)
+        pixels = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1]).astype(
+            np.float32
+        ) / np.float32(255)
+        return [rows[rows[:, 4] >= floor] for rows in self._run(pixels)[:n]]
+
+
+class TorchScriptBackend(_Exported):
+    """A traced network; `threads` is set for the whole process, as torch has it."""
+
+    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+        """Open `path`; errors as `open_exported`."""
+        import torch
+
+        if threads:
+            torch.set_num_threads(threads)
+        about = read_torchscript(path)
+        self.network = about.pop("network")
+        self._take(about)
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(pixels))[0].numpy()
+
+
+class OpenVinoBackend(_Exported):
+    """An OpenVINO network (.xml with its .bin) on the CPU."""
+
+    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+        """Open `path`; errors as `open_exported`."""
+        openvino = onnx.need("openvino", "openvino")
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = str(threads)
+        model, about = read_openvino(path)
+        self._take(about)
+        self.network = openvino.Core().compile_model(model, "CPU", options)
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(self.network([pixels])[0])
+
+
+def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
+    """Metadata of a TorchScript file, as of `onnx_backend.read_about`, and the network itself as "network"."""
+    import warnings
+
+    import torch
+
+    extra = {f"{KEY}.json": ""}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch 2.9 and later call TorchScript deprecated
+            network = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: damaged or not a TorchScript file; export the weights again"
+        ) from error
+    return _parsed(extra[f"{KEY}.json"], path) | {"network": network}
+
+
+def read_openvino(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
+    """An OpenVINO model and its metadata, as of `onnx_backend.read_about`."""
+    openvino = onnx.need("openvino", "openvino")
+    try:
+        model = openvino.Core().read_model(str(path))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: damaged, without its .bin, or not an OpenVINO file; export again"
+        ) from error
+    return model, _parsed(
+        str(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else "", path
+    )
+
+
+def _parsed(text: str | bytes, path: str | os.PathLike) -> dict[str, Any]:
+    if not text:
+        raise CheckpointError(
+            f"{path}: not exported by this library (no class names in it); export the .pt again"
+        )
+    return json.loads(text)

@@ -1,0 +1,258 @@
+"""The same network on ONNX Runtime, for machines without a GPU: export, and a `Backend` that predict takes."""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livestock_utils.core import files
+from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.detect import checkpoints, yolov5
+
+OPSET = 17
+KEY = "livestock_utils"
+"""Metadata entry of an exported file: class names, stride, sha256 of the weights it came from, fixed shape or [],
+"made" (how a variant was made) and "nms" (its settings, where suppression is inside; see `onnx_variants`)."""
+PADDING = 114
+"""Grey level that fills a fixed shape, yolov5's."""
+
+
+def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
+    """The .onnx file of `weights`: itself, or the one beside a .pt, exported if it is absent or of other weights."""
+    path = Path(weights)
+    if path.suffix.lower() == ".onnx":
+        return path
+    target = path.with_suffix(".onnx")
+    if target.is_file():
+        try:
+            if _about(_session(target), target)["weights"] == files.sha256(path):
+                return target
+        except CheckpointError:
+            pass  # damaged or not ours: exported anew
+    return export(path, target, trust=trust)
+
+
+def export(
+    weights: str | os.PathLike,
+    path: str | os.PathLike,
+    *,
+    image_size: int = 640,
+    shape: tuple[int, int, int] | None = None,
+    trust: bool = False,
+    made: dict[str, Any] | None = None,
+) -> Path:
+    """Export a .pt to ONNX, checked by the ONNX checker and written whole; returns the path.
+
+    Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which runs a little
+    faster. `image_size` is only the size of the traced example; `made` is kept in the metadata. Raises CheckpointError
+    as `checkpoints.load_model`, LivestockError if `onnx` is not installed or lacks an operator of the network.
+    """
+    import torch
+
+    onnx = need("onnx")
+    model = checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False)
+    stride = int(model.stride.max())
+    batch, height, width = shape or (1, *[max(image_size // stride, 1) * stride] * 2)
+    detect = model.model[-1]
+    detect.export, detect.inplace, detect.dynamic = True, False, shape is None
+    free = {"images": {0: "batch", 2: "height", 3: "width"}, "output": {0: "batch", 1: "anchors"}}
+    with tempfile.TemporaryDirectory() as folder, yolov5.yolov5(), warnings.catch_warnings():
+        raw = str(Path(folder) / "model.onnx")
+        # Tracing warns of each shape taken as constant (they are attributes), and that the older exporter is older.
+        warnings.simplefilter("ignore")
+        try:
+            with quiet_stdout():
+                torch.onnx.export(
+                    model,
+                    (torch.zeros(batch, 3, height, width),),
+                    raw,
+                    opset_version=OPSET,
+                    input_names=["images"],
+                    output_names=["output"],
+                    dynamo=False,
+                    dynamic_axes=free if shape is None else None,
+                )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
+            why = " ".join(str(error).split())[:160]
+            raise LivestockError(
+                f"{weights}: the ONNX exporter lacks an operator of this network ({why}); "
+                "export to torchscript, or replace the layer"
+            ) from error
+        graph = onnx.load(raw)
+    names = [str(model.names[index]) for index in sorted(model.names)]
+    about = {
+        "names": names,
+        "stride": stride,
+        "weights": files.sha256(weights),
+        "shape": list(shape or []),
+        "made": made or {},
+    }
+    return write(path, graph, about)
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Nothing that C++ code prints meanwhile reaches the screen: torch shows its whole graph when an export fails."""
+    import ctypes
+
+    sys.stdout.flush()
+    kept, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        with contextlib.suppress(
+            TypeError, OSError, AttributeError
+        ):  # what C still buffers goes the same way
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(sink)
+
+
+def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:
+    """Write an ONNX graph with its metadata, checked and whole; returns the path."""
+    onnx = need("onnx")
+    onnx.helper.set_model_props(graph, {KEY: json.dumps(about, sort_keys=True)})
+    onnx.checker.check_model(graph)
+    with files.whole_file(path) as file:
+        file.write(graph.SerializeToString())
+    return Path(path)
+
+
+def read_about(path: str | os.PathLike) -> dict[str, Any]:
+    """Metadata of an exported file, see KEY; CheckpointError for a file that is absent, damaged or not ours."""
+    return _about(_session(path), path)
+
+
+def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey to the right and below, so boxes stay put.
+
+    Raises LivestockError for more or larger images than the shape takes.
+    """
+    n, height, width = pixels.shape[:3]
+    if n > shape[0] or height > shape[1] or width > shape[2]:
+        raise LivestockError(
+            f"this file takes batches of {shape[0]} x {tuple(shape[1:])} px, got {n} x "
+            f"{(height, width)}; export it without a fixed shape, or for these sizes"
+        )
+    if (n, height, width) == tuple(shape):
+        return pixels
+    filled = np.full((*shape, 3), PADDING, dtype=np.uint8)
+    filled[:n, :height, :width] = pixels
+    return filled
+
+
+class OnnxBackend:
+    """An exported YOLOv5 network on ONNX Runtime's CPU; see `backends.Backend`."""
+
+    half = False
+    best_batch = 4
+
+    def __init__(
+        self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
+    ) -> None:
+        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did not write."""
+        self.session = _session(path, threads)
+        about = _about(self.session, path)
+        self.names, self.stride, self.shape = (
+            tuple(about["names"]),
+            int(about["stride"]),
+            tuple(about["shape"]),
+        )
+        self.best_batch = self.shape[0] if self.shape else self.best_batch
+        self.nms = about.get("nms")
+        if not any_classes:
+            checkpoints.check_class_names(self.names, str(path))
+
+    def __call__(
+        self, batch_bgr: npt.NDArray[np.uint8], floor: float
+    ) -> list[npt.NDArray[np.float32]]:
+        """See `Backend`; a file of fixed shape takes batches and sizes up to its own (see `fill_shape`)."""
+        n = len(batch_bgr)
+        if self.shape:
+            batch_bgr = fill_shape(batch_bgr, self.shape)
+        pixels = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1]).astype(
+            np.float32
+        ) / np.float32(255)
+        raw = np.asarray(self.session.run(None, {"images": pixels})[0])
+        images = rows_of_detections(raw, n, len(self.names)) if self.nms else raw[:n]
+        return [rows[rows[:, 4] >= floor] for rows in images]
+
+
+class OnCanvas:
+    """Another backend's network, which sees its images on the wider canvas of a file of one shape."""
+
+    def __init__(self, network: Any, shape: tuple[int, int, int]) -> None:
+        """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see `fill_shape`."""
+        self.network, self.shape = network, shape
+        self.names, self.stride, self.half, self.best_batch = (
+            network.names,
+            network.stride,
+            network.half,
+            shape[0],
+        )
+
+    def __call__(
+        self, batch_bgr: npt.NDArray[np.uint8], floor: float
+    ) -> list[npt.NDArray[np.float32]]:
+        """See `backends.Backend`."""
+        return self.network(fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
+
+
+def rows_of_detections(
+    found: npt.NDArray[np.float32], n: int, classes: int
+) -> list[npt.NDArray[np.float32]]:
+    """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height, confidence, class ->
+    rows as of `Backend` for each of `n` images: the confidence as objectness, 1 as the class score."""
+    raw = np.zeros((len(found), 5 + classes), dtype=np.float32)
+    raw[:, :5] = found[:, 1:6]
+    raw[np.arange(len(found)), 5 + found[:, 6].astype(int)] = 1
+    return [raw[found[:, 0] == image] for image in range(n)]
+
+
+def _session(path: str | os.PathLike, threads: int | None = None) -> Any:
+    onnxruntime = need("onnxruntime")
+    if not Path(path).is_file():
+        raise CheckpointError(f"ONNX file not found: {path}; export the weights first")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base of their own
+        raise CheckpointError(
+            f"{path}: damaged or not an ONNX file ({' '.join(str(error).split())[:120]}); "
+            "export the weights again"
+        ) from error
+
+
+def _about(session: Any, path: str | os.PathLike) -> dict[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise CheckpointError(
+            f"{path}: not exported by this library (no class names in it); export the .pt again"
+        )
+    return json.loads(text)
+
+
+def need(name: str, extra: str = "edge") -> Any:
+    """Import an optional package, or a LivestockError that says how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise LivestockError(
+            f"this needs the package {name}: run python -m livestock_utils.install --extras {extra}"
+        ) from error

@@ -1,0 +1,411 @@
+"""YOLOv5 weights files: read without running what they contain, rebuilt as models, written, weighed."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from livestock_utils.core import species
+from livestock_utils.core.errors import CheckpointError
+from livestock_utils.core.files import whole_file
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.detect import layers, yolov5
+
+WEIGHTS_BUDGET_BYTES = 100 * 10**6
+"""The contest's limit for a weights file: 100 MB of 10^6 bytes."""
+
+RELEASE_URL = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
+RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
+"""Weights trained on COCO that yolov5's release page offers."""
+DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
+"""Where trainings keep weights of the release page, fetched once."""
+
+LAYERS = (
+    "Conv",
+    "DWConv",
+    "DWConvTranspose2d",
+    "TransformerLayer",
+    "TransformerBlock",
+    "Bottleneck",
+    "BottleneckCSP",
+    "CrossConv",
+    "C3",
+    "C3x",
+    "C3TR",
+    "C3SPP",
+    "C3Ghost",
+    "SPP",
+    "SPPF",
+    "Focus",
+    "GhostConv",
+    "GhostBottleneck",
+    "Contract",
+    "Expand",
+    "Concat",
+)
+"""Layer classes of yolov5's models/common.py that a detection model may hold."""
+
+TORCH_LAYERS = (
+    "Sequential",
+    "ModuleList",
+    "Conv2d",
+    "ConvTranspose2d",
+    "BatchNorm2d",
+    "MaxPool2d",
+    "Upsample",
+    "SiLU",
+    "Identity",
+    "LeakyReLU",
+    "ReLU",
+    "ReLU6",
+    "Hardswish",
+    "Dropout",
+    "Linear",
+    "MultiheadAttention",
+    "LayerNorm",
+    "ZeroPad2d",
+)
+_MODULE_WORDS = {
+    "nc",
+    "anchors",
+    "nearest",
+    "None",
+    "True",
+    "False",
+    "Detect",
+    *LAYERS,
+    *(f"nn.{name}" for name in TORCH_LAYERS),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """What is kept of a checkpoint: architecture, tensors by name (fp32, on the CPU), class names in order, epoch."""
+
+    architecture: dict[str, Any]
+    state: dict[str, Any]
+    names: tuple[str, ...]
+    epoch: int
+
+    @property
+    def finished(self) -> bool:
+        """True for weights that were stripped at the end of a training (epoch -1): nothing to resume."""
+        return self.epoch == -1
+
+
+def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
+    """The mapping that a YOLOv5 weights file holds ("model", "ema", "epoch", ...), tensors on the CPU.
+
+    Only the classes of YOLOv5 detection checkpoints are unpickled, under their old (`models.yolo`) and new names;
+    anything else is refused by name unless `trust=True`, which runs whatever the file says.
+    Raises CheckpointError for a file that is absent, damaged, refused, or not a YOLOv5 checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(
+            f"weights file not found: {path}; give the path of a .pt file that is there"
+        )
+    found = load_pickle(path, map_location="cpu", trust=trust)
+    if not isinstance(found, Mapping) or not hasattr(
+        found.get("ema") or found.get("model"), "yaml"
+    ):
+        got = sorted(map(str, found))[:6] if isinstance(found, Mapping) else type(found).__name__
+        raise CheckpointError(
+            f"{path}: not a YOLOv5 detection checkpoint (found {got}); give one that yolov5 trained"
+        )
+    return dict(found)
+
+
+def load_pickle(
+    file: Any, map_location: Any = None, trust: bool = False, torch_load: Callable | None = None
+) -> Any:
+    """`torch.load` with the allow-list of `load_checkpoint`; `file` is a path or an open binary file."""
+    import torch
+
+    load = torch_load or torch.load
+    name = str(getattr(file, "name", file))
+    parts = yolov5._import()
+    try:
+        if trust:
+            with yolov5.old_names():
+                return load(file, map_location=map_location, weights_only=False)
+        with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
+            return load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        culprit = re.search(
+            r"GLOBAL (\S+) was not an allowed global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
+            str(error),
+            re.IGNORECASE,
+        )
+        if culprit is None:
+            raise CheckpointError(
+                f"{name}: damaged or not a weights file; copy or download it again"
+            ) from error
+        raise CheckpointError(
+            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 weights "
+            "need; pass trust=True only if you know who made the file"
+        ) from error
+    except (
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{name}: damaged or not a weights file ({type(error).__name__}); "
+            "copy or download it again"
+        ) from error
+
+
+def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
+    """Architecture, tensors and class names of a checkpoint's EMA (else its model); errors as `load_checkpoint`."""
+    checkpoint = load_checkpoint(path, trust=trust)
+    model = checkpoint.get("ema") or checkpoint["model"]
+    architecture = dict(model.yaml)
+    check_architecture(architecture, str(path))
+    names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
+    epoch = checkpoint.get("epoch")
+    return Weights(
+        architecture=architecture,
+        state=model.float().state_dict(),
+        names=tuple(str(names[index]) for index in sorted(names)),
+        epoch=-1 if epoch is None else int(epoch),
+    )
+
+
+def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
+    """Refuse an architecture with words that yolov5 would evaluate as code; raises CheckpointError.
+
+    yolov5's parse_model calls eval on every string of `backbone`, `head` and `activation`.
+    """
+    words = [
+        word
+        for row in [*architecture.get("backbone", []), *architecture.get("head", [])]
+        for word in [row[2], *row[3]]
+        if isinstance(word, str)
+    ]
+    bad = [word for word in words if word not in _MODULE_WORDS]
+    activation = architecture.get("activation")
+    if activation is not None and not re.fullmatch(
+        r"nn\.\w+\((inplace=(True|False))?\)", str(activation)
+    ):
+        bad.append(activation)
+    if bad:
+        raise CheckpointError(
+            f"{where}: the architecture names {bad[0]!r}, which is no layer of YOLOv5; "
+            "use weights from a source that you know"
+        )
+
+
+def build(weights: Weights) -> Any:
+    """A fresh fp32 model with these weights, on the CPU, in training mode; CheckpointError if they do not fit."""
+    with yolov5.yolov5() as y5:
+        model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
+    if (
+        "lighter" in weights.architecture
+    ):  # pruned or decomposed: other shapes than the architecture says
+        layers.fit_shapes(model, weights.state)
+    try:
+        model.load_state_dict(weights.state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"weights do not fit their own architecture ({first[:140]}); "
+            "use a file that was not fused or cut"
+        ) from error
+    model.names = dict(enumerate(weights.names))
+    model.nc = len(weights.names)
+    return model
+
+
+def load_model(
+    path: str | os.PathLike,
+    device: str | None = None,
+    trust: bool = False,
+    fuse: bool = True,
+    check_names: bool = True,
+) -> Any:
+    """A model ready for inference: fp32, eval mode, Conv and BatchNorm fused (`fuse`), on `device` (default: a GPU).
+
+    `model(batch)[0]` gives raw predictions (images, anchors, 5 + classes): centre x, y, width, height in pixels of the
+    input, objectness, class scores. `model.names` maps class index to name, `model.stride.max()` is the size multiple.
+    Raises CheckpointError as `load_checkpoint`, and for other classes than the project's unless `check_names=False`.
+    """
+    weights = read_weights(path, trust=trust)
+    if check_names:
+        check_class_names(weights.names, where=str(path))
+    model = build(weights)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    if fuse:
+        model.fuse()
+    return model.to(_device(device)).eval()
+
+
+def _device(name: str | None) -> Any:
+    """The torch device of that name, None for a GPU if there is one; CheckpointError for one that is not there."""
+    import torch
+
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+        torch.zeros(1, device=device)
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # an assertion where torch was built without CUDA
+        raise CheckpointError(
+            f"device {chosen!r} cannot be used ({str(error).splitlines()[0][:100]}); give cpu, or "
+            "leave it out to take a GPU only if there is one"
+        ) from error
+    return device
+
+
+def check_class_names(
+    names: Sequence[str], where: str, expected: Sequence[str] | None = None
+) -> None:
+    """Raise CheckpointError unless `names` are the expected classes in their order (default: the project's species)."""
+    wanted = list(expected if expected is not None else species.names())
+    if list(names) != wanted:
+        got = f"{list(names)[:4]}{' ...' if len(names) > 4 else ''} ({len(names)} classes)"
+        raise CheckpointError(
+            f"{where}: classes {got}, expected {wanted} in this order; "
+            "use weights trained on these classes, or pass them as init_weights to a training"
+        )
+
+
+def write_weights(
+    path: str | os.PathLike,
+    model: Any,
+    state: Mapping[str, Any] | None = None,
+    epoch: int = -1,
+    **extra: Any,
+) -> Path:
+    """Write `model`, with the tensors of `state` if given, in yolov5's own stripped form; returns the path.
+
+    fp16, no optimizer, whole or not at all; `extra` are further entries of the checkpoint.
+    """
+    import copy
+
+    import torch
+
+    light = copy.deepcopy(model).half().cpu()
+    if state is not None:
+        light.load_state_dict(state)
+    for parameter in light.parameters():
+        parameter.requires_grad = False
+    head = light.model[-1]
+    for cache in {"grid", "anchor_grid"} & set(
+        vars(head)
+    ):  # of the last pass; so that equal weights are equal files
+        setattr(head, cache, [torch.empty(0) for _ in range(head.nl)])
+    with whole_file(path) as file:
+        torch.save(
+            {
+                "epoch": epoch,
+                "model": light,
+                "ema": None,
+                "updates": None,
+                "optimizer": None,
+                "best_fitness": None,
+                **extra,
+            },
+            file,
+        )
+    return Path(path)
+
+
+def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BYTES) -> bool:
+    """True if the weights file is at most `budget_bytes` large (the contest allows 100 x 10^6)."""
+    return Path(path).stat().st_size <= budget_bytes
+
+
+def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
+    """Absolute path of a weights file; one of RELEASE_NAMES is fetched from yolov5's release into `download_to`.
+
+    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never asks a model hub.
+    Raises CheckpointError for a file that is absent, with what to do.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path.resolve()
+    shipped = PACKAGE / "assets" / path.name
+    if path == Path(path.name) and path.suffix == ".pt" and shipped.is_file():
+        return shipped
+    if path.name not in RELEASE_NAMES:
+        raise CheckpointError(
+            f"weights file not found: {path}; give a path, or one of {', '.join(RELEASE_NAMES)}"
+        )
+    url = f"{RELEASE_URL}/{path.name}"
+    if download_to is None:
+        raise CheckpointError(f"weights file not found: {path}; download {url} to that path first")
+    target = Path(download_to).resolve() / path.name
+    if not target.is_file():
+        import torch
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(target), progress=False)
+        except OSError as error:
+            raise CheckpointError(
+                f"could not download {url} ({error}); fetch it by hand to {target}"
+            ) from error
+    return target
+
+
+def _allowed(parts: yolov5.Yolov5) -> list[Any]:
+    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name) pairs."""
+    import argparse
+
+    import numpy as np
+    import torch
+
+    rows: list[Any] = [getattr(torch.nn, name) for name in TORCH_LAYERS]
+    named = [("models.common", name, getattr(parts.common, name)) for name in LAYERS]
+    named += [
+        ("models.yolo", name, getattr(parts.yolo, name))
+        for name in ("Detect", "Model", "DetectionModel")
+    ]
+    for module, name, found in named:
+        rows += [(found, f"{module}.{name}"), (found, f"yolov5.{module}.{name}")]
+    scalar, array = (
+        np.float64(0).__reduce__()[0],
+        np.zeros(0).__reduce__()[0],
+    )  # numpy's own helpers, old names and new
+    for prefix in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        rows += [(scalar, f"{prefix}.scalar"), (array, f"{prefix}._reconstruct")]
+    rows += [
+        np.ndarray,
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
+    ]
+    rows += [
+        (pathlib.PurePosixPath, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for name in ("PosixPath", "WindowsPath", "PurePosixPath")
+    ]
+    return [*rows, argparse.Namespace]
+
+
+@contextlib.contextmanager
+def _no_construction(parts: yolov5.Yolov5) -> Iterator[None]:
+    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its settings as code."""
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise pickle.UnpicklingError(
+            "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
+        )
+
+    with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
+        yield

@@ -1,0 +1,1 @@
+"""From weights to an edge device: formats, parity, cost, bundle."""

@@ -1,0 +1,1 @@
+"""From images to boxes: network passes, candidates, post-processing."""

@@ -1,0 +1,330 @@
+"""Raw candidates of the network (before NMS), kept in one compact file so that it runs once and tuning costs seconds.
+
+A candidate is one anchor's box with one class above the floor. They are sorted by image and then by descending
+confidence; ties keep the network's order. Images without candidates, and unreadable ones, stay in the table.
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.files import whole_file
+
+FORMAT = 1
+PER_CANDIDATE = ("image_index", "class_index", "pass_index", "best_class", "confidence", "xyxy")
+TYPES = {
+    "image_index": "int32",
+    "class_index": "int16",
+    "pass_index": "uint8",
+    "best_class": "bool",
+    "confidence": "float32",
+    "xyxy": "float32",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """Candidates of a set of images: a table of images and one array entry a candidate.
+
+    `images`: image_id, width_px, height_px (of the decoded frame; 0 if unreadable), status ("ok" or what went wrong),
+    found (candidates above the floor before the cap), sorted by image_id. Arrays of length n: `image_index` (row of
+    `images`), `class_index` (into `names`), `pass_index` (into `passes`), `best_class` (is it the anchor's best class?
+    keeping only these gives yolov5's single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px of the frame,
+    which boxes at its edge may leave (suppression sees them whole, as in yolov5; predictions are clipped).
+    `made_with` says how they were made (weights, image size, floor, cap, ...).
+    """
+
+    images: pd.DataFrame
+    image_index: npt.NDArray[np.int32]
+    class_index: npt.NDArray[np.int16]
+    pass_index: npt.NDArray[np.uint8]
+    best_class: npt.NDArray[np.bool_]
+    confidence: npt.NDArray[np.float32]
+    xyxy: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    passes: tuple[str, ...] = ("plain",)
+    made_with: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of candidates."""
+        return len(self.confidence)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Ids of the images that could not be read; they are kept, without candidates."""
+        return self.images.loc[self.images["status"] != "ok", "image_id"].tolist()
+
+    @property
+    def capped(self) -> int:
+        """Number of images that had more candidates than the cap, in any pass."""
+        cap = self.made_with.get("cap")
+        return 0 if cap is None else int((self.images["found"] > cap).sum())
+
+    def clipped(
+        self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float32]:
+        """Boxes (m, 4) px of these images moved into their frames; frames of unknown size (0) do not clip."""
+        size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
+        limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
+        return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
+        """Only the candidates where `mask` (n,) is true; the images stay."""
+        return dataclasses.replace(
+            self, **{name: getattr(self, name)[mask] for name in PER_CANDIDATE}
+        )
+
+    def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
+        """Only these images with their candidates; raises DatasetError if one was never predicted."""
+        known, wanted = (
+            self.images["image_id"],
+            pd.Index(pd.unique(pd.Series(list(image_ids), dtype=object))),
+        )
+        if len(missing := wanted.difference(pd.Index(known.astype(object)))):
+            raise DatasetError(
+                f"{len(missing)} of {len(wanted)} images have no candidates, first {missing[0]!r}: "
+                "predict them first, or merge the shard that holds them"
+            )
+        chosen = known.isin(wanted).to_numpy()
+        new_index = np.cumsum(chosen) - 1
+        part = self.select(chosen[self.image_index])
+        return dataclasses.replace(
+            part,
+            images=self.images[chosen].reset_index(drop=True),
+            image_index=new_index[part.image_index].astype(np.int32),
+        )
+
+
+def build(
+    images: pd.DataFrame,
+    names: Sequence[str],
+    *,
+    passes: Sequence[str] = ("plain",),
+    made_with: dict[str, Any] | None = None,
+    **arrays: npt.ArrayLike,
+) -> Candidates:
+    """Candidates from an images table and arrays in any order: sorted, typed and checked.
+
+    `arrays` are the fields of `Candidates`; `pass_index` (0) and `best_class` (true) may be left out. `images` needs
+    `image_id`; width_px, height_px, status and found are filled in where absent.
+    """
+    table = images.copy()
+    n = len(np.asarray(arrays["confidence"]))
+    arrays.setdefault("pass_index", np.zeros(n, "uint8"))
+    arrays.setdefault("best_class", np.ones(n, "bool"))
+    values = {name: np.asarray(arrays[name], dtype=TYPES[name]) for name in PER_CANDIDATE}
+    values["xyxy"] = values["xyxy"].reshape(-1, 4)
+    if any(len(value) != n for value in values.values()):
+        raise DatasetError(
+            f"arrays of candidates must be equally long, got { {k: len(v) for k, v in values.items()} }"
+        )
+    index = values["image_index"]
+    if n and (index.min() < 0 or index.max() >= len(table)):
+        raise DatasetError(
+            f"image_index must lie in 0..{len(table) - 1}, got {index.min()}..{index.max()}"
+        )
+    for name, default in (("width_px", 0), ("height_px", 0), ("status", "ok")):
+        if name not in table:
+            table[name] = default
+    if "found" not in table:
+        table["found"] = np.bincount(index, minlength=len(table))
+    if table["image_id"].duplicated().any():
+        raise DatasetError(
+            f"image {table.loc[table['image_id'].duplicated(), 'image_id'].iloc[0]!r} is there twice: "
+            "a shard merged twice? leave one of them out"
+        )
+    order = np.argsort(table["image_id"].to_numpy(dtype=object), kind="stable")
+    rank = np.empty(len(table), "int32")
+    rank[order] = np.arange(len(table))
+    values["image_index"] = rank[index] if n else index
+    rows = np.lexsort((-values["confidence"], values["image_index"]))
+    table = table.iloc[order][["image_id", "width_px", "height_px", "status", "found"]].reset_index(
+        drop=True
+    )
+    return Candidates(
+        images=table,
+        names=tuple(names),
+        passes=tuple(passes),
+        made_with=dict(made_with or {}),
+        **{name: value[rows] for name, value in values.items()},
+    )
+
+
+def save(path: str | os.PathLike, candidates: Candidates) -> Path:
+    """Write candidates as one compressed .npz (about 15 bytes a candidate), whole or not at all; returns the path."""
+    about = {
+        "format": FORMAT,
+        "names": candidates.names,
+        "passes": candidates.passes,
+        "made_with": candidates.made_with,
+    }
+    table = candidates.images
+    columns = {
+        "image_id": np.array(table["image_id"].tolist(), dtype=np.str_),
+        "status": np.array(table["status"].tolist(), dtype=np.str_),
+        **{
+            name: table[name].to_numpy(dtype="int32") for name in ("width_px", "height_px", "found")
+        },
+    }
+    # Sorted by image, so the index is stored as counts.
+    counts = np.bincount(candidates.image_index, minlength=len(table)).astype("int32")
+    arrays = {name: getattr(candidates, name) for name in PER_CANDIDATE if name != "image_index"}
+    with whole_file(path) as file:
+        np.savez_compressed(
+            file,
+            allow_pickle=False,
+            about=np.array(json.dumps(about, sort_keys=True)),
+            counts=counts,
+            **columns,
+            **arrays,
+        )
+    return Path(path)
+
+
+def load(path: str | os.PathLike) -> Candidates:
+    """Read what `save` wrote; raises DatasetError if the file is absent, damaged or of another kind."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        about = json.loads(str(content.pop("about")))
+        if about["format"] != FORMAT:
+            raise DatasetError(
+                f"{path}: candidates of format {about['format']}, expected {FORMAT}; predict again"
+            )
+        table = pd.DataFrame(
+            {
+                name: content[name]
+                for name in ("image_id", "width_px", "height_px", "status", "found")
+            }
+        )
+        table = table.astype(
+            {"image_id": str, "status": str, "width_px": int, "height_px": int, "found": int}
+        )
+        index = np.repeat(np.arange(len(table), dtype="int32"), content["counts"])
+        arrays = {name: content[name] for name in PER_CANDIDATE if name != "image_index"}
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file of candidates; predict first") from error
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(
+            f"{path}: not a whole file of candidates ({error}); delete it and predict again"
+        ) from error
+    return Candidates(
+        images=table,
+        image_index=index,
+        names=tuple(about["names"]),
+        passes=tuple(about["passes"]),
+        made_with=about["made_with"],
+        **arrays,
+    )
+
+
+def merge(
+    parts: Sequence[Candidates], sources: Sequence[str] | None = None, out_of_fold: bool = False
+) -> Candidates:
+    """Put shards of different images together; the result does not depend on their number or order.
+
+    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each predicted by the weights
+    that have not seen it, so weights and image lists may differ. Raises DatasetError for no parts, an image that two
+    parts hold (a shard merged twice), or parts that were made in different ways (weights, pixels, floor, cap, passes).
+    """
+    if not parts:
+        raise DatasetError("no shards to merge; predict at least one")
+    labels = list(sources) if sources is not None else [f"shard {i + 1}" for i in range(len(parts))]
+    _same_making(parts, labels, ("weights", "images") if out_of_fold else ())
+    seen: dict[str, str] = {}
+    for part, label in zip(parts, labels, strict=True):
+        for image_id in part.images["image_id"]:
+            if image_id in seen:
+                raise DatasetError(
+                    f"{label}: image {image_id!r} is already in {seen[image_id]}: a shard merged twice; "
+                    "leave one of them out"
+                )
+            seen[image_id] = label
+    offsets = np.cumsum([0] + [len(part.images) for part in parts])
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_CANDIDATE[1:]
+    }
+    index = np.concatenate(
+        [part.image_index + offset for part, offset in zip(parts, offsets, strict=False)]
+    )
+    first = parts[0]
+    made_with = dict(first.made_with)
+    if out_of_fold:
+        made_with |= {
+            "weights": [part.made_with.get("weights") for part in parts],
+            "image_ids": [part.made_with.get("image_ids") for part in parts],
+        }
+    return build(
+        pd.concat([part.images for part in parts], ignore_index=True),
+        first.names,
+        passes=first.passes,
+        made_with=made_with,
+        image_index=index,
+        **arrays,
+    )
+
+
+def stack(runs: Sequence[Candidates]) -> Candidates:
+    """Put passes over the same images together (flip, other scales, other weights): extra candidates, one pass each.
+
+    Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest of the passes.
+    """
+    if not runs:
+        raise DatasetError("no passes to stack; predict at least one")
+    first = runs[0]
+    passes = [name for run in runs for name in run.passes]
+    if len(set(passes)) != len(passes):
+        raise DatasetError(f"passes must differ by name, got {passes}: one of them was given twice")
+    for run in runs[1:]:
+        if run.names != first.names:
+            raise DatasetError(
+                f"pass {run.passes[0]!r} has the classes {run.names}, expected {first.names}"
+            )
+        if run.images["image_id"].tolist() != first.images["image_id"].tolist():
+            raise DatasetError(
+                f"pass {run.passes[0]!r} covers other images than {first.passes[0]!r}; predict them all"
+            )
+    images = first.images.assign(
+        found=np.max([run.images["found"].to_numpy() for run in runs], axis=0)
+    )
+    offsets = np.cumsum([0] + [len(run.passes) for run in runs])
+    arrays = {
+        name: np.concatenate([getattr(run, name) for run in runs])
+        for name in PER_CANDIDATE
+        if name != "pass_index"
+    }
+    pass_index = np.concatenate(
+        [run.pass_index + offset for run, offset in zip(runs, offsets, strict=False)]
+    )
+    return build(
+        images,
+        first.names,
+        passes=passes,
+        made_with=first.made_with,
+        pass_index=pass_index,
+        **arrays,
+    )
+
+
+def _same_making(parts: Sequence[Candidates], labels: Sequence[str], free: Sequence[str]) -> None:
+    first = parts[0]
+    for part, label in zip(parts[1:], labels[1:], strict=True):
+        here = {"classes": part.names, "passes": part.passes, **part.made_with}
+        there = {"classes": first.names, "passes": first.passes, **first.made_with}
+        for key in sorted((here.keys() | there.keys()) - set(free)):
+            if here.get(key) != there.get(key):
+                raise DatasetError(
+                    f"{label} was made with {key} {here.get(key)!r}, {labels[0]} with "
+                    f"{there.get(key)!r}: predict one of them again"
+                )

@@ -1,0 +1,301 @@
+"""Run the network once over images: raw candidates into part files that shards share, or predictions in one call."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core import files
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.detect.backends import base
+from livestock_utils.detect.predict import candidates, postprocess
+from livestock_utils.detect.predict.candidates import Candidates
+from livestock_utils.detect.predict.passes import (
+    PART_IMAGES,
+    FolderReader,
+    NetworkPass,
+    Reader,
+    fingerprint,
+    part_path,
+)
+
+log = logging.getLogger(__name__)
+
+FLOOR = 0.0005
+"""Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has room."""
+CAP = 3000
+"""Most candidates kept of one image and pass, highest confidence first; how many images exceed it is reported."""
+LEAST_SIZE = 32
+"""Least image_size in px: YOLOv5's networks halve their input five times."""
+
+
+def predict(
+    weights_or_model: Any,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    image_size: int = 640,
+    confidence_threshold: float = 0.001,
+    iou_threshold: float = 0.6,
+    max_detections: int = 300,
+    multi_label: bool = True,
+    settings: postprocess.Settings | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Images -> predictions table (image_id, species, x_min..y_max px in the true frame, confidence).
+
+    Sorted by image_id and descending confidence; images without detections have no rows. `settings` replaces the four
+    values before it; `options` are those of `collect_candidates`. Equal to `postprocess.apply` on its result.
+    """
+    settings = settings or postprocess.Settings(
+        confidence_threshold=confidence_threshold,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+        multi_label=multi_label,
+    )
+    lowest = settings.confidence_threshold
+    options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
+    if settings.passes is not None:
+        options.setdefault("passes", settings.passes)
+    found = collect_candidates(weights_or_model, images, folder, image_size=image_size, **options)
+    return postprocess.apply(found, settings)
+
+
+def collect_candidates(
+    weights_or_model: Any,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    shard: str = "1/1",
+    **options: Any,
+) -> Candidates:
+    """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most `cap` an image.
+
+    `weights_or_model`: the path of a .pt or .onnx, or a loaded model. `images` needs image_id and member, and archive
+    where the bytes are in one, both relative to `folder`; known sizes (width_px, height_px) make fuller batches.
+    With `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts all together).
+    `options`, among them image_size, floor and cap, are those of `shards`. Unreadable images are logged, counted and
+    kept without candidates. Raises CheckpointError for weights of other classes, DatasetError or LivestockError for
+    what cannot be done.
+    """
+    parse_shard(shard)
+    with shards(weights_or_model, images, folder, **options) as of_shard:
+        found = of_shard(shard)
+    report(found, images)
+    return found
+
+
+@contextlib.contextmanager
+def shards(
+    weights_or_model: Any,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    image_size: int = 640,
+    batch_size: int | None = None,
+    floor: float = FLOOR,
+    cap: int = CAP,
+    passes: Sequence[str] = ("plain",),
+    device: str | None = None,
+    half: bool | None = None,
+    backend: str = "torch",
+    like: str = "detect",
+    any_classes: bool = False,
+    trust: bool = False,
+    reader: Reader | None = None,
+    network: base.Backend | None = None,
+    parts_folder: str | os.PathLike | None = None,
+    part_images: int = PART_IMAGES,
+    workers: int = 2,
+) -> Iterator[Callable[[str], Candidates]]:
+    """A call that gives the candidates of a shard "i/n"; first arguments and errors as `collect_candidates`.
+
+    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there.
+    `passes`: one run each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU.
+    `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
+    `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
+    `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on.
+    `part_images`: how many images a part holds at most, what a stopped run loses; the same for all shards.
+    `network`: the backend of these weights if it is open already.
+
+    Everything that looks at all images (their order, what tells them again, the plan of batches) is done once, so that
+    a process can go through thousands of shards of millions of images.
+    """
+    if images["image_id"].duplicated().any():
+        twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
+        raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
+    if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
+        raise LivestockError(
+            f"floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got {floor!r}, "
+            f"{cap!r}, {like!r}"
+        )
+    if image_size < LEAST_SIZE:
+        raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
+    is_path = isinstance(weights_or_model, str | os.PathLike)
+    if parts_folder is not None and not is_path:
+        raise LivestockError(
+            "part files need the path of the weights, to know them again; got a loaded model"
+        )
+    network = network or base.open_backend(
+        weights_or_model,
+        backend=backend,
+        device=device,
+        half=half,
+        any_classes=any_classes,
+        trust=trust,
+    )
+    step = batch_size if batch_size is not None else network.best_batch
+    if step < 1 or part_images < 1:
+        raise LivestockError(
+            f"batch_size must be at least 1, part_images too, got {step} and {part_images}"
+        )
+    images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
+    with open_reader(reader, images, folder) as source:
+        made_with = {
+            "weights": files.sha256(weights_or_model) if is_path else "a loaded model",
+            "image_size": image_size,
+            "floor": floor,
+            "cap": cap,
+            "like": like,
+            "half": network.half,
+            "backend": type(network).__name__,
+            "images": fingerprint(images, source),
+        }
+        runs = [NetworkPass(network, images, source, made_with, name, workers) for name in passes]
+
+        def of_shard(shard: str) -> Candidates:
+            return candidates.stack(
+                [
+                    run.all_parts(parts_folder, step, part_images, *parse_shard(shard))
+                    for run in runs
+                ]
+            )
+
+        yield of_shard
+
+
+def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
+    """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not fit together."""
+    if not any(parts_there(parts_folder, passes)):
+        raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
+    if missing := missing_parts(parts_folder, passes):
+        raise DatasetError(
+            f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them"
+        )
+    runs = []
+    for name in passes:
+        paths = sorted(Path(parts_folder, name).glob("part-*-of-*.npz"))
+        runs.append(
+            candidates.merge(
+                [candidates.load(path) for path in paths], [path.name for path in paths]
+            )
+        )
+    return candidates.stack(runs)
+
+
+def missing_parts(
+    parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
+) -> list[Path]:
+    """Part files that no shard has written yet; of a pass without any file, which does not tell how many, the first."""
+    missing = []
+    for name in passes:
+        folder = Path(parts_folder) / name
+        paths = sorted(folder.glob("part-*-of-*.npz"))
+        total = int(paths[-1].stem.rpartition("-")[2]) if paths else 1
+        missing += [
+            path
+            for path in (part_path(folder, k, total) for k in range(total))
+            if not path.is_file()
+        ]
+    return missing
+
+
+def parts_there(
+    parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
+) -> tuple[int, int]:
+    """How many part files there are, and how many there will be as far as those tell: (0, 0) while there are none."""
+    there = [len(list((Path(parts_folder) / name).glob("part-*-of-*.npz"))) for name in passes]
+    totals = [
+        count + len(missing_parts(parts_folder, [name])) if count else 0
+        for name, count in zip(passes, there, strict=True)
+    ]
+    most = max(totals, default=0)  # of a pass without files: about as many as the others
+    return sum(there), sum(total or most for total in totals)
+
+
+def report(found: Candidates, images: pd.DataFrame | None = None) -> None:
+    """Log one line each: unreadable images, images with more candidates than the cap, frames of unexpected size."""
+    if unreadable := found.unreadable:
+        why = found.images.set_index("image_id")["status"]
+        listed = ", ".join(f"{name} ({why[name]})" for name in unreadable[:5])
+        log.warning(
+            "%d of %d images could not be read and stay, without detections: %s%s",
+            len(unreadable),
+            len(found.images),
+            listed,
+            ", ..." if len(unreadable) > 5 else "",
+        )
+    if found.capped:
+        log.warning(
+            "%d of %d images have more than %d candidates; their least confident were left out",
+            found.capped,
+            len(found.images),
+            found.made_with["cap"],
+        )
+    if images is not None and "width_px" in images:
+        both = found.images.merge(
+            images[["image_id", "width_px", "height_px"]], on="image_id", suffixes=("", "_table")
+        )
+        other = both[
+            (both["width_px_table"] > 0)
+            & (both["status"] == "ok")
+            & (
+                (both["width_px"] != both["width_px_table"])
+                | (both["height_px"] != both["height_px_table"])
+            )
+        ]
+        if len(other):
+            row = other.iloc[0]
+            log.warning(
+                "%d images have another size than the table says, first %s: %d x %d instead of %d x %d; boxes "
+                "are in pixels of the image",
+                len(other),
+                row["image_id"],
+                row["width_px"],
+                row["height_px"],
+                row["width_px_table"],
+                row["height_px_table"],
+            )
+
+
+def parse_shard(shard: str) -> tuple[int, int]:
+    """ "2/8" -> (2, 8); raises LivestockError unless 1 <= i <= n."""
+    first, _, second = str(shard).partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise LivestockError(f"shard must read i/n with 1 <= i <= n, such as 2/8, got {shard!r}")
+    return int(first), int(second)
+
+
+def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
+    """`passes.fingerprint` of images below `folder`, for predictions that are kept."""
+    with open_reader(None, images, folder) as source:
+        return fingerprint(images, source)
+
+
+@contextlib.contextmanager
+def open_reader(
+    reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike
+) -> Iterator[Reader]:
+    """The caller's reader if given; else one for archives, or for plain files where the table names no archive."""
+    if reader is not None:
+        yield reader
+    elif "archive" in images and (images["archive"] != "").any():
+        with ImageReader(folder) as opened:
+            yield opened
+    else:
+        yield FolderReader(folder)

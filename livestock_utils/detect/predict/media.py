@@ -1,0 +1,229 @@
+"""Anyone's own photos and videos: found, predicted, written as a table and as drawn images."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core import files, frames, species
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect.predict import candidates, engine, postprocess
+from livestock_utils.detect.predict.passes import FolderReader, Reader
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
+GREY_BGR = (120, 120, 120)
+log = logging.getLogger(__name__)
+
+
+def find(
+    source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
+) -> tuple[pd.DataFrame, Reader]:
+    """Photos of an image file, a folder (with its subfolders) or a video -> (images table, reader of their bytes).
+
+    image_id is the path below the folder without its ending (with it where two differ by the ending only); of a video
+    the frame number, every `every`-th frame. `without`: a folder whose photos do not count. Raises DatasetError for a
+    source that is absent, of another kind, or holds no photos; videos in a folder are left out, with a warning.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DatasetError(
+            f"{path}: no such file or folder; give an image, a folder of images or a video"
+        )
+    if every < 1:
+        raise DatasetError(f"every must be at least 1, got {every}")
+    if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS:
+        video = VideoReader(path, every)
+        digits = max(len(str(max(video.count - 1, 0))), 6)
+        numbers = [f"{number:0{digits}d}" for number in range(0, video.count, every)]
+        if not numbers:
+            raise DatasetError(f"{path}: no frames could be counted; is it a whole video?")
+        table = pd.DataFrame(
+            {"image_id": [f"{path.stem}_{n}" for n in numbers], "archive": "", "member": numbers}
+        )
+        return table.assign(width_px=video.size[0], height_px=video.size[1]), video
+    if path.is_file():
+        if path.suffix.lower() not in IMAGE_ENDINGS:
+            raise DatasetError(
+                f"{path}: neither an image ({', '.join(IMAGE_ENDINGS)}) nor a video "
+                f"({', '.join(VIDEO_ENDINGS)}); convert it, or give a folder"
+            )
+        table = pd.DataFrame({"image_id": [path.stem], "archive": [""], "member": [path.name]})
+        return table, FolderReader(path.parent)
+    found = sorted(
+        p.relative_to(path)
+        for p in path.rglob("*")
+        if p.suffix.lower() in IMAGE_ENDINGS
+        and p.is_file()
+        and not p.name.startswith(".")
+        and (without is None or not p.resolve().is_relative_to(Path(without).resolve()))
+    )
+    videos = sorted(
+        p.name for p in path.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file()
+    )
+    if not found:
+        hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
+        raise DatasetError(
+            f"{path}: no images in this folder (looked for {', '.join(IMAGE_ENDINGS)}){hint}"
+        )
+    if videos:
+        log.warning(
+            "%s: %d videos (first: %s) are left out; give each by itself",
+            path,
+            len(videos),
+            videos[0],
+        )
+    stems = pd.Series([p.with_suffix("").as_posix() for p in found])
+    names = pd.Series([p.as_posix() for p in found])
+    ids = stems.where(~stems.duplicated(keep=False), names)
+    return pd.DataFrame({"image_id": ids, "archive": "", "member": names}), FolderReader(path)
+
+
+class VideoReader:
+    """Frames of a video by number, read from front to back whatever order threads ask for them in."""
+
+    def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
+        """Open the video; `count` frames of `size` (width, height) px. DatasetError if it cannot be opened."""
+        import cv2
+
+        self.path, self.every = Path(path), every
+        self.video = cv2.VideoCapture(str(path))
+        if not self.video.isOpened():
+            raise DatasetError(f"{path}: not a readable video; convert it to .mp4 first")
+        self.count = max(int(self.video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self.size = (
+            int(self.video.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            int(self.video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        )
+        self.next, self.waiting, self.lock = 0, {}, threading.Lock()  # type: ignore[var-annotated]  # filled by number
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """Frame `member` as BMP bytes (no loss, hardly any time); ArchiveError past the end of the video."""
+        import cv2
+
+        number = int(member)
+        with self.lock:
+            if number < self.next and number not in self.waiting:  # a second pass starts over
+                self.video.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                self.next, self.waiting = 0, {}
+            while self.next <= number:
+                ready, frame = (
+                    self.video.read() if self.next % self.every == 0 else (self.video.grab(), None)
+                )
+                if not ready:
+                    raise ArchiveError(f"{self.path.name} ends before frame {number}")
+                if frame is not None:
+                    self.waiting[self.next] = frame
+                self.next += 1
+            frame = self.waiting.pop(number)
+        return cv2.imencode(".bmp", frame)[1].tobytes()
+
+    def stamp(self, archive: str, member: str) -> str:
+        """See `passes.Reader`: the size of the video."""
+        return str(self.path.stat().st_size)
+
+
+def predict(
+    weights: str | os.PathLike,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    settings: postprocess.Settings | None = None,
+    draw_from: float | None = 0.25,
+    every: int = 1,
+    **options: Any,
+) -> tuple[pd.DataFrame, candidates.Candidates]:
+    """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be read), drawn/*.jpg.
+
+    `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
+    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the photos. Returns the
+    predictions table (px) and the candidates with their images table.
+    """
+    settings = settings or postprocess.Settings(confidence_threshold=0.25, iou_threshold=0.6)
+    own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
+    images, reader = find(source, every, without=own)
+    folder = Path(source).parent if Path(source).is_file() else Path(source)
+    lowest = settings.confidence_threshold
+    options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
+    if settings.passes is not None:
+        options.setdefault("passes", settings.passes)
+    found = engine.collect_candidates(weights, images, folder, reader=reader, **options)
+    predictions = postprocess.apply(found, settings)
+    tables = {
+        "predictions": predictions.round(dict.fromkeys(XYXY, 3)),
+        "images": found.images.drop(columns="found"),
+    }
+    for name, table in tables.items():
+        with files.whole_file(Path(out) / f"{name}.csv", "w") as file:
+            table.to_csv(file, index=False, lineterminator="\n")
+    if draw_from is not None:
+        sure = predictions[predictions["confidence"] >= draw_from]
+        by_image = dict(list(sure.groupby("image_id")))
+        ready = found.images.loc[found.images["status"] == "ok", "image_id"]
+        for row in progress(
+            images[images["image_id"].isin(ready)].to_dict("records"), desc="draw", unit="img"
+        ):
+            frame = draw(
+                frames.decode(reader.bytes(row["archive"], row["member"])),
+                by_image.get(row["image_id"], predictions.iloc[:0]),
+            )
+            _write_jpeg(Path(out) / "drawn" / f"{row['image_id']}.jpg", frame)
+    return predictions, found
+
+
+def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
+    """A copy of the frame with its boxes in the species' colours, name and confidence above each."""
+    import cv2
+
+    picture = frame_bgr.copy()
+    width = max(round(max(picture.shape[:2]) / 500), 1)
+    scale = max(picture.shape[:2]) / 1400
+    for box in boxes.sort_values("confidence").to_dict("records"):
+        tone = _bgr(species.colours().get(box["species"]))
+        low, high = (
+            (round(box["x_min"]), round(box["y_min"])),
+            (round(box["x_max"]), round(box["y_max"])),
+        )
+        cv2.rectangle(picture, low, high, tone, width, cv2.LINE_AA)
+        text = f"{box['species']} {box['confidence']:.2f}"
+        (text_width, text_height), base = cv2.getTextSize(
+            text, cv2.FONT_HERSHEY_SIMPLEX, scale, width
+        )
+        top = max(low[1] - text_height - base, 0)
+        cv2.rectangle(
+            picture,
+            (low[0], top),
+            (low[0] + text_width, top + text_height + base),
+            tone,
+            cv2.FILLED,
+        )
+        cv2.putText(
+            picture,
+            text,
+            (low[0], top + text_height + base // 2),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            (255, 255, 255),
+            max(width // 2, 1),
+            cv2.LINE_AA,
+        )
+    return picture
+
+
+def _bgr(colour: str | None) -> tuple[int, int, int]:
+    if colour is None:
+        return GREY_BGR
+    return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
+
+
+def _write_jpeg(path: Path, frame_bgr: np.ndarray) -> None:
+    import cv2
+
+    with files.whole_file(path) as file:
+        file.write(cv2.imencode(".jpg", frame_bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())

@@ -1,0 +1,286 @@
+"""Out-of-fold predictions: k small models, each predicts the fold that it has not seen; one table of all images.
+
+Only such predictions say something about labels: a model repeats the faults of the labels it was trained on.
+"""
+
+import gzip
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils import colab
+from livestock_utils.core import files
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.progress import progress
+from livestock_utils.data.sets import folder as set_folder
+from livestock_utils.data.sets import reading, writing, yolo
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.train import run
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ["image_id", "species", "confidence", *XYXY, "fold"]
+
+
+def predict(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    folder: str | os.PathLike,
+    out: str | os.PathLike,
+    folds: pd.Series,
+    *,
+    n_folds: int | None = None,
+    fold_weights: Mapping[int, str | os.PathLike] | None = None,
+    name: str = "oof",
+    sets: str | os.PathLike | None = None,
+    image_size: int = 640,
+    confidence_threshold: float = 0.001,
+    iou_threshold: float = 0.6,
+    max_detections: int = 300,
+    **training: Any,
+) -> pd.DataFrame:
+    """Train a model on all folds but one, predict that one, for each fold; returns predictions with a column `fold`.
+
+    images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id -> fold, see
+    `split.stratified_folds`. n_folds: join the folds to so many, see `joined_folds`, so that fewer models do.
+    fold_weights: {fold: .pt} of models that exist and have not seen that fold; the others are trained into
+    `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones,
+    which were chosen with a look at the fold. sets: where the folds are unpacked (default: the local disk).
+    confidence_threshold, iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
+
+    Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made in the same way
+    is read. Sorted by image_id and falling confidence. Raises DatasetError for a single fold, images without a fold,
+    and weights of a fold that does not exist.
+    """
+    out = Path(out)
+    of_image = joined_folds(images, folds, n_folds)
+    numbers = sorted(int(number) for number in of_image.unique())
+    given = (
+        {}
+        if fold_weights is None
+        else {int(number): Path(path) for number, path in fold_weights.items()}
+    )
+    strangers = sorted(set(given) - set(numbers))
+    if strangers:
+        raise DatasetError(
+            f"weights are given for fold {strangers[0]}, but the folds are {numbers}"
+        )
+    base = Path(sets) if sets is not None else colab.local_disk(out) / name
+    cut = {
+        "confidence_threshold": confidence_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    parts = []
+    held_out: dict[int, Path] = {}
+    for number in progress(numbers, desc="folds", unit="fold"):
+        if number in given:
+            weights = given[number]
+        else:
+            held_out = held_out or _write_folds(base, images, boxes, folder, of_image)
+            data_yaml = held_out[number]
+            run_folder, mirror = colab.training_folder(out, f"{name}_fold{number}")
+            weights = run.train(
+                data_yaml,
+                run_folder,
+                image_size=image_size,
+                mirror=mirror,
+                **{"final_evaluation": False, **training},
+            ).last
+        mine = images[images["image_id"].map(of_image) == number]
+        parts.append(
+            _predict_fold(
+                out / "predictions" / f"{name}_fold{number}.csv.gz",
+                weights,
+                mine,
+                folder,
+                image_size,
+                cut,
+                number,
+            )
+        )
+    table = pd.concat(parts).sort_values(
+        ["image_id", "confidence"], ascending=[True, False], kind="stable"
+    )
+    table = table.reset_index(drop=True)
+    write(out / "predictions" / f"{name}.csv.gz", table)
+    return table
+
+
+def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
+    """The folds of `images` (Series image_id -> int), joined to `n_folds`; strata stay as even as they were.
+
+    Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where a fold was taken
+    out, and as even in size as can be. Without `n_folds` they keep their numbers.
+    Raises DatasetError for images without a fold and for fewer than two folds.
+    """
+    absent = images.loc[~images["image_id"].isin(folds.index), "image_id"]
+    if len(absent):
+        raise DatasetError(
+            f"{len(absent)} of {len(images)} images have no fold, the first is {absent.iloc[0]!r}; "
+            "make the folds from the same tables"
+        )
+    mine = folds.loc[images["image_id"]].astype(int)
+    for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
+        if number is not None and number < 2:
+            raise DatasetError(
+                f"out-of-fold predictions need at least 2 folds, got {number}; {advice}"
+            )
+    if n_folds is not None:
+        mine = mine.map(
+            {number: place % n_folds for place, number in enumerate(sorted(mine.unique()))}
+        )
+    return mine
+
+
+def trained(
+    out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series, name: str = "oof"
+) -> tuple[dict[int, Path], pd.Series]:
+    """The weights that `predict` left below `out`, by fold, and the fold (image_id -> int) that each has not seen.
+
+    Raises DatasetError where they are absent, or were trained on other images or folds than these: such weights may
+    have seen what they are to judge.
+    """
+    out = Path(out)
+    notes = {
+        int(path.stem.rpartition("fold")[2]): json.loads(path.read_text(encoding="utf-8"))
+        for path in (out / "predictions").glob(f"{name}_fold*.json")
+    }
+    for n_folds in range(len(notes), 1, -1):
+        of_image = joined_folds(images, folds, n_folds)
+        assigned = images["image_id"].map(of_image)
+        numbers = sorted(int(number) for number in of_image.unique())
+        weights = {
+            number: out / "training" / f"{name}_fold{number}" / "weights" / "last.pt"
+            for number in numbers
+        }
+        if all(
+            number in notes
+            and weights[number].is_file()
+            and notes[number]["image_ids"] == _ids(images[assigned == number])
+            and notes[number]["weights"] == files.sha256(weights[number])
+            for number in numbers
+        ):
+            return weights, of_image
+    raise DatasetError(
+        f"{out / 'training'} holds no models trained out of fold on these images and folds; notebook 06 "
+        "makes them"
+    )
+
+
+def _ids(images: pd.DataFrame) -> str:
+    return hashlib.sha256("\n".join(sorted(images["image_id"])).encode()).hexdigest()
+
+
+def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
+    """Write a predictions table as CSV.gz, whole or not at all; the same table gives the same bytes."""
+    # Two decimals: a hundredth of a pixel is far below what any label means, and halves the file.
+    rounded = predictions.assign(**{name: predictions[name].round(2) for name in XYXY})
+    text = rounded.to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
+    with files.whole_file(path) as file:
+        file.write(gzip.compress(text, compresslevel=6, mtime=0))
+    return Path(path)
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """A predictions table from `write`; DatasetError for an absent file or one that is not such a table."""
+    if not Path(path).is_file():
+        raise DatasetError(
+            f"predictions not found: {path}; run the notebook that writes them first"
+        )
+    try:
+        table = pd.read_csv(
+            path,
+            dtype={
+                "image_id": str,
+                "species": str,
+                "confidence": float,
+                **dict.fromkeys(XYXY, float),
+            },
+            keep_default_na=False,
+        )
+    except (ValueError, EOFError, OSError) as error:
+        raise DatasetError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); remove it and predict again"
+        ) from error
+    absent = [name for name in COLUMNS[:-1] if name not in table.columns]
+    if absent:
+        raise DatasetError(f"{path}: columns {absent} are lacking; expected {COLUMNS}")
+    return table
+
+
+def _write_folds(
+    base: Path,
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    folder: str | os.PathLike,
+    of_image: pd.Series,
+) -> dict[int, Path]:
+    """One set folder a fold, and for each fold the data.yaml that holds it out; what is there is left as it is."""
+    numbers = sorted(int(number) for number in of_image.unique())
+    assigned = images["image_id"].map(of_image)
+    for number in numbers:
+        mine = images[assigned == number]
+        if not _is_written(base / f"fold{number}", mine, boxes, of_image):
+            writing.to_folder(base / f"fold{number}", mine, boxes, folder, folds=of_image)
+    return {
+        number: writing.write_data_yaml(
+            base / f"held_out_{number}.yaml",
+            [base / f"fold{other}" for other in numbers if other != number],
+            base / f"fold{number}",
+        )
+        for number in numbers
+    }
+
+
+def _is_written(
+    target: Path, images: pd.DataFrame, boxes: pd.DataFrame, of_image: pd.Series
+) -> bool:
+    """Does the folder hold these images with these labels, whole? Saves reading every image again."""
+    if not (target / yolo.MANIFEST).is_file():
+        return False
+    there = reading.read_manifest(target)
+    wanted = yolo.plan(images, boxes, of_image).manifest
+    same = ["image_id", "archive", "member", "label_sha256"]
+    return there[same].equals(wanted[same]) and set_folder.holds(
+        target, (target / yolo.MANIFEST).read_bytes(), there
+    )
+
+
+def _predict_fold(
+    path: Path,
+    weights: Path,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    image_size: int,
+    cut: dict[str, Any],
+    number: int,
+) -> pd.DataFrame:
+    """Predictions of one fold, from the file if it was made by the same weights, images and settings."""
+    made_with = {
+        "weights": files.sha256(weights),
+        "images": engine.image_hash(images, folder),
+        "image_ids": _ids(images),
+        "image_size": image_size,
+        "fold": number,
+        **cut,
+    }
+    note = path.with_suffix("").with_suffix(".json")
+    if path.is_file() and note.is_file():
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known == {**made_with, "sha256": files.sha256(path)}:
+            log.info("fold %d: predictions taken from %s", number, path)
+            return read(path)
+    found = engine.predict(weights, images, folder, image_size=image_size, **cut).assign(
+        fold=number
+    )[COLUMNS]
+    write(path, found)
+    files.write_json(note, {**made_with, "sha256": files.sha256(path)})
+    return read(path)

@@ -1,0 +1,289 @@
+"""One pass of a network over images: batches in, candidates out, in part files that a stopped run goes on from."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import frames
+from livestock_utils.core.errors import ArchiveError, DatasetError, LivestockError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect.backends import base
+from livestock_utils.detect.predict import candidates
+from livestock_utils.detect.predict.candidates import Candidates
+
+log = logging.getLogger(__name__)
+
+PART_IMAGES = 256
+"""Images a part file, about, unless told otherwise."""
+
+
+class Reader(Protocol):
+    """Whatever gives an image's bytes; `aihub.ImageReader` does."""
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """The bytes of one member; ArchiveError or OSError if it cannot be read."""
+
+    def stamp(self, archive: str, member: str) -> str:
+        """What tells other bytes under the same name without reading them; ArchiveError or OSError as `bytes`."""
+
+
+class FolderReader:
+    """Plain image files: `archive` is a folder ("" for none) and `member` a file below `folder`."""
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """`folder` is what the table's paths are relative to."""
+        self.folder = Path(folder)
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """See `Reader`."""
+        return (self.folder / archive / member).read_bytes()
+
+    def stamp(self, archive: str, member: str) -> str:
+        """See `Reader`: the size."""
+        return str((self.folder / archive / member).stat().st_size)
+
+
+def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
+    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not only which names."""
+    archives = images["archive"] if "archive" in images else [""] * len(images)
+    digest = hashlib.sha256()
+    for image_id, archive, member in sorted(
+        zip(images["image_id"], archives, images["member"], strict=True)
+    ):
+        try:
+            stamp = reader.stamp(archive, member)
+        except (ArchiveError, OSError):
+            stamp = "unreadable"
+        digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
+    return digest.hexdigest()
+
+
+def parse_pass(name: str) -> tuple[float, bool]:
+    """Scale and mirroring of a pass: "plain", "flip", "x0.83", "x1.2-flip"; LivestockError for other names."""
+    scale, _, flip = (
+        name.partition("-") if name.startswith("x") else ("x1", "", "" if name == "plain" else name)
+    )
+    number = scale[1:]
+    factor = float(number) if number.replace(".", "", 1).isdecimal() else 0.0
+    if not name or flip not in ("", "flip") or not 0.1 <= factor <= 4:
+        raise LivestockError(
+            f"pass must be 'plain', 'flip', or a scale of .1 to 4 such as 'x0.83' or 'x0.83-flip', "
+            f"got {name!r}"
+        )
+    return factor, flip == "flip"
+
+
+def extract(
+    raw: npt.NDArray[np.floating], floor: float, cap: int
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
+    """The network's rows of one image -> candidates of confidence >= `floor`, and how many there were before the cap.
+
+    `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's confidence is
+    objectness x class score; an anchor gives one for each class above the floor (yolov5's val.py). Sorted by descending
+    confidence (stable), at most `cap`; keys xyxy (n, 4) px, class_index, best_class (the anchor's best), confidence.
+    """
+    scores = raw[:, 5:] * raw[:, 4:5]
+    anchor, class_index = np.nonzero(scores >= np.float32(floor))
+    confidence = scores[anchor, class_index]
+    order = np.argsort(-confidence, kind="stable")[:cap]
+    anchor, class_index = anchor[order], class_index[order]
+    best = scores[anchor].argmax(axis=1) == class_index if len(anchor) else np.zeros(0, dtype=bool)
+    centre, half_size = raw[anchor, :2], raw[anchor, 2:4] / 2
+    return {
+        "xyxy": np.hstack([centre - half_size, centre + half_size]),
+        "class_index": class_index,
+        "best_class": best,
+        "confidence": confidence[order],
+    }, len(confidence)
+
+
+class NetworkPass:
+    """One pass of one network over images."""
+
+    def __init__(
+        self,
+        network: base.Backend,
+        images: pd.DataFrame,
+        reader: Reader,
+        made_with: dict[str, Any],
+        name: str,
+        workers: int,
+    ) -> None:
+        """`made_with` says how (image_size, floor, cap, like, images, ...), `name` which pass (see `parse_pass`)."""
+        self.network, self.images, self.reader, self.made_with = network, images, reader, made_with
+        self.name, self.workers = name, workers
+        scale, self.flipped = parse_pass(name)
+        self.pixels = (
+            max(round(made_with["image_size"] * scale / network.stride), 1) * network.stride
+        )
+        self.archives = images["archive"].tolist() if "archive" in images else [""] * len(images)
+        self.members = images["member"].tolist()
+        self._plans: dict[tuple[int, int], list[list[list[int]]]] = {}
+
+    def all_parts(
+        self,
+        parts_folder: str | os.PathLike | None,
+        batch_size: int,
+        part_images: int,
+        index: int,
+        count: int,
+    ) -> Candidates:
+        """The candidates of shard `index`/`count`, parts of `part_images` at most; those on disk are taken as they are.
+
+        Which images make a part does not depend on `batch_size`, so that sessions on unlike machines can share.
+        """
+        if (batch_size, part_images) not in self._plans:
+            self._plans[batch_size, part_images] = self._plan(batch_size, part_images)
+        parts = self._plans[batch_size, part_images]
+        mine = list(range(index - 1, len(parts), count))
+        if parts_folder is not None:
+            self._clear(Path(parts_folder) / self.name, len(parts))
+        bar = progress(
+            total=sum(len(rows) for k in mine for rows in parts[k]),
+            desc=f"predict {self.name}",
+            unit="img",
+        )
+        done = []
+        with bar:
+            for k in mine:
+                path = (
+                    None
+                    if parts_folder is None
+                    else part_path(Path(parts_folder) / self.name, k, len(parts))
+                )
+                ready = self._from_disk(path, parts[k])
+                if ready is None:
+                    ready = self._compute(parts[k], bar)
+                    if path is not None:
+                        candidates.save(path, ready)
+                else:
+                    bar.update(len(ready.images))
+                done.append(ready)
+        return candidates.merge(done) if done else self._compute([], bar)
+
+    def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
+        """For each part its batches of rows: runs of one letterboxed shape, joined while they fit into a part."""
+        runs = frames.plan_batches(
+            self.images, self.pixels, part_images, self.network.stride, self.made_with["like"]
+        )
+        parts: list[list[list[int]]] = []
+        room = 0
+        for rows in runs:
+            if not parts or len(rows) > room:
+                parts.append([])
+                room = part_images
+            parts[-1] += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+            room -= len(rows)
+        return parts or [[]]
+
+    def _clear(self, folder: Path, total: int) -> None:
+        """Remove part files of other images or settings, which fit nothing any more.
+
+        Raises LivestockError, and removes nothing, where parts of these very images were cut another way: they may be
+        another session's.
+        """
+        others = [
+            path
+            for path in sorted(folder.glob("part-*-of-*.npz"))
+            if not path.stem.endswith(f"-{total:05d}")
+        ]
+        for path in others:
+            with contextlib.suppress(DatasetError):
+                if candidates.load(path).made_with == self.made_with:
+                    raise LivestockError(
+                        f"{path} is of the same images in parts of another size: give the part_images "
+                        "that it was made with, or another parts_folder"
+                    )
+        for path in others:
+            log.warning("%s is of other images or settings; removed", path)
+            path.unlink(missing_ok=True)
+
+    def _from_disk(self, path: Path | None, batches: list[list[int]]) -> Candidates | None:
+        if path is None or not path.is_file():
+            return None
+        try:
+            found = candidates.load(path)
+        except DatasetError as error:
+            log.warning("predicted again: %s", error)
+            return None
+        ids = sorted(self.images["image_id"].iloc[[row for rows in batches for row in rows]])
+        if found.made_with == self.made_with and found.images["image_id"].tolist() == ids:
+            return found
+        log.warning("%s was made with other settings or images; predicted again", path)
+        return None
+
+    def _compute(self, batches: list[list[int]], bar: Any) -> Candidates:
+        rows = [row for batch in batches for row in batch]
+        width_px, height_px, found = (np.zeros(len(rows), dtype=int) for _ in range(3))
+        status = ["ok"] * len(rows)
+        place = {row: i for i, row in enumerate(rows)}
+        pieces = []
+        for batch in frames.read_ahead(batches, self._load, self.workers):
+            for same in _by_shape(batch):
+                raw = self.network(
+                    np.stack([frame.pixels for frame in same]), self.made_with["floor"]
+                )
+                for frame, rows_of_image in zip(same, raw, strict=True):
+                    at = place[frame.row]
+                    width_px[at], height_px[at] = frame.box.frame
+                    piece, found[at] = extract(
+                        rows_of_image, self.made_with["floor"], self.made_with["cap"]
+                    )
+                    piece["xyxy"] = frame.box.to_frame(piece["xyxy"], self.flipped)
+                    pieces.append({"image_index": np.full(len(piece["confidence"]), at), **piece})
+            for frame in batch:
+                if frame.pixels is None:
+                    status[place[frame.row]] = frame.problem
+            bar.update(len(batch))
+        table = pd.DataFrame(
+            {
+                "image_id": self.images["image_id"].iloc[rows].to_numpy(),
+                "width_px": width_px,
+                "height_px": height_px,
+                "status": status,
+                "found": found,
+            }
+        )
+        if not pieces:
+            nothing, _ = extract(np.zeros((0, 5 + len(self.network.names)), dtype=np.float32), 0, 1)
+            pieces = [{"image_index": np.zeros(0, dtype=int), **nothing}]
+        return candidates.build(
+            table,
+            self.network.names,
+            passes=(self.name,),
+            made_with=self.made_with,
+            **{key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]},
+        )
+
+    def _load(self, row: int) -> frames.Frame:
+        """Read, decode and letterbox one image; what cannot be read is told in the frame, not raised."""
+        try:
+            frame_bgr = frames.decode(self.reader.bytes(self.archives[row], self.members[row]))
+        except (ArchiveError, OSError) as error:
+            return frames.Frame(row, None, None, " ".join(str(error).split()))
+        height, width = frame_bgr.shape[:2]
+        like = self.made_with["like"]
+        box = frames.fit(width, height, self.pixels, self.network.stride, like)
+        return frames.Frame(row, frames.letterbox(frame_bgr, box, like, self.flipped), box)
+
+
+def _by_shape(batch: Sequence[frames.Frame]) -> list[list[Any]]:
+    """Readable frames of a batch, those of one letterboxed shape together, in order."""
+    shapes: dict[tuple[int, ...], list[Any]] = {}
+    for frame in batch:
+        if frame.pixels is not None:
+            shapes.setdefault(frame.pixels.shape, []).append(frame)
+    return list(shapes.values())
+
+
+def part_path(folder: Path, part: int, total: int) -> Path:
+    """File of part `part` (from 0) of `total`."""
+    return folder / f"part-{part + 1:05d}-of-{total:05d}.npz"

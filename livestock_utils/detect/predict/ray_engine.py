@@ -1,0 +1,126 @@
+"""Prediction as a Ray Data job, for millions of frames: the same part files and the same table as without it.
+
+Each worker opens the network once and takes one shard of parts after another. A worker that dies loses at most the part
+in flight, which Ray hands to another; finished parts are whole files and are not made again.
+"""
+
+import contextlib
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.detect.backends import base
+from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict.candidates import Candidates
+from livestock_utils.detect.predict.passes import PART_IMAGES
+
+
+class ShardPredictor:
+    """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call a shard."""
+
+    def __init__(
+        self,
+        weights: str,
+        images: pd.DataFrame,
+        folder: str,
+        parts_folder: str,
+        options: dict[str, Any],
+    ):
+        """The arguments of `inference.collect_candidates`."""
+        self.problem, self.held = "", contextlib.ExitStack()
+        try:
+            self.of_shard = self.held.enter_context(
+                engine.shards(weights, images, folder, parts_folder=parts_folder, **options)
+            )
+        except LivestockError as error:
+            self.problem = str(error)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Make the parts of shard `row["shard"]`; gives back how many images they hold, or the problem in a line.
+
+        Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
+        """
+        images, problem = 0, self.problem
+        if not problem:
+            try:
+                images = len(self.of_shard(str(row["shard"])).images)
+            except LivestockError as error:
+                problem = str(error)
+        return {"shard": row["shard"], "images": images, "problem": problem}
+
+
+def collect_candidates(
+    weights: str | os.PathLike,
+    images: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    parts_folder: str | os.PathLike,
+    n_workers: int = 2,
+    address: str | None = None,
+    **options: Any,
+) -> Candidates:
+    """`inference.collect_candidates` spread over `n_workers` workers; same arguments, same result.
+
+    `address`: of an existing cluster, which must see `folder`, `parts_folder` and the weights under the same paths;
+    None starts Ray on this machine. A `device` of "cuda" asks for one GPU a worker. Raises CheckpointError for weights
+    that cannot be used before Ray is started, LivestockError if Ray is not installed, and what the workers raise.
+    """
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise LivestockError(
+            "engine 'ray' needs the package ray: run python -m livestock_utils.install --extras ray"
+        ) from error
+    # Opened here first: weights that are no good are told in one line, and an ONNX export happens once, not per worker.
+    chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}
+    base.open_backend(weights, **chosen)
+    engine.parse_shard(options.pop("shard", "1/1"))
+    given = tuple(options.get("passes", ("plain",)))
+    options["passes"] = given
+    if not ray.is_initialized():
+        ray.init(address=address or "local", logging_level="warning", log_to_driver=False)
+    n_shards = max(math.ceil(len(images) / options.get("part_images", PART_IMAGES)), n_workers)
+    shards = ray.data.from_items(
+        [{"shard": f"{k + 1}/{n_shards}"} for k in range(n_shards)], override_num_blocks=n_shards
+    )
+    on_gpu = str(options.get("device") or "").startswith("cuda")
+    arguments = (
+        str(Path(weights).resolve()),
+        images,
+        str(Path(folder).resolve()),
+        str(Path(parts_folder).resolve()),
+        options,
+    )
+    try:
+        done = shards.map(
+            ShardPredictor,
+            compute=ray.data.ActorPoolStrategy(size=n_workers),
+            num_gpus=1 if on_gpu else None,
+            fn_constructor_args=arguments,
+        ).take_all()
+    except ray.exceptions.RayError as error:
+        raise LivestockError(
+            f"a Ray worker failed: {_last_error(error)}; run the same command again"
+        ) from error
+    if problems := sorted({row["problem"] for row in done} - {""}):
+        raise LivestockError(problems[0])
+    if len(done) != n_shards:
+        raise LivestockError(
+            f"Ray finished {len(done)} of {n_shards} shards; run the same command again to go on"
+        )
+    found = engine.gather(parts_folder, given)
+    engine.report(found, images)
+    return found
+
+
+def _last_error(error: BaseException) -> str:
+    """The line of Ray's many that names what was raised in the worker."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"(?!ray\.)[\w.]+(Error|Exception): ", line)]
+    return (named or lines or [type(error).__name__])[-1][:300]

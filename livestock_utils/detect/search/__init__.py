@@ -1,0 +1,1 @@
+"""Hyperparameter search: genes, objective, samplers, a study that workers share."""

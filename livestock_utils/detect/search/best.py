@@ -1,0 +1,111 @@
+"""The best hyperparameters of a search on disk: one YAML a study, and a pointer to that of the newest call."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from livestock_utils.core import files
+from livestock_utils.core.errors import NotebookError
+
+SEARCH = "search"
+POINTER = "search.json"
+TOLD = ("model", "epochs", "image_size", "batch_size", "optimizer", "seed")
+"""Settings of a trial that the comment in the file names."""
+
+
+def write_best(
+    out: Path,
+    name: str,
+    group: str,
+    best_hyp: Mapping[str, float],
+    best: pd.Series,
+    table: pd.DataFrame,
+    weights: Mapping[str, float],
+    training: Mapping[str, Any],
+    against: str = "",
+    chosen: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write OUT/hyp/hyp_<name>_best.yaml with a comment on where it comes from, and point OUT/hyp/search.json at it.
+
+    `name` is the study's. `chosen` are the best trial's values of what was searched besides genes (model, optimizer,
+    ...), which no hyperparameter file holds. An equal file is left alone. With two objectives it is the best by score,
+    whatever the other.
+    """
+    chosen = dict(chosen or {})
+    formula = " + ".join(f"{weight:g} x {metric}" for metric, weight in weights.items())
+    aside = f"; the highest score, whatever its {against}" if against else ""
+    lines = [
+        f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes {group!r}: "
+        f"{formula} = {best['score']:.4f} (trial {int(best['trial'])}{aside}).",
+        "# Each trial: "
+        + ", ".join(
+            f"{key} {value}"
+            for key, value in sorted({**training, **chosen}.items())
+            if key in TOLD or key in chosen
+        )
+        + ".",
+        *(
+            [
+                "# Searched with the genes, and to be set where this file is used: "
+                + ", ".join(f"{key} = {value}" for key, value in chosen.items())
+                + "."
+            ]
+            if chosen
+            else []
+        ),
+        yaml.safe_dump(dict(best_hyp), sort_keys=False),
+    ]
+    path = out / "hyp" / f"hyp_{name}_best.yaml"
+    _write_changed(path, "\n".join(lines))
+    pointer = {
+        "file": path.name,
+        "study": name,
+        "group": group,
+        "score": float(best["score"]),
+        **({"choices": chosen} if chosen else {}),
+    }
+    _write_changed(path.with_name(POINTER), json.dumps(pointer, indent=2) + "\n")
+    return path
+
+
+def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | os.PathLike | None:
+    """ "search" -> the best of the search that notebook 07 ran last, "search:NAME" -> that of the study or group NAME.
+
+    Anything else is given back as it is.
+
+    Raises NotebookError when 07 has not written them.
+    """
+    text = str(hyp)
+    if text != SEARCH and not text.startswith(f"{SEARCH}:"):
+        return hyp
+    folder = Path(out) / "hyp"
+    if text == SEARCH:
+        pointer = folder / POINTER
+        if not pointer.is_file():
+            raise NotebookError(
+                f"hyp is 'search', but {folder} holds no {POINTER}: notebook 07 writes it; run that "
+                "first, with the same out"
+            )
+        path = folder / json.loads(pointer.read_text(encoding="utf-8"))["file"]
+    else:
+        path = folder / f"hyp_{text.removeprefix(f'{SEARCH}:').strip()}_best.yaml"
+    if not path.is_file():
+        known = [
+            file.name[len("hyp_") : -len("_best.yaml")]
+            for file in sorted(folder.glob("hyp_*_best.yaml"))
+        ]
+        raise NotebookError(
+            f"hyp is {text!r}, but {path} is missing; searched were {', '.join(known) or 'none'}: run "
+            "notebook 07 for it, with the same out"
+        )
+    return str(path)
+
+
+def _write_changed(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        files.write_text(path, text)

@@ -1,0 +1,144 @@
+"""What a search may change: genes with gains and limits, in groups (hyp/groups.yaml)."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.settings import HYP_FOLDER, LIMITS
+
+GROUPS_FILE = HYP_FOLDER / "groups.yaml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gene:
+    """A hyperparameter that a search changes.
+
+    `gain` scales the genetic algorithm's mutation, `low` and `high` are its limits, `log` draws it on a log scale.
+    """
+
+    name: str
+    gain: float
+    low: float
+    high: float
+    log: bool = False
+
+    def clip(self, value: float) -> float:
+        """`value` within the limits, with YOLOv5's five decimals."""
+        return round(min(max(value, self.low), self.high), 5)
+
+
+def read_genes(
+    group: str, base: Mapping[str, float], path: str | os.PathLike | None = None
+) -> tuple[Gene, ...]:
+    """The genes of a group of hyp/groups.yaml (or of `path`), in its order; `base` must hold all of them.
+
+    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can never change, a base
+    without the gene, and one whose value lies outside the gene's range.
+    """
+    genes, groups = read_groups(path)
+    where = GROUPS_FILE.name if path is None else str(path)
+    if group not in groups:
+        raise TrainingError(f"unknown group of genes {group!r}; {where} has {', '.join(groups)}")
+    for gene in groups[group]:
+        if gene not in base:
+            raise TrainingError(
+                f"the base hyperparameters lack {gene}, a gene of group {group!r}; add it to the base"
+            )
+        if not genes[gene].low <= base[gene] <= genes[gene].high:
+            raise TrainingError(
+                f"the base has {gene} {base[gene]:g}, but group {group!r} ranges from "
+                f"{genes[gene].low:g} to {genes[gene].high:g} in {where}: trial 0 is to be the base; "
+                "change it, or widen the range in a groups_file"
+            )
+    return tuple(genes[name] for name in groups[group])
+
+
+def read_groups(
+    path: str | os.PathLike | None = None,
+) -> tuple[dict[str, Gene], dict[str, list[str]]]:
+    """(genes by name, names by group) of a groups file, all of it checked; raises TrainingError as `read_genes`."""
+    file = GROUPS_FILE if path is None else Path(path)
+    if not file.is_file():
+        raise TrainingError(
+            f"file of groups not found: {file}; start from a copy of hyp/groups.yaml"
+        )
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), dict) for key in ("genes", "groups")
+    ):
+        raise TrainingError(f"{file}: expected `genes:` and `groups:`, as hyp/groups.yaml has them")
+    genes = {name: _gene(name, entry, file) for name, entry in content["genes"].items()}
+    for group, names in content["groups"].items():
+        _check_group(group, names, genes, file)
+    return genes, content["groups"]
+
+
+def groups_table(groups: str, path: str | os.PathLike | None = None) -> pd.DataFrame:
+    """Genes of the groups named with commas: columns group, gene, low, high, log_scale, gain."""
+    genes, known = read_groups(path)
+    names = [name.strip() for name in groups.split(",")]
+    if unknown := [name for name in names if name not in known]:
+        raise TrainingError(f"unknown group of genes {unknown[0]!r}; known are {', '.join(known)}")
+    rows = [
+        (group, gene, genes[gene].low, genes[gene].high, genes[gene].log, genes[gene].gain)
+        for group in names
+        for gene in known[group]
+    ]
+    return pd.DataFrame(rows, columns=["group", "gene", "low", "high", "log_scale", "gain"])
+
+
+def _gene(name: str, entry: Any, file: Path) -> Gene:
+    """One entry of `genes:`, checked."""
+    if name not in LIMITS:
+        raise TrainingError(
+            f"{file}: unknown gene {name!r}; the hyperparameters are {', '.join(LIMITS)}"
+        )
+    try:
+        gene = Gene(
+            name,
+            float(entry["gain"]),
+            float(entry["low"]),
+            float(entry["high"]),
+            bool(entry.get("log")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{file}: gene {name} needs numbers gain, low and high, got {entry!r}"
+        ) from error
+    if gene.low > gene.high:
+        raise TrainingError(
+            f"{file}: gene {name} has low {gene.low:g} > high {gene.high:g}; swap them"
+        )
+    low, high = LIMITS[name]
+    if gene.low < low or gene.high > high:
+        raise TrainingError(
+            f"{file}: gene {name} ranges from {gene.low:g} to {gene.high:g}, "
+            f"YOLOv5 takes {low} to {high}"
+        )
+    if gene.log and gene.low <= 0:
+        raise TrainingError(
+            f"{file}: gene {name} is on a log scale, so low must be above 0, got {gene.low:g}"
+        )
+    return gene
+
+
+def _check_group(group: str, names: Any, genes: Mapping[str, Gene], file: Path) -> None:
+    """A group is a list of genes that can change."""
+    if not isinstance(names, Sequence) or isinstance(names, str) or not names:
+        raise TrainingError(f"{file}: group {group!r} must be a list of genes, got {names!r}")
+    for name in names:
+        if name not in genes:
+            raise TrainingError(
+                f"{file}: group {group!r} has the unknown gene {name!r}; genes are {', '.join(genes)}"
+            )
+        if genes[name].gain == 0 or genes[name].low == genes[name].high:
+            raise TrainingError(
+                f"{file}: gene {name} of group {group!r} can never change (gain {genes[name].gain:g}, "
+                f"{genes[name].low:g} to {genes[name].high:g}); leave it out or widen it"
+            )

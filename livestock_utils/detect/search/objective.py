@@ -1,0 +1,175 @@
+"""One trial of a search: train with the drawn genes, prune by epoch, score as the contest does."""
+
+import dataclasses
+import math
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from livestock_utils.core.errors import DivergedError, TrainingError
+from livestock_utils.detect.search.genes import Gene
+
+EPOCH_COLUMNS = {
+    "mAP75_contest": "metrics/mAP_0.75",
+    "mAP75": "metrics/mAP_0.75",
+    "mAP50": "metrics/mAP_0.5",
+    "mAP50-95": "metrics/mAP_0.5:0.95",
+    "P": "metrics/precision",
+    "R": "metrics/recall",
+}
+"""What an objective may weigh (columns of `detector.evaluate`) -> the training's own column that pruning looks at."""
+CUT = "by the caller"
+"""In the note of a run that `on_epoch` has ended, see `detector.train`."""
+AGAINST = ("latency_ms", "weights_mb")
+"""What a second objective may keep small."""
+
+
+def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights of an objective as floats; raises TrainingError for unknown metrics and weights that are none."""
+    if not isinstance(weights, Mapping):
+        raise TrainingError(
+            f"objective: expected metrics with weights, such as {{'mAP50': 1.0}}, got {weights!r}"
+        )
+    for name, weight in weights.items():
+        if name not in EPOCH_COLUMNS:
+            raise TrainingError(
+                f"objective: unknown metric {name!r}; expected some of {', '.join(EPOCH_COLUMNS)}"
+            )
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, (int, float))
+            or not math.isfinite(weight)
+        ):
+            raise TrainingError(f"objective: the weight of {name} must be a number, got {weight!r}")
+    if not any(weights.values()):
+        raise TrainingError(
+            "objective: all weights are 0; give one metric at least a weight above 0"
+        )
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What Optuna calls with each trial; the fields are `search.run`'s arguments, checked.
+
+    `folder` takes the trials' run folders, `hyp` is the base, `n_trials` the study's slots.
+    """
+
+    data_yaml: str | os.PathLike
+    folder: Path
+    hyp: Mapping[str, float]
+    genes: Sequence[Gene]
+    weights: Mapping[str, float]
+    against: str
+    choices: Mapping[str, Sequence[Any]]
+    n_trials: int
+    training: Mapping[str, Any]
+
+    def __call__(self, trial: Any) -> Any:
+        """Train one trial and return its score, or (score, second)."""
+        import optuna
+
+        from livestock_utils.detect.search import study
+        from livestock_utils.detect.train import run as training_run
+
+        drawn = {
+            gene.name: trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log)
+            for gene in self.genes
+        }
+        chosen = {
+            name: trial.suggest_categorical(name, list(values))
+            for name, values in self.choices.items()
+        }
+        if why := study.slot_taken(trial.study, trial, self.n_trials):
+            trial.set_user_attr(study.SKIPPED, why)
+            raise study.GiveBack(why)
+        settings = {**self.training, **chosen}
+        if isinstance(settings.get("init_weights"), str):
+            settings["init_weights"] = settings["init_weights"].replace(
+                "{model}", str(settings.get("model", ""))
+            )
+        trial.set_user_attr("reason", "")  # a retry begins with that of the trial it repeats
+        pruned: list[int] = []
+
+        def on_epoch(epoch: int, row: Mapping[str, float]) -> bool:
+            trial.set_user_attr("epochs", epoch + 1)
+            if not self.against:
+                trial.report(
+                    sum(weight * row[EPOCH_COLUMNS[name]] for name, weight in self.weights.items()),
+                    epoch,
+                )
+                if trial.should_prune() and epoch + 1 < settings.get("epochs", math.inf):
+                    pruned.append(epoch + 1)
+            return bool(pruned)
+
+        try:
+            place = trial_folder(self.folder, trial.study.trials[trial.number])
+            run = training_run.train(
+                self.data_yaml,
+                place,
+                hyp={**self.hyp, **drawn},
+                on_epoch=on_epoch,
+                final_evaluation=False,
+                loggers=(),
+                **settings,
+            )
+        except DivergedError as error:
+            trial.set_user_attr("reason", str(error))
+            raise optuna.TrialPruned(str(error)) from error
+        if not pruned and _was_cut(
+            run, settings
+        ):  # its worker died after the training, before it could tell
+            pruned.append(len(run.results))
+        if pruned:
+            trial.set_user_attr("reason", f"behind after epoch {pruned[0]}")
+            raise optuna.TrialPruned
+        size, device = settings.get("image_size", 640), settings.get("device")
+        scores = training_run.evaluate(
+            run.best, self.data_yaml, image_size=size, device=device
+        ).loc["all"]
+        score = sum(weight * scores.to_dict()[name] for name, weight in self.weights.items())
+        if not math.isfinite(score):
+            trial.set_user_attr("reason", f"the score is {score}")
+            raise optuna.TrialPruned
+        if self.against == "weights_mb":
+            return score, run.best.stat().st_size / 1e6
+        return (score, latency_ms(run.best, size, device)) if self.against else score
+
+
+def _was_cut(run: Any, settings: Mapping[str, Any]) -> bool:
+    """True for a finished run that a search had ended before its last epoch."""
+    done = run.record.get("epochs")
+    return (
+        done is not None
+        and done < settings.get("epochs", 0)
+        and any(CUT in line for line in run.warnings)
+    )
+
+
+def trial_folder(folder: Path, trial: Any) -> Path:
+    """The run folder of an Optuna FrozenTrial; one that is tried again goes on in the folder of its first attempt."""
+    return folder / f"trial_{trial.system_attrs.get('failed_trial', trial.number):03d}"
+
+
+def latency_ms(
+    weights: str | os.PathLike, image_size: int, device: str | None = None, rounds: int = 15
+) -> float:
+    """Median milliseconds of a forward pass of one square image, after three to warm up."""
+    import torch
+
+    from livestock_utils.detect import checkpoints
+
+    model = checkpoints.load_model(weights, device=device)
+    image = torch.zeros(1, 3, image_size, image_size, device=next(model.parameters()).device)
+    times = []
+    with torch.inference_mode():
+        for _ in range(rounds + 3):
+            began = time.perf_counter()
+            model(image)
+            if image.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times[3:])

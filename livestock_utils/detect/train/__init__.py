@@ -1,0 +1,1 @@
+"""Training: one call that starts, continues or returns a run."""

@@ -1,0 +1,173 @@
+"""Images decoded once and kept at the training size, in memory or in one file on the local disk.
+
+yolov5's own disk cache keeps every image at its full size beside it (6 MB for 1920 x 1080, 100 GB for AI Hub's set).
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.files import whole_file
+from livestock_utils.core.progress import progress
+
+SHARE = 0.8
+"""All caches of a training together may take this share of the free memory or disk."""
+WINDOW = 64
+"""Images decoded ahead of the one that is stored: more would fill the memory when the disk is slow."""
+
+Wanted = tuple[Sequence[str], npt.NDArray, bool]
+"""Image files, their (n, 2) widths and heights in px, and whether they are for training (`augment`)."""
+
+
+def folder() -> Path:
+    """Where disk caches are: $LIVESTOCK_CACHE, else a folder in the system's temporary one (local disk on Colab)."""
+    return Path(
+        os.environ.get("LIVESTOCK_CACHE") or Path(tempfile.gettempdir()) / "livestock_utils_images"
+    )
+
+
+def chosen(
+    kind: str | None, wanted: Sequence[Wanted], image_size: int, copies: int = 1
+) -> tuple[str | None, str]:
+    """The cache that there is room for, and a sentence if it is not the one asked for ("" if it is).
+
+    `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the first one in memory
+    each. "ram" falls back to "disk", and that to None: decoding anew in every epoch.
+    """
+    if kind is None:
+        return None, ""
+    sizes = [sum(_bytes(sizes_px, image_size)) for _, sizes_px, _ in wanted]
+    told = []
+    if kind == "ram":
+        in_memory = sum(sizes) + (copies - 1) * sizes[0]
+        free = psutil.virtual_memory().available
+        if in_memory <= free * SHARE:
+            return "ram", ""
+        told.append(
+            f"cache='ram' needs {in_memory / 1e9:.1f} GB of the {free / 1e9:.1f} GB of memory that are free"
+        )
+    on_disk = sum(
+        size
+        for size, (files, sizes_px, augment) in zip(sizes, wanted, strict=True)
+        if not _is_whole(_path(files, image_size, augment), size)
+    )
+    place = next(place for place in (folder(), *folder().parents) if place.exists())
+    free = shutil.disk_usage(place).free
+    if on_disk <= free * SHARE:
+        return "disk", f"{told[0]}: the images are kept on the local disk instead" if told else ""
+    told.append(
+        f"cache='disk' needs {on_disk / 1e9:.1f} GB of the {free / 1e9:.1f} GB of disk that are free"
+    )
+    return None, f"{' and '.join(told)}: every epoch decodes the images anew"
+
+
+def filled(
+    kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
+) -> list:
+    """Resized BGR images, one an image file, kept in memory ("ram") or in a file ("disk"); see `chosen` for the room.
+
+    `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is found again by
+    paths, sizes and modification times, and shared by loader workers, processes and later runs; a new one replaces the
+    one of the same image folder at another size or before its images changed.
+    """
+    if kind == "ram":
+        return list(_decoded(image_files, image_size, augment))
+    order = sorted(range(len(image_files)), key=lambda index: image_files[index])
+    ordered = [image_files[index] for index in order]
+    n_bytes = _bytes(sizes_px[order], image_size)
+    path = _path(ordered, image_size, augment)
+    with _alone():
+        if not _is_whole(path, sum(n_bytes)):
+            for old in folder().glob(f"{path.name.partition('-')[0]}-*.bgr"):
+                old.unlink(missing_ok=True)  # who has it open may go on reading it
+            with whole_file(path) as file:
+                for image in _decoded(ordered, image_size, augment):
+                    file.write(image.data)
+    pixels = np.memmap(path, dtype=np.uint8, mode="r")
+    images: list = [None] * len(ordered)
+    end = 0
+    for index, size in zip(order, n_bytes, strict=True):
+        width_px, height_px = map(int, sizes_px[index])
+        height, width = resized_shape(width_px, height_px, image_size)
+        images[index] = pixels[end : end + size].reshape(height, width, 3)
+        end += size
+    return images
+
+
+def resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
+    """Height and width of an image after its long side became `image_size` px, rounded up as yolov5 does."""
+    ratio = image_size / max(height, width)
+    return (height, width) if ratio == 1 else (math.ceil(height * ratio), math.ceil(width * ratio))
+
+
+def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
+    """Decode and resize as yolov5's load_image does: linear when training, by area when shrinking for validation."""
+    import cv2
+
+    image = cv2.imread(file)
+    if image is None:
+        raise DatasetError(f"{file}: cannot be decoded any more; extract the data set again")
+    height, width = resized_shape(image.shape[1], image.shape[0], image_size)
+    if (height, width) == image.shape[:2]:
+        return image
+    linear = augment or image_size > max(image.shape)
+    return cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+    )
+
+
+def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
+    read = functools.partial(read_resized, image_size=image_size, augment=augment)
+    with ThreadPoolExecutor(8) as pool, progress(total=len(image_files), desc="images") as bar:
+        for start in range(0, len(image_files), WINDOW):
+            for image in pool.map(read, image_files[start : start + WINDOW]):
+                yield image
+                bar.update()
+
+
+def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:
+    shapes = [resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
+    return [height * width * 3 for height, width in shapes]
+
+
+def _is_whole(path: Path, n_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == n_bytes
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process fills a cache at a time; the others wait and find it (the processes of torchrun, a batch's runs)."""
+    folder().mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder(), os.O_RDONLY)
+    try:
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: both write, each a whole file
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _path(image_files: Sequence[str], image_size: int, augment: bool) -> Path:
+    """The cache's file: named by the image folder and the use, then by everything that its bytes depend on."""
+    ordered = sorted(image_files)
+    place = hashlib.sha256(f"{Path(ordered[0]).parent} {augment}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{image_size} {augment}".encode())
+    for file in ordered:
+        status = os.stat(file)
+        digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return folder() / f"{place}-{digest.hexdigest()[:32]}.bgr"

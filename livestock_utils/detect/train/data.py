@@ -1,0 +1,350 @@
+"""What a training reads: data.yaml, labels checked by ourselves, yolov5's augmenting data set over them, loaders.
+
+yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when only paths and sizes agree, rewrites
+JPEGs that end early, and drops whole images with a log line. What follows (mosaic, letterbox, batches) is yolov5's.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from livestock_utils.core import frames
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect.train import cache as image_cache
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The training or validation part: image files, one (n, 5) array of class and xywhn an image, sizes, findings."""
+
+    files: tuple[str, ...]
+    labels: tuple[npt.NDArray[np.float32], ...]
+    sizes_px: npt.NDArray[np.int64]
+    """(n, 2) width and height."""
+    findings: tuple[tuple[str, str], ...]
+    """(kind, file name) of images that were left out or lack a label file."""
+
+    @property
+    def n_boxes(self) -> int:
+        """Labelled animals in all images."""
+        return sum(map(len, self.labels))
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data.yaml, read: class names in order, both parts, and a SHA-256 that tells a changed data set.
+
+    It covers class names and of each image its file name, width, height, bytes and labels; not the pixels themselves.
+    """
+
+    names: tuple[str, ...]
+    train: Part
+    valid: Part
+    sha256: str
+
+
+def read_data(data_yaml: Any) -> Data:
+    """Read a data.yaml and everything that it names; `train` and `val` are folders or .txt lists of images.
+
+    Relative paths count from `path:` if given, and that from the YAML's folder. Images that cannot be decoded are left
+    out and counted in `findings`, as are images without a label file (they train as background). Raises DatasetError
+    for a YAML, folder or label file that cannot be used, naming the file and line.
+    """
+    names, files = read_listed(data_yaml)
+    train, valid = (read_part(files[key], len(names)) for key in ("train", "valid"))
+    if not train.n_boxes:
+        raise DatasetError(
+            f"{data_yaml}: the {len(train.files)} training images have no boxes; check the labels "
+            "folder"
+        )
+    digest = hashlib.sha256(repr(names).encode())
+    for part in (train, valid):
+        for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
+            known = (
+                f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
+            )
+            digest.update(known.encode() + labels.tobytes())
+        digest.update(b"|")
+    return Data(names, train, valid, digest.hexdigest())
+
+
+def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Class names and image files of the parts "train" and "valid" of a data.yaml; no image or label is opened.
+
+    Raises DatasetError for a YAML or folder that cannot be used.
+    """
+    path = Path(data_yaml)
+    if not path.is_file():
+        raise DatasetError(f"data file not found: {path}; write one with dataset.write_data_yaml")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    missing = [
+        key
+        for key in ("train", "val", "names")
+        if not isinstance(content, Mapping) or not content.get(key)
+    ]
+    if missing:
+        raise DatasetError(
+            f"{path}: lacks {', '.join(missing)}; write it with dataset.write_data_yaml"
+        )
+    listed = content["names"]
+    ordered = [listed[key] for key in sorted(listed)] if isinstance(listed, Mapping) else listed
+    names = tuple(map(str, ordered))
+    base = path.parent / (content.get("path") or "")
+    return names, {
+        part: image_files(content[key], base, f"{path}, {key}")
+        for part, key in (("train", "train"), ("valid", "val"))
+    }
+
+
+def image_files(entry: Any, base: Path, where: str) -> list[str]:
+    """Sorted absolute image paths below the folders, or in the .txt lists, of a `train:` or `val:` entry."""
+    found: list[str] = []
+    for item in entry if isinstance(entry, list) else [entry]:
+        place = (base / str(item)).resolve()
+        if place.is_dir():
+            found += [str(file) for file in place.rglob("*") if file.suffix.lower() in SUFFIXES]
+        elif place.is_file() and place.suffix == ".txt":
+            lines = place.read_text(encoding="utf-8").split("\n")
+            found += [
+                str((place.parent / line.strip()).resolve()) for line in lines if line.strip()
+            ]
+        else:
+            raise DatasetError(
+                f"{where}: {place} is no folder and no .txt list; extract the data set there first"
+            )
+    if not found:
+        raise DatasetError(
+            f"{where}: no images in {entry}; expected files ending in {', '.join(sorted(SUFFIXES))}"
+        )
+    return sorted(found)
+
+
+def read_part(files: list[str], n_classes: int) -> Part:
+    """Check and read the images' headers and label files (`images` -> `labels`, suffix .txt)."""
+
+    def one(file: str) -> tuple[str, npt.NDArray[np.int64] | None, npt.NDArray[np.float32], bool]:
+        label = label_file(file)
+        return file, image_size(file), read_label(label, n_classes), label.is_file()
+
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(progress(pool.map(one, files), total=len(files), desc="labels"))
+    findings = [
+        ("damaged image, left out", Path(file).name) for file, size, *_ in rows if size is None
+    ]
+    findings += [
+        ("no label file, background", Path(file).name)
+        for file, size, _, there in rows
+        if size is not None and not there
+    ]
+    kept = [row for row in rows if row[1] is not None]
+    if not kept:
+        raise DatasetError(
+            f"none of {len(files)} images can be read, {files[0]} for one; copy the data set again"
+        )
+    sizes = np.array([row[1] for row in kept])
+    return Part(
+        tuple(row[0] for row in kept), tuple(row[2] for row in kept), sizes, tuple(findings)
+    )
+
+
+def label_file(image: str | Path) -> Path:
+    """The label file of an image: its last folder called `images` becomes `labels`, its suffix .txt."""
+    head, found, tail = str(image).rpartition("/images/")
+    return Path(f"{head}/labels/{tail}" if found else str(image)).with_suffix(".txt")
+
+
+def image_size(file: str) -> npt.NDArray[np.int64] | None:
+    """Width and height in px after EXIF rotation, or None for a file that is no image or cut short."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with open(file, "rb") as stream:
+            image = Image.open(stream)
+            width, height = image.size
+            rotated = image.getexif().get(274) in (5, 6, 7, 8)  # those that swap the sides
+            stream.seek(-2, 2)
+            if stream.read() != b"\xff\xd9":  # most end so, and need not be read
+                stream.seek(0)
+                if frames.is_truncated(stream.read()):
+                    return None
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        return None
+    if min(width, height) < 10:
+        return None
+    return np.array([height, width] if rotated else [width, height])
+
+
+def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
+    """Rows of class, centre x, centre y, width, height (shares) -> (n, 5); repeated rows once; none for no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    rows = [
+        _label_row(line, f"{path}, line {number}", n_classes)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
+    ]
+    labels = np.array(rows, dtype=np.float32).reshape(-1, 5)
+    unique, first = np.unique(labels, axis=0, return_index=True)
+    return (
+        labels[first] if len(unique) < len(labels) else labels
+    )  # as yolov5 orders them: sorted only if some repeat
+
+
+def _label_row(line: str, where: str, n_classes: int) -> list[float]:
+    try:
+        row = [float(word) for word in line.split()]
+    except ValueError:
+        row = []
+    if len(row) != 5 or not all(0 <= value <= 1 for value in row[1:]):
+        raise DatasetError(
+            f"{where}: expected a class and four shares in [0, 1], got {line.strip()[:60]!r}; "
+            "write the labels with dataset.write_tar, which clips boxes to the frame"
+        )
+    if row[0] not in range(n_classes):
+        raise DatasetError(
+            f"{where}: class {row[0]:g}, but data.yaml names {n_classes} classes "
+            f"(0 to {n_classes - 1}); use the data.yaml that belongs to these labels"
+        )
+    return row
+
+
+@functools.cache
+def dataset_class(base: type) -> type:
+    """yolov5's LoadImagesAndLabels over a checked Part; batches are the same, the caches are the project's own."""
+
+    class CheckedImages(base):
+        """yolov5's augmenting data set without its own scan and pickled cache."""
+
+        def __init__(
+            self,
+            part: Part,
+            image_size: int,
+            batch_size: int,
+            hyp: Mapping[str, float],
+            stride: int,
+            augment: bool,
+            augmentation: Callable,
+            cache: str | None,
+        ) -> None:
+            self.img_size, self.augment, self.hyp, self.stride = image_size, augment, hyp, stride
+            self.image_weights, self.rect, self.mosaic = False, not augment, augment
+            self.mosaic_border = [-image_size // 2, -image_size // 2]
+            self.albumentations = augmentation
+            self.n = len(part.files)
+            order = np.arange(self.n)
+            batch = order // batch_size
+            if self.rect:
+                ratio = part.sizes_px[:, 1] / part.sizes_px[:, 0]
+                order = ratio.argsort()
+                self.batch_shapes = _batch_shapes(ratio[order], batch, image_size, stride)
+            self.batch, self.indices = batch, range(self.n)
+            self.im_files = [part.files[i] for i in order]
+            self.labels = [part.labels[i] for i in order]
+            self.shapes = part.sizes_px[order]
+            self.segments: list = [[]] * self.n
+            self.ims: list = [None] * self.n
+            if cache is not None:
+                self.ims = image_cache.filled(
+                    cache, self.im_files, self.shapes, image_size, augment
+                )
+
+        def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
+            """Image `i` in BGR with its long side at the training size, its own and its new height and width."""
+            image = self.ims[i]
+            width, height = self.shapes[i]
+            if image is None:
+                image = image_cache.read_resized(self.im_files[i], self.img_size, self.augment)
+            return image, (int(height), int(width)), image.shape[:2]
+
+    return CheckedImages
+
+
+def _batch_shapes(
+    ratio: npt.NDArray, batch: npt.NDArray, image_size: int, stride: int
+) -> npt.NDArray[np.int64]:
+    """(batches, 2) letterboxed heights and widths, padded by half a stride, from sorted height / width ratios."""
+    shapes = np.ones((batch[-1] + 1, 2))
+    for index in range(len(shapes)):
+        low, high = ratio[batch == index].min(), ratio[batch == index].max()
+        if high < 1:
+            shapes[index, 0] = high
+        elif low > 1:
+            shapes[index, 1] = 1 / low
+    return np.ceil(shapes * image_size / stride + 0.5).astype(int) * stride
+
+
+def _worker_context(workers: int) -> str | None:
+    """Workers are forked where the system can, whatever Python's default: they share the cache, nothing is pickled."""
+    return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
+
+
+class Loaders:
+    """Batches of an epoch for training, and of the validation part; the order of an epoch is restorable.
+
+    Without workers everything random is drawn from the process's generators, whose states a resume file keeps. With
+    workers each epoch starts them anew with seeds made of seed and epoch.
+    """
+
+    def __init__(
+        self,
+        y5: Any,
+        train: Any,
+        valid: Any,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        device: Any,
+        rank: int = -1,
+    ) -> None:
+        """Loaders of two data sets; `rank` is -1 on one GPU or none."""
+        import torch
+        from torch.utils.data import RandomSampler
+        from torch.utils.data.distributed import DistributedSampler
+
+        self.seed, self.order, self.worker_seeds = seed, torch.Generator(), torch.Generator()
+        self.order.manual_seed(
+            6148914691236517205 + seed + rank
+        )  # yolov5's own start, so that runs can be compared
+        torch.empty((), dtype=torch.int64).random_(
+            generator=self.order
+        )  # its loader draws the workers' seed from it
+        self.sampler = (
+            RandomSampler(train, generator=self.order) if rank == -1 else DistributedSampler(train)
+        )
+        common = {
+            "collate_fn": train.collate_fn,
+            "num_workers": workers,
+            "worker_init_fn": y5.dataloaders.seed_worker,
+            "pin_memory": device.type == "cuda",
+            "generator": self.worker_seeds,
+            "multiprocessing_context": _worker_context(workers),
+        }
+        loader = torch.utils.data.DataLoader
+        self.train = loader(
+            train, batch_size=min(batch_size, len(train)), sampler=self.sampler, **common
+        )
+        self.valid = (
+            None
+            if valid is None
+            else loader(valid, batch_size=min(batch_size * 2, len(valid)), **common)
+        )
+
+    def start_epoch(self, epoch: int) -> None:
+        """Make the workers' seeds, and the order across GPUs, those of this epoch."""
+        self.worker_seeds.manual_seed(self.seed * 1_000_003 + epoch)
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)

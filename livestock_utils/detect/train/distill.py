@@ -1,0 +1,146 @@
+"""Knowledge distillation into a small YOLOv5 from any teacher that gives a predictions table.
+
+The teacher's boxes travel through yolov5's augmentations (mosaic, flips, scaling) as further labels whose class number
+also holds the confidence, so that they stay where the animals are. The loss takes them out again: the labels train as
+ever, the teacher's boxes add a term that pulls the network's box and class to them and its objectness to the teacher's
+confidence (soft targets, after Hinton et al. 2015 and, for detectors, Chen et al. 2017). Cells without a teacher's box
+are left to the labels.
+"""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.train.data import Data
+
+BINS = 50
+"""Steps of confidence that a class number can hold: .02 each."""
+
+
+def with_teacher(
+    data: Data, predictions: pd.DataFrame | str | os.PathLike, confidence_threshold: float = 0.1
+) -> Data:
+    """`data` with the teacher's boxes on its training images as coded labels; its sha256 tells the teacher apart.
+
+    predictions: a table (image_id, species, x_min, y_min, x_max, y_max px, confidence) or a CSV of one; the teacher
+    should not have trained on labels that the student may not see. Boxes below `confidence_threshold` teach nothing.
+    Raises TrainingError for a table that lacks a column, a species that the data lack, or no box on any image.
+    """
+    table, where = _read(predictions)
+    if absent := [
+        name for name in ("image_id", "species", *XYXY, "confidence") if name not in table
+    ]:
+        raise TrainingError(
+            f"{where}: no column {absent[0]!r}; expected image_id, species, {', '.join(XYXY)} and "
+            "confidence"
+        )
+    table = table[table["confidence"] >= confidence_threshold]
+    if unknown := sorted(set(table["species"]) - set(data.names)):
+        raise TrainingError(
+            f"{where}: the teacher finds {unknown[0]!r}, the data have {', '.join(data.names)}"
+        )
+    classes = len(data.names)
+    code = (
+        table["species"]
+        .map({name: place for place, name in enumerate(data.names)})
+        .to_numpy(dtype=float)
+    )
+    steps = np.clip((table["confidence"].to_numpy(float) * BINS).astype(int), 0, BINS - 1)
+    rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
+    by_image = {
+        str(name): rows[places] for name, places in table.groupby("image_id").indices.items()
+    }
+    labels, digest, taught = [], hashlib.sha256(data.sha256.encode()), 0
+    for file, own, size in zip(
+        data.train.files, data.train.labels, data.train.sizes_px, strict=True
+    ):
+        extra = _as_labels(by_image.get(Path(file).stem, rows[:0]), size)
+        taught += len(extra)
+        digest.update(extra.tobytes())
+        labels.append(np.concatenate([own.reshape(-1, 5), extra]).astype(np.float32))
+    if not taught:
+        raise TrainingError(
+            f"{where}: no box of confidence {confidence_threshold} or more on any training image; "
+            "predict the training images with the teacher first"
+        )
+    return dataclasses.replace(
+        data, train=dataclasses.replace(data.train, labels=tuple(labels)), sha256=digest.hexdigest()
+    )
+
+
+def labels_only(targets: Any, classes: int) -> Any:
+    """The rows (n, 6) of a batch's targets that are labels, without the teacher's."""
+    return targets[targets[:, 1] < classes]
+
+
+class TeachingLoss:
+    """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term; a call like ComputeLoss's."""
+
+    def __init__(self, base: Any, weight: float, classes: int, box_iou: Any) -> None:
+        """`base`: yolov5's ComputeLoss, `box_iou`: its bbox_iou (with CIoU)."""
+        self.base, self.weight, self.classes, self.box_iou = base, weight, classes, box_iou
+
+    def __call__(self, heads: Any, targets: Any) -> tuple[Any, Any]:
+        """Loss to minimise (times batch size), and its box, objectness and class parts of the labels alone."""
+        loss, parts = self.base(heads, labels_only(targets, self.classes))
+        taught = targets[targets[:, 1] >= self.classes]
+        if len(taught):
+            loss = loss + self.weight * self._term(heads, taught) * heads[0].shape[0]
+        return loss, parts
+
+    def _term(self, heads: Any, taught: Any) -> Any:
+        import torch
+        from torch.nn import functional
+
+        found, boxes, places, anchors = self.base.build_targets(heads, taught)
+        box = objectness = class_ = heads[0].sum() * 0
+        for head, coded, wanted, (image, anchor, row, column), size in zip(
+            heads, found, boxes, places, anchors, strict=True
+        ):
+            if not len(coded):
+                continue
+            label, step = coded % self.classes, coded // self.classes - 1
+            confidence = (step.to(head.dtype) + 0.5) / BINS
+            raw = head[image, anchor, row, column]
+            centre = raw[:, :2].sigmoid() * 2 - 0.5
+            extent = (raw[:, 2:4].sigmoid() * 2) ** 2 * size
+            iou = self.box_iou(torch.cat([centre, extent], 1), wanted, CIoU=True).squeeze(-1)
+            share = confidence / confidence.sum()
+            box = box + ((1 - iou) * share).sum()
+            objectness = objectness + functional.binary_cross_entropy_with_logits(
+                raw[:, 4], confidence
+            )
+            if self.classes > 1:
+                one_hot = functional.one_hot(label.long(), self.classes).to(head.dtype)
+                each = functional.binary_cross_entropy_with_logits(
+                    raw[:, 5:], one_hot, reduction="none"
+                ).mean(1)
+                class_ = class_ + (each * share).sum()
+        hyp = self.base.hyp
+        return hyp["box"] * box + hyp["obj"] * objectness + hyp["cls"] * class_
+
+
+def _read(predictions: pd.DataFrame | str | os.PathLike) -> tuple[pd.DataFrame, str]:
+    if isinstance(predictions, pd.DataFrame):
+        return predictions, "the teacher's table"
+    if not Path(predictions).is_file():
+        raise TrainingError(
+            f"teacher's predictions not found: {predictions}; write them with predictions.to_csv"
+        )
+    return pd.read_csv(predictions, dtype={"image_id": str}), str(predictions)
+
+
+def _as_labels(rows: np.ndarray, size_px: np.ndarray) -> np.ndarray:
+    """Rows of code and xyxy px -> rows of code and xywhn inside the frame; empty boxes go."""
+    frame = np.tile(size_px, 2).astype(float)
+    xyxy = np.clip(rows[:, 1:] / frame, 0, 1)
+    low, high = xyxy[:, :2], xyxy[:, 2:]
+    kept = ((high - low) > 0).all(axis=1)
+    return np.column_stack([rows[:, 0], (low + high) / 2, high - low])[kept].astype(np.float32)

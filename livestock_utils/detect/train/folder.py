@@ -1,0 +1,383 @@
+"""The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has finished."""
+
+import contextlib
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import yaml
+
+from livestock_utils.core import files, locks, mirror
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.settings import METRICS, Settings
+from livestock_utils.detect.train import loggers, records
+from livestock_utils.detect.train import state as training_state
+from livestock_utils.detect.train.data import Data
+from livestock_utils.detect.train.validation import validate
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.install import YOLOV5_VERSION
+
+log = logging.getLogger(__name__)
+
+FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
+ENDED = "ended after epoch {} by the caller"
+RECORDED_PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "opencv-python-headless",
+    "albumentations",
+    "pillow",
+)
+
+
+class RunFolder:
+    """An opened run folder; `train` drives it, `Run` reads what it leaves."""
+
+    def __init__(
+        self, folder: Path, settings: Settings, data: Data, second: mirror.Mirror | None
+    ) -> None:
+        """Look at what is there; nothing is written yet."""
+        self.folder, self.settings, self.data, self.second = folder, settings, data, second
+        self.resume = folder / "resume"
+        self.loggers: list[Any] = []
+        self.record = records.read_record(folder)
+        self.notes: list[str] = list(self.record.get("warnings", []))
+        self.finished = bool(self.record.get("finished"))
+        self.status = (
+            "The run had finished before: nothing was trained now." if self.finished else ""
+        )
+
+    def check(self) -> None:
+        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml of a fresh run.
+
+        A finished run must have its weights; what a kill in its last moments left is done now.
+        """
+        started = records.check_settings(self.folder, self.settings)
+        if self.finished:
+            if gone := missing_weights(self.folder):
+                raise TrainingError(
+                    f"{self.folder} has finished, but {gone} is gone; bring it back from a copy or the "
+                    "mirror, or delete the run folder (and its mirror) to train again"
+                )
+            with records.storing("complete the run", self.folder):
+                self._complete()
+            return
+        counts = pd.Series(
+            [kind for part in (self.data.train, self.data.valid) for kind, _ in part.findings]
+        )
+        names = {
+            kind: name
+            for part in (self.data.train, self.data.valid)
+            for kind, name in reversed(part.findings)
+        }
+        for kind, count in counts.value_counts().sort_index().items():
+            self.note(f"{count} of the images: {kind} (first: {names[str(kind)]})")
+        with records.storing("begin", self.folder):
+            if not started:
+                files.write_text(
+                    self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False)
+                )
+                recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
+                files.write_text(self.folder / "settings.yaml", recorded)
+            # Which photos a run has seen, so that a later comparison never judges it on them.
+            ids = "".join(f"{Path(file).stem}\n" for file in self.data.train.files)
+            files.write_text(self.folder / "train_images.txt", ids)
+            self._write_record({"finished": False})
+
+    def note(self, message: str) -> None:
+        """Count a warning: logged, and a line of run.json."""
+        log.warning("%s", message)
+        if message not in self.notes:
+            self.notes.append(message)
+
+    def restore(self, trainer: Any) -> Path | None:
+        """Continue from the newest valid resume file of the folder; returns its path, None without."""
+        path = training_state.newest(self.resume)
+        self.status = "The run was started now."
+        if path is not None:
+            state = training_state.read(path)
+            training_state.check_same(state, self.settings.recorded(), path)
+            training_state.restore(trainer, state)
+            trainer.stopped = trainer.stopped or ENDED.format(trainer.epoch) in self.notes
+            self.status = f"The run was continued after epoch {trainer.epoch}."
+            log.info("%s: %s", self.folder, self.status)
+            with records.storing("go on", self.folder):
+                self._write_epoch(trainer, is_best=trainer.best_epoch >= 0)
+        self.loggers = loggers.opened(self.settings, self.folder, trainer.epoch, self.note)
+        return path
+
+    def save(self, trainer: Any) -> None:
+        """Save an epoch: resume file, results.csv, weights; then ask the mirror for a copy."""
+        with records.storing(f"save epoch {trainer.epoch}", self.folder):
+            path = training_state.save(trainer, self.resume)
+            self._write_epoch(trainer, is_best=trainer.best_epoch == trainer.epoch - 1)
+            for logger in self.loggers:
+                logger.log(trainer.rows[-1])
+            if self.second:
+                self.second.request([path, *self._small_files()], remove=["resume/resume-*.pt"])
+
+    def end(self, trainer: Any) -> None:
+        """Let the epoch that was just saved be the last, also after a kill."""
+        trainer.stopped = True
+        self.note(ENDED.format(trainer.epoch))
+        with records.storing("end the run", self.folder):
+            self._rewrite_record()
+
+    def _write_epoch(self, trainer: Any, is_best: bool) -> None:
+        results = pd.DataFrame(trainer.rows).to_csv(index=False, float_format="%.8g")
+        files.write_text(self.folder / "results.csv", results)
+        if is_best:  # the last epoch's are in the resume file until the run has finished
+            self._write_weights("best", trainer, trainer.best_weights, trainer.best_epoch)
+
+    def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
+        """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors, fp16."""
+        checkpoints.write_weights(
+            self.folder / "weights" / f"{name}.pt",
+            trainer.ema.ema,
+            state,
+            epoch=epoch,
+            yolov5pip_version=YOLOV5_VERSION,
+        )
+
+    def finish(self, trainer: Any, final_evaluation: bool) -> None:
+        """Write the final weights and figures, mark the run as finished, drop the resume files."""
+        best, last = (self.folder / name for name in FINAL_WEIGHTS)
+        with records.storing("finish the run", self.folder):
+            self._write_weights("last", trainer, trainer.ema.ema.state_dict(), -1)
+            self._write_weights("best", trainer, trainer.best_weights, -1)
+            if not checkpoints.within_budget(best):
+                self.note(
+                    f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows 100; "
+                    "take a smaller model for a submission"
+                )
+            if final_evaluation:
+                model = checkpoints.load_model(best, device=str(trainer.device))
+                table = evaluation(
+                    trainer.y5, model, trainer.loaders.valid, self.data.names, plots=self.folder
+                )
+                files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
+                self._draw(trainer)
+            self._write_record(
+                {
+                    "finished": True,
+                    "epochs": trainer.epoch,
+                    "best_epoch": trainer.best_epoch,
+                    "best_value": trainer.best_value,
+                    "weights_bytes": best.stat().st_size,
+                    "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)},
+                }
+            )
+            self._complete()
+
+    def _complete(self) -> None:
+        """Drop a finished run's resume files and fill its mirror, unless run.json, which comes last, is there."""
+        training_state.prune(self.resume)
+        with contextlib.suppress(OSError):
+            self.resume.rmdir()
+        if self.second is None:
+            return
+        with contextlib.suppress(OSError, TrainingError):
+            if records.read_record(self.second.target) == self.record:
+                return
+        self.notes = [note for note in self.notes if not note.startswith(self.second.complaint)]
+        self._rewrite_record()
+        self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
+        if failure := self.second.wait():
+            self.note(failure)
+            self._rewrite_record()
+
+    def _draw(self, trainer: Any) -> None:
+        """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was trained now)."""
+        from livestock_utils.show.plots import training as curves
+
+        results = pd.DataFrame(trainer.rows)
+        chosen_by = METRICS[self.settings.best_metric]
+        for name, drawn in (
+            ("losses", curves.loss_curves(results)[0]),
+            ("metrics", curves.metric_curves(results, best=chosen_by)),
+        ):
+            figure: Any = drawn.figure
+            figure.savefig(self.folder / f"{name}.png", dpi=120, bbox_inches="tight")
+            plt.close(figure)
+        if trainer.first_batch is not None:
+            images, targets, paths = trainer.first_batch
+            trainer.y5.plots.plot_images(
+                images,
+                targets,
+                paths,
+                self.folder / "train_batch0.jpg",
+                dict(enumerate(self.data.names)),
+            )
+
+    def _write_record(self, values: dict[str, Any]) -> None:
+        """Write run.json anew; versions that earlier sessions of the run had are kept beside today's."""
+        versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
+        for name in RECORDED_PACKAGES:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions[name] = metadata.version(name)
+        now = {"versions": versions, "git_revision": git_revision()}
+        before = {name: self.record.get(name) for name in now}
+        earlier = [
+            *self.record.get("earlier", []),
+            *([before] if before["versions"] and before != now else []),
+        ]
+        self.record = {
+            **values,
+            **now,
+            **({"earlier": earlier} if earlier else {}),
+            "train_images": len(self.data.train.files),
+            "valid_images": len(self.data.valid.files),
+        }
+        self._rewrite_record()
+
+    def _rewrite_record(self) -> None:
+        self.record = {**self.record, "warnings": self.notes}
+        files.write_json(self.folder / "run.json", self.record)
+
+    def _small_files(self) -> list[Path]:
+        return [path for path in mirror.whole_files(self.folder) if path.parent != self.resume]
+
+
+@contextlib.contextmanager
+def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> Iterator[RunFolder]:
+    """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings; closes all after."""
+    target = None if second is None else records.mirror_folder(folder, second)
+    with contextlib.ExitStack() as held:
+        if target is None and records.read_record(folder).get("finished"):
+            run = RunFolder(folder, settings, data, None)  # only looked at
+        else:
+            with records.storing("make the run folder", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locks.held(folder))
+            mirror.sweep(folder)
+            notes = [
+                f"{path.name} was damaged (its bytes did not fit its name) and has been deleted"
+                for path in training_state.drop_damaged(folder / "resume")
+            ]
+            notes += [] if target is None else _bring_back(folder, target, settings)
+            copier = (
+                None
+                if target is None
+                else held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
+            )
+            run = RunFolder(folder, settings, data, copier)
+            for note in notes:
+                run.note(note)
+        held.callback(lambda: [logger.close() for logger in run.loggers])
+        run.check()
+        yield run
+
+
+def missing_weights(folder: Path) -> str | None:
+    """The first of a finished run's weights that is not in its folder, or None."""
+    return next((name for name in FINAL_WEIGHTS if not (folder / name).is_file()), None)
+
+
+def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
+    """Take from a mirror what the folder lacks, or all of a run that has finished only there; returns warnings.
+
+    A mirror that does not answer is left out if there is a run here; TrainingError if not, or if another uses it.
+    """
+
+    def take() -> list[str]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.listdir(target)  # a mount that is gone raises here what some of the calls below hide
+        records.check_settings(folder, settings)
+        records.check_settings(target, settings)
+        here, there = records.read_record(folder), records.read_record(target)
+        if here.get("finished") and here == there and not missing_weights(folder):
+            return []
+        note = locks.Note(target)
+        if other := note.other():
+            raise TrainingError(
+                f"the mirror {target} is in use by {other}; if that has ended, wait "
+                f"{locks.FRESH_S // 60} minutes or delete {note.path}, and start the same "
+                "training again"
+            )
+        if not target.is_dir():
+            return []
+        note.renew()
+        mirror.sweep(target)
+        newest = training_state.newest(folder / "resume")
+        done = -1 if newest is None else training_state.epochs_in(newest)
+        return mirror.restore_missing(
+            folder,
+            target,
+            replace=bool(there.get("finished") and not here.get("finished")),
+            leave=lambda path: 0 <= training_state.epochs_in(path) <= done,
+        )
+
+    try:
+        if back := mirror.retried(take):
+            log.info("%d files came back from the mirror %s", len(back), target)
+        return []
+    except OSError as error:
+        if not (
+            records.read_record(folder).get("finished") or training_state.newest(folder / "resume")
+        ):
+            raise TrainingError(
+                f"the mirror {target} does not answer ({error}) and may hold this run; mount it again, "
+                "or start without a mirror or with another"
+            ) from error
+        return [
+            f"the mirror {target} did not answer at the start ({error}); went on with what is in the run folder"
+        ]
+
+
+def evaluation(
+    y5: Any,
+    model: Any,
+    loader: Any,
+    names: Sequence[str],
+    confidence_threshold: float = 0.001,
+    iou_threshold: float = 0.6,
+    plots: Path | None = None,
+) -> pd.DataFrame:
+    """The table of `training.evaluate` for a loaded model, with `y5` the open door."""
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+    result = validate(
+        y5,
+        model,
+        loader,
+        names,
+        confidence_threshold=confidence_threshold,
+        iou_threshold=iou_threshold,
+        plots=plots,
+    )
+    table = result.per_class.copy()
+    images = result.boxes.groupby("species")["image_id"].nunique()
+    table.insert(
+        0, "images", [len(loader.dataset), *(int(images.get(name, 0)) for name in table.index[1:])]
+    )
+    contest = (
+        metrics.per_class_table(result.boxes, result.predictions) if len(result.boxes) else table
+    )
+    table["mAP75_contest"] = contest["mAP75"].reindex(table.index)
+    table.attrs["predictions"] = result.predictions
+    return table
+
+
+def git_revision() -> str | None:
+    """Commit of the checkout that the library runs from, or None outside one."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        return done.stdout.strip() or None
+    return None

@@ -1,0 +1,339 @@
+"""The epochs of a training, over yolov5's model, loss, EMA and optimizer: a loop made to stop and go on anywhere.
+
+The same steps in the same order as yolov5 7.0.14's train.py, so that losses are equal with the same seed (a test shows
+it); left out are its downloads, its loggers and its swallowed errors. Like there, gradients that wait for a full
+nominal batch of 64 at the end of an epoch are dropped, so an epoch's end is a clean point to resume from.
+"""
+
+import dataclasses
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from livestock_utils.core.errors import DivergedError, TrainingError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect import yolov5
+from livestock_utils.detect.settings import METRICS, Settings, learning_rate_factor
+from livestock_utils.detect.train import distill, parallel
+from livestock_utils.detect.train.data import Data, Loaders, dataset_class
+from livestock_utils.detect.train.validation import validate
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Trainer:
+    """Everything that changes while training; `training_state` writes and restores it."""
+
+    y5: Any
+    settings: Settings
+    data: Data
+    device: Any
+    model: Any
+    ema: Any
+    optimizer: Any
+    scaler: Any
+    stopper: Any
+    loaders: Loaders
+    compute_loss: Any
+    lr_factor: Callable[[float], float]
+    nominal: dict[str, float]
+    """Hyperparameters after scaling to classes, layers and pixels."""
+    network: Any
+    """The model, or on several GPUs its wrapper that averages gradients."""
+    mine: parallel.Ranks
+    epoch: int = 0
+    """The next epoch to train."""
+    last_step: int = -1
+    """Iteration of the last optimizer step."""
+    best_value: float = 0.0
+    best_epoch: int = -1
+    best_weights: dict[str, Any] | None = None
+    """The EMA of the best epoch, fp16 on the CPU."""
+    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    """One row of results.csv an epoch."""
+    stopped: bool = False
+    """Patience ran out."""
+    first_batch: tuple | None = None
+
+    @property
+    def done(self) -> bool:
+        """True when no epoch is left to train."""
+        return self.stopped or self.epoch >= self.settings.epochs
+
+
+def start(
+    y5: Any,
+    settings: Settings,
+    data: Data,
+    build: Callable[[], Any],
+    augmentation: Callable | None = None,
+    anchors_given: bool = False,
+    mine: parallel.Ranks | None = None,
+) -> Trainer:
+    """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the open door."""
+    import torch
+
+    device = parallel.device_of(settings.device)
+    mine = mine or parallel.Ranks()
+    set_seeds(settings.seed + 1 + mine.rank)
+    model = build().to(device)
+    if settings.freeze >= len(model.model):
+        raise TrainingError(
+            f"freeze must leave a layer of {settings.model} to train, at most {len(model.model) - 1}, "
+            f"got {settings.freeze}; 10 is the backbone"
+        )
+    frozen = tuple(f"model.{layer}." for layer in range(settings.freeze))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = not name.startswith(frozen) if frozen else True
+    stride = max(int(model.stride.max()), 32)
+    if settings.image_size % stride or settings.image_size < 2 * stride:
+        raise TrainingError(
+            f"image_size must be a multiple of {stride} and at least {2 * stride} for {settings.model}, got "
+            f"{settings.image_size}; take {max(math.ceil(settings.image_size / stride), 2) * stride}"
+        )
+    hyp = dict(settings.hyp)
+    accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
+    decay = hyp["weight_decay"] * settings.batch_size * accumulate / settings.nominal_batch
+    optimizer = y5.torch_utils.smart_optimizer(
+        model, settings.optimizer, hyp["lr0"], hyp["momentum"], decay
+    )
+    factor = learning_rate_factor(settings.schedule, hyp["lrf"], settings.epochs)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    ema = y5.torch_utils.ModelEMA(model)
+
+    images = dataset_class(y5.dataloaders.LoadImagesAndLabels)
+    common = {
+        "hyp": hyp,
+        "stride": stride,
+        "image_size": settings.image_size,
+        "cache": settings.cache,
+    }
+    train = images(
+        data.train,
+        batch_size=settings.batch_size,
+        augment=True,
+        augmentation=augmentation or yolov5.keep_as_it_is,
+        **common,
+    )
+    valid = (
+        None
+        if not mine.leads
+        else images(
+            data.valid,
+            batch_size=settings.batch_size * 2,
+            augment=False,
+            augmentation=yolov5.keep_as_it_is,
+            **common,
+        )
+    )
+    loaders = Loaders(
+        y5,
+        train,
+        valid,
+        settings.batch_size // mine.world,
+        settings.seed,
+        settings.workers,
+        device,
+        mine.rank,
+    )
+    if settings.autoanchor and not anchors_given:
+        y5.autoanchor.check_anchors(
+            train, model=model, thr=hyp["anchor_t"], imgsz=settings.image_size
+        )
+    model.half().float()  # as yolov5 does, "pre-reduce anchor precision"
+
+    layers, classes = model.model[-1].nl, len(data.names)
+    nominal = hyp | {
+        "weight_decay": decay,
+        "label_smoothing": hyp.get("label_smoothing", 0.0),
+        "box": hyp["box"] * 3 / layers,
+        "cls": hyp["cls"] * classes / 80 * 3 / layers,
+        "obj": hyp["obj"] * (settings.image_size / 640) ** 2 * 3 / layers,
+    }
+    model.nc, model.hyp, model.names = classes, nominal, dict(enumerate(data.names))
+    ema.update_attr(
+        model, include=["yaml", "nc", "hyp", "names", "stride"]
+    )  # now: no epoch may be left to train
+    scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
+    stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
+    network = parallel.wrapped(model, mine)
+    loss = y5.loss.ComputeLoss(model)
+    if settings.teacher_weight is not None:
+        loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
+    return Trainer(
+        y5,
+        settings,
+        data,
+        device,
+        model,
+        ema,
+        optimizer,
+        scaler,
+        stopper,
+        loaders,
+        loss,
+        factor,
+        nominal,
+        network,
+        mine,
+    )
+
+
+def set_seeds(seed: int) -> None:
+    """Seed Python, numpy and torch as yolov5 does and ask torch for deterministic algorithms."""
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a setting by attribute
+
+
+def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
+    """Train the epochs that are left; yields each one's row of results when the trainer's state is complete.
+
+    On several GPUs the processes that do not lead yield empty rows.
+    """
+    while True:
+        trainer.stopped = parallel.from_leader(trainer.stopped, trainer.mine)
+        if trainer.done:
+            return
+        began = time.perf_counter()
+        losses, rates = _train_epoch(trainer)
+        trained = time.perf_counter()
+        for (
+            group
+        ) in trainer.optimizer.param_groups:  # as in yolov5, it lags one epoch after the warm-up
+            group["lr"] = group["initial_lr"] * trainer.lr_factor(trainer.epoch)
+        if not trainer.mine.leads:
+            trainer.epoch += 1
+            yield {}
+            continue
+        half = trainer.settings.amp and trainer.device.type == "cuda"
+        result = validate(
+            trainer.y5,
+            trainer.ema.ema,
+            trainer.loaders.valid,
+            trainer.data.names,
+            trainer.compute_loss,
+            half,
+        )
+        row = {
+            "epoch": trainer.epoch,
+            **{
+                f"train/{name}_loss": loss
+                for name, loss in zip(("box", "obj", "cls"), losses, strict=True)
+            },
+            **result.metrics,
+            **{
+                f"metrics/AP_0.75_{name}": ap
+                for name, ap in result.per_class["mAP75"].items()
+                if name != "all"
+            },
+            **{f"x/lr{index}": rate for index, rate in enumerate(rates)},
+            "seconds/train": trained - began,
+            "seconds/valid": time.perf_counter() - trained,
+        }
+        value = row[METRICS[trainer.settings.best_metric]]
+        trainer.stopped = bool(trainer.stopper(epoch=trainer.epoch, fitness=value))
+        if value >= trainer.best_value:  # the later of equal ones, as yolov5 does
+            trainer.best_value, trainer.best_epoch = value, trainer.epoch
+            trainer.best_weights = {
+                name: tensor.half().cpu() if tensor.is_floating_point() else tensor.cpu().clone()
+                for name, tensor in trainer.ema.ema.state_dict().items()
+            }
+        trainer.rows.append(row)
+        trainer.epoch += 1
+        log.info(
+            "epoch %d of %d: box %.4f obj %.4f cls %.4f, mAP50 %.3f mAP75 %.3f mAP50-95 %.3f",
+            trainer.epoch,
+            trainer.settings.epochs,
+            *losses,
+            *list(result.metrics.values())[2:5],
+        )
+        yield row
+
+
+def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
+    """One pass over the training images; returns the mean box, obj and cls losses and the learning rates at its end."""
+    import torch
+
+    settings, hyp, optimizer, epoch = (
+        trainer.settings,
+        trainer.nominal,
+        trainer.optimizer,
+        trainer.epoch,
+    )
+    trainer.loaders.start_epoch(epoch)
+    trainer.model.train()
+    batches = len(trainer.loaders.train)
+    warmup = max(round(hyp["warmup_epochs"] * batches), settings.warmup_min_iterations)
+    accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
+    mean = torch.zeros(3, device=trainer.device)
+    optimizer.zero_grad()
+    quiet = {} if trainer.mine.leads else {"disable": True}
+    bar = progress(
+        trainer.loaders.train, desc=f"epoch {epoch + 1}/{settings.epochs}", total=batches, **quiet
+    )
+    for index, (images, targets, paths, _) in enumerate(bar):
+        iteration = index + batches * epoch
+        images = images.to(trainer.device, non_blocking=True).float() / 255
+        if iteration <= warmup:
+            accumulate = _warm_up(trainer, iteration, warmup)
+        with torch.autocast(trainer.device.type, enabled=trainer.scaler.is_enabled()):
+            predicted = trainer.network(images)
+            loss, parts = trainer.compute_loss(predicted, targets.to(trainer.device))
+        if not torch.isfinite(loss).all():
+            raise DivergedError(
+                f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
+                "others): lower lr0 or warmup_bias_lr in a new run folder (init_weights may be this "
+                "run's weights/best.pt), or check the labels; the epoch before is kept"
+            )
+        trainer.scaler.scale(
+            loss * trainer.mine.world
+        ).backward()  # the processes' gradients are averaged
+        if iteration - trainer.last_step >= accumulate:
+            trainer.scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), max_norm=10.0)
+            trainer.scaler.step(optimizer)
+            trainer.scaler.update()
+            optimizer.zero_grad()
+            trainer.ema.update(trainer.model)
+            trainer.last_step = iteration
+        mean = (mean * index + parts) / (index + 1)
+        if trainer.first_batch is None:
+            trainer.first_batch = (
+                images.cpu(),
+                distill.labels_only(targets, len(trainer.data.names)),
+                paths,
+            )
+    return mean.tolist(), [group["lr"] for group in optimizer.param_groups]
+
+
+def _warm_up(trainer: Trainer, iteration: int, warmup: int) -> int:
+    """Set learning rates and momentum of a warm-up iteration; returns how many batches to accumulate."""
+    hyp, ends = trainer.nominal, [0, warmup]
+    batches = trainer.settings.nominal_batch / trainer.settings.batch_size
+    for index, group in enumerate(
+        trainer.optimizer.param_groups
+    ):  # biases first: their rate falls, the others rise
+        first = hyp["warmup_bias_lr"] if index == 0 else 0.0
+        group["lr"] = float(
+            np.interp(
+                iteration, ends, [first, group["initial_lr"] * trainer.lr_factor(trainer.epoch)]
+            )
+        )
+        if "momentum" in group:
+            group["momentum"] = float(
+                np.interp(iteration, ends, [hyp["warmup_momentum"], hyp["momentum"]])
+            )
+    return max(1, int(np.interp(iteration, ends, [1, batches]).round()))

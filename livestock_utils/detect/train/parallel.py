@@ -1,0 +1,207 @@
+"""Several GPUs: one process each, started by torchrun, through the same `detector.train`.
+
+    python -m torch.distributed.run --standalone --nproc_per_node 2 \\
+        -m livestock_utils train data.yaml runs/two --batch-size 20
+
+`torchrun_command` builds that line. Each process trains its share of every batch; the first validates, saves and logs.
+cache="disk" is kept once for all processes of a machine, cache="ram" once in each.
+After an interruption weights, optimizer and epoch go on exactly; the augmentations of that epoch are drawn anew.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from livestock_utils.core.errors import TrainingError
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranks:
+    """This process among those that torchrun started: its number (-1: by hand), that on this machine, how many."""
+
+    rank: int = -1
+    local_rank: int = -1
+    world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """True for the process that validates, saves and logs."""
+        return self.rank in (-1, 0)
+
+
+def ranks() -> Ranks:
+    """From the environment variables that torchrun sets; raises TrainingError if only some of them are there."""
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    values = [os.environ.get(name) for name in names]
+    if not any(values):
+        return Ranks()
+    if not all(values):
+        missing = [name for name, value in zip(names, values, strict=True) if not value]
+        raise TrainingError(
+            f"{', '.join(missing)} not set, though torchrun's other variables are; start with torchrun"
+        )
+    rank, local_rank, world = (int(str(value)) for value in values)
+    return Ranks(rank, local_rank, world) if world > 1 else Ranks()
+
+
+@contextlib.contextmanager
+def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[str | None]:
+    """Join the process group for a training; yields this process's device (the given one when it trains alone)."""
+    if mine.world == 1:
+        yield str(device_of(device))
+        return
+    import torch
+    import torch.distributed as group
+
+    if batch_size % mine.world:
+        raise TrainingError(
+            f"batch_size must be a multiple of the {mine.world} processes, got {batch_size}"
+        )
+    on_gpu = torch.cuda.is_available() and device != "cpu"
+    if on_gpu and mine.local_rank >= torch.cuda.device_count():
+        raise TrainingError(
+            f"torchrun started more processes than the {torch.cuda.device_count()} GPUs here; "
+            "lower --nproc_per_node"
+        )
+    if on_gpu:
+        torch.cuda.set_device(mine.local_rank)
+    group.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield f"cuda:{mine.local_rank}" if on_gpu else "cpu"
+    finally:
+        group.destroy_process_group()
+
+
+def device_of(name: str | None) -> Any:
+    """The torch.device of "cpu", "cuda", "cuda:1", or None for a GPU if there is one.
+
+    Raises TrainingError for other names and for a GPU that is not there.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise TrainingError(
+            f"device must be cpu, cuda, or cuda:0 and so on, got {name!r}"
+        ) from error
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise TrainingError(
+            f"device {name!r} is not here, torch sees {there} GPUs; take cpu, or leave device out"
+        )
+    return device
+
+
+def wrapped(model: Any, mine: Ranks) -> Any:
+    """The model for the forward pass: gradients averaged over the processes, weights and buffers those of the first."""
+    if mine.world == 1:
+        return model
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(
+        model, device_ids=[mine.local_rank] if next(model.parameters()).is_cuda else None
+    )
+
+
+def from_leader(value: Any, mine: Ranks) -> Any:
+    """The leading process's value, in all of them; also a meeting point."""
+    if mine.world == 1:
+        return value
+    import torch.distributed as group
+
+    box = [value]
+    group.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def torchrun_command(
+    n_processes: int,
+    data_yaml: str | os.PathLike,
+    run_folder: str | os.PathLike,
+    settings: Mapping[str, Any] | None = None,
+    n_machines: int = 1,
+    machine: int = 0,
+    leader: str = "",
+) -> list[str]:
+    """The command to train on `n_processes` GPUs of each of `n_machines`; `settings` are options of `detector.train`.
+
+    `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than one).
+    Raises TrainingError for a batch_size that is no multiple of all processes, and for a setting that is no option of
+    the command or no text, number or list of them (a mapping of hyperparameters, a table, a function).
+    """
+    settings = dict(settings or {})
+    world = n_processes * n_machines
+    if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
+        raise TrainingError(
+            f"cannot start {n_processes} processes on machine {machine} of {n_machines} with leader "
+            f"{leader!r}: give counts of at least 1 and the leader as host:port"
+        )
+    batch_size = settings.get("batch_size", 16)
+    if world > 1 and (not isinstance(batch_size, int) or batch_size % world):
+        raise TrainingError(
+            f"batch_size must be a multiple of the {world} processes, got {batch_size}"
+        )
+    meeting = (
+        ["--standalone"]
+        if n_machines == 1
+        else [
+            "--nnodes",
+            str(n_machines),
+            "--node_rank",
+            str(machine),
+            "--rdzv_backend",
+            "c10d",
+            "--rdzv_endpoint",
+            leader,
+        ]
+    )
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        *meeting,
+        "--nproc_per_node",
+        str(n_processes),
+        "-m",
+        "livestock_utils",
+        "train",
+        str(data_yaml),
+        str(run_folder),
+        *_options(settings),
+    ]
+
+
+def _options(settings: Mapping[str, Any]) -> list[str]:
+    """`train`'s keywords as words of the command line, by the command's own list of options."""
+    from livestock_utils.cli import train as command
+
+    known: dict[str, Any] = {
+        option.name: option for option in command.params if option.param_type_name == "option"
+    }
+    words: list[str] = []
+    for name, value in settings.items():
+        if name not in known:
+            raise TrainingError(
+                f"setting {name!r} is no option of the command; known are {', '.join(known)}"
+            )
+        option = known[name]
+        if option.is_flag:
+            words += option.opts if value else option.secondary_opts
+        elif value is None and name == "cache":
+            words += [option.opts[0], "none"]
+        elif isinstance(value, (str, int, float, os.PathLike)):
+            words += [option.opts[0], str(value)]
+        elif isinstance(value, (list, tuple)):
+            words += [option.opts[0], ",".join(map(str, value))]
+        elif value is not None or option.to_info_dict()["default"] is not None:
+            raise TrainingError(
+                f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; give "
+                "text or a number, or the path of a file that holds it"
+            )
+    return words

@@ -1,0 +1,258 @@
+"""How much memory and time a training needs on this machine, a T4 and a P100, and what fits in a Colab session.
+
+Times elsewhere scale from the one number that was published, 50 minutes an epoch for YOLOv5m6 at 1280 px on a P100, by
+the networks' FLOPs and the pixels; here from a few timed steps. Memory is counted from the activations. All are
+estimates: +/- 30 %.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect import yolov5
+
+NOMINAL_BATCH = 64
+"""yolov5 accumulates gradients to about this many images."""
+
+MODELS = {
+    "yolov5n": 4.5,
+    "yolov5s": 16.5,
+    "yolov5m": 49.0,
+    "yolov5l": 109.1,
+    "yolov5x": 205.7,
+    "yolov5n6": 4.6,
+    "yolov5s6": 16.8,
+    "yolov5m6": 50.0,
+    "yolov5l6": 111.4,
+    "yolov5x6": 209.8,
+}
+"""Models and their GFLOPs at 640 px, from yolov5's own table."""
+
+PUBLISHED_MODEL, PUBLISHED_SIZE, PUBLISHED_S = "yolov5m6", 1280, 50 * 60 / 13_164
+"""The write-up's seconds an image on a P100: 50 minutes for four fifths of 16,455 images, validation included."""
+GPUS = {"P100": (16.0, 1.0), "T4": (15.0, 9.3 / 8.1)}
+"""GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS); mixed precision favours the T4."""
+SESSION_HOURS = 12
+"""The longest that Colab promises a runtime."""
+SAVED_PER_ACTIVATION = 3
+"""Tensors that training keeps for each convolution's output: it, the batch norm's, the activation's."""
+FIXED_GB = 1.0
+"""CUDA context and workspaces."""
+
+
+def plan(
+    model: str,
+    image_size: int,
+    batch_size: int,
+    n_images: int,
+    epochs: int,
+    seconds_per_image_here: float | None = None,
+    nominal_batch: int = NOMINAL_BATCH,
+) -> pd.DataFrame:
+    """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours, epochs_a_session.
+
+    `n_images` are the training images of an epoch (validation is within the published time); `seconds_per_image_here`
+    comes from `time_steps`, None leaves this machine out; its memory is the GPU's, or what is free of the computer's,
+    where training in full precision takes twice as much. `accumulate` is how many
+    batches of `largest_batch` make the recipe's `nominal_batch` images: it stays the same. `epochs_a_session` are whole
+    epochs in SESSION_HOURS.
+    """
+    work = _gflops(model, image_size)
+    reference = PUBLISHED_S / _gflops(PUBLISHED_MODEL, PUBLISHED_SIZE)
+    per_image, fixed = memory_gb(model, image_size)
+    machines = {
+        name: (memory, per_image, work * reference * slower)
+        for name, (memory, slower) in GPUS.items()
+    }
+    if seconds_per_image_here is not None:
+        memory, times = memory_here()
+        machines = {"this machine": (memory, per_image * times, seconds_per_image_here), **machines}
+    rows = []
+    for name, (memory, per_image, seconds) in machines.items():
+        room = int((memory * 0.9 - fixed) / per_image)
+        largest = min(max(room, 0), max(nominal_batch, batch_size))
+        epoch_s = seconds * n_images
+        rows.append(
+            {
+                "machine": name,
+                "memory_gb": fixed + per_image * batch_size,
+                "fits": largest >= batch_size,
+                "largest_batch": largest,
+                "accumulate": max(round(nominal_batch / largest), 1) if largest else 0,
+                "epoch_minutes": epoch_s / 60,
+                "total_hours": epoch_s * epochs / 3600,
+                "epochs_a_session": min(int(SESSION_HOURS * 3600 // epoch_s), epochs),
+            }
+        )
+    return pd.DataFrame(rows).set_index("machine")
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """`plan` to be read: times and memory as text with their units."""
+    return pd.DataFrame(
+        {
+            "memory": [f"{gb:.1f} GB" for gb in table["memory_gb"]],
+            "fits": table["fits"],
+            "largest_batch": table["largest_batch"],
+            "accumulate": table["accumulate"],
+            "an_epoch": [duration(60 * minutes) for minutes in table["epoch_minutes"]],
+            "all_epochs": [duration(3600 * hours) for hours in table["total_hours"]],
+            "epochs_a_session": table["epochs_a_session"],
+        },
+        index=table.index,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Two digits or three and a unit: 0.8 s, 42 s, 50 min, 16.7 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return (
+                f"{seconds / size:.1f} {unit}"
+                if seconds < 20 * size
+                else f"{seconds / size:.0f} {unit}"
+            )
+    return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+
+
+def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
+    """The plan for this machine beside what a run's epochs took (results.csv)."""
+    if results.empty or "this machine" not in table.index:
+        return "There is nothing to hold the plan against yet."
+    planned = table["epoch_minutes"].to_numpy(float)[table.index == "this machine"][0]
+    trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
+    return (
+        f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; the timed steps "
+        f"promised {duration(60 * planned)}, without mosaics and validation."
+    )
+
+
+def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
+    """How many images a step of training fits the GPU by yolov5's probe (batch_size="auto"); 16 on a CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 16
+    with yolov5.yolov5() as y5:
+        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=n_classes).to("cuda")
+        return int(y5.autobatch.check_train_batch_size(network, image_size, True))
+
+
+def time_steps(
+    model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0
+) -> float | None:
+    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps` after one more.
+
+    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch. A
+    batch that does not fit the GPU is halved until it does; None where not one image fits.
+    """
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        batch_size = min(batch_size, 2)
+    while batch_size:
+        try:
+            return _step_seconds(device, model, image_size, batch_size, n_steps, limit_s)
+        except torch.OutOfMemoryError:
+            batch_size //= 2
+        torch.cuda.empty_cache()  # after the exception, which holds the tensors, is gone
+    return None
+
+
+def _step_seconds(
+    device: Any, model: str, image_size: int, batch_size: int, n_steps: int, limit_s: float
+) -> float:
+    import torch
+
+    with yolov5.yolov5() as y5:
+        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=2).to(device).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
+    images = torch.rand(batch_size, 3, image_size, image_size, device=device)
+    took: list[float] = []
+    while len(took) <= n_steps and sum(took) < limit_s:
+        began = time.perf_counter()
+        with torch.autocast(device.type, enabled=device.type == "cuda"):
+            loss = torch.stack([head.float().square().mean() for head in network(images)]).sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took[1:] or took) / batch_size
+
+
+def memory_here() -> tuple[float, float]:
+    """GB that a training can take on this machine, and how many times `memory_gb`'s an image needs on it."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory / 1e9, 1.0
+    return psutil.virtual_memory().available / 1e9, 2.0
+
+
+def memory_gb(model: str, image_size: int) -> tuple[float, float]:
+    """GB that an image of a batch takes in mixed precision, and GB for weights, gradients, momentum, EMA and CUDA."""
+    parameters, activations = _counts(model)
+    per_pixel = activations / 256**2
+    return (
+        per_pixel * image_size**2 * SAVED_PER_ACTIVATION * 2 / 1e9,
+        parameters * 4 * 4 / 1e9 + FIXED_GB,
+    )
+
+
+def weights_bytes(model: str, n_classes: int) -> int:
+    """About how large best.pt will be: two bytes a parameter and 0.3 MB."""
+    return _counts(model, n_classes)[0] * 2 + 300_000
+
+
+def architecture_name(architecture: Mapping[str, Any]) -> str:
+    """ "yolov5m6" and the like for a model's settings by depth, width and levels, "unknown" for others."""
+    wanted = (
+        architecture.get("depth_multiple"),
+        architecture.get("width_multiple"),
+        len(architecture["head"]),
+    )
+    for name in MODELS:
+        known = _architecture(name)
+        if wanted == (known["depth_multiple"], known["width_multiple"], len(known["head"])):
+            return name
+    return "unknown"
+
+
+def _architecture(model: str) -> dict[str, Any]:
+    with yolov5.yolov5() as y5:
+        return yaml.safe_load(
+            Path(y5.model_file(model)).read_text(encoding="ascii", errors="ignore")
+        )
+
+
+def _gflops(model: str, image_size: int) -> float:
+    if model not in MODELS:
+        raise TrainingError(f"unknown model {model!r}: expected one of {', '.join(MODELS)}")
+    return MODELS[model] * (image_size / 640) ** 2
+
+
+@functools.cache
+def _counts(model: str, n_classes: int = 2) -> tuple[int, int]:
+    """Parameters, and elements of all convolutions' outputs for one image of 256 x 256 px."""
+    import torch
+
+    seen: list[int] = []
+    with yolov5.yolov5() as y5:
+        network = y5.yolo.Model(y5.model_file(model), ch=3, nc=n_classes)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda _, __, output: seen.append(output.numel()))
+    with torch.no_grad():
+        network.train()(torch.zeros(2, 3, 256, 256))
+    return sum(parameter.numel() for parameter in network.parameters()), sum(seen) // 2

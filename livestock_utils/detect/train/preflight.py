@@ -1,0 +1,319 @@
+"""Before a long training: is everything there, and how long will it take? One small table each.
+
+`checks` looks at the machine, the data and the weights, red lines first; `recipes` offers settings by amount of data.
+"""
+
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import yaml
+
+from livestock_utils import install
+from livestock_utils.core import species
+from livestock_utils.core.errors import LivestockError, TrainingError
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.settings import HYP_FOLDER, hyp_file, read_hyp
+from livestock_utils.detect.train.data import Data, read_data
+from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
+
+STATES = ("stop", "look", "ok")
+"""How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
+
+PYTHON = ((3, 11), (3, 13))
+DISK_BYTES = 5 * 10**9
+"""Free disk below this gets a line: a YOLOv5m6 run keeps two resume files of 0.5 GB."""
+
+
+PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
+"""What brings a build with a P100's kernels (sm_60); builds for CUDA 12.8 and later lack them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpu:
+    """One GPU as torch sees it."""
+
+    name: str
+    memory_bytes: int
+    capability: tuple[int, int]
+    kernels: tuple[str, ...]
+    """What the torch build was compiled for: "sm_75", "compute_90", ..."""
+
+    @property
+    def has_kernels(self) -> bool:
+        """True if this build of torch has code for this GPU: the same major number up to its minor one, or PTX."""
+        for kernel in self.kernels:
+            kind, _, digits = kernel.partition("_")
+            digits = digits.rstrip("af")
+            major, minor = int(digits[:-1]), int(digits[-1])
+            if kind == "sm" and major == self.capability[0] and minor <= self.capability[1]:
+                return True
+            if kind == "compute" and (major, minor) <= self.capability:
+                return True
+        return False
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that torch sees; none without CUDA."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    kernels = tuple(torch.cuda.get_arch_list())
+    properties = [
+        torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
+    ]
+    return [Gpu(p.name, p.total_memory, (p.major, p.minor), kernels) for p in properties]
+
+
+def checks(
+    data_yaml: str | os.PathLike | None = None,
+    *,
+    model: str = "yolov5n",
+    init_weights: str | os.PathLike | None = None,
+    hyp: Any = None,
+    run_folder: str | os.PathLike = ".",
+    found: Sequence[Gpu] | None = None,
+) -> pd.DataFrame:
+    """One row a check, worst first: check, found, state ("stop", "look", "ok"), what_to_do.
+
+    `found` stands in for the GPUs that torch sees. `require` turns lines that stop into an error.
+    """
+    rows = [
+        _python(),
+        *_torch(list(found) if found is not None else gpus()),
+        _yolov5(),
+        _memory(),
+        _disk(run_folder),
+        _model(model),
+        _hyp(hyp),
+    ]
+    if data_yaml is not None:
+        rows += _data(data_yaml)
+    if init_weights is not None:
+        rows.append(_init_weights(init_weights))
+    table = pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"])
+    return table.sort_values(
+        "state", key=lambda column: column.map(STATES.index), kind="stable", ignore_index=True
+    )
+
+
+def require(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of `checks` itself; raises TrainingError with the first line that stops, if there is one."""
+    stops = table[table["state"] == "stop"]
+    if len(stops):
+        first = stops.iloc[0]
+        more = f" ({len(stops) - 1} more)" if len(stops) > 1 else ""
+        raise TrainingError(
+            f"preflight: {first['check']}: {first['found']}; {first['what_to_do']}{more}"
+        )
+    return table
+
+
+def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
+    """Which GPU trains and predicts, or what to click to have one; TrainingError for one without kernels in this torch.
+
+    `found` stands in for the GPUs that torch sees.
+    """
+    rows = _torch(list(found) if found is not None else gpus())
+    table = require(pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"]))
+    gpu = table[table["check"] == "GPU"].iloc[0]
+    return f"GPU: {gpu['found']}" + (f" ({gpu['what_to_do']})." if gpu["what_to_do"] else ".")
+
+
+def recipes(n_images: int) -> pd.DataFrame:
+    """The recipes of hyp/recipes.yaml by data size: name, from_images, suits (True for one), settings, why."""
+    content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
+    rows = [
+        {
+            "recipe": name,
+            "from_images": entry["images"],
+            "settings": entry["settings"],
+            "why": entry["why"],
+        }
+        for name, entry in content.items()
+    ]
+    table = pd.DataFrame(rows).sort_values("from_images", ignore_index=True)
+    reached = table["from_images"] <= n_images
+    table.insert(2, "suits", table.index == reached.sum() - 1)
+    return table
+
+
+def recipes_table(recipes: pd.DataFrame) -> pd.DataFrame:
+    """`recipes` to be read: a row a recipe, the settings in which they differ as columns, then why.
+
+    "default" stands where a recipe leaves a setting to `detector.train`.
+    """
+    names = list(dict.fromkeys(name for settings in recipes["settings"] for name in settings))
+    table = recipes.drop(columns=["settings", "why"])
+    for name in names:
+        values = [settings.get(name, "default") for settings in recipes["settings"]]
+        if len(set(values)) > 1:
+            table[name] = values
+    return table.assign(why=recipes["why"])
+
+
+Row = tuple[str, str, str, str]
+
+
+def _python() -> Row:
+    version = sys.version_info[:2]
+    fine = PYTHON[0] <= version <= PYTHON[1]
+    return (
+        "Python",
+        platform.python_version(),
+        "ok" if fine else "look",
+        "" if fine else "tested with 3.11 to 3.13",
+    )
+
+
+def _torch(found: Sequence[Gpu]) -> list[Row]:
+    import torch
+
+    rows: list[Row] = [("torch", torch.__version__, "ok", "")]
+    if not found:
+        return [
+            *rows,
+            (
+                "GPU",
+                f"none, {os.cpu_count()} CPU cores",
+                "look",
+                "fine for small runs; on Colab choose Runtime > Change runtime type > T4 GPU",
+            ),
+        ]
+    for gpu in found:
+        label, capability = (
+            f"{gpu.name}, {gpu.memory_bytes / 1e9:.0f} GB",
+            "sm_{}{}".format(*gpu.capability),
+        )
+        if gpu.has_kernels:
+            rows.append(("GPU", f"{label}, {capability}", "ok", ""))
+        else:
+            rows.append(
+                (
+                    "GPU",
+                    f"{label}: torch {torch.__version__} has no kernels for {capability}",
+                    "stop",
+                    f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: for a "
+                    f"P100 one for CUDA 12.6 or older: {PIP_CU126}, then restart the runtime",
+                )
+            )
+    return rows
+
+
+def _yolov5() -> Row:
+    there = (install.yolov5_folder() / "yolov5").is_dir()
+    return (
+        "yolov5",
+        install.YOLOV5_VERSION if there else "not installed",
+        "ok" if there else "stop",
+        "" if there else "run python -m livestock_utils.install",
+    )
+
+
+def _memory() -> Row:
+    free = psutil.virtual_memory().available
+    return (
+        "memory",
+        f"{free / 1e9:.1f} GB free",
+        "ok" if free > 4e9 else "look",
+        "" if free > 4e9 else "use cache=None, fewer workers, or a smaller batch",
+    )
+
+
+def _disk(run_folder: str | os.PathLike) -> Row:
+    place = Path(run_folder).resolve()
+    place = next(folder for folder in (place, *place.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    short = (
+        "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)
+    )  # the whole path says nothing elsewhere
+    return (
+        "disk",
+        f"{free / 1e9:.1f} GB free for {short}",
+        "ok" if free > DISK_BYTES else "look",
+        ""
+        if free > DISK_BYTES
+        else "make room: two resume files are kept, 0.5 GB each for YOLOv5m6",
+    )
+
+
+def _model(model: str) -> Row:
+    if model not in MODELS:
+        return ("model", model, "stop", f"choose one of {', '.join(MODELS)}")
+    size = weights_bytes(model, len(species.names()))
+    fits = size <= checkpoints.WEIGHTS_BUDGET_BYTES
+    return (
+        "weights budget",
+        f"{model}: {size / 1e6:.1f} of 100 x 10^6 bytes",
+        "ok" if fits else "look",
+        "" if fits else "too large to submit; as a teacher it is fine",
+    )
+
+
+def _hyp(hyp: Any) -> Row:
+    try:
+        name = "given as values" if isinstance(hyp, Mapping) else hyp_file(hyp).name
+        read_hyp(hyp)
+    except LivestockError as error:
+        return (
+            "hyperparameters",
+            "given as values" if isinstance(hyp, Mapping) else str(hyp),
+            "stop",
+            str(error),
+        )
+    return ("hyperparameters", name, "ok", "")
+
+
+def _data(data_yaml: str | os.PathLike) -> list[Row]:
+    try:
+        data: Data = read_data(data_yaml)
+    except LivestockError as error:
+        return [("data set", str(data_yaml), "stop", str(error))]
+    findings = len(data.train.findings) + len(data.valid.findings)
+    rows: list[Row] = [
+        (
+            "data set",
+            f"{len(data.train.files)} training images with {data.train.n_boxes} boxes, "
+            f"{len(data.valid.files)} for validation with {data.valid.n_boxes}",
+            "look" if findings else "ok",
+            f"{findings} images are damaged or have no label file: {data.train.findings + data.valid.findings}"[
+                :160
+            ]
+            if findings
+            else "",
+        )
+    ]
+    fits = data.names == species.names()
+    rows.append(
+        (
+            "class order",
+            ", ".join(data.names),
+            "ok" if fits else "stop",
+            "" if fits else f"expected {', '.join(species.names())}; use dataset.write_data_yaml",
+        )
+    )
+    return rows
+
+
+def _init_weights(init_weights: str | os.PathLike) -> Row:
+    try:
+        weights = checkpoints.read_weights(
+            checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
+        )
+    except LivestockError as error:
+        return ("init weights", str(init_weights), "stop", str(error))
+    return (
+        "init weights",
+        f"{Path(init_weights).name}, {architecture_name(weights.architecture)}, "
+        f"{len(weights.names)} classes",
+        "ok",
+        "",
+    )

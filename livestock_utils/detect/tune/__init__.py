@@ -1,0 +1,1 @@
+"""Post-processing settings chosen on labelled images."""

@@ -1,0 +1,269 @@
+"""The choice of post-processing settings: what is tried, how it is told, what is kept of it."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict.candidates import Candidates
+from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.tune import sweep
+
+LIMITS = [100, 300, 1000]
+"""Boxes an image at most, tried: the contest has no limit of its own, 300 is yolov5's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Chosen settings, all that were tried (by falling AP75), and the best ones against the write-up's.
+
+    `tuned_on` names the images. Without images nothing was tried: the tables are empty, the settings the write-up's.
+    """
+
+    settings: Settings
+    tried: pd.DataFrame
+    compared: pd.DataFrame
+    tuned_on: str = "validation"
+
+    @property
+    def sentence(self) -> str:
+        """What the choice is worth, in one sentence that tells gain from noise."""
+        if self.compared.empty:
+            return "Nothing is chosen yet: there are no predicted images to tune on."
+        row = self.compared.iloc[0]
+        worth = (
+            "more than the noise of the choice of images"
+            if row["gain_low"] > 0
+            else "within the noise of the choice of images: the write-up's setting would do as well"
+        )
+        return (
+            f"Chosen: {describe(self.settings)}. AP75 on {self.tuned_on} {row['value']:.4f} "
+            f"[{row['low']:.4f}, {row['high']:.4f}], {row['gain']:+.4f} [{row['gain_low']:+.4f}, "
+            f"{row['gain_high']:+.4f}] over the write-up's IoU .68, confidence .001: {worth}."
+        )
+
+
+def choose(
+    candidates: Candidates,
+    boxes: pd.DataFrame,
+    shown: int = 5,
+    n_random: int = 20,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    tuned_on: str = "validation",
+) -> Choice:
+    """Tune on labelled images: a grid of hard NMS, then variants of its best (one threshold a class, soft-NMS, ...).
+
+    `n_random` more settings of every kind are drawn by `seed`. The `shown` best, the chosen one first, are compared
+    with the write-up's setting on the same resampled images. Only labels of images in `candidates` count; no images, no
+    choice.
+    """
+    if candidates.images.empty:
+        return Choice(
+            sweep.WRITE_UP,
+            pd.DataFrame(columns=["settings", "ap75", "detections_per_image"]),
+            pd.DataFrame(
+                columns=["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
+            ),
+            tuned_on,
+        )
+    boxes = boxes[boxes["image_id"].isin(candidates.images["image_id"])]
+    first = sweep.evaluate(candidates, boxes)
+    top = sweep.best(first)
+    more = sweep.evaluate(
+        candidates,
+        boxes,
+        [*_variants(candidates, first, top), *random_settings(candidates, n_random, top, seed)],
+    )
+    soft = sweep.best_per_class(
+        more, method="soft_nms_linear"
+    )  # from what was just tried: one threshold a class
+    tried = pd.concat([first, more, sweep.evaluate(candidates, boxes, [soft])], ignore_index=True)
+    order = tried.assign(score=-tried["ap75"].round(9)).sort_values(
+        ["score", "detections_per_image"], kind="stable"
+    )
+    tried = order.drop(columns="score").reset_index(drop=True)
+    named = {describe(setting): setting for setting in distinct(tried)["settings"].head(shown)}
+    compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
+    return Choice(tried["settings"].iloc[0], tried, compared, tuned_on)
+
+
+def random_settings(
+    candidates: Candidates, n: int, base: Settings, seed: int = 0
+) -> list[Settings]:
+    """`n` settings of every kind that these candidates allow, drawn by `seed`: two of three for NMS and soft-NMS.
+
+    The third is for fusion, where there are several passes to fuse; it knows no class-agnostic form.
+    """
+    several = len(candidates.passes) > 1
+    n_fusion = n // 3 if several else 0
+    passes = [None, *([(name,) for name in candidates.passes[:1]] if several else [])]
+    common = {
+        "iou_threshold": (0.4, 0.9),
+        "confidence_threshold": (5e-4, 0.1),
+        "max_detections": LIMITS,
+        "multi_label": [True, False],
+    }
+    suppressed = sweep.random_settings(
+        n - n_fusion,
+        base,
+        seed,
+        method=["nms", "soft_nms_linear", "soft_nms_gaussian"],
+        sigma=(0.05, 0.6),
+        class_agnostic=[False, True],
+        passes=passes,
+        **common,
+    )
+    return suppressed + sweep.random_settings(
+        n_fusion,
+        base,
+        seed + 1,
+        method=["fusion"],
+        fusion_confidence=["avg", "max"],
+        fusion_nms=[None, 0.5, 0.7, 0.9],
+        **common,
+    )
+
+
+def _variants(candidates: Candidates, first: pd.DataFrame, top: Settings) -> list[Settings]:
+    """What else to try once the best hard NMS is known."""
+    variants = [
+        sweep.best_per_class(first),
+        dataclasses.replace(top, class_agnostic=True),
+        dataclasses.replace(top, multi_label=False),
+        *sweep.grid(top, max_detections=[limit for limit in LIMITS if limit != top.max_detections]),
+        *sweep.grid(
+            Settings(method="soft_nms_linear"),
+            iou_threshold=[0.4, 0.5, 0.6, 0.7],
+            confidence_threshold=[0.001, 0.01],
+        ),
+        *sweep.grid(
+            Settings(method="soft_nms_gaussian"),
+            sigma=[0.1, 0.3, 0.5],
+            confidence_threshold=[0.001, 0.01],
+        ),
+    ]
+    if len(candidates.passes) > 1:
+        variants += sweep.grid(
+            Settings(method="fusion", fusion_nms=top_number(top)),
+            iou_threshold=[0.55, 0.65, 0.75],
+            confidence_threshold=[0.001, 0.01],
+            fusion_confidence=["avg", "max"],
+        )
+        variants.append(dataclasses.replace(top, passes=candidates.passes[:1]))
+    return variants
+
+
+def distinct(tried: pd.DataFrame) -> pd.DataFrame:
+    """The first of settings that score the same to 1e-6: of a row of confidences below which nothing changes, one."""
+    return tried[~tried["ap75"].round(6).duplicated()]
+
+
+def top_number(setting: Settings) -> float:
+    """The IoU threshold of a setting that has one number for all classes."""
+    return (
+        setting.iou_threshold
+        if isinstance(setting.iou_threshold, float)
+        else min(setting.iou_threshold.values())
+    )
+
+
+def describe(setting: Settings) -> str:
+    """A setting in a few words: "NMS, IoU 0.68, confidence 0.001"."""
+
+    def number(value: float | dict[str, float]) -> str:
+        if isinstance(value, dict):
+            return " / ".join(f"{name} {one:g}" for name, one in value.items())
+        return f"{value:g}"
+
+    name = {
+        "nms": "NMS",
+        "soft_nms_linear": "linear soft-NMS",
+        "soft_nms_gaussian": "gaussian soft-NMS",
+        "fusion": "fusion",
+    }[setting.method]
+    parts = [name]
+    if setting.method == "soft_nms_gaussian":
+        parts.append(f"sigma {setting.sigma:g}")
+    else:
+        parts.append(f"IoU {number(setting.iou_threshold)}")
+    parts.append(f"confidence {number(setting.confidence_threshold)}")
+    if setting.method == "fusion":
+        parts.append(f"{setting.fusion_confidence} confidence")
+    if setting.fusion_nms is not None and setting.method == "fusion":
+        parts.append(f"NMS {setting.fusion_nms:g} first")
+    if setting.max_detections != sweep.WRITE_UP.max_detections:
+        parts.append(f"at most {setting.max_detections:,} boxes")
+    parts += ["class-agnostic"] * setting.class_agnostic + ["best class only"] * (
+        not setting.multi_label
+    )
+    if setting.passes is not None:
+        parts.append("+".join(setting.passes))
+    return ", ".join(parts)
+
+
+def band_sentence(choice: Choice, within: float = 0.005) -> str:
+    """How wide the best part of the grid of hard NMS is: its settings `within` so much AP75 of the best of them."""
+    grid = {repr(setting) for setting in sweep.grid()}
+    rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
+    if rows.empty:
+        return "No settings were tried yet."
+    near = rows[rows["ap75"] >= rows["ap75"].max() - within]["settings"]
+    ious = [setting.iou_threshold for setting in near]
+    confidences = [setting.confidence_threshold for setting in near]
+    return (
+        f"{len(near)} of {len(rows)} settings of hard NMS lie within {within:g} of the best one's AP75, "
+        f"{rows['ap75'].max():.4f}: IoU {min(ious):g} to {max(ious):g}, confidence {min(confidences):g} to "
+        f"{max(confidences):g}. Among these the choice hardly matters."
+    )
+
+
+def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
+    """The `n` best settings tried and the write-up's, in words, with AP75 by class and boxes an image.
+
+    Of settings that score the same only the one with the fewest boxes is listed.
+    """
+    rows = distinct(choice.tried).head(n)
+    write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
+    shown = pd.concat([rows, write_up[~write_up.index.isin(rows.index)]])
+    table = shown.drop(columns="settings")
+    table.insert(0, "rank", shown.index + 1)
+    table.insert(
+        1,
+        "setting",
+        [
+            describe(setting) + (" (write-up)" if setting == sweep.WRITE_UP else "")
+            for setting in shown["settings"]
+        ],
+    )
+    return table.reset_index(drop=True)
+
+
+def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
+    """Write the chosen settings to OUT/predictions/settings.yaml with how they were chosen; returns the path.
+
+    The file says all that a later prediction needs: passes by name, and beside the settings the image size. Nothing is
+    written where nothing was chosen.
+    """
+    if choice.compared.empty:
+        return None
+    row = choice.compared.iloc[0]
+    settings = choice.settings
+    if settings.passes is None:
+        settings = dataclasses.replace(settings, passes=candidates.passes)
+    return postprocess.save_settings(
+        Path(out) / "predictions" / "settings.yaml",
+        settings,
+        objective=f"contest AP75 on {choice.tuned_on}",
+        images=len(candidates.images),
+        settings_tried=len(choice.tried),
+        **{
+            key: round(float(row[key]), 6)
+            for key in ("value", "low", "high", "gain", "gain_low", "gain_high")
+        },
+        reference="IoU 0.68, confidence 0.001",
+        weights_sha256=candidates.made_with.get("weights"),
+        image_size=candidates.made_with.get("image_size"),
+    )

@@ -1,0 +1,52 @@
+"""How well each labelled image's animals were found: which images are the best, the median and the worst."""
+
+import pandas as pd
+
+from livestock_utils.evaluate.scoring import matching, metrics
+
+
+def image_quality(
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame,
+    confidence_threshold: float = 0.25,
+    iou_threshold: float = 0.75,
+) -> pd.DataFrame:
+    """How well each image's animals were found: image_id, labels, found, false_alarms, f1; from best to worst.
+
+    Counts predictions from `confidence_threshold` up; images with neither labels nor predictions are left out.
+    """
+    sure = predictions[predictions["confidence"] >= confidence_threshold]
+    matches = matching.match_best(metrics.table_sides(boxes, sure, images, "coco"))
+    n = len(matches.image_ids)
+    table = pd.DataFrame({"image_id": matches.image_ids, "labels": matches.n_answers.sum(axis=0)})
+    is_hit = matching.hits(matches, iou_threshold)
+    counts = pd.Series(matches.detection_image)
+    table["found"] = counts[is_hit].value_counts().reindex(range(n), fill_value=0).to_numpy()
+    table["false_alarms"] = (
+        counts[~is_hit].value_counts().reindex(range(n), fill_value=0).to_numpy()
+    )
+    table = table[table["labels"] + table["false_alarms"] > 0]
+    table["f1"] = 2 * table["found"] / (table["labels"] + table["found"] + table["false_alarms"])
+    return table.sort_values(
+        ["f1", "labels", "image_id"], ascending=[False, False, True]
+    ).reset_index(drop=True)
+
+
+def best_median_worst(quality: pd.DataFrame) -> list[str]:
+    """Ids of the best, the median and the worst image of `image_quality`, without repeats."""
+    places = [0, len(quality) // 2, len(quality) - 1] if len(quality) else []
+    return list(dict.fromkeys(quality["image_id"].iloc[place] for place in places))
+
+
+def quality_sentence(quality: pd.DataFrame, confidence_threshold: float) -> str:
+    """What `image_quality` says of the images as a whole and of the worst one."""
+    if quality.empty:
+        return "There are no images with labels or boxes to show yet."
+    worst = quality.iloc[-1]
+    return (
+        f"Of {len(quality):,} images {(quality['f1'] == 1).sum():,} are without any fault at confidence "
+        f"{confidence_threshold:g} and the median F1 is {quality['f1'].median():.2f}; on the worst, "
+        f"{worst['image_id']}, {worst['found']} of {worst['labels']} labels are found, with "
+        f"{worst['false_alarms']} false alarms."
+    )

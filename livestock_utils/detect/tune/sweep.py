@@ -1,0 +1,323 @@
+"""Tune post-processing on validation: many settings on one set of candidates, judged by the contest's AP75.
+
+Hard NMS and soft-NMS flow from higher to lower confidence only, so one suppression at the lowest confidence threshold
+serves all higher ones as a cut; and the contest's matching of a detection depends on no other. 21 confidences x 10 IoUs
+cost 10 suppressions. Choose on validation (out of fold where folds exist); the test answers score the choice once.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.core.progress import progress
+from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict.candidates import Candidates
+from livestock_utils.detect.predict.postprocess import Detections, Settings
+from livestock_utils.evaluate.scoring import intervals, matching, metrics
+
+WRITE_UP = Settings()
+"""The write-up's setting: NMS, IoU .68, confidence .001."""
+IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
+CONFIDENCE_THRESHOLDS = (
+    0.0005,
+    0.0007,
+    0.001,
+    0.0015,
+    0.002,
+    0.003,
+    0.005,
+    0.007,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+)
+"""The default grid: 10 IoUs x 21 confidences = 210 settings, the write-up's among them."""
+
+
+def grid(base: Settings = WRITE_UP, **values: Sequence[Any]) -> list[Settings]:
+    """All combinations of the given values over `base`: grid(iou_threshold=[.6, .7], method=["nms"]).
+
+    Without values the default grid, IoU x confidence. Raises LivestockError for an unknown setting or bad value.
+    """
+    values = values or {
+        "iou_threshold": IOU_THRESHOLDS,
+        "confidence_threshold": CONFIDENCE_THRESHOLDS,
+    }
+    return [
+        Settings.from_dict({**base.to_dict(), **dict(zip(values, row, strict=True))})
+        for row in itertools.product(*values.values())
+    ]
+
+
+def random_settings(
+    n: int, base: Settings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
+) -> list[Settings]:
+    """`n` settings drawn by `seed`: a list is drawn from, a tuple (low, high) is a range.
+
+    Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. Random search finds as good
+    settings as a grid with fewer tries when only some of them matter (Bergstra & Bengio 2012).
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(name: str, choice: Sequence[Any]) -> Any:
+        if isinstance(choice, tuple) and len(choice) == 2:
+            low, high = map(float, choice)
+            if name == "confidence_threshold":
+                low, high = np.log(low), np.log(high)
+            value = rng.uniform(low, high)
+            return float(
+                f"{np.exp(value) if name == 'confidence_threshold' else value:.3g}"
+            )  # enough, and readable
+        return choice[int(rng.integers(len(choice)))]
+
+    return [
+        Settings.from_dict(
+            {**base.to_dict(), **{name: draw(name, choice) for name, choice in values.items()}}
+        )
+        for _ in range(n)
+    ]
+
+
+def evaluate(
+    candidates: Candidates,
+    boxes: pd.DataFrame,
+    settings: Sequence[Settings] | None = None,
+    iou_threshold: float = 0.75,
+) -> pd.DataFrame:
+    """Score every setting on labelled images -> one row a setting, in the order given.
+
+    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75 (mean over classes,
+    contest's definition; the name carries `iou_threshold`), ap75_<class>, detections_per_image. Raises DatasetError for
+    labelled images that were not predicted.
+    """
+    listed = list(settings) if settings is not None else grid()
+    name = f"ap{round(iou_threshold * 100)}"
+    rows: list[dict[str, Any]] = [{} for _ in listed]
+    groups: dict[str, list[int]] = {}
+    for position, setting in enumerate(listed):
+        groups.setdefault(_shared(setting), []).append(position)
+    truth = _Truth(candidates, boxes)
+    for members in progress([*groups.values()], desc="post-processing", unit="run"):
+        found = _detections(candidates, [listed[position] for position in members])
+        matches = truth.match(found)
+        for position in members:
+            kept = _cut(candidates, found, listed[position])
+            per_class = metrics.average_precisions(matches, iou_threshold, kept=kept[matches.row])
+            rows[position] = {
+                name: float(np.mean(list(per_class.values()))),
+                **{f"{name}_{label}": value for label, value in per_class.items()},
+                "detections_per_image": float(kept.sum()) / max(len(candidates.images), 1),
+            }
+    table = pd.DataFrame({"settings": pd.Series(listed, dtype=object)})
+    return pd.concat([table, pd.DataFrame(rows)], axis=1)
+
+
+def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
+    """The setting of the highest objective; of equals (to 1e-9) the one with the fewest detections, then the first."""
+    if tried.empty:
+        raise LivestockError("no settings were tried; give evaluate at least one")
+    order = tried.assign(score=-tried[objective].round(9)).sort_values(
+        ["score", "detections_per_image"], kind="stable"
+    )
+    return order["settings"].iloc[0]
+
+
+def best_per_class(tried: pd.DataFrame, objective: str = "ap75", method: str = "nms") -> Settings:
+    """One IoU and confidence threshold a class, each the best for its class among the tried settings.
+
+    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds combine; evaluate the
+    result, as the limit of detections is shared. Uses the rows of `method`, class-wise, thresholds as numbers; where
+    these differ in more than the two thresholds (passes, ...), the rest is the overall best's.
+    """
+    usable = tried[
+        [
+            s.method == method
+            and not s.class_agnostic
+            and not isinstance(s.iou_threshold, dict)
+            and not isinstance(s.confidence_threshold, dict)
+            for s in tried["settings"]
+        ]
+    ]
+    columns = [str(column) for column in tried.columns]
+    labels = [
+        column.removeprefix(f"{objective}_")
+        for column in columns
+        if column.startswith(f"{objective}_")
+    ]
+    if usable.empty:
+        what = "hard NMS" if method == "nms" else method
+        raise LivestockError(
+            f"no class-wise {what} among the settings tried; evaluate grid() first"
+        )
+    chosen = {
+        label: best(usable.assign(**{objective: usable[f"{objective}_{label}"]}), objective)
+        for label in labels
+    }
+    overall = best(usable, objective)
+    chosen |= {label: overall for label in species.names() if label not in chosen}
+    values: dict[str, Any] = {
+        field: {label: getattr(chosen[label], field) for label in species.names()}
+        for field in ("iou_threshold", "confidence_threshold")
+    }
+    return dataclasses.replace(overall, **values)
+
+
+def compare(
+    candidates: Candidates,
+    boxes: pd.DataFrame,
+    settings: dict[str, Settings],
+    reference: Settings = WRITE_UP,
+    iou_threshold: float = 0.75,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Bootstrap intervals over images of named settings, and of their paired gain over `reference`.
+
+    One row a setting, index its name: value, low, high, gain, gain_low, gain_high, better (share of resamplings in
+    which it scores above the reference, ties half). A gain whose interval holds 0 is not larger than noise. All rows
+    are scored on the same draws. The best of many tries is a little too good on the images that chose it.
+    """
+    truth = _Truth(candidates, boxes)
+    samples: dict[str, Any] = {}
+    values: dict[str, float] = {}
+    draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
+    for name, setting in {"": reference, **settings}.items():
+        found = _detections(candidates, [setting])
+        matches = truth.match(found)
+        mask = _cut(candidates, found, setting)[matches.row]
+        values[name] = float(
+            np.mean(list(metrics.average_precisions(matches, iou_threshold, kept=mask).values()))
+        )
+        samples[name] = intervals.resampled(matches, draws, (iou_threshold,), mask)[
+            "all"
+        ].to_numpy()
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    rows = []
+    for name in settings:
+        gains = samples[name] - samples[""]
+        low, high = np.nanquantile(samples[name], ends)
+        gain_low, gain_high = np.nanquantile(gains, ends)
+        rows.append(
+            {
+                "value": values[name],
+                "low": low,
+                "high": high,
+                "gain": values[name] - values[""],
+                "gain_low": gain_low,
+                "gain_high": gain_high,
+                "better": float(np.mean((gains > 0) + (gains == 0) / 2)),
+            }
+        )
+    table = pd.DataFrame(rows, index=pd.Index(list(settings), name="setting"))
+    table.attrs = {
+        "level": level,
+        "n_resamples": n_resamples,
+        "seed": seed,
+        "reference": values[""],
+    }
+    return table
+
+
+class _Truth:
+    """The labels as arrays, sorted once, against which any detections of the same images are matched."""
+
+    def __init__(self, candidates: Candidates, boxes: pd.DataFrame) -> None:
+        known = pd.Index(candidates.images["image_id"])
+        self.image_ids = np.unique(boxes["image_id"].to_numpy(dtype=str))
+        if len(absent := pd.Index(self.image_ids).difference(known)):
+            raise DatasetError(
+                f"{len(absent)} labelled images were not predicted, first {absent[0]!r}; predict them, "
+                "or leave their boxes out"
+            )
+        if not len(boxes):
+            raise DatasetError(
+                "there are no labelled boxes to tune on; give the boxes of the validation images"
+            )
+        labels = species.class_index()
+        unknown = boxes.loc[~boxes["species"].isin(labels), "species"]
+        if len(unknown):
+            raise DatasetError(
+                f"{len(unknown)} boxes are of an unknown species, first {unknown.iloc[0]!r}; expected "
+                f"{list(labels)}"
+            )
+        self.answers: Any = (
+            boxes["species"].map(labels).to_numpy(dtype=np.intp),
+            pd.Index(self.image_ids).get_indexer(boxes["image_id"]),
+            boxes[XYXY].to_numpy(dtype=float),
+        )
+        # Detections on images without a label cost nothing in the contest: image -1, left out.
+        self.image_of = pd.Index(self.image_ids).get_indexer(known)
+        self.class_of = np.array([labels.get(name, -1) for name in candidates.names], dtype=np.intp)
+
+    def match(self, found: Detections) -> matching.Matches:
+        """Every detection with the label that it overlaps best; `row` is its position in `found`."""
+        detections: Any = (
+            self.class_of[found.class_index],
+            self.image_of[found.image_index],
+            found.xyxy.astype(float),
+            found.confidence.astype(float),
+        )
+        return matching.match_best(
+            matching.sort_sides(species.names(), self.image_ids, self.answers, detections)
+        )
+
+
+def _shared(setting: Settings) -> str:
+    """Equal for settings that one suppression serves: confidence and limit are cuts of it, where that is exact."""
+    exact = setting.method != "fusion" and not (
+        setting.class_agnostic and isinstance(setting.confidence_threshold, dict)
+    )
+    confidence = 0.0 if exact else setting.confidence_threshold
+    return repr(dataclasses.replace(setting, max_detections=1, confidence_threshold=confidence))
+
+
+def _detections(candidates: Candidates, members: Sequence[Settings]) -> Detections:
+    """Detections at the lowest confidence thresholds of settings that one suppression serves."""
+    limits = [_confidence_limits(candidates, setting) for setting in members]
+    lowest = dict(zip(candidates.names, np.min(limits, axis=0).tolist(), strict=True))
+    return postprocess.detections(
+        candidates, dataclasses.replace(members[0], confidence_threshold=lowest)
+    )
+
+
+def _cut(candidates: Candidates, found: Detections, setting: Settings) -> npt.NDArray[np.bool_]:
+    """Which of the detections (n,) one setting keeps: above its threshold and within its limit an image."""
+    kept = np.ones(len(found.confidence), dtype=bool)
+    if setting.method != "fusion":  # fusion changes confidences after its threshold
+        kept = (
+            found.confidence
+            >= _confidence_limits(candidates, setting).astype(np.float32)[found.class_index]
+        )
+    rows = np.flatnonzero(kept)
+    if len(rows) and np.bincount(found.image_index[rows]).max() > setting.max_detections:
+        inside = postprocess.limit_detections(
+            found.image_index[rows], found.confidence[rows], setting.max_detections
+        )
+        kept = np.zeros(len(kept), dtype=bool)
+        kept[rows[inside]] = True
+    return kept
+
+
+def _confidence_limits(candidates: Candidates, setting: Settings) -> npt.NDArray[np.float64]:
+    return postprocess.per_class(
+        setting.confidence_threshold, candidates.names, "confidence_threshold"
+    )

@@ -1,0 +1,383 @@
+"""The one door to yolov5 7.0.14: imported from its private folder without side effects, fit for today's releases.
+
+    with compat.yolov5() as y5:
+        model = y5.yolo.Model(...)
+
+Everything that the door changes (module stubs, replaced functions, warning filters) is undone when the block ends. Only
+yolov5's own modules stay imported. The block is for whatever calls into yolov5; a finished model needs no open door.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import inspect
+import logging
+import logging.config
+import os
+import sys
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.progress import progress
+from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
+
+PARTS = {
+    "yolo": "models.yolo",
+    "common": "models.common",
+    "val": "val",
+    "plots": "utils.plots",
+    "loss": "utils.loss",
+    "metrics": "utils.metrics",
+    "general": "utils.general",
+    "autoanchor": "utils.autoanchor",
+    "autobatch": "utils.autobatch",
+    "dataloaders": "utils.dataloaders",
+    "torch_utils": "utils.torch_utils",
+    "augmentations": "utils.augmentations",
+}
+"""Attribute of the open door -> module below the package `yolov5`."""
+
+AMP_WARNING = (
+    r"`torch\.cuda\.amp\.(GradScaler|autocast|custom_fwd|custom_bwd)\(args\.\.\.\)` is deprecated"
+)
+_CONFIG_VARIABLE = "YOLOV5_CONFIG_DIR"  # else the import makes a folder in the user's home
+
+
+@dataclasses.dataclass(frozen=True)
+class Yolov5:
+    """The open door: yolov5's modules by short names (see PARTS)."""
+
+    yolo: Any
+    common: Any
+    val: Any
+    plots: Any
+    loss: Any
+    metrics: Any
+    general: Any
+    autoanchor: Any
+    autobatch: Any
+    dataloaders: Any
+    torch_utils: Any
+    augmentations: Any
+
+    def module(self, name: str) -> Any:
+        """Import another module of yolov5 by its name below the package, such as "train"."""
+        with _quiet_import():
+            return importlib.import_module(f"yolov5.{name}")
+
+    def model_file(self, name: str) -> str:
+        """Path of the architecture file of "yolov5n", "yolov5m6", ...; a LivestockError lists the known ones."""
+        known = {
+            path.stem: str(path)
+            for folder in ("models", "models/hub")
+            for path in sorted((yolov5_folder() / "yolov5" / folder).glob("yolov5[nsmlx]*.yaml"))
+        }
+        known = {
+            stem: path
+            for stem, path in known.items()
+            if stem.rstrip("6") in {f"yolov5{s}" for s in "nsmlx"}
+        }
+        if name not in known:
+            raise LivestockError(
+                f"unknown model {name!r}: expected one of {', '.join(sorted(known))}"
+            )
+        return known[name]
+
+
+@contextlib.contextmanager
+def yolov5(trust: bool = False) -> Iterator[Yolov5]:
+    """Open the door: yields yolov5's modules with every shim in place; may be nested.
+
+    `trust=True` lets yolov5's own `torch.load` calls unpickle anything; otherwise they go through
+    `checkpoints.load_checkpoint`'s allow-list. Raises LivestockError when the pinned yolov5 is not installed.
+    """
+    parts = _import()
+    with contextlib.ExitStack() as stack:
+        for shim in SHIMS:
+            for target, name, value in shim(parts):
+                stack.enter_context(mock.patch.object(target, name, value, create=True))
+        stack.enter_context(old_names())
+        stack.enter_context(_safe_torch_load(trust))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message=AMP_WARNING, category=FutureWarning)
+        yield parts
+
+
+# ---- importing ------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _import() -> Yolov5:
+    folder = yolov5_folder()
+    if not (folder / "yolov5" / "__init__.py").is_file():
+        raise LivestockError(
+            f"yolov5 {YOLOV5_VERSION} is not installed: run python -m livestock_utils.install"
+        )
+    with _quiet_import():
+        parts = Yolov5(
+            **{name: importlib.import_module(f"yolov5.{path}") for name, path in PARTS.items()}
+        )
+    if parts.general.LOGGER.level == logging.NOTSET:
+        parts.general.LOGGER.setLevel(logging.WARNING)  # summaries and banners at INFO, on request
+    return parts
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """sys.path, stubs and muted setters while a module of yolov5 is imported.
+
+    yolov5 sets global options at import: print options of numpy, pandas and torch, OpenCV's threads, the matplotlib
+    backend (which would switch off inline figures), logging (which closes the handlers of everybody else),
+    environment variables (OMP_NUM_THREADS among them), sys.path and warning filters. None of them outlives the import.
+    """
+    import cv2
+    import matplotlib
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    path, environment = list(sys.path), dict(os.environ)
+    hidden = {name: sys.modules.get(name) for name in _stubs()}
+    setters = [
+        (torch, "set_printoptions"),
+        (np, "set_printoptions"),
+        (cv2, "setNumThreads"),
+        (matplotlib, "use"),
+        (matplotlib, "rc"),
+        (logging.config, "dictConfig"),
+    ]
+    with contextlib.ExitStack() as stack:
+        for target, name in setters:
+            stack.enter_context(mock.patch.object(target, name, _nothing))
+        stack.enter_context(
+            pd.option_context("display.max_columns", pd.get_option("display.max_columns"))
+        )
+        stack.enter_context(warnings.catch_warnings())
+        sys.path.insert(0, str(yolov5_folder()))
+        sys.modules.update(_stubs())
+        os.environ[_CONFIG_VARIABLE] = str(yolov5_folder())
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            os.environ.clear()
+            os.environ.update(environment)
+            for name, module in hidden.items():
+                sys.modules.pop(name, None)
+                if module is not None:
+                    sys.modules[name] = module
+
+
+def _stubs() -> dict[str, types.ModuleType]:
+    """Modules that yolov5 imports and that nothing here uses; none of them needs to be installed.
+
+    - pkg_resources: gone from setuptools 82; only parse_version is called.
+    - ultralytics (AGPL-3.0): only check_requirements is imported, which would run pip.
+    - roboflow: imported at the top of train.py for uploads.
+    """
+    from packaging.version import parse
+
+    return {
+        "pkg_resources": _module("pkg_resources", parse_version=parse),
+        "ultralytics": _module("ultralytics"),
+        "ultralytics.utils": _module("ultralytics.utils"),
+        "ultralytics.utils.checks": _module(
+            "ultralytics.utils.checks", check_requirements=_nothing
+        ),
+        "roboflow": _module("roboflow", Roboflow=None),
+        "roboflow.core": _module("roboflow.core"),
+        "roboflow.core.version": _module("roboflow.core.version", Version=None),
+    }
+
+
+def _module(name: str, **members: object) -> types.ModuleType:
+    module = types.ModuleType(name, "stands in while yolov5 is imported")
+    module.__path__ = []  # a package, so that names below it can be imported
+    vars(module).update(members)
+    return module
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Stand in for a function whose effect is not wanted."""
+
+
+# ---- shims: each gives (target, name, replacement) ------------------------------------------------------------------
+
+Replacement = tuple[Any, str, Any]
+
+
+def numpy_trapz(_: Yolov5) -> list[Replacement]:
+    """numpy 2.4 removed np.trapz, which the average precision calls."""
+    import numpy as np
+
+    return [] if hasattr(np, "trapz") else [(np, "trapz", np.trapezoid)]
+
+
+def pillow_getsize(_: Yolov5) -> list[Replacement]:
+    """Pillow 10 removed FreeTypeFont.getsize, which the label mosaics call: they went missing silently."""
+    from PIL import ImageFont
+
+    def getsize(self: Any, text: str) -> tuple[int, int]:
+        return tuple(round(v) for v in self.getbbox(text)[2:])
+
+    return (
+        []
+        if hasattr(ImageFont.FreeTypeFont, "getsize")
+        else [(ImageFont.FreeTypeFont, "getsize", getsize)]
+    )
+
+
+def fonts(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 downloads Arial.ttf on first use; matplotlib ships DejaVu Sans."""
+    from matplotlib import font_manager
+    from PIL import ImageFont
+
+    def check_pil_font(font: str = "", size: int = 10) -> Any:
+        return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+
+    return [
+        (parts.plots, "check_pil_font", check_pil_font),
+        (parts.plots, "check_font", _nothing),
+        (parts.general, "check_font", _nothing),
+    ]
+
+
+def threads_and_errors(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 draws in daemon threads and swallows exceptions: draw in the caller's thread, let errors out."""
+    base = sys.modules["yolov5.utils"]
+
+    class Inline:
+        def __init__(
+            self,
+            target: Callable,
+            args: tuple = (),
+            kwargs: dict | None = None,
+            daemon: bool = True,
+        ):
+            self.start = functools.partial(target, *args, **(kwargs or {}))
+
+    stand_in = types.SimpleNamespace(**{**vars(threading), "Thread": Inline})
+    return [(base, "threading", stand_in), (base.TryExcept, "__exit__", lambda *_: None)]
+
+
+def backend(_: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 switches the matplotlib backend and seaborn's theme while it draws; notebooks keep theirs."""
+    import matplotlib
+    import seaborn
+
+    return [(matplotlib, "use", _nothing), (seaborn, "set", _nothing)]
+
+
+def albumentations_arguments(parts: Yolov5) -> list[Replacement]:
+    """albumentations 2 rejects yolov5's arguments, which logs a line and trains without: `augment` hands in ours."""
+
+    def without(size: int = 640) -> Callable:
+        return keep_as_it_is
+
+    return [(parts.dataloaders, "Albumentations", without)]
+
+
+def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
+    """The augmentation that does nothing (a named function, so that loader workers can be handed it)."""
+    return image, labels
+
+
+def hub_lookups(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 takes any weights path for a hub id and imports a module that huggingface_hub 0.25 removed."""
+    downloads = sys.modules["yolov5.utils.downloads"]
+    experimental = sys.modules["yolov5.models.experimental"]
+    train = sys.modules.get("yolov5.train")
+
+    def local_only(file: Any, *_: object, **__: object) -> str:
+        if not os.path.isfile(file):
+            raise LivestockError(
+                f"weights file not found: {file}; give the path of a file that is there"
+            )
+        return str(file)
+
+    rows = [
+        (module, name, stand_in)
+        for module in (downloads, experimental, parts.common, train)
+        for name, stand_in in (
+            ("attempt_download", local_only),
+            ("attempt_download_from_hub", _nothing),
+        )
+        if hasattr(module, name)
+    ]
+    return rows
+
+
+def nms_time_limit(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 leaves images without boxes when suppression takes long: its clock stands still meanwhile."""
+    suppress = inspect.unwrap(parts.general.non_max_suppression)
+
+    def without_limit(*args: Any, **kwargs: Any) -> Any:
+        frozen = types.SimpleNamespace(**{**vars(time), "time": lambda: 0.0})
+        with mock.patch.object(parts.general, "time", frozen):
+            return suppress(*args, **kwargs)
+
+    functools.update_wrapper(without_limit, suppress)
+    return [
+        (module, "non_max_suppression", without_limit)
+        for module in (parts.general, parts.val, parts.common)
+    ]
+
+
+def progress_bars(parts: Yolov5) -> list[Replacement]:
+    """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the anchors alone."""
+    return [
+        (module, "tqdm", progress) for module in (parts.autoanchor, parts.val, parts.dataloaders)
+    ]
+
+
+SHIMS = (
+    numpy_trapz,
+    pillow_getsize,
+    fonts,
+    threads_and_errors,
+    backend,
+    albumentations_arguments,
+    hub_lookups,
+    nms_time_limit,
+    progress_bars,
+)
+
+
+@contextlib.contextmanager
+def old_names() -> Iterator[None]:
+    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not a second copy."""
+    alias = {
+        name.removeprefix("yolov5."): module
+        for name, module in list(sys.modules.items())
+        if name.startswith(("yolov5.models", "yolov5.utils"))
+    }
+    with mock.patch.dict(sys.modules, alias):
+        yield
+
+
+@contextlib.contextmanager
+def _safe_torch_load(trust: bool) -> Iterator[None]:
+    """torch 2.6 loads with weights_only=True, which refuses yolov5's model objects: load with an allow-list instead."""
+    import torch
+
+    from livestock_utils.detect import checkpoints
+
+    original = torch.load
+
+    def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
+        if kwargs.get("weights_only") is not None or getattr(original, "is_safe_load", False):
+            return original(file, map_location=map_location, **kwargs)
+        return checkpoints.load_pickle(
+            file, map_location=map_location, trust=trust, torch_load=original
+        )
+
+    load.is_safe_load = True  # type: ignore[attr-defined]  # marks an outer door's loader
+    with mock.patch.object(torch, "load", load):
+        yield

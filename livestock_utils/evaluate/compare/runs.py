@@ -1,0 +1,298 @@
+"""Run folders as a table: what each training was asked to do, how far it came, and which ones may be compared."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.detect.settings import HYP_FOLDER
+from livestock_utils.evaluate.silver.making import PREFIX
+
+RECORDED = (
+    "model",
+    "init_weights",
+    "optimizer",
+    "schedule",
+    "epochs",
+    "image_size",
+    "batch_size",
+    "data",
+    "freeze",
+    "nominal_batch",
+    "warmup_min_iterations",
+    "patience",
+    "best_metric",
+    "autoanchor",
+    "amp",
+    "teacher_weight",
+)
+RECIPE = ("start", "hyp", "augmentation", *RECORDED)
+"""What makes two runs the same but for the seed."""
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "models": ("model", "start", "init_weights"),
+    "optimisers": ("optimizer",),
+    "hyperparameters": ("hyp",),
+    "training data": ("data",),
+    "silver": ("data",),
+    "epochs": ("epochs",),
+}
+"""The write-up's tables and one more: in each, runs that differ in one or more of these fields and in nothing else."""
+FREE = {"optimisers": ("hyp",)}
+"""What may differ besides: each optimiser has its own learning rate."""
+HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
+"""Fields in which runs may differ although `_setting` calls them the same."""
+
+SILVER = ("without silver", "with silver")
+DATA_NAMES = {
+    "multilabel_split": "split",
+    "full": "full",
+    "expanded_gold": SILVER[0],
+    "expanded": SILVER[1],
+}
+"""Run folders of notebooks 05, 08 and 10 -> what they were trained on."""
+
+
+def find(out: str | os.PathLike) -> pd.DataFrame:
+    """One row a run folder below OUT/training/ and, as `batch` leaves them, OUT/runs/*/training/; by name.
+
+    Columns: name, folder, trained_on (see DATA_NAMES, else the folder's name), helper (a model of out_of_fold: it has
+    seen what others are judged on, or a part of the training set only), variant (what the names of batch and folder
+    say besides), seed, RECIPE's columns (start is "pretrained" or "scratch", hyp a known file's name or "own <hash>"),
+    epochs_done, finished, train_images and weights_mb. Unreadable folders are an error: NotebookError, with the folder.
+    """
+    root = Path(out)
+    records = sorted({*root.glob("training/*/run.json"), *root.glob("runs/*/training/*/run.json")})
+    hyps = known_hyps(root)
+    rows = [_row(record.parent, root, hyps) for record in records]
+    columns = [
+        "name",
+        "folder",
+        "trained_on",
+        "helper",
+        "variant",
+        "seed",
+        *RECIPE,
+        "epochs_done",
+        "finished",
+        "train_images",
+        "weights_mb",
+    ]
+    return pd.DataFrame(rows, columns=columns).sort_values("name", ignore_index=True)
+
+
+def shown(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of runs for a reader: name, what they were trained on, what differs between them, how far they came."""
+    always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
+    differing = [
+        name
+        for name in RECIPE
+        if name not in (*always, "data") and runs[name].nunique(dropna=False) > 1
+    ]
+    short = runs.assign(init_weights=[str(value or "")[:8] for value in runs["init_weights"]])
+    return short[[*always[:3], *differing, *always[3:]]]
+
+
+def known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
+    """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
+    files = [*sorted(HYP_FOLDER.glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
+    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    return {
+        name: values
+        for name, values in read.items()
+        if isinstance(values, dict) and "lr0" in values
+    }
+
+
+def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+    """Question -> groups of runs that differ in its fields alone (and in the seed), each with at least two settings.
+
+    Runs of unequal epochs never share a group, but for the question "epochs" itself. Unfinished runs and helpers are
+    left out, and of runs that are the same training again all but the first. "silver" takes the runs of notebook 10
+    alone, which train equally many photos with and without it; "training data" takes the others.
+    """
+    done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
+    found: dict[str, list[pd.DataFrame]] = {}
+    for question, fields in QUESTIONS.items():
+        is_silver = done["trained_on"].isin(SILVER)
+        asked = {"silver": done[is_silver], "training data": done[~is_silver]}.get(question, done)
+        others = [name for name in RECIPE if name not in (*fields, *FREE.get(question, ()))]
+        if question == "silver":
+            others.append("train_images")
+        for _, group in asked.drop_duplicates([*RECIPE, "seed"]).groupby(
+            others, dropna=False, sort=False
+        ):
+            differ = ["trained_on"] if question == "silver" else list(fields)
+            if len(group[differ].drop_duplicates()) > 1:
+                found.setdefault(question, []).append(group.reset_index(drop=True))
+    return found
+
+
+def repeats(runs: pd.DataFrame) -> list[str]:
+    """Names of finished runs that are the same training (recipe, data and seed) as one before them."""
+    done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
+    return done.loc[done.duplicated([*RECIPE, "seed"]), "name"].tolist()
+
+
+def settings(group: pd.DataFrame, question: str) -> list[str]:
+    """How each run is called in the table of a question: "AdamW, default", "yolov5m6, scratch", "full", "20 epochs".
+
+    Unlike runs never share a name: where other weights or data hide behind one, what the names of batch and folder say
+    is added ("with silver, silver_share0.5"), and where that leaves two of a seed, a part of the hash.
+    """
+    table = group[["seed", "variant"]].assign(
+        name=[_setting(run, question) for run in group.to_dict("records")]
+    )
+    if question not in HIDDEN:
+        return table["name"].tolist()
+    table["value"] = [str(value or "none") for value in group[HIDDEN[question]]]
+    by_name = table.groupby("name")
+    unlike = (by_name["value"].transform("nunique") > 1) & (
+        by_name["variant"].transform("nunique") > 1
+    )
+    table["name"] += (", " + table["variant"]).where(unlike & (table["variant"] != ""), "")
+    twice = (
+        table.groupby("name")["seed"].transform(lambda seeds: seeds.duplicated().any()).astype(bool)
+    )
+    table["name"] += (", " + table["value"].str[:6]).where(twice, "")
+    return table["name"].tolist()
+
+
+def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
+    """What tells the groups of one question apart, a text each: "8 epochs, yolov5n"; empty texts for a single one."""
+    fields = [
+        name for name in RECIPE if name not in (*QUESTIONS[question], *FREE.get(question, ()))
+    ]
+    firsts = pd.DataFrame([group.iloc[0] for group in groups])
+    differing = [name for name in fields if firsts[name].nunique(dropna=False) > 1]
+    words = {
+        "epochs": "{} epochs",
+        "image_size": "{} px",
+        "model": "{}",
+        "start": "{}",
+        "optimizer": "{}",
+    }
+    texts = []
+    for first in firsts.to_dict("records"):
+        values = {
+            **first,
+            "data": first["trained_on"],
+            "init_weights": str(first["init_weights"] or "none")[:6],
+        }
+        texts.append(
+            ", ".join(
+                words.get(name, f"{name.replace('_', ' ')} {{}}").format(values[name])
+                for name in differing
+            )
+        )
+    return texts
+
+
+def results(folder: str | os.PathLike) -> pd.DataFrame:
+    """results.csv of a run folder, one row an epoch."""
+    return pd.read_csv(Path(folder) / "results.csv")
+
+
+def mean_results(
+    scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Setting -> its results by epoch, the mean over its seeds as far as all of them came.
+
+    `scores` has the columns setting and run, `tables` maps run names to their `results`.
+    """
+    lines = {}
+    for name, part in scores.groupby("setting", sort=False):
+        mine = [tables[run] for run in part["run"] if len(tables[run])]
+        if mine:
+            shortest = min(map(len, mine))
+            mean = (
+                pd.concat([table.head(shortest) for table in mine])
+                .groupby("epoch", as_index=False)
+                .mean(numeric_only=True)
+            )
+            lines[str(name)] = mean
+    return lines
+
+
+def trained_ids(folder: str | os.PathLike) -> set[str] | None:
+    """Ids of the photos that a run was trained on, silver copies under the id of their source; None if not recorded."""
+    path = Path(folder) / "train_images.txt"
+    if not path.is_file():
+        return None
+    return {name.removeprefix(PREFIX) for name in path.read_text(encoding="utf-8").splitlines()}
+
+
+def _setting(run: Mapping[Any, Any], question: str) -> str:
+    """A run's name in the table of a question, by what its recipe says."""
+    if question in ("training data", "silver"):
+        return str(run["trained_on"])
+    if question == "epochs":
+        return f"{run['epochs']} epochs"
+    fields = (*QUESTIONS[question], *FREE.get(question, ()))
+    return ", ".join(str(run[field]) for field in fields if field != "init_weights")
+
+
+def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        recorded = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+        done = len(results(folder)) if (folder / "results.csv").is_file() else 0
+        hyp = recorded["hyp"]
+        row = {name: recorded.get(name) for name in RECORDED}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise NotebookError(
+            f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, or "
+            "move it away"
+        ) from error
+    inside = folder.relative_to(root)
+    batch = inside.parts[1] if inside.parts[0] == "runs" else ""
+    trained_on, of_folder = _trained_on(folder)
+    of_batch = re.sub(r"(^|-)seed\d+(?=-|$)", "", batch).strip("-")
+    return row | {
+        "name": f"{batch}/{folder.name}" if batch else folder.name,
+        "folder": str(folder),
+        "trained_on": trained_on,
+        "helper": re.fullmatch(r".+_fold\d+", folder.name) is not None,
+        "variant": ", ".join(text for text in (of_batch, of_folder) if text),
+        "seed": recorded.get("seed", 0),
+        "start": "pretrained" if recorded.get("init_weights") else "scratch",
+        "augmentation": json.dumps(recorded.get("augmentation"), sort_keys=True, default=str),
+        "hyp": _hyp_name(hyp, hyps),
+        "epochs_done": done,
+        "finished": bool(record.get("finished")),
+        "train_images": record.get("train_images"),
+        "weights_mb": record.get("weights_bytes", 0) / 1e6,
+    }
+
+
+def _trained_on(folder: Path) -> tuple[str, str]:
+    """(what a run was trained on, what its folder's name says besides), by the names that notebooks give."""
+    stem = re.sub(r"_seed\d+$", "", folder.name)
+    suffix = folder.name.removeprefix(stem)
+    if stem in DATA_NAMES:
+        return DATA_NAMES[stem], ""
+    if (folder.parent / f"{stem}_gold{suffix}").is_dir():  # notebook 10 with another run_name
+        return SILVER[1], stem
+    if (
+        stem.endswith("_gold")
+        and (folder.parent / f"{stem.removesuffix('_gold')}{suffix}").is_dir()
+    ):
+        return SILVER[0], stem.removesuffix("_gold")
+    return stem, ""
+
+
+def _hyp_name(hyp: Mapping[str, float], hyps: Mapping[str, Mapping[str, float]]) -> str:
+    """The first known file with these values, else "own" and a short hash of them."""
+    for name, known in hyps.items():
+        if set(known) == set(hyp) and all(
+            abs(float(known[key]) - float(hyp[key])) < 1e-9 for key in hyp
+        ):
+            return name
+    return f"own {hashlib.sha256(json.dumps(dict(hyp), sort_keys=True).encode()).hexdigest()[:6]}"

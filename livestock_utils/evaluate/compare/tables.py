@@ -1,0 +1,339 @@
+"""The write-up's comparison tables from run folders: scores on the same images, seeds, intervals, and its own numbers.
+
+Every run predicts the validation images once; the predictions are kept, and all numbers come from them by the contest's
+definition. Runs are compared at equal epochs only (`run_folders.questions`).
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core import files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.progress import progress
+from livestock_utils.data.eda import write_up
+from livestock_utils.data.sets import reading
+from livestock_utils.detect.predict import engine
+from livestock_utils.evaluate.compare import runs as run_folders
+from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.evaluate.silver import effect as silver_effect
+
+SCORES = ["mAP50", "mAP75", "mAP50-95"]
+REFERENCE = {
+    "optimisers": "SGD",
+    "hyperparameters": "default",
+    "models": "yolov5m6, pretrained",
+    "silver": run_folders.SILVER[0],
+}
+"""The setting that the others are held against, where it is among them; else the first by name, or fewest epochs."""
+EARLIER = ("split", "default")
+"""What comes first among the settings without a reference."""
+WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
+"""What the runs of the write-up's tables have in common; its table of models names the model itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """The images that a table's runs are scored on: none of the runs was trained on them.
+
+    `removed` counts the images of the set that were left out, by the runs that were trained on them; `unrecorded` are
+    the runs whose folders do not tell what they were trained on.
+    """
+
+    name: str
+    folder: Path
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    removed: dict[str, int] = dataclasses.field(default_factory=dict)
+    unrecorded: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired `differences`.
+
+    `constants` is what this group of runs has in common and the question's other groups have not.
+    """
+
+    question: str
+    number: int
+    constants: str
+    judge: Judge
+    scores: pd.DataFrame
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    results: dict[str, pd.DataFrame]
+
+    @property
+    def key(self) -> str:
+        """The question as part of a file's name; the second group of runs of a question is "models_2"."""
+        return self.question.replace(" ", "_") + (f"_{self.number}" if self.number > 1 else "")
+
+    @property
+    def title(self) -> str:
+        """A heading: the question, its settings (or their number), and what tells this group of runs from others."""
+        names = self.table["setting"].tolist()
+        what = "; ".join(names) if len(names) <= 4 else f"{len(names)} settings"
+        return f"{self.question.capitalize()}: {what}" + (
+            f" ({self.constants})" if self.constants else ""
+        )
+
+
+def answer_all(
+    runs: pd.DataFrame,
+    out: str | os.PathLike,
+    local: str | os.PathLike,
+    weights: str = "last",
+    iou_threshold: float = 0.6,
+    seed: int = 0,
+) -> list[Answer]:
+    """Every question that the runs (`run_folders.find`) can answer; predictions stay in OUT/predictions/compare/."""
+    answers = []
+    for question, groups in run_folders.questions(runs).items():
+        constants = run_folders.constants(groups, question)
+        for number, (group, common) in enumerate(zip(groups, constants, strict=True), start=1):
+            on = judge(out, group, local)
+            found = predictions(
+                group, on, Path(out) / "predictions" / "compare", weights, iou_threshold
+            )
+            scores = run_scores(group, found, on, question)
+            results = {
+                str(name): run_folders.results(folder)
+                for name, folder in zip(group["name"], group["folder"], strict=True)
+            }
+            answers.append(
+                Answer(
+                    question,
+                    number,
+                    common,
+                    on,
+                    scores,
+                    question_table(scores, question),
+                    differences(scores, found, on, seed),
+                    results,
+                )
+            )
+    return answers
+
+
+def scores_of(answers: list[Answer], question: str) -> pd.DataFrame | None:
+    """The scores of the largest answer to a question, or None."""
+    mine = [answer.scores for answer in answers if answer.question == question]
+    return max(mine, key=len) if mine else None
+
+
+def key_numbers(answers: list[Answer]) -> dict[str, Any]:
+    """For metrics.json: mAP75 of each setting as "question: setting", then the tables."""
+    numbers: dict[str, Any] = {
+        f"mAP75 {answer.key}: {row['setting']}": row["mAP75"]
+        for answer in answers
+        for row in answer.table.to_dict("records")
+    }
+    return numbers | {
+        "tables": {answer.key: answer.table for answer in answers},
+        "differences": {answer.key: answer.differences for answer in answers},
+    }
+
+
+def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
+    """The validation fold, or, where a run was trained on the full set, the part of the fold held out of that.
+
+    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below `local`. Images that
+    a run was trained on by its own record are left out. NotebookError where the tar is missing, and where fewer than
+    two images are left.
+    """
+    name = "Valid_Dataset_Full" if (group["trained_on"] == "full").any() else "Valid_Dataset"
+    places = [
+        Path(out) / "datasets" / f"{name}.tar",
+        Path(out) / "prepared" / "datasets" / f"{name}.tar",
+    ]
+    tar = next((place for place in places if place.is_file()), None)
+    if tar is None:
+        maker = "03" if name.endswith("Full") else "02"
+        raise NotebookError(
+            f"{places[0]} is missing: notebook {maker} writes it; run that first, with the same out"
+        )
+    folder = reading.extract(tar, Path(local) / name)
+    images, boxes = reading.read_tables(folder)
+    trained = {
+        run: run_folders.trained_ids(path)
+        for run, path in zip(group["name"], group["folder"], strict=True)
+    }
+    seen = pd.DataFrame({run: images["image_id"].isin(ids or ()) for run, ids in trained.items()})
+    left = images[~seen.any(axis=1)].reset_index(drop=True)
+    removed = {str(run): int(count) for run, count in seen.sum().items() if count}
+    if len(left) < 2:
+        raise NotebookError(
+            f"{len(left)} of the {len(images)} images of {name} are left to judge on: "
+            f"{', '.join(removed)} trained on the others; move such run folders away"
+        )
+    return Judge(
+        name,
+        folder,
+        left,
+        boxes[boxes["image_id"].isin(left["image_id"])].reset_index(drop=True),
+        removed,
+        tuple(run for run, ids in trained.items() if ids is None),
+    )
+
+
+def predictions(
+    group: pd.DataFrame,
+    on: Judge,
+    kept: str | os.PathLike,
+    weights: str = "last",
+    iou_threshold: float = 0.6,
+) -> dict[str, pd.DataFrame]:
+    """Each run's predictions on the judge's images at the size that it was trained with, by run name.
+
+    They are kept in the folder `kept` under the hashes of weights and images, and read from there the next time.
+    weights: "last", or "best", which was chosen with a look at validation images.
+    """
+
+    photos = engine.image_hash(on.images, on.folder)[:12]
+    found = {}
+    for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
+        file = Path(run["folder"]) / "weights" / f"{weights}.pt"
+        if not file.is_file():
+            raise NotebookError(f"{file} is missing; train the run again, or move its folder away")
+        key = f"{files.sha256(file)[:16]}_{photos}_{run['image_size']}_{iou_threshold:g}.csv"
+        path = Path(kept) / key
+        if not path.is_file():
+            made = engine.predict(
+                file,
+                on.images,
+                on.folder,
+                image_size=int(run["image_size"]),
+                confidence_threshold=0.001,
+                iou_threshold=iou_threshold,
+                max_detections=300,
+            )
+            files.write_text(path, made.to_csv(index=False))
+        found[run["name"]] = pd.read_csv(path, dtype={"image_id": str, "species": str})
+    return found
+
+
+def run_scores(
+    group: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, question: str
+) -> pd.DataFrame:
+    """One row a run: setting, run, seed, model, image_size, epochs, train_images, scores and mAP75 of each class."""
+    rows = []
+    names = run_folders.settings(group, question)
+    for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
+        table = metrics.per_class_table(on.boxes, found[run["name"]], on.images)
+        whole = table.loc["all"].to_dict()
+        rows.append(
+            {
+                "setting": name,
+                "run": run["name"],
+                "seed": run["seed"],
+                "model": run["model"],
+                "image_size": run["image_size"],
+                "epochs": run["epochs_done"],
+                "train_images": run["train_images"],
+                **{score: whole[score] for score in ["P", "R", *SCORES]},
+                **{f"mAP75_{label}": table["mAP75"][label] for label in table.index[1:]},
+            }
+        )
+    table = pd.DataFrame(rows)
+    order = {name: place for place, name in enumerate(ordered_settings(table, question))}
+    return table.sort_values(
+        ["setting", "seed", "run"],
+        key=lambda c: c.map(order) if c.name == "setting" else c,
+        ignore_index=True,
+    )
+
+
+def ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
+    """The settings of a table in reading order, the one that the others are held against first."""
+    names = list(dict.fromkeys(scores["setting"]))
+    if question == "epochs":
+        return sorted(names, key=lambda name: int(name.split()[0]))
+    first = REFERENCE.get(question)
+    return sorted(
+        names, key=lambda name: (not name.startswith(f"{first}"), name not in EARLIER, name)
+    )
+
+
+def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
+    """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its numbers after them.
+
+    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of single runs) and
+    write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting and all runs are of its
+    model and size (`like_write_up`); a column that would be empty is left out.
+    """
+    grouped = scores.groupby("setting", sort=False)
+    table = grouped[SCORES].mean()
+    table.insert(0, "runs", grouped.size())
+    table.insert(1, "epochs", grouped["epochs"].agg(lambda c: "–".join(map(str, sorted(set(c))))))
+    several = table["runs"] > 1
+    table["mAP75_lowest"] = grouped["mAP75"].min().where(several)
+    table["mAP75_highest"] = grouped["mAP75"].max().where(several)
+    known = write_up.scores().get(question, []) if like_write_up(scores, question) else []
+    theirs = pd.DataFrame(known or [{"name": ""}]).set_index("name").add_prefix("write_up_")
+    names = [name.split(",")[0] if question == "optimisers" else name for name in table.index]
+    beside = {str(column): theirs[column].reindex(names).to_numpy() for column in theirs}
+    return table.assign(**beside).dropna(axis=1, how="all").reset_index()
+
+
+def like_write_up(scores: pd.DataFrame, question: str) -> bool:
+    """Are all runs of the model and the size of the write-up's tables (WRITE_UP_RECIPE)?"""
+    fields = [name for name in WRITE_UP_RECIPE if not (name == "model" and question == "models")]
+    return bool((scores[fields] == pd.Series(WRITE_UP_RECIPE)[fields]).all(axis=None))
+
+
+def differences(
+    scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0
+) -> pd.DataFrame:
+    """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
+
+    Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high (95 % interval over
+    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds). NotebookError for two
+    runs of one setting and seed, of which no pair could be made.
+    """
+    settings = list(dict.fromkeys(scores["setting"]))
+    if twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist():
+        raise NotebookError(
+            f"{twice[0]} and {twice[1]} have the same setting and seed; move one of them away"
+        )
+    by_seed = {name: part.set_index("seed")["run"] for name, part in scores.groupby("setting")}
+    rows = []
+    for name in settings[1:]:
+        seeds = sorted(set(by_seed[settings[0]].index) & set(by_seed[name].index))
+        if not seeds:
+            continue
+        first, second = (
+            [found[by_seed[side][value]] for value in seeds] for side in (settings[0], name)
+        )
+        effect = silver_effect.effect_table(
+            {"validation": on.boxes}, first, second, on.images, seed=seed
+        )
+        whole = effect[effect["class"] == "all"].iloc[0]
+        rows.append(
+            {
+                "setting": name,
+                "against": settings[0],
+                "pairs": len(seeds),
+                **{
+                    key: whole[key]
+                    for key in ("difference", "low", "high", "lowest_run", "highest_run")
+                },
+            }
+        )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "setting",
+            "against",
+            "pairs",
+            "difference",
+            "low",
+            "high",
+            "lowest_run",
+            "highest_run",
+        ],
+    )

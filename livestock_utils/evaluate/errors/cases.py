@@ -1,0 +1,68 @@
+"""The single cases to open first: the worst false alarms, misses and loose boxes, and how many there are in all."""
+
+import pandas as pd
+
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.labels import missing
+from livestock_utils.show.words.eda import listed
+
+KINDS = ("false", "loose", "missed")
+
+
+def worst(
+    detections: pd.DataFrame,
+    labels: pd.DataFrame,
+    kind: str,
+    n: int = 6,
+    unlabelled: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at most two an image.
+
+    "false": detections on background by falling confidence; "loose": localisation errors by falling confidence;
+    "missed": labels that nothing accounts for, largest first. Columns of a boxes table and `why`, a few words.
+    `attrs["total"]` counts all such boxes by species, shown or not; with `unlabelled` (boxes of animals that are known
+    to have no label) `attrs["unlabelled"]` says how many of all lie on one (IoU >= .5). ScoringError for another kind.
+    """
+    if kind == "missed":
+        rows = labels[labels["missed"]]
+        area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])
+        rows = rows.assign(why=[f"missed, {value:,.0f} px²" for value in area], order=-area)
+    elif kind in KINDS:
+        error = "background" if kind == "false" else "localisation"
+        rows = detections[detections["error"] == error]
+        note = [
+            f"{sure:.2f}" + ("" if kind == "false" else f", IoU {iou:.2f}")
+            for sure, iou in zip(rows["confidence"], rows["iou"], strict=True)
+        ]
+        rows = rows.assign(
+            why=[f"{kind}, confidence {text}" for text in note], order=-rows["confidence"]
+        )
+    else:
+        raise ScoringError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    rows = rows.sort_values("order", kind="stable")
+    shown = rows[rows.groupby("image_id").cumcount() < 2].head(n)
+    shown = shown[["image_id", "species", *XYXY, "why"]].reset_index(drop=True)
+    shown.attrs = {
+        "total": {str(name): int(number) for name, number in rows["species"].value_counts().items()}
+    }
+    if unlabelled is not None:
+        on = missing.best_iou(rows, unlabelled) >= missing.MATCHED_IOU
+        shown.attrs["unlabelled"] = int(on.sum())
+    return shown
+
+
+def worst_sentence(cases: pd.DataFrame, what: str) -> str:
+    """How many cases of `worst` there are in all, of which species, and where the truth is known on what they lie."""
+    total = cases.attrs.get("total", {})
+    number = sum(total.values())
+    if not number or cases.empty:
+        return f"There are no {what}: nothing to show."
+    species = listed([f"{each:,} {name}" for name, each in total.items()])
+    text = f"{what.capitalize()}: {number:,} in all ({species}), the worst {len(cases):,} shown"
+    if "unlabelled" in cases.attrs:
+        text += (
+            f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal that nobody "
+            "labelled: the label is at fault, not the model"
+        )
+    return f"{text}."

@@ -1,0 +1,57 @@
+"""Do the tables of an error analysis belong together? One line for each way in which they do not."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import ScoringError
+
+BOX_COLUMNS = ("image_id", "species", *XYXY)
+PREDICTION_COLUMNS = (*BOX_COLUMNS, "confidence")
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Raise ScoringError that names the `columns` that `table` lacks."""
+    absent = [name for name in columns if name not in table.columns]
+    if absent:
+        lacking = f"the column {absent[0]!r} is" if len(absent) == 1 else f"columns {absent} are"
+        raise ScoringError(
+            f"{what}: {lacking} lacking; expected {list(columns)}, got {list(table.columns)}"
+        )
+
+
+def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None:
+    """Raise ScoringError for ids that are not among the `known` ones; `what` says of which things they are."""
+    strange = image_ids[~image_ids.isin(list(known))]
+    if len(strange):
+        raise ScoringError(
+            f"{len(strange)} {what} are of images that are not in the images table, the first is "
+            f"{strange.iloc[0]!r}; pass the images that were predicted"
+        )
+
+
+def require_boxes(table: pd.DataFrame, what: str) -> None:
+    """Raise ScoringError for a row whose corners are no finite numbers (they would overlap nothing, in silence)."""
+    bad = np.flatnonzero(~np.isfinite(table[XYXY].to_numpy(float)).all(axis=1))
+    if len(bad):
+        row = table.iloc[int(bad[0])]
+        raise ScoringError(
+            f"{what}: row {bad[0]} (image {row['image_id']!r}) has corners that are no finite numbers: "
+            f"{[float(row[name]) for name in XYXY]}; leave it out"
+        )
+
+
+def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
+    """Raise ScoringError for predictions that lack a column or a number, or are of other images than `images`."""
+    require_columns(predictions, PREDICTION_COLUMNS, "predictions")
+    if absent := int(predictions["confidence"].isna().sum()):
+        row = int(np.flatnonzero(predictions["confidence"].isna())[0])
+        raise ScoringError(
+            f"predictions: row {row} has no confidence ({absent} in all have none); every box needs "
+            "one"
+        )
+    require_boxes(predictions, "predictions")
+    if images is not None:
+        require_known(predictions["image_id"], images["image_id"], "predictions")

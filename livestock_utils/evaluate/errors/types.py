@@ -1,0 +1,241 @@
+"""Error types of detections and what each costs in AP, by TIDE's definition (Bolya et al. 2020, arXiv:2008.08115).
+
+Every detection is correct or has one of five faults, and every label may be missed:
+
+- classification: IoU >= the threshold with a label of another species;
+- localisation: right species, best IoU between the background's and the threshold;
+- both: neither species nor place is right, yet some label is overlapped;
+- duplicate: would be right if a more confident detection had not taken the label;
+- background: overlaps no label;
+- missed: a label that no detection, repaired or not, accounts for.
+
+AP lost by a fault = AP (101 points, mean of species) after repairing just that fault, minus AP before. Equal to the
+package `tidecv` on the same input (its COCO-like matching, not the contest's; see `scoring` for the contest's number).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core import boxes as box_arithmetic
+from livestock_utils.core import overlaps
+from livestock_utils.core.boxes import XYXY, Boxes
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.errors import inputs
+
+FAULTS = ("classification", "localisation", "both", "duplicate", "background")
+"""Faults of detections, in TIDE's order; labels add "missed"."""
+_CODES = ("background", "correct", "classification", "localisation", "both", "duplicate")
+
+
+def classify(
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    iou_threshold: float = 0.75,
+    background_iou: float = 0.1,
+    images: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give every detection its error type and every label its state.
+
+    Args:
+        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px).
+        predictions: the detections, with `confidence`.
+        iou_threshold: from this IoU on a detection is right.
+        background_iou: up to this IoU a detection lies on background.
+        images: the images table; given, predictions of other images raise (else they lie on background).
+
+    Returns:
+        (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and falling confidence
+        + `error` ("correct" or one of FAULTS), `iou` with the best label of its species, `label` (row of `labels` it
+        is matched or compared with, -1 for none) and `repairs` (it is the best of those that could be mended onto its
+        label). `labels` = boxes + `found` (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]`
+        of both says what they were judged by.
+
+    Raises:
+        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions of unknown images,
+        or thresholds that are not 0 <= background < threshold <= 1.
+    """
+    if not 0 <= background_iou < iou_threshold <= 1:
+        raise ScoringError(
+            f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, {iou_threshold}"
+        )
+    inputs.require_columns(boxes, inputs.BOX_COLUMNS, "labels")
+    inputs.require_boxes(boxes, "labels")
+    inputs.require_predictions(predictions, images)
+    labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)
+    (image,) = overlaps.image_codes(predictions["image_id"])
+    detections = predictions.iloc[np.lexsort((-predictions["confidence"].to_numpy(float), image))]
+    detections = detections.reset_index(drop=True)
+    codes = overlaps.image_codes(detections["image_id"], labels["image_id"])
+    kinds = overlaps.image_codes(detections["species"], labels["species"])
+    xyxy, label_xyxy = detections[XYXY].to_numpy(float), labels[XYXY].to_numpy(float)
+    error = np.zeros(len(detections), dtype=np.int8)
+    best_iou = np.zeros(len(detections))
+    label_of = np.full(len(detections), -1)
+    repairs = np.zeros(len(detections), dtype=bool)
+    found = np.zeros(len(labels), dtype=bool)
+    usable = np.zeros(len(labels), dtype=bool)
+    for ours, theirs in _image_rows(*codes):
+        result = _classify_image(
+            xyxy[ours],
+            label_xyxy[theirs],
+            kinds[0][ours],
+            kinds[1][theirs],
+            iou_threshold,
+            background_iou,
+        )
+        error[ours], best_iou[ours], local, repairs[ours], found[theirs], usable[theirs] = result
+        label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
+    names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
+    detections = detections.assign(
+        error=np.asarray(names, dtype=object), iou=best_iou, label=label_of, repairs=repairs
+    )
+    labels = labels.assign(found=found, missed=~found & ~usable)
+    for table in (detections, labels):
+        table.attrs["iou_threshold"] = iou_threshold
+    return detections, labels
+
+
+def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """AP that each error type costs, from the tables of `classify`.
+
+    Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false negatives") with
+    `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0 for the six types. `attrs["ap"]` is
+    the AP before any repair, `attrs["iou_threshold"]` that of `classify`.
+    """
+    # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one pass.
+    detections = detections.iloc[
+        np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
+    ]
+    confidence = detections["confidence"].to_numpy(float)
+    species = detections["species"].to_numpy(str)
+    error = detections["error"].to_numpy(str)
+    label_species = labels["species"].to_numpy(str)
+    correct, repairs = error == "correct", detections["repairs"].to_numpy(bool)
+    counts = {
+        name: int((label_species == name).sum()) for name in sorted({*species, *label_species})
+    }
+    base = _mean_ap(species, confidence, correct, counts)
+    rows = []
+    for fault in FAULTS:
+        faulty = error == fault
+        keep = ~faulty | repairs
+        fixed_species = species.copy()
+        if fault == "classification" and (faulty & repairs).any():
+            fixed_species[faulty & repairs] = label_species[
+                detections["label"].to_numpy()[faulty & repairs]
+            ]
+        fixed = _mean_ap(
+            fixed_species[keep], confidence[keep], (correct | (faulty & repairs))[keep], counts
+        )
+        rows.append((fault, int(faulty.sum()), max(fixed - base, 0.0)))
+    missed = labels["missed"].to_numpy(bool)
+    fewer = {
+        name: count - int((missed & (label_species == name)).sum())
+        for name, count in counts.items()
+    }
+    rows.append(
+        (
+            "missed",
+            int(missed.sum()),
+            max(_mean_ap(species, confidence, correct, fewer) - base, 0.0),
+        )
+    )
+    perfect_precision = _mean_ap(species, correct.astype(float), correct, counts)
+    rows.append(("false positives", int((~correct).sum()), perfect_precision - base))
+    found = labels["found"].to_numpy(bool)
+    matched = {name: int((found & (label_species == name)).sum()) for name in counts}
+    perfect_recall = _mean_ap(species, confidence, correct, matched)
+    rows.append(("false negatives", int((~found).sum()), perfect_recall - base))
+    table = pd.DataFrame(rows, columns=["error", "count", "ap_lost"])
+    table.attrs = {"ap": base, "iou_threshold": labels.attrs.get("iou_threshold")}
+    return table
+
+
+def ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
+    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0 without labels."""
+    if n_labels <= 0 or len(confidence) == 0:
+        return 0.0
+    hits = correct[np.argsort(-confidence, kind="stable")]
+    found = np.cumsum(hits)
+    precision = np.maximum.accumulate((found / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    index = np.searchsorted(found / n_labels, np.arange(101) / 100, side="left")
+    return float(
+        np.where(index < len(hits), precision[np.minimum(index, len(hits) - 1)], 0).sum() / 101
+    )
+
+
+def _mean_ap(
+    species: np.ndarray, confidence: np.ndarray, correct: np.ndarray, counts: dict[str, int]
+) -> float:
+    """Mean of `ap_101` over the species that have a label or a detection."""
+    present = [name for name, count in counts.items() if count > 0 or (species == name).any()]
+    values = [
+        ap_101(confidence[species == name], correct[species == name], counts[name])
+        for name in present
+    ]
+    return float(np.mean(values)) if values else 0.0
+
+
+def _classify_image(
+    xyxy: Boxes,
+    label_xyxy: Boxes,
+    species: np.ndarray,
+    label_species: np.ndarray,
+    iou_threshold: float,
+    background_iou: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One image's detections (by falling confidence) against its labels; indices are local to the image."""
+    iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
+    same = species[:, None] == label_species[None, :]
+    same_iou, other_iou = iou * same, iou * ~same
+    label_of = np.full(len(xyxy), -1)
+    used = np.zeros(len(label_xyxy), dtype=bool)
+    for row in np.flatnonzero((same_iou >= iou_threshold).any(axis=1)):
+        free = np.where(used, 0, same_iou[row])
+        best = int(free.argmax())
+        if free[best] >= iou_threshold:
+            label_of[row], used[best] = best, True
+    correct = label_of >= 0
+    nearest_same, nearest_other = same_iou.argmax(axis=1), other_iou.argmax(axis=1)
+    best_same = same_iou.max(axis=1)
+    localisation = ~correct & (best_same >= background_iou) & (best_same <= iou_threshold)
+    rest = ~correct & ~localisation
+    classification = rest & (other_iou.max(axis=1) >= iou_threshold)
+    rest &= ~classification
+    duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
+    rest &= ~duplicate
+    background = rest & (iou.max(axis=1) <= background_iou)
+    error = np.full(len(xyxy), _CODES.index("both"), dtype=np.int8)
+    for name, rows in (
+        ("correct", correct),
+        ("localisation", localisation),
+        ("classification", classification),
+        ("duplicate", duplicate),
+        ("background", background),
+    ):
+        error[rows] = _CODES.index(name)
+    mendable = localisation | classification
+    target = np.where(classification, nearest_other, nearest_same)
+    label_of = np.where(mendable, target, label_of)
+    label_of = np.where(duplicate, (same_iou * used).argmax(axis=1), label_of)
+    repairs = np.zeros(len(xyxy), dtype=bool)
+    usable = np.zeros(len(label_xyxy), dtype=bool)
+    # Only the most confident candidate mends a free label; detections come by falling confidence, so the first does.
+    for row in np.flatnonzero(mendable & ~used[target]):
+        if not usable[target[row]]:
+            repairs[row], usable[target[row]] = True, True
+    return error, best_same, label_of, repairs, used, usable
+
+
+def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Slices of both columns of image codes (sorted), one pair an image that has detections and labels."""
+    images = np.intersect1d(ours, theirs)
+    bounds = [
+        np.searchsorted(side, images, end).tolist()
+        for side in (ours, theirs)
+        for end in ("left", "right")
+    ]
+    for start, stop, label_start, label_stop in zip(*bounds, strict=True):
+        yield slice(start, stop), slice(label_start, label_stop)

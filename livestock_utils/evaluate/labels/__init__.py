@@ -1,0 +1,1 @@
+"""Where labels err: missing, loose, swapped; out to an annotation tool and back."""

@@ -1,0 +1,143 @@
+"""What tells a prediction on an unlabelled animal from one on a labelled animal, or on none: numbers for each box."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import overlaps, species
+from livestock_utils.core.boxes import XYXY, area
+
+Floats = npt.NDArray[np.float64]
+
+MATCHED_IOU = 0.5
+"""From this IoU on a prediction counts as the labelled animal itself."""
+_SAME_ANIMAL_IOU = (
+    0.45  # a little below what suppression leaves of one animal's boxes (.6 of one species)
+)
+_NEAR_IOU = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """What predictions are to each other, whatever the labels: numbers of each, and the pairs that overlap.
+
+    `numbers` are the columns support, inside_better, around_better, iou_better and relative_confidence of `features`;
+    `one` and `other` index pairs with an IoU of .3 or more.
+    """
+
+    numbers: dict[str, Floats]
+    one: overlaps.Ints
+    other: overlaps.Ints
+
+
+def features(
+    boxes: pd.DataFrame, predictions: pd.DataFrame, neighbours: Neighbours | None = None
+) -> pd.DataFrame:
+    """One row of numbers a prediction, with the index of `predictions`; all finite.
+
+    By the prediction alone: `confidence` (logit, a column a species), `size` (log area in standard deviations of the
+    species' labels), `shape` (log of width / height).
+    Against labels: `iou`, `iou_same_species`, `inside` (largest share of the prediction in one label), `around`
+    (largest share of a label in the prediction), `covered` (share in labels, summed).
+    Against other predictions: `support` (confidences of overlapping ones), `explained` (best of them that fits a
+    label), `inside_better`, `around_better`, `iou_better` (overlap with more confident ones).
+    Of the image: `relative_confidence` (to its most confident), `crowding` (log of labels + 1), `labels_confidence`
+    (how confidently its labels are found: in a hard photo a faint prediction means more).
+    `neighbours` of the same predictions saves their costly part where the labels change.
+    """
+    images, of_label = overlaps.image_codes(predictions["image_id"], boxes["image_id"])
+    xyxy, label_xyxy = predictions[XYXY].to_numpy(float), boxes[XYXY].to_numpy(float)
+    confidence = predictions["confidence"].to_numpy(float)
+    n, n_images = len(predictions), int(max(images.max(initial=-1), of_label.max(initial=-1))) + 1
+    found: dict[str, Floats] = {}
+    safe = confidence.clip(1e-4, 1 - 1e-4)
+    logit = np.log(safe / (1 - safe))
+    for name in species.names():
+        mine = (predictions["species"] == name).to_numpy()
+        found[f"confidence_{name}"], found[f"is_{name}"] = (
+            np.where(mine, logit, 0.0),
+            mine.astype(float),
+        )
+    found["size"] = _relative_size(boxes, predictions)
+    width, height = (xyxy[:, 2:] - xyxy[:, :2]).clip(1).T
+    found["shape"] = np.log(width / height)
+
+    row, label = overlaps.same_image(images, of_label)
+    iou, inside, around = overlaps.overlaps(xyxy, label_xyxy, row, label)
+    same = predictions["species"].to_numpy(object)[row] == boxes["species"].to_numpy(object)[label]
+    found["iou"] = overlaps.largest(iou, row, n)
+    found["iou_same_species"] = overlaps.largest(iou * same, row, n)
+    found["inside"], found["around"] = (
+        overlaps.largest(inside, row, n),
+        overlaps.largest(around, row, n),
+    )
+    found["covered"] = np.bincount(row, inside, n).clip(max=1.5)
+
+    around_it = compare(predictions) if neighbours is None else neighbours
+    found |= around_it.numbers
+    fits = confidence[around_it.other] * found["iou"][around_it.other]
+    found["explained"] = overlaps.largest(fits, around_it.one, n)
+
+    labels = np.bincount(of_label, minlength=n_images)
+    found["crowding"] = np.log1p(labels)[images]
+    hit = iou >= MATCHED_IOU
+    sure = overlaps.largest(confidence[row[hit]], label[hit], len(boxes))
+    typical = float(sure.mean()) if len(sure) else 0.0
+    # One label of average confidence is added to each image, so that images with few or none get no extreme value.
+    found["labels_confidence"] = ((np.bincount(of_label, sure, n_images) + typical) / (labels + 1))[
+        images
+    ]
+    return pd.DataFrame(found, index=predictions.index)
+
+
+def compare(predictions: pd.DataFrame) -> Neighbours:
+    """Compare each prediction with the others of its image, an image at a time (the pairs grow with the square)."""
+    (images,) = overlaps.image_codes(predictions["image_id"])
+    xyxy, confidence = predictions[XYXY].to_numpy(float), predictions["confidence"].to_numpy(float)
+    numbers = {
+        name: np.zeros(len(images))
+        for name in ("support", "inside_better", "around_better", "iou_better")
+    }
+    ones, others = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
+    order = np.argsort(images, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(images[order])) + 1):
+        mine, sure = xyxy[rows], confidence[rows]
+        size = area(mine)
+        low, high = (
+            np.maximum(mine[:, None, :2], mine[None, :, :2]),
+            np.minimum(mine[:, None, 2:], mine[None, :, 2:]),
+        )
+        shared = (high - low).clip(0).prod(axis=2)
+        iou = shared / np.maximum(size[:, None] + size[None, :] - shared, 1e-9)
+        np.fill_diagonal(iou, 0)
+        better = shared * (sure[None, :] > sure[:, None])
+        numbers["support"][rows] = np.log1p((iou >= _SAME_ANIMAL_IOU) @ sure)
+        numbers["inside_better"][rows] = (better / np.maximum(size[:, None], 1e-9)).max(
+            axis=1, initial=0
+        )
+        numbers["around_better"][rows] = (better / np.maximum(size[None, :], 1e-9)).max(
+            axis=1, initial=0
+        )
+        numbers["iou_better"][rows] = np.where(better > 0, iou, 0).max(axis=1, initial=0)
+        one, other = np.nonzero(iou >= _NEAR_IOU)
+        ones.append(rows[one])
+        others.append(rows[other])
+    highest = overlaps.largest(confidence, images, int(images.max(initial=-1)) + 1)
+    numbers["relative_confidence"] = confidence / highest[images].clip(1e-9)
+    return Neighbours(numbers, np.concatenate(ones), np.concatenate(others))
+
+
+def _relative_size(boxes: pd.DataFrame, predictions: pd.DataFrame) -> Floats:
+    """Log area of each prediction in standard deviations of its species' labels; 0 for a species without two labels."""
+    of_labels = pd.Series(np.log(area(boxes[XYXY].to_numpy(float)).clip(1))).groupby(
+        boxes["species"].to_numpy(object)
+    )
+    own = pd.Series(np.log(area(predictions[XYXY].to_numpy(float)).clip(1)))
+    names = pd.Series(predictions["species"].to_numpy(object))
+    spread = names.map(of_labels.std().clip(lower=0.1))
+    relative = (
+        ((own - names.map(of_labels.median())) / spread).astype(float).fillna(0.0).clip(-6, 6)
+    )
+    return np.asarray(relative, dtype=np.float64)

@@ -1,0 +1,211 @@
+"""Animals that nobody labelled: every prediction scored, suggestions to go through, images ranked.
+
+How the score is learnt: a fifth of the labels is hidden at a time, and a logistic regression learns to tell
+predictions on hidden labels from all others that fit no label. Then it scores the predictions with all labels in place.
+So no number is set by hand, and the data at hand decides what a confidence of a species, an overlap or a crowd is
+worth. To learn from labels that are known to be missing follows the learning from positive and unlabelled data (Elkan
+and Noto 2008). Give it out-of-fold predictions: a model has learnt the gaps of its own training labels too.
+"""
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import overlaps
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.evaluate.errors import inputs
+from livestock_utils.evaluate.labels.features import MATCHED_IOU, Neighbours, compare, features
+
+log = logging.getLogger(__name__)
+
+HIDDEN_PARTS = 5
+"""Labels are hidden in so many parts, one at a time: a fifth is missing when the regression learns."""
+_GROUPS = 5  # images are scored by a regression that was fitted on other images
+_MOST_ROWS = 200_000
+
+
+def score(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    confidence_floor: float = 0.001,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score every prediction as "an animal nobody labelled": `predictions` with the columns `score` and `label_iou`.
+
+    `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the animals had no
+    label: right for ranking, too high where fewer are missing. It is 0 for boxes that match a label (IoU >= .5) and for
+    those below `confidence_floor`. All boxes of one animal score high; `suggest` keeps one. Same input, same scores.
+    Raises ScoringError without predictions or for ones of unknown images, DatasetError without labels.
+    """
+    check(images, boxes, predictions)
+    label_iou = best_iou(predictions, boxes)
+    result = predictions.assign(score=0.0, label_iou=label_iou)
+    kept = np.flatnonzero((predictions["confidence"] >= confidence_floor).to_numpy())
+    found = predictions.iloc[kept].reset_index(drop=True)
+    if found.empty:
+        log.warning(
+            "no prediction has a confidence of %g or more: nothing is scored", confidence_floor
+        )
+        return result
+    rng = np.random.default_rng(seed)
+    group = _image_groups(found, rng)
+    neighbours = compare(found)
+    table, target, of_group = _hidden(boxes, found, neighbours, group, rng)
+    here = features(boxes, found, neighbours).to_numpy()
+    scores = np.zeros(len(found))
+    for number in range(_GROUPS):
+        mine = group == number
+        if mine.any():
+            scores[mine] = _fit_and_score(
+                table[of_group != number], target[of_group != number], here[mine], table, target
+            )
+    scores[label_iou[kept] >= MATCHED_IOU] = 0.0
+    values = np.zeros(len(predictions))
+    values[kept] = scores
+    return result.assign(score=values)
+
+
+def suggest(
+    scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5, iou_threshold: float = 0.5
+) -> pd.DataFrame:
+    """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
+
+    Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most confident stays, which
+    is the best placed as a rule, with the highest of their scores. An image holds one species, so `species` is that of
+    the image, whatever the box was called: the model's word is kept as `predicted_species`. (Boxes of the other name
+    stay in: many lie on unlabelled animals, and to drop them before scoring costs average precision.)
+    Raises ScoringError for a table without `score`, or of images that are not in `images`.
+    """
+    inputs.require_columns(scored, [*inputs.PREDICTION_COLUMNS, "score"], "scored predictions")
+    inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
+    high = scored[scored["score"] >= threshold].sort_values(
+        "confidence", ascending=False, kind="stable"
+    )
+    (image,) = overlaps.image_codes(high["image_id"])
+    first, second = overlaps.same_image(image, image)
+    xyxy, score = high[XYXY].to_numpy(float), high["score"].to_numpy(float)
+    near = overlaps.overlaps(xyxy, xyxy, first, second)[0] >= iou_threshold
+    best = np.ones(len(high), dtype=bool)
+    best[first[near & (second < first)]] = False
+    of_image = high["image_id"].map(images.set_index("image_id")["species"])
+    high = high.assign(
+        score=overlaps.largest(score[second[near]], first[near], len(high)),
+        species=of_image,
+        predicted_species=high["species"],
+    )[best]
+    return high.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def rank_images(
+    images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame
+) -> pd.DataFrame:
+    """Images with suggestions, those with the most expected animals first: image_id, species, labels, suggestions,
+    expected (sum of the scores), highest (score)."""
+    table = images.loc[images["image_id"].isin(suggestions["image_id"]), ["image_id", "species"]]
+    by_image = suggestions.groupby("image_id")["score"]
+    table = table.assign(
+        labels=table["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int),
+        suggestions=table["image_id"].map(by_image.size()).astype(int),
+        expected=table["image_id"].map(by_image.sum()).astype(float),
+        highest=table["image_id"].map(by_image.max()).astype(float),
+    )
+    return table.sort_values(
+        ["expected", "image_id"], ascending=[False, True], kind="stable", ignore_index=True
+    )
+
+
+def is_missing(
+    predictions: pd.DataFrame, kept: pd.DataFrame, removed: pd.DataFrame
+) -> npt.NDArray[np.bool_]:
+    """The truth for measuring a ranking: overlaps a removed label with IoU >= .5 and no kept one, (n,) bool."""
+    return (best_iou(predictions, removed) >= MATCHED_IOU) & (
+        best_iou(predictions, kept) < MATCHED_IOU
+    )
+
+
+def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Largest IoU of each prediction with a box of its image, of any species, (n,)."""
+    first, second = overlaps.same_image(
+        *overlaps.image_codes(predictions["image_id"], boxes["image_id"])
+    )
+    iou = overlaps.overlaps(
+        predictions[XYXY].to_numpy(float), boxes[XYXY].to_numpy(float), first, second
+    )[0]
+    return overlaps.largest(iou, first, len(predictions))
+
+
+def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    """Raise for tables that do not belong together; warn of a species that is predicted and has not one label."""
+    if predictions.empty:
+        raise ScoringError(
+            "there are no predictions: lower the confidence threshold, or check the weights"
+        )
+    inputs.require_predictions(predictions, images)
+    if boxes.empty:
+        raise DatasetError("there are no labels: nothing can be learnt about missing ones")
+    for name in sorted(set(predictions["species"]) - set(boxes["species"])):
+        log.warning(
+            "%s has predictions but not a single label: its scores rest on the other species", name
+        )
+
+
+def _image_groups(found: pd.DataFrame, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """A group in [0, _GROUPS) for each prediction; all of an image share one."""
+    (image,) = overlaps.image_codes(found["image_id"])
+    return rng.permutation(int(image.max()) + 1)[image] % _GROUPS
+
+
+def _hidden(
+    boxes: pd.DataFrame,
+    found: pd.DataFrame,
+    neighbours: Neighbours,
+    group: npt.NDArray[np.intp],
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one", and their group."""
+    part = rng.permutation(len(boxes)) % HIDDEN_PARTS
+    if (
+        len(found) * HIDDEN_PARTS > _MOST_ROWS
+    ):  # enough to fit some twenty numbers; whole images, so that nothing bends
+        (image,) = overlaps.image_codes(found["image_id"])
+        share = _MOST_ROWS / (len(found) * HIDDEN_PARTS)
+        chosen = (rng.random(int(image.max()) + 1) < share)[image]
+        found, group = found[chosen].reset_index(drop=True), group[chosen]
+        mine = boxes["image_id"].isin(found["image_id"]).to_numpy()
+        boxes, part, neighbours = boxes[mine], part[mine], compare(found)
+    tables, targets, groups = [], [], []
+    for number in range(HIDDEN_PARTS):
+        table = features(boxes[part != number], found, neighbours)
+        free = (table["iou"] < MATCHED_IOU).to_numpy()
+        tables.append(table[free].to_numpy())
+        targets.append((best_iou(found, boxes[part == number]) >= MATCHED_IOU)[free])
+        groups.append(group[free])
+    return np.concatenate(tables), np.concatenate(targets), np.concatenate(groups)
+
+
+def _fit_and_score(
+    table: npt.NDArray,
+    target: npt.NDArray,
+    here: npt.NDArray,
+    all_rows: npt.NDArray,
+    all_target: npt.NDArray,
+) -> npt.NDArray[np.float64]:
+    """Probabilities for `here` from a regression on the other images' rows, or on all where those say too little."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if len(set(target.tolist())) < 2:
+        table, target = all_rows, all_target
+    if len(set(target.tolist())) < 2:
+        raise ScoringError(
+            f"{int(target.sum())} of {len(target)} predictions find a label that was hidden: nothing "
+            "can be learnt; train longer, or lower the confidence floor"
+        )
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return model.fit(table, target).predict_proba(here)[:, 1]

@@ -1,0 +1,186 @@
+"""How good a ranking of missing labels is: known gaps to measure on, the peer's ranking, curves and a sentence."""
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species, tables
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.data.sample import drawing
+from livestock_utils.evaluate.labels import missing
+from livestock_utils.show.words.eda import count, percent
+
+Floats = npt.NDArray[np.float64]
+
+
+def hide(
+    boxes: pd.DataFrame, share: float = 0.2, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(kept, hidden): a `share` of the boxes hidden at random by `seed`."""
+    rows = np.random.default_rng(seed).permutation(len(boxes))[: round(share * len(boxes))]
+    hidden = np.zeros(len(boxes), dtype=bool)
+    hidden[rows] = True
+    return boxes[~hidden].reset_index(drop=True), boxes[hidden].reset_index(drop=True)
+
+
+def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | None:
+    """The animals of `images` that the sample left without a label (a boxes table); None where there is no truth."""
+    if not (Path(data) / "truth.csv").is_file():
+        return None
+    truth = drawing.read_truth(Path(data))
+    gone = truth[~truth["labelled"] & truth["image_id"].isin(images["image_id"])]
+    return gone[tables.BOX_COLUMNS].reset_index(drop=True)
+
+
+def known_gaps(
+    data: str | os.PathLike,
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    share: float = 0.2,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """(labels, missing ones, how they are known): from the sample's truth file, else a `share` hidden at random.
+
+    Hidden here, the labels were there when the detectors of existing predictions were trained, which flatters every
+    ranking: a detector finds an animal of a kind that it saw labelled. Before training hide with `hide`.
+    """
+    gone = unlabelled(data, images)
+    if gone is not None:
+        return boxes, gone, "left unlabelled on purpose in the drawn sample"
+    kept, hidden = hide(boxes, share, seed)
+    return (
+        kept,
+        hidden,
+        (
+            f"{percent(share)} of the labels, hidden at random for this measurement, after the detectors "
+            "were trained with all of them"
+        ),
+    )
+
+
+def rankings(
+    images: pd.DataFrame,
+    kept: pd.DataFrame,
+    predictions: pd.DataFrame,
+    thresholds: tuple[float | None, ...] = (None, 0.1),
+    seed: int = 0,
+) -> dict[str, Floats]:
+    """{name: one number a prediction, higher = more likely unlabelled}: ours, cleanlab's, and confidence alone.
+
+    `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left out where it is
+    not installed.
+    """
+    found = {
+        "hidden-label regression": missing.score(images, kept, predictions, seed=seed)[
+            "score"
+        ].to_numpy()
+    }
+    if importlib.util.find_spec("cleanlab"):
+        for threshold in thresholds:
+            name = (
+                "cleanlab, default"
+                if threshold is None
+                else f"cleanlab, from confidence {threshold:g}"
+            )
+            found[name] = cleanlab_scores(images, kept, predictions, threshold)
+    free = missing.best_iou(predictions, kept) < missing.MATCHED_IOU
+    found["confidence of boxes without a label"] = predictions["confidence"].to_numpy(float) * free
+    return found
+
+
+def cleanlab_scores(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    threshold: float | None = None,
+) -> Floats:
+    """1 - cleanlab's `compute_overlooked_box_scores` for each prediction, -1 where cleanlab gives no score, (n,).
+
+    cleanlab looks only at predictions of a confidence >= `threshold` (None: its default .95) that touch no label.
+    """
+    from cleanlab.object_detection.rank import compute_overlooked_box_scores
+
+    names = list(species.names())
+    order = predictions.reset_index(drop=True)
+    by_image = {str(key): part for key, part in order.groupby("image_id")}
+    labels_of = {str(key): part for key, part in boxes.groupby("image_id")}
+    labels, found, rows = [], [], []
+    for image_id in images["image_id"]:
+        mine = labels_of.get(image_id, boxes.iloc[:0])
+        labels.append(
+            {
+                "bboxes": mine[XYXY].to_numpy(float).reshape(-1, 4),
+                "labels": mine["species"].map(names.index).to_numpy(dtype=int),
+            }
+        )
+        here = by_image.get(image_id, order.iloc[:0])
+        per_class = np.empty(len(names), dtype=object)
+        for code, name in enumerate(names):
+            part = here[here["species"] == name]
+            per_class[code] = part[[*XYXY, "confidence"]].to_numpy(float).reshape(-1, 5)
+            rows.append(part.index.to_numpy(dtype=int))
+        found.append(per_class)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # it warns of images without labels or predictions, which are in order here
+        scores = compute_overlooked_box_scores(
+            labels=labels, predictions=found, high_probability_threshold=threshold
+        )
+    values = np.full(len(order), -1.0)
+    values[np.concatenate(rows)] = 1 - np.concatenate(scores)
+    return np.where(np.isnan(values), -1.0, values)
+
+
+def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.DataFrame:
+    """Precision and recall of each ranking: columns ranking, recall, precision, average_precision (one value each)."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    parts = []
+    for name, values in ranked.items():
+        if truth.any():
+            precision, recall, _ = precision_recall_curve(truth, values)
+            value = float(average_precision_score(truth, values))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "ranking": name,
+                        "recall": recall,
+                        "precision": precision,
+                        "average_precision": value,
+                    }
+                )
+            )
+    columns = ["ranking", "recall", "precision", "average_precision"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def average_precisions(table: pd.DataFrame) -> dict[str, float]:
+    """{ranking: average precision} of `curves`, in order."""
+    return dict(table.drop_duplicates("ranking").set_index("ranking")["average_precision"])
+
+
+def sentence(table: pd.DataFrame, n_missing: int, how: str) -> str:
+    """What the curves show, in words."""
+    values = average_precisions(table)
+    if not values:
+        return f"None of the {n_missing:,} missing labels ({how}) is overlapped by a prediction: nothing to rank."
+    (ours, best), *others = values.items()
+    rest = "; ".join(f"{name} {value:.3f}" for name, value in others)
+    absent = (
+        ""
+        if importlib.util.find_spec("cleanlab")
+        else (
+            " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves are left out."
+        )
+    )
+    return (
+        f"Of {count(n_missing, 'missing label')} ({how}), the {ours} ranks the boxes that lie on them with an "
+        f"average precision of **{best:.3f}**{'; ' + rest if rest else ''}.{absent}"
+    )

@@ -1,0 +1,104 @@
+"""Average precision from a ranked list of hits: the contest's all-points area, COCO's 101 points, yolov5's 101 points.
+
+The three read the same curve differently, so a number is only comparable with its definition beside it:
+
+- `all_points`: area under the precision envelope at every recall step (PASCAL VOC 2010 on; the contest's map-boxes);
+- `coco_101`: mean of the envelope at recall 0, .01, ..., 1, taken at the first point that reaches the recall (COCO);
+- `yolov5_101`: trapezoids through the envelope interpolated linearly at the same recalls, from precision 1 at recall 0
+  down to 0 at recall 1 (yolov5's val.py). It differs from both by up to a few points on short lists.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
+
+
+def precision_recall(is_hit: npt.ArrayLike, n_answers: int) -> tuple[Floats, Floats]:
+    """Precision and recall after each detection of a list sorted by descending confidence.
+
+    `is_hit` is (n,) bool, true where the detection found an answer; `n_answers` > 0. Both results are (n,) in [0, 1].
+    """
+    if n_answers <= 0:
+        raise ValueError(
+            f"n_answers must be above 0, got {n_answers}: recall has no meaning without answers"
+        )
+    hits = np.cumsum(np.asarray(is_hit, dtype=bool), dtype=float)
+    return hits / np.arange(1, len(hits) + 1), hits / n_answers
+
+
+def envelope(precision: Floats) -> Floats:
+    """The highest precision at this recall or any later one, (n,) -> (n,)."""
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def all_points(precision: Floats, recall: Floats) -> float:
+    """Area under the precision envelope, summed at every step of recall (the contest's definition)."""
+    return float(np.sum(np.diff(recall, prepend=0.0) * envelope(precision)))
+
+
+def coco_101(precision: Floats, recall: Floats) -> float:
+    """Mean of the envelope at 101 recalls, 0 where the recall is never reached (COCO's definition)."""
+    heights = np.append(envelope(precision), 0.0)
+    return float(heights[np.searchsorted(recall, RECALL_POINTS, side="left")].mean())
+
+
+def yolov5_101(precision: Floats, recall: Floats) -> float:
+    """Trapezoids under the envelope interpolated at 101 recalls (yolov5's definition); 0 for an empty list."""
+    if not len(precision):
+        return 0.0
+    heights = envelope(np.concatenate([[1.0], precision, [0.0]]))
+    curve = np.interp(RECALL_POINTS, np.concatenate([[0.0], recall, [1.0]]), heights)
+    return float(np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(RECALL_POINTS)))
+
+
+DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {
+    "contest": all_points,
+    "coco": coco_101,
+    "yolov5": yolov5_101,
+}
+"""How each evaluation turns a curve into a number."""
+
+
+def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "contest") -> float:
+    """AP in [0, 1] of one class at one IoU: `is_hit` (n,) sorted by descending confidence, `n_answers` > 0.
+
+    `definition` is "contest" (all points), "coco" or "yolov5". A cut at a confidence is a prefix of `is_hit`.
+    """
+    if definition not in DEFINITIONS:
+        raise ValueError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
+    return DEFINITIONS[definition](*precision_recall(is_hit, n_answers))
+
+
+def best_f1(
+    curves: Mapping[str, tuple[Floats, npt.NDArray[np.bool_], int]],
+) -> tuple[float, dict[str, tuple]]:
+    """The confidence of the highest mean F1 over the classes, and each class's precision and recall there.
+
+    `curves` holds, for each class, its confidences (n,) in descending order, its hits (n,) and its number of answers.
+    As yolov5's val.py does it: 1,000 confidences from 0 to 1, the mean F1 smoothed by a box of 10 %. Returns
+    (confidence, {class: (precision, recall)}); 0 for a class without detections.
+    """
+    grid = np.linspace(0, 1, 1000)
+    precisions, recalls = np.zeros((len(curves), 1000)), np.zeros((len(curves), 1000))
+    for row, (confidence, is_hit, n_answers) in enumerate(curves.values()):
+        if len(confidence):
+            precision, recall = precision_recall(is_hit, n_answers)
+            precisions[row] = np.interp(-grid, -confidence, precision, left=1)
+            recalls[row] = np.interp(-grid, -confidence, recall, left=0)
+    f1 = 2 * precisions * recalls / (precisions + recalls + 1e-16)
+    best = int(_smooth(f1.mean(axis=0), 0.1).argmax()) if len(curves) else 0
+    return float(grid[best]), {
+        name: (float(precisions[row, best]), float(recalls[row, best]))
+        for row, name in enumerate(curves)
+    }
+
+
+def _smooth(values: Floats, share: float) -> Floats:
+    """Mean over a window of `share` of the length, the ends repeated."""
+    width = round(len(values) * share * 2) // 2 + 1
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.convolve(padded, np.ones(width) / width, mode="valid")

@@ -1,0 +1,295 @@
+"""The contest's tables and ours as sorted arrays, with every fault named by its row.
+
+Contest's columns: `ImageID, LabelName, Conf (predictions only), XMin, XMax, YMin, YMax`; answers hold shares of a
+frame, predictions pixels. Ours: `image_id, species, confidence, x_min, y_min, x_max, y_max`, always pixels.
+The contest divides every box of an image by the same constants, by the species of the *image* (`species.yaml`),
+whatever its true size is; the other normaliser, "image", is the true size from the images table. Which one it is, is
+never guessed.
+"""
+
+import dataclasses
+import logging
+import re
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species
+from livestock_utils.core.errors import ScoringError
+
+log = logging.getLogger(__name__)
+
+ANSWER_COLUMNS = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"]
+SUBMISSION_COLUMNS = ["ImageID", "LabelName", "Conf", "XMin", "XMax", "YMin", "YMax"]
+TABLE_COLUMNS = {
+    "image_id": "ImageID",
+    "species": "LabelName",
+    "confidence": "Conf",
+    "x_min": "XMin",
+    "x_max": "XMax",
+    "y_min": "YMin",
+    "y_max": "YMax",
+}
+NORMALISERS = ("contest", "image")
+UNITS = ("px", "shares")
+LARGEST_SHARE = 10.0
+"""Coordinates above this are pixels: the contest's shares reach 1.5, those of a 4K frame 3."""
+SMALLEST_PX = 1.5
+"""Predictions that all stay below this are shares: no detection of a photo ends within its first two pixels."""
+_SUFFIX = re.compile(r"\.(?:jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxArrays:
+    """One checked table: `image` indexes `image_ids` (sorted, without file suffix), `label` the class list."""
+
+    image_ids: npt.NDArray
+    image: npt.NDArray[np.intp]
+    label: npt.NDArray[np.intp]
+    xyxy: npt.NDArray[np.float64]
+    confidence: npt.NDArray[np.float64]
+    index: pd.Index
+
+    def place(self, row: int) -> str:
+        """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came from a file."""
+        return f"{row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
+
+
+def image_stem(image_id: object) -> str:
+    """An image's id without its file suffix: "livestock_pig_bbox_000001.jpg" -> "livestock_pig_bbox_000001"."""
+    return _SUFFIX.sub("", str(image_id))
+
+
+def stems(images: pd.DataFrame) -> npt.NDArray:
+    """Ids of an images table without file suffixes, (n,) str."""
+    if "image_id" not in images:
+        raise ScoringError(
+            f"the images table lacks the column image_id: it has {list(images.columns)}"
+        )
+    return images["image_id"].map(image_stem).to_numpy(dtype=str)
+
+
+def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArrays:
+    """Check a table in the contest's columns or ours and turn it into arrays.
+
+    `what` names it in messages ("answers", "predictions"). Raises ScoringError with the row for a missing or repeated
+    column, an empty id or label, an unknown label, a number that is none, or a box turned inside out.
+    """
+    names = _column_names(table, what, with_confidence)
+    codes, uniques = _factorise(table[names["ImageID"]])
+    _first_fault(codes < 0, table, names, what, "ImageID is empty")
+    stems = np.array([image_stem(value) for value in uniques], dtype=object)
+    image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
+    image = merged.reshape(-1)[codes] if len(codes) else np.zeros(0, dtype=np.intp)
+    label_codes, labels = _factorise(table[names["LabelName"]])
+    _first_fault(label_codes < 0, table, names, what, "LabelName is empty")
+    index = species.class_index()
+    known = np.array([index.get(str(name), -1) for name in labels], dtype=np.intp)
+    label = known[label_codes] if len(label_codes) else np.zeros(0, dtype=np.intp)
+    _first_fault(
+        label < 0,
+        table,
+        names,
+        what,
+        f"unknown LabelName, expected one of {list(index)}",
+        "LabelName",
+    )
+    corners = {}
+    for column in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:
+        corners[column] = numbers(table[names[column]])
+        _first_fault(
+            ~np.isfinite(corners[column]),
+            table,
+            names,
+            what,
+            f"{column} is not a finite number",
+            column,
+        )
+    for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
+        _first_fault(
+            corners[low] > corners[high], table, names, what, f"{low} is greater than {high}", low
+        )
+    confidence = corners.pop("Conf", np.zeros(0))
+    return BoxArrays(
+        image_ids, image, label, np.column_stack(list(corners.values())), confidence, table.index
+    )
+
+
+def check_answers_are_shares(answers: BoxArrays) -> None:
+    """Raise ScoringError when the answers hold pixels (a coordinate above 10) where shares are expected."""
+    row, largest = _largest(answers.xyxy)
+    if largest > LARGEST_SHARE:
+        raise ScoringError(
+            f"answers look like pixels: {answers.place(row)} has a coordinate of {largest:g}; answers"
+            " are shares of the frame: answers_from_boxes(boxes, images) makes them"
+        )
+
+
+def check_units(predictions: BoxArrays, units: str) -> None:
+    """Raise ScoringError when predictions announced as "px" are shares, or the reverse."""
+    if units not in UNITS:
+        raise ScoringError(f"units must be one of {list(UNITS)}, got {units!r}")
+    row, largest = _largest(predictions.xyxy)
+    if units == "px" and 0 < largest <= SMALLEST_PX:
+        raise ScoringError(
+            f"predictions look like shares of the frame: no coordinate is above {largest:g}"
+            " where pixels are expected; multiply them by the frame's size or say units='shares'"
+        )
+    if units == "shares" and largest > LARGEST_SHARE:
+        raise ScoringError(
+            f"predictions look like pixels: {predictions.place(row)} has a coordinate of {largest:g}"
+            " where shares are expected; say units='px'"
+        )
+
+
+def frame_sizes(
+    image_ids: npt.NDArray,
+    normaliser: str,
+    images: pd.DataFrame | None,
+    answers: BoxArrays | None = None,
+) -> npt.NDArray[np.float64]:
+    """Width and height, (n, 2) px, by which the boxes of each image are divided.
+
+    "contest": the constants of the image's species, which is that of the images table, else the one whose `id_prefix`
+    the id begins with, else the only label that the answers hold for it. "image": width_px, height_px of the table.
+    """
+    if normaliser not in NORMALISERS:
+        raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
+    table = None if images is None else images_by_id(images)
+    if normaliser == "image":
+        if table is None:
+            raise ScoringError(
+                "normaliser 'image' needs images= (a table of image_id, width_px, height_px)"
+            )
+        sizes = table.reindex(image_ids)[["width_px", "height_px"]].to_numpy(dtype=float)
+        bad = np.flatnonzero(~(sizes > 0).all(axis=1))
+        if bad.size:
+            raise ScoringError(
+                f"the images table has no size above 0 px for {image_ids[bad[0]]} ({bad.size} such"
+                " images); pass the table of the images that were scored"
+            )
+        return sizes
+    constants = np.array([s.contest_size_px for s in species.all_species()], dtype=float)
+    return constants[_image_species(image_ids, table, answers)]
+
+
+def _image_species(
+    image_ids: npt.NDArray, table: pd.DataFrame | None, answers: BoxArrays | None
+) -> npt.NDArray[np.intp]:
+    index = species.class_index()
+    found = np.full(len(image_ids), -1, dtype=np.intp)
+    if answers is not None:
+        place = pd.Index(image_ids).get_indexer(answers.image_ids)[answers.image]
+        for code in index.values():
+            found[place[(answers.label == code) & (place >= 0)]] = code
+        for code in index.values():  # images with two labels have no species of their own
+            mixed = place[(answers.label == code) & (place >= 0)]
+            found[mixed[found[mixed] != code]] = -1
+    for s in species.all_species():
+        found[np.char.startswith(np.asarray(image_ids, dtype=str), s.id_prefix)] = s.index
+    if table is not None and "species" in table:
+        named = table["species"].reindex(image_ids).map(index)
+        found = np.where(named.notna(), named.fillna(-1), found).astype(np.intp)
+    unknown = np.flatnonzero(found < 0)
+    if unknown.size:
+        raise ScoringError(
+            f"normaliser 'contest' needs the species of image {image_ids[unknown[0]]} ({unknown.size}"
+            " such images): its id has no known prefix; pass images= with the column species"
+        )
+    return found
+
+
+def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
+    """An images table under its ids without file suffix; ScoringError for one without sizes, or a repeated id."""
+    missing = {"image_id", "width_px", "height_px"} - set(images.columns)
+    if missing:
+        raise ScoringError(
+            f"the images table lacks {sorted(missing)}: it has {list(images.columns)}"
+        )
+    table = images.set_index(stems(images))
+    if not table.index.is_unique:
+        raise ScoringError(
+            f"the images table names {table.index[table.index.duplicated()][0]} twice: one row an image"
+        )
+    return table
+
+
+def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict[str, str]:
+    """The contest's name of each needed column -> its name in this table."""
+    columns = [str(column) for column in table.columns]
+    wanted = SUBMISSION_COLUMNS if with_confidence else ANSWER_COLUMNS
+    ours = {contest: name for name, contest in TABLE_COLUMNS.items() if contest in wanted}
+    names = (
+        ours
+        if "image_id" in columns and "ImageID" not in columns
+        else {name: name for name in wanted}
+    )
+    missing = [name for name in names.values() if name not in columns]
+    if missing:
+        raise ScoringError(
+            f"{what} lack the column {', '.join(missing)}: got {columns}, expected"
+            f" {list(names.values())}"
+        )
+    twice = [name for name in names.values() if columns.count(name) > 1]
+    if twice:
+        raise ScoringError(
+            f"{what} have the column {twice[0]} {columns.count(twice[0])} times: keep one of them"
+        )
+    return names
+
+
+def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
+    """Codes (-1: empty) and unique values of a column; fast where equal values follow each other (sorted files)."""
+    values = column.to_numpy(dtype=object)
+    if not len(values):
+        return np.zeros(0, dtype=np.intp), values
+    try:
+        starts = np.append(True, values[1:] != values[:-1])
+    except TypeError:  # pd.NA compares with nothing
+        starts = np.ones(len(values), dtype=bool)
+    codes, uniques = pd.factorize(values[starts])
+    return codes[np.cumsum(starts) - 1], uniques
+
+
+def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+    """A column as floats, NaN for what is no number."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+
+
+def _first_fault(
+    fault: npt.NDArray[np.bool_],
+    table: pd.DataFrame,
+    names: dict[str, str],
+    what: str,
+    problem: str,
+    column: str | None = None,
+) -> None:
+    """Raise ScoringError for the first row of `fault`, with the image, the value and how many rows share it."""
+    if not fault.any():
+        return
+    row = int(np.argmax(fault))
+    image_id = table[names["ImageID"]].iloc[row]
+    value = table[names[column]].iloc[row] if column else None
+    got = (
+        "" if column is None else f", got {value!r}" if isinstance(value, str) else f", got {value}"
+    )
+    more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
+    raise ScoringError(
+        f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it"
+    )
+
+
+def row_name(index: pd.Index, row: int) -> str:
+    """A row in words: its position from 0, or its line in the file when the index is called "line"."""
+    return f"line {index[row]}" if index.name == "line" else f"row {row}"
+
+
+def _largest(xyxy: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """Row and value of the largest coordinate; (0, 0.0) without rows."""
+    if not len(xyxy):
+        return 0, 0.0
+    row = int(np.argmax(xyxy.max(axis=1)))
+    return row, float(xyxy[row].max())

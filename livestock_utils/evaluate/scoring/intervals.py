@@ -1,0 +1,197 @@
+"""How sure a score is: bootstrap intervals over images, and the paired comparison of two sets of predictions.
+
+Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw. Matching is done
+once (`scoring.contest_matches`): a draw only changes how often each image counts, so a score costs one weighted sum
+over the ranked detections.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.scoring import matching
+from livestock_utils.evaluate.scoring.metrics import average_precisions, check_threshold
+
+Floats = npt.NDArray[np.float64]
+
+
+def bootstrap(
+    matches: matching.Matches,
+    iou_thresholds: Sequence[float] = (0.75,),
+    kept: npt.ArrayLike | None = None,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Percentile interval of the contest's score over resampled images.
+
+    Returns a table with index "all" and each class with answers, columns value, low, high; `attrs` holds the settings.
+    With several `iou_thresholds` the score is their mean (mAP50-95). `kept` masks detections as in `matching.hits`.
+    A draw without any answer of a class leaves that class out of its mean, as the scorer does.
+    """
+    draws = draw_images(len(matches.image_ids), n_resamples, seed)
+    return _interval_table(
+        _values(matches, iou_thresholds, kept),
+        resampled(matches, draws, iou_thresholds, kept),
+        level,
+        n_resamples,
+        seed,
+    )
+
+
+def compare(
+    first: matching.Matches,
+    second: matching.Matches,
+    iou_thresholds: Sequence[float] = (0.75,),
+    kept_first: npt.ArrayLike | None = None,
+    kept_second: npt.ArrayLike | None = None,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Paired comparison of two sets of predictions on the same answers: the interval of second minus first.
+
+    Both are scored on the same draws of images, so what is hard for both cancels out. Returns a table with index "all"
+    and each class, columns first, second, difference, low, high (of the difference) and second_better: the share of
+    draws in which the second scores higher, ties counted half. An interval that holds 0 is no proof of a difference.
+    Raises ScoringError when the two were matched with different answers.
+    """
+    if not (
+        np.array_equal(first.image_ids, second.image_ids)
+        and np.array_equal(first.n_answers, second.n_answers)
+    ):
+        raise ScoringError(
+            f"the two were matched with different answers ({len(first.image_ids)} images,"
+            f" {first.n_answers.sum()} boxes against {len(second.image_ids)} images,"
+            f" {second.n_answers.sum()} boxes); match both with the same table"
+        )
+    draws = draw_images(len(first.image_ids), n_resamples, seed)
+    value_first, value_second = (
+        _values(first, iou_thresholds, kept_first),
+        _values(second, iou_thresholds, kept_second),
+    )
+    gains = resampled(second, draws, iou_thresholds, kept_second) - resampled(
+        first, draws, iou_thresholds, kept_first
+    )
+    table = _interval_table(value_second - value_first, gains, level, n_resamples, seed)
+    table = table.rename(columns={"value": "difference"})
+    table.insert(0, "first", value_first)
+    table.insert(1, "second", value_second)
+    present = ~gains.isna()
+    table["second_better"] = ((gains > 0).sum() + (gains == 0).sum() / 2) / present.sum()
+    return table
+
+
+def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """How often each image is drawn in each resampling, (n_resamples, n_images); every row sums to `n_images`."""
+    if n_images < 2 or n_resamples < 1:
+        raise ScoringError(
+            f"an interval needs at least 2 images and 1 resampling, got {n_images} and {n_resamples}"
+        )
+    return np.random.default_rng(seed).multinomial(
+        n_images, np.full(n_images, 1 / n_images), size=n_resamples
+    )
+
+
+def resampled(
+    matches: matching.Matches,
+    draws: npt.NDArray,
+    iou_thresholds: Sequence[float] = (0.75,),
+    kept: npt.ArrayLike | None = None,
+) -> pd.DataFrame:
+    """The contest's score on each draw: a row a draw, columns "all" and each class; NaN for a class without answers."""
+    used = np.ones(len(matches.row), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
+    weights = np.asarray(draws, dtype=float)
+    columns = {}
+    for code, name in enumerate(matches.classes):
+        if matches.n_answers[code].any():
+            mine = np.flatnonzero(used & (matches.detection_class == code))
+            levels = [
+                _weighted_ap(
+                    matching.hits(matches, check_threshold(level), kept)[mine],
+                    matches.detection_image[mine],
+                    matches.n_answers[code],
+                    weights,
+                )
+                for level in iou_thresholds
+            ]
+            columns[name] = np.mean(levels, axis=0)
+    table = pd.DataFrame(columns)
+    table.insert(0, "all", table.mean(axis=1))
+    return table
+
+
+def _weighted_ap(
+    is_hit: npt.NDArray[np.bool_],
+    image: npt.NDArray[np.intp],
+    n_answers: npt.NDArray[np.intp],
+    weights: Floats,
+) -> Floats:
+    """All-points AP of a ranked list for each row of image weights (draws, images) -> (draws,).
+
+    Copies of an image tie in confidence. All-points AP is the same whether copies are walked one by one or at once.
+    """
+    ranks = np.flatnonzero(is_hit)
+    image = (
+        image[: ranks[-1] + 1] if len(ranks) else image[:0]
+    )  # what comes after the last hit changes nothing
+    hit_image = image[ranks]
+    totals = weights @ n_answers
+    results = np.full(len(weights), np.nan)
+    for draw, (weight, total) in enumerate(zip(weights, totals, strict=True)):
+        if total == 0:
+            continue
+        gain = weight[hit_image]
+        seen = np.cumsum(weight[image])[ranks]
+        precision = np.divide(np.cumsum(gain), seen, out=np.zeros(len(seen)), where=seen > 0)
+        results[draw] = gain @ np.maximum.accumulate(precision[::-1])[::-1] / total
+    return results
+
+
+def _values(
+    matches: matching.Matches, iou_thresholds: Sequence[float], kept: npt.ArrayLike | None
+) -> pd.Series:
+    if not len(iou_thresholds):
+        raise ScoringError("iou_thresholds are empty: give at least one, such as (0.75,)")
+    per_class = pd.DataFrame(
+        [average_precisions(matches, level, kept=kept) for level in iou_thresholds]
+    ).mean()
+    return pd.concat([pd.Series({"all": per_class.mean()}), per_class])
+
+
+def _interval_table(
+    values: pd.Series, samples: pd.DataFrame, level: float, n_resamples: int, seed: int
+) -> pd.DataFrame:
+    if not 0 < level < 1:
+        raise ScoringError(f"level must be between 0 and 1, such as 0.95, got {level}")
+    table = pd.DataFrame(
+        {
+            "value": values,
+            "low": samples.quantile((1 - level) / 2),
+            "high": samples.quantile((1 + level) / 2),
+        }
+    ).reindex(values.index)
+    table.index.name = "class"
+    table.attrs = {
+        "level": level,
+        "n_resamples": n_resamples,
+        "seed": seed,
+        "definition": "contest",
+    }
+    return table
+
+
+def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: float = 1.96) -> tuple[Floats, Floats]:
+    """(low, high) of the Wilson score interval (1927) of shares in [0, 1] of `n` trials; z = 1.96 is 95 %.
+
+    [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it as a lower bound.
+    """
+    p, trials = np.asarray(share, dtype=float), np.asarray(n, dtype=float)
+    safe = np.maximum(trials, 1)
+    middle = (p + z**2 / (2 * safe)) / (1 + z**2 / safe)
+    half = z / (1 + z**2 / safe) * np.sqrt(p * (1 - p) / safe + z**2 / (4 * safe**2))
+    low, high = (middle - half).clip(0, 1), (middle + half).clip(0, 1)
+    return np.where(trials > 0, low, 0.0), np.where(trials > 0, high, 1.0)

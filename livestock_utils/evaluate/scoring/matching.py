@@ -1,0 +1,272 @@
+"""Which detection found which answer: the contest's rule (yolov5's too) and COCO's, without a loop over images.
+
+The contest tries a detection only against the answer of its image and class that it overlaps best. That answer depends
+on no other detection, so it is computed once (`match_best`) and kept: a cut at a confidence, an IoU threshold or a
+suppression of boxes is then a mask over `Matches`, and its AP takes milliseconds.
+COCO lets a detection go on to the next best answer when the best is taken, so it has to walk (`match_coco`).
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """Answers and detections of one evaluation as arrays, in the order that decides ties.
+
+    Answers are sorted by class, image, x_min, x_max, y_min, y_max; detections by class, descending confidence, and
+    equal confidences by image, x_min, x_max, y_min, y_max. So nothing depends on the order of rows in the tables.
+    `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the detection's position in its table.
+    """
+
+    classes: tuple[str, ...]
+    image_ids: npt.NDArray
+    answer_class: Ints
+    answer_image: Ints
+    answer_xyxy: Floats
+    detection_class: Ints
+    detection_image: Ints
+    detection_xyxy: Floats
+    confidence: Floats
+    row: Ints
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """Detections with the answer each overlaps best: all that the contest's AP needs, whatever is masked later.
+
+    Arrays of one length, sorted by class and descending confidence: `detection_class`, `detection_image`, `confidence`,
+    `row` (position in the predictions table), `best_answer` (-1: no overlap) and `best_iou`. `n_answers` is
+    (classes, images): how many answers each image holds.
+    """
+
+    classes: tuple[str, ...]
+    image_ids: npt.NDArray
+    n_answers: Ints
+    detection_class: Ints
+    detection_image: Ints
+    confidence: Floats
+    row: Ints
+    best_answer: Ints
+    best_iou: Floats
+
+
+def sort_sides(
+    classes: Sequence[str],
+    image_ids: npt.NDArray,
+    answers: tuple[Ints, Ints, Floats],
+    detections: tuple[Ints, Ints, Floats, Floats],
+) -> Sides:
+    """Bring unsorted arrays into the order of `Sides`.
+
+    `answers` = class, image, xyxy (n, 4); `detections` = class, image, xyxy (m, 4), confidence. Detections whose class
+    or image is -1 (unknown to the answers) are left out: they cost nothing.
+    """
+    a_class, a_image, a_xyxy = answers
+    a_order = np.lexsort((a_xyxy[:, 3], a_xyxy[:, 1], a_xyxy[:, 2], a_xyxy[:, 0], a_image, a_class))
+    d_class, d_image, d_xyxy, confidence = detections
+    rows = np.flatnonzero((d_class >= 0) & (d_image >= 0))
+    order = rows[np.argsort(-confidence[rows])]
+    order = order[
+        np.argsort(d_class[order].astype(np.int16), kind="stable")
+    ]  # 16 bits: numpy counts, in linear time
+    # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at again.
+    equal = (np.diff(confidence[order]) == 0) & (np.diff(d_class[order]) == 0)
+    tied = np.zeros(len(order), dtype=bool)
+    tied[1:] |= equal
+    tied[:-1] |= equal
+    some = order[tied]
+    box = d_xyxy[some]
+    order[tied] = some[
+        np.lexsort(
+            (
+                box[:, 3],
+                box[:, 1],
+                box[:, 2],
+                box[:, 0],
+                d_image[some],
+                -confidence[some],
+                d_class[some],
+            )
+        )
+    ]
+    return Sides(
+        tuple(classes),
+        image_ids,
+        a_class[a_order],
+        a_image[a_order],
+        a_xyxy[a_order],
+        d_class[order],
+        d_image[order],
+        d_xyxy[order],
+        confidence[order],
+        order,
+    )
+
+
+def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
+    """Give every detection the answer of its image and class that it overlaps best, the first of equals.
+
+    `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with the pairs.
+    """
+    first, count = _answers_of(sides)
+    # Detections of the fullest images come first, so that those with an answer left to try are always a leading slice.
+    order = np.argsort(-count, kind="stable")
+    first, descending = first[order], -count[order]
+    answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
+    iou_in_order = np.zeros(len(order), dtype=sides.detection_xyxy.dtype)
+    answer_in_order = np.full(len(order), -1, dtype=np.intp)
+    for rank in range(int(count.max(initial=0))):
+        active = slice(0, int(np.searchsorted(descending, -rank)))
+        tried = first[active] + rank
+        iou = _pair_iou([c[active] for c in found], [c[tried] for c in answer], epsilon)
+        better = iou > iou_in_order[active]
+        np.copyto(iou_in_order[active], iou, where=better)
+        np.copyto(answer_in_order[active], tried, where=better)
+    best_iou, best_answer = np.empty_like(iou_in_order), np.empty_like(answer_in_order)
+    best_iou[order], best_answer[order] = iou_in_order, answer_in_order
+    n_answers = np.zeros((len(sides.classes), len(sides.image_ids)), dtype=np.intp)
+    np.add.at(n_answers, (sides.answer_class, sides.answer_image), 1)
+    return Matches(
+        sides.classes,
+        sides.image_ids,
+        n_answers,
+        sides.detection_class,
+        sides.detection_image,
+        sides.confidence,
+        sides.row,
+        best_answer,
+        best_iou,
+    )
+
+
+def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> Bools:
+    """Which detections count as found, (n,): best overlap >= `iou_threshold`, and first at its answer by confidence.
+
+    `kept` (n,) bool masks detections away (suppressed, cut); a masked one is no hit and takes no answer.
+    """
+    good = matches.best_iou >= iou_threshold
+    good &= matches.best_answer >= 0
+    if kept is not None:
+        good &= np.asarray(kept, dtype=bool)
+    candidates = np.flatnonzero(good)
+    first = np.full(int(matches.n_answers.sum()), -1, dtype=np.intp)
+    first[matches.best_answer[candidates[::-1]]] = candidates[
+        ::-1
+    ]  # the last write wins: the most confident one
+    found = np.zeros(len(good), dtype=bool)
+    found[first[first >= 0]] = True
+    return found
+
+
+def match_coco(
+    sides: Sides, iou_thresholds: npt.ArrayLike, max_detections: int | None = 100
+) -> tuple[Bools, Bools]:
+    """COCO's rule: by descending confidence, each detection takes the best answer still free, the last of equals.
+
+    Returns `found` (thresholds, n) and `counted` (n,): the `max_detections` most confident of each image and class;
+    the others are not looked at, as in pycocotools (None: no cap).
+    """
+    thresholds = np.atleast_1d(np.asarray(iou_thresholds, dtype=float))
+    group = sides.detection_class * len(sides.image_ids) + sides.detection_image
+    counted = (
+        np.ones(len(group), dtype=bool) if max_detections is None else _rank(group) < max_detections
+    )
+    found = np.zeros((len(thresholds), len(group)), dtype=bool)
+    detection, answer, iou = _overlapping_pairs(
+        sides, np.flatnonzero(counted), float(thresholds.min(initial=1.0))
+    )
+    if not detection.size:
+        return found, counted
+    # Detections of one image and class walk one after the other; all images and classes walk side by side.
+    unique = np.unique(detection)
+    turn = np.zeros(len(group), dtype=np.intp)
+    turn[unique] = _rank(group[unique])
+    order = np.lexsort((answer, iou, detection, turn[detection]))
+    detection, answer, iou = detection[order], answer[order], iou[order]
+    bounds = np.searchsorted(turn[detection], np.arange(turn.max() + 2))
+    taken = np.zeros((len(thresholds), len(sides.answer_class)), dtype=bool)
+    choice = np.empty(len(group), dtype=np.intp)
+    for start, stop in itertools.pairwise(bounds):
+        for level, threshold in enumerate(thresholds):
+            pairs = start + np.flatnonzero(
+                (iou[start:stop] >= min(threshold, 1 - 1e-10)) & ~taken[level, answer[start:stop]]
+            )
+            choice[detection[pairs]] = (
+                pairs  # pairs rise with IoU and the last write wins: the best free answer
+            )
+            chosen = choice[detection[pairs]]
+            found[level, detection[pairs]] = True
+            taken[level, answer[chosen]] = True
+    return found, counted
+
+
+def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[Ints, Ints, Floats]:
+    """All pairs of detection and answer (same image and class) with IoU >= `least_iou`: their indices and IoU."""
+    first, count = _answers_of(sides)
+    answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
+    parts: list[tuple[Ints, Ints, Floats]] = []
+    active, rank = active[count[active] > 0], 0
+    while active.size:
+        tried = first[active] + rank
+        iou = _pair_iou([c[active] for c in found], [c[tried] for c in answer], 0.0)
+        near = iou >= min(least_iou, 1 - 1e-10)
+        parts.append((active[near], tried[near], iou[near]))
+        rank += 1
+        active = active[count[active] > rank]
+    if not parts:
+        none = np.zeros(0, dtype=np.intp)
+        return none, none, np.zeros(0)
+    detections, answers, ious = zip(*parts, strict=True)
+    return np.concatenate(detections), np.concatenate(answers), np.concatenate(ious)
+
+
+def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
+    """For each detection: where the answers of its image and class begin, and how many there are."""
+    images = max(len(sides.image_ids), 1)
+    counts = np.bincount(
+        sides.answer_class * images + sides.answer_image, minlength=len(sides.classes) * images
+    )
+    group = sides.detection_class * images + sides.detection_image
+    return (np.cumsum(counts) - counts)[group], counts[group]
+
+
+def _columns(xyxy: Floats) -> list[Floats]:
+    """x_min, y_min, x_max, y_max and the area as contiguous arrays."""
+    x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T)
+    return [x_min, y_min, x_max, y_max, (x_max - x_min) * (y_max - y_min)]
+
+
+def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floats:
+    """IoU of paired boxes given as `_columns`; 0 without overlap. The order of operations is map-boxes'."""
+    width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
+    height = np.minimum(first[3], second[3]) - np.maximum(first[1], second[1])
+    inside = (width > 0) & (height > 0)
+    shared = width * height
+    union = first[4] + second[4] - shared
+    if epsilon:
+        union = union + np.asarray(epsilon, dtype=union.dtype)
+    return np.divide(shared, union, out=np.zeros_like(shared), where=inside & (union > 0))
+
+
+def _rank(group: npt.NDArray) -> Ints:
+    """Position of each element among those of its group, in the order given: [5, 7, 5] -> [0, 0, 1]."""
+    order = np.argsort(group, kind="stable")
+    sorted_group = group[order]
+    starts = (
+        np.flatnonzero(np.r_[True, sorted_group[1:] != sorted_group[:-1]])
+        if len(group)
+        else np.zeros(0, int)
+    )
+    lengths = np.diff(np.append(starts, len(group)))
+    rank = np.empty(len(group), dtype=np.intp)
+    rank[order] = np.arange(len(group)) - np.repeat(starts, lengths)
+    return rank

@@ -1,0 +1,422 @@
+"""Scores of detections: the contest's number, COCO's and yolov5's, from tables to one figure or a table of classes.
+
+Each number carries its definition ("contest", "coco", "yolov5"): matching rule (`matching`) and AP
+(`average_precision`) together. `contest_score` is the contest's own: map-boxes' `mean_average_precision_for_boxes`,
+equal to 1e-9 on sorted input, the same for any order of rows, and much faster.
+"""
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.scoring import average_precision, contest, matching
+
+log = logging.getLogger(__name__)
+
+COCO_THRESHOLDS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2).tolist())
+"""IoU .50, .55, ..., .95: what mAP50-95 is the mean over."""
+DEFINITIONS = {
+    "contest": "best-overlap match, all-points AP; false positives on images without any answer cost nothing",
+    "coco": "next-best free match, 101-point AP, 100 detections an image and class; every image counts",
+    "yolov5": "best-overlap match, interpolated 101-point AP; every image counts",
+}
+
+
+def contest_score(
+    answers: pd.DataFrame,
+    predictions: pd.DataFrame,
+    iou_threshold: float = 0.75,
+    normaliser: str = "contest",
+    images: pd.DataFrame | None = None,
+    units: str = "px",
+) -> tuple[float, dict[str, float]]:
+    """The contest's score: mean over classes of the all-points AP at one IoU, and the AP of each class.
+
+    `answers` in the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of the frame;
+    `predictions` in the same with Conf, or our table (image_id, species, confidence, x_min, ...), in pixels
+    (`units="shares"`: already divided). Pixels are divided by the frame of `normaliser`: "contest" by the constants of
+    the image's species, "image" by the true size in `images` (image_id, width_px, height_px). Ids count without their
+    file suffix.
+
+    As in map-boxes: boxes are cast to float32, a detection is tried only against the answer that it overlaps best,
+    there is no cap on detections, and false positives on images or classes that the answers lack cost nothing.
+    Detections go by descending confidence; equal confidences by image id, then x_min, x_max, y_min, y_max; of answers
+    overlapped equally the first by the same corners is tried. Without predictions the score is 0.
+    Raises ScoringError for tables it cannot take, naming the row.
+    """
+    matches = contest_matches(answers, predictions, normaliser, images, units)
+    per_class = average_precisions(matches, iou_threshold)
+    return float(np.mean(list(per_class.values()))), per_class
+
+
+def contest_matches(
+    answers: pd.DataFrame,
+    predictions: pd.DataFrame,
+    normaliser: str = "contest",
+    images: pd.DataFrame | None = None,
+    units: str = "px",
+) -> matching.Matches:
+    """The matched arrays behind `contest_score` (same arguments): one pass, then any threshold, mask or resampling."""
+    truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
+    return matching.match_best(
+        matching.sort_sides(
+            species.names(),
+            truth.image_ids,
+            (truth.label, truth.image, _float32(truth.xyxy)),
+            (found.label, image, _float32(xyxy), found.confidence),
+        )
+    )
+
+
+def file_order_score(
+    answers: pd.DataFrame,
+    predictions: pd.DataFrame,
+    iou_threshold: float = 0.75,
+    normaliser: str = "contest",
+    images: pd.DataFrame | None = None,
+    units: str = "px",
+) -> float:
+    """What map-boxes gives for the rows as they stand; `contest_score` gives that of the same rows sorted.
+
+    Inside an image map-boxes lets detections take answers in the order of the rows, not by confidence.
+    """
+    check_threshold(iou_threshold)
+    truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
+    first_row = np.full(len(truth.image_ids), len(truth.image))
+    np.minimum.at(first_row, truth.image, np.arange(len(truth.image)))
+    answer = np.lexsort((truth.image, truth.label))  # stable: rows of an image stay in their order
+    row = np.flatnonzero(image >= 0)
+    row = row[np.lexsort((row, first_row[image[row]], found.label[row]))]
+    sides = matching.Sides(
+        species.names(),
+        truth.image_ids,
+        truth.label[answer],
+        truth.image[answer],
+        _float32(truth.xyxy[answer]),
+        found.label[row],
+        image[row],
+        _float32(xyxy[row]),
+        found.confidence[row],
+        row,
+    )
+    is_hit = matching.hits(matching.match_best(sides), iou_threshold)
+    scores = []
+    for code in np.unique(truth.label):
+        mine = sides.detection_class == code
+        order = np.argsort(
+            -sides.confidence[mine].astype(np.float32)
+        )  # unstable, as there: equal ones may swap
+        scores.append(
+            average_precision.average_precision(
+                is_hit[mine][order], int((truth.label == code).sum()), "contest"
+            )
+        )
+    return float(np.mean(scores))
+
+
+def average_precisions(
+    matches: matching.Matches,
+    iou_threshold: float = 0.75,
+    definition: str = "contest",
+    kept: npt.ArrayLike | None = None,
+) -> dict[str, float]:
+    """AP of each class that has answers, from matched arrays; `kept` (n,) bool masks detections away.
+
+    To cut at a confidence: `kept=matches.confidence >= c`. Costs milliseconds, so a sweep matches once.
+    """
+    check_threshold(iou_threshold)
+    is_hit = matching.hits(matches, iou_threshold, kept)
+    used = np.ones(len(is_hit), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
+    return {
+        name: average_precision.average_precision(
+            is_hit[used & (matches.detection_class == code)], n, definition
+        )
+        for code, (name, n) in enumerate(
+            zip(matches.classes, matches.n_answers.sum(axis=1), strict=True)
+        )
+        if n
+    }
+
+
+def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
+    """The contest's AP at several IoUs from matched arrays: index "all" and each class with answers.
+
+    Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another. "all" is the mean.
+    """
+    columns = {"AP50": [0.5], "AP75": [0.75], "AP50-95": list(COCO_THRESHOLDS)}
+    columns.setdefault(f"AP{100 * iou_threshold:g}", [iou_threshold])
+    table = pd.DataFrame(
+        {
+            name: pd.DataFrame([average_precisions(matches, level) for level in levels]).mean()
+            for name, levels in columns.items()
+        }
+    )
+    table = pd.concat([table.mean().to_frame("all").T, table])
+    counts = dict(zip(matches.classes, matches.n_answers, strict=True)) | {
+        "all": matches.n_answers.sum(axis=0)
+    }
+    table.insert(0, "images", [int((counts[name] > 0).sum()) for name in table.index])
+    table.insert(1, "labels", [int(counts[name].sum()) for name in table.index])
+    table.index.name = "class"
+    return table
+
+
+def table_sides(
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame | None = None,
+    definition: str = "contest",
+) -> matching.Sides:
+    """Our two tables (pixels) as sorted arrays; `images` says which images are scored, rows of others are left out.
+
+    Without `images` they are those of `boxes`, and, where false positives on empty images cost ("coco", "yolov5"),
+    those of `predictions` too. The contest never looks at images without an answer.
+    """
+    if definition not in DEFINITIONS:
+        raise ScoringError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
+    truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
+    found = contest.read_boxes(predictions, "predictions", with_confidence=True)
+    contest.check_units(found, "px")
+    scored = np.union1d(truth.image_ids, found.image_ids)
+    if images is not None:
+        scored = np.unique(contest.stems(images))
+        _check_one_set(scored, found)
+    if definition == "contest":
+        scored = np.intersect1d(scored, truth.image_ids)
+    place = pd.Index(scored).get_indexer(pd.Index(truth.image_ids))
+    inside = place[truth.image] >= 0
+    cast = np.float32 if definition == "yolov5" else np.float64
+    return matching.sort_sides(
+        species.names(),
+        scored,
+        (truth.label[inside], place[truth.image[inside]], truth.xyxy[inside].astype(cast)),
+        (found.label, _index_in(scored, found), found.xyxy.astype(cast), found.confidence),
+    )
+
+
+def per_class_table(
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame | None = None,
+    definition: str = "contest",
+) -> pd.DataFrame:
+    """Precision, recall and mAP by class, with the definition that the numbers have.
+
+    Index "all" and each class that has boxes; columns images (scored images that hold the class; "all": all scored),
+    labels, P, R, mAP50, mAP75, mAP50-95. `boxes` and `predictions` are our tables in pixels; `images` restricts both.
+    `definition` is "contest", "coco" or "yolov5" (see DEFINITIONS); P and R are read at the confidence of the best mean
+    F1 at IoU .5, as yolov5 does. `attrs` holds definition, its description and that confidence.
+    """
+    sides = table_sides(boxes, predictions, images, definition)
+    is_hit, counted = _found(sides, definition)
+    curves, rows = {}, {}
+    for code, name in enumerate(sides.classes):
+        labels = int((sides.answer_class == code).sum())
+        if not labels:
+            continue
+        mine = counted & (sides.detection_class == code)
+        aps = [
+            average_precision.average_precision(level[mine], labels, definition) for level in is_hit
+        ]
+        curves[name] = (sides.confidence[mine], is_hit[0][mine], labels)
+        holding = len(np.unique(sides.answer_image[sides.answer_class == code]))
+        rows[name] = [holding, labels, aps[0], aps[5], float(np.mean(aps))]
+    confidence, at_best = average_precision.best_f1(curves)
+    scores = {name: [*at_best[name], *row[2:]] for name, row in rows.items()}
+    whole = np.mean(list(scores.values()), axis=0).tolist() if rows else [np.nan] * 5
+    lines = [
+        [len(sides.image_ids), len(sides.answer_class), *whole],
+        *([*row[:2], *scores[name]] for name, row in rows.items()),
+    ]
+    table = pd.DataFrame(
+        lines,
+        index=pd.Index(["all", *rows], name="class"),
+        columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95"],
+    )
+    table.attrs = {
+        "definition": definition,
+        "description": DEFINITIONS[definition],
+        "confidence_at_best_f1": confidence,
+    }
+    return table
+
+
+def pr_curves(
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame | None = None,
+    iou_thresholds: Iterable[float] = (0.5, 0.75),
+    definition: str = "contest",
+) -> pd.DataFrame:
+    """Precision-recall curves as a long table, one row a detection by descending confidence.
+
+    Columns species, iou_threshold, confidence, recall, precision, envelope (highest precision at this recall or later).
+    """
+    sides = table_sides(boxes, predictions, images, definition)
+    thresholds = [check_threshold(value) for value in iou_thresholds]
+    is_hit, counted = _found(sides, definition, thresholds)
+    parts = []
+    for code, name in enumerate(sides.classes):
+        labels = int((sides.answer_class == code).sum())
+        mine = counted & (sides.detection_class == code)
+        for threshold, level in zip(thresholds, is_hit, strict=True):
+            if labels:
+                precision, recall = average_precision.precision_recall(level[mine], labels)
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "species": name,
+                            "iou_threshold": threshold,
+                            "confidence": sides.confidence[mine],
+                            "recall": recall,
+                            "precision": precision,
+                            "envelope": average_precision.envelope(precision),
+                        }
+                    )
+                )
+    columns = ["species", "iou_threshold", "confidence", "recall", "precision", "envelope"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def normaliser_doubt(
+    answers: pd.DataFrame,
+    predictions: pd.DataFrame,
+    normaliser: str = "contest",
+    images: pd.DataFrame | None = None,
+) -> str | None:
+    """A line if the answers look divided by the frames of the other normaliser, else None.
+
+    They do where AP50 by the other is more than twice as high and .1 higher. Needs `images` with known sizes.
+    """
+    if images is None or not (images[["width_px", "height_px"]] > 0).all(axis=None):
+        return None
+    other = next(name for name in contest.NORMALISERS if name != normaliser)
+    try:
+        tried = [
+            contest_matches(answers, predictions, kind, images) for kind in (normaliser, other)
+        ]
+        means = [float(np.mean([*average_precisions(matches, 0.5).values()])) for matches in tried]
+    except (
+        ScoringError
+    ):  # the contest's frames need ids that tell the species; what else is wrong the scoring tells
+        return None
+    if means[1] <= max(2 * means[0], means[0] + 0.1):
+        return None
+    return (
+        f"with normaliser '{normaliser}' mAP50 is {means[0]:.3f}, with '{other}' {means[1]:.3f}: these answers are "
+        f"divided by {'the true frames' if other == 'image' else 'the contest frames'}; set normaliser '{other}'"
+    )
+
+
+def answers_from_boxes(
+    boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest"
+) -> pd.DataFrame:
+    """Boxes in pixels as the contest's answer table: its columns, shares of the frame of `normaliser`, ids with .jpg.
+
+    Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of an unknown image.
+    """
+    truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
+    known = set(contest.stems(images))
+    strangers = [image_id for image_id in truth.image_ids if image_id not in known]
+    if strangers:
+        raise ScoringError(
+            f"boxes of {strangers[0]} ({len(strangers)} such images), which the images table lacks:"
+            " pass the images that the boxes belong to"
+        )
+    sizes = contest.frame_sizes(truth.image_ids, normaliser, images, truth)
+    shares = truth.xyxy / np.tile(sizes, 2)[truth.image]
+    ids = np.array([f"{image_id}.jpg" for image_id in truth.image_ids], dtype=object)
+    names = np.array(species.names(), dtype=object)
+    return pd.DataFrame(
+        {
+            "ImageID": ids[truth.image],
+            "LabelName": names[truth.label],
+            "XMin": shares[:, 0],
+            "XMax": shares[:, 2],
+            "YMin": shares[:, 1],
+            "YMax": shares[:, 3],
+        }
+    )
+
+
+def check_threshold(iou_threshold: float) -> float:
+    """`iou_threshold` itself; raises ScoringError when it is not above 0 and at most 1."""
+    if not 0 < iou_threshold <= 1:
+        raise ScoringError(f"iou_threshold must be above 0 and at most 1, got {iou_threshold}")
+    return float(iou_threshold)
+
+
+def _found(
+    sides: matching.Sides, definition: str, thresholds: Iterable[float] = COCO_THRESHOLDS
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Hits (thresholds, n) under a definition's matching rule, and which detections it looks at (n,)."""
+    levels = list(thresholds)
+    if definition == "coco":
+        return matching.match_coco(sides, levels)
+    matches = matching.match_best(sides, epsilon=1e-7 if definition == "yolov5" else 0.0)
+    is_hit = np.array([matching.hits(matches, level) for level in levels]).reshape(len(levels), -1)
+    return is_hit, np.ones(is_hit.shape[1], dtype=bool)
+
+
+def _contest_arrays(
+    answers: pd.DataFrame,
+    predictions: pd.DataFrame,
+    normaliser: str,
+    images: pd.DataFrame | None,
+    units: str,
+) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Checked answers and predictions, each prediction's image among the answers' (-1: none) and its box in shares.
+
+    map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the numbers equal at the
+    threshold.
+    """
+    truth = contest.read_boxes(answers, "answers", with_confidence=False)
+    found = contest.read_boxes(predictions, "predictions", with_confidence=True)
+    if not len(truth.image):
+        raise ScoringError("the answers hold no boxes: there is nothing to score against")
+    contest.check_answers_are_shares(truth)
+    contest.check_units(found, units)
+    _check_one_set(truth.image_ids, found)
+    image = _index_in(truth.image_ids, found)
+    xyxy = found.xyxy
+    if units == "px":
+        sizes = np.ones(
+            (len(truth.image_ids), 2)
+        )  # an image without predictions may have no known size
+        used = np.unique(image[image >= 0])
+        sizes[used] = contest.frame_sizes(truth.image_ids[used], normaliser, images, truth)
+        xyxy = xyxy / np.tile(sizes, 2)[image]
+    return truth, found, image, xyxy
+
+
+def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
+    """Raise ScoringError when there are predictions and not one is of a known image."""
+    if len(found.image) and not np.isin(found.image_ids, image_ids).any():
+        raise ScoringError(
+            f"answers and predictions are of different sets: none of the {len(found.image_ids)}"
+            f" predicted images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored;"
+            " pass tables of one set"
+        )
+
+
+def _index_in(image_ids: npt.NDArray, found: contest.BoxArrays) -> npt.NDArray[np.intp]:
+    """For each prediction the index of its image in `image_ids`, -1 for others."""
+    place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
+    if (place < 0).any():
+        log.info(
+            "%d of %d predicted images (first: %s) are not among the scored ones and are left out",
+            (place < 0).sum(),
+            len(place),
+            found.image_ids[place < 0][0],
+        )
+    return place[found.image]
+
+
+def _float32(xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rounded to float32, held as float64."""
+    return xyxy.astype(np.float32).astype(np.float64)

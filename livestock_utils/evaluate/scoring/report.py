@@ -1,0 +1,220 @@
+"""Score files for the command line: two CSVs in, a text or JSON of scores, intervals and faults out."""
+
+import dataclasses
+import json
+import logging
+import os
+import re
+from collections.abc import Callable
+
+import pandas as pd
+
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.evaluate.scoring import contest, intervals, matching, metrics, submission
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison if asked for.
+
+    `score` is what the contest's scorer gives for the file as it stands; `scores` and the comparison are of its rows
+    sorted by falling confidence, and so is `score` unless the file is `unsorted`.
+    """
+
+    settings: dict[str, object]
+    score: float
+    scores: pd.DataFrame
+    unsorted: bool
+    findings: list[str]
+    comparison: pd.DataFrame | None = None
+
+    @property
+    def sorted_score(self) -> float:
+        """The score of the same rows, sorted by image and falling confidence."""
+        return float(self.scores[f"AP{100 * float(str(self.settings['iou_threshold'])):g}"].iloc[0])
+
+    def text(self) -> str:
+        """The score, the table of classes and the definition, for people."""
+        settings = self.settings
+        definition = (
+            f"the contest's definition (best-overlap match, all-points AP), mean over classes, IoU"
+            f" {settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
+        )
+        parts = [
+            self.scores.to_string(float_format="{:.4f}".format),
+            f"score {self.sorted_score:.6f}: {definition}",
+        ]
+        if self.unsorted:
+            parts[-1] = f"score {self.sorted_score:.6f} once its rows are sorted: {definition}"
+            parts.append(
+                f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an image in file"
+                f" order; `python -m livestock_utils validate {settings['submission']} --sort-to sorted.csv`"
+                " writes them by falling confidence"
+            )
+        if self.comparison is not None:
+            row = self.comparison.loc["all"]
+            sure = (
+                "no proof of a difference"
+                if row["low"] <= 0 <= row["high"]
+                else "a difference beyond chance"
+            )
+            parts += [
+                self.comparison.to_string(float_format="{:.4f}".format),
+                f"second (this submission) minus first ({settings['against']}): {row['difference']:+.4f}"
+                f" ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
+            ]
+        return "\n".join(parts)
+
+    def json(self) -> str:
+        """All of it as JSON."""
+        value = {
+            **self.settings,
+            "score": self.score,
+            "sorted": not self.unsorted,
+            "score_of_sorted_rows": self.sorted_score,
+            "classes": json.loads(self.scores.to_json(orient="index")),
+            "findings": self.findings,
+        }
+        if self.comparison is not None:
+            value["comparison"] = json.loads(self.comparison.to_json(orient="index"))
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def score_files(
+    answers: str | os.PathLike,
+    submitted: str | os.PathLike,
+    iou_threshold: float = 0.75,
+    normaliser: str = "contest",
+    images: str | os.PathLike | None = None,
+    units: str = "px",
+    against: str | os.PathLike | None = None,
+    n_resamples: int = 0,
+    tell: Callable[[str], object] = log.warning,
+) -> Result:
+    """Score a submission file against an answer file; `against` is another submission to compare with.
+
+    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`,
+    except for the one that is raised: faults such as the order of rows or boxes beyond the frame do not hinder scoring.
+    """
+    truth = submission.read_table(answers)
+    table = None if images is None else submission.read_images(images)
+    matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)
+    doubt = units == "px" and metrics.normaliser_doubt(
+        truth, submission.read_table(submitted), normaliser, table
+    )
+    if doubt:
+        tell(doubt)
+    scores = metrics.contest_table(matches, iou_threshold)
+    resamples = n_resamples or (1000 if against else 0)
+    if n_resamples:
+        limits = intervals.bootstrap(matches, (iou_threshold,), n_resamples=n_resamples)
+        scores[["low", "high"]] = limits[["low", "high"]]
+    comparison = None
+    if against is not None:
+        other, more, _ = _match(truth, against, normaliser, table, units, tell)
+        lines += more
+        comparison = intervals.compare(other, matches, (iou_threshold,), n_resamples=resamples)
+    settings = {
+        "answers": str(answers),
+        "submission": str(submitted),
+        "iou_threshold": iou_threshold,
+        "normaliser": normaliser,
+        "units": units,
+        "definition": "contest",
+        "resamples": resamples,
+        "against": None if against is None else str(against),
+    }
+    result = Result(settings, 0.0, scores, is_unsorted, lines, comparison)
+    score = (
+        result.sorted_score
+        if not is_unsorted
+        else metrics.file_order_score(
+            truth, submission.read_table(submitted), iou_threshold, normaliser, table, units
+        )
+    )
+    return dataclasses.replace(result, score=score)
+
+
+def findings_text(
+    findings: pd.DataFrame, path: str | os.PathLike, images_given: bool = True
+) -> str:
+    """Findings of `submission.validate`, a line each, then how many errors, and what went unchecked without images."""
+    errors = int((findings["severity"] == "error").sum())
+    verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
+    unchecked = "" if images_given else "; ids and frames were not checked: give --images"
+    return "\n".join([*_lines(findings, path, shown=20), verdict + unchecked])
+
+
+def findings_json(findings: pd.DataFrame) -> str:
+    """Findings as a JSON list of objects."""
+    return json.dumps(findings.to_dict(orient="records"), indent=2, ensure_ascii=False)
+
+
+def _match(
+    truth: pd.DataFrame,
+    path: str | os.PathLike,
+    normaliser: str,
+    images: pd.DataFrame | None,
+    units: str,
+    tell: Callable[[str], object],
+) -> tuple[matching.Matches, list[str], bool]:
+    """Matched arrays of one submission file, its faults in words, and whether rows are out of order."""
+    findings = submission.validate(path, images, units, normaliser)
+    table = submission.read_table(path)
+    if table.empty:
+        raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")
+    errors = findings[findings["severity"] == "error"]
+    try:
+        matches = metrics.contest_matches(truth, table, normaliser, images, units)
+    except ScoringError as error:
+        for line in _lines(errors[errors["line"] != _line_of(error)], path, shown=5):
+            tell(line)
+        problem = str(error)
+        named = (
+            f"{path}{problem.removeprefix('predictions')}"
+            if problem.startswith("predictions")
+            else problem
+        )
+        raise ScoringError(named) from error
+    lines = _lines(errors, path, shown=5)
+    for line in lines:
+        tell(line)
+    submitted = table["ImageID"].dropna().map(contest.image_stem).unique()
+    unknown = sorted(set(submitted) - set(matches.image_ids))
+    if unknown:
+        tell(
+            f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have no answer and cost"
+            " nothing"
+        )
+    if absent := sorted(set(matches.image_ids) - set(submitted)):
+        tell(
+            f"note: {path}: {len(absent)} of {len(matches.image_ids)} answered images (first: {absent[0]}) have no"
+            " row: their animals count as missed"
+        )
+    return matches, lines, bool((findings["problem"] == submission.UNSORTED).any())
+
+
+def _line_of(error: ScoringError) -> int:
+    """The line of the submission that an error is about, as `validate` counts: 1 the header, 0 the file, -1 not it."""
+    if not str(error).startswith("predictions"):
+        return -1
+    found = re.search(r"\bline (\d+)", str(error))
+    return int(found[1]) if found else int("lack the column" in str(error))
+
+
+def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:
+    """A line a finding, the first few of each problem and the number of the rest."""
+    lines = []
+    for problem, group in findings.groupby("problem", sort=False):
+        for row in group.head(shown).to_dict("records"):
+            where = f"{path}, line {row['line']}" if row["line"] else f"{path}"
+            image = f" ({row['image_id']})" if row["image_id"] else ""
+            got = f", got {row['got']}" if row["got"] else ""
+            lines.append(f"{row['severity']}: {where}{image}: {problem}{got}")
+        if len(group) > shown:
+            lines.append(
+                f"{group['severity'].iloc[0]}: {path}: {len(group) - shown} more like the last: {problem}"
+            )
+    return lines

@@ -1,0 +1,343 @@
+"""The contest's submission file: written sorted and whole, checked row by row.
+
+One row a detection: `ImageID` (with .jpg), `LabelName`, `Conf`, `XMin`, `XMax`, `YMin`, `YMax` in this order, in pixels
+of the true frame (what `scoring.contest_score` takes) unless `units="shares"` was asked for. Sorted by image and
+descending confidence, because the contest's scorer walks the rows of an image in file order.
+"""
+
+import contextlib
+import csv
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import species
+from livestock_utils.core.boxes import clip_to_frame
+from livestock_utils.core.errors import ScoringError
+from livestock_utils.core.files import whole_file
+from livestock_utils.detect.checkpoints import WEIGHTS_BUDGET_BYTES
+from livestock_utils.evaluate.scoring import contest
+from livestock_utils.evaluate.scoring.contest import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
+
+TOLERANCE_PX = 0.01
+UNSORTED = "not sorted by ImageID and descending Conf"
+TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
+log = logging.getLogger(__name__)
+
+Finding = tuple[str, int, str, str] | tuple[str, int, str, str, str]
+
+
+def write_submission(
+    path: str | os.PathLike,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame,
+    units: str = "px",
+    normaliser: str = "contest",
+) -> Path:
+    """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or not at all.
+
+    `images` holds every test image (image_id, width_px, height_px); one without detections has no row, and may be of
+    unknown size (0). `units="shares"` divides by the frames of `normaliser` (see `contest_score`), for scorers that
+    take shares. Returns the path.
+    An empty table gives a file of the header alone and a logged warning. Raises ScoringError for an unknown image and
+    the first fault of a row.
+    """
+    found = contest.read_boxes(predictions, "predictions", with_confidence=True)
+    if not len(found.image):
+        log.warning(
+            "%s holds no detection: an empty submission scores 0; lower the confidence threshold",
+            path,
+        )
+    contest.check_units(found, "px")
+    known = set(contest.stems(images))
+    strangers = [image_id for image_id in found.image_ids if image_id not in known]
+    if strangers:
+        raise ScoringError(
+            f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table"
+            " lacks: predict and submit the same images"
+        )
+    if units not in contest.UNITS:
+        raise ScoringError(f"units must be one of {list(contest.UNITS)}, got {units!r}")
+    frame = contest.frame_sizes(found.image_ids, "image", images)[found.image]
+    xyxy = clip_to_frame(found.xyxy, frame[:, 0], frame[:, 1])
+    if units == "shares":
+        xyxy = (
+            xyxy / np.tile(contest.frame_sizes(found.image_ids, normaliser, images), 2)[found.image]
+        )
+    order = np.lexsort(
+        (xyxy[:, 3], xyxy[:, 1], xyxy[:, 2], xyxy[:, 0], -found.confidence, found.image)
+    )
+    ids = np.array([f"{image_id}.jpg" for image_id in found.image_ids], dtype=object)
+    names = np.array(species.names(), dtype=object)
+    table = pd.DataFrame(
+        {
+            "ImageID": ids[found.image],
+            "LabelName": names[found.label],
+            "Conf": found.confidence,
+            "XMin": xyxy[:, 0],
+            "XMax": xyxy[:, 2],
+            "YMin": xyxy[:, 1],
+            "YMax": xyxy[:, 3],
+        }
+    )
+    with whole_file(path, "w") as file:
+        table.iloc[order].to_csv(file, index=False, lineterminator="\n")
+    return Path(path)
+
+
+def read_table(path: str | os.PathLike) -> pd.DataFrame:
+    """Read an answer or submission CSV exactly: ids as text, all digits of numbers; the index is the line in the file.
+
+    Raises ScoringError for a file that is absent, empty, no CSV, or has a column twice.
+    """
+    if not Path(path).is_file():
+        raise ScoringError(f"no such file: {path}; give the path of a CSV file")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise ScoringError(
+                f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one"
+            )
+        table = pd.read_csv(
+            path, dtype=str, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
+        )
+    except (
+        UnicodeDecodeError,
+        csv.Error,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
+        raise ScoringError(
+            f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns"
+            f" {', '.join(ANSWER_COLUMNS[:2])}, ..."
+        ) from error
+    for name in table.columns.difference(list(TEXT_COLUMNS), sort=False):
+        with contextlib.suppress(
+            ValueError
+        ):  # what is no number stays text, to be told by its line
+            table[name] = table[name].astype(
+                float
+            )  # exact to the last digit, unlike read_csv before pandas 3
+    table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    return table
+
+
+def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
+    """Write the rows of a submission file to `path`, unchanged, sorted by image and falling confidence; returns `path`.
+
+    Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without ImageID and Conf.
+    """
+    numbers = read_table(submitted)
+    if absent := [name for name in ("ImageID", "Conf") if name not in numbers]:
+        raise ScoringError(
+            f"{submitted} lacks the column {absent[0]}: expected {','.join(SUBMISSION_COLUMNS)}"
+        )
+    rows = pd.read_csv(
+        submitted,
+        dtype=str,
+        keep_default_na=False,
+        index_col=False,
+        skip_blank_lines=False,
+        encoding="utf-8-sig",
+    )
+    images = rows["ImageID"].map(image_stem).to_numpy(dtype=str)
+    order = np.lexsort((-contest.numbers(numbers["Conf"]), images))
+    with whole_file(path, "w") as file:
+        rows.iloc[order].to_csv(file, index=False, lineterminator="\n")
+    return Path(path)
+
+
+def read_images(path: str | os.PathLike) -> pd.DataFrame:
+    """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of test archives."""
+    if Path(path).is_dir():
+        from livestock_utils.data.aihub import folder
+
+        return folder.read_test_archives(path)
+    return read_table(path)
+
+
+def validate(
+    path: str | os.PathLike,
+    images: pd.DataFrame | None = None,
+    units: str = "px",
+    normaliser: str = "contest",
+    weights: Iterable[str | os.PathLike] = (),
+) -> pd.DataFrame:
+    """Check a submission file; returns one row a finding, none for a faultless one.
+
+    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file), image_id, problem, got
+    (the row's values that show it, "" where there are none).
+    `images` (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are not checked.
+    A test image without rows is a note, as an image may hold no animal. `weights` are model files to hold to 100 MB.
+    """
+    findings = _weight_findings(weights)
+    table = read_table(path)
+    header = [str(name) for name in table.columns]
+    if header != SUBMISSION_COLUMNS:
+        missing = [name for name in SUBMISSION_COLUMNS if name not in header]
+        why = f"missing {', '.join(missing)}" if missing else "columns in another order or too many"
+        findings.append(
+            (
+                "error",
+                1,
+                "",
+                f"{why}: expected {','.join(SUBMISSION_COLUMNS)}, got {','.join(header)}",
+            )
+        )
+        if missing:
+            return _findings(findings)
+    if not len(table):
+        findings.append(
+            ("error", 0, "", "the submission is empty: it has no rows below the header")
+        )
+        return _findings(findings)
+    ids = table["ImageID"].astype(object).where(table["ImageID"].notna(), "").to_numpy()
+    stems = np.array([image_stem(value) for value in ids], dtype=object)
+    numbers = {name: contest.numbers(table[name]) for name in SUBMISSION_COLUMNS[2:]}
+    for problem, fault, column in _row_faults(table, ids, stems, numbers, images):
+        _add(findings, ids, fault, problem, table[list(column)])
+    xyxy = np.column_stack([numbers[name] for name in ("XMin", "YMin", "XMax", "YMax")])
+    finite = np.isfinite(xyxy).all(axis=1)
+    largest = float(xyxy[finite].max(initial=0.0))
+    if units == "px" and 0 < largest <= contest.SMALLEST_PX:
+        findings.append(
+            (
+                "error",
+                0,
+                "",
+                f"shares of the frame where pixels are expected: none is above {largest:g}",
+            )
+        )
+    elif units == "shares" and largest > contest.LARGEST_SHARE:
+        findings.append(
+            (
+                "error",
+                0,
+                "",
+                f"pixels where shares of the frame are expected: a coordinate of {largest:g}",
+            )
+        )
+    else:
+        _add(
+            findings,
+            ids,
+            finite & np.any(xyxy < -TOLERANCE_PX, axis=1),
+            "a coordinate is left of or above the frame",
+        )
+        if images is not None:
+            _add(
+                findings,
+                ids,
+                finite & _beyond_frame(xyxy, stems, images, units, normaliser),
+                "a coordinate is right of or below the frame",
+            )
+    _add(findings, ids, _unsorted(stems, numbers["Conf"]), UNSORTED)
+    if images is not None:
+        absent = sorted(set(contest.stems(images)) - set(stems))
+        findings += [("note", 0, name, "test image without a detection") for name in absent]
+    return _findings(findings)
+
+
+def _row_faults(
+    table: pd.DataFrame,
+    ids: npt.NDArray,
+    stems: npt.NDArray,
+    numbers: dict[str, npt.NDArray],
+    images: pd.DataFrame | None,
+) -> Iterable[tuple[str, npt.NDArray[np.bool_], tuple[str, ...]]]:
+    """What can be wrong with a row by itself: the problem, which rows have it, the columns whose values show it."""
+    yield "ImageID is empty", ids == "", ()
+    if images is not None:
+        yield (
+            "unknown image: not among the test images",
+            (ids != "") & ~np.isin(stems.astype(str), contest.stems(images)),
+            (),
+        )
+    labels = table["LabelName"].astype(object).where(table["LabelName"].notna(), "").to_numpy()
+    unknown = ~np.isin(labels.astype(str), species.names())
+    yield f"unknown LabelName: expected one of {list(species.names())}", unknown, ("LabelName",)
+    for name, values in numbers.items():
+        yield f"{name} is empty or not a finite number", ~np.isfinite(values), (name,)
+    yield "Conf is not between 0 and 1", (numbers["Conf"] < 0) | (numbers["Conf"] > 1), ("Conf",)
+    for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
+        yield f"{low} is greater than {high}", numbers[low] > numbers[high], (low, high)
+
+
+def _beyond_frame(
+    xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, units: str, normaliser: str
+) -> npt.NDArray[np.bool_]:
+    known, place = np.unique(stems.astype(str), return_inverse=True)
+    table = contest.images_by_id(images)
+    inside = np.isin(
+        known, table.index[(table[["width_px", "height_px"]] > 0).all(axis=1)].to_numpy(dtype=str)
+    )
+    sizes, scale = np.full((len(known), 2), np.inf), np.ones((len(known), 2))
+    if inside.any():
+        sizes[inside] = contest.frame_sizes(known[inside], "image", images)
+        if units == "shares":
+            scale[inside] = contest.frame_sizes(known[inside], normaliser, images)
+    return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + TOLERANCE_PX, axis=1)
+
+
+def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Rows that should stand above the row before them; ids without their suffix, as `write_submission` sorts."""
+    later = np.zeros(len(stems), dtype=bool)
+    later[1:] = (stems[1:] < stems[:-1]) | (
+        (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
+    )
+    return later
+
+
+def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
+    findings: list[Finding] = []
+    for path in map(Path, weights):
+        if not path.is_file():
+            findings.append(("error", 0, "", f"no such weights file: {path}"))
+        elif path.stat().st_size > WEIGHTS_BUDGET_BYTES:
+            findings.append(
+                (
+                    "error",
+                    0,
+                    "",
+                    f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest"
+                    f" allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB",
+                )
+            )
+    return findings
+
+
+def _add(
+    findings: list[Finding],
+    ids: npt.NDArray,
+    fault: npt.NDArray[np.bool_],
+    problem: str,
+    shown: pd.DataFrame | None = None,
+) -> None:
+    """One error a row of `fault`; the columns of `shown` are the values to tell."""
+    for row in np.flatnonzero(fault):
+        got = (
+            ""
+            if shown is None
+            else ", ".join(f"{name} {_value(shown[name].iloc[row])}" for name in shown)
+        )
+        findings.append(("error", int(row) + 2, str(ids[row]), problem, got))
+
+
+def _value(value: object) -> str:
+    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas reads from an empty cell and from nan)."""
+    if pd.isna(value):  # type: ignore[call-overload]  # a single cell
+        return "empty or NaN"
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+def _findings(findings: list[Finding]) -> pd.DataFrame:
+    rows = [row if len(row) == 5 else (*row, "") for row in findings]
+    table = pd.DataFrame(rows, columns=["severity", "line", "image_id", "problem", "got"])
+    return table.sort_values(["severity", "line"], kind="stable", ignore_index=True)

@@ -1,0 +1,1 @@
+"""Silver labels: made from predictions, judged, written as sets."""

@@ -1,0 +1,215 @@
+"""What silver labels did to a detector: two trainings on the same answers, complete ones and ones that lack boxes.
+
+If answers lack animals, a model that finds these is punished for it. The gain of silver is therefore taken on both
+kinds of answers, and so is the difference of the two gains, all on the same draws of images.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from livestock_utils.core import species as classes
+from livestock_utils.core import tables
+from livestock_utils.core.errors import DatasetError, ScoringError, TrainingError
+from livestock_utils.detect import settings
+from livestock_utils.detect.train import run
+from livestock_utils.evaluate.scoring import intervals, matching, metrics
+
+BETWEEN = "fuller minus lacking answers"
+"""Name of the rows that hold the gain on the first answers minus the gain on the second."""
+
+COMPLETE = "complete"
+"""Name of answers that hold every animal; answers of any other name may lack some."""
+
+
+def answer_sets(
+    data: str | os.PathLike,
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    thin_share: float = 0.2,
+    species: tuple[str, ...] = ("cow",),
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """Two boxes tables of `images`, the fuller one first, by name.
+
+    With `data`/truth.csv: COMPLETE (all animals) and "as labelled" (`boxes`). Without: "as labelled" and "thinned"
+    (`thin`), which only shows what missing boxes do to the comparison.
+    """
+    mine = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
+    if (Path(data) / "truth.csv").is_file():
+        return {COMPLETE: tables.complete_boxes(data, images, boxes), "as labelled": mine}
+    return {"as labelled": mine, "thinned": thin(mine, thin_share, species, seed)}
+
+
+def thin(
+    boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",), seed: int = 0
+) -> pd.DataFrame:
+    """`boxes` without `share` of those of `species`, drawn by `seed`; DatasetError for a share outside [0, 1)."""
+    if not 0 <= share < 1:
+        raise DatasetError(f"thin_share must be at least 0 and below 1, got {share}")
+    for name in species:
+        classes.by_name(name)
+    eligible = np.flatnonzero(boxes["species"].isin(species))
+    gone = np.random.default_rng(seed).permutation(eligible)[: round(share * len(eligible))]
+    return boxes.drop(boxes.index[gone]).reset_index(drop=True)
+
+
+def train_pairs(
+    gold_yaml: str | os.PathLike,
+    expanded_yaml: str | os.PathLike,
+    folder_of: Callable[[str], tuple[Path, Path | None]],
+    seeds: Sequence[int],
+    name: str = "expanded",
+    **recipe: Any,
+) -> dict[str, list[Any]]:
+    """Train both sides once a seed: {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`.
+
+    `folder_of` gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and "<name>", and of the same
+    with "_seed<n>" for all seeds but the first. `recipe`: arguments of `detector.train`, the same for all.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise TrainingError(
+            f"seeds must be different whole numbers, at least one, got {list(seeds)}"
+        )
+    runs: dict[str, list[Any]] = {"gold": [], "expanded": []}
+    for seed in seeds:
+        suffix = "" if seed == seeds[0] else f"_seed{seed}"
+        for side, run_name, data in (
+            ("gold", f"{name}_gold", gold_yaml),
+            ("expanded", name, expanded_yaml),
+        ):
+            folder, mirror = folder_of(f"{run_name}{suffix}")
+            runs[side].append(run.train(data, folder, seed=seed, mirror=mirror, **recipe))
+    return runs
+
+
+def effect_table(
+    answers: Mapping[str, pd.DataFrame],
+    gold: Sequence[pd.DataFrame],
+    expanded: Sequence[pd.DataFrame],
+    images: pd.DataFrame,
+    iou_threshold: float = 0.75,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Paired comparison of two trainings on each set of answers, contest's AP at one IoU.
+
+    `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the runs.
+    Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN: the first's gain minus the second's.
+    Columns answers, class, labels (boxes in the answers), gold, expanded, difference (expanded - gold), low, high and
+    second_better (share of the draws, ties half), lowest_run and highest_run (difference of single pairs of runs). The
+    interval is over the same `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the
+    images, the runs' range is the luck of the training.
+    Raises ScoringError for no answers, a set of answers without boxes, and for unequal or no numbers of runs.
+    """
+    if not answers:
+        raise ScoringError(
+            "there are no answers to score against: give one or two boxes tables by name"
+        )
+    if len(gold) != len(expanded) or not gold:
+        raise ScoringError(
+            f"gold and expanded need as many runs each, at least one, got {len(gold)}, {len(expanded)}"
+        )
+    ids = pd.Index(np.unique(images["image_id"].to_numpy(str)))
+    draws = intervals.draw_images(len(ids), n_resamples, seed)
+    rows: list[dict[str, Any]] = []
+    gains: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    for name, boxes in answers.items():
+        if boxes.empty:
+            raise ScoringError(
+                f"the answers {name!r} hold no boxes: there is nothing to score against"
+            )
+        sides = [
+            [_score(boxes, found, images, ids, draws, iou_threshold) for found in runs]
+            for runs in (gold, expanded)
+        ]
+        first, second = (pd.DataFrame([value for value, _ in side]) for side in sides)
+        drawn = [np.mean([each.to_numpy() for _, each in side], axis=0) for side in sides]
+        gains[name] = second - first, pd.DataFrame(drawn[1] - drawn[0], columns=first.columns)
+        counts = boxes["species"].value_counts()
+        for label in first.columns:
+            rows.append(
+                {
+                    "answers": name,
+                    "class": label,
+                    "labels": int(counts.get(label, len(boxes))),
+                    "gold": first[label].mean(),
+                    "expanded": second[label].mean(),
+                    **_interval(gains[name][0][label], gains[name][1][label], level),
+                }
+            )
+    if len(answers) == 2:
+        (first, first_drawn), (second, second_drawn) = gains.values()
+        for label in first.columns.intersection(second.columns, sort=False):
+            rows.append(
+                {
+                    "answers": BETWEEN,
+                    "class": label,
+                    **_interval(
+                        first[label] - second[label],
+                        first_drawn[label] - second_drawn[label],
+                        level,
+                    ),
+                }
+            )
+    table = pd.DataFrame(rows)
+    table.attrs = {
+        "level": level,
+        "n_resamples": n_resamples,
+        "seed": seed,
+        "iou_threshold": iou_threshold,
+        "runs": len(gold),
+    }
+    return table
+
+
+def recipe_differences(first_run: str | os.PathLike, second_run: str | os.PathLike) -> list[str]:
+    """What two run folders were asked to do differently, the data apart: "epochs: 20 -> 3", ..."""
+    recorded = []
+    for folder in (first_run, second_run):
+        path = Path(folder) / "settings.yaml"
+        if not path.is_file():
+            raise DatasetError(f"{path} is missing: {folder} is not a run folder; train first")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recorded.append({name: value for name, value in values.items() if name != "data"})
+    return settings.differences(*recorded)
+
+
+def _score(
+    boxes: pd.DataFrame,
+    found: pd.DataFrame,
+    images: pd.DataFrame,
+    ids: pd.Index,
+    draws: np.ndarray,
+    iou_threshold: float,
+) -> tuple[pd.Series, pd.DataFrame]:
+    """(score of "all" and the classes, the same on each draw of the images `ids`)."""
+    matches = matching.match_best(metrics.table_sides(boxes, found, images))
+    by_class = pd.Series(metrics.average_precisions(matches, iou_threshold), dtype=float)
+    weights = draws[:, ids.get_indexer(pd.Index(matches.image_ids))]
+    return pd.concat([pd.Series({"all": by_class.mean()}), by_class]), intervals.resampled(
+        matches, weights, (iou_threshold,)
+    )
+
+
+def _interval(by_run: pd.Series, samples: pd.Series, level: float) -> dict[str, float]:
+    drawn = samples.to_numpy(float)
+    drawn = drawn[np.isfinite(drawn)]
+    low, high = (
+        np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (np.nan, np.nan)
+    )
+    better = float(((drawn > 0) + (drawn == 0) / 2).mean()) if len(drawn) else np.nan
+    return {
+        "difference": float(by_run.mean()),
+        "low": float(low),
+        "high": float(high),
+        "second_better": better,
+        "lowest_run": float(by_run.min()),
+        "highest_run": float(by_run.max()),
+    }

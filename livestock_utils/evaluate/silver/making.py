@@ -1,0 +1,334 @@
+"""Silver labels: boxes that a model predicted, taken as labels where people left animals unlabelled.
+
+The original's silver set (EDA/Data_Augmentation) adds a second copy of each well-filled cow image with the boxes that
+the model predicts on its own training images. Here that is one of three modes, predictions may be out of fold, and each
+box says where it comes from:
+
+- "duplicate": a copy of the image with the predicted boxes alone; the image itself stays (the original's way);
+- "replace": the same copy, and the image itself leaves the training set;
+- "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added (silver), less sure
+  ones become regions to ignore, which `silver_sets` paints over; the image itself leaves the training set.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from livestock_utils.core import boxes as box_arithmetic
+from livestock_utils.core import species as classes
+from livestock_utils.core import suppression
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.tables import BOX_COLUMNS
+
+MODES = ("duplicate", "replace", "merge")
+PREFIX = "plus_"
+"""Ids of silver images are this and the id of their source, as in the original."""
+GOLD, SILVER, IGNORED = "gold", "silver", "ignored"
+"""Origins of a box: labelled by people, predicted and trusted, predicted and left open."""
+LABEL_COLUMNS = ["image_id", "source_id", "species", *XYXY, "origin", "confidence", "source"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How silver is made; the defaults are the original's.
+
+    confidence_threshold: predictions from here on are silver. iou_threshold: of two predictions that overlap more, the
+    less confident goes. min_boxes: images with fewer boxes afterwards get no silver. species: of the images that may
+    get any. For "merge" only: same_animal_overlap: a prediction shows the same animal as a label if their
+    intersection is at least this share of the smaller of the two (so that a box around two labels adds nothing);
+    ignore_threshold: predictions from here up to confidence_threshold are ignored regions (None: there are none);
+    max_ignored_share: of the image, the most confident ones first: a weak model would have whole photos painted over.
+    """
+
+    mode: str = "duplicate"
+    confidence_threshold: float = 0.05
+    iou_threshold: float = 0.7
+    min_boxes: int = 4
+    species: tuple[str, ...] = ("cow",)
+    same_animal_overlap: float = 0.6
+    ignore_threshold: float | None = None
+    max_ignored_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check every value; raises DatasetError (LivestockError for an unknown species)."""
+        if self.mode not in MODES:
+            raise DatasetError(f"silver mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        for name in (
+            "confidence_threshold",
+            "iou_threshold",
+            "same_animal_overlap",
+            "max_ignored_share",
+        ):
+            if not 0 < getattr(self, name) <= 1:
+                raise DatasetError(
+                    f"{name} must be above 0 and at most 1, got {getattr(self, name)}"
+                )
+        if self.min_boxes < 0:
+            raise DatasetError(f"min_boxes must be 0 or more, got {self.min_boxes}")
+        if (
+            self.ignore_threshold is not None
+            and not 0 < self.ignore_threshold < self.confidence_threshold
+        ):
+            raise DatasetError(
+                f"ignore_threshold must lie between 0 and confidence_threshold "
+                f"({self.confidence_threshold}), got {self.ignore_threshold}"
+            )
+        if self.ignore_threshold is not None and self.mode != "merge":
+            raise DatasetError(
+                f"ignored regions exist in mode 'merge' only, got {self.mode!r} with ignore_threshold"
+            )
+        if not self.species:
+            raise DatasetError(
+                f"species is empty: name at least one of {', '.join(classes.names())}"
+            )
+        for name in self.species:
+            classes.by_name(name)
+
+    @property
+    def replaces(self) -> bool:
+        """Does the source image leave the training set?"""
+        return self.mode != "duplicate"
+
+    @property
+    def floor(self) -> float:
+        """Lowest confidence of a prediction that is looked at."""
+        return self.confidence_threshold if self.ignore_threshold is None else self.ignore_threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class Silver:
+    """A silver set: `images` (an images table with ids `plus_<id>`, and `source_id`), `labels`, and its settings.
+
+    `labels` has a row a box, LABEL_COLUMNS: `origin` is gold, silver or ignored, `confidence` NaN for gold, `source`
+    the fold or weights that predicted it ("labels" for gold). Sorted by image, then gold, silver, ignored, then
+    falling confidence.
+    """
+
+    images: pd.DataFrame
+    labels: pd.DataFrame
+    settings: Settings
+
+    @property
+    def boxes(self) -> pd.DataFrame:
+        """The boxes that are trained on, gold and silver, as a boxes table."""
+        kept = self.labels["origin"] != IGNORED
+        return self.labels.loc[kept, BOX_COLUMNS].reset_index(drop=True)
+
+    def folds(self, folds: pd.Series) -> pd.Series:
+        """Folds of the silver images: their sources', so that an image and its copy are never on two sides."""
+        return pd.Series(
+            folds.loc[self.images["source_id"]].to_numpy(),
+            pd.Index(self.images["image_id"]),
+            name="fold",
+        )
+
+
+def make(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    settings: Settings | None = None,
+    source: str = "",
+) -> Silver:
+    """Silver labels for `images` from `predictions` (image_id, species, confidence, x_min..y_max in px).
+
+    A prediction of another species than its image's is left out: the class of a box is its archive's. In mode "merge"
+    images to which nothing is added are left out. The provenance names the model: a column `source` of the predictions,
+    else their column `fold` ("out of fold k"), else `source`.
+    Raises DatasetError for predictions of unknown images or without confidence, for none at all, and for settings that
+    leave no image.
+    """
+    settings = settings or Settings()
+    if images["image_id"].str.startswith(PREFIX).any():
+        raise DatasetError(
+            f"the images hold silver copies ({PREFIX}...) already; make silver from the original tables"
+        )
+    found = candidates(images, predictions, settings, source)
+    gold = boxes[
+        boxes["image_id"].isin(images.loc[images["species"].isin(settings.species), "image_id"])
+    ]
+    sure = found[found["confidence"] >= settings.confidence_threshold].assign(origin=SILVER)
+    if settings.mode == "merge":
+        sure = additions(sure, gold, settings.same_animal_overlap)
+        unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
+        known = pd.concat([gold, sure])[["image_id", *XYXY]]
+        unsure = unsure[~overlapping(unsure, known, settings.same_animal_overlap)]
+        unsure = unsure[_share_so_far(unsure, images) <= settings.max_ignored_share]
+        changed = pd.concat([sure, unsure])
+        kept = gold[gold["image_id"].isin(changed["image_id"])]
+        labels = pd.concat([kept.assign(origin=GOLD, confidence=np.nan, source="labels"), changed])
+    else:
+        labels = sure
+    counts = labels.loc[labels["origin"] != IGNORED, "image_id"].value_counts()
+    eligible = images.loc[images["species"].isin(settings.species), "image_id"]
+    filled = eligible[eligible.map(counts).fillna(0) >= settings.min_boxes]
+    if settings.mode == "merge":
+        filled = filled[filled.isin(labels["image_id"])]
+    if filled.empty:
+        raise DatasetError(
+            f"no image gets silver labels: of {len(eligible)} {' and '.join(settings.species)} images "
+            f"the fullest has {int(counts.max()) if len(counts) else 0} boxes, min_boxes is "
+            f"{settings.min_boxes}; lower min_boxes or confidence_threshold"
+        )
+    return _assemble(images, labels, filled, settings)
+
+
+def make_modes(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    original: Settings,
+    merge: Settings,
+    source: str = "",
+) -> dict[str, Silver]:
+    """All three modes from the same predictions: "duplicate" and "replace" by `original`, "merge" by `merge`."""
+    settings = {
+        "duplicate": dataclasses.replace(original, mode="duplicate"),
+        "replace": dataclasses.replace(original, mode="replace"),
+        "merge": merge,
+    }
+    return {name: make(images, boxes, predictions, each, source) for name, each in settings.items()}
+
+
+def count_boxes(
+    images: pd.DataFrame, boxes: pd.DataFrame, made: Mapping[str, Silver]
+) -> tuple[pd.Series, dict[str, pd.Series]]:
+    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the source's image_id."""
+    ids = pd.Index(images["image_id"])
+    before = boxes["image_id"].value_counts().reindex(ids, fill_value=0)
+    after = {}
+    for name, each in made.items():
+        kept = each.labels.loc[each.labels["origin"] != IGNORED, "source_id"]
+        after[name] = kept.value_counts().reindex(pd.Index(each.images["source_id"]), fill_value=0)
+    return before, after
+
+
+def candidates(
+    images: pd.DataFrame, predictions: pd.DataFrame, settings: Settings, source: str
+) -> pd.DataFrame:
+    """Checked predictions of eligible images from the floor on, suppressed, with `source`; most confident first."""
+    lacking = [
+        name
+        for name in ("image_id", "species", "confidence", *XYXY)
+        if name not in predictions.columns
+    ]
+    if lacking:
+        raise DatasetError(
+            f"predictions lack {', '.join(lacking)}; silver needs boxes in pixels with their confidence"
+        )
+    if predictions.empty:
+        raise DatasetError(
+            "there are no predictions to make silver labels from; predict first, or take other weights"
+        )
+    if predictions["confidence"].isna().any():
+        row = int(np.flatnonzero(predictions["confidence"].isna())[0])
+        raise DatasetError(
+            f"predictions: row {row} has no confidence; silver needs one for every box"
+        )
+    strangers = predictions.loc[
+        ~predictions["image_id"].isin(images["image_id"]), "image_id"
+    ].unique()
+    if len(strangers):
+        raise DatasetError(
+            f"predictions are of {len(strangers)} images that the tables lack, the first is "
+            f"{strangers[0]!r}; use the predictions of these images"
+        )
+    species_of = images.set_index("image_id")["species"]
+    own = predictions["image_id"].map(species_of)
+    found = predictions[
+        (own == predictions["species"])
+        & own.isin(settings.species)
+        & (predictions["confidence"] >= settings.floor)
+    ]
+    found = found.sort_values(["image_id", "confidence"], ascending=[True, False], kind="stable")
+    if "source" not in found.columns:
+        found = found.assign(
+            source="out of fold " + found["fold"].astype(str) if "fold" in found.columns else source
+        )
+    found = found[["image_id", "species", *XYXY, "confidence", "source"]]
+    keep = [
+        suppression.nms(
+            np.array(rows[XYXY], np.float32),
+            np.array(rows["confidence"], np.float32),
+            settings.iou_threshold,
+        )
+        for _, rows in found.groupby("image_id", sort=True)
+    ]
+    return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)
+
+
+def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The predictions that show an animal of their own: none of gold's (`overlapping`), and each animal once.
+
+    `found` is sorted by image and falling confidence; of two that show the same animal the first stays.
+    """
+    new = found[~overlapping(found, gold, share)].reset_index(drop=True)
+    corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
+    for rows in new.groupby("image_id", sort=False).indices.values():
+        same = _shared(corners[rows], corners[rows]) >= share
+        for place, row in enumerate(rows):
+            keep[row] = not (same[place, :place] & keep[rows[:place]]).any()
+    return new[keep].reset_index(drop=True)
+
+
+def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
+    """Which predictions meet a known box of their image (of any species) in at least `share` of the smaller one, (n,).
+
+    IoU would let a box that holds a label and much else pass as another animal.
+    """
+    result = np.zeros(len(found), dtype=bool)
+    corners, known_corners = found[XYXY].to_numpy(float), known[XYXY].to_numpy(float)
+    rows_of_known = known.groupby("image_id", sort=False).indices
+    for name, rows in found.groupby("image_id", sort=False).indices.items():
+        if name in rows_of_known:
+            result[rows] = (
+                _shared(corners[rows], known_corners[rows_of_known[name]]) >= share
+            ).any(axis=1)
+    return result
+
+
+def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
+    """Share of its image that a box covers together with those above it in the table; overlaps count twice."""
+    frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
+    share = (
+        found["image_id"]
+        .map(frame_px)
+        .astype(float)
+        .rdiv(box_arithmetic.area(found[XYXY].to_numpy(float)))
+    )
+    return share.groupby(found["image_id"]).cumsum()
+
+
+def _shared(
+    first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for boxes without area."""
+    low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
+    high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
+    smaller = np.minimum(
+        box_arithmetic.area(first_xyxy)[:, None], box_arithmetic.area(second_xyxy)[None]
+    )
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    return np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+
+
+def _assemble(
+    images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: Settings
+) -> Silver:
+    """Images and labels of the chosen sources, under their new ids and in their order."""
+    rows = images[images["image_id"].isin(chosen)].assign(source_id=lambda table: table["image_id"])
+    rows = rows.assign(image_id=PREFIX + rows["image_id"]).sort_values(
+        "image_id", ignore_index=True
+    )
+    mine = labels[labels["image_id"].isin(chosen)].rename(columns={"image_id": "source_id"})
+    mine = mine.assign(
+        image_id=PREFIX + mine["source_id"],
+        place=mine["origin"].map([GOLD, SILVER, IGNORED].index),
+        unsure=-mine["confidence"].astype(float),
+    )
+    mine = mine.sort_values(["image_id", "place", "unsure"], kind="stable")
+    return Silver(rows, mine[LABEL_COLUMNS].reset_index(drop=True), settings)

@@ -1,0 +1,1 @@
+"""What a notebook asks, one call each: a table, its figure, its verdict."""

@@ -1,0 +1,348 @@
+"""What every notebook does in the same way: folders, figures with captions, metrics, the closing table.
+
+step = notebook.start("01_eda", data, out)
+step.figure(plots.species(images), "species", "Images and boxes by species.")
+step.metrics(images=len(images), boxes=len(boxes))
+step.finish("02_make_dataset_multilabel")
+"""
+
+import io
+import json
+import logging
+import math
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils import colab
+from livestock_utils.core import files, project
+from livestock_utils.core.errors import LivestockError, NotebookError
+from livestock_utils.core.progress import progress
+from livestock_utils.show.pipeline import inline_images
+
+__all__ = ["Step", "folders", "progress", "start"]
+
+DRIVE = Path("/content/drive/MyDrive/livestock")
+"""Where a Colab user's archives (data/, data_test/) and results (runs/) live."""
+
+LOCAL = Path("/content/livestock")
+"""Where they live on Colab without Drive: gone when the runtime ends."""
+
+INLINE_DPI, FILE_DPI = 110, 150
+
+
+class Step:
+    """One notebook's run: where it reads and writes, and what it shows; made by `start`.
+
+    `name` is the notebook's ("01_eda"), `number` its first two digits, `data` and `out` the resolved folders.
+    """
+
+    def __init__(self, name: str, data: Path, out: Path) -> None:
+        """Remember the name and the folders; use `start`, which resolves them and sets the notebook up."""
+        self.name, self.number, self.data, self.out = name, name.split("_")[0], data, out
+        self.values: dict[str, Any] = {}
+
+    def path(self, *parts: str) -> Path:
+        """A file below the out folder, its parent folders made: step.path("datasets", "Train.tar")."""
+        target = self.out.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def archives(self, name: str = "data") -> Path:
+        """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see `colab.at_hand`."""
+        return colab.at_hand(self.data / name)
+
+    def need(self, *parts: str, made_by: str) -> Path:
+        """A file or folder below the out folder that an earlier notebook wrote; NotebookError names it where absent."""
+        target = self.out.joinpath(*parts)
+        if not target.exists():
+            raise NotebookError(
+                f"{target} is missing: notebook {made_by} writes it; run that first, with the same out"
+            )
+        return target
+
+    def figure(self, figure: Any, name: str, caption: str) -> None:
+        """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png and show it small.
+
+        The caption is shown below, and is the picture's alternative text: say in a sentence what there is to see.
+        """
+        from matplotlib import pyplot
+        from matplotlib.figure import Figure
+
+        if not isinstance(figure, Figure):
+            figure = _figure_of(figure)
+        target = self.path("figures", self.number, f"{name}.png")
+        with files.whole_file(target) as file:
+            file.write(_png(figure, FILE_DPI))
+        mime, data, (width_px, height_px) = inline_images.shrink(_png(figure, INLINE_DPI))
+        pyplot.close(figure)
+        metadata = {
+            mime: {"alt": caption, "width": width_px, "height": height_px},
+            "livestock": {"figure": f"{self.number}/{name}.png"},
+        }
+        _display({mime: data, "text/plain": f"[{caption}]"}, metadata)
+        _markdown(f"*{caption}*")
+
+    def table(
+        self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False
+    ) -> None:
+        """Show a table with thousands separators, `digits` decimals, names without underscores, and a caption."""
+
+        def number(value: Any) -> str:
+            if isinstance(value, (bool, np.bool_)):
+                return "yes" if value else "no"
+            if isinstance(value, (int, np.integer)):
+                return f"{value:,}"
+            if isinstance(value, (float, np.floating)):
+                return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+            return str(value)
+
+        if (
+            index and frame.index.name
+        ):  # as a column: pandas would give the index's name a row of its own
+            frame, index = frame.reset_index(), False
+        plain = frame.rename(columns=lambda name: str(name).replace("_", " "))
+        for column in range(plain.shape[1]):
+            plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])
+        with pd.option_context("display.max_colwidth", None):
+            html = plain.to_html(index=index, border=0, justify="left")
+        if caption:
+            html = html.replace(">", f"><caption>{_escape(caption)}</caption>", 1)
+        _display({"text/html": html, "text/plain": plain.to_string(index=index)})
+
+    def say(self, sentence: str) -> None:
+        """Show one sentence, in Markdown, that the cell computed from the data."""
+        _markdown(sentence)
+
+    def metrics(self, **values: Any) -> None:
+        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes them.
+
+        The report's card shows the first four numbers; a mapping `headline` (name -> number) stands large on its index.
+        """
+        self.values.update({key: _plain(value) for key, value in values.items()})
+
+    def finish(self, next_notebook: str | None) -> None:
+        """Merge this notebook's metrics into OUT/metrics.json, show them, and name the next notebook.
+
+        Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew from all of them, so
+        that no notebook can lose another's.
+        """
+        files.write_text(self.path(".state", "metrics", f"{self.name}.json"), _json(self.values))
+        parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
+        merged = {part.stem: json.loads(part.read_text(encoding="utf-8")) for part in parts}
+        files.write_text(self.out / "metrics.json", _json(merged))
+        rows = [
+            (key.replace("_", " "), value)
+            for key, value in self.values.items()
+            if isinstance(value, (str, int, float)) or value is None
+        ]
+        if rows:
+            frame = pd.DataFrame(
+                [
+                    (
+                        "–"
+                        if v is None
+                        else f"{v:,}"
+                        if isinstance(v, int)
+                        else f"{v:,.4g}"
+                        if isinstance(v, float)
+                        else v
+                    )
+                    for _, v in rows
+                ],
+                columns=["value"],
+            )
+            frame.insert(0, "number", [key for key, _ in rows])
+            self.table(frame, f"Key numbers of {self.name}, also in metrics.json.")
+        _markdown(
+            f"**Next:** [{next_notebook}]({next_notebook}.ipynb)"
+            if next_notebook
+            else "**This was the last notebook.**"
+        )
+
+
+def start(
+    name: str, data: str | os.PathLike = "", out: str | os.PathLike = "", uses_gpu: bool = False
+) -> Step:
+    """Set a notebook up (theme, one-line warnings and errors) and resolve its folders -> Step.
+
+    `data` holds data/ and data_test/ with the archives, `out` takes all results; empty ones are resolved by `folders`.
+    `uses_gpu` is for notebooks that train or predict: they say which GPU there is, and what to click where there is
+    none. Raises TrainingError for a GPU that this torch has no code for.
+    """
+    _one_line_messages()
+    from livestock_utils.show.plots import style
+
+    style.theme()
+    step = Step(name, *folders(data, out))
+    step.out.mkdir(parents=True, exist_ok=True)
+    _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
+    if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
+        _markdown(_not_kept(step))
+    if uses_gpu:
+        from livestock_utils.detect.train import preflight
+
+        _markdown(preflight.gpu_sentence())
+    if (found := colab.run_to_resume(step.out / "training")) is not None:
+        _markdown(
+            f"The training `{found.name}` was interrupted: its notebook, run again, goes on where it stopped."
+        )
+    return step
+
+
+def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
+    """The data and out folders; relative ones count from the current folder, empty ones mean the usual place.
+
+    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the project. Where there are no
+    archives, data is the drawn sample (data/sample, on Colab below /content/livestock), written when it is missing,
+    and the results go to runs/sample. Raises NotebookError for a given folder on a Drive that may not be mounted.
+    """
+    home = _home([Path(folder) for folder in (data, out) if folder])
+    if not data:
+        local = LOCAL if home == DRIVE else home
+        places = [home, local / "data"] if home == DRIVE else [local / "data"]
+        data = next(
+            (place for place in places if (place / "data").is_dir()), local / "data" / "sample"
+        )
+        if not (data / "data").is_dir():
+            from livestock_utils.data.sample import drawing
+
+            drawing.write_sample(data)
+    if not out:
+        out = home / "runs" / ("sample" if Path(data).name == "sample" else "main")
+    return Path(data), Path(out)
+
+
+def _home(given: list[Path]) -> Path:
+    """The folder of data/ and runs/ where they are not given; on Colab that is Drive, mounted first, if it may be."""
+    if not colab.on_colab():
+        return project.PACKAGE.parent if project.is_checkout() else Path.cwd()
+    on_drive = [folder for folder in given if folder.is_relative_to(DRIVE.parents[1])]
+    in_kernel = "google.colab" in sys.modules  # a command has no page that could ask for access
+    if (
+        in_kernel
+        and (on_drive or len(given) < 2)
+        and colab.mount(DRIVE.parents[1]) is None
+        and on_drive
+    ):
+        raise NotebookError(
+            f"{on_drive[0]} is on Google Drive, to which access was refused; run the cell again and "
+            "allow it, or give a folder below /content"
+        )
+    return DRIVE if DRIVE.parent.is_dir() else LOCAL
+
+
+def _not_kept(step: Step) -> str:
+    """What to do where results are on Colab's own disk."""
+    place = f"cd {project.PACKAGE.parent} && " if project.is_checkout() else ""
+    profile = " --profile sample" if step.data.name == "sample" else ""
+    return (
+        "**These results are gone when the runtime ends,** and every notebook opened on Colab has a runtime of its "
+        "own. To keep them, run this cell again and allow Google Drive. To run all notebooks in this runtime: "
+        f"`!{place}python -m livestock_utils run --data {step.data.resolve()} --out {step.out.resolve()}{profile}`"
+    )
+
+
+def _one_line_messages() -> None:
+    """Log records, Python warnings and the library's own errors as one line each, without this machine's paths."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    # tqdm says so on import, in libraries that use it; bars are text where ipywidgets is missing.
+    warnings.filterwarnings("ignore", "IProgress not found", Warning)
+    warnings.formatwarning = lambda message, category, *rest, **more: (
+        f"{category.__name__}: {message}"
+    )
+
+    def short(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:
+        lines = [f"\x1b[31m{kind.__name__}: {error}\x1b[0m"]
+        shell._showtraceback(kind, error, lines)
+        return lines
+
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        shell.set_custom_exc((LivestockError,), short)
+
+
+def _figure_of(plotted: Any) -> Any:
+    """The Figure behind an Axes, a seaborn grid, or an array of Axes."""
+    if isinstance(plotted, np.ndarray):
+        plotted = plotted.ravel()[0]
+    for attribute in ("get_figure", "figure"):
+        found = getattr(plotted, attribute, None)
+        if found is not None:
+            return found() if callable(found) else found
+    raise NotebookError(
+        f"step.figure got {type(plotted).__name__}: expected Axes, a Figure or a seaborn grid"
+    )
+
+
+def _png(figure: Any, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _json(value: Any) -> str:
+    """Indented JSON in the order of the calls, so that the first numbers are the ones that the report shows first."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types: numpy scalars and arrays, paths, NaN (-> null) and tables (-> rows) unwrapped."""
+    if isinstance(value, (pd.DataFrame, pd.Series)):
+        return _plain(
+            value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict()
+        )
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, np.ndarray)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, os.PathLike):
+        return Path(value).as_posix()
+    raise NotebookError(
+        f"metrics take numbers, texts, lists, mappings, tables, got {type(value).__name__}: {value!r}"
+    )
+
+
+def _short(folder: Path) -> str:
+    """The folder as the reader would type it: relative where it is below the current folder."""
+    return (
+        os.path.relpath(folder)
+        if folder.resolve().is_relative_to(Path.cwd())
+        else folder.as_posix()
+    )
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _markdown(text: str) -> None:
+    _display({"text/markdown": text, "text/plain": text})
+
+
+def _display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    """Show a bundle of mime types in the notebook; outside of one, nothing."""
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+        import base64
+
+        from IPython.display import display
+
+        bundle = {
+            k: base64.b64encode(v).decode() if isinstance(v, bytes) else v for k, v in data.items()
+        }
+        display(bundle, raw=True, metadata=metadata)

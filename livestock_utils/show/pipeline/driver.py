@@ -1,0 +1,171 @@
+"""The papermill driver: all notebooks in order, headless, continuing where the last run stopped."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from livestock_utils.core import addresses, files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.progress import watched
+from livestock_utils.show.pipeline import notebook_files, records
+from livestock_utils.show.pipeline import parameters as run_parameters
+from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    data: Path,
+    out: Path,
+    *,
+    notebooks: Path | None = None,
+    only: Sequence[str] = (),
+    start: str | None = None,
+    parameters: Mapping[str, Literal] | None = None,
+    profile: str | None = None,
+    force: bool = False,
+    tell: Callable[[str], Any] = log.info,
+) -> dict[str, str]:
+    """Execute the notebooks into `out` -> {name: "done" | "share" | "unchanged"}; one line each goes to `tell`.
+
+    `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME", `profile` is a name
+    or a YAML file, `force` runs what is unchanged too. Notebook files and records are written whole; a notebook counts
+    as done only when its record is there, which is the last thing written; one that waits for the shards of other
+    sessions ("share") has none, so that the same command runs it again. Relative paths count from the current
+    folder.
+    Raises NotebookError for unknown names, a missing data folder, and the first notebook that fails.
+    """
+    found = notebook_files.find(notebooks)
+    chosen = choose(found, only, start)
+    given = [run_parameters.read_profile(profile), parameters or {}]
+    values = run_parameters.resolve(found, given, str(data), str(out))
+    if not data.is_dir():
+        raise NotebookError(
+            f"data folder {data} does not exist; `python -m livestock_utils sample {data}` draws one"
+        )
+    outcome = {}
+    for position, notebook in enumerate(chosen, start=1):
+        label = f"[{position}/{len(chosen)}] {notebook.name}"
+        if not force and records.is_done(notebook, values[notebook.name], out):
+            tell(f"{label}: unchanged, skipped")
+            outcome[notebook.name] = "unchanged"
+            continue
+        if not watched():
+            tell(f"{label}: running")
+        began = time.monotonic()
+        whole = execute(notebook, values[notebook.name], out, label)
+        tell(
+            f"{label}: {'done' if whole else 'its share done'} in {time.monotonic() - began:.0f} s"
+            + ("" if whole else "; the same command again goes on when the other shards are there")
+        )
+        outcome[notebook.name] = "done" if whole else "share"
+    return outcome
+
+
+def choose(
+    found: Sequence[NotebookFile], only: Sequence[str] = (), start: str | None = None
+) -> list[NotebookFile]:
+    """The notebooks named in `only` (all if empty) from `start` on, in order; NotebookError for a name there is not."""
+    names = {key: n for n in found for key in (n.number, n.name)}
+    for key in [*only, *([start] if start else [])]:
+        if key not in names:
+            raise NotebookError(
+                f"no notebook {key!r}; there are {', '.join(n.name for n in found)}"
+            )
+    wanted = {names[key].name for key in only} or {n.name for n in found}
+    first = names[start].name if start else ""
+    return [n for n in found if n.name in wanted and n.name >= first]
+
+
+def execute(
+    notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = ""
+) -> bool:
+    """Run one notebook and keep it as OUT/notebooks/NN_name.ipynb, also when it fails; then its record.
+
+    False, without a record, where it made its share only and waits for those of other sessions.
+    NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not whole: it does so in
+    OUT/.state/running, and the finished file takes its place in one step.
+    """
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    record, executed = records.record_path(notebook, out), records.executed_path(notebook, out)
+    record.unlink(missing_ok=True)
+    fingerprint = records.fingerprint(notebook, parameters, out)
+    running = out / ".state" / "running" / executed.name
+    running.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _papermill(notebook, parameters, running, label)
+    except PapermillExecutionError as error:
+        line = next(
+            (
+                line
+                for line in error.source.splitlines()
+                if line.strip() and not line.startswith("#")
+            ),
+            "",
+        )
+        reason = " ".join(f"{error.ename}: {error.evalue}".split())
+        raise NotebookError(
+            f"{notebook.name}, cell [{error.exec_count}] `{line.strip()[:60]}`: {reason} "
+            f"(traceback in {executed}; the same command goes on from here)"
+        ) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            f"{notebook.name}: its Python process died, most often for want of memory; "
+            f"try a smaller batch_size or image_size (state so far in {executed})"
+        ) from error
+    except (
+        RuntimeError
+    ) as error:  # jupyter_client's "Kernel died before replying", "Kernel didn't respond in ..."
+        raise NotebookError(
+            f"{notebook.name}: its Python process did not start ({error}); run the same command again, "
+            "with fewer workers on a busy machine"
+        ) from error
+    finally:
+        if running.is_file():
+            files.write_text(executed, addresses.hide_password(running.read_text(encoding="utf-8")))
+            running.unlink()
+    if records.is_partial(notebook, out):
+        return False
+    missing = [
+        pattern
+        for pattern, paths in notebook_files.expand(notebook.writes, parameters).items()
+        if not paths
+    ]
+    if missing:
+        raise NotebookError(
+            f"{notebook.name} ended without writing {', '.join(missing)}, which its header promises"
+        )
+    files.write_json(record, fingerprint)
+    return True
+
+
+def _papermill(
+    notebook: NotebookFile, parameters: Mapping[str, Literal], target: Path, label: str
+) -> None:
+    """Execute the text form with papermill in this Python; the kernel works in the current folder."""
+    import jupytext
+    import papermill
+
+    from livestock_utils.show.pipeline.kernel import ThisPythonKernel
+
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    nb = jupytext.read(notebook.path, fmt="py:percent")
+    nb.metadata.setdefault("papermill", {})
+    for cell in nb.cells:
+        cell.metadata.setdefault("tags", [])
+        cell.metadata.setdefault("papermill", {})
+    changed = {key: value for key, value in parameters.items() if value != notebook.parameters[key]}
+    papermill.execute_notebook(
+        nb,
+        str(target).replace("{", "{{").replace("}", "}}"),
+        parameters=changed,
+        kernel_name="python3",
+        language="python",
+        kernel_manager_class=ThisPythonKernel,
+        autosave_cell_every=60,
+        progress_bar={"desc": label, "leave": False, "disable": not watched()},
+    )

@@ -1,0 +1,54 @@
+"""Small pictures for notebooks and pages: PNG bytes -> the smaller of a palette PNG and a JPEG."""
+
+import io
+
+from PIL import Image
+
+COLOURS = 128  # enough for charts with colour maps; below it gradients start to show steps
+JPEG_QUALITIES = (82, 65)
+"""The second is for pictures that must become smaller: coarser photos are read more easily than narrower ones."""
+
+
+def shrink(
+    image: bytes, max_width_px: int = 1100, max_bytes: int | None = None
+) -> tuple[str, bytes, tuple[int, int]]:
+    """Re-encode a PNG or JPEG for the web -> (mime type, bytes, (width_px, height_px)).
+
+    Charts become palette PNGs, photos JPEGs, whichever is smaller. Wider images are scaled down to `max_width_px`;
+    with `max_bytes` first the JPEG's quality goes down, then the width in steps of a tenth, until the result fits or is
+    320 px wide. Transparency becomes white. The same input gives the same bytes.
+    """
+    with Image.open(io.BytesIO(image)) as opened:
+        picture = _on_white(opened)
+    width = min(max_width_px, picture.width)
+    while True:
+        size = (width, max(1, round(picture.height * width / picture.width)))
+        small = picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
+        forms = [_png(small), _jpeg(small, JPEG_QUALITIES[0])]
+        if max_bytes is not None and min(len(data) for _, data in forms) > max_bytes:
+            forms += [_jpeg(small, quality) for quality in JPEG_QUALITIES[1:]]
+        mime, data = min(forms, key=lambda form: len(form[1]))
+        if max_bytes is None or len(data) <= max_bytes or width <= 320:
+            return mime, data, size
+        width = max(320, width * 9 // 10)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("RGBA", "LA", "P"):
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _png(picture: Image.Image) -> tuple[str, bytes]:
+    buffer = io.BytesIO()
+    palette = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(buffer, "PNG", optimize=True)
+    return "image/png", buffer.getvalue()
+
+
+def _jpeg(picture: Image.Image, quality: int) -> tuple[str, bytes]:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+    return "image/jpeg", buffer.getvalue()

@@ -1,0 +1,135 @@
+"""The notebooks' text form: finding them, their parameters, what they read and write."""
+
+import ast
+import dataclasses
+import glob
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from livestock_utils.core import project
+from livestock_utils.core.errors import NotebookError
+
+Literal = None | bool | int | float | str | list | dict
+
+
+@dataclasses.dataclass(frozen=True)
+class NotebookFile:
+    """One notebook's text: `name` ("01_eda"), its percent-format `path`, `nb` (nbformat), `parameters` (the defaults).
+
+    `reads` and `writes` are path patterns with parameters in braces ("{data}/data", "{out}/datasets/*.tar"), from the
+    `livestock` entry of the text's header; `sha256` is of the text.
+    """
+
+    name: str
+    path: Path
+    nb: Any
+    parameters: dict[str, Literal]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    sha256: str
+
+    @property
+    def number(self) -> str:
+        """The part of the name before the first underscore, "01"."""
+        return self.name.split("_")[0]
+
+
+def find(folder: str | os.PathLike | None = None) -> list[NotebookFile]:
+    """All notebooks NN_name.py of a folder in reading order; None: the project's.
+
+    Raises NotebookError where there are none, and for a text without exactly one cell of literal parameters.
+    """
+    if folder is None:
+        folder = project.folder("notebooks")
+    found = sorted(Path(folder).glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise NotebookError(
+            f"no notebooks NN_name.py in {folder}; run from the project or pass --notebooks FOLDER"
+        )
+    return [read(path) for path in found]
+
+
+def read(path: str | os.PathLike) -> NotebookFile:
+    """Read one percent-format text; NotebookError names the file and what is wrong with it."""
+    import jupytext
+
+    path = Path(path)
+    text = path.read_text(encoding="utf-8")
+    nb = jupytext.reads(text, fmt="py:percent")
+    declared = nb.metadata.get("livestock", {})
+    unknown = set(declared) - {"reads", "writes"}
+    if unknown:
+        raise NotebookError(
+            f"{path}: the header's livestock entry knows reads and writes, got {sorted(unknown)}"
+        )
+    cells = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise NotebookError(f'{path}: expected one cell tagged "parameters", found {len(cells)}')
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return NotebookFile(
+        path.stem,
+        path,
+        nb,
+        literals(cells[0].source, path),
+        tuple(declared.get("reads", ())),
+        tuple(declared.get("writes", ())),
+        digest,
+    )
+
+
+def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, Literal]:
+    """The names and values of a cell that holds only assignments of literals; NotebookError for anything else."""
+    values: dict[str, Literal] = {}
+    for node in ast.parse(source).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if (
+            not isinstance(node, (ast.Assign, ast.AnnAssign))
+            or not isinstance(target, ast.Name)
+            or node.value is None
+        ):
+            raise NotebookError(
+                f"{path}: parameters cell, line {node.lineno}: expected `name = literal`"
+            )
+        try:
+            values[target.id] = ast.literal_eval(node.value)
+        except ValueError as error:
+            got = ast.unparse(node.value)
+            raise NotebookError(
+                f"{path}: parameter {target.id!r} must be a literal, got {got}"
+            ) from error
+    return values
+
+
+def expand(patterns: tuple[str, ...], parameters: Mapping[str, Literal]) -> dict[str, list[Path]]:
+    """Path patterns -> the files that each stands for now, folders walked, sorted; empty parameters give no files.
+
+    Raises NotebookError for a name in braces that is not a parameter.
+    """
+    found: dict[str, list[Path]] = {}
+    for pattern in patterns:
+        try:
+            filled = pattern.format(
+                **{key: glob.escape(str(value or "")) for key, value in parameters.items()}
+            )
+            names = [part.partition("}")[0] for part in pattern.split("{")[1:]]
+        except KeyError as error:
+            known = ", ".join(sorted(parameters))
+            raise NotebookError(
+                f"pattern {pattern!r}: {error} is not a parameter; known: {known}"
+            ) from error
+        paths = (
+            sorted(map(Path, glob.glob(filled, recursive=True)))
+            if all(parameters[name] for name in names)
+            else []
+        )
+        files = [
+            p
+            for top in paths
+            for p in (sorted(top.rglob("*")) if top.is_dir() else [top])
+            if p.is_file()
+        ]
+        found[pattern] = list(dict.fromkeys(files))
+    return found

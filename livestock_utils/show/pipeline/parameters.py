@@ -1,0 +1,132 @@
+"""Parameters of a run: notebook defaults < profile < command line, with names and types checked."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
+
+PROFILES = PACKAGE / "assets" / "profiles"
+FOLDERS = ("data", "out")
+
+
+class Typed(str):
+    """A value as it was typed: `resolve` reads it by `parse`, but for parameters whose default is text."""
+
+    __slots__ = ()
+
+
+def parse(text: str) -> Literal:
+    """A command-line value as YAML reads it: 3, 0.5, 1e-3, true, null, [1, 2], text; dates stay text."""
+    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):  # YAML 1.1 wants a point in it
+        return float(text)
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError:
+        return text
+    return (
+        value if value is None or isinstance(value, (bool, int, float, str, list, dict)) else text
+    )
+
+
+def read_profile(name: str | None) -> dict[str, Literal]:
+    """A profile (a name of the package's, or a YAML file) as addressed parameters: {"seed": 0, "05.epochs": 3}.
+
+    The file maps "all" and notebook numbers to parameters. NotebookError for an unknown name or another shape.
+    """
+    if name is None:
+        return {}
+    known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    path = PROFILES / f"{name}.yaml" if name in known else Path(name)
+    if not path.is_file():
+        raise NotebookError(
+            f"profile {name!r} not found: expected one of {', '.join(known)} or a YAML file"
+        )
+    data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(data, dict) or not all(
+        isinstance(part, dict) or part is None for part in data.values()
+    ):
+        raise NotebookError(
+            f"profile {path}: expected `all:` and notebook numbers, each with its own parameters"
+        )
+    addressed: dict[str, Literal] = {}
+    for number, part in data.items():
+        prefix = (
+            ""
+            if number == "all"
+            else f"{int(number):02d}."
+            if str(number).isdigit()
+            else f"{number}."
+        )
+        addressed |= {f"{prefix}{key}": value for key, value in (part or {}).items()}
+    return addressed
+
+
+def resolve(
+    notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Literal]], data: str, out: str
+) -> dict[str, dict[str, Literal]]:
+    """All parameters of each notebook by name; later mappings of `given` win, and "05.NAME" wins over NAME.
+
+    Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and for another type than
+    the default's. Values that were typed come as `Typed`.
+    """
+    folders = {"data": data, "out": out}
+    values = {
+        n.name: n.parameters | {k: v for k, v in folders.items() if k in n.parameters}
+        for n in notebooks
+    }
+    for mapping in given:
+        for address, value in sorted(
+            mapping.items(), key=lambda pair: bool(re.match(r"\d\d\.", pair[0]))
+        ):
+            number, name = address.split(".", 1) if re.match(r"\d\d\.", address) else ("", address)
+            if name in FOLDERS:
+                raise NotebookError(
+                    f"parameter {address}: the folders are given by --data and --out"
+                )
+            having = [n for n in notebooks if name in n.parameters and number in ("", n.number)]
+            if not having:
+                raise NotebookError(_unknown(notebooks, number, name))
+            for notebook in having:
+                values[notebook.name][name] = _fit(
+                    f"{notebook.number}.{name}", value, notebook.parameters[name]
+                )
+    return values
+
+
+def _fit(address: str, value: Literal, default: Literal) -> Literal:
+    """The value, as the default's type where that is exact; a default of None takes anything."""
+    if isinstance(value, Typed):
+        read = parse(str(value))
+        # Text keeps its digits and words (03, no, 1e3, 12:30); quotes are YAML's, null is still no value.
+        value = (
+            str(value)
+            if isinstance(default, str) and read is not None and not isinstance(read, str)
+            else read
+        )
+    if value is None or default is None or type(value) is type(default):
+        return value
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, str) and not isinstance(value, (list, dict)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    raise NotebookError(
+        f"parameter {address}: expected {type(default).__name__} like {default!r}, got {value!r}"
+    )
+
+
+def _unknown(notebooks: Sequence[NotebookFile], number: str, name: str) -> str:
+    if number and number not in {n.number for n in notebooks}:
+        return f"parameter {number}.{name}: there is no notebook {number}"
+    names = sorted(
+        {p for n in notebooks for p in n.parameters if number in ("", n.number)} - set(FOLDERS)
+    )
+    near: list[Any] = difflib.get_close_matches(name, names, n=1)
+    whose = f"notebook {number} has no" if number else "no notebook has the"
+    return f"{whose} parameter {name!r}; {f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(names)}"

@@ -1,0 +1,103 @@
+"""What a finished notebook was made from, kept in OUT/.state, so that a second run skips what has not changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from livestock_utils import __version__
+from livestock_utils.core import addresses, files, species
+from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile, expand
+from livestock_utils.show.pipeline.parameters import FOLDERS
+
+HASHED_BYTES = 256 * 2**20
+"""Larger files outside the out folder (the archives) are told apart by size and time instead of by content."""
+
+
+def fingerprint(
+    notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
+) -> dict[str, Any]:
+    """Everything that decides whether a notebook must run again: text, parameters, inputs, species, library version.
+
+    The folders themselves do not count, only what is in them: results moved to another disk stay finished.
+    """
+    digest = hashlib.sha256()
+    cache = _Digests(out)
+    for pattern, paths in expand(notebook.reads, parameters).items():
+        root = next(
+            (str(parameters[key]) for key in FOLDERS if pattern.startswith(f"{{{key}}}")), None
+        )
+        for path in paths:
+            name = os.path.relpath(path, root) if root else path.as_posix()
+            digest.update(
+                f"{pattern}\0{name}\0{cache.content(path, ours=root == str(out))}\n".encode()
+            )
+    cache.save()
+    return {
+        "notebook": notebook.name,
+        "text": notebook.sha256,
+        "inputs": digest.hexdigest(),
+        "library": __version__,
+        "species": hashlib.sha256(repr(species.all_species()).encode()).hexdigest(),
+        "parameters": {
+            key: addresses.hide_password(value) if isinstance(value, str) else value
+            for key, value in parameters.items()
+            if key not in FOLDERS
+        },
+    }
+
+
+def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path) -> bool:
+    """True when the record matches and everything that the notebook writes is there."""
+    record = record_path(notebook, out)
+    if not record.is_file() or not executed_path(notebook, out).is_file():
+        return False
+    if not all(expand(notebook.writes, parameters).values()):
+        return False
+    return json.loads(record.read_text(encoding="utf-8")) == fingerprint(notebook, parameters, out)
+
+
+def is_partial(notebook: NotebookFile, out: Path) -> bool:
+    """True when the notebook said `complete=False` in its metrics: its share is made, others' are still missing."""
+    path = out / ".state" / "metrics" / f"{notebook.name}.json"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("complete") is False
+
+
+def record_path(notebook: NotebookFile, out: Path) -> Path:
+    """OUT/.state/NN.json."""
+    return out / ".state" / f"{notebook.number}.json"
+
+
+def executed_path(notebook: NotebookFile, out: Path) -> Path:
+    """OUT/notebooks/NN_name.ipynb."""
+    return out / "notebooks" / f"{notebook.name}.ipynb"
+
+
+class _Digests:
+    """Content hashes of files; those of more than 1 MiB are remembered under their size and time."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / ".state" / "digests.json"
+        self.known: dict[str, list] = (
+            json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
+        )
+        self.changed = False
+
+    def content(self, path: Path, ours: bool) -> str:
+        """A text that changes with the file's content; `ours` says that the file is below the out folder."""
+        stat = path.stat()
+        key, stamp = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        if stat.st_size > HASHED_BYTES and not ours:
+            return f"{stat.st_size} {stat.st_mtime_ns}"
+        if self.known.get(key, [])[:2] == stamp:
+            return self.known[key][2]
+        digest = files.sha256(path)
+        if stat.st_size > 2**20:
+            self.known[key], self.changed = [*stamp, digest], True
+        return digest
+
+    def save(self) -> None:
+        if self.changed:
+            files.write_json(self.path, self.known)

@@ -1,0 +1,232 @@
+"""The report: all executed notebooks as one linked site that needs no network (nbconvert with own templates)."""
+
+import base64
+import html
+import itertools
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from livestock_utils.core import files
+from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.project import PACKAGE
+from livestock_utils.show.pipeline import inline_images
+
+TEMPLATES = PACKAGE / "assets" / "report_templates"
+TITLE = "Pigs and cows in barn photos"
+LEAD = (
+    "Where are the animals, and which are they? These notebooks go the whole way from the photo archives to a "
+    "scored submission: look at the data, split it fairly, train YOLOv5, study its errors, predict, and compare."
+)
+FLOW = ("archives", "tables", "split", "data set", "weights", "predictions", "score")
+FOOTER = "Made by livestock_utils from executed notebooks; this folder is complete and works without network."
+MAX_WIDTH_PX, MAX_FIGURE_BYTES, THUMBNAIL_PX = 1600, 200_000, 480
+MIMES = ("image/png", "image/jpeg")
+
+
+def write_report(out: str | os.PathLike) -> Path:
+    """Make OUT/report/ from OUT/notebooks, OUT/figures and OUT/metrics.json -> the path of index.html.
+
+    Every page carries its styles, script and figures. Pages of notebooks that are gone are removed. NotebookError where
+    no notebook has been executed yet.
+    """
+    out = Path(out)
+    paths = sorted((out / "notebooks").glob("*.ipynb"))
+    if not paths:
+        raise NotebookError(
+            f"no executed notebooks in {out / 'notebooks'}; `python -m livestock_utils run` makes them"
+        )
+    metrics = (
+        json.loads((out / "metrics.json").read_text("utf-8"))
+        if (out / "metrics.json").is_file()
+        else {}
+    )
+    notebooks = {path.stem: _prepare(nbformat.read(path, as_version=4), out) for path in paths}
+    pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
+    for earlier, later in itertools.pairwise(pages):
+        earlier["next"], later["previous"] = later, earlier
+    exporter = _exporter()
+    site = {
+        "title": TITLE,
+        "lead": LEAD,
+        "flow": FLOW,
+        "footer": FOOTER,
+        "pages": pages,
+        "style": _style(),
+        "script": (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8"),
+        "headlines": [
+            (name, key, value)
+            for name, part in metrics.items()
+            for key, value in _flat(part.get("headline", {}))
+        ],
+        "numbers": [
+            (name, key, value) for name, part in metrics.items() for key, value in _flat(part)
+        ],
+    }
+    contents = exporter.environment.from_string(
+        "{% import 'frame.html.j2' as frame with context %}{{ frame.contents(site, name) }}"
+    )
+    folder = out / "report"
+    for page in pages:
+        body, _ = exporter.from_notebook_node(notebooks[page["name"]], {"site": site, "page": page})
+        body = re.sub(
+            r'<a class="anchor-link"[^>]*>.*?</a>', "", body
+        )  # nbconvert gives ids only together with these
+        page["headings"] = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)
+        body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
+        page["headings"] = []
+        files.write_text(folder / f"{page['name']}.html", _link(body, set(notebooks)))
+    for stale in (
+        set(folder.glob("*.html"))
+        - {folder / f"{name}.html" for name in notebooks}
+        - {folder / "index.html"}
+    ):
+        stale.unlink()
+    index = exporter.environment.get_template("site.html.j2").render(site=site)
+    return files.write_text(folder / "index.html", _link(index, set(notebooks)))
+
+
+def _exporter() -> Any:
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    config = Config()
+    config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
+    config.HTMLExporter.template_name = "livestock"
+    config.HTMLExporter.exclude_input_prompt = config.HTMLExporter.exclude_output_prompt = True
+    return HTMLExporter(config=config)
+
+
+def _prepare(nb: Any, out: Path) -> Any:
+    """The notebook with figures from OUT/figures instead of the small inline ones, their captions said only once."""
+    for cell in nb.cells:
+        kept, said = [], ""
+        for output in cell.get("outputs", []):
+            if said and output.get("data", {}).get("text/markdown") == said:
+                said = ""
+                continue
+            name = output.get("metadata", {}).get("livestock", {}).get("figure")
+            if name:
+                mime = next(mime for mime in MIMES if mime in output.data)
+                about = output.metadata[mime]
+                said = f"*{about['alt']}*"
+                if (out / "figures" / name).is_file():
+                    kind, data, (width_px, height_px) = inline_images.shrink(
+                        (out / "figures" / name).read_bytes(), MAX_WIDTH_PX, MAX_FIGURE_BYTES
+                    )
+                    output.data = {kind: base64.b64encode(data).decode()}
+                    output.metadata[kind] = {
+                        "alt": about["alt"],
+                        "width": width_px,
+                        "height": height_px,
+                    }
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = _framed(output.data["text/html"])
+            kept.append(output)
+        if "outputs" in cell:
+            cell.outputs = kept
+    nb.cells = [
+        cell for cell in nb.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
+    return nb
+
+
+def _framed(table: str) -> str:
+    """A table in a frame that scrolls sideways by touch or keys, its caption outside, where it is never cut."""
+    found = re.search(r"<caption>(.*?)</caption>", table, flags=re.S)
+    caption = found[1] if found else ""
+    plain = table.replace(found[0], "", 1) if found else table
+    label = html.escape(html.unescape(re.sub(r"<[^>]*>", "", caption)), quote=True) or "Table"
+    above = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure>{above}<div class="wide" role="region" tabindex="0" aria-label="{label}">{plain}</div></figure>'
+
+
+def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
+    """What the templates need to know of one notebook."""
+    text = next((cell.source for cell in nb.cells if cell.cell_type == "markdown"), "")
+    title = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), name)
+    prose = re.sub(r"^(#|\[!|!\[).*$", "", text, flags=re.M)  # without headings and badges
+    question = next((part for part in re.split(r"\n\s*\n", prose) if part.strip()), "")
+    pictures = [
+        output
+        for cell in nb.cells
+        for output in cell.get("outputs", [])
+        if any(mime in output.get("data", {}) for mime in MIMES)
+    ]
+    number, _, rest = name.partition("_")
+    numbers = _flat({key: value for key, value in metrics.items() if type(value) in (int, float)})
+    page = {
+        "name": name,
+        "number": number,
+        "title": title,
+        "short": re.sub(r"^\d+[\s.:_-]*", "", title) or rest,
+        "question": _inline(question),
+        "headings": [],
+        "previous": None,
+        "next": None,
+        "thumbnail": "",
+        "thumbnail_alt": "",
+        "key_numbers": numbers[:4],
+        "failed": any(
+            o.output_type == "error" for cell in nb.cells for o in cell.get("outputs", [])
+        ),
+    }
+    if pictures:
+        mime = next(mime for mime in MIMES if mime in pictures[0].data)
+        kind, data, _ = inline_images.shrink(base64.b64decode(pictures[0].data[mime]), THUMBNAIL_PX)
+        page["thumbnail"] = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        page["thumbnail_alt"] = pictures[0].metadata.get(mime, {}).get("alt", f"Figure of {title}")
+    return page
+
+
+def _inline(markdown: str) -> str:
+    """A paragraph of Markdown as HTML without block marks and links."""
+    from nbconvert.filters import markdown2html
+
+    return re.sub(r"</?(p|a)\b[^>]*>", "", markdown2html(" ".join(markdown.split()))).strip()
+
+
+def _flat(values: dict, prefix: str = "") -> list[tuple[str, str]]:
+    """Readable names and texts of the single values in a notebook's metrics; lists are left out."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict):
+            rows += _flat(value, f"{name} · ")
+        elif isinstance(value, bool):
+            rows.append((name, "yes" if value else "no"))
+        elif isinstance(value, (int, float)):
+            rows.append((name, f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"))
+        elif isinstance(value, str):
+            rows.append((name, value))
+    return rows
+
+
+def _style() -> str:
+    """The style sheet, with Pygments' colours for light and dark."""
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="friendly_grayscale", nobackground=True).get_style_defs(
+        ".highlight"
+    )
+    dark = HtmlFormatter(style="github-dark", nobackground=True)
+    by_choice = dark.get_style_defs(':root[data-theme="dark"] .highlight')
+    by_system = dark.get_style_defs(':root:not([data-theme="light"]) .highlight')
+    own = (TEMPLATES / "livestock" / "style.css").read_text(encoding="utf-8")
+    return f"{own}\n{light}\n{by_choice}\n@media (prefers-color-scheme: dark) {{ {by_system} }}"
+
+
+def _link(page: str, names: set[str]) -> str:
+    """Links to notebooks become links to their pages; those without a page, plain text."""
+
+    def fix(match: re.Match) -> str:
+        name = Path(html.unescape(match["target"])).stem
+        return f'<a href="{name}.html">{match["text"]}</a>' if name in names else match["text"]
+
+    return re.sub(
+        r'<a href="(?P<target>[^":?#]+\.ipynb)"[^>]*>(?P<text>.*?)</a>', fix, page, flags=re.S
+    )

@@ -1,0 +1,1 @@
+"""Figures: functions that take tables and `ax=None` and return the Axes."""

@@ -1,0 +1,229 @@
+"""What a model costs on a device and what its exports lose, from `edge_parity` and `edge_cost`."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from livestock_utils.detect.export.cost import front
+from livestock_utils.detect.export.parity import MAX_DROP
+from livestock_utils.show.plots import style
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""By pixel size, from the smallest."""
+CLIP = 2.5
+"""A line to the 95th percentile ends at so many times the largest median, or one busy moment would hide the rest."""
+TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
+"""By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports than lines."""
+
+
+def edge_front(
+    table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """AP75 over whole_ms (log scale) of every export and pixel size, with the front of those that no other beats.
+
+    Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the latency budget.
+    Look for: rows left of the budget and high up; what lies below the front is beaten in both.
+    """
+    ax = style.axes_or_new(ax, height_in=3.9)
+    rows = table[table["AP75"].notna() & table["whole_ms"].notna()]
+    if rows.empty:
+        return style.say_empty(ax, "nothing was measured")
+    best = front(rows)
+    ax.step(
+        best["whole_ms"], best["AP75"], where="post", color=style.MUTED, linewidth=1.2, zorder=1
+    )
+    names, sizes = list(dict.fromkeys(rows["export"])), sorted(rows["image_size"].unique())
+    tones = {name: TONES[place % len(TONES)] for place, name in enumerate(names)}
+    marks = {size: MARKERS[place % len(MARKERS)] for place, size in enumerate(sizes)}
+    for row in rows.to_dict("records"):
+        ax.plot(
+            row["whole_ms"],
+            row["AP75"],
+            marks[row["image_size"]],
+            color=tones[row["export"]],
+            markersize=8,
+            markeredgewidth=2.2,
+            markeredgecolor=style.ALARM if row["red"] else tones[row["export"]],
+            linestyle="none",
+            zorder=2,
+        )
+    if max_latency_ms is not None:
+        ax.axvline(max_latency_ms, color=style.ALARM, linestyle="--", linewidth=1.2)
+        ax.annotate(
+            f"budget {max_latency_ms:g} ms",
+            (max_latency_ms, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=style.ALARM,
+        )
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ticks = [base * 10.0**power for power in range(-1, 6) for base in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    ax.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    ax.set_xticks([], minor=True)
+    ax.set(
+        xlabel="letterbox to boxes at batch 1, median, ms (log scale)", ylabel="AP75 on validation"
+    )
+    style.value_grid(ax)
+    keys = [
+        Line2D([], [], color=tones[name], marker="o", linestyle="none", label=name)
+        for name in names
+    ]
+    keys += [
+        Line2D([], [], color=style.MUTED, marker=marks[size], linestyle="none", label=f"{size} px")
+        for size in sizes
+    ]
+    if rows["red"].any():
+        keys.append(
+            Line2D(
+                [],
+                [],
+                color="white",
+                marker="o",
+                markeredgecolor=style.ALARM,
+                markeredgewidth=2.2,
+                linestyle="none",
+                label="red edge: not recommended",
+            )
+        )
+    ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.4)
+    return ax
+
+
+def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Loss or gain in AP75 of each export against the weights at the same pixels, with its paired interval.
+
+    Look for: dots left of the dashed line are red; an interval that holds 0 may be luck of the images.
+    """
+    rows = table[(table["export"] != "pytorch") & table["AP75"].notna()]
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.28 * max(len(rows), 2))
+    if rows.empty:
+        return style.say_empty(ax, "no export was scored")
+    places = np.arange(len(rows))[::-1]
+    for place, row in zip(places, rows.to_dict("records"), strict=True):
+        tone = style.ALARM if row["red"] else style.LINES[0]
+        ax.plot(
+            [row["low"], row["high"]],
+            [place, place],
+            color=tone,
+            linewidth=2.2,
+            solid_capstyle="butt",
+        )
+        ax.plot(
+            row["difference"],
+            place,
+            "x" if row["red"] else "o",
+            color=tone,
+            markersize=6,
+            markeredgewidth=1.6,
+        )
+        ax.annotate(
+            f"{row['difference']:+.3f}",
+            (1.0, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=tone if row["red"] else style.INK,
+        )
+    ax.axvline(0, color=style.MUTED, linewidth=1)
+    ax.axvline(-MAX_DROP, color=style.ALARM, linestyle="--", linewidth=1.2)
+    ax.set_yticks(places, [f"{row.export}, {row.image_size} px" for row in rows.itertuples()])
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    widest = max(float(rows[["low", "high"]].abs().max().max()), 2 * MAX_DROP) * 1.1
+    ax.set_xlim(-widest, widest)
+    ax.set(
+        xlabel=f"AP75 minus that of the weights, 95 % interval over images (dashed: -{MAX_DROP:g})"
+    )
+    style.value_grid(ax, "x")
+    return ax
+
+
+def edge_cost(
+    table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Latency of every export at the largest pixel size: the network's median as a bar with a line to its 95th
+    percentile (an arrow beyond CLIP of the largest median), and in pale what letterbox and suppression add.
+
+    The text beside each bar gives the file's size and the peak memory of a process that holds this network alone;
+    files over `max_size_mb` are red.
+    """
+    rows = table[table["latency_ms"].notna()]
+    rows = rows[rows["image_size"] == rows["image_size"].max()].sort_values("latency_ms")
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.34 * max(len(rows), 2))
+    if rows.empty:
+        return style.say_empty(ax, "nothing was timed")
+    places = np.arange(len(rows))[::-1]
+    ax.barh(places, rows["latency_ms"], height=0.62, color=style.LINES[0])
+    own = (rows["whole_ms"] - rows["latency_ms"]).clip(lower=0).fillna(0)
+    ax.barh(places, own, left=rows["latency_ms"], height=0.62, color=style.LINES[0], alpha=0.35)
+    end = rows["p95_ms"].clip(upper=CLIP * rows["latency_ms"].max())
+    ax.hlines(places, rows["latency_ms"], end, color=style.INK, linewidth=1.4)
+    beyond = (rows["p95_ms"] > end).to_numpy()
+    ax.plot(end[beyond], places[beyond], ">", color=style.INK, markersize=5, linestyle="none")
+    right = np.maximum(end, rows["latency_ms"] + own)
+    for place, edge, row in zip(places, right, rows.to_dict("records"), strict=True):
+        over = max_size_mb is not None and row["size_mb"] > max_size_mb
+        text = f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory {row['peak_memory_mb']:.0f} MB"
+        ax.annotate(
+            text + (" (over budget)" if over else ""),
+            (edge, place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=style.ALARM if over else style.INK,
+        )
+    ax.set_yticks(places, rows["export"])
+    ax.set_xlim(0, float(right.max()) * 1.7)
+    threads, size = int(rows["threads"].iloc[0]), int(rows["image_size"].iloc[0])
+    ax.set(
+        xlabel=f"network (pale: letterbox and boxes) at batch 1, {size} px, {threads} threads, ms\n"
+        "(line: the network's 95th percentile)"
+    )
+    style.value_grid(ax, "x")
+    return ax
+
+
+def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """AP75 over latency of lighter models beside the plain one at equal epochs, from `lighter.compare`.
+
+    Columns model, AP75, low, high (paired interval of the difference to the plain model), latency_ms, size_mb.
+    Look for: a dot left of the plain model's that is not below it pays.
+    """
+    ax = style.axes_or_new(ax, height_in=3.6)
+    if table.empty:
+        return style.say_empty(ax, "no model was trained")
+    for place, row in enumerate(table.to_dict("records")):
+        tone = style.LINES[place % len(style.LINES)]
+        plain = row["AP75"] - (0.0 if np.isnan(row["difference"]) else row["difference"])
+        if not np.isnan(row["low"]):
+            ends = np.clip([plain + row["low"], plain + row["high"]], 0, 1)
+            ax.plot([row["latency_ms"]] * 2, ends, color=tone, linewidth=2)
+        ax.plot(row["latency_ms"], row["AP75"], "o", color=tone, markersize=8)
+    ax.margins(y=0.2)
+    ax.set(
+        xlim=(0, 1.3 * float(table["latency_ms"].max())),
+        xlabel="latency of the network at batch 1, ms",
+        ylabel="AP75 on validation\n(line: 95 % of the difference)",
+    )
+    style.value_grid(ax)
+    style.label_line_ends(
+        ax,
+        [
+            (
+                row["latency_ms"],
+                row["AP75"],
+                f"{row['model']}, {row['size_mb']:.1f} MB",
+                style.LINES[place % len(style.LINES)],
+            )
+            for place, row in enumerate(table.to_dict("records"))
+        ],
+    )
+    return ax

@@ -1,0 +1,312 @@
+"""Where a detector errs: costs of error types, groups of boxes, calibration, galleries, missing labels."""
+
+import math
+import os
+import warnings
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.evaluate.errors import breakdowns
+from livestock_utils.show.plots import style
+from livestock_utils.show.plots.gallery import photo, read_photo
+
+LEAST_BOXES = {"group": 20, "bin": 10}
+"""Groups below are drawn pale, bins of confidence below are left out: their shares are mostly chance."""
+STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
+"""Good, half good, bad: from pale to dark, so that they part in grey print as well."""
+_CROP_PX = 1600
+_MOST_BOXES = 16
+
+
+def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """AP that each error type costs (bars) and how many boxes have it (text); `table` is from `error_types.ap_lost`.
+
+    Look for: the longest bar, which is what to work on first; a type with many boxes may still cost little, because
+    faint detections rank last.
+    """
+    ax = style.axes_or_new(ax, height_in=3.0)
+    rows = table[~table["error"].str.startswith("false ")].iloc[::-1]
+    if rows.empty or not rows["count"].any():
+        return style.say_empty(ax, "no errors")
+    place = np.arange(len(rows))
+    ax.barh(place, rows["ap_lost"], color=style.LINES[0], height=0.62)
+    for y, lost, number in zip(place, rows["ap_lost"], rows["count"], strict=True):
+        what = "labels" if rows["error"].iloc[y] == "missed" else "detections"
+        ax.annotate(
+            f"{lost:.3f}  ({style.number(number)} {what})",
+            (lost, y),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    ax.set_yticks(place, [name.capitalize() for name in rows["error"]])
+    ax.set(
+        xlabel=f"AP lost{breakdowns.at_iou(table, ' at IoU')} (share of 1)",
+        xlim=(0, max(float(rows["ap_lost"].max()) * 1.45, 0.01)),
+    )
+    style.value_grid(ax, "x")
+    return ax
+
+
+def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
+    """Share of each state in every group, one panel a grouping; `table` is from `error_analysis.breakdown`.
+
+    Groups of fewer than 20 boxes are pale.
+    Look for: a group whose dark end is much longer than its neighbours', and whether its n is large enough to matter.
+    """
+    groupings = list(dict.fromkeys(table["grouping"]))
+    states = [name for name in table.columns if name not in ("grouping", "group", "n")]
+    heights = [0.62 + 0.25 * int((table["grouping"] == name).sum()) for name in groupings]
+    if axes is None:
+        rows = math.ceil(len(groupings) / 2)
+        tall = [max(heights[2 * row : 2 * row + 2]) for row in range(rows)]
+        axes = style.grid_of_axes(rows, 2, sum(tall) + 0.5, height_ratios=tall)
+    flat = np.ravel(axes)
+    for ax, grouping in zip(flat, groupings, strict=False):
+        rows_here = table[table["grouping"] == grouping].iloc[::-1]
+        left = np.zeros(len(rows_here))
+        for state, tone in zip(states, STATE_COLOURS, strict=True):
+            share = rows_here[state].to_numpy(float)
+            bars = ax.barh(
+                np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state
+            )
+            for bar, number in zip(bars, rows_here["n"], strict=True):
+                bar.set_alpha(1.0 if number >= LEAST_BOXES["group"] else 0.3)
+            left += share
+        for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
+            ground = (
+                STATE_COLOURS[0] if number >= LEAST_BOXES["group"] else "white"
+            )  # readable on the dark colour too
+            ax.text(
+                0.015,
+                y,
+                f"{share:.0%}".replace("%", " %"),
+                va="center",
+                fontsize=8,
+                path_effects=[patheffects.withStroke(linewidth=2.5, foreground=ground)],
+            )
+            ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
+        ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
+        ax.set(xlim=(0, 1), xticks=[])
+        ax.set_title(breakdowns.GROUPINGS.get(grouping, grouping), fontsize=10)
+        ax.tick_params(length=0)
+        for edge in ("bottom", "left"):
+            ax.spines[edge].set_visible(False)
+    for ax in flat[len(groupings) :]:
+        ax.set_axis_off()
+    handles = [Rectangle((0, 0), 1, 1, color=tone) for tone in STATE_COLOURS[: len(states)]]
+    style.figure_of(axes).legend(
+        handles,
+        states,
+        loc="outside upper center",
+        ncols=len(states),
+        title_fontsize=9,
+        title=f"share of the boxes; grey number: how many, pale below {LEAST_BOXES['group']}",
+    )
+    return axes
+
+
+def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Confidence against the share that is right, by species, with 95 % intervals; larger dots stand for more boxes.
+
+    `table` is from `error_analysis.calibration`. Bins of fewer than 10 boxes are left out. Look for: dots whose bar
+    lies below the diagonal, which promise more than they keep, and a species that needs another confidence threshold
+    than the other.
+    """
+    ax = style.axes_or_new(ax, height_in=4.0)
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="confidence (mean of the bin)",
+        ylabel=f"share of the boxes that are right\n(species{breakdowns.at_iou(table, ', IoU')}, no duplicate)",
+    )
+    if table.empty:
+        return style.say_empty(ax, "no detections")
+    table = table[table["n"] >= LEAST_BOXES["bin"]]
+    if table.empty:
+        return style.say_empty(ax, f"fewer than {LEAST_BOXES['bin']} detections in every bin")
+    style.value_grid(ax, "both")
+    ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    ax.annotate(
+        "as promised",
+        (0.5, 0.5),
+        xytext=(-6, 4),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=9,
+        color=style.MUTED,
+    )
+    for name in style.in_label_order(table["species"]):
+        rows = table[table["species"] == name]
+        tone = style.colour(name)
+        ax.plot(rows["confidence"], rows["right"], color=tone, linewidth=1.4)
+        ax.vlines(
+            rows["confidence"], rows["low"], rows["high"], color=tone, linewidth=1.2, alpha=0.6
+        )
+        ax.scatter(
+            rows["confidence"],
+            rows["right"],
+            s=14 + 16 * np.log10(rows["n"].clip(lower=1)),
+            color=tone,
+            zorder=3,
+        )
+    style.species_key(ax, style.in_label_order(table["species"]))
+    return ax
+
+
+def error_gallery(
+    cases: pd.DataFrame,
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    folder: str | os.PathLike,
+    confidence_threshold: float = 0.25,
+    nothing: str = "no such errors",
+    per_row: int = 2,
+) -> np.ndarray:
+    """Each case twice, cut out around its box: left the labels, right the predictions; the box itself is dotted dark.
+
+    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from `confidence_threshold` up, the
+    16 most confident.
+    Look for: an animal in plain sight under the dotted box without a label beside it, which is no error of the model.
+    """
+    if cases.empty:
+        axes = style.grid_of_axes(1, 1, 1.2)
+        style.say_empty(axes[0, 0], nothing)
+        return axes
+    rows = math.ceil(len(cases) / per_row)
+    side = style.WIDTH_IN / (2 * per_row)
+    axes = style.grid_of_axes(rows, 2 * per_row, rows * (side + 0.32))
+    frames = images.set_index("image_id")
+    sure = predictions[predictions["confidence"] >= confidence_threshold]
+    sure = sure.sort_values("confidence", ascending=False, kind="stable")
+    pairs = np.asarray(axes, dtype=object).reshape(-1, 2)
+    with ImageReader(folder) as reader:
+        for (left, right), case in zip(pairs, cases.to_dict("records"), strict=False):
+            row = frames.loc[case["image_id"]]
+            picture = read_photo(reader, row["archive"], row["member"], _CROP_PX)
+            window = _window(case, row["width_px"], row["height_px"])
+            for ax, table in ((left, boxes), (right, sure)):
+                mine = table[table["image_id"] == case["image_id"]]
+                mine = mine[_inside(mine, window)].head(_MOST_BOXES)
+                photo(picture, row["width_px"], row["height_px"], mine, ax)
+                ax.add_patch(
+                    Rectangle(
+                        (case["x_min"], case["y_min"]),
+                        case["x_max"] - case["x_min"],
+                        case["y_max"] - case["y_min"],
+                        fill=False,
+                        edgecolor=style.ALARM,
+                        linewidth=2.2,
+                        linestyle=(0, (1, 1)),
+                    )
+                )
+                ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
+            left.set_title(f"{case['image_id']}\nlabels", fontsize=7, fontweight="normal")
+            right.set_title(f"{case['why']}\npredictions", fontsize=7, fontweight="normal")
+    for ax in pairs[len(cases) :].flat:
+        ax.set_axis_off()
+    return axes
+
+
+def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Box plots of the boxes an image, by species and part; `counts` is from `error_analysis.counts_by_part`.
+
+    As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign of an uneven split.
+    """
+    import seaborn
+
+    ax = style.axes_or_new(ax, height_in=3.4)
+    if counts.empty:
+        return style.say_empty(ax, "no images")
+    names, parts = style.in_label_order(counts["species"]), list(dict.fromkeys(counts["part"]))
+    drawn = counts.assign(group=counts["species"] + ", " + counts["part"])
+    order = [f"{name}, {part}" for name in names for part in parts]
+    with warnings.catch_warnings():
+        # seaborn 0.13 asks matplotlib 3.11 for `vert`, which that release deprecates.
+        warnings.filterwarnings("ignore", message="vert: bool was deprecated")
+        seaborn.boxplot(
+            drawn,
+            x="boxes",
+            y="group",
+            order=order,
+            hue="species",
+            legend=False,
+            ax=ax,
+            width=0.6,
+            palette={name: style.colour(name) for name in names},
+            linewidth=1.1,
+            fliersize=2.5,
+            saturation=0.9,
+        )
+    sizes = drawn["group"].value_counts()
+    ax.set_yticks(
+        range(len(order)), [f"{name} (n = {style.number(sizes.get(name, 0))})" for name in order]
+    )
+    ax.set(xlabel="boxes in an image", ylabel="", xlim=(-0.5, None))
+    style.value_grid(ax, "x")
+    return ax
+
+
+def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Precision against recall of rankings of missing labels; `curves` is from `missing_ranking.curves`.
+
+    Look for: how much of the list a person can go through (from the left) before most of it is in vain.
+    """
+    ax = style.axes_or_new(ax, height_in=4.0)
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.03),
+        xlabel="share of the boxes on unlabelled animals that have been reached",
+        ylabel="share of the list so far that\nlies on an unlabelled animal",
+    )
+    if curves.empty:
+        return style.say_empty(ax, "no missing label is overlapped by a prediction")
+    style.value_grid(ax, "both")
+    dashes = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
+    for place, (name, rows) in enumerate(curves.groupby("ranking", sort=False)):
+        ax.plot(
+            rows["recall"],
+            rows["precision"],
+            color=style.LINES[place % len(style.LINES)],
+            drawstyle="steps-post",
+            linestyle=dashes[place % len(dashes)],
+            linewidth=2.2 if place == 0 else 1.5,
+            label=f"{name}: AP {rows['average_precision'].iloc[0]:.3f}",
+        )
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)
+    return ax
+
+
+def _window(
+    case: dict, width_px: float, height_px: float, least_px: float = 160
+) -> tuple[float, float, float, float]:
+    """A square around the case's box, 2.2 times its longer side, moved into the frame where it fits."""
+    side = min(
+        max(2.2 * (case["x_max"] - case["x_min"]), 2.2 * (case["y_max"] - case["y_min"]), least_px),
+        max(width_px, height_px),
+    )
+    x, y = (
+        (case["x_min"] + case["x_max"]) / 2 - side / 2,
+        (case["y_min"] + case["y_max"]) / 2 - side / 2,
+    )
+    x = min(max(x, 0), max(width_px - side, 0)) if side <= width_px else (width_px - side) / 2
+    y = min(max(y, 0), max(height_px - side, 0)) if side <= height_px else (height_px - side) / 2
+    return x, y, x + side, y + side
+
+
+def _inside(boxes: pd.DataFrame, window: tuple[float, float, float, float]) -> pd.Series:
+    """Boxes that reach into the window."""
+    return (
+        (boxes["x_max"] > window[0])
+        & (boxes["x_min"] < window[2])
+        & (boxes["y_max"] > window[1])
+        & (boxes["y_min"] < window[3])
+    )

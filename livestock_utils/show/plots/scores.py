@@ -1,0 +1,127 @@
+"""How good a detector is: precision-recall curves, AP of each class, and what a confidence threshold trades."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from livestock_utils.show.plots import style
+
+_DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
+
+
+def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Precision against recall of each class at each IoU, with the AP (area below) at the curve's name.
+
+    `curves` is from `scoring.pr_curves`: species, iou_threshold, confidence, recall, precision, envelope. The line
+    drawn is the envelope, whose area the contest's AP is; it falls to 0 where the detections end.
+    Look for: how far right a curve goes before it drops; where the curves of two IoUs part, boxes are loose.
+    """
+    ax = style.axes_or_new(ax, height_in=4.2)
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.03),
+        xlabel="recall: share of the labelled animals that are found",
+        ylabel="precision: share of the\npredicted boxes that are right",
+    )
+    style.value_grid(ax, "both")
+    if curves.empty:
+        return style.say_empty(ax, "no labels to score")
+    thresholds = sorted(curves["iou_threshold"].unique())
+    handles: list[Line2D] = []
+    for name in style.in_label_order(curves["species"]):
+        for dash, threshold in zip(_DASHES, thresholds, strict=False):
+            rows = curves[(curves["species"] == name) & (curves["iou_threshold"] == threshold)]
+            recall, height = rows["recall"].to_numpy(), rows["envelope"].to_numpy()
+            ap = float(np.sum(np.diff(recall, prepend=0.0) * height))
+            xs = np.concatenate([[0.0], recall, [recall[-1] if len(recall) else 0.0]])
+            ys = np.concatenate([[height[0] if len(height) else 0.0], height, [0.0]])
+            handles += ax.plot(
+                xs,
+                ys,
+                color=style.colour(name),
+                linestyle=dash,
+                drawstyle="steps-pre",
+                label=f"{name}, IoU {threshold:g}: AP {ap:.3f}",
+            )
+    legend = ax.legend(handles=handles, loc="lower left", handlelength=2.6, fontsize=9)
+    for text, line in zip(legend.get_texts(), handles, strict=True):
+        text.set_color(style.ink(line.get_color()))
+    return ax
+
+
+def confidence_trade(
+    curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes | None = None
+) -> Axes:
+    """Precision (solid) and recall (dashed) of each class as the confidence threshold rises; `curves` as above.
+
+    Look for: where the two lines of a class cross, and whether one threshold can serve both classes.
+    """
+    ax = style.axes_or_new(ax, height_in=3.2)
+    ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="confidence threshold", ylabel="precision or recall")
+    style.value_grid(ax, "both")
+    rows = curves[curves["iou_threshold"] == iou_threshold]
+    if rows.empty:
+        return style.say_empty(ax, f"no curve at IoU {iou_threshold:g}")
+    handles: list[Line2D] = []
+    for name in style.in_label_order(rows["species"]):
+        mine = rows[rows["species"] == name]
+        for column, dash in (("precision", _DASHES[0]), ("recall", _DASHES[1])):
+            handles += ax.plot(
+                mine["confidence"],
+                mine[column],
+                color=style.colour(name),
+                linestyle=dash,
+                label=f"{name} {column}",
+            )
+    legend = ax.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=len(handles),
+        handlelength=2.6,
+    )
+    for text, line in zip(legend.get_texts(), handles, strict=True):
+        text.set_color(style.ink(line.get_color()))
+    return ax
+
+
+def class_scores(
+    table: pd.DataFrame,
+    columns: tuple[str, ...] = ("mAP50", "mAP75", "mAP50-95"),
+    ax: Axes | None = None,
+) -> Axes:
+    """One dot a score and class ("all" in grey), values written at the dots; `table` is from `scoring.per_class_table`.
+
+    Look for: the class that falls behind, and how much more it falls behind where IoU is strict (looser boxes).
+    """
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * len(columns))
+    if table.empty:
+        return style.say_empty(ax, "no scores")
+    names = [str(name) for name in table.index]
+    height = np.arange(len(columns))[::-1]
+    spread = np.linspace(0.24, -0.24, len(names)) if len(names) > 1 else np.zeros(1)
+    for name, shift in zip(names, spread, strict=True):
+        values = table.loc[name, list(columns)].to_numpy(dtype=float)
+        ax.scatter(values, height + shift, s=46, color=style.colour(name), zorder=3)
+        for value, y in zip(values, height + shift, strict=True):
+            if np.isfinite(value):
+                ax.annotate(
+                    f"{name} {value:.3f}",
+                    (value, y),
+                    xytext=(7, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=9,
+                    color=style.ink(style.colour(name)),
+                )
+    ax.hlines(height, 0, 1, color=style.FAINT, linewidth=14, alpha=0.35, zorder=0)
+    ax.set_yticks(height, columns)
+    ax.set(
+        xlim=(0, 1.14),
+        ylim=(-0.6, len(columns) - 0.4),
+        xlabel="score (1 = every animal found, every box right)",
+        xticks=np.linspace(0, 1, 6),
+    )
+    style.value_grid(ax, "x")
+    return ax

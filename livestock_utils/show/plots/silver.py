@@ -1,0 +1,340 @@
+"""Figures of silver labels: what they add, how true they are, and what training with them did."""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.evaluate.silver import making, sets
+from livestock_utils.show.plots import gallery, style
+
+
+def silver_thresholds(
+    curves: Mapping[str, pd.DataFrame],
+    marks: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Precision of the added boxes (solid) and unlabelled animals found (dashed) against the confidence threshold.
+
+    `curves` maps sources of predictions to tables of `silver_audit.threshold_curve`, `marks` names to thresholds.
+    Look for: how far left the solid line may go before it falls, and whether the dashed one is still high there.
+    """
+    ax = style.axes_or_new(ax, height_in=3.8)
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1.03),
+        xlabel="confidence from which a prediction is added as a label",
+        ylabel="share",
+    )
+    style.value_grid(ax, "both")
+    ax.yaxis.set_major_formatter(style.PERCENT[0])
+    drawn = {name: table for name, table in curves.items() if table["added"].any()}
+    if not drawn:
+        return style.say_empty(ax, "no prediction that no label overlaps")
+    handles: list[Line2D] = []
+    for (name, table), tone in zip(drawn.items(), style.LINES, strict=False):
+        for column, dash, what in (
+            ("precision", (0, ()), "added boxes that are right"),
+            ("found", (0, (5, 2)), "unlabelled animals found"),
+        ):
+            if table[column].notna().any():
+                handles += ax.plot(
+                    table["confidence_threshold"],
+                    table[column],
+                    color=tone,
+                    linestyle=dash,
+                    label=f"{name}: {what}",
+                )
+    for name, value in (marks or {}).items():
+        ax.axvline(value, color=style.MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
+        ax.annotate(
+            f"{name} {value:g}",
+            (value, 1.0),
+            xycoords=ax.get_xaxis_transform(),
+            xytext=(3, 2),
+            textcoords="offset points",
+            fontsize=8,
+            color=style.MUTED,
+            va="bottom",
+        )
+    ax.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.18),
+        ncols=2,
+        handlelength=2.6,
+        labelcolor=[line.get_color() for line in handles],
+    )
+    return ax
+
+
+def silver_counts(
+    before: pd.Series,
+    after: Mapping[str, pd.Series],
+    name: str = "cow",
+    axes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Boxes an image before (outline) and after (filled), a panel a mode; `before`, `after`: boxes by source image.
+
+    Only the images that get silver are counted, on both sides. `name` is the species whose colour is used.
+    Look for: how the heap at the left end moves; a long tail to the right is double boxes.
+    """
+    panels = max(len(after), 1)
+    axes = (
+        style.grid_of_axes(panels, 1, 0.6 + 1.45 * panels, sharex=True)[:, 0]
+        if axes is None
+        else axes
+    )
+    if not after:
+        style.say_empty(axes[0], "no silver set")
+    for ax, (mode, counts) in zip(axes, after.items(), strict=False):
+        old = before.loc[counts.index].to_numpy(int)
+        top = int(max(old.max(initial=0), counts.max()))
+        place = np.arange(top + 1)
+        new_tally, old_tally = (
+            np.bincount(each, minlength=top + 1) for each in (counts.to_numpy(int), old)
+        )
+        ax.bar(place, new_tally, width=0.86, color=style.colour(name), alpha=0.55, label="after")
+        ax.stairs(
+            old_tally, np.arange(top + 2) - 0.5, color=style.INK, linewidth=1.4, label="before"
+        )
+        ax.set_title(f"{mode}: {len(counts):,} images")
+        ax.set(ylabel="images", ylim=(0, 1.12 * max(new_tally.max(), old_tally.max())))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+        style.thousands(ax, "y", ticks=4)
+        style.value_grid(ax, "y")
+    if after:
+        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+    axes[-1].set_xlabel("boxes in an image")
+    return axes
+
+
+def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
+    """A row a mode: share of the animals with a label, before (grey) and after (dot), and precision (diamond).
+
+    `tables` maps modes to tables of `silver_audit.audit`. Only silver boxes count for the precision.
+    Look for: a long way from the grey dot to the right, with the diamond not far left of 100 %.
+    """
+    ax = style.axes_or_new(ax, height_in=1.1 + 0.55 * max(len(tables), 1))
+    if not tables:
+        return style.say_empty(ax, "no silver set")
+    tone = style.LINES[0]
+    for y, (name, table) in zip(range(len(tables))[::-1], tables.items(), strict=True):
+        row = table.iloc[-1]
+        ax.plot(
+            [row["recall_before"], row["recall"]], [y, y], color=style.FAINT, linewidth=5, zorder=1
+        )
+        for column, marker, shade in (
+            ("recall_before", "o", style.NEUTRAL),
+            ("recall", "o", tone),
+            ("precision", "D", style.ALARM),
+        ):
+            if np.isfinite(row[column]):
+                ax.scatter(row[column], y, marker=marker, s=52, color=shade, zorder=3)
+        values = ", ".join(
+            f"{text} {style.PERCENT[0](row[column])}"
+            for column, text in (
+                ("recall_before", "before"),
+                ("recall", "after"),
+                ("precision", "right"),
+            )
+            if np.isfinite(row[column])
+        )
+        ax.annotate(
+            f"{name}: {values}",
+            (0, y),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(4, 13),
+            textcoords="offset points",
+            fontsize=9,
+            va="center",
+            bbox=style.PAPER,
+            zorder=4,
+        )
+    low = min(
+        float(table[["recall_before", "recall", "precision"]].iloc[-1].min())
+        for table in tables.values()
+    )
+    ax.set(
+        xlim=(max(0.0, np.floor(10 * low - 0.5) / 10) if np.isfinite(low) else 0, 1.02),
+        ylim=(-0.5, len(tables) - 0.25),
+        yticks=[],
+    )
+    ax.set_xlabel("share of the animals (dots) or of the silver boxes (diamond)")
+    ax.xaxis.set_major_formatter(style.PERCENT[0])
+    style.value_grid(ax, "x")
+    handles = [
+        Line2D([], [], marker=marker, linestyle="", color=shade, label=text)
+        for marker, shade, text in (
+            ("o", style.NEUTRAL, "animals with a label, before"),
+            ("o", tone, "after"),
+            ("D", style.ALARM, "silver boxes that are right"),
+        )
+    ]
+    ax.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=3,
+        handlelength=0.8,
+        borderaxespad=0.2,
+    )
+    return ax
+
+
+def silver_examples(
+    made: making.Silver,
+    boxes: pd.DataFrame,
+    folder: str | os.PathLike,
+    source_ids: Sequence[str] | None = None,
+    n: int = 3,
+) -> np.ndarray:
+    """Photos twice: left with people's labels, right as the silver set holds them; (images, 2) Axes.
+
+    Right: gold boxes in the species' colour, silver boxes dashed with their confidence, ignored regions as they are
+    painted. Shown are `source_ids`, else the `n` images with most silver and ignored boxes.
+    Look for: dashed boxes on animals that have none on the left, and dashed boxes on nothing.
+    """
+    if source_ids is None:
+        changed = made.labels[made.labels["origin"] != making.GOLD]
+        source_ids = (
+            changed["source_id"]
+            .value_counts(sort=True)
+            .sort_index(kind="stable")
+            .sort_values(ascending=False, kind="stable")
+            .index[:n]
+            .tolist()
+        )
+    rows = made.images.set_index("source_id").loc[list(source_ids)].reset_index()
+    if rows.empty:
+        axes = style.grid_of_axes(1, 2, 1.2)
+        for ax in axes.flat:
+            style.say_empty(ax, "no silver images")
+        return axes
+    tall = rows["height_px"] / rows["width_px"]
+    height_in = float((style.WIDTH_IN / 2 * tall + 0.25).sum())
+    axes = style.grid_of_axes(len(rows), 2, height_in, height_ratios=tall.tolist())
+    with ImageReader(folder) as reader:
+        for (left, right), row in zip(axes, rows.to_dict("records"), strict=True):
+            gold = boxes[boxes["image_id"] == row["source_id"]]
+            mine = made.labels[made.labels["source_id"] == row["source_id"]]
+            data = sets.painted(reader.bytes(row["archive"], row["member"]), mine)
+            frame = (row["width_px"], row["height_px"])
+            gallery.photo(
+                gallery.read_photo(reader, row["archive"], row["member"]),
+                *frame,
+                gold,
+                left,
+                f"{row['source_id']}: {len(gold)} labelled",
+            )
+            with Image.open(io.BytesIO(data)) as opened:
+                picture = opened.convert("RGB")
+                picture.thumbnail((gallery.THUMBNAIL_PX, gallery.THUMBNAIL_PX))
+            tally = mine["origin"].value_counts()
+            gallery.photo(
+                np.asarray(picture),
+                *frame,
+                mine.loc[mine["origin"] == making.GOLD].drop(columns="confidence"),
+                right,
+                ", ".join(
+                    f"{tally[what]} {what}"
+                    for what in (making.GOLD, making.SILVER, making.IGNORED)
+                    if what in tally
+                ),
+            )
+            for box in mine[mine["origin"] == making.SILVER].to_dict("records"):
+                _silver_box(right, box)
+    return axes
+
+
+def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Gain of the expanded training over gold alone with its interval, by answers and class.
+
+    `table` is from `silver_effect.effect_table`. A line that crosses 0 is no proof of a difference.
+    Look for: whether the gain differs between fuller and lacking answers (last group), and for which class.
+    """
+    groups = list(dict.fromkeys(table["answers"]))
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(table), 3) + 0.25 * len(groups))
+    if table.empty:
+        return style.say_empty(ax, "no answers to compare on")
+    y, ticks, labels = 0.0, [], []
+    for group in groups:
+        ax.annotate(
+            group,
+            (0, y),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=9,
+            fontweight="bold",
+            va="center",
+            bbox=style.PAPER,
+            zorder=4,
+        )
+        for row in table[table["answers"] == group].to_dict("records"):
+            y -= 1
+            tone = style.colour(row["class"]) if row["class"] != "all" else style.INK
+            ax.plot([row["low"], row["high"]], [y, y], color=tone, linewidth=2)
+            ax.scatter(row["difference"], y, color=tone, s=34, zorder=3)
+            ax.annotate(
+                f"{row['difference']:+.3f}",
+                (1.0, y),
+                xycoords=ax.get_yaxis_transform(),
+                xytext=(6, 0),
+                textcoords="offset points",
+                fontsize=9,
+                color=tone,
+                va="center",
+            )
+            ticks.append(y)
+            labels.append(row["class"])
+        y -= 1.1
+    ax.axvline(0, color=style.MUTED, linewidth=1)
+    reach = 1.08 * max(float(table[["low", "high", "difference"]].abs().max().max()), 0.005)
+    ax.set(
+        xlim=(-reach, reach),
+        ylim=(y + 0.5, 0.7),
+        yticks=ticks,
+        yticklabels=labels,
+        xlabel=f"AP{100 * table.attrs.get('iou_threshold', 0.75):g}: expanded minus gold, with "
+        f"{table.attrs.get('level', 0.95):.0%} interval",
+    )
+    style.value_grid(ax, "x")
+    return ax
+
+
+def _silver_box(ax: Axes, box: dict) -> None:
+    tone = style.colour(box["species"])
+    x, y, width, height = (
+        box["x_min"],
+        box["y_min"],
+        box["x_max"] - box["x_min"],
+        box["y_max"] - box["y_min"],
+    )
+    ax.add_patch(
+        Rectangle((x, y), width, height, fill=False, edgecolor="white", linewidth=3, alpha=0.7)
+    )
+    ax.add_patch(
+        Rectangle(
+            (x, y), width, height, fill=False, edgecolor=tone, linewidth=1.8, linestyle=(0, (3, 2))
+        )
+    )
+    ax.text(
+        x,
+        y,
+        f"{box['confidence']:.2f}",
+        fontsize=6.5,
+        color="white",
+        va="bottom",
+        ha="left",
+        clip_on=True,
+        bbox={"facecolor": tone, "edgecolor": "none", "pad": 0.8},
+    )

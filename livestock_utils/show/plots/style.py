@@ -1,0 +1,218 @@
+"""One look for every figure: fonts, grid, sizes, and small helpers for labels that stand on the data."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from livestock_utils.core import species as species_settings
+
+WIDTH_IN = 8.0
+"""Width of a figure: what a notebook column and a printed page both hold without scaling."""
+
+INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DADADA"
+"""Text, secondary text and grid lines; MUTED keeps a contrast above 4.5 on white (WCAG AA)."""
+
+NEUTRAL, ALARM = "#8C8C8C", "#882255"
+"""Marks that belong to no species, and what a reader should notice."""
+
+LINES = ("#332288", "#117733", "#AA4499", "#999933", "#44AA99", "#882255")
+"""Colours of lines that stand for runs or metrics, never for species (from Paul Tol's "muted" scheme)."""
+
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK KR",
+    "Noto Sans KR",
+    "NanumGothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+)
+"""Font families in order of fall-back: the first ships with matplotlib, the others hold Korean where installed."""
+
+PERCENT = tuple(PercentFormatter(1, decimals=decimals, symbol=" %") for decimals in range(3))
+"""Axis formats for shares in [0, 1], by decimals: 70 %, 2.5 %, 0.25 %."""
+
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
+"""The ground under a label that would else stand on grid lines."""
+
+
+def theme() -> None:
+    """Set matplotlib's defaults to the project's look; call once a notebook, a second call changes nothing.
+
+    White ground, horizontal grid only, no top and right frame, 8 in wide at 110 dots an inch, constrained layout (no
+    overlapping labels), Korean glyphs from the first installed font of `FONTS` that holds them.
+    """
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    plt.rcParams.update(
+        {
+            "figure.figsize": (WIDTH_IN, 3.6),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "font.family": [name for name in FONTS if name in known] or ["sans-serif"],
+            "font.size": 10,
+            "text.color": INK,
+            "axes.facecolor": "white",
+            "axes.edgecolor": MUTED,
+            "axes.labelcolor": INK,
+            "axes.labelsize": 10,
+            "axes.titlesize": 11,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.grid": False,
+            "axes.prop_cycle": plt.cycler(color=LINES),
+            "grid.color": FAINT,
+            "grid.linewidth": 0.8,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "legend.frameon": False,
+            "legend.fontsize": 9,
+            "lines.linewidth": 1.8,
+            "image.cmap": "cividis",
+            "svg.hashsalt": "livestock_utils",
+        }
+    )
+
+
+def axes_or_new(ax: Axes | None, width_in: float = WIDTH_IN, height_in: float = 3.6) -> Axes:
+    """`ax` itself, or the single axes of a new figure of the given size in inches."""
+    return (
+        ax
+        if ax is not None
+        else plt.subplots(figsize=(width_in, height_in), layout="constrained")[1]
+    )
+
+
+def grid_of_axes(
+    rows: int, columns: int, height_in: float, width_in: float = WIDTH_IN, **options: Any
+) -> np.ndarray:
+    """(rows, columns) array of axes of a new figure, for small multiples; `options` go to `plt.subplots`."""
+    return plt.subplots(
+        rows, columns, figsize=(width_in, height_in), squeeze=False, layout="constrained", **options
+    )[1]
+
+
+def figure_of(axes: Axes | np.ndarray | Figure) -> Figure:
+    """The figure that axes, an array of axes, or a figure itself belong to."""
+    if isinstance(axes, Figure):
+        return axes
+    return np.ravel(np.asarray(axes, dtype=object))[0].figure
+
+
+def spread(axes: np.ndarray, wspace: float) -> None:
+    """Keep panels apart by `wspace` of their width, so that the tick labels of neighbours do not touch."""
+    engine = figure_of(axes).get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(wspace=wspace)
+
+
+def colour(name: str) -> str:
+    """The species' colour from species.yaml; grey for anything else ("all", "other")."""
+    return species_settings.colours().get(name, NEUTRAL)
+
+
+def ink(tone: Any) -> str:
+    """A colour as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG AA)."""
+    rgb = np.array(to_rgb(tone))
+    while _contrast_on_white(rgb) < 4.5:
+        rgb = rgb * 0.97
+    red, green, blue = rgb.tolist()
+    return to_hex((red, green, blue))
+
+
+def _contrast_on_white(rgb: np.ndarray) -> float:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
+
+
+def in_label_order(found: Iterable[str]) -> list[str]:
+    """Species that occur in `found`, in the order of their class index; unknown names come last, sorted."""
+    present = {str(name) for name in found}
+    known = [name for name in species_settings.names() if name in present]
+    return known + sorted(present - set(known))
+
+
+def value_grid(ax: Axes, axis: str = "y") -> None:
+    """Grid lines across the value axis only ("x" or "y"), behind the data."""
+    ax.grid(True, axis=axis)  # type: ignore[arg-type]  # stubs want a Literal, the caller's string is one
+    ax.tick_params(axis="x" if axis == "y" else "y", length=0)
+
+
+def thousands(ax: Axes, axis: str, ticks: int = 7) -> None:
+    """Counts on an axis ("x" or "y") as 12,500, with at most `ticks` of them."""
+    target = ax.xaxis if axis == "x" else ax.yaxis
+    target.set_major_locator(MaxNLocator(ticks, integer=True))
+    target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def number(value: float) -> str:
+    """A count for a label: 12,152."""
+    return f"{value:,.0f}"
+
+
+def say_empty(ax: Axes, text: str = "no data") -> Axes:
+    """Write `text` in the middle of axes that have nothing to show, and hide their ticks."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    return ax
+
+
+def label_line_ends(
+    ax: Axes, ends: list[tuple[float, float, str, str]], gap_points: float = 11
+) -> None:
+    """Names at the right end of lines instead of a legend; `ends` = (x, y, text, colour), moved apart where they meet.
+
+    Call after the axis limits are final: the moves are counted in points of the current scale.
+    """
+    if not ends:
+        return
+    points_per_pixel = 72 / figure_of(ax).dpi
+    placed: list[float] = []
+    for x, y, text, tone in sorted(
+        ends, key=lambda end: ax.transData.transform((end[0], end[1]))[1]
+    ):
+        at = ax.transData.transform((x, y))[1] * points_per_pixel
+        wanted = max(at, placed[-1] + gap_points) if placed else at
+        placed.append(wanted)
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(6, wanted - at),
+            textcoords="offset points",
+            color=ink(tone),
+            va="center",
+            fontsize=9,
+            annotation_clip=False,
+        )
+
+
+def species_key(ax: Axes, names: Iterable[str]) -> None:
+    """The species' names in their colours at the top right, where a legend never covers the data."""
+    labels = list(names)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in labels]
+    ax.legend(
+        handles,
+        labels,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=len(labels),
+        borderaxespad=0.2,
+        handlelength=0.9,
+        handleheight=0.9,
+        columnspacing=1.2,
+        labelcolor=[ink(colour(name)) for name in labels],
+    )

@@ -1,0 +1,163 @@
+"""What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than noise."""
+
+import dataclasses
+import textwrap
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.tune.sweep import WRITE_UP, best
+from livestock_utils.show.plots import style
+
+WRITE_UP_CONFIDENCE = 0.001
+LABEL_CHARACTERS = 44
+"""Longest line of a setting's name beside its gain."""
+
+
+def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
+    """AP75 of hard NMS over its IoU threshold (up) and the confidence threshold (right), from `sweep.evaluate`.
+
+    Frames mark the best cell and the write-up's (.68, .001).
+    Look for: how wide the bright area is: inside it the exact choice does not matter.
+    """
+    rows = tried[[_plain(setting) for setting in tried["settings"]]]
+    ax = style.axes_or_new(ax, height_in=3.8)
+    if rows.empty:
+        return style.say_empty(ax, "no hard NMS among the settings tried")
+    cells = rows.assign(
+        iou=[s.iou_threshold for s in rows["settings"]],
+        confidence=[s.confidence_threshold for s in rows["settings"]],
+    )
+    table = cells.pivot_table(index="iou", columns="confidence", values=objective, aggfunc="max")
+    table = table.dropna(axis=0, thresh=(table.shape[1] + 1) // 2).dropna(
+        axis=1
+    )  # single random tries are no grid
+    table = table.sort_index(ascending=False)
+    if table.empty:
+        return style.say_empty(ax, "too few settings for a heat map")
+    # High confidences lose so much that they would flatten the rest: the scale starts at the worst IoU at the
+    # write-up's confidence, so that every row has its own colour there.
+    low = table.to_numpy()[
+        :, [np.abs(table.columns.to_numpy(dtype=float) - WRITE_UP_CONFIDENCE).argmin()]
+    ].min()
+    low = min(low, np.nanmax(table.to_numpy()) - 1e-4)
+    sns.heatmap(table, ax=ax, cmap="cividis", vmin=low, cbar_kws={"label": "AP75", "extend": "min"})
+    inside = [
+        s.iou_threshold in table.index and s.confidence_threshold in table.columns
+        for s in rows["settings"]
+    ]
+    winner = best(rows[inside], objective)
+    marks = [
+        _frame(ax, table, winner, "white", "best: {:g} / {:g}"),
+        _frame(ax, table, WRITE_UP, style.ALARM, "write-up: {:g} / {:g}"),
+    ]
+    shown = range(0, table.shape[1], 2)
+    ax.set_xticks([k + 0.5 for k in shown], [f"{table.columns[k]:g}" for k in shown], rotation=45)
+    ax.set_yticks(np.arange(len(table)) + 0.5, [f"{value:g}" for value in table.index], rotation=0)
+    ax.set(xlabel="confidence threshold (log scale)", ylabel="NMS IoU threshold")
+    ax.legend(
+        handles=[mark for mark in marks if mark is not None],
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=2,
+        handlelength=1.2,
+        handleheight=0.9,
+        borderaxespad=0.2,
+    )
+    return ax
+
+
+def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Gain in AP75 of each setting over the reference with its bootstrap interval, from `sweep.compare`.
+
+    The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no larger than the
+    noise of the choice of images.
+    """
+    names = [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    ax = style.axes_or_new(ax, height_in=0.9 + (0.24 + 0.15 * lines) * max(len(compared), 2))
+    if compared.empty:
+        return style.say_empty(ax, "no settings to compare")
+    places = np.arange(len(compared))[::-1]
+    for place, row in zip(places, compared.to_dict("records"), strict=True):
+        sure = row["gain_low"] > 0 or row["gain_high"] < 0
+        tone = style.LINES[0] if sure else style.NEUTRAL
+        ax.plot(
+            [row["gain_low"], row["gain_high"]],
+            [place, place],
+            color=tone,
+            linewidth=2.4,
+            solid_capstyle="butt",
+        )
+        ax.plot(row["gain"], place, "D" if place == places[0] else "o", color=tone, markersize=7)
+        ax.annotate(
+            f"{row['gain']:+.4f}",
+            (row["gain_high"], place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=style.INK,
+        )
+    ax.axvline(0, color=style.MUTED, linewidth=1)
+    ax.set_yticks(places, names, fontsize=8)
+    ax.set_ylim(-0.6, len(compared) - 0.4)
+    ax.margins(x=0.16)
+    level = compared.attrs.get("level", 0.95)
+    ax.set_xlabel(f"gain in AP75 over the write-up's setting,\n{level:.0%} interval over images")
+    style.value_grid(ax, "x")
+    marks = [
+        Line2D([], [], color=tone, marker=mark, linewidth=2.4 if mark != "D" else 0, label=label)
+        for tone, mark, label in (
+            (style.LINES[0], "o", "beyond noise"),
+            (style.NEUTRAL, "o", "may be noise"),
+            (style.INK, "D", "chosen"),
+        )
+    ]
+    ax.legend(
+        handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2
+    )
+    return ax
+
+
+def _plain(setting: Settings) -> bool:
+    """True for the write-up's setting but for its two numbers."""
+    numbers = {
+        "iou_threshold": WRITE_UP.iou_threshold,
+        "confidence_threshold": WRITE_UP.confidence_threshold,
+    }
+    return (
+        not isinstance(setting.iou_threshold, dict)
+        and not isinstance(setting.confidence_threshold, dict)
+        and (dataclasses.replace(setting, **numbers) == WRITE_UP)
+    )  # type: ignore[arg-type]  # both are floats
+
+
+def _frame(
+    ax: Axes, table: pd.DataFrame, setting: Settings, tone: str, label: str
+) -> Rectangle | None:
+    """Frame a cell, if the grid holds it; returns the legend's mark."""
+    rows = np.flatnonzero(table.index.to_numpy(dtype=float) == setting.iou_threshold)
+    columns = np.flatnonzero(table.columns.to_numpy(dtype=float) == setting.confidence_threshold)
+    if not (rows.size and columns.size):
+        return None
+    at = float(columns[0]), float(rows[0])
+    ax.add_patch(
+        Rectangle(at, 1, 1, fill=False, edgecolor="black", linewidth=4.2, clip_on=False, zorder=3)
+    )
+    ax.add_patch(
+        Rectangle(at, 1, 1, fill=False, edgecolor=tone, linewidth=2, clip_on=False, zorder=3)
+    )
+    return Rectangle(
+        (0, 0),
+        1,
+        1,
+        facecolor=tone,
+        edgecolor="black",
+        label=label.format(setting.iou_threshold, setting.confidence_threshold),
+    )

@@ -1,0 +1,157 @@
+"""Curves of a training, from its table of results (one row an epoch, yolov5's column names).
+
+yolov5 counts epochs from 0 in the table; figures and sentences count from 1.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from livestock_utils.show.plots import style
+
+LOSSES = {"box": "box (where)", "obj": "object (is there one)", "cls": "class (which)"}
+"""yolov5's three losses and what each is about."""
+
+METRICS = {
+    "metrics/precision": "precision",
+    "metrics/recall": "recall",
+    "metrics/mAP_0.5": "mAP50",
+    "metrics/mAP_0.75": "mAP75",
+    "metrics/mAP_0.5:0.95": "mAP50-95",
+}
+"""Columns of validation metrics in yolov5's results.csv, in drawing order; absent ones are left out."""
+
+
+def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
+    """Training (solid) and validation (dashed) loss by epoch, one panel a loss with its own scale; returns 3 Axes.
+
+    `results` has "epoch" and "train/box_loss", "val/box_loss" and so on. Losses of runs with unlike gains cannot be
+    compared.
+    Look for: a dashed line that turns up while the solid one falls (overfitting), or both still falling (stop later).
+    """
+    axes = style.grid_of_axes(1, len(LOSSES), 2.9)[0] if axes is None else axes
+    table = _tidy(results)
+    for ax, (loss, title) in zip(axes, LOSSES.items(), strict=False):
+        ends = []
+        for part, dash, name in (("train", "-", "train"), ("val", (0, (4, 2)), "valid")):
+            column = f"{part}/{loss}_loss"
+            if column in table and len(table):
+                ax.plot(
+                    table["epoch"],
+                    table[column],
+                    color=style.LINES[0],
+                    linestyle=dash,
+                    **_dots(table),
+                )
+                ends.append(
+                    (
+                        float(table["epoch"].iloc[-1]),
+                        float(table[column].iloc[-1]),
+                        name,
+                        style.LINES[0],
+                    )
+                )
+        ax.set_title(title, fontsize=10)
+        ax.set(xlabel="epoch")
+        if not ends:
+            style.say_empty(ax, "no epochs")
+            continue
+        ax.set_ylim(bottom=0)
+        _epochs(ax, 5)
+        style.value_grid(ax, "y")
+        style.label_line_ends(ax, ends)
+    axes[0].set_ylabel("loss (weighted by its gain)")
+    return axes
+
+
+def metric_curves(
+    results: pd.DataFrame, ax: Axes | None = None, best: str = "metrics/mAP_0.75"
+) -> Axes:
+    """Validation metrics by epoch, each line named at its end with its last value; the best epoch is marked.
+
+    `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the highest value of `best`,
+    the column that best.pt was chosen by, marked on that line (or on the lowest, where `best` is none of `METRICS`).
+    yolov5's own 101-point mAP: close to the contest's, not equal.
+    Look for: lines that are still rising at the end: more epochs would help.
+    """
+    ax = style.axes_or_new(ax, height_in=3.6)
+    table = _tidy(results)
+    shown = [(column, name) for column, name in METRICS.items() if column in table]
+    if table.empty or not shown:
+        return style.say_empty(ax, "no epochs")
+    ax.set(xlabel="epoch", ylabel="score on the validation images", ylim=(0, 1.02))
+    ends = []
+    for (column, name), tone in zip(shown, style.LINES, strict=False):
+        ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
+        ends.append(
+            (
+                float(table["epoch"].iloc[-1]),
+                float(table[column].iloc[-1]),
+                f"{name} {table[column].iloc[-1]:.3f}",
+                tone,
+            )
+        )
+    if best in table and table[best].notna().any():
+        values = table[best].to_numpy(dtype=float)
+        row = int(np.flatnonzero(values == np.nanmax(values))[-1])
+        epoch = float(table["epoch"].iloc[row])
+        height = float(table[best if best in METRICS else shown[-1][0]].iloc[row])
+        ax.scatter(epoch, height, s=70, facecolor="none", edgecolor=style.INK, zorder=4)
+        ax.annotate(
+            f"best, epoch {epoch:.0f}",
+            (epoch, height),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=9,
+            bbox=style.PAPER,
+        )
+    _epochs(ax, 10)
+    style.value_grid(ax, "y")
+    style.label_line_ends(ax, ends)
+    return ax
+
+
+def compare_runs(
+    runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0.95", ax: Axes | None = None
+) -> Axes:
+    """One metric or loss of several runs by epoch, each line named at its end; `runs` maps names to results tables.
+
+    Look for: runs of unequal length; compare them at the same epoch, not at their ends.
+    """
+    ax = style.axes_or_new(ax, height_in=3.6)
+    tables = {name: _tidy(results) for name, results in runs.items()}
+    tables = {name: table for name, table in tables.items() if len(table) and column in table}
+    if not tables:
+        return style.say_empty(ax, "no runs with this column")
+    ax.set(xlabel="epoch", ylabel=METRICS.get(column, column))
+    ends = []
+    for (name, table), number in zip(tables.items(), range(len(tables)), strict=True):
+        tone = style.LINES[number % len(style.LINES)]
+        ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
+        ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
+    _epochs(ax, 10)
+    style.value_grid(ax, "y")
+    style.label_line_ends(ax, ends)
+    return ax
+
+
+def _tidy(results: pd.DataFrame) -> pd.DataFrame:
+    """`results` with the blanks cut that yolov5 pads its column names with, and epochs counted from 1."""
+    table = results.rename(columns=lambda name: str(name).strip())
+    return table.assign(epoch=table["epoch"] + 1) if "epoch" in table else table
+
+
+def _dots(table: pd.DataFrame) -> dict:
+    """Markers where there are so few epochs that a line alone would hide them (one epoch draws no line at all)."""
+    return {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}
+
+
+def _epochs(ax: Axes, ticks: int) -> None:
+    """Whole epochs on the x axis, and room around a single one."""
+    ax.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))
+    low, high = ax.get_xlim()
+    if high - low < 1:
+        ax.set_xlim((low + high) / 2 - 0.6, (low + high) / 2 + 0.6)

@@ -1,0 +1,1 @@
+"""Sentences computed from tables."""

@@ -1,0 +1,293 @@
+"""What a comparison of runs says, in sentences computed from its tables."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from livestock_utils.data.eda import write_up as published
+from livestock_utils.evaluate.compare import runs as run_folders
+from livestock_utils.evaluate.compare import tables
+
+LEARNING, UNTRAINED = 0.5, 0.1
+"""mAP75 below which a network is still learning the task, and below which it hardly does it at all."""
+SEEDS_NEEDED = 3
+"""With fewer a side, the interval of a mean over seeds says next to nothing."""
+LITERATURE = (
+    "Wilson et al. (2017, *The Marginal Value of Adaptive Gradient Methods*) found that SGD generalises better than "
+    "Adam at equal tuning; Loshchilov and Hutter (2019, *Decoupled Weight Decay Regularization*) trace much of that to "
+    "Adam's weight decay, which AdamW repairs; Choi et al. (2019, *On Empirical Comparisons of Optimizers*) show that "
+    "the order depends on how widely each one is tuned, and Schmidt et al. (2021, *Descending through a Crowded "
+    "Valley*) that tuning one optimiser is worth about as much as choosing another. How much of a gap a seed makes is "
+    "the subject of Bouthillier et al. (2021, *Accounting for Variance in Machine Learning Benchmarks*)"
+)
+
+
+def left_out(runs: pd.DataFrame) -> str:
+    """Which run folders no table uses, and why: unfinished, helpers, repeats, or no partner at the same recipe."""
+    if runs.empty:
+        return "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
+    groups = run_folders.questions(runs)
+    used = {name for parts in groups.values() for part in parts for name in part["name"]}
+    said = [
+        f"{len(used)} of {len(runs)} runs are compared, each only with runs of the same number of epochs"
+    ]
+    reasons = {
+        "not finished": runs.loc[~runs["finished"].astype(bool), "name"].tolist(),
+        "models behind out-of-fold predictions, trained on other photos than the rest and some of them on those that "
+        "judge": runs.loc[runs["helper"].astype(bool), "name"].tolist(),
+        "the same training as another run": run_folders.repeats(runs),
+    }
+    told = set(used)
+    for why, names in reasons.items():
+        if mine := [name for name in names if name not in told]:
+            said.append(f"{why}: {', '.join(mine)}")
+            told.update(mine)
+    if alone := [name for name in runs["name"] if name not in told]:
+        said.append(f"without a partner that differs in one thing only: {', '.join(alone)}")
+    return "; ".join(said) + "."
+
+
+def judged(on: tables.Judge) -> str:
+    """Which images judge, and how sure it is that no run was trained on them."""
+    said = f"{len(on.images)} images of {on.name} judge."
+    if on.removed:
+        many = ", ".join(f"{run} {count}" for run, count in on.removed.items())
+        said += f" Left out are those that a run was trained on: {many}."
+    if on.unrecorded:
+        who = (
+            ", ".join(on.unrecorded)
+            if len(on.unrecorded) <= 3
+            else f"{len(on.unrecorded)} of the runs"
+        )
+        said += (
+            f" That {who} did not train on them is taken from the folders' names: no list of training images is "
+            "there."
+        )
+    return said
+
+
+def epochs(scores: pd.DataFrame) -> str:
+    """Whether the runs of a table were trained equally long."""
+    found = sorted(set(scores["epochs"]))
+    if len(found) == 1:
+        return f"All {len(scores)} runs were trained for {found[0]} epochs."
+    return (
+        f"The runs were trained for {', '.join(map(str, found[:-1]))} and {found[-1]} epochs, or patience ended "
+        "some: the longer ones have an advantage."
+    )
+
+
+def beside_write_up(scores: pd.DataFrame, question: str) -> str:
+    """What of the write-up's table may be compared with ours."""
+    theirs = tables.WRITE_UP_RECIPE
+    if tables.like_write_up(scores, question):
+        return (
+            "Its runs have this model and size and its own validation fold, and mostly other numbers of epochs: "
+            "compare the order, and the height with care."
+        )
+    ours = ", ".join(
+        f"{model} at {size} px"
+        for model, size in scores[["model", "image_size"]].drop_duplicates().itertuples(index=False)
+    )
+    return (
+        f"Its runs are {'of the named models' if question == 'models' else 'of ' + str(theirs['model'])} at "
+        f"{theirs['image_size']} px, these are {ours}: only which setting is better may be compared, so its "
+        "numbers do not stand beside ours."
+    )
+
+
+def spread(scores: pd.DataFrame) -> str:
+    """Which setting has the highest mean mAP75, and whether single runs of the next one reach it."""
+    means = (
+        scores.groupby("setting", sort=False)["mAP75"]
+        .mean()
+        .sort_values(ascending=False, kind="stable")
+    )
+    first, second = means.index[:2]
+    best, next_best = (
+        scores.loc[scores["setting"] == name, "mAP75"].to_numpy(float) for name in (first, second)
+    )
+    said = f"{first} has the highest mAP75 ({_mean(best)}), then {second} ({_mean(next_best)})"
+    if min(len(best), len(next_best)) < 2:
+        said += "; one run a setting shows no spread of seeds."
+    else:
+        apart = best.min() > next_best.max()
+        said += f"; their runs {'do not overlap' if apart else 'overlap, so that another seed may turn the order'}."
+    if blank := [str(name) for name in means.index if means[name] < UNTRAINED]:
+        said += (
+            f" Below {UNTRAINED} a network hardly does its task yet; these say nothing about what they would "
+            f"reach, nor of their order: {'; '.join(blank)}."
+        )
+    return said
+
+
+def differences(table: pd.DataFrame) -> str:
+    """What the paired differences prove, and what they do not."""
+    said = []
+    for row in table.to_dict("records"):
+        sure = row["low"] > 0 or row["high"] < 0
+        seeds = (
+            f"; its {row['pairs']} seeds lie between {row['lowest_run']:+.3f} and {row['highest_run']:+.3f}"
+            if row["pairs"] > 1
+            else ""
+        )
+        verdict = (
+            f"more than luck of the images{'' if row['pairs'] > 1 else ' (one seed)'}"
+            if sure
+            else "no proof, the interval holds 0"
+        )
+        said.append(
+            f"{row['setting']} against {row['against']}: {row['difference']:+.3f} mAP75 "
+            f"({row['low']:+.3f} to {row['high']:+.3f}: {verdict}{seeds})"
+        )
+    if not said:
+        return "No two settings share a seed: there is nothing to pair."
+    single = (
+        " One seed each: another seed may turn the order." if (table["pairs"] == 1).all() else ""
+    )
+    return "; ".join(said) + "." + single
+
+
+def curves(
+    scores: pd.DataFrame, results: Mapping[str, pd.DataFrame], column: str = "metrics/mAP_0.75"
+) -> str:
+    """How the logged curves end: who leads, since when, which still rise, how much an epoch more or less matters."""
+    lines = {
+        name: table[column].to_numpy(float)
+        for name, table in run_folders.mean_results(scores, results).items()
+        if column in table and len(table)
+    }
+    if len(lines) < 2:
+        return "Fewer than two settings have logged epochs: there are no curves to compare."
+    shortest = min(map(len, lines.values()))
+    leader = pd.DataFrame({name: values[:shortest] for name, values in lines.items()}).idxmax(
+        axis=1
+    )
+    last = str(leader.iloc[-1])
+    since = shortest - int((leader == last)[::-1].cumprod().sum()) + 1
+    said = f"At epoch {shortest} {last} leads, " + (
+        "from the first on" if since == 1 else f"since epoch {since}"
+    )
+    rising = [
+        name
+        for name, values in lines.items()
+        if len(values) > 1 and values.argmax() == len(values) - 1
+    ]
+    said += f"; at their best in the last epoch, so still rising: {', '.join(rising) or 'none'}"
+    late = [
+        float(np.ptp(results[run][column].to_numpy(float)[-3:]))
+        for run in scores["run"]
+        if len(results[run]) > 1
+    ]
+    if late:
+        said += (
+            f". Within its last three epochs a run moves by up to {max(late):.3f}: a difference of that size "
+            "hangs on the epoch that is scored, which no interval here covers"
+        )
+    return said + "."
+
+
+def other_weights(scores: pd.DataFrame, weights: str) -> str:
+    """Why notebook 08 may say something else about full against split; empty where that is not asked."""
+    if weights == "best" or not {"full", "split"} <= set(scores["setting"]):
+        return ""
+    return (
+        "Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by these very "
+        "images; here both are scored after their last one, without a choice, so the two differences can lie as "
+        'far apart as runs move between epochs. `weights = "best"` gives 08\'s.'
+    )
+
+
+def optimisers(scores: pd.DataFrame | None) -> str:
+    """SGD against AdamW: from the spread of our seeds where there are runs, with the literature; Markdown.
+
+    `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. Of several settings of
+    an optimiser the best counts, and that is said. From SEEDS_NEEDED seeds each on: Welch's t-interval of the
+    difference of the means.
+    """
+    theirs = {row["name"]: row for row in published.scores()["optimisers"]}
+    gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
+    written = (
+        f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
+        "rate for AdamW than SGD's, whose usual one is ten times AdamW's"
+    )
+    tried: dict[str, dict[str, np.ndarray]] = {"SGD": {}, "AdamW": {}}
+    for name, part in scores.groupby("setting") if scores is not None else ():
+        kind, _, hyp = str(name).partition(", ")
+        if kind in tried:
+            tried[kind][hyp] = part["mAP75"].to_numpy(float)
+    if scores is None or not all(tried.values()):
+        ours = (
+            "Here no pair of such runs is at hand: `python -m livestock_utils batch "
+            "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each"
+        )
+        return f"{ours}. {written}. {LITERATURE}."
+    chosen = {
+        kind: max(settings, key=lambda hyp: settings[hyp].mean())
+        for kind, settings in tried.items()
+    }
+    sgd, adamw = (tried[kind][chosen[kind]] for kind in ("SGD", "AdamW"))
+    ours = (
+        f"After {'–'.join(map(str, sorted(set(scores['epochs']))))} epochs SGD with {chosen['SGD']} has mAP75 "
+        f"{_mean(sgd)}, AdamW with {chosen['AdamW']} {_mean(adamw)}"
+    )
+    difference, seeds = sgd.mean() - adamw.mean(), min(len(sgd), len(adamw))
+    if seeds < 2:
+        verdict = (
+            f"a difference of {difference:+.3f} between single runs, which another seed may turn"
+        )
+    else:
+        low, high = welch_interval(sgd, adamw)
+        interval = f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} to {high:+.3f}"
+        sure = (
+            "leaves 0 out" if low > 0 or high < 0 else "holds 0: these seeds do not tell them apart"
+        )
+        verdict = (
+            f"{interval}, which {sure}"
+            if seeds >= SEEDS_NEEDED
+            else f"{interval}; {seeds} seeds are too few for a verdict"
+        )
+    said = [
+        f"{ours}: {verdict}",
+        _selection({kind: len(settings) for kind, settings in tried.items()}),
+    ]
+    if max(sgd.mean(), adamw.mean()) < LEARNING:
+        said.append(
+            "Networks at such scores are hardly trained: this tells which one starts faster, not which one "
+            "ends higher"
+        )
+    return ". ".join([*filter(None, said), written, LITERATURE]) + "."
+
+
+def _selection(tried: Mapping[str, int]) -> str:
+    """Which optimiser had the choice among more settings."""
+    few, many = sorted(tried, key=lambda kind: tried[kind])
+    if tried[many] == 1:
+        return "Each had one setting, so neither was tuned"
+    if tried[few] == tried[many]:
+        return f"Each is shown at the best of its {tried[many]} settings, chosen by this very score"
+    other = "one setting" if tried[few] == 1 else f"the best of {tried[few]}"
+    return (
+        f"{many} is shown at the best of {tried[many]} settings, chosen by this very score, {few} at {other}: that "
+        f"favours {many}"
+    )
+
+
+def welch_interval(
+    first: np.ndarray, second: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where neither spreads."""
+    if np.ptp(first) == 0 and np.ptp(second) == 0:
+        value = float(first.mean() - second.mean())
+        return value, value
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
+    return float(interval.low), float(interval.high)
+
+
+def _mean(values: np.ndarray) -> str:
+    """Mean, number of seeds and standard deviation: "0.710 (3 seeds, standard deviation 0.012)"."""
+    if len(values) == 1:
+        return f"{values[0]:.3f} (one seed)"
+    return f"{values.mean():.3f} ({len(values)} seeds, standard deviation {values.std(ddof=1):.3f})"
