@@ -36,7 +36,8 @@ repository = found(r'^REPOSITORY = "(.*?)"', ADDRESS)
 setup(
     name="livestock_utils",
     version=found(r'^__version__ = "(.*?)"', "livestock_utils/__init__.py"),
-    description="Finding pigs and cows in barn photos with YOLOv5: research notebooks over a thin library",
+    description="Finding pigs and cows in barn photos with YOLOv5: research notebooks over a thin "
+    "library",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="GPL-3.0-only",
@@ -51,7 +52,8 @@ setup(
     ],
     project_urls={"Source": repository} if repository else {},
     python_requires=">=3.11",
-    # The wheel carries hyperparameter files and the notebooks' text in the package: see livestock_utils.core.project.
+    # The wheel carries hyperparameter files and the notebooks' text in the package: see
+    # livestock_utils.core.project.
     packages=[
         *find_packages(include=["livestock_utils", "livestock_utils.*"]),
         "livestock_utils.hyp",

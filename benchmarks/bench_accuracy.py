@@ -1,12 +1,15 @@
-"""What our training and plain yolov5's reach on the same data, from the same weights, in the same number of epochs.
+"""What our training and plain yolov5's reach on the same data, from the same weights, in the same
+number of epochs.
 
-    python benchmarks/bench_accuracy.py --data-yaml OUT/local/multilabel_split.yaml --init-weights yolov5n.pt
+    python benchmarks/bench_accuracy.py --data-yaml OUT/local/multilabel_split.yaml --init-weights
+    yolov5n.pt
 
-Three ways, each once a seed: "plain" is yolov5's train.run with its defaults, "ours" the same hyperparameters through
-our loop (which picks the best epoch by AP75), "ours, nominal batch" the same with gradients gathered to the batch alone
-and not to 64 images, what few epochs on few images want. best.pt of each is scored by `detector.evaluate` on the
-validation images: yolov5's mAP50, mAP75 and mAP50-95, and the contest's mAP75. Prints a row a run, then means.
-Without --data-yaml nothing is measured: drawn scenes would say nothing here.
+Three ways, each once a seed: "plain" is yolov5's train.run with its defaults, "ours" the same
+hyperparameters through our loop (which picks the best epoch by AP75), "ours, nominal batch" the
+same with gradients gathered to the batch alone and not to 64 images, what few epochs on few images
+want. best.pt of each is scored by `detector.evaluate` on the validation images: yolov5's mAP50,
+mAP75 and mAP50-95, and the contest's mAP75. Prints a row a run, then means. Without --data-yaml
+nothing is measured: drawn scenes would say nothing here.
 """
 
 import argparse
@@ -26,7 +29,8 @@ METRICS = ["P", "R", "mAP50", "mAP75", "mAP50-95", "mAP75_contest"]
 
 
 def plain(options: argparse.Namespace, folder: Path, seed: int) -> Path:
-    """best.pt of plain yolov5 with its defaults (through the shims that make it run on today's releases)."""
+    """best.pt of plain yolov5 with its defaults (through the shims that make it run on today's
+    releases)."""
     with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         train = y5.module("train")
         settings = train.parse_opt(True)

@@ -1,11 +1,13 @@
-"""From four zips to a set ready for training: ours against the original's way, and against a bare `cat` of the zips.
+"""From four zips to a set ready for training: ours against the original's way, and against a bare
+`cat` of the zips.
 
     python benchmarks/bench_dataset.py [--images 2000] [--rounds 5] [--deflated] [--folder DIR]
 
-The original's way (its notebooks EDA/Make_Dataset_Multilabel and train/YOLOv5_MultiLabelSplit): info-zip's unzip, one
-JSON an image into a table, folds, shutil.copy of every photo and label, GNU tar; then untar, move, convert the labels.
-Both write to the same disk, interleaved; the disk is synced before each measurement. Our tars are flushed to the disk,
-theirs are not. Folders are mostly the making of 4,000 files, which some disks do slowly: compare in one run only.
+The original's way (its notebooks EDA/Make_Dataset_Multilabel and train/YOLOv5_MultiLabelSplit):
+info-zip's unzip, one JSON an image into a table, folds, shutil.copy of every photo and label, GNU
+tar; then untar, move, convert the labels. Both write to the same disk, interleaved; the disk is
+synced before each measurement. Our tars are flushed to the disk, theirs are not. Folders are mostly
+the making of 4,000 files, which some disks do slowly: compare in one run only.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from made_tables import aihub_tables
 
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sets import writing
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import stratified_folds
 
 
 def original_to_tars(data: Path, out: Path) -> None:
@@ -91,7 +93,7 @@ def original_to_training(data: Path, out: Path) -> None:
 def ours(data: Path, out: Path, as_folders: bool = False) -> None:
     """Archives -> tables -> folds -> two tars, or two folders that yolov5 can train on."""
     images, boxes = data_folder.read_archives(data)
-    folds = folds_module.stratified_folds(images, boxes)
+    folds = stratified_folds(images, boxes)
     writing.write_split(out, images, boxes, data, folds, as_folders=as_folders, seed=42)
 
 
@@ -111,7 +113,8 @@ def seconds(step: Callable[[Path, Path], None], data: Path, out: Path) -> float:
 
 
 def peak_rss(folder: Path) -> None:
-    """Peak memory of our way at AI Hub's size, in a process of its own (small photos: the bytes held do not add up)."""
+    """Peak memory of our way at AI Hub's size, in a process of its own (small photos: the bytes
+    held do not add up)."""
     write_archives(folder / "aihub", *aihub_tables(), jpeg_bytes=0)
     code = f"""
 import resource, sys
@@ -128,7 +131,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"""
         cwd=Path(__file__).parent,
     )
     print(
-        f"peak RSS at 16,455 images: {found.stdout.strip()} MB (wanted: under 500; read-ahead of 16 photos included)"
+        f"peak RSS at 16,455 images: {found.stdout.strip()} MB (wanted: under 500; read-ahead of "
+        "16 photos included)"
     )
 
 
@@ -168,12 +172,14 @@ def main() -> None:
         for name, value in medians.items():
             print(f"{name:16s} {value:7.2f} s   ({', '.join(f'{t:.2f}' for t in times[name])})")
         print(
-            f"to tars:             {medians['original, tars'] / medians['ours, tars']:.1f} x faster (wanted: 4, aim 6)"
+            f"to tars:             {medians['original, tars'] / medians['ours, tars']:.1f} x "
+            "faster (wanted: 4, aim 6)"
         )
         whole = medians["original, whole"] / medians["ours, folders"]
         print(f"to training folders: {whole:.1f} x faster (wanted: 4, aim 6)")
         print(
-            f"tars against cat:    {medians['ours, tars'] / medians['cat']:.1f} x its time (aim: 3 or less)"
+            f"tars against cat:    {medians['ours, tars'] / medians['cat']:.1f} x its time (aim: 3 "
+            "or less)"
         )
         peak_rss(Path(work))
 

@@ -1,11 +1,14 @@
-"""Exports against PyTorch at batch 1, and the bundle's runner against its network alone: `--weights`, `--pixels`.
+"""Exports against PyTorch at batch 1, and the bundle's runner against its network alone:
+`--weights`, `--pixels`.
 
-In one process and one run, interleaved, same threads: PyTorch eager (inference mode, fused), ONNX Runtime float32 and
-INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75 is measured on drawn images against the
-weights' own boxes of confidence .3 and above. Then the runner at confidence .25 and .001, with hard and soft NMS
-outside and hard NMS inside: letterbox to boxes over the plain network alone, the median ratio of REPEATS runs (aim with
-hard NMS: 1.15 x), its own part in ms, and what decoding a 1920 x 1080 JPEG adds. Last it times torchvision's Faster
-R-CNN as a two-stage teacher that gives a predictions table for `distill` (random weights: only its cost is shown).
+In one process and one run, interleaved, same threads: PyTorch eager (inference mode, fused), ONNX
+Runtime float32 and INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75
+is measured on drawn images against the weights' own boxes of confidence .3 and above. Then the
+runner at confidence .25 and .001, with hard and soft NMS outside and hard NMS inside: letterbox to
+boxes over the plain network alone, the median ratio of REPEATS runs (aim with hard NMS: 1.15 x),
+its own part in ms, and what decoding a 1920 x 1080 JPEG adds. Last it times torchvision's Faster
+R-CNN as a two-stage teacher that gives a predictions table for `distill` (random weights: only its
+cost is shown).
 """
 
 import argparse
@@ -76,8 +79,8 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     print(f"{pixels} px, batch 1, {threads} threads: {listed}")
     print(f"ONNX Runtime: {ms['PyTorch'] / ms['ONNX Runtime']:.2f} x PyTorch eager (aim: 1.8 x)")
     print(
-        f"INT8: {ms['ONNX Runtime'] / ms['INT8']:.2f} x float32 ONNX, AP75 {drop['difference']:+.4f} "
-        f"[{drop['low']:+.4f}, {drop['high']:+.4f}]"
+        f"INT8: {ms['ONNX Runtime'] / ms['INT8']:.2f} x float32 ONNX, AP75 "
+        f"{drop['difference']:+.4f} [{drop['low']:+.4f}, {drop['high']:+.4f}]"
     )
 
 
@@ -110,7 +113,8 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
                 archive.extractall(folder)
             detector = edge_runner.Model(folder / "edge_bench", threads)
             prepared = detector.prepare(frame, place)
-            # The runner's own session where it holds the plain network: a second one's threads would spin beside it.
+            # The runner's own session where it holds the plain network: a second one's threads
+            # would spin beside it.
             alone = plain if detector.inside else functools.partial(detector.network, prepared)
             calls = {
                 "decode": lambda: edge_runner.decode(photo),
@@ -120,15 +124,18 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
             runs = pd.DataFrame([interleaved(calls) for _ in range(REPEATS)])
             ms, ratio = runs.median(), (runs["whole"] / runs["network"]).median()
             print(
-                f"runner, {pixels} px, confidence from {confidence:g}, {method}{' inside' * (kind == 'onnx-nms')}: "
-                f"{ms['whole']:.1f} ms, plain network alone {ms['network']:.1f} ms: {ratio:.2f} x"
-                f"{' (aim: 1.15 x)' * (method == 'nms')}, own part {ms['whole'] - ms['network']:.2f} ms; decoding "
-                f"{ms['decode']:.1f} ms, {ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all"
+                f"runner, {pixels} px, confidence from {confidence:g}, "
+                f"{method}{' inside' * (kind == 'onnx-nms')}: {ms['whole']:.1f} ms, plain network "
+                f"alone {ms['network']:.1f} ms: {ratio:.2f} "
+                f"x{' (aim: 1.15 x)' * (method == 'nms')}, own part "
+                f"{ms['whole'] - ms['network']:.2f} ms; decoding {ms['decode']:.1f} ms, "
+                f"{ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all"
             )
 
 
 def two_stage_teacher(folder: Path, pixels: int) -> None:
-    """Faster R-CNN's boxes on two images as a predictions table that `distill` takes, and its time an image."""
+    """Faster R-CNN's boxes on two images as a predictions table that `distill` takes, and its time
+    an image."""
     import torch
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 
@@ -159,8 +166,8 @@ def two_stage_teacher(folder: Path, pixels: int) -> None:
     )
     taught = distill.with_teacher(data.Data(names, part, part, ""), table, confidence_threshold=0.0)
     print(
-        f"Faster R-CNN (MobileNet) as a teacher: {seconds * 1e3:.0f} ms an image, {taught.train.n_boxes} boxes ride "
-        "along as soft labels"
+        f"Faster R-CNN (MobileNet) as a teacher: {seconds * 1e3:.0f} ms an image, "
+        f"{taught.train.n_boxes} boxes ride along as soft labels"
     )
 
 

@@ -1,7 +1,8 @@
-"""Error types of 3,291 images x 300 predictions (generated): time and memory; and beside tidecv on 300 of the images.
+"""Error types of 3,291 images x 300 predictions (generated): time and memory; and beside tidecv on
+300 of the images.
 
-Aim: at least 5 times faster than tidecv. Both get the same boxes, interleaved, medians of the rounds; AP and losses are
-compared as well.
+Aim: at least 5 times faster than tidecv. Both get the same boxes, interleaved, medians of the
+rounds; AP and losses are compared as well.
 """
 
 import resource
@@ -29,7 +30,8 @@ NAMES = {
 
 
 def tables(n_images: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(labels, predictions): candidates that crowd around labelled animals, confidences all distinct."""
+    """(labels, predictions): candidates that crowd around labelled animals, confidences all
+    distinct."""
     found, boxes = made(n_images, PER_IMAGE, seed)
     predictions = pd.DataFrame(found.xyxy.astype(float), columns=XYXY)
     ids, names = found.images["image_id"].to_numpy(), np.array(found.names, dtype=object)
@@ -96,8 +98,9 @@ def main() -> None:
         taken.append(time.perf_counter() - start)
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median {statistics.median(taken):.1f} s "
-        f"of {ROUNDS}; {peak / 2**20:.0f} MiB on top of the tables, process {resident:.0f} MiB"
+        f"{IMAGES} images x {PER_IMAGE} predictions, {len(labels)} labels: median "
+        f"{statistics.median(taken):.1f} s of {ROUNDS}; {peak / 2**20:.0f} MiB on top of the "
+        f"tables, process {resident:.0f} MiB"
     )
     labels, predictions = tables(PEER_IMAGES, seed=1)
     truth, found = peer_data(labels, predictions)
@@ -112,8 +115,8 @@ def main() -> None:
     one, two = statistics.median(us), statistics.median(them)
     apart = max(abs(mine[name] - value) for name, value in other.items())
     print(
-        f"{PEER_IMAGES} images: {one:.2f} s, tidecv {two:.2f} s: {two / one:.1f} x (aim: 5 x); losses differ by at "
-        f"most {apart:.1e}"
+        f"{PEER_IMAGES} images: {one:.2f} s, tidecv {two:.2f} s: {two / one:.1f} x (aim: 5 x); "
+        f"losses differ by at most {apart:.1e}"
     )
 
 

@@ -1,6 +1,8 @@
-"""16,455 label members -> tables, against a bare zipfile + orjson loop over the same zips (aim: at most 2 x).
+"""16,455 label members -> tables, against a bare zipfile + orjson loop over the same zips (aim: at
+most 2 x).
 
-The tables need the directories of the image archives too; the headers of the images are timed apart.
+The tables need the directories of the image archives too; the headers of the images are timed
+apart.
 """
 
 import argparse
@@ -27,7 +29,8 @@ COUNTS = {
 
 
 def write_archives(folder: Path, share: float) -> None:
-    """Four training zips of AI Hub's counts; every photo is the same small grey frame with a true header."""
+    """Four training zips of AI Hub's counts; every photo is the same small grey frame with a true
+    header."""
     draw = random.Random(0)
     grey = BytesIO()
     Image.new("L", (1920, 1080), 128).save(grey, "JPEG", quality=1)

@@ -1,12 +1,14 @@
-"""Average precision of rankings of missing labels: ours, cleanlab's, confidence alone, on the same predictions.
+"""Average precision of rankings of missing labels: ours, cleanlab's, confidence alone, on the same
+predictions.
 
     python benchmarks/bench_missing_labels.py [--seed 6] [--only sample|real]
 
-On a drawn sample whose truth file knows the unlabelled cows, and, where LIVESTOCK_SHARED names a folder with real/ and
-weights/, on its real photos, 20 % of the boxes removed at random before anything is trained. Out-of-fold predictions of
-two small models, of which neither has seen the images it predicts; what is trained is kept in --out and taken again.
-Per predicted box; positive = overlaps a removed label with IoU >= .5 and no kept one. The form of our ranking was
-chosen on sample seed 5 and real seed 0; other seeds are the test.
+On a drawn sample whose truth file knows the unlabelled cows, and, where LIVESTOCK_SHARED names a
+folder with real/ and weights/, on its real photos, 20 % of the boxes removed at random before
+anything is trained. Out-of-fold predictions of two small models, of which neither has seen the
+images it predicts; what is trained is kept in --out and taken again. Per predicted box; positive =
+overlaps a removed label with IoU >= .5 and no kept one. The form of our ranking was chosen on
+sample seed 5 and real seed 0; other seeds are the test.
 """
 
 import os
@@ -19,7 +21,7 @@ import pandas as pd
 
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import stratified_folds
 from livestock_utils.detect.predict import out_of_fold
 from livestock_utils.detect.train import warm_start
 from livestock_utils.evaluate.labels import missing as missing_labels
@@ -42,7 +44,8 @@ Task = tuple[Path, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 def drawn(out: Path, seed: int) -> Task:
-    """(folder, images, labels, unlabelled animals) of a sample of 120 images at a third of the size."""
+    """(folder, images, labels, unlabelled animals) of a sample of 120 images at a third of the
+    size."""
     where = drawing.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
     images, boxes = data_folder.read_archives(where / "data")
     kept, missing, _ = ranking.known_gaps(where, images, boxes)
@@ -59,7 +62,7 @@ def real(seed: int) -> Task:
 def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weights: str) -> None:
     """Train, predict, rank and print."""
     folder, images, kept, missing = task
-    folds = folds_module.stratified_folds(images, kept, n_splits=4, seed=seed)
+    folds = stratified_folds(images, kept, n_splits=4, seed=seed)
     click.echo(
         f"{part}, seed {seed}: two yolov5n from {Path(init_weights).name}, {epochs} epochs at "
         f"{TRAINING['image_size']} px, labels missing before training"
@@ -81,8 +84,9 @@ def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weigh
     )
     truth = missing_labels.is_missing(predictions, kept, missing)
     click.echo(
-        f"  {len(images)} images, {len(kept)} labels, {len(missing)} missing; {len(predictions)} predicted "
-        f"boxes, {truth.sum()} of them on a missing label ({time.perf_counter() - start:.0f} s)"
+        f"  {len(images)} images, {len(kept)} labels, {len(missing)} missing; {len(predictions)} "
+        f"predicted boxes, {truth.sum()} of them on a missing label "
+        f"({time.perf_counter() - start:.0f} s)"
     )
     start = time.perf_counter()
     scored = missing_labels.score(images, kept, predictions)
@@ -94,8 +98,9 @@ def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weigh
     gone = missing["species"].value_counts()
     for row in report.by_species(kept, suggestions).to_dict("records"):
         click.echo(
-            f"  {row['species']}: {row['suggestions']} suggested ({row['named_otherwise']} of them called "
-            f"another species), {gone.get(row['species'], 0)} missing, {row['labels']} labelled"
+            f"  {row['species']}: {row['suggestions']} suggested ({row['named_otherwise']} of them "
+            f"called another species), {gone.get(row['species'], 0)} missing, {row['labels']} "
+            "labelled"
         )
 
 

@@ -1,10 +1,12 @@
-"""Images a second of prediction against `yolov5 detect`, same photos, pixels, thresholds and threads; and its memory.
+"""Images a second of prediction against `yolov5 detect`, same photos, pixels, thresholds and
+threads; and its memory.
 
     python benchmarks/bench_predict.py [--images 120] [--pixels 640] [--rounds 3] [--weights W.pt]
 
-Both read JPEGs of 1920 x 1080 from a folder, save nothing, use fused weights. Ours in PyTorch (aim: 1.0 x) and in ONNX
-Runtime (aim: 1.5 x, better 2). Rounds are interleaved; medians and ratios are printed, loading the model left out of
-neither side. Peak memory is measured in fresh processes at 200 and 2,000 images.
+Both read JPEGs of 1920 x 1080 from a folder, save nothing, use fused weights. Ours in PyTorch (aim:
+1.0 x) and in ONNX Runtime (aim: 1.5 x, better 2). Rounds are interleaved; medians and ratios are
+printed, loading the model left out of neither side. Peak memory is measured in fresh processes at
+200 and 2,000 images.
 """
 
 import argparse
@@ -143,7 +145,8 @@ def main() -> None:
         medians = {name: statistics.median(values) for name, values in taken.items()}
         for name, value in medians.items():
             print(
-                f"{name:20s} {options.images / value:6.1f} images/s, {medians['yolov5 detect'] / value:.2f} x detect"
+                f"{name:20s} {options.images / value:6.1f} images/s, "
+                f"{medians['yolov5 detect'] / value:.2f} x detect"
             )
         if not options.no_memory:
             memory(local, work, options.pixels)

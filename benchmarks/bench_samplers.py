@@ -1,12 +1,15 @@
-"""Which sampler finds good genes with the fewest epochs? 30 seeds a sampler on a surrogate of recorded trials.
+"""Which sampler finds good genes with the fewest epochs? 30 seeds a sampler on a surrogate of
+recorded trials.
 
-A surrogate, plainly: a Gaussian process fitted to 72 real but tiny trials (record_trials.py) answers instead of a
-training. It says how samplers walk over a surface of this shape, not what they find on AI Hub's data.
+A surrogate, plainly: a Gaussian process fitted to 72 real but tiny trials (record_trials.py)
+answers instead of a training. It says how samplers walk over a surface of this shape, not what they
+find on AI Hub's data.
 
-Fixed before any sampler ran: the surrogate (Matern 5/2, one length a gene, noise fitted; its mean is the score), the
-budget (60 trials of 3 epochs), the seeds (0 to 29), and the target (the median over the seeds of the genetic
-algorithm's final best). Reported: epochs until a sampler first reaches the target, median over the seeds, a seed that
-never does counting as more than the budget. Below it, one real head-to-head at equal epochs, recorded.
+Fixed before any sampler ran: the surrogate (Matern 5/2, one length a gene, noise fitted; its mean
+is the score), the budget (60 trials of 3 epochs), the seeds (0 to 29), and the target (the median
+over the seeds of the genetic algorithm's final best). Reported: epochs until a sampler first
+reaches the target, median over the seeds, a seed that never does counting as more than the budget.
+Below it, one real head-to-head at equal epochs, recorded.
 """
 
 import math
@@ -32,7 +35,8 @@ GENES = read_genes(GROUP, BASE)
 
 
 def unit(points: pd.DataFrame, genes: tuple[Gene, ...] = GENES) -> np.ndarray:
-    """Genes scaled to [0, 1] over their ranges, on a log scale where the gene has one; a column a gene."""
+    """Genes scaled to [0, 1] over their ranges, on a log scale where the gene has one; a column a
+    gene."""
     columns = []
     for gene in genes:
         values = points[gene.name].to_numpy(float).clip(gene.low, gene.high)
@@ -92,7 +96,8 @@ def main() -> None:
     )
     print(
         f"{len(trials)} recorded trials of {EPOCHS} epochs: mAP75 {trials['mAP75'].min():.4f} to "
-        f"{trials['mAP75'].max():.4f}; the base repeated {repeats['size']:.0f} times spreads by {repeats['std']:.4f}"
+        f"{trials['mAP75'].max():.4f}; the base repeated {repeats['size']:.0f} times spreads by "
+        f"{repeats['std']:.4f}"
     )
     print(f"surrogate {surrogate.kernel_}: R squared on trials left out {left_out(trials):.2f}")
     curves, seconds = {}, {}
@@ -106,8 +111,8 @@ def main() -> None:
         f"{curves['genetic'][0, 0]:.4f}"
     )
     print(
-        f"{'sampler':8s} {'median epochs':>13s} {'seeds that reach it':>20s} {'median final best':>18s} "
-        f"{'its quartiles':>17s} {'ms a trial':>11s}"
+        f"{'sampler':8s} {'median epochs':>13s} {'seeds that reach it':>20s} "
+        f"{'median final best':>18s} {'its quartiles':>17s} {'ms a trial':>11s}"
     )
     for sampler, curve in curves.items():
         reached = curve >= target
@@ -116,8 +121,8 @@ def main() -> None:
         low, middle, high = np.quantile(curve[:, -1], (0.25, 0.5, 0.75))
         shown = f"{epochs:.0f}" if math.isfinite(epochs) else f"> {BUDGET * EPOCHS}"
         print(
-            f"{sampler:8s} {shown:>13s} {int(reached.any(axis=1).sum()):>10d} of {len(SEEDS):3d}    {middle:18.4f} "
-            f"{low:8.4f} {high:8.4f} {1000 * seconds[sampler]:11.1f}"
+            f"{sampler:8s} {shown:>13s} {int(reached.any(axis=1).sum()):>10d} of {len(SEEDS):3d}   "
+            f" {middle:18.4f} {low:8.4f} {high:8.4f} {1000 * seconds[sampler]:11.1f}"
         )
     if HEAD_TO_HEAD_CSV.is_file():
         real = pd.read_csv(HEAD_TO_HEAD_CSV)
@@ -125,8 +130,8 @@ def main() -> None:
         for sampler, rows in real.groupby("sampler"):
             best = rows["score"].cummax().to_numpy()
             print(
-                f"{sampler:8s} {len(rows)} trials, {int(rows['epochs'].sum())} epochs: base {best[0]:.4f}, half-way "
-                f"{best[len(best) // 2 - 1]:.4f}, best {best[-1]:.4f}"
+                f"{sampler:8s} {len(rows)} trials, {int(rows['epochs'].sum())} epochs: base "
+                f"{best[0]:.4f}, half-way {best[len(best) // 2 - 1]:.4f}, best {best[-1]:.4f}"
             )
 
 

@@ -1,10 +1,12 @@
-"""The contest's score at the contest's size: ours against map-boxes and faster-coco-eval, tables in, numbers out.
+"""The contest's score at the contest's size: ours against map-boxes and faster-coco-eval, tables
+in, numbers out.
 
 python benchmarks/bench_score.py [--rounds 3] [--pycocotools]
 
-10,647 answers on 2,057 images and 113,284 predictions, generated. All sides start from the same two DataFrames and run
-in turns; the conversion to what each peer reads is part of its time; only map-boxes gets its own columns as
-shares, ready made. faster-coco-eval runs once before the rounds (warm), at the one IoU and area that the contest needs.
+10,647 answers on 2,057 images and 113,284 predictions, generated. All sides start from the same two
+DataFrames and run in turns; the conversion to what each peer reads is part of its time; only
+map-boxes gets its own columns as shares, ready made. faster-coco-eval runs once before the rounds
+(warm), at the one IoU and area that the contest needs.
 """
 
 import argparse
@@ -24,7 +26,8 @@ N_IMAGES, N_ANSWERS, N_PREDICTIONS = 2_057, 10_647, 113_284
 
 
 def tables(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(answers as shares, predictions in pixels, predictions as shares), sorted by image and descending confidence."""
+    """(answers as shares, predictions in pixels, predictions as shares), sorted by image and
+    descending confidence."""
     rng = np.random.default_rng(seed)
     kinds = np.where(rng.random(N_IMAGES) < 0.26, "pig", "cow")
     ids = np.array([f"livestock_{kind}_bbox_{number:06d}.jpg" for number, kind in enumerate(kinds)])
@@ -118,7 +121,8 @@ def coco_score(
 
 
 def main() -> None:
-    """Print the medians of all sides, the ratios, and what a score costs once the boxes are matched."""
+    """Print the medians of all sides, the ratios, and what a score costs once the boxes are
+    matched."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(

@@ -1,4 +1,5 @@
-"""Image sizes from headers inside the zip, against Pillow opening each image in full (aim: 10 x faster)."""
+"""Image sizes from headers inside the zip, against Pillow opening each image in full (aim: 10 x
+faster)."""
 
 import argparse
 import statistics
@@ -68,7 +69,8 @@ def main() -> None:
     print(f"sizes of {options.images} images of 1920 x 1080 px, median of {options.rounds}")
     print(f"  Pillow in full {pillow / options.images * 1e3:.2f} ms an image")
     print(
-        f"  header         {header / options.images * 1e3:.3f} ms an image, {pillow / header:.0f} x faster (aim: 10)"
+        f"  header         {header / options.images * 1e3:.3f} ms an image, {pillow / header:.0f} "
+        "x faster (aim: 10)"
     )
 
 

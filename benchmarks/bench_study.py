@@ -1,7 +1,9 @@
-"""What sharing a study costs: 8 workers, 1,000 trials of a trivial score on a PostgreSQL server of its own.
+"""What sharing a study costs: 8 workers, 1,000 trials of a trivial score on a PostgreSQL server of
+its own.
 
-Prints the study's overhead per trial (aim: under 1 s), and that none was lost or doubled. Each worker is a process of
-its own, as Colab sessions are. Skips itself, and says so, where PostgreSQL is not installed.
+Prints the study's overhead per trial (aim: under 1 s), and that none was lost or doubled. Each
+worker is a process of its own, as Colab sessions are. Skips itself, and says so, where PostgreSQL
+is not installed.
 """
 
 import multiprocessing
@@ -67,13 +69,15 @@ def main() -> None:
         ]
         print(
             f"{WORKERS} workers, {len(complete)} of {TRIALS} trials complete, {distinct} distinct, "
-            f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the workers' start"
+            f"{len(trials) - len(complete)} given back or failed; {seconds:.0f} s in all with the "
+            "workers' start"
         )
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(
-            f"overhead: a trial every {seconds / TRIALS:.3f} s, {seconds * WORKERS / TRIALS:.3f} s of each worker's "
-            f"time a trial, {(used.ru_utime + used.ru_stime) / TRIALS:.3f} s of processor time a trial, "
-            f"{statistics.median(own):.3f} s median between a trial's begin and end"
+            f"overhead: a trial every {seconds / TRIALS:.3f} s, {seconds * WORKERS / TRIALS:.3f} s "
+            f"of each worker's time a trial, {(used.ru_utime + used.ru_stime) / TRIALS:.3f} s of "
+            f"processor time a trial, {statistics.median(own):.3f} s median between a trial's "
+            "begin and end"
         )
 
 

@@ -1,7 +1,9 @@
-"""A sweep of 210 settings (21 confidences x 10 IoUs) over 2,000 images x 300 candidates, and what its parts cost.
+"""A sweep of 210 settings (21 confidences x 10 IoUs) over 2,000 images x 300 candidates, and what
+its parts cost.
 
-Prints the sweep's time (aim: 60 s at most), that of intervals for the best five, and per setting soft-NMS and fusion,
-each beside ensemble-boxes on the same images, interleaved, medians of the rounds.
+Prints the sweep's time (aim: 60 s at most), that of intervals for the best five, and per setting
+soft-NMS and fusion, each beside ensemble-boxes on the same images, interleaved, medians of the
+rounds.
 """
 
 import contextlib
@@ -95,12 +97,14 @@ def main() -> None:
         taken.append(time.perf_counter() - start)
     print(
         f"sweep: {len(settings)} settings on {IMAGES} images x {PER_IMAGE} candidates: median "
-        f"{statistics.median(taken):.1f} s of {ROUNDS} (aim: 60 s); best AP75 {tried['ap75'].max():.4f}"
+        f"{statistics.median(taken):.1f} s of {ROUNDS} (aim: 60 s); best AP75 "
+        f"{tried['ap75'].max():.4f}"
     )
     top = tried.sort_values("ap75", ascending=False)["settings"].head(5)
     named = {f"best {i + 1}": setting for i, setting in enumerate(top)}
     print(
-        f"intervals of the best five, 1,000 resamplings: {seconds(lambda: sweep.compare(found, boxes, named)):.1f} s"
+        "intervals of the best five, 1,000 resamplings: "
+        f"{seconds(lambda: sweep.compare(found, boxes, named)):.1f} s"
     )
     small, _ = made(PEER_IMAGES, seed=1)
     pairs = {
@@ -120,8 +124,8 @@ def main() -> None:
             theirs.append(seconds(lambda call=call: peer(small, call)))
         us, them = statistics.median(ours) / PEER_IMAGES, statistics.median(theirs) / PEER_IMAGES
         print(
-            f"{name}: {us * 1e3:.2f} ms an image, ensemble-boxes {them * 1e3:.2f} ms: {them / us:.1f} x; a setting "
-            f"on {IMAGES} images takes {us * IMAGES:.0f} s"
+            f"{name}: {us * 1e3:.2f} ms an image, ensemble-boxes {them * 1e3:.2f} ms: "
+            f"{them / us:.1f} x; a setting on {IMAGES} images takes {us * IMAGES:.0f} s"
         )
     rows = [np.flatnonzero(small.image_index == i) for i in range(PEER_IMAGES)]
     one = (

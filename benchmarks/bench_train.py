@@ -1,9 +1,11 @@
-"""Our training and validation against plain yolov5's train.run and val.run: same settings, same weights, one process.
+"""Our training and validation against plain yolov5's train.run and val.run: same settings, same
+weights, one process.
 
-`python benchmarks/bench_train.py [--images 96] [--size 320] [--rounds 3]`. The order of the candidates is turned round
-in every other round, ratios are made within a round, and medians are printed: of epochs (training, validation and
-saving, from before the first epoch to after the last save), of whole validation passes, of what mirroring takes from
-the main thread and in the background, and of epochs with each image cache.
+`python benchmarks/bench_train.py [--images 96] [--size 320] [--rounds 3]`. The order of the
+candidates is turned round in every other round, ratios are made within a round, and medians are
+printed: of epochs (training, validation and saving, from before the first epoch to after the last
+save), of whole validation passes, of what mirroring takes from the main thread and in the
+background, and of epochs with each image cache.
 """
 
 import argparse
@@ -31,7 +33,8 @@ from livestock_utils.detect.train import run as training_run  # noqa: E402  # as
 
 
 def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:
-    """Seconds of the epochs of plain yolov5 (through the same shims), without set-up and final validation."""
+    """Seconds of the epochs of plain yolov5 (through the same shims), without set-up and final
+    validation."""
     with yolov5.yolov5() as y5:
         train = y5.module("train")
     stamps: list[float] = []
@@ -93,7 +96,8 @@ def ours(
 def mirrored(
     data: Path, folder: Path, size: int, epochs: int, batch: int
 ) -> tuple[float, float, float]:
-    """Seconds an epoch takes with a mirror, what asking it takes from the main thread, and its copying beside that."""
+    """Seconds an epoch takes with a mirror, what asking it takes from the main thread, and its
+    copying beside that."""
     asked, copied = Spent(mirror.Mirror.request), Spent(mirror.copy_checked)
     with (
         mock.patch.object(mirror.Mirror, "request", lambda self, *a, **o: asked(self, *a, **o)),
@@ -147,7 +151,8 @@ def our_validation(data: Path, weights: Path, folder: Path, size: int, batch: in
 
 
 def in_turn(index: int, candidates: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """Results of all candidates, called in their order in even rounds and in the reverse one in odd rounds."""
+    """Results of all candidates, called in their order in even rounds and in the reverse one in odd
+    rounds."""
     names = list(candidates)[:: 1 if index % 2 == 0 else -1]
     return {name: candidates[name]() for name in names}
 
@@ -181,17 +186,19 @@ def main() -> None:
     told = rounds.median()
     images = options.images * options.epochs
     print(
-        f"epochs with validation and saving: plain {images / told['plain_s']:.1f} training images/s, ours "
-        f"{images / told['ours_s']:.1f}; ratio {told['train_ratio']:.2f} (median of {options.rounds} rounds)"
+        f"epochs with validation and saving: plain {images / told['plain_s']:.1f} training "
+        f"images/s, ours {images / told['ours_s']:.1f}; ratio {told['train_ratio']:.2f} (median of "
+        f"{options.rounds} rounds)"
     )
     print(
-        f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} s, ours "
-        f"{told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}"
+        f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} "
+        f"s, ours {told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}"
     )
     print(
         f"mirroring: {told['mirror_asked_s'] * 1e3:.1f} ms of the main thread an epoch, "
-        f"{told['mirror_asked_s'] / told['mirror_epoch_s']:.2%} of it; copies in the background take "
-        f"{told['mirror_copied_s'] * 1e3:.0f} ms, {told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}"
+        f"{told['mirror_asked_s'] / told['mirror_epoch_s']:.2%} of it; copies in the background "
+        f"take {told['mirror_copied_s'] * 1e3:.0f} ms, "
+        f"{told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}"
     )
     print(
         "training part of an epoch by image cache: "

@@ -1,4 +1,5 @@
-"""AI Hub's four archives with drawn, padded photos: as large as wanted, written in seconds, nothing downloaded."""
+"""AI Hub's four archives with drawn, padded photos: as large as wanted, written in seconds, nothing
+downloaded."""
 
 import io
 import zipfile
@@ -20,8 +21,9 @@ def write_archives(
     jpeg_bytes: int = 450_000,
     packing: int = zipfile.ZIP_STORED,
 ) -> None:
-    """Write the tables as the four archives. Every photo is one of six drawn JPEGs, padded with random comment segments
-    up to `jpeg_bytes`, so that all differ and pack as badly as real photos do."""
+    """Write the tables as the four archives. Every photo is one of six drawn JPEGs, padded with
+    random comment segments up to `jpeg_bytes`, so that all differ and pack as badly as real photos
+    do."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     drawn = [_jpeg(seed) for seed in range(6)]
@@ -48,7 +50,8 @@ def _jpeg(seed: int) -> bytes:
 
 
 def _padded(jpeg: bytes, size: int, random: np.random.Generator) -> bytes:
-    """The JPEG with comment segments after its scan: the frame's size stands near the start, as in photos."""
+    """The JPEG with comment segments after its scan: the frame's size stands near the start, as in
+    photos."""
     parts, missing = [jpeg[:-2]], size - len(jpeg)
     while missing > 4:
         length = min(missing - 4, 65_000)

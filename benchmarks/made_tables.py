@@ -1,4 +1,5 @@
-"""Tables of AI Hub's size and shape, drawn at random: for tests and benchmarks that need no pixels."""
+"""Tables of AI Hub's size and shape, drawn at random: for tests and benchmarks that need no
+pixels."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ COUNTS = {"pig": ((1, 8), (8, 13), (13, 22)), "cow": ((0, 4), (4, 6), (6, 12))}
 
 
 def aihub_tables(times: float = 1.0, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) with AI Hub's strata, `times` as many; ids in random order of strata, as if filmed."""
+    """(images, boxes) with AI Hub's strata, `times` as many; ids in random order of strata, as if
+    filmed."""
     random = np.random.default_rng(seed)
     parts = []
     for species, sizes in AIHUB_STRATA.items():

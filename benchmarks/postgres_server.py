@@ -13,7 +13,8 @@ from pathlib import Path
 
 
 def binaries() -> Path | None:
-    """The folder of initdb and pg_ctl: Debian's newest, else what is on PATH; None where there is no PostgreSQL."""
+    """The folder of initdb and pg_ctl: Debian's newest, else what is on PATH; None where there is
+    no PostgreSQL."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"),
         key=lambda path: int(path.parts[-3].split(".")[0]),
@@ -23,7 +24,8 @@ def binaries() -> Path | None:
 
 
 def account() -> str | None:
-    """The account that the server runs under: this one, or where this is root (which it refuses) postgres or nobody."""
+    """The account that the server runs under: this one, or where this is root (which it refuses)
+    postgres or nobody."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid()).pw_name
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -39,7 +41,8 @@ def missing() -> str | None:
 
 @contextlib.contextmanager
 def running() -> Iterator[str]:
-    """Start a server with an empty database; yields its URL (with a password) and removes all of it after."""
+    """Start a server with an empty database; yields its URL (with a password) and removes all of it
+    after."""
     folder, name, password = (
         Path(tempfile.mkdtemp(prefix="livestock-pg-")),
         account(),
@@ -81,7 +84,10 @@ def running() -> Iterator[str]:
             f"--pwfile={folder / 'password'}",
             "--no-sync",
         )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        options = (
+            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c "
+            "fsync=off"
+        )
         call(
             str(bin_folder / "pg_ctl"),
             "-D",

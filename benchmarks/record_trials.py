@@ -1,11 +1,12 @@
-"""Real trials of the sample's mini sets, recorded once for bench_samplers.py: genes, scores and seconds as a CSV.
+"""Real trials of the sample's mini sets, recorded once for bench_samplers.py: genes, scores and
+seconds as a CSV.
 
     python benchmarks/record_trials.py FOLDER [head-to-head]
 
-A scrambled Sobol sequence (Owen 1998) covers the group lr_momentum evenly, and repeats of the default with other
-training seeds measure the noise. Tiny on purpose: the shipped starting weights, 128 px, 3 epochs of a quarter-size
-sample. A stopped recording goes on with the same command. `head-to-head` records instead what two samplers find with
-the same number of real trials each.
+A scrambled Sobol sequence (Owen 1998) covers the group lr_momentum evenly, and repeats of the
+default with other training seeds measure the noise. Tiny on purpose: the shipped starting weights,
+128 px, 3 epochs of a quarter-size sample. A stopped recording goes on with the same command.
+`head-to-head` records instead what two samplers find with the same number of real trials each.
 """
 
 import sys
@@ -45,7 +46,8 @@ WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
 
 
 def mini_sets(folder: Path) -> Path:
-    """Draw a small sample and write its mini sets (half of the training folds, a whole fold); returns data.yaml."""
+    """Draw a small sample and write its mini sets (half of the training folds, a whole fold);
+    returns data.yaml."""
     drawing.write_sample(folder / "sample", n_images=160, n_test_images=0, seed=0, scale=0.25)
     archives = folder / "sample" / "data"
     images, boxes = data_folder.read_archives(archives)
@@ -82,7 +84,8 @@ def trial(data_yaml: Path, folder: Path, hyp: dict[str, float], seed: int = 0) -
 
 
 def spread(genes: tuple[Gene, ...], n: int, seed: int = 0) -> pd.DataFrame:
-    """`n` points that cover the genes' ranges evenly, on a log scale where the gene has one; a column a gene."""
+    """`n` points that cover the genes' ranges evenly, on a log scale where the gene has one; a
+    column a gene."""
     units = qmc.Sobol(len(genes), seed=seed).random(n)
     columns = {}
     for gene, unit in zip(genes, units.T, strict=True):
@@ -95,7 +98,8 @@ def spread(genes: tuple[Gene, ...], n: int, seed: int = 0) -> pd.DataFrame:
 def record(folder: Path) -> pd.DataFrame:
     """Run the trials that the CSV lacks, saving it after each one; returns the table.
 
-    Trials from other starting weights are recorded again: scores from two starts do not lie on one surface.
+    Trials from other starting weights are recorded again: scores from two starts do not lie on one
+    surface.
     """
     base, start = read_hyp("default"), files.sha256(WEIGHTS)[:8]
     genes = read_genes(GROUP, base)
@@ -114,7 +118,8 @@ def record(folder: Path) -> pd.DataFrame:
 
 
 def head_to_head(folder: Path) -> pd.DataFrame:
-    """Real searches with the same number of trials and epochs, one a sampler, saved when all are done."""
+    """Real searches with the same number of trials and epochs, one a sampler, saved when all are
+    done."""
     from livestock_utils.detect.search import run as search_run
 
     data_yaml, parts = mini_sets(folder), []

@@ -1,7 +1,7 @@
 """The command line: one small command a task, each calling the library.
 
-Exit codes: 0 done, 1 an error that is told in one red line or Ctrl-C, 2 wrong usage.
-Commands import what they need inside, so that `--help` is instant and no command pays for another's imports.
+Exit codes: 0 done, 1 an error that is told in one red line or Ctrl-C, 2 wrong usage. Commands
+import what they need inside, so that `--help` is instant and no command pays for another's imports.
 """
 
 import functools
@@ -23,7 +23,8 @@ NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Group(click.Group):
-    """A click group that tells the library's own errors in one red line and keeps the tracebacks of all others."""
+    """A click group that tells the library's own errors in one red line and keeps the tracebacks of
+    all others."""
 
     def invoke(self, ctx: click.Context):
         """Run the command; a LivestockError becomes one line on stderr and exit code 1."""
@@ -52,7 +53,8 @@ Completion by Tab, where the package is installed, for bash (likewise zsh_source
 @click.version_option(__version__, prog_name="livestock_utils")
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the library does on the way.")
 def cli(verbose: bool) -> None:
-    """Finding pigs and cows in barn photos with YOLOv5: data, notebooks and scores from the command line."""
+    """Finding pigs and cows in barn photos with YOLOv5: data, notebooks and scores from the command
+    line."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s"
     )
@@ -163,9 +165,9 @@ def batch(
 ) -> None:
     """Run notebooks over a grid of parameters; the same command again goes on where it stopped.
 
-    \b
-    python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
-    python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out runs/silver --workers 2
+    \b python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile
+    sample python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out
+    runs/silver --workers 2
     """
     from livestock_utils.show import notebook
     from livestock_utils.show.pipeline import batch as batches
@@ -217,8 +219,8 @@ def batch(
 def sample(folder: Path, images: int, test_images: int, seed: int, scale: float) -> None:
     """Draw livestock scenes into DIR, laid out as AI Hub's data, with answers.
 
-    The same call again does nothing. With other options an earlier sample in DIR is deleted and drawn anew; zips that
-    are not the sample's are never touched: DIR is refused then.
+    The same call again does nothing. With other options an earlier sample in DIR is deleted and
+    drawn anew; zips that are not the sample's are never touched: DIR is refused then.
 
     \b
     python -m livestock_utils sample data/sample
@@ -282,9 +284,8 @@ def score(
 ) -> None:
     """Score a submission with the contest's definition; faults are told by line on stderr.
 
-    \b
-    python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap 1000
-    python -m livestock_utils score answer.csv new.csv --against old.csv --json
+    \b python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap
+    1000 python -m livestock_utils score answer.csv new.csv --against old.csv --json
     """
     from livestock_utils.evaluate.scoring import report as score_report
 
@@ -334,7 +335,8 @@ def score(
     "--sort-to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the rows to FILE in the order that the contest's scorer needs, and check that file.",
+    help="Write the rows to FILE in the order that the contest's scorer needs, and check that "
+    "file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
@@ -454,13 +456,14 @@ def predict(
     any_classes: bool,
     trust: bool,
 ) -> None:
-    """Find the animals in your own photos: boxes as a CSV (px), and the images with the boxes drawn.
+    """Find the animals in your own photos: boxes as a CSV (px), and the images with the boxes
+    drawn.
 
     Exit code 1 when not one image could be read.
 
-    \b
-    python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
-    python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings settings.yaml
+    \b python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out
+    found python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings
+    settings.yaml
     """
     from livestock_utils.detect.predict import media, postprocess
 
@@ -581,11 +584,12 @@ class _BatchSize(click.ParamType):
 def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
 
-    For several GPUs start it through torchrun, with a batch size that is a multiple of their number.
+    For several GPUs start it through torchrun, with a batch size that is a multiple of their
+    number.
 
-    \b
-    python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
-    torchrun --standalone --nproc_per_node 2 -m livestock_utils train data.yaml runs/two --batch-size 20
+    \b python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
+    torchrun --standalone --nproc_per_node 2 -m livestock_utils train data.yaml runs/two
+    --batch-size 20
     """
     from livestock_utils.detect.train import run as training_run
 

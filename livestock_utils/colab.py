@@ -1,4 +1,5 @@
-"""What Google Colab needs, nothing else: mount Drive, copy an archive to the local disk, find the run to go on with."""
+"""What Google Colab needs, nothing else: mount Drive, copy an archive to the local disk, find the
+run to go on with."""
 
 import errno
 import hashlib
@@ -22,11 +23,14 @@ DRIVE = Path("/content/drive")
 LOCAL_DISK = Path("/content/livestock_local")
 MOUNT_TRIES = 3
 MOST_ARCHIVES = 100
-"""Files in a folder of archives that are worth a copy; AI Hub's set has six, an extracted one tens of thousands."""
+"""Files in a folder of archives that are worth a copy; AI Hub's set has six, an extracted one tens
+of thousands."""
 SPARE_BYTES = 20 * 10**9
-"""What a copy of the archives leaves free on the local disk, for the unpacked data sets and runs."""
+"""What a copy of the archives leaves free on the local disk, for the unpacked data sets and
+runs."""
 TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
-"""What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its like."""
+"""What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its
+like."""
 
 
 def on_colab() -> bool:
@@ -38,9 +42,11 @@ def on_colab() -> bool:
 
 
 def mount(folder: Path = DRIVE) -> Path | None:
-    """Mount Google Drive and return its "MyDrive" folder; a dropped mount is mounted again; "." outside Colab.
+    """Mount Google Drive and return its "MyDrive" folder; a dropped mount is mounted again; "."
+    outside Colab.
 
-    None, and a warning, where the user refuses access. Raises LivestockError when Drive cannot be mounted or listed.
+    None, and a warning, where the user refuses access. Raises LivestockError when Drive cannot be
+    mounted or listed.
     """
     if not on_colab():
         return Path(".")
@@ -64,18 +70,20 @@ def mount(folder: Path = DRIVE) -> Path | None:
                 "Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES
             )
     raise LivestockError(
-        f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not help, "
-        "Runtime > Disconnect and delete runtime"
+        f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not "
+        "help, Runtime > Disconnect and delete runtime"
     ) from problem
 
 
 def local_disk(out: str | os.PathLike) -> Path:
-    """The folder for unpacked data sets: fast local disk on Colab (Drive is slow with many files), else OUT/local."""
+    """The folder for unpacked data sets: fast local disk on Colab (Drive is slow with many files),
+    else OUT/local."""
     return LOCAL_DISK if on_colab() else Path(out) / "local"
 
 
 def training_folder(out: str | os.PathLike, name: str) -> tuple[Path, Path | None]:
-    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else OUT and no mirror.
+    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else
+    OUT and no mirror.
 
     Each OUT has a place of its own on the local disk: the runs of a batch bear the same name.
     """
@@ -92,10 +100,12 @@ def copy_local(
     tries: int = 3,
     wait_s: float = 5.0,
 ) -> Path:
-    """Copy a file from Drive to the local disk, checked by size and SHA-256; returns the copy's path.
+    """Copy a file from Drive to the local disk, checked by size and SHA-256; returns the copy's
+    path.
 
-    A copy of the same size and time that is already there is kept. A mount that drops out is tried again.
-    Raises LivestockError for a file that is not there, a full disk, or a mount that stays away.
+    A copy of the same size and time that is already there is kept. A mount that drops out is tried
+    again. Raises LivestockError for a file that is not there, a full disk, or a mount that stays
+    away.
     """
     source, target = Path(archive), Path(folder) / Path(archive).name
     for attempt in range(1, tries + 1):
@@ -114,8 +124,8 @@ def copy_local(
         except OSError as error:
             if error.errno not in TRANSIENT or attempt == tries:
                 raise LivestockError(
-                    f"{source} could not be copied to {folder} ({error.strerror or error}); "
-                    "make room on the local disk, or mount Drive again"
+                    f"{source} could not be copied to {folder} ({error.strerror or error}); make "
+                    "room on the local disk, or mount Drive again"
                 ) from error
             log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, tries)
             time.sleep(wait_s)
@@ -123,10 +133,12 @@ def copy_local(
 
 
 def at_hand(folder: str | os.PathLike) -> Path:
-    """A folder of archives where reading it is fast: itself, or on Colab, if it is on Drive, a checked copy.
+    """A folder of archives where reading it is fast: itself, or on Colab, if it is on Drive, a
+    checked copy.
 
-    Drive is slow where one reads a little here and there, as from a zip. Archives that are extracted already, or for
-    which the local disk has no room, are read where they are, with a warning. The copy is made once a runtime.
+    Drive is slow where one reads a little here and there, as from a zip. Archives that are
+    extracted already, or for which the local disk has no room, are read where they are, with a
+    warning. The copy is made once a runtime.
     """
     source = Path(folder)
     if (
@@ -146,7 +158,8 @@ def at_hand(folder: str | os.PathLike) -> Path:
     )
     if len(found) > MOST_ARCHIVES:
         log.warning(
-            "%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as they came",
+            "%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as "
+            "they came",
             source,
             MOST_ARCHIVES,
         )
@@ -174,7 +187,8 @@ def at_hand(folder: str | os.PathLike) -> Path:
 def run_to_resume(*folders: str | os.PathLike) -> Path | None:
     """The run folder below these folders that was saved last and has not finished, or None.
 
-    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on from there.
+    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on
+    from there.
     """
     found: list[tuple[float, Path]] = []
     for folder in folders:

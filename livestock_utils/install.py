@@ -1,12 +1,15 @@
-"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes nothing else.
+"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes
+nothing else.
 
 `python -m livestock_utils.install [--extras dev,edge] [--lock requirements.lock]`
 
 Two tricks keep a Colab runtime as it was:
-- every package that is already installed is handed to pip as a constraint, so pip either leaves it or fails loudly;
-- yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub below 0.25 and asks for
-  roboflow, sahi, fire, boto3 and more, none of which training or inference uses. `livestock_utils.detect.yolov5`
-  knows it.
+- every package that is already installed is handed to pip as a constraint, so pip either leaves it
+or fails loudly;
+- yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub
+below 0.25 and asks for
+  roboflow, sahi, fire, boto3 and more, none of which training or inference uses.
+  `livestock_utils.detect.yolov5` knows it.
 
 Only the standard library is used: this runs before anything else is installed.
 """
@@ -27,7 +30,8 @@ log = logging.getLogger("livestock_utils.install")
 
 
 def yolov5_folder() -> Path:
-    """The private folder that holds the pinned yolov5 package, below this environment's own folder."""
+    """The private folder that holds the pinned yolov5 package, below this environment's own
+    folder."""
     if folder := os.environ.get("LIVESTOCK_YOLOV5"):
         return Path(folder)
     return (
@@ -36,14 +40,18 @@ def yolov5_folder() -> Path:
 
 
 def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> list[str]:
-    """Install what is missing; returns the names of the packages whose version changed (always empty, else an error).
+    """Install what is missing; returns the names of the packages whose version changed (always
+    empty, else an error).
 
-    `extras` are names of setup.py's extras; `lock` is a file of exact versions used as further constraints.
-    Raises RuntimeError with pip's last lines when it cannot install, or when a package that was there has changed.
+    `extras` are names of setup.py's extras; `lock` is a file of exact versions used as further
+    constraints. Raises RuntimeError with pip's last lines when it cannot install, or when a package
+    that was there has changed.
     """
     before = _installed()
     if set(before) <= BROUGHT_BY_VENV:
-        before = {}  # a fresh environment has nothing to protect, and its old setuptools is too old for today's torch
+        # a fresh environment has nothing to protect, and its old setuptools is too old for today's
+        # torch
+        before = {}
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "already-here.txt"
         constraints.write_text(

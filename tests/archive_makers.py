@@ -50,7 +50,8 @@ def label(boxes: list, size: tuple[int, int] = SIZE, file_name: str = "") -> byt
 
 
 def four_archives() -> dict[str, dict[str, bytes]]:
-    """Archive name -> member -> bytes: two pigs' and two cows' images; the second cow image has no box."""
+    """Archive name -> member -> bytes: two pigs' and two cows' images; the second cow image has no
+    box."""
     return {
         "[원천]돼지_bbox.zip": {f"{PIG}.jpg": jpeg(shade=10), f"{PIG[:-1]}2.jpg": jpeg(shade=60)},
         "[원천]소_bbox.zip": {

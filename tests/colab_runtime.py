@@ -1,4 +1,5 @@
-"""A stand-in for a Colab runtime: google.colab, Drive and /content, over the releases of Colab or of the tests."""
+"""A stand-in for a Colab runtime: google.colab, Drive and /content, over the releases of Colab or
+of the tests."""
 
 import os
 import re
@@ -52,7 +53,8 @@ def python_3_13() -> str | None:
 def build(
     folder: Path, interpreter: str, freeze: Path, requirements: Path, with_torch: bool
 ) -> Path:
-    """An environment below `folder` with Colab's releases; returns its Python. One that is whole already is kept.
+    """An environment below `folder` with Colab's releases; returns its Python. One that is whole
+    already is kept.
 
     Without torch, its two heavy packages stand there by name and release only.
     """
@@ -103,10 +105,12 @@ def build(
 
 
 def build_over_this(folder: Path) -> Path:
-    """An environment below `folder` that sees the packages of the one that runs the tests; returns its Python."""
+    """An environment below `folder` that sees the packages of the one that runs the tests; returns
+    its Python."""
     venv.create(folder, symlinks=True)  # without pip: an old setuptools would come with it
     site = next((folder / "lib").glob("python3*")) / "site-packages"
-    # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of our own checkout.
+    # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of
+    # our own checkout.
     (site / "packages_of_the_tests.pth").write_text(
         sysconfig.get_path("purelib") + "\n", encoding="utf-8"
     )

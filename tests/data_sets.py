@@ -36,7 +36,8 @@ def jpeg(seed: int, size: tuple[int, int] = SIZE) -> bytes:
 def write_archives(
     folder: Path, n_images: int = 12, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two zips of photos (pig.zip stored, cow.zip deflated) in `folder`; returns (images, boxes) as aihub would."""
+    """Two zips of photos (pig.zip stored, cow.zip deflated) in `folder`; returns (images, boxes) as
+    aihub would."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows, boxes = [], []

@@ -15,7 +15,8 @@ def scene(
     grid: int = 0,
     ties: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(images, boxes, predictions) in pixels; most detections are shaken answers. `grid` > 0 rounds corners to it."""
+    """(images, boxes, predictions) in pixels; most detections are shaken answers. `grid` > 0 rounds
+    corners to it."""
     rng = np.random.default_rng(seed)
     kinds = rng.choice(["pig", "cow"], n_images)
     ids = np.array([f"livestock_{kind}_bbox_{number:06d}" for number, kind in enumerate(kinds)])
@@ -70,7 +71,8 @@ def scenes() -> st.SearchStrategy:
 
 
 def as_contest(predictions: pd.DataFrame, sizes: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A predictions or boxes table in the contest's columns and order of rows; divided by `sizes` when given."""
+    """A predictions or boxes table in the contest's columns and order of rows; divided by `sizes`
+    when given."""
     table = predictions.rename(
         columns={
             "image_id": "ImageID",

@@ -10,7 +10,8 @@ from livestock_utils.detect.predict import candidates
 def made(
     n_images: int = 12, per_image: int = 40, seed: int = 0, passes: int = 1
 ) -> tuple[candidates.Candidates, pd.DataFrame]:
-    """(candidates, boxes): frames of 640 x 480, 3 animals each, the last image without label, the second empty."""
+    """(candidates, boxes): frames of 640 x 480, 3 animals each, the last image without label, the
+    second empty."""
     rng = np.random.default_rng(seed)
     ids = [f"livestock_{'pig' if i % 2 else 'cow'}_bbox_{i:06d}" for i in range(n_images)]
     centre, size = (

@@ -1,4 +1,5 @@
-"""A YOLOv5n with random weights that "finds" many boxes, and small photos for it: no training, no download."""
+"""A YOLOv5n with random weights that "finds" many boxes, and small photos for it: no training, no
+download."""
 
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from livestock_utils.detect import checkpoints, yolov5
 
 
 def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int = 0) -> Path:
-    """Weights of a randomly initialised YOLOv5n whose last layer is stirred, so that confidences spread over (0, 1)."""
+    """Weights of a randomly initialised YOLOv5n whose last layer is stirred, so that confidences
+    spread over (0, 1)."""
     import torch
 
     torch.manual_seed(seed)

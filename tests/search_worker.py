@@ -1,7 +1,9 @@
-"""A worker of a shared study on a made-up score: python search_worker.py URL NAME N_TRIALS [KILLED_IN_TRIAL HOST]
+"""A worker of a shared study on a made-up score: python search_worker.py URL NAME N_TRIALS
+[KILLED_IN_TRIAL HOST]
 
-It notes each trial that it finishes as a line of JSON. With KILLED_IN_TRIAL it kills itself in the middle of its n-th
-trial; HOST makes others believe that it ran on another machine, so that only its heartbeat can tell.
+It notes each trial that it finishes as a line of JSON. With KILLED_IN_TRIAL it kills itself in the
+middle of its n-th trial; HOST makes others believe that it ran on another machine, so that only its
+heartbeat can tell.
 """
 
 import json

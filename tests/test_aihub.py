@@ -15,7 +15,7 @@ from archive_makers import COW, PIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livestock_utils.core import archives as archives_module
+from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.aihub import integrity
@@ -271,7 +271,7 @@ def test_the_same_tables_from(bend, tmp_path, caplog):
     pd.testing.assert_frame_equal(boxes, plain_boxes)
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert all("include_validation=True reads them" in line for line in told)
-    with archives_module.ImageReader(tmp_path / "bent") as reader:
+    with ImageReader(tmp_path / "bent") as reader:
         for row in images.itertuples():
             assert reader.bytes(row.archive, row.member).startswith(b"\xff\xd8")
 
@@ -287,7 +287,7 @@ def test_member_names_without_the_utf8_flag(encoding, tmp_path):
     (folder / COWS).write_bytes(packed.replace(mark + b"/", word + b"/"))
     images, _ = data_folder.read_archives(folder, strict=True)
     assert images.loc[0, "member"] == f"소/{COW}.jpg"
-    with archives_module.ImageReader(folder) as reader:
+    with ImageReader(folder) as reader:
         assert reader.bytes(COWS, f"소/{COW}.jpg") == make.four_archives()[COWS][f"{COW}.jpg"]
 
 
@@ -301,7 +301,7 @@ def test_a_zip_in_parts_is_read_as_if_joined(ending, tmp_path):
         (folder / (COWS + ending.format(number + 1))).write_bytes(part)
     images, _ = data_folder.read_archives(folder, strict=True)
     assert images.loc[0, "archive"] == COWS
-    with archives_module.ImageReader(folder) as reader:
+    with ImageReader(folder) as reader:
         assert reader.bytes(COWS, f"{COW_2}.jpg") == make.four_archives()[COWS][f"{COW_2}.jpg"]
 
 
@@ -760,7 +760,7 @@ def test_reader_serves_threads(tmp_path):
     archives[COWS] |= {f"c{i}.jpg": make.jpeg(shade=i) for i in range(40)}
     folder = make.write(tmp_path, archives)
     names = list(archives[COWS]) * 5
-    with archives_module.ImageReader(folder) as reader, ThreadPoolExecutor(8) as pool:
+    with ImageReader(folder) as reader, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda name: reader.bytes(COWS, name), names)) == [
             archives[COWS][n] for n in names
         ]
@@ -780,7 +780,7 @@ def test_reader_errors(archive, member, message, tmp_path):
     folder = make.write(
         tmp_path, make.four_archives() | {"[원천]소_folder": {"a.jpg": make.jpeg()}}
     )
-    with archives_module.ImageReader(folder) as reader, pytest.raises(ArchiveError, match=message):
+    with ImageReader(folder) as reader, pytest.raises(ArchiveError, match=message):
         reader.bytes(archive, member)
 
 
@@ -788,7 +788,7 @@ def test_reader_tells_a_wrong_crc(tmp_path):
     folder = make.write(tmp_path, make.four_archives())
     make.damage_pixels(folder / COWS, f"{COW}.jpg")
     message = rf"소_bbox.zip, member {COW}.jpg: .*CRC"
-    with archives_module.ImageReader(folder) as reader, pytest.raises(ArchiveError, match=message):
+    with ImageReader(folder) as reader, pytest.raises(ArchiveError, match=message):
         reader.bytes(COWS, f"{COW}.jpg")
 
 

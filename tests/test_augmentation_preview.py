@@ -1,4 +1,5 @@
-"""The preview shows what the loader makes of the photos, with boxes that follow, and disturbs nothing."""
+"""The preview shows what the loader makes of the photos, with boxes that follow, and disturbs
+nothing."""
 
 import random
 import re
@@ -10,7 +11,7 @@ from training_sets import write_set
 from livestock_utils import colab
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.detect.train import preview
-from livestock_utils.show.plots import augmentation as augmentation_module
+from livestock_utils.show.plots.augmentation import augmented
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_a_row_a_kind(data_yaml, augmentation, kinds):
         assert view.picture.shape == (64, 64, 3)
         xyxy = view.boxes[XYXY].to_numpy()
         assert (xyxy >= -1e-3).all() and (xyxy <= 64 + 1e-3).all()
-    axes = augmentation_module.augmented(views)
+    axes = augmented(views)
     assert axes.shape == (len(kinds), 2)
     assert [len(ax.patches) for ax in axes[0]] == [len(view.boxes) for view in views[:2]]
 
@@ -61,7 +62,7 @@ def test_the_same_seed_shows_the_same_and_leaves_the_generators_alone(data_yaml)
 
 
 def test_no_views_say_so():
-    assert "no training photos" in augmentation_module.augmented([]).flat[0].texts[0].get_text()
+    assert "no training photos" in augmented([]).flat[0].texts[0].get_text()
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -1,4 +1,5 @@
-"""AP by the three definitions: equal to pycocotools, faster-coco-eval and yolov5's own functions."""
+"""AP by the three definitions: equal to pycocotools, faster-coco-eval and yolov5's own
+functions."""
 
 import contextlib
 import io
@@ -185,7 +186,9 @@ def test_yolov5_equals_its_own_functions(yolov5, seed):
 def test_contest_table_is_the_contests_score(tables):
     images, boxes, predictions = tables
     if (boxes["x_min"] % 8 == 0).all():
-        return  # corners on a grid give overlaps of exactly the threshold, which shares in float32 cannot hold
+        # corners on a grid give overlaps of exactly the threshold, which shares in float32 cannot
+        # hold
+        return
     table = metrics.per_class_table(boxes, predictions, images)
     mean, per_class = metrics.contest_score(metrics.answers_from_boxes(boxes, images), predictions)
     assert table.loc["all", "mAP75"] == pytest.approx(mean, abs=1e-9)

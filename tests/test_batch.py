@@ -1,4 +1,5 @@
-"""Batches: grids expanded, runs in folders of their own, failures listed, continued where they stopped."""
+"""Batches: grids expanded, runs in folders of their own, failures listed, continued where they
+stopped."""
 
 import os
 from pathlib import Path
@@ -33,7 +34,8 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-# ---- what a file stands for -----------------------------------------------------------------------------------------
+# ---- what a file stands for
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,8 @@ def test_a_file_of_another_shape(tmp_path, text, message):
         batch.read(tmp_path / "absent.yaml", notebooks=TINY)
 
 
-# ---- runs -----------------------------------------------------------------------------------------------------------
+# ---- runs
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):

@@ -90,7 +90,7 @@ def test_wrong_usage_is_exit_code_2(arguments):
 
 def test_starting_is_light():
     code = (
-        "import sys; from livestock_utils import cli; "
-        "sys.exit(bool({'torch', 'pandas', 'matplotlib', 'papermill', 'cv2'} & set(sys.modules)))"
+        "import sys; from livestock_utils import cli; sys.exit(bool({'torch', 'pandas', "
+        "'matplotlib', 'papermill', 'cv2'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

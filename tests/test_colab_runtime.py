@@ -1,12 +1,17 @@
-"""Colab simulated: google.colab, Drive, /content; set-up changes nothing, the notebooks run from their cells.
+"""Colab simulated: google.colab, Drive, /content; set-up changes nothing, the notebooks run from
+their cells.
 
 Twice, as no machine without a GPU has all of it:
-- "releases": Python 3.13 with the releases of Colab's package list. Torch stands there by name only (it has 6 GB), so
+- "releases": Python 3.13 with the releases of Colab's package list. Torch stands there by name only
+(it has 6 GB), so
   notebook 01 runs alone; with LIVESTOCK_COLAB_TORCH=1 torch is there, and 02, 05 and 11 run too.
   LIVESTOCK_COLAB=FOLDER keeps the runtime for the next time.
-- "torch": the Python and packages that run these tests. 01, 02, 05 and 11 run, each in a runtime of its own: between
-  them /content is emptied, as if every notebook had been opened by its badge, and only Drive keeps the results.
-Not simulated: a GPU, Google's own Drive client with its delays and drop-outs, the page that asks for access.
+- "torch": the Python and packages that run these tests. 01, 02, 05 and 11 run, each in a runtime of
+its own: between
+  them /content is emptied, as if every notebook had been opened by its badge, and only Drive keeps
+  the results.
+Not simulated: a GPU, Google's own Drive client with its delays and drop-outs, the page that asks
+for access.
 """
 
 import json
@@ -84,7 +89,8 @@ def drive(kind, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runtime(kind, python, drive, tmp_path_factory):
-    """(call(*arguments) of its Python, packages before, complaints before) with an empty /content."""
+    """(call(*arguments) of its Python, packages before, complaints before) with an empty
+    /content."""
     if reason := colab_runtime.make_content():
         pytest.skip(reason)
     fake = colab_runtime.google_colab(tmp_path_factory.mktemp("google"), drive)
@@ -126,7 +132,8 @@ def runtime(kind, python, drive, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def executed(kind, runtime):
-    """The notebooks as a user runs them: opened from their .ipynb form, all cells, nothing but sizes changed."""
+    """The notebooks as a user runs them: opened from their .ipynb form, all cells, nothing but
+    sizes changed."""
     call, _, _ = runtime
     done = {}
     for name in NOTEBOOKS[kind]:

@@ -1,4 +1,5 @@
-"""Runs compared: only like with like, at equal epochs; seeds, intervals and the write-up's numbers; said in words."""
+"""Runs compared: only like with like, at equal epochs; seeds, intervals and the write-up's numbers;
+said in words."""
 
 import json
 import zipfile
@@ -17,14 +18,15 @@ from livestock_utils.detect.predict import engine
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 from livestock_utils.show.displays import comparison
-from livestock_utils.show.plots import comparison as comparison_module
+from livestock_utils.show.plots.comparison import run_differences, run_scores, setting_curves
 from livestock_utils.show.words import compare
 
 HYP = training_settings.read_hyp("default")
 
 
 def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, seen=None, **settings):
-    """A run folder as a training leaves it, without a training; `seen` are the ids of its training images."""
+    """A run folder as a training leaves it, without a training; `seen` are the ids of its training
+    images."""
     (folder / "weights").mkdir(parents=True)
     (folder / "weights" / "last.pt").write_bytes(str(folder).encode())
     recorded = {
@@ -77,7 +79,8 @@ def asked(out):
     }
 
 
-# ---- run folders ----------------------------------------------------------------------------------------------------
+# ---- run folders
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_no_runs(tmp_path):
@@ -191,7 +194,8 @@ def test_models_behind_out_of_fold_predictions_are_never_compared(tmp_path):
 
 
 def silver_batch(out, shares=("",), seeds=(0, 1)):
-    """What the batch of silver leaves: gold is the same training for every share, silver's labels are not."""
+    """What the batch of silver leaves: gold is the same training for every share, silver's labels
+    are not."""
     for share in shares:
         for seed in seeds:
             training = out / "runs" / f"{share}-seed{seed}".strip("-") / "training"
@@ -312,7 +316,8 @@ def test_groups_of_a_question_are_told_apart(tmp_path, seconds, expected):
     assert run_folders.constants(groups, "optimisers") == expected
 
 
-# ---- scores ---------------------------------------------------------------------------------------------------------
+# ---- scores
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -446,7 +451,8 @@ def test_what_is_missing_is_named(tmp_path):
         tables.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path)
 
 
-# ---- words and figures ----------------------------------------------------------------------------------------------
+# ---- words and figures
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -492,7 +498,8 @@ def test_differences_in_words():
             None,
             None,
             [
-                "no pair of such runs is at hand: `python -m livestock_utils batch notebooks/batches/optimisers"
+                "no pair of such runs is at hand: `python -m livestock_utils batch "
+                "notebooks/batches/optimisers"
             ],
         ),
         ([0.5], [0.4], ["+0.100 between single runs, which another seed may turn"]),
@@ -501,9 +508,11 @@ def test_differences_in_words():
             [0.50, 0.51, 0.52],
             [0.3, 0.31, 0.32],
             [
-                "After 7 epochs SGD with default has mAP75 0.510 (3 seeds, standard deviation 0.010), AdamW with default 0.310",
+                "After 7 epochs SGD with default has mAP75 0.510 (3 seeds, standard deviation "
+                "0.010), AdamW with default 0.310",
                 "which leaves 0 out",
-                "AdamW is shown at the best of 2 settings, chosen by this very score, SGD at one setting",
+                "AdamW is shown at the best of 2 settings, chosen by this very score, SGD at one "
+                "setting",
                 "that favours AdamW",
             ],
         ),
@@ -540,7 +549,8 @@ def test_the_optimisers_paragraph_comes_from_the_seeds(sgd, adamw, words):
         (
             [0.5],
             [0.4],
-            "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a setting",
+            "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a "
+            "setting",
         ),
         (
             [0.5, 0.6],
@@ -653,15 +663,15 @@ def test_welchs_interval_is_scipys_own_confidence():
 def test_figures_name_settings_and_intervals(judged):
     runs, on, predictions = judged
     scores = tables.run_scores(runs, predictions, on, "optimisers")
-    ax = comparison_module.run_scores(scores)
+    ax = run_scores(scores)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["AdamW, default", "SGD, default"]
-    ax = comparison_module.run_differences(tables.differences(scores, predictions, on))
+    ax = run_differences(tables.differences(scores, predictions, on))
     assert "mAP75 minus that of SGD, default" in ax.get_xlabel()
     results = {
         name: run_folders.results(folder)
         for name, folder in zip(runs["name"], runs["folder"], strict=True)
     }
-    ax = comparison_module.setting_curves(scores, results)
+    ax = setting_curves(scores, results)
     assert {text.get_text() for text in ax.texts} == {
         "SGD, default (2 seeds)",
         "AdamW, default (2 seeds)",
@@ -669,12 +679,11 @@ def test_figures_name_settings_and_intervals(judged):
     assert list(ax.lines[0].get_xdata()) == [1, 2] and ax.get_ylim()[0] > 0
     heights = sorted(text.get_window_extent().y0 for text in ax.texts)
     assert heights[1] - heights[0] > 10  # the two lines end at the same height, their names do not
-    metrics = comparison_module.run_scores(scores).get_legend_handles_labels()[1]
+    metrics = run_scores(scores).get_legend_handles_labels()[1]
     assert metrics == ["mAP75", "mAP50-95", "mAP50"]
-    assert comparison_module.run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
+    assert run_scores(scores[:0]).texts[0].get_text() == "no runs to compare"
     assert (
-        comparison_module.run_differences(pd.DataFrame()).texts[0].get_text()
-        == "no pair of runs with the same seed"
+        run_differences(pd.DataFrame()).texts[0].get_text() == "no pair of runs with the same seed"
     )
 
 

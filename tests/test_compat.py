@@ -1,4 +1,5 @@
-"""The door to yolov5: each shim is still needed, works, and is gone when the door closes; importing changes nothing."""
+"""The door to yolov5: each shim is still needed, works, and is gone when the door closes; importing
+changes nothing."""
 
 import os
 import subprocess
@@ -78,8 +79,9 @@ def test_an_unknown_model_is_named_with_the_known_ones():
         y5.model_file("yolov8n")
 
 
-# ---- each shim: what fails without it -------------------------------------------------------------------------------
-# When one of these stops failing, a new release has made the shim superfluous: delete it.
+# ---- each shim: what fails without it
+# ------------------------------------------------------------------------------- When one of these
+# stops failing, a new release has made the shim superfluous: delete it.
 
 
 def without(shim, monkeypatch):

@@ -1,4 +1,5 @@
-"""Notebooks 01 to 04 on a tiny sample: what they leave behind fits together, and their cells stay short."""
+"""Notebooks 01 to 04 on a tiny sample: what they leave behind fits together, and their cells stay
+short."""
 
 import ast
 import json

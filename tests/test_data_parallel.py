@@ -1,4 +1,5 @@
-"""Several processes: torchrun's variables, its command, and two CPU processes that train one model."""
+"""Several processes: torchrun's variables, its command, and two CPU processes that train one
+model."""
 
 import inspect
 import os
@@ -162,7 +163,8 @@ def test_the_commands_defaults_are_those_of_train(name):
         ({"on_epoch": print}, "setting 'on_epoch' is no option"),
         (
             {"hyp": {"lr0": 0.1}},
-            "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or the",
+            "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or "
+            "the",
         ),
         ({"patience": None}, "setting 'patience' cannot be put on a command line, got NoneType"),
     ],

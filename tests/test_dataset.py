@@ -17,7 +17,7 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, tars, writing, yolo
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import stratified_folds
 
 XYXY = ["x_min", "y_min", "x_max", "y_max"]
 
@@ -38,7 +38,7 @@ def files_of(path):
 
 def test_a_set_comes_back_whole(tmp_path, tables, folder):
     images, boxes = tables
-    folds = folds_module.stratified_folds(images, boxes)
+    folds = stratified_folds(images, boxes)
     written = writing.write_tar(tmp_path / "a.tar", images, boxes, folder, folds=folds, seed=42)
     target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     manifest = reading.read_manifest(target)
@@ -152,8 +152,8 @@ def test_boxes_are_clipped_dropped_and_counted(tmp_path, folder, caplog):
     with caplog.at_level(logging.INFO):
         writing.write_tar(tmp_path / "a.tar", images, boxes, folder, min_box_area_px=10)
     assert caplog.messages == [
-        "a.tar: 2 images, 3 boxes; 2 boxes clipped to the frame, 3 dropped as outside it or without extent, "
-        "1 left out as too small"
+        "a.tar: 2 images, 3 boxes; 2 boxes clipped to the frame, 3 dropped as outside it or "
+        "without extent, 1 left out as too small"
     ]
     assert reading.read_tables(tmp_path / "a.tar")[1][XYXY].values.tolist() == [
         [0, 10, 20, 30],
@@ -174,7 +174,7 @@ def test_min_box_area_is_off_by_default(tmp_path, folder):
 @pytest.mark.parametrize("as_folders", [False, True])
 def test_a_split_makes_train_and_valid(tmp_path, tables, folder, as_folders):
     images, boxes = tables
-    folds = folds_module.stratified_folds(images, boxes, n_splits=3)
+    folds = stratified_folds(images, boxes, n_splits=3)
     paths = writing.write_split(
         tmp_path / "out",
         images,
@@ -204,7 +204,7 @@ def fields(tmp_path):
 
 def test_backgrounds_have_empty_labels_and_train_only(tmp_path, folder, fields):
     images, boxes = write_archives(folder, 40)
-    folds = folds_module.stratified_folds(images, boxes, 4)
+    folds = stratified_folds(images, boxes, 4)
     train, valid = writing.write_split(
         tmp_path, images, boxes, folder, folds, backgrounds=fields, background_share=0.1, seed=3
     )
@@ -521,7 +521,7 @@ def test_folds_must_name_every_image(tmp_path, tables, folder):
             images,
             boxes,
             folder,
-            folds=folds_module.stratified_folds(images, boxes)[1:],
+            folds=stratified_folds(images, boxes)[1:],
         )
 
 

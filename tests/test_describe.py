@@ -21,14 +21,14 @@ def boxes(*rows):
         (boxes(), "There is nothing to count."),
         (
             boxes(("a", "cow", 95, 53, 96, 54)),
-            "Cow boxes are densest at 99 % of the width and 99 % of the height, and "
-            "100 % of the frame sees less than a tenth of that.",
+            "Cow boxes are densest at 99 % of the width and 99 % of the height, and 100 % of the "
+            "frame sees less than a tenth of that.",
         ),
         (
             boxes(("a", "cow", 0, 0, 48, 54), ("b", "pig", 0, 0, 96, 54)),
-            "Cow boxes are densest at 0.52 % of the width and 0.93 % of the height, and 50 % of the frame sees less than a "
-            "tenth of that; pig boxes are densest at 0.52 % of the width and 0.93 % of the height, and 0 % of the frame sees "
-            "less than a tenth of that.",
+            "Cow boxes are densest at 0.52 % of the width and 0.93 % of the height, and 50 % of "
+            "the frame sees less than a tenth of that; pig boxes are densest at 0.52 % of the "
+            "width and 0.93 % of the height, and 0 % of the frame sees less than a tenth of that.",
         ),
     ],
 )

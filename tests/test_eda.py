@@ -1,4 +1,5 @@
-"""Counts of the exploratory notebook, on tables small enough to count by hand and on AI Hub's strata."""
+"""Counts of the exploratory notebook, on tables small enough to count by hand and on AI Hub's
+strata."""
 
 import re
 
@@ -315,12 +316,13 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
         (lambda: eda.empty_images(NO_IMAGES), "Every image has at least one box."),
         (
             lambda: eda.species_counts(count_tables.species_counts(IMAGES, BOXES)),
-            "**4 images hold 4 boxes**: pig 50 % of the images and 75 % of the boxes, 1.5 an image; "
-            "cow 50 % of the images and 25 % of the boxes, 0.5 an image.",
+            "**4 images hold 4 boxes**: pig 50 % of the images and 75 % of the boxes, 1.5 an "
+            "image; cow 50 % of the images and 25 % of the boxes, 0.5 an image.",
         ),
         (
             lambda: eda.sizes(count_tables.size_counts(IMAGES)),
-            "Pig images come in 2 sizes, most often 1280 × 960 px (50 %); all 2 cow images are 1920 × 1080 px.",
+            "Pig images come in 2 sizes, most often 1280 × 960 px (50 %); all 2 cow images are "
+            "1920 × 1080 px.",
         ),
         (
             lambda: eda.empty_images(count_tables.empty_images(IMAGES, BOXES)),
@@ -333,7 +335,8 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
         (lambda: eda.covered(NO_IMAGES, NO_BOXES), "There is nothing to count."),
         (
             lambda: eda.covered(IMAGES, BOXES.iloc[1:]),
-            "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its frame.",
+            "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its "
+            "frame.",
         ),
         (
             lambda: eda.suspects(SUSPECT, []),
@@ -341,7 +344,8 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
         ),
         (
             lambda: eda.suspects(SUSPECT, ["f", "e"]),
-            "`f` has 1 box where its neighbours have 4.5; `e` has 2 boxes where its neighbours have 6.",
+            "`f` has 1 box where its neighbours have 4.5; `e` has 2 boxes where its neighbours "
+            "have 6.",
         ),
         (lambda: eda.closest_pair(PAIRS.iloc[:0]), "There are no validation images."),
         (
@@ -354,8 +358,8 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
         ),
         (
             lambda: eda.fold_balance(spread_over_folds(40, 60)),
-            "Among 1 label with 20 images a fold or more, none strays further from an even 50 % than pig many in fold 0, with "
-            "40 %.",
+            "Among 1 label with 20 images a fold or more, none strays further from an even 50 % "
+            "than pig many in fold 0, with 40 %.",
         ),
         (
             lambda: eda.largest_bins(count_tables.ratio_table(BOXES)),

@@ -312,7 +312,8 @@ def bundle(made, tmp_path_factory):
 
 
 def hard_images(folder, made):
-    """Images that are unusual but fine, and files that are no images; returns the number of the latter."""
+    """Images that are unusual but fine, and files that are no images; returns the number of the
+    latter."""
     folder.mkdir()
     colour = cv2.imread(str(made[2] / "photo_003.jpg"))
     alpha = np.dstack([colour, np.full(colour.shape[:2], 7, dtype=np.uint8)])
@@ -379,7 +380,8 @@ def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, ca
     [
         (
             ["absent.jpg"],
-            "error: absent.jpg: not found; give an image, a folder, a video, a camera number or rtsp://...",
+            "error: absent.jpg: not found; give an image, a folder, a video, a camera number or "
+            "rtsp://...",
         ),
         (["77"], "error: camera 77: not there, or in use by another program"),
         (["file:///absent/secret"], "error: stream: not there, or in use by another program"),

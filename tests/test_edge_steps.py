@@ -1,4 +1,5 @@
-"""The smaller steps of notebook 13: which images, which thresholds, what is counted, commands, the bundle's check."""
+"""The smaller steps of notebook 13: which images, which thresholds, what is counted, commands, the
+bundle's check."""
 
 import shutil
 
@@ -39,7 +40,8 @@ def test_some_images_come_sorted_with_their_boxes(n, expected):
         (
             None,
             Settings(),
-            "`settings.yaml` is not there (notebook 11 writes it): the write-up's thresholds go in.",
+            "`settings.yaml` is not there (notebook 11 writes it): the write-up's thresholds go "
+            "in.",
         ),
         (Settings(method="fusion"), Settings(), "The tuned settings merge several passes"),
         (Settings(passes=("plain", "flip")), Settings(), "The tuned settings merge several passes"),
@@ -61,7 +63,8 @@ def test_a_runner_gets_tuned_thresholds_where_it_can_follow(tmp_path, settings, 
 def test_arithmetic_is_yolov5n_s(made):
     weights, *_ = made
     millions, gflops = cost.arithmetic(weights, 320, 320)
-    # yolov5n fused has 1,867,405 parameters for 80 classes, and for each class fewer 3 x (64 + 128 + 256 + 3) fewer.
+    # yolov5n fused has 1,867,405 parameters for 80 classes, and for each class fewer 3 x (64 + 128
+    # + 256 + 3) fewer.
     assert millions == pytest.approx((1_867_405 - 78 * 3 * 451) / 1e6)
     assert gflops == pytest.approx(
         4.1 / 4, rel=0.03

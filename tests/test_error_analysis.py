@@ -1,4 +1,5 @@
-"""Groups of errors, calibration, worst cases and their figures: known answers, empty input, one line for bad input."""
+"""Groups of errors, calibration, worst cases and their figures: known answers, empty input, one
+line for bad input."""
 
 import io
 import zipfile
@@ -125,8 +126,8 @@ def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
         columns=["grouping", "group", "n", "found"],
     )
     assert breakdowns.breakdown_sentence(table, "found") == (
-        "What parts them most surely is species: 60 % found where it is “cow” (n = 1,000) against 90 % where it is "
-        "“pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
+        "What parts them most surely is species: 60 % found where it is “cow” (n = 1,000) against "
+        "90 % where it is “pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
     )
     few = breakdowns.breakdown_sentence(table.assign(n=5), "found", least=1)
     assert few.startswith("No grouping parts them beyond chance; the nearest to it is")
@@ -170,8 +171,9 @@ def test_calibration():
     assert breakdowns.calibration(detections, least_confidence=0.15)["n"].tolist() == [1, 2]
     assert table.attrs["error"]["cow"] == pytest.approx((0.35 + 0.43) / 2)
     assert breakdowns.calibration_sentence(table) == (
-        "Cow confidences promise too much in some bins and too little in others: 39.0 points away from the share that "
-        "is right in the mean (expected calibration error 0.390), +4.0 points when over and under cancel."
+        "Cow confidences promise too much in some bins and too little in others: 39.0 points away "
+        "from the share that is right in the mean (expected calibration error 0.390), +4.0 points "
+        "when over and under cancel."
     )
     sure = breakdowns.calibration(detections.assign(confidence=0.9))
     assert breakdowns.calibration_sentence(sure).startswith(
@@ -203,8 +205,8 @@ def test_worst_cases_are_counted_in_all():
     cases = error_cases.worst(*types.classify(BOXES, predictions), "false", 4, unlabelled)
     assert len(cases) == 2  # at most two of an image
     assert error_cases.worst_sentence(cases, "false alarms") == (
-        "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an animal that nobody "
-        "labelled: the label is at fault, not the model."
+        "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an "
+        "animal that nobody labelled: the label is at fault, not the model."
     )
     with pytest.raises(ScoringError, match="kind must be one of false, loose, missed, got 'all'"):
         error_cases.worst(*classified(), "all")

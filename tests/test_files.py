@@ -1,4 +1,5 @@
-"""Files are whole or absent; what a killed writer left goes with the next write, what a living one holds stays."""
+"""Files are whole or absent; what a killed writer left goes with the next write, what a living one
+holds stays."""
 
 import signal
 import subprocess

@@ -11,8 +11,8 @@ from made_tables import aihub_tables
 from livestock_utils.core import tables
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.data.sets import summary, writing
-from livestock_utils.data.split import folds as folds_module
 from livestock_utils.data.split import groups as grouping
+from livestock_utils.data.split.folds import balance_table, mini, stratified_folds
 from livestock_utils.show.words import eda
 
 IMAGES, BOXES = aihub_tables(0.02)
@@ -96,7 +96,7 @@ def test_group_sizes_count_images_that_have_company():
 
 @pytest.mark.parametrize("groups", [None, pd.Series("pen 1", index=IMAGES["image_id"])])
 def test_folds_come_back_from_disk(tmp_path, groups):
-    folds = folds_module.stratified_folds(IMAGES, BOXES)
+    folds = stratified_folds(IMAGES, BOXES)
     again, same_groups = tables.read_folds(
         tables.write_folds(tmp_path / "folds.csv", folds, groups)
     )
@@ -135,14 +135,12 @@ def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
-    kept = folds_module.mini(IMAGES, BOXES, share)
+    kept = mini(IMAGES, BOXES, share)
     table = summary.kept_strata(IMAGES, BOXES, kept)
     assert table["train"].sum() == len(kept) and table["images"].sum() == len(IMAGES)
     if share < 1:
         folds = IMAGES["image_id"].isin(kept).astype(int).set_axis(IMAGES["image_id"])
-        expected = folds_module.balance_table(
-            IMAGES, BOXES, folds, valid_fold=0, target=len(kept) / len(IMAGES)
-        )
+        expected = balance_table(IMAGES, BOXES, folds, valid_fold=0, target=len(kept) / len(IMAGES))
         pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
@@ -157,8 +155,8 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
         (lambda: eda.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
         (
             lambda: eda.watched(0, 9),
-            "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and every score of this "
-            "training is of images that it has seen.",
+            "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and "
+            "every score of this training is of images that it has seen.",
         ),
         (
             lambda: eda.watched(2, 10),
@@ -166,12 +164,13 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
         ),
         (
             lambda: eda.leakage(pd.DataFrame({"distance": [2, 20]}), 8),
-            "1 of 2 validation images (50 %) have a look-alike in train (at most 8 of 64 bits differ).",
+            "1 of 2 validation images (50 %) have a look-alike in train (at most 8 of 64 bits "
+            "differ).",
         ),
         (
             lambda: eda.leakage(pd.DataFrame({"distance": [20]}), 8),
-            "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 bits, more than the 8 that "
-            "count as alike.",
+            "No validation image has a look-alike in train: the nearest pair differs in 20 of 64 "
+            "bits, more than the 8 that count as alike.",
         ),
     ],
 )

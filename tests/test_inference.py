@@ -1,4 +1,5 @@
-"""Prediction end to end on a tiny network: yolov5's own pipeline, shards, resuming, faults, ONNX Runtime."""
+"""Prediction end to end on a tiny network: yolov5's own pipeline, shards, resuming, faults, ONNX
+Runtime."""
 
 import dataclasses
 import zipfile
@@ -186,8 +187,8 @@ def test_images_come_from_archives_and_sizes_are_those_of_the_file(
     found = collect(weights, (lied, tmp_path), batch_size=1)
     assert equal(found, collect(weights, photos, batch_size=1))
     assert (
-        "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x 64"
-        in caplog.text
+        "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x "
+        "64" in caplog.text
     )
 
 

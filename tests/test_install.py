@@ -21,7 +21,8 @@ def test_yolov5_lies_in_a_folder_of_its_own_and_not_among_the_packages():
 
 @pytest.fixture
 def recorded(monkeypatch, tmp_path):
-    """pip replaced by a recorder: (calls, state); `state` is what is installed, `state["adds"]` what a call changes."""
+    """pip replaced by a recorder: (calls, state); `state` is what is installed, `state["adds"]`
+    what a call changes."""
     calls, state = [], {"numpy": "2.1.3", "adds": {"papermill": "2.7.0"}}
     monkeypatch.setenv("LIVESTOCK_YOLOV5", str(tmp_path / "vendor"))
     (tmp_path / "vendor" / "yolov5").mkdir(parents=True)
@@ -124,8 +125,8 @@ def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
         text=True,
     )
     assert (
-        f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: fatal: "
-        in done.stderr
+        f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: "
+        "fatal: " in done.stderr
     )
 
 
@@ -152,7 +153,10 @@ def test_the_set_up_cell_says_what_to_do_where_drive_is_refused(tmp_path):
         capture_output=True,
         text=True,
     )
-    told = "RuntimeError: Drive, where the project is, was not mounted: allow it and run again (credential propagation"
+    told = (
+        "RuntimeError: Drive, where the project is, was not mounted: allow it and run again "
+        "(credential propagation"
+    )
     assert told in done.stderr and "During handling" not in done.stderr
 
 

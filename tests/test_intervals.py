@@ -1,4 +1,5 @@
-"""Bootstrap intervals and paired comparison: equal to scoring the drawn images, and telling noise from gain."""
+"""Bootstrap intervals and paired comparison: equal to scoring the drawn images, and telling noise
+from gain."""
 
 import numpy as np
 import pandas as pd

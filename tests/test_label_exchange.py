@@ -1,4 +1,5 @@
-"""Labels out to an annotation tool and back: round trips, flags, diffs, and files that do not fit."""
+"""Labels out to an annotation tool and back: round trips, flags, diffs, and files that do not
+fit."""
 
 import json
 

@@ -244,7 +244,8 @@ def test_archives_on_drive_are_read_from_a_copy(drive, tmp_path):
         (
             "MOST_ARCHIVES",
             1,
-            "more than 1 files are read from Drive, which is slow; put AI Hub's zips there as they came",
+            "more than 1 files are read from Drive, which is slow; put AI Hub's zips there as they "
+            "came",
         ),
         (
             "SPARE_BYTES",

@@ -1,4 +1,5 @@
-"""Missing labels: scores, suggestions, ranked images, faults of labels; known answers and bad input."""
+"""Missing labels: scores, suggestions, ranked images, faults of labels; known answers and bad
+input."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ BOX_COLUMNS = ["image_id", "species", *XYXY]
 
 
 def scene(n_images=40, per_image=5, gap=0.2, seed=0):
-    """(images, kept, removed, predictions): animals on a grid, one to three boxes on each, faint boxes on nothing."""
+    """(images, kept, removed, predictions): animals on a grid, one to three boxes on each, faint
+    boxes on nothing."""
     rng = np.random.default_rng(seed)
     animals, found = [], []
     for image in range(n_images):
@@ -143,7 +145,8 @@ def test_bad_scores_get_one_line(scored, message):
 
 
 def test_on_a_drawn_sample_the_unlabelled_animals_are_the_truths(tmp_path):
-    """Every animal is predicted, the unlabelled cows mostly as pigs: what is suggested is cows all the same."""
+    """Every animal is predicted, the unlabelled cows mostly as pigs: what is suggested is cows all
+    the same."""
     where = drawing.write_sample(tmp_path, n_images=60, n_test_images=0, seed=2, scale=0.2)
     images, boxes = folder.read_archives(where / "data")
     truth, rng = drawing.read_truth(where), np.random.default_rng(0)

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.data import lookalikes
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import stratified_folds
 
 
 def hashes_of(values: dict[str, int]) -> pd.Series:
@@ -26,7 +26,8 @@ def images_of(*ids: str) -> pd.DataFrame:
 
 @pytest.fixture
 def archives(tmp_path):
-    """Six photos; the last is the first, brighter and packed harder: a near-duplicate with other bytes."""
+    """Six photos; the last is the first, brighter and packed harder: a near-duplicate with other
+    bytes."""
     images, _ = write_archives(tmp_path, 6)
     first = images.iloc[0]
     with zipfile.ZipFile(tmp_path / first["archive"]) as archive:
@@ -185,9 +186,9 @@ def test_grouped_folds_leave_no_near_duplicate_across():
     images = images_of(*ids).assign(species="pig")
     hashes = pd.Series(values, index=ids)
     no_boxes = pd.DataFrame(columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
-    plain = folds_module.stratified_folds(images, no_boxes)
+    plain = stratified_folds(images, no_boxes)
     assert (lookalikes.nearest_train(hashes, plain)["distance"] <= 1).any()
-    grouped = folds_module.stratified_folds(
+    grouped = stratified_folds(
         images, no_boxes, groups=lookalikes.near_duplicate_groups(hashes, images)
     )
     assert (lookalikes.nearest_train(hashes, grouped)["distance"] > lookalikes.MAX_DISTANCE).all()

@@ -163,7 +163,8 @@ def test_need_names_who_writes_what_is_missing(step):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project folder as the library sees it, with the drawing of the sample recorded instead of done."""
+    """A project folder as the library sees it, with the drawing of the sample recorded instead of
+    done."""
     monkeypatch.setattr(project_files, "PACKAGE", tmp_path / "livestock_utils")
     (tmp_path / "setup.py").touch()
     (tmp_path / "requirements.txt").touch()
@@ -201,7 +202,8 @@ class Refused(Exception):
 
 @pytest.fixture
 def runtime(project, monkeypatch):
-    """A Colab kernel whose Drive is mounted at ROOT/drive, unless `refused`; its own disk is ROOT/content."""
+    """A Colab kernel whose Drive is mounted at ROOT/drive, unless `refused`; its own disk is
+    ROOT/content."""
     state = types.SimpleNamespace(root=project.root, drawn=project.drawn, mounted=[], refused=False)
     state.drive = project.root / "drive" / "MyDrive" / "livestock"
 

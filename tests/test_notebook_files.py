@@ -8,7 +8,10 @@ import pytest
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.show.pipeline import notebook_files
 
-HEADER = '# ---\n# jupyter:\n#   livestock:\n#     reads: ["{data}/data"]\n#     writes: ["{out}/a.csv"]\n# ---\n\n'
+HEADER = (
+    '# ---\n# jupyter:\n#   livestock:\n#     reads: ["{data}/data"]\n#     writes: '
+    '["{out}/a.csv"]\n# ---\n\n'
+)
 
 
 def written(tmp_path, text, name="01_eda.py"):
@@ -31,7 +34,10 @@ def test_found_in_reading_order(tmp_path):
 
 
 def test_a_text_is_read(tmp_path):
-    cells = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\ndata = ""  # @param {type:"string"}\nn: int = -3'
+    cells = (
+        '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\ndata = ""  # @param '
+        '{type:"string"}\nn: int = -3'
+    )
     text = HEADER + cells
     read = notebook_files.read(written(tmp_path, text))
     assert (read.name, read.number, read.parameters) == ("01_eda", "01", {"data": "", "n": -3})

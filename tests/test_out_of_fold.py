@@ -1,4 +1,5 @@
-"""Out-of-fold predictions: which model predicts what, resuming, reuse of weights, joined folds, bad input."""
+"""Out-of-fold predictions: which model predicts what, resuming, reuse of weights, joined folds, bad
+input."""
 
 import json
 
@@ -10,7 +11,7 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import stratified_folds
 from livestock_utils.detect.predict import out_of_fold
 
 TRAINING = {
@@ -33,7 +34,7 @@ def drawn(tmp_path_factory):
     )
     folder = where / "data"
     images, boxes = data_folder.read_archives(folder)
-    return folder, images, boxes, folds_module.stratified_folds(images, boxes, n_splits=4)
+    return folder, images, boxes, stratified_folds(images, boxes, n_splits=4)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""Notebook pairs: the text is the truth, the .ipynb is clean, small and the same every time; the rules for both."""
+"""Notebook pairs: the text is the truth, the .ipynb is clean, small and the same every time; the
+rules for both."""
 
 import ast
 import base64
@@ -31,7 +32,8 @@ def text(tmp_path):
 
 
 def executed(text, **outputs):
-    """What papermill would leave behind: `outputs` by the position of the code cell, marks and injected parameters."""
+    """What papermill would leave behind: `outputs` by the position of the code cell, marks and
+    injected parameters."""
     nb = jupytext.read(text, fmt="py:percent")
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for position, values in outputs.items():

@@ -22,7 +22,8 @@ TINY = Path(__file__).with_name("notebooks_tiny")
 
 
 def command(*arguments, cwd, **environment):
-    """The run command in a process of its own, without an activated environment and with a misleading kernel."""
+    """The run command in a process of its own, without an activated environment and with a
+    misleading kernel."""
     env = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
         [sys.executable, "-m", "livestock_utils", "run", *map(str, arguments)],
@@ -226,7 +227,8 @@ def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
         "report:  out/report/index.html",
     ]
     assert failed.stderr.splitlines() == [
-        'error: 02_double, cell [4] `numbers = pd.read_csv(step.need("tables", "numbers.csv", mad`: '
+        'error: 02_double, cell [4] `numbers = pd.read_csv(step.need("tables", "numbers.csv", '
+        "mad`: "
         "DatasetError: the numbers are odd: expected even ones "
         "(traceback in out/notebooks/02_double.ipynb; the same command goes on from here)"
     ]
@@ -278,7 +280,8 @@ def test_a_missing_data_folder(tmp_path):
 def test_a_notebook_must_keep_its_headers_promise(tmp_path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "01_lazy.py").write_text(
-        '# ---\n# jupyter:\n#   livestock:\n#     writes: ["{out}/a.csv"]\n# ---\n\n# %% tags=["parameters"]\n'
+        '# ---\n# jupyter:\n#   livestock:\n#     writes: ["{out}/a.csv"]\n# ---\n\n# %% '
+        'tags=["parameters"]\n'
         'data = ""\nout = ""\n'
     )
     with pytest.raises(

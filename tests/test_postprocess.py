@@ -62,7 +62,8 @@ def test_sorted_by_image_and_falling_confidence_within_the_limit_and_the_frame(s
 
 
 def test_a_box_past_the_frame_is_suppressed_whole_and_shown_clipped():
-    # Clipped, the two are the same box; whole they overlap by 40 %: yolov5 suppresses before it clips.
+    # Clipped, the two are the same box; whole they overlap by 40 %: yolov5 suppresses before it
+    # clips.
     found = hand_made([(0, 0, 0.9, (0, 0, 50, 80)), (0, 0, 0.8, (0, 0, 50, 200))])
     table = postprocess.apply(found, Settings(iou_threshold=0.5))
     assert table[XYXY].to_numpy().tolist() == [[0, 0, 50, 80], [0, 0, 50, 80]]
@@ -189,7 +190,8 @@ def test_settings_go_through_yaml(tmp_path, setting):
         ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must lie in \[0, 1\], got \{'pig': 0.5\}"),
         (
             {"passes": 3},
-            r"passes must be a list of names such as \[plain, flip\], or null for all predicted, got 3",
+            r"passes must be a list of names such as \[plain, flip\], or null for all predicted, "
+            r"got 3",
         ),
         ({"passes": "flip"}, "passes must be a list of names such as .*, got 'flip'"),
         ({"passes": []}, "passes must be a list of names"),

@@ -1,4 +1,5 @@
-"""Preflight and planner: the worst line first, the published epoch comes back, recipes by data size."""
+"""Preflight and planner: the worst line first, the published epoch comes back, recipes by data
+size."""
 
 import re
 import sys
@@ -39,8 +40,10 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     table = preflight.checks(found=[P100])
     assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
     told = (
-        r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 or older: pip "
-        r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then restart the runtime"
+        r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 "
+        r"or older: pip "
+        r"install torch torchvision --index-url https://download\.pytorch\.org/whl/cu126, then "
+        r"restart the runtime"
     )
     with pytest.raises(TrainingError, match=told):
         preflight.require(table)
@@ -54,7 +57,8 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     [
         (
             [],
-            r"^GPU: none, \d+ CPU cores \(fine .*; on Colab choose Runtime > Change runtime type > T4 GPU\)\.$",
+            r"^GPU: none, \d+ CPU cores \(fine .*; on Colab choose Runtime > Change runtime type > "
+            r"T4 GPU\)\.$",
         ),
         ([T4], r"^GPU: Tesla T4, 16 GB, sm_75\.$"),
     ],

@@ -1,4 +1,5 @@
-"""The README and its Korean twin: every command is one that exists, the cheap ones run, both say the same."""
+"""The README and its Korean twin: every command is one that exists, the cheap ones run, both say
+the same."""
 
 import re
 import shlex

@@ -1,4 +1,5 @@
-"""The report: linked, complete in itself, accessible; opened in a real browser where there is one."""
+"""The report: linked, complete in itself, accessible; opened in a real browser where there is
+one."""
 
 import base64
 import itertools
@@ -72,7 +73,8 @@ def site(tmp_path_factory):
     first = new_notebook(
         cells=[
             new_markdown_cell(
-                "# 01 What is there?\n\nWhich **animals** are in the photos? See [02](02_split.ipynb)."
+                "# 01 What is there?\n\nWhich **animals** are in the photos? See "
+                "[02](02_split.ipynb)."
             ),
             new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
             new_code_cell(
@@ -219,7 +221,8 @@ def test_the_same_notebooks_give_the_same_report(site):
 
 
 def in_browser(path, tmp_path, script="", *options):
-    """The page's DOM after `script` has run in headless Chromium, and what it wrote to the console."""
+    """The page's DOM after `script` has run in headless Chromium, and what it wrote to the
+    console."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
     copy = path.with_name(f"test-{path.name}")
     copy.write_text(text, encoding="utf-8")
@@ -254,7 +257,8 @@ TELL = """addEventListener("load", () => parent.postMessage(
 
 
 def widths_in_a_frame(path, tmp_path, width_px):
-    """(inner width, scroll width) px of a page in a frame of that width: a window has no less than 500 px."""
+    """(inner width, scroll width) px of a page in a frame of that width: a window has no less than
+    500 px."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{TELL}</script></body>")
     copy = tmp_path / f"in-{path.name}"
     copy.write_text(text, encoding="utf-8")

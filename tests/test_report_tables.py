@@ -153,7 +153,8 @@ IMAGES = pd.DataFrame({"image_id": ["a"], "species": ["cow"], "width_px": 300, "
         (
             True,
             [(100, 0, 150, 50), (0, 100, 50, 150), (0, 0, 50, 50)],
-            "Of 3 suggestions, 33 % lie on an unlabelled animal; they cover 50 % of the 2 that are known",
+            "Of 3 suggestions, 33 % lie on an unlabelled animal; they cover 50 % of the 2 that are "
+            "known",
         ),
     ],
 )
@@ -214,8 +215,8 @@ def test_audits_of_modes_stand_in_one_table():
         ({"ignore": math.nan}, "No silver box is right"),
         (
             {"ignore": math.nan, "duplicate": 0.876},
-            "overlap their animals by 0.88 (“duplicate”) on average; the contest "
-            "counts a box from 0.75 on",
+            "overlap their animals by 0.88 (“duplicate”) on average; the contest counts a box from "
+            "0.75 on",
         ),
         ({"ignore": 0.8, "duplicate": 0.9}, "by 0.80 (“ignore”) and 0.90 (“duplicate”) on average"),
     ],

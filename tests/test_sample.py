@@ -1,4 +1,5 @@
-"""The embedded data: layout, truth, determinism, the shares of the AI Hub set, and the shipped starting weights."""
+"""The embedded data: layout, truth, determinism, the shares of the AI Hub set, and the shipped
+starting weights."""
 
 import dataclasses
 import itertools
@@ -250,7 +251,8 @@ def test_the_box_is_where_the_animal_changes_the_picture():
     scene = compose.draw_scene(np.random.default_rng(1), barn, herd)
     x_min, y_min, x_max, y_max = scene.xyxy[0].astype(int)
     changed = np.abs(scene.picture.astype(int) - empty).max(axis=2) > 12
-    # The shadow lies outside the box too; right at each border of the box something must have changed.
+    # The shadow lies outside the box too; right at each border of the box something must have
+    # changed.
     box = changed[y_min:y_max, x_min:x_max]
     assert box[:, :2].any() and box[:, -2:].any() and box[:2].any() and box[-2:].any()
     assert box.mean() > 0.3

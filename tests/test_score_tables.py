@@ -161,8 +161,8 @@ def test_sentences_on_the_curves():
     )
     said = score_tables.shown_sentence(curves, 0.25)
     assert (
-        "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the boxes"
-        in said
+        "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the "
+        "boxes" in said
     )
     assert "cow 0% of the labelled animals are found, 0% of" in score_tables.shown_sentence(
         curves, 0.95

@@ -1,4 +1,5 @@
-"""The contest's score: equal to map-boxes, the same in any order of rows, and clear about what it cannot take."""
+"""The contest's score: equal to map-boxes, the same in any order of rows, and clear about what it
+cannot take."""
 
 import re
 
@@ -82,7 +83,8 @@ def test_the_true_size_of_a_large_pig_frame_is_not_what_the_contest_divides_by()
         (
             "image",
             "contest",
-            r"with normaliser 'contest' mAP50 is 0\.\d+, with 'image' 1\.000: these answers are divided "
+            r"with normaliser 'contest' mAP50 is 0\.\d+, with 'image' 1\.000: these answers are "
+            r"divided "
             "by the true frames; set normaliser 'image'",
         ),
         ("contest", "image", "divided by the contest frames; set normaliser 'contest'"),

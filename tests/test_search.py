@@ -1,4 +1,5 @@
-"""A search from end to end on tiny trainings: base first, best written, pruning, divergence, resuming, refusals."""
+"""A search from end to end on tiny trainings: base first, best written, pruning, divergence,
+resuming, refusals."""
 
 import json
 import math
@@ -72,7 +73,8 @@ def made_up(monkeypatch):
 
 
 def searched(data, out, trials, **options):
-    """A search that keeps its study in a journal file, which is faster than a database that makes sure of each line."""
+    """A search that keeps its study in a journal file, which is faster than a database that makes
+    sure of each line."""
     return search_run.run(
         data,
         out,
@@ -87,7 +89,8 @@ def searched(data, out, trials, **options):
     )
 
 
-# ---- a real search --------------------------------------------------------------------------------------------------
+# ---- a real search
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_search_trains_scores_and_writes_the_best(found):
@@ -139,7 +142,8 @@ def test_another_data_set_or_objective_is_refused_with_the_difference(
     assert made_up == []
 
 
-# ---- on made-up trainings -------------------------------------------------------------------------------------------
+# ---- on made-up trainings
+# -------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_no_number_prunes_its_trial(data, tmp_path, made_up):
@@ -246,7 +250,8 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
         ),
         (
             {"against": "weights_mb", "choices": {"image_size": [64]}},
-            "against is weights_mb, which genes do not change; give choices a list of model, such as",
+            "against is weights_mb, which genes do not change; give choices a list of model, such "
+            "as",
         ),
         (
             {"against": "latency_ms"},
@@ -254,7 +259,8 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
         ),
         (
             {"base": training_settings.read_hyp("default") | {"weight_decay": 0.005}},
-            "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in groups.yaml: trial 0",
+            "the base has weight_decay 0.005, but group 'lr_momentum' ranges from 0 to 0.001 in "
+            "groups.yaml: trial 0",
         ),
         (
             {"storage": "$NO_SUCH_PLACE"},
@@ -286,7 +292,8 @@ def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
     assert "\n" not in str(error.value) and "sesame" not in str(error.value) and made_up == []
 
 
-# ---- tables and words -----------------------------------------------------------------------------------------------
+# ---- tables and words
+# -----------------------------------------------------------------------------------------------
 
 
 def test_resolve_hyp_passes_everything_else_through(tmp_path):
@@ -371,7 +378,8 @@ def test_a_new_study_of_an_old_name_trains_in_a_folder_of_its_own(data, tmp_path
 
 
 def test_a_trial_whose_worker_died_after_pruning_stays_pruned(data, tmp_path, made_up, monkeypatch):
-    """The retry finds the run finished, as `train` returns it at once, with fewer epochs than asked."""
+    """The retry finds the run finished, as `train` returns it at once, with fewer epochs than
+    asked."""
 
     def train(data_yaml, folder, *, epochs, **settings):
         folder.mkdir(parents=True)
@@ -476,7 +484,8 @@ GENE = (Gene("lr0", 1, 1e-5, 0.1, True),)
         (lambda: search_table.slices_sentence(FEW, GENE), "With 2 finished trials no slope"),
         (
             lambda: search_table.slices_sentence(WORDED, GENE),
-            r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no more than chance",
+            r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no "
+            r"more than chance",
         ),
         (
             lambda: search_table.importance_sentence(pd.Series(dtype=float), 3),

@@ -1,4 +1,5 @@
-"""Samplers: the genetic algorithm is YOLOv5's own, draws depend on seed and trial number, bad wishes are told."""
+"""Samplers: the genetic algorithm is YOLOv5's own, draws depend on seed and trial number, bad
+wishes are told."""
 
 import inspect
 import random
@@ -60,7 +61,8 @@ class NumpysOldStream:
 
 @pytest.fixture(scope="module")
 def yolov5_mutation():
-    """YOLOv5's own lines between the parent's selection and the training, as code that can be run."""
+    """YOLOv5's own lines between the parent's selection and the training, as code that can be
+    run."""
     with yolov5.yolov5() as y5:
         module = y5.module("train")
         source = inspect.getsource(module.main)
@@ -103,7 +105,8 @@ def test_children_are_those_of_yolov5s_own_code(yolov5_mutation, n, seed):
 
 
 def dedented(text):
-    """Lines of a function's body without its indentation; the first line's may have been cut off."""
+    """Lines of a function's body without its indentation; the first line's may have been cut
+    off."""
     lines = text.splitlines()
     rest = [line for line in lines[1:] if line.strip()]
     indent = min(len(line) - len(line.lstrip()) for line in rest)

@@ -1,4 +1,5 @@
-"""Shared studies: no trial lost or doubled, dead workers' trials taken up, another study refused, faults in a line."""
+"""Shared studies: no trial lost or doubled, dead workers' trials taken up, another study refused,
+faults in a line."""
 
 import json
 import subprocess
@@ -62,7 +63,8 @@ def finish(workers):
     return lines, [code for _, _, code in ended], " ".join(err for _, err, _ in ended)
 
 
-# ---- many workers ---------------------------------------------------------------------------------------------------
+# ---- many workers
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -138,7 +140,8 @@ def test_a_killed_workers_trial_is_taken_up_from_a_local_file(tmp_path):
         assert len(done) == 2 and done[0] == killed[0]
 
 
-# ---- slots ----------------------------------------------------------------------------------------------------------
+# ---- slots
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_finished_study_starts_no_more_trials(tmp_path):
@@ -259,7 +262,8 @@ def test_genes_that_leave_nothing_new_end_the_work(tmp_path):
     assert search_table.trials_table(study)["state"].tolist() == ["complete"]
 
 
-# ---- what is refused ------------------------------------------------------------------------------------------------
+# ---- what is refused
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -303,7 +307,8 @@ def test_a_study_about_something_else_is_refused_with_the_difference(tmp_path, o
         ),
         (
             "journal:///proc",
-            "storage journal:///proc is a folder; name a file in it, such as journal:///proc/study.log",
+            "storage journal:///proc is a folder; name a file in it, such as "
+            "journal:///proc/study.log",
         ),
         (
             "postgresql://me:se@same@127.0.0.1:1/db",

@@ -322,7 +322,8 @@ def test_audit_of_wrong_boxes_and_a_class_without_a_label():
 
 
 def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(images, labels, truth, predictions): a third of the animals without a label, shifted boxes and inventions."""
+    """(images, labels, truth, predictions): a third of the animals without a label, shifted boxes
+    and inventions."""
     random = np.random.default_rng(seed)
     images = pd.DataFrame(
         {
@@ -358,7 +359,8 @@ def test_the_curve_says_what_an_audit_says(seed):
         made = making.make(
             images, boxes, found, Settings("merge", row["confidence_threshold"], min_boxes=0)
         )
-        # An audit looks at the images of its set only, a curve at all of them: the count of right boxes is the same.
+        # An audit looks at the images of its set only, a curve at all of them: the count of right
+        # boxes is the same.
         table = audit.audit(made, boxes, truth).iloc[-1]
         assert table["silver"] == row["added"]
         assert round(table["precision"] * table["silver"]) == row["right"]
@@ -374,7 +376,8 @@ def test_the_curve_says_what_an_audit_says(seed):
         (
             0.9,
             (1.0, 1),
-            "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie on a label;",
+            "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie "
+            "on a label;",
         ),
         (0.55, (0.0, 1), "0 % lie on a label; .*too weak for silver labels"),
         (0.45, (1.0, 1), "100 % lie on a label"),
@@ -410,24 +413,25 @@ def test_boxes_by_image_before_and_after():
         "merge": {A: 4},
     }
     assert silver.counts(before, after) == (
-        "In the images that get silver the median goes from 1.5 to 3 boxes (“duplicate”, 2 images), 1.5 to 3 boxes "
-        "(“replace”, 2 images) and 2 to 4 boxes (“merge”, 1 image)."
+        "In the images that get silver the median goes from 1.5 to 3 boxes (“duplicate”, 2 "
+        "images), 1.5 to 3 boxes (“replace”, 2 images) and 2 to 4 boxes (“merge”, 1 image)."
     )
 
 
 def test_sentences_of_an_audit():
     made = making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=4), MERGE)
     assert silver.made({"merge": made["merge"]}, 3) == (
-        "Of 3 training images, “merge” makes 1 image with 2 gold boxes, 2 silver boxes and 1 ignored box."
+        "Of 3 training images, “merge” makes 1 image with 2 gold boxes, 2 silver boxes and 1 "
+        "ignored box."
     )
     audits = {
         name: audit.audit(each, BOXES, TRUTH) for name, each in made.items() if name != "replace"
     }
     assert silver.audit(audits, True) == (
-        "“duplicate”: 80 % of its silver boxes are right and 100 % of the 2 unlabelled animals get a box; labels cover "
-        "100 % of the animals, before 50 %; “merge”: 50 % of its silver boxes are right and 50 % of the 2 unlabelled "
-        "animals get a box; labels cover 75 % of the animals, before 50 %; 100 % of its 1 ignored region show an "
-        "animal without another box."
+        "“duplicate”: 80 % of its silver boxes are right and 100 % of the 2 unlabelled animals get "
+        "a box; labels cover 100 % of the animals, before 50 %; “merge”: 50 % of its silver boxes "
+        "are right and 50 % of the 2 unlabelled animals get a box; labels cover 75 % of the "
+        "animals, before 50 %; 100 % of its 1 ignored region show an animal without another box."
     )
     assert "the precision is a lower bound" in silver.audit(audits, False)
     table = silver.provenance_table(made["merge"].labels).set_index("origin")
@@ -484,7 +488,8 @@ def test_in_sample_needs_weights(archives, tmp_path):
         (
             0.8,
             0.5,
-            "The model that has seen the labels is the worse judge of what they lack: F1 0.80 out of fold, 0.50 in",
+            "The model that has seen the labels is the worse judge of what they lack: F1 0.80 out "
+            "of fold, 0.50 in",
         ),
         (0.5, 0.8, "Here the model that has seen the labels is the better judge"),
         (0.5, 0.5, "Here it makes no difference"),

@@ -1,4 +1,5 @@
-"""Notebooks 09 and 10 on a tiny sample, end to end: silver labels, two trainings, the difference with its interval."""
+"""Notebooks 09 and 10 on a tiny sample, end to end: silver labels, two trainings, the difference
+with its interval."""
 
 import json
 

@@ -25,7 +25,8 @@ def closed():
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """(archives, images, boxes, truth, predictions): one label, one unlabelled and one doubtful animal a cow image."""
+    """(archives, images, boxes, truth, predictions): one label, one unlabelled and one doubtful
+    animal a cow image."""
     folder = tmp_path_factory.mktemp("archives")
     images, _ = write_archives(folder, 12)
     ids = images.loc[images["species"] == "cow", "image_id"]

@@ -18,7 +18,7 @@ from livestock_utils.data.sets import reading, tars, writing
 from livestock_utils.detect.predict import silver_sources
 from livestock_utils.detect.train import data as training_data
 from livestock_utils.evaluate.scoring import intervals, matching
-from livestock_utils.evaluate.scoring import metrics as metrics_module
+from livestock_utils.evaluate.scoring.metrics import table_sides
 from livestock_utils.evaluate.silver import effect, making, sets
 from livestock_utils.evaluate.silver.making import Settings
 from livestock_utils.show.words import silver
@@ -28,7 +28,8 @@ IGNORED = [40.0, 30.0, 90.0, 60.0]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """(archives folder, images, boxes, predictions): each cow image has one sure new box and one unsure one."""
+    """(archives folder, images, boxes, predictions): each cow image has one sure new box and one
+    unsure one."""
     folder = tmp_path_factory.mktemp("archives")
     images, _ = write_archives(folder, 12)
     boxes = pd.DataFrame({"image_id": images["image_id"], "species": images["species"]})
@@ -352,7 +353,8 @@ def test_images_hash_as_the_manifest_says(written):
 def scenes(
     n_images: int = 30,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(images, truth, labels, gold's predictions, expanded's): expanded also finds what nobody labelled."""
+    """(images, truth, labels, gold's predictions, expanded's): expanded also finds what nobody
+    labelled."""
     ids = [f"livestock_cow_bbox_{i:06d}" for i in range(n_images)]
     images = pd.DataFrame({"image_id": ids, "species": "cow", "width_px": 400, "height_px": 300})
     parts = [
@@ -402,10 +404,7 @@ def test_effect_is_the_paired_comparison_of_intervals():
     table = effect.effect_table(
         {"complete": truth}, [gold], [expanded], images, n_resamples=200, seed=4
     )
-    matches = [
-        matching.match_best(metrics_module.table_sides(truth, found, images))
-        for found in (gold, expanded)
-    ]
+    matches = [matching.match_best(table_sides(truth, found, images)) for found in (gold, expanded)]
     wanted = intervals.compare(*matches, n_resamples=200, seed=4)
     assert table["class"].tolist() == wanted.index.tolist()
     for ours, theirs in (

@@ -1,4 +1,5 @@
-"""Soft-NMS and fusion against ensemble-boxes, NMS against yolov5's rules, on random crowds of boxes."""
+"""Soft-NMS and fusion against ensemble-boxes, NMS against yolov5's rules, on random crowds of
+boxes."""
 
 import contextlib
 import io
@@ -16,7 +17,8 @@ from livestock_utils.core import suppression
 
 
 def crowd(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """`n` boxes (shares of a frame, as ensemble-boxes wants them) around few centres, distinct falling confidences."""
+    """`n` boxes (shares of a frame, as ensemble-boxes wants them) around few centres, distinct
+    falling confidences."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(0.3, 0.7, (4, 2))[rng.integers(0, 4, n)] + rng.normal(0, 0.03, (n, 2))
     size = rng.uniform(0.05, 0.25, (n, 2))

@@ -1,4 +1,5 @@
-"""Another species is an entry in a settings file: notebooks and commands take it without a change of code."""
+"""Another species is an entry in a settings file: notebooks and commands take it without a change
+of code."""
 
 import json
 import os
@@ -146,7 +147,8 @@ def test_an_entry_alone_is_enough(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(data folder, out folder, call): notebooks 01, 02, 05 and 11 on a tiny sample of three species."""
+    """(data folder, out folder, call): notebooks 01, 02, 05 and 11 on a tiny sample of three
+    species."""
     folder = tmp_path_factory.mktemp("three")
     data, out = three_species.write_data(folder), folder / "out"
     environment = os.environ | {

@@ -1,4 +1,5 @@
-"""Training: equal to plain yolov5, goes on exactly where it stopped, refuses what changed, tells what went wrong."""
+"""Training: equal to plain yolov5, goes on exactly where it stopped, refuses what changed, tells
+what went wrong."""
 
 import contextlib
 import errno
@@ -59,7 +60,8 @@ def numbers(run):
     return run.results.drop(columns=CLOCKS)
 
 
-# ---- equal to plain yolov5 ------------------------------------------------------------------------------------------
+# ---- equal to plain yolov5
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,8 @@ def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, 
         np.testing.assert_allclose(tensor, theirs[name], atol=1e-6, err_msg=name)
 
 
-# ---- what a run leaves ----------------------------------------------------------------------------------------------
+# ---- what a run leaves
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_tells_all_about_its_run(whole, data):
@@ -262,7 +265,8 @@ def test_the_weights_are_yolov5s_own_form(whole):
     assert checkpoints.load_model(whole.last).nc == 2
 
 
-# ---- going on -------------------------------------------------------------------------------------------------------
+# ---- going on
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -311,7 +315,8 @@ def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path):
         locks.held(tmp_path / "run"),
         pytest.raises(
             TrainingError,
-            match=rf"run is being trained by process {os.getpid()} on .+; wait for its end or stop it",
+            match=rf"run is being trained by process {os.getpid()} on .+; wait for its end or stop "
+            r"it",
         ),
     ):
         training_run.train(data, tmp_path / "run", **FAST)
@@ -343,7 +348,8 @@ def test_what_earlier_sessions_recorded_is_kept(data, tmp_path):
         (
             "run.json",
             "",
-            "is damaged .*; bring it back from a copy or the mirror; delete it only if the run had not fin",
+            "is damaged .*; bring it back from a copy or the mirror; delete it only if the run had "
+            "not fin",
         ),
         ("run.json", '{"finished"', "is damaged .*; bring it back from a copy or the mirror"),
     ],
@@ -483,7 +489,8 @@ def test_patience_survives_an_interruption(data, tmp_path):
     )
 
 
-# ---- the mirror -----------------------------------------------------------------------------------------------------
+# ---- the mirror
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
@@ -595,7 +602,8 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
     )
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------------
+# ---- errors
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -624,7 +632,8 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
         ({"device": "0"}, "device must be cpu, cuda, or cuda:0 and so on, got '0'"),
         (
             {"freeze": 100},
-            "freeze must leave a layer of yolov5n to train, at most 24, got 100; 10 is the backbone",
+            "freeze must leave a layer of yolov5n to train, at most 24, got 100; 10 is the "
+            "backbone",
         ),
         ({"freeze": [0, 1]}, "freeze must be a whole number of at least 0, got [0, 1]"),
         ({"amp": "x"}, "amp must be True or False, got 'x'"),

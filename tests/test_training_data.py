@@ -1,4 +1,5 @@
-"""What a training reads: every fault named by file and line, caches equal to decoding anew, batches as yolov5's."""
+"""What a training reads: every fault named by file and line, caches equal to decoding anew, batches
+as yolov5's."""
 
 import contextlib
 import re

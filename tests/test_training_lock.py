@@ -1,4 +1,5 @@
-"""The lock of a run folder goes with its process; the note in a mirror counts while fresh and its writer alive."""
+"""The lock of a run folder goes with its process; the note in a mirror counts while fresh and its
+writer alive."""
 
 import datetime
 import json

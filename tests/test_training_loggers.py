@@ -1,4 +1,5 @@
-"""Trackers: checked before the work, told once when they fail, a run of theirs a run folder; on stub modules."""
+"""Trackers: checked before the work, told once when they fail, a run of theirs a run folder; on
+stub modules."""
 
 import sys
 from types import ModuleType, SimpleNamespace

@@ -1,4 +1,5 @@
-"""The steps of notebook 11: weights by default, the choice, quality by image, submission and score."""
+"""The steps of notebook 11: weights by default, the choice, quality by image, submission and
+score."""
 
 import dataclasses
 import json
@@ -18,7 +19,7 @@ from livestock_utils.detect.predict.postprocess import Settings
 from livestock_utils.detect.tune import choice as tuning_choice
 from livestock_utils.detect.tune import labelled, quality, steps, sweep
 from livestock_utils.evaluate.scoring import metrics
-from livestock_utils.show.plots import sweep as sweep_module
+from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
 
 
 @pytest.fixture(scope="module")
@@ -419,10 +420,10 @@ def test_metrics_are_plain_numbers(chosen):
 
 def test_the_figures_show_every_cell_and_every_gain(chosen):
     choice = chosen[2]
-    ax = sweep_module.sweep_heat_map(choice.tried)
+    ax = sweep_heat_map(choice.tried)
     assert ax.collections[0].get_array().size == 210
     assert "write-up: 0.68 / 0.001" in [text.get_text() for text in ax.get_legend().get_texts()]
-    gains = sweep_module.sweep_gains(choice.compared)
+    gains = sweep_gains(choice.compared)
     assert [label.get_text().replace("\n", " ") for label in gains.get_yticklabels()] == list(
         choice.compared.index
     )
@@ -437,8 +438,8 @@ def test_the_figures_show_every_cell_and_every_gain(chosen):
     ]
     assert low <= at_write_up["ap75"].min()  # no row of IoUs is hidden below the scale
     own = plt.subplots()[1]
-    assert sweep_module.sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
-    assert sweep_module.sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts
+    assert sweep_heat_map(choice.tried.iloc[:0], ax=own) is own
+    assert sweep_gains(choice.compared.iloc[:0], ax=plt.subplots()[1]).texts
     assert np.isfinite(gains.get_xlim()).all()
     plt.close("all")
 

@@ -1,4 +1,5 @@
-"""The wheel, built and installed outside the checkout: everything that the project carries is there, and works."""
+"""The wheel, built and installed outside the checkout: everything that the project carries is
+there, and works."""
 
 import json
 import os
@@ -69,7 +70,8 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """(folder to work in, call(*command) in it): an environment that has this one's packages, and the wheel."""
+    """(folder to work in, call(*command) in it): an environment that has this one's packages, and
+    the wheel."""
     folder = tmp_path_factory.mktemp("elsewhere")
     venv.create(folder / "venv", symlinks=True)
     python = folder / "venv" / "bin" / "python"
@@ -81,7 +83,8 @@ def installed(wheel, tmp_path_factory):
             text=True,
         ).stdout.strip()
     )
-    # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of our own checkout.
+    # A plain line in a .pth adds the folder without reading the .pth files in it, such as that of
+    # our own checkout.
     (site / "packages_of_the_tests.pth").write_text(
         sysconfig.get_path("purelib") + "\n", encoding="utf-8"
     )
@@ -150,9 +153,8 @@ def test_the_wheel_carries_what_the_library_reads(wheel):
 def test_the_library_is_the_wheels_own(installed):
     folder, call = installed
     code = (
-        "from livestock_utils import project_files; "
-        "from livestock_utils.training import training_settings; "
-        "from livestock_utils.pipeline import notebook_files; "
+        "from livestock_utils import project_files; from livestock_utils.training import "
+        "training_settings; from livestock_utils.pipeline import notebook_files; "
         "print(project_files.folder('hyp')); training_settings.read_hyp('experiment_hyp_v1'); "
         "print(len(notebook_files.find()))"
     )
@@ -190,7 +192,10 @@ def test_tab_completion_knows_the_commands(installed):
 def test_set_up_reads_the_requirements_from_the_wheels_metadata(installed):
     _, call = installed
     extras = ("edge", "tracking")
-    code = f"import json; from livestock_utils import install; print(json.dumps(install._requirements({extras})))"
+    code = (
+        "import json; from livestock_utils import install; "
+        f"print(json.dumps(install._requirements({extras})))"
+    )
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert set(map(Requirement, json.loads(done.stdout))) == set(

@@ -1,4 +1,5 @@
-"""A sample of three species: pigs and cows as drawn, and goats, which are cows of another seed under another name."""
+"""A sample of three species: pigs and cows as drawn, and goats, which are cows of another seed
+under another name."""
 
 import zipfile
 from pathlib import Path

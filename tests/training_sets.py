@@ -39,7 +39,8 @@ def write_image(part: Path, stem: str, rng: np.random.Generator, size_px: tuple[
         x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
         image[y : y + h, x : x + w] = (200, 190, 230) if label == 0 else (30, 40, 20)
         lines.append(
-            f"{label} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}"
+            f"{label} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} "
+            f"{h / height:.6f}"
         )
     for name in ("images", "labels"):
         (part / name).mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,15 @@
-"""Find animals in images, folders, videos or a camera with an exported model: one file, no other of its project.
+"""Find animals in images, folders, videos or a camera with an exported model: one file, no other of
+its project.
 
-    python run.py photo.jpg                      boxes as CSV on the screen
-    python run.py folder --out boxes.json        ... as JSON, .csv writes CSV
-    python run.py video.mp4 --every 25 --draw seen --out boxes.csv
-    python run.py 0                              camera number 0 (Ctrl-C ends); rtsp://... is a network camera
-    python run.py folder --confidence 0.4        fewer, surer boxes
+    python run.py photo.jpg                      boxes as CSV on the screen python run.py folder
+    --out boxes.json        ... as JSON, .csv writes CSV python run.py video.mp4 --every 25 --draw
+    seen --out boxes.csv python run.py 0                              camera number 0 (Ctrl-C ends);
+    rtsp://... is a network camera python run.py folder --confidence 0.4        fewer, surer boxes
     python run.py --benchmark                    what an image costs on this device
 
-Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is told in one line and
-counted, and the run goes on. Exit codes: 0 done, 1 something could not be read or used, 2 wrong usage.
+Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is
+told in one line and counted, and the run goes on. Exit codes: 0 done, 1 something could not be read
+or used, 2 wrong usage.
 """
 
 import argparse
@@ -46,14 +47,16 @@ class Problem(ValueError):
     """What the user is told in one line."""
 
 
-# ---- the network ----------------------------------------------------------------------------------------------------
+# ---- the network
+# ----------------------------------------------------------------------------------------------------
 
 
 class Detector:
     """A network with its thresholds; `detect` takes a frame as `decode` gives it."""
 
     def __init__(self, about, network):
-        """`about`: what model.json says; `network`: a call that turns (1, 3, h, w) into the raw output."""
+        """`about`: what model.json says; `network`: a call that turns (1, 3, h, w) into the raw
+        output."""
         self.about, self.call = about, network
         self.names, self.settings = list(about["names"]), dict(about["settings"])
         self.image_size, self.stride = int(about["image_size"]), int(about["stride"])
@@ -74,8 +77,8 @@ class Detector:
         inside = (self.inside or {}).get("confidence_threshold", 0)
         if floors.min() < np.float32(inside):
             raise Problem(
-                f"confidence {floors.min():g} is below {inside:g}, under which this network drops boxes "
-                "itself; use a bundle without suppression inside"
+                f"confidence {floors.min():g} is below {inside:g}, under which this network drops "
+                "boxes itself; use a bundle without suppression inside"
             )
         self.settings["confidence_threshold"], self.floors, self.lowest = (
             confidence,
@@ -84,22 +87,26 @@ class Detector:
         )
 
     def detect(self, frame):
-        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px), confidence, class."""
+        """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px),
+        confidence, class."""
         place = fit(frame.shape[1], frame.shape[0], self.image_size, self.stride)
         return self.boxes(self.network(self.prepare(frame, place)), place)
 
     def prepare(self, frame, place):
-        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0, 1].
+        """Letterbox a frame and turn it into the network's input (1, 3, h, w), float32 RGB in [0,
+        1].
 
-        The array is this object's own: the next frame of the same size is written into it, inside the same border.
+        The array is this object's own: the next frame of the same size is written into it, inside
+        the same border.
         """
         _, resized, (width, height), (left, top) = place
         if place != self.place:
             if self.shape:
                 if height > self.shape[1] or width > self.shape[2]:
                     raise Problem(
-                        f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x {height}, this "
-                        f"model takes {self.shape[2]} x {self.shape[1]}; use a bundle without a fixed shape"
+                        f"frames of {frame.shape[1]} x {frame.shape[0]} px need {width} x "
+                        f"{height}, this model takes {self.shape[2]} x {self.shape[1]}; use a "
+                        "bundle without a fixed shape"
                     )
                 height, width = self.shape[1:]
             self.canvas = np.full(
@@ -127,13 +134,14 @@ class Detector:
         columns = 7 if self.inside else 5 + len(self.names)
         if raw.ndim != (2 if self.inside else 3) or raw.shape[-1] != columns:
             raise Problem(
-                f"the network gives {raw.shape}, model.json tells of {columns} columns; unpack the bundle "
-                "again"
+                f"the network gives {raw.shape}, model.json tells of {columns} columns; unpack the "
+                "bundle again"
             )
         return raw
 
     def boxes(self, raw, place):
-        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most max_detections."""
+        """Raw output -> rows as of `detect`: thresholds, suppression, frame coordinates, at most
+        max_detections."""
         if self.inside:
             score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
             is_best = np.ones(len(raw), dtype=bool)
@@ -197,7 +205,8 @@ class Model(Detector):
     """The network of an unpacked bundle on ONNX Runtime."""
 
     def __init__(self, folder, threads=None):
-        """Open `folder`/model.json and the ONNX file that it names; `threads`: default all cores."""
+        """Open `folder`/model.json and the ONNX file that it names; `threads`: default all
+        cores."""
         path = Path(folder) / "model.json"
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
@@ -238,15 +247,16 @@ class Model(Detector):
         taken = [(entry.name, len(entry.shape), entry.type) for entry in session.get_inputs()]
         if taken != [("images", 4, "tensor(float)")]:
             raise Problem(
-                f"{self.file}: takes {taken}, expected one input 'images' of four float axes; unpack the "
-                "bundle again"
+                f"{self.file}: takes {taken}, expected one input 'images' of four float axes; "
+                "unpack the bundle again"
             )
         self.call = lambda network_input: session.run(None, {"images": network_input})[0]
         self.threads = threads or os.cpu_count()
 
 
 def fit(width, height, image_size, stride):
-    """The letterbox of a frame: its size, resized size, padded size and left top corner, each (x, y) in px."""
+    """The letterbox of a frame: its size, resized size, padded size and left top corner, each (x,
+    y) in px."""
     ratio = image_size / max(width, height)
     resized = max(round(width * ratio), 1), max(round(height * ratio), 1)
     padded = tuple(side + (image_size - side) % stride for side in resized)
@@ -262,9 +272,11 @@ def to_frame(xyxy, place):
 
 
 def nms(xyxy, group, limits, most):
-    """Indices of the first `most` boxes (by falling confidence) that no better one of their group overlaps too much.
+    """Indices of the first `most` boxes (by falling confidence) that no better one of their group
+    overlaps too much.
 
-    Too much is an IoU above `limits[group]`. In blocks: each is held against what is kept so far, then within itself.
+    Too much is an IoU above `limits[group]`. In blocks: each is held against what is kept so far,
+    then within itself.
     """
     planes = [*np.ascontiguousarray(xyxy.T)]
     planes.append((planes[2] - planes[0]) * (planes[3] - planes[1]))
@@ -292,7 +304,8 @@ def nms(xyxy, group, limits, most):
 
 
 def _overlap(planes, rows, columns):
-    """IoU of boxes `rows` with boxes `columns` of the planes x_min, y_min, x_max, y_max, area; NaN without area."""
+    """IoU of boxes `rows` with boxes `columns` of the planes x_min, y_min, x_max, y_max, area; NaN
+    without area."""
     x_min, y_min, x_max, y_max, area = planes
     shared = np.minimum(x_max[rows][:, None], x_max[columns])
     shared -= np.maximum(x_min[rows][:, None], x_min[columns])
@@ -307,7 +320,8 @@ def _overlap(planes, rows, columns):
 
 
 def _largest_float32(limit):
-    """The largest float32 not above `limit`: exactly the float32 numbers above the one lie above the other."""
+    """The largest float32 not above `limit`: exactly the float32 numbers above the one lie above
+    the other."""
     near = np.float32(limit)
     return np.nextafter(near, np.float32(-1)) if near > limit else near
 
@@ -315,7 +329,8 @@ def _largest_float32(limit):
 def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
     """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0.
 
-    Ends after `most` boxes: each is at most as confident as the one before. What overlaps nothing keeps its value.
+    Ends after `most` boxes: each is at most as confident as the one before. What overlaps nothing
+    keeps its value.
     """
     scores, result = confidence.astype(np.float64), np.zeros(len(confidence))
     x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T, dtype=np.float64)
@@ -340,11 +355,13 @@ def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
     return result.astype(np.float32)
 
 
-# ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB) -----------------------------
+# ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB)
+# -----------------------------
 
 
 def decode(data):
-    """Image bytes -> (h, w, 3) uint8; grey, 16 bit and alpha become plain colour, EXIF orientation is applied."""
+    """Image bytes -> (h, w, 3) uint8; grey, 16 bit and alpha become plain colour, EXIF orientation
+    is applied."""
     if not data:
         raise Problem("empty file")
     if _is_truncated(data):
@@ -367,7 +384,8 @@ def decode(data):
 
 
 def _is_truncated(data):
-    """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk."""
+    """True for a JPEG without an end mark after its picture data, or a PNG without its last
+    chunk."""
     if data[:8] == PNG:
         return b"IEND" not in data[-64:]
     if data[:2] != b"\xff\xd8":
@@ -417,7 +435,8 @@ def resize(frame, size):
 
 
 def _taps(side, wanted):
-    """For each pixel of `wanted`: its two neighbours among `side`, and their weights in 2048ths, as OpenCV has them."""
+    """For each pixel of `wanted`: its two neighbours among `side`, and their weights in 2048ths, as
+    OpenCV has them."""
     at = ((np.arange(wanted) + 0.5) * (side / wanted) - 0.5).astype(np.float32)
     first = np.clip(np.floor(at).astype(int), 0, side - 1)
     share = np.where((at < 0) | (first == side - 1), np.float32(0), at - first)
@@ -468,11 +487,13 @@ def draw(frame, found, names, path):
     picture.save(path, quality=90)
 
 
-# ---- what to look at ------------------------------------------------------------------------------------------------
+# ---- what to look at
+# ------------------------------------------------------------------------------------------------
 
 
 def frames(source, every=1):
-    """(name, frame number, frame or Problem) of an image, a folder, a video, a camera number or a stream's address."""
+    """(name, frame number, frame or Problem) of an image, a folder, a video, a camera number or a
+    stream's address."""
     path = Path(source)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
@@ -581,7 +602,8 @@ class Output:
         self.stream.flush()
 
     def close(self, whole):
-        """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its name.part."""
+        """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its
+        name.part."""
         if not self.path or not self.part:
             return
         try:
@@ -633,11 +655,13 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
     return seen, boxes, failed
 
 
-# ---- what it costs --------------------------------------------------------------------------------------------------
+# ---- what it costs
+# --------------------------------------------------------------------------------------------------
 
 
 def benchmark(model, data=None, rounds=50):
-    """Rows (name, median ms, 95th percentile ms) of decoding, network, and letterbox to boxes, at batch 1."""
+    """Rows (name, median ms, 95th percentile ms) of decoding, network, and letterbox to boxes, at
+    batch 1."""
     data = _picture() if data is None else data
     frame = decode(data)
     place = fit(frame.shape[1], frame.shape[0], model.image_size, model.stride)
@@ -660,7 +684,8 @@ def benchmark(model, data=None, rounds=50):
 
 
 def _picture():
-    """A JPEG of 1920 x 1080 px with grain and without animals; give a photo of your own for its number of boxes."""
+    """A JPEG of 1920 x 1080 px with grain and without animals; give a photo of your own for its
+    number of boxes."""
     across, down = np.linspace(60, 160, 1920), np.linspace(-40, 40, 1080)
     grain = np.random.default_rng(0).normal(0, 6, (1080, 1920, 3))
     frame = np.clip(down[:, None, None] + across[None, :, None] + grain, 0, 255).astype(np.uint8)
@@ -672,7 +697,8 @@ def _picture():
 
 
 def peak_memory_mb():
-    """Most memory that this process held so far, MB of 10^6 bytes; NaN where the system does not tell."""
+    """Most memory that this process held so far, MB of 10^6 bytes; NaN where the system does not
+    tell."""
     with contextlib.suppress(OSError, StopIteration):
         text = Path("/proc/self/status").read_text(encoding="ascii")
         line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
@@ -736,8 +762,10 @@ def main(arguments=None):
             for name, median, p95 in rows:
                 sys.stdout.write(f"{name:22} median {median:8.2f} ms   p95 {p95:8.2f} ms\n")
             sys.stdout.write(
-                f"images a second {1e3 / rows[2][1]:.1f} (letterbox to boxes), threads {model.threads}, "
-                f"peak memory {peak_memory_mb():.0f} MB, {model.file.stat().st_size / 1e6:.1f} MB model\n"
+                f"images a second {1e3 / rows[2][1]:.1f} (letterbox to boxes), threads "
+                f"{model.threads}, "
+                f"peak memory {peak_memory_mb():.0f} MB, {model.file.stat().st_size / 1e6:.1f} MB "
+                "model\n"
             )
             return 0
         seen, boxes, failed = run(

@@ -1,4 +1,5 @@
-"""Addresses of databases: kept outside notebooks where they hold a password, and shown without it."""
+"""Addresses of databases: kept outside notebooks where they hold a password, and shown without
+it."""
 
 import os
 import re
@@ -8,7 +9,8 @@ from livestock_utils.core.errors import TrainingError
 
 
 def resolved(address: str) -> str:
-    """The address itself; for "$NAME" the environment variable NAME, on Colab also the secret of that name.
+    """The address itself; for "$NAME" the environment variable NAME, on Colab also the secret of
+    that name.
 
     Raises TrainingError where neither is set.
     """
@@ -18,14 +20,15 @@ def resolved(address: str) -> str:
     value = os.environ.get(name) or _colab_secret(name)
     if not value:
         raise TrainingError(
-            f"storage is {address}, but the environment has no {name}; set it to the address, on Colab "
-            "as a secret (the key symbol at the left), and allow this notebook to read it"
+            f"storage is {address}, but the environment has no {name}; set it to the address, on "
+            "Colab as a secret (the key symbol at the left), and allow this notebook to read it"
         )
     return value
 
 
 def hide_password(text: str) -> str:
-    """The text with passwords in addresses (before the last @, or as password=...) replaced by ***."""
+    """The text with passwords in addresses (before the last @, or as password=...) replaced by
+    ***."""
     text = re.sub(r"(://[^:/@\s\"'\\]*):[^\s\"'\\]*@", r"\1:***@", text)
     return re.sub(r"(?i)(passw(?:or)?d=)[^&\s\"'\\]+", r"\1***", text)
 
@@ -36,7 +39,8 @@ def shown(address: str) -> str:
 
 
 def scrub(text: str, address: str) -> str:
-    """`text`, such as a driver's complaint about `address`, without the password or a part of it."""
+    """`text`, such as a driver's complaint about `address`, without the password or a part of
+    it."""
     found = re.search(r"://[^:/@]*:(.*)@", address, flags=re.S)
     parts = re.split(r"[@/:?#\s]+", found[1]) if found else []
     for part in sorted({found[1], *parts} if found else set(), key=len, reverse=True):
@@ -52,6 +56,6 @@ def _colab_secret(name: str) -> str:
         return str(userdata.get(name)) if userdata is not None else ""
     except Exception as error:  # Colab's own kinds: no such secret, no access granted
         raise TrainingError(
-            f"Colab gives no secret {name!r} ({type(error).__name__}); add it at the key symbol and "
-            "allow this notebook to read it"
+            f"Colab gives no secret {name!r} ({type(error).__name__}); add it at the key symbol "
+            "and allow this notebook to read it"
         ) from error

@@ -1,7 +1,8 @@
 """Archives opened and read member by member, never extracted.
 
-An archive is a zip, a zip that AI Hub delivered in parts (`x.zip.part0`, ... or `x.zip.001`, ...), or a folder that
-somebody has already extracted. All three answer to the same small interface, `Archive`.
+An archive is a zip, a zip that AI Hub delivered in parts (`x.zip.part0`, ... or `x.zip.001`, ...),
+or a folder that somebody has already extracted. All three answer to the same small interface,
+`Archive`.
 """
 
 import lzma
@@ -23,23 +24,28 @@ SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
 MAX_MEMBER_BYTES = 256 << 20
 """A member that unpacks to more is refused: labels are kilobytes, photos a few megabytes."""
 MAX_RATIO = 200
-"""A member of more than 1 MiB that unpacks to more than this many times its packed size is refused (zip bomb)."""
+"""A member of more than 1 MiB that unpacks to more than this many times its packed size is refused
+(zip bomb)."""
 
 _ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _DECODERS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
-"""What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last two."""
+"""What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last
+two."""
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
-"""Absolute names, names that climb out, control characters, and file names whose stem would be dots."""
+"""Absolute names, names that climb out, control characters, and file names whose stem would be
+dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 """What macOS and Windows leave in archives."""
 
 
 class Archive:
-    """An opened archive: `members` maps member names to sizes in bytes, in the order of the archive.
+    """An opened archive: `members` maps member names to sizes in bytes, in the order of the
+    archive.
 
-    Names are in NFC with "/" between folders. Reading is thread-safe. Use `open_archive` to get one.
+    Names are in NFC with "/" between folders. Reading is thread-safe. Use `open_archive` to get
+    one.
     """
 
     members: dict[str, int]
@@ -50,15 +56,18 @@ class Archive:
         self._wanted: dict[str, list[str]] = {}
 
     def read(self, member: str, limit: int | None = None) -> bytes:
-        """The bytes of a member, or its first `limit` bytes; ArchiveError if it is absent or damaged."""
+        """The bytes of a member, or its first `limit` bytes; ArchiveError if it is absent or
+        damaged."""
         raise NotImplementedError
 
     def crc(self, member: str) -> int:
-        """CRC-32 of a member: from the zip's directory, or computed for a file of an extracted folder."""
+        """CRC-32 of a member: from the zip's directory, or computed for a file of an extracted
+        folder."""
         return zlib.crc32(self.read(member))
 
     def stamp(self, member: str) -> str:
-        """Size of a member, in a zip with its CRC: tells other bytes under the same name without reading them."""
+        """Size of a member, in a zip with its CRC: tells other bytes under the same name without
+        reading them."""
         if member not in self.members:
             raise self._missing(member)
         return str(self.members[member])
@@ -67,7 +76,8 @@ class Archive:
         """Close the file under it."""
 
     def wanted(self, kind: str) -> list[str]:
-        """Members of the kind "images" or "labels", in the archive's order, without what macOS and Windows leave."""
+        """Members of the kind "images" or "labels", in the archive's order, without what macOS and
+        Windows leave."""
         if kind not in self._wanted:
             endings = SUFFIXES[kind]
             named = [name for name in self.members if name.lower().endswith(endings)]
@@ -87,7 +97,8 @@ class Archive:
 
     def _missing(self, member: str) -> ArchiveError:
         return ArchiveError(
-            f"{self.path} has no member {member!r}; the tables are of another archive, read them again"
+            f"{self.path} has no member {member!r}; the tables are of another archive, read them "
+            "again"
         )
 
 
@@ -119,7 +130,8 @@ class ZipArchive(Archive):
             if isinstance(error, ArchiveError):
                 raise
             raise ArchiveError(
-                f"{path} is not a whole zip ({_one_line(error)}); download it again, and join split parts first"
+                f"{path} is not a whole zip ({_one_line(error)}); download it again, and join "
+                "split parts first"
             ) from error
         self.members = {name: info.file_size for name, info in self._infos.items()}
 
@@ -133,7 +145,8 @@ class ZipArchive(Archive):
                 return file.read() if limit is None else file.read(limit)
         except _ZIP_ERRORS as error:
             raise ArchiveError(
-                f"{self.path}, member {member}: cannot be read ({_one_line(error)}); download the archive again"
+                f"{self.path}, member {member}: cannot be read ({_one_line(error)}); download the "
+                "archive again"
             ) from error
 
     def crc(self, member: str) -> int:
@@ -188,10 +201,11 @@ class FolderArchive(Archive):
 
 
 def open_archive(folder: str | os.PathLike, path: str) -> Archive:
-    """Open the archive at `path` relative to `folder`: a zip, the parts of one, or an extracted folder.
+    """Open the archive at `path` relative to `folder`: a zip, the parts of one, or an extracted
+    folder.
 
-    Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe: members that are
-    absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
+    Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe:
+    members that are absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
     """
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ArchiveError(
@@ -205,14 +219,17 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     if parts := parts_of(target):
         return ZipArchive(path, parts)
     raise ArchiveError(
-        f"archive {path} not found in {folder}; is this the data folder that the tables were read from?"
+        f"archive {path} not found in {folder}; is this the data folder that the tables were read "
+        "from?"
     )
 
 
 class ImageReader:
-    """Bytes of images by the `archive` and `member` columns of a table, each archive opened once; thread-safe.
+    """Bytes of images by the `archive` and `member` columns of a table, each archive opened once;
+    thread-safe.
 
-    Use it as a context manager: `with ImageReader(folder) as reader: reader.bytes(row.archive, row.member)`.
+    Use it as a context manager: `with ImageReader(folder) as reader: reader.bytes(row.archive,
+    row.member)`.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -222,11 +239,13 @@ class ImageReader:
         self._lock = threading.Lock()
 
     def bytes(self, archive: str, member: str) -> bytes:
-        """The whole member; ArchiveError with archive and member if it is absent or damaged (wrong CRC)."""
+        """The whole member; ArchiveError with archive and member if it is absent or damaged (wrong
+        CRC)."""
         return self.archive(archive).read(member)
 
     def stamp(self, archive: str, member: str) -> str:
-        """What tells other bytes under the same name without reading them: size, and the CRC where a zip has it."""
+        """What tells other bytes under the same name without reading them: size, and the CRC where
+        a zip has it."""
         return self.archive(archive).stamp(member)
 
     def archive(self, path: str) -> Archive:
@@ -253,7 +272,8 @@ class ImageReader:
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
-    """The member's name in NFC; names without the UTF-8 flag are UTF-8 or cp949, which zipfile has read as cp437."""
+    """The member's name in NFC; names without the UTF-8 flag are UTF-8 or cp949, which zipfile has
+    read as cp437."""
     name = info.orig_filename
     if name.isascii():
         return name.replace("\\", "/")
@@ -271,8 +291,8 @@ def _member_name(info: zipfile.ZipInfo) -> str:
 def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
     if _UNSAFE.search(name):
         raise ArchiveError(
-            f"{path}, member {name!r}: the name leads outside the archive or holds control characters; "
-            f"get the archive from its source again"
+            f"{path}, member {name!r}: the name leads outside the archive or holds control "
+            "characters; get the archive from its source again"
         )
     mode = info.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -283,16 +303,18 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
     is_read = name.lower().endswith(_ALL_SUFFIXES)
     if is_bomb or (is_read and info.file_size > MAX_MEMBER_BYTES):
         raise ArchiveError(
-            f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} (zip bomb?); "
-            f"get the archive from its source again"
+            f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} "
+            "(zip bomb?); get the archive from its source again"
         )
     if is_read and info.flag_bits & 1:
         raise ArchiveError(
-            f"{path}, member {name!r}: encrypted; extract the archive with its password into a folder"
+            f"{path}, member {name!r}: encrypted; extract the archive with its password into a "
+            "folder"
         )
     if is_read and info.compress_type not in _METHODS:
         raise ArchiveError(
-            f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract it with 7-Zip"
+            f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract "
+            "it with 7-Zip"
         )
 
 

@@ -1,7 +1,8 @@
-"""Box arithmetic on arrays: corner-corner pixels (`xyxy`, half-open, float) and YOLO's `xywhn` shares.
+"""Box arithmetic on arrays: corner-corner pixels (`xyxy`, half-open, float) and YOLO's `xywhn`
+shares.
 
-Names carry the format, as in the field: `xyxy` = x_min, y_min, x_max, y_max in pixels; `xywhn` = centre x, centre y,
-width, height as shares of the frame.
+Names carry the format, as in the field: `xyxy` = x_min, y_min, x_max, y_max in pixels; `xywhn` =
+centre x, centre y, width, height as shares of the frame.
 """
 
 import numpy as np
@@ -20,7 +21,8 @@ def area(xyxy: npt.ArrayLike) -> Boxes:
 
 
 def iou_matrix(first_xyxy: npt.ArrayLike, second_xyxy: npt.ArrayLike) -> Boxes:
-    """Intersection over union of every pair, (n, 4) x (m, 4) -> (n, m), in [0, 1]; 0 where both boxes are empty."""
+    """Intersection over union of every pair, (n, 4) x (m, 4) -> (n, m), in [0, 1]; 0 where both
+    boxes are empty."""
     first, second = _as_boxes(first_xyxy), _as_boxes(second_xyxy)
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
@@ -30,7 +32,8 @@ def iou_matrix(first_xyxy: npt.ArrayLike, second_xyxy: npt.ArrayLike) -> Boxes:
 
 
 def clip_to_frame(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
-    """Move the corners of (n, 4) boxes into [0, width] x [0, height]; sizes are numbers or (n,) arrays."""
+    """Move the corners of (n, 4) boxes into [0, width] x [0, height]; sizes are numbers or (n,)
+    arrays."""
     boxes = _as_boxes(xyxy).copy()
     boxes[:, [0, 2]] = np.clip(
         boxes[:, [0, 2]], 0, np.asarray(width_px, dtype=float).reshape(-1, 1)
@@ -42,7 +45,8 @@ def clip_to_frame(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.A
 
 
 def xyxy_to_xywhn(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
-    """Pixel corners (n, 4) -> YOLO centre and size as shares of the frame (n, 4); sizes are numbers or (n,) arrays."""
+    """Pixel corners (n, 4) -> YOLO centre and size as shares of the frame (n, 4); sizes are numbers
+    or (n,) arrays."""
     boxes = _as_boxes(xyxy)
     size = _size(width_px, height_px)
     return np.hstack([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]]) / np.hstack(

@@ -2,7 +2,8 @@
 
 
 class LivestockError(ValueError):
-    """Base of all errors that the library raises on purpose; a ValueError, so callers may catch either."""
+    """Base of all errors that the library raises on purpose; a ValueError, so callers may catch
+    either."""
 
 
 class ArchiveError(LivestockError):
@@ -26,7 +27,8 @@ class TrainingError(LivestockError):
 
 
 class DivergedError(TrainingError):
-    """A training whose loss is no number any more: its hyperparameters are at fault, not the set-up."""
+    """A training whose loss is no number any more: its hyperparameters are at fault, not the
+    set-up."""
 
 
 class NotebookError(LivestockError):

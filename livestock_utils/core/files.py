@@ -13,19 +13,22 @@ from typing import IO, Any
 
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 _cleared: set[str] = set()
-"""Folders that this process has looked through for leftovers: once each, or a folder of n files costs n * n."""
+"""Folders that this process has looked through for leftovers: once each, or a folder of n files
+costs n * n."""
 
 
 @contextlib.contextmanager
 def whole_file(
     path: str | os.PathLike, mode: str = "wb", named: Callable[[], str | os.PathLike] | None = None
 ) -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path` that takes its name only when the block ends without an error.
+    """Open a temporary file beside `path` that takes its name only when the block ends without an
+    error.
 
-    Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is removed and an older
-    `path` stays as it was. The data is flushed to the disk before the rename. What killed processes left in the folder
-    is cleared at the first write into it.
-    `named` gives another path in the same folder, asked when everything is written (a name made of the content's hash).
+    Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is
+    removed and an older `path` stays as it was. The data is flushed to the disk before the rename.
+    What killed processes left in the folder is cleared at the first write into it. `named` gives
+    another path in the same folder, asked when everything is written (a name made of the content's
+    hash).
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
@@ -71,7 +74,8 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove temporary files whose writer is gone: those with bytes in them that nobody has locked."""
+    """Remove temporary files whose writer is gone: those with bytes in them that nobody has
+    locked."""
     place = os.path.abspath(folder)
     if place in _cleared:
         return
@@ -85,7 +89,8 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def _lock(file: IO[Any]) -> bool:
-    """Lock an open file until it is closed or its process ends; False if another has it or the disk knows no locks."""
+    """Lock an open file until it is closed or its process ends; False if another has it or the disk
+    knows no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

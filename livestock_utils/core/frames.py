@@ -1,4 +1,5 @@
-"""From image bytes to batches for the network: decode ahead in threads, letterbox as yolov5 does, batch by shape.
+"""From image bytes to batches for the network: decode ahead in threads, letterbox as yolov5 does,
+batch by shape.
 
 No more image bytes are held than those of the batches in flight, however many images there are.
 """
@@ -21,7 +22,8 @@ GREY = (114, 114, 114)
 
 @dataclasses.dataclass(frozen=True)
 class Letterbox:
-    """How one frame fits into the network's input: resized size, padded size, and the corner where it sits, all px."""
+    """How one frame fits into the network's input: resized size, padded size, and the corner where
+    it sits, all px."""
 
     frame: tuple[int, int]
     resized: tuple[int, int]
@@ -31,10 +33,12 @@ class Letterbox:
     def to_frame(
         self, xyxy: npt.NDArray[np.floating], flipped: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Boxes (n, 4) px in the padded input -> px in the frame, not clipped; `flipped` undoes a mirrored frame.
+        """Boxes (n, 4) px in the padded input -> px in the frame, not clipped; `flipped` undoes a
+        mirrored frame.
 
-        Exact in the resized size and the corner. yolov5's scale_boxes takes their unrounded values instead, which is
-        the same for frames like 1920 x 1080 and up to half an input pixel off for others.
+        Exact in the resized size and the corner. yolov5's scale_boxes takes their unrounded values
+        instead, which is the same for frames like 1920 x 1080 and up to half an input pixel off for
+        others.
         """
         scale = np.array([self.frame[0] / self.resized[0], self.frame[1] / self.resized[1]] * 2)
         boxes = (xyxy.astype(np.float64) - np.array(self.corner * 2)) * scale
@@ -46,10 +50,12 @@ class Letterbox:
 def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
 ) -> Letterbox:
-    """Plan a letterbox: the long side becomes `image_size`, the short side is padded to a multiple of `stride`.
+    """Plan a letterbox: the long side becomes `image_size`, the short side is padded to a multiple
+    of `stride`.
 
-    like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular batches of one shape
-    (round up, half a stride of extra padding), which its own metrics are measured with.
+    like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular
+    batches of one shape (round up, half a stride of extra padding), which its own metrics are
+    measured with.
     """
     ratio = image_size / max(width_px, height_px)
     if like == "val":
@@ -76,7 +82,8 @@ def fit(
 def letterbox(
     frame_bgr: npt.NDArray[np.uint8], box: Letterbox, like: str = "detect", flipped: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """Resize and pad a decoded frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3), BGR."""
+    """Resize and pad a decoded frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3),
+    BGR."""
     import cv2
 
     if flipped:
@@ -96,9 +103,11 @@ def letterbox(
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Image bytes -> (h, w, 3) BGR, turned by its EXIF orientation; ArchiveError if unreadable or truncated.
+    """Image bytes -> (h, w, 3) BGR, turned by its EXIF orientation; ArchiveError if unreadable or
+    truncated.
 
-    OpenCV fills the missing rest of a truncated JPEG with grey and says nothing, so the end mark is looked for.
+    OpenCV fills the missing rest of a truncated JPEG with grey and says nothing, so the end mark is
+    looked for.
     """
     import cv2
 
@@ -120,7 +129,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 def is_truncated(data: bytes) -> bool:
     """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
 
-    The project's one rule for it: what a camera writes after the end mark, however much, is no damage.
+    The project's one rule for it: what a camera writes after the end mark, however much, is no
+    damage.
     """
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return b"IEND" not in data[-64:]
@@ -136,7 +146,8 @@ def is_truncated(data: bytes) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """One image ready for the network, or why it is not: row of the images table, letterboxed pixels, placement."""
+    """One image ready for the network, or why it is not: row of the images table, letterboxed
+    pixels, placement."""
 
     row: int
     pixels: npt.NDArray[np.uint8] | None
@@ -149,8 +160,9 @@ def plan_batches(
 ) -> list[list[int]]:
     """Row numbers of `images` in batches of one letterboxed shape, in a fixed order.
 
-    Needs width_px and height_px; rows of unknown size (0 or absent) share batches and are sorted out after decoding.
-    Batches are planned over the whole table, so that shards compute the same batches as one run does: the same bits.
+    Needs width_px and height_px; rows of unknown size (0 or absent) share batches and are sorted
+    out after decoding. Batches are planned over the whole table, so that shards compute the same
+    batches as one run does: the same bits.
     """
     if batch_size < 1:
         raise LivestockError(f"batch_size must be at least 1, got {batch_size}")
@@ -175,7 +187,8 @@ def plan_batches(
 def read_ahead(
     batches: Sequence[Sequence[int]], load: Callable[[int], Frame], workers: int = 2, ahead: int = 2
 ) -> Iterator[list[Frame]]:
-    """Load batches in threads, at most `ahead` batches beyond the one in use -> lists of frames in the order given.
+    """Load batches in threads, at most `ahead` batches beyond the one in use -> lists of frames in
+    the order given.
 
     OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
     """

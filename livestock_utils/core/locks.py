@@ -1,8 +1,10 @@
-"""One training at a time: a lock on its run folder, and a dated note in its mirror for machines that share only that.
+"""One training at a time: a lock on its run folder, and a dated note in its mirror for machines
+that share only that.
 
-The lock (`.lock`) goes with its process, however that ends, so a killed training is started again at once. The note
-(`in_use.json`: host, process, time) is renewed every BEAT_S seconds and removed at the end. One that a lost machine
-left counts until it is FRESH_S old: wait as long, or delete the file, then the training goes on from the mirror.
+The lock (`.lock`) goes with its process, however that ends, so a killed training is started again
+at once. The note (`in_use.json`: host, process, time) is renewed every BEAT_S seconds and removed
+at the end. One that a lost machine left counts until it is FRESH_S old: wait as long, or delete the
+file, then the training goes on from the mirror.
 """
 
 import contextlib
@@ -29,7 +31,8 @@ _held: set[IO[Any]] = set()
 def held(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder; TrainingError with process and host if another has it.
 
-    Without effect where the disk knows no locks or the folder cannot be written (saving tells the latter).
+    Without effect where the disk knows no locks or the folder cannot be written (saving tells the
+    latter).
     """
     with contextlib.ExitStack() as opened:
         try:
@@ -41,8 +44,8 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             raise TrainingError(
-                f"{folder} is being trained by {file.read() or 'another process'}; wait for its end or "
-                "stop it, or name another run folder"
+                f"{folder} is being trained by {file.read() or 'another process'}; wait for its "
+                "end or stop it, or name another run folder"
             ) from error
         except OSError:
             yield
@@ -64,7 +67,8 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 class Note:
-    """The note of this process in a mirror; whatever asks the disk raises OSError while it does not answer."""
+    """The note of this process in a mirror; whatever asks the disk raises OSError while it does not
+    answer."""
 
     def __init__(self, mirror: Path) -> None:
         """Nothing is read or written yet."""
@@ -72,7 +76,8 @@ class Note:
         self.mine = {"host": socket.gethostname(), "pid": os.getpid()}
 
     def other(self) -> str | None:
-        """Who else uses the mirror, by a note that still counts, in a few words; None for nobody."""
+        """Who else uses the mirror, by a note that still counts, in a few words; None for
+        nobody."""
         found, age_s = self._read()
         if not found or age_s > FRESH_S or self._is_ours(found):
             return None

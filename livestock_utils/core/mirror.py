@@ -1,4 +1,5 @@
-"""Copies of a run in a second folder (Google Drive): in the background, checked, never in the training's way."""
+"""Copies of a run in a second folder (Google Drive): in the background, checked, never in the
+training's way."""
 
 import contextlib
 import hashlib
@@ -25,7 +26,8 @@ T = TypeVar("T")
 
 
 def retried(action: Callable[[], T]) -> T:
-    """The result of `action`, which is tried again after a pause when it raises OSError; the last one is raised."""
+    """The result of `action`, which is tried again after a pause when it raises OSError; the last
+    one is raised."""
     for attempt in range(TRIES - 1):
         try:
             return action()
@@ -36,7 +38,8 @@ def retried(action: Callable[[], T]) -> T:
 
 
 def copy_checked(source: Path, target: Path) -> None:
-    """Copy one file under a temporary name, compare size and SHA-256, rename; raises OSError if they differ."""
+    """Copy one file under a temporary name, compare size and SHA-256, rename; raises OSError if
+    they differ."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     try:
@@ -57,7 +60,8 @@ def copy_checked(source: Path, target: Path) -> None:
 
 
 def whole_files(folder: Path) -> list[Path]:
-    """The whole files of a run folder or mirror, run.json last: where that has arrived, so has everything else."""
+    """The whole files of a run folder or mirror, run.json last: where that has arrived, so has
+    everything else."""
     return sorted(
         (
             path
@@ -74,7 +78,8 @@ def restore_missing(
     replace: bool = False,
     leave: Callable[[Path], bool] = lambda path: False,
 ) -> list[str]:
-    """Copy the files that `folder` lacks (with `replace`: all) but not those of `leave` back from its mirror.
+    """Copy the files that `folder` lacks (with `replace`: all) but not those of `leave` back from
+    its mirror.
 
     Returns their names; raises OSError while the mirror cannot be read.
     """
@@ -89,13 +94,15 @@ def restore_missing(
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files that killed writers left in a run folder or mirror which nobody else uses."""
+    """Delete the temporary files that killed writers left in a run folder or mirror which nobody
+    else uses."""
     for left in list(folder.rglob(".*.part")):
         left.unlink(missing_ok=True)
 
 
 class Mirror:
-    """A background copier of files below `folder` to the same names below `target`; only the newest request waits."""
+    """A background copier of files below `folder` to the same names below `target`; only the newest
+    request waits."""
 
     def __init__(self, folder: Path, target: Path) -> None:
         """Start the copying thread."""
@@ -112,7 +119,8 @@ class Mirror:
         self._thread.start()
 
     def request(self, paths: Iterable[Path], remove: Iterable[str] = ()) -> None:
-        """Copy these files soon, then delete the mirror's files that match a pattern of `remove` and are not here."""
+        """Copy these files soon, then delete the mirror's files that match a pattern of `remove`
+        and are not here."""
         with self._idle:
             with contextlib.suppress(queue.Empty):
                 self._waiting.get_nowait()  # an older request that has not begun is overtaken
@@ -120,15 +128,16 @@ class Mirror:
             self._busy = True
 
     def wait(self, timeout_s: float = 600) -> str | None:
-        """Wait until all requests are done; returns one line if the last did not get through, or None."""
+        """Wait until all requests are done; returns one line if the last did not get through, or
+        None."""
         with self._idle:
             if not self._idle.wait_for(lambda: not self._busy, timeout_s):
                 self._failed(f"it did not answer for {timeout_s:.0f} s")
         if not self.last_failure:
             return None
         return (
-            f"{self.complaint} {self.failures} times (last: {self.last_failure}); "
-            "copy the run folder there by hand, or start the same training again when it is back"
+            f"{self.complaint} {self.failures} times (last: {self.last_failure}); copy the run "
+            "folder there by hand, or start the same training again when it is back"
         )
 
     @property
@@ -137,7 +146,8 @@ class Mirror:
         return f"the mirror {self.target} failed"
 
     def close(self) -> None:
-        """End the thread, take the note away; a copy that is under way is given up after its current file."""
+        """End the thread, take the note away; a copy that is under way is given up after its
+        current file."""
         self._stop.set()
         self._waiting.put(None)
         self._thread.join(5)

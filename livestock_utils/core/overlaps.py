@@ -1,4 +1,5 @@
-"""Overlaps of boxes that lie in the same image, for whole tables at once: no loop over images, no slicing of tables."""
+"""Overlaps of boxes that lie in the same image, for whole tables at once: no loop over images, no
+slicing of tables."""
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,11 @@ def image_codes(*columns: pd.Series) -> tuple[Ints, ...]:
 
 
 def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
-    """Every pair of a first and a second row of one image -> two index arrays, by first row and then second row.
+    """Every pair of a first and a second row of one image -> two index arrays, by first row and
+    then second row.
 
-    Takes codes from `image_codes`. Pairs of 1,000 images with 300 predictions and 6 labels each are 1.8 million.
+    Takes codes from `image_codes`. Pairs of 1,000 images with 300 predictions and 6 labels each are
+    1.8 million.
     """
     order = np.argsort(second_image, kind="stable")
     ordered = second_image[order]
@@ -49,7 +52,8 @@ def intersection(first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: I
 def overlaps(
     first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints
 ) -> tuple[Floats, Floats, Floats]:
-    """(IoU, share of the first box inside the second, share of the second inside the first) of each pair."""
+    """(IoU, share of the first box inside the second, share of the second inside the first) of each
+    pair."""
     shared = intersection(first_xyxy, second_xyxy, first, second)
     one, other = area(first_xyxy)[first], area(second_xyxy)[second]
     return _share(shared, one + other - shared), _share(shared, one), _share(shared, other)

@@ -1,4 +1,5 @@
-"""Progress bars where somebody looks at them: in terminals and open notebooks, not in logs and headless runs."""
+"""Progress bars where somebody looks at them: in terminals and open notebooks, not in logs and
+headless runs."""
 
 import importlib.util
 import sys
@@ -24,11 +25,12 @@ def progress(iterable: Iterable[T] | None = None, **options: Any) -> Any:
 
 
 def watched() -> bool:
-    """True in a terminal and in a notebook that a person runs; False under papermill, nbconvert, in pipes and logs."""
+    """True in a terminal and in a notebook that a person runs; False under papermill, nbconvert, in
+    pipes and logs."""
     kernel = _kernel()
     if kernel is not None:
-        # Headless clients (nbclient, which papermill and nbconvert build on) tell the kernel that nobody can answer
-        # input(); Jupyter, VS Code and Colab offer it.
+        # Headless clients (nbclient, which papermill and nbconvert build on) tell the kernel that
+        # nobody can answer input(); Jupyter, VS Code and Colab offer it.
         return bool(getattr(kernel, "_allow_stdin", True))
     return bool(getattr(sys.stderr, "isatty", bool)())
 

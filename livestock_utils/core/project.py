@@ -8,7 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder `hyp` or `notebooks`: the checkout's where there is one, else the copy that the wheel carries.
+    """The folder `hyp` or `notebooks`: the checkout's where there is one, else the copy that the
+    wheel carries.
 
     Raises LivestockError where there is neither.
     """

@@ -1,8 +1,9 @@
-"""The arithmetic of post-processing on plain arrays: NMS, soft-NMS and weighted boxes fusion of one image and class.
+"""The arithmetic of post-processing on plain arrays: NMS, soft-NMS and weighted boxes fusion of one
+image and class.
 
-All take `xyxy` (n, 4) and `confidence` (n,), float32 and sorted by descending confidence. NMS is torchvision's. The two
-others are our own numpy: 2 to 3 times as fast as ensemble-boxes (benchmarks/bench_sweep.py) and without its numba at
-run time; the tests hold them equal to it.
+All take `xyxy` (n, 4) and `confidence` (n,), float32 and sorted by descending confidence. NMS is
+torchvision's. The two others are our own numpy: 2 to 3 times as fast as ensemble-boxes
+(benchmarks/bench_sweep.py) and without its numba at run time; the tests hold them equal to it.
 """
 
 import numpy as np
@@ -14,8 +15,9 @@ Array = npt.NDArray[np.float32]
 def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
     """Greedy non-maximum suppression, torchvision.ops.nms -> kept (n,).
 
-    A box goes when its IoU with a kept box of higher confidence is above the threshold. So suppression flows only
-    downwards in confidence: cutting the result at a higher confidence equals running on the boxes above it.
+    A box goes when its IoU with a kept box of higher confidence is above the threshold. So
+    suppression flows only downwards in confidence: cutting the result at a higher confidence equals
+    running on the boxes above it.
     """
     import torch
     import torchvision  # noqa: F401 - registers the operator
@@ -39,9 +41,11 @@ def soft_nms(
     method: str = "gaussian",
     floor: float = 0.001,
 ) -> Array:
-    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; those that end below `floor` are 0.
+    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; those that end below `floor`
+    are 0.
 
-    "linear": x (1 - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma), no threshold.
+    "linear": x (1 - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma),
+    no threshold.
     """
     scores = confidence.astype(np.float64)
     result = np.zeros(len(scores))
@@ -74,11 +78,13 @@ def fuse(
     n_passes: int = 1,
     confidence_type: str = "avg",
 ) -> tuple[Array, Array]:
-    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes and (m,) confidences, by descending confidence.
+    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes and (m,) confidences, by
+    descending confidence.
 
-    Each box joins the cluster whose fused box it overlaps most, if above `iou_threshold`, else it starts one. The fused
-    box is the confidence-weighted mean; its confidence is the mean ("avg", times min(passes, boxes) / passes) or the
-    largest ("max"). As ensemble_boxes.weighted_boxes_fusion with equal weights; boxes without area are left out.
+    Each box joins the cluster whose fused box it overlaps most, if above `iou_threshold`, else it
+    starts one. The fused box is the confidence-weighted mean; its confidence is the mean ("avg",
+    times min(passes, boxes) / passes) or the largest ("max"). As
+    ensemble_boxes.weighted_boxes_fusion with equal weights; boxes without area are left out.
     """
     keep = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
     boxes, scores = xyxy[keep].astype(np.float64), confidence[keep].astype(np.float64)

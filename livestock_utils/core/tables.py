@@ -1,4 +1,5 @@
-"""The images and boxes tables on disk, so that the archives are read once: images.csv and boxes.csv in one folder."""
+"""The images and boxes tables on disk, so that the archives are read once: images.csv and boxes.csv
+in one folder."""
 
 import os
 from pathlib import Path
@@ -25,14 +26,16 @@ _TYPES: dict[str, Any] = {
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all digits."""
+    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all
+    digits."""
     for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
         with whole_file(Path(folder) / f"{name}.csv", "w") as file:
             table[columns].to_csv(file, index=False, lineterminator="\n")
 
 
 def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) as `write_tables` got them; DatasetError for an absent file or column, and for a bad number."""
+    """(images, boxes) as `write_tables` got them; DatasetError for an absent file or column, and
+    for a bad number."""
     found = []
     for name, columns in (("images", IMAGE_COLUMNS), ("boxes", BOX_COLUMNS)):
         path = Path(folder) / f"{name}.csv"
@@ -60,8 +63,8 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             except ValueError as error:
                 raise DatasetError(
                     f"{path}, line {line}: {name} is {text!r}, expected "
-                    f"{'a whole number' if _TYPES[name] is int else 'a number'}; run notebook 01_eda "
-                    "again"
+                    f"{'a whole number' if _TYPES[name] is int else 'a number'}; run notebook "
+                    "01_eda again"
                 ) from error
         read[name] = pd.Series(values, dtype=_TYPES[name])
     return pd.DataFrame(read)
@@ -70,7 +73,8 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 def complete_boxes(
     data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
 ) -> pd.DataFrame:
-    """The labels of `images`, completed from `data`/truth.csv; the labels as they are where there is no such file.
+    """The labels of `images`, completed from `data`/truth.csv; the labels as they are where there
+    is no such file.
 
     Only a drawn sample has the truth: all animals, also those that were left unlabelled on purpose.
     """
@@ -80,7 +84,8 @@ def complete_boxes(
 
 
 def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | None = None) -> Path:
-    """Write folds.csv (image_id, fold, group; sorted by image_id) for out-of-fold work; returns the path.
+    """Write folds.csv (image_id, fold, group; sorted by image_id) for out-of-fold work; returns the
+    path.
 
     `folds` and `groups` are Series indexed by image_id; the column `group` is empty without groups.
     """
@@ -92,7 +97,8 @@ def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | N
 
 
 def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
-    """(folds, groups) as `write_folds` got them, indexed by image_id; groups is None where none were written.
+    """(folds, groups) as `write_folds` got them, indexed by image_id; groups is None where none
+    were written.
 
     Raises DatasetError for an absent file or column, and for a fold that is no whole number.
     """
@@ -119,13 +125,14 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
 def of_fold(
     images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series, fold: int, others: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images without a fold."""
+    """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images
+    without a fold."""
     of_image = images["image_id"].map(folds)
     if of_image.isna().any():
         first = images.loc[of_image.isna(), "image_id"].iloc[0]
         raise DatasetError(
-            f"{int(of_image.isna().sum())} images have no fold, the first is {first!r}; run notebook 02 "
-            "again"
+            f"{int(of_image.isna().sum())} images have no fold, the first is {first!r}; run "
+            "notebook 02 again"
         )
     mine = images[(of_image == fold) != others].reset_index(drop=True)
     if mine.empty:

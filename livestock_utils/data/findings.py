@@ -10,7 +10,8 @@ from livestock_utils.core.errors import ArchiveError
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of finding: "error" stops the reading, "warning" is left out or changed and counted, "note" is told."""
+    """A kind of finding: "error" stops the reading, "warning" is left out or changed and counted,
+    "note" is told."""
 
     severity: str
     singular: str
@@ -128,7 +129,8 @@ COLUMNS = ["kind", "severity", "archive", "member", "image_id", "value", "messag
 
 
 class Findings:
-    """Collects findings. An error is raised at once unless `collect_errors`; warnings are counted, see `summary`."""
+    """Collects findings. An error is raised at once unless `collect_errors`; warnings are counted,
+    see `summary`."""
 
     def __init__(self, collect_errors: bool = False):
         """Start empty."""
@@ -145,7 +147,8 @@ class Findings:
         value: int = 1,
         advice: str = "",
     ) -> None:
-        """Record one finding; for an error raises ArchiveError("message; advice") unless errors are collected."""
+        """Record one finding; for an error raises ArchiveError("message; advice") unless errors are
+        collected."""
         advice = advice or KINDS[kind].advice
         if KINDS[kind].severity == "error" and not self.collect_errors:
             raise ArchiveError(f"{message}; {advice}")
@@ -167,7 +170,8 @@ class Findings:
         )
 
     def summary(self, severity: str = "warning") -> str:
-        """ "3 boxes clipped to the frame, 1 image without label", "" if there is nothing of that severity."""
+        """ "3 boxes clipped to the frame, 1 image without label", "" if there is nothing of that
+        severity."""
         counts: Counter[str] = Counter()
         for row in self.rows:
             counts[row["kind"]] += row["value"]
@@ -185,7 +189,8 @@ class Findings:
         )
 
     def table(self) -> pd.DataFrame:
-        """All findings as a DataFrame with `COLUMNS`, errors first, then as in `KINDS`, by archive and member."""
+        """All findings as a DataFrame with `COLUMNS`, errors first, then as in `KINDS`, by archive
+        and member."""
         order = {
             name: (["error", "warning", "note"].index(kind.severity), i)
             for i, (name, kind) in enumerate(KINDS.items())

@@ -1,8 +1,10 @@
-"""Images that look alike: perceptual hashes, groups of near-duplicates, and how close valid comes to train.
+"""Images that look alike: perceptual hashes, groups of near-duplicates, and how close valid comes
+to train.
 
-Video frames of one pen may differ by a tail; split at random, one lands in train and its twin in valid, and the metrics
-flatter. The hash is the DCT hash of Zauner 2010 ("Implementation and Benchmarking of Perceptual Image Hash Functions")
-as package imagehash computes it: 64 bits, distance = bits that differ (0 to 64).
+Video frames of one pen may differ by a tail; split at random, one lands in train and its twin in
+valid, and the metrics flatter. The hash is the DCT hash of Zauner 2010 ("Implementation and
+Benchmarking of Perceptual Image Hash Functions") as package imagehash computes it: 64 bits,
+distance = bits that differ (0 to 64).
 """
 
 import concurrent.futures
@@ -24,8 +26,9 @@ from livestock_utils.core.progress import progress
 log = logging.getLogger(__name__)
 
 MAX_DISTANCE = 8
-"""Bits up to which two images count as near-duplicates. Unrelated photos differ in about 32 bits; as half of the bits
-are set, chance alone brings 1 in 1.4e9 pairs within 8 bits (16,455 images make 1.4e8 pairs), but 1 in 2e6 within 12."""
+"""Bits up to which two images count as near-duplicates. Unrelated photos differ in about 32 bits;
+as half of the bits are set, chance alone brings 1 in 1.4e9 pairs within 8 bits (16,455 images make
+1.4e8 pairs), but 1 in 2e6 within 12."""
 
 _CHUNK = 256
 """Rows of the distance matrix at a time: 256 x 16,455 distances are 34 MB."""
@@ -36,9 +39,10 @@ def perceptual_hashes(
 ) -> pd.Series:
     """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted).
 
-    `folder` is the one that the tables were read from. Each JPEG is read once, decoded at an eighth of its size; with
-    `cache` (a CSV, made if absent) never again while its size, and in a zip its CRC, are the same. Images that are
-    damaged or cannot be decoded are left out, with one logged line that counts them.
+    `folder` is the one that the tables were read from. Each JPEG is read once, decoded at an eighth
+    of its size; with `cache` (a CSV, made if absent) never again while its size, and in a zip its
+    CRC, are the same. Images that are damaged or cannot be decoded are left out, with one logged
+    line that counts them.
     """
     table = images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
@@ -89,10 +93,12 @@ def perceptual_hashes(
 def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
-    """Groups for `split`: image_id -> smallest image_id that it is linked to by steps of at most `max_distance` bits.
+    """Groups for `split`: image_id -> smallest image_id that it is linked to by steps of at most
+    `max_distance` bits.
 
-    Every image of `images` is named; one without a hash is a group of its own. Groups chain: with a fixed camera a
-    large `max_distance` makes one group of everything (look at the sizes before splitting).
+    Every image of `images` is named; one without a hash is a group of its own. Groups chain: with a
+    fixed camera a large `max_distance` makes one group of everything (look at the sizes before
+    splitting).
     """
     if not 0 <= max_distance <= 64:
         raise DatasetError(f"max_distance must lie in [0, 64] bits, got {max_distance}")
@@ -110,10 +116,11 @@ def near_duplicate_groups(
 
 
 def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
-    """Groups for `split`: blocks of `block_size` consecutive numbers at the end of the ids, by the text before them.
+    """Groups for `split`: blocks of `block_size` consecutive numbers at the end of the ids, by the
+    text before them.
 
-    For frames numbered in the order they were filmed. An id without a number at its end is a group of its own. Raises
-    DatasetError for a size below 1.
+    For frames numbered in the order they were filmed. An id without a number at its end is a group
+    of its own. Raises DatasetError for a size below 1.
     """
     if block_size < 1:
         raise DatasetError(f"block_size must be at least 1, got {block_size}")
@@ -142,13 +149,14 @@ def combine_groups(first: pd.Series, second: pd.Series) -> pd.Series:
 def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> pd.DataFrame:
     """The leakage report: for each valid image its nearest train image, the closest pairs first.
 
-    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64). Images without a hash are left
-    out. Raises DatasetError if either side has no hashed image.
+    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64). Images
+    without a hash are left out. Raises DatasetError if either side has no hashed image.
     """
     fold = folds.reindex(hashes.index)
     if fold.isna().any():
         raise DatasetError(
-            f"folds: {int(fold.isna().sum())} hashed images have no fold; give the folds of all images"
+            f"folds: {int(fold.isna().sum())} hashed images have no fold; give the folds of all "
+            "images"
         )
     is_valid = (fold == valid_fold).to_numpy()
     ordered = np.argsort(hashes.index.to_numpy(), kind="stable")
@@ -179,7 +187,8 @@ def _phash(data: bytes) -> int | None:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # The JPEG decoder gives an eighth of the size at a small part of the cost; the hash looks at 32 x 32.
+            # The JPEG decoder gives an eighth of the size at a small part of the cost; the hash
+            # looks at 32 x 32.
             image.draft("L", (64, 64))
             bits = imagehash.phash(image).hash
     except (
@@ -194,7 +203,8 @@ def _phash(data: bytes) -> int | None:
 def _distances(
     first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]
 ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """(row of the first, distances in bits) of the matrix first x second, a chunk of rows at a time."""
+    """(row of the first, distances in bits) of the matrix first x second, a chunk of rows at a
+    time."""
     for start in range(0, len(first), _CHUNK):
         yield start, np.bitwise_count(first[start : start + _CHUNK, None] ^ second[None, :])
 
@@ -202,7 +212,8 @@ def _distances(
 def _join(
     first: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
-    """Smallest member of each one's component, once the links row - column join those that `first` stands for."""
+    """Smallest member of each one's component, once the links row - column join those that `first`
+    stands for."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,1 +1,2 @@
-"""The detector: settings, yolov5, training, prediction, tuning, search, export. Imports core, data and evaluate."""
+"""The detector: settings, yolov5, training, prediction, tuning, search, export. Imports core, data
+and evaluate."""

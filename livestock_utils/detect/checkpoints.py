@@ -1,4 +1,5 @@
-"""YOLOv5 weights files: read without running what they contain, rebuilt as models, written, weighed."""
+"""YOLOv5 weights files: read without running what they contain, rebuilt as models, written,
+weighed."""
 
 import contextlib
 import dataclasses
@@ -87,7 +88,8 @@ _MODULE_WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What is kept of a checkpoint: architecture, tensors by name (fp32, on the CPU), class names in order, epoch."""
+    """What is kept of a checkpoint: architecture, tensors by name (fp32, on the CPU), class names
+    in order, epoch."""
 
     architecture: dict[str, Any]
     state: dict[str, Any]
@@ -96,16 +98,19 @@ class Weights:
 
     @property
     def finished(self) -> bool:
-        """True for weights that were stripped at the end of a training (epoch -1): nothing to resume."""
+        """True for weights that were stripped at the end of a training (epoch -1): nothing to
+        resume."""
         return self.epoch == -1
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """The mapping that a YOLOv5 weights file holds ("model", "ema", "epoch", ...), tensors on the CPU.
+    """The mapping that a YOLOv5 weights file holds ("model", "ema", "epoch", ...), tensors on the
+    CPU.
 
-    Only the classes of YOLOv5 detection checkpoints are unpickled, under their old (`models.yolo`) and new names;
-    anything else is refused by name unless `trust=True`, which runs whatever the file says.
-    Raises CheckpointError for a file that is absent, damaged, refused, or not a YOLOv5 checkpoint.
+    Only the classes of YOLOv5 detection checkpoints are unpickled, under their old (`models.yolo`)
+    and new names; anything else is refused by name unless `trust=True`, which runs whatever the
+    file says. Raises CheckpointError for a file that is absent, damaged, refused, or not a YOLOv5
+    checkpoint.
     """
     if not Path(path).is_file():
         raise CheckpointError(
@@ -125,7 +130,8 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 def load_pickle(
     file: Any, map_location: Any = None, trust: bool = False, torch_load: Callable | None = None
 ) -> Any:
-    """`torch.load` with the allow-list of `load_checkpoint`; `file` is a path or an open binary file."""
+    """`torch.load` with the allow-list of `load_checkpoint`; `file` is a path or an open binary
+    file."""
     import torch
 
     load = torch_load or torch.load
@@ -139,7 +145,8 @@ def load_pickle(
             return load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         culprit = re.search(
-            r"GLOBAL (\S+) was not an allowed global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
+            r"GLOBAL (\S+) was not an allowed "
+            r"global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
             str(error),
             re.IGNORECASE,
         )
@@ -148,8 +155,8 @@ def load_pickle(
                 f"{name}: damaged or not a weights file; copy or download it again"
             ) from error
         raise CheckpointError(
-            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 weights "
-            "need; pass trust=True only if you know who made the file"
+            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
+            "weights need; pass trust=True only if you know who made the file"
         ) from error
     except (
         RuntimeError,
@@ -163,13 +170,14 @@ def load_pickle(
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
-            f"{name}: damaged or not a weights file ({type(error).__name__}); "
-            "copy or download it again"
+            f"{name}: damaged or not a weights file ({type(error).__name__}); copy or download it "
+            "again"
         ) from error
 
 
 def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
-    """Architecture, tensors and class names of a checkpoint's EMA (else its model); errors as `load_checkpoint`."""
+    """Architecture, tensors and class names of a checkpoint's EMA (else its model); errors as
+    `load_checkpoint`."""
     checkpoint = load_checkpoint(path, trust=trust)
     model = checkpoint.get("ema") or checkpoint["model"]
     architecture = dict(model.yaml)
@@ -203,13 +211,14 @@ def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
         bad.append(activation)
     if bad:
         raise CheckpointError(
-            f"{where}: the architecture names {bad[0]!r}, which is no layer of YOLOv5; "
-            "use weights from a source that you know"
+            f"{where}: the architecture names {bad[0]!r}, which is no layer of YOLOv5; use weights "
+            "from a source that you know"
         )
 
 
 def build(weights: Weights) -> Any:
-    """A fresh fp32 model with these weights, on the CPU, in training mode; CheckpointError if they do not fit."""
+    """A fresh fp32 model with these weights, on the CPU, in training mode; CheckpointError if they
+    do not fit."""
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
     if (
@@ -221,8 +230,8 @@ def build(weights: Weights) -> Any:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(
-            f"weights do not fit their own architecture ({first[:140]}); "
-            "use a file that was not fused or cut"
+            f"weights do not fit their own architecture ({first[:140]}); use a file that was not "
+            "fused or cut"
         ) from error
     model.names = dict(enumerate(weights.names))
     model.nc = len(weights.names)
@@ -236,11 +245,13 @@ def load_model(
     fuse: bool = True,
     check_names: bool = True,
 ) -> Any:
-    """A model ready for inference: fp32, eval mode, Conv and BatchNorm fused (`fuse`), on `device` (default: a GPU).
+    """A model ready for inference: fp32, eval mode, Conv and BatchNorm fused (`fuse`), on `device`
+    (default: a GPU).
 
-    `model(batch)[0]` gives raw predictions (images, anchors, 5 + classes): centre x, y, width, height in pixels of the
-    input, objectness, class scores. `model.names` maps class index to name, `model.stride.max()` is the size multiple.
-    Raises CheckpointError as `load_checkpoint`, and for other classes than the project's unless `check_names=False`.
+    `model(batch)[0]` gives raw predictions (images, anchors, 5 + classes): centre x, y, width,
+    height in pixels of the input, objectness, class scores. `model.names` maps class index to name,
+    `model.stride.max()` is the size multiple. Raises CheckpointError as `load_checkpoint`, and for
+    other classes than the project's unless `check_names=False`.
     """
     weights = read_weights(path, trust=trust)
     if check_names:
@@ -254,7 +265,8 @@ def load_model(
 
 
 def _device(name: str | None) -> Any:
-    """The torch device of that name, None for a GPU if there is one; CheckpointError for one that is not there."""
+    """The torch device of that name, None for a GPU if there is one; CheckpointError for one that
+    is not there."""
     import torch
 
     chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -275,13 +287,14 @@ def _device(name: str | None) -> Any:
 def check_class_names(
     names: Sequence[str], where: str, expected: Sequence[str] | None = None
 ) -> None:
-    """Raise CheckpointError unless `names` are the expected classes in their order (default: the project's species)."""
+    """Raise CheckpointError unless `names` are the expected classes in their order (default: the
+    project's species)."""
     wanted = list(expected if expected is not None else species.names())
     if list(names) != wanted:
         got = f"{list(names)[:4]}{' ...' if len(names) > 4 else ''} ({len(names)} classes)"
         raise CheckpointError(
-            f"{where}: classes {got}, expected {wanted} in this order; "
-            "use weights trained on these classes, or pass them as init_weights to a training"
+            f"{where}: classes {got}, expected {wanted} in this order; use weights trained on "
+            "these classes, or pass them as init_weights to a training"
         )
 
 
@@ -292,7 +305,8 @@ def write_weights(
     epoch: int = -1,
     **extra: Any,
 ) -> Path:
-    """Write `model`, with the tensors of `state` if given, in yolov5's own stripped form; returns the path.
+    """Write `model`, with the tensors of `state` if given, in yolov5's own stripped form; returns
+    the path.
 
     fp16, no optimizer, whole or not at all; `extra` are further entries of the checkpoint.
     """
@@ -332,10 +346,11 @@ def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BY
 
 
 def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
-    """Absolute path of a weights file; one of RELEASE_NAMES is fetched from yolov5's release into `download_to`.
+    """Absolute path of a weights file; one of RELEASE_NAMES is fetched from yolov5's release into
+    `download_to`.
 
-    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never asks a model hub.
-    Raises CheckpointError for a file that is absent, with what to do.
+    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never
+    asks a model hub. Raises CheckpointError for a file that is absent, with what to do.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -365,7 +380,8 @@ def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None 
 
 
 def _allowed(parts: yolov5.Yolov5) -> list[Any]:
-    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name) pairs."""
+    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name)
+    pairs."""
     import argparse
 
     import numpy as np
@@ -400,7 +416,8 @@ def _allowed(parts: yolov5.Yolov5) -> list[Any]:
 
 @contextlib.contextmanager
 def _no_construction(parts: yolov5.Yolov5) -> Iterator[None]:
-    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its settings as code."""
+    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its
+    settings as code."""
 
     def refuse(self: Any, *_: Any, **__: Any) -> None:
         raise pickle.UnpicklingError(

@@ -1,4 +1,5 @@
-"""What a training is asked to do: checked settings and hyperparameters, and what changed between two calls."""
+"""What a training is asked to do: checked settings and hyperparameters, and what changed between
+two calls."""
 
 import dataclasses
 import math
@@ -64,7 +65,8 @@ LIMITS = {
     "mixup": (0, 1),
     "copy_paste": (0, 1),
 }
-"""Every hyperparameter of yolov5 with the range that makes sense; all are required but `label_smoothing`, `anchors`."""
+"""Every hyperparameter of yolov5 with the range that makes sense; all are required but
+`label_smoothing`, `anchors`."""
 OPTIONAL_LIMITS = {"label_smoothing": (0, 0.5), "anchors": (2, 10)}
 
 
@@ -136,7 +138,8 @@ class Settings:
         ):
             if getattr(self, name) not in known:
                 raise TrainingError(
-                    f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}"
+                    f"{name} must be one of {', '.join(map(str, known))}, got "
+                    f"{getattr(self, name)!r}"
                 )
         if self.teacher_weight is not None and not 0 < self.teacher_weight <= 10:
             raise TrainingError(f"teacher_weight must lie in (0, 10], got {self.teacher_weight!r}")
@@ -154,7 +157,8 @@ class Settings:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two recorded settings, one "name: old -> new" each; FREE_TO_CHANGE is left out.
+    """What changed between two recorded settings, one "name: old -> new" each; FREE_TO_CHANGE is
+    left out.
 
     A setting that an older library did not know counts as its default.
     """
@@ -181,13 +185,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def logger_names(loggers: str | Sequence[str]) -> tuple[str, ...]:
-    """("tensorboard", "wandb") from that or from "tensorboard,wandb"; "" and "none" are no logger."""
+    """("tensorboard", "wandb") from that or from "tensorboard,wandb"; "" and "none" are no
+    logger."""
     names = loggers.split(",") if isinstance(loggers, str) else loggers
     return tuple(str(name).strip() for name in names if str(name).strip() not in ("", "none"))
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; raises TrainingError, in one line, for a file that is no YAML or no UTF-8 text."""
+    """What a YAML file holds; raises TrainingError, in one line, for a file that is no YAML or no
+    UTF-8 text."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -198,9 +204,11 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Checked hyperparameters from a mapping, a YAML file, a name in `hyp/`, or yolov5's low default (None).
+    """Checked hyperparameters from a mapping, a YAML file, a name in `hyp/`, or yolov5's low
+    default (None).
 
-    Raises TrainingError for a file that is absent, and for a key that is missing, unknown or out of range.
+    Raises TrainingError for a file that is absent, and for a key that is missing, unknown or out of
+    range.
     """
     if isinstance(hyp, Mapping):
         values, where = dict(hyp), "hyp"
@@ -232,7 +240,8 @@ def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[s
 
 
 def hyp_file(hyp: str | os.PathLike | None) -> Path:
-    """Path of a hyperparameter file given as a path, as a name in `hyp/` (without .yaml), or None for yolov5's own."""
+    """Path of a hyperparameter file given as a path, as a name in `hyp/` (without .yaml), or None
+    for yolov5's own."""
     if hyp is None:
         return yolov5_folder() / "yolov5" / "data" / "hyps" / "hyp.scratch-low.yaml"
     for path in (Path(hyp).expanduser(), HYP_FOLDER / f"{hyp}", HYP_FOLDER / f"{hyp}.yaml"):
@@ -253,8 +262,8 @@ def hyp_file(hyp: str | os.PathLike | None) -> Path:
 def learning_rate_factor(schedule: str, lrf: float, epochs: int):
     """The factor of lr0 at an epoch, 1 -> `lrf`, as a function.
 
-    "linear" and "cosine" are yolov5 7's; v6.0, which the original ran, let linear reach `lrf` in the last epoch
-    (x / (epochs - 1)) and used cosine by default; its cosine is today's.
+    "linear" and "cosine" are yolov5 7's; v6.0, which the original ran, let linear reach `lrf` in
+    the last epoch (x / (epochs - 1)) and used cosine by default; its cosine is today's.
     """
     if schedule.startswith("cosine"):
         return lambda epoch: (1 - math.cos(epoch * math.pi / epochs)) / 2 * (lrf - 1) + 1

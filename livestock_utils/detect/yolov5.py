@@ -1,10 +1,12 @@
-"""The one door to yolov5 7.0.14: imported from its private folder without side effects, fit for today's releases.
+"""The one door to yolov5 7.0.14: imported from its private folder without side effects, fit for
+today's releases.
 
     with compat.yolov5() as y5:
         model = y5.yolo.Model(...)
 
-Everything that the door changes (module stubs, replaced functions, warning filters) is undone when the block ends. Only
-yolov5's own modules stay imported. The block is for whatever calls into yolov5; a finished model needs no open door.
+Everything that the door changes (module stubs, replaced functions, warning filters) is undone when
+the block ends. Only yolov5's own modules stay imported. The block is for whatever calls into
+yolov5; a finished model needs no open door.
 """
 
 import contextlib
@@ -73,7 +75,8 @@ class Yolov5:
             return importlib.import_module(f"yolov5.{name}")
 
     def model_file(self, name: str) -> str:
-        """Path of the architecture file of "yolov5n", "yolov5m6", ...; a LivestockError lists the known ones."""
+        """Path of the architecture file of "yolov5n", "yolov5m6", ...; a LivestockError lists the
+        known ones."""
         known = {
             path.stem: str(path)
             for folder in ("models", "models/hub")
@@ -96,7 +99,8 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
     """Open the door: yields yolov5's modules with every shim in place; may be nested.
 
     `trust=True` lets yolov5's own `torch.load` calls unpickle anything; otherwise they go through
-    `checkpoints.load_checkpoint`'s allow-list. Raises LivestockError when the pinned yolov5 is not installed.
+    `checkpoints.load_checkpoint`'s allow-list. Raises LivestockError when the pinned yolov5 is not
+    installed.
     """
     parts = _import()
     with contextlib.ExitStack() as stack:
@@ -110,7 +114,8 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
         yield parts
 
 
-# ---- importing ------------------------------------------------------------------------------------------------------
+# ---- importing
+# ------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -133,9 +138,10 @@ def _import() -> Yolov5:
 def _quiet_import() -> Iterator[None]:
     """sys.path, stubs and muted setters while a module of yolov5 is imported.
 
-    yolov5 sets global options at import: print options of numpy, pandas and torch, OpenCV's threads, the matplotlib
-    backend (which would switch off inline figures), logging (which closes the handlers of everybody else),
-    environment variables (OMP_NUM_THREADS among them), sys.path and warning filters. None of them outlives the import.
+    yolov5 sets global options at import: print options of numpy, pandas and torch, OpenCV's
+    threads, the matplotlib backend (which would switch off inline figures), logging (which closes
+    the handlers of everybody else), environment variables (OMP_NUM_THREADS among them), sys.path
+    and warning filters. None of them outlives the import.
     """
     import cv2
     import matplotlib
@@ -208,7 +214,8 @@ def _nothing(*_: object, **__: object) -> None:
     """Stand in for a function whose effect is not wanted."""
 
 
-# ---- shims: each gives (target, name, replacement) ------------------------------------------------------------------
+# ---- shims: each gives (target, name, replacement)
+# ------------------------------------------------------------------
 
 Replacement = tuple[Any, str, Any]
 
@@ -221,7 +228,8 @@ def numpy_trapz(_: Yolov5) -> list[Replacement]:
 
 
 def pillow_getsize(_: Yolov5) -> list[Replacement]:
-    """Pillow 10 removed FreeTypeFont.getsize, which the label mosaics call: they went missing silently."""
+    """Pillow 10 removed FreeTypeFont.getsize, which the label mosaics call: they went missing
+    silently."""
     from PIL import ImageFont
 
     def getsize(self: Any, text: str) -> tuple[int, int]:
@@ -250,7 +258,8 @@ def fonts(parts: Yolov5) -> list[Replacement]:
 
 
 def threads_and_errors(parts: Yolov5) -> list[Replacement]:
-    """yolov5 7.0.14 draws in daemon threads and swallows exceptions: draw in the caller's thread, let errors out."""
+    """yolov5 7.0.14 draws in daemon threads and swallows exceptions: draw in the caller's thread,
+    let errors out."""
     base = sys.modules["yolov5.utils"]
 
     class Inline:
@@ -268,7 +277,8 @@ def threads_and_errors(parts: Yolov5) -> list[Replacement]:
 
 
 def backend(_: Yolov5) -> list[Replacement]:
-    """yolov5 7.0.14 switches the matplotlib backend and seaborn's theme while it draws; notebooks keep theirs."""
+    """yolov5 7.0.14 switches the matplotlib backend and seaborn's theme while it draws; notebooks
+    keep theirs."""
     import matplotlib
     import seaborn
 
@@ -276,7 +286,8 @@ def backend(_: Yolov5) -> list[Replacement]:
 
 
 def albumentations_arguments(parts: Yolov5) -> list[Replacement]:
-    """albumentations 2 rejects yolov5's arguments, which logs a line and trains without: `augment` hands in ours."""
+    """albumentations 2 rejects yolov5's arguments, which logs a line and trains without: `augment`
+    hands in ours."""
 
     def without(size: int = 640) -> Callable:
         return keep_as_it_is
@@ -285,12 +296,14 @@ def albumentations_arguments(parts: Yolov5) -> list[Replacement]:
 
 
 def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
-    """The augmentation that does nothing (a named function, so that loader workers can be handed it)."""
+    """The augmentation that does nothing (a named function, so that loader workers can be handed
+    it)."""
     return image, labels
 
 
 def hub_lookups(parts: Yolov5) -> list[Replacement]:
-    """yolov5 7.0.14 takes any weights path for a hub id and imports a module that huggingface_hub 0.25 removed."""
+    """yolov5 7.0.14 takes any weights path for a hub id and imports a module that huggingface_hub
+    0.25 removed."""
     downloads = sys.modules["yolov5.utils.downloads"]
     experimental = sys.modules["yolov5.models.experimental"]
     train = sys.modules.get("yolov5.train")
@@ -315,7 +328,8 @@ def hub_lookups(parts: Yolov5) -> list[Replacement]:
 
 
 def nms_time_limit(parts: Yolov5) -> list[Replacement]:
-    """yolov5 7.0.14 leaves images without boxes when suppression takes long: its clock stands still meanwhile."""
+    """yolov5 7.0.14 leaves images without boxes when suppression takes long: its clock stands still
+    meanwhile."""
     suppress = inspect.unwrap(parts.general.non_max_suppression)
 
     def without_limit(*args: Any, **kwargs: Any) -> Any:
@@ -331,7 +345,8 @@ def nms_time_limit(parts: Yolov5) -> list[Replacement]:
 
 
 def progress_bars(parts: Yolov5) -> list[Replacement]:
-    """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the anchors alone."""
+    """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the
+    anchors alone."""
     return [
         (module, "tqdm", progress) for module in (parts.autoanchor, parts.val, parts.dataloaders)
     ]
@@ -352,7 +367,8 @@ SHIMS = (
 
 @contextlib.contextmanager
 def old_names() -> Iterator[None]:
-    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not a second copy."""
+    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not
+    a second copy."""
     alias = {
         name.removeprefix("yolov5."): module
         for name, module in list(sys.modules.items())
@@ -364,7 +380,8 @@ def old_names() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _safe_torch_load(trust: bool) -> Iterator[None]:
-    """torch 2.6 loads with weights_only=True, which refuses yolov5's model objects: load with an allow-list instead."""
+    """torch 2.6 loads with weights_only=True, which refuses yolov5's model objects: load with an
+    allow-list instead."""
     import torch
 
     from livestock_utils.detect import checkpoints

@@ -1,1 +1,2 @@
-"""Scores, errors and labels judged, from tables alone: nothing here trains or predicts. Imports core and data."""
+"""Scores, errors and labels judged, from tables alone: nothing here trains or predicts. Imports
+core and data."""

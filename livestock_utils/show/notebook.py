@@ -1,4 +1,5 @@
-"""What every notebook does in the same way: folders, figures with captions, metrics, the closing table.
+"""What every notebook does in the same way: folders, figures with captions, metrics, the closing
+table.
 
 step = notebook.start("01_eda", data, out)
 step.figure(plots.species(images), "species", "Images and boxes by species.")
@@ -40,37 +41,45 @@ INLINE_DPI, FILE_DPI = 110, 150
 class Step:
     """One notebook's run: where it reads and writes, and what it shows; made by `start`.
 
-    `name` is the notebook's ("01_eda"), `number` its first two digits, `data` and `out` the resolved folders.
+    `name` is the notebook's ("01_eda"), `number` its first two digits, `data` and `out` the
+    resolved folders.
     """
 
     def __init__(self, name: str, data: Path, out: Path) -> None:
-        """Remember the name and the folders; use `start`, which resolves them and sets the notebook up."""
+        """Remember the name and the folders; use `start`, which resolves them and sets the notebook
+        up."""
         self.name, self.number, self.data, self.out = name, name.split("_")[0], data, out
         self.values: dict[str, Any] = {}
 
     def path(self, *parts: str) -> Path:
-        """A file below the out folder, its parent folders made: step.path("datasets", "Train.tar")."""
+        """A file below the out folder, its parent folders made: step.path("datasets",
+        "Train.tar")."""
         target = self.out.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     def archives(self, name: str = "data") -> Path:
-        """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see `colab.at_hand`."""
+        """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see
+        `colab.at_hand`."""
         return colab.at_hand(self.data / name)
 
     def need(self, *parts: str, made_by: str) -> Path:
-        """A file or folder below the out folder that an earlier notebook wrote; NotebookError names it where absent."""
+        """A file or folder below the out folder that an earlier notebook wrote; NotebookError names
+        it where absent."""
         target = self.out.joinpath(*parts)
         if not target.exists():
             raise NotebookError(
-                f"{target} is missing: notebook {made_by} writes it; run that first, with the same out"
+                f"{target} is missing: notebook {made_by} writes it; run that first, with the same "
+                "out"
             )
         return target
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
-        """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png and show it small.
+        """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png
+        and show it small.
 
-        The caption is shown below, and is the picture's alternative text: say in a sentence what there is to see.
+        The caption is shown below, and is the picture's alternative text: say in a sentence what
+        there is to see.
         """
         from matplotlib import pyplot
         from matplotlib.figure import Figure
@@ -92,7 +101,8 @@ class Step:
     def table(
         self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False
     ) -> None:
-        """Show a table with thousands separators, `digits` decimals, names without underscores, and a caption."""
+        """Show a table with thousands separators, `digits` decimals, names without underscores, and
+        a caption."""
 
         def number(value: Any) -> str:
             if isinstance(value, (bool, np.bool_)):
@@ -121,17 +131,20 @@ class Step:
         _markdown(sentence)
 
     def metrics(self, **values: Any) -> None:
-        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes them.
+        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes
+        them.
 
-        The report's card shows the first four numbers; a mapping `headline` (name -> number) stands large on its index.
+        The report's card shows the first four numbers; a mapping `headline` (name -> number) stands
+        large on its index.
         """
         self.values.update({key: _plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:
-        """Merge this notebook's metrics into OUT/metrics.json, show them, and name the next notebook.
+        """Merge this notebook's metrics into OUT/metrics.json, show them, and name the next
+        notebook.
 
-        Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew from all of them, so
-        that no notebook can lose another's.
+        Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew
+        from all of them, so that no notebook can lose another's.
         """
         files.write_text(self.path(".state", "metrics", f"{self.name}.json"), _json(self.values))
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
@@ -172,9 +185,10 @@ def start(
 ) -> Step:
     """Set a notebook up (theme, one-line warnings and errors) and resolve its folders -> Step.
 
-    `data` holds data/ and data_test/ with the archives, `out` takes all results; empty ones are resolved by `folders`.
-    `uses_gpu` is for notebooks that train or predict: they say which GPU there is, and what to click where there is
-    none. Raises TrainingError for a GPU that this torch has no code for.
+    `data` holds data/ and data_test/ with the archives, `out` takes all results; empty ones are
+    resolved by `folders`. `uses_gpu` is for notebooks that train or predict: they say which GPU
+    there is, and what to click where there is none. Raises TrainingError for a GPU that this torch
+    has no code for.
     """
     _one_line_messages()
     from livestock_utils.show.plots import style
@@ -191,17 +205,20 @@ def start(
         _markdown(preflight.gpu_sentence())
     if (found := colab.run_to_resume(step.out / "training")) is not None:
         _markdown(
-            f"The training `{found.name}` was interrupted: its notebook, run again, goes on where it stopped."
+            f"The training `{found.name}` was interrupted: its notebook, run again, goes on where "
+            "it stopped."
         )
     return step
 
 
 def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
-    """The data and out folders; relative ones count from the current folder, empty ones mean the usual place.
+    """The data and out folders; relative ones count from the current folder, empty ones mean the
+    usual place.
 
-    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the project. Where there are no
-    archives, data is the drawn sample (data/sample, on Colab below /content/livestock), written when it is missing,
-    and the results go to runs/sample. Raises NotebookError for a given folder on a Drive that may not be mounted.
+    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the
+    project. Where there are no archives, data is the drawn sample (data/sample, on Colab below
+    /content/livestock), written when it is missing, and the results go to runs/sample. Raises
+    NotebookError for a given folder on a Drive that may not be mounted.
     """
     home = _home([Path(folder) for folder in (data, out) if folder])
     if not data:
@@ -220,7 +237,8 @@ def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[
 
 
 def _home(given: list[Path]) -> Path:
-    """The folder of data/ and runs/ where they are not given; on Colab that is Drive, mounted first, if it may be."""
+    """The folder of data/ and runs/ where they are not given; on Colab that is Drive, mounted
+    first, if it may be."""
     if not colab.on_colab():
         return project.PACKAGE.parent if project.is_checkout() else Path.cwd()
     on_drive = [folder for folder in given if folder.is_relative_to(DRIVE.parents[1])]
@@ -232,8 +250,8 @@ def _home(given: list[Path]) -> Path:
         and on_drive
     ):
         raise NotebookError(
-            f"{on_drive[0]} is on Google Drive, to which access was refused; run the cell again and "
-            "allow it, or give a folder below /content"
+            f"{on_drive[0]} is on Google Drive, to which access was refused; run the cell again "
+            "and allow it, or give a folder below /content"
         )
     return DRIVE if DRIVE.parent.is_dir() else LOCAL
 
@@ -243,14 +261,16 @@ def _not_kept(step: Step) -> str:
     place = f"cd {project.PACKAGE.parent} && " if project.is_checkout() else ""
     profile = " --profile sample" if step.data.name == "sample" else ""
     return (
-        "**These results are gone when the runtime ends,** and every notebook opened on Colab has a runtime of its "
-        "own. To keep them, run this cell again and allow Google Drive. To run all notebooks in this runtime: "
-        f"`!{place}python -m livestock_utils run --data {step.data.resolve()} --out {step.out.resolve()}{profile}`"
+        "**These results are gone when the runtime ends,** and every notebook opened on Colab has "
+        "a runtime of its own. To keep them, run this cell again and allow Google Drive. To run "
+        f"all notebooks in this runtime: `!{place}python -m livestock_utils run --data "
+        f"{step.data.resolve()} --out {step.out.resolve()}{profile}`"
     )
 
 
 def _one_line_messages() -> None:
-    """Log records, Python warnings and the library's own errors as one line each, without this machine's paths."""
+    """Log records, Python warnings and the library's own errors as one line each, without this
+    machine's paths."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -291,12 +311,14 @@ def _png(figure: Any, dpi: int) -> bytes:
 
 
 def _json(value: Any) -> str:
-    """Indented JSON in the order of the calls, so that the first numbers are the ones that the report shows first."""
+    """Indented JSON in the order of the calls, so that the first numbers are the ones that the
+    report shows first."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types: numpy scalars and arrays, paths, NaN (-> null) and tables (-> rows) unwrapped."""
+    """JSON's own types: numpy scalars and arrays, paths, NaN (-> null) and tables (-> rows)
+    unwrapped."""
     if isinstance(value, (pd.DataFrame, pd.Series)):
         return _plain(
             value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict()
@@ -314,7 +336,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return Path(value).as_posix()
     raise NotebookError(
-        f"metrics take numbers, texts, lists, mappings, tables, got {type(value).__name__}: {value!r}"
+        f"metrics take numbers, texts, lists, mappings, tables, got {type(value).__name__}: "
+        f"{value!r}"
     )
 
 

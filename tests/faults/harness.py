@@ -1,8 +1,10 @@
-"""Kill a training at random moments and start it again by the same command, until it ends: `make faults`.
+"""Kill a training at random moments and start it again by the same command, until it ends: `make
+faults`.
 
-Prints one row a kill and what the run ended with against an uninterrupted one. Now and then the newest resume file is
-cut (a disk that lies) or the run folder is lost altogether (a fresh machine: only the mirror is left). The last kills
-come while the run finishes: its weights, figures and record are written, the mirror is filled.
+Prints one row a kill and what the run ended with against an uninterrupted one. Now and then the
+newest resume file is cut (a disk that lies) or the run folder is lost altogether (a fresh machine:
+only the mirror is left). The last kills come while the run finishes: its weights, figures and
+record are written, the mirror is filled.
 """
 
 import argparse
@@ -31,12 +33,14 @@ FINISHING = (
     "killed/losses.png",
     "mirror/weights/last.pt",
 )
-"""Files that a finishing run writes in this order; a kill comes right after one of them has been written."""
+"""Files that a finishing run writes in this order; a kill comes right after one of them has been
+written."""
 
 
 @dataclasses.dataclass
 class Kill:
-    """One kill: how long after which saved epoch, what else was done to the files, and the epochs that were on disk."""
+    """One kill: how long after which saved epoch, what else was done to the files, and the epochs
+    that were on disk."""
 
     after_epoch: int
     plus_s: float
@@ -101,11 +105,13 @@ def torture(
     window_s: float = 0.4,
     kills_in_finish: int = 0,
 ) -> list[Kill]:
-    """Run the victim to its end through `kills` kills, then some of FINISHING; AssertionError if anything is lost."""
+    """Run the victim to its end through `kills` kills, then some of FINISHING; AssertionError if
+    anything is lost."""
     rng = random.Random(seed)
     folder, mirror = work / "killed", work / "mirror"
     done: list[Kill] = []
-    lost = False  # by the harness: until the run has caught up, the mirror's newest file may be what there is
+    # by the harness: until the run has caught up, the mirror's newest file may be what there is
+    lost = False
     while True:
         before, stamps = (
             lines(folder).count("ready"),
@@ -159,7 +165,8 @@ def torture(
 
 
 def damaged(kills: list[Kill]) -> int:
-    """Kills after which the harness also spoilt a file; the mirror may be behind then, so an epoch is trained again."""
+    """Kills after which the harness also spoilt a file; the mirror may be behind then, so an epoch
+    is trained again."""
     return sum(bool(kill.extra) and not kill.extra.startswith("in finish") for kill in kills)
 
 
@@ -213,7 +220,8 @@ def main() -> None:
         print(f"{len(kills)} kills in {took:.0f} s; {len(results[1])} of {options.epochs} epochs")
         print(f"largest difference of any number to the uninterrupted run: {difference:g}")
         print(
-            f"weights byte for byte equal: {all(same)}; epochs trained twice: {repeated(work / 'killed')}"
+            f"weights byte for byte equal: {all(same)}; epochs trained twice: "
+            f"{repeated(work / 'killed')}"
         )
         assert len(results[1]) == options.epochs and difference <= 1e-4 and all(same)
         assert repeated(work / "killed") <= len(kills), (

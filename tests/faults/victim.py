@@ -1,4 +1,5 @@
-"""The training that the fault harness kills: python victim.py data.yaml run-folder mirror-folder epochs."""
+"""The training that the fault harness kills: python victim.py data.yaml run-folder mirror-folder
+epochs."""
 
 import sys
 from pathlib import Path

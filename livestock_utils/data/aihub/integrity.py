@@ -1,4 +1,5 @@
-"""What is wrong in the archives, one row a finding, found by reading every image once without decoding it."""
+"""What is wrong in the archives, one row a finding, found by reading every image once without
+decoding it."""
 
 import contextlib
 import dataclasses
@@ -21,9 +22,11 @@ from livestock_utils.data.findings import Findings
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a folder of archives holds: `archives` (see `list_archives`), the tables, and `findings` (one row each).
+    """What a folder of archives holds: `archives` (see `list_archives`), the tables, and `findings`
+    (one row each).
 
-    `archive` paths are relative to the folder that was asked for. Images of test archives are not in `images`.
+    `archive` paths are relative to the folder that was asked for. Images of test archives are not
+    in `images`.
     """
 
     archives: pd.DataFrame
@@ -36,11 +39,13 @@ class Survey:
 def integrity_report(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> pd.DataFrame:
-    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns: `findings.COLUMNS`).
+    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns:
+    `findings.COLUMNS`).
 
-    `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped or harmful, but
-    counted) or "note". `value` counts what a row stands for, `message` says what and where, `advice` what to do. For
-    the options see `survey`; only a folder that is absent or above a data root is raised (ArchiveError).
+    `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped
+    or harmful, but counted) or "note". `value` counts what a row stands for, `message` says what
+    and where, `advice` what to do. For the options see `survey`; only a folder that is absent or
+    above a data root is raised (ArchiveError).
     """
     return survey(folder, read_all, near_duplicates).findings
 
@@ -48,12 +53,14 @@ def integrity_report(
 def survey(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> Survey:
-    """Look through all archives of `folder`: the zips' own, or a data root with `data/` and `data_test/`.
+    """Look through all archives of `folder`: the zips' own, or a data root with `data/` and
+    `data_test/`.
 
-    At a data root, copies are searched across training and test images as well. `read_all` reads every image for its
-    CRC and its end-of-image marker: about as long as copying the archives. `near_duplicates` decodes the images too and
-    tells those that look the same but are no copies (`livestock_utils.data.lookalikes`). Raises ArchiveError only if
-    the folder is absent, or lies above a data root.
+    At a data root, copies are searched across training and test images as well. `read_all` reads
+    every image for its CRC and its end-of-image marker: about as long as copying the archives.
+    `near_duplicates` decodes the images too and tells those that look the same but are no copies
+    (`livestock_utils.data.lookalikes`). Raises ArchiveError only if the folder is absent, or lies
+    above a data root.
     """
     findings = Findings(collect_errors=True)
     with ImageReader(folder) as reader:
@@ -76,10 +83,11 @@ def survey(
 
 
 def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
-    """What lies in `folder` or data root: archive, kind, species, form (zip, parts, folder), files, megabytes, is_read.
+    """What lies in `folder` or data root: archive, kind, species, form (zip, parts, folder), files,
+    megabytes, is_read.
 
-    `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is False for Validation
-    archives beside Training ones.
+    `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
+    False for Validation archives beside Training ones.
     """
     rows = []
     with ImageReader(folder) as reader:
@@ -99,7 +107,8 @@ def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
 
 
 def _parts(folder: str | os.PathLike) -> list[tuple[str, bool]]:
-    """[(sub-folder, has labels)] of a data root; for a folder of zips [("", True)], or False if it is a `data_test`."""
+    """[(sub-folder, has labels)] of a data root; for a folder of zips [("", True)], or False if it
+    is a `data_test`."""
     if not is_data_root(folder):
         return [("", Path(folder).resolve().name != "data_test")]
     if Path(folder, "data").is_dir() and is_data_root(Path(folder, "data")):
@@ -128,7 +137,8 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
 
 
 def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:
-    """Tell images with the same bytes: candidates by size, then CRC (free in a zip), confirmed by SHA-256."""
+    """Tell images with the same bytes: candidates by size, then CRC (free in a zip), confirmed by
+    SHA-256."""
     by_size: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
     for image_id, archive, member in images[["image_id", "archive", "member"]].itertuples(
         index=False

@@ -22,8 +22,9 @@ _BOM = b"\xef\xbb\xbf"
 class Label:
     """One label member: the frame size that it claims (0 if none) and its boxes.
 
-    `xyxy` holds four numbers a box, one box after the other, NaN where unusable; None if the member is broken. A flat
-    array, as a list of lists for each of 16,455 labels keeps Python's garbage collector busy.
+    `xyxy` holds four numbers a box, one box after the other, NaN where unusable; None if the member
+    is broken. A flat array, as a list of lists for each of 16,455 labels keeps Python's garbage
+    collector busy.
     """
 
     species: str
@@ -36,9 +37,11 @@ class Label:
 
 
 def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[tuple[str, Label]]:
-    """All label members of an archive -> (image_id, Label) in the archive's order; broken ones become findings.
+    """All label members of an archive -> (image_id, Label) in the archive's order; broken ones
+    become findings.
 
-    A broken member comes as a Label with `xyxy` None, so that its image is not told to lack a label.
+    A broken member comes as a Label with `xyxy` None, so that its image is not told to lack a
+    label.
     """
     for member in progress(
         archive.wanted("labels"), desc=f"labels of {archive.path}", unit="label"
@@ -79,7 +82,8 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
 
 
 def parse(raw: bytes) -> Any:
-    """JSON bytes -> value; takes a byte-order mark, NaN (as Python writes it), UTF-16 and cp949. Raises ValueError."""
+    """JSON bytes -> value; takes a byte-order mark, NaN (as Python writes it), UTF-16 and cp949.
+    Raises ValueError."""
     try:
         return orjson.loads(raw[3:] if raw.startswith(_BOM) else raw)
     except orjson.JSONDecodeError as first:
@@ -97,7 +101,8 @@ def stem(member: str) -> str:
 
 
 def _xyxy(annotations: list[Any]) -> array:
-    """The numbers of the annotations' bboxes in a row, four NaN for a bbox that is not four numbers."""
+    """The numbers of the annotations' bboxes in a row, four NaN for a bbox that is not four
+    numbers."""
     try:
         boxes = [annotation["bbox"] for annotation in annotations]
         if set(map(len, boxes)) <= {4}:

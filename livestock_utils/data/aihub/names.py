@@ -1,4 +1,5 @@
-"""Which archives lie in a folder: told by 원천/라벨 or TS/TL/VS/VL, and by the species' word, in their names."""
+"""Which archives lie in a folder: told by 원천/라벨 or TS/TL/VS/VL, and by the species' word, in their
+names."""
 
 import dataclasses
 import os
@@ -7,13 +8,14 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from livestock_utils.core import species as species_module
 from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.species import all_species
 
 KINDS = {"images": "원천", "labels": "라벨"}
 """Kind of an archive -> the word in its name that says so (원천 = source, 라벨 = label)."""
 PREFIXES = {"images": "TS", "labels": "TL"}
-"""Kind -> how AI Hub's newer names of Training archives begin; those of Validation archives with VS and VL."""
+"""Kind -> how AI Hub's newer names of Training archives begin; those of Validation archives with VS
+and VL."""
 
 _PREFIX = re.compile(r"[\[(]?([TV])([SL])\d*(?=[\])_. -]|$)")
 _PREFIX_ALONE = re.compile(r"[\[(]?([TV])([SL])\d*[\])]?")
@@ -21,22 +23,24 @@ _PART = re.compile(r"\.(?:part)?(\d+)$")
 _VALIDATION = re.compile(r"valid|검증", re.IGNORECASE)
 _OTHER_PACKERS = (".tar", ".tgz", ".gz", ".7z", ".egg", ".alz", ".rar", ".z01")
 _MAX_DEPTH = 6
-"""Levels searched: AI Hub's downloads have four folders above a zip (title, release, Training, kind)."""
+"""Levels searched: AI Hub's downloads have four folders above a zip (title, release, Training,
+kind)."""
 _NO_KIND = "its name does not tell images (원천, TS_, VS_) from labels (라벨, TL_, VL_)"
 _NO_SPECIES = "its name does not tell one species (see archive_words in species.yaml)"
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """One archive on disk: `path` relative to the folder searched (posix), what its name says, and how it is stored.
+    """One archive on disk: `path` relative to the folder searched (posix), what its name says, and
+    how it is stored.
 
-    `path` is in NFC; `kind` is "images" or "labels", `form` is "zip", "parts" or "folder"; `is_validation` marks the
-    Validation half of AI Hub's data.
+    `path` is in NFC; `kind` is "images" or "labels", `form` is "zip", "parts" or "folder";
+    `is_validation` marks the Validation half of AI Hub's data.
     """
 
     path: str
     kind: str
-    species_module: str
+    species: str
     form: str
     is_validation: bool
 
@@ -44,15 +48,17 @@ class Found:
 def find_archives(
     folder: str | os.PathLike, within: str = ""
 ) -> tuple[list[Found], dict[str, str]]:
-    """Archives under `folder` (or its sub-folder `within`) by their names -> (archives by path, {path: why not}).
+    """Archives under `folder` (or its sub-folder `within`) by their names -> (archives by path,
+    {path: why not}).
 
-    A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins with TS, TL, VS or VL in
-    upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip), or a folder above it is called just that. T is
-    Training, V Validation, S images, L labels. It also holds a word of the species (species.yaml); the longest wins.
-    Names are compared in Unicode NFC, so that decomposed Hangul from macOS or Drive matches. A name that tells two
-    species, one whose letters and word contradict each other, and a file of another packer are left to the second
-    result. An extracted folder is left out when its zip stands beside it.
-    Raises ArchiveError if the folder is absent, or is a data root.
+    A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins with TS,
+    TL, VS or VL in upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip), or a folder above
+    it is called just that. T is Training, V Validation, S images, L labels. It also holds a word of
+    the species (species.yaml); the longest wins. Names are compared in Unicode NFC, so that
+    decomposed Hangul from macOS or Drive matches. A name that tells two species, one whose letters
+    and word contradict each other, and a file of another packer are left to the second result. An
+    extracted folder is left out when its zip stands beside it. Raises ArchiveError if the folder is
+    absent, or is a data root.
     """
     top = Path(folder, within)
     if not top.is_dir():
@@ -65,7 +71,8 @@ def find_archives(
         raise ArchiveError(f"archive folder not found: {top}; {advice}")
     if is_data_root(top):
         raise ArchiveError(
-            f"{top} is a data root, not a folder of zips; give {top / 'data'} or {top / 'data_test'}"
+            f"{top} is a data root, not a folder of zips; give {top / 'data'} or "
+            f"{top / 'data_test'}"
         )
     found: dict[str, Found] = {}
     others: dict[str, str] = {}
@@ -100,7 +107,8 @@ def is_data_root(folder: str | os.PathLike) -> bool:
 
 
 def on_disk(folder: str | os.PathLike, path: str) -> Path:
-    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk keeps its name in."""
+    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk
+    keeps its name in."""
     target = Path(folder)
     for part in PurePosixPath(path).parts:
         exact = target / part
@@ -128,7 +136,8 @@ def nfc(text: str) -> str:
 
 
 def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str]]:
-    """(path relative to root, form) of all that may be an archive; a folder counts where kind and species are known."""
+    """(path relative to root, form) of all that may be an archive; a folder counts where kind and
+    species are known."""
     for entry in sorted(folder.iterdir()):
         path, name = entry.relative_to(root).as_posix(), entry.name.lower()
         if entry.name.startswith((".", "__MACOSX")):
@@ -165,7 +174,8 @@ def _kind_of(path: str) -> tuple[str | None, str]:
 
 
 def _letters(path: str) -> str:
-    """TS, TL, VS or VL, at the start of the last part of the path or as the nearest folder of that name; else ""."""
+    """TS, TL, VS or VL, at the start of the last part of the path or as the nearest folder of that
+    name; else ""."""
     *folders, name = path.split("/")
     found = _PREFIX.match(name) or next(
         filter(None, map(_PREFIX_ALONE.fullmatch, reversed(folders))), None
@@ -176,12 +186,7 @@ def _letters(path: str) -> str:
 def _species_of(path: str) -> str | None:
     def longest(name: str) -> tuple[int, str]:
         hits = sorted(
-            {
-                (len(w), s.name)
-                for s in species_module.all_species()
-                for w in s.archive_words
-                if nfc(w) in name
-            }
+            {(len(w), s.name) for s in all_species() for w in s.archive_words if nfc(w) in name}
         )
         if not hits:
             return -1, ""

@@ -1,4 +1,5 @@
-"""Archives -> tables and findings: opens what is there, pairs images with labels, takes true sizes, checks boxes."""
+"""Archives -> tables and findings: opens what is there, pairs images with labels, takes true sizes,
+checks boxes."""
 
 import dataclasses
 import io
@@ -9,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core import species as species_module
 from livestock_utils.core.archives import SUFFIXES, Archive, ImageReader
 from livestock_utils.core.boxes import XYXY, area, clip_to_frame
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.species import all_species, names
 from livestock_utils.data.aihub.labels import Label, read_labels, stem
 from livestock_utils.data.aihub.names import KINDS, PREFIXES, Found, find_archives
 from livestock_utils.data.findings import Findings
@@ -29,14 +30,15 @@ _HEAD_BYTES = (4096, 1 << 17, None)
 class Photo:
     """One image member and where it is."""
 
-    species_module: str
+    species: str
     archive: Archive
     member: str
     width_px: int = 0
     height_px: int = 0
 
     def size_from_header(self) -> tuple[int, int]:
-        """(width, height) in px as a viewer shows it (EXIF rotation applied), read without decoding; else (-1, -1)."""
+        """(width, height) in px as a viewer shows it (EXIF rotation applied), read without
+        decoding; else (-1, -1)."""
         for limit in _HEAD_BYTES:
             head = self.archive.read(self.member, limit)
             width, height = imagesize.get(io.BytesIO(head))
@@ -53,11 +55,13 @@ def read_tables(
     image_headers: bool = True,
     within: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is wrong.
+    """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is
+    wrong.
 
-    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no size can be read
-    stay, with width and height 0: each of them has to be answered for. `within` is a folder inside the reader's to
-    which the search is limited. For the rest see `aihub.read_archives`.
+    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no
+    size can be read stay, with width and height 0: each of them has to be answered for. `within` is
+    a folder inside the reader's to which the search is limited. For the rest see
+    `aihub.read_archives`.
     """
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
     photos: dict[str, Photo] = {}
@@ -112,7 +116,7 @@ def _open_all(
     _say_missing(reader.folder / within, kinds, [*(a.path for a in kept), *unknown], kept, findings)
     unsure = {
         s
-        for s in species_module.names()
+        for s in names()
         for kind in kinds
         if not any(a.species == s and a.kind == kind for a in kept)
     }
@@ -131,7 +135,10 @@ def _open_all(
             )
             unsure.add(found.species)
         elif others := archive.others(found.kind):
-            text = f"{found.path} holds {len(others):,} members that are not {found.kind}, as {others[0]}"
+            text = (
+                f"{found.path} holds {len(others):,} members that are not {found.kind}, as "
+                f"{others[0]}"
+            )
             findings.add("other_files", text, found.path, value=len(others))
         archives.append((found, archive))
     return archives, unsure
@@ -145,8 +152,9 @@ def training_part(archives: list[Found]) -> list[Found]:
 def _say_missing(
     folder: Path, kinds: tuple[str, ...], there: list[str], kept: list[Found], findings: Findings
 ) -> None:
-    """One error for each kind and species without an archive, or a single one if there are none at all."""
-    wanted = [(kind, one) for kind in kinds for one in species_module.all_species()]
+    """One error for each kind and species without an archive, or a single one if there are none at
+    all."""
+    wanted = [(kind, one) for kind in kinds for one in all_species()]
     missing = [
         (k, one)
         for k, one in wanted
@@ -154,7 +162,8 @@ def _say_missing(
     ]
     if missing:
         lacks = ", ".join(
-            f"the {kind} of {one.name} ([{KINDS[kind]}]{word}...zip or {PREFIXES[kind]}_{word}...zip)"
+            f"the {kind} of {one.name} ([{KINDS[kind]}]{word}...zip or "
+            f"{PREFIXES[kind]}_{word}...zip)"
             for kind, one in missing
             for word in one.archive_words[:1]
         )
@@ -182,8 +191,8 @@ def _pair(
 ) -> tuple[dict[str, Photo], dict[str, Label]]:
     """Images and labels that have each other, in the same species; the others become findings.
 
-    Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor of images whose label
-    is broken: that is told already.
+    Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor
+    of images whose label is broken: that is told already.
     """
     paired = {
         i for i, photo in photos.items() if i in labels and labels[i].species == photo.species
@@ -198,7 +207,10 @@ def _pair(
             findings.add("image_without_label", message, place, photo.member, i)
     for i, label in labels.items():
         if i not in settled and label.species not in unsure:
-            message = f"{label.archive}, member {label.member}: no image in the {label.species} image archives"
+            message = (
+                f"{label.archive}, member {label.member}: no image in the {label.species} image "
+                "archives"
+            )
             findings.add("label_without_image", message, label.archive, label.member, i)
     usable = {i for i in paired if labels[i].xyxy is not None}
     return {i: p for i, p in photos.items() if i in usable}, {
@@ -213,7 +225,8 @@ def _with_sizes(
     findings: Findings,
     keep_all: bool,
 ) -> dict[str, Photo]:
-    """Photos with their sizes filled in; those without a usable one become findings and, unless `keep_all`, go."""
+    """Photos with their sizes filled in; those without a usable one become findings and, unless
+    `keep_all`, go."""
     sized = dict(photos) if keep_all else {}
     for image_id, photo in progress(photos.items(), desc="image sizes", unit="image"):
         place, label = photo.archive.path, labels.get(image_id)
@@ -221,7 +234,8 @@ def _with_sizes(
         try:
             size = claimed if min(claimed) > 0 and not image_headers else photo.size_from_header()
         except ArchiveError as error:
-            # The report calls damage an error wherever it is met; reading goes on without the image.
+            # The report calls damage an error wherever it is met; reading goes on without the
+            # image.
             kind = "wrong_crc" if findings.collect_errors else "image_unreadable"
             findings.add_error(kind, error, place, photo.member, image_id)
             continue
@@ -254,7 +268,8 @@ def _with_sizes(
 
 
 def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
-    """The boxes table of labels given in the order of `images`: usable boxes, clipped to the frame."""
+    """The boxes table of labels given in the order of `images`: usable boxes, clipped to the
+    frame."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels), dtype=float).reshape(
         -1, 4
@@ -282,7 +297,8 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
 
 
 def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """True for boxes that stand before in the same image; one number a box tells quickly that there are none."""
+    """True for boxes that stand before in the same image; one number a box tells quickly that there
+    are none."""
     left, top, right, bottom = xyxy.T
     mixed = pd.Series(
         row
@@ -314,5 +330,8 @@ def _add_boxes(
         label, box = labels[at], faulty[first]
         which = f"{count} boxes, first" if count > 1 else "box"
         corners = ", ".join(f"{corner:g}" for corner in box)
-        message = f"{label.archive}, member {label.member}: {which} [{corners}] in {sizes[at, 0]} x {sizes[at, 1]} px"
+        message = (
+            f"{label.archive}, member {label.member}: {which} [{corners}] in {sizes[at, 0]} x "
+            f"{sizes[at, 1]} px"
+        )
         findings.add(kind, message, label.archive, label.member, ids[at], int(count))

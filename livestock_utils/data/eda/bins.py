@@ -1,7 +1,9 @@
-"""The bins of the write-up's EDA, in one place: box ratio, box area, small boxes in detail, boxes an image.
+"""The bins of the write-up's EDA, in one place: box ratio, box area, small boxes in detail, boxes
+an image.
 
-All four give ordered pandas categoricals, so a group-by lists every bin in reading order, the empty ones too.
-Source of the edges: the original's notebook EDA/EDA (its "many" and "medium" count columns were swapped; not so here).
+All four give ordered pandas categoricals, so a group-by lists every bin in reading order, the empty
+ones too. Source of the edges: the original's notebook EDA/EDA (its "many" and "medium" count
+columns were swapped; not so here).
 """
 
 from collections.abc import Iterable
@@ -30,11 +32,13 @@ COUNT_BINS = ("little", "medium", "many")
 
 
 def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Ratio bin of each box of a boxes table (columns in px), a categorical with the table's index; see RATIO_BINS."""
+    """Ratio bin of each box of a boxes table (columns in px), a categorical with the table's index;
+    see RATIO_BINS."""
     width = (boxes["x_max"] - boxes["x_min"]).to_numpy(dtype=float)
     height = (boxes["y_max"] - boxes["y_min"]).to_numpy(dtype=float)
-    # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The hair of tolerance
-    # keeps 0.6 exactly (3 px x 2 px) on its side of the edge whatever the rounding.
+    # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The
+    # hair of tolerance keeps 0.6 exactly (3 px x 2 px) on its side of the edge whatever the
+    # rounding.
     edge = RATIO_EDGE * (width + height) * (1 - 1e-12)
     code = np.where(
         (width >= edge) & (width > height), 0, np.where((height >= edge) & (height > width), 2, 1)
@@ -43,20 +47,23 @@ def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
 
 
 def area_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Area bin of each box of a boxes table (px2), a categorical with the table's index; see AREA_BINS."""
+    """Area bin of each box of a boxes table (px2), a categorical with the table's index; see
+    AREA_BINS."""
     area = box_arithmetic.area(boxes[box_arithmetic.XYXY].to_numpy(dtype=float))
     return _categorical(np.searchsorted(AREA_EDGES_PX2, area, side="right"), AREA_BINS, boxes.index)
 
 
 def small_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Detail bin of each small box (1,000 to 10,000 px2), missing for all others; see SMALL_BINS."""
+    """Detail bin of each small box (1,000 to 10,000 px2), missing for all others; see
+    SMALL_BINS."""
     area = box_arithmetic.area(boxes[box_arithmetic.XYXY].to_numpy(dtype=float))
     code = np.searchsorted(SMALL_EDGES_PX2, area, side="right") - 1
     return _categorical(np.where(code < len(SMALL_BINS), code, -1), SMALL_BINS, boxes.index)
 
 
 def count_bin(species: Iterable[str], counts: npt.ArrayLike) -> pd.Series:
-    """Count bin of images of the given species with the given numbers of boxes (both of length n); see COUNT_BINS.
+    """Count bin of images of the given species with the given numbers of boxes (both of length n);
+    see COUNT_BINS.
 
     The index is that of `species` if it is a Series. Raises LivestockError for an unknown species.
     """

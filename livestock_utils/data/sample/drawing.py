@@ -1,6 +1,8 @@
-"""Embedded data: drawn livestock scenes in AI Hub's layout, with answers, and with the truth about unlabelled cows.
+"""Embedded data: drawn livestock scenes in AI Hub's layout, with answers, and with the truth about
+unlabelled cows.
 
-Counts, frame sizes and box sizes follow those of the AI Hub set as the original's EDA notebook reports them.
+Counts, frame sizes and box sizes follow those of the AI Hub set as the original's EDA notebook
+reports them.
 """
 
 import dataclasses
@@ -18,14 +20,15 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core import boxes, files
-from livestock_utils.core import species as species_module
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.species import by_name
 from livestock_utils.data.aihub.names import nfc
 from livestock_utils.data.sample.scenes import barns, compose
 
 WARM_START_SEEDS = tuple(range(1000, 1010))
-"""Seeds that the recipe of the shipped starting weights draws from; `write_sample` is not to be scored on them."""
+"""Seeds that the recipe of the shipped starting weights draws from; `write_sample` is not to be
+scored on them."""
 
 STAMP = "sample.json"
 _DRAWN = 2
@@ -33,8 +36,9 @@ _DRAWN = 2
 _UNFINISHED = -1
 _JPEG_QUALITY = 84
 _FIRST_TEST_NUMBER = 500_000
-# Boxes an image as in the AI Hub set: 506 / 2,749 / 1,048 pig images with < 8, 8-12, >= 13 boxes, 45,898 boxes in all;
-# 7,383 / 3,413 / 1,356 cow images with < 4, 4-5, >= 6 boxes, 39,943 boxes in all.
+# Boxes an image as in the AI Hub set: 506 / 2,749 / 1,048 pig images with < 8, 8-12, >= 13 boxes,
+# 45,898 boxes in all; 7,383 / 3,413 / 1,356 cow images with < 4, 4-5, >= 6 boxes, 39,943 boxes in
+# all.
 _COUNTS = {
     "pig": (
         {4: 0.06, 5: 0.2, 6: 0.32, 7: 0.42},
@@ -50,7 +54,8 @@ _COUNTS = {
     ),
 }
 _SMALL_FRAME_SHARE = {"pig": 1172 / 4303, "cow": 0.0}
-# Images come in runs of one scene, as frames of a video do; each run is so many images long, over and over.
+# Images come in runs of one scene, as frames of a video do; each run is so many images long, over
+# and over.
 _RUNS = (1, 1, 3, 1, 2, 1, 1)
 _SCENES_A_BARN = 4
 _EMPTY_EVERY, _EMPTY_AT = 60, 5
@@ -60,7 +65,7 @@ _EMPTY_EVERY, _EMPTY_AT = 60, 5
 class _Plan:
     """What image number `number` of a species and split shows."""
 
-    species_module: str
+    species: str
     split: str
     number: int
     scene: int
@@ -73,7 +78,7 @@ class _Plan:
     @property
     def image_id(self) -> str:
         first = 1 if self.split == "train" else _FIRST_TEST_NUMBER + 1
-        return f"{species_module.by_name(self.species).id_prefix}{first + self.number:06d}"
+        return f"{by_name(self.species).id_prefix}{first + self.number:06d}"
 
 
 def write_sample(
@@ -85,14 +90,15 @@ def write_sample(
 ) -> Path:
     """Draw a data folder in AI Hub's layout; returns the folder.
 
-    Writes `data/` (four training zips), `data_test/` (two zips of images, none for `n_test_images=0`), `answer.csv`
-    (the contest's columns, all test animals, divided by the contest's constants), `truth.csv` (all animals of the
-    training images; `labelled` is False for the cows left out of the labels), `scenes.csv` (which images show the same
-    scene and barn) and the stamp `sample.json`. One image in four is of pigs. `scale` multiplies the frames of
-    1920x1080 and 1280x960. The same arguments give the same bytes; a second call with them does nothing. An image
-    depends on the seed, the scale and its number, not on how many there are.
-    Raises LivestockError for counts below 2, a scale outside [0.05, 1], or archives in `folder` that this did not
-    write; what is there then stays.
+    Writes `data/` (four training zips), `data_test/` (two zips of images, none for
+    `n_test_images=0`), `answer.csv` (the contest's columns, all test animals, divided by the
+    contest's constants), `truth.csv` (all animals of the training images; `labelled` is False for
+    the cows left out of the labels), `scenes.csv` (which images show the same scene and barn) and
+    the stamp `sample.json`. One image in four is of pigs. `scale` multiplies the frames of
+    1920x1080 and 1280x960. The same arguments give the same bytes; a second call with them does
+    nothing. An image depends on the seed, the scale and its number, not on how many there are.
+    Raises LivestockError for counts below 2, a scale outside [0.05, 1], or archives in `folder`
+    that this did not write; what is there then stays.
     """
     folder = Path(folder)
     _check(n_images, n_test_images, seed, scale)
@@ -113,7 +119,8 @@ def write_sample(
     }
     _remove_own(folder, stamp.get("files", {}))
     own = _file_names(bool(plans["test"]))
-    # Named before they are written, so that a call after one that was killed knows its own archives.
+    # Named before they are written, so that a call after one that was killed knows its own
+    # archives.
     files.write_json(
         folder / STAMP, {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)}
     )
@@ -164,7 +171,8 @@ def read_truth(folder: str | Path) -> pd.DataFrame:
 def _check(n_images: int, n_test_images: int, seed: int, scale: float) -> None:
     if n_images < 2 or not (n_test_images == 0 or n_test_images >= 2):
         raise LivestockError(
-            f"a sample needs at least 2 images, and 0 or at least 2 test images, got {n_images} and {n_test_images}"
+            f"a sample needs at least 2 images, and 0 or at least 2 test images, got {n_images} "
+            f"and {n_test_images}"
         )
     if seed < 0:
         raise LivestockError(f"seed must be 0 or more, got {seed}")
@@ -188,7 +196,8 @@ def _is_whole(folder: Path, sizes: dict[str, int]) -> bool:
 
 
 def _remove_own(folder: Path, known: dict[str, int]) -> None:
-    """Remove the archives that an earlier call wrote; LivestockError, and nothing removed, if there are others."""
+    """Remove the archives that an earlier call wrote; LivestockError, and nothing removed, if there
+    are others."""
     found = [path for sub in ("data", "data_test") for path in sorted((folder / sub).glob("*.zip"))]
     for path in found:
         if nfc(path.relative_to(folder).as_posix()) not in known:
@@ -201,7 +210,7 @@ def _remove_own(folder: Path, known: dict[str, int]) -> None:
 
 def _file_names(with_test: bool) -> list[str]:
     """What a call writes, relative to the folder."""
-    words = [species_module.by_name(name).archive_words[0] for name in _COUNTS]
+    words = [by_name(name).archive_words[0] for name in _COUNTS]
     names = [f"data/[{kind}]{word}_bbox.zip" for kind in ("원천", "라벨") for word in words]
     tests = [f"data_test/[원천]{word}_bbox.zip" for word in words] if with_test else []
     return [*names, *tests, "truth.csv", "answer.csv", "scenes.csv"]
@@ -257,7 +266,7 @@ def _write_archives(
     folder: Path, name: str, plans: list[_Plan], seed: int, bar: Any
 ) -> Iterator[tuple]:
     """Write a species' archives of one split; yields the rows of the truth."""
-    word = species_module.by_name(name).archive_words[0]
+    word = by_name(name).archive_words[0]
     with (
         files.whole_file(folder / f"[원천]{word}_bbox.zip") as image_file,
         zipfile.ZipFile(image_file, "w", zipfile.ZIP_STORED) as images,
@@ -312,7 +321,8 @@ def _drawn(
 
 
 def _caption(plan: _Plan, night: bool) -> str:
-    """Camera and time as a recorder writes them into the picture; frames of a scene are two seconds apart."""
+    """Camera and time as a recorder writes them into the picture; frames of a scene are two seconds
+    apart."""
     day, minutes = divmod(plan.scene * 47, 600)
     hour, minute = divmod(minutes // 2 + 21 * 60 if night else minutes + 7 * 60, 60)
     date = f"2020-{9 if plan.split == 'train' else 10:02d}-{1 + day % 28:02d}"
@@ -324,7 +334,8 @@ def _barn(seed: int, name: str, number: int, width_px: int, height_px: int) -> b
 
 
 def _herd(seed: int, plan: _Plan, barn: barns.Barn) -> list[compose.Animal]:
-    """The animals of a scene: those to be labelled, and for cows some more, the more the fuller the pen."""
+    """The animals of a scene: those to be labelled, and for cows some more, the more the fuller the
+    pen."""
     rng = _rng(seed, plan.species, plan.split, "herd", plan.scene)
     extra = 0
     if plan.species == "cow" and plan.split == "train" and plan.labelled:
@@ -361,9 +372,10 @@ def _label(plan: _Plan, xyxy: np.ndarray) -> dict[str, Any]:
 
 
 def _answers(animals: pd.DataFrame) -> pd.DataFrame:
-    """The contest's answer table: corners divided by the contest's constants of the species, whatever the frame."""
+    """The contest's answer table: corners divided by the contest's constants of the species,
+    whatever the frame."""
     size = np.array(
-        [species_module.by_name(name).contest_size_px for name in animals["species"]], dtype=float
+        [by_name(name).contest_size_px for name in animals["species"]], dtype=float
     ).reshape(-1, 2)
     return pd.DataFrame(
         {

@@ -1,4 +1,5 @@
-"""Folders that hold a set: whole or absent, checked before they are written, cleared of stale caches."""
+"""Folders that hold a set: whole or absent, checked before they are written, cleared of stale
+caches."""
 
 import contextlib
 import errno
@@ -20,7 +21,8 @@ AHEAD = 8
 
 
 def clear_caches(target: Path) -> None:
-    """Remove yolov5's label caches: their check covers paths and sizes only, so changed labels go unnoticed."""
+    """Remove yolov5's label caches: their check covers paths and sizes only, so changed labels go
+    unnoticed."""
     for cache in [*target.glob("*.cache"), *target.glob("*/*.cache")]:
         cache.unlink()
 
@@ -32,7 +34,8 @@ def label_files(path: Path, manifest: pd.DataFrame) -> dict[str, bytes]:
 
 
 def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
-    """Does the folder hold exactly this set: same manifest, all images at their sizes, all labels by their hashes?"""
+    """Does the folder hold exactly this set: same manifest, all images at their sizes, all labels
+    by their hashes?"""
     file = target / yolo.MANIFEST
     if (
         not file.is_file()
@@ -55,7 +58,8 @@ def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
 
 @contextlib.contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder with images/ and labels/ in it that takes the target's name only if the block ends without an error."""
+    """A folder with images/ and labels/ in it that takes the target's name only if the block ends
+    without an error."""
     part, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
     if old.exists() and not target.exists():
         old.rename(target)  # killed between the two renames below
@@ -86,7 +90,8 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def check_target(target: Path, is_tar: bool) -> None:
-    """Raise DatasetError unless the target can be made and nothing that is not a set is in the way."""
+    """Raise DatasetError unless the target can be made and nothing that is not a set is in the
+    way."""
     for parent in target.parents:
         if parent.exists() and not parent.is_dir():
             raise DatasetError(f"cannot write {target}: {parent} is a file; give another folder")
@@ -111,7 +116,8 @@ def check_space(target: Path, needed: int) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise DatasetError(
-            f"{target} needs {needed / 1e9:.2f} GB, {place} has {free / 1e9:.2f} GB free; make room or write elsewhere"
+            f"{target} needs {needed / 1e9:.2f} GB, {place} has {free / 1e9:.2f} GB free; make "
+            "room or write elsewhere"
         )
 
 

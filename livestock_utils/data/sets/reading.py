@@ -19,10 +19,10 @@ from livestock_utils.data.sets import tars, yolo
 def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
     """Extract a set written by `write_tar` to `folder` (images/, labels/, ...); returns the folder.
 
-    Every file is checked against the manifest. If the folder already holds this very set nothing is copied. yolov5's
-    label caches, which survive a change of labels unnoticed, are removed. Raises DatasetError for a tar that is cut
-    short, unsafe or not a set, for too little disk space, and if `folder` is a file or holds something else; nothing
-    half-extracted stays.
+    Every file is checked against the manifest. If the folder already holds this very set nothing is
+    copied. yolov5's label caches, which survive a change of labels unnoticed, are removed. Raises
+    DatasetError for a tar that is cut short, unsafe or not a set, for too little disk space, and if
+    `folder` is a file or holds something else; nothing half-extracted stays.
     """
     target = Path(folder)
     manifest_bytes, manifest = _tar_manifest(tar)
@@ -36,7 +36,8 @@ def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
 
 
 def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
-    """The manifest of a set (`yolo_set.COLUMNS`), one row an image, sorted by image_id; `fold` is a nullable Int64."""
+    """The manifest of a set (`yolo_set.COLUMNS`), one row an image, sorted by image_id; `fold` is a
+    nullable Int64."""
     path = Path(tar_or_folder)
     if not path.is_dir():
         return _tar_manifest(path)[1]
@@ -51,8 +52,9 @@ def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
 def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of a set, so that later steps need no archives; boxes are right to 1e-4 px.
 
-    From a folder, `archive` is "images" and `member` the file in it: `ImageReader(folder)` serves them. From a tar,
-    both name the source as the manifest does. Backgrounds are left out. Raises DatasetError for an incomplete set.
+    From a folder, `archive` is "images" and `member` the file in it: `ImageReader(folder)` serves
+    them. From a tar, both name the source as the manifest does. Backgrounds are left out. Raises
+    DatasetError for an incomplete set.
     """
     path = Path(folder_or_tar)
     manifest = read_manifest(path)
@@ -107,7 +109,8 @@ def _extract_members(tar: str | os.PathLike, part: Path, manifest: pd.DataFrame)
             data = tars.read_whole(tar, name, file)
             if hashlib.sha256(data).hexdigest() != wanted.pop(name):
                 raise DatasetError(
-                    f"{tar}, member {name!r}: not what the manifest says; copy or write the tar again"
+                    f"{tar}, member {name!r}: not what the manifest says; copy or write the tar "
+                    "again"
                 )
             (part / name).write_bytes(data)
             bar.update()

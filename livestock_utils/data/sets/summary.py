@@ -1,4 +1,5 @@
-"""What written sets hold, as tables for the notebooks: sizes of the sets, and strata kept by a smaller one."""
+"""What written sets hold, as tables for the notebooks: sizes of the sets, and strata kept by a
+smaller one."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -15,9 +16,11 @@ Sets = Mapping[str, str | os.PathLike]
 
 
 def set_table(sets: Sets) -> pd.DataFrame:
-    """One row a set: set, file, images, one column a species, backgrounds, boxes, megabytes (10^6 bytes).
+    """One row a set: set, file, images, one column a species, backgrounds, boxes, megabytes (10^6
+    bytes).
 
-    `sets` maps names to tars or folders of `dataset.write_tar` and `to_folder`; only their manifests are read.
+    `sets` maps names to tars or folders of `dataset.write_tar` and `to_folder`; only their
+    manifests are read.
     """
     rows = []
     for name, path in sets.items():
@@ -41,7 +44,8 @@ def set_table(sets: Sets) -> pd.DataFrame:
 
 
 def by_species(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `set_table` with a row for each set and species: set, species, images (for `plots.set_sizes`)."""
+    """The table of `set_table` with a row for each set and species: set, species, images (for
+    `plots.set_sizes`)."""
     long = table[["set", *species.names()]].melt(
         id_vars="set", var_name="species", value_name="images"
     )
@@ -52,9 +56,11 @@ def by_species(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept_strata(images: pd.DataFrame, boxes: pd.DataFrame, kept: Collection[str]) -> pd.DataFrame:
-    """How much of each stratum of `images` is among the ids `kept`, in the columns of `split.balance_table`.
+    """How much of each stratum of `images` is among the ids `kept`, in the columns of
+    `split.balance_table`.
 
-    "train" counts the kept images and "valid" the others; the target is the kept share of all images.
+    "train" counts the kept images and "valid" the others; the target is the kept share of all
+    images.
     """
     strata = folds.strata_table(images, boxes)
     inside = strata["image_id"].isin(set(kept))

@@ -1,8 +1,8 @@
 """Tars written byte for byte the same for the same content, and read without trust.
 
-Writing: one pass, no member held longer than its `add`. Reading: only plain files and folders with relative names leave
-a tar; links, devices, sparse files and names that lead outside are refused (what Python's `tarfile` documentation lists
-under extraction filters, and no links at all).
+Writing: one pass, no member held longer than its `add`. Reading: only plain files and folders with
+relative names leave a tar; links, devices, sparse files and names that lead outside are refused
+(what Python's `tarfile` documentation lists under extraction filters, and no links at all).
 """
 
 import contextlib
@@ -54,10 +54,11 @@ def member_size(n_bytes: int) -> int:
 
 
 def members(path: str | os.PathLike) -> Iterator[tuple[str, IO[bytes]]]:
-    """(name, file to read) of each plain file of an uncompressed tar, in its order; folders are passed over.
+    """(name, file to read) of each plain file of an uncompressed tar, in its order; folders are
+    passed over.
 
-    Read each file before asking for the next. Raises DatasetError for what is not a tar, is cut short, or holds a
-    member that is absolute, leads outside, or is a link, device or sparse file.
+    Read each file before asking for the next. Raises DatasetError for what is not a tar, is cut
+    short, or holds a member that is absolute, leads outside, or is a link, device or sparse file.
     """
     with _as_dataset_error(path), tarfile.open(path, "r:") as tar:
         while (info := tar.next()) is not None:
@@ -67,7 +68,8 @@ def members(path: str | os.PathLike) -> Iterator[tuple[str, IO[bytes]]]:
             file = tar.extractfile(info)
             if file is None:
                 raise DatasetError(
-                    f"{path}, member {info.name!r}: not a plain file; get the tar from its source again"
+                    f"{path}, member {info.name!r}: not a plain file; get the tar from its source "
+                    "again"
                 )
             yield info.name, file
             tar.members = []  # type: ignore[attr-defined]  # not in the stubs; it would keep every header it has seen
@@ -103,5 +105,6 @@ def _refuse_unsafe(path: str | os.PathLike, info: tarfile.TarInfo) -> None:
         )
     if not (info.isreg() or info.isdir()) or info.issparse():
         raise DatasetError(
-            f"{path}, member {name!r}: a link, device or sparse file; get the tar from its source again"
+            f"{path}, member {name!r}: a link, device or sparse file; get the tar from its source "
+            "again"
         )

@@ -1,7 +1,9 @@
-"""From tables to a set that yolov5 trains on: one pass from the archives into a tar or a folder, and back to tables.
+"""From tables to a set that yolov5 trains on: one pass from the archives into a tar or a folder,
+and back to tables.
 
-Sets carry the original's names: Train_Dataset.tar, Valid_Dataset.tar, Train_Dataset_Full.tar, Train_Dataset_mini.tar,
-Valid_Dataset_mini.tar. See `yolo_set` for what is in one, `dataset_reading` for the way back.
+Sets carry the original's names: Train_Dataset.tar, Valid_Dataset.tar, Train_Dataset_Full.tar,
+Train_Dataset_mini.tar, Valid_Dataset_mini.tar. See `yolo_set` for what is in one, `dataset_reading`
+for the way back.
 """
 
 import collections
@@ -42,14 +44,17 @@ def write_tar(
     backgrounds: str | os.PathLike | None = None,
     background_share: float = 0.0,
 ) -> pd.DataFrame:
-    """Write a set as an uncompressed tar in one pass over the archives in `folder`; returns its manifest.
+    """Write a set as an uncompressed tar in one pass over the archives in `folder`; returns its
+    manifest.
 
-    `images` chooses what goes in; `boxes` may hold more. Boxes are clipped to the frame, those under `min_box_area_px`
-    (px2, 0 = off) left out, both counted in one logged line. `backgrounds` is a folder of photos without livestock,
-    mixed in with empty labels until they make `background_share` (0 to 0.1) of the set: for training sets only. `folds`
-    and `seed` (the one the folds were made with) are noted in the manifest. Same input, same bytes. Manifest and labels
-    lie before the images, so that tables are read back without passing over these. Raises DatasetError (too little disk
-    space, before anything is written; bad tables) and ArchiveError (a damaged member); `path` is then as it was.
+    `images` chooses what goes in; `boxes` may hold more. Boxes are clipped to the frame, those
+    under `min_box_area_px` (px2, 0 = off) left out, both counted in one logged line. `backgrounds`
+    is a folder of photos without livestock, mixed in with empty labels until they make
+    `background_share` (0 to 0.1) of the set: for training sets only. `folds` and `seed` (the one
+    the folds were made with) are noted in the manifest. Same input, same bytes. Manifest and labels
+    lie before the images, so that tables are read back without passing over these. Raises
+    DatasetError (too little disk space, before anything is written; bad tables) and ArchiveError (a
+    damaged member); `path` is then as it was.
     """
     target = Path(path)
     set_folder.check_target(target, is_tar=True)
@@ -82,10 +87,11 @@ def to_folder(
     backgrounds: str | os.PathLike | None = None,
     background_share: float = 0.0,
 ) -> pd.DataFrame:
-    """Write a set straight to a folder, for those who train where the archives are; otherwise as `write_tar`.
+    """Write a set straight to a folder, for those who train where the archives are; otherwise as
+    `write_tar`.
 
-    A set that was there before is replaced when the new one is whole. Raises DatasetError also if `path` is a file or a
-    folder that holds something else.
+    A set that was there before is replaced when the new one is whole. Raises DatasetError also if
+    `path` is a file or a folder that holds something else.
     """
     target = Path(path)
     set_folder.check_target(target, is_tar=False)
@@ -123,18 +129,19 @@ def write_split(
     seed: int = 0,
     min_box_area_px: float = 0.0,
 ) -> tuple[Path, Path]:
-    """Write Train_Dataset<suffix> and Valid_Dataset<suffix> (tars, or folders) into `out`; returns their paths.
+    """Write Train_Dataset<suffix> and Valid_Dataset<suffix> (tars, or folders) into `out`; returns
+    their paths.
 
-    Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError, before anything is
-    written, also where no image, or every image, is in `valid_fold`.
+    Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError,
+    before anything is written, also where no image, or every image, is in `valid_fold`.
     """
     of_image = images["image_id"].map(folds)
     known = sorted(int(fold) for fold in of_image.dropna().unique())
     if valid_fold not in known or len(known) < 2:
         lacking = "training" if valid_fold in known else "validation"
         raise DatasetError(
-            f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(images)} images "
-            f"are {known}; give one of several"
+            f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(images)} "
+            f"images are {known}; give one of several"
         )
     write = to_folder if as_folders else write_tar
     paths = []
@@ -167,9 +174,9 @@ def write_data_yaml(
 ) -> Path:
     """Write yolov5's data.yaml for extracted sets; returns its path.
 
-    `train` and `valid` are set folders (or several); paths are absolute, or with `relative` relative to the YAML's
-    folder (yolov5 itself looks from its own folder, so whoever reads such a file resolves them first). Raises
-    DatasetError for a folder that has no `images/`.
+    `train` and `valid` are set folders (or several); paths are absolute, or with `relative`
+    relative to the YAML's folder (yolov5 itself looks from its own folder, so whoever reads such a
+    file resolves them first). Raises DatasetError for a folder that has no `images/`.
     """
     base = Path(path).resolve().parent
 
@@ -202,7 +209,8 @@ def _prepare(
     backgrounds: str | os.PathLike | None,
     background_share: float,
 ) -> tuple[yolo.Plan, Generator[tuple[str, bytes], None, None]]:
-    """(plan, generator of (image_id, JPEG)): the plan's hashes are complete once the generator is through."""
+    """(plan, generator of (image_id, JPEG)): the plan's hashes are complete once the generator is
+    through."""
     extra, extra_folder = None, Path(folder)
     if background_share and backgrounds is None:
         raise DatasetError(
@@ -272,5 +280,6 @@ def _report(plan: yolo.Plan, target: Path) -> None:
 
 
 def _own_data_yaml() -> bytes:
-    """data.yaml of one set by itself: its own images on both sides; `write_data_yaml` joins a train and a valid set."""
+    """data.yaml of one set by itself: its own images on both sides; `write_data_yaml` joins a train
+    and a valid set."""
     return yolo.data_yaml("images", "images", classes.names()).encode()

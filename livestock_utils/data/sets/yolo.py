@@ -1,7 +1,8 @@
-"""What a YOLO set holds, worked out from the tables before a byte of an image is read: labels, manifest, data.yaml.
+"""What a YOLO set holds, worked out from the tables before a byte of an image is read: labels,
+manifest, data.yaml.
 
-A set is `images/<image_id>.jpg`, `labels/<image_id>.txt` (class and xywhn, one line a box, empty without boxes),
-`manifest.csv` and `data.yaml`; a tar and a folder hold the same.
+A set is `images/<image_id>.jpg`, `labels/<image_id>.txt` (class and xywhn, one line a box, empty
+without boxes), `manifest.csv` and `data.yaml`; a tar and a folder hold the same.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.tables import IMAGE_COLUMNS
-from livestock_utils.data.split import folds as folds_module
+from livestock_utils.data.split.folds import strata_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -40,8 +41,9 @@ COLUMNS = (
     "label_sha256",
     "seed",
 )
-"""Columns of manifest.csv: `fold` is empty without folds, `archive` and `member` name the source of the JPEG, `bytes`
-and `sha256` are the JPEG's, `label_sha256` is the label file's, `seed` is the one that the folds were made with."""
+"""Columns of manifest.csv: `fold` is empty without folds, `archive` and `member` name the source of
+the JPEG, `bytes` and `sha256` are the JPEG's, `label_sha256` is the label file's, `seed` is the one
+that the folds were made with."""
 BACKGROUND = "background"
 """Species and stratum of photos without livestock in the manifest."""
 
@@ -51,7 +53,8 @@ _NO_HASH = "0" * 64
 
 @dataclasses.dataclass
 class Plan:
-    """One set before it is written: `manifest` (sha256 still zeros), `labels` (by row), and how many boxes changed."""
+    """One set before it is written: `manifest` (sha256 still zeros), `labels` (by row), and how
+    many boxes changed."""
 
     manifest: pd.DataFrame
     labels: list[bytes]
@@ -63,9 +66,11 @@ class Plan:
         """One line: what the set holds and what was clipped or dropped on the way."""
         backgrounds = int((self.manifest["species"] == BACKGROUND).sum())
         return (
-            f"{name}: {len(self.manifest) - backgrounds:,} images, {int(self.manifest['boxes'].sum()):,} boxes"
+            f"{name}: {len(self.manifest) - backgrounds:,} images, "
+            f"{int(self.manifest['boxes'].sum()):,} boxes"
             + (f", {backgrounds:,} backgrounds" if backgrounds else "")
-            + f"; {self.clipped:,} boxes clipped to the frame, {self.dropped:,} dropped as outside it or without extent"
+            + f"; {self.clipped:,} boxes clipped to the frame, {self.dropped:,} dropped as outside "
+            "it or without extent"
             + (f", {self.too_small:,} left out as too small" if self.too_small else "")
         )
 
@@ -78,14 +83,16 @@ def plan(
     min_box_area_px: float = 0.0,
     backgrounds: pd.DataFrame | None = None,
 ) -> Plan:
-    """The set of `images` with their boxes, sorted by image_id; `backgrounds` are rows of images without boxes.
+    """The set of `images` with their boxes, sorted by image_id; `backgrounds` are rows of images
+    without boxes.
 
-    Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1]; what is then
-    empty or not finite is dropped, and so are boxes of an area under `min_box_area_px` (px2, before clipping). Raises
-    DatasetError for no images, a repeated id, an id that cannot be a file name, unknown frame sizes, missing folds and
-    boxes of a species that species.yaml lacks.
+    Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0,
+    1]; what is then empty or not finite is dropped, and so are boxes of an area under
+    `min_box_area_px` (px2, before clipping). Raises DatasetError for no images, a repeated id, an
+    id that cannot be a file name, unknown frame sizes, missing folds and boxes of a species that
+    species.yaml lacks.
     """
-    strata = folds_module.strata_table(images, boxes).set_index("image_id")
+    strata = strata_table(images, boxes).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
     table["stratum"] = strata["stratum"].loc[table["image_id"]].to_numpy()
     if backgrounds is not None and len(backgrounds):
@@ -132,12 +139,14 @@ def plan(
 
 
 def manifest_bytes(manifest: pd.DataFrame) -> bytes:
-    """manifest.csv; its length does not depend on the hashes, so it can be written first and filled in at the end."""
+    """manifest.csv; its length does not depend on the hashes, so it can be written first and filled
+    in at the end."""
     return manifest[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
 
 
 def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
-    """The manifest table from the bytes of manifest.csv (`where` names it in errors); DatasetError if it is not one."""
+    """The manifest table from the bytes of manifest.csv (`where` names it in errors); DatasetError
+    if it is not one."""
     texts = ("image_id", "species", "stratum", "archive", "member", "sha256", "label_sha256")
     types: dict[str, Any] = dict.fromkeys(texts, str) | {"fold": "Int64"}
     try:
@@ -182,11 +191,13 @@ def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Seq
 def background_images(
     folder: str | os.PathLike, n_images: int, share: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Rows of an images table for photos without livestock: as many as make `share` of the finished set.
+    """Rows of an images table for photos without livestock: as many as make `share` of the finished
+    set.
 
-    `folder`: JPEGs, in sub-folders too; `n_images`: images with livestock. Columns image_id ("background_<stem>"),
-    species, width_px, height_px, archive ("."), member. Chosen at random by `seed`. Fewer photos than asked for are all
-    taken (the length tells). Raises DatasetError for a share outside [0, 0.1] and for a folder without JPEGs.
+    `folder`: JPEGs, in sub-folders too; `n_images`: images with livestock. Columns image_id
+    ("background_<stem>"), species, width_px, height_px, archive ("."), member. Chosen at random by
+    `seed`. Fewer photos than asked for are all taken (the length tells). Raises DatasetError for a
+    share outside [0, 0.1] and for a folder without JPEGs.
     """
     if not 0 <= share <= 0.1:
         raise DatasetError(
@@ -217,7 +228,8 @@ def _label_texts(
     index: npt.NDArray[np.int_],
     xywhn: npt.NDArray[np.float64],
 ) -> list[bytes]:
-    """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of up to 100,000 px."""
+    """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of up to 100,000
+    px."""
     lines: list[list[str]] = [[] for _ in range(n_images)]
     rows = zip(position.tolist(), index.tolist(), xywhn.tolist(), strict=True)
     for image, label, (x, y, width, height) in rows:
@@ -233,7 +245,8 @@ def _folds(table: pd.DataFrame, folds: pd.Series | None) -> pd.Series:
     absent = table["image_id"][fold.isna() & (table["species"] != BACKGROUND)]
     if len(absent):
         raise DatasetError(
-            f"folds: {len(absent)} images have no fold, the first is {absent.iloc[0]!r}; split them too"
+            f"folds: {len(absent)} images have no fold, the first is {absent.iloc[0]!r}; split "
+            "them too"
         )
     return fold
 
@@ -249,12 +262,14 @@ def _check(table: pd.DataFrame) -> None:
     unsized = table["image_id"][~((table["width_px"] > 0) & (table["height_px"] > 0))]
     if len(unsized):
         raise DatasetError(
-            f"{len(unsized)} images have no frame size, the first is {unsized.iloc[0]!r}; drop them first"
+            f"{len(unsized)} images have no frame size, the first is {unsized.iloc[0]!r}; drop "
+            "them first"
         )
 
 
 def _check_id(image_id: str) -> None:
     if not _SAFE_ID.fullmatch(image_id) or image_id.startswith("."):
         raise DatasetError(
-            f"image id {image_id!r} cannot be a file name; it may hold no / \\ : and not start with a dot"
+            f"image id {image_id!r} cannot be a file name; it may hold no / \\ : and not start "
+            "with a dot"
         )

@@ -1,7 +1,9 @@
-"""Splits one can trust: folds balanced by species, box count, box shape and box size, with groups that never span two.
+"""Splits one can trust: folds balanced by species, box count, box shape and box size, with groups
+that never span two.
 
-Strata are species x count bin; their joint indicator is a label of its own, because stratifying on species and count as
-separate labels (as the original's notebook EDA/Make_Dataset_Multilabel did) let pig-little land 84/16 instead of 80/20.
+Strata are species x count bin; their joint indicator is a label of its own, because stratifying on
+species and count as separate labels (as the original's notebook EDA/Make_Dataset_Multilabel did)
+let pig-little land 84/16 instead of 80/20.
 """
 
 import os
@@ -25,23 +27,25 @@ _WEIGHTS = {
     "ratio": 0.002,
     "area": 0.002,
 }
-"""How much one image too many counts, by kind of label: strata are promised to the image, presence is evened out."""
+"""How much one image too many counts, by kind of label: strata are promised to the image, presence
+is evened out."""
 
 
 def strata_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """What each image is stratified on, one row an image, sorted by image_id.
 
-    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false column for each box
-    ratio and box area, does the image have such a box: ratio_horizontal, ..., area_very_large. Boxes of images that are
-    not in `images` are ignored, so a part of a data set needs no second boxes table. Raises DatasetError for an empty
-    table and for a repeated id.
+    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false
+    column for each box ratio and box area, does the image have such a box: ratio_horizontal, ...,
+    area_very_large. Boxes of images that are not in `images` are ignored, so a part of a data set
+    needs no second boxes table. Raises DatasetError for an empty table and for a repeated id.
     """
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
     repeated = images["image_id"][images["image_id"].duplicated()]
     if len(repeated):
         raise DatasetError(
-            f"image id {repeated.iloc[0]!r} stands more than once in the images table; drop the copies"
+            f"image id {repeated.iloc[0]!r} stands more than once in the images table; drop the "
+            "copies"
         )
     table = images[["image_id", "species"]].sort_values("image_id", ignore_index=True)
     position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
@@ -66,10 +70,11 @@ def stratified_folds(
 ) -> pd.Series:
     """Fold 0..n_splits-1 of every image, a Series indexed by image_id (sorted).
 
-    Balanced over species x count strata, box ratios and box areas (`stratify.assign`). `groups`: a Series image_id ->
-    group (see `read_groups` and `neighbours`); a group lies in one fold whole. The order of the rows does not matter;
-    the same input and seed give the same folds. Raises DatasetError for fewer than 2 folds, for fewer images or groups
-    than folds, and for groups that do not name every image.
+    Balanced over species x count strata, box ratios and box areas (`stratify.assign`). `groups`: a
+    Series image_id -> group (see `read_groups` and `neighbours`); a group lies in one fold whole.
+    The order of the rows does not matter; the same input and seed give the same folds. Raises
+    DatasetError for fewer than 2 folds, for fewer images or groups than folds, and for groups that
+    do not name every image.
     """
     if n_splits < 2:
         raise DatasetError(f"n_splits must be at least 2, got {n_splits}")
@@ -78,7 +83,8 @@ def stratified_folds(
     if unit.max() + 1 < n_splits:
         what = "images" if groups is None else "groups"
         raise DatasetError(
-            f"{n_splits} folds need at least as many {what}, got {unit.max() + 1}; ask for fewer folds"
+            f"{n_splits} folds need at least as many {what}, got {unit.max() + 1}; ask for fewer "
+            "folds"
         )
     folds = _assign(strata, unit, np.full(n_splits, 1 / n_splits), seed)
     return pd.Series(folds, index=pd.Index(strata["image_id"], name="image_id"), name="fold")
@@ -91,10 +97,12 @@ def mini(
     seed: int = 42,
     groups: pd.Series | None = None,
 ) -> list[str]:
-    """Sorted image ids of a smaller set with the same balance: `share` (in (0, 1]) of the images, no stratum lost.
+    """Sorted image ids of a smaller set with the same balance: `share` (in (0, 1]) of the images,
+    no stratum lost.
 
-    Every stratum keeps at least one image, whatever the share. With `groups`, a group is in whole or out, so the
-    share is met only as far as the groups' sizes allow. Raises DatasetError for a share outside (0, 1].
+    Every stratum keeps at least one image, whatever the share. With `groups`, a group is in whole
+    or out, so the share is met only as far as the groups' sizes allow. Raises DatasetError for a
+    share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise DatasetError(f"share must be above 0 and at most 1, got {share}")
@@ -118,9 +126,10 @@ def balance_table(
 ) -> pd.DataFrame:
     """How evenly train and valid share each stratum, one row a stratum in class and count order.
 
-    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target, off_points (percentage
-    points, signed), off_images (images too many in train, signed). `target` defaults to (n - 1) / n for n folds; hand
-    it in for a held-out group. Raises DatasetError for folds that miss an image or lack `valid_fold`.
+    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target,
+    off_points (percentage points, signed), off_images (images too many in train, signed). `target`
+    defaults to (n - 1) / n for n folds; hand it in for a held-out group. Raises DatasetError for
+    folds that miss an image or lack `valid_fold`.
     """
     strata = strata_table(images, boxes)
     fold = _folds_of(strata["image_id"], folds, valid_fold)
@@ -144,9 +153,11 @@ def balance_table(
 
 
 def fold_table(images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series) -> pd.DataFrame:
-    """Images of every label in every fold, for the small multiples: columns kind, label, fold, images, share.
+    """Images of every label in every fold, for the small multiples: columns kind, label, fold,
+    images, share.
 
-    `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label (0 to 1).
+    `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label
+    (0 to 1).
     """
     strata = strata_table(images, boxes)
     fold = _folds_of(strata["image_id"], folds)
@@ -161,10 +172,12 @@ def fold_table(images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series) -> p
 
 
 def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
-    """Series image_id -> group from a CSV with the columns image_id and `column` (a camera, a farm, ...).
+    """Series image_id -> group from a CSV with the columns image_id and `column` (a camera, a farm,
+    ...).
 
-    A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored. Raises DatasetError
-    for an absent file or column, an image with two groups, and images without a group.
+    A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored.
+    Raises DatasetError for an absent file or column, an image with two groups, and images without a
+    group.
     """
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
@@ -182,9 +195,11 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "gr
 
 
 def hold_out(images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]) -> pd.Series:
-    """Folds that hold out whole groups: 0 for images of the groups called `names`, 1 for the rest; indexed by image_id.
+    """Folds that hold out whole groups: 0 for images of the groups called `names`, 1 for the rest;
+    indexed by image_id.
 
-    Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or leaves no training.
+    Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or
+    leaves no training.
     """
     wanted = [names] if isinstance(names, str) else list(names)
     ids = images["image_id"].sort_values(ignore_index=True)
@@ -203,7 +218,8 @@ def hold_out(images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
 def _assign(
     strata: pd.DataFrame, unit: npt.NDArray[np.intp], shares: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Part of every image: labels summed by unit, units assigned, the result spread over the images again."""
+    """Part of every image: labels summed by unit, units assigned, the result spread over the images
+    again."""
     indicators = [("images", "all", np.ones(len(strata), dtype=bool)), *_indicators(strata)]
     sums = [np.bincount(unit, weights=has, minlength=unit.max() + 1) for _, _, has in indicators]
     weights = [_WEIGHTS[kind] for kind, _, _ in indicators]
@@ -254,7 +270,8 @@ def _folds_of(image_ids: pd.Series, folds: pd.Series, valid_fold: int | None = N
     absent = fold.index[fold.isna()]
     if len(absent):
         raise DatasetError(
-            f"folds: {len(absent)} images have no fold, the first is {absent[0]!r}; split these images"
+            f"folds: {len(absent)} images have no fold, the first is {absent[0]!r}; split these "
+            "images"
         )
     if valid_fold is not None and not (fold == valid_fold).any():
         known = sorted(fold.astype(int).unique().tolist())

@@ -1,4 +1,5 @@
-"""Which images must stay together in a split: one parameter of the notebooks -> groups, and what they look like."""
+"""Which images must stay together in a split: one parameter of the notebooks -> groups, and what
+they look like."""
 
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def groups_by(
 ) -> pd.Series | None:
     """Groups for `split.stratified_folds`, a Series image_id -> group; None for "none".
 
-    "near_duplicates" links images whose `hashes` differ in at most `max_distance` bits, "blocks" takes `block_size`
-    consecutive ids, a path is read as a CSV (camera, farm, ...). DatasetError for anything else.
+    "near_duplicates" links images whose `hashes` differ in at most `max_distance` bits, "blocks"
+    takes `block_size` consecutive ids, a path is read as a CSV (camera, farm, ...). DatasetError
+    for anything else.
     """
     if group_by == "none":
         return None
@@ -51,9 +53,11 @@ def make_folds(
     hold_out: str = "",
     valid_fold: int = 0,
 ) -> pd.Series:
-    """`split.stratified_folds`, or with `hold_out` that group as `valid_fold` and all other images as one further fold.
+    """`split.stratified_folds`, or with `hold_out` that group as `valid_fold` and all other images
+    as one further fold.
 
-    Raises DatasetError for a `valid_fold` that will not exist, and for `hold_out` without groups or of an unknown one.
+    Raises DatasetError for a `valid_fold` that will not exist, and for `hold_out` without groups or
+    of an unknown one.
     """
     if not 0 <= valid_fold < n_splits:
         raise DatasetError(
@@ -70,7 +74,8 @@ def make_folds(
 
 
 def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
-    """One row a species: species, images, groups, grouped_images (in groups of 2 and more), largest_group.
+    """One row a species: species, images, groups, grouped_images (in groups of 2 and more),
+    largest_group.
 
     A group that holds several species counts for each of them. Without groups every image is one.
     """

@@ -1,9 +1,11 @@
-"""The arithmetic under `split`: units (an image, or a group of images) into parts of given shares, labels balanced.
+"""The arithmetic under `split`: units (an image, or a group of images) into parts of given shares,
+labels balanced.
 
-Three steps: what each unit holds is binned into yes/no labels; iterative stratification (Sechidis, Tsoumakas and
-Vlahavas 2011, "On the Stratification of Multi-Label Data", ECML PKDD; package iterative-stratification) spreads the
-labels; then single units are moved or exchanged while that brings the counts of images closer to their targets. The
-last step is what keeps strata level when units differ in size, and small strata within one image.
+Three steps: what each unit holds is binned into yes/no labels; iterative stratification (Sechidis,
+Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-Label Data", ECML PKDD; package
+iterative-stratification) spreads the labels; then single units are moved or exchanged while that
+brings the counts of images closer to their targets. The last step is what keeps strata level when
+units differ in size, and small strata within one image.
 """
 
 import numpy as np
@@ -22,11 +24,12 @@ Counts = npt.NDArray[np.float64]
 def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Part 0..p-1 of each of n units so that every label's sum over a part is near its share of the whole.
+    """Part 0..p-1 of each of n units so that every label's sum over a part is near its share of the
+    whole.
 
-    `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images. `shares` (p,) sums to 1;
-    `weights` (k,): how much a deviation of one image in that label counts against one in the others. No part is
-    left without a unit while n >= p. Deterministic in `seed`.
+    `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
+    `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
+    against one in the others. No part is left without a unit while n >= p. Deterministic in `seed`.
     """
     held, part_shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
     # Imported here: it brings scikit-learn, a second that readers of tables need not wait for.
@@ -38,7 +41,8 @@ def assign(
 
 
 def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
-    """Yes/no labels (n, m): for each column "holds at least t", t = 1 and the quartiles and the 95th percentile."""
+    """Yes/no labels (n, m): for each column "holds at least t", t = 1 and the quartiles and the
+    95th percentile."""
     columns = []
     for column in counts.T:
         present = column[column > 0]
@@ -64,7 +68,8 @@ def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> Non
 def _level(
     parts: npt.NDArray[np.intp], counts: Counts, shares: Counts, weights: Counts
 ) -> npt.NDArray[np.intp]:
-    """Move or exchange units between two parts while the weighted squared deviation from the targets falls."""
+    """Move or exchange units between two parts while the weighted squared deviation from the
+    targets falls."""
     total = counts.sum(axis=0)
     weights = np.where(total > 0, weights, 0.0)
     sums = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])
@@ -73,7 +78,8 @@ def _level(
     pairs = [(a, b) for a in range(len(shares)) for b in range(a)]
     for _ in range(_ROUNDS):
         error = float((deviation**2 @ weights).sum())
-        # The pair of parts that differ most first; the others only when it has nothing left to gain.
+        # The pair of parts that differ most first; the others only when it has nothing left to
+        # gain.
         pairs.sort(
             key=lambda pair: -float((deviation[pair[0]] - deviation[pair[1]]) ** 2 @ weights)
         )
@@ -104,8 +110,9 @@ def _best_exchange(
 ) -> tuple[float, int | None, int | None]:
     """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None.
 
-    With z = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z (deviation_b - deviation_a));
-    multiplied out, so that all pairs of candidates cost one matrix product.
+    With z = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z
+    (deviation_b - deviation_a)); multiplied out, so that all pairs of candidates cost one matrix
+    product.
     """
     pull = counts @ (weights * (deviation[b] - deviation[a]))
     from_a = _cheapest(np.flatnonzero(parts == a), own_cost + pull)

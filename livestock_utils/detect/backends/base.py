@@ -1,4 +1,5 @@
-"""The networks behind prediction: one small interface, PyTorch here, others in `onnx_backend`, `exported_backends`."""
+"""The networks behind prediction: one small interface, PyTorch here, others in `onnx_backend`,
+`exported_backends`."""
 
 import os
 from pathlib import Path
@@ -13,7 +14,8 @@ BACKENDS = ("torch", "onnx")
 
 
 class Backend(Protocol):
-    """A network: class names in index order, multiple of its input sides, float16 or not, batch size by default."""
+    """A network: class names in index order, multiple of its input sides, float16 or not, batch
+    size by default."""
 
     names: tuple[str, ...]
     stride: int
@@ -23,7 +25,8 @@ class Backend(Protocol):
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
-        """(n, h, w, 3) bytes -> for each image the rows (m, 5 + classes) whose objectness is at least `floor`.
+        """(n, h, w, 3) bytes -> for each image the rows (m, 5 + classes) whose objectness is at
+        least `floor`.
 
         Columns: centre x, y, width, height in px of the input, objectness, class scores.
         """
@@ -40,9 +43,9 @@ def open_backend(
 ) -> Backend:
     """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
 
-    backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights whose classes are not
-    the species, unless `any_classes`; LivestockError for a combination that does not exist: an exported
-    network runs in float32 on the CPU.
+    backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights
+    whose classes are not the species, unless `any_classes`; LivestockError for a combination that
+    does not exist: an exported network runs in float32 on the CPU.
     """
     if backend not in BACKENDS:
         raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
@@ -86,7 +89,8 @@ class TorchBackend:
         any_classes: bool = False,
         trust: bool = False,
     ) -> None:
-        """`weights_or_model`: the path of a .pt, or a model as `detector.load` gives it (which is not changed)."""
+        """`weights_or_model`: the path of a .pt, or a model as `detector.load` gives it (which is
+        not changed)."""
         import copy
 
         import torch
@@ -111,7 +115,8 @@ class TorchBackend:
                 "half precision needs a GPU; leave half out, or set device to 'cuda'"
             )
         self.best_batch = 4 if self.device.type == "cpu" else 16
-        # channels_last is how the decoded bytes lie in memory: no re-ordering before the first layer
+        # channels_last is how the decoded bytes lie in memory: no re-ordering before the first
+        # layer
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.model = self.model.half() if self.half else self.model.float()
         self.stride = int(model.stride.max())

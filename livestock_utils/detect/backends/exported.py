@@ -20,8 +20,8 @@ def open_exported(
 ) -> base.Backend:
     """The network of a .onnx, .torchscript or .xml file that `edge.export` wrote, on the CPU.
 
-    `threads`: default all cores. Raises CheckpointError for a file that is absent, damaged, of other classes (unless
-    `any_classes`) or not ours; LivestockError if a package is missing.
+    `threads`: default all cores. Raises CheckpointError for a file that is absent, damaged, of
+    other classes (unless `any_classes`) or not ours; LivestockError if a package is missing.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
@@ -38,7 +38,8 @@ def open_exported(
 
 
 class _Exported:
-    """What both have in common: names, stride and fixed shape from the metadata, uint8 batches in."""
+    """What both have in common: names, stride and fixed shape from the metadata, uint8 batches
+    in."""
 
     half = False
     best_batch = 4
@@ -105,7 +106,8 @@ class OpenVinoBackend(_Exported):
 
 
 def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of a TorchScript file, as of `onnx_backend.read_about`, and the network itself as "network"."""
+    """Metadata of a TorchScript file, as of `onnx_backend.read_about`, and the network itself as
+    "network"."""
     import warnings
 
     import torch

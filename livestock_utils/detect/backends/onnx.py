@@ -1,4 +1,5 @@
-"""The same network on ONNX Runtime, for machines without a GPU: export, and a `Backend` that predict takes."""
+"""The same network on ONNX Runtime, for machines without a GPU: export, and a `Backend` that
+predict takes."""
 
 import contextlib
 import json
@@ -19,14 +20,16 @@ from livestock_utils.detect import checkpoints, yolov5
 
 OPSET = 17
 KEY = "livestock_utils"
-"""Metadata entry of an exported file: class names, stride, sha256 of the weights it came from, fixed shape or [],
-"made" (how a variant was made) and "nms" (its settings, where suppression is inside; see `onnx_variants`)."""
+"""Metadata entry of an exported file: class names, stride, sha256 of the weights it came from,
+fixed shape or [], "made" (how a variant was made) and "nms" (its settings, where suppression is
+inside; see `onnx_variants`)."""
 PADDING = 114
 """Grey level that fills a fixed shape, yolov5's."""
 
 
 def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
-    """The .onnx file of `weights`: itself, or the one beside a .pt, exported if it is absent or of other weights."""
+    """The .onnx file of `weights`: itself, or the one beside a .pt, exported if it is absent or of
+    other weights."""
     path = Path(weights)
     if path.suffix.lower() == ".onnx":
         return path
@@ -51,9 +54,10 @@ def export(
 ) -> Path:
     """Export a .pt to ONNX, checked by the ONNX checker and written whole; returns the path.
 
-    Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which runs a little
-    faster. `image_size` is only the size of the traced example; `made` is kept in the metadata. Raises CheckpointError
-    as `checkpoints.load_model`, LivestockError if `onnx` is not installed or lacks an operator of the network.
+    Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which
+    runs a little faster. `image_size` is only the size of the traced example; `made` is kept in the
+    metadata. Raises CheckpointError as `checkpoints.load_model`, LivestockError if `onnx` is not
+    installed or lacks an operator of the network.
     """
     import torch
 
@@ -66,7 +70,8 @@ def export(
     free = {"images": {0: "batch", 2: "height", 3: "width"}, "output": {0: "batch", 1: "anchors"}}
     with tempfile.TemporaryDirectory() as folder, yolov5.yolov5(), warnings.catch_warnings():
         raw = str(Path(folder) / "model.onnx")
-        # Tracing warns of each shape taken as constant (they are attributes), and that the older exporter is older.
+        # Tracing warns of each shape taken as constant (they are attributes), and that the older
+        # exporter is older.
         warnings.simplefilter("ignore")
         try:
             with quiet_stdout():
@@ -83,8 +88,8 @@ def export(
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
             why = " ".join(str(error).split())[:160]
             raise LivestockError(
-                f"{weights}: the ONNX exporter lacks an operator of this network ({why}); "
-                "export to torchscript, or replace the layer"
+                f"{weights}: the ONNX exporter lacks an operator of this network ({why}); export "
+                "to torchscript, or replace the layer"
             ) from error
         graph = onnx.load(raw)
     names = [str(model.names[index]) for index in sorted(model.names)]
@@ -100,7 +105,8 @@ def export(
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Nothing that C++ code prints meanwhile reaches the screen: torch shows its whole graph when an export fails."""
+    """Nothing that C++ code prints meanwhile reaches the screen: torch shows its whole graph when
+    an export fails."""
     import ctypes
 
     sys.stdout.flush()
@@ -130,12 +136,14 @@ def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:
 
 
 def read_about(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of an exported file, see KEY; CheckpointError for a file that is absent, damaged or not ours."""
+    """Metadata of an exported file, see KEY; CheckpointError for a file that is absent, damaged or
+    not ours."""
     return _about(_session(path), path)
 
 
 def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey to the right and below, so boxes stay put.
+    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey to the right and below, so
+    boxes stay put.
 
     Raises LivestockError for more or larger images than the shape takes.
     """
@@ -161,7 +169,8 @@ class OnnxBackend:
     def __init__(
         self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
     ) -> None:
-        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did not write."""
+        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did
+        not write."""
         self.session = _session(path, threads)
         about = _about(self.session, path)
         self.names, self.stride, self.shape = (
@@ -177,7 +186,8 @@ class OnnxBackend:
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
-        """See `Backend`; a file of fixed shape takes batches and sizes up to its own (see `fill_shape`)."""
+        """See `Backend`; a file of fixed shape takes batches and sizes up to its own (see
+        `fill_shape`)."""
         n = len(batch_bgr)
         if self.shape:
             batch_bgr = fill_shape(batch_bgr, self.shape)
@@ -190,10 +200,12 @@ class OnnxBackend:
 
 
 class OnCanvas:
-    """Another backend's network, which sees its images on the wider canvas of a file of one shape."""
+    """Another backend's network, which sees its images on the wider canvas of a file of one
+    shape."""
 
     def __init__(self, network: Any, shape: tuple[int, int, int]) -> None:
-        """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see `fill_shape`."""
+        """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see
+        `fill_shape`."""
         self.network, self.shape = network, shape
         self.names, self.stride, self.half, self.best_batch = (
             network.names,
@@ -212,8 +224,9 @@ class OnCanvas:
 def rows_of_detections(
     found: npt.NDArray[np.float32], n: int, classes: int
 ) -> list[npt.NDArray[np.float32]]:
-    """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height, confidence, class ->
-    rows as of `Backend` for each of `n` images: the confidence as objectness, 1 as the class score."""
+    """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height,
+    confidence, class -> rows as of `Backend` for each of `n` images: the confidence as objectness,
+    1 as the class score."""
     raw = np.zeros((len(found), 5 + classes), dtype=np.float32)
     raw[:, :5] = found[:, 1:6]
     raw[np.arange(len(found)), 5 + found[:, 6].astype(int)] = 1
@@ -232,8 +245,8 @@ def _session(path: str | os.PathLike, threads: int | None = None) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base of their own
         raise CheckpointError(
-            f"{path}: damaged or not an ONNX file ({' '.join(str(error).split())[:120]}); "
-            "export the weights again"
+            f"{path}: damaged or not an ONNX file ({' '.join(str(error).split())[:120]}); export "
+            "the weights again"
         ) from error
 
 

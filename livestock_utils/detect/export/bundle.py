@@ -41,12 +41,14 @@ def write_bundle(
     max_size_mb: float = 100.0,
     notes: dict[str, Any] | None = None,
 ) -> Path:
-    """Write OUT/dist/edge_<name>.zip from an ONNX file of `edge.export`; the same inputs give the same bytes.
+    """Write OUT/dist/edge_<name>.zip from an ONNX file of `edge.export`; the same inputs give the
+    same bytes.
 
-    image_size: px of the long side that frames are resized to. settings: the tuned thresholds, applied by the runner.
-    notes: measured numbers for the README (text -> value). Raises LivestockError for settings that a runner with one
-    network and one pass cannot follow (fusion, several passes), or that differ from those inside the network;
-    CheckpointError for a model over `max_size_mb` or a file that is damaged or not ours.
+    image_size: px of the long side that frames are resized to. settings: the tuned thresholds,
+    applied by the runner. notes: measured numbers for the README (text -> value). Raises
+    LivestockError for settings that a runner with one network and one pass cannot follow (fusion,
+    several passes), or that differ from those inside the network; CheckpointError for a model over
+    `max_size_mb` or a file that is damaged or not ours.
     """
     settings = settings or Settings()
     if Path(model).suffix.lower() != ".onnx":
@@ -80,31 +82,35 @@ def write_bundle(
 
 
 def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
-    """The tuned settings of notebook 11 that a runner can follow, else the write-up's; and a sentence on which."""
+    """The tuned settings of notebook 11 that a runner can follow, else the write-up's; and a
+    sentence on which."""
     if not Path(path).is_file():
         return (
             Settings(),
-            f"`{Path(path).name}` is not there (notebook 11 writes it): the write-up's thresholds go in.",
+            f"`{Path(path).name}` is not there (notebook 11 writes it): the write-up's thresholds "
+            "go in.",
         )
     settings = postprocess.load_settings(path)
     if settings.method == "fusion" or settings.passes not in (None, ("plain",)):
         return Settings(), (
-            "The tuned settings merge several passes, a device makes one: the write-up's thresholds go "
-            "in instead."
+            "The tuned settings merge several passes, a device makes one: the write-up's "
+            "thresholds go in instead."
         )
     return settings, (
-        f"Thresholds as tuned on validation: {settings.method}, IoU {settings.iou_threshold}, confidence "
-        f"from {settings.confidence_threshold}."
+        f"Thresholds as tuned on validation: {settings.method}, IoU {settings.iou_threshold}, "
+        f"confidence from {settings.confidence_threshold}."
     )
 
 
 def choose(
     table: pd.DataFrame, recommended: Mapping[str, Any] | None, max_size_mb: float = 100.0
 ) -> tuple[Path, int, str]:
-    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else what comes nearest.
+    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else what
+    comes nearest.
 
-    Of the ONNX files within the budget that is one of the same pixels (without a recommendation the smallest ones), not
-    red before red, in the order of `FORMATS`. Raises LivestockError if no ONNX file was made, or none is small enough.
+    Of the ONNX files within the budget that is one of the same pixels (without a recommendation the
+    smallest ones), not red before red, in the order of `FORMATS`. Raises LivestockError if no ONNX
+    file was made, or none is small enough.
     """
     made = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
     if made.empty:
@@ -133,16 +139,23 @@ def choose(
     ]
     taken = f"{row['export']} at {row['image_size']} px"
     if recommended is None:
-        why = f"Nothing is recommended, so the bundle holds {taken}, which comes nearest: over a budget, or red."
+        why = (
+            f"Nothing is recommended, so the bundle holds {taken}, which comes nearest: over a "
+            "budget, or red."
+        )
     elif (row["export"], row["image_size"]) == (recommended["export"], recommended["image_size"]):
         why = f"The bundle holds what is recommended, {taken}."
     else:
-        why = f"The runner takes ONNX only, so the bundle holds {taken} in place of {recommended['export']}."
+        why = (
+            f"The runner takes ONNX only, so the bundle holds {taken} in place of "
+            f"{recommended['export']}."
+        )
     return Path(row["path"]), int(row["image_size"]), why
 
 
 def settings_for(model: str | os.PathLike, settings: Settings, inside: Settings) -> Settings:
-    """Thresholds of a bundle of `model`: `inside` where the network suppresses itself, else `settings`."""
+    """Thresholds of a bundle of `model`: `inside` where the network suppresses itself, else
+    `settings`."""
     return inside if onnx.read_about(model).get("nms") else settings
 
 
@@ -153,10 +166,11 @@ def verify(
     model: str | os.PathLike,
     n: int = 8,
 ) -> tuple[dict[str, float], str]:
-    """Run an unpacked bundle over the first `n` images and compare with `inference.predict`; numbers and a sentence.
+    """Run an unpacked bundle over the first `n` images and compare with `inference.predict`;
+    numbers and a sentence.
 
-    The numbers are those of `edge_parity.same_detections` at confidence .05. Raises LivestockError with the runner's
-    last line if it fails.
+    The numbers are those of `edge_parity.same_detections` at confidence .05. Raises LivestockError
+    with the runner's last line if it fails.
     """
     images = images.head(n)
     with (
@@ -181,7 +195,8 @@ def verify(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LivestockError(
-                f"the bundle does not run: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+                "the bundle does not run: "
+                f"{(done.stderr.strip().splitlines() or ['no message'])[-1]}"
             )
         found = pd.read_csv(Path(place) / "found.csv").rename(columns={"image": "image_id"})
         content = json.loads((unpacked / "model.json").read_text(encoding="utf-8"))
@@ -203,7 +218,8 @@ def verify(
 
 
 def write_commands(exports: pd.DataFrame) -> list[Path]:
-    """Write TensorRT's commands beside each "onnx" and "onnx-int8-trt" file of `edge.export_all`, for its largest size.
+    """Write TensorRT's commands beside each "onnx" and "onnx-int8-trt" file of `edge.export_all`,
+    for its largest size.
 
     Returns the paths, <model>.tensorrt.sh.
     """
@@ -227,8 +243,8 @@ def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -
     inside = about.get("nms")
     if inside and formats.inside_settings(settings) != inside:
         raise LivestockError(
-            f"the network holds {inside}, the settings ask for {formats.inside_settings(settings)}; "
-            "export onnx-nms again with these settings"
+            f"the network holds {inside}, the settings ask for "
+            f"{formats.inside_settings(settings)}; export onnx-nms again with these settings"
         )
     if image_size % about["stride"]:
         raise LivestockError(
@@ -249,7 +265,8 @@ def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -
 
 
 def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "model.onnx") -> str:
-    """A shell script with trtexec's commands for a Jetson, with the profile that the network's shape needs."""
+    """A shell script with trtexec's commands for a Jetson, with the profile that the network's
+    shape needs."""
     shape = about["shape"]
     if shape:
         profile, size = "", f"{shape[0]}x3x{shape[1]}x{shape[2]}"
@@ -257,7 +274,8 @@ def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "mode
         stride = about["stride"]
         wide = -(-image_size * 9 // 16 // stride) * stride
         size = f"1x3x{wide}x{image_size}"
-        # from the narrowest frame, tall or wide, to a square: the long side is image_size, the short one any multiple
+        # from the narrowest frame, tall or wide, to a square: the long side is image_size, the
+        # short one any multiple
         profile = (
             f" \\\n    --minShapes=images:1x3x{stride}x{stride} --optShapes=images:{size} "
             f"--maxShapes=images:4x3x{image_size}x{image_size}"
@@ -280,30 +298,36 @@ def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "mode
     engine = "int8" if kind == "onnx-int8-trt" else "fp16"
     if kind == "onnx-int8-trt":
         commands = [
-            "# This model holds symmetric INT8 ranges (Q/DQ, every zero point 0), which TensorRT uses.",
+            "# This model holds symmetric INT8 ranges (Q/DQ, every zero point 0), which TensorRT "
+            "uses.",
             build("int8", " --int8 --fp16"),
         ]
     else:
         commands = [
             build("fp32", ""),
             build("fp16", " --fp16"),
-            "# For INT8 export onnx-int8-trt: this model holds no "
-            "ranges, and --int8 without them gives a speed, not usable boxes.",
+            "# For INT8 export onnx-int8-trt: this model holds no ranges, and --int8 without them "
+            "gives a speed, not usable boxes.",
         ]
-    loaded = f"trtexec --loadEngine=model_{engine}.engine --shapes=images:{size} --iterations=200 --avgRuns=50"
+    loaded = (
+        f"trtexec --loadEngine=model_{engine}.engine --shapes=images:{size} --iterations=200 "
+        "--avgRuns=50"
+    )
     inside = (
-        "# Suppression is inside as ONNX NonMaxSuppression; TensorRT 8.6 and later build it with output of a "
-        "size known only at run time."
+        "# Suppression is inside as ONNX NonMaxSuppression; TensorRT 8.6 and later build it with "
+        "output of a size known only at run time."
         if about.get("nms")
         else "# Suppression is outside: the engine's output is what run.py's Model.boxes takes."
     )
     return "\n".join(
         [
             "#!/bin/sh",
-            f"# TensorRT engines from {model}; run on the Jetson itself, an engine fits one GPU and version.",
-            "# NOT run when this was written (no NVIDIA GPU there): the ONNX model was checked, run and scored on a CPU.",
-            f"# Input `images`: float32 RGB in [0, 1], batch x 3 x height x width, multiples of {about['stride']}, "
-            f"profile for {size}.",
+            f"# TensorRT engines from {model}; run on the Jetson itself, an engine fits one GPU "
+            "and version.",
+            "# NOT run when this was written (no NVIDIA GPU there): the ONNX model was checked, "
+            "run and scored on a CPU.",
+            "# Input `images`: float32 RGB in [0, 1], batch x 3 x height x width, multiples of "
+            f"{about['stride']}, profile for {size}.",
             inside,
             "set -e",
             *commands,
@@ -331,8 +355,8 @@ def _readme(name: str, content: dict[str, Any], size_mb: float, notes: dict[str,
     lines = [
         f"# edge_{name}",
         "",
-        f"Finds {' and '.join(content['names'])} in barn photos: a YOLOv5 network as ONNX ({size_mb:.1f} MB); "
-        f"{shape}.",
+        f"Finds {' and '.join(content['names'])} in barn photos: a YOLOv5 network as ONNX "
+        f"({size_mb:.1f} MB); {shape}.",
         "",
         "    pip install -r requirements.txt",
         "    python run.py photo.jpg",
@@ -341,8 +365,9 @@ def _readme(name: str, content: dict[str, Any], size_mb: float, notes: dict[str,
         "    python run.py --benchmark  # what an image costs on this device",
         "",
         f"Suppression: {settings['method']}, IoU {settings['iou_threshold']}, confidence from "
-        f"{settings['confidence_threshold']}, at most {settings['max_detections']} boxes an image (`model.json`). That "
-        "keeps the doubtful boxes that a score counts; `--confidence 0.4` shows fewer, surer ones.",
+        f"{settings['confidence_threshold']}, at most {settings['max_detections']} boxes an image "
+        "(`model.json`). That keeps the doubtful boxes that a score counts; `--confidence 0.4` "
+        "shows fewer, surer ones.",
         "",
         "Pillow and OpenCV give the same boxes; OpenCV is faster, and reads videos and cameras.",
         "",

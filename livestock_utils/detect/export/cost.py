@@ -1,4 +1,5 @@
-"""What a model costs where it runs: size, parameters, arithmetic, latency, memory; a row an export and pixel size."""
+"""What a model costs where it runs: size, parameters, arithmetic, latency, memory; a row an export
+and pixel size."""
 
 import os
 import platform
@@ -33,17 +34,20 @@ COLUMNS = [
     "peak_memory_mb",
 ]
 TURNS = 3
-"""Rows are timed in turns, the best turn counts: else a busy moment would pass for a slow export."""
+"""Rows are timed in turns, the best turn counts: else a busy moment would pass for a slow
+export."""
 NOISY = 2.0
 """A 95th percentile above so many medians is noise of the machine, not of the network."""
 UNEQUAL = 1.25
-"""Latencies of the same network, as "onnx" and "onnx-static" are, that differ by more than this factor are noise."""
+"""Latencies of the same network, as "onnx" and "onnx-static" are, that differ by more than this
+factor are noise."""
 
 
 def arithmetic(
     weights: str | os.PathLike, height_px: int, width_px: int, trust: bool = False
 ) -> tuple[float, float]:
-    """Millions of parameters of the fused network, and GFLOPs of one image (torch's counter: a multiply-add is two)."""
+    """Millions of parameters of the fused network, and GFLOPs of one image (torch's counter: a
+    multiply-add is two)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -56,11 +60,11 @@ def arithmetic(
 
 
 def latencies(jobs: Sequence[latency.Job]) -> list[dict[str, Any]]:
-    """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1, whole_ms and
-    decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb.
+    """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1,
+    whole_ms and decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb.
 
-    First each in a process of its own, which tells its memory, then TURNS - 1 times all after each other; the turn of
-    the least latency_ms counts. Errors as `edge_latency.run`.
+    First each in a process of its own, which tells its memory, then TURNS - 1 times all after each
+    other; the turn of the least latency_ms counts. Errors as `edge_latency.run`.
     """
     if not jobs:
         return []
@@ -102,13 +106,14 @@ def cost_table(
     rounds: int = 20,
     trust: bool = False,
 ) -> pd.DataFrame:
-    """`exports` (of `edge.export_all` or `edge_parity.parity_table`) with the columns COLUMNS added.
+    """`exports` (of `edge.export_all` or `edge_parity.parity_table`) with the columns COLUMNS
+    added.
 
     The network alone is timed on the letterboxed frame that the formats of one shape have too (see
-    `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by the bundle's code
-    under `settings` (of "onnx-nms": `inside`) on a photo of `images` (in `folder`) that fills this frame best, and
-    images_per_s is of that. `threads`: default all cores; `rounds` are shared out over TURNS turns. Rows without a
-    file stay without numbers.
+    `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by
+    the bundle's code under `settings` (of "onnx-nms": `inside`) on a photo of `images` (in
+    `folder`) that fills this frame best, and images_per_s is of that. `threads`: default all cores;
+    `rounds` are shared out over TURNS turns. Rows without a file stay without numbers.
     """
     threads = threads or os.cpu_count() or 1
     counted: dict[tuple[int, int], tuple[float, float]] = {}
@@ -148,7 +153,8 @@ def cost_table(
 
 
 def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """Names, stride, shape ([] where free), weights of an export or of the weights themselves; see `onnx_backend`."""
+    """Names, stride, shape ([] where free), weights of an export or of the weights themselves; see
+    `onnx_backend`."""
     suffix = Path(path).suffix.lower()
     if suffix == ".pt":
         model = checkpoints.load_model(path, device="cpu", trust=trust, check_names=False)
@@ -165,7 +171,8 @@ def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
 
 
 def front(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no other beats in both AP75 and whole_ms, by whole_ms; red ones are left out."""
+    """The rows that no other beats in both AP75 and whole_ms, by whole_ms; red ones are left
+    out."""
     rows = table[table["AP75"].notna() & table["whole_ms"].notna() & ~table["red"]]
     rows = rows.sort_values(["whole_ms", "AP75"], ascending=[True, False])
     return rows[rows["AP75"] > rows["AP75"].cummax().shift(fill_value=-np.inf)].reset_index(
@@ -183,7 +190,10 @@ def front_sentence(table: pd.DataFrame) -> str:
         for row in best.itertuples()
     )
     measured = int(table["whole_ms"].notna().sum())
-    return f"On the front, from the fastest to the best: {named}; the other {measured - len(best)} rows are beaten."
+    return (
+        f"On the front, from the fastest to the best: {named}; the other {measured - len(best)} "
+        "rows are beaten."
+    )
 
 
 def speed_sentence(table: pd.DataFrame) -> str:
@@ -199,49 +209,57 @@ def speed_sentence(table: pd.DataFrame) -> str:
         f"{name} {base / value:.1f} x" for name, value in others["latency_ms"].items()
     )
     text = (
-        f"At {int(rows['image_size'].iloc[0])} px, batch 1 and {int(rows['threads'].iloc[0])} threads PyTorch "
-        f"takes {base:.0f} ms for the network alone; as fast as it times: {ratios}."
+        f"At {int(rows['image_size'].iloc[0])} px, batch 1 and {int(rows['threads'].iloc[0])} "
+        f"threads PyTorch takes {base:.0f} ms for the network alone; as fast as it times: "
+        f"{ratios}."
     )
     if "onnx-int8" in rows.index and "onnx" in rows.index and "difference" in rows:
         ratio = rows.loc["onnx", "latency_ms"] / rows.loc["onnx-int8", "latency_ms"]
         text += (
-            f" INT8 is {ratio:.1f} x as fast as float32 ONNX and {rows.loc['onnx-int8', 'difference']:+.3f} in "
-            "AP75."
+            f" INT8 is {ratio:.1f} x as fast as float32 ONNX and "
+            f"{rows.loc['onnx-int8', 'difference']:+.3f} in AP75."
         )
     return text
 
 
 def own_part_sentence(table: pd.DataFrame) -> str:
-    """What the runner adds to the network and what decoding would, of plain ONNX at the largest size."""
+    """What the runner adds to the network and what decoding would, of plain ONNX at the largest
+    size."""
     rows = table[(table["export"] == "onnx") & table["whole_ms"].notna()].sort_values("image_size")
     if rows.empty:
         return "No plain ONNX file was timed with the runner."
     row = rows.iloc[-1]
     return (
-        f"Of plain ONNX at {row['image_size']} px the network alone takes {row['latency_ms']:.1f} ms, from "
-        f"letterbox to boxes {row['whole_ms']:.1f} ms ({row['whole_ms'] / row['latency_ms']:.2f} x); decoding the "
-        f"photo adds {row['decode_ms']:.1f} ms where frames come as files."
+        f"Of plain ONNX at {row['image_size']} px the network alone takes {row['latency_ms']:.1f} "
+        f"ms, from letterbox to boxes {row['whole_ms']:.1f} ms "
+        f"({row['whole_ms'] / row['latency_ms']:.2f} x); decoding the photo adds "
+        f"{row['decode_ms']:.1f} ms where frames come as files."
     )
 
 
 def noise_sentence(table: pd.DataFrame) -> str:
-    """A warning where the timing was disturbed: wide percentiles, or one network at two speeds; else empty."""
+    """A warning where the timing was disturbed: wide percentiles, or one network at two speeds;
+    else empty."""
     timed = table[table["latency_ms"].notna()]
     wide = timed[timed["p95_ms"] > NOISY * timed["latency_ms"]]
     told = [
-        f"{row['export']} at {row['image_size']} px (95th percentile {row['p95_ms'] / row['latency_ms']:.1f} x the "
-        "median)"
+        f"{row['export']} at {row['image_size']} px (95th percentile "
+        f"{row['p95_ms'] / row['latency_ms']:.1f} x the median)"
         for row in wide.to_dict("records")
     ]
     for size, rows in timed[timed["export"].isin(["onnx", "onnx-static"])].groupby("image_size"):
         slow, fast = rows["latency_ms"].max(), rows["latency_ms"].min()
         if slow > UNEQUAL * fast:
             told.append(
-                f"onnx and onnx-static at {size} px, the same network at {fast:.0f} and {slow:.0f} ms"
+                f"onnx and onnx-static at {size} px, the same network at {fast:.0f} and {slow:.0f} "
+                "ms"
             )
     if not told:
         return ""
-    return f"**The machine was busy while this was timed:** {'; '.join(told)}. Repeat on a quiet one before deciding."
+    return (
+        f"**The machine was busy while this was timed:** {'; '.join(told)}. Repeat on a quiet one "
+        "before deciding."
+    )
 
 
 def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict[str, str]:
@@ -251,18 +269,23 @@ def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict
         return {}
     row = rows.iloc[0]
     return {
-        "AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch weights under the "
+        "AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch "
+        "weights under the "
         "same thresholds)",
-        "network alone, batch 1": f"{row['latency_ms']:.1f} ms, 95th percentile {row['p95_ms']:.1f} ms, "
+        "network alone, batch 1": f"{row['latency_ms']:.1f} ms, 95th percentile "
+        f"{row['p95_ms']:.1f} ms, "
         f"{row['threads']:.0f} threads of a {platform.machine()} processor",
-        "letterbox to boxes": f"{row['whole_ms']:.1f} ms; decoding a photo {row['decode_ms']:.1f} ms more",
-        "arithmetic": f"{row['gflops']:.2f} GFLOPs, {row['parameters_million']:.2f} million parameters",
+        "letterbox to boxes": f"{row['whole_ms']:.1f} ms; decoding a photo {row['decode_ms']:.1f} "
+        "ms more",
+        "arithmetic": f"{row['gflops']:.2f} GFLOPs, {row['parameters_million']:.2f} million "
+        "parameters",
         "peak memory": f"{row['peak_memory_mb']:.0f} MB",
     }
 
 
 def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The few numbers to show large: file size and time of the recommended row, else of the fastest."""
+    """The few numbers to show large: file size and time of the recommended row, else of the
+    fastest."""
     timed = table[table["whole_ms"].notna()].sort_values("whole_ms")
     if timed.empty:
         return {}
@@ -276,7 +299,8 @@ def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict
 
 
 def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, place: str) -> str:
-    """The photo of the largest letterbox, the first by image_id, written into the folder `place`; its path."""
+    """The photo of the largest letterbox, the first by image_id, written into the folder `place`;
+    its path."""
 
     def area(row: Any) -> int:
         return int(

@@ -1,6 +1,8 @@
-"""From trained weights to the files that an edge device runs: one `export` for every format, repeated cheaply.
+"""From trained weights to the files that an edge device runs: one `export` for every format,
+repeated cheaply.
 
-FORMATS lists them. All are files that `detector.predict` takes as weights, so that one scorer measures them all.
+FORMATS lists them. All are files that `detector.predict` takes as weights, so that one scorer
+measures them all.
 """
 
 import dataclasses
@@ -57,16 +59,18 @@ MILLION_PARAMETERS = {
 N_CALIBRATION = 32
 INT8 = ("onnx-int8", "onnx-int8-trt")
 AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
-"""Exports that `export_all` lists at every pixel size, beside the weights; one file serves all sizes."""
+"""Exports that `export_all` lists at every pixel size, beside the weights; one file serves all
+sizes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which exports to make of which weights, see `export_all`: sizes in px of the long side, thresholds, calibration.
+    """Which exports to make of which weights, see `export_all`: sizes in px of the long side,
+    thresholds, calibration.
 
     All `kinds` are made for the largest size, of the smaller ones only those of AT_ALL_SIZES.
-    `images` with `folder` are what the shape of "onnx-static" and "torchscript" must take; `calibration_images` with
-    `calibration_folder` are training images for INT8.
+    `images` with `folder` are what the shape of "onnx-static" and "torchscript" must take;
+    `calibration_images` with `calibration_folder` are training images for INT8.
     """
 
     kinds: tuple[str, ...]
@@ -82,10 +86,12 @@ class Plan:
 def export_all(
     weights: str | os.PathLike, folder: str | os.PathLike, plan: Plan, trust: bool = False
 ) -> pd.DataFrame:
-    """All exports of a plan: export, image_size, path, note; the weights themselves come first as "pytorch".
+    """All exports of a plan: export, image_size, path, note; the weights themselves come first as
+    "pytorch".
 
-    INT8 is calibrated at the largest size and runs at the others too. What cannot be made (a package
-    that is not installed, settings that do not fit inside) has no path and the reason in `note`.
+    INT8 is calibrated at the largest size and runs at the others too. What cannot be made (a
+    package that is not installed, settings that do not fit inside) has no path and the reason in
+    `note`.
     """
     rows = [("pytorch", size, str(weights), "") for size in plan.image_sizes]
     stride = int(
@@ -138,13 +144,15 @@ def export(
     calibration: "Calibration | None" = None,
     trust: bool = False,
 ) -> Path:
-    """Write `weights` (a .pt) to `folder` in the format `kind` (see FORMATS); returns the file's path.
+    """Write `weights` (a .pt) to `folder` in the format `kind` (see FORMATS); returns the file's
+    path.
 
-    shape: (batch, height px, width px) of the formats of one shape; default one square image of `image_size`.
-    settings: thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold). calibration: images for
-    the two in INT8. A file that was made the same way from the same weights is left as it is.
-    Raises LivestockError for an unknown kind, settings that do not fit inside, an empty calibration set, a missing
-    package, or an operator that the exporter lacks; CheckpointError as `checkpoints.load_model`.
+    shape: (batch, height px, width px) of the formats of one shape; default one square image of
+    `image_size`. settings: thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold).
+    calibration: images for the two in INT8. A file that was made the same way from the same weights
+    is left as it is. Raises LivestockError for an unknown kind, settings that do not fit inside, an
+    empty calibration set, a missing package, or an operator that the exporter lacks;
+    CheckpointError as `checkpoints.load_model`.
     """
     if kind not in FORMATS:
         raise LivestockError(f"unknown export {kind!r}: expected one of {', '.join(FORMATS)}")
@@ -196,14 +204,14 @@ def _from_onnx(
 
 
 def inside_settings(settings: Settings) -> dict[str, Any]:
-    """What of `settings` goes into a network with NMS inside; LivestockError if they ask for more than it can."""
+    """What of `settings` goes into a network with NMS inside; LivestockError if they ask for more
+    than it can."""
     if not fits_inside(settings):
         raise LivestockError(
             "only hard NMS by class with one IoU threshold goes inside a network, the settings ask "
-            f"for {settings.method}, IoU {settings.iou_threshold}"
-            f"{', class-agnostic' * settings.class_agnostic}"
-            f"{', one class an anchor' * (not settings.multi_label)}; the runner applies these "
-            "outside"
+            f"for {settings.method}, IoU "
+            f"{settings.iou_threshold}{', class-agnostic' * settings.class_agnostic}{', one class an anchor' * (not settings.multi_label)}; "
+            "the runner applies these outside"
         )
     lowest = settings.confidence_threshold
     return {
@@ -225,7 +233,8 @@ def fits_inside(settings: Settings) -> bool:
 
 
 class Calibration:
-    """Images that INT8 ranges are measured on: `n` drawn by `seed` from a table, letterboxed to `image_size`."""
+    """Images that INT8 ranges are measured on: `n` drawn by `seed` from a table, letterboxed to
+    `image_size`."""
 
     def __init__(
         self,
@@ -237,7 +246,8 @@ class Calibration:
         seed: int = 0,
         stride: int = 32,
     ) -> None:
-        """`images` with `folder` as in `inference.predict`; training images, never those of the validation."""
+        """`images` with `folder` as in `inference.predict`; training images, never those of the
+        validation."""
         if images.empty or n < 1:
             raise LivestockError(
                 f"the calibration set is empty ({len(images)} images, n = {n}): INT8 needs some "
@@ -257,7 +267,8 @@ class Calibration:
         }
 
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged and left out."""
+        """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged and left
+        out."""
         with engine.open_reader(None, self.images, self.folder) as reader:
             for row in self.images.to_dict("records"):
                 try:
@@ -270,7 +281,8 @@ class Calibration:
 
 
 def common_shape(images: pd.DataFrame, image_size: int, stride: int = 32) -> tuple[int, int, int]:
-    """The smallest (1, height px, width px) that takes every frame of `images` letterboxed to `image_size`.
+    """The smallest (1, height px, width px) that takes every frame of `images` letterboxed to
+    `image_size`.
 
     Barn cameras have one frame size, so this is less than a square: 1920 x 1080 needs 640 x 384.
     """
@@ -286,7 +298,8 @@ def common_shape(images: pd.DataFrame, image_size: int, stride: int = 32) -> tup
 
 
 def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
-    """Size of a model's file in MB of 10^6 bytes; CheckpointError, with the models that would fit, if it is over.
+    """Size of a model's file in MB of 10^6 bytes; CheckpointError, with the models that would fit,
+    if it is over.
 
     OpenVINO's .bin counts with its .xml.
     """
@@ -303,7 +316,8 @@ def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
         if millions * each * 1.02 <= max_size_mb
     ]
     advice = (
-        f"{fitting[-1]} is the largest YOLOv5 that fits ({MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)"
+        f"{fitting[-1]} is the largest YOLOv5 that fits "
+        f"({MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)"
         if fitting
         else f"no YOLOv5 is that small in this format; try {'INT8 or ' * (each > 1)}pruning"
     )

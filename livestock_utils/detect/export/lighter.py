@@ -1,7 +1,9 @@
-"""Lighter networks from trained weights: structured channel pruning and Tucker decomposition, to be trained further.
+"""Lighter networks from trained weights: structured channel pruning and Tucker decomposition, to be
+trained further.
 
-Both write ordinary weights files: `training.train(init_weights=...)` goes on from them, predict and export take them.
-Their architecture carries the mark "lighter", by which `checkpoints.build` gives the layers the shapes of the tensors.
+Both write ordinary weights files: `training.train(init_weights=...)` goes on from them, predict and
+export take them. Their architecture carries the mark "lighter", by which `checkpoints.build` gives
+the layers the shapes of the tensors.
 """
 
 import importlib.util
@@ -43,7 +45,8 @@ COLUMNS = [
     "speed_high",
 ]
 FASTER = 1.1
-"""A lighter network pays from this speed on, if its AP75 falls by no more than `edge_parity.MAX_DROP`."""
+"""A lighter network pays from this speed on, if its AP75 falls by no more than
+`edge_parity.MAX_DROP`."""
 ROUND_TO = 8
 """Channels are kept in multiples of this, which processors like."""
 
@@ -55,12 +58,13 @@ def prune(
     image_size: int = 320,
     trust: bool = False,
 ) -> Path:
-    """Remove `share` of all channels, by groups of connected layers, the network's weakest first; returns `target`.
+    """Remove `share` of all channels, by groups of connected layers, the network's weakest first;
+    returns `target`.
 
-    torch-pruning (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al. 2021): on the
-    sample it keeps two thirds of AP50 without training where ranking by plain norm keeps nothing. The head's outputs
-    stay. The result has lost accuracy until it is trained further. Raises LivestockError for a share outside (0, .9]
-    or a missing package.
+    torch-pruning (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al.
+    2021): on the sample it keeps two thirds of AP50 without training where ranking by plain norm
+    keeps nothing. The head's outputs stay. The result has lost accuracy until it is trained
+    further. Raises LivestockError for a share outside (0, .9] or a missing package.
     """
     import torch
 
@@ -71,7 +75,8 @@ def prune(
     model = checkpoints.build(read).eval()
     model.model[
         -1
-    ].train()  # raw heads, to be traced; the rest in eval, or the noise would move the batch statistics
+        # raw heads, to be traced; the rest in eval, or the noise would move the batch statistics
+    ].train()
     example = torch.rand(1, 3, image_size, image_size)
     pruner = pruning.pruner.MagnitudePruner(
         model,
@@ -94,11 +99,12 @@ def decompose(
     least_channels: int = 64,
     trust: bool = False,
 ) -> Path:
-    """Replace large convolutions by three smaller ones, by Tucker decomposition of their kernels; returns `target`.
+    """Replace large convolutions by three smaller ones, by Tucker decomposition of their kernels;
+    returns `target`.
 
-    Kernels above 1 x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with `share` of the
-    channels between (Kim et al. 2016), by tensorly. Raises LivestockError for a share outside (0, 1), nothing to
-    decompose, or a missing package.
+    Kernels above 1 x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with
+    `share` of the channels between (Kim et al. 2016), by tensorly. Raises LivestockError for a
+    share outside (0, 1), nothing to decompose, or a missing package.
     """
     if not 0 < share < 1:
         raise LivestockError(f"share must lie in (0, 1), got {share}")
@@ -129,8 +135,8 @@ def decompose(
         changed += 1
     if not changed:
         raise LivestockError(
-            f"{weights}: no convolution above 1 x 1 has {least_channels} channels in and out; lower "
-            "least_channels"
+            f"{weights}: no convolution above 1 x 1 has {least_channels} channels in and out; "
+            "lower least_channels"
         )
     model.yaml[MARK] = {"tucker": share, **read.architecture.get(MARK, {})}
     return checkpoints.write_weights(target, model)
@@ -149,10 +155,11 @@ def compare(
 ) -> pd.DataFrame:
     """Weights trained for equal epochs beside the first of them, the plain one: a row a model.
 
-    Columns model, AP75, difference, low, high (paired, against the first), size_mb, parameters_million, gflops,
-    latency_ms (of its ONNX file at batch 1), p95_ms, and speed, the first one's latency over this one's: the median of
-    a few processes, with their lowest and highest. ONNX files are written beside the weights. An architecture is
-    timed once, all of them in turns in one process (see `edge_latency.in_turns`): equal networks are equally fast.
+    Columns model, AP75, difference, low, high (paired, against the first), size_mb,
+    parameters_million, gflops, latency_ms (of its ONNX file at batch 1), p95_ms, and speed, the
+    first one's latency over this one's: the median of a few processes, with their lowest and
+    highest. ONNX files are written beside the weights. An architecture is timed once, all of them
+    in turns in one process (see `edge_latency.in_turns`): equal networks are equally fast.
     """
     threads = threads or os.cpu_count() or 1
     _, height, width = formats.common_shape(images, image_size)
@@ -214,10 +221,12 @@ def train_all(
     image_size: int = 640,
     **options: Any,
 ) -> dict[str, Path]:
-    """Train the plain weights and their lighter forms for equal epochs; model name -> best weights, the plain first.
+    """Train the plain weights and their lighter forms for equal epochs; model name -> best weights,
+    the plain first.
 
-    "plain", "pruned", "Tucker" and one of each of `teachers` (name -> predictions, see `distill`), each a run folder
-    below `folder` that goes on where it stopped. `options` go to `training.train`.
+    "plain", "pruned", "Tucker" and one of each of `teachers` (name -> predictions, see `distill`),
+    each a run folder below `folder` that goes on where it stopped. `options` go to
+    `training.train`.
     """
     from livestock_utils.detect.train import run
 
@@ -259,18 +268,20 @@ def study(
     seed: int = 0,
     **options: Any,
 ) -> pd.DataFrame:
-    """`train_all` on two unpacked sets, then `compare` on the validation `images`; no rows unless `wanted`, or
-    without the packages of the extra `lighter`, which is logged.
+    """`train_all` on two unpacked sets, then `compare` on the validation `images`; no rows unless
+    `wanted`, or without the packages of the extra `lighter`, which is logged.
 
-    teacher: CSV of predictions on the training images, or weights that predict them; default the weights themselves.
-    Several, separated by commas, are a row each ("distilled from <file's name>").
+    teacher: CSV of predictions on the training images, or weights that predict them; default the
+    weights themselves. Several, separated by commas, are a row each ("distilled from <file's
+    name>").
     """
     absent = [
         name for name in ("torch_pruning", "tensorly") if importlib.util.find_spec(name) is None
     ]
     if wanted and absent:
         log.warning(
-            "no lighter networks: this needs %s; run python -m livestock_utils.install --extras lighter",
+            "no lighter networks: this needs %s; run python -m livestock_utils.install --extras "
+            "lighter",
             " and ".join(absent),
         )
     if not wanted or absent:
@@ -293,11 +304,12 @@ def study(
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """Which lighter models pay: FASTER in every process at a level AP75 (MAX_DROP), or better and no slower."""
+    """Which lighter models pay: FASTER in every process at a level AP75 (MAX_DROP), or better and
+    no slower."""
     if table.empty:
         return (
-            "Lighter networks were not trained in this run: set `lighter` (four trainings of `lighter_epochs`) and "
-            "install the extra `lighter`."
+            "Lighter networks were not trained in this run: set `lighter` (four trainings of "
+            "`lighter_epochs`) and install the extra `lighter`."
         )
     plain, others = table.iloc[0], table.iloc[1:]
     if others.empty:
@@ -311,15 +323,18 @@ def sentence(table: pd.DataFrame) -> str:
         spread = (
             ""
             if row["speed_low"] == row["speed_high"]
-            else f" (in {latency.PROCESSES} processes {row['speed_low']:.2f} to {row['speed_high']:.2f})"
+            else f" (in {latency.PROCESSES} processes {row['speed_low']:.2f} to "
+            f"{row['speed_high']:.2f})"
         )
         parts.append(
-            f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} AP75{proof}, "
-            f"{row['speed']:.2f} x as fast{spread}, {row['size_mb'] / plain['size_mb']:.0%} of the size"
+            f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} "
+            f"AP75{proof}, {row['speed']:.2f} x as fast{spread}, "
+            f"{row['size_mb'] / plain['size_mb']:.0%} of the size"
         )
     return (
-        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {FASTER:g} x as fast in "
-        f"every process at no more than {MAX_DROP:g} AP75 less, or better beyond luck at the same speed."
+        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {FASTER:g} "
+        f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or better beyond luck "
+        "at the same speed."
     )
 
 

@@ -1,4 +1,5 @@
-"""Does an export still find the same animals? Scores, boxes and a recommendation that follows from stated budgets."""
+"""Does an export still find the same animals? Scores, boxes and a recommendation that follows from
+stated budgets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,12 +31,14 @@ SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
 def same_detections(
     reference: pd.DataFrame, other: pd.DataFrame, confidence_threshold: float = 0.25
 ) -> dict[str, float]:
-    """How alike two predictions tables of the same images are, from `confidence_threshold` up in either.
+    """How alike two predictions tables of the same images are, from `confidence_threshold` up in
+    either.
 
-    Detections of one image and species are paired one to one by largest total IoU (at least .5). Gives `pairs`,
-    `largest_difference_px` (of any side in any pair; NaN without pairs), and `equal_share`: equal pairs (SAME_PX,
-    SAME_CONFIDENCE) among all detections of both, a pair counted once; 1 if neither has any. A detection is looked for
-    in the whole other table, so that one that falls just below the threshold there is no loss.
+    Detections of one image and species are paired one to one by largest total IoU (at least .5).
+    Gives `pairs`, `largest_difference_px` (of any side in any pair; NaN without pairs), and
+    `equal_share`: equal pairs (SAME_PX, SAME_CONFIDENCE) among all detections of both, a pair
+    counted once; 1 if neither has any. A detection is looked for in the whole other table, so that
+    one that falls just below the threshold there is no loss.
     """
     first_sure = (reference["confidence"] >= confidence_threshold).to_numpy()
     second_sure = (other["confidence"] >= confidence_threshold).to_numpy()
@@ -75,7 +78,8 @@ def same_detections(
 def some_images(
     images: pd.DataFrame, boxes: pd.DataFrame, n: int, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """At most `n` images drawn by `seed`, sorted, with their boxes: enough to compare exports on."""
+    """At most `n` images drawn by `seed`, sorted, with their boxes: enough to compare exports
+    on."""
     if len(images) > n:
         images = images.sample(n, random_state=seed).sort_values("image_id", ignore_index=True)
     return images, boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
@@ -90,19 +94,21 @@ def hard_settings(
     image_size: int,
     **options: Any,
 ) -> tuple[Settings, str]:
-    """The settings of suppression inside a network: `settings` if they fit there, else the best hard NMS of a grid.
+    """The settings of suppression inside a network: `settings` if they fit there, else the best
+    hard NMS of a grid.
 
-    The grid (`sweep.grid`, one IoU threshold for all classes) is scored on the labelled `images`; a sentence says
-    which were taken. `options` go to predict.
+    The grid (`sweep.grid`, one IoU threshold for all classes) is scored on the labelled `images`; a
+    sentence says which were taken. `options` go to predict.
     """
     if formats.fits_inside(settings):
         return settings, "Suppression inside a network takes the same thresholds."
     found = engine.collect_candidates(weights, images, folder, image_size=image_size, **options)
     best = sweep.best(sweep.evaluate(found, boxes))
     return best, (
-        f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms takes the "
-        f"best hard NMS on these {len(images)} images instead, IoU {best.iou_threshold}, confidence from "
-        f"{best.confidence_threshold}, and is compared with the weights under the same."
+        f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms "
+        f"takes the best hard NMS on these {len(images)} images instead, IoU {best.iou_threshold}, "
+        f"confidence from {best.confidence_threshold}, and is compared with the weights under the "
+        "same."
     )
 
 
@@ -117,13 +123,15 @@ def parity_table(
     inside: Settings | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Every export of `edge.export_all` scored on the same labelled images as the weights at the same size.
+    """Every export of `edge.export_all` scored on the same labelled images as the weights at the
+    same size.
 
-    "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings it was made with.
-    Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low, high), the columns of
-    `same_detections`, and `red` (a drop above MAX_DROP). A file of one shape sees wider borders than the weights do:
-    `border_difference` is the AP75 that these borders alone cost the weights, `border_equal_share` the share of
-    detections that the file and the weights have in common on the same borders. Rows without a file stay, unscored.
+    "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings
+    it was made with. Adds AP75 (contest's definition), difference with its paired 95 % interval
+    (difference, low, high), the columns of `same_detections`, and `red` (a drop above MAX_DROP). A
+    file of one shape sees wider borders than the weights do: `border_difference` is the AP75 that
+    these borders alone cost the weights, `border_equal_share` the share of detections that the file
+    and the weights have in common on the same borders. Rows without a file stay, unscored.
     `options` go to predict. Raises LivestockError if a size has no "pytorch" row.
     """
     settings = settings or Settings()
@@ -217,8 +225,8 @@ def parity_sentence(table: pd.DataFrame) -> str:
             sorted({f"{row.export} at {row.image_size} px" for row in red.itertuples()})
         )
         parts.append(
-            f"red, a drop above {MAX_DROP:g} AP75: {names} (worst {worst['difference']:+.3f}, interval "
-            f"{worst['low']:+.3f} to {worst['high']:+.3f})"
+            f"red, a drop above {MAX_DROP:g} AP75: {names} (worst {worst['difference']:+.3f}, "
+            f"interval {worst['low']:+.3f} to {worst['high']:+.3f})"
         )
     else:
         parts.append(f"none falls by more than {MAX_DROP:g} AP75")
@@ -230,9 +238,9 @@ def parity_sentence(table: pd.DataFrame) -> str:
     if len(bordered):
         least = bordered.sort_values("border_difference").iloc[0]
         parts.append(
-            f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) alone move "
-            f"the weights by {least['border_difference']:+.3f}, and on the same borders at least "
-            f"{bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal"
+            f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) "
+            f"alone move the weights by {least['border_difference']:+.3f}, and on the same borders "
+            f"at least {bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal"
         )
     return "; ".join(parts) + "."
 
@@ -240,11 +248,13 @@ def parity_sentence(table: pd.DataFrame) -> str:
 def recommend(
     table: pd.DataFrame, max_latency_ms: float, max_size_mb: float
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The row of a parity and cost table to deploy, and the reason in a sentence; None where nothing fits.
+    """The row of a parity and cost table to deploy, and the reason in a sentence; None where
+    nothing fits.
 
-    Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and within both budgets,
-    the fastest from letterbox to boxes (whole_ms) of those within LEVEL_AP75 of the best AP75; plain ONNX, which runs
-    everywhere, before what is at most LEVEL_LATENCY faster.
+    Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and
+    within both budgets, the fastest from letterbox to boxes (whole_ms) of those within LEVEL_AP75
+    of the best AP75; plain ONNX, which runs everywhere, before what is at most LEVEL_LATENCY
+    faster.
     """
     measured = table[table["AP75"].notna() & table["whole_ms"].notna()]
     if measured.empty:
@@ -257,8 +267,8 @@ def recommend(
         why = "only red exports fit" if len(fits) else "nothing fits"
         return None, (
             f"Within {budget} {why}: the fastest of all is {_name(fastest)} with "
-            f"{fastest['whole_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a smaller "
-            "model, or allow more."
+            f"{fastest['whole_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a "
+            "smaller model, or allow more."
         )
     best = sound["AP75"].max()
     level = sound[sound["AP75"] >= best - LEVEL_AP75].sort_values("whole_ms", kind="stable")
@@ -275,8 +285,8 @@ def recommend(
     if len(plain) and fastest["export"] != "onnx":
         row = plain.iloc[0]
         why = (
-            f"{_name(fastest)} is {1 - fastest['whole_ms'] / row['whole_ms']:.0%} faster, which is within the noise "
-            "of timing, and plain ONNX runs everywhere"
+            f"{_name(fastest)} is {1 - fastest['whole_ms'] / row['whole_ms']:.0%} faster, which is "
+            "within the noise of timing, and plain ONNX runs everywhere"
         )
     return row.to_dict(), (
         f"Within {budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms an "

@@ -1,4 +1,5 @@
-"""An exported ONNX network made over: suppression inside, float16, INT8; each keeps the metadata of `onnx_backend`."""
+"""An exported ONNX network made over: suppression inside, float16, INT8; each keeps the metadata of
+`onnx_backend`."""
 
 import os
 import tempfile
@@ -13,8 +14,9 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.backends import onnx as onnx_backend
 
 QUANTIZED = ("Conv", "Mul", "Sigmoid", "Concat", "Add", "MaxPool", "Resize")
-"""Operators that INT8 covers, up to the head. The whole head stays in float32: boxes need more than 256 steps, and the
-last three convolutions in INT8 cost twice the AP75 for no time (measured on the sample)."""
+"""Operators that INT8 covers, up to the head. The whole head stays in float32: boxes need more than
+256 steps, and the last three convolutions in INT8 cost twice the AP75 for no time (measured on the
+sample)."""
 
 FOR_TENSORRT = {
     "ActivationSymmetric": True,
@@ -33,10 +35,12 @@ def with_nms(
     max_detections: int = 300,
     made: dict[str, Any] | None = None,
 ) -> Path:
-    """Append ONNX's NonMaxSuppression, class by class and for every class of an anchor; returns `target`.
+    """Append ONNX's NonMaxSuppression, class by class and for every class of an anchor; returns
+    `target`.
 
-    The output becomes (m, 7): batch index, centre x, y, width, height in px of the input, confidence, class index.
-    `max_detections` holds for each class. The same rule as `suppression.nms` (IoU strictly above goes).
+    The output becomes (m, 7): batch index, centre x, y, width, height in px of the input,
+    confidence, class index. `max_detections` holds for each class. The same rule as
+    `suppression.nms` (IoU strictly above goes).
     """
     onnx = onnx_backend.need("onnx")
     about = onnx_backend.read_about(path)
@@ -50,7 +54,8 @@ def with_nms(
         )
         return f"nms_constant_{name}"
 
-    # ONNX keeps scores above its threshold, the library those from it up: the next smaller float makes them agree.
+    # ONNX keeps scores above its threshold, the library those from it up: the next smaller float
+    # makes them agree.
     lowest = np.nextafter(np.float32(confidence_threshold), np.float32(-1))
     limits = [
         constant("limit", np.array([max_detections], dtype=np.int64)),
@@ -140,9 +145,11 @@ def with_nms(
 def to_float16(
     path: str | os.PathLike, target: str | os.PathLike, made: dict[str, Any] | None = None
 ) -> Path:
-    """Weights and arithmetic in float16 by ONNX Runtime's converter; input and output stay float32; returns `target`.
+    """Weights and arithmetic in float16 by ONNX Runtime's converter; input and output stay float32;
+    returns `target`.
 
-    The decoding of boxes stays in float32: at 640 px a float16 coordinate is only right to half a pixel.
+    The decoding of boxes stays in float32: at 640 px a float16 coordinate is only right to half a
+    pixel.
     """
     onnx_backend.need("onnxruntime")
     from onnxruntime.transformers import float16, onnx_model
@@ -166,13 +173,15 @@ def to_int8(
     made: dict[str, Any] | None = None,
     tensorrt: bool = False,
 ) -> Path:
-    """Static INT8 by ONNX Runtime's quantizer: weights per channel, activations by the range over `batches`.
+    """Static INT8 by ONNX Runtime's quantizer: weights per channel, activations by the range over
+    `batches`.
 
-    `batches`: letterboxed training images (n, h, w, 3) BGR, see `edge.Calibration`. Returns `target`. Raises
-    LivestockError for no images, and for sizes that a file of fixed shape does not take.
-    tensorrt: the form that TensorRT parses instead of the one that is fastest on a processor: signed and symmetric
-    (every zero point 0), convolutions only, weights as float32 behind a QuantizeLinear (so the file stays large, the
-    engine does not), no INT32 bias (onnxruntime issue 14229).
+    `batches`: letterboxed training images (n, h, w, 3) BGR, see `edge.Calibration`. Returns
+    `target`. Raises LivestockError for no images, and for sizes that a file of fixed shape does not
+    take. tensorrt: the form that TensorRT parses instead of the one that is fastest on a processor:
+    signed and symmetric (every zero point 0), convolutions only, weights as float32 behind a
+    QuantizeLinear (so the file stays large, the engine does not), no INT32 bias (onnxruntime issue
+    14229).
     """
     onnx_backend.need("onnxruntime")
     from onnxruntime import quantization

@@ -1,7 +1,9 @@
-"""Raw candidates of the network (before NMS), kept in one compact file so that it runs once and tuning costs seconds.
+"""Raw candidates of the network (before NMS), kept in one compact file so that it runs once and
+tuning costs seconds.
 
-A candidate is one anchor's box with one class above the floor. They are sorted by image and then by descending
-confidence; ties keep the network's order. Images without candidates, and unreadable ones, stay in the table.
+A candidate is one anchor's box with one class above the floor. They are sorted by image and then by
+descending confidence; ties keep the network's order. Images without candidates, and unreadable
+ones, stay in the table.
 """
 
 import dataclasses
@@ -35,11 +37,12 @@ TYPES = {
 class Candidates:
     """Candidates of a set of images: a table of images and one array entry a candidate.
 
-    `images`: image_id, width_px, height_px (of the decoded frame; 0 if unreadable), status ("ok" or what went wrong),
-    found (candidates above the floor before the cap), sorted by image_id. Arrays of length n: `image_index` (row of
-    `images`), `class_index` (into `names`), `pass_index` (into `passes`), `best_class` (is it the anchor's best class?
-    keeping only these gives yolov5's single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px of the frame,
-    which boxes at its edge may leave (suppression sees them whole, as in yolov5; predictions are clipped).
+    `images`: image_id, width_px, height_px (of the decoded frame; 0 if unreadable), status ("ok" or
+    what went wrong), found (candidates above the floor before the cap), sorted by image_id. Arrays
+    of length n: `image_index` (row of `images`), `class_index` (into `names`), `pass_index` (into
+    `passes`), `best_class` (is it the anchor's best class? keeping only these gives yolov5's
+    single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px of the frame, which boxes at
+    its edge may leave (suppression sees them whole, as in yolov5; predictions are clipped).
     `made_with` says how they were made (weights, image size, floor, cap, ...).
     """
 
@@ -72,7 +75,8 @@ class Candidates:
     def clipped(
         self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]
     ) -> npt.NDArray[np.float32]:
-        """Boxes (m, 4) px of these images moved into their frames; frames of unknown size (0) do not clip."""
+        """Boxes (m, 4) px of these images moved into their frames; frames of unknown size (0) do
+        not clip."""
         size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
         limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
         return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
@@ -84,7 +88,8 @@ class Candidates:
         )
 
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
-        """Only these images with their candidates; raises DatasetError if one was never predicted."""
+        """Only these images with their candidates; raises DatasetError if one was never
+        predicted."""
         known, wanted = (
             self.images["image_id"],
             pd.Index(pd.unique(pd.Series(list(image_ids), dtype=object))),
@@ -114,8 +119,9 @@ def build(
 ) -> Candidates:
     """Candidates from an images table and arrays in any order: sorted, typed and checked.
 
-    `arrays` are the fields of `Candidates`; `pass_index` (0) and `best_class` (true) may be left out. `images` needs
-    `image_id`; width_px, height_px, status and found are filled in where absent.
+    `arrays` are the fields of `Candidates`; `pass_index` (0) and `best_class` (true) may be left
+    out. `images` needs `image_id`; width_px, height_px, status and found are filled in where
+    absent.
     """
     table = images.copy()
     n = len(np.asarray(arrays["confidence"]))
@@ -125,7 +131,8 @@ def build(
     values["xyxy"] = values["xyxy"].reshape(-1, 4)
     if any(len(value) != n for value in values.values()):
         raise DatasetError(
-            f"arrays of candidates must be equally long, got { {k: len(v) for k, v in values.items()} }"
+            "arrays of candidates must be equally long, got "
+            f"{ {k: len(v) for k, v in values.items()} }"
         )
     index = values["image_index"]
     if n and (index.min() < 0 or index.max() >= len(table)):
@@ -139,8 +146,8 @@ def build(
         table["found"] = np.bincount(index, minlength=len(table))
     if table["image_id"].duplicated().any():
         raise DatasetError(
-            f"image {table.loc[table['image_id'].duplicated(), 'image_id'].iloc[0]!r} is there twice: "
-            "a shard merged twice? leave one of them out"
+            f"image {table.loc[table['image_id'].duplicated(), 'image_id'].iloc[0]!r} is there "
+            "twice: a shard merged twice? leave one of them out"
         )
     order = np.argsort(table["image_id"].to_numpy(dtype=object), kind="stable")
     rank = np.empty(len(table), "int32")
@@ -160,7 +167,8 @@ def build(
 
 
 def save(path: str | os.PathLike, candidates: Candidates) -> Path:
-    """Write candidates as one compressed .npz (about 15 bytes a candidate), whole or not at all; returns the path."""
+    """Write candidates as one compressed .npz (about 15 bytes a candidate), whole or not at all;
+    returns the path."""
     about = {
         "format": FORMAT,
         "names": candidates.names,
@@ -191,7 +199,8 @@ def save(path: str | os.PathLike, candidates: Candidates) -> Path:
 
 
 def load(path: str | os.PathLike) -> Candidates:
-    """Read what `save` wrote; raises DatasetError if the file is absent, damaged or of another kind."""
+    """Read what `save` wrote; raises DatasetError if the file is absent, damaged or of another
+    kind."""
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
@@ -234,9 +243,10 @@ def merge(
 ) -> Candidates:
     """Put shards of different images together; the result does not depend on their number or order.
 
-    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each predicted by the weights
-    that have not seen it, so weights and image lists may differ. Raises DatasetError for no parts, an image that two
-    parts hold (a shard merged twice), or parts that were made in different ways (weights, pixels, floor, cap, passes).
+    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each
+    predicted by the weights that have not seen it, so weights and image lists may differ. Raises
+    DatasetError for no parts, an image that two parts hold (a shard merged twice), or parts that
+    were made in different ways (weights, pixels, floor, cap, passes).
     """
     if not parts:
         raise DatasetError("no shards to merge; predict at least one")
@@ -247,8 +257,8 @@ def merge(
         for image_id in part.images["image_id"]:
             if image_id in seen:
                 raise DatasetError(
-                    f"{label}: image {image_id!r} is already in {seen[image_id]}: a shard merged twice; "
-                    "leave one of them out"
+                    f"{label}: image {image_id!r} is already in {seen[image_id]}: a shard merged "
+                    "twice; leave one of them out"
                 )
             seen[image_id] = label
     offsets = np.cumsum([0] + [len(part.images) for part in parts])
@@ -276,9 +286,11 @@ def merge(
 
 
 def stack(runs: Sequence[Candidates]) -> Candidates:
-    """Put passes over the same images together (flip, other scales, other weights): extra candidates, one pass each.
+    """Put passes over the same images together (flip, other scales, other weights): extra
+    candidates, one pass each.
 
-    Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest of the passes.
+    Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest
+    of the passes.
     """
     if not runs:
         raise DatasetError("no passes to stack; predict at least one")
@@ -293,7 +305,8 @@ def stack(runs: Sequence[Candidates]) -> Candidates:
             )
         if run.images["image_id"].tolist() != first.images["image_id"].tolist():
             raise DatasetError(
-                f"pass {run.passes[0]!r} covers other images than {first.passes[0]!r}; predict them all"
+                f"pass {run.passes[0]!r} covers other images than {first.passes[0]!r}; predict "
+                "them all"
             )
     images = first.images.assign(
         found=np.max([run.images["found"].to_numpy() for run in runs], axis=0)

@@ -1,4 +1,5 @@
-"""Run the network once over images: raw candidates into part files that shards share, or predictions in one call."""
+"""Run the network once over images: raw candidates into part files that shards share, or
+predictions in one call."""
 
 import contextlib
 import logging
@@ -27,9 +28,11 @@ from livestock_utils.detect.predict.passes import (
 log = logging.getLogger(__name__)
 
 FLOOR = 0.0005
-"""Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has room."""
+"""Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has
+room."""
 CAP = 3000
-"""Most candidates kept of one image and pass, highest confidence first; how many images exceed it is reported."""
+"""Most candidates kept of one image and pass, highest confidence first; how many images exceed it
+is reported."""
 LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
 
@@ -47,10 +50,12 @@ def predict(
     settings: postprocess.Settings | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Images -> predictions table (image_id, species, x_min..y_max px in the true frame, confidence).
+    """Images -> predictions table (image_id, species, x_min..y_max px in the true frame,
+    confidence).
 
-    Sorted by image_id and descending confidence; images without detections have no rows. `settings` replaces the four
-    values before it; `options` are those of `collect_candidates`. Equal to `postprocess.apply` on its result.
+    Sorted by image_id and descending confidence; images without detections have no rows. `settings`
+    replaces the four values before it; `options` are those of `collect_candidates`. Equal to
+    `postprocess.apply` on its result.
     """
     settings = settings or postprocess.Settings(
         confidence_threshold=confidence_threshold,
@@ -74,14 +79,16 @@ def collect_candidates(
     shard: str = "1/1",
     **options: Any,
 ) -> Candidates:
-    """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most `cap` an image.
+    """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most
+    `cap` an image.
 
-    `weights_or_model`: the path of a .pt or .onnx, or a loaded model. `images` needs image_id and member, and archive
-    where the bytes are in one, both relative to `folder`; known sizes (width_px, height_px) make fuller batches.
-    With `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts all together).
-    `options`, among them image_size, floor and cap, are those of `shards`. Unreadable images are logged, counted and
-    kept without candidates. Raises CheckpointError for weights of other classes, DatasetError or LivestockError for
-    what cannot be done.
+    `weights_or_model`: the path of a .pt or .onnx, or a loaded model. `images` needs image_id and
+    member, and archive where the bytes are in one, both relative to `folder`; known sizes
+    (width_px, height_px) make fuller batches. With `shard` "i/n" and a `parts_folder` every n-th
+    part alone is computed and returned (`gather` puts all together). `options`, among them
+    image_size, floor and cap, are those of `shards`. Unreadable images are logged, counted and kept
+    without candidates. Raises CheckpointError for weights of other classes, DatasetError or
+    LivestockError for what cannot be done.
     """
     parse_shard(shard)
     with shards(weights_or_model, images, folder, **options) as of_shard:
@@ -113,26 +120,28 @@ def shards(
     part_images: int = PART_IMAGES,
     workers: int = 2,
 ) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; first arguments and errors as `collect_candidates`.
+    """A call that gives the candidates of a shard "i/n"; first arguments and errors as
+    `collect_candidates`.
 
-    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there.
-    `passes`: one run each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU.
-    `like`: letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other classes too;
-    `trust`: weights that only an unrestricted unpickling opens (see `checkpoints.load_checkpoint`).
-    `parts_folder`: write part files there and take those that were made the same way, so that a stopped run goes on.
-    `part_images`: how many images a part holds at most, what a stopped run loses; the same for all shards.
-    `network`: the backend of these weights if it is open already.
+    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run each of
+    "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU. `like`:
+    letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other
+    classes too; `trust`: weights that only an unrestricted unpickling opens (see
+    `checkpoints.load_checkpoint`). `parts_folder`: write part files there and take those that were
+    made the same way, so that a stopped run goes on. `part_images`: how many images a part holds at
+    most, what a stopped run loses; the same for all shards. `network`: the backend of these weights
+    if it is open already.
 
-    Everything that looks at all images (their order, what tells them again, the plan of batches) is done once, so that
-    a process can go through thousands of shards of millions of images.
+    Everything that looks at all images (their order, what tells them again, the plan of batches) is
+    done once, so that a process can go through thousands of shards of millions of images.
     """
     if images["image_id"].duplicated().any():
         twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
         raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(
-            f"floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got {floor!r}, "
-            f"{cap!r}, {like!r}"
+            "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
+            f"{floor!r}, {cap!r}, {like!r}"
         )
     if image_size < LEAST_SIZE:
         raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
@@ -180,7 +189,8 @@ def shards(
 
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
-    """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not fit together."""
+    """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not
+    fit together."""
     if not any(parts_there(parts_folder, passes)):
         raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
     if missing := missing_parts(parts_folder, passes):
@@ -201,7 +211,8 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
 def missing_parts(
     parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
 ) -> list[Path]:
-    """Part files that no shard has written yet; of a pass without any file, which does not tell how many, the first."""
+    """Part files that no shard has written yet; of a pass without any file, which does not tell how
+    many, the first."""
     missing = []
     for name in passes:
         folder = Path(parts_folder) / name
@@ -218,7 +229,8 @@ def missing_parts(
 def parts_there(
     parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
 ) -> tuple[int, int]:
-    """How many part files there are, and how many there will be as far as those tell: (0, 0) while there are none."""
+    """How many part files there are, and how many there will be as far as those tell: (0, 0) while
+    there are none."""
     there = [len(list((Path(parts_folder) / name).glob("part-*-of-*.npz"))) for name in passes]
     totals = [
         count + len(missing_parts(parts_folder, [name])) if count else 0
@@ -229,7 +241,8 @@ def parts_there(
 
 
 def report(found: Candidates, images: pd.DataFrame | None = None) -> None:
-    """Log one line each: unreadable images, images with more candidates than the cap, frames of unexpected size."""
+    """Log one line each: unreadable images, images with more candidates than the cap, frames of
+    unexpected size."""
     if unreadable := found.unreadable:
         why = found.images.set_index("image_id")["status"]
         listed = ", ".join(f"{name} ({why[name]})" for name in unreadable[:5])
@@ -262,8 +275,8 @@ def report(found: Candidates, images: pd.DataFrame | None = None) -> None:
         if len(other):
             row = other.iloc[0]
             log.warning(
-                "%d images have another size than the table says, first %s: %d x %d instead of %d x %d; boxes "
-                "are in pixels of the image",
+                "%d images have another size than the table says, first %s: %d x %d instead of %d "
+                "x %d; boxes are in pixels of the image",
                 len(other),
                 row["image_id"],
                 row["width_px"],
@@ -291,7 +304,8 @@ def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
 def open_reader(
     reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike
 ) -> Iterator[Reader]:
-    """The caller's reader if given; else one for archives, or for plain files where the table names no archive."""
+    """The caller's reader if given; else one for archives, or for plain files where the table names
+    no archive."""
     if reader is not None:
         yield reader
     elif "archive" in images and (images["archive"] != "").any():

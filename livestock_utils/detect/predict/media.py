@@ -25,11 +25,13 @@ log = logging.getLogger(__name__)
 def find(
     source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
 ) -> tuple[pd.DataFrame, Reader]:
-    """Photos of an image file, a folder (with its subfolders) or a video -> (images table, reader of their bytes).
+    """Photos of an image file, a folder (with its subfolders) or a video -> (images table, reader
+    of their bytes).
 
-    image_id is the path below the folder without its ending (with it where two differ by the ending only); of a video
-    the frame number, every `every`-th frame. `without`: a folder whose photos do not count. Raises DatasetError for a
-    source that is absent, of another kind, or holds no photos; videos in a folder are left out, with a warning.
+    image_id is the path below the folder without its ending (with it where two differ by the ending
+    only); of a video the frame number, every `every`-th frame. `without`: a folder whose photos do
+    not count. Raises DatasetError for a source that is absent, of another kind, or holds no photos;
+    videos in a folder are left out, with a warning.
     """
     path = Path(source)
     if not path.exists():
@@ -86,10 +88,12 @@ def find(
 
 
 class VideoReader:
-    """Frames of a video by number, read from front to back whatever order threads ask for them in."""
+    """Frames of a video by number, read from front to back whatever order threads ask for them
+    in."""
 
     def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
-        """Open the video; `count` frames of `size` (width, height) px. DatasetError if it cannot be opened."""
+        """Open the video; `count` frames of `size` (width, height) px. DatasetError if it cannot be
+        opened."""
         import cv2
 
         self.path, self.every = Path(path), every
@@ -104,7 +108,8 @@ class VideoReader:
         self.next, self.waiting, self.lock = 0, {}, threading.Lock()  # type: ignore[var-annotated]  # filled by number
 
     def bytes(self, archive: str, member: str) -> bytes:
-        """Frame `member` as BMP bytes (no loss, hardly any time); ArchiveError past the end of the video."""
+        """Frame `member` as BMP bytes (no loss, hardly any time); ArchiveError past the end of the
+        video."""
         import cv2
 
         number = int(member)
@@ -139,11 +144,12 @@ def predict(
     every: int = 1,
     **options: Any,
 ) -> tuple[pd.DataFrame, candidates.Candidates]:
-    """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be read), drawn/*.jpg.
+    """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be
+    read), drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the photos. Returns the
-    predictions table (px) and the candidates with their images table.
+    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the
+    photos. Returns the predictions table (px) and the candidates with their images table.
     """
     settings = settings or postprocess.Settings(confidence_threshold=0.25, iou_threshold=0.6)
     own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
@@ -178,7 +184,8 @@ def predict(
 
 
 def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
-    """A copy of the frame with its boxes in the species' colours, name and confidence above each."""
+    """A copy of the frame with its boxes in the species' colours, name and confidence above
+    each."""
     import cv2
 
     picture = frame_bgr.copy()

@@ -1,6 +1,8 @@
-"""Out-of-fold predictions: k small models, each predicts the fold that it has not seen; one table of all images.
+"""Out-of-fold predictions: k small models, each predicts the fold that it has not seen; one table
+of all images.
 
-Only such predictions say something about labels: a model repeats the faults of the labels it was trained on.
+Only such predictions say something about labels: a model repeats the faults of the labels it was
+trained on.
 """
 
 import gzip
@@ -46,18 +48,20 @@ def predict(
     max_detections: int = 300,
     **training: Any,
 ) -> pd.DataFrame:
-    """Train a model on all folds but one, predict that one, for each fold; returns predictions with a column `fold`.
+    """Train a model on all folds but one, predict that one, for each fold; returns predictions with
+    a column `fold`.
 
-    images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id -> fold, see
-    `split.stratified_folds`. n_folds: join the folds to so many, see `joined_folds`, so that fewer models do.
-    fold_weights: {fold: .pt} of models that exist and have not seen that fold; the others are trained into
-    `out`/training/<name>_fold<k>, where an interrupted one goes on. Their last weights predict, not the best ones,
-    which were chosen with a look at the fold. sets: where the folds are unpacked (default: the local disk).
-    confidence_threshold, iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
+    images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id ->
+    fold, see `split.stratified_folds`. n_folds: join the folds to so many, see `joined_folds`, so
+    that fewer models do. fold_weights: {fold: .pt} of models that exist and have not seen that
+    fold; the others are trained into `out`/training/<name>_fold<k>, where an interrupted one goes
+    on. Their last weights predict, not the best ones, which were chosen with a look at the fold.
+    sets: where the folds are unpacked (default: the local disk). confidence_threshold,
+    iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
 
-    Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made in the same way
-    is read. Sorted by image_id and falling confidence. Raises DatasetError for a single fold, images without a fold,
-    and weights of a fold that does not exist.
+    Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made
+    in the same way is read. Sorted by image_id and falling confidence. Raises DatasetError for a
+    single fold, images without a fold, and weights of a fold that does not exist.
     """
     out = Path(out)
     of_image = joined_folds(images, folds, n_folds)
@@ -115,10 +119,11 @@ def predict(
 
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
-    """The folds of `images` (Series image_id -> int), joined to `n_folds`; strata stay as even as they were.
+    """The folds of `images` (Series image_id -> int), joined to `n_folds`; strata stay as even as
+    they were.
 
-    Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where a fold was taken
-    out, and as even in size as can be. Without `n_folds` they keep their numbers.
+    Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where
+    a fold was taken out, and as even in size as can be. Without `n_folds` they keep their numbers.
     Raises DatasetError for images without a fold and for fewer than two folds.
     """
     absent = images.loc[~images["image_id"].isin(folds.index), "image_id"]
@@ -143,10 +148,11 @@ def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = N
 def trained(
     out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series, name: str = "oof"
 ) -> tuple[dict[int, Path], pd.Series]:
-    """The weights that `predict` left below `out`, by fold, and the fold (image_id -> int) that each has not seen.
+    """The weights that `predict` left below `out`, by fold, and the fold (image_id -> int) that
+    each has not seen.
 
-    Raises DatasetError where they are absent, or were trained on other images or folds than these: such weights may
-    have seen what they are to judge.
+    Raises DatasetError where they are absent, or were trained on other images or folds than these:
+    such weights may have seen what they are to judge.
     """
     out = Path(out)
     notes = {
@@ -170,8 +176,8 @@ def trained(
         ):
             return weights, of_image
     raise DatasetError(
-        f"{out / 'training'} holds no models trained out of fold on these images and folds; notebook 06 "
-        "makes them"
+        f"{out / 'training'} holds no models trained out of fold on these images and folds; "
+        "notebook 06 makes them"
     )
 
 
@@ -180,7 +186,8 @@ def _ids(images: pd.DataFrame) -> str:
 
 
 def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
-    """Write a predictions table as CSV.gz, whole or not at all; the same table gives the same bytes."""
+    """Write a predictions table as CSV.gz, whole or not at all; the same table gives the same
+    bytes."""
     # Two decimals: a hundredth of a pixel is far below what any label means, and halves the file.
     rounded = predictions.assign(**{name: predictions[name].round(2) for name in XYXY})
     text = rounded.to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
@@ -190,7 +197,8 @@ def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """A predictions table from `write`; DatasetError for an absent file or one that is not such a table."""
+    """A predictions table from `write`; DatasetError for an absent file or one that is not such a
+    table."""
     if not Path(path).is_file():
         raise DatasetError(
             f"predictions not found: {path}; run the notebook that writes them first"
@@ -223,7 +231,8 @@ def _write_folds(
     folder: str | os.PathLike,
     of_image: pd.Series,
 ) -> dict[int, Path]:
-    """One set folder a fold, and for each fold the data.yaml that holds it out; what is there is left as it is."""
+    """One set folder a fold, and for each fold the data.yaml that holds it out; what is there is
+    left as it is."""
     numbers = sorted(int(number) for number in of_image.unique())
     assigned = images["image_id"].map(of_image)
     for number in numbers:
@@ -243,7 +252,8 @@ def _write_folds(
 def _is_written(
     target: Path, images: pd.DataFrame, boxes: pd.DataFrame, of_image: pd.Series
 ) -> bool:
-    """Does the folder hold these images with these labels, whole? Saves reading every image again."""
+    """Does the folder hold these images with these labels, whole? Saves reading every image
+    again."""
     if not (target / yolo.MANIFEST).is_file():
         return False
     there = reading.read_manifest(target)
@@ -263,7 +273,8 @@ def _predict_fold(
     cut: dict[str, Any],
     number: int,
 ) -> pd.DataFrame:
-    """Predictions of one fold, from the file if it was made by the same weights, images and settings."""
+    """Predictions of one fold, from the file if it was made by the same weights, images and
+    settings."""
     made_with = {
         "weights": files.sha256(weights),
         "images": engine.image_hash(images, folder),

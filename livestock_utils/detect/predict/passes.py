@@ -1,4 +1,5 @@
-"""One pass of a network over images: batches in, candidates out, in part files that a stopped run goes on from."""
+"""One pass of a network over images: batches in, candidates out, in part files that a stopped run
+goes on from."""
 
 import contextlib
 import hashlib
@@ -32,7 +33,8 @@ class Reader(Protocol):
         """The bytes of one member; ArchiveError or OSError if it cannot be read."""
 
     def stamp(self, archive: str, member: str) -> str:
-        """What tells other bytes under the same name without reading them; ArchiveError or OSError as `bytes`."""
+        """What tells other bytes under the same name without reading them; ArchiveError or OSError
+        as `bytes`."""
 
 
 class FolderReader:
@@ -52,7 +54,8 @@ class FolderReader:
 
 
 def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
-    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not only which names."""
+    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not
+    only which names."""
     archives = images["archive"] if "archive" in images else [""] * len(images)
     digest = hashlib.sha256()
     for image_id, archive, member in sorted(
@@ -67,7 +70,8 @@ def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
 
 
 def parse_pass(name: str) -> tuple[float, bool]:
-    """Scale and mirroring of a pass: "plain", "flip", "x0.83", "x1.2-flip"; LivestockError for other names."""
+    """Scale and mirroring of a pass: "plain", "flip", "x0.83", "x1.2-flip"; LivestockError for
+    other names."""
     scale, _, flip = (
         name.partition("-") if name.startswith("x") else ("x1", "", "" if name == "plain" else name)
     )
@@ -75,7 +79,7 @@ def parse_pass(name: str) -> tuple[float, bool]:
     factor = float(number) if number.replace(".", "", 1).isdecimal() else 0.0
     if not name or flip not in ("", "flip") or not 0.1 <= factor <= 4:
         raise LivestockError(
-            f"pass must be 'plain', 'flip', or a scale of .1 to 4 such as 'x0.83' or 'x0.83-flip', "
+            "pass must be 'plain', 'flip', or a scale of .1 to 4 such as 'x0.83' or 'x0.83-flip', "
             f"got {name!r}"
         )
     return factor, flip == "flip"
@@ -84,11 +88,13 @@ def parse_pass(name: str) -> tuple[float, bool]:
 def extract(
     raw: npt.NDArray[np.floating], floor: float, cap: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """The network's rows of one image -> candidates of confidence >= `floor`, and how many there were before the cap.
+    """The network's rows of one image -> candidates of confidence >= `floor`, and how many there
+    were before the cap.
 
-    `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's confidence is
-    objectness x class score; an anchor gives one for each class above the floor (yolov5's val.py). Sorted by descending
-    confidence (stable), at most `cap`; keys xyxy (n, 4) px, class_index, best_class (the anchor's best), confidence.
+    `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's
+    confidence is objectness x class score; an anchor gives one for each class above the floor
+    (yolov5's val.py). Sorted by descending confidence (stable), at most `cap`; keys xyxy (n, 4) px,
+    class_index, best_class (the anchor's best), confidence.
     """
     scores = raw[:, 5:] * raw[:, 4:5]
     anchor, class_index = np.nonzero(scores >= np.float32(floor))
@@ -117,7 +123,8 @@ class NetworkPass:
         name: str,
         workers: int,
     ) -> None:
-        """`made_with` says how (image_size, floor, cap, like, images, ...), `name` which pass (see `parse_pass`)."""
+        """`made_with` says how (image_size, floor, cap, like, images, ...), `name` which pass (see
+        `parse_pass`)."""
         self.network, self.images, self.reader, self.made_with = network, images, reader, made_with
         self.name, self.workers = name, workers
         scale, self.flipped = parse_pass(name)
@@ -136,9 +143,11 @@ class NetworkPass:
         index: int,
         count: int,
     ) -> Candidates:
-        """The candidates of shard `index`/`count`, parts of `part_images` at most; those on disk are taken as they are.
+        """The candidates of shard `index`/`count`, parts of `part_images` at most; those on disk
+        are taken as they are.
 
-        Which images make a part does not depend on `batch_size`, so that sessions on unlike machines can share.
+        Which images make a part does not depend on `batch_size`, so that sessions on unlike
+        machines can share.
         """
         if (batch_size, part_images) not in self._plans:
             self._plans[batch_size, part_images] = self._plan(batch_size, part_images)
@@ -170,7 +179,8 @@ class NetworkPass:
         return candidates.merge(done) if done else self._compute([], bar)
 
     def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
-        """For each part its batches of rows: runs of one letterboxed shape, joined while they fit into a part."""
+        """For each part its batches of rows: runs of one letterboxed shape, joined while they fit
+        into a part."""
         runs = frames.plan_batches(
             self.images, self.pixels, part_images, self.network.stride, self.made_with["like"]
         )
@@ -187,8 +197,8 @@ class NetworkPass:
     def _clear(self, folder: Path, total: int) -> None:
         """Remove part files of other images or settings, which fit nothing any more.
 
-        Raises LivestockError, and removes nothing, where parts of these very images were cut another way: they may be
-        another session's.
+        Raises LivestockError, and removes nothing, where parts of these very images were cut
+        another way: they may be another session's.
         """
         others = [
             path
@@ -199,8 +209,8 @@ class NetworkPass:
             with contextlib.suppress(DatasetError):
                 if candidates.load(path).made_with == self.made_with:
                     raise LivestockError(
-                        f"{path} is of the same images in parts of another size: give the part_images "
-                        "that it was made with, or another parts_folder"
+                        f"{path} is of the same images in parts of another size: give the "
+                        "part_images that it was made with, or another parts_folder"
                     )
         for path in others:
             log.warning("%s is of other images or settings; removed", path)
@@ -264,7 +274,8 @@ class NetworkPass:
         )
 
     def _load(self, row: int) -> frames.Frame:
-        """Read, decode and letterbox one image; what cannot be read is told in the frame, not raised."""
+        """Read, decode and letterbox one image; what cannot be read is told in the frame, not
+        raised."""
         try:
             frame_bgr = frames.decode(self.reader.bytes(self.archives[row], self.members[row]))
         except (ArchiveError, OSError) as error:

@@ -1,7 +1,8 @@
-"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS or fusion, and a limit an image.
+"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS or fusion, and a limit an
+image.
 
-One `Settings` says everything that a prediction depends on after the network; it is tuned by `sweep`, saved as YAML and
-applied as it stands.
+One `Settings` says everything that a prediction depends on after the network; it is tuned by
+`sweep`, saved as YAML and applied as it stands.
 """
 
 import dataclasses
@@ -28,14 +29,16 @@ PerClass = float | dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How candidates become predictions; thresholds are one number for all classes or a mapping class name -> number.
+    """How candidates become predictions; thresholds are one number for all classes or a mapping
+    class name -> number.
 
-    method: "nms", "soft_nms_linear", "soft_nms_gaussian" or "fusion" (weighted boxes fusion over the passes).
-    confidence_threshold, iou_threshold in [0, 1]; max_detections an image, highest confidence first.
-    class_agnostic: boxes of all classes suppress each other. multi_label: every class of an anchor is a candidate
-    (yolov5's val), else only its best (yolov5's detect). passes: names of the passes used, None for all.
-    sigma: of gaussian soft-NMS. fusion_confidence: "avg" or "max"; fusion_nms: NMS of each pass before fusion, or None.
-    The default is the write-up's: NMS, IoU .68, confidence .001. Raises LivestockError for values out of range.
+    method: "nms", "soft_nms_linear", "soft_nms_gaussian" or "fusion" (weighted boxes fusion over
+    the passes). confidence_threshold, iou_threshold in [0, 1]; max_detections an image, highest
+    confidence first. class_agnostic: boxes of all classes suppress each other. multi_label: every
+    class of an anchor is a candidate (yolov5's val), else only its best (yolov5's detect). passes:
+    names of the passes used, None for all. sigma: of gaussian soft-NMS. fusion_confidence: "avg" or
+    "max"; fusion_nms: NMS of each pass before fusion, or None. The default is the write-up's: NMS,
+    IoU .68, confidence .001. Raises LivestockError for values out of range.
     """
 
     method: str = "nms"
@@ -113,7 +116,8 @@ class Settings:
 
 
 def save_settings(path: str | os.PathLike, settings: Settings, **provenance: Any) -> Path:
-    """Write settings as YAML, whole or not at all, with `provenance` (how they were chosen) beside them."""
+    """Write settings as YAML, whole or not at all, with `provenance` (how they were chosen) beside
+    them."""
     content = {"settings": settings.to_dict(), "chosen": provenance}
     return write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
@@ -128,7 +132,8 @@ def load_settings(path: str | os.PathLike) -> Settings:
 
 
 def load_image_size(path: str | os.PathLike) -> int | None:
-    """The image size that the settings of a file were tuned at, None where it does not say; errors as above."""
+    """The image size that the settings of a file were tuned at, None where it does not say; errors
+    as above."""
     size = (_read_settings(path).get("chosen") or {}).get("image_size")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 32):
         raise LivestockError(
@@ -158,9 +163,10 @@ def apply(
 ) -> pd.DataFrame:
     """Candidates -> predictions table (image_id, species, x_min..y_max px, confidence).
 
-    Sorted by image_id and descending confidence; equal confidences keep the network's order. `images`: only these
-    (by image_id). Images without detections have no rows; they stay in `candidates.images`. Raises DatasetError for an
-    image without candidates data, LivestockError for thresholds that lack a class or passes that were not predicted.
+    Sorted by image_id and descending confidence; equal confidences keep the network's order.
+    `images`: only these (by image_id). Images without detections have no rows; they stay in
+    `candidates.images`. Raises DatasetError for an image without candidates data, LivestockError
+    for thresholds that lack a class or passes that were not predicted.
     """
     settings = settings or Settings()
     part = candidates if images is None else candidates.of_images(images["image_id"])
@@ -175,7 +181,8 @@ def apply(
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """What is left of candidates, arrays of one length; boxes `xyxy` (n, 4) px are clipped to their frames."""
+    """What is left of candidates, arrays of one length; boxes `xyxy` (n, 4) px are clipped to their
+    frames."""
 
     image_index: npt.NDArray[Any]
     class_index: npt.NDArray[Any]
@@ -200,7 +207,8 @@ def detections(candidates: Candidates, settings: Settings) -> Detections:
 
 
 def eligible(candidates: Candidates, settings: Settings) -> npt.NDArray[np.bool_]:
-    """Which candidates (n,) the settings let in: passes, labels of an anchor, confidence threshold of the class."""
+    """Which candidates (n,) the settings let in: passes, labels of an anchor, confidence threshold
+    of the class."""
     thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
     mask = candidates.confidence >= thresholds.astype(np.float32)[candidates.class_index]
     if not settings.multi_label:
@@ -219,7 +227,8 @@ def eligible(candidates: Candidates, settings: Settings) -> npt.NDArray[np.bool_
 def nms_keep(
     candidates: Candidates, iou_threshold: PerClass, class_agnostic: bool = False
 ) -> npt.NDArray[np.bool_]:
-    """Hard NMS of all candidates, each image (and class, unless agnostic) by itself -> kept (n,)."""
+    """Hard NMS of all candidates, each image (and class, unless agnostic) by itself -> kept
+    (n,)."""
     thresholds = per_class(iou_threshold, candidates.names, "iou_threshold")
     kept = np.zeros(len(candidates), dtype=bool)
     for rows, _, class_index in _groups(candidates, class_agnostic):
@@ -230,7 +239,8 @@ def nms_keep(
 
 
 def per_class(value: PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
-    """One number a class, in the order of `names`; raises LivestockError if a mapping's keys are not the classes."""
+    """One number a class, in the order of `names`; raises LivestockError if a mapping's keys are
+    not the classes."""
     if isinstance(value, dict):
         if set(value) != set(names):
             raise LivestockError(
@@ -243,7 +253,8 @@ def per_class(value: PerClass, names: tuple[str, ...], what: str) -> npt.NDArray
 def limit_detections(
     image_index: npt.NDArray[Any], confidence: npt.NDArray[Any], limit: int
 ) -> npt.NDArray[np.intp]:
-    """Row numbers sorted by image and descending confidence (ties in order), at most `limit` an image."""
+    """Row numbers sorted by image and descending confidence (ties in order), at most `limit` an
+    image."""
     order = np.lexsort((-confidence, image_index))
     by_image = image_index[order]
     position = np.arange(len(order)) - np.searchsorted(by_image, by_image)
@@ -253,7 +264,8 @@ def limit_detections(
 def _groups(
     candidates: Candidates, class_agnostic: bool
 ) -> Iterator[tuple[npt.NDArray[np.intp], int, int]]:
-    """(rows by descending confidence, image, class) of each image and class; class 0 stands for all if agnostic."""
+    """(rows by descending confidence, image, class) of each image and class; class 0 stands for all
+    if agnostic."""
     class_index = (
         np.zeros(len(candidates), dtype=int)
         if class_agnostic
@@ -270,7 +282,8 @@ def _groups(
 
 
 def _soften_or_fuse(part: Candidates, settings: Settings) -> tuple[Any, Any, Any, Any]:
-    """Soft-NMS and fusion: both change confidences, so the confidence threshold holds before and after soft-NMS."""
+    """Soft-NMS and fusion: both change confidences, so the confidence threshold holds before and
+    after soft-NMS."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
     floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
     n_passes = len(part.passes) if settings.passes is None else len(settings.passes)

@@ -1,7 +1,9 @@
-"""Prediction as a Ray Data job, for millions of frames: the same part files and the same table as without it.
+"""Prediction as a Ray Data job, for millions of frames: the same part files and the same table as
+without it.
 
-Each worker opens the network once and takes one shard of parts after another. A worker that dies loses at most the part
-in flight, which Ray hands to another; finished parts are whole files and are not made again.
+Each worker opens the network once and takes one shard of parts after another. A worker that dies
+loses at most the part in flight, which Ray hands to another; finished parts are whole files and are
+not made again.
 """
 
 import contextlib
@@ -21,7 +23,8 @@ from livestock_utils.detect.predict.passes import PART_IMAGES
 
 
 class ShardPredictor:
-    """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call a shard."""
+    """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call
+    a shard."""
 
     def __init__(
         self,
@@ -41,7 +44,8 @@ class ShardPredictor:
             self.problem = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make the parts of shard `row["shard"]`; gives back how many images they hold, or the problem in a line.
+        """Make the parts of shard `row["shard"]`; gives back how many images they hold, or the
+        problem in a line.
 
         Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
         """
@@ -66,9 +70,10 @@ def collect_candidates(
 ) -> Candidates:
     """`inference.collect_candidates` spread over `n_workers` workers; same arguments, same result.
 
-    `address`: of an existing cluster, which must see `folder`, `parts_folder` and the weights under the same paths;
-    None starts Ray on this machine. A `device` of "cuda" asks for one GPU a worker. Raises CheckpointError for weights
-    that cannot be used before Ray is started, LivestockError if Ray is not installed, and what the workers raise.
+    `address`: of an existing cluster, which must see `folder`, `parts_folder` and the weights under
+    the same paths; None starts Ray on this machine. A `device` of "cuda" asks for one GPU a worker.
+    Raises CheckpointError for weights that cannot be used before Ray is started, LivestockError if
+    Ray is not installed, and what the workers raise.
     """
     try:
         import ray
@@ -77,7 +82,8 @@ def collect_candidates(
         raise LivestockError(
             "engine 'ray' needs the package ray: run python -m livestock_utils.install --extras ray"
         ) from error
-    # Opened here first: weights that are no good are told in one line, and an ONNX export happens once, not per worker.
+    # Opened here first: weights that are no good are told in one line, and an ONNX export happens
+    # once, not per worker.
     chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}
     base.open_backend(weights, **chosen)
     engine.parse_shard(options.pop("shard", "1/1"))

@@ -1,4 +1,5 @@
-"""The best hyperparameters of a search on disk: one YAML a study, and a pointer to that of the newest call."""
+"""The best hyperparameters of a search on disk: one YAML a study, and a pointer to that of the
+newest call."""
 
 import json
 import os
@@ -30,18 +31,19 @@ def write_best(
     against: str = "",
     chosen: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write OUT/hyp/hyp_<name>_best.yaml with a comment on where it comes from, and point OUT/hyp/search.json at it.
+    """Write OUT/hyp/hyp_<name>_best.yaml with a comment on where it comes from, and point
+    OUT/hyp/search.json at it.
 
-    `name` is the study's. `chosen` are the best trial's values of what was searched besides genes (model, optimizer,
-    ...), which no hyperparameter file holds. An equal file is left alone. With two objectives it is the best by score,
-    whatever the other.
+    `name` is the study's. `chosen` are the best trial's values of what was searched besides genes
+    (model, optimizer, ...), which no hyperparameter file holds. An equal file is left alone. With
+    two objectives it is the best by score, whatever the other.
     """
     chosen = dict(chosen or {})
     formula = " + ".join(f"{weight:g} x {metric}" for metric, weight in weights.items())
     aside = f"; the highest score, whatever its {against}" if against else ""
     lines = [
-        f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes {group!r}: "
-        f"{formula} = {best['score']:.4f} (trial {int(best['trial'])}{aside}).",
+        f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes "
+        f"{group!r}: {formula} = {best['score']:.4f} (trial {int(best['trial'])}{aside}).",
         "# Each trial: "
         + ", ".join(
             f"{key} {value}"
@@ -74,7 +76,8 @@ def write_best(
 
 
 def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | os.PathLike | None:
-    """ "search" -> the best of the search that notebook 07 ran last, "search:NAME" -> that of the study or group NAME.
+    """ "search" -> the best of the search that notebook 07 ran last, "search:NAME" -> that of the
+    study or group NAME.
 
     Anything else is given back as it is.
 
@@ -88,8 +91,8 @@ def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | 
         pointer = folder / POINTER
         if not pointer.is_file():
             raise NotebookError(
-                f"hyp is 'search', but {folder} holds no {POINTER}: notebook 07 writes it; run that "
-                "first, with the same out"
+                f"hyp is 'search', but {folder} holds no {POINTER}: notebook 07 writes it; run "
+                "that first, with the same out"
             )
         path = folder / json.loads(pointer.read_text(encoding="utf-8"))["file"]
     else:
@@ -100,8 +103,8 @@ def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | 
             for file in sorted(folder.glob("hyp_*_best.yaml"))
         ]
         raise NotebookError(
-            f"hyp is {text!r}, but {path} is missing; searched were {', '.join(known) or 'none'}: run "
-            "notebook 07 for it, with the same out"
+            f"hyp is {text!r}, but {path} is missing; searched were {', '.join(known) or 'none'}: "
+            "run notebook 07 for it, with the same out"
         )
     return str(path)
 

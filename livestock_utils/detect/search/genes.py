@@ -19,7 +19,8 @@ GROUPS_FILE = HYP_FOLDER / "groups.yaml"
 class Gene:
     """A hyperparameter that a search changes.
 
-    `gain` scales the genetic algorithm's mutation, `low` and `high` are its limits, `log` draws it on a log scale.
+    `gain` scales the genetic algorithm's mutation, `low` and `high` are its limits, `log` draws it
+    on a log scale.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Gene:
 def read_genes(
     group: str, base: Mapping[str, float], path: str | os.PathLike | None = None
 ) -> tuple[Gene, ...]:
-    """The genes of a group of hyp/groups.yaml (or of `path`), in its order; `base` must hold all of them.
+    """The genes of a group of hyp/groups.yaml (or of `path`), in its order; `base` must hold all of
+    them.
 
-    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can never change, a base
-    without the gene, and one whose value lies outside the gene's range.
+    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can
+    never change, a base without the gene, and one whose value lies outside the gene's range.
     """
     genes, groups = read_groups(path)
     where = GROUPS_FILE.name if path is None else str(path)
@@ -48,13 +50,14 @@ def read_genes(
     for gene in groups[group]:
         if gene not in base:
             raise TrainingError(
-                f"the base hyperparameters lack {gene}, a gene of group {group!r}; add it to the base"
+                f"the base hyperparameters lack {gene}, a gene of group {group!r}; add it to the "
+                "base"
             )
         if not genes[gene].low <= base[gene] <= genes[gene].high:
             raise TrainingError(
                 f"the base has {gene} {base[gene]:g}, but group {group!r} ranges from "
-                f"{genes[gene].low:g} to {genes[gene].high:g} in {where}: trial 0 is to be the base; "
-                "change it, or widen the range in a groups_file"
+                f"{genes[gene].low:g} to {genes[gene].high:g} in {where}: trial 0 is to be the "
+                "base; change it, or widen the range in a groups_file"
             )
     return tuple(genes[name] for name in groups[group])
 
@@ -62,7 +65,8 @@ def read_genes(
 def read_groups(
     path: str | os.PathLike | None = None,
 ) -> tuple[dict[str, Gene], dict[str, list[str]]]:
-    """(genes by name, names by group) of a groups file, all of it checked; raises TrainingError as `read_genes`."""
+    """(genes by name, names by group) of a groups file, all of it checked; raises TrainingError as
+    `read_genes`."""
     file = GROUPS_FILE if path is None else Path(path)
     if not file.is_file():
         raise TrainingError(
@@ -118,8 +122,8 @@ def _gene(name: str, entry: Any, file: Path) -> Gene:
     low, high = LIMITS[name]
     if gene.low < low or gene.high > high:
         raise TrainingError(
-            f"{file}: gene {name} ranges from {gene.low:g} to {gene.high:g}, "
-            f"YOLOv5 takes {low} to {high}"
+            f"{file}: gene {name} ranges from {gene.low:g} to {gene.high:g}, YOLOv5 takes {low} to "
+            f"{high}"
         )
     if gene.log and gene.low <= 0:
         raise TrainingError(
@@ -135,10 +139,12 @@ def _check_group(group: str, names: Any, genes: Mapping[str, Gene], file: Path) 
     for name in names:
         if name not in genes:
             raise TrainingError(
-                f"{file}: group {group!r} has the unknown gene {name!r}; genes are {', '.join(genes)}"
+                f"{file}: group {group!r} has the unknown gene {name!r}; genes are "
+                f"{', '.join(genes)}"
             )
         if genes[name].gain == 0 or genes[name].low == genes[name].high:
             raise TrainingError(
-                f"{file}: gene {name} of group {group!r} can never change (gain {genes[name].gain:g}, "
-                f"{genes[name].low:g} to {genes[name].high:g}); leave it out or widen it"
+                f"{file}: gene {name} of group {group!r} can never change (gain "
+                f"{genes[name].gain:g}, {genes[name].low:g} to {genes[name].high:g}); leave it out "
+                "or widen it"
             )

@@ -1,7 +1,8 @@
-"""Hyperparameter search: groups of genes, the contest's metric as the objective, any number of workers on one study.
+"""Hyperparameter search: groups of genes, the contest's metric as the objective, any number of
+workers on one study.
 
-    found = search.run(data_yaml, out, group="lr_momentum", sampler="tpe", trials=20, epochs=7, image_size=640)
-    found.best_hyp, found.hyp_file, found.table
+    found = search.run(data_yaml, out, group="lr_momentum", sampler="tpe", trials=20, epochs=7,
+    image_size=640) found.best_hyp, found.hyp_file, found.table
 
 optuna, torch and yolov5 load when a search runs.
 """
@@ -44,10 +45,12 @@ CONTEST = {"mAP75_contest": 1.0}
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A finished search: `table` has one row a trial (see `trials_table`), `best_hyp` is the base with the best genes.
+    """A finished search: `table` has one row a trial (see `trials_table`), `best_hyp` is the base
+    with the best genes.
 
-    `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else; `chosen` are the best trial's
-    values of the choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold.
+    `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else; `chosen` are
+    the best trial's values of the choices (model, image_size, optimizer, schedule), which a
+    hyperparameter file does not hold.
     """
 
     group: str
@@ -87,20 +90,21 @@ def run(
 ) -> Found:
     """Search a group of genes, or join a search that is going on, or return a finished one.
 
-    data_yaml: the mini sets, see `dataset.write_data_yaml`. out: takes `search/<study>/trial_NNN/` run folders and
-    `hyp/hyp_<study>_best.yaml`. base: hyperparameters as for `read_hyp`, or "search" (see `resolve_hyp`) for the best
-    of an earlier search; a study that has begun keeps the base that it began with.
-    sampler, pruner: names in `search_samplers`. trials: of the whole study, by all workers together.
-    storage: see `search_storage.open_storage`; "" is a SQLite file in `out`, "$NAME" an environment variable or Colab
-    secret, which keeps a password out of the notebook. study: its name, "" is the group's.
-    objective: weights of EPOCH_COLUMNS' names, the contest's AP75 by default. against: "latency_ms" (one image on this
-    device) or "weights_mb", kept small as a second objective, without pruning.
-    choices: values of "model", "image_size", "optimizer" or "schedule" to search too; `init_weights` may then hold
-    "{model}". training: further arguments of `detector.train` (epochs, image_size, model, seed, ...).
+    data_yaml: the mini sets, see `dataset.write_data_yaml`. out: takes `search/<study>/trial_NNN/`
+    run folders and `hyp/hyp_<study>_best.yaml`. base: hyperparameters as for `read_hyp`, or
+    "search" (see `resolve_hyp`) for the best of an earlier search; a study that has begun keeps the
+    base that it began with. sampler, pruner: names in `search_samplers`. trials: of the whole
+    study, by all workers together. storage: see `search_storage.open_storage`; "" is a SQLite file
+    in `out`, "$NAME" an environment variable or Colab secret, which keeps a password out of the
+    notebook. study: its name, "" is the group's. objective: weights of EPOCH_COLUMNS' names, the
+    contest's AP75 by default. against: "latency_ms" (one image on this device) or "weights_mb",
+    kept small as a second objective, without pruning. choices: values of "model", "image_size",
+    "optimizer" or "schedule" to search too; `init_weights` may then hold "{model}". training:
+    further arguments of `detector.train` (epochs, image_size, model, seed, ...).
 
-    A trial whose loss is no number is pruned; one that fails is tried again; its folder keeps results and settings, the
-    weights only with `keep_weights`. Raises TrainingError for bad groups, samplers, storages, another study of the same
-    name, and when no trial has finished.
+    A trial whose loss is no number is pruned; one that fails is tried again; its folder keeps
+    results and settings, the weights only with `keep_weights`. Raises TrainingError for bad groups,
+    samplers, storages, another study of the same name, and when no trial has finished.
     """
     with warnings.catch_warnings():  # optuna's progress bar asks for widgets, which nobody will see
         warnings.filterwarnings("ignore", message="IProgress not found")
@@ -165,10 +169,11 @@ def run_chain(
     study: str = "",
     **options: Any,
 ) -> list[Found]:
-    """Search group after group, the best of one as the base of the next; "all" at the end polishes jointly.
+    """Search group after group, the best of one as the base of the next; "all" at the end polishes
+    jointly.
 
-    groups: names, or one text with commas. Each group has its own study, named `study`-group where `study` is given.
-    Other options as in `run`.
+    groups: names, or one text with commas. Each group has its own study, named `study`-group where
+    `study` is given. Other options as in `run`.
     """
     names = (
         [name.strip() for name in groups.split(",")] if isinstance(groups, str) else list(groups)

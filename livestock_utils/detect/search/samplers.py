@@ -1,8 +1,9 @@
-"""Samplers and pruners of the search, among them YOLOv5's own genetic algorithm (importing this loads optuna).
+"""Samplers and pruners of the search, among them YOLOv5's own genetic algorithm (importing this
+loads optuna).
 
-Every trial gets a sampler of its own, seeded by the study's seed and the trial's number: what a trial draws depends
-only on these and on the trials so far, so that many workers never share a random stream and a restarted one does not
-repeat itself. Trial 0 is always the base, as in YOLOv5.
+Every trial gets a sampler of its own, seeded by the study's seed and the trial's number: what a
+trial draws depends only on these and on the trials so far, so that many workers never share a
+random stream and a restarted one does not repeat itself. Trial 0 is always the base, as in YOLOv5.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +34,13 @@ def evolve(
     genes: Sequence[Gene],
     rng: Any,
 ) -> list:
-    """A child of the trials so far by YOLOv5's rule (train.py, `--evolve`) -> its genes, within limits, 5 decimals.
+    """A child of the trials so far by YOLOv5's rule (train.py, `--evolve`) -> its genes, within
+    limits, 5 decimals.
 
-    values: (n, genes), scores: (n,), higher is better. One of the best five is the parent, drawn by its score's
-    distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x normal x uniform x .2, clipped
-    to .3 to 3. `rng` has numpy's Generator methods choice, random and standard_normal.
+    values: (n, genes), scores: (n,), higher is better. One of the best five is the parent, drawn by
+    its score's distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x
+    normal x uniform x .2, clipped to .3 to 3. `rng` has numpy's Generator methods choice, random
+    and standard_normal.
     """
     best = np.argsort(-scores)[:PARENTS]
     weights = scores[best] - scores[best].min() + 1e-6
@@ -102,7 +105,8 @@ class Genetic(samplers.BaseSampler):
 
 
 class PerTrial(samplers.BaseSampler):
-    """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`, see the module's text."""
+    """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`, see the module's
+    text."""
 
     def __init__(
         self, make: Callable[[int], samplers.BaseSampler], first: Mapping[str, Any], seed: int
@@ -172,8 +176,8 @@ def sampler(
     n_objectives: int = 1,
     seed: int = 0,
 ) -> PerTrial:
-    """A sampler by name: "genetic" (YOLOv5), "tpe" (Bergstra et al. 2011, multivariate), "cmaes" (Hansen 2001),
-    "nsga2" (Deb et al. 2002, for two objectives), "random".
+    """A sampler by name: "genetic" (YOLOv5), "tpe" (Bergstra et al. 2011, multivariate), "cmaes"
+    (Hansen 2001), "nsga2" (Deb et al. 2002, for two objectives), "random".
 
     Raises TrainingError for an unknown name, and where a sampler cannot do what is asked.
     """
@@ -201,10 +205,11 @@ def sampler(
 
 
 def pruner(name: str) -> pruners.BasePruner:
-    """A pruner by name: "none", "median" (of the trials so far at the same epoch), "halving" (successive halving).
+    """A pruner by name: "none", "median" (of the trials so far at the same epoch), "halving"
+    (successive halving).
 
-    Successive halving is Jamieson & Talwalkar 2016, asynchronous as Li et al. 2020. Both need a few trials and epochs
-    before they cut anything. Raises TrainingError for an unknown name.
+    Successive halving is Jamieson & Talwalkar 2016, asynchronous as Li et al. 2020. Both need a few
+    trials and epochs before they cut anything. Raises TrainingError for an unknown name.
     """
     if name not in PRUNERS:
         raise TrainingError(f"unknown pruner {name!r}: expected one of {', '.join(PRUNERS)}")

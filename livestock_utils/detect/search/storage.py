@@ -1,7 +1,9 @@
-"""Where a study lives: a local file, or a database that many sessions share (importing this loads optuna).
+"""Where a study lives: a local file, or a database that many sessions share (importing this loads
+optuna).
 
-A dead worker's trial goes back into the queue: databases (SQLite too) by Optuna's heartbeat, and on the same machine at
-once, because the process is gone. A journal file has no heartbeat, so it is for one machine at a time.
+A dead worker's trial goes back into the queue: databases (SQLite too) by Optuna's heartbeat, and on
+the same machine at once, because the process is gone. A journal file has no heartbeat, so it is for
+one machine at a time.
 """
 
 import contextlib
@@ -33,14 +35,17 @@ log = logging.getLogger(__name__)
 RETRIES = 2
 """A trial that fails or dies is tried again this often."""
 CREATE_TRIES = 8
-"""Workers that meet an empty database at once get into each other's way while the tables are made."""
+"""Workers that meet an empty database at once get into each other's way while the tables are
+made."""
 
 
 def open_storage(url: str, heartbeat_s: int = 60) -> Any:
-    """An Optuna storage from an URL: sqlite:///FILE, journal:///FILE, postgresql://..., mysql+pymysql://...
+    """An Optuna storage from an URL: sqlite:///FILE, journal:///FILE, postgresql://...,
+    mysql+pymysql://...
 
-    A worker that has not been heard of for two heartbeats counts as dead. Raises TrainingError, with the password
-    hidden, for a URL that cannot be read, a missing driver and a database that cannot be reached.
+    A worker that has not been heard of for two heartbeats counts as dead. Raises TrainingError,
+    with the password hidden, for a URL that cannot be read, a missing driver and a database that
+    cannot be reached.
     """
     if url.startswith("journal://"):
         path = Path(url.removeprefix("journal://"))
@@ -68,14 +73,15 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
 
 @contextlib.contextmanager
 def told(url: str) -> Iterator[None]:
-    """What a database has to complain of, now or in the middle of a study, as a TrainingError of one line."""
+    """What a database has to complain of, now or in the middle of a study, as a TrainingError of
+    one line."""
     shown = addresses.shown(url)
     try:
         yield
     except (ImportError, exc.NoSuchModuleError) as error:
         raise TrainingError(
-            f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, pymysql "
-            "for mysql+pymysql://"
+            f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, "
+            "pymysql for mysql+pymysql://"
         ) from error
     except exc.ArgumentError as error:
         raise TrainingError(
@@ -88,8 +94,8 @@ def told(url: str) -> Iterator[None]:
         )
         reason = " ".join(addresses.scrub(str(getattr(cause, "orig", cause)), url).split())[:160]
         raise TrainingError(
-            f"storage {shown} cannot be reached ({reason}); check host, port, database and password; "
-            "finished trials are kept"
+            f"storage {shown} cannot be reached ({reason}); check host, port, database and "
+            "password; finished trials are kept"
         ) from error
 
 
@@ -107,7 +113,8 @@ def quiet() -> Iterator[None]:
 
 
 def this_worker() -> str:
-    """Host, process and its start: what tells a living worker from another process of the same number."""
+    """Host, process and its start: what tells a living worker from another process of the same
+    number."""
     return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
 
 
@@ -159,7 +166,8 @@ def _is_young(trial: FrozenTrial) -> bool:
 
 
 def _address(url: str) -> sqlalchemy.URL:
-    """The parsed URL; postgresql:// takes psycopg 3 where it is installed, else SQLAlchemy's default."""
+    """The parsed URL; postgresql:// takes psycopg 3 where it is installed, else SQLAlchemy's
+    default."""
     address = sqlalchemy.make_url(url)
     if address.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
         address = address.set(drivername="postgresql+psycopg")

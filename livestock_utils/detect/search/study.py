@@ -1,6 +1,8 @@
-"""One study, many workers: joining it, sharing its trials without losing or doubling any (importing this loads optuna).
+"""One study, many workers: joining it, sharing its trials without losing or doubling any (importing
+this loads optuna).
 
-A study has a fixed number of slots. Finished, pruned, running and queued trials take one each, failed ones none.
+A study has a fixed number of slots. Finished, pruned, running and queued trials take one each,
+failed ones none.
 """
 
 import dataclasses
@@ -31,13 +33,16 @@ SKIPPED = "skipped"
 """A trial's user attribute: why it was given back without training."""
 TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 CAUGHT = (RuntimeError, OSError, MemoryError)
-"""What may hit one trial and spare the next (GPU out of memory, Drive gone): counted, and tried again."""
+"""What may hit one trial and spare the next (GPU out of memory, Drive gone): counted, and tried
+again."""
 
 
 MOST_GIVEN_BACK = 50
-"""So many trials in a row that had nothing new to train, and a worker stops: the genes' limits leave no more."""
+"""So many trials in a row that had nothing new to train, and a worker stops: the genes' limits
+leave no more."""
 MOST_FAILED = 9
-"""So many of a worker's trials failed in a row, retries included, and it stops: the fault is not the genes'."""
+"""So many of a worker's trials failed in a row, retries included, and it stops: the fault is not
+the genes'."""
 
 
 SOON_S = 10.0
@@ -56,10 +61,12 @@ def join(
     pruner: Any,
     directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",),
 ) -> optuna.Study:
-    """Create the study, or join it if it is about the same; `identity` is all that decides what a score means.
+    """Create the study, or join it if it is about the same; `identity` is all that decides what a
+    score means.
 
-    A study without a running or finished trial takes the new identity: its first call may have had a wrong setting.
-    Raises TrainingError that lists the differences to what the study was created with.
+    A study without a running or finished trial takes the new identity: its first call may have had
+    a wrong setting. Raises TrainingError that lists the differences to what the study was created
+    with.
     """
     with search_storage.quiet():
         try:
@@ -90,13 +97,13 @@ def join(
         changed.insert(0, f"{len(study.directions)} objectives there, {len(directions)} here")
     if changed and all(line.startswith("base.") for line in changed):
         raise TrainingError(
-            f"study {name!r} began from another base ({'; '.join(changed[:4])}): an earlier group's "
-            "best has changed since, or `base` has; give the study another name"
+            f"study {name!r} began from another base ({'; '.join(changed[:4])}): an earlier "
+            "group's best has changed since, or `base` has; give the study another name"
         )
     if changed:
         raise TrainingError(
-            f"study {name!r} is about something else ({'; '.join(changed[:4])}"
-            f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
+            f"study {name!r} is about something else "
+            f"({'; '.join(changed[:4])}{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
             "give the study another name, or take its settings"
         )
     return study
@@ -113,9 +120,11 @@ def recorded(name: str, storage: Any) -> dict[str, Any] | None:
 
 
 def folder_of(study: optuna.Study, root: Path) -> Path:
-    """The folder of the trials' runs, ROOT/<study>; another one where that belongs to an earlier study of this name.
+    """The folder of the trials' runs, ROOT/<study>; another one where that belongs to an earlier
+    study of this name.
 
-    A study that was made anew (its file deleted, another storage) must not find the old one's runs finished.
+    A study that was made anew (its file deleted, another storage) must not find the old one's runs
+    finished.
     """
     key = study.user_attrs[KEY]
     for folder in (root / study.study_name, root / f"{study.study_name}-{key}"):
@@ -137,9 +146,10 @@ def work(
 ) -> None:
     """Run trials until all `n_trials` slots of the study are done, whoever did them.
 
-    When the last ones run elsewhere this worker waits, so that it can take them up should their worker die. Errors of
-    `CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is called with each own trial.
-    Raises TrainingError after `MOST_FAILED` failures or `MOST_GIVEN_BACK` repetitions in a row.
+    When the last ones run elsewhere this worker waits, so that it can take them up should their
+    worker die. Errors of `CAUGHT` fail a trial, which is tried again; other errors end the work.
+    `after` is called with each own trial. Raises TrainingError after `MOST_FAILED` failures or
+    `MOST_GIVEN_BACK` repetitions in a row.
     """
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
@@ -164,8 +174,9 @@ def work(
                 )
             if given_back >= MOST_GIVEN_BACK:
                 raise TrainingError(
-                    f"study {study.study_name!r}: the last {given_back} trials drew genes that were "
-                    "tried before; widen their ranges, allow fewer trials, or take another sampler"
+                    f"study {study.study_name!r}: the last {given_back} trials drew genes that "
+                    "were tried before; widen their ranges, allow fewer trials, or take another "
+                    "sampler"
                 )
         elif not search_storage.fail_dead(study, has_heartbeat):
             log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
@@ -182,7 +193,8 @@ def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
 
 
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
-    """Why this trial should not be trained: earlier ones fill the slots, or another has its genes; None to go on."""
+    """Why this trial should not be trained: earlier ones fill the slots, or another has its genes;
+    None to go on."""
     trials = study.get_trials(deepcopy=False)
     others = [t for t in trials if t.state in TAKEN and t.number != trial.number]
     mine = _place(trials[trial.number])
@@ -193,15 +205,17 @@ def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
 
 
 def _place(trial: FrozenTrial) -> int:
-    """The number that a trial has among the slots: of a retry that of the trial which failed first."""
+    """The number that a trial has among the slots: of a retry that of the trial which failed
+    first."""
     return int(trial.system_attrs.get("failed_trial", trial.number))
 
 
 def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that have just failed and are not in the queue again yet: their slot must not go to new genes.
+    """Trials that have just failed and are not in the queue again yet: their slot must not go to
+    new genes.
 
-    Failing and queueing are two steps. Should the worker that takes them die in between, the slot is free after
-    SOON_S; so it is where the clocks of two machines differ by more.
+    Failing and queueing are two steps. Should the worker that takes them die in between, the slot
+    is free after SOON_S; so it is where the clocks of two machines differ by more.
     """
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
     now = datetime.datetime.now()

@@ -1,4 +1,5 @@
-"""A study as tables and words: its trials, the best one, what two objectives leave, which genes mattered."""
+"""A study as tables and words: its trials, the best one, what two objectives leave, which genes
+mattered."""
 
 import math
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 
 def trials_table(study: "optuna.Study") -> pd.DataFrame:
-    """One row a trial that was trained or waits, by number: trial, state, score, [second], genes and choices, and more.
+    """One row a trial that was trained or waits, by number: trial, state, score, [second], genes
+    and choices, and more.
 
-    state: "complete", "pruned", "failed", "running", "waiting". Further columns: epochs, seconds, worker (host and
-    process), retry_of (number of the trial that failed before) and reason. A pruned trial's score is its last epoch's.
+    state: "complete", "pruned", "failed", "running", "waiting". Further columns: epochs, seconds,
+    worker (host and process), retry_of (number of the trial that failed before) and reason. A
+    pruned trial's score is its last epoch's.
     """
     names = list(
         dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params)
@@ -56,21 +59,24 @@ def trials_table(study: "optuna.Study") -> pd.DataFrame:
 
 
 def best_trial(table: pd.DataFrame) -> pd.Series:
-    """The complete trial of the highest score, the earliest of equal ones; TrainingError when none has finished."""
+    """The complete trial of the highest score, the earliest of equal ones; TrainingError when none
+    has finished."""
     complete = table[table["state"] == "complete"]
     if complete.empty:
         counts = table["state"].value_counts()
         reasons = [reason for reason in table["reason"] if reason]
         raise TrainingError(
             f"no trial has finished ({int(counts.get('pruned', 0))} pruned, "
-            f"{int(counts.get('failed', 0))} failed{f', the first: {reasons[0]}' if reasons else ''}); "
-            "correct that, or allow more trials"
+            f"{int(counts.get('failed', 0))} "
+            f"failed{f', the first: {reasons[0]}' if reasons else ''}); correct that, or allow "
+            "more trials"
         )
     return complete.iloc[int(complete["score"].to_numpy(float).argmax())]
 
 
 def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """The `n` best complete trials by falling score, and the base (trial 0) if it is not among them."""
+    """The `n` best complete trials by falling score, and the base (trial 0) if it is not among
+    them."""
     complete = table[table["state"] == "complete"].sort_values(
         "score", ascending=False, kind="stable"
     )
@@ -79,7 +85,8 @@ def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
 
 
 def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
-    """The numbers of a search for metrics.json: best score, base's score, trials by state, and epochs."""
+    """The numbers of a search for metrics.json: best score, base's score, trials by state, and
+    epochs."""
     counts = table["state"].value_counts()
     base = table.loc[(table["trial"] == 0) & (table["state"] == "complete"), "score"]
     return {
@@ -95,7 +102,8 @@ def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
 
 
 def pareto(table: pd.DataFrame) -> pd.DataFrame:
-    """Of a search with two objectives, the complete trials that no other beats in both, by falling score."""
+    """Of a search with two objectives, the complete trials that no other beats in both, by falling
+    score."""
     complete = table[table["state"] == "complete"].sort_values(
         ["score", "second"], ascending=[False, True]
     )
@@ -103,9 +111,11 @@ def pareto(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
-    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014), by falling share.
+    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014), by
+    falling share.
 
-    Needs at least 4 complete trials with unlike scores, and says little below some 30; empty where it cannot be told.
+    Needs at least 4 complete trials with unlike scores, and says little below some 30; empty where
+    it cannot be told.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
@@ -125,13 +135,14 @@ def so_far_sentence(table: pd.DataFrame) -> str:
     epochs, best = done["epochs"].to_numpy(float).cumsum(), best_trial(table)
     at = float(epochs[(done["trial"] == best["trial"]).to_numpy()][0])
     return (
-        f"The best score came after {at:,.0f} of {epochs[-1]:,.0f} epochs; the {epochs[-1] - at:,.0f} that "
-        "followed brought nothing better."
+        f"The best score came after {at:,.0f} of {epochs[-1]:,.0f} epochs; the "
+        f"{epochs[-1] - at:,.0f} that followed brought nothing better."
     )
 
 
 def agreement_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
-    """On which gene the better half of the trials agree most, against the other half; little with few trials."""
+    """On which gene the better half of the trials agree most, against the other half; little with
+    few trials."""
     done = table[table["state"] == "complete"].sort_values("score", ascending=False)
     if len(done) < 4:
         return (
@@ -167,8 +178,8 @@ def slices_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
     sure = abs(known[name]) * (len(done) - 1) ** 0.5 > 1.96
     way, than = "rises" if known[name] > 0 else "falls", "more than" if sure else "no more than"
     return (
-        f"The score {way} most steadily with {name} (rank correlation {known[name]:+.2f} over {len(done)} trials, "
-        f"{than} chance for one gene)."
+        f"The score {way} most steadily with {name} (rank correlation {known[name]:+.2f} over "
+        f"{len(done)} trials, {than} chance for one gene)."
     )
 
 
@@ -183,10 +194,14 @@ def importance_sentence(shares: pd.Series, finished: int) -> str:
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """What a search gave, in a sentence, from `trials_table`: how many trials, the best score against the base's."""
+    """What a search gave, in a sentence, from `trials_table`: how many trials, the best score
+    against the base's."""
     best = best_trial(table)
     counts = table["state"].value_counts()
-    done = f"{int(counts.get('complete', 0))} trials finished, {int(counts.get('pruned', 0))} were pruned"
+    done = (
+        f"{int(counts.get('complete', 0))} trials finished, {int(counts.get('pruned', 0))} were "
+        "pruned"
+    )
     if failed := int(counts.get("failed", 0)):
         done += f", {failed} failed"
     first = table[(table["trial"] == 0) & (table["state"] == "complete")]
@@ -196,6 +211,7 @@ def sentence(table: pd.DataFrame) -> str:
         )
     gain = float(best["score"]) - float(first["score"].iloc[0])
     return (
-        f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} against the "
-        "base. The best of many noisy trials flatters itself: train both with other seeds before believing it."
+        f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} "
+        "against the base. The best of many noisy trials flatters itself: train both with other "
+        "seeds before believing it."
     )

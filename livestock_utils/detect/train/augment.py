@@ -1,4 +1,5 @@
-"""Augmentation pipelines of albumentations 2 from YAML, handed to yolov5's loader in place of its own for 1.x."""
+"""Augmentation pipelines of albumentations 2 from YAML, handed to yolov5's loader in place of its
+own for 1.x."""
 
 import functools
 import json
@@ -28,8 +29,9 @@ SMALLEST_SHARE = 1e-3
 def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     """An albumentations Compose for boxes in YOLO format, or None for none.
 
-    Takes a preset of NAMES, a YAML or JSON file in albumentations' own serialisation, or that as a mapping.
-    Raises TrainingError for a file that is absent or that albumentations does not understand.
+    Takes a preset of NAMES, a YAML or JSON file in albumentations' own serialisation, or that as a
+    mapping. Raises TrainingError for a file that is absent or that albumentations does not
+    understand.
     """
     if augmentation is None or augmentation == "none":
         return None
@@ -90,7 +92,8 @@ def recorded(pipeline: Any) -> dict[str, Any] | None:
 
 
 def for_loader(pipeline: Any) -> Callable | None:
-    """A function (image BGR, labels (n, 5)) -> the same after the pipeline, for yolov5's loader; None for none."""
+    """A function (image BGR, labels (n, 5)) -> the same after the pipeline, for yolov5's loader;
+    None for none."""
     return None if pipeline is None else functools.partial(apply, pipeline)
 
 

@@ -1,6 +1,7 @@
 """Images decoded once and kept at the training size, in memory or in one file on the local disk.
 
-yolov5's own disk cache keeps every image at its full size beside it (6 MB for 1920 x 1080, 100 GB for AI Hub's set).
+yolov5's own disk cache keeps every image at its full size beside it (6 MB for 1920 x 1080, 100 GB
+for AI Hub's set).
 """
 
 import contextlib
@@ -26,14 +27,17 @@ from livestock_utils.core.progress import progress
 SHARE = 0.8
 """All caches of a training together may take this share of the free memory or disk."""
 WINDOW = 64
-"""Images decoded ahead of the one that is stored: more would fill the memory when the disk is slow."""
+"""Images decoded ahead of the one that is stored: more would fill the memory when the disk is
+slow."""
 
 Wanted = tuple[Sequence[str], npt.NDArray, bool]
-"""Image files, their (n, 2) widths and heights in px, and whether they are for training (`augment`)."""
+"""Image files, their (n, 2) widths and heights in px, and whether they are for training
+(`augment`)."""
 
 
 def folder() -> Path:
-    """Where disk caches are: $LIVESTOCK_CACHE, else a folder in the system's temporary one (local disk on Colab)."""
+    """Where disk caches are: $LIVESTOCK_CACHE, else a folder in the system's temporary one (local
+    disk on Colab)."""
     return Path(
         os.environ.get("LIVESTOCK_CACHE") or Path(tempfile.gettempdir()) / "livestock_utils_images"
     )
@@ -42,10 +46,12 @@ def folder() -> Path:
 def chosen(
     kind: str | None, wanted: Sequence[Wanted], image_size: int, copies: int = 1
 ) -> tuple[str | None, str]:
-    """The cache that there is room for, and a sentence if it is not the one asked for ("" if it is).
+    """The cache that there is room for, and a sentence if it is not the one asked for ("" if it
+    is).
 
-    `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the first one in memory
-    each. "ram" falls back to "disk", and that to None: decoding anew in every epoch.
+    `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the
+    first one in memory each. "ram" falls back to "disk", and that to None: decoding anew in every
+    epoch.
     """
     if kind is None:
         return None, ""
@@ -57,7 +63,8 @@ def chosen(
         if in_memory <= free * SHARE:
             return "ram", ""
         told.append(
-            f"cache='ram' needs {in_memory / 1e9:.1f} GB of the {free / 1e9:.1f} GB of memory that are free"
+            f"cache='ram' needs {in_memory / 1e9:.1f} GB of the {free / 1e9:.1f} GB of memory that "
+            "are free"
         )
     on_disk = sum(
         size
@@ -69,7 +76,8 @@ def chosen(
     if on_disk <= free * SHARE:
         return "disk", f"{told[0]}: the images are kept on the local disk instead" if told else ""
     told.append(
-        f"cache='disk' needs {on_disk / 1e9:.1f} GB of the {free / 1e9:.1f} GB of disk that are free"
+        f"cache='disk' needs {on_disk / 1e9:.1f} GB of the {free / 1e9:.1f} GB of disk that are "
+        "free"
     )
     return None, f"{' and '.join(told)}: every epoch decodes the images anew"
 
@@ -77,11 +85,13 @@ def chosen(
 def filled(
     kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
 ) -> list:
-    """Resized BGR images, one an image file, kept in memory ("ram") or in a file ("disk"); see `chosen` for the room.
+    """Resized BGR images, one an image file, kept in memory ("ram") or in a file ("disk"); see
+    `chosen` for the room.
 
-    `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is found again by
-    paths, sizes and modification times, and shared by loader workers, processes and later runs; a new one replaces the
-    one of the same image folder at another size or before its images changed.
+    `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is
+    found again by paths, sizes and modification times, and shared by loader workers, processes and
+    later runs; a new one replaces the one of the same image folder at another size or before its
+    images changed.
     """
     if kind == "ram":
         return list(_decoded(image_files, image_size, augment))
@@ -108,13 +118,15 @@ def filled(
 
 
 def resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
-    """Height and width of an image after its long side became `image_size` px, rounded up as yolov5 does."""
+    """Height and width of an image after its long side became `image_size` px, rounded up as yolov5
+    does."""
     ratio = image_size / max(height, width)
     return (height, width) if ratio == 1 else (math.ceil(height * ratio), math.ceil(width * ratio))
 
 
 def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
-    """Decode and resize as yolov5's load_image does: linear when training, by area when shrinking for validation."""
+    """Decode and resize as yolov5's load_image does: linear when training, by area when shrinking
+    for validation."""
     import cv2
 
     image = cv2.imread(file)
@@ -149,7 +161,8 @@ def _is_whole(path: Path, n_bytes: int) -> bool:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """One process fills a cache at a time; the others wait and find it (the processes of torchrun, a batch's runs)."""
+    """One process fills a cache at a time; the others wait and find it (the processes of torchrun,
+    a batch's runs)."""
     folder().mkdir(parents=True, exist_ok=True)
     handle = os.open(folder(), os.O_RDONLY)
     try:
@@ -163,7 +176,8 @@ def _alone() -> Iterator[None]:
 
 
 def _path(image_files: Sequence[str], image_size: int, augment: bool) -> Path:
-    """The cache's file: named by the image folder and the use, then by everything that its bytes depend on."""
+    """The cache's file: named by the image folder and the use, then by everything that its bytes
+    depend on."""
     ordered = sorted(image_files)
     place = hashlib.sha256(f"{Path(ordered[0]).parent} {augment}".encode()).hexdigest()[:16]
     digest = hashlib.sha256(f"{image_size} {augment}".encode())

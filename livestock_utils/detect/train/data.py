@@ -1,7 +1,9 @@
-"""What a training reads: data.yaml, labels checked by ourselves, yolov5's augmenting data set over them, loaders.
+"""What a training reads: data.yaml, labels checked by ourselves, yolov5's augmenting data set over
+them, loaders.
 
-yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when only paths and sizes agree, rewrites
-JPEGs that end early, and drops whole images with a log line. What follows (mosaic, letterbox, batches) is yolov5's.
+yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when only paths and sizes
+agree, rewrites JPEGs that end early, and drops whole images with a log line. What follows (mosaic,
+letterbox, batches) is yolov5's.
 """
 
 import dataclasses
@@ -27,7 +29,8 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The training or validation part: image files, one (n, 5) array of class and xywhn an image, sizes, findings."""
+    """The training or validation part: image files, one (n, 5) array of class and xywhn an image,
+    sizes, findings."""
 
     files: tuple[str, ...]
     labels: tuple[npt.NDArray[np.float32], ...]
@@ -44,9 +47,11 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A data.yaml, read: class names in order, both parts, and a SHA-256 that tells a changed data set.
+    """A data.yaml, read: class names in order, both parts, and a SHA-256 that tells a changed data
+    set.
 
-    It covers class names and of each image its file name, width, height, bytes and labels; not the pixels themselves.
+    It covers class names and of each image its file name, width, height, bytes and labels; not the
+    pixels themselves.
     """
 
     names: tuple[str, ...]
@@ -56,11 +61,13 @@ class Data:
 
 
 def read_data(data_yaml: Any) -> Data:
-    """Read a data.yaml and everything that it names; `train` and `val` are folders or .txt lists of images.
+    """Read a data.yaml and everything that it names; `train` and `val` are folders or .txt lists of
+    images.
 
-    Relative paths count from `path:` if given, and that from the YAML's folder. Images that cannot be decoded are left
-    out and counted in `findings`, as are images without a label file (they train as background). Raises DatasetError
-    for a YAML, folder or label file that cannot be used, naming the file and line.
+    Relative paths count from `path:` if given, and that from the YAML's folder. Images that cannot
+    be decoded are left out and counted in `findings`, as are images without a label file (they
+    train as background). Raises DatasetError for a YAML, folder or label file that cannot be used,
+    naming the file and line.
     """
     names, files = read_listed(data_yaml)
     train, valid = (read_part(files[key], len(names)) for key in ("train", "valid"))
@@ -81,7 +88,8 @@ def read_data(data_yaml: Any) -> Data:
 
 
 def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
-    """Class names and image files of the parts "train" and "valid" of a data.yaml; no image or label is opened.
+    """Class names and image files of the parts "train" and "valid" of a data.yaml; no image or
+    label is opened.
 
     Raises DatasetError for a YAML or folder that cannot be used.
     """
@@ -109,7 +117,8 @@ def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
 
 
 def image_files(entry: Any, base: Path, where: str) -> list[str]:
-    """Sorted absolute image paths below the folders, or in the .txt lists, of a `train:` or `val:` entry."""
+    """Sorted absolute image paths below the folders, or in the .txt lists, of a `train:` or `val:`
+    entry."""
     found: list[str] = []
     for item in entry if isinstance(entry, list) else [entry]:
         place = (base / str(item)).resolve()
@@ -160,13 +169,15 @@ def read_part(files: list[str], n_classes: int) -> Part:
 
 
 def label_file(image: str | Path) -> Path:
-    """The label file of an image: its last folder called `images` becomes `labels`, its suffix .txt."""
+    """The label file of an image: its last folder called `images` becomes `labels`, its suffix
+    .txt."""
     head, found, tail = str(image).rpartition("/images/")
     return Path(f"{head}/labels/{tail}" if found else str(image)).with_suffix(".txt")
 
 
 def image_size(file: str) -> npt.NDArray[np.int64] | None:
-    """Width and height in px after EXIF rotation, or None for a file that is no image or cut short."""
+    """Width and height in px after EXIF rotation, or None for a file that is no image or cut
+    short."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -187,7 +198,8 @@ def image_size(file: str) -> npt.NDArray[np.int64] | None:
 
 
 def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
-    """Rows of class, centre x, centre y, width, height (shares) -> (n, 5); repeated rows once; none for no file."""
+    """Rows of class, centre x, centre y, width, height (shares) -> (n, 5); repeated rows once; none
+    for no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -216,15 +228,16 @@ def _label_row(line: str, where: str, n_classes: int) -> list[float]:
         )
     if row[0] not in range(n_classes):
         raise DatasetError(
-            f"{where}: class {row[0]:g}, but data.yaml names {n_classes} classes "
-            f"(0 to {n_classes - 1}); use the data.yaml that belongs to these labels"
+            f"{where}: class {row[0]:g}, but data.yaml names {n_classes} classes (0 to "
+            f"{n_classes - 1}); use the data.yaml that belongs to these labels"
         )
     return row
 
 
 @functools.cache
 def dataset_class(base: type) -> type:
-    """yolov5's LoadImagesAndLabels over a checked Part; batches are the same, the caches are the project's own."""
+    """yolov5's LoadImagesAndLabels over a checked Part; batches are the same, the caches are the
+    project's own."""
 
     class CheckedImages(base):
         """yolov5's augmenting data set without its own scan and pickled cache."""
@@ -263,7 +276,8 @@ def dataset_class(base: type) -> type:
                 )
 
         def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
-            """Image `i` in BGR with its long side at the training size, its own and its new height and width."""
+            """Image `i` in BGR with its long side at the training size, its own and its new height
+            and width."""
             image = self.ims[i]
             width, height = self.shapes[i]
             if image is None:
@@ -276,7 +290,8 @@ def dataset_class(base: type) -> type:
 def _batch_shapes(
     ratio: npt.NDArray, batch: npt.NDArray, image_size: int, stride: int
 ) -> npt.NDArray[np.int64]:
-    """(batches, 2) letterboxed heights and widths, padded by half a stride, from sorted height / width ratios."""
+    """(batches, 2) letterboxed heights and widths, padded by half a stride, from sorted height /
+    width ratios."""
     shapes = np.ones((batch[-1] + 1, 2))
     for index in range(len(shapes)):
         low, high = ratio[batch == index].min(), ratio[batch == index].max()
@@ -288,15 +303,17 @@ def _batch_shapes(
 
 
 def _worker_context(workers: int) -> str | None:
-    """Workers are forked where the system can, whatever Python's default: they share the cache, nothing is pickled."""
+    """Workers are forked where the system can, whatever Python's default: they share the cache,
+    nothing is pickled."""
     return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
 
 
 class Loaders:
-    """Batches of an epoch for training, and of the validation part; the order of an epoch is restorable.
+    """Batches of an epoch for training, and of the validation part; the order of an epoch is
+    restorable.
 
-    Without workers everything random is drawn from the process's generators, whose states a resume file keeps. With
-    workers each epoch starts them anew with seeds made of seed and epoch.
+    Without workers everything random is drawn from the process's generators, whose states a resume
+    file keeps. With workers each epoch starts them anew with seeds made of seed and epoch.
     """
 
     def __init__(

@@ -1,10 +1,11 @@
 """Knowledge distillation into a small YOLOv5 from any teacher that gives a predictions table.
 
-The teacher's boxes travel through yolov5's augmentations (mosaic, flips, scaling) as further labels whose class number
-also holds the confidence, so that they stay where the animals are. The loss takes them out again: the labels train as
-ever, the teacher's boxes add a term that pulls the network's box and class to them and its objectness to the teacher's
-confidence (soft targets, after Hinton et al. 2015 and, for detectors, Chen et al. 2017). Cells without a teacher's box
-are left to the labels.
+The teacher's boxes travel through yolov5's augmentations (mosaic, flips, scaling) as further labels
+whose class number also holds the confidence, so that they stay where the animals are. The loss
+takes them out again: the labels train as ever, the teacher's boxes add a term that pulls the
+network's box and class to them and its objectness to the teacher's confidence (soft targets, after
+Hinton et al. 2015 and, for detectors, Chen et al. 2017). Cells without a teacher's box are left to
+the labels.
 """
 
 import dataclasses
@@ -27,11 +28,13 @@ BINS = 50
 def with_teacher(
     data: Data, predictions: pd.DataFrame | str | os.PathLike, confidence_threshold: float = 0.1
 ) -> Data:
-    """`data` with the teacher's boxes on its training images as coded labels; its sha256 tells the teacher apart.
+    """`data` with the teacher's boxes on its training images as coded labels; its sha256 tells the
+    teacher apart.
 
-    predictions: a table (image_id, species, x_min, y_min, x_max, y_max px, confidence) or a CSV of one; the teacher
-    should not have trained on labels that the student may not see. Boxes below `confidence_threshold` teach nothing.
-    Raises TrainingError for a table that lacks a column, a species that the data lack, or no box on any image.
+    predictions: a table (image_id, species, x_min, y_min, x_max, y_max px, confidence) or a CSV of
+    one; the teacher should not have trained on labels that the student may not see. Boxes below
+    `confidence_threshold` teach nothing. Raises TrainingError for a table that lacks a column, a
+    species that the data lack, or no box on any image.
     """
     table, where = _read(predictions)
     if absent := [
@@ -81,14 +84,16 @@ def labels_only(targets: Any, classes: int) -> Any:
 
 
 class TeachingLoss:
-    """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term; a call like ComputeLoss's."""
+    """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term; a call like
+    ComputeLoss's."""
 
     def __init__(self, base: Any, weight: float, classes: int, box_iou: Any) -> None:
         """`base`: yolov5's ComputeLoss, `box_iou`: its bbox_iou (with CIoU)."""
         self.base, self.weight, self.classes, self.box_iou = base, weight, classes, box_iou
 
     def __call__(self, heads: Any, targets: Any) -> tuple[Any, Any]:
-        """Loss to minimise (times batch size), and its box, objectness and class parts of the labels alone."""
+        """Loss to minimise (times batch size), and its box, objectness and class parts of the
+        labels alone."""
         loss, parts = self.base(heads, labels_only(targets, self.classes))
         taught = targets[targets[:, 1] >= self.classes]
         if len(taught):

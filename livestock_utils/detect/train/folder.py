@@ -1,4 +1,5 @@
-"""The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has finished."""
+"""The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has
+finished."""
 
 import contextlib
 import logging
@@ -59,7 +60,8 @@ class RunFolder:
         )
 
     def check(self) -> None:
-        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml of a fresh run.
+        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml
+        of a fresh run.
 
         A finished run must have its weights; what a kill in its last moments left is done now.
         """
@@ -67,8 +69,8 @@ class RunFolder:
         if self.finished:
             if gone := missing_weights(self.folder):
                 raise TrainingError(
-                    f"{self.folder} has finished, but {gone} is gone; bring it back from a copy or the "
-                    "mirror, or delete the run folder (and its mirror) to train again"
+                    f"{self.folder} has finished, but {gone} is gone; bring it back from a copy or "
+                    "the mirror, or delete the run folder (and its mirror) to train again"
                 )
             with records.storing("complete the run", self.folder):
                 self._complete()
@@ -102,7 +104,8 @@ class RunFolder:
             self.notes.append(message)
 
     def restore(self, trainer: Any) -> Path | None:
-        """Continue from the newest valid resume file of the folder; returns its path, None without."""
+        """Continue from the newest valid resume file of the folder; returns its path, None
+        without."""
         path = training_state.newest(self.resume)
         self.status = "The run was started now."
         if path is not None:
@@ -141,7 +144,8 @@ class RunFolder:
             self._write_weights("best", trainer, trainer.best_weights, trainer.best_epoch)
 
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
-        """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors, fp16."""
+        """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors,
+        fp16."""
         checkpoints.write_weights(
             self.folder / "weights" / f"{name}.pt",
             trainer.ema.ema,
@@ -158,8 +162,8 @@ class RunFolder:
             self._write_weights("best", trainer, trainer.best_weights, -1)
             if not checkpoints.within_budget(best):
                 self.note(
-                    f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows 100; "
-                    "take a smaller model for a submission"
+                    f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows "
+                    "100; take a smaller model for a submission"
                 )
             if final_evaluation:
                 model = checkpoints.load_model(best, device=str(trainer.device))
@@ -181,7 +185,8 @@ class RunFolder:
             self._complete()
 
     def _complete(self) -> None:
-        """Drop a finished run's resume files and fill its mirror, unless run.json, which comes last, is there."""
+        """Drop a finished run's resume files and fill its mirror, unless run.json, which comes
+        last, is there."""
         training_state.prune(self.resume)
         with contextlib.suppress(OSError):
             self.resume.rmdir()
@@ -198,7 +203,8 @@ class RunFolder:
             self._rewrite_record()
 
     def _draw(self, trainer: Any) -> None:
-        """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was trained now)."""
+        """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was
+        trained now)."""
         from livestock_utils.show.plots import training as curves
 
         results = pd.DataFrame(trainer.rows)
@@ -221,7 +227,8 @@ class RunFolder:
             )
 
     def _write_record(self, values: dict[str, Any]) -> None:
-        """Write run.json anew; versions that earlier sessions of the run had are kept beside today's."""
+        """Write run.json anew; versions that earlier sessions of the run had are kept beside
+        today's."""
         versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
         for name in RECORDED_PACKAGES:
             with contextlib.suppress(metadata.PackageNotFoundError):
@@ -251,7 +258,8 @@ class RunFolder:
 
 @contextlib.contextmanager
 def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> Iterator[RunFolder]:
-    """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings; closes all after."""
+    """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings;
+    closes all after."""
     target = None if second is None else records.mirror_folder(folder, second)
     with contextlib.ExitStack() as held:
         if target is None and records.read_record(folder).get("finished"):
@@ -285,9 +293,11 @@ def missing_weights(folder: Path) -> str | None:
 
 
 def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
-    """Take from a mirror what the folder lacks, or all of a run that has finished only there; returns warnings.
+    """Take from a mirror what the folder lacks, or all of a run that has finished only there;
+    returns warnings.
 
-    A mirror that does not answer is left out if there is a run here; TrainingError if not, or if another uses it.
+    A mirror that does not answer is left out if there is a run here; TrainingError if not, or if
+    another uses it.
     """
 
     def take() -> list[str]:
@@ -302,8 +312,8 @@ def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
         if other := note.other():
             raise TrainingError(
                 f"the mirror {target} is in use by {other}; if that has ended, wait "
-                f"{locks.FRESH_S // 60} minutes or delete {note.path}, and start the same "
-                "training again"
+                f"{locks.FRESH_S // 60} minutes or delete {note.path}, and start the same training "
+                "again"
             )
         if not target.is_dir():
             return []
@@ -327,11 +337,12 @@ def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
             records.read_record(folder).get("finished") or training_state.newest(folder / "resume")
         ):
             raise TrainingError(
-                f"the mirror {target} does not answer ({error}) and may hold this run; mount it again, "
-                "or start without a mirror or with another"
+                f"the mirror {target} does not answer ({error}) and may hold this run; mount it "
+                "again, or start without a mirror or with another"
             ) from error
         return [
-            f"the mirror {target} did not answer at the start ({error}); went on with what is in the run folder"
+            f"the mirror {target} did not answer at the start ({error}); went on with what is in "
+            "the run folder"
         ]
 
 

@@ -1,4 +1,5 @@
-"""Curves while a training runs: TensorBoard, and by name Weights & Biases or MLflow; each takes a row of results."""
+"""Curves while a training runs: TensorBoard, and by name Weights & Biases or MLflow; each takes a
+row of results."""
 
 import contextlib
 import importlib
@@ -26,7 +27,8 @@ class Logger(Protocol):
 
 
 def check(names: Sequence[str]) -> None:
-    """Before a long training: raises TrainingError for a logger that is not installed or has no account."""
+    """Before a long training: raises TrainingError for a logger that is not installed or has no
+    account."""
     for name in names:
         module = _imported(name)
         if name == "wandb":
@@ -38,7 +40,8 @@ def opened(
 ) -> list[Logger]:
     """The loggers that the settings name, going on at `epoch`; none of them stops a training.
 
-    What a logger cannot do is given to `note` once, and the training goes on; raises TrainingError as `check` does.
+    What a logger cannot do is given to `note` once, and the training goes on; raises TrainingError
+    as `check` does.
     """
     check(settings.loggers)
     return [_Careful(name, settings, folder, epoch, note) for name in settings.loggers]
@@ -78,8 +81,9 @@ class _Careful:
             log.debug("logger %s", self.name, exc_info=True)  # a tracker may raise anything
             if not self.told:
                 self.note(
-                    f"logger {self.name} failed ({' '.join(str(error).split())[:200] or type(error).__name__}); "
-                    "the training goes on, results.csv has every epoch"
+                    f"logger {self.name} failed "
+                    f"({' '.join(str(error).split())[:200] or type(error).__name__}); the training "
+                    "goes on, results.csv has every epoch"
                 )
             self.told = True
 
@@ -106,7 +110,8 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run in the project "livestock" of the account that wandb is logged in to; wandb_run_id.txt knows it again."""
+    """A run in the project "livestock" of the account that wandb is logged in to; wandb_run_id.txt
+    knows it again."""
 
     def __init__(self, settings: Settings, folder: Path, epoch: int) -> None:
         """Start the folder's run, or continue it."""

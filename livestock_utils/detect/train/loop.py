@@ -1,8 +1,10 @@
-"""The epochs of a training, over yolov5's model, loss, EMA and optimizer: a loop made to stop and go on anywhere.
+"""The epochs of a training, over yolov5's model, loss, EMA and optimizer: a loop made to stop and
+go on anywhere.
 
-The same steps in the same order as yolov5 7.0.14's train.py, so that losses are equal with the same seed (a test shows
-it); left out are its downloads, its loggers and its swallowed errors. Like there, gradients that wait for a full
-nominal batch of 64 at the end of an epoch are dropped, so an epoch's end is a clean point to resume from.
+The same steps in the same order as yolov5 7.0.14's train.py, so that losses are equal with the same
+seed (a test shows it); left out are its downloads, its loggers and its swallowed errors. Like
+there, gradients that wait for a full nominal batch of 64 at the end of an epoch are dropped, so an
+epoch's end is a clean point to resume from.
 """
 
 import dataclasses
@@ -76,7 +78,8 @@ def start(
     anchors_given: bool = False,
     mine: parallel.Ranks | None = None,
 ) -> Trainer:
-    """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the open door."""
+    """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the
+    open door."""
     import torch
 
     device = parallel.device_of(settings.device)
@@ -85,8 +88,8 @@ def start(
     model = build().to(device)
     if settings.freeze >= len(model.model):
         raise TrainingError(
-            f"freeze must leave a layer of {settings.model} to train, at most {len(model.model) - 1}, "
-            f"got {settings.freeze}; 10 is the backbone"
+            f"freeze must leave a layer of {settings.model} to train, at most "
+            f"{len(model.model) - 1}, got {settings.freeze}; 10 is the backbone"
         )
     frozen = tuple(f"model.{layer}." for layer in range(settings.freeze))
     for name, parameter in model.named_parameters():
@@ -94,8 +97,9 @@ def start(
     stride = max(int(model.stride.max()), 32)
     if settings.image_size % stride or settings.image_size < 2 * stride:
         raise TrainingError(
-            f"image_size must be a multiple of {stride} and at least {2 * stride} for {settings.model}, got "
-            f"{settings.image_size}; take {max(math.ceil(settings.image_size / stride), 2) * stride}"
+            f"image_size must be a multiple of {stride} and at least {2 * stride} for "
+            f"{settings.model}, got {settings.image_size}; take "
+            f"{max(math.ceil(settings.image_size / stride), 2) * stride}"
         )
     hyp = dict(settings.hyp)
     accumulate = max(round(settings.nominal_batch / settings.batch_size), 1)
@@ -199,7 +203,8 @@ def set_seeds(seed: int) -> None:
 
 
 def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left; yields each one's row of results when the trainer's state is complete.
+    """Train the epochs that are left; yields each one's row of results when the trainer's state is
+    complete.
 
     On several GPUs the processes that do not lead yield empty rows.
     """
@@ -264,7 +269,8 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
 
 
 def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """One pass over the training images; returns the mean box, obj and cls losses and the learning rates at its end."""
+    """One pass over the training images; returns the mean box, obj and cls losses and the learning
+    rates at its end."""
     import torch
 
     settings, hyp, optimizer, epoch = (
@@ -294,9 +300,9 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
             loss, parts = trainer.compute_loss(predicted, targets.to(trainer.device))
         if not torch.isfinite(loss).all():
             raise DivergedError(
-                f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} and "
-                "others): lower lr0 or warmup_bias_lr in a new run folder (init_weights may be this "
-                "run's weights/best.pt), or check the labels; the epoch before is kept"
+                f"the loss is {loss.item()} in epoch {epoch + 1}, batch {index + 1} ({paths[0]} "
+                "and others): lower lr0 or warmup_bias_lr in a new run folder (init_weights may be "
+                "this run's weights/best.pt), or check the labels; the epoch before is kept"
             )
         trainer.scaler.scale(
             loss * trainer.mine.world
@@ -320,7 +326,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def _warm_up(trainer: Trainer, iteration: int, warmup: int) -> int:
-    """Set learning rates and momentum of a warm-up iteration; returns how many batches to accumulate."""
+    """Set learning rates and momentum of a warm-up iteration; returns how many batches to
+    accumulate."""
     hyp, ends = trainer.nominal, [0, warmup]
     batches = trainer.settings.nominal_batch / trainer.settings.batch_size
     for index, group in enumerate(

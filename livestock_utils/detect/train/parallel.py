@@ -3,9 +3,10 @@
     python -m torch.distributed.run --standalone --nproc_per_node 2 \\
         -m livestock_utils train data.yaml runs/two --batch-size 20
 
-`torchrun_command` builds that line. Each process trains its share of every batch; the first validates, saves and logs.
-cache="disk" is kept once for all processes of a machine, cache="ram" once in each.
-After an interruption weights, optimizer and epoch go on exactly; the augmentations of that epoch are drawn anew.
+`torchrun_command` builds that line. Each process trains its share of every batch; the first
+validates, saves and logs. cache="disk" is kept once for all processes of a machine, cache="ram"
+once in each. After an interruption weights, optimizer and epoch go on exactly; the augmentations of
+that epoch are drawn anew.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ from livestock_utils.core.errors import TrainingError
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """This process among those that torchrun started: its number (-1: by hand), that on this machine, how many."""
+    """This process among those that torchrun started: its number (-1: by hand), that on this
+    machine, how many."""
 
     rank: int = -1
     local_rank: int = -1
@@ -33,7 +35,8 @@ class Ranks:
 
 
 def ranks() -> Ranks:
-    """From the environment variables that torchrun sets; raises TrainingError if only some of them are there."""
+    """From the environment variables that torchrun sets; raises TrainingError if only some of them
+    are there."""
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
     values = [os.environ.get(name) for name in names]
     if not any(values):
@@ -41,7 +44,8 @@ def ranks() -> Ranks:
     if not all(values):
         missing = [name for name, value in zip(names, values, strict=True) if not value]
         raise TrainingError(
-            f"{', '.join(missing)} not set, though torchrun's other variables are; start with torchrun"
+            f"{', '.join(missing)} not set, though torchrun's other variables are; start with "
+            "torchrun"
         )
     rank, local_rank, world = (int(str(value)) for value in values)
     return Ranks(rank, local_rank, world) if world > 1 else Ranks()
@@ -49,7 +53,8 @@ def ranks() -> Ranks:
 
 @contextlib.contextmanager
 def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[str | None]:
-    """Join the process group for a training; yields this process's device (the given one when it trains alone)."""
+    """Join the process group for a training; yields this process's device (the given one when it
+    trains alone)."""
     if mine.world == 1:
         yield str(device_of(device))
         return
@@ -99,7 +104,8 @@ def device_of(name: str | None) -> Any:
 
 
 def wrapped(model: Any, mine: Ranks) -> Any:
-    """The model for the forward pass: gradients averaged over the processes, weights and buffers those of the first."""
+    """The model for the forward pass: gradients averaged over the processes, weights and buffers
+    those of the first."""
     if mine.world == 1:
         return model
     from torch.nn.parallel import DistributedDataParallel
@@ -129,18 +135,20 @@ def torchrun_command(
     machine: int = 0,
     leader: str = "",
 ) -> list[str]:
-    """The command to train on `n_processes` GPUs of each of `n_machines`; `settings` are options of `detector.train`.
+    """The command to train on `n_processes` GPUs of each of `n_machines`; `settings` are options of
+    `detector.train`.
 
-    `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than one).
-    Raises TrainingError for a batch_size that is no multiple of all processes, and for a setting that is no option of
-    the command or no text, number or list of them (a mapping of hyperparameters, a table, a function).
+    `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than
+    one). Raises TrainingError for a batch_size that is no multiple of all processes, and for a
+    setting that is no option of the command or no text, number or list of them (a mapping of
+    hyperparameters, a table, a function).
     """
     settings = dict(settings or {})
     world = n_processes * n_machines
     if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
         raise TrainingError(
-            f"cannot start {n_processes} processes on machine {machine} of {n_machines} with leader "
-            f"{leader!r}: give counts of at least 1 and the leader as host:port"
+            f"cannot start {n_processes} processes on machine {machine} of {n_machines} with "
+            f"leader {leader!r}: give counts of at least 1 and the leader as host:port"
         )
     batch_size = settings.get("batch_size", 16)
     if world > 1 and (not isinstance(batch_size, int) or batch_size % world):
@@ -201,7 +209,7 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
             words += [option.opts[0], ",".join(map(str, value))]
         elif value is not None or option.to_info_dict()["default"] is not None:
             raise TrainingError(
-                f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; give "
-                "text or a number, or the path of a file that holds it"
+                f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; "
+                "give text or a number, or the path of a file that holds it"
             )
     return words

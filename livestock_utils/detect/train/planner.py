@@ -1,8 +1,9 @@
-"""How much memory and time a training needs on this machine, a T4 and a P100, and what fits in a Colab session.
+"""How much memory and time a training needs on this machine, a T4 and a P100, and what fits in a
+Colab session.
 
-Times elsewhere scale from the one number that was published, 50 minutes an epoch for YOLOv5m6 at 1280 px on a P100, by
-the networks' FLOPs and the pixels; here from a few timed steps. Memory is counted from the activations. All are
-estimates: +/- 30 %.
+Times elsewhere scale from the one number that was published, 50 minutes an epoch for YOLOv5m6 at
+1280 px on a P100, by the networks' FLOPs and the pixels; here from a few timed steps. Memory is
+counted from the activations. All are estimates: +/- 30 %.
 """
 
 import functools
@@ -36,13 +37,16 @@ MODELS = {
 """Models and their GFLOPs at 640 px, from yolov5's own table."""
 
 PUBLISHED_MODEL, PUBLISHED_SIZE, PUBLISHED_S = "yolov5m6", 1280, 50 * 60 / 13_164
-"""The write-up's seconds an image on a P100: 50 minutes for four fifths of 16,455 images, validation included."""
+"""The write-up's seconds an image on a P100: 50 minutes for four fifths of 16,455 images,
+validation included."""
 GPUS = {"P100": (16.0, 1.0), "T4": (15.0, 9.3 / 8.1)}
-"""GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS); mixed precision favours the T4."""
+"""GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS); mixed precision
+favours the T4."""
 SESSION_HOURS = 12
 """The longest that Colab promises a runtime."""
 SAVED_PER_ACTIVATION = 3
-"""Tensors that training keeps for each convolution's output: it, the batch norm's, the activation's."""
+"""Tensors that training keeps for each convolution's output: it, the batch norm's, the
+activation's."""
 FIXED_GB = 1.0
 """CUDA context and workspaces."""
 
@@ -56,13 +60,14 @@ def plan(
     seconds_per_image_here: float | None = None,
     nominal_batch: int = NOMINAL_BATCH,
 ) -> pd.DataFrame:
-    """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours, epochs_a_session.
+    """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours,
+    epochs_a_session.
 
-    `n_images` are the training images of an epoch (validation is within the published time); `seconds_per_image_here`
-    comes from `time_steps`, None leaves this machine out; its memory is the GPU's, or what is free of the computer's,
-    where training in full precision takes twice as much. `accumulate` is how many
-    batches of `largest_batch` make the recipe's `nominal_batch` images: it stays the same. `epochs_a_session` are whole
-    epochs in SESSION_HOURS.
+    `n_images` are the training images of an epoch (validation is within the published time);
+    `seconds_per_image_here` comes from `time_steps`, None leaves this machine out; its memory is
+    the GPU's, or what is free of the computer's, where training in full precision takes twice as
+    much. `accumulate` is how many batches of `largest_batch` make the recipe's `nominal_batch`
+    images: it stays the same. `epochs_a_session` are whole epochs in SESSION_HOURS.
     """
     work = _gflops(model, image_size)
     reference = PUBLISHED_S / _gflops(PUBLISHED_MODEL, PUBLISHED_SIZE)
@@ -129,13 +134,14 @@ def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
     planned = table["epoch_minutes"].to_numpy(float)[table.index == "this machine"][0]
     trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
     return (
-        f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; the timed steps "
-        f"promised {duration(60 * planned)}, without mosaics and validation."
+        f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; "
+        f"the timed steps promised {duration(60 * planned)}, without mosaics and validation."
     )
 
 
 def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
-    """How many images a step of training fits the GPU by yolov5's probe (batch_size="auto"); 16 on a CPU."""
+    """How many images a step of training fits the GPU by yolov5's probe (batch_size="auto"); 16 on
+    a CPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -148,10 +154,12 @@ def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
 def time_steps(
     model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0
 ) -> float | None:
-    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps` after one more.
+    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps`
+    after one more.
 
-    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch. A
-    batch that does not fit the GPU is halved until it does; None where not one image fits.
+    No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of
+    a larger batch. A batch that does not fit the GPU is halved until it does; None where not one
+    image fits.
     """
     import torch
 
@@ -191,7 +199,8 @@ def _step_seconds(
 
 
 def memory_here() -> tuple[float, float]:
-    """GB that a training can take on this machine, and how many times `memory_gb`'s an image needs on it."""
+    """GB that a training can take on this machine, and how many times `memory_gb`'s an image needs
+    on it."""
     import psutil
     import torch
 
@@ -201,7 +210,8 @@ def memory_here() -> tuple[float, float]:
 
 
 def memory_gb(model: str, image_size: int) -> tuple[float, float]:
-    """GB that an image of a batch takes in mixed precision, and GB for weights, gradients, momentum, EMA and CUDA."""
+    """GB that an image of a batch takes in mixed precision, and GB for weights, gradients,
+    momentum, EMA and CUDA."""
     parameters, activations = _counts(model)
     per_pixel = activations / 256**2
     return (
@@ -216,7 +226,8 @@ def weights_bytes(model: str, n_classes: int) -> int:
 
 
 def architecture_name(architecture: Mapping[str, Any]) -> str:
-    """ "yolov5m6" and the like for a model's settings by depth, width and levels, "unknown" for others."""
+    """ "yolov5m6" and the like for a model's settings by depth, width and levels, "unknown" for
+    others."""
     wanted = (
         architecture.get("depth_multiple"),
         architecture.get("width_multiple"),

@@ -1,6 +1,7 @@
 """Before a long training: is everything there, and how long will it take? One small table each.
 
-`checks` looks at the machine, the data and the weights, red lines first; `recipes` offers settings by amount of data.
+`checks` looks at the machine, the data and the weights, red lines first; `recipes` offers settings
+by amount of data.
 """
 
 import dataclasses
@@ -48,7 +49,8 @@ class Gpu:
 
     @property
     def has_kernels(self) -> bool:
-        """True if this build of torch has code for this GPU: the same major number up to its minor one, or PTX."""
+        """True if this build of torch has code for this GPU: the same major number up to its minor
+        one, or PTX."""
         for kernel in self.kernels:
             kind, _, digits = kernel.partition("_")
             digits = digits.rstrip("af")
@@ -106,7 +108,8 @@ def checks(
 
 
 def require(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `checks` itself; raises TrainingError with the first line that stops, if there is one."""
+    """The table of `checks` itself; raises TrainingError with the first line that stops, if there
+    is one."""
     stops = table[table["state"] == "stop"]
     if len(stops):
         first = stops.iloc[0]
@@ -118,7 +121,8 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
-    """Which GPU trains and predicts, or what to click to have one; TrainingError for one without kernels in this torch.
+    """Which GPU trains and predicts, or what to click to have one; TrainingError for one without
+    kernels in this torch.
 
     `found` stands in for the GPUs that torch sees.
     """
@@ -129,7 +133,8 @@ def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
 
 
 def recipes(n_images: int) -> pd.DataFrame:
-    """The recipes of hyp/recipes.yaml by data size: name, from_images, suits (True for one), settings, why."""
+    """The recipes of hyp/recipes.yaml by data size: name, from_images, suits (True for one),
+    settings, why."""
     content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
     rows = [
         {
@@ -201,8 +206,9 @@ def _torch(found: Sequence[Gpu]) -> list[Row]:
                     "GPU",
                     f"{label}: torch {torch.__version__} has no kernels for {capability}",
                     "stop",
-                    f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: for a "
-                    f"P100 one for CUDA 12.6 or older: {PIP_CU126}, then restart the runtime",
+                    "choose another GPU (a T4 is sm_75), or install a torch build that has "
+                    f"{capability}: for a P100 one for CUDA 12.6 or older: {PIP_CU126}, then "
+                    "restart the runtime",
                 )
             )
     return rows
@@ -284,9 +290,8 @@ def _data(data_yaml: str | os.PathLike) -> list[Row]:
             f"{len(data.train.files)} training images with {data.train.n_boxes} boxes, "
             f"{len(data.valid.files)} for validation with {data.valid.n_boxes}",
             "look" if findings else "ok",
-            f"{findings} images are damaged or have no label file: {data.train.findings + data.valid.findings}"[
-                :160
-            ]
+            f"{findings} images are damaged or have no label file: "
+            f"{data.train.findings + data.valid.findings}"[:160]
             if findings
             else "",
         )

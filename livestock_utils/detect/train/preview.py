@@ -1,4 +1,5 @@
-"""What the network gets to see: the same photos as they are, under the augmentation pipeline, and in mosaics."""
+"""What the network gets to see: the same photos as they are, under the augmentation pipeline, and
+in mosaics."""
 
 import contextlib
 import dataclasses
@@ -18,12 +19,14 @@ from livestock_utils.detect.train import augment
 from livestock_utils.detect.train.data import Part, dataset_class, read_data
 
 KINDS = ("as it is", "pipeline", "mosaic")
-"""The rows of the preview: letterboxed only, after the albumentations pipeline, in a mosaic with all of training."""
+"""The rows of the preview: letterboxed only, after the albumentations pipeline, in a mosaic with
+all of training."""
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One picture of the preview: (h, w, 3) RGB and its boxes (image_id, species, x_min ... in its pixels)."""
+    """One picture of the preview: (h, w, 3) RGB and its boxes (image_id, species, x_min ... in its
+    pixels)."""
 
     kind: str
     picture: npt.NDArray[np.uint8]
@@ -38,7 +41,8 @@ def preview(
     n: int = 3,
     seed: int = 0,
 ) -> list[View]:
-    """`n` training photos drawn by `seed`, each of KINDS; "pipeline" is left out where there is none.
+    """`n` training photos drawn by `seed`, each of KINDS; "pipeline" is left out where there is
+    none.
 
     Arguments are those of `training.train`. The process's random states are as before afterwards.
     """
@@ -86,7 +90,8 @@ def preview(
 
 
 def sentence(views: Sequence[View], used: bool = True) -> str:
-    """How many of a preview's photos the pipeline changed, and how many boxes they have in each row.
+    """How many of a preview's photos the pipeline changed, and how many boxes they have in each
+    row.
 
     `used` is False for a pipeline that is only shown: the training runs without it.
     """
@@ -108,8 +113,8 @@ def sentence(views: Sequence[View], used: bool = True) -> str:
         else " This training uses no pipeline: the middle row is an example."
     )
     return (
-        f"These {len(plain)} photos have {n_boxes[KINDS[0]]} boxes; {said}; their mosaics, with animals of other "
-        f"photos, have {n_boxes[KINDS[2]]}.{apart}"
+        f"These {len(plain)} photos have {n_boxes[KINDS[0]]} boxes; {said}; their mosaics, with "
+        f"animals of other photos, have {n_boxes[KINDS[2]]}.{apart}"
     )
 
 
@@ -128,7 +133,8 @@ def _view(
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Python's and numpy's generators seeded inside, as they were afterwards (yolov5 draws from both)."""
+    """Python's and numpy's generators seeded inside, as they were afterwards (yolov5 draws from
+    both)."""
     before, before_numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

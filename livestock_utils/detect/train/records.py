@@ -18,8 +18,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     return _read(
         folder / "run.json",
         json.loads,
-        "bring it back from a copy or the mirror; delete it only if the run "
-        "had not finished, it then goes on from its resume file",
+        "bring it back from a copy or the mirror; delete it only if the run had not finished, it "
+        "then goes on from its resume file",
     )
 
 
@@ -45,7 +45,8 @@ def _read(path: Path, parse: Any, advice: str) -> dict[str, Any]:
 
 
 def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
-    """The recorded settings of a run, from its folder or else its mirror ({} for none), and whether it has finished."""
+    """The recorded settings of a run, from its folder or else its mirror ({} for none), and whether
+    it has finished."""
     places = [folder] if second is None else [folder, mirror_folder(folder, second)]
     found: list[tuple[dict[str, Any], bool]] = []
     for place in places:
@@ -57,9 +58,11 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
 
 
 def check_settings(folder: Path, settings: Settings) -> bool:
-    """False for a folder without a run; raises TrainingError if its run was started with other settings.
+    """False for a folder without a run; raises TrainingError if its run was started with other
+    settings.
 
-    A run that ended before its first epoch was saved counts as none: nothing is lost when other settings begin anew.
+    A run that ended before its first epoch was saved counts as none: nothing is lost when other
+    settings begin anew.
     """
     before = read_settings(folder)
     if not (folder / "results.csv").is_file() and state.newest(folder / "resume") is None:
@@ -70,19 +73,21 @@ def check_settings(folder: Path, settings: Settings) -> bool:
 
 
 def mirror_folder(folder: Path, second: Any) -> Path:
-    """The absolute path of a mirror; TrainingError if it and the run folder are the same or one holds the other."""
+    """The absolute path of a mirror; TrainingError if it and the run folder are the same or one
+    holds the other."""
     target, here = Path(second).expanduser().resolve(), folder.resolve()
     if target == here or target in here.parents or here in target.parents:
         raise TrainingError(
-            f"mirror {target} and run folder {here} are the same or one lies in the other; give the "
-            "mirror a folder of its own"
+            f"mirror {target} and run folder {here} are the same or one lies in the other; give "
+            "the mirror a folder of its own"
         )
     return target
 
 
 @contextlib.contextmanager
 def storing(what: str, folder: Path) -> Iterator[None]:
-    """Turn a disk's error, also one that torch hides behind its own, into one line that says what to do."""
+    """Turn a disk's error, also one that torch hides behind its own, into one line that says what
+    to do."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -94,6 +99,6 @@ def storing(what: str, folder: Path) -> Iterator[None]:
         path = state.newest(folder / "resume")
         after = "" if path is None else f", it goes on after epoch {state.epochs_in(path)}"
         raise TrainingError(
-            f"could not {what} in {folder} ({cause}); make room there or make it "
-            f"writable, and start the same training again{after}"
+            f"could not {what} in {folder} ({cause}); make room there or make it writable, and "
+            f"start the same training again{after}"
         ) from error

@@ -1,8 +1,9 @@
-"""Train and evaluate: one call that starts, continues or returns a run, and leaves a folder that tells all about it.
+"""Train and evaluate: one call that starts, continues or returns a run, and leaves a folder that
+tells all about it.
 
-A run folder holds settings.yaml, hyp.yaml, run.json (state, versions, warnings), train_images.txt (ids of the photos
-it trains on), results.csv, per_class.csv, weights/best.pt and last.pt (yolov5's own fp16 form), curves, mosaics, and
-until it has finished a full-precision resume file.
+A run folder holds settings.yaml, hyp.yaml, run.json (state, versions, warnings), train_images.txt
+(ids of the photos it trains on), results.csv, per_class.csv, weights/best.pt and last.pt (yolov5's
+own fp16 form), curves, mosaics, and until it has finished a full-precision resume file.
 """
 
 import contextlib
@@ -36,7 +37,8 @@ from livestock_utils.detect.train.data import (
 log = logging.getLogger(__name__)
 
 TRANSFER_SHARE = 0.9
-"""At least this share of the tensors before the head must fit for `init_weights` to be of the same model."""
+"""At least this share of the tensors before the head must fit for `init_weights` to be of the same
+model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Run:
 
     folder: Path
     status: str = dataclasses.field(default="", compare=False)
-    """What the call of `train` that gave this did, one sentence: started, continued after which epoch, or nothing."""
+    """What the call of `train` that gave this did, one sentence: started, continued after which
+    epoch, or nothing."""
 
     @property
     def best(self) -> Path:
@@ -54,12 +57,14 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Weights of the last epoch, written when the run finishes (until then the resume file has them)."""
+        """Weights of the last epoch, written when the run finishes (until then the resume file has
+        them)."""
         return self.folder / "weights" / "last.pt"
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row an epoch: losses, metrics, learning rates, seconds (results.csv, yolov5's column names)."""
+        """One row an epoch: losses, metrics, learning rates, seconds (results.csv, yolov5's column
+        names)."""
         return pd.read_csv(self.folder / "results.csv")
 
     @property
@@ -115,31 +120,34 @@ def train(
     loggers: str | Sequence[str] = ("tensorboard",),
     final_evaluation: bool = True,
 ) -> Run:
-    """Train a detector, or continue the same training where it stopped, or return it if it has finished.
+    """Train a detector, or continue the same training where it stopped, or return it if it has
+    finished.
 
-    data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's species in order.
-    model: "yolov5n", s, m, l, x, or with a 6 their P6 form. init_weights: a .pt to start from (tensors that fit are
-    taken, the head of other classes is not), None for random weights. hyp: see `training_settings.read_hyp`.
-    epochs, image_size (px, square, a multiple of 32, of 64 for P6), batch_size ("auto": what fits the GPU).
-    nominal_batch: gradients accumulate to about this many images before a step, yolov5's 64 by default; lower it where
-    an epoch has few images.
-    optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0" meaning.
-    freeze: number of first layers that stay as they are (10 is the backbone).
-    cache: "ram" or "disk" keep decoded images at the training size, where there is room (see `image_cache.chosen`);
-    None or "none" decodes anew. augmentation: see `augment.read`.
-    patience: epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0 is never.
-    warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says; lower it for tiny runs.
-    teacher: predictions of another model on the training images, learnt from with teacher_weight (see `distill`).
-    mirror: a second folder that gets a checked copy after each epoch, and from which another machine goes on; one
-    machine at a time, see `training_lock`. trust: see `checkpoints.load_checkpoint`.
-    on_epoch(epoch, row of results): called when an epoch is saved; returning True ends the training as finished.
-    loggers: of "tensorboard", "wandb", "mlflow", in a list or as "tensorboard,wandb".
-    final_evaluation: False leaves out the pass over the best weights.
+    data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's
+    species in order. model: "yolov5n", s, m, l, x, or with a 6 their P6 form. init_weights: a .pt
+    to start from (tensors that fit are taken, the head of other classes is not), None for random
+    weights. hyp: see `training_settings.read_hyp`. epochs, image_size (px, square, a multiple of
+    32, of 64 for P6), batch_size ("auto": what fits the GPU). nominal_batch: gradients accumulate
+    to about this many images before a step, yolov5's 64 by default; lower it where an epoch has few
+    images. optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0"
+    meaning. freeze: number of first layers that stay as they are (10 is the backbone). cache: "ram"
+    or "disk" keep decoded images at the training size, where there is room (see
+    `image_cache.chosen`); None or "none" decodes anew. augmentation: see `augment.read`. patience:
+    epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0
+    is never. warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says;
+    lower it for tiny runs. teacher: predictions of another model on the training images, learnt
+    from with teacher_weight (see `distill`). mirror: a second folder that gets a checked copy after
+    each epoch, and from which another machine goes on; one machine at a time, see `training_lock`.
+    trust: see `checkpoints.load_checkpoint`. on_epoch(epoch, row of results): called when an epoch
+    is saved; returning True ends the training as finished. loggers: of "tensorboard", "wandb",
+    "mlflow", in a list or as "tensorboard,wandb". final_evaluation: False leaves out the pass over
+    the best weights.
 
-    Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError for settings that
-    cannot be, changed settings of an interrupted or finished run (with the differences; of the data set see
-    `training_data.Data`), a run folder or mirror that another process trains, damaged records, a loss that is no number
-    and a full disk; DatasetError for the data; CheckpointError for the weights.
+    Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError
+    for settings that cannot be, changed settings of an interrupted or finished run (with the
+    differences; of the data set see `training_data.Data`), a run folder or mirror that another
+    process trains, damaged records, a loss that is no number and a full disk; DatasetError for the
+    data; CheckpointError for the weights.
     """
     folder = Path(run_folder)
     recorded, has_finished = records.known(folder, mirror)
@@ -233,7 +241,8 @@ def train(
 
 
 def _restore(trainer: Any, run: run_files.RunFolder | None, mine: parallel.Ranks) -> None:
-    """Continue where the run stopped, in every process; those that do not lead draw new random numbers."""
+    """Continue where the run stopped, in every process; those that do not lead draw new random
+    numbers."""
     from livestock_utils.detect.train import loop, state
 
     path = parallel.from_leader(run.restore(trainer) if run is not None else None, mine)
@@ -256,11 +265,12 @@ def evaluate(
     trust: bool = False,
     plots: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """Metrics of a weights file on the "valid" or "train" part of a data.yaml, index "all" and the classes.
+    """Metrics of a weights file on the "valid" or "train" part of a data.yaml, index "all" and the
+    classes.
 
-    Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300 detections an
-    image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder for curves, confusion matrix and
-    mosaics. `attrs["predictions"]` is the table of predictions.
+    Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300
+    detections an image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder
+    for curves, confusion matrix and mosaics. `attrs["predictions"]` is the table of predictions.
     """
     import torch
 
@@ -297,7 +307,8 @@ def evaluate(
 def _batch_size(
     asked: int | str, recorded: Mapping[str, Any], model: str, image_size: int, n_classes: int
 ) -> int:
-    """`asked`, or for "auto" what the run was started with, else what fits, see `planner.fitting_batch`."""
+    """`asked`, or for "auto" what the run was started with, else what fits, see
+    `planner.fitting_batch`."""
     if asked != "auto":
         return asked  # type: ignore[return-value]  # Settings tells what is no whole number
     if "batch_size" in recorded:
@@ -306,7 +317,8 @@ def _batch_size(
 
 
 def _model(y5: yolov5.Yolov5, settings: Settings, init_weights: Path | None, trust: bool) -> Any:
-    """A model of the asked architecture, with the tensors of `init_weights` that fit; runs after the seeds are set."""
+    """A model of the asked architecture, with the tensors of `init_weights` that fit; runs after
+    the seeds are set."""
     architecture = yaml.safe_load(
         Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore")
     )
@@ -337,8 +349,8 @@ def _model(y5: yolov5.Yolov5, settings: Settings, init_weights: Path | None, tru
     share = sum(name in fitting for name in body) / len(body)
     if share < TRANSFER_SHARE:
         raise CheckpointError(
-            f"{init_weights}: only {share:.0%} of its tensors fit {settings.model}; "
-            "give the model that the weights were trained as, or other weights"
+            f"{init_weights}: only {share:.0%} of its tensors fit {settings.model}; give the model "
+            "that the weights were trained as, or other weights"
         )
     if (
         weights.names != settings.classes

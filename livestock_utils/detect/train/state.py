@@ -1,7 +1,8 @@
-"""The resume file of a training: everything in full precision, whole or absent, the newest valid one of two places.
+"""The resume file of a training: everything in full precision, whole or absent, the newest valid
+one of two places.
 
-A file is named `resume-e0007-<SHA-256, 16 digits>.pt`: the epochs that are done, and a digest of its bytes, so a file
-that was cut, damaged or half copied does not fit its name.
+A file is named `resume-e0007-<SHA-256, 16 digits>.pt`: the epochs that are done, and a digest of
+its bytes, so a file that was cut, damaged or half copied does not fit its name.
 """
 
 import contextlib
@@ -30,7 +31,8 @@ _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 def save(trainer: Trainer, folder: Path) -> Path:
     """Write the trainer's state into `folder`, keep KEPT files; returns the path of the new one.
 
-    On a full disk torch raises RuntimeError with the OSError as its context; earlier files stay as they were.
+    On a full disk torch raises RuntimeError with the OSError as its context; earlier files stay as
+    they were.
     """
     import torch
 
@@ -52,7 +54,8 @@ def prune(folder: Path, kept: Collection[Path] = ()) -> None:
 
 
 def drop_damaged(folder: Path) -> list[Path]:
-    """Delete the resume files of a folder whose bytes do not fit their names; returns their paths."""
+    """Delete the resume files of a folder whose bytes do not fit their names; returns their
+    paths."""
     damaged = []
     for path in _files(folder):
         with contextlib.suppress(OSError):  # one that cannot be read now may be whole
@@ -63,7 +66,8 @@ def drop_damaged(folder: Path) -> list[Path]:
 
 
 def newest(*folders: Path) -> Path | None:
-    """The valid resume file with the most epochs in these folders (the first folder wins a tie), or None.
+    """The valid resume file with the most epochs in these folders (the first folder wins a tie), or
+    None.
 
     Files whose bytes do not fit their name are passed over with a warning.
     """
@@ -101,11 +105,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check_same(state: Mapping[str, Any], settings: Mapping[str, Any], where: Path) -> None:
-    """Raise TrainingError with the differences unless a state was made with these recorded settings."""
+    """Raise TrainingError with the differences unless a state was made with these recorded
+    settings."""
     if changed := differences(state["settings"], settings):
         raise TrainingError(
-            f"{where} was started with other settings ({'; '.join(changed[:6])}); "
-            "restore them to go on, or name another run folder"
+            f"{where} was started with other settings ({'; '.join(changed[:6])}); restore them to "
+            "go on, or name another run folder"
         )
 
 

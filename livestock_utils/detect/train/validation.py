@@ -1,4 +1,5 @@
-"""One pass over validation images with yolov5's own losses, suppression, matching and AP; keeps the predictions."""
+"""One pass over validation images with yolov5's own losses, suppression, matching and AP; keeps the
+predictions."""
 
 import dataclasses
 import logging
@@ -32,10 +33,12 @@ _MEASURES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """Results of one pass; numbers by yolov5's definitions (101-point AP, P and R at the best mean F1)."""
+    """Results of one pass; numbers by yolov5's definitions (101-point AP, P and R at the best mean
+    F1)."""
 
     metrics: dict[str, float]
-    """By yolov5's column names: METRICS, metrics/fitness, mean losses val/box_loss, val/obj_loss, val/cls_loss."""
+    """By yolov5's column names: METRICS, metrics/fitness, mean losses val/box_loss, val/obj_loss,
+    val/cls_loss."""
     per_class: pd.DataFrame
     """Index "all" and the classes; images, labels, P, R, mAP50, mAP75, mAP50-95."""
     predictions: pd.DataFrame
@@ -43,7 +46,8 @@ class Validation:
     boxes: pd.DataFrame
     """The labels in the same form."""
     confusion: npt.NDArray[np.float64] | None
-    """(classes + 1, classes + 1) counts, rows predicted, columns true, background last; None unless asked for."""
+    """(classes + 1, classes + 1) counts, rows predicted, columns true, background last; None unless
+    asked for."""
 
 
 def validate(
@@ -57,9 +61,11 @@ def validate(
     iou_threshold: float = IOU,
     plots: Path | None = None,
 ) -> Validation:
-    """Predict every batch of `loader` with `model` (put in eval mode) and measure; needs the open door `y5`.
+    """Predict every batch of `loader` with `model` (put in eval mode) and measure; needs the open
+    door `y5`.
 
-    `plots` is a folder for PR, F1, P and R curves, the confusion matrix and mosaics of the first three batches.
+    `plots` is a folder for PR, F1, P and R curves, the confusion matrix and mosaics of the first
+    three batches.
     """
     import torch
 
@@ -134,7 +140,8 @@ def validate(
 def _per_class(
     y5: Any, arrays: list[npt.NDArray], names: Sequence[str], plots: Path | None
 ) -> pd.DataFrame:
-    """yolov5's ap_per_class as a table; classes without labels are left out, without any detection everything is 0."""
+    """yolov5's ap_per_class as a table; classes without labels are left out, without any detection
+    everything is 0."""
     correct, confidence, predicted, labelled = arrays
     counts = np.bincount(labelled.astype(int), minlength=len(names))
     table = pd.DataFrame(
@@ -165,7 +172,8 @@ def _per_class(
 def _table(
     rows: list[tuple[str, npt.NDArray]], names: Sequence[str], with_confidence: bool
 ) -> pd.DataFrame:
-    """Arrays by image -> a table sorted by image_id; predictions are xyxy, confidence, class, labels class, xyxy."""
+    """Arrays by image -> a table sorted by image_id; predictions are xyxy, confidence, class,
+    labels class, xyxy."""
     rows = sorted(rows, key=lambda row: row[0])
     ids = np.repeat(
         np.array([image_id for image_id, _ in rows], dtype=object),

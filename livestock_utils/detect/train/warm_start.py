@@ -1,10 +1,11 @@
-"""The recipe of the shipped starting weights (assets/yolov5n_sample.pt): yolov5n from scratch on drawn scenes.
+"""The recipe of the shipped starting weights (assets/yolov5n_sample.pt): yolov5n from scratch on
+drawn scenes.
 
     python -m livestock_utils.detect.train.warm_start runs/warm_start
 
-The scenes come from seeds that no run of the sample uses (`sample.WARM_START_SEEDS`) and keep all their labels. First
-at few pixels, where an epoch is cheap, then at those that the sample's notebooks train with. A run that was stopped
-goes on with the same command.
+The scenes come from seeds that no run of the sample uses (`sample.WARM_START_SEEDS`) and keep all
+their labels. First at few pixels, where an epoch is cheap, then at those that the sample's
+notebooks train with. A run that was stopped goes on with the same command.
 """
 
 import logging
@@ -47,7 +48,8 @@ STAGES: tuple[dict[str, Any], ...] = (
 
 
 def write_sets(folder: Path) -> Path:
-    """Draw the scenes and write one set a seed, the last seed's for validation; returns the data.yaml."""
+    """Draw the scenes and write one set a seed, the last seed's for validation; returns the
+    data.yaml."""
     sets = []
     for seed in WARM_START_SEEDS:
         drawn = write_sample(folder / "samples" / str(seed), IMAGES_A_SEED, 0, seed, SCALE)
@@ -60,7 +62,8 @@ def write_sets(folder: Path) -> Path:
 
 
 def train(folder: Path) -> pd.DataFrame:
-    """Train stage by stage, and copy the stripped half-precision weights to the assets; returns metrics by class."""
+    """Train stage by stage, and copy the stripped half-precision weights to the assets; returns
+    metrics by class."""
     from livestock_utils.detect.train import run as training_run
 
     data_yaml, weights, metrics = write_sets(folder), None, pd.DataFrame()

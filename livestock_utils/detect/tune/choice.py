@@ -17,9 +17,11 @@ LIMITS = [100, 300, 1000]
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Chosen settings, all that were tried (by falling AP75), and the best ones against the write-up's.
+    """Chosen settings, all that were tried (by falling AP75), and the best ones against the
+    write-up's.
 
-    `tuned_on` names the images. Without images nothing was tried: the tables are empty, the settings the write-up's.
+    `tuned_on` names the images. Without images nothing was tried: the tables are empty, the
+    settings the write-up's.
     """
 
     settings: Settings
@@ -54,11 +56,12 @@ def choose(
     seed: int = 0,
     tuned_on: str = "validation",
 ) -> Choice:
-    """Tune on labelled images: a grid of hard NMS, then variants of its best (one threshold a class, soft-NMS, ...).
+    """Tune on labelled images: a grid of hard NMS, then variants of its best (one threshold a
+    class, soft-NMS, ...).
 
-    `n_random` more settings of every kind are drawn by `seed`. The `shown` best, the chosen one first, are compared
-    with the write-up's setting on the same resampled images. Only labels of images in `candidates` count; no images, no
-    choice.
+    `n_random` more settings of every kind are drawn by `seed`. The `shown` best, the chosen one
+    first, are compared with the write-up's setting on the same resampled images. Only labels of
+    images in `candidates` count; no images, no choice.
     """
     if candidates.images.empty:
         return Choice(
@@ -93,9 +96,11 @@ def choose(
 def random_settings(
     candidates: Candidates, n: int, base: Settings, seed: int = 0
 ) -> list[Settings]:
-    """`n` settings of every kind that these candidates allow, drawn by `seed`: two of three for NMS and soft-NMS.
+    """`n` settings of every kind that these candidates allow, drawn by `seed`: two of three for NMS
+    and soft-NMS.
 
-    The third is for fusion, where there are several passes to fuse; it knows no class-agnostic form.
+    The third is for fusion, where there are several passes to fuse; it knows no class-agnostic
+    form.
     """
     several = len(candidates.passes) > 1
     n_fusion = n // 3 if several else 0
@@ -157,7 +162,8 @@ def _variants(candidates: Candidates, first: pd.DataFrame, top: Settings) -> lis
 
 
 def distinct(tried: pd.DataFrame) -> pd.DataFrame:
-    """The first of settings that score the same to 1e-6: of a row of confidences below which nothing changes, one."""
+    """The first of settings that score the same to 1e-6: of a row of confidences below which
+    nothing changes, one."""
     return tried[~tried["ap75"].round(6).duplicated()]
 
 
@@ -205,7 +211,8 @@ def describe(setting: Settings) -> str:
 
 
 def band_sentence(choice: Choice, within: float = 0.005) -> str:
-    """How wide the best part of the grid of hard NMS is: its settings `within` so much AP75 of the best of them."""
+    """How wide the best part of the grid of hard NMS is: its settings `within` so much AP75 of the
+    best of them."""
     grid = {repr(setting) for setting in sweep.grid()}
     rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
     if rows.empty:
@@ -214,14 +221,15 @@ def band_sentence(choice: Choice, within: float = 0.005) -> str:
     ious = [setting.iou_threshold for setting in near]
     confidences = [setting.confidence_threshold for setting in near]
     return (
-        f"{len(near)} of {len(rows)} settings of hard NMS lie within {within:g} of the best one's AP75, "
-        f"{rows['ap75'].max():.4f}: IoU {min(ious):g} to {max(ious):g}, confidence {min(confidences):g} to "
-        f"{max(confidences):g}. Among these the choice hardly matters."
+        f"{len(near)} of {len(rows)} settings of hard NMS lie within {within:g} of the best one's "
+        f"AP75, {rows['ap75'].max():.4f}: IoU {min(ious):g} to {max(ious):g}, confidence "
+        f"{min(confidences):g} to {max(confidences):g}. Among these the choice hardly matters."
     )
 
 
 def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
-    """The `n` best settings tried and the write-up's, in words, with AP75 by class and boxes an image.
+    """The `n` best settings tried and the write-up's, in words, with AP75 by class and boxes an
+    image.
 
     Of settings that score the same only the one with the fewest boxes is listed.
     """
@@ -242,10 +250,11 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
 
 
 def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
-    """Write the chosen settings to OUT/predictions/settings.yaml with how they were chosen; returns the path.
+    """Write the chosen settings to OUT/predictions/settings.yaml with how they were chosen; returns
+    the path.
 
-    The file says all that a later prediction needs: passes by name, and beside the settings the image size. Nothing is
-    written where nothing was chosen.
+    The file says all that a later prediction needs: passes by name, and beside the settings the
+    image size. Nothing is written where nothing was chosen.
     """
     if choice.compared.empty:
         return None

@@ -1,4 +1,5 @@
-"""The images that notebook 11 tunes on, and those that check the choice; no model has seen what it predicts."""
+"""The images that notebook 11 tunes on, and those that check the choice; no model has seen what it
+predicts."""
 
 import dataclasses
 import os
@@ -21,7 +22,8 @@ COLUMNS = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """Labelled images to tune on: tables, what their paths count from, candidates, their `name` in sentences."""
+    """Labelled images to tune on: tables, what their paths count from, candidates, their `name` in
+    sentences."""
 
     images: pd.DataFrame
     boxes: pd.DataFrame
@@ -46,8 +48,9 @@ def to_tune(
 ) -> Labelled:
     """Candidates of labelled images that their models have not seen; `options` of `tuning.collect`.
 
-    tune_on="validation": those of `valid` (images, boxes, folder) by `weights`. "out_of_fold": all images, each by the
-    model of notebook 06 that was trained without its fold; where there are none it is "validation", with a sentence.
+    tune_on="validation": those of `valid` (images, boxes, folder) by `weights`. "out_of_fold": all
+    images, each by the model of notebook 06 that was trained without its fold; where there are none
+    it is "validation", with a sentence.
     """
     note = ""
     if tune_on not in ("validation", "out_of_fold"):
@@ -69,9 +72,11 @@ def out_of_folds(
     name: str = "fold",
     **options: Any,
 ) -> Labelled:
-    """Candidates of all images, or those whose image_id is in `keep`, each by the model trained without its fold.
+    """Candidates of all images, or those whose image_id is in `keep`, each by the model trained
+    without its fold.
 
-    `options` of `tuning.collect`. Raises DatasetError where notebook 06 left no models for these images and folds.
+    `options` of `tuning.collect`. Raises DatasetError where notebook 06 left no models for these
+    images and folds.
     """
     images, boxes = tables.read_tables(Path(out) / "tables")
     folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
@@ -107,11 +112,13 @@ def check(
     seed: int = 0,
     **options: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Does the chosen setting also win on images that did not choose it? -> (one row, COLUMNS), a sentence.
+    """Does the chosen setting also win on images that did not choose it? -> (one row, COLUMNS), a
+    sentence.
 
-    At most `n` labelled images other than `used` (image_id), drawn by `seed`, each predicted by the model of notebook
-    06 that has not seen it; the setting against the write-up's by paired bootstrap. `options` of `tuning.collect`.
-    Without such models or images the table is empty and the sentence says why.
+    At most `n` labelled images other than `used` (image_id), drawn by `seed`, each predicted by the
+    model of notebook 06 that has not seen it; the setting against the write-up's by paired
+    bootstrap. `options` of `tuning.collect`. Without such models or images the table is empty and
+    the sentence says why.
     """
     empty = pd.DataFrame(columns=COLUMNS, index=pd.Index([], name="setting"), dtype=float)
     if choice.tried.empty or n < 1:
@@ -128,7 +135,8 @@ def check(
         if len(others) < 2:
             return (
                 empty,
-                f"Nothing is checked: {len(others)} labelled images are left that did not choose the setting.",
+                f"Nothing is checked: {len(others)} labelled images are left that did not choose "
+                "the setting.",
             )
         labelled = out_of_folds(
             out, data, others, f"check{len(others)}-fold", **options | {"shard": "1/1"}
@@ -153,8 +161,8 @@ def check(
         else "no difference that these images could show"
     )
     return table, (
-        f"On {len(others):,} images that did not choose it, each by a model of notebook 06 that has not "
-        f"seen it: AP75 {row['value']:.4f}, {row['gain']:+.4f} [{row['gain_low']:+.4f}, "
-        f"{row['gain_high']:+.4f}] over the write-up's setting: {verdict}. These models are other trainings "
-        "than the submitted one."
+        f"On {len(others):,} images that did not choose it, each by a model of notebook 06 that "
+        f"has not seen it: AP75 {row['value']:.4f}, {row['gain']:+.4f} [{row['gain_low']:+.4f}, "
+        f"{row['gain_high']:+.4f}] over the write-up's setting: {verdict}. These models are other "
+        "trainings than the submitted one."
     )

@@ -1,4 +1,5 @@
-"""How well each labelled image's animals were found: which images are the best, the median and the worst."""
+"""How well each labelled image's animals were found: which images are the best, the median and the
+worst."""
 
 import pandas as pd
 
@@ -12,9 +13,11 @@ def image_quality(
     confidence_threshold: float = 0.25,
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """How well each image's animals were found: image_id, labels, found, false_alarms, f1; from best to worst.
+    """How well each image's animals were found: image_id, labels, found, false_alarms, f1; from
+    best to worst.
 
-    Counts predictions from `confidence_threshold` up; images with neither labels nor predictions are left out.
+    Counts predictions from `confidence_threshold` up; images with neither labels nor predictions
+    are left out.
     """
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     matches = matching.match_best(metrics.table_sides(boxes, sure, images, "coco"))
@@ -45,8 +48,8 @@ def quality_sentence(quality: pd.DataFrame, confidence_threshold: float) -> str:
         return "There are no images with labels or boxes to show yet."
     worst = quality.iloc[-1]
     return (
-        f"Of {len(quality):,} images {(quality['f1'] == 1).sum():,} are without any fault at confidence "
-        f"{confidence_threshold:g} and the median F1 is {quality['f1'].median():.2f}; on the worst, "
-        f"{worst['image_id']}, {worst['found']} of {worst['labels']} labels are found, with "
-        f"{worst['false_alarms']} false alarms."
+        f"Of {len(quality):,} images {(quality['f1'] == 1).sum():,} are without any fault at "
+        f"confidence {confidence_threshold:g} and the median F1 is {quality['f1'].median():.2f}; "
+        f"on the worst, {worst['image_id']}, {worst['found']} of {worst['labels']} labels are "
+        f"found, with {worst['false_alarms']} false alarms."
     )

@@ -1,4 +1,5 @@
-"""The steps of notebook 11: which weights, candidates of tuning and test images, the file, the score.
+"""The steps of notebook 11: which weights, candidates of tuning and test images, the file, the
+score.
 
 The choice of settings between them is `tuning_choice`.
 """
@@ -22,14 +23,19 @@ from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
 from livestock_utils.detect.tune import choice as tuning_choice
 from livestock_utils.evaluate.scoring import contest, intervals
-from livestock_utils.evaluate.scoring import metrics as metrics_module
 from livestock_utils.evaluate.scoring import submission as submissions
+from livestock_utils.evaluate.scoring.metrics import (
+    average_precisions,
+    contest_matches,
+    normaliser_doubt,
+)
 from livestock_utils.show.words import eda
 
 log = logging.getLogger(__name__)
 
 RUNS = ("full", "multilabel_split")
-"""Run folders below OUT/training whose best weights predict the test images, the first that exists (08, 05)."""
+"""Run folders below OUT/training whose best weights predict the test images, the first that exists
+(08, 05)."""
 TUNING_RUNS = ("multilabel_split",)
 """Runs that have not seen the validation images, so that settings can be tuned on these (05)."""
 
@@ -37,7 +43,8 @@ TUNING_RUNS = ("multilabel_split",)
 def find_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", runs: Sequence[str] = RUNS
 ) -> Path:
-    """The weights to use: as given, else the best of the first of `runs` that exists below OUT/training."""
+    """The weights to use: as given, else the best of the first of `runs` that exists below
+    OUT/training."""
     if weights:
         if not Path(weights).is_file():
             raise NotebookError(
@@ -49,15 +56,16 @@ def find_weights(
         if path.is_file():
             return path
     raise NotebookError(
-        f"no trained weights below {Path(out) / 'training'} (looked for {', '.join(runs)}); "
-        "run notebook 05 or 08 first, or set the parameter weights"
+        f"no trained weights below {Path(out) / 'training'} (looked for {', '.join(runs)}); run "
+        "notebook 05 or 08 first, or set the parameter weights"
     )
 
 
 def test_images(
     data: str | os.PathLike, valid_images: pd.DataFrame, valid_folder: str | os.PathLike
 ) -> tuple[pd.DataFrame, Path, str]:
-    """Images to submit, what their paths count from, and a sentence: the test archives, else the validation images."""
+    """Images to submit, what their paths count from, and a sentence: the test archives, else the
+    validation images."""
     folder = colab.at_hand(Path(data) / "data_test")
     try:
         images = (
@@ -73,17 +81,20 @@ def test_images(
         valid_images,
         Path(valid_folder),
         (
-            f"There are no test archives: the {len(valid_images):,} images of the validation fold are predicted instead. "
-            "They chose the settings, so their score says nothing about new images."
+            f"There are no test archives: the {len(valid_images):,} images of the validation fold "
+            "are predicted instead. They chose the settings, so their score says nothing about new "
+            "images."
         ),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Candidates of all images, or of none while part files of other shards are missing: `there` of `total` parts.
+    """Candidates of all images, or of none while part files of other shards are missing: `there` of
+    `total` parts.
 
-    A share of the images would give a score of its own and settings of its own, so it gives neither.
+    A share of the images would give a score of its own and settings of its own, so it gives
+    neither.
     """
 
     candidates: Candidates
@@ -104,11 +115,12 @@ class Collected:
 
     @property
     def sentence(self) -> str:
-        """How many images and candidates there are, and what was left out; or how many parts are there."""
+        """How many images and candidates there are, and what was left out; or how many parts are
+        there."""
         if not self.complete:
             return (
-                f"{self.state}: run the other shards, then the same command once more, with any shard. Until then "
-                "nothing is tuned, submitted or scored."
+                f"{self.state}: run the other shards, then the same command once more, with any "
+                "shard. Until then nothing is tuned, submitted or scored."
             )
         found = self.candidates
         parts = [
@@ -127,9 +139,11 @@ class Collected:
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[Path, Path]:
-    """Weights for the test images and for tuning, both opened once, so that a wrong file is told before any prediction.
+    """Weights for the test images and for tuning, both opened once, so that a wrong file is told
+    before any prediction.
 
-    Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those of other classes.
+    Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those
+    of other classes.
     """
     found = find_weights(out, weights), find_weights(out, tuning_weights, TUNING_RUNS)
     for path in dict.fromkeys(found):
@@ -161,8 +175,9 @@ def collect(
 ) -> Collected:
     """Candidates of images in part files below OUT/predictions; `options` of `collect_candidates`.
 
-    With shard "i/n" this session computes its share, which may be none. Once all shards are done, in any session, the
-    whole is given. engine="ray" runs all shards as a Ray job (see `ray_engine`); "ray:ADDRESS" on an existing cluster.
+    With shard "i/n" this session computes its share, which may be none. Once all shards are done,
+    in any session, the whole is given. engine="ray" runs all shards as a Ray job (see
+    `ray_engine`); "ray:ADDRESS" on an existing cluster.
     """
     name_of, _, address = engine.partition(":")
     if name_of not in ("local", "ray"):
@@ -189,9 +204,11 @@ def collect(
 
 
 def frames_seen(images: pd.DataFrame, found: Candidates, complete: bool = True) -> pd.DataFrame:
-    """The images that were predicted, with the sizes of their decoded frames (0 for what could not be read).
+    """The images that were predicted, with the sizes of their decoded frames (0 for what could not
+    be read).
 
-    None while the candidates that the notebook needs are not `complete`: then nothing is to be shown or scored.
+    None while the candidates that the notebook needs are not `complete`: then nothing is to be
+    shown or scored.
     """
     if not complete:
         return images.iloc[:0]
@@ -225,7 +242,8 @@ def submit(
     weights: str | os.PathLike,
     complete: bool = True,
 ) -> str:
-    """Write OUT/submission.csv and check it; a sentence on what was done. A share of the images writes nothing."""
+    """Write OUT/submission.csv and check it; a sentence on what was done. A share of the images
+    writes nothing."""
     if not complete:
         return "No submission is written yet: other shards are still missing."
     path = submissions.write_submission(Path(out) / "submission.csv", predictions, images)
@@ -233,8 +251,9 @@ def submit(
     errors, notes = (int((findings["severity"] == kind).sum()) for kind in ("error", "note"))
     listed = "".join(f"; {problem}" for problem in findings["problem"].drop_duplicates().head(3))
     return (
-        f"`submission.csv`: {len(predictions):,} boxes on {predictions['image_id'].nunique():,} of {len(images):,} "
-        f"images; checked: {eda.count(errors, 'error')}, {eda.count(notes, 'note')}{listed}."
+        f"`submission.csv`: {len(predictions):,} boxes on {predictions['image_id'].nunique():,} of "
+        f"{len(images):,} images; checked: {eda.count(errors, 'error')}, "
+        f"{eda.count(notes, 'note')}{listed}."
     )
 
 
@@ -246,10 +265,12 @@ def test_scores(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv with its bootstrap interval, and AP50; no rows where there are no answers.
+    """The contest's AP75 on DATA/answer.csv with its bootstrap interval, and AP50; no rows where
+    there are no answers.
 
-    Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack cost nothing. Images
-    that were not predicted (another shard's, or the validation fold stands in) leave nothing to score either.
+    Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack
+    cost nothing. Images that were not predicted (another shard's, or the validation fold stands in)
+    leave nothing to score either.
     """
     path = Path(data) / "answer.csv"
     answers = submissions.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
@@ -263,11 +284,11 @@ def test_scores(
         return pd.DataFrame(
             columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float
         )
-    matches = metrics_module.contest_matches(answers[known], predictions, normaliser, images)
-    if doubt := metrics_module.normaliser_doubt(answers[known], predictions, normaliser, images):
+    matches = contest_matches(answers[known], predictions, normaliser, images)
+    if doubt := normaliser_doubt(answers[known], predictions, normaliser, images):
         log.warning("%s", doubt)
     table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
-    loose = metrics_module.average_precisions(matches, 0.5)
+    loose = average_precisions(matches, 0.5)
     table = table.rename(columns={"value": "AP75"})
     table["AP50"] = pd.Series({"all": sum(loose.values()) / len(loose), **loose}).reindex(
         table.index
@@ -283,10 +304,12 @@ def metrics(
     scores: pd.DataFrame,
     per_class: pd.DataFrame,
 ) -> dict[str, Any]:
-    """The numbers of notebook 11 that metrics.json takes, the scores first; `scores` is from `test_scores`.
+    """The numbers of notebook 11 that metrics.json takes, the scores first; `scores` is from
+    `test_scores`.
 
-    `headline` are the few that a reader wants first; `per_class` is `scoring.per_class_table` of the labelled images.
-    Of a share of the images there are no numbers, only how many parts are there.
+    `headline` are the few that a reader wants first; `per_class` is `scoring.per_class_table` of
+    the labelled images. Of a share of the images there are no numbers, only how many parts are
+    there.
     """
     if not (labelled.complete and tested.complete):
         return {"images_to_tune_on": labelled.state, "test_images": tested.state}

@@ -1,8 +1,10 @@
-"""Tune post-processing on validation: many settings on one set of candidates, judged by the contest's AP75.
+"""Tune post-processing on validation: many settings on one set of candidates, judged by the
+contest's AP75.
 
-Hard NMS and soft-NMS flow from higher to lower confidence only, so one suppression at the lowest confidence threshold
-serves all higher ones as a cut; and the contest's matching of a detection depends on no other. 21 confidences x 10 IoUs
-cost 10 suppressions. Choose on validation (out of fold where folds exist); the test answers score the choice once.
+Hard NMS and soft-NMS flow from higher to lower confidence only, so one suppression at the lowest
+confidence threshold serves all higher ones as a cut; and the contest's matching of a detection
+depends on no other. 21 confidences x 10 IoUs cost 10 suppressions. Choose on validation (out of
+fold where folds exist); the test answers score the choice once.
 """
 
 import dataclasses
@@ -53,9 +55,11 @@ CONFIDENCE_THRESHOLDS = (
 
 
 def grid(base: Settings = WRITE_UP, **values: Sequence[Any]) -> list[Settings]:
-    """All combinations of the given values over `base`: grid(iou_threshold=[.6, .7], method=["nms"]).
+    """All combinations of the given values over `base`: grid(iou_threshold=[.6, .7],
+    method=["nms"]).
 
-    Without values the default grid, IoU x confidence. Raises LivestockError for an unknown setting or bad value.
+    Without values the default grid, IoU x confidence. Raises LivestockError for an unknown setting
+    or bad value.
     """
     values = values or {
         "iou_threshold": IOU_THRESHOLDS,
@@ -72,8 +76,9 @@ def random_settings(
 ) -> list[Settings]:
     """`n` settings drawn by `seed`: a list is drawn from, a tuple (low, high) is a range.
 
-    Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. Random search finds as good
-    settings as a grid with fewer tries when only some of them matter (Bergstra & Bengio 2012).
+    Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. Random
+    search finds as good settings as a grid with fewer tries when only some of them matter (Bergstra
+    & Bengio 2012).
     """
     rng = np.random.default_rng(seed)
 
@@ -104,9 +109,9 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score every setting on labelled images -> one row a setting, in the order given.
 
-    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75 (mean over classes,
-    contest's definition; the name carries `iou_threshold`), ap75_<class>, detections_per_image. Raises DatasetError for
-    labelled images that were not predicted.
+    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75
+    (mean over classes, contest's definition; the name carries `iou_threshold`), ap75_<class>,
+    detections_per_image. Raises DatasetError for labelled images that were not predicted.
     """
     listed = list(settings) if settings is not None else grid()
     name = f"ap{round(iou_threshold * 100)}"
@@ -131,7 +136,8 @@ def evaluate(
 
 
 def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
-    """The setting of the highest objective; of equals (to 1e-9) the one with the fewest detections, then the first."""
+    """The setting of the highest objective; of equals (to 1e-9) the one with the fewest detections,
+    then the first."""
     if tried.empty:
         raise LivestockError("no settings were tried; give evaluate at least one")
     order = tried.assign(score=-tried[objective].round(9)).sort_values(
@@ -141,11 +147,13 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
 
 
 def best_per_class(tried: pd.DataFrame, objective: str = "ap75", method: str = "nms") -> Settings:
-    """One IoU and confidence threshold a class, each the best for its class among the tried settings.
+    """One IoU and confidence threshold a class, each the best for its class among the tried
+    settings.
 
-    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds combine; evaluate the
-    result, as the limit of detections is shared. Uses the rows of `method`, class-wise, thresholds as numbers; where
-    these differ in more than the two thresholds (passes, ...), the rest is the overall best's.
+    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds
+    combine; evaluate the result, as the limit of detections is shared. Uses the rows of `method`,
+    class-wise, thresholds as numbers; where these differ in more than the two thresholds (passes,
+    ...), the rest is the overall best's.
     """
     usable = tried[
         [
@@ -192,9 +200,10 @@ def compare(
 ) -> pd.DataFrame:
     """Bootstrap intervals over images of named settings, and of their paired gain over `reference`.
 
-    One row a setting, index its name: value, low, high, gain, gain_low, gain_high, better (share of resamplings in
-    which it scores above the reference, ties half). A gain whose interval holds 0 is not larger than noise. All rows
-    are scored on the same draws. The best of many tries is a little too good on the images that chose it.
+    One row a setting, index its name: value, low, high, gain, gain_low, gain_high, better (share of
+    resamplings in which it scores above the reference, ties half). A gain whose interval holds 0 is
+    not larger than noise. All rows are scored on the same draws. The best of many tries is a little
+    too good on the images that chose it.
     """
     truth = _Truth(candidates, boxes)
     samples: dict[str, Any] = {}
@@ -238,15 +247,16 @@ def compare(
 
 
 class _Truth:
-    """The labels as arrays, sorted once, against which any detections of the same images are matched."""
+    """The labels as arrays, sorted once, against which any detections of the same images are
+    matched."""
 
     def __init__(self, candidates: Candidates, boxes: pd.DataFrame) -> None:
         known = pd.Index(candidates.images["image_id"])
         self.image_ids = np.unique(boxes["image_id"].to_numpy(dtype=str))
         if len(absent := pd.Index(self.image_ids).difference(known)):
             raise DatasetError(
-                f"{len(absent)} labelled images were not predicted, first {absent[0]!r}; predict them, "
-                "or leave their boxes out"
+                f"{len(absent)} labelled images were not predicted, first {absent[0]!r}; predict "
+                "them, or leave their boxes out"
             )
         if not len(boxes):
             raise DatasetError(
@@ -256,8 +266,8 @@ class _Truth:
         unknown = boxes.loc[~boxes["species"].isin(labels), "species"]
         if len(unknown):
             raise DatasetError(
-                f"{len(unknown)} boxes are of an unknown species, first {unknown.iloc[0]!r}; expected "
-                f"{list(labels)}"
+                f"{len(unknown)} boxes are of an unknown species, first {unknown.iloc[0]!r}; "
+                f"expected {list(labels)}"
             )
         self.answers: Any = (
             boxes["species"].map(labels).to_numpy(dtype=np.intp),
@@ -269,7 +279,8 @@ class _Truth:
         self.class_of = np.array([labels.get(name, -1) for name in candidates.names], dtype=np.intp)
 
     def match(self, found: Detections) -> matching.Matches:
-        """Every detection with the label that it overlaps best; `row` is its position in `found`."""
+        """Every detection with the label that it overlaps best; `row` is its position in
+        `found`."""
         detections: Any = (
             self.class_of[found.class_index],
             self.image_of[found.image_index],
@@ -282,7 +293,8 @@ class _Truth:
 
 
 def _shared(setting: Settings) -> str:
-    """Equal for settings that one suppression serves: confidence and limit are cuts of it, where that is exact."""
+    """Equal for settings that one suppression serves: confidence and limit are cuts of it, where
+    that is exact."""
     exact = setting.method != "fusion" and not (
         setting.class_agnostic and isinstance(setting.confidence_threshold, dict)
     )
@@ -300,7 +312,8 @@ def _detections(candidates: Candidates, members: Sequence[Settings]) -> Detectio
 
 
 def _cut(candidates: Candidates, found: Detections, setting: Settings) -> npt.NDArray[np.bool_]:
-    """Which of the detections (n,) one setting keeps: above its threshold and within its limit an image."""
+    """Which of the detections (n,) one setting keeps: above its threshold and within its limit an
+    image."""
     kept = np.ones(len(found.confidence), dtype=bool)
     if setting.method != "fusion":  # fusion changes confidences after its threshold
         kept = (

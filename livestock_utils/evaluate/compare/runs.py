@@ -1,4 +1,5 @@
-"""Run folders as a table: what each training was asked to do, how far it came, and which ones may be compared."""
+"""Run folders as a table: what each training was asked to do, how far it came, and which ones may
+be compared."""
 
 import hashlib
 import json
@@ -44,7 +45,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "silver": ("data",),
     "epochs": ("epochs",),
 }
-"""The write-up's tables and one more: in each, runs that differ in one or more of these fields and in nothing else."""
+"""The write-up's tables and one more: in each, runs that differ in one or more of these fields and
+in nothing else."""
 FREE = {"optimisers": ("hyp",)}
 """What may differ besides: each optimiser has its own learning rate."""
 HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
@@ -61,12 +63,14 @@ DATA_NAMES = {
 
 
 def find(out: str | os.PathLike) -> pd.DataFrame:
-    """One row a run folder below OUT/training/ and, as `batch` leaves them, OUT/runs/*/training/; by name.
+    """One row a run folder below OUT/training/ and, as `batch` leaves them, OUT/runs/*/training/;
+    by name.
 
-    Columns: name, folder, trained_on (see DATA_NAMES, else the folder's name), helper (a model of out_of_fold: it has
-    seen what others are judged on, or a part of the training set only), variant (what the names of batch and folder
-    say besides), seed, RECIPE's columns (start is "pretrained" or "scratch", hyp a known file's name or "own <hash>"),
-    epochs_done, finished, train_images and weights_mb. Unreadable folders are an error: NotebookError, with the folder.
+    Columns: name, folder, trained_on (see DATA_NAMES, else the folder's name), helper (a model of
+    out_of_fold: it has seen what others are judged on, or a part of the training set only), variant
+    (what the names of batch and folder say besides), seed, RECIPE's columns (start is "pretrained"
+    or "scratch", hyp a known file's name or "own <hash>"), epochs_done, finished, train_images and
+    weights_mb. Unreadable folders are an error: NotebookError, with the folder.
     """
     root = Path(out)
     records = sorted({*root.glob("training/*/run.json"), *root.glob("runs/*/training/*/run.json")})
@@ -89,7 +93,8 @@ def find(out: str | os.PathLike) -> pd.DataFrame:
 
 
 def shown(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table of runs for a reader: name, what they were trained on, what differs between them, how far they came."""
+    """The table of runs for a reader: name, what they were trained on, what differs between them,
+    how far they came."""
     always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
     differing = [
         name
@@ -112,11 +117,13 @@ def known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
 
 
 def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Question -> groups of runs that differ in its fields alone (and in the seed), each with at least two settings.
+    """Question -> groups of runs that differ in its fields alone (and in the seed), each with at
+    least two settings.
 
-    Runs of unequal epochs never share a group, but for the question "epochs" itself. Unfinished runs and helpers are
-    left out, and of runs that are the same training again all but the first. "silver" takes the runs of notebook 10
-    alone, which train equally many photos with and without it; "training data" takes the others.
+    Runs of unequal epochs never share a group, but for the question "epochs" itself. Unfinished
+    runs and helpers are left out, and of runs that are the same training again all but the first.
+    "silver" takes the runs of notebook 10 alone, which train equally many photos with and without
+    it; "training data" takes the others.
     """
     done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
     found: dict[str, list[pd.DataFrame]] = {}
@@ -136,16 +143,19 @@ def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
 
 
 def repeats(runs: pd.DataFrame) -> list[str]:
-    """Names of finished runs that are the same training (recipe, data and seed) as one before them."""
+    """Names of finished runs that are the same training (recipe, data and seed) as one before
+    them."""
     done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
     return done.loc[done.duplicated([*RECIPE, "seed"]), "name"].tolist()
 
 
 def settings(group: pd.DataFrame, question: str) -> list[str]:
-    """How each run is called in the table of a question: "AdamW, default", "yolov5m6, scratch", "full", "20 epochs".
+    """How each run is called in the table of a question: "AdamW, default", "yolov5m6, scratch",
+    "full", "20 epochs".
 
-    Unlike runs never share a name: where other weights or data hide behind one, what the names of batch and folder say
-    is added ("with silver, silver_share0.5"), and where that leaves two of a seed, a part of the hash.
+    Unlike runs never share a name: where other weights or data hide behind one, what the names of
+    batch and folder say is added ("with silver, silver_share0.5"), and where that leaves two of a
+    seed, a part of the hash.
     """
     table = group[["seed", "variant"]].assign(
         name=[_setting(run, question) for run in group.to_dict("records")]
@@ -166,7 +176,8 @@ def settings(group: pd.DataFrame, question: str) -> list[str]:
 
 
 def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
-    """What tells the groups of one question apart, a text each: "8 epochs, yolov5n"; empty texts for a single one."""
+    """What tells the groups of one question apart, a text each: "8 epochs, yolov5n"; empty texts
+    for a single one."""
     fields = [
         name for name in RECIPE if name not in (*QUESTIONS[question], *FREE.get(question, ()))
     ]
@@ -222,7 +233,8 @@ def mean_results(
 
 
 def trained_ids(folder: str | os.PathLike) -> set[str] | None:
-    """Ids of the photos that a run was trained on, silver copies under the id of their source; None if not recorded."""
+    """Ids of the photos that a run was trained on, silver copies under the id of their source; None
+    if not recorded."""
     path = Path(folder) / "train_images.txt"
     if not path.is_file():
         return None
@@ -248,8 +260,8 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         row = {name: recorded.get(name) for name in RECORDED}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NotebookError(
-            f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, or "
-            "move it away"
+            f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, "
+            "or move it away"
         ) from error
     inside = folder.relative_to(root)
     batch = inside.parts[1] if inside.parts[0] == "runs" else ""
@@ -273,7 +285,8 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
 
 
 def _trained_on(folder: Path) -> tuple[str, str]:
-    """(what a run was trained on, what its folder's name says besides), by the names that notebooks give."""
+    """(what a run was trained on, what its folder's name says besides), by the names that notebooks
+    give."""
     stem = re.sub(r"_seed\d+$", "", folder.name)
     suffix = folder.name.removeprefix(stem)
     if stem in DATA_NAMES:

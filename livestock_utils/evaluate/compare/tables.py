@@ -1,7 +1,8 @@
-"""The write-up's comparison tables from run folders: scores on the same images, seeds, intervals, and its own numbers.
+"""The write-up's comparison tables from run folders: scores on the same images, seeds, intervals,
+and its own numbers.
 
-Every run predicts the validation images once; the predictions are kept, and all numbers come from them by the contest's
-definition. Runs are compared at equal epochs only (`run_folders.questions`).
+Every run predicts the validation images once; the predictions are kept, and all numbers come from
+them by the contest's definition. Runs are compared at equal epochs only (`run_folders.questions`).
 """
 
 import dataclasses
@@ -29,19 +30,21 @@ REFERENCE = {
     "models": "yolov5m6, pretrained",
     "silver": run_folders.SILVER[0],
 }
-"""The setting that the others are held against, where it is among them; else the first by name, or fewest epochs."""
+"""The setting that the others are held against, where it is among them; else the first by name, or
+fewest epochs."""
 EARLIER = ("split", "default")
 """What comes first among the settings without a reference."""
 WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
-"""What the runs of the write-up's tables have in common; its table of models names the model itself."""
+"""What the runs of the write-up's tables have in common; its table of models names the model
+itself."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
     """The images that a table's runs are scored on: none of the runs was trained on them.
 
-    `removed` counts the images of the set that were left out, by the runs that were trained on them; `unrecorded` are
-    the runs whose folders do not tell what they were trained on.
+    `removed` counts the images of the set that were left out, by the runs that were trained on
+    them; `unrecorded` are the runs whose folders do not tell what they were trained on.
     """
 
     name: str
@@ -54,7 +57,8 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired `differences`.
+    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired
+    `differences`.
 
     `constants` is what this group of runs has in common and the question's other groups have not.
     """
@@ -70,12 +74,14 @@ class Answer:
 
     @property
     def key(self) -> str:
-        """The question as part of a file's name; the second group of runs of a question is "models_2"."""
+        """The question as part of a file's name; the second group of runs of a question is
+        "models_2"."""
         return self.question.replace(" ", "_") + (f"_{self.number}" if self.number > 1 else "")
 
     @property
     def title(self) -> str:
-        """A heading: the question, its settings (or their number), and what tells this group of runs from others."""
+        """A heading: the question, its settings (or their number), and what tells this group of
+        runs from others."""
         names = self.table["setting"].tolist()
         what = "; ".join(names) if len(names) <= 4 else f"{len(names)} settings"
         return f"{self.question.capitalize()}: {what}" + (
@@ -91,7 +97,8 @@ def answer_all(
     iou_threshold: float = 0.6,
     seed: int = 0,
 ) -> list[Answer]:
-    """Every question that the runs (`run_folders.find`) can answer; predictions stay in OUT/predictions/compare/."""
+    """Every question that the runs (`run_folders.find`) can answer; predictions stay in
+    OUT/predictions/compare/."""
     answers = []
     for question, groups in run_folders.questions(runs).items():
         constants = run_folders.constants(groups, question)
@@ -140,11 +147,12 @@ def key_numbers(answers: list[Answer]) -> dict[str, Any]:
 
 
 def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
-    """The validation fold, or, where a run was trained on the full set, the part of the fold held out of that.
+    """The validation fold, or, where a run was trained on the full set, the part of the fold held
+    out of that.
 
-    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below `local`. Images that
-    a run was trained on by its own record are left out. NotebookError where the tar is missing, and where fewer than
-    two images are left.
+    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below
+    `local`. Images that a run was trained on by its own record are left out. NotebookError where
+    the tar is missing, and where fewer than two images are left.
     """
     name = "Valid_Dataset_Full" if (group["trained_on"] == "full").any() else "Valid_Dataset"
     places = [
@@ -188,10 +196,11 @@ def predictions(
     weights: str = "last",
     iou_threshold: float = 0.6,
 ) -> dict[str, pd.DataFrame]:
-    """Each run's predictions on the judge's images at the size that it was trained with, by run name.
+    """Each run's predictions on the judge's images at the size that it was trained with, by run
+    name.
 
-    They are kept in the folder `kept` under the hashes of weights and images, and read from there the next time.
-    weights: "last", or "best", which was chosen with a look at validation images.
+    They are kept in the folder `kept` under the hashes of weights and images, and read from there
+    the next time. weights: "last", or "best", which was chosen with a look at validation images.
     """
 
     photos = engine.image_hash(on.images, on.folder)[:12]
@@ -220,7 +229,8 @@ def predictions(
 def run_scores(
     group: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, question: str
 ) -> pd.DataFrame:
-    """One row a run: setting, run, seed, model, image_size, epochs, train_images, scores and mAP75 of each class."""
+    """One row a run: setting, run, seed, model, image_size, epochs, train_images, scores and mAP75
+    of each class."""
     rows = []
     names = run_folders.settings(group, question)
     for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
@@ -260,11 +270,13 @@ def ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
 
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
-    """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its numbers after them.
+    """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its
+    numbers after them.
 
-    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of single runs) and
-    write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has that setting and all runs are of its
-    model and size (`like_write_up`); a column that would be empty is left out.
+    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of
+    single runs) and write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has
+    that setting and all runs are of its model and size (`like_write_up`); a column that would be
+    empty is left out.
     """
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
@@ -291,9 +303,9 @@ def differences(
 ) -> pd.DataFrame:
     """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
 
-    Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high (95 % interval over
-    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds). NotebookError for two
-    runs of one setting and seed, of which no pair could be made.
+    Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high (95
+    % interval over draws of the images) and lowest_run, highest_run (of single pairs: the luck of
+    the seeds). NotebookError for two runs of one setting and seed, of which no pair could be made.
     """
     settings = list(dict.fromkeys(scores["setting"]))
     if twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist():

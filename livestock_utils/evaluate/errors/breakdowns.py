@@ -1,4 +1,5 @@
-"""Where a detector errs: labels and detections in groups (species, size, shape, crowding, place, frame, light)."""
+"""Where a detector errs: labels and detections in groups (species, size, shape, crowding, place,
+frame, light)."""
 
 import io
 import logging
@@ -37,7 +38,8 @@ DETECTION_STATES = ("right", "loose or swapped", "false")
 CROWDING = ("alone", "touching", "overlapped")
 """Largest IoU with another label of the image: 0, up to .2, above."""
 PLACES = ("middle", "outer", "cut by the frame")
-"""Centre in the middle of a 3 x 3 grid, elsewhere, or within 1 % of the frame's edge with a side."""
+"""Centre in the middle of a 3 x 3 grid, elsewhere, or within 1 % of the frame's edge with a
+side."""
 LIGHT = ("dark third", "middle third", "bright third")
 _FRAMES_SHOWN = 4
 
@@ -52,13 +54,14 @@ def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) 
     without = sorted(set(images["species"]) - set(boxes["species"]))
     if without:
         raise DatasetError(
-            f"there is not a single label of {without[0]}: nothing to compare predictions with; label "
-            "some, or leave its images out"
+            f"there is not a single label of {without[0]}: nothing to compare predictions with; "
+            "label some, or leave its images out"
         )
 
 
 def brightness(images: pd.DataFrame, folder: str | os.PathLike) -> pd.Series:
-    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as for `archive`.
+    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as
+    for `archive`.
 
     NaN for images that cannot be decoded, which one logged line counts.
     """
@@ -89,11 +92,13 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals, with the index of `boxes`.
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals, with the index of
+    `boxes`.
 
-    Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not its own neighbour).
-    `light` is from `brightness`; without it that column is left out. Boxes of images whose brightness is NaN are in no
-    group of it. Raises ScoringError for boxes of images that are not in `images` or `light`.
+    Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not
+    its own neighbour). `light` is from `brightness`; without it that column is left out. Boxes of
+    images whose brightness is NaN are in no group of it. Raises ScoringError for boxes of images
+    that are not in `images` or `light`.
     """
     for known in (images["image_id"], *([] if light is None else [light.index])):
         inputs.require_known(boxes["image_id"], known, "boxes")
@@ -132,7 +137,8 @@ def attributes(
 
 
 def label_states(labels: pd.DataFrame) -> pd.Series:
-    """LABEL_STATES of each label of `error_types.classify`: matched; only a mendable detection is near; nothing is."""
+    """LABEL_STATES of each label of `error_types.classify`: matched; only a mendable detection is
+    near; nothing is."""
     state = np.where(
         labels["found"],
         LABEL_STATES[0],
@@ -142,7 +148,8 @@ def label_states(labels: pd.DataFrame) -> pd.Series:
 
 
 def detection_states(detections: pd.DataFrame) -> pd.Series:
-    """DETECTION_STATES of each detection of `error_types.classify`; "false": background, duplicate, or both wrong."""
+    """DETECTION_STATES of each detection of `error_types.classify`; "false": background, duplicate,
+    or both wrong."""
     error = detections["error"].to_numpy(object)
     mendable = np.isin(error, ["localisation", "classification"])
     state = np.select([error == "correct", mendable], DETECTION_STATES[:2], DETECTION_STATES[2])
@@ -150,7 +157,8 @@ def detection_states(detections: pd.DataFrame) -> pd.Series:
 
 
 def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
-    """One row a grouping and group that occurs: grouping, group, n, and the share of each state (they sum to 1)."""
+    """One row a grouping and group that occurs: grouping, group, n, and the share of each state
+    (they sum to 1)."""
     parts = []
     for grouping in groups.columns:
         known = (
@@ -170,10 +178,11 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
 
 
 def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
-    """The grouping that parts the boxes most surely, and its weakest and strongest group of `least` boxes or more.
+    """The grouping that parts the boxes most surely, and its weakest and strongest group of `least`
+    boxes or more.
 
-    Most surely: the lower end of the 95 % interval of the difference (Newcombe 1998, from Wilson's) is the largest, so
-    a wide gap between small groups does not win.
+    Most surely: the lower end of the 95 % interval of the difference (Newcombe 1998, from Wilson's)
+    is the largest, so a wide gap between small groups does not win.
     """
     found = []
     for grouping, rows in table[table["n"] >= least].groupby("grouping", sort=False):
@@ -191,11 +200,14 @@ def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
     sure, gap, most, grouping, low, high = max(found, key=lambda row: row[0])
     text = (
         f"{percent(low[good])} {good} where it is “{low['group']}” (n = {low['n']:,}) against "
-        f"{percent(high[good])} where it is “{high['group']}” (n = {high['n']:,}), {gap * 100:.0f} points apart "
-        f"(95 % interval {sure * 100:.0f} to {most * 100:.0f})"
+        f"{percent(high[good])} where it is “{high['group']}” (n = {high['n']:,}), {gap * 100:.0f} "
+        f"points apart (95 % interval {sure * 100:.0f} to {most * 100:.0f})"
     )
     if sure <= 0:
-        return f"No grouping parts them beyond chance; the nearest to it is {GROUPINGS[grouping]}: {text}."
+        return (
+            f"No grouping parts them beyond chance; the nearest to it is {GROUPINGS[grouping]}: "
+            f"{text}."
+        )
     return f"What parts them most surely is {GROUPINGS[grouping]}: {text}."
 
 
@@ -204,10 +216,11 @@ def calibration(
 ) -> pd.DataFrame:
     """Confidence against the share that is right, by species and bin of equal width.
 
-    Detections below `least_confidence` are left out: hundreds of faint ones an image would drown the rest.
-    Columns species, confidence (mean in the bin), right (share with error "correct"), n, low and high (95 % interval of
-    right, see `intervals.wilson`); empty bins are left out. `attrs["error"]` maps each species to its expected
-    calibration error (mean |confidence - right|, weighted by n), `attrs["iou_threshold"]` is that of `classify`.
+    Detections below `least_confidence` are left out: hundreds of faint ones an image would drown
+    the rest. Columns species, confidence (mean in the bin), right (share with error "correct"), n,
+    low and high (95 % interval of right, see `intervals.wilson`); empty bins are left out.
+    `attrs["error"]` maps each species to its expected calibration error (mean |confidence - right|,
+    weighted by n), `attrs["iou_threshold"]` is that of `classify`.
     """
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
@@ -229,12 +242,14 @@ def calibration(
 
 
 def calibration_sentence(table: pd.DataFrame) -> str:
-    """How far the confidences are from what they promise, by species, and whether that is too much or too little."""
+    """How far the confidences are from what they promise, by species, and whether that is too much
+    or too little."""
     parts = []
     for name, rows in table.groupby("species", sort=False):
         gap = float(((rows["confidence"] - rows["right"]) * rows["n"]).sum() / rows["n"].sum())
         error = table.attrs["error"][str(name)]
-        # Where the signed mean is much the smaller, bins that promise too much cancel those that promise too little.
+        # Where the signed mean is much the smaller, bins that promise too much cancel those that
+        # promise too little.
         lean = (
             "promise too much in some bins and too little in others"
             if abs(gap) < error / 2
@@ -243,16 +258,17 @@ def calibration_sentence(table: pd.DataFrame) -> str:
             else "promise too little"
         )
         parts.append(
-            f"{name} confidences {lean}: {error * 100:.1f} points away from the share that is right in the "
-            f"mean (expected calibration error {error:.3f}), {gap * 100:+.1f} points when over and under "
-            "cancel"
+            f"{name} confidences {lean}: {error * 100:.1f} points away from the share that is "
+            f"right in the mean (expected calibration error {error:.3f}), {gap * 100:+.1f} points "
+            "when over and under cancel"
         )
     text = "; ".join(parts) or "there are no detections"
     return f"{first_up(text)}."
 
 
 def costs_sentence(table: pd.DataFrame) -> str:
-    """The costliest error type of `error_types.ap_lost`, and the next; says so where no error costs anything."""
+    """The costliest error type of `error_types.ap_lost`, and the next; says so where no error costs
+    anything."""
     main = table[~table["error"].str.startswith("false ")].sort_values(
         "ap_lost", ascending=False, kind="stable"
     )
@@ -261,7 +277,10 @@ def costs_sentence(table: pd.DataFrame) -> str:
     if not main["count"].any():
         return f"{start} there are no errors to mend."
     if first["ap_lost"] <= 0:
-        return f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what is right."
+        return (
+            f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what "
+            "is right."
+        )
     return (
         f"{start}, the costliest error is **{first['error']}**: mending it alone would add "
         f"{first['ap_lost']:.3f}; next comes {second['error']} with {second['ap_lost']:.3f}."
@@ -269,13 +288,15 @@ def costs_sentence(table: pd.DataFrame) -> str:
 
 
 def at_iou(table: pd.DataFrame, before: str) -> str:
-    """The threshold that a table of errors was made with, after `before`: " at IoU 0.75"; "" where it is not known."""
+    """The threshold that a table of errors was made with, after `before`: " at IoU 0.75"; "" where
+    it is not known."""
     threshold = table.attrs.get("iou_threshold")
     return "" if threshold is None else f"{before} {threshold:g}"
 
 
 def counts_by_part(parts: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
-    """Boxes of each image: columns part, image_id, species, boxes; `parts` maps a name to (images, boxes)."""
+    """Boxes of each image: columns part, image_id, species, boxes; `parts` maps a name to (images,
+    boxes)."""
     rows = []
     for name, (images, boxes) in parts.items():
         number = images["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int)
@@ -317,7 +338,8 @@ def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:
 
 
 def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray:
-    """Largest IoU of each box with another label of its image; a detection's own label, if it has one, is no other."""
+    """Largest IoU of each box with another label of its image; a detection's own label, if it has
+    one, is no other."""
     others = boxes if neighbours is None else neighbours
     first, second = overlaps.same_image(
         *overlaps.image_codes(boxes["image_id"], others["image_id"])
@@ -327,7 +349,8 @@ def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray
     )[0]
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))
-    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one all are others.
+    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one
+    # all are others.
     best = overlaps.largest(iou, first, len(boxes))[first]
     return overlaps.largest(
         np.where((iou >= best) & (best >= MATCHED_IOU), 0, iou), first, len(boxes)

@@ -1,4 +1,5 @@
-"""The single cases to open first: the worst false alarms, misses and loose boxes, and how many there are in all."""
+"""The single cases to open first: the worst false alarms, misses and loose boxes, and how many
+there are in all."""
 
 import pandas as pd
 
@@ -17,12 +18,14 @@ def worst(
     n: int = 6,
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at most two an image.
+    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at
+    most two an image.
 
-    "false": detections on background by falling confidence; "loose": localisation errors by falling confidence;
-    "missed": labels that nothing accounts for, largest first. Columns of a boxes table and `why`, a few words.
-    `attrs["total"]` counts all such boxes by species, shown or not; with `unlabelled` (boxes of animals that are known
-    to have no label) `attrs["unlabelled"]` says how many of all lie on one (IoU >= .5). ScoringError for another kind.
+    "false": detections on background by falling confidence; "loose": localisation errors by falling
+    confidence; "missed": labels that nothing accounts for, largest first. Columns of a boxes table
+    and `why`, a few words. `attrs["total"]` counts all such boxes by species, shown or not; with
+    `unlabelled` (boxes of animals that are known to have no label) `attrs["unlabelled"]` says how
+    many of all lie on one (IoU >= .5). ScoringError for another kind.
     """
     if kind == "missed":
         rows = labels[labels["missed"]]
@@ -53,7 +56,8 @@ def worst(
 
 
 def worst_sentence(cases: pd.DataFrame, what: str) -> str:
-    """How many cases of `worst` there are in all, of which species, and where the truth is known on what they lie."""
+    """How many cases of `worst` there are in all, of which species, and where the truth is known on
+    what they lie."""
     total = cases.attrs.get("total", {})
     number = sum(total.values())
     if not number or cases.empty:
@@ -62,7 +66,7 @@ def worst_sentence(cases: pd.DataFrame, what: str) -> str:
     text = f"{what.capitalize()}: {number:,} in all ({species}), the worst {len(cases):,} shown"
     if "unlabelled" in cases.attrs:
         text += (
-            f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal that nobody "
-            "labelled: the label is at fault, not the model"
+            f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal "
+            "that nobody labelled: the label is at fault, not the model"
         )
     return f"{text}."

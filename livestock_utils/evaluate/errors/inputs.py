@@ -1,4 +1,5 @@
-"""Do the tables of an error analysis belong together? One line for each way in which they do not."""
+"""Do the tables of an error analysis belong together? One line for each way in which they do
+not."""
 
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +24,8 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> N
 
 
 def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None:
-    """Raise ScoringError for ids that are not among the `known` ones; `what` says of which things they are."""
+    """Raise ScoringError for ids that are not among the `known` ones; `what` says of which things
+    they are."""
     strange = image_ids[~image_ids.isin(list(known))]
     if len(strange):
         raise ScoringError(
@@ -33,24 +35,26 @@ def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None
 
 
 def require_boxes(table: pd.DataFrame, what: str) -> None:
-    """Raise ScoringError for a row whose corners are no finite numbers (they would overlap nothing, in silence)."""
+    """Raise ScoringError for a row whose corners are no finite numbers (they would overlap nothing,
+    in silence)."""
     bad = np.flatnonzero(~np.isfinite(table[XYXY].to_numpy(float)).all(axis=1))
     if len(bad):
         row = table.iloc[int(bad[0])]
         raise ScoringError(
-            f"{what}: row {bad[0]} (image {row['image_id']!r}) has corners that are no finite numbers: "
-            f"{[float(row[name]) for name in XYXY]}; leave it out"
+            f"{what}: row {bad[0]} (image {row['image_id']!r}) has corners that are no finite "
+            f"numbers: {[float(row[name]) for name in XYXY]}; leave it out"
         )
 
 
 def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
-    """Raise ScoringError for predictions that lack a column or a number, or are of other images than `images`."""
+    """Raise ScoringError for predictions that lack a column or a number, or are of other images
+    than `images`."""
     require_columns(predictions, PREDICTION_COLUMNS, "predictions")
     if absent := int(predictions["confidence"].isna().sum()):
         row = int(np.flatnonzero(predictions["confidence"].isna())[0])
         raise ScoringError(
-            f"predictions: row {row} has no confidence ({absent} in all have none); every box needs "
-            "one"
+            f"predictions: row {row} has no confidence ({absent} in all have none); every box "
+            "needs one"
         )
     require_boxes(predictions, "predictions")
     if images is not None:

@@ -1,4 +1,5 @@
-"""Error types of detections and what each costs in AP, by TIDE's definition (Bolya et al. 2020, arXiv:2008.08115).
+"""Error types of detections and what each costs in AP, by TIDE's definition (Bolya et al. 2020,
+arXiv:2008.08115).
 
 Every detection is correct or has one of five faults, and every label may be missed:
 
@@ -9,8 +10,9 @@ Every detection is correct or has one of five faults, and every label may be mis
 - background: overlaps no label;
 - missed: a label that no detection, repaired or not, accounts for.
 
-AP lost by a fault = AP (101 points, mean of species) after repairing just that fault, minus AP before. Equal to the
-package `tidecv` on the same input (its COCO-like matching, not the contest's; see `scoring` for the contest's number).
+AP lost by a fault = AP (101 points, mean of species) after repairing just that fault, minus AP
+before. Equal to the package `tidecv` on the same input (its COCO-like matching, not the contest's;
+see `scoring` for the contest's number).
 """
 
 from collections.abc import Iterator
@@ -39,26 +41,28 @@ def classify(
     """Give every detection its error type and every label its state.
 
     Args:
-        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px).
-        predictions: the detections, with `confidence`.
-        iou_threshold: from this IoU on a detection is right.
-        background_iou: up to this IoU a detection lies on background.
-        images: the images table; given, predictions of other images raise (else they lie on background).
+        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px). predictions: the
+        detections, with `confidence`. iou_threshold: from this IoU on a detection is right.
+        background_iou: up to this IoU a detection lies on background. images: the images table;
+        given, predictions of other images raise (else they lie on background).
 
     Returns:
-        (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and falling confidence
-        + `error` ("correct" or one of FAULTS), `iou` with the best label of its species, `label` (row of `labels` it
-        is matched or compared with, -1 for none) and `repairs` (it is the best of those that could be mended onto its
-        label). `labels` = boxes + `found` (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]`
-        of both says what they were judged by.
+        (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and
+        falling confidence
+        + `error` ("correct" or one of FAULTS), `iou` with the best label of its species, `label`
+        (row of `labels` it is matched or compared with, -1 for none) and `repairs` (it is the best
+        of those that could be mended onto its label). `labels` = boxes + `found` (matched) and
+        `missed` (nothing accounts for it). `attrs["iou_threshold"]` of both says what they were
+        judged by.
 
     Raises:
-        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions of unknown images,
-        or thresholds that are not 0 <= background < threshold <= 1.
+        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions
+        of unknown images, or thresholds that are not 0 <= background < threshold <= 1.
     """
     if not 0 <= background_iou < iou_threshold <= 1:
         raise ScoringError(
-            f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, {iou_threshold}"
+            f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, "
+            f"{iou_threshold}"
         )
     inputs.require_columns(boxes, inputs.BOX_COLUMNS, "labels")
     inputs.require_boxes(boxes, "labels")
@@ -100,11 +104,13 @@ def classify(
 def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """AP that each error type costs, from the tables of `classify`.
 
-    Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false negatives") with
-    `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0 for the six types. `attrs["ap"]` is
-    the AP before any repair, `attrs["iou_threshold"]` that of `classify`.
+    Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false
+    negatives") with `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0
+    for the six types. `attrs["ap"]` is the AP before any repair, `attrs["iou_threshold"]` that of
+    `classify`.
     """
-    # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one pass.
+    # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one
+    # pass.
     detections = detections.iloc[
         np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
     ]
@@ -154,7 +160,8 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
-    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0 without labels."""
+    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0
+    without labels."""
     if n_labels <= 0 or len(confidence) == 0:
         return 0.0
     hits = correct[np.argsort(-confidence, kind="stable")]
@@ -186,7 +193,8 @@ def _classify_image(
     iou_threshold: float,
     background_iou: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One image's detections (by falling confidence) against its labels; indices are local to the image."""
+    """One image's detections (by falling confidence) against its labels; indices are local to the
+    image."""
     iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
     same = species[:, None] == label_species[None, :]
     same_iou, other_iou = iou * same, iou * ~same
@@ -222,7 +230,8 @@ def _classify_image(
     label_of = np.where(duplicate, (same_iou * used).argmax(axis=1), label_of)
     repairs = np.zeros(len(xyxy), dtype=bool)
     usable = np.zeros(len(label_xyxy), dtype=bool)
-    # Only the most confident candidate mends a free label; detections come by falling confidence, so the first does.
+    # Only the most confident candidate mends a free label; detections come by falling confidence,
+    # so the first does.
     for row in np.flatnonzero(mendable & ~used[target]):
         if not usable[target[row]]:
             repairs[row], usable[target[row]] = True, True
@@ -230,7 +239,8 @@ def _classify_image(
 
 
 def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """Slices of both columns of image codes (sorted), one pair an image that has detections and labels."""
+    """Slices of both columns of image codes (sorted), one pair an image that has detections and
+    labels."""
     images = np.intersect1d(ours, theirs)
     bounds = [
         np.searchsorted(side, images, end).tolist()

@@ -1,7 +1,9 @@
-"""Labels out to an annotation tool and back: COCO JSON and YOLO with suggested boxes flagged, and a diff on return.
+"""Labels out to an annotation tool and back: COCO JSON and YOLO with suggested boxes flagged, and a
+diff on return.
 
-CVAT and Label Studio import both forms. In COCO a suggested box carries `attributes` {"suggested": true, "score": ...},
-which CVAT shows; in YOLO, which has no room for that, suggestions are classes of their own ("cow_suggested").
+CVAT and Label Studio import both forms. In COCO a suggested box carries `attributes` {"suggested":
+true, "score": ...}, which CVAT shows; in YOLO, which has no room for that, suggestions are classes
+of their own ("cow_suggested").
 """
 
 import os
@@ -39,8 +41,9 @@ def write_coco(
 ) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
 
-    Images that hold no box are listed too. File names are <image_id>.jpg; boxes are [x, y, width, height] in px with
-    two decimals. The same tables give the same bytes. DatasetError for boxes of other images or unknown species.
+    Images that hold no box are listed too. File names are <image_id>.jpg; boxes are [x, y, width,
+    height] in px with two decimals. The same tables give the same bytes. DatasetError for boxes of
+    other images or unknown species.
     """
     images = images.sort_values("image_id", ignore_index=True)
     together = _joined(images, boxes, suggestions)
@@ -89,9 +92,10 @@ def write_yolo(
     boxes: pd.DataFrame,
     suggestions: pd.DataFrame | None = None,
 ) -> Path:
-    """Write `obj_train_data/<image_id>.txt`, obj.names, obj.data and train.txt (CVAT's "YOLO 1.1"), and classes.txt
-    (Label Studio's); returns the folder. Suggested boxes are of the classes <species>_suggested. Label files of an
-    earlier call that are not of `images` are removed. DatasetError as in `write_coco`."""
+    """Write `obj_train_data/<image_id>.txt`, obj.names, obj.data and train.txt (CVAT's "YOLO 1.1"),
+    and classes.txt (Label Studio's); returns the folder. Suggested boxes are of the classes
+    <species>_suggested. Label files of an earlier call that are not of `images` are removed.
+    DatasetError as in `write_coco`."""
     target = Path(folder)
     names = species.names()
     classes = [*names, *(f"{name}{SUFFIX}" for name in names)]
@@ -140,12 +144,13 @@ def write_yolo(
 
 
 def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame:
-    """Boxes that a person went through: a COCO JSON file, or a folder of YOLO files with obj.names or classes.txt.
+    """Boxes that a person went through: a COCO JSON file, or a folder of YOLO files with obj.names
+    or classes.txt.
 
-    Returns a boxes table (sorted by image_id, clipped to the frame) of the images in the file. A suggested box that is
-    still there counts as accepted. The label files of a YOLO folder may lie at any depth; folders and Label Studio's
-    prefix of a file name do not count.
-    Raises DatasetError for another format, classes in use that are unknown, files of other images or of one image
+    Returns a boxes table (sorted by image_id, clipped to the frame) of the images in the file. A
+    suggested box that is still there counts as accepted. The label files of a YOLO folder may lie
+    at any depth; folders and Label Studio's prefix of a file name do not count. Raises DatasetError
+    for another format, classes in use that are unknown, files of other images or of one image
     twice, and boxes that are not four numbers with an extent within the frame, naming the first.
     """
     source = Path(path)
@@ -158,11 +163,13 @@ def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFram
 
 
 def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) -> pd.DataFrame:
-    """What the corrections changed: rows of `after` and what is gone, with `change` and `iou` (to the box before).
+    """What the corrections changed: rows of `after` and what is gone, with `change` and `iou` (to
+    the box before).
 
-    `change` (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another species, wherever it
-    lies), "added", "removed". Boxes are paired within an image by falling IoU, from `iou_threshold` on; images that
-    `after` does not cover (`attrs["image_ids"]` of `read_corrected`) are left out.
+    `change` (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another
+    species, wherever it lies), "added", "removed". Boxes are paired within an image by falling IoU,
+    from `iou_threshold` on; images that `after` does not cover (`attrs["image_ids"]` of
+    `read_corrected`) are left out.
     """
     covered = after.attrs.get("image_ids")
     before = before if covered is None else before[before["image_id"].isin(covered)]
@@ -192,7 +199,8 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
 
 
 def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
-    """`boxes` with the labels of all images that `read_corrected` covered replaced by the corrected ones."""
+    """`boxes` with the labels of all images that `read_corrected` covered replaced by the corrected
+    ones."""
     covered = corrected.attrs.get("image_ids", corrected["image_id"].unique())
     stay = boxes.loc[~boxes["image_id"].isin(covered), BOX_COLUMNS]
     return pd.concat([stay, corrected[BOX_COLUMNS]]).sort_values(
@@ -203,7 +211,8 @@ def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFr
 def corrected_tables(
     folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
 ) -> pd.DataFrame:
-    """`boxes`, or those of the tables in `folder` (notebook 06 writes OUT/labels/tables); "" changes nothing.
+    """`boxes`, or those of the tables in `folder` (notebook 06 writes OUT/labels/tables); ""
+    changes nothing.
 
     Raises DatasetError for a folder without tables, and for tables of other images.
     """
@@ -227,7 +236,8 @@ def corrected_tables(
 def _joined(
     images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Labels and suggestions of `images` in one table with `suggested` and `score`, clipped to the frame."""
+    """Labels and suggestions of `images` in one table with `suggested` and `score`, clipped to the
+    frame."""
     parts = [boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
     if suggestions is not None and len(suggestions):
         absent = [name for name in (*BOX_COLUMNS, "score") if name not in suggestions.columns]
@@ -271,7 +281,8 @@ def _species_of(name: str, source: Path) -> str:
 
 
 def _image_ids(names: Collection[str], images: pd.DataFrame, source: Path) -> list[str]:
-    """The image id of each file name; DatasetError for other images, and for one that is there twice."""
+    """The image id of each file name; DatasetError for other images, and for one that is there
+    twice."""
     known = set(images["image_id"])
     ids = []
     for name in names:
@@ -281,14 +292,14 @@ def _image_ids(names: Collection[str], images: pd.DataFrame, source: Path) -> li
     strange = sorted(set(ids) - known)
     if strange:
         raise DatasetError(
-            f"{source} holds labels of other images: {len(strange)} of {len(ids)} are not in the images "
-            f"table, the first is {strange[0]!r}"
+            f"{source} holds labels of other images: {len(strange)} of {len(ids)} are not in the "
+            f"images table, the first is {strange[0]!r}"
         )
     twice = [image_id for image_id, times in Counter(ids).items() if times > 1]
     if twice:
         raise DatasetError(
-            f"{source} holds image {twice[0]!r} twice ({len(twice)} such images): leave one of the two, "
-            "or its boxes would count double"
+            f"{source} holds image {twice[0]!r} twice ({len(twice)} such images): leave one of the "
+            "two, or its boxes would count double"
         )
     return ids
 
@@ -299,7 +310,8 @@ def _frames(images: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _clipped(xyxy: Any, width_px: float, height_px: float, where: str) -> list[float]:
-    """A box within its frame, two decimals; DatasetError for one that is not four finite numbers or has no extent."""
+    """A box within its frame, two decimals; DatasetError for one that is not four finite numbers or
+    has no extent."""
     box = np.asarray(xyxy, dtype=float)
     if not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
         raise DatasetError(
@@ -362,7 +374,8 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
     listed = [path for name in ("obj.names", "classes.txt") for path in sorted(source.rglob(name))]
     if not listed:
         raise DatasetError(
-            f"{source} has neither obj.names nor classes.txt: class numbers mean nothing without one"
+            f"{source} has neither obj.names nor classes.txt: class numbers mean nothing without "
+            "one"
         )
     names = [
         line.strip()

@@ -1,4 +1,5 @@
-"""Labels that look wrong beside confident predictions: loose boxes, swapped species, animals labelled twice."""
+"""Labels that look wrong beside confident predictions: loose boxes, swapped species, animals
+labelled twice."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from livestock_utils.evaluate.labels.missing import check
 
 FAULTS = {
     "loose": "a confident prediction overlaps the label, yet not tightly",
-    "swapped": "the best box on the label is of another species; as the class comes from the archive, that is the "
+    "swapped": "the best box on the label is of another species; as the class comes from the "
+    "archive, that is the "
     "model's mistake, or a photo in the wrong archive",
     "duplicate": "two labels lie on one animal",
 }
@@ -38,11 +40,12 @@ def find(
 ) -> pd.DataFrame:
     """Labels to look at, worst first within a fault; give it out-of-fold predictions.
 
-    "loose": the best prediction of its species has an IoU in [matched_iou, loose_iou), and below what predictions of
-    that species usually reach; score = confidence x (distance from the median in robust standard deviations) / 4, at
-    most 1. "swapped": score = confidence of the best prediction of another species (IoU >= matched_iou), less that
-    of its own. "duplicate": a label that overlaps an earlier one with IoU >= duplicate_iou; score = IoU. Rows below
-    `least_score` are left out. Columns: COLUMNS; `label` is the row of `boxes`, `suggested_*` what stands there
+    "loose": the best prediction of its species has an IoU in [matched_iou, loose_iou), and below
+    what predictions of that species usually reach; score = confidence x (distance from the median
+    in robust standard deviations) / 4, at most 1. "swapped": score = confidence of the best
+    prediction of another species (IoU >= matched_iou), less that of its own. "duplicate": a label
+    that overlaps an earlier one with IoU >= duplicate_iou; score = IoU. Rows below `least_score`
+    are left out. Columns: COLUMNS; `label` is the row of `boxes`, `suggested_*` what stands there
     instead (for a duplicate: the label that stays). Raises as `missing_labels.score` does.
     """
     check(images, boxes, predictions)
@@ -86,7 +89,8 @@ def find(
 
 
 def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """The label and the box suggested in its place, in COLUMNS; `part` has label, row, fault, score, iou."""
+    """The label and the box suggested in its place, in COLUMNS; `part` has label, row, fault,
+    score, iou."""
     mine = labels.iloc[part["label"].to_numpy()].reset_index(drop=True)
     instead = (
         found.iloc[part["row"].to_numpy()][["species", *XYXY]]
@@ -100,7 +104,8 @@ def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) ->
 def _duplicates(
     labels: pd.DataFrame, of_label: overlaps.Ints, duplicate_iou: float
 ) -> pd.DataFrame:
-    """Each label that lies on an earlier one of its image, once, with the one that it overlaps most."""
+    """Each label that lies on an earlier one of its image, once, with the one that it overlaps
+    most."""
     first, second = overlaps.same_image(of_label, of_label)
     earlier = second < first
     first, second = first[earlier], second[earlier]

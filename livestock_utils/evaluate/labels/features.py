@@ -1,4 +1,5 @@
-"""What tells a prediction on an unlabelled animal from one on a labelled animal, or on none: numbers for each box."""
+"""What tells a prediction on an unlabelled animal from one on a labelled animal, or on none:
+numbers for each box."""
 
 import dataclasses
 
@@ -21,10 +22,11 @@ _NEAR_IOU = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """What predictions are to each other, whatever the labels: numbers of each, and the pairs that overlap.
+    """What predictions are to each other, whatever the labels: numbers of each, and the pairs that
+    overlap.
 
-    `numbers` are the columns support, inside_better, around_better, iou_better and relative_confidence of `features`;
-    `one` and `other` index pairs with an IoU of .3 or more.
+    `numbers` are the columns support, inside_better, around_better, iou_better and
+    relative_confidence of `features`; `one` and `other` index pairs with an IoU of .3 or more.
     """
 
     numbers: dict[str, Floats]
@@ -37,15 +39,16 @@ def features(
 ) -> pd.DataFrame:
     """One row of numbers a prediction, with the index of `predictions`; all finite.
 
-    By the prediction alone: `confidence` (logit, a column a species), `size` (log area in standard deviations of the
-    species' labels), `shape` (log of width / height).
-    Against labels: `iou`, `iou_same_species`, `inside` (largest share of the prediction in one label), `around`
-    (largest share of a label in the prediction), `covered` (share in labels, summed).
-    Against other predictions: `support` (confidences of overlapping ones), `explained` (best of them that fits a
-    label), `inside_better`, `around_better`, `iou_better` (overlap with more confident ones).
-    Of the image: `relative_confidence` (to its most confident), `crowding` (log of labels + 1), `labels_confidence`
-    (how confidently its labels are found: in a hard photo a faint prediction means more).
-    `neighbours` of the same predictions saves their costly part where the labels change.
+    By the prediction alone: `confidence` (logit, a column a species), `size` (log area in standard
+    deviations of the species' labels), `shape` (log of width / height). Against labels: `iou`,
+    `iou_same_species`, `inside` (largest share of the prediction in one label), `around` (largest
+    share of a label in the prediction), `covered` (share in labels, summed). Against other
+    predictions: `support` (confidences of overlapping ones), `explained` (best of them that fits a
+    label), `inside_better`, `around_better`, `iou_better` (overlap with more confident ones). Of
+    the image: `relative_confidence` (to its most confident), `crowding` (log of labels + 1),
+    `labels_confidence` (how confidently its labels are found: in a hard photo a faint prediction
+    means more). `neighbours` of the same predictions saves their costly part where the labels
+    change.
     """
     images, of_label = overlaps.image_codes(predictions["image_id"], boxes["image_id"])
     xyxy, label_xyxy = predictions[XYXY].to_numpy(float), boxes[XYXY].to_numpy(float)
@@ -85,7 +88,8 @@ def features(
     hit = iou >= MATCHED_IOU
     sure = overlaps.largest(confidence[row[hit]], label[hit], len(boxes))
     typical = float(sure.mean()) if len(sure) else 0.0
-    # One label of average confidence is added to each image, so that images with few or none get no extreme value.
+    # One label of average confidence is added to each image, so that images with few or none get no
+    # extreme value.
     found["labels_confidence"] = ((np.bincount(of_label, sure, n_images) + typical) / (labels + 1))[
         images
     ]
@@ -93,7 +97,8 @@ def features(
 
 
 def compare(predictions: pd.DataFrame) -> Neighbours:
-    """Compare each prediction with the others of its image, an image at a time (the pairs grow with the square)."""
+    """Compare each prediction with the others of its image, an image at a time (the pairs grow with
+    the square)."""
     (images,) = overlaps.image_codes(predictions["image_id"])
     xyxy, confidence = predictions[XYXY].to_numpy(float), predictions["confidence"].to_numpy(float)
     numbers = {
@@ -130,7 +135,8 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
 
 
 def _relative_size(boxes: pd.DataFrame, predictions: pd.DataFrame) -> Floats:
-    """Log area of each prediction in standard deviations of its species' labels; 0 for a species without two labels."""
+    """Log area of each prediction in standard deviations of its species' labels; 0 for a species
+    without two labels."""
     of_labels = pd.Series(np.log(area(boxes[XYXY].to_numpy(float)).clip(1))).groupby(
         boxes["species"].to_numpy(object)
     )

@@ -1,10 +1,11 @@
 """Animals that nobody labelled: every prediction scored, suggestions to go through, images ranked.
 
-How the score is learnt: a fifth of the labels is hidden at a time, and a logistic regression learns to tell
-predictions on hidden labels from all others that fit no label. Then it scores the predictions with all labels in place.
-So no number is set by hand, and the data at hand decides what a confidence of a species, an overlap or a crowd is
-worth. To learn from labels that are known to be missing follows the learning from positive and unlabelled data (Elkan
-and Noto 2008). Give it out-of-fold predictions: a model has learnt the gaps of its own training labels too.
+How the score is learnt: a fifth of the labels is hidden at a time, and a logistic regression learns
+to tell predictions on hidden labels from all others that fit no label. Then it scores the
+predictions with all labels in place. So no number is set by hand, and the data at hand decides what
+a confidence of a species, an overlap or a crowd is worth. To learn from labels that are known to be
+missing follows the learning from positive and unlabelled data (Elkan and Noto 2008). Give it
+out-of-fold predictions: a model has learnt the gaps of its own training labels too.
 """
 
 import logging
@@ -22,7 +23,8 @@ from livestock_utils.evaluate.labels.features import MATCHED_IOU, Neighbours, co
 log = logging.getLogger(__name__)
 
 HIDDEN_PARTS = 5
-"""Labels are hidden in so many parts, one at a time: a fifth is missing when the regression learns."""
+"""Labels are hidden in so many parts, one at a time: a fifth is missing when the regression
+learns."""
 _GROUPS = 5  # images are scored by a regression that was fitted on other images
 _MOST_ROWS = 200_000
 
@@ -35,12 +37,14 @@ def score(
     confidence_floor: float = 0.001,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Score every prediction as "an animal nobody labelled": `predictions` with the columns `score` and `label_iou`.
+    """Score every prediction as "an animal nobody labelled": `predictions` with the columns `score`
+    and `label_iou`.
 
-    `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the animals had no
-    label: right for ranking, too high where fewer are missing. It is 0 for boxes that match a label (IoU >= .5) and for
-    those below `confidence_floor`. All boxes of one animal score high; `suggest` keeps one. Same input, same scores.
-    Raises ScoringError without predictions or for ones of unknown images, DatasetError without labels.
+    `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the
+    animals had no label: right for ranking, too high where fewer are missing. It is 0 for boxes
+    that match a label (IoU >= .5) and for those below `confidence_floor`. All boxes of one animal
+    score high; `suggest` keeps one. Same input, same scores. Raises ScoringError without
+    predictions or for ones of unknown images, DatasetError without labels.
     """
     check(images, boxes, predictions)
     label_iou = best_iou(predictions, boxes)
@@ -75,11 +79,12 @@ def suggest(
 ) -> pd.DataFrame:
     """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
 
-    Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most confident stays, which
-    is the best placed as a rule, with the highest of their scores. An image holds one species, so `species` is that of
-    the image, whatever the box was called: the model's word is kept as `predicted_species`. (Boxes of the other name
-    stay in: many lie on unlabelled animals, and to drop them before scoring costs average precision.)
-    Raises ScoringError for a table without `score`, or of images that are not in `images`.
+    Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most
+    confident stays, which is the best placed as a rule, with the highest of their scores. An image
+    holds one species, so `species` is that of the image, whatever the box was called: the model's
+    word is kept as `predicted_species`. (Boxes of the other name stay in: many lie on unlabelled
+    animals, and to drop them before scoring costs average precision.) Raises ScoringError for a
+    table without `score`, or of images that are not in `images`.
     """
     inputs.require_columns(scored, [*inputs.PREDICTION_COLUMNS, "score"], "scored predictions")
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
@@ -104,8 +109,8 @@ def suggest(
 def rank_images(
     images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame
 ) -> pd.DataFrame:
-    """Images with suggestions, those with the most expected animals first: image_id, species, labels, suggestions,
-    expected (sum of the scores), highest (score)."""
+    """Images with suggestions, those with the most expected animals first: image_id, species,
+    labels, suggestions, expected (sum of the scores), highest (score)."""
     table = images.loc[images["image_id"].isin(suggestions["image_id"]), ["image_id", "species"]]
     by_image = suggestions.groupby("image_id")["score"]
     table = table.assign(
@@ -122,7 +127,8 @@ def rank_images(
 def is_missing(
     predictions: pd.DataFrame, kept: pd.DataFrame, removed: pd.DataFrame
 ) -> npt.NDArray[np.bool_]:
-    """The truth for measuring a ranking: overlaps a removed label with IoU >= .5 and no kept one, (n,) bool."""
+    """The truth for measuring a ranking: overlaps a removed label with IoU >= .5 and no kept one,
+    (n,) bool."""
     return (best_iou(predictions, removed) >= MATCHED_IOU) & (
         best_iou(predictions, kept) < MATCHED_IOU
     )
@@ -140,7 +146,8 @@ def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.f
 
 
 def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
-    """Raise for tables that do not belong together; warn of a species that is predicted and has not one label."""
+    """Raise for tables that do not belong together; warn of a species that is predicted and has not
+    one label."""
     if predictions.empty:
         raise ScoringError(
             "there are no predictions: lower the confidence threshold, or check the weights"
@@ -167,7 +174,8 @@ def _hidden(
     group: npt.NDArray[np.intp],
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
-    """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one", and their group."""
+    """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one",
+    and their group."""
     part = rng.permutation(len(boxes)) % HIDDEN_PARTS
     if (
         len(found) * HIDDEN_PARTS > _MOST_ROWS
@@ -195,7 +203,8 @@ def _fit_and_score(
     all_rows: npt.NDArray,
     all_target: npt.NDArray,
 ) -> npt.NDArray[np.float64]:
-    """Probabilities for `here` from a regression on the other images' rows, or on all where those say too little."""
+    """Probabilities for `here` from a regression on the other images' rows, or on all where those
+    say too little."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -204,8 +213,8 @@ def _fit_and_score(
         table, target = all_rows, all_target
     if len(set(target.tolist())) < 2:
         raise ScoringError(
-            f"{int(target.sum())} of {len(target)} predictions find a label that was hidden: nothing "
-            "can be learnt; train longer, or lower the confidence floor"
+            f"{int(target.sum())} of {len(target)} predictions find a label that was hidden: "
+            "nothing can be learnt; train longer, or lower the confidence floor"
         )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(table, target).predict_proba(here)[:, 1]

@@ -1,4 +1,5 @@
-"""How good a ranking of missing labels is: known gaps to measure on, the peer's ranking, curves and a sentence."""
+"""How good a ranking of missing labels is: known gaps to measure on, the peer's ranking, curves and
+a sentence."""
 
 import importlib.util
 import os
@@ -30,7 +31,8 @@ def hide(
 
 
 def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | None:
-    """The animals of `images` that the sample left without a label (a boxes table); None where there is no truth."""
+    """The animals of `images` that the sample left without a label (a boxes table); None where
+    there is no truth."""
     if not (Path(data) / "truth.csv").is_file():
         return None
     truth = drawing.read_truth(Path(data))
@@ -45,10 +47,12 @@ def known_gaps(
     share: float = 0.2,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """(labels, missing ones, how they are known): from the sample's truth file, else a `share` hidden at random.
+    """(labels, missing ones, how they are known): from the sample's truth file, else a `share`
+    hidden at random.
 
-    Hidden here, the labels were there when the detectors of existing predictions were trained, which flatters every
-    ranking: a detector finds an animal of a kind that it saw labelled. Before training hide with `hide`.
+    Hidden here, the labels were there when the detectors of existing predictions were trained,
+    which flatters every ranking: a detector finds an animal of a kind that it saw labelled. Before
+    training hide with `hide`.
     """
     gone = unlabelled(data, images)
     if gone is not None:
@@ -58,8 +62,8 @@ def known_gaps(
         kept,
         hidden,
         (
-            f"{percent(share)} of the labels, hidden at random for this measurement, after the detectors "
-            "were trained with all of them"
+            f"{percent(share)} of the labels, hidden at random for this measurement, after the "
+            "detectors were trained with all of them"
         ),
     )
 
@@ -71,10 +75,11 @@ def rankings(
     thresholds: tuple[float | None, ...] = (None, 0.1),
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """{name: one number a prediction, higher = more likely unlabelled}: ours, cleanlab's, and confidence alone.
+    """{name: one number a prediction, higher = more likely unlabelled}: ours, cleanlab's, and
+    confidence alone.
 
-    `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left out where it is
-    not installed.
+    `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left
+    out where it is not installed.
     """
     found = {
         "hidden-label regression": missing.score(images, kept, predictions, seed=seed)[
@@ -100,9 +105,11 @@ def cleanlab_scores(
     predictions: pd.DataFrame,
     threshold: float | None = None,
 ) -> Floats:
-    """1 - cleanlab's `compute_overlooked_box_scores` for each prediction, -1 where cleanlab gives no score, (n,).
+    """1 - cleanlab's `compute_overlooked_box_scores` for each prediction, -1 where cleanlab gives
+    no score, (n,).
 
-    cleanlab looks only at predictions of a confidence >= `threshold` (None: its default .95) that touch no label.
+    cleanlab looks only at predictions of a confidence >= `threshold` (None: its default .95) that
+    touch no label.
     """
     from cleanlab.object_detection.rank import compute_overlooked_box_scores
 
@@ -139,7 +146,8 @@ def cleanlab_scores(
 
 
 def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.DataFrame:
-    """Precision and recall of each ranking: columns ranking, recall, precision, average_precision (one value each)."""
+    """Precision and recall of each ranking: columns ranking, recall, precision, average_precision
+    (one value each)."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     parts = []
@@ -170,17 +178,21 @@ def sentence(table: pd.DataFrame, n_missing: int, how: str) -> str:
     """What the curves show, in words."""
     values = average_precisions(table)
     if not values:
-        return f"None of the {n_missing:,} missing labels ({how}) is overlapped by a prediction: nothing to rank."
+        return (
+            f"None of the {n_missing:,} missing labels ({how}) is overlapped by a prediction: "
+            "nothing to rank."
+        )
     (ours, best), *others = values.items()
     rest = "; ".join(f"{name} {value:.3f}" for name, value in others)
     absent = (
         ""
         if importlib.util.find_spec("cleanlab")
         else (
-            " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves are left out."
+            " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves "
+            "are left out."
         )
     )
     return (
-        f"Of {count(n_missing, 'missing label')} ({how}), the {ours} ranks the boxes that lie on them with an "
-        f"average precision of **{best:.3f}**{'; ' + rest if rest else ''}.{absent}"
+        f"Of {count(n_missing, 'missing label')} ({how}), the {ours} ranks the boxes that lie on "
+        f"them with an average precision of **{best:.3f}**{'; ' + rest if rest else ''}.{absent}"
     )

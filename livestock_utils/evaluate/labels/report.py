@@ -1,4 +1,5 @@
-"""Missing and faulty labels in words, tables and files: what a person goes through after notebook 06."""
+"""Missing and faulty labels in words, tables and files: what a person goes through after notebook
+06."""
 
 import os
 from pathlib import Path
@@ -14,8 +15,8 @@ from livestock_utils.show.words.eda import count, listed, percent
 
 
 def by_species(boxes: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:
-    """One row a species (of the images, not as predicted): labels, suggestions, suggestions as a share of both, and how
-    many of them the model `named_otherwise`."""
+    """One row a species (of the images, not as predicted): labels, suggestions, suggestions as a
+    share of both, and how many of them the model `named_otherwise`."""
     names = [
         name for name in species.names() if name in {*boxes["species"], *suggestions["species"]}
     ]
@@ -35,40 +36,49 @@ def sentence(table: pd.DataFrame, n_images: int) -> str:
     if not table["suggestions"].any():
         return "No box is suggested: no prediction without a label scores high enough."
     parts = [
-        f"**{row['suggestions']:,} {row['species']}** beside {row['labels']:,} labelled ({percent(row['share'])})"
+        f"**{row['suggestions']:,} {row['species']}** beside {row['labels']:,} labelled "
+        f"({percent(row['share'])})"
         for row in table.sort_values("share", ascending=False, kind="stable").to_dict("records")
     ]
     other = int(table["named_otherwise"].sum())
     named = (
-        f" In {count(other, 'case')} the model named another species than the photo's; the photo's counts."
+        f" In {count(other, 'case')} the model named another species than the photo's; the photo's "
+        "counts."
         if other
         else ""
     )
     return (
-        f"Suggested in {count(n_images, 'image')}: {listed(parts)}.{named} A suggestion is no proof: the photos "
-        "below, and a person who goes through them, decide."
+        f"Suggested in {count(n_images, 'image')}: {listed(parts)}.{named} A suggestion is no "
+        "proof: the photos below, and a person who goes through them, decide."
     )
 
 
 def audit(suggestions: pd.DataFrame, kept: pd.DataFrame, missing: pd.DataFrame, how: str) -> str:
-    """How many suggestions are right and how many missing labels they cover, where these are known."""
+    """How many suggestions are right and how many missing labels they cover, where these are
+    known."""
     if suggestions.empty:
         return f"No suggestion was made; {count(len(missing), 'label')} {how} could have been."
     right = missing_labels.is_missing(suggestions, kept, missing)
-    # A missing label is covered when a suggestion lies on it: the same overlap, asked from the label's side.
+    # A missing label is covered when a suggestion lies on it: the same overlap, asked from the
+    # label's side.
     covered = missing_labels.best_iou(missing, suggestions) >= missing_labels.MATCHED_IOU
     return (
-        f"Of {count(len(suggestions), 'suggestion')}, {percent(right.mean())} lie on an unlabelled animal; they "
-        f"cover {percent(covered.mean())} of the {len(missing):,} that are known ({how})."
+        f"Of {count(len(suggestions), 'suggestion')}, {percent(right.mean())} lie on an unlabelled "
+        f"animal; they cover {percent(covered.mean())} of the {len(missing):,} that are known "
+        f"({how})."
     )
 
 
 def audit_known(
     data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame
 ) -> str:
-    """`audit` where a sample knows its unlabelled animals; elsewhere says that only a person can tell."""
+    """`audit` where a sample knows its unlabelled animals; elsewhere says that only a person can
+    tell."""
     if missing_ranking.unlabelled(data, images) is None:
-        return "Whether the suggestions are right, only a person can tell here: there is no file of the truth."
+        return (
+            "Whether the suggestions are right, only a person can tell here: there is no file of "
+            "the truth."
+        )
     return audit(suggestions, *missing_ranking.known_gaps(data, images, boxes))
 
 
@@ -92,18 +102,22 @@ def cases(suggestions: pd.DataFrame, n: int = 6) -> pd.DataFrame:
 def cases_sentence(
     shown: pd.DataFrame, suggestions: pd.DataFrame, missing: pd.DataFrame | None = None
 ) -> str:
-    """What the gallery of `cases` shows: scores, species, and where the truth is known how many of them are right."""
+    """What the gallery of `cases` shows: scores, species, and where the truth is known how many of
+    them are right."""
     if shown.empty:
         return "There are no suggestions: nothing to show."
     kinds = listed([f"{number} {name}" for name, number in shown["species"].value_counts().items()])
     text = (
-        f"Shown are {len(shown)} of {count(len(suggestions), 'suggestion')} ({kinds}), with scores from "
-        f"{suggestions['score'].max():.2f} down"
+        f"Shown are {len(shown)} of {count(len(suggestions), 'suggestion')} ({kinds}), with scores "
+        f"from {suggestions['score'].max():.2f} down"
     )
     if missing is None:
         return f"{text}."
     right = missing_labels.best_iou(shown, missing) >= missing_labels.MATCHED_IOU
-    return f"{text}; by the truth **{int(right.sum())} of the {len(shown)}** lie on an unlabelled animal."
+    return (
+        f"{text}; by the truth **{int(right.sum())} of the {len(shown)}** lie on an unlabelled "
+        "animal."
+    )
 
 
 def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
@@ -120,10 +134,11 @@ def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
 
 
 def faults_sentence(faults: pd.DataFrame, truth: pd.DataFrame | None = None) -> str:
-    """How many labels are suspect, by fault; with `truth` (boxes of all animals) how many of them are right after all.
+    """How many labels are suspect, by fault; with `truth` (boxes of all animals) how many of them
+    are right after all.
 
-    A label is right when a box of the truth, of its species, lies where it lies (IoU >= .95); of labels on one animal
-    the second is not.
+    A label is right when a box of the truth, of its species, lies where it lies (IoU >= .95); of
+    labels on one animal the second is not.
     """
     counts = faults["fault"].value_counts()
     parts = [
@@ -140,8 +155,8 @@ def faults_sentence(faults: pd.DataFrame, truth: pd.DataFrame | None = None) -> 
             missing_labels.best_iou(faults[mine], truth[truth["species"] == name]) >= 0.95
         )
     return (
-        f"{text} By the truth **{int(right.sum()):,} of the {len(faults):,}** are right as they are: there the "
-        "suspicion is the model's error."
+        f"{text} By the truth **{int(right.sum()):,} of the {len(faults):,}** are right as they "
+        "are: there the suspicion is the model's error."
     )
 
 
@@ -152,7 +167,8 @@ def write(
     suggestions: pd.DataFrame,
     faults: pd.DataFrame,
 ) -> Path:
-    """Write suggestions.csv, faults.csv, labels_with_suggestions.json (COCO) and yolo/ into `folder`; returns it.
+    """Write suggestions.csv, faults.csv, labels_with_suggestions.json (COCO) and yolo/ into
+    `folder`; returns it.
 
     COCO and YOLO hold the images with suggestions only: that is the list to go through.
     """
@@ -171,7 +187,8 @@ def write(
 def corrections(
     path: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(boxes with the corrected labels of `path`, the changes, see `label_exchange.diff`); "" changes nothing."""
+    """(boxes with the corrected labels of `path`, the changes, see `label_exchange.diff`); ""
+    changes nothing."""
     if not path:
         return boxes, exchange.diff(boxes.iloc[:0], boxes.iloc[:0])
     corrected = exchange.read_corrected(path, images)
@@ -184,7 +201,8 @@ def write_changes(path: str | os.PathLike, changes: pd.DataFrame) -> Path:
 
 
 def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
-    """One row a species (as corrected), one column a kind of change ("species" as `renamed`), from `corrections`."""
+    """One row a species (as corrected), one column a kind of change ("species" as `renamed`), from
+    `corrections`."""
     names = [name for name in species.names() if name in set(changes["species"])]
     counts = pd.crosstab(changes["species"], changes["change"])
     counts = counts.reindex(index=names, columns=list(exchange.CHANGES), fill_value=0)
@@ -194,7 +212,10 @@ def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
 def changes_sentence(changes: pd.DataFrame) -> str:
     """What a person changed, by kind, over all species."""
     if changes.empty:
-        return "No corrected labels were given (`corrected_labels`), or they hold no box: the tables stay as they are."
+        return (
+            "No corrected labels were given (`corrected_labels`), or they hold no box: the tables "
+            "stay as they are."
+        )
     said = listed(
         [f"{number:,} {change}" for change, number in changes["change"].value_counts().items()]
     )
@@ -208,7 +229,8 @@ def ranking(
     predictions: pd.DataFrame,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """(curves, known missing labels, sentence) of our ranking beside its peers, see `missing_ranking`."""
+    """(curves, known missing labels, sentence) of our ranking beside its peers, see
+    `missing_ranking`."""
     kept, missing, how = missing_ranking.known_gaps(data, images, boxes, seed=seed)
     truth = missing_labels.is_missing(predictions, kept, missing)
     curves = missing_ranking.curves(

@@ -1,11 +1,17 @@
-"""Average precision from a ranked list of hits: the contest's all-points area, COCO's 101 points, yolov5's 101 points.
+"""Average precision from a ranked list of hits: the contest's all-points area, COCO's 101 points,
+yolov5's 101 points.
 
-The three read the same curve differently, so a number is only comparable with its definition beside it:
+The three read the same curve differently, so a number is only comparable with its definition beside
+it:
 
-- `all_points`: area under the precision envelope at every recall step (PASCAL VOC 2010 on; the contest's map-boxes);
-- `coco_101`: mean of the envelope at recall 0, .01, ..., 1, taken at the first point that reaches the recall (COCO);
-- `yolov5_101`: trapezoids through the envelope interpolated linearly at the same recalls, from precision 1 at recall 0
-  down to 0 at recall 1 (yolov5's val.py). It differs from both by up to a few points on short lists.
+- `all_points`: area under the precision envelope at every recall step (PASCAL VOC 2010 on; the
+contest's map-boxes);
+- `coco_101`: mean of the envelope at recall 0, .01, ..., 1, taken at the first point that reaches
+the recall (COCO);
+- `yolov5_101`: trapezoids through the envelope interpolated linearly at the same recalls, from
+precision 1 at recall 0
+  down to 0 at recall 1 (yolov5's val.py). It differs from both by up to a few points on short
+  lists.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +26,8 @@ RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
 def precision_recall(is_hit: npt.ArrayLike, n_answers: int) -> tuple[Floats, Floats]:
     """Precision and recall after each detection of a list sorted by descending confidence.
 
-    `is_hit` is (n,) bool, true where the detection found an answer; `n_answers` > 0. Both results are (n,) in [0, 1].
+    `is_hit` is (n,) bool, true where the detection found an answer; `n_answers` > 0. Both results
+    are (n,) in [0, 1].
     """
     if n_answers <= 0:
         raise ValueError(
@@ -36,18 +43,21 @@ def envelope(precision: Floats) -> Floats:
 
 
 def all_points(precision: Floats, recall: Floats) -> float:
-    """Area under the precision envelope, summed at every step of recall (the contest's definition)."""
+    """Area under the precision envelope, summed at every step of recall (the contest's
+    definition)."""
     return float(np.sum(np.diff(recall, prepend=0.0) * envelope(precision)))
 
 
 def coco_101(precision: Floats, recall: Floats) -> float:
-    """Mean of the envelope at 101 recalls, 0 where the recall is never reached (COCO's definition)."""
+    """Mean of the envelope at 101 recalls, 0 where the recall is never reached (COCO's
+    definition)."""
     heights = np.append(envelope(precision), 0.0)
     return float(heights[np.searchsorted(recall, RECALL_POINTS, side="left")].mean())
 
 
 def yolov5_101(precision: Floats, recall: Floats) -> float:
-    """Trapezoids under the envelope interpolated at 101 recalls (yolov5's definition); 0 for an empty list."""
+    """Trapezoids under the envelope interpolated at 101 recalls (yolov5's definition); 0 for an
+    empty list."""
     if not len(precision):
         return 0.0
     heights = envelope(np.concatenate([[1.0], precision, [0.0]]))
@@ -64,9 +74,11 @@ DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {
 
 
 def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "contest") -> float:
-    """AP in [0, 1] of one class at one IoU: `is_hit` (n,) sorted by descending confidence, `n_answers` > 0.
+    """AP in [0, 1] of one class at one IoU: `is_hit` (n,) sorted by descending confidence,
+    `n_answers` > 0.
 
-    `definition` is "contest" (all points), "coco" or "yolov5". A cut at a confidence is a prefix of `is_hit`.
+    `definition` is "contest" (all points), "coco" or "yolov5". A cut at a confidence is a prefix of
+    `is_hit`.
     """
     if definition not in DEFINITIONS:
         raise ValueError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
@@ -76,11 +88,13 @@ def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "
 def best_f1(
     curves: Mapping[str, tuple[Floats, npt.NDArray[np.bool_], int]],
 ) -> tuple[float, dict[str, tuple]]:
-    """The confidence of the highest mean F1 over the classes, and each class's precision and recall there.
+    """The confidence of the highest mean F1 over the classes, and each class's precision and recall
+    there.
 
-    `curves` holds, for each class, its confidences (n,) in descending order, its hits (n,) and its number of answers.
-    As yolov5's val.py does it: 1,000 confidences from 0 to 1, the mean F1 smoothed by a box of 10 %. Returns
-    (confidence, {class: (precision, recall)}); 0 for a class without detections.
+    `curves` holds, for each class, its confidences (n,) in descending order, its hits (n,) and its
+    number of answers. As yolov5's val.py does it: 1,000 confidences from 0 to 1, the mean F1
+    smoothed by a box of 10 %. Returns (confidence, {class: (precision, recall)}); 0 for a class
+    without detections.
     """
     grid = np.linspace(0, 1, 1000)
     precisions, recalls = np.zeros((len(curves), 1000)), np.zeros((len(curves), 1000))

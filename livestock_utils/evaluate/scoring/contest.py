@@ -1,10 +1,10 @@
 """The contest's tables and ours as sorted arrays, with every fault named by its row.
 
-Contest's columns: `ImageID, LabelName, Conf (predictions only), XMin, XMax, YMin, YMax`; answers hold shares of a
-frame, predictions pixels. Ours: `image_id, species, confidence, x_min, y_min, x_max, y_max`, always pixels.
-The contest divides every box of an image by the same constants, by the species of the *image* (`species.yaml`),
-whatever its true size is; the other normaliser, "image", is the true size from the images table. Which one it is, is
-never guessed.
+Contest's columns: `ImageID, LabelName, Conf (predictions only), XMin, XMax, YMin, YMax`; answers
+hold shares of a frame, predictions pixels. Ours: `image_id, species, confidence, x_min, y_min,
+x_max, y_max`, always pixels. The contest divides every box of an image by the same constants, by
+the species of the *image* (`species.yaml`), whatever its true size is; the other normaliser,
+"image", is the true size from the images table. Which one it is, is never guessed.
 """
 
 import dataclasses
@@ -36,13 +36,15 @@ UNITS = ("px", "shares")
 LARGEST_SHARE = 10.0
 """Coordinates above this are pixels: the contest's shares reach 1.5, those of a 4K frame 3."""
 SMALLEST_PX = 1.5
-"""Predictions that all stay below this are shares: no detection of a photo ends within its first two pixels."""
+"""Predictions that all stay below this are shares: no detection of a photo ends within its first
+two pixels."""
 _SUFFIX = re.compile(r"\.(?:jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class BoxArrays:
-    """One checked table: `image` indexes `image_ids` (sorted, without file suffix), `label` the class list."""
+    """One checked table: `image` indexes `image_ids` (sorted, without file suffix), `label` the
+    class list."""
 
     image_ids: npt.NDArray
     image: npt.NDArray[np.intp]
@@ -52,12 +54,14 @@ class BoxArrays:
     index: pd.Index
 
     def place(self, row: int) -> str:
-        """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came from a file."""
+        """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came
+        from a file."""
         return f"{row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
 
 
 def image_stem(image_id: object) -> str:
-    """An image's id without its file suffix: "livestock_pig_bbox_000001.jpg" -> "livestock_pig_bbox_000001"."""
+    """An image's id without its file suffix: "livestock_pig_bbox_000001.jpg" ->
+    "livestock_pig_bbox_000001"."""
     return _SUFFIX.sub("", str(image_id))
 
 
@@ -73,8 +77,9 @@ def stems(images: pd.DataFrame) -> npt.NDArray:
 def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArrays:
     """Check a table in the contest's columns or ours and turn it into arrays.
 
-    `what` names it in messages ("answers", "predictions"). Raises ScoringError with the row for a missing or repeated
-    column, an empty id or label, an unknown label, a number that is none, or a box turned inside out.
+    `what` names it in messages ("answers", "predictions"). Raises ScoringError with the row for a
+    missing or repeated column, an empty id or label, an unknown label, a number that is none, or a
+    box turned inside out.
     """
     names = _column_names(table, what, with_confidence)
     codes, uniques = _factorise(table[names["ImageID"]])
@@ -117,12 +122,13 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
-    """Raise ScoringError when the answers hold pixels (a coordinate above 10) where shares are expected."""
+    """Raise ScoringError when the answers hold pixels (a coordinate above 10) where shares are
+    expected."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
         raise ScoringError(
-            f"answers look like pixels: {answers.place(row)} has a coordinate of {largest:g}; answers"
-            " are shares of the frame: answers_from_boxes(boxes, images) makes them"
+            f"answers look like pixels: {answers.place(row)} has a coordinate of {largest:g}; "
+            "answers are shares of the frame: answers_from_boxes(boxes, images) makes them"
         )
 
 
@@ -133,13 +139,13 @@ def check_units(predictions: BoxArrays, units: str) -> None:
     row, largest = _largest(predictions.xyxy)
     if units == "px" and 0 < largest <= SMALLEST_PX:
         raise ScoringError(
-            f"predictions look like shares of the frame: no coordinate is above {largest:g}"
-            " where pixels are expected; multiply them by the frame's size or say units='shares'"
+            f"predictions look like shares of the frame: no coordinate is above {largest:g} where "
+            "pixels are expected; multiply them by the frame's size or say units='shares'"
         )
     if units == "shares" and largest > LARGEST_SHARE:
         raise ScoringError(
-            f"predictions look like pixels: {predictions.place(row)} has a coordinate of {largest:g}"
-            " where shares are expected; say units='px'"
+            f"predictions look like pixels: {predictions.place(row)} has a coordinate of "
+            f"{largest:g} where shares are expected; say units='px'"
         )
 
 
@@ -151,8 +157,9 @@ def frame_sizes(
 ) -> npt.NDArray[np.float64]:
     """Width and height, (n, 2) px, by which the boxes of each image are divided.
 
-    "contest": the constants of the image's species, which is that of the images table, else the one whose `id_prefix`
-    the id begins with, else the only label that the answers hold for it. "image": width_px, height_px of the table.
+    "contest": the constants of the image's species, which is that of the images table, else the one
+    whose `id_prefix` the id begins with, else the only label that the answers hold for it. "image":
+    width_px, height_px of the table.
     """
     if normaliser not in NORMALISERS:
         raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
@@ -166,8 +173,8 @@ def frame_sizes(
         bad = np.flatnonzero(~(sizes > 0).all(axis=1))
         if bad.size:
             raise ScoringError(
-                f"the images table has no size above 0 px for {image_ids[bad[0]]} ({bad.size} such"
-                " images); pass the table of the images that were scored"
+                f"the images table has no size above 0 px for {image_ids[bad[0]]} ({bad.size} such "
+                "images); pass the table of the images that were scored"
             )
         return sizes
     constants = np.array([s.contest_size_px for s in species.all_species()], dtype=float)
@@ -194,14 +201,16 @@ def _image_species(
     unknown = np.flatnonzero(found < 0)
     if unknown.size:
         raise ScoringError(
-            f"normaliser 'contest' needs the species of image {image_ids[unknown[0]]} ({unknown.size}"
-            " such images): its id has no known prefix; pass images= with the column species"
+            f"normaliser 'contest' needs the species of image {image_ids[unknown[0]]} "
+            f"({unknown.size} such images): its id has no known prefix; pass images= with the "
+            "column species"
         )
     return found
 
 
 def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
-    """An images table under its ids without file suffix; ScoringError for one without sizes, or a repeated id."""
+    """An images table under its ids without file suffix; ScoringError for one without sizes, or a
+    repeated id."""
     missing = {"image_id", "width_px", "height_px"} - set(images.columns)
     if missing:
         raise ScoringError(
@@ -210,7 +219,8 @@ def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
     table = images.set_index(stems(images))
     if not table.index.is_unique:
         raise ScoringError(
-            f"the images table names {table.index[table.index.duplicated()][0]} twice: one row an image"
+            f"the images table names {table.index[table.index.duplicated()][0]} twice: one row an "
+            "image"
         )
     return table
 
@@ -228,8 +238,8 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
     missing = [name for name in names.values() if name not in columns]
     if missing:
         raise ScoringError(
-            f"{what} lack the column {', '.join(missing)}: got {columns}, expected"
-            f" {list(names.values())}"
+            f"{what} lack the column {', '.join(missing)}: got {columns}, expected "
+            f"{list(names.values())}"
         )
     twice = [name for name in names.values() if columns.count(name) > 1]
     if twice:
@@ -240,7 +250,8 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
 
 
 def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
-    """Codes (-1: empty) and unique values of a column; fast where equal values follow each other (sorted files)."""
+    """Codes (-1: empty) and unique values of a column; fast where equal values follow each other
+    (sorted files)."""
     values = column.to_numpy(dtype=object)
     if not len(values):
         return np.zeros(0, dtype=np.intp), values
@@ -267,7 +278,8 @@ def _first_fault(
     problem: str,
     column: str | None = None,
 ) -> None:
-    """Raise ScoringError for the first row of `fault`, with the image, the value and how many rows share it."""
+    """Raise ScoringError for the first row of `fault`, with the image, the value and how many rows
+    share it."""
     if not fault.any():
         return
     row = int(np.argmax(fault))
@@ -278,12 +290,14 @@ def _first_fault(
     )
     more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
     raise ScoringError(
-        f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it"
+        f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop "
+        "it"
     )
 
 
 def row_name(index: pd.Index, row: int) -> str:
-    """A row in words: its position from 0, or its line in the file when the index is called "line"."""
+    """A row in words: its position from 0, or its line in the file when the index is called
+    "line"."""
     return f"line {index[row]}" if index.name == "line" else f"row {row}"
 
 

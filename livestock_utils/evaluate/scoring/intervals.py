@@ -1,8 +1,9 @@
-"""How sure a score is: bootstrap intervals over images, and the paired comparison of two sets of predictions.
+"""How sure a score is: bootstrap intervals over images, and the paired comparison of two sets of
+predictions.
 
-Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw. Matching is done
-once (`scoring.contest_matches`): a draw only changes how often each image counts, so a score costs one weighted sum
-over the ranked detections.
+Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw.
+Matching is done once (`scoring.contest_matches`): a draw only changes how often each image counts,
+so a score costs one weighted sum over the ranked detections.
 """
 
 from collections.abc import Sequence
@@ -28,9 +29,10 @@ def bootstrap(
 ) -> pd.DataFrame:
     """Percentile interval of the contest's score over resampled images.
 
-    Returns a table with index "all" and each class with answers, columns value, low, high; `attrs` holds the settings.
-    With several `iou_thresholds` the score is their mean (mAP50-95). `kept` masks detections as in `matching.hits`.
-    A draw without any answer of a class leaves that class out of its mean, as the scorer does.
+    Returns a table with index "all" and each class with answers, columns value, low, high; `attrs`
+    holds the settings. With several `iou_thresholds` the score is their mean (mAP50-95). `kept`
+    masks detections as in `matching.hits`. A draw without any answer of a class leaves that class
+    out of its mean, as the scorer does.
     """
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
     return _interval_table(
@@ -52,21 +54,23 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison of two sets of predictions on the same answers: the interval of second minus first.
+    """Paired comparison of two sets of predictions on the same answers: the interval of second
+    minus first.
 
-    Both are scored on the same draws of images, so what is hard for both cancels out. Returns a table with index "all"
-    and each class, columns first, second, difference, low, high (of the difference) and second_better: the share of
-    draws in which the second scores higher, ties counted half. An interval that holds 0 is no proof of a difference.
-    Raises ScoringError when the two were matched with different answers.
+    Both are scored on the same draws of images, so what is hard for both cancels out. Returns a
+    table with index "all" and each class, columns first, second, difference, low, high (of the
+    difference) and second_better: the share of draws in which the second scores higher, ties
+    counted half. An interval that holds 0 is no proof of a difference. Raises ScoringError when the
+    two were matched with different answers.
     """
     if not (
         np.array_equal(first.image_ids, second.image_ids)
         and np.array_equal(first.n_answers, second.n_answers)
     ):
         raise ScoringError(
-            f"the two were matched with different answers ({len(first.image_ids)} images,"
-            f" {first.n_answers.sum()} boxes against {len(second.image_ids)} images,"
-            f" {second.n_answers.sum()} boxes); match both with the same table"
+            f"the two were matched with different answers ({len(first.image_ids)} images, "
+            f"{first.n_answers.sum()} boxes against {len(second.image_ids)} images, "
+            f"{second.n_answers.sum()} boxes); match both with the same table"
         )
     draws = draw_images(len(first.image_ids), n_resamples, seed)
     value_first, value_second = (
@@ -86,10 +90,12 @@ def compare(
 
 
 def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """How often each image is drawn in each resampling, (n_resamples, n_images); every row sums to `n_images`."""
+    """How often each image is drawn in each resampling, (n_resamples, n_images); every row sums to
+    `n_images`."""
     if n_images < 2 or n_resamples < 1:
         raise ScoringError(
-            f"an interval needs at least 2 images and 1 resampling, got {n_images} and {n_resamples}"
+            f"an interval needs at least 2 images and 1 resampling, got {n_images} and "
+            f"{n_resamples}"
         )
     return np.random.default_rng(seed).multinomial(
         n_images, np.full(n_images, 1 / n_images), size=n_resamples
@@ -102,7 +108,8 @@ def resampled(
     iou_thresholds: Sequence[float] = (0.75,),
     kept: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """The contest's score on each draw: a row a draw, columns "all" and each class; NaN for a class without answers."""
+    """The contest's score on each draw: a row a draw, columns "all" and each class; NaN for a class
+    without answers."""
     used = np.ones(len(matches.row), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
     weights = np.asarray(draws, dtype=float)
     columns = {}
@@ -132,7 +139,8 @@ def _weighted_ap(
 ) -> Floats:
     """All-points AP of a ranked list for each row of image weights (draws, images) -> (draws,).
 
-    Copies of an image tie in confidence. All-points AP is the same whether copies are walked one by one or at once.
+    Copies of an image tie in confidence. All-points AP is the same whether copies are walked one by
+    one or at once.
     """
     ranks = np.flatnonzero(is_hit)
     image = (
@@ -185,9 +193,11 @@ def _interval_table(
 
 
 def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: float = 1.96) -> tuple[Floats, Floats]:
-    """(low, high) of the Wilson score interval (1927) of shares in [0, 1] of `n` trials; z = 1.96 is 95 %.
+    """(low, high) of the Wilson score interval (1927) of shares in [0, 1] of `n` trials; z = 1.96
+    is 95 %.
 
-    [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it as a lower bound.
+    [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it
+    as a lower bound.
     """
     p, trials = np.asarray(share, dtype=float), np.asarray(n, dtype=float)
     safe = np.maximum(trials, 1)

@@ -1,9 +1,11 @@
-"""Which detection found which answer: the contest's rule (yolov5's too) and COCO's, without a loop over images.
+"""Which detection found which answer: the contest's rule (yolov5's too) and COCO's, without a loop
+over images.
 
-The contest tries a detection only against the answer of its image and class that it overlaps best. That answer depends
-on no other detection, so it is computed once (`match_best`) and kept: a cut at a confidence, an IoU threshold or a
-suppression of boxes is then a mask over `Matches`, and its AP takes milliseconds.
-COCO lets a detection go on to the next best answer when the best is taken, so it has to walk (`match_coco`).
+The contest tries a detection only against the answer of its image and class that it overlaps best.
+That answer depends on no other detection, so it is computed once (`match_best`) and kept: a cut at
+a confidence, an IoU threshold or a suppression of boxes is then a mask over `Matches`, and its AP
+takes milliseconds. COCO lets a detection go on to the next best answer when the best is taken, so
+it has to walk (`match_coco`).
 """
 
 import dataclasses
@@ -22,9 +24,10 @@ Bools = npt.NDArray[np.bool_]
 class Sides:
     """Answers and detections of one evaluation as arrays, in the order that decides ties.
 
-    Answers are sorted by class, image, x_min, x_max, y_min, y_max; detections by class, descending confidence, and
-    equal confidences by image, x_min, x_max, y_min, y_max. So nothing depends on the order of rows in the tables.
-    `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the detection's position in its table.
+    Answers are sorted by class, image, x_min, x_max, y_min, y_max; detections by class, descending
+    confidence, and equal confidences by image, x_min, x_max, y_min, y_max. So nothing depends on
+    the order of rows in the tables. `*_class` and `*_image` index `classes` and `image_ids`
+    (sorted); `row` is the detection's position in its table.
     """
 
     classes: tuple[str, ...]
@@ -41,11 +44,12 @@ class Sides:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Detections with the answer each overlaps best: all that the contest's AP needs, whatever is masked later.
+    """Detections with the answer each overlaps best: all that the contest's AP needs, whatever is
+    masked later.
 
-    Arrays of one length, sorted by class and descending confidence: `detection_class`, `detection_image`, `confidence`,
-    `row` (position in the predictions table), `best_answer` (-1: no overlap) and `best_iou`. `n_answers` is
-    (classes, images): how many answers each image holds.
+    Arrays of one length, sorted by class and descending confidence: `detection_class`,
+    `detection_image`, `confidence`, `row` (position in the predictions table), `best_answer` (-1:
+    no overlap) and `best_iou`. `n_answers` is (classes, images): how many answers each image holds.
     """
 
     classes: tuple[str, ...]
@@ -67,8 +71,8 @@ def sort_sides(
 ) -> Sides:
     """Bring unsorted arrays into the order of `Sides`.
 
-    `answers` = class, image, xyxy (n, 4); `detections` = class, image, xyxy (m, 4), confidence. Detections whose class
-    or image is -1 (unknown to the answers) are left out: they cost nothing.
+    `answers` = class, image, xyxy (n, 4); `detections` = class, image, xyxy (m, 4), confidence.
+    Detections whose class or image is -1 (unknown to the answers) are left out: they cost nothing.
     """
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((a_xyxy[:, 3], a_xyxy[:, 1], a_xyxy[:, 2], a_xyxy[:, 0], a_image, a_class))
@@ -78,7 +82,8 @@ def sort_sides(
     order = order[
         np.argsort(d_class[order].astype(np.int16), kind="stable")
     ]  # 16 bits: numpy counts, in linear time
-    # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at again.
+    # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at
+    # again.
     equal = (np.diff(confidence[order]) == 0) & (np.diff(d_class[order]) == 0)
     tied = np.zeros(len(order), dtype=bool)
     tied[1:] |= equal
@@ -113,12 +118,15 @@ def sort_sides(
 
 
 def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
-    """Give every detection the answer of its image and class that it overlaps best, the first of equals.
+    """Give every detection the answer of its image and class that it overlaps best, the first of
+    equals.
 
-    `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with the pairs.
+    `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with
+    the pairs.
     """
     first, count = _answers_of(sides)
-    # Detections of the fullest images come first, so that those with an answer left to try are always a leading slice.
+    # Detections of the fullest images come first, so that those with an answer left to try are
+    # always a leading slice.
     order = np.argsort(-count, kind="stable")
     first, descending = first[order], -count[order]
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
@@ -149,9 +157,11 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
 
 
 def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> Bools:
-    """Which detections count as found, (n,): best overlap >= `iou_threshold`, and first at its answer by confidence.
+    """Which detections count as found, (n,): best overlap >= `iou_threshold`, and first at its
+    answer by confidence.
 
-    `kept` (n,) bool masks detections away (suppressed, cut); a masked one is no hit and takes no answer.
+    `kept` (n,) bool masks detections away (suppressed, cut); a masked one is no hit and takes no
+    answer.
     """
     good = matches.best_iou >= iou_threshold
     good &= matches.best_answer >= 0
@@ -170,10 +180,11 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
 def match_coco(
     sides: Sides, iou_thresholds: npt.ArrayLike, max_detections: int | None = 100
 ) -> tuple[Bools, Bools]:
-    """COCO's rule: by descending confidence, each detection takes the best answer still free, the last of equals.
+    """COCO's rule: by descending confidence, each detection takes the best answer still free, the
+    last of equals.
 
-    Returns `found` (thresholds, n) and `counted` (n,): the `max_detections` most confident of each image and class;
-    the others are not looked at, as in pycocotools (None: no cap).
+    Returns `found` (thresholds, n) and `counted` (n,): the `max_detections` most confident of each
+    image and class; the others are not looked at, as in pycocotools (None: no cap).
     """
     thresholds = np.atleast_1d(np.asarray(iou_thresholds, dtype=float))
     group = sides.detection_class * len(sides.image_ids) + sides.detection_image
@@ -186,7 +197,8 @@ def match_coco(
     )
     if not detection.size:
         return found, counted
-    # Detections of one image and class walk one after the other; all images and classes walk side by side.
+    # Detections of one image and class walk one after the other; all images and classes walk side
+    # by side.
     unique = np.unique(detection)
     turn = np.zeros(len(group), dtype=np.intp)
     turn[unique] = _rank(group[unique])
@@ -210,7 +222,8 @@ def match_coco(
 
 
 def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[Ints, Ints, Floats]:
-    """All pairs of detection and answer (same image and class) with IoU >= `least_iou`: their indices and IoU."""
+    """All pairs of detection and answer (same image and class) with IoU >= `least_iou`: their
+    indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
     parts: list[tuple[Ints, Ints, Floats]] = []
@@ -230,7 +243,8 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
 
 
 def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
-    """For each detection: where the answers of its image and class begin, and how many there are."""
+    """For each detection: where the answers of its image and class begin, and how many there
+    are."""
     images = max(len(sides.image_ids), 1)
     counts = np.bincount(
         sides.answer_class * images + sides.answer_image, minlength=len(sides.classes) * images
@@ -246,7 +260,8 @@ def _columns(xyxy: Floats) -> list[Floats]:
 
 
 def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floats:
-    """IoU of paired boxes given as `_columns`; 0 without overlap. The order of operations is map-boxes'."""
+    """IoU of paired boxes given as `_columns`; 0 without overlap. The order of operations is
+    map-boxes'."""
     width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
     height = np.minimum(first[3], second[3]) - np.maximum(first[1], second[1])
     inside = (width > 0) & (height > 0)
@@ -258,7 +273,8 @@ def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floa
 
 
 def _rank(group: npt.NDArray) -> Ints:
-    """Position of each element among those of its group, in the order given: [5, 7, 5] -> [0, 0, 1]."""
+    """Position of each element among those of its group, in the order given: [5, 7, 5] -> [0, 0,
+    1]."""
     order = np.argsort(group, kind="stable")
     sorted_group = group[order]
     starts = (

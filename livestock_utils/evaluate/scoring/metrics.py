@@ -1,8 +1,10 @@
-"""Scores of detections: the contest's number, COCO's and yolov5's, from tables to one figure or a table of classes.
+"""Scores of detections: the contest's number, COCO's and yolov5's, from tables to one figure or a
+table of classes.
 
 Each number carries its definition ("contest", "coco", "yolov5"): matching rule (`matching`) and AP
-(`average_precision`) together. `contest_score` is the contest's own: map-boxes' `mean_average_precision_for_boxes`,
-equal to 1e-9 on sorted input, the same for any order of rows, and much faster.
+(`average_precision`) together. `contest_score` is the contest's own: map-boxes'
+`mean_average_precision_for_boxes`, equal to 1e-9 on sorted input, the same for any order of rows,
+and much faster.
 """
 
 import logging
@@ -21,8 +23,10 @@ log = logging.getLogger(__name__)
 COCO_THRESHOLDS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2).tolist())
 """IoU .50, .55, ..., .95: what mAP50-95 is the mean over."""
 DEFINITIONS = {
-    "contest": "best-overlap match, all-points AP; false positives on images without any answer cost nothing",
-    "coco": "next-best free match, 101-point AP, 100 detections an image and class; every image counts",
+    "contest": "best-overlap match, all-points AP; false positives on images without any answer "
+    "cost nothing",
+    "coco": "next-best free match, 101-point AP, 100 detections an image and class; every image "
+    "counts",
     "yolov5": "best-overlap match, interpolated 101-point AP; every image counts",
 }
 
@@ -35,19 +39,21 @@ def contest_score(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> tuple[float, dict[str, float]]:
-    """The contest's score: mean over classes of the all-points AP at one IoU, and the AP of each class.
+    """The contest's score: mean over classes of the all-points AP at one IoU, and the AP of each
+    class.
 
-    `answers` in the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of the frame;
-    `predictions` in the same with Conf, or our table (image_id, species, confidence, x_min, ...), in pixels
-    (`units="shares"`: already divided). Pixels are divided by the frame of `normaliser`: "contest" by the constants of
-    the image's species, "image" by the true size in `images` (image_id, width_px, height_px). Ids count without their
-    file suffix.
+    `answers` in the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of
+    the frame; `predictions` in the same with Conf, or our table (image_id, species, confidence,
+    x_min, ...), in pixels (`units="shares"`: already divided). Pixels are divided by the frame of
+    `normaliser`: "contest" by the constants of the image's species, "image" by the true size in
+    `images` (image_id, width_px, height_px). Ids count without their file suffix.
 
-    As in map-boxes: boxes are cast to float32, a detection is tried only against the answer that it overlaps best,
-    there is no cap on detections, and false positives on images or classes that the answers lack cost nothing.
-    Detections go by descending confidence; equal confidences by image id, then x_min, x_max, y_min, y_max; of answers
-    overlapped equally the first by the same corners is tried. Without predictions the score is 0.
-    Raises ScoringError for tables it cannot take, naming the row.
+    As in map-boxes: boxes are cast to float32, a detection is tried only against the answer that it
+    overlaps best, there is no cap on detections, and false positives on images or classes that the
+    answers lack cost nothing. Detections go by descending confidence; equal confidences by image
+    id, then x_min, x_max, y_min, y_max; of answers overlapped equally the first by the same corners
+    is tried. Without predictions the score is 0. Raises ScoringError for tables it cannot take,
+    naming the row.
     """
     matches = contest_matches(answers, predictions, normaliser, images, units)
     per_class = average_precisions(matches, iou_threshold)
@@ -61,7 +67,8 @@ def contest_matches(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> matching.Matches:
-    """The matched arrays behind `contest_score` (same arguments): one pass, then any threshold, mask or resampling."""
+    """The matched arrays behind `contest_score` (same arguments): one pass, then any threshold,
+    mask or resampling."""
     truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
     return matching.match_best(
         matching.sort_sides(
@@ -81,9 +88,11 @@ def file_order_score(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> float:
-    """What map-boxes gives for the rows as they stand; `contest_score` gives that of the same rows sorted.
+    """What map-boxes gives for the rows as they stand; `contest_score` gives that of the same rows
+    sorted.
 
-    Inside an image map-boxes lets detections take answers in the order of the rows, not by confidence.
+    Inside an image map-boxes lets detections take answers in the order of the rows, not by
+    confidence.
     """
     check_threshold(iou_threshold)
     truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
@@ -125,9 +134,11 @@ def average_precisions(
     definition: str = "contest",
     kept: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
-    """AP of each class that has answers, from matched arrays; `kept` (n,) bool masks detections away.
+    """AP of each class that has answers, from matched arrays; `kept` (n,) bool masks detections
+    away.
 
-    To cut at a confidence: `kept=matches.confidence >= c`. Costs milliseconds, so a sweep matches once.
+    To cut at a confidence: `kept=matches.confidence >= c`. Costs milliseconds, so a sweep matches
+    once.
     """
     check_threshold(iou_threshold)
     is_hit = matching.hits(matches, iou_threshold, kept)
@@ -144,9 +155,11 @@ def average_precisions(
 
 
 def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
-    """The contest's AP at several IoUs from matched arrays: index "all" and each class with answers.
+    """The contest's AP at several IoUs from matched arrays: index "all" and each class with
+    answers.
 
-    Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another. "all" is the mean.
+    Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another.
+    "all" is the mean.
     """
     columns = {"AP50": [0.5], "AP75": [0.75], "AP50-95": list(COCO_THRESHOLDS)}
     columns.setdefault(f"AP{100 * iou_threshold:g}", [iou_threshold])
@@ -172,10 +185,12 @@ def table_sides(
     images: pd.DataFrame | None = None,
     definition: str = "contest",
 ) -> matching.Sides:
-    """Our two tables (pixels) as sorted arrays; `images` says which images are scored, rows of others are left out.
+    """Our two tables (pixels) as sorted arrays; `images` says which images are scored, rows of
+    others are left out.
 
-    Without `images` they are those of `boxes`, and, where false positives on empty images cost ("coco", "yolov5"),
-    those of `predictions` too. The contest never looks at images without an answer.
+    Without `images` they are those of `boxes`, and, where false positives on empty images cost
+    ("coco", "yolov5"), those of `predictions` too. The contest never looks at images without an
+    answer.
     """
     if definition not in DEFINITIONS:
         raise ScoringError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
@@ -207,10 +222,11 @@ def per_class_table(
 ) -> pd.DataFrame:
     """Precision, recall and mAP by class, with the definition that the numbers have.
 
-    Index "all" and each class that has boxes; columns images (scored images that hold the class; "all": all scored),
-    labels, P, R, mAP50, mAP75, mAP50-95. `boxes` and `predictions` are our tables in pixels; `images` restricts both.
-    `definition` is "contest", "coco" or "yolov5" (see DEFINITIONS); P and R are read at the confidence of the best mean
-    F1 at IoU .5, as yolov5 does. `attrs` holds definition, its description and that confidence.
+    Index "all" and each class that has boxes; columns images (scored images that hold the class;
+    "all": all scored), labels, P, R, mAP50, mAP75, mAP50-95. `boxes` and `predictions` are our
+    tables in pixels; `images` restricts both. `definition` is "contest", "coco" or "yolov5" (see
+    DEFINITIONS); P and R are read at the confidence of the best mean F1 at IoU .5, as yolov5 does.
+    `attrs` holds definition, its description and that confidence.
     """
     sides = table_sides(boxes, predictions, images, definition)
     is_hit, counted = _found(sides, definition)
@@ -255,7 +271,8 @@ def pr_curves(
 ) -> pd.DataFrame:
     """Precision-recall curves as a long table, one row a detection by descending confidence.
 
-    Columns species, iou_threshold, confidence, recall, precision, envelope (highest precision at this recall or later).
+    Columns species, iou_threshold, confidence, recall, precision, envelope (highest precision at
+    this recall or later).
     """
     sides = table_sides(boxes, predictions, images, definition)
     thresholds = [check_threshold(value) for value in iou_thresholds]
@@ -291,7 +308,8 @@ def normaliser_doubt(
 ) -> str | None:
     """A line if the answers look divided by the frames of the other normaliser, else None.
 
-    They do where AP50 by the other is more than twice as high and .1 higher. Needs `images` with known sizes.
+    They do where AP50 by the other is more than twice as high and .1 higher. Needs `images` with
+    known sizes.
     """
     if images is None or not (images[["width_px", "height_px"]] > 0).all(axis=None):
         return None
@@ -308,25 +326,29 @@ def normaliser_doubt(
     if means[1] <= max(2 * means[0], means[0] + 0.1):
         return None
     return (
-        f"with normaliser '{normaliser}' mAP50 is {means[0]:.3f}, with '{other}' {means[1]:.3f}: these answers are "
-        f"divided by {'the true frames' if other == 'image' else 'the contest frames'}; set normaliser '{other}'"
+        f"with normaliser '{normaliser}' mAP50 is {means[0]:.3f}, with '{other}' {means[1]:.3f}: "
+        "these answers are divided by "
+        f"{'the true frames' if other == 'image' else 'the contest frames'}; set normaliser "
+        f"'{other}'"
     )
 
 
 def answers_from_boxes(
     boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest"
 ) -> pd.DataFrame:
-    """Boxes in pixels as the contest's answer table: its columns, shares of the frame of `normaliser`, ids with .jpg.
+    """Boxes in pixels as the contest's answer table: its columns, shares of the frame of
+    `normaliser`, ids with .jpg.
 
-    Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of an unknown image.
+    Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of
+    an unknown image.
     """
     truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
     known = set(contest.stems(images))
     strangers = [image_id for image_id in truth.image_ids if image_id not in known]
     if strangers:
         raise ScoringError(
-            f"boxes of {strangers[0]} ({len(strangers)} such images), which the images table lacks:"
-            " pass the images that the boxes belong to"
+            f"boxes of {strangers[0]} ({len(strangers)} such images), which the images table "
+            "lacks: pass the images that the boxes belong to"
         )
     sizes = contest.frame_sizes(truth.image_ids, normaliser, images, truth)
     shares = truth.xyxy / np.tile(sizes, 2)[truth.image]
@@ -354,7 +376,8 @@ def check_threshold(iou_threshold: float) -> float:
 def _found(
     sides: matching.Sides, definition: str, thresholds: Iterable[float] = COCO_THRESHOLDS
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Hits (thresholds, n) under a definition's matching rule, and which detections it looks at (n,)."""
+    """Hits (thresholds, n) under a definition's matching rule, and which detections it looks at
+    (n,)."""
     levels = list(thresholds)
     if definition == "coco":
         return matching.match_coco(sides, levels)
@@ -370,10 +393,11 @@ def _contest_arrays(
     images: pd.DataFrame | None,
     units: str,
 ) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Checked answers and predictions, each prediction's image among the answers' (-1: none) and its box in shares.
+    """Checked answers and predictions, each prediction's image among the answers' (-1: none) and
+    its box in shares.
 
-    map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the numbers equal at the
-    threshold.
+    map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the
+    numbers equal at the threshold.
     """
     truth = contest.read_boxes(answers, "answers", with_confidence=False)
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
@@ -398,9 +422,9 @@ def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
     """Raise ScoringError when there are predictions and not one is of a known image."""
     if len(found.image) and not np.isin(found.image_ids, image_ids).any():
         raise ScoringError(
-            f"answers and predictions are of different sets: none of the {len(found.image_ids)}"
-            f" predicted images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored;"
-            " pass tables of one set"
+            f"answers and predictions are of different sets: none of the {len(found.image_ids)} "
+            f"predicted images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; "
+            "pass tables of one set"
         )
 
 

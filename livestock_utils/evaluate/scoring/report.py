@@ -1,4 +1,5 @@
-"""Score files for the command line: two CSVs in, a text or JSON of scores, intervals and faults out."""
+"""Score files for the command line: two CSVs in, a text or JSON of scores, intervals and faults
+out."""
 
 import dataclasses
 import json
@@ -17,10 +18,12 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison if asked for.
+    """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison
+    if asked for.
 
-    `score` is what the contest's scorer gives for the file as it stands; `scores` and the comparison are of its rows
-    sorted by falling confidence, and so is `score` unless the file is `unsorted`.
+    `score` is what the contest's scorer gives for the file as it stands; `scores` and the
+    comparison are of its rows sorted by falling confidence, and so is `score` unless the file is
+    `unsorted`.
     """
 
     settings: dict[str, object]
@@ -39,8 +42,8 @@ class Result:
         """The score, the table of classes and the definition, for people."""
         settings = self.settings
         definition = (
-            f"the contest's definition (best-overlap match, all-points AP), mean over classes, IoU"
-            f" {settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
+            "the contest's definition (best-overlap match, all-points AP), mean over classes, IoU "
+            f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
         parts = [
             self.scores.to_string(float_format="{:.4f}".format),
@@ -49,9 +52,9 @@ class Result:
         if self.unsorted:
             parts[-1] = f"score {self.sorted_score:.6f} once its rows are sorted: {definition}"
             parts.append(
-                f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an image in file"
-                f" order; `python -m livestock_utils validate {settings['submission']} --sort-to sorted.csv`"
-                " writes them by falling confidence"
+                f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an "
+                "image in file order; `python -m livestock_utils validate "
+                f"{settings['submission']} --sort-to sorted.csv` writes them by falling confidence"
             )
         if self.comparison is not None:
             row = self.comparison.loc["all"]
@@ -62,8 +65,8 @@ class Result:
             )
             parts += [
                 self.comparison.to_string(float_format="{:.4f}".format),
-                f"second (this submission) minus first ({settings['against']}): {row['difference']:+.4f}"
-                f" ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
+                f"second (this submission) minus first ({settings['against']}): "
+                f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
             ]
         return "\n".join(parts)
 
@@ -93,10 +96,12 @@ def score_files(
     n_resamples: int = 0,
     tell: Callable[[str], object] = log.warning,
 ) -> Result:
-    """Score a submission file against an answer file; `against` is another submission to compare with.
+    """Score a submission file against an answer file; `against` is another submission to compare
+    with.
 
-    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is handed to `tell`,
-    except for the one that is raised: faults such as the order of rows or boxes beyond the frame do not hinder scoring.
+    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is
+    handed to `tell`, except for the one that is raised: faults such as the order of rows or boxes
+    beyond the frame do not hinder scoring.
     """
     truth = submission.read_table(answers)
     table = None if images is None else submission.read_images(images)
@@ -140,7 +145,8 @@ def score_files(
 def findings_text(
     findings: pd.DataFrame, path: str | os.PathLike, images_given: bool = True
 ) -> str:
-    """Findings of `submission.validate`, a line each, then how many errors, and what went unchecked without images."""
+    """Findings of `submission.validate`, a line each, then how many errors, and what went unchecked
+    without images."""
     errors = int((findings["severity"] == "error").sum())
     verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
     unchecked = "" if images_given else "; ids and frames were not checked: give --images"
@@ -160,7 +166,8 @@ def _match(
     units: str,
     tell: Callable[[str], object],
 ) -> tuple[matching.Matches, list[str], bool]:
-    """Matched arrays of one submission file, its faults in words, and whether rows are out of order."""
+    """Matched arrays of one submission file, its faults in words, and whether rows are out of
+    order."""
     findings = submission.validate(path, images, units, normaliser)
     table = submission.read_table(path)
     if table.empty:
@@ -185,19 +192,20 @@ def _match(
     unknown = sorted(set(submitted) - set(matches.image_ids))
     if unknown:
         tell(
-            f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have no answer and cost"
-            " nothing"
+            f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have "
+            "no answer and cost nothing"
         )
     if absent := sorted(set(matches.image_ids) - set(submitted)):
         tell(
-            f"note: {path}: {len(absent)} of {len(matches.image_ids)} answered images (first: {absent[0]}) have no"
-            " row: their animals count as missed"
+            f"note: {path}: {len(absent)} of {len(matches.image_ids)} answered images (first: "
+            f"{absent[0]}) have no row: their animals count as missed"
         )
     return matches, lines, bool((findings["problem"] == submission.UNSORTED).any())
 
 
 def _line_of(error: ScoringError) -> int:
-    """The line of the submission that an error is about, as `validate` counts: 1 the header, 0 the file, -1 not it."""
+    """The line of the submission that an error is about, as `validate` counts: 1 the header, 0 the
+    file, -1 not it."""
     if not str(error).startswith("predictions"):
         return -1
     found = re.search(r"\bline (\d+)", str(error))
@@ -215,6 +223,7 @@ def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[
             lines.append(f"{row['severity']}: {where}{image}: {problem}{got}")
         if len(group) > shown:
             lines.append(
-                f"{group['severity'].iloc[0]}: {path}: {len(group) - shown} more like the last: {problem}"
+                f"{group['severity'].iloc[0]}: {path}: {len(group) - shown} more like the last: "
+                f"{problem}"
             )
     return lines

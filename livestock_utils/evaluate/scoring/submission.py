@@ -1,8 +1,9 @@
 """The contest's submission file: written sorted and whole, checked row by row.
 
-One row a detection: `ImageID` (with .jpg), `LabelName`, `Conf`, `XMin`, `XMax`, `YMin`, `YMax` in this order, in pixels
-of the true frame (what `scoring.contest_score` takes) unless `units="shares"` was asked for. Sorted by image and
-descending confidence, because the contest's scorer walks the rows of an image in file order.
+One row a detection: `ImageID` (with .jpg), `LabelName`, `Conf`, `XMin`, `XMax`, `YMin`, `YMax` in
+this order, in pixels of the true frame (what `scoring.contest_score` takes) unless `units="shares"`
+was asked for. Sorted by image and descending confidence, because the contest's scorer walks the
+rows of an image in file order.
 """
 
 import contextlib
@@ -39,13 +40,14 @@ def write_submission(
     units: str = "px",
     normaliser: str = "contest",
 ) -> Path:
-    """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or not at all.
+    """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or
+    not at all.
 
-    `images` holds every test image (image_id, width_px, height_px); one without detections has no row, and may be of
-    unknown size (0). `units="shares"` divides by the frames of `normaliser` (see `contest_score`), for scorers that
-    take shares. Returns the path.
-    An empty table gives a file of the header alone and a logged warning. Raises ScoringError for an unknown image and
-    the first fault of a row.
+    `images` holds every test image (image_id, width_px, height_px); one without detections has no
+    row, and may be of unknown size (0). `units="shares"` divides by the frames of `normaliser` (see
+    `contest_score`), for scorers that take shares. Returns the path. An empty table gives a file of
+    the header alone and a logged warning. Raises ScoringError for an unknown image and the first
+    fault of a row.
     """
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
     if not len(found.image):
@@ -58,8 +60,8 @@ def write_submission(
     strangers = [image_id for image_id in found.image_ids if image_id not in known]
     if strangers:
         raise ScoringError(
-            f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table"
-            " lacks: predict and submit the same images"
+            f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table "
+            "lacks: predict and submit the same images"
         )
     if units not in contest.UNITS:
         raise ScoringError(f"units must be one of {list(contest.UNITS)}, got {units!r}")
@@ -91,7 +93,8 @@ def write_submission(
 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read an answer or submission CSV exactly: ids as text, all digits of numbers; the index is the line in the file.
+    """Read an answer or submission CSV exactly: ids as text, all digits of numbers; the index is
+    the line in the file.
 
     Raises ScoringError for a file that is absent, empty, no CSV, or has a column twice.
     """
@@ -115,8 +118,8 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         pd.errors.EmptyDataError,
     ) as error:
         raise ScoringError(
-            f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns"
-            f" {', '.join(ANSWER_COLUMNS[:2])}, ..."
+            f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns "
+            f"{', '.join(ANSWER_COLUMNS[:2])}, ..."
         ) from error
     for name in table.columns.difference(list(TEXT_COLUMNS), sort=False):
         with contextlib.suppress(
@@ -130,9 +133,11 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
-    """Write the rows of a submission file to `path`, unchanged, sorted by image and falling confidence; returns `path`.
+    """Write the rows of a submission file to `path`, unchanged, sorted by image and falling
+    confidence; returns `path`.
 
-    Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without ImageID and Conf.
+    Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without
+    ImageID and Conf.
     """
     numbers = read_table(submitted)
     if absent := [name for name in ("ImageID", "Conf") if name not in numbers]:
@@ -155,7 +160,8 @@ def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
 
 
 def read_images(path: str | os.PathLike) -> pd.DataFrame:
-    """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of test archives."""
+    """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of
+    test archives."""
     if Path(path).is_dir():
         from livestock_utils.data.aihub import folder
 
@@ -172,10 +178,11 @@ def validate(
 ) -> pd.DataFrame:
     """Check a submission file; returns one row a finding, none for a faultless one.
 
-    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file), image_id, problem, got
-    (the row's values that show it, "" where there are none).
-    `images` (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are not checked.
-    A test image without rows is a note, as an image may hold no animal. `weights` are model files to hold to 100 MB.
+    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file),
+    image_id, problem, got (the row's values that show it, "" where there are none). `images`
+    (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are
+    not checked. A test image without rows is a note, as an image may hold no animal. `weights` are
+    model files to hold to 100 MB.
     """
     findings = _weight_findings(weights)
     table = read_table(path)
@@ -252,7 +259,8 @@ def _row_faults(
     numbers: dict[str, npt.NDArray],
     images: pd.DataFrame | None,
 ) -> Iterable[tuple[str, npt.NDArray[np.bool_], tuple[str, ...]]]:
-    """What can be wrong with a row by itself: the problem, which rows have it, the columns whose values show it."""
+    """What can be wrong with a row by itself: the problem, which rows have it, the columns whose
+    values show it."""
     yield "ImageID is empty", ids == "", ()
     if images is not None:
         yield (
@@ -287,7 +295,8 @@ def _beyond_frame(
 
 
 def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Rows that should stand above the row before them; ids without their suffix, as `write_submission` sorts."""
+    """Rows that should stand above the row before them; ids without their suffix, as
+    `write_submission` sorts."""
     later = np.zeros(len(stems), dtype=bool)
     later[1:] = (stems[1:] < stems[:-1]) | (
         (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
@@ -306,8 +315,8 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
                     "error",
                     0,
                     "",
-                    f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest"
-                    f" allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB",
+                    f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest "
+                    f"allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB",
                 )
             )
     return findings
@@ -331,7 +340,8 @@ def _add(
 
 
 def _value(value: object) -> str:
-    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas reads from an empty cell and from nan)."""
+    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas reads from an empty cell
+    and from nan)."""
     if pd.isna(value):  # type: ignore[call-overload]  # a single cell
         return "empty or NaN"
     return f"{value:g}" if isinstance(value, float) else repr(value)

@@ -1,4 +1,5 @@
-"""Scores in words and side by side: tables and sentences that the training and inference notebooks share."""
+"""Scores in words and side by side: tables and sentences that the training and inference notebooks
+share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,8 @@ from livestock_utils.show.words.eda import first_up
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 TURNED = 0.05
-"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is noise."""
+"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is
+noise."""
 LOGGED = "yolov5, at the training's end"
 
 
@@ -24,8 +26,9 @@ def definitions_table(
 ) -> pd.DataFrame:
     """The same predictions by every definition of AP, one row a definition and class.
 
-    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table (`Run.per_class`): another
-    pass of the same weights, letterboxed as yolov5 validates, shown as LOGGED.
+    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table
+    (`Run.per_class`): another pass of the same weights, letterboxed as yolov5 validates, shown as
+    LOGGED.
     """
     parts = []
     for definition in metrics.DEFINITIONS:
@@ -43,11 +46,12 @@ def group_table(
     groups: pd.Series | None,
     max_groups: int = 20,
 ) -> pd.DataFrame:
-    """Scores by group (camera, farm, ...), contest's definition; columns group, images, labels and SCORES of "all".
+    """Scores by group (camera, farm, ...), contest's definition; columns group, images, labels and
+    SCORES of "all".
 
-    `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more than `max_groups` among
-    `images` (look-alikes make hundreds, of a photo or two each), the table is empty. A group without a prediction has
-    the score 0.
+    `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more
+    than `max_groups` among `images` (look-alikes make hundreds, of a photo or two each), the table
+    is empty. A group without a prediction has the score 0.
     """
     columns = ["group", "images", "labels", *SCORES]
     mine = images["image_id"].map(groups) if groups is not None else pd.Series(dtype=object)
@@ -70,19 +74,24 @@ def group_table(
 def group_sentence(table: pd.DataFrame) -> str:
     """What `group_table` shows: how far the groups lie apart."""
     if len(table) < 2:
-        return "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or farms."
+        return (
+            "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or "
+            "farms."
+        )
     scores = table["mAP75"].to_numpy(float)
     names = table["group"].astype(str).to_list()
     return (
-        f"The groups lie {scores.max() - scores.min():.3f} of mAP75 apart: {names[int(scores.argmin())]} scores "
-        f"{scores.min():.3f}, {names[int(scores.argmax())]} {scores.max():.3f}."
+        f"The groups lie {scores.max() - scores.min():.3f} of mAP75 apart: "
+        f"{names[int(scores.argmin())]} scores {scores.min():.3f}, {names[int(scores.argmax())]} "
+        f"{scores.max():.3f}."
     )
 
 
 def runs_table(
     boxes: pd.DataFrame, runs: Mapping[str, pd.DataFrame], images: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Several runs' predictions on the same images, contest's definition; columns run, class, labels and SCORES."""
+    """Several runs' predictions on the same images, contest's definition; columns run, class,
+    labels and SCORES."""
     parts = [
         metrics.per_class_table(boxes, predictions, images).reset_index().assign(run=name)
         for name, predictions in runs.items()
@@ -99,7 +108,8 @@ def paired_difference(
     seed: int = 0,
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """`intervals.compare` on two predictions tables (pixels): second minus first, by class, on the same images."""
+    """`intervals.compare` on two predictions tables (pixels): second minus first, by class, on the
+    same images."""
     both = [
         matching.match_best(metrics.table_sides(boxes, predictions, images))
         for predictions in (first, second)
@@ -108,7 +118,8 @@ def paired_difference(
 
 
 def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> str:
-    """What a paired comparison says: the difference with its interval, and whether it is more than luck."""
+    """What a paired comparison says: the difference with its interval, and whether it is more than
+    luck."""
     gain, low, high = difference[["difference", "low", "high"]].to_numpy(float)[
         difference.index == "all"
     ][0]
@@ -127,24 +138,26 @@ def difference_sentence(difference: pd.DataFrame, second: str, first: str) -> st
 
 
 def definitions_sentence(table: pd.DataFrame) -> str:
-    """How far the definitions of `definitions_table` lie apart, and how far the second pass lies from the first."""
+    """How far the definitions of `definitions_table` lie apart, and how far the second pass lies
+    from the first."""
     scores = table[table["class"] == "all"].set_index("definition")["mAP75"].astype(float)
     ours = scores.drop(index=LOGGED, errors="ignore")
     said = (
-        f"The definitions of mAP75 lie {ours.max() - ours.min():.3f} apart on the same predictions: "
-        f"{ours.idxmin()} says {ours.min():.3f}, {ours.idxmax()} {ours.max():.3f}."
+        f"The definitions of mAP75 lie {ours.max() - ours.min():.3f} apart on the same "
+        f"predictions: {ours.idxmin()} says {ours.min():.3f}, {ours.idxmax()} {ours.max():.3f}."
     )
     if LOGGED not in scores:
         return said
     return (
-        f"{said} The last row is another pass of the same weights, at the training's end: the pictures were "
-        f"shrunk and padded as yolov5 validates, and that moved its mAP75 by "
+        f"{said} The last row is another pass of the same weights, at the training's end: the "
+        "pictures were shrunk and padded as yolov5 validates, and that moved its mAP75 by "
         f"{scores[LOGGED] - scores['yolov5']:+.3f}."
     )
 
 
 def loss_sentence(results: pd.DataFrame) -> str:
-    """What `plots.loss_curves` shows: how far the losses fell, and which of validation turned up."""
+    """What `plots.loss_curves` shows: how far the losses fell, and which of validation turned
+    up."""
     if results.empty:
         return "No epoch has been trained."
     names = ["box", "obj", "cls"]
@@ -163,13 +176,15 @@ def loss_sentence(results: pd.DataFrame) -> str:
 
 
 def has_turned(losses: npt.NDArray[np.float64]) -> bool:
-    """True if a loss was lowest before the last two epochs and now stands clearly (TURNED) above that."""
+    """True if a loss was lowest before the last two epochs and now stands clearly (TURNED) above
+    that."""
     lowest = int(losses.argmin()) if len(losses) else 0
     return lowest < len(losses) - 2 and bool(losses[-1] > losses[lowest] * (1 + TURNED))
 
 
 def training_sentence(results: pd.DataFrame) -> str:
-    """What the curves of a run show: the best epoch, and whether the end was still rising or already turning."""
+    """What the curves of a run show: the best epoch, and whether the end was still rising or
+    already turning."""
     if results.empty:
         return "No epoch has been trained."
     scores = results["metrics/mAP_0.75"].to_numpy(float)
@@ -190,7 +205,8 @@ def training_sentence(results: pd.DataFrame) -> str:
 
 
 def strictness_sentence(table: pd.DataFrame) -> str:
-    """What `plots.class_scores` shows: what each class loses from IoU .5 to .75, from `scoring.per_class_table`."""
+    """What `plots.class_scores` shows: what each class loses from IoU .5 to .75, from
+    `scoring.per_class_table`."""
     classes = table.drop(index="all", errors="ignore")
     if classes.empty:
         return "There are no labels to score."
@@ -204,7 +220,8 @@ def strictness_sentence(table: pd.DataFrame) -> str:
 
 
 def recall_sentence(curves: pd.DataFrame) -> str:
-    """Where the curves of `scoring.pr_curves` end: the share of the animals that no detection finds at all."""
+    """Where the curves of `scoring.pr_curves` end: the share of the animals that no detection finds
+    at all."""
     ends = curves.groupby(["species", "iou_threshold"], sort=False)["recall"].max()
     if ends.empty:
         return "There are no labels to score."
@@ -213,13 +230,17 @@ def recall_sentence(curves: pd.DataFrame) -> str:
         f"(IoU {rows.index[-1][1]:g})"
         for name, rows in ends.groupby(level=0, sort=False)
     ]
-    return f"The curves end for {'; for '.join(parts)}: what lies right of that is found at no confidence."
+    return (
+        f"The curves end for {'; for '.join(parts)}: what lies right of that is found at no "
+        "confidence."
+    )
 
 
 def shown_sentence(
     curves: pd.DataFrame, confidence_threshold: float, iou_threshold: float = 0.5
 ) -> str:
-    """Precision and recall of each class when boxes from `confidence_threshold` up are shown, from `pr_curves`."""
+    """Precision and recall of each class when boxes from `confidence_threshold` up are shown, from
+    `pr_curves`."""
     parts = []
     for name, rows in curves[curves["iou_threshold"] == iou_threshold].groupby(
         "species", sort=False
@@ -227,14 +248,14 @@ def shown_sentence(
         shown = rows[rows["confidence"] >= confidence_threshold]
         recall, precision = shown[["recall", "precision"]].iloc[-1] if len(shown) else (0.0, 1.0)
         parts.append(
-            f"{name} {recall:.0%} of the labelled animals are found, {1 - precision:.0%} of the boxes have no "
-            "label"
+            f"{name} {recall:.0%} of the labelled animals are found, {1 - precision:.0%} of the "
+            "boxes have no label"
         )
     if not parts:
         return "There are no labels to score."
     return (
-        f"On all validation photos, from confidence {confidence_threshold:g} up and at IoU {iou_threshold:g}: "
-        f"{'; '.join(parts)}."
+        f"On all validation photos, from confidence {confidence_threshold:g} up and at IoU "
+        f"{iou_threshold:g}: {'; '.join(parts)}."
     )
 
 
@@ -255,13 +276,14 @@ def class_sentence(table: pd.DataFrame) -> str:
         "loose boxes cost more than missed animals" if loose else "animals are missed or confused"
     )
     return (
-        f"{names[0].capitalize()} is the harder class: mAP75 {at_75[0]:.3f} against {at_75[-1]:.3f} of "
-        f"{names[-1]}; at IoU 0.5 it stands {gap_50:.3f} behind, so {reason}."
+        f"{names[0].capitalize()} is the harder class: mAP75 {at_75[0]:.3f} against "
+        f"{at_75[-1]:.3f} of {names[-1]}; at IoU 0.5 it stands {gap_50:.3f} behind, so {reason}."
     )
 
 
 def score_metrics(table: pd.DataFrame) -> dict[str, Any]:
-    """The numbers of a per-class table that metrics.json takes: P, R, mAP50, mAP75, mAP50-95 of all, mAP75 by class."""
+    """The numbers of a per-class table that metrics.json takes: P, R, mAP50, mAP75, mAP50-95 of
+    all, mAP75 by class."""
     whole = {name: float(table[name].to_numpy(float)[table.index == "all"][0]) for name in SCORES}
     by_class = dict(zip(map(str, table.index), table["mAP75"].to_numpy(float), strict=True))
     return whole | {

@@ -1,4 +1,5 @@
-"""How true silver labels are, against a table of all animals: audit of a set, and what each threshold would add."""
+"""How true silver labels are, against a table of all animals: audit of a set, and what each
+threshold would add."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,17 +18,19 @@ from livestock_utils.evaluate.silver.making import GOLD, IGNORED, SILVER, Settin
 def audit(
     made: Silver, boxes: pd.DataFrame, truth: pd.DataFrame, iou_threshold: float = 0.5
 ) -> pd.DataFrame:
-    """How true a silver set is: a row each species, and "all" if there are several; on the images of `made` alone.
+    """How true a silver set is: a row each species, and "all" if there are several; on the images
+    of `made` alone.
 
-    `boxes` are the people's labels, `truth` all animals. A silver box is right if it overlaps (IoU >= `iou_threshold`)
-    an animal that neither a gold box nor a more confident silver box has. Columns:
+    `boxes` are the people's labels, `truth` all animals. A silver box is right if it overlaps (IoU
+    >= `iou_threshold`) an animal that neither a gold box nor a more confident silver box has.
+    Columns:
 
-    species, images, animals (in truth), gold, silver, ignored: boxes of each origin;
-    precision: share of the silver boxes that are right; mean_iou: of those that are right, how tight they sit;
-    recall_before, recall: share of the animals with a label, as people labelled them and in the silver set;
-    unlabelled: animals without a label of people; unlabelled_found: share of them that silver labels;
-    ignored_right: share of the ignored regions that hold an animal without another box.
-    NaN where there is nothing to divide by.
+    species, images, animals (in truth), gold, silver, ignored: boxes of each origin; precision:
+    share of the silver boxes that are right; mean_iou: of those that are right, how tight they sit;
+    recall_before, recall: share of the animals with a label, as people labelled them and in the
+    silver set; unlabelled: animals without a label of people; unlabelled_found: share of them that
+    silver labels; ignored_right: share of the ignored regions that hold an animal without another
+    box. NaN where there is nothing to divide by.
     """
     sources = made.images.rename(columns={"image_id": "plus_id"}).rename(
         columns={"source_id": "image_id"}
@@ -88,9 +91,10 @@ def threshold_curve(
 ) -> pd.DataFrame:
     """What each confidence threshold of mode "merge" would add to all images: a row a threshold.
 
-    Columns confidence_threshold, added (boxes), right (of them, on an animal that nobody labelled), precision, found
-    (share of the unlabelled animals; NaN if there are none), f1. `attrs["unlabelled"]` is how many there are. The
-    other settings count, but not min_boxes. One matching serves all thresholds.
+    Columns confidence_threshold, added (boxes), right (of them, on an animal that nobody labelled),
+    precision, found (share of the unlabelled animals; NaN if there are none), f1.
+    `attrs["unlabelled"]` is how many there are. The other settings count, but not min_boxes. One
+    matching serves all thresholds.
     """
     settings = dataclasses.replace(settings or Settings(), mode="merge", ignore_threshold=None)
     levels = (
@@ -135,10 +139,11 @@ def trust(
     width: float = 0.1,
     iou_threshold: float = 0.5,
 ) -> tuple[float, int]:
-    """Share of the predictions just above `settings.confidence_threshold` that lie on a label, and how many there are.
+    """Share of the predictions just above `settings.confidence_threshold` that lie on a label, and
+    how many there are.
 
-    "Just above" is up to `width` more confident. It needs no truth: animals without a label count as mistakes, so that
-    the true share is higher. NaN where there are none.
+    "Just above" is up to `width` more confident. It needs no truth: animals without a label count
+    as mistakes, so that the true share is higher. NaN where there are none.
     """
     found = making.candidates(
         images, predictions, dataclasses.replace(settings, ignore_threshold=None), ""
@@ -157,7 +162,8 @@ def _rank_by_origin(labels: pd.DataFrame) -> npt.NDArray[np.float64]:
 def _match(
     truth: pd.DataFrame, labels: pd.DataFrame, images: pd.DataFrame, iou_threshold: float
 ) -> tuple[npt.NDArray[np.bool_], matching.Matches]:
-    """Which animals have a label (in the order of the matches' answers), and the matches; every image counts."""
+    """Which animals have a label (in the order of the matches' answers), and the matches; every
+    image counts."""
     known = truth[truth["image_id"].isin(images["image_id"])]
     matches = matching.match_best(
         metrics.table_sides(known, labels, images[["image_id"]], definition="coco")

@@ -1,7 +1,9 @@
-"""What silver labels did to a detector: two trainings on the same answers, complete ones and ones that lack boxes.
+"""What silver labels did to a detector: two trainings on the same answers, complete ones and ones
+that lack boxes.
 
-If answers lack animals, a model that finds these is punished for it. The gain of silver is therefore taken on both
-kinds of answers, and so is the difference of the two gains, all on the same draws of images.
+If answers lack animals, a model that finds these is punished for it. The gain of silver is
+therefore taken on both kinds of answers, and so is the difference of the two gains, all on the same
+draws of images.
 """
 
 import os
@@ -37,8 +39,8 @@ def answer_sets(
 ) -> dict[str, pd.DataFrame]:
     """Two boxes tables of `images`, the fuller one first, by name.
 
-    With `data`/truth.csv: COMPLETE (all animals) and "as labelled" (`boxes`). Without: "as labelled" and "thinned"
-    (`thin`), which only shows what missing boxes do to the comparison.
+    With `data`/truth.csv: COMPLETE (all animals) and "as labelled" (`boxes`). Without: "as
+    labelled" and "thinned" (`thin`), which only shows what missing boxes do to the comparison.
     """
     mine = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
     if (Path(data) / "truth.csv").is_file():
@@ -49,7 +51,8 @@ def answer_sets(
 def thin(
     boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",), seed: int = 0
 ) -> pd.DataFrame:
-    """`boxes` without `share` of those of `species`, drawn by `seed`; DatasetError for a share outside [0, 1)."""
+    """`boxes` without `share` of those of `species`, drawn by `seed`; DatasetError for a share
+    outside [0, 1)."""
     if not 0 <= share < 1:
         raise DatasetError(f"thin_share must be at least 0 and below 1, got {share}")
     for name in species:
@@ -67,10 +70,12 @@ def train_pairs(
     name: str = "expanded",
     **recipe: Any,
 ) -> dict[str, list[Any]]:
-    """Train both sides once a seed: {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`.
+    """Train both sides once a seed: {"gold": [Run, ...], "expanded": [Run, ...]} in the order of
+    `seeds`.
 
-    `folder_of` gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and "<name>", and of the same
-    with "_seed<n>" for all seeds but the first. `recipe`: arguments of `detector.train`, the same for all.
+    `folder_of` gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and
+    "<name>", and of the same with "_seed<n>" for all seeds but the first. `recipe`: arguments of
+    `detector.train`, the same for all.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise TrainingError(
@@ -100,13 +105,14 @@ def effect_table(
 ) -> pd.DataFrame:
     """Paired comparison of two trainings on each set of answers, contest's AP at one IoU.
 
-    `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the runs.
-    Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN: the first's gain minus the second's.
-    Columns answers, class, labels (boxes in the answers), gold, expanded, difference (expanded - gold), low, high and
-    second_better (share of the draws, ties half), lowest_run and highest_run (difference of single pairs of runs). The
-    interval is over the same `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the
-    images, the runs' range is the luck of the training.
-    Raises ScoringError for no answers, a set of answers without boxes, and for unequal or no numbers of runs.
+    `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the
+    runs. Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN: the first's
+    gain minus the second's. Columns answers, class, labels (boxes in the answers), gold, expanded,
+    difference (expanded - gold), low, high and second_better (share of the draws, ties half),
+    lowest_run and highest_run (difference of single pairs of runs). The interval is over the same
+    `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the images,
+    the runs' range is the luck of the training. Raises ScoringError for no answers, a set of
+    answers without boxes, and for unequal or no numbers of runs.
     """
     if not answers:
         raise ScoringError(
@@ -114,7 +120,8 @@ def effect_table(
         )
     if len(gold) != len(expanded) or not gold:
         raise ScoringError(
-            f"gold and expanded need as many runs each, at least one, got {len(gold)}, {len(expanded)}"
+            f"gold and expanded need as many runs each, at least one, got {len(gold)}, "
+            f"{len(expanded)}"
         )
     ids = pd.Index(np.unique(images["image_id"].to_numpy(str)))
     draws = intervals.draw_images(len(ids), n_resamples, seed)

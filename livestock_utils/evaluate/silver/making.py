@@ -1,13 +1,17 @@
-"""Silver labels: boxes that a model predicted, taken as labels where people left animals unlabelled.
+"""Silver labels: boxes that a model predicted, taken as labels where people left animals
+unlabelled.
 
-The original's silver set (EDA/Data_Augmentation) adds a second copy of each well-filled cow image with the boxes that
-the model predicts on its own training images. Here that is one of three modes, predictions may be out of fold, and each
-box says where it comes from:
+The original's silver set (EDA/Data_Augmentation) adds a second copy of each well-filled cow image
+with the boxes that the model predicts on its own training images. Here that is one of three modes,
+predictions may be out of fold, and each box says where it comes from:
 
-- "duplicate": a copy of the image with the predicted boxes alone; the image itself stays (the original's way);
+- "duplicate": a copy of the image with the predicted boxes alone; the image itself stays (the
+original's way);
 - "replace": the same copy, and the image itself leaves the training set;
-- "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added (silver), less sure
-  ones become regions to ignore, which `silver_sets` paints over; the image itself leaves the training set.
+- "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added
+(silver), less sure
+  ones become regions to ignore, which `silver_sets` paints over; the image itself leaves the
+  training set.
 """
 
 import dataclasses
@@ -36,12 +40,14 @@ LABEL_COLUMNS = ["image_id", "source_id", "species", *XYXY, "origin", "confidenc
 class Settings:
     """How silver is made; the defaults are the original's.
 
-    confidence_threshold: predictions from here on are silver. iou_threshold: of two predictions that overlap more, the
-    less confident goes. min_boxes: images with fewer boxes afterwards get no silver. species: of the images that may
-    get any. For "merge" only: same_animal_overlap: a prediction shows the same animal as a label if their
-    intersection is at least this share of the smaller of the two (so that a box around two labels adds nothing);
-    ignore_threshold: predictions from here up to confidence_threshold are ignored regions (None: there are none);
-    max_ignored_share: of the image, the most confident ones first: a weak model would have whole photos painted over.
+    confidence_threshold: predictions from here on are silver. iou_threshold: of two predictions
+    that overlap more, the less confident goes. min_boxes: images with fewer boxes afterwards get no
+    silver. species: of the images that may get any. For "merge" only: same_animal_overlap: a
+    prediction shows the same animal as a label if their intersection is at least this share of the
+    smaller of the two (so that a box around two labels adds nothing); ignore_threshold: predictions
+    from here up to confidence_threshold are ignored regions (None: there are none);
+    max_ignored_share: of the image, the most confident ones first: a weak model would have whole
+    photos painted over.
     """
 
     mode: str = "duplicate"
@@ -74,12 +80,13 @@ class Settings:
             and not 0 < self.ignore_threshold < self.confidence_threshold
         ):
             raise DatasetError(
-                f"ignore_threshold must lie between 0 and confidence_threshold "
+                "ignore_threshold must lie between 0 and confidence_threshold "
                 f"({self.confidence_threshold}), got {self.ignore_threshold}"
             )
         if self.ignore_threshold is not None and self.mode != "merge":
             raise DatasetError(
-                f"ignored regions exist in mode 'merge' only, got {self.mode!r} with ignore_threshold"
+                f"ignored regions exist in mode 'merge' only, got {self.mode!r} with "
+                "ignore_threshold"
             )
         if not self.species:
             raise DatasetError(
@@ -101,11 +108,12 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Silver:
-    """A silver set: `images` (an images table with ids `plus_<id>`, and `source_id`), `labels`, and its settings.
+    """A silver set: `images` (an images table with ids `plus_<id>`, and `source_id`), `labels`, and
+    its settings.
 
-    `labels` has a row a box, LABEL_COLUMNS: `origin` is gold, silver or ignored, `confidence` NaN for gold, `source`
-    the fold or weights that predicted it ("labels" for gold). Sorted by image, then gold, silver, ignored, then
-    falling confidence.
+    `labels` has a row a box, LABEL_COLUMNS: `origin` is gold, silver or ignored, `confidence` NaN
+    for gold, `source` the fold or weights that predicted it ("labels" for gold). Sorted by image,
+    then gold, silver, ignored, then falling confidence.
     """
 
     images: pd.DataFrame
@@ -119,7 +127,8 @@ class Silver:
         return self.labels.loc[kept, BOX_COLUMNS].reset_index(drop=True)
 
     def folds(self, folds: pd.Series) -> pd.Series:
-        """Folds of the silver images: their sources', so that an image and its copy are never on two sides."""
+        """Folds of the silver images: their sources', so that an image and its copy are never on
+        two sides."""
         return pd.Series(
             folds.loc[self.images["source_id"]].to_numpy(),
             pd.Index(self.images["image_id"]),
@@ -134,18 +143,20 @@ def make(
     settings: Settings | None = None,
     source: str = "",
 ) -> Silver:
-    """Silver labels for `images` from `predictions` (image_id, species, confidence, x_min..y_max in px).
+    """Silver labels for `images` from `predictions` (image_id, species, confidence, x_min..y_max in
+    px).
 
-    A prediction of another species than its image's is left out: the class of a box is its archive's. In mode "merge"
-    images to which nothing is added are left out. The provenance names the model: a column `source` of the predictions,
-    else their column `fold` ("out of fold k"), else `source`.
-    Raises DatasetError for predictions of unknown images or without confidence, for none at all, and for settings that
-    leave no image.
+    A prediction of another species than its image's is left out: the class of a box is its
+    archive's. In mode "merge" images to which nothing is added are left out. The provenance names
+    the model: a column `source` of the predictions, else their column `fold` ("out of fold k"),
+    else `source`. Raises DatasetError for predictions of unknown images or without confidence, for
+    none at all, and for settings that leave no image.
     """
     settings = settings or Settings()
     if images["image_id"].str.startswith(PREFIX).any():
         raise DatasetError(
-            f"the images hold silver copies ({PREFIX}...) already; make silver from the original tables"
+            f"the images hold silver copies ({PREFIX}...) already; make silver from the original "
+            "tables"
         )
     found = candidates(images, predictions, settings, source)
     gold = boxes[
@@ -170,8 +181,8 @@ def make(
         filled = filled[filled.isin(labels["image_id"])]
     if filled.empty:
         raise DatasetError(
-            f"no image gets silver labels: of {len(eligible)} {' and '.join(settings.species)} images "
-            f"the fullest has {int(counts.max()) if len(counts) else 0} boxes, min_boxes is "
+            f"no image gets silver labels: of {len(eligible)} {' and '.join(settings.species)} "
+            f"images the fullest has {int(counts.max()) if len(counts) else 0} boxes, min_boxes is "
             f"{settings.min_boxes}; lower min_boxes or confidence_threshold"
         )
     return _assemble(images, labels, filled, settings)
@@ -185,7 +196,8 @@ def make_modes(
     merge: Settings,
     source: str = "",
 ) -> dict[str, Silver]:
-    """All three modes from the same predictions: "duplicate" and "replace" by `original`, "merge" by `merge`."""
+    """All three modes from the same predictions: "duplicate" and "replace" by `original`, "merge"
+    by `merge`."""
     settings = {
         "duplicate": dataclasses.replace(original, mode="duplicate"),
         "replace": dataclasses.replace(original, mode="replace"),
@@ -197,7 +209,8 @@ def make_modes(
 def count_boxes(
     images: pd.DataFrame, boxes: pd.DataFrame, made: Mapping[str, Silver]
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
-    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the source's image_id."""
+    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the
+    source's image_id."""
     ids = pd.Index(images["image_id"])
     before = boxes["image_id"].value_counts().reindex(ids, fill_value=0)
     after = {}
@@ -210,7 +223,8 @@ def count_boxes(
 def candidates(
     images: pd.DataFrame, predictions: pd.DataFrame, settings: Settings, source: str
 ) -> pd.DataFrame:
-    """Checked predictions of eligible images from the floor on, suppressed, with `source`; most confident first."""
+    """Checked predictions of eligible images from the floor on, suppressed, with `source`; most
+    confident first."""
     lacking = [
         name
         for name in ("image_id", "species", "confidence", *XYXY)
@@ -218,11 +232,13 @@ def candidates(
     ]
     if lacking:
         raise DatasetError(
-            f"predictions lack {', '.join(lacking)}; silver needs boxes in pixels with their confidence"
+            f"predictions lack {', '.join(lacking)}; silver needs boxes in pixels with their "
+            "confidence"
         )
     if predictions.empty:
         raise DatasetError(
-            "there are no predictions to make silver labels from; predict first, or take other weights"
+            "there are no predictions to make silver labels from; predict first, or take other "
+            "weights"
         )
     if predictions["confidence"].isna().any():
         row = int(np.flatnonzero(predictions["confidence"].isna())[0])
@@ -262,9 +278,11 @@ def candidates(
 
 
 def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The predictions that show an animal of their own: none of gold's (`overlapping`), and each animal once.
+    """The predictions that show an animal of their own: none of gold's (`overlapping`), and each
+    animal once.
 
-    `found` is sorted by image and falling confidence; of two that show the same animal the first stays.
+    `found` is sorted by image and falling confidence; of two that show the same animal the first
+    stays.
     """
     new = found[~overlapping(found, gold, share)].reset_index(drop=True)
     corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
@@ -276,7 +294,8 @@ def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataF
 
 
 def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
-    """Which predictions meet a known box of their image (of any species) in at least `share` of the smaller one, (n,).
+    """Which predictions meet a known box of their image (of any species) in at least `share` of the
+    smaller one, (n,).
 
     IoU would let a box that holds a label and much else pass as another animal.
     """
@@ -292,7 +311,8 @@ def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.N
 
 
 def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
-    """Share of its image that a box covers together with those above it in the table; overlaps count twice."""
+    """Share of its image that a box covers together with those above it in the table; overlaps
+    count twice."""
     frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
     share = (
         found["image_id"]
@@ -306,7 +326,8 @@ def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
 def _shared(
     first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for boxes without area."""
+    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for
+    boxes without area."""
     low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
     smaller = np.minimum(

@@ -1,11 +1,14 @@
-"""Silver sets on disk: plus_image.tar and plus_label.tar, and the lists of images that a training with them reads.
+"""Silver sets on disk: plus_image.tar and plus_label.tar, and the lists of images that a training
+with them reads.
 
-plus_image.tar holds `images/plus_<id>.jpg`; plus_label.tar holds `labels/plus_<id>.txt`, manifest.csv (as every set),
-provenance.csv (a row a box: gold, silver or ignored, its confidence, the model that predicted it) and silver.json (the
-settings). The original's name for the second, plus_lable.tar, is spelt right.
+plus_image.tar holds `images/plus_<id>.jpg`; plus_label.tar holds `labels/plus_<id>.txt`,
+manifest.csv (as every set), provenance.csv (a row a box: gold, silver or ignored, its confidence,
+the model that predicted it) and silver.json (the settings). The original's name for the second,
+plus_lable.tar, is spelt right.
 
-Ignored regions are painted with the mean colour of their photo, so that a network learns neither that they are animals
-nor that they are not; what lies inside a kept box stays as it is. Other photos are copied byte for byte.
+Ignored regions are painted with the mean colour of their photo, so that a network learns neither
+that they are animals nor that they are not; what lies inside a kept box stays as it is. Other
+photos are copied byte for byte.
 """
 
 import dataclasses
@@ -49,17 +52,19 @@ def write(
 ) -> tuple[Path, Path]:
     """Write plus_image.tar and plus_label.tar of a silver set into `folder`; returns their paths.
 
-    `archives` is what the `archive` column counts from. `folds` (Series image_id -> fold, of the sources) puts each
-    copy into the fold of its source. `teachers_saw_validation` (None: not known) is kept in silver.json for the
-    comparison that the validation fold judges. Same input, same bytes. Both tars are whole or as they were; the
-    labels' comes last. Raises DatasetError for a source without a fold or too little disk space.
+    `archives` is what the `archive` column counts from. `folds` (Series image_id -> fold, of the
+    sources) puts each copy into the fold of its source. `teachers_saw_validation` (None: not known)
+    is kept in silver.json for the comparison that the validation fold judges. Same input, same
+    bytes. Both tars are whole or as they were; the labels' comes last. Raises DatasetError for a
+    source without a fold or too little disk space.
     """
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     sources = made.images["source_id"]
     if folds is not None and not sources.isin(folds.index).all():
         absent = sources[~sources.isin(folds.index)]
         raise DatasetError(
-            f"{len(absent)} source images have no fold, the first is {absent.iloc[0]!r}; split them too"
+            f"{len(absent)} source images have no fold, the first is {absent.iloc[0]!r}; split "
+            "them too"
         )
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
     table = plan.manifest
@@ -95,9 +100,11 @@ def write(
 
 
 def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
-    """Extract the two tars in `folder` to a set folder, checked against the manifest; returns `target`.
+    """Extract the two tars in `folder` to a set folder, checked against the manifest; returns
+    `target`.
 
-    What is there already is left. Raises DatasetError for tars that are absent, damaged, or not of one another.
+    What is there already is left. Raises DatasetError for tars that are absent, damaged, or not of
+    one another.
     """
     image_tar, label_tar, place = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR, Path(target)
     texts = {name: tars.read_whole(label_tar, name, file) for name, file in tars.members(label_tar)}
@@ -128,8 +135,8 @@ def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
             data = tars.read_whole(image_tar, name, file)
             if hashlib.sha256(data).hexdigest() != wanted.pop(name, ""):
                 raise DatasetError(
-                    f"{image_tar}, member {name!r}: not what {LABEL_TAR} says; the two are not of one "
-                    "writing, copy or write both again"
+                    f"{image_tar}, member {name!r}: not what {LABEL_TAR} says; the two are not of "
+                    "one writing, copy or write both again"
                 )
             (part / name).write_bytes(data)
         if not set_folder.holds(part, texts[yolo.MANIFEST], manifest):
@@ -159,7 +166,8 @@ def read_settings(plus_folder: str | os.PathLike) -> making.Settings:
 
 
 def teachers_saw_validation(plus_folder: str | os.PathLike) -> bool | None:
-    """Whether the models behind an extracted silver set were trained on validation images; None: not known."""
+    """Whether the models behind an extracted silver set were trained on validation images; None:
+    not known."""
     return _record(Path(plus_folder) / SETTINGS).get(SAW_VALIDATION)
 
 
@@ -188,9 +196,11 @@ def provenance_bytes(labels: pd.DataFrame) -> bytes:
 
 
 def painted(jpeg: bytes, labels: pd.DataFrame) -> bytes:
-    """The JPEG with the ignored regions of `labels` in its mean colour, but for what kept boxes cover.
+    """The JPEG with the ignored regions of `labels` in its mean colour, but for what kept boxes
+    cover.
 
-    Without ignored regions the bytes are returned as they are. A painted photo is turned upright (EXIF) first.
+    Without ignored regions the bytes are returned as they are. A painted photo is turned upright
+    (EXIF) first.
     """
     ignored = labels["origin"] == making.IGNORED
     if not ignored.any():
@@ -214,14 +224,16 @@ def write_training_lists(
     share: float = 1.0,
     seed: int = 0,
 ) -> tuple[Path, Path, pd.DataFrame]:
-    """Two data.yaml files that differ in nothing but labels: (gold alone, gold + silver, table of what they hold).
+    """Two data.yaml files that differ in nothing but labels: (gold alone, gold + silver, table of
+    what they hold).
 
-    gold, plus, valid: set folders; share: of the silver images, drawn by `seed`, that take part. In mode "duplicate"
-    the second copy of an image carries silver labels in the one list and gold labels in the other, so that both
-    trainings see the same photos as often, in as many steps; in the other modes a silver image takes its source's
-    place. Silver images whose source is not in `gold` (held out for validation) are left out and counted.
-    The table has a row a training: training, images, distinct (photos), boxes, silver_images, held_out.
-    Raises DatasetError for a share outside (0, 1] and if no silver image is left.
+    gold, plus, valid: set folders; share: of the silver images, drawn by `seed`, that take part. In
+    mode "duplicate" the second copy of an image carries silver labels in the one list and gold
+    labels in the other, so that both trainings see the same photos as often, in as many steps; in
+    the other modes a silver image takes its source's place. Silver images whose source is not in
+    `gold` (held out for validation) are left out and counted. The table has a row a training:
+    training, images, distinct (photos), boxes, silver_images, held_out. Raises DatasetError for a
+    share outside (0, 1] and if no silver image is left.
     """
     if not 0 < share <= 1:
         raise DatasetError(f"the share of silver images must be above 0 and at most 1, got {share}")
@@ -234,8 +246,8 @@ def write_training_lists(
     usable = manifest.loc[there, "image_id"].reset_index(drop=True)
     if usable.empty:
         raise DatasetError(
-            f"no source of the {len(manifest)} silver images is in {gold}; "
-            "make silver from the images of the training set"
+            f"no source of the {len(manifest)} silver images is in {gold}; make silver from the "
+            "images of the training set"
         )
     count = max(round(share * len(usable)), 1)
     chosen = usable.iloc[np.sort(np.random.default_rng(seed).permutation(len(usable))[:count])]

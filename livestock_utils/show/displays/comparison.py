@@ -1,4 +1,5 @@
-"""Notebook 12's answers on the page: each question with its tables and figures, and a sentence on either side."""
+"""Notebook 12's answers on the page: each question with its tables and figures, and a sentence on
+either side."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +12,11 @@ from livestock_utils.show.words import compare
 
 
 def show(step: Any, answers: Sequence[tables.Answer], weights: str = "last") -> None:
-    """Put the answers into a notebook (`notebook.Step`): heading, table, dots, differences, curves, what they say.
+    """Put the answers into a notebook (`notebook.Step`): heading, table, dots, differences, curves,
+    what they say.
 
-    The write-up's own table stands at the first answer to its question. `weights`: the ones that were scored.
+    The write-up's own table stands at the first answer to its question. `weights`: the ones that
+    were scored.
     """
     for answer in answers:
         _show(step, answer, weights)

@@ -1,11 +1,12 @@
-"""Experiment batches: a grid of notebook parameters in a YAML file, each run in a folder of its own.
+"""Experiment batches: a grid of notebook parameters in a YAML file, each run in a folder of its
+own.
 
-    prepare: ["01", "02"]              # notebooks that run once, into OUT/prepared; all runs share their data sets
-    notebooks: ["05"]                  # notebooks of each run, into OUT/runs/<name>
-    parameters: {epochs: 10}           # of all runs, addressed as on the command line ("epochs", "05.epochs")
-    runs: {sgd: {optimizer: SGD}}      # by name; without it, one run a point of the grid
-    grid: {seed: [0, 1, 2]}            # every run with every combination
-    profiles: {sample: {grid: {...}}}  # what a profile changes: its keys take the place of the ones above
+    prepare: ["01", "02"]              # notebooks that run once, into OUT/prepared; all runs share
+    their data sets notebooks: ["05"]                  # notebooks of each run, into OUT/runs/<name>
+    parameters: {epochs: 10}           # of all runs, addressed as on the command line ("epochs",
+    "05.epochs") runs: {sgd: {optimizer: SGD}}      # by name; without it, one run a point of the
+    grid grid: {seed: [0, 1, 2]}            # every run with every combination profiles: {sample:
+    {grid: {...}}}  # what a profile changes: its keys take the place of the ones above
 
 The same call again goes on where the batch stopped.
 """
@@ -42,7 +43,8 @@ COLUMNS = ["run", "state", "seconds", "reason"]
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """A checked batch file: notebooks by number or name, and the parameters of each run by its name."""
+    """A checked batch file: notebooks by number or name, and the parameters of each run by its
+    name."""
 
     about: str
     prepare: tuple[str, ...]
@@ -56,9 +58,9 @@ def read(
 ) -> Batch:
     """Read and check a batch file with all its profiles; returns it as `profile` changes it.
 
-    `profile` names one of the file's own profiles or of the package's (`base_profile`), which changes nothing here.
-    Raises NotebookError for another shape, an unknown profile, key, notebook or parameter, two runs of one name, and no
-    run at all.
+    `profile` names one of the file's own profiles or of the package's (`base_profile`), which
+    changes nothing here. Raises NotebookError for another shape, an unknown profile, key, notebook
+    or parameter, two runs of one name, and no run at all.
     """
     file = Path(path)
     if not file.is_file():
@@ -101,12 +103,13 @@ def run(
     tell: Callable[[pd.DataFrame], Any] = lambda table: None,
     say: Callable[[str], Any] = log.info,
 ) -> pd.DataFrame:
-    """Execute a batch into `out` -> table with a row a run: run, state, seconds, reason; also OUT/batch.csv.
+    """Execute a batch into `out` -> table with a row a run: run, state, seconds, reason; also
+    OUT/batch.csv.
 
-    `workers` runs go on at once and share the cores. `say` gets a line for each step of the preparation, `tell` the
-    table whenever a state changes: "waiting", "running", "done", "unchanged" (with the seconds that it once took) or
-    "failed". A failed run does not stop the others. Raises NotebookError for a bad file, and when the preparation
-    fails.
+    `workers` runs go on at once and share the cores. `say` gets a line for each step of the
+    preparation, `tell` the table whenever a state changes: "waiting", "running", "done",
+    "unchanged" (with the seconds that it once took) or "failed". A failed run does not stop the
+    others. Raises NotebookError for a bad file, and when the preparation fails.
     """
     if workers < 1:
         raise NotebookError(f"workers must be at least 1, got {workers}")
@@ -176,7 +179,8 @@ def run(
 def share(prepared: Path, run_folder: Path) -> None:
     """Give a run the prepared data sets and tables: linked where the file system can, else copied.
 
-    What the run has from an earlier preparation is replaced; a newer file is the run's own and stays.
+    What the run has from an earlier preparation is replaced; a newer file is the run's own and
+    stays.
     """
     for folder in ("datasets", "tables"):
         for source in sorted((prepared / folder).glob("*")):
@@ -264,7 +268,8 @@ def _check_keys(content: Any, known: Sequence[str] | None, where: str) -> None:
 
 
 def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Batch:
-    """The checked batch of a file's content, with a profile's keys in it or not; `where` begins its messages."""
+    """The checked batch of a file's content, with a profile's keys in it or not; `where` begins its
+    messages."""
     parts: dict[str, Any] = {}
     for key, kind in (
         ("prepare", list),
@@ -290,7 +295,8 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
 
 
 def _seconds(path: Path) -> dict[str, float]:
-    """Run name -> seconds of an earlier call's batch.csv; nothing where there is none, or one of another shape."""
+    """Run name -> seconds of an earlier call's batch.csv; nothing where there is none, or one of
+    another shape."""
     if not path.is_file():
         return {}
     before = pd.read_csv(path, dtype={"run": str})

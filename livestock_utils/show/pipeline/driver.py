@@ -28,14 +28,15 @@ def run(
     force: bool = False,
     tell: Callable[[str], Any] = log.info,
 ) -> dict[str, str]:
-    """Execute the notebooks into `out` -> {name: "done" | "share" | "unchanged"}; one line each goes to `tell`.
+    """Execute the notebooks into `out` -> {name: "done" | "share" | "unchanged"}; one line each
+    goes to `tell`.
 
-    `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME", `profile` is a name
-    or a YAML file, `force` runs what is unchanged too. Notebook files and records are written whole; a notebook counts
-    as done only when its record is there, which is the last thing written; one that waits for the shards of other
-    sessions ("share") has none, so that the same command runs it again. Relative paths count from the current
-    folder.
-    Raises NotebookError for unknown names, a missing data folder, and the first notebook that fails.
+    `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME",
+    `profile` is a name or a YAML file, `force` runs what is unchanged too. Notebook files and
+    records are written whole; a notebook counts as done only when its record is there, which is the
+    last thing written; one that waits for the shards of other sessions ("share") has none, so that
+    the same command runs it again. Relative paths count from the current folder. Raises
+    NotebookError for unknown names, a missing data folder, and the first notebook that fails.
     """
     found = notebook_files.find(notebooks)
     chosen = choose(found, only, start)
@@ -43,7 +44,8 @@ def run(
     values = run_parameters.resolve(found, given, str(data), str(out))
     if not data.is_dir():
         raise NotebookError(
-            f"data folder {data} does not exist; `python -m livestock_utils sample {data}` draws one"
+            f"data folder {data} does not exist; `python -m livestock_utils sample {data}` draws "
+            "one"
         )
     outcome = {}
     for position, notebook in enumerate(chosen, start=1):
@@ -67,7 +69,8 @@ def run(
 def choose(
     found: Sequence[NotebookFile], only: Sequence[str] = (), start: str | None = None
 ) -> list[NotebookFile]:
-    """The notebooks named in `only` (all if empty) from `start` on, in order; NotebookError for a name there is not."""
+    """The notebooks named in `only` (all if empty) from `start` on, in order; NotebookError for a
+    name there is not."""
     names = {key: n for n in found for key in (n.number, n.name)}
     for key in [*only, *([start] if start else [])]:
         if key not in names:
@@ -82,11 +85,12 @@ def choose(
 def execute(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = ""
 ) -> bool:
-    """Run one notebook and keep it as OUT/notebooks/NN_name.ipynb, also when it fails; then its record.
+    """Run one notebook and keep it as OUT/notebooks/NN_name.ipynb, also when it fails; then its
+    record.
 
     False, without a record, where it made its share only and waits for those of other sessions.
-    NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not whole: it does so in
-    OUT/.state/running, and the finished file takes its place in one step.
+    NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not
+    whole: it does so in OUT/.state/running, and the finished file takes its place in one step.
     """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -114,15 +118,15 @@ def execute(
         ) from error
     except DeadKernelError as error:
         raise NotebookError(
-            f"{notebook.name}: its Python process died, most often for want of memory; "
-            f"try a smaller batch_size or image_size (state so far in {executed})"
+            f"{notebook.name}: its Python process died, most often for want of memory; try a "
+            f"smaller batch_size or image_size (state so far in {executed})"
         ) from error
     except (
         RuntimeError
     ) as error:  # jupyter_client's "Kernel died before replying", "Kernel didn't respond in ..."
         raise NotebookError(
-            f"{notebook.name}: its Python process did not start ({error}); run the same command again, "
-            "with fewer workers on a busy machine"
+            f"{notebook.name}: its Python process did not start ({error}); run the same command "
+            "again, with fewer workers on a busy machine"
         ) from error
     finally:
         if running.is_file():
@@ -146,7 +150,8 @@ def execute(
 def _papermill(
     notebook: NotebookFile, parameters: Mapping[str, Literal], target: Path, label: str
 ) -> None:
-    """Execute the text form with papermill in this Python; the kernel works in the current folder."""
+    """Execute the text form with papermill in this Python; the kernel works in the current
+    folder."""
     import jupytext
     import papermill
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 COLOURS = 128  # enough for charts with colour maps; below it gradients start to show steps
 JPEG_QUALITIES = (82, 65)
-"""The second is for pictures that must become smaller: coarser photos are read more easily than narrower ones."""
+"""The second is for pictures that must become smaller: coarser photos are read more easily than
+narrower ones."""
 
 
 def shrink(
@@ -14,9 +15,10 @@ def shrink(
 ) -> tuple[str, bytes, tuple[int, int]]:
     """Re-encode a PNG or JPEG for the web -> (mime type, bytes, (width_px, height_px)).
 
-    Charts become palette PNGs, photos JPEGs, whichever is smaller. Wider images are scaled down to `max_width_px`;
-    with `max_bytes` first the JPEG's quality goes down, then the width in steps of a tenth, until the result fits or is
-    320 px wide. Transparency becomes white. The same input gives the same bytes.
+    Charts become palette PNGs, photos JPEGs, whichever is smaller. Wider images are scaled down to
+    `max_width_px`; with `max_bytes` first the JPEG's quality goes down, then the width in steps of
+    a tenth, until the result fits or is 320 px wide. Transparency becomes white. The same input
+    gives the same bytes.
     """
     with Image.open(io.BytesIO(image)) as opened:
         picture = _on_white(opened)

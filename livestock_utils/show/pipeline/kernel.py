@@ -1,4 +1,5 @@
-"""The Jupyter kernel of the headless runs: always this Python and this library, whatever kernels are registered."""
+"""The Jupyter kernel of the headless runs: always this Python and this library, whatever kernels
+are registered."""
 
 import contextlib
 import os
@@ -17,18 +18,22 @@ from livestock_utils.core.project import PACKAGE
 class ThisPythonSpecs(KernelSpecManager):
     """Answers any kernel name with ipykernel on `sys.executable`.
 
-    A registered "python3" may be another interpreter: `~/.local/share/jupyter` goes before the environment's own, and a
-    bare "python" in a spec is looked up on PATH. Nothing is registered or written here.
+    A registered "python3" may be another interpreter: `~/.local/share/jupyter` goes before the
+    environment's own, and a bare "python" in a spec is looked up on PATH. Nothing is registered or
+    written here.
     """
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on PYTHONPATH."""
-        # Set before ipykernel is imported, and inherited by the kernel: its debugger else writes four lines to stderr.
+        """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on
+        PYTHONPATH."""
+        # Set before ipykernel is imported, and inherited by the kernel: its debugger else writes
+        # four lines to stderr.
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
         from ipykernel.kernelspec import get_kernel_dict
 
         values: dict[str, Any] = get_kernel_dict()
-        # The kernel's own log is not for readers: cells tell their errors in the notebook, and a death is told anyway.
+        # The kernel's own log is not for readers: cells tell their errors in the notebook, and a
+        # death is told anyway.
         values["argv"] = [sys.executable, *values["argv"][1:], "--IPKernelApp.log_level=CRITICAL"]
         library = str(PACKAGE.parent)
         paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
@@ -37,12 +42,14 @@ class ThisPythonSpecs(KernelSpecManager):
 
 
 class ThisPythonKernel(AsyncKernelManager):
-    """A kernel manager that knows only `ThisPythonSpecs`; handed to papermill as `kernel_manager_class`."""
+    """A kernel manager that knows only `ThisPythonSpecs`; handed to papermill as
+    `kernel_manager_class`."""
 
     kernel_spec_manager = Instance(KernelSpecManager)
 
     def __init__(self, **options: Any) -> None:
-        """As the base; encrypts the local connection where the releases can (jupyter_client 8.10, ipykernel 7.4)."""
+        """As the base; encrypts the local connection where the releases can (jupyter_client 8.10,
+        ipykernel 7.4)."""
         super().__init__(**options)
         if self.has_trait("transport_encryption") and zmq.has("curve"):
             self.transport_encryption = "auto"
@@ -54,10 +61,11 @@ class ThisPythonKernel(AsyncKernelManager):
 
 @contextlib.contextmanager
 def shared_cores(kernels: int) -> Iterator[None]:
-    """Give each of `kernels` kernels that are started inside and run at once its share of the cores.
+    """Give each of `kernels` kernels that are started inside and run at once its share of the
+    cores.
 
-    Two trainings that both use all cores wait for each other's threads at every layer and are many times slower than
-    one after the other. A user's own OMP_NUM_THREADS stays.
+    Two trainings that both use all cores wait for each other's threads at every layer and are many
+    times slower than one after the other. A user's own OMP_NUM_THREADS stays.
     """
     if kernels < 2 or "OMP_NUM_THREADS" in os.environ:
         yield

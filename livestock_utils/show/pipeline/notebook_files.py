@@ -17,10 +17,12 @@ Literal = None | bool | int | float | str | list | dict
 
 @dataclasses.dataclass(frozen=True)
 class NotebookFile:
-    """One notebook's text: `name` ("01_eda"), its percent-format `path`, `nb` (nbformat), `parameters` (the defaults).
+    """One notebook's text: `name` ("01_eda"), its percent-format `path`, `nb` (nbformat),
+    `parameters` (the defaults).
 
-    `reads` and `writes` are path patterns with parameters in braces ("{data}/data", "{out}/datasets/*.tar"), from the
-    `livestock` entry of the text's header; `sha256` is of the text.
+    `reads` and `writes` are path patterns with parameters in braces ("{data}/data",
+    "{out}/datasets/*.tar"), from the `livestock` entry of the text's header; `sha256` is of the
+    text.
     """
 
     name: str
@@ -40,7 +42,8 @@ class NotebookFile:
 def find(folder: str | os.PathLike | None = None) -> list[NotebookFile]:
     """All notebooks NN_name.py of a folder in reading order; None: the project's.
 
-    Raises NotebookError where there are none, and for a text without exactly one cell of literal parameters.
+    Raises NotebookError where there are none, and for a text without exactly one cell of literal
+    parameters.
     """
     if folder is None:
         folder = project.folder("notebooks")
@@ -81,7 +84,8 @@ def read(path: str | os.PathLike) -> NotebookFile:
 
 
 def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, Literal]:
-    """The names and values of a cell that holds only assignments of literals; NotebookError for anything else."""
+    """The names and values of a cell that holds only assignments of literals; NotebookError for
+    anything else."""
     values: dict[str, Literal] = {}
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -104,7 +108,8 @@ def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, L
 
 
 def expand(patterns: tuple[str, ...], parameters: Mapping[str, Literal]) -> dict[str, list[Path]]:
-    """Path patterns -> the files that each stands for now, folders walked, sorted; empty parameters give no files.
+    """Path patterns -> the files that each stands for now, folders walked, sorted; empty parameters
+    give no files.
 
     Raises NotebookError for a name in braces that is not a parameter.
     """

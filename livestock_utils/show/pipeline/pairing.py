@@ -1,12 +1,13 @@
 """Keeps each notebook's text (.py, the truth) and its committed .ipynb with outputs in step.
 
-    python -m livestock_utils.show.pipeline.pairing    rebuild the .ipynb from the text, keeping outputs of unchanged cells
+    python -m livestock_utils.show.pipeline.pairing    rebuild the .ipynb from the text, keeping
+    outputs of unchanged cells
         --execute    run the sample first (skipping what is unchanged), put its outputs in
         --check      change nothing; exit 1 where a pair disagrees or an .ipynb is not clean
 
-A rebuilt .ipynb depends on the text and the outputs only: ids come from the cells' content; time stamps, absolute
-paths, memory addresses, papermill's marks and the injected parameters are left out; pictures are re-encoded to fit
-MAX_BYTES.
+A rebuilt .ipynb depends on the text and the outputs only: ids come from the cells' content; time
+stamps, absolute paths, memory addresses, papermill's marks and the injected parameters are left
+out; pictures are re-encoded to fit MAX_BYTES.
 """
 
 import argparse
@@ -62,7 +63,8 @@ def synchronise_set_up(path: Path) -> bool:
 
 
 def rebuild(path: Path, executed: Path | None = None) -> Path:
-    """Write the .ipynb beside a text, with the outputs of `executed` (None: of the .ipynb as it is) where cells agree.
+    """Write the .ipynb beside a text, with the outputs of `executed` (None: of the .ipynb as it is)
+    where cells agree.
 
     NotebookError where it cannot be brought below MAX_BYTES.
     """
@@ -92,7 +94,8 @@ def rebuild(path: Path, executed: Path | None = None) -> Path:
 
 
 def from_text(path: Path) -> Any:
-    """The notebook that a text stands for: no outputs, ids made from the content, Python 3 as kernel."""
+    """The notebook that a text stands for: no outputs, ids made from the content, Python 3 as
+    kernel."""
     nb = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     kept = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     if "livestock" in nb.metadata:
@@ -110,7 +113,8 @@ def from_text(path: Path) -> Any:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with a pair, one line each; [] when text and .ipynb agree, and the .ipynb is clean and small."""
+    """What is wrong with a pair, one line each; [] when text and .ipynb agree, and the .ipynb is
+    clean and small."""
     target = path.with_suffix(".ipynb")
     if not target.is_file():
         return [f"{target} is missing"]
@@ -131,8 +135,8 @@ def faults(path: Path) -> list[str]:
             cell.execution_count is not None and SHOWS.search(cell.source) and not cell.outputs
         ):  # edited since it ran
             lines.append(
-                f"{target} shows nothing in code cell {number} ({cell.source.splitlines()[0][:60]}): "
-                "`make notebooks` runs it"
+                f"{target} shows nothing in code cell {number} "
+                f"({cell.source.splitlines()[0][:60]}): `make notebooks` runs it"
             )
         for output in cell.outputs:
             if output.output_type == "error":
@@ -158,7 +162,8 @@ def repository_url(address: str) -> str:
 
 
 def write_repository(address: str) -> str:
-    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it; returns the URL."""
+    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it;
+    returns the URL."""
     url = repository_url(address)
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(
@@ -189,7 +194,8 @@ def _quiet(text: str) -> str:
 
 
 def _fit(nb: Any, path: Path) -> None:
-    """Bring the notebook below MAX_BYTES: small pictures stay as they are, the large ones share what is left alike."""
+    """Bring the notebook below MAX_BYTES: small pictures stay as they are, the large ones share
+    what is left alike."""
     pictures = [
         (output, mime)
         for cell in nb.cells
@@ -245,7 +251,8 @@ def _texts(output: Any) -> list[str]:
 
 
 def run_sample(data: Path = Path("data/sample"), out: Path = Path("runs/sample")) -> Path:
-    """Draw the sample where it is missing and run all notebooks on it; returns the folder of executed notebooks."""
+    """Draw the sample where it is missing and run all notebooks on it; returns the folder of
+    executed notebooks."""
     from livestock_utils.data.sample import drawing
     from livestock_utils.show.pipeline import driver
 
@@ -275,7 +282,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.repository and not options.check:
-            # Badges first: they refuse a URL that Colab cannot open, and then nothing has been written.
+            # Badges first: they refuse a URL that Colab cannot open, and then nothing has been
+            # written.
             badges.write_badges(project.PACKAGE.parent, repository_url(options.repository))
             write_repository(options.repository)
         paths = [notebook.path for notebook in notebook_files.find(options.notebooks)]

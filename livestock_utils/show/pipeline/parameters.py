@@ -17,13 +17,15 @@ FOLDERS = ("data", "out")
 
 
 class Typed(str):
-    """A value as it was typed: `resolve` reads it by `parse`, but for parameters whose default is text."""
+    """A value as it was typed: `resolve` reads it by `parse`, but for parameters whose default is
+    text."""
 
     __slots__ = ()
 
 
 def parse(text: str) -> Literal:
-    """A command-line value as YAML reads it: 3, 0.5, 1e-3, true, null, [1, 2], text; dates stay text."""
+    """A command-line value as YAML reads it: 3, 0.5, 1e-3, true, null, [1, 2], text; dates stay
+    text."""
     if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):  # YAML 1.1 wants a point in it
         return float(text)
     try:
@@ -36,9 +38,11 @@ def parse(text: str) -> Literal:
 
 
 def read_profile(name: str | None) -> dict[str, Literal]:
-    """A profile (a name of the package's, or a YAML file) as addressed parameters: {"seed": 0, "05.epochs": 3}.
+    """A profile (a name of the package's, or a YAML file) as addressed parameters: {"seed": 0,
+    "05.epochs": 3}.
 
-    The file maps "all" and notebook numbers to parameters. NotebookError for an unknown name or another shape.
+    The file maps "all" and notebook numbers to parameters. NotebookError for an unknown name or
+    another shape.
     """
     if name is None:
         return {}
@@ -71,10 +75,11 @@ def read_profile(name: str | None) -> dict[str, Literal]:
 def resolve(
     notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Literal]], data: str, out: str
 ) -> dict[str, dict[str, Literal]]:
-    """All parameters of each notebook by name; later mappings of `given` win, and "05.NAME" wins over NAME.
+    """All parameters of each notebook by name; later mappings of `given` win, and "05.NAME" wins
+    over NAME.
 
-    Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and for another type than
-    the default's. Values that were typed come as `Typed`.
+    Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and
+    for another type than the default's. Values that were typed come as `Typed`.
     """
     folders = {"data": data, "out": out}
     values = {
@@ -104,7 +109,8 @@ def _fit(address: str, value: Literal, default: Literal) -> Literal:
     """The value, as the default's type where that is exact; a default of None takes anything."""
     if isinstance(value, Typed):
         read = parse(str(value))
-        # Text keeps its digits and words (03, no, 1e3, 12:30); quotes are YAML's, null is still no value.
+        # Text keeps its digits and words (03, no, 1e3, 12:30); quotes are YAML's, null is still no
+        # value.
         value = (
             str(value)
             if isinstance(default, str) and read is not None and not isinstance(read, str)
@@ -129,4 +135,7 @@ def _unknown(notebooks: Sequence[NotebookFile], number: str, name: str) -> str:
     )
     near: list[Any] = difflib.get_close_matches(name, names, n=1)
     whose = f"notebook {number} has no" if number else "no notebook has the"
-    return f"{whose} parameter {name!r}; {f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(names)}"
+    return (
+        f"{whose} parameter {name!r}; "
+        f"{f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(names)}"
+    )

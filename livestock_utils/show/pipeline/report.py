@@ -1,4 +1,5 @@
-"""The report: all executed notebooks as one linked site that needs no network (nbconvert with own templates)."""
+"""The report: all executed notebooks as one linked site that needs no network (nbconvert with own
+templates)."""
 
 import base64
 import html
@@ -19,26 +20,32 @@ from livestock_utils.show.pipeline import inline_images
 TEMPLATES = PACKAGE / "assets" / "report_templates"
 TITLE = "Pigs and cows in barn photos"
 LEAD = (
-    "Where are the animals, and which are they? These notebooks go the whole way from the photo archives to a "
-    "scored submission: look at the data, split it fairly, train YOLOv5, study its errors, predict, and compare."
+    "Where are the animals, and which are they? These notebooks go the whole way from the photo "
+    "archives to a scored submission: look at the data, split it fairly, train YOLOv5, study its "
+    "errors, predict, and compare."
 )
 FLOW = ("archives", "tables", "split", "data set", "weights", "predictions", "score")
-FOOTER = "Made by livestock_utils from executed notebooks; this folder is complete and works without network."
+FOOTER = (
+    "Made by livestock_utils from executed notebooks; this folder is complete and works without "
+    "network."
+)
 MAX_WIDTH_PX, MAX_FIGURE_BYTES, THUMBNAIL_PX = 1600, 200_000, 480
 MIMES = ("image/png", "image/jpeg")
 
 
 def write_report(out: str | os.PathLike) -> Path:
-    """Make OUT/report/ from OUT/notebooks, OUT/figures and OUT/metrics.json -> the path of index.html.
+    """Make OUT/report/ from OUT/notebooks, OUT/figures and OUT/metrics.json -> the path of
+    index.html.
 
-    Every page carries its styles, script and figures. Pages of notebooks that are gone are removed. NotebookError where
-    no notebook has been executed yet.
+    Every page carries its styles, script and figures. Pages of notebooks that are gone are removed.
+    NotebookError where no notebook has been executed yet.
     """
     out = Path(out)
     paths = sorted((out / "notebooks").glob("*.ipynb"))
     if not paths:
         raise NotebookError(
-            f"no executed notebooks in {out / 'notebooks'}; `python -m livestock_utils run` makes them"
+            f"no executed notebooks in {out / 'notebooks'}; `python -m livestock_utils run` makes "
+            "them"
         )
     metrics = (
         json.loads((out / "metrics.json").read_text("utf-8"))
@@ -102,7 +109,8 @@ def _exporter() -> Any:
 
 
 def _prepare(nb: Any, out: Path) -> Any:
-    """The notebook with figures from OUT/figures instead of the small inline ones, their captions said only once."""
+    """The notebook with figures from OUT/figures instead of the small inline ones, their captions
+    said only once."""
     for cell in nb.cells:
         kept, said = [], ""
         for output in cell.get("outputs", []):
@@ -136,13 +144,17 @@ def _prepare(nb: Any, out: Path) -> Any:
 
 
 def _framed(table: str) -> str:
-    """A table in a frame that scrolls sideways by touch or keys, its caption outside, where it is never cut."""
+    """A table in a frame that scrolls sideways by touch or keys, its caption outside, where it is
+    never cut."""
     found = re.search(r"<caption>(.*?)</caption>", table, flags=re.S)
     caption = found[1] if found else ""
     plain = table.replace(found[0], "", 1) if found else table
     label = html.escape(html.unescape(re.sub(r"<[^>]*>", "", caption)), quote=True) or "Table"
     above = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure>{above}<div class="wide" role="region" tabindex="0" aria-label="{label}">{plain}</div></figure>'
+    return (
+        f'<figure>{above}<div class="wide" role="region" tabindex="0" '
+        f'aria-label="{label}">{plain}</div></figure>'
+    )
 
 
 def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:

@@ -15,9 +15,11 @@ _ROW_TITLES = {
 
 
 def augmented(views: Sequence[View]) -> np.ndarray:
-    """The views of `augmentation_preview.preview`, a row a kind and a column a photo; (kinds, photos) array of Axes.
+    """The views of `augmentation_preview.preview`, a row a kind and a column a photo; (kinds,
+    photos) array of Axes.
 
-    Look for: boxes that do not follow the animals, and pictures in which you could no longer find them yourself.
+    Look for: boxes that do not follow the animals, and pictures in which you could no longer find
+    them yourself.
     """
     kinds = [kind for kind in KINDS if any(view.kind == kind for view in views)]
     if not kinds:

@@ -1,4 +1,5 @@
-"""Runs side by side: the scores of single runs by setting, and paired differences with their intervals."""
+"""Runs side by side: the scores of single runs by setting, and paired differences with their
+intervals."""
 
 from collections.abc import Mapping
 
@@ -19,7 +20,8 @@ SHOWN = (
 
 
 def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A mark a run by setting and a bar at the mean, for each score of SHOWN, from `comparison.run_scores`.
+    """A mark a run by setting and a bar at the mean, for each score of SHOWN, from
+    `comparison.run_scores`.
 
     Look for: settings whose marks overlap: their order is that of the seeds.
     """
@@ -54,9 +56,11 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """mAP75 of each setting minus the reference's with its 95 % interval, from `comparison.differences`.
+    """mAP75 of each setting minus the reference's with its 95 % interval, from
+    `comparison.differences`.
 
-    Thin marks are single pairs of runs (lowest and highest). Look for: lines that cross 0 (grey): no proof.
+    Thin marks are single pairs of runs (lowest and highest). Look for: lines that cross 0 (grey):
+    no proof.
     """
     ax = style.axes_or_new(ax, height_in=0.9 + 0.4 * max(len(differences), 2))
     if differences.empty:
@@ -103,10 +107,12 @@ def setting_curves(
     column: str = "metrics/mAP_0.75",
     ax: Axes | None = None,
 ) -> Axes:
-    """A line a setting, the mean over its seeds by epoch; `results` maps run names to their results tables.
+    """A line a setting, the mean over its seeds by epoch; `results` maps run names to their results
+    tables.
 
-    Each run's curve is on its own validation set, as the training logged it; the score's axis spans the data. Look for:
-    lines that still rise at the end, and lines that cross: the order then depends on when one stops.
+    Each run's curve is on its own validation set, as the training logged it; the score's axis spans
+    the data. Look for: lines that still rise at the end, and lines that cross: the order then
+    depends on when one stops.
     """
     counts = scores["setting"].value_counts()
     lines = {

@@ -20,7 +20,8 @@ from livestock_utils.show.words.eda import percent
 
 
 def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images and boxes of each species, side by side; `counts` is from `eda.species_counts`; returns 2 Axes.
+    """Images and boxes of each species, side by side; `counts` is from `eda.species_counts`;
+    returns 2 Axes.
 
     Look for: the species that has more images need not be the one that has more boxes.
     """
@@ -51,7 +52,8 @@ def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np
 def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Images of each frame size, commonest first; `sizes` is from `eda.size_counts`.
 
-    Look for: more than one size a species, which decides the training size and the contest's way to normalise.
+    Look for: more than one size a species, which decides the training size and the contest's way to
+    normalise.
     """
     ax = style.axes_or_new(ax, height_in=0.8 + 0.34 * max(len(sizes), 2))
     if sizes.empty:
@@ -81,10 +83,12 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images of each box count, one panel a species, cut into the bins little, medium, many; one Axes a species.
+    """Images of each box count, one panel a species, cut into the bins little, medium, many; one
+    Axes a species.
 
     `histogram` is from `eda.count_histogram`; the bin edges are the species' own (species.yaml).
-    Look for: where the mass lies, and a heap at 0 and 1, which in a barn often means unlabelled animals.
+    Look for: where the mass lies, and a heap at 0 and 1, which in a barn often means unlabelled
+    animals.
     """
     names = style.in_label_order(histogram["species"])
     panels = max(len(names), 1)
@@ -143,7 +147,8 @@ def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Share of the boxes in each bin of area; `table` is from `eda.area_table`.
 
-    Look for: how little lies left of "medium": small animals are rare, so their losses hardly move the score.
+    Look for: how little lies left of "medium": small animals are rare, so their losses hardly move
+    the score.
     """
     ax = _grouped_bars(table, ax)
     if len(table):
@@ -172,7 +177,8 @@ def small_boxes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Distribution of box area on a log scale, one outline a species, with the bins of area as dashed lines.
+    """Distribution of box area on a log scale, one outline a species, with the bins of area as
+    dashed lines.
 
     Look for: whether the species differ in size, and tails that cross the dashed lines to the left.
     """
@@ -229,9 +235,10 @@ def box_positions(
 ) -> np.ndarray:
     """Heat map of where boxes lie in the frame, one panel a species; returns one Axes a species.
 
-    The colour is the mean number of boxes that cover a point, an image, as a share of the panel's largest (its title
-    says how many that is). Frames of unlike sizes are laid on each other as shares.
-    Look for: edges and corners without animals (fences, walls), which a detector learns as easily as the animals.
+    The colour is the mean number of boxes that cover a point, an image, as a share of the panel's
+    largest (its title says how many that is). Frames of unlike sizes are laid on each other as
+    shares. Look for: edges and corners without animals (fences, walls), which a detector learns as
+    easily as the animals.
     """
     names = style.in_label_order(images["species"])
     axes = style.grid_of_axes(1, max(len(names), 1), 2.7, sharey=True)[0] if axes is None else axes
@@ -265,11 +272,12 @@ def box_positions(
 
 
 def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """How many images have how many boxes, against the median of their neighbours; returns one Axes a species.
+    """How many images have how many boxes, against the median of their neighbours; returns one Axes
+    a species.
 
-    `hints` is from `eda.completeness_hints`. The darker a cell, the more images (log scale); below the black line an
-    image has at most half of its neighbours' boxes and at least two fewer.
-    Look for: dark cells below the line: the animals of these images may lack labels.
+    `hints` is from `eda.completeness_hints`. The darker a cell, the more images (log scale); below
+    the black line an image has at most half of its neighbours' boxes and at least two fewer. Look
+    for: dark cells below the line: the animals of these images may lack labels.
     """
     names = style.in_label_order(hints["species"])
     axes = style.grid_of_axes(1, max(len(names), 1), 3.4)[0] if axes is None else axes
@@ -323,7 +331,8 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
 
 
 def _grouped_bars(table: pd.DataFrame, ax: Axes | None) -> Axes:
-    """Share of the boxes in each bin, species beside each other, the number of boxes on each bar."""
+    """Share of the boxes in each bin, species beside each other, the number of boxes on each
+    bar."""
     ax = style.axes_or_new(ax, height_in=3.1)
     if table.empty or not table["boxes"].sum():
         return style.say_empty(ax, "no boxes")

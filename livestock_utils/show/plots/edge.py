@@ -12,18 +12,22 @@ from livestock_utils.show.plots import style
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """By pixel size, from the smallest."""
 CLIP = 2.5
-"""A line to the 95th percentile ends at so many times the largest median, or one busy moment would hide the rest."""
+"""A line to the 95th percentile ends at so many times the largest median, or one busy moment would
+hide the rest."""
 TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
-"""By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports than lines."""
+"""By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports
+than lines."""
 
 
 def edge_front(
     table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """AP75 over whole_ms (log scale) of every export and pixel size, with the front of those that no other beats.
+    """AP75 over whole_ms (log scale) of every export and pixel size, with the front of those that
+    no other beats.
 
-    Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the latency budget.
-    Look for: rows left of the budget and high up; what lies below the front is beaten in both.
+    Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the
+    latency budget. Look for: rows left of the budget and high up; what lies below the front is
+    beaten in both.
     """
     ax = style.axes_or_new(ax, height_in=3.9)
     rows = table[table["AP75"].notna() & table["whole_ms"].notna()]
@@ -96,9 +100,11 @@ def edge_front(
 
 
 def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Loss or gain in AP75 of each export against the weights at the same pixels, with its paired interval.
+    """Loss or gain in AP75 of each export against the weights at the same pixels, with its paired
+    interval.
 
-    Look for: dots left of the dashed line are red; an interval that holds 0 may be luck of the images.
+    Look for: dots left of the dashed line are red; an interval that holds 0 may be luck of the
+    images.
     """
     rows = table[(table["export"] != "pytorch") & table["AP75"].notna()]
     ax = style.axes_or_new(ax, height_in=0.9 + 0.28 * max(len(rows), 2))
@@ -148,11 +154,12 @@ def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def edge_cost(
     table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Latency of every export at the largest pixel size: the network's median as a bar with a line to its 95th
-    percentile (an arrow beyond CLIP of the largest median), and in pale what letterbox and suppression add.
+    """Latency of every export at the largest pixel size: the network's median as a bar with a line
+    to its 95th percentile (an arrow beyond CLIP of the largest median), and in pale what letterbox
+    and suppression add.
 
-    The text beside each bar gives the file's size and the peak memory of a process that holds this network alone;
-    files over `max_size_mb` are red.
+    The text beside each bar gives the file's size and the peak memory of a process that holds this
+    network alone; files over `max_size_mb` are red.
     """
     rows = table[table["latency_ms"].notna()]
     rows = rows[rows["image_size"] == rows["image_size"].max()].sort_values("latency_ms")
@@ -170,7 +177,10 @@ def edge_cost(
     right = np.maximum(end, rows["latency_ms"] + own)
     for place, edge, row in zip(places, right, rows.to_dict("records"), strict=True):
         over = max_size_mb is not None and row["size_mb"] > max_size_mb
-        text = f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory {row['peak_memory_mb']:.0f} MB"
+        text = (
+            f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory "
+            f"{row['peak_memory_mb']:.0f} MB"
+        )
         ax.annotate(
             text + (" (over budget)" if over else ""),
             (edge, place),
@@ -192,10 +202,11 @@ def edge_cost(
 
 
 def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP75 over latency of lighter models beside the plain one at equal epochs, from `lighter.compare`.
+    """AP75 over latency of lighter models beside the plain one at equal epochs, from
+    `lighter.compare`.
 
-    Columns model, AP75, low, high (paired interval of the difference to the plain model), latency_ms, size_mb.
-    Look for: a dot left of the plain model's that is not below it pays.
+    Columns model, AP75, low, high (paired interval of the difference to the plain model),
+    latency_ms, size_mb. Look for: a dot left of the plain model's that is not below it pays.
     """
     ax = style.axes_or_new(ax, height_in=3.6)
     if table.empty:

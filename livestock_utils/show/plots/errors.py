@@ -1,4 +1,5 @@
-"""Where a detector errs: costs of error types, groups of boxes, calibration, galleries, missing labels."""
+"""Where a detector errs: costs of error types, groups of boxes, calibration, galleries, missing
+labels."""
 
 import math
 import os
@@ -16,7 +17,8 @@ from livestock_utils.show.plots import style
 from livestock_utils.show.plots.gallery import photo, read_photo
 
 LEAST_BOXES = {"group": 20, "bin": 10}
-"""Groups below are drawn pale, bins of confidence below are left out: their shares are mostly chance."""
+"""Groups below are drawn pale, bins of confidence below are left out: their shares are mostly
+chance."""
 STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
 """Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
@@ -24,10 +26,11 @@ _MOST_BOXES = 16
 
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP that each error type costs (bars) and how many boxes have it (text); `table` is from `error_types.ap_lost`.
+    """AP that each error type costs (bars) and how many boxes have it (text); `table` is from
+    `error_types.ap_lost`.
 
-    Look for: the longest bar, which is what to work on first; a type with many boxes may still cost little, because
-    faint detections rank last.
+    Look for: the longest bar, which is what to work on first; a type with many boxes may still cost
+    little, because faint detections rank last.
     """
     ax = style.axes_or_new(ax, height_in=3.0)
     rows = table[~table["error"].str.startswith("false ")].iloc[::-1]
@@ -55,10 +58,11 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Share of each state in every group, one panel a grouping; `table` is from `error_analysis.breakdown`.
+    """Share of each state in every group, one panel a grouping; `table` is from
+    `error_analysis.breakdown`.
 
-    Groups of fewer than 20 boxes are pale.
-    Look for: a group whose dark end is much longer than its neighbours', and whether its n is large enough to matter.
+    Groups of fewer than 20 boxes are pale. Look for: a group whose dark end is much longer than its
+    neighbours', and whether its n is large enough to matter.
     """
     groupings = list(dict.fromkeys(table["grouping"]))
     states = [name for name in table.columns if name not in ("grouping", "group", "n")]
@@ -113,18 +117,20 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
 
 
 def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Confidence against the share that is right, by species, with 95 % intervals; larger dots stand for more boxes.
+    """Confidence against the share that is right, by species, with 95 % intervals; larger dots
+    stand for more boxes.
 
-    `table` is from `error_analysis.calibration`. Bins of fewer than 10 boxes are left out. Look for: dots whose bar
-    lies below the diagonal, which promise more than they keep, and a species that needs another confidence threshold
-    than the other.
+    `table` is from `error_analysis.calibration`. Bins of fewer than 10 boxes are left out. Look
+    for: dots whose bar lies below the diagonal, which promise more than they keep, and a species
+    that needs another confidence threshold than the other.
     """
     ax = style.axes_or_new(ax, height_in=4.0)
     ax.set(
         xlim=(0, 1),
         ylim=(0, 1.02),
         xlabel="confidence (mean of the bin)",
-        ylabel=f"share of the boxes that are right\n(species{breakdowns.at_iou(table, ', IoU')}, no duplicate)",
+        ylabel=f"share of the boxes that are right\n(species{breakdowns.at_iou(table, ', IoU')}, "
+        "no duplicate)",
     )
     if table.empty:
         return style.say_empty(ax, "no detections")
@@ -171,11 +177,12 @@ def error_gallery(
     nothing: str = "no such errors",
     per_row: int = 2,
 ) -> np.ndarray:
-    """Each case twice, cut out around its box: left the labels, right the predictions; the box itself is dotted dark.
+    """Each case twice, cut out around its box: left the labels, right the predictions; the box
+    itself is dotted dark.
 
-    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from `confidence_threshold` up, the
-    16 most confident.
-    Look for: an animal in plain sight under the dotted box without a label beside it, which is no error of the model.
+    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from
+    `confidence_threshold` up, the 16 most confident. Look for: an animal in plain sight under the
+    dotted box without a label beside it, which is no error of the model.
     """
     if cases.empty:
         axes = style.grid_of_axes(1, 1, 1.2)
@@ -217,9 +224,11 @@ def error_gallery(
 
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Box plots of the boxes an image, by species and part; `counts` is from `error_analysis.counts_by_part`.
+    """Box plots of the boxes an image, by species and part; `counts` is from
+    `error_analysis.counts_by_part`.
 
-    As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign of an uneven split.
+    As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign
+    of an uneven split.
     """
     import seaborn
 
@@ -256,9 +265,11 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of rankings of missing labels; `curves` is from `missing_ranking.curves`.
+    """Precision against recall of rankings of missing labels; `curves` is from
+    `missing_ranking.curves`.
 
-    Look for: how much of the list a person can go through (from the left) before most of it is in vain.
+    Look for: how much of the list a person can go through (from the left) before most of it is in
+    vain.
     """
     ax = style.axes_or_new(ax, height_in=4.0)
     ax.set(
@@ -288,7 +299,8 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def _window(
     case: dict, width_px: float, height_px: float, least_px: float = 160
 ) -> tuple[float, float, float, float]:
-    """A square around the case's box, 2.2 times its longer side, moved into the frame where it fits."""
+    """A square around the case's box, 2.2 times its longer side, moved into the frame where it
+    fits."""
     side = min(
         max(2.2 * (case["x_max"] - case["x_min"]), 2.2 * (case["y_max"] - case["y_min"]), least_px),
         max(width_px, height_px),

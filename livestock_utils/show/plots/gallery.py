@@ -18,7 +18,8 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.show.plots import style
 
 THUMBNAIL_PX = 640
-"""Longer side of a photo in a gallery: sharp at notebook width, small enough to keep notebooks under their limit."""
+"""Longer side of a photo in a gallery: sharp at notebook width, small enough to keep notebooks
+under their limit."""
 
 LABEL_IN = 0.26, 0.13
 """Width and height in inches of a confidence on a photo."""
@@ -29,9 +30,11 @@ Picture = npt.NDArray[np.uint8]
 def read_photo(
     reader: ImageReader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
 ) -> Picture:
-    """(h, w, 3) RGB thumbnail of an archive's member, at most `longest_px` long, EXIF rotation applied.
+    """(h, w, 3) RGB thumbnail of an archive's member, at most `longest_px` long, EXIF rotation
+    applied.
 
-    JPEGs are decoded at about that scale already (libjpeg's draft mode). LivestockError for bytes that are no image.
+    JPEGs are decoded at about that scale already (libjpeg's draft mode). LivestockError for bytes
+    that are no image.
     """
     try:
         with Image.open(io.BytesIO(reader.bytes(archive, member))) as opened:
@@ -54,10 +57,11 @@ def photo(
     title: str = "",
     line_width: float = 1.6,
 ) -> Axes:
-    """One photo with boxes in the species' colours; boxes in pixels of the full frame (width_px x height_px).
+    """One photo with boxes in the species' colours; boxes in pixels of the full frame (width_px x
+    height_px).
 
-    Boxes with a `confidence` column carry it (two decimals) at their upper left corner, else at another corner; where
-    a more confident box's number stands at each of these, it is left out.
+    Boxes with a `confidence` column carry it (two decimals) at their upper left corner, else at
+    another corner; where a more confident box's number stands at each of these, it is left out.
     """
     ax = style.axes_or_new(ax, height_in=style.WIDTH_IN * height_px / width_px)
     ax.imshow(picture, extent=(0, width_px, height_px, 0), interpolation="antialiased")
@@ -137,9 +141,9 @@ def examples(
 ) -> np.ndarray:
     """Photos with their boxes, `columns` in a row; returns the (rows, columns) array of Axes.
 
-    `folder` is what the `archive` column counts from. Shown are `image_ids` in their order, else `n` drawn by `seed`,
-    as evenly over the species as they come.
-    Look for: boxes that are loose, doubled, or missing on an animal in plain sight.
+    `folder` is what the `archive` column counts from. Shown are `image_ids` in their order, else
+    `n` drawn by `seed`, as evenly over the species as they come. Look for: boxes that are loose,
+    doubled, or missing on an animal in plain sight.
     """
     chosen = _rows(images, draw(images, n, seed) if image_ids is None else image_ids)
     if chosen.empty:
@@ -177,10 +181,11 @@ def truth_beside_prediction(
     confidence_threshold: float = 0.25,
     seed: int = 0,
 ) -> np.ndarray:
-    """Each photo twice: left its labels, right the predictions from `confidence_threshold` up; (images, 2) Axes.
+    """Each photo twice: left its labels, right the predictions from `confidence_threshold` up;
+    (images, 2) Axes.
 
-    Look for: boxes on the right without a partner on the left (missing labels or false alarms), and the reverse
-    (misses).
+    Look for: boxes on the right without a partner on the left (missing labels or false alarms), and
+    the reverse (misses).
     """
     chosen = _rows(images, draw(images, n, seed) if image_ids is None else image_ids)
     if chosen.empty:
@@ -220,9 +225,11 @@ def truth_beside_prediction(
 def pairs(
     nearest: pd.DataFrame, images: pd.DataFrame, folder: str | os.PathLike, n: int = 3
 ) -> np.ndarray:
-    """The first `n` pairs of `neighbours.nearest_train` side by side, valid left, train right; (pairs, 2) Axes.
+    """The first `n` pairs of `neighbours.nearest_train` side by side, valid left, train right;
+    (pairs, 2) Axes.
 
-    Look for: two photos of the same moment; in train and valid at once they make the validation score too good.
+    Look for: two photos of the same moment; in train and valid at once they make the validation
+    score too good.
     """
     shown = nearest.head(n)
     if shown.empty:
@@ -259,7 +266,8 @@ def pairs(
 
 
 def draw(images: pd.DataFrame, n: int, seed: int = 0) -> list[str]:
-    """`n` image ids drawn by `seed`, as evenly over the species as they come, species in label order."""
+    """`n` image ids drawn by `seed`, as evenly over the species as they come, species in label
+    order."""
     shuffled = images.sample(frac=1, random_state=seed)
     turn = shuffled.groupby("species").cumcount()
     picked = shuffled.assign(turn=turn).sort_values(["turn", "species"], kind="stable").head(n)
@@ -270,7 +278,8 @@ def draw(images: pd.DataFrame, n: int, seed: int = 0) -> list[str]:
 
 
 def _rows(images: pd.DataFrame, image_ids: Sequence[str]) -> pd.DataFrame:
-    """The rows of `images` with these ids, in their order; LivestockError names the first that is unknown."""
+    """The rows of `images` with these ids, in their order; LivestockError names the first that is
+    unknown."""
     known = images.set_index("image_id", drop=False)
     absent = [image_id for image_id in image_ids if image_id not in known.index]
     if absent:

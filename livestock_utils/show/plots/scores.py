@@ -1,4 +1,5 @@
-"""How good a detector is: precision-recall curves, AP of each class, and what a confidence threshold trades."""
+"""How good a detector is: precision-recall curves, AP of each class, and what a confidence
+threshold trades."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,13 @@ _DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
 
 def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of each class at each IoU, with the AP (area below) at the curve's name.
+    """Precision against recall of each class at each IoU, with the AP (area below) at the curve's
+    name.
 
-    `curves` is from `scoring.pr_curves`: species, iou_threshold, confidence, recall, precision, envelope. The line
-    drawn is the envelope, whose area the contest's AP is; it falls to 0 where the detections end.
-    Look for: how far right a curve goes before it drops; where the curves of two IoUs part, boxes are loose.
+    `curves` is from `scoring.pr_curves`: species, iou_threshold, confidence, recall, precision,
+    envelope. The line drawn is the envelope, whose area the contest's AP is; it falls to 0 where
+    the detections end. Look for: how far right a curve goes before it drops; where the curves of
+    two IoUs part, boxes are loose.
     """
     ax = style.axes_or_new(ax, height_in=4.2)
     ax.set(
@@ -53,9 +56,11 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def confidence_trade(
     curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes | None = None
 ) -> Axes:
-    """Precision (solid) and recall (dashed) of each class as the confidence threshold rises; `curves` as above.
+    """Precision (solid) and recall (dashed) of each class as the confidence threshold rises;
+    `curves` as above.
 
-    Look for: where the two lines of a class cross, and whether one threshold can serve both classes.
+    Look for: where the two lines of a class cross, and whether one threshold can serve both
+    classes.
     """
     ax = style.axes_or_new(ax, height_in=3.2)
     ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="confidence threshold", ylabel="precision or recall")
@@ -91,9 +96,11 @@ def class_scores(
     columns: tuple[str, ...] = ("mAP50", "mAP75", "mAP50-95"),
     ax: Axes | None = None,
 ) -> Axes:
-    """One dot a score and class ("all" in grey), values written at the dots; `table` is from `scoring.per_class_table`.
+    """One dot a score and class ("all" in grey), values written at the dots; `table` is from
+    `scoring.per_class_table`.
 
-    Look for: the class that falls behind, and how much more it falls behind where IoU is strict (looser boxes).
+    Look for: the class that falls behind, and how much more it falls behind where IoU is strict
+    (looser boxes).
     """
     ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * len(columns))
     if table.empty:

@@ -1,4 +1,5 @@
-"""A hyperparameter search: what was gained by which epoch, which genes the good trials share, which ones matter."""
+"""A hyperparameter search: what was gained by which epoch, which genes the good trials share, which
+ones matter."""
 
 from collections.abc import Sequence
 
@@ -13,10 +14,11 @@ from livestock_utils.show.plots import style
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Score of each trial by the epochs trained so far, and the best until then, from `search.trials_table`.
+    """Score of each trial by the epochs trained so far, and the best until then, from
+    `search.trials_table`.
 
-    The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their last epoch).
-    Look for: a step long before the end: the last trials bought nothing.
+    The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their
+    last epoch). Look for: a step long before the end: the last trials bought nothing.
     """
     ax = style.axes_or_new(ax, height_in=3.4)
     done = table[table["state"].isin(["complete", "pruned"])]
@@ -65,10 +67,11 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None = None) -> Axes:
-    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by the score's rank.
+    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by
+    the score's rank.
 
-    Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is the best trial.
-    Look for: axes where the bright lines lie together: that gene decided.
+    Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is
+    the best trial. Look for: axes where the bright lines lie together: that gene decided.
     """
     ax = style.axes_or_new(ax, height_in=3.8)
     done = table[table["state"] == "complete"].sort_values("score")
@@ -135,7 +138,8 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
 def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
     """Share of the scores' variance that each gene explains, from `search.importances`.
 
-    Look for: genes near 0: leave them alone next time. With few trials the order is little more than chance.
+    Look for: genes near 0: leave them alone next time. With few trials the order is little more
+    than chance.
     """
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(shares), 3))
     if shares.empty:
@@ -162,10 +166,11 @@ def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
 def gene_slices(
     table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Score by each gene's value, a panel a gene over its range; the darker, the later the trial; returns the Axes.
+    """Score by each gene's value, a panel a gene over its range; the darker, the later the trial;
+    returns the Axes.
 
-    The dashed line is the base's value; triangles at the lower edge are trials that scored far less than the others.
-    Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
+    The dashed line is the base's value; triangles at the lower edge are trials that scored far less
+    than the others. Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
     """
     columns = min(4, max(len(genes), 1))
     rows = -(-len(genes) // columns)
@@ -236,9 +241,11 @@ def gene_slices(
 
 
 def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None) -> Axes:
-    """Score against the second objective of each finished trial; `best` (from `search.pareto`) joined by a line.
+    """Score against the second objective of each finished trial; `best` (from `search.pareto`)
+    joined by a line.
 
-    Look for: where the line turns flat: from there on more of the second objective buys little score.
+    Look for: where the line turns flat: from there on more of the second objective buys little
+    score.
     """
     ax = style.axes_or_new(ax, height_in=3.4)
     done = table[table["state"] == "complete"]
@@ -261,7 +268,8 @@ def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None
 
 
 def _low_fence(scores: pd.Series) -> float:
-    """Where the scale may end below: Tukey's fence, so that one failed trial does not squeeze the others together."""
+    """Where the scale may end below: Tukey's fence, so that one failed trial does not squeeze the
+    others together."""
     if scores.empty:
         return 0.0
     low, high = scores.quantile([0.25, 0.75])

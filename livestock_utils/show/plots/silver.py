@@ -22,10 +22,12 @@ def silver_thresholds(
     marks: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Precision of the added boxes (solid) and unlabelled animals found (dashed) against the confidence threshold.
+    """Precision of the added boxes (solid) and unlabelled animals found (dashed) against the
+    confidence threshold.
 
-    `curves` maps sources of predictions to tables of `silver_audit.threshold_curve`, `marks` names to thresholds.
-    Look for: how far left the solid line may go before it falls, and whether the dashed one is still high there.
+    `curves` maps sources of predictions to tables of `silver_audit.threshold_curve`, `marks` names
+    to thresholds. Look for: how far left the solid line may go before it falls, and whether the
+    dashed one is still high there.
     """
     ax = style.axes_or_new(ax, height_in=3.8)
     ax.set(
@@ -82,10 +84,11 @@ def silver_counts(
     name: str = "cow",
     axes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes an image before (outline) and after (filled), a panel a mode; `before`, `after`: boxes by source image.
+    """Boxes an image before (outline) and after (filled), a panel a mode; `before`, `after`: boxes
+    by source image.
 
-    Only the images that get silver are counted, on both sides. `name` is the species whose colour is used.
-    Look for: how the heap at the left end moves; a long tail to the right is double boxes.
+    Only the images that get silver are counted, on both sides. `name` is the species whose colour
+    is used. Look for: how the heap at the left end moves; a long tail to the right is double boxes.
     """
     panels = max(len(after), 1)
     axes = (
@@ -118,10 +121,12 @@ def silver_counts(
 
 
 def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """A row a mode: share of the animals with a label, before (grey) and after (dot), and precision (diamond).
+    """A row a mode: share of the animals with a label, before (grey) and after (dot), and precision
+    (diamond).
 
-    `tables` maps modes to tables of `silver_audit.audit`. Only silver boxes count for the precision.
-    Look for: a long way from the grey dot to the right, with the diamond not far left of 100 %.
+    `tables` maps modes to tables of `silver_audit.audit`. Only silver boxes count for the
+    precision. Look for: a long way from the grey dot to the right, with the diamond not far left of
+    100 %.
     """
     ax = style.axes_or_new(ax, height_in=1.1 + 0.55 * max(len(tables), 1))
     if not tables:
@@ -197,11 +202,13 @@ def silver_examples(
     source_ids: Sequence[str] | None = None,
     n: int = 3,
 ) -> np.ndarray:
-    """Photos twice: left with people's labels, right as the silver set holds them; (images, 2) Axes.
+    """Photos twice: left with people's labels, right as the silver set holds them; (images, 2)
+    Axes.
 
-    Right: gold boxes in the species' colour, silver boxes dashed with their confidence, ignored regions as they are
-    painted. Shown are `source_ids`, else the `n` images with most silver and ignored boxes.
-    Look for: dashed boxes on animals that have none on the left, and dashed boxes on nothing.
+    Right: gold boxes in the species' colour, silver boxes dashed with their confidence, ignored
+    regions as they are painted. Shown are `source_ids`, else the `n` images with most silver and
+    ignored boxes. Look for: dashed boxes on animals that have none on the left, and dashed boxes on
+    nothing.
     """
     if source_ids is None:
         changed = made.labels[made.labels["origin"] != making.GOLD]
@@ -259,7 +266,8 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain of the expanded training over gold alone with its interval, by answers and class.
 
     `table` is from `silver_effect.effect_table`. A line that crosses 0 is no proof of a difference.
-    Look for: whether the gain differs between fuller and lacking answers (last group), and for which class.
+    Look for: whether the gain differs between fuller and lacking answers (last group), and for
+    which class.
     """
     groups = list(dict.fromkeys(table["answers"]))
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(table), 3) + 0.25 * len(groups))

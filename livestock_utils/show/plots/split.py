@@ -1,4 +1,5 @@
-"""Figures of a split: is every stratum shared as promised, do the folds look alike, does train leak into valid."""
+"""Figures of a split: is every stratum shared as promised, do the folds look alike, does train leak
+into valid."""
 
 import math
 
@@ -16,11 +17,12 @@ ALLOWED_POINTS = 0.5
 
 
 def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = None) -> Axes:
-    """Share in train (or another `part`) of each stratum (dot) against the promise (grey bar around the target line).
+    """Share in train (or another `part`) of each stratum (dot) against the promise (grey bar around
+    the target line).
 
-    `table` is from `split.balance_table` or `set_summary.kept_strata`. The bar spans half a percentage point or one
-    image, whichever is more.
-    Look for: dots outside their bar; with groups that stay together a few may be.
+    `table` is from `split.balance_table` or `set_summary.kept_strata`. The bar spans half a
+    percentage point or one image, whichever is more. Look for: dots outside their bar; with groups
+    that stay together a few may be.
     """
     ax = style.axes_or_new(ax, height_in=0.9 + 0.34 * max(len(table), 2))
     if table.empty:
@@ -38,7 +40,8 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
     ax.set(
         xlim=(float(target.min()) - reach, min(float(target.max()) + reach, 1.01)),
         ylim=(-0.6, len(table) - 0.4),
-        xlabel=f"share of the stratum's images that are in {part} (grey: within ½ point or one image of the target)",
+        xlabel=f"share of the stratum's images that are in {part} (grey: within ½ point or one "
+        "image of the target)",
     )
     ax.set_yticks(height, table["species"] + "  " + table["count_bin"].astype(str))
     for y, row in zip(height, table.to_dict("records"), strict=True):
@@ -60,10 +63,11 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
 def fold_balance(
     table: pd.DataFrame, valid_fold: int = 0, columns: int = 5, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Small multiples: how each label's images spread over the folds, one panel a label, the validation fold dark.
+    """Small multiples: how each label's images spread over the folds, one panel a label, the
+    validation fold dark.
 
-    `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows, columns) array of Axes.
-    Labels with fewer images than folds are left out: they cannot spread.
+    `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows,
+    columns) array of Axes. Labels with fewer images than folds are left out: they cannot spread.
     Look for: panels that are not flat; the dashed line marks an even share.
     """
     folds = sorted(table["fold"].unique())
@@ -108,11 +112,12 @@ def fold_balance(
 def leakage(
     nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None
 ) -> Axes:
-    """How far each validation image is from its nearest training image, in bits of a perceptual hash.
+    """How far each validation image is from its nearest training image, in bits of a perceptual
+    hash.
 
-    `nearest` is from `neighbours.nearest_train`, `images` gives the species. Up to `max_distance` bits (dashed line)
-    two photos look alike: frames of one moment that a grouped split keeps on one side.
-    Look for: a heap at the left end; its size is how much the validation score flatters.
+    `nearest` is from `neighbours.nearest_train`, `images` gives the species. Up to `max_distance`
+    bits (dashed line) two photos look alike: frames of one moment that a grouped split keeps on one
+    side. Look for: a heap at the left end; its size is how much the validation score flatters.
     """
     ax = style.axes_or_new(ax, height_in=3.0)
     if nearest.empty:

@@ -1,4 +1,5 @@
-"""What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than noise."""
+"""What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than
+noise."""
 
 import dataclasses
 import textwrap
@@ -20,7 +21,8 @@ LABEL_CHARACTERS = 44
 
 
 def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
-    """AP75 of hard NMS over its IoU threshold (up) and the confidence threshold (right), from `sweep.evaluate`.
+    """AP75 of hard NMS over its IoU threshold (up) and the confidence threshold (right), from
+    `sweep.evaluate`.
 
     Frames mark the best cell and the write-up's (.68, .001).
     Look for: how wide the bright area is: inside it the exact choice does not matter.
@@ -40,8 +42,8 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     table = table.sort_index(ascending=False)
     if table.empty:
         return style.say_empty(ax, "too few settings for a heat map")
-    # High confidences lose so much that they would flatten the rest: the scale starts at the worst IoU at the
-    # write-up's confidence, so that every row has its own colour there.
+    # High confidences lose so much that they would flatten the rest: the scale starts at the worst
+    # IoU at the write-up's confidence, so that every row has its own colour there.
     low = table.to_numpy()[
         :, [np.abs(table.columns.to_numpy(dtype=float) - WRITE_UP_CONFIDENCE).argmin()]
     ].min()
@@ -73,10 +75,11 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
 
 
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Gain in AP75 of each setting over the reference with its bootstrap interval, from `sweep.compare`.
+    """Gain in AP75 of each setting over the reference with its bootstrap interval, from
+    `sweep.compare`.
 
-    The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no larger than the
-    noise of the choice of images.
+    The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no
+    larger than the noise of the choice of images.
     """
     names = [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index]
     lines = max((name.count("\n") + 1 for name in names), default=1)
@@ -134,8 +137,8 @@ def _plain(setting: Settings) -> bool:
     return (
         not isinstance(setting.iou_threshold, dict)
         and not isinstance(setting.confidence_threshold, dict)
-        and (dataclasses.replace(setting, **numbers) == WRITE_UP)
-    )  # type: ignore[arg-type]  # both are floats
+        and dataclasses.replace(setting, **numbers) == WRITE_UP  # type: ignore[arg-type]  # floats
+    )
 
 
 def _frame(

@@ -20,15 +20,17 @@ METRICS = {
     "metrics/mAP_0.75": "mAP75",
     "metrics/mAP_0.5:0.95": "mAP50-95",
 }
-"""Columns of validation metrics in yolov5's results.csv, in drawing order; absent ones are left out."""
+"""Columns of validation metrics in yolov5's results.csv, in drawing order; absent ones are left
+out."""
 
 
 def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Training (solid) and validation (dashed) loss by epoch, one panel a loss with its own scale; returns 3 Axes.
+    """Training (solid) and validation (dashed) loss by epoch, one panel a loss with its own scale;
+    returns 3 Axes.
 
-    `results` has "epoch" and "train/box_loss", "val/box_loss" and so on. Losses of runs with unlike gains cannot be
-    compared.
-    Look for: a dashed line that turns up while the solid one falls (overfitting), or both still falling (stop later).
+    `results` has "epoch" and "train/box_loss", "val/box_loss" and so on. Losses of runs with unlike
+    gains cannot be compared. Look for: a dashed line that turns up while the solid one falls
+    (overfitting), or both still falling (stop later).
     """
     axes = style.grid_of_axes(1, len(LOSSES), 2.9)[0] if axes is None else axes
     table = _tidy(results)
@@ -68,12 +70,13 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
 def metric_curves(
     results: pd.DataFrame, ax: Axes | None = None, best: str = "metrics/mAP_0.75"
 ) -> Axes:
-    """Validation metrics by epoch, each line named at its end with its last value; the best epoch is marked.
+    """Validation metrics by epoch, each line named at its end with its last value; the best epoch
+    is marked.
 
-    `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the highest value of `best`,
-    the column that best.pt was chosen by, marked on that line (or on the lowest, where `best` is none of `METRICS`).
-    yolov5's own 101-point mAP: close to the contest's, not equal.
-    Look for: lines that are still rising at the end: more epochs would help.
+    `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the
+    highest value of `best`, the column that best.pt was chosen by, marked on that line (or on the
+    lowest, where `best` is none of `METRICS`). yolov5's own 101-point mAP: close to the contest's,
+    not equal. Look for: lines that are still rising at the end: more epochs would help.
     """
     ax = style.axes_or_new(ax, height_in=3.6)
     table = _tidy(results)
@@ -117,7 +120,8 @@ def metric_curves(
 def compare_runs(
     runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0.95", ax: Axes | None = None
 ) -> Axes:
-    """One metric or loss of several runs by epoch, each line named at its end; `runs` maps names to results tables.
+    """One metric or loss of several runs by epoch, each line named at its end; `runs` maps names to
+    results tables.
 
     Look for: runs of unequal length; compare them at the same epoch, not at their ends.
     """
@@ -139,13 +143,15 @@ def compare_runs(
 
 
 def _tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """`results` with the blanks cut that yolov5 pads its column names with, and epochs counted from 1."""
+    """`results` with the blanks cut that yolov5 pads its column names with, and epochs counted from
+    1."""
     table = results.rename(columns=lambda name: str(name).strip())
     return table.assign(epoch=table["epoch"] + 1) if "epoch" in table else table
 
 
 def _dots(table: pd.DataFrame) -> dict:
-    """Markers where there are so few epochs that a line alone would hide them (one epoch draws no line at all)."""
+    """Markers where there are so few epochs that a line alone would hide them (one epoch draws no
+    line at all)."""
     return {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}
 
 

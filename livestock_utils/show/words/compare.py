@@ -11,32 +11,37 @@ from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 
 LEARNING, UNTRAINED = 0.5, 0.1
-"""mAP75 below which a network is still learning the task, and below which it hardly does it at all."""
+"""mAP75 below which a network is still learning the task, and below which it hardly does it at
+all."""
 SEEDS_NEEDED = 3
 """With fewer a side, the interval of a mean over seeds says next to nothing."""
 LITERATURE = (
-    "Wilson et al. (2017, *The Marginal Value of Adaptive Gradient Methods*) found that SGD generalises better than "
-    "Adam at equal tuning; Loshchilov and Hutter (2019, *Decoupled Weight Decay Regularization*) trace much of that to "
-    "Adam's weight decay, which AdamW repairs; Choi et al. (2019, *On Empirical Comparisons of Optimizers*) show that "
-    "the order depends on how widely each one is tuned, and Schmidt et al. (2021, *Descending through a Crowded "
-    "Valley*) that tuning one optimiser is worth about as much as choosing another. How much of a gap a seed makes is "
-    "the subject of Bouthillier et al. (2021, *Accounting for Variance in Machine Learning Benchmarks*)"
+    "Wilson et al. (2017, *The Marginal Value of Adaptive Gradient Methods*) found that SGD "
+    "generalises better than Adam at equal tuning; Loshchilov and Hutter (2019, *Decoupled Weight "
+    "Decay Regularization*) trace much of that to Adam's weight decay, which AdamW repairs; Choi "
+    "et al. (2019, *On Empirical Comparisons of Optimizers*) show that the order depends on how "
+    "widely each one is tuned, and Schmidt et al. (2021, *Descending through a Crowded Valley*) "
+    "that tuning one optimiser is worth about as much as choosing another. How much of a gap a "
+    "seed makes is the subject of Bouthillier et al. (2021, *Accounting for Variance in Machine "
+    "Learning Benchmarks*)"
 )
 
 
 def left_out(runs: pd.DataFrame) -> str:
-    """Which run folders no table uses, and why: unfinished, helpers, repeats, or no partner at the same recipe."""
+    """Which run folders no table uses, and why: unfinished, helpers, repeats, or no partner at the
+    same recipe."""
     if runs.empty:
         return "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
     groups = run_folders.questions(runs)
     used = {name for parts in groups.values() for part in parts for name in part["name"]}
     said = [
-        f"{len(used)} of {len(runs)} runs are compared, each only with runs of the same number of epochs"
+        f"{len(used)} of {len(runs)} runs are compared, each only with runs of the same number of "
+        "epochs"
     ]
     reasons = {
         "not finished": runs.loc[~runs["finished"].astype(bool), "name"].tolist(),
-        "models behind out-of-fold predictions, trained on other photos than the rest and some of them on those that "
-        "judge": runs.loc[runs["helper"].astype(bool), "name"].tolist(),
+        "models behind out-of-fold predictions, trained on other photos than the rest and some of "
+        "them on those that judge": runs.loc[runs["helper"].astype(bool), "name"].tolist(),
         "the same training as another run": run_folders.repeats(runs),
     }
     told = set(used)
@@ -62,8 +67,8 @@ def judged(on: tables.Judge) -> str:
             else f"{len(on.unrecorded)} of the runs"
         )
         said += (
-            f" That {who} did not train on them is taken from the folders' names: no list of training images is "
-            "there."
+            f" That {who} did not train on them is taken from the folders' names: no list of "
+            "training images is there."
         )
     return said
 
@@ -74,8 +79,8 @@ def epochs(scores: pd.DataFrame) -> str:
     if len(found) == 1:
         return f"All {len(scores)} runs were trained for {found[0]} epochs."
     return (
-        f"The runs were trained for {', '.join(map(str, found[:-1]))} and {found[-1]} epochs, or patience ended "
-        "some: the longer ones have an advantage."
+        f"The runs were trained for {', '.join(map(str, found[:-1]))} and {found[-1]} epochs, or "
+        "patience ended some: the longer ones have an advantage."
     )
 
 
@@ -84,22 +89,24 @@ def beside_write_up(scores: pd.DataFrame, question: str) -> str:
     theirs = tables.WRITE_UP_RECIPE
     if tables.like_write_up(scores, question):
         return (
-            "Its runs have this model and size and its own validation fold, and mostly other numbers of epochs: "
-            "compare the order, and the height with care."
+            "Its runs have this model and size and its own validation fold, and mostly other "
+            "numbers of epochs: compare the order, and the height with care."
         )
     ours = ", ".join(
         f"{model} at {size} px"
         for model, size in scores[["model", "image_size"]].drop_duplicates().itertuples(index=False)
     )
     return (
-        f"Its runs are {'of the named models' if question == 'models' else 'of ' + str(theirs['model'])} at "
-        f"{theirs['image_size']} px, these are {ours}: only which setting is better may be compared, so its "
-        "numbers do not stand beside ours."
+        "Its runs are "
+        f"{'of the named models' if question == 'models' else 'of ' + str(theirs['model'])} at "
+        f"{theirs['image_size']} px, these are {ours}: only which setting is better may be "
+        "compared, so its numbers do not stand beside ours."
     )
 
 
 def spread(scores: pd.DataFrame) -> str:
-    """Which setting has the highest mean mAP75, and whether single runs of the next one reach it."""
+    """Which setting has the highest mean mAP75, and whether single runs of the next one reach
+    it."""
     means = (
         scores.groupby("setting", sort=False)["mAP75"]
         .mean()
@@ -114,11 +121,14 @@ def spread(scores: pd.DataFrame) -> str:
         said += "; one run a setting shows no spread of seeds."
     else:
         apart = best.min() > next_best.max()
-        said += f"; their runs {'do not overlap' if apart else 'overlap, so that another seed may turn the order'}."
+        said += (
+            "; their runs "
+            f"{'do not overlap' if apart else 'overlap, so that another seed may turn the order'}."
+        )
     if blank := [str(name) for name in means.index if means[name] < UNTRAINED]:
         said += (
-            f" Below {UNTRAINED} a network hardly does its task yet; these say nothing about what they would "
-            f"reach, nor of their order: {'; '.join(blank)}."
+            f" Below {UNTRAINED} a network hardly does its task yet; these say nothing about what "
+            f"they would reach, nor of their order: {'; '.join(blank)}."
         )
     return said
 
@@ -129,7 +139,8 @@ def differences(table: pd.DataFrame) -> str:
     for row in table.to_dict("records"):
         sure = row["low"] > 0 or row["high"] < 0
         seeds = (
-            f"; its {row['pairs']} seeds lie between {row['lowest_run']:+.3f} and {row['highest_run']:+.3f}"
+            f"; its {row['pairs']} seeds lie between {row['lowest_run']:+.3f} and "
+            f"{row['highest_run']:+.3f}"
             if row["pairs"] > 1
             else ""
         )
@@ -153,7 +164,8 @@ def differences(table: pd.DataFrame) -> str:
 def curves(
     scores: pd.DataFrame, results: Mapping[str, pd.DataFrame], column: str = "metrics/mAP_0.75"
 ) -> str:
-    """How the logged curves end: who leads, since when, which still rise, how much an epoch more or less matters."""
+    """How the logged curves end: who leads, since when, which still rise, how much an epoch more or
+    less matters."""
     lines = {
         name: table[column].to_numpy(float)
         for name, table in run_folders.mean_results(scores, results).items()
@@ -183,35 +195,39 @@ def curves(
     ]
     if late:
         said += (
-            f". Within its last three epochs a run moves by up to {max(late):.3f}: a difference of that size "
-            "hangs on the epoch that is scored, which no interval here covers"
+            f". Within its last three epochs a run moves by up to {max(late):.3f}: a difference of "
+            "that size hangs on the epoch that is scored, which no interval here covers"
         )
     return said + "."
 
 
 def other_weights(scores: pd.DataFrame, weights: str) -> str:
-    """Why notebook 08 may say something else about full against split; empty where that is not asked."""
+    """Why notebook 08 may say something else about full against split; empty where that is not
+    asked."""
     if weights == "best" or not {"full", "split"} <= set(scores["setting"]):
         return ""
     return (
-        "Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by these very "
-        "images; here both are scored after their last one, without a choice, so the two differences can lie as "
+        "Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by "
+        "these very "
+        "images; here both are scored after their last one, without a choice, so the two "
+        "differences can lie as "
         'far apart as runs move between epochs. `weights = "best"` gives 08\'s.'
     )
 
 
 def optimisers(scores: pd.DataFrame | None) -> str:
-    """SGD against AdamW: from the spread of our seeds where there are runs, with the literature; Markdown.
+    """SGD against AdamW: from the spread of our seeds where there are runs, with the literature;
+    Markdown.
 
-    `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. Of several settings of
-    an optimiser the best counts, and that is said. From SEEDS_NEEDED seeds each on: Welch's t-interval of the
-    difference of the means.
+    `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. Of
+    several settings of an optimiser the best counts, and that is said. From SEEDS_NEEDED seeds each
+    on: Welch's t-interval of the difference of the means.
     """
     theirs = {row["name"]: row for row in published.scores()["optimisers"]}
     gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
     written = (
-        f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no other learning "
-        "rate for AdamW than SGD's, whose usual one is ten times AdamW's"
+        f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no "
+        "other learning rate for AdamW than SGD's, whose usual one is ten times AdamW's"
     )
     tried: dict[str, dict[str, np.ndarray]] = {"SGD": {}, "AdamW": {}}
     for name, part in scores.groupby("setting") if scores is not None else ():
@@ -230,8 +246,8 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     }
     sgd, adamw = (tried[kind][chosen[kind]] for kind in ("SGD", "AdamW"))
     ours = (
-        f"After {'–'.join(map(str, sorted(set(scores['epochs']))))} epochs SGD with {chosen['SGD']} has mAP75 "
-        f"{_mean(sgd)}, AdamW with {chosen['AdamW']} {_mean(adamw)}"
+        f"After {'–'.join(map(str, sorted(set(scores['epochs']))))} epochs SGD with "
+        f"{chosen['SGD']} has mAP75 {_mean(sgd)}, AdamW with {chosen['AdamW']} {_mean(adamw)}"
     )
     difference, seeds = sgd.mean() - adamw.mean(), min(len(sgd), len(adamw))
     if seeds < 2:
@@ -240,7 +256,10 @@ def optimisers(scores: pd.DataFrame | None) -> str:
         )
     else:
         low, high = welch_interval(sgd, adamw)
-        interval = f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} to {high:+.3f}"
+        interval = (
+            f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} "
+            f"to {high:+.3f}"
+        )
         sure = (
             "leaves 0 out" if low > 0 or high < 0 else "holds 0: these seeds do not tell them apart"
         )
@@ -255,8 +274,8 @@ def optimisers(scores: pd.DataFrame | None) -> str:
     ]
     if max(sgd.mean(), adamw.mean()) < LEARNING:
         said.append(
-            "Networks at such scores are hardly trained: this tells which one starts faster, not which one "
-            "ends higher"
+            "Networks at such scores are hardly trained: this tells which one starts faster, not "
+            "which one ends higher"
         )
     return ". ".join([*filter(None, said), written, LITERATURE]) + "."
 
@@ -270,15 +289,16 @@ def _selection(tried: Mapping[str, int]) -> str:
         return f"Each is shown at the best of its {tried[many]} settings, chosen by this very score"
     other = "one setting" if tried[few] == 1 else f"the best of {tried[few]}"
     return (
-        f"{many} is shown at the best of {tried[many]} settings, chosen by this very score, {few} at {other}: that "
-        f"favours {many}"
+        f"{many} is shown at the best of {tried[many]} settings, chosen by this very score, {few} "
+        f"at {other}: that favours {many}"
     )
 
 
 def welch_interval(
     first: np.ndarray, second: np.ndarray, level: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where neither spreads."""
+    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where
+    neither spreads."""
     if np.ptp(first) == 0 and np.ptp(second) == 0:
         value = float(first.mean() - second.mean())
         return value, value

@@ -1,4 +1,5 @@
-"""Sentences for the notebooks that say what a table or figure shows, computed from the data at hand."""
+"""Sentences for the notebooks that say what a table or figure shows, computed from the data at
+hand."""
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,8 @@ def first_up(text: str) -> str:
 
 
 def _sentence(parts: list[str]) -> str:
-    """The parts as one sentence, a semicolon between them; "There is nothing to count." for none."""
+    """The parts as one sentence, a semicolon between them; "There is nothing to count." for
+    none."""
     text = "; ".join(parts) or "there is nothing to count"
     return f"{first_up(text)}."
 
@@ -54,11 +56,14 @@ def species_counts(counts: pd.DataFrame) -> str:
     if not total["images"]:
         return "There are no images."
     shares = [
-        f"{row['species']} {percent(row['images_share'])} of the images and {percent(row['boxes_share'])} of the "
-        f"boxes, {row['mean_boxes']:.1f} an image"
+        f"{row['species']} {percent(row['images_share'])} of the images and "
+        f"{percent(row['boxes_share'])} of the boxes, {row['mean_boxes']:.1f} an image"
         for row in each
     ]
-    return f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: {'; '.join(shares)}."
+    return (
+        f"**{count(total['images'], 'image')} hold {count(total['boxes'], 'box', 'boxes')}**: "
+        f"{'; '.join(shares)}."
+    )
 
 
 def covered(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
@@ -74,10 +79,12 @@ def covered(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
 
 
 def suspects(hints: pd.DataFrame, image_ids: list[str]) -> str:
-    """What makes these images of `eda.completeness_hints` suspect: their boxes beside their neighbours'."""
+    """What makes these images of `eda.completeness_hints` suspect: their boxes beside their
+    neighbours'."""
     rows = hints.set_index("image_id").loc[image_ids]
     parts = [
-        f"`{image_id}` has {count(row['boxes'], 'box', 'boxes')} where its neighbours have {row['local_median']:g}"
+        f"`{image_id}` has {count(row['boxes'], 'box', 'boxes')} where its neighbours have "
+        f"{row['local_median']:g}"
         for image_id, row in rows.iterrows()
     ]
     return _sentence(parts) if parts else "No image with boxes has far fewer than its neighbours."
@@ -94,7 +101,8 @@ def sizes(table: pd.DataFrame) -> str:
         parts.append(
             f"all {count(first['images'], f'{name} image')} are {size} px"
             if number == 1
-            else f"{name} images come in {number} sizes, most often {size} px ({percent(first['share'])})"
+            else f"{name} images come in {number} sizes, most often {size} px "
+            f"({percent(first['share'])})"
         )
     return _sentence(parts)
 
@@ -106,8 +114,8 @@ def count_bins(table: pd.DataFrame, counts: pd.DataFrame) -> str:
     for name, rows in count_tables.by_species(table):
         largest = rows.iloc[int(rows["images"].to_numpy().argmax())]
         parts.append(
-            f"half of the {name} images have at most {medians[name]:g} boxes, and the largest bin is "
-            f"“{largest['bin']}” ({largest['boxes']}) with {percent(largest['share'])}"
+            f"half of the {name} images have at most {medians[name]:g} boxes, and the largest bin "
+            f"is “{largest['bin']}” ({largest['boxes']}) with {percent(largest['share'])}"
         )
     return _sentence(parts)
 
@@ -128,8 +136,8 @@ def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
         for name, n, share in zip(table["species"], table["boxes"], table["share"], strict=True)
     ]
     return (
-        f"Leaving out boxes of 1,000 to {below_px2:,.0f} px² would lose {listed(parts)}. Nothing is left out here; "
-        "the set-making notebooks take `min_box_area_px`."
+        f"Leaving out boxes of 1,000 to {below_px2:,.0f} px² would lose {listed(parts)}. Nothing "
+        "is left out here; the set-making notebooks take `min_box_area_px`."
     )
 
 
@@ -161,9 +169,9 @@ def positions(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
             y, x = np.unravel_index(grid.argmax(), grid.shape)
             quiet = float((grid < grid.max() / 10).mean())
             parts.append(
-                f"{name} boxes are densest at {percent((x + 0.5) / grid.shape[1])} of the width and "
-                f"{percent((y + 0.5) / grid.shape[0])} of the height, and {percent(quiet)} of the frame sees "
-                "less than a tenth of that"
+                f"{name} boxes are densest at {percent((x + 0.5) / grid.shape[1])} of the width "
+                f"and {percent((y + 0.5) / grid.shape[0])} of the height, and {percent(quiet)} of "
+                "the frame sees less than a tenth of that"
             )
     return _sentence(parts)
 
@@ -181,8 +189,9 @@ def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
 def completeness(table: pd.DataFrame) -> str:
     """What `eda.completeness_table` hints at."""
     parts = [
-        f"of {row['images']:,} {row['species']} images, {row['suspect']:,} ({percent(row['suspect_share'])}) have "
-        f"far fewer boxes than their neighbours, {row['no_box']:,} have none and {row['one_box']:,} have one"
+        f"of {row['images']:,} {row['species']} images, {row['suspect']:,} "
+        f"({percent(row['suspect_share'])}) have far fewer boxes than their neighbours, "
+        f"{row['no_box']:,} have none and {row['one_box']:,} have one"
         for row in table.to_dict("records")
     ]
     return f"{_sentence(parts)} A hint only: notebook 06 looks again with a trained model."
@@ -195,13 +204,14 @@ def write_up(table: pd.DataFrame) -> str:
         return f"All {len(table)} counts are the write-up's."
     worst = table.iloc[int(table["difference"].abs().to_numpy().argmax())]
     return (
-        f"{equal} of {len(table)} counts are the write-up's; the largest difference is {worst['difference']:+,} "
-        f"({worst['species']}, {worst['what']})."
+        f"{equal} of {len(table)} counts are the write-up's; the largest difference is "
+        f"{worst['difference']:+,} ({worst['species']}, {worst['what']})."
     )
 
 
 def balance(table: pd.DataFrame, part: str = "train") -> str:
-    """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and small strata apart."""
+    """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and
+    small strata apart."""
     if table.empty:
         return "There are no strata."
     if (table["off_images"].abs() < 0.05).all():
@@ -211,30 +221,37 @@ def balance(table: pd.DataFrame, part: str = "train") -> str:
     if len(large):
         worst = large.iloc[int(large["off_points"].abs().to_numpy().argmax())]
         parts.append(
-            f"of {count(len(large), 'stratum', 'strata')} of 200 images or more, {worst['stratum']} is "
-            f"furthest off, by {worst['off_points']:+.2f} percentage points of its share in {part}"
+            f"of {count(len(large), 'stratum', 'strata')} of 200 images or more, "
+            f"{worst['stratum']} is furthest off, by {worst['off_points']:+.2f} percentage points "
+            f"of its share in {part}"
         )
     if len(small):
         worst = small.iloc[int(small["off_images"].abs().to_numpy().argmax())]
         parts.append(
-            f"of {count(len(small), 'smaller stratum', 'smaller strata')}, {worst['stratum']} is furthest "
-            f"off: {worst['train']:,} of {worst['images']:,} images in {part} ({worst['off_images']:+.1f})"
+            f"of {count(len(small), 'smaller stratum', 'smaller strata')}, {worst['stratum']} is "
+            f"furthest off: {worst['train']:,} of {worst['images']:,} images in {part} "
+            f"({worst['off_images']:+.1f})"
         )
     return _sentence(parts)
 
 
 def fold_balance(table: pd.DataFrame) -> str:
-    """Which label of `split.fold_table` spreads least evenly, among those with 20 images a fold or more."""
+    """Which label of `split.fold_table` spreads least evenly, among those with 20 images a fold or
+    more."""
     folds = table["fold"].nunique()
     totals = table.groupby(["kind", "label"], sort=False)["images"].transform("sum")
     large = table[totals >= 20 * folds]
     if large.empty:
-        return f"No label has 20 images for each of the {count(folds, 'fold')}: a few images decide every panel."
+        return (
+            f"No label has 20 images for each of the {count(folds, 'fold')}: a few images decide "
+            "every panel."
+        )
     worst = large.iloc[int((large["share"] - 1 / folds).abs().to_numpy().argmax())]
     labels = count(len(large[["kind", "label"]].drop_duplicates()), "label")
     return (
-        f"Among {labels} with 20 images a fold or more, none strays further from an even {percent(1 / folds)} than "
-        f"{worst['label'].replace('-', ' ')} in fold {worst['fold']}, with {percent(worst['share'])}."
+        f"Among {labels} with 20 images a fold or more, none strays further from an even "
+        f"{percent(1 / folds)} than {worst['label'].replace('-', ' ')} in fold {worst['fold']}, "
+        f"with {percent(worst['share'])}."
     )
 
 
@@ -244,8 +261,8 @@ def closest_pair(nearest: pd.DataFrame) -> str:
         return "There are no validation images."
     pair = nearest.iloc[int(nearest["distance"].to_numpy().argmin())]
     return (
-        f"The closest two, `{pair['image_id']}` and `{pair['train_id']}`, differ in {pair['distance']} of the "
-        "hash's 64 bits."
+        f"The closest two, `{pair['image_id']}` and `{pair['train_id']}`, differ in "
+        f"{pair['distance']} of the hash's 64 bits."
     )
 
 
@@ -263,8 +280,8 @@ def folds(assigned: pd.Series) -> str:
 def sets(table: pd.DataFrame) -> str:
     """What `set_summary.set_table` holds."""
     parts = [
-        f"`{row['file']}` holds {count(row['images'], 'image')} and {count(row['boxes'], 'box', 'boxes')}"
-        f"{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
+        f"`{row['file']}` holds {count(row['images'], 'image')} and "
+        f"{count(row['boxes'], 'box', 'boxes')}{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
         f"({row['megabytes']:,.0f} MB)"
         for row in table.to_dict("records")
     ]
@@ -272,10 +289,11 @@ def sets(table: pd.DataFrame) -> str:
 
 
 def groups(table: pd.DataFrame) -> str:
-    """What `grouping.group_sizes` holds: how many images must stay together, and in how large groups."""
+    """What `grouping.group_sizes` holds: how many images must stay together, and in how large
+    groups."""
     parts = [
-        f"{row['species']}: {row['grouped_images']:,} of {count(row['images'], 'image')} have company, the "
-        f"largest group holds {row['largest_group']:,}"
+        f"{row['species']}: {row['grouped_images']:,} of {count(row['images'], 'image')} have "
+        f"company, the largest group holds {row['largest_group']:,}"
         for row in table.to_dict("records")
     ]
     return _sentence(parts)
@@ -286,23 +304,25 @@ def leakage(nearest: pd.DataFrame, max_distance: int) -> str:
     close = int((nearest["distance"] <= max_distance).sum())
     if not close:
         return (
-            f"No validation image has a look-alike in train: the nearest pair differs in "
-            f"{nearest['distance'].min()} of 64 bits, more than the {max_distance} that count as alike."
+            "No validation image has a look-alike in train: the nearest pair differs in "
+            f"{nearest['distance'].min()} of 64 bits, more than the {max_distance} that count as "
+            "alike."
         )
     return (
-        f"{close:,} of {count(len(nearest), 'validation image')} ({percent(close / len(nearest))}) have a "
-        f"look-alike in train (at most {max_distance} of 64 bits differ)."
+        f"{close:,} of {count(len(nearest), 'validation image')} ({percent(close / len(nearest))}) "
+        f"have a look-alike in train (at most {max_distance} of 64 bits differ)."
     )
 
 
 def watched(number: int, total: int) -> str:
-    """How many images the full training set leaves out to watch the training, or that there is no validation."""
+    """How many images the full training set leaves out to watch the training, or that there is no
+    validation."""
     if not number:
         return (
-            f"**No validation:** all {count(total, 'image')} are trained on, so nothing can tell when to stop, and "
-            "every score of this training is of images that it has seen."
+            f"**No validation:** all {count(total, 'image')} are trained on, so nothing can tell "
+            "when to stop, and every score of this training is of images that it has seen."
         )
     return (
-        f"{count(number, 'image')} of {total:,} ({percent(number / total)}) stay out to watch the training; all "
-        "others are trained on."
+        f"{count(number, 'image')} of {total:,} ({percent(number / total)}) stay out to watch the "
+        "training; all others are trained on."
     )

@@ -1,4 +1,5 @@
-"""Sentences of notebooks 09 and 10: what silver labels hold, how true they are, and what they did."""
+"""Sentences of notebooks 09 and 10: what silver labels hold, how true they are, and what they
+did."""
 
 import os
 from pathlib import Path
@@ -12,17 +13,20 @@ from livestock_utils.evaluate.silver.effect import BETWEEN
 from livestock_utils.show.words.eda import count, first_up, listed, percent
 
 LEAST_TRUST = 0.5
-"""Share of the teachers' boxes that must lie on a label where silver begins, see `silver_audit.trust`. It was .7 on the
-drawn sample, whose silver is nine in ten right, and .2 with teachers of six epochs on real photos, where it was not."""
+"""Share of the teachers' boxes that must lie on a label where silver begins, see
+`silver_audit.trust`. It was .7 on the drawn sample, whose silver is nine in ten right, and .2 with
+teachers of six epochs on real photos, where it was not."""
 
 
 def sources(found: dict[str, pd.DataFrame], n_images: int, n_all: int, valid_fold: int) -> str:
-    """Which predictions silver is made from (the first), which are there to compare, and what stays out."""
+    """Which predictions silver is made from (the first), which are there to compare, and what stays
+    out."""
     name, *others = found
     compared = f" Beside them, to compare: {listed(others)}." if others else ""
     return (
-        f"Silver is made from the predictions **{name}**: {count(len(found[name]), 'box', 'boxes')} on "
-        f"{count(n_images, 'training image')}; the {n_all - n_images:,} of fold {valid_fold} stay out.{compared}"
+        f"Silver is made from the predictions **{name}**: "
+        f"{count(len(found[name]), 'box', 'boxes')} on {count(n_images, 'training image')}; the "
+        f"{n_all - n_images:,} of fold {valid_fold} stay out.{compared}"
     )
 
 
@@ -43,24 +47,27 @@ def made(sets: dict[str, making.Silver], n_images: int) -> str:
 
 
 def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
-    """What `silver_audit.audit` of each mode says; without a truth file a right box may count as wrong."""
+    """What `silver_audit.audit` of each mode says; without a truth file a right box may count as
+    wrong."""
     parts = []
     for name, table in tables.items():
         row = table.iloc[-1]
         found = (
-            f" and {percent(row['unlabelled_found'])} of the {row['unlabelled']:,} unlabelled animals get a box"
+            f" and {percent(row['unlabelled_found'])} of the {row['unlabelled']:,} unlabelled "
+            "animals get a box"
             if row["unlabelled"]
             else ""
         )
         ignored = (
-            f"; {percent(row['ignored_right'])} of its {count(row['ignored'], 'ignored region')} show an animal "
-            "without another box"
+            f"; {percent(row['ignored_right'])} of its {count(row['ignored'], 'ignored region')} "
+            "show an animal without another box"
             if row["ignored"] and row["ignored_right"] == row["ignored_right"]
             else ""
         )
         parts.append(
-            f"“{name}”: {_of_none(row['precision'])} of its silver boxes are right{found}; labels cover "
-            f"{_of_none(row['recall'])} of the animals, before {_of_none(row['recall_before'])}{ignored}"
+            f"“{name}”: {_of_none(row['precision'])} of its silver boxes are right{found}; labels "
+            f"cover {_of_none(row['recall'])} of the animals, before "
+            f"{_of_none(row['recall_before'])}{ignored}"
         )
     note = (
         ""
@@ -82,7 +89,8 @@ def audit_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def provenance_table(labels: pd.DataFrame) -> pd.DataFrame:
-    """Boxes of a silver set by origin and source: origin, source, images, boxes, least and mean confidence."""
+    """Boxes of a silver set by origin and source: origin, source, images, boxes, least and mean
+    confidence."""
     groups = labels.groupby(["origin", "source"], sort=True)
     table = pd.DataFrame(
         {
@@ -96,7 +104,8 @@ def provenance_table(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
-    """The numbers of an audit that metrics.json takes; those that need the truth are None without it."""
+    """The numbers of an audit that metrics.json takes; those that need the truth are None without
+    it."""
     row = audit.iloc[-1]
     counts = {"silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
     names = {
@@ -120,17 +129,20 @@ def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> s
     if not parts:
         return "No silver box is right, so there is no overlap to measure."
     return (
-        f"The right silver boxes overlap their animals by {listed(parts)} on average; the contest counts a box "
-        f"from {iou_threshold:g} on, so a model that learns looser boxes loses there even where it finds more."
+        f"The right silver boxes overlap their animals by {listed(parts)} on average; the contest "
+        f"counts a box from {iou_threshold:g} on, so a model that learns looser boxes loses there "
+        "even where it finds more."
     )
 
 
 def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str:
-    """Which confidence threshold would have been best for each source of predictions, and what the chosen one gives."""
+    """Which confidence threshold would have been best for each source of predictions, and what the
+    chosen one gives."""
     if not is_truth:
         return (
-            "Without a truth file no animal is known to be unlabelled, so there is nothing to sweep against: look "
-            "at the examples below, or go through notebook 06's list of missing labels."
+            "Without a truth file no animal is known to be unlabelled, so there is nothing to "
+            "sweep against: look at the examples below, or go through notebook 06's list of "
+            "missing labels."
         )
     parts = []
     for name, table in curves.items():
@@ -141,32 +153,38 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
             int((table["confidence_threshold"] - chosen).abs().to_numpy(float).argmin())
         ]
         parts.append(
-            f"{name}: from {near['confidence_threshold']:g} on, {near['added']:,.0f} boxes are added, "
-            f"{_of_none(near['precision'])} of them right, and {percent(near['found'])} of the unlabelled "
-            f"animals are found; the best balance (F1 {best['f1']:.2f}) lies at "
+            f"{name}: from {near['confidence_threshold']:g} on, {near['added']:,.0f} boxes are "
+            f"added, {_of_none(near['precision'])} of them right, and {percent(near['found'])} of "
+            f"the unlabelled animals are found; the best balance (F1 {best['f1']:.2f}) lies at "
             f"{best['confidence_threshold']:g}"
         )
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
     return (
         f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
-        f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to choose it by."
+        f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to "
+        "choose it by."
     )
 
 
 def trust(share: float, n_near: int, threshold: float) -> str:
-    """Are the teachers good enough for silver? What `silver_audit.trust` gave, and what to do where they are not."""
+    """Are the teachers good enough for silver? What `silver_audit.trust` gave, and what to do where
+    they are not."""
     if not n_near:
-        return f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be said of their trust."
+        return (
+            f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be "
+            "said of their trust."
+        )
     told = (
-        f"Of the {count(n_near, 'box', 'boxes')} that the teachers give a confidence of {threshold:g} or a little "
-        f"more, {percent(share)} lie on a label; those on animals without one come on top."
+        f"Of the {count(n_near, 'box', 'boxes')} that the teachers give a confidence of "
+        f"{threshold:g} or a little more, {percent(share)} lie on a label; those on animals "
+        "without one come on top."
     )
     if share >= LEAST_TRUST:
         return told
     return (
-        f"{told} **That is too few: these teachers are too weak for silver labels,** most of which would be "
-        "mistakes. Train them longer or take a larger model (`epochs`, `model`, `init_weights`), or raise "
-        "`merge_confidence`."
+        f"{told} **That is too few: these teachers are too weak for silver labels,** most of which "
+        "would be mistakes. Train them longer or take a larger model (`epochs`, `model`, "
+        "`init_weights`), or raise `merge_confidence`."
     )
 
 
@@ -183,15 +201,18 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     if first > second:
         return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
     return (
-        f"Here the model that has seen the labels is the better judge of what they lack: {gap}. The two differ in "
-        "more than that: a teacher learns from fewer images and, by these settings, maybe for fewer epochs."
+        f"Here the model that has seen the labels is the better judge of what they lack: {gap}. "
+        "The two differ in more than that: a teacher learns from fewer images and, by these "
+        "settings, maybe for fewer epochs."
     )
 
 
 def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
-    """Median boxes an image before and after, `before` and `after` being boxes by image of each mode."""
+    """Median boxes an image before and after, `before` and `after` being boxes by image of each
+    mode."""
     parts = [
-        f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, {count(len(each), 'image')})"
+        f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, "
+        f"{count(len(each), 'image')})"
         for name, each in after.items()
     ]
     return f"In the images that get silver the median goes from {listed(parts)}."
@@ -209,32 +230,35 @@ def examples(made: making.Silver) -> str:
 
 
 def teachers(saw_validation: bool | None) -> str:
-    """Whether 10's comparison may trust its judges: had the models behind silver labels seen the validation fold?"""
+    """Whether 10's comparison may trust its judges: had the models behind silver labels seen the
+    validation fold?"""
     if saw_validation is None:
         return (
-            "**Not known** whether the models behind these silver labels have seen validation images; if so, a "
-            "gain below may be a leak."
+            "**Not known** whether the models behind these silver labels have seen validation "
+            "images; if so, a gain below may be a leak."
         )
     if saw_validation:
         return (
-            "**The model behind these silver labels was trained on validation images**: a gain below may be a "
-            "leak, only a loss means something."
+            "**The model behind these silver labels was trained on validation images**: a gain "
+            "below may be a leak, only a loss means something."
         )
     return "The models behind the silver labels have seen no validation image."
 
 
 def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -> str:
-    """How the trainings of both sides ended, and when they were best; `runs` maps names to results tables."""
+    """How the trainings of both sides ended, and when they were best; `runs` maps names to results
+    tables."""
     parts = []
     for name, table in runs.items():
         score = table[column].to_numpy(float)
         parts.append(
-            f"{name} ends at {score[-1]:.3f}, its best being {score.max():.3f} in epoch {score.argmax() + 1}"
+            f"{name} ends at {score[-1]:.3f}, its best being {score.max():.3f} in epoch "
+            f"{score.argmax() + 1}"
         )
     return (
         (
-            f"By yolov5's mAP75 on the labels as they are, {'; '.join(parts)}. These labels punish a model that finds "
-            "what they lack: the next figure judges."
+            f"By yolov5's mAP75 on the labels as they are, {'; '.join(parts)}. These labels punish "
+            "a model that finds what they lack: the next figure judges."
         )
         if parts
         else "There are no trainings to show."
@@ -246,31 +270,36 @@ def lists(table: pd.DataFrame) -> str:
     gold, expanded = (table[table["training"] == name].iloc[0] for name in ("gold", "expanded"))
     again = gold["images"] - gold["distinct"]
     twice = (
-        f" {count(again, 'photo')} are seen twice an epoch by both, the second time with silver labels by the "
-        "expanded one and with gold labels by the other."
+        f" {count(again, 'photo')} are seen twice an epoch by both, the second time with silver "
+        "labels by the expanded one and with gold labels by the other."
         if again
         else ""
     )
     held = (
-        f" {count(expanded['held_out'], 'silver image')} whose source is held out for validation stay out."
+        f" {count(expanded['held_out'], 'silver image')} whose source is held out for validation "
+        "stay out."
         if expanded["held_out"]
         else ""
     )
     return (
         f"Both trainings see {count(gold['images'], 'image')} an epoch, the same photos; "
-        f"{expanded['silver_images']:,} of them carry silver labels in the expanded one, which makes "
-        f"{expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}"
+        f"{expanded['silver_images']:,} of them carry silver labels in the expanded one, which "
+        f"makes {expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}"
     )
 
 
 def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
-    """Whether a training follows the recipe of another run; both are run folders, the other may not exist."""
+    """Whether a training follows the recipe of another run; both are run folders, the other may not
+    exist."""
     name = Path(other).name
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
     differences = silver_effect.recipe_differences(other, run)
     tail = f": {'; '.join(differences)}" if differences else ""
-    return f"The recipe is that of the run “{name}”, but for the images{' and' + tail if tail else ''}."
+    return (
+        f"The recipe is that of the run “{name}”, but for the "
+        f"images{' and' + tail if tail else ''}."
+    )
 
 
 def effect(table: pd.DataFrame) -> str:
@@ -281,9 +310,10 @@ def effect(table: pd.DataFrame) -> str:
         row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
         if name != BETWEEN:
             parts.append(
-                f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training scores "
-                f"{row['expanded']:.3f} and gold alone {row['gold']:.3f}, {row['difference']:+.3f} "
-                f"({level} interval {row['low']:+.3f} to {row['high']:+.3f}: {_verdict(row)})"
+                f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training "
+                f"scores {row['expanded']:.3f} and gold alone {row['gold']:.3f}, "
+                f"{row['difference']:+.3f} ({level} interval {row['low']:+.3f} to "
+                f"{row['high']:+.3f}: {_verdict(row)})"
             )
     return f"{first_up('; '.join(parts))}."
 
@@ -293,18 +323,20 @@ def luck(table: pd.DataFrame) -> str:
     row, runs = table[table["class"] == "all"].iloc[0], table.attrs.get("runs", 1)
     if runs == 1:
         return (
-            "The interval is the luck of the images only. Two trainings from other seeds would differ as well, in "
-            "short runs by as much as this; `repeats` above 1 trains more pairs."
+            "The interval is the luck of the images only. Two trainings from other seeds would "
+            "differ as well, in short runs by as much as this; `repeats` above 1 trains more "
+            "pairs."
         )
     same = "all of one sign" if row["lowest_run"] > 0 or row["highest_run"] < 0 else "of both signs"
     return (
-        f"Over {runs} pairs of trainings from different seeds the difference on “{row['answers']}” lies between "
-        f"{row['lowest_run']:+.3f} and {row['highest_run']:+.3f}, {same}."
+        f"Over {runs} pairs of trainings from different seeds the difference on “{row['answers']}” "
+        f"lies between {row['lowest_run']:+.3f} and {row['highest_run']:+.3f}, {same}."
     )
 
 
 def cause(table: pd.DataFrame) -> str:
-    """Did silver lose only because the answers lack boxes? The answer that `silver_effect.effect_table` allows."""
+    """Did silver lose only because the answers lack boxes? The answer that
+    `silver_effect.effect_table` allows."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     if len(names) < 2:
         return "With one set of answers this cannot be told."
@@ -326,8 +358,8 @@ def cause(table: pd.DataFrame) -> str:
     verdict = _VERDICTS[_sign(full), _sign(lacking)]
     if names[0] != silver_effect.COMPLETE:
         shift += (
-            f". No answers here are known to be complete: “{names[0]}” may lack animals too, so this shows what "
-            "further gaps do, and clears neither the labels nor the gaps"
+            f". No answers here are known to be complete: “{names[0]}” may lack animals too, so "
+            "this shows what further gaps do, and clears neither the labels nor the gaps"
         )
     elif _sign(full) < 0 and _sign(lacking) == 0:
         verdict += ": its labels are to blame, not the gaps"
@@ -343,18 +375,21 @@ _VERDICTS = {
     (
         1,
         -1,
-    ): "silver loses where boxes are lacking and wins where they are not, as if the gaps had decided the contest",
+    ): "silver loses where boxes are lacking and wins where they are not, as if the gaps had "
+    "decided the contest",
     (0, 1): "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
     (
         0,
         0,
-    ): "on neither answers is the difference more than luck of the images, so no cause can be told from it",
+    ): "on neither answers is the difference more than luck of the images, so no cause can be told "
+    "from it",
     (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
     (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
     (-1, 0): "silver loses for sure on the fuller answers",
     (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
 }
-"""By the sign of the gain on the fuller and on the lacking answers, 0 where its interval holds 0."""
+"""By the sign of the gain on the fuller and on the lacking answers, 0 where its interval holds
+0."""
 
 
 def _sign(row: pd.Series) -> int:
@@ -372,7 +407,8 @@ def _of_none(share: float) -> str:
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """The numbers of `silver_effect.effect_table` that metrics.json takes, on the fuller answers and on the others."""
+    """The numbers of `silver_effect.effect_table` that metrics.json takes, on the fuller answers
+    and on the others."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     values: dict[str, float] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):

@@ -24,10 +24,11 @@ class Pipe:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Barn:
-    """An empty barn: camera, picture (h, w, 3) BGR, light (h, w, 3) as factors, direction to the lamp (3,).
+    """An empty barn: camera, picture (h, w, 3) BGR, light (h, w, 3) as factors, direction to the
+    lamp (3,).
 
-    Animals stand between the two y of `pen_m`; `front` is drawn over them; at `night` the camera sees grey;
-    `breed` (0-1) is the quantile of the breed that most of them are.
+    Animals stand between the two y of `pen_m`; `front` is drawn over them; at `night` the camera
+    sees grey; `breed` (0-1) is the quantile of the breed that most of them are.
     """
 
     camera: Camera
@@ -265,7 +266,8 @@ def _camera(
     px_a_metre: float,
     pitch_degrees: tuple[float, float],
 ) -> Camera:
-    """A camera that shows so many pixels a metre in a frame of 1920 px, and as much of the barn in any other."""
+    """A camera that shows so many pixels a metre in a frame of 1920 px, and as much of the barn in
+    any other."""
     focal = width_px * rng.uniform(0.66, 0.95)
     distance = focal / (px_a_metre * width_px / 1920)
     return Camera(width_px, height_px, focal, distance, np.radians(rng.uniform(*pitch_degrees)))
@@ -286,7 +288,8 @@ def _front_rails(
 def _lit(
     rng: np.random.Generator, canvas: _Canvas, pen_m: tuple[float, float], front: tuple[Pipe, ...]
 ) -> Barn:
-    """Close a canvas with its light: lamps, a window's slope, sun on the floor by day, a vignette."""
+    """Close a canvas with its light: lamps, a window's slope, sun on the floor by day, a
+    vignette."""
     camera = canvas.camera
     width, height = 240, 135
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))

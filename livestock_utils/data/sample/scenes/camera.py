@@ -1,4 +1,5 @@
-"""A pinhole camera under the barn's roof. World axes in metres: x right, y away from it, z up, the floor z = 0."""
+"""A pinhole camera under the barn's roof. World axes in metres: x right, y away from it, z up, the
+floor z = 0."""
 
 import dataclasses
 
@@ -12,7 +13,8 @@ Array = npt.NDArray[np.float64]
 class Camera:
     """A camera that looks along +y and down at the floor's origin.
 
-    The frame's size in pixels, `focal_px`, `distance_m` to the origin, `pitch` in radians below the horizon.
+    The frame's size in pixels, `focal_px`, `distance_m` to the origin, `pitch` in radians below the
+    horizon.
     """
 
     width_px: int
@@ -38,7 +40,8 @@ class Camera:
         return self.focal_px / self.distance_m
 
     def depth(self, points_m: npt.ArrayLike) -> Array:
-        """Distance (n,) of points (n, 3) along the camera's axis, in metres; negative behind the camera."""
+        """Distance (n,) of points (n, 3) along the camera's axis, in metres; negative behind the
+        camera."""
         return (np.atleast_2d(np.asarray(points_m, dtype=float)) - self.position) @ self.axes[2]
 
     def project(self, points_m: npt.ArrayLike) -> Array:
@@ -53,14 +56,16 @@ class Camera:
         return self.position - ray * (self.position[2] / np.minimum(ray[:, 2:], -1e-3))
 
     def tangent(self, point_m: Array) -> tuple[Array, Array]:
-        """Derivative (2, 3) of the projection at a point, in px a metre, and the direction (3,) toward the camera."""
+        """Derivative (2, 3) of the projection at a point, in px a metre, and the direction (3,)
+        toward the camera."""
         x, y, z = self.axes @ (point_m - self.position)
         slope = self.focal_px / z * np.array([[1, 0, -x / z], [0, 1, -y / z]]) @ self.axes
         toward = self.position - point_m
         return slope, toward / np.linalg.norm(toward)
 
     def plane(self, origin: npt.ArrayLike, along: npt.ArrayLike, up: npt.ArrayLike) -> Array:
-        """Homography (3, 3) from plane coordinates (metres along two axes from an origin) to pixels."""
+        """Homography (3, 3) from plane coordinates (metres along two axes from an origin) to
+        pixels."""
         lens = np.array(
             [[self.focal_px, 0, self._middle[0]], [0, self.focal_px, self._middle[1]], [0, 0, 1]]
         )
@@ -76,7 +81,8 @@ class Camera:
 
 
 def project_polygon(plane: Array, corners: npt.ArrayLike) -> Array:
-    """Corners (n, 2) of a polygon in plane coordinates -> pixels (m, 2), cut where it would pass behind the camera."""
+    """Corners (n, 2) of a polygon in plane coordinates -> pixels (m, 2), cut where it would pass
+    behind the camera."""
     corners = np.asarray(corners, dtype=float)
     seen = np.column_stack([corners, np.ones(len(corners))]) @ plane.T
     near, kept = 0.2, []

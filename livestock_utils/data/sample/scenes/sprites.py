@@ -1,7 +1,9 @@
-"""Ray casting of bodies: for each cell of a small grid the nearest ellipsoid, then coat, dirt, light and a soft edge.
+"""Ray casting of bodies: for each cell of a small grid the nearest ellipsoid, then coat, dirt,
+light and a soft edge.
 
-Near an animal the camera's projection is taken as the affine map that touches it there, so each ellipsoid's surface is
-the root of one quadratic equation a cell, and near animals are seen from above, far ones more from the side.
+Near an animal the camera's projection is taken as the affine map that touches it there, so each
+ellipsoid's surface is the root of one quadratic equation a cell, and near animals are seen from
+above, far ones more from the side.
 """
 
 import dataclasses
@@ -28,7 +30,8 @@ _DUNG = (50, 70, 88)
 
 @dataclasses.dataclass(frozen=True)
 class Sprite:
-    """A drawn animal: colours (h, w, 3) BGR 0-255, opacity (h, w) 0-1, and the frame pixel of its upper left corner."""
+    """A drawn animal: colours (h, w, 3) BGR 0-255, opacity (h, w) 0-1, and the frame pixel of its
+    upper left corner."""
 
     colour: np.ndarray
     alpha: np.ndarray
@@ -36,7 +39,8 @@ class Sprite:
     top: int
 
     def window(self, width_px: int, height_px: int) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns of the frame that the sprite covers, and the sprite's own rows and columns there."""
+        """Rows and columns of the frame that the sprite covers, and the sprite's own rows and
+        columns there."""
         rows, columns = self.alpha.shape
         top, bottom = max(0, self.top), max(0, min(height_px, self.top + rows))
         left, right = max(0, self.left), max(0, min(width_px, self.left + columns))
@@ -54,8 +58,9 @@ def draw(
 ) -> Sprite:
     """Draw `body` standing at frame pixel `at_px`.
 
-    `to_px` (2, 3) maps metres in the body's frame to pixels and has `toward_camera` (3,) as its null space; `light`
-    (3,) points to the lamp. The rays are cast on a grid of about `grid_px` a side, at least half as fine as the frame.
+    `to_px` (2, 3) maps metres in the body's frame to pixels and has `toward_camera` (3,) as its
+    null space; `light` (3,) points to the lamp. The rays are cast on a grid of about `grid_px` a
+    side, at least half as fine as the frame.
     """
     spread = np.sqrt(np.diagonal(flattened(body.shapes, to_px), axis1=1, axis2=2))
     middle = body.centres @ to_px.T
@@ -77,7 +82,8 @@ def draw(
 def _cast(
     body: Body, to_grid: Array, origin: Array, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest surface along the sight line: its height toward the camera (-inf: none) and its material, (h, w)."""
+    """Nearest surface along the sight line: its height toward the camera (-inf: none) and its
+    material, (h, w)."""
     width, height = int(cells[0]), int(cells[1])
     depth = np.full((height, width), -np.inf, dtype=np.float32)
     material = np.zeros((height, width), dtype=np.uint8)
@@ -110,10 +116,12 @@ def _cast(
 def _shade(
     body: Body, depth: np.ndarray, material: np.ndarray, to_grid: Array, origin: Array, light: Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (h, w, 3) and opacity (h, w) of a cast body: coat, dirt, light from the lamp, darker toward the floor."""
+    """Colours (h, w, 3) and opacity (h, w) of a cast body: coat, dirt, light from the lamp, darker
+    toward the floor."""
     mask = np.isfinite(depth).astype(np.float32)
     known = np.where(mask > 0, depth, np.float32(0))
-    # Smoothing the surface joins the ellipsoids into one skin; a little of the true surface keeps ears and legs crisp.
+    # Smoothing the surface joins the ellipsoids into one skin; a little of the true surface keeps
+    # ears and legs crisp.
     skin = 0.65 * _filled(known, mask, 0.035 * body.length_m * float(np.abs(to_grid[:2]).max()))
     skin += 0.35 * np.where(mask > 0, known, _filled(known, mask, 1.5))
     down, right = np.gradient(skin)
@@ -145,7 +153,8 @@ def _coloured(
     z: np.ndarray,
     height: np.ndarray,
 ) -> np.ndarray:
-    """Colours (h, w, 3) without light at body coordinates in metres; `height` is a share of the animal's."""
+    """Colours (h, w, 3) without light at body coordinates in metres; `height` is a share of the
+    animal's."""
     coat = body.coat
     pattern = _looked_up(x + 0.25 * z, y + 0.8 * z, coat.patches_per_m, coat.offset)
     pattern = 0.9 * pattern + 0.1 * _looked_up(x, y + z, 6 * coat.patches_per_m, coat.offset)
