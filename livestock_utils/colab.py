@@ -15,7 +15,6 @@ from pathlib import Path
 from livestock_utils.core import mirror
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
-from livestock_utils.detect.train import state
 
 log = logging.getLogger(__name__)
 
@@ -182,18 +181,3 @@ def at_hand(folder: str | os.PathLike) -> Path:
     for path in progress(found, desc="to the local disk"):
         copy_local(path, (target / path.relative_to(source)).parent)
     return target
-
-
-def run_to_resume(*folders: str | os.PathLike) -> Path | None:
-    """The run folder below these folders that was saved last and has not finished, or None.
-
-    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on
-    from there.
-    """
-    found: list[tuple[float, Path]] = []
-    for folder in folders:
-        for resume in Path(folder).glob("**/resume"):
-            newest = state.newest(resume)
-            if newest is not None:
-                found.append((newest.stat().st_mtime, resume.parent))
-    return max(found)[1] if found else None

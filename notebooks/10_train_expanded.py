@@ -126,6 +126,7 @@ from livestock_utils.show import notebook
 from livestock_utils.show.plots import silver as silver_module
 from livestock_utils.show.plots import training
 from livestock_utils.show.words import silver
+from livestock_utils.detect.train import pairs
 
 step = notebook.start("10_train_expanded", data, out)
 hyp = best.resolve_hyp(hyp, step.out)
@@ -184,7 +185,7 @@ recipe = {
     "warmup_min_iterations": warmup_min_iterations,
     "workers": workers,
 }
-runs = silver_effect.train_pairs(
+runs = pairs.train_pairs(
     gold_yaml,
     expanded_yaml,
     functools.partial(colab.training_folder, step.out),

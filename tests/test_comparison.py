@@ -15,6 +15,7 @@ from livestock_utils.core.errors import NotebookError
 from livestock_utils.data.sets import writing
 from livestock_utils.detect import settings as training_settings
 from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict import runs as runs_module
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 from livestock_utils.show.displays import comparison
@@ -705,5 +706,5 @@ def test_other_photos_under_the_same_ids_are_predicted_anew(tmp_path, monkeypatc
             with zipfile.ZipFile(tmp_path / "archives" / "pig.zip", "w") as archive:
                 for seed, member in enumerate(pigs):
                     archive.writestr(member, jpeg(100 + seed))
-        tables.predictions(runs, on, tmp_path / "kept")
+        runs_module.predict_runs(runs, on, tmp_path / "kept")
         assert len(calls) == number

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from livestock_utils.core import text as text_module
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.show.words import eda
 
@@ -45,4 +46,4 @@ def test_where_boxes_are_densest(table, said):
     [("", ""), ("pig", "Pig"), ("AP75 of pigs", "AP75 of pigs"), ("yOLO", "YOLO")],
 )
 def test_only_the_first_letter_is_raised(text, expected):
-    assert eda.first_up(text) == expected
+    assert text_module.first_up(text) == expected

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from made_tables import AIHUB_STRATA, aihub_tables
 
 from livestock_utils.core import tables
+from livestock_utils.core import text as text_module
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.show.words import eda
@@ -301,7 +302,7 @@ def test_faulty_tables_are_told_in_one_line(tmp_path, damage, message):
     ],
 )
 def test_percent_keeps_two_digits_of_small_shares(share, text):
-    assert eda.percent(share) == text
+    assert text_module.percent(share) == text
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from made_network import write_network, write_photos
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import CheckpointError, LivestockError
 from livestock_utils.detect import checkpoints
-from livestock_utils.detect.backends import base
 from livestock_utils.detect.backends import exported as exported_backends
+from livestock_utils.detect.backends import loading
 from livestock_utils.detect.backends import onnx as onnx_backend
 from livestock_utils.detect.export import cost, formats, latency, parity
 from livestock_utils.detect.predict import engine
@@ -69,7 +69,7 @@ def predicted(path, made):
 )
 def test_an_export_gives_the_raw_output_of_the_weights(made, tmp_path, kind, box_px, score):
     batch = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
-    own = base.open_backend(made[0], device="cpu")(batch, 0.0)[0]
+    own = loading.open_backend(made[0], device="cpu")(batch, 0.0)[0]
     exported = exported_backends.open_exported(one(made, tmp_path, kind))(batch, 0.0)[0]
     difference = np.abs(own - exported)
     assert (

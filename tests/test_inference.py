@@ -15,7 +15,7 @@ from livestock_utils.core.errors import CheckpointError, DatasetError, Livestock
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.detect import checkpoints, yolov5
-from livestock_utils.detect.backends import base
+from livestock_utils.detect.backends import loading
 from livestock_utils.detect.export import parity
 from livestock_utils.detect.predict import candidates, engine, passes, postprocess
 from livestock_utils.detect.predict.postprocess import Settings
@@ -397,4 +397,4 @@ def test_an_exported_network_is_never_silently_float32_on_the_cpu(weights, optio
     with pytest.raises(
         LivestockError, match="exported networks run in float32 on the CPU, got half="
     ):
-        base.open_backend(weights, backend="onnx", **options)
+        loading.open_backend(weights, backend="onnx", **options)

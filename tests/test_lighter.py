@@ -9,7 +9,7 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError, TrainingError
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect import checkpoints, settings, yolov5
-from livestock_utils.detect.backends import base as backends
+from livestock_utils.detect.backends import loading
 from livestock_utils.detect.export import formats, lighter
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.train import data as training_data
@@ -47,7 +47,7 @@ def parameters(path):
 
 def raw(path):
     batch = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
-    return backends.open_backend(path, device="cpu")(batch, 0.0)[0]
+    return loading.open_backend(path, device="cpu")(batch, 0.0)[0]
 
 
 def pruned(weights, folder):
@@ -79,7 +79,7 @@ def test_a_lighter_network_is_smaller_loads_exports_and_trains_on(
     assert len(again.results) == 1
     pytest.importorskip("onnx", reason="the edge extra is not installed")
     own, exported = raw(light), formats.export(light, tmp_path, image_size=64)
-    other = backends.open_backend(exported)(
+    other = loading.open_backend(exported)(
         np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8), 0.0
     )[0]
     assert np.quantile(np.abs(own - other), 0.99) < 0.01

@@ -10,6 +10,7 @@ import pytest
 from livestock_utils import colab
 from livestock_utils.core import locks, mirror
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.detect.train import state
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +272,7 @@ def test_only_folders_on_drive_are_copied(drive, tmp_path, monkeypatch):
 def test_the_run_to_resume_is_the_last_valid_one(tmp_path):
     import hashlib
 
-    assert colab.run_to_resume(tmp_path / "absent", tmp_path) is None
+    assert state.interrupted_run(tmp_path / "absent", tmp_path) is None
     for age, name in enumerate(("newer", "older")):
         content = name.encode()
         path = (
@@ -286,4 +287,4 @@ def test_the_run_to_resume_is_the_last_valid_one(tmp_path):
     broken = tmp_path / "broken" / "resume" / f"resume-e0009-{'0' * 16}.pt"
     broken.parent.mkdir(parents=True)
     broken.write_bytes(b"x")
-    assert colab.run_to_resume(tmp_path) == tmp_path / "newer"
+    assert state.interrupted_run(tmp_path) == tmp_path / "newer"

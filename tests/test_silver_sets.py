@@ -15,8 +15,10 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError, TrainingError
 from livestock_utils.data.sets import reading, tars, writing
+from livestock_utils.detect import settings as settings_module
 from livestock_utils.detect.predict import silver_sources
 from livestock_utils.detect.train import data as training_data
+from livestock_utils.detect.train import pairs
 from livestock_utils.evaluate.scoring import intervals, matching
 from livestock_utils.evaluate.scoring.metrics import table_sides
 from livestock_utils.evaluate.silver import effect, making, sets
@@ -479,7 +481,7 @@ def test_seeds_refused(seeds, tmp_path):
     with pytest.raises(
         TrainingError, match="seeds must be different whole numbers, at least one, got"
     ):
-        effect.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
+        pairs.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
 
 
 def test_answers_without_boxes_refused():
@@ -520,7 +522,7 @@ def test_recipes_compared(tmp_path):
         (tmp_path / name / "settings.yaml").write_text(
             yaml.safe_dump({"epochs": epochs, "data": data, "workers": 1})
         )
-    assert effect.recipe_differences(tmp_path / "full", tmp_path / "expanded") == [
+    assert settings_module.recipe_differences(tmp_path / "full", tmp_path / "expanded") == [
         "epochs: 20 -> 3"
     ]
     assert silver.recipe(tmp_path / "expanded", tmp_path / "full") == (
@@ -533,7 +535,7 @@ def test_recipes_compared(tmp_path):
     with pytest.raises(
         DatasetError, match=r"settings.yaml is missing: .*none is not a run folder; train first"
     ):
-        effect.recipe_differences(tmp_path / "full", tmp_path / "none")
+        settings_module.recipe_differences(tmp_path / "full", tmp_path / "none")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from detections import contest_sizes, scene
 
 from livestock_utils import cli
 from livestock_utils.core.errors import ScoringError
-from livestock_utils.detect import checkpoints
 from livestock_utils.evaluate.scoring import contest, metrics, submission
 
 HEADER = "ImageID,LabelName,Conf,XMin,XMax,YMin,YMax"
@@ -221,7 +220,7 @@ def test_faults_of_the_whole_file(tmp_path, header, row, units, problem):
 
 def test_weights_above_the_contests_limit(tmp_path):
     heavy, light = tmp_path / "heavy.pt", tmp_path / "light.pt"
-    for path, size in ((heavy, checkpoints.WEIGHTS_BUDGET_BYTES + 1), (light, 100)):
+    for path, size in ((heavy, submission.WEIGHTS_BUDGET_BYTES + 1), (light, 100)):
         with open(path, "wb") as file:
             file.truncate(size)
     path = written(tmp_path / "s.csv", GOOD)

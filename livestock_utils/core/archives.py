@@ -17,8 +17,13 @@ from pathlib import Path, PurePosixPath
 
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.joined_file import JoinedFile
-from livestock_utils.data.aihub.names import nfc, on_disk, parts_of
+from livestock_utils.core.text import nfc
 
+pass
+
+
+PART = re.compile(r"\.(?:part)?(\d+)$")
+"""How the names of the parts of a zip end."""
 SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
 """Kind of an archive -> endings of the members that count, in lower case."""
 MAX_MEMBER_BYTES = 256 << 20
@@ -320,3 +325,27 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def on_disk(folder: str | os.PathLike, path: str) -> Path:
+    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk
+    keeps its name in."""
+    target = Path(folder)
+    for part in PurePosixPath(path).parts:
+        exact = target / part
+        if not exact.exists() and target.is_dir() and not part.isascii():
+            exact = next((entry for entry in target.iterdir() if nfc(entry.name) == part), exact)
+        target = exact
+    return target
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The parts `path`.part0, ... or `path`.001, ... in the order of their numbers."""
+    if not path.parent.is_dir():
+        return []
+    numbered = []
+    for entry in path.parent.iterdir():
+        part = PART.search(entry.name)
+        if part and nfc(entry.name[: part.start()]) == nfc(path.name):
+            numbered.append((int(part.group(1)), entry))
+    return [entry for _, entry in sorted(numbered)]

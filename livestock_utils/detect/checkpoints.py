@@ -1,26 +1,20 @@
 """YOLOv5 weights files: read without running what they contain, rebuilt as models, written,
 weighed."""
 
-import contextlib
 import dataclasses
 import os
-import pathlib
-import pickle
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from livestock_utils.core import species
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect import layers, yolov5
-
-WEIGHTS_BUDGET_BYTES = 100 * 10**6
-"""The contest's limit for a weights file: 100 MB of 10^6 bytes."""
+from livestock_utils.detect.pickles import LAYERS, TORCH_LAYERS, load_pickle
+from livestock_utils.evaluate.scoring.submission import WEIGHTS_BUDGET_BYTES
 
 RELEASE_URL = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
 RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
@@ -28,51 +22,7 @@ RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for siz
 DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
 """Where trainings keep weights of the release page, fetched once."""
 
-LAYERS = (
-    "Conv",
-    "DWConv",
-    "DWConvTranspose2d",
-    "TransformerLayer",
-    "TransformerBlock",
-    "Bottleneck",
-    "BottleneckCSP",
-    "CrossConv",
-    "C3",
-    "C3x",
-    "C3TR",
-    "C3SPP",
-    "C3Ghost",
-    "SPP",
-    "SPPF",
-    "Focus",
-    "GhostConv",
-    "GhostBottleneck",
-    "Contract",
-    "Expand",
-    "Concat",
-)
-"""Layer classes of yolov5's models/common.py that a detection model may hold."""
 
-TORCH_LAYERS = (
-    "Sequential",
-    "ModuleList",
-    "Conv2d",
-    "ConvTranspose2d",
-    "BatchNorm2d",
-    "MaxPool2d",
-    "Upsample",
-    "SiLU",
-    "Identity",
-    "LeakyReLU",
-    "ReLU",
-    "ReLU6",
-    "Hardswish",
-    "Dropout",
-    "Linear",
-    "MultiheadAttention",
-    "LayerNorm",
-    "ZeroPad2d",
-)
 _MODULE_WORDS = {
     "nc",
     "anchors",
@@ -116,7 +66,7 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
         raise CheckpointError(
             f"weights file not found: {path}; give the path of a .pt file that is there"
         )
-    found = load_pickle(path, map_location="cpu", trust=trust)
+    found = load_pickle(yolov5.modules(), path, map_location="cpu", trust=trust)
     if not isinstance(found, Mapping) or not hasattr(
         found.get("ema") or found.get("model"), "yaml"
     ):
@@ -125,54 +75,6 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
             f"{path}: not a YOLOv5 detection checkpoint (found {got}); give one that yolov5 trained"
         )
     return dict(found)
-
-
-def load_pickle(
-    file: Any, map_location: Any = None, trust: bool = False, torch_load: Callable | None = None
-) -> Any:
-    """`torch.load` with the allow-list of `load_checkpoint`; `file` is a path or an open binary
-    file."""
-    import torch
-
-    load = torch_load or torch.load
-    name = str(getattr(file, "name", file))
-    parts = yolov5._import()
-    try:
-        if trust:
-            with yolov5.old_names():
-                return load(file, map_location=map_location, weights_only=False)
-        with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
-            return load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        culprit = re.search(
-            r"GLOBAL (\S+) was not an allowed "
-            r"global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
-            str(error),
-            re.IGNORECASE,
-        )
-        if culprit is None:
-            raise CheckpointError(
-                f"{name}: damaged or not a weights file; copy or download it again"
-            ) from error
-        raise CheckpointError(
-            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
-            "weights need; pass trust=True only if you know who made the file"
-        ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        zipfile.BadZipFile,
-        KeyError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(
-            f"{name}: damaged or not a weights file ({type(error).__name__}); copy or download it "
-            "again"
-        ) from error
 
 
 def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
@@ -377,52 +279,3 @@ def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None 
                 f"could not download {url} ({error}); fetch it by hand to {target}"
             ) from error
     return target
-
-
-def _allowed(parts: yolov5.Yolov5) -> list[Any]:
-    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name)
-    pairs."""
-    import argparse
-
-    import numpy as np
-    import torch
-
-    rows: list[Any] = [getattr(torch.nn, name) for name in TORCH_LAYERS]
-    named = [("models.common", name, getattr(parts.common, name)) for name in LAYERS]
-    named += [
-        ("models.yolo", name, getattr(parts.yolo, name))
-        for name in ("Detect", "Model", "DetectionModel")
-    ]
-    for module, name, found in named:
-        rows += [(found, f"{module}.{name}"), (found, f"yolov5.{module}.{name}")]
-    scalar, array = (
-        np.float64(0).__reduce__()[0],
-        np.zeros(0).__reduce__()[0],
-    )  # numpy's own helpers, old names and new
-    for prefix in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        rows += [(scalar, f"{prefix}.scalar"), (array, f"{prefix}._reconstruct")]
-    rows += [
-        np.ndarray,
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
-    ]
-    rows += [
-        (pathlib.PurePosixPath, f"{module}.{name}")
-        for module in ("pathlib", "pathlib._local")
-        for name in ("PosixPath", "WindowsPath", "PurePosixPath")
-    ]
-    return [*rows, argparse.Namespace]
-
-
-@contextlib.contextmanager
-def _no_construction(parts: yolov5.Yolov5) -> Iterator[None]:
-    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its
-    settings as code."""
-
-    def refuse(self: Any, *_: Any, **__: Any) -> None:
-        raise pickle.UnpicklingError(
-            "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
-        )
-
-    with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
-        yield

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from livestock_utils.core import project
-from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.errors import DatasetError, TrainingError
 from livestock_utils.install import yolov5_folder
 
 HYP_FOLDER = project.folder("hyp")
@@ -274,3 +274,15 @@ def learning_rate_factor(schedule: str, lrf: float, epochs: int):
 def _short(value: Any) -> str:
     text = str(value)
     return text[:12] + "..." if len(text) > 60 else text
+
+
+def recipe_differences(first_run: str | os.PathLike, second_run: str | os.PathLike) -> list[str]:
+    """What two run folders were asked to do differently, the data apart: "epochs: 20 -> 3", ..."""
+    recorded = []
+    for folder in (first_run, second_run):
+        path = Path(folder) / "settings.yaml"
+        if not path.is_file():
+            raise DatasetError(f"{path} is missing: {folder} is not a run folder; train first")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recorded.append({name: value for name, value in values.items() if name != "data"})
+    return differences(*recorded)

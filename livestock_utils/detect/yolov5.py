@@ -28,6 +28,8 @@ from unittest import mock
 
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
+from livestock_utils.detect import pickles
+from livestock_utils.detect.pickles import old_names
 from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
 
 PARTS = {
@@ -102,24 +104,24 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
     `checkpoints.load_checkpoint`'s allow-list. Raises LivestockError when the pinned yolov5 is not
     installed.
     """
-    parts = _import()
+    parts = modules()
     with contextlib.ExitStack() as stack:
         for shim in SHIMS:
             for target, name, value in shim(parts):
                 stack.enter_context(mock.patch.object(target, name, value, create=True))
         stack.enter_context(old_names())
-        stack.enter_context(_safe_torch_load(trust))
+        stack.enter_context(_safe_torch_load(parts, trust))
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=AMP_WARNING, category=FutureWarning)
         yield parts
 
 
 # ---- importing
-# ------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _import() -> Yolov5:
+def modules() -> Yolov5:
+    """yolov5's modules, imported once without side effects; the shims come with `yolov5()`."""
     folder = yolov5_folder()
     if not (folder / "yolov5" / "__init__.py").is_file():
         raise LivestockError(
@@ -215,7 +217,6 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 # ---- shims: each gives (target, name, replacement)
-# ------------------------------------------------------------------
 
 Replacement = tuple[Any, str, Any]
 
@@ -366,33 +367,18 @@ SHIMS = (
 
 
 @contextlib.contextmanager
-def old_names() -> Iterator[None]:
-    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not
-    a second copy."""
-    alias = {
-        name.removeprefix("yolov5."): module
-        for name, module in list(sys.modules.items())
-        if name.startswith(("yolov5.models", "yolov5.utils"))
-    }
-    with mock.patch.dict(sys.modules, alias):
-        yield
-
-
-@contextlib.contextmanager
-def _safe_torch_load(trust: bool) -> Iterator[None]:
+def _safe_torch_load(parts: Yolov5, trust: bool) -> Iterator[None]:
     """torch 2.6 loads with weights_only=True, which refuses yolov5's model objects: load with an
     allow-list instead."""
     import torch
-
-    from livestock_utils.detect import checkpoints
 
     original = torch.load
 
     def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
         if kwargs.get("weights_only") is not None or getattr(original, "is_safe_load", False):
             return original(file, map_location=map_location, **kwargs)
-        return checkpoints.load_pickle(
-            file, map_location=map_location, trust=trust, torch_load=original
+        return pickles.load_pickle(
+            parts, file, map_location=map_location, trust=trust, torch_load=original
         )
 
     load.is_safe_load = True  # type: ignore[attr-defined]  # marks an outer door's loader

@@ -25,6 +25,7 @@ from livestock_utils import colab
 from livestock_utils.core import files, project
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.progress import progress
+from livestock_utils.detect.train import state
 from livestock_utils.show.pipeline import inline_images
 
 __all__ = ["Step", "folders", "progress", "start"]
@@ -203,7 +204,7 @@ def start(
         from livestock_utils.detect.train import preflight
 
         _markdown(preflight.gpu_sentence())
-    if (found := colab.run_to_resume(step.out / "training")) is not None:
+    if (found := state.interrupted_run(step.out / "training")) is not None:
         _markdown(
             f"The training `{found.name}` was interrupted: its notebook, run again, goes on where "
             "it stopped."

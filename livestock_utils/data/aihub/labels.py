@@ -12,7 +12,7 @@ import orjson
 from livestock_utils.core.archives import Archive
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.progress import progress
-from livestock_utils.data.aihub.names import nfc
+from livestock_utils.core.text import nfc
 from livestock_utils.data.findings import Findings
 
 _BOM = b"\xef\xbb\xbf"

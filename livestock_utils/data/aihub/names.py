@@ -4,12 +4,13 @@ names."""
 import dataclasses
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+from livestock_utils.core.archives import PART, parts_of
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.species import all_species
+from livestock_utils.core.text import nfc
 
 KINDS = {"images": "원천", "labels": "라벨"}
 """Kind of an archive -> the word in its name that says so (원천 = source, 라벨 = label)."""
@@ -19,7 +20,6 @@ and VL."""
 
 _PREFIX = re.compile(r"[\[(]?([TV])([SL])\d*(?=[\])_. -]|$)")
 _PREFIX_ALONE = re.compile(r"[\[(]?([TV])([SL])\d*[\])]?")
-_PART = re.compile(r"\.(?:part)?(\d+)$")
 _VALIDATION = re.compile(r"valid|검증", re.IGNORECASE)
 _OTHER_PACKERS = (".tar", ".tgz", ".gz", ".7z", ".egg", ".alz", ".rar", ".z01")
 _MAX_DEPTH = 6
@@ -106,35 +106,6 @@ def is_data_root(folder: str | os.PathLike) -> bool:
     return inside and not any(entry.suffix.lower() == ".zip" for entry in Path(folder).iterdir())
 
 
-def on_disk(folder: str | os.PathLike, path: str) -> Path:
-    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk
-    keeps its name in."""
-    target = Path(folder)
-    for part in PurePosixPath(path).parts:
-        exact = target / part
-        if not exact.exists() and target.is_dir() and not part.isascii():
-            exact = next((entry for entry in target.iterdir() if nfc(entry.name) == part), exact)
-        target = exact
-    return target
-
-
-def parts_of(path: Path) -> list[Path]:
-    """The parts `path`.part0, ... or `path`.001, ... in the order of their numbers."""
-    if not path.parent.is_dir():
-        return []
-    numbered = []
-    for entry in path.parent.iterdir():
-        part = _PART.search(entry.name)
-        if part and nfc(entry.name[: part.start()]) == nfc(path.name):
-            numbered.append((int(part.group(1)), entry))
-    return [entry for _, entry in sorted(numbered)]
-
-
-def nfc(text: str) -> str:
-    """Unicode NFC: macOS and Drive may store Hangul decomposed."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
 def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str]]:
     """(path relative to root, form) of all that may be an archive; a folder counts where kind and
     species are known."""
@@ -151,7 +122,7 @@ def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str
                 yield from inner
         elif name.endswith(".zip"):
             yield path, "zip"
-        elif (part := _PART.search(name)) and name[: part.start()].endswith(".zip"):
+        elif (part := PART.search(name)) and name[: part.start()].endswith(".zip"):
             if parts_of(entry.with_name(entry.name[: part.start()]))[0] == entry:
                 yield path[: part.start() - len(entry.name)], "parts"
         elif name.endswith(_OTHER_PACKERS):

@@ -23,7 +23,7 @@ from livestock_utils.core import boxes, files
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
 from livestock_utils.core.species import by_name
-from livestock_utils.data.aihub.names import nfc
+from livestock_utils.core.text import nfc
 from livestock_utils.data.sample.scenes import barns, compose
 
 WARM_START_SEEDS = tuple(range(1000, 1010))

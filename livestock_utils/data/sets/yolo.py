@@ -273,3 +273,76 @@ def _check_id(image_id: str) -> None:
             f"image id {image_id!r} cannot be a file name; it may hold no / \\ : and not start "
             "with a dot"
         )
+
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def image_files(entry: Any, base: Path, where: str) -> list[str]:
+    """Sorted absolute image paths below the folders, or in the .txt lists, of a `train:` or `val:`
+    entry."""
+    found: list[str] = []
+    for item in entry if isinstance(entry, list) else [entry]:
+        place = (base / str(item)).resolve()
+        if place.is_dir():
+            found += [
+                str(file) for file in place.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES
+            ]
+        elif place.is_file() and place.suffix == ".txt":
+            lines = place.read_text(encoding="utf-8").split("\n")
+            found += [
+                str((place.parent / line.strip()).resolve()) for line in lines if line.strip()
+            ]
+        else:
+            raise DatasetError(
+                f"{where}: {place} is no folder and no .txt list; extract the data set there first"
+            )
+    if not found:
+        raise DatasetError(
+            f"{where}: no images in {entry}; expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return sorted(found)
+
+
+def label_file(image: str | Path) -> Path:
+    """The label file of an image: its last folder called `images` becomes `labels`, its suffix
+    .txt."""
+    head, found, tail = str(image).rpartition("/images/")
+    return Path(f"{head}/labels/{tail}" if found else str(image)).with_suffix(".txt")
+
+
+def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
+    """Rows of class, centre x, centre y, width, height (shares) -> (n, 5); repeated rows once; none
+    for no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    rows = [
+        _label_row(line, f"{path}, line {number}", n_classes)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
+    ]
+    labels = np.array(rows, dtype=np.float32).reshape(-1, 5)
+    unique, first = np.unique(labels, axis=0, return_index=True)
+    return (
+        labels[first] if len(unique) < len(labels) else labels
+    )  # as yolov5 orders them: sorted only if some repeat
+
+
+def _label_row(line: str, where: str, n_classes: int) -> list[float]:
+    try:
+        row = [float(word) for word in line.split()]
+    except ValueError:
+        row = []
+    if len(row) != 5 or not all(0 <= value <= 1 for value in row[1:]):
+        raise DatasetError(
+            f"{where}: expected a class and four shares in [0, 1], got {line.strip()[:60]!r}; "
+            "write the labels with dataset.write_tar, which clips boxes to the frame"
+        )
+    if row[0] not in range(n_classes):
+        raise DatasetError(
+            f"{where}: class {row[0]:g}, but data.yaml names {n_classes} classes (0 to "
+            f"{n_classes - 1}); use the data.yaml that belongs to these labels"
+        )
+    return row

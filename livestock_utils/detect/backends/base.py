@@ -2,15 +2,12 @@
 `exported_backends`."""
 
 import os
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from livestock_utils.core.errors import LivestockError
-
-BACKENDS = ("torch", "onnx")
 
 
 class Backend(Protocol):
@@ -30,51 +27,6 @@ class Backend(Protocol):
 
         Columns: centre x, y, width, height in px of the input, objectness, class scores.
         """
-
-
-def open_backend(
-    weights_or_model: Any,
-    *,
-    backend: str = "torch",
-    device: str | None = None,
-    half: bool | None = None,
-    any_classes: bool = False,
-    trust: bool = False,
-) -> Backend:
-    """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
-
-    backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights
-    whose classes are not the species, unless `any_classes`; LivestockError for a combination that
-    does not exist: an exported network runs in float32 on the CPU.
-    """
-    if backend not in BACKENDS:
-        raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
-    is_path = isinstance(weights_or_model, str | os.PathLike)
-    ending = Path(weights_or_model).suffix.lower() if is_path else ""
-    if (backend == "onnx" or ending in (".onnx", ".torchscript", ".xml")) and (
-        half or str(device or "cpu").partition(":")[0] != "cpu"
-    ):
-        raise LivestockError(
-            f"exported networks run in float32 on the CPU, got half={half} and device={device!r}; "
-            "leave both out, or predict with the .pt and backend 'torch'"
-        )
-    if ending in (".torchscript", ".xml"):
-        from livestock_utils.detect.backends import exported
-
-        return exported.open_exported(weights_or_model, any_classes=any_classes)
-    if backend == "onnx" or ending == ".onnx":
-        from livestock_utils.detect.backends import onnx
-
-        if not is_path:
-            raise LivestockError(
-                "backend 'onnx' takes the path of a .pt or .onnx file, got a loaded model"
-            )
-        return onnx.OnnxBackend(
-            onnx.exported(weights_or_model, trust=trust), any_classes=any_classes
-        )
-    return TorchBackend(
-        weights_or_model, device=device, half=half, any_classes=any_classes, trust=trust
-    )
 
 
 class TorchBackend:

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from livestock_utils.core import overlaps
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
-from livestock_utils.detect.backends import base, onnx
+from livestock_utils.detect.backends import loading, onnx
 from livestock_utils.detect.export import formats
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import Settings
@@ -152,7 +152,7 @@ def parity_table(
             continue
         size, hard = row["image_size"], row["export"] == "onnx-nms" and inside != settings
         same = {"image_size": size, "settings": inside if hard else settings, **options}
-        network = base.open_backend(row["path"])
+        network = loading.open_backend(row["path"])
         predictions = engine.predict(row["path"], images, folder, network=network, **same)
         if row["export"] == "pytorch":
             weights[size], references[size, False] = row["path"], predictions
@@ -165,7 +165,7 @@ def parity_table(
             "all"
         ]
         if shape := getattr(network, "shape", ()):
-            canvas = onnx.OnCanvas(base.open_backend(weights[size]), shape)
+            canvas = onnx.OnCanvas(loading.open_backend(weights[size]), shape)
             wide = engine.predict(weights[size], images, folder, network=canvas, **same)
             by_border = tables.paired_difference(boxes, reference, wide, images, seed=seed).loc[
                 "all"

@@ -13,7 +13,7 @@ import pandas as pd
 from livestock_utils.core import files
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError, LivestockError
-from livestock_utils.detect.backends import base
+from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import (
@@ -150,7 +150,7 @@ def shards(
         raise LivestockError(
             "part files need the path of the weights, to know them again; got a loaded model"
         )
-    network = network or base.open_backend(
+    network = network or loading.open_backend(
         weights_or_model,
         backend=backend,
         device=device,

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils.core.errors import LivestockError
-from livestock_utils.detect.backends import base
+from livestock_utils.detect.backends import loading
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import PART_IMAGES
@@ -85,7 +85,7 @@ def collect_candidates(
     # Opened here first: weights that are no good are told in one line, and an ONNX export happens
     # once, not per worker.
     chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}
-    base.open_backend(weights, **chosen)
+    loading.open_backend(weights, **chosen)
     engine.parse_shard(options.pop("shard", "1/1"))
     given = tuple(options.get("passes", ("plain",)))
     options["passes"] = given

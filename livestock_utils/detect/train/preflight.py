@@ -24,6 +24,7 @@ from livestock_utils.detect import checkpoints
 from livestock_utils.detect.settings import HYP_FOLDER, hyp_file, read_hyp
 from livestock_utils.detect.train.data import Data, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
+from livestock_utils.evaluate.scoring import submission
 
 STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
@@ -255,7 +256,7 @@ def _model(model: str) -> Row:
     if model not in MODELS:
         return ("model", model, "stop", f"choose one of {', '.join(MODELS)}")
     size = weights_bytes(model, len(species.names()))
-    fits = size <= checkpoints.WEIGHTS_BUDGET_BYTES
+    fits = size <= submission.WEIGHTS_BUDGET_BYTES
     return (
         "weights budget",
         f"{model}: {size / 1e6:.1f} of 100 x 10^6 bytes",

@@ -8,6 +8,7 @@ its bytes, so a file that was cut, damaged or half copied does not fit its name.
 import contextlib
 import hashlib
 import logging
+import os
 import random
 import re
 from collections.abc import Collection, Mapping
@@ -215,3 +216,18 @@ class _Hashing:
 
     def flush(self) -> None:
         self.file.flush()
+
+
+def interrupted_run(*folders: str | os.PathLike) -> Path | None:
+    """The run folder below these folders that was saved last and has not finished, or None.
+
+    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on
+    from there.
+    """
+    found: list[tuple[float, Path]] = []
+    for folder in folders:
+        for resume in Path(folder).glob("**/resume"):
+            latest = newest(resume)
+            if latest is not None:
+                found.append((latest.stat().st_mtime, resume.parent))
+    return max(found)[1] if found else None

@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files
+from livestock_utils.core import files, text
 from livestock_utils.core.errors import ArchiveError, NotebookError
 from livestock_utils.data.aihub import folder as data_folder
-from livestock_utils.detect.backends import base
+from livestock_utils.detect.backends import loading
 from livestock_utils.detect.predict import engine as prediction
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
@@ -29,7 +29,6 @@ from livestock_utils.evaluate.scoring.metrics import (
     contest_matches,
     normaliser_doubt,
 )
-from livestock_utils.show.words import eda
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +146,7 @@ def both_weights(
     """
     found = find_weights(out, weights), find_weights(out, tuning_weights, TUNING_RUNS)
     for path in dict.fromkeys(found):
-        base.open_backend(path, device="cpu")
+        loading.open_backend(path, device="cpu")
     return found
 
 
@@ -231,7 +230,7 @@ def found_sentence(images: pd.DataFrame, sure: pd.DataFrame, confidence_threshol
     )
     return (
         f"{counts} on {len(images):,} images at confidence {confidence_threshold:g} and above; "
-        f"{eda.count(empty, 'image')} {'is' if empty == 1 else 'are'} left without a box."
+        f"{text.count(empty, 'image')} {'is' if empty == 1 else 'are'} left without a box."
     )
 
 
@@ -252,8 +251,8 @@ def submit(
     listed = "".join(f"; {problem}" for problem in findings["problem"].drop_duplicates().head(3))
     return (
         f"`submission.csv`: {len(predictions):,} boxes on {predictions['image_id'].nunique():,} of "
-        f"{len(images):,} images; checked: {eda.count(errors, 'error')}, "
-        f"{eda.count(notes, 'note')}{listed}."
+        f"{len(images):,} images; checked: {text.count(errors, 'error')}, "
+        f"{text.count(notes, 'note')}{listed}."
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from livestock_utils.core import project
 from livestock_utils.core.errors import NotebookError
-from livestock_utils.detect.settings import HYP_FOLDER
 from livestock_utils.evaluate.silver.making import PREFIX
 
 RECORDED = (
@@ -107,7 +107,7 @@ def shown(runs: pd.DataFrame) -> pd.DataFrame:
 
 def known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
     """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
-    files = [*sorted(HYP_FOLDER.glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
+    files = [*sorted(project.folder("hyp").glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
     read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
     return {
         name: values

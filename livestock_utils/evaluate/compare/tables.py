@@ -7,18 +7,15 @@ them by the contest's definition. Runs are compared at equal epochs only (`run_f
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
-from livestock_utils.core.progress import progress
 from livestock_utils.data.eda import write_up
 from livestock_utils.data.sets import reading
-from livestock_utils.detect.predict import engine
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.evaluate.silver import effect as silver_effect
@@ -93,20 +90,19 @@ def answer_all(
     runs: pd.DataFrame,
     out: str | os.PathLike,
     local: str | os.PathLike,
-    weights: str = "last",
-    iou_threshold: float = 0.6,
+    predict: Callable[[pd.DataFrame, Judge], Mapping[str, pd.DataFrame]],
     seed: int = 0,
 ) -> list[Answer]:
-    """Every question that the runs (`run_folders.find`) can answer; predictions stay in
-    OUT/predictions/compare/."""
+    """Every question that the runs (`run_folders.find`) can answer.
+
+    `predict` takes a group of runs and its judge and gives predictions by the runs' names.
+    """
     answers = []
     for question, groups in run_folders.questions(runs).items():
         constants = run_folders.constants(groups, question)
         for number, (group, common) in enumerate(zip(groups, constants, strict=True), start=1):
             on = judge(out, group, local)
-            found = predictions(
-                group, on, Path(out) / "predictions" / "compare", weights, iou_threshold
-            )
+            found = predict(group, on)
             scores = run_scores(group, found, on, question)
             results = {
                 str(name): run_folders.results(folder)
@@ -187,43 +183,6 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
         removed,
         tuple(run for run, ids in trained.items() if ids is None),
     )
-
-
-def predictions(
-    group: pd.DataFrame,
-    on: Judge,
-    kept: str | os.PathLike,
-    weights: str = "last",
-    iou_threshold: float = 0.6,
-) -> dict[str, pd.DataFrame]:
-    """Each run's predictions on the judge's images at the size that it was trained with, by run
-    name.
-
-    They are kept in the folder `kept` under the hashes of weights and images, and read from there
-    the next time. weights: "last", or "best", which was chosen with a look at validation images.
-    """
-
-    photos = engine.image_hash(on.images, on.folder)[:12]
-    found = {}
-    for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
-        file = Path(run["folder"]) / "weights" / f"{weights}.pt"
-        if not file.is_file():
-            raise NotebookError(f"{file} is missing; train the run again, or move its folder away")
-        key = f"{files.sha256(file)[:16]}_{photos}_{run['image_size']}_{iou_threshold:g}.csv"
-        path = Path(kept) / key
-        if not path.is_file():
-            made = engine.predict(
-                file,
-                on.images,
-                on.folder,
-                image_size=int(run["image_size"]),
-                confidence_threshold=0.001,
-                iou_threshold=iou_threshold,
-                max_detections=300,
-            )
-            files.write_text(path, made.to_csv(index=False))
-        found[run["name"]] = pd.read_csv(path, dtype={"image_id": str, "species": str})
-    return found
 
 
 def run_scores(

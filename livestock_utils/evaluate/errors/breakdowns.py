@@ -15,11 +15,11 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ArchiveError, DatasetError, ScoringError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.text import first_up, percent
 from livestock_utils.data.eda import bins
 from livestock_utils.evaluate.errors import inputs
 from livestock_utils.evaluate.labels.features import MATCHED_IOU
 from livestock_utils.evaluate.scoring import intervals
-from livestock_utils.show.words.eda import first_up, percent
 
 log = logging.getLogger(__name__)
 

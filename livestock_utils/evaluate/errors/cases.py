@@ -5,8 +5,8 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
+from livestock_utils.core.text import listed
 from livestock_utils.evaluate.labels import missing
-from livestock_utils.show.words.eda import listed
 
 KINDS = ("false", "loose", "missed")
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from livestock_utils.core import species, tables
 from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.text import count, percent
 from livestock_utils.data.sample import drawing
 from livestock_utils.evaluate.labels import missing
-from livestock_utils.show.words.eda import count, percent
 
 Floats = npt.NDArray[np.float64]
 

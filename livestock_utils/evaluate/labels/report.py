@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from livestock_utils.core import files, species
+from livestock_utils.core.text import count, listed, percent
 from livestock_utils.evaluate.labels import exchange
 from livestock_utils.evaluate.labels import faults as label_faults
 from livestock_utils.evaluate.labels import missing as missing_labels
 from livestock_utils.evaluate.labels import ranking as missing_ranking
-from livestock_utils.show.words.eda import count, listed, percent
 
 
 def by_species(boxes: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.text import first_up
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
-from livestock_utils.show.words.eda import first_up
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 TURNED = 0.05

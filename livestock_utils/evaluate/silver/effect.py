@@ -7,19 +7,16 @@ draws of images.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from livestock_utils.core import species as classes
 from livestock_utils.core import tables
-from livestock_utils.core.errors import DatasetError, ScoringError, TrainingError
-from livestock_utils.detect import settings
-from livestock_utils.detect.train import run
+from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
 BETWEEN = "fuller minus lacking answers"
@@ -60,37 +57,6 @@ def thin(
     eligible = np.flatnonzero(boxes["species"].isin(species))
     gone = np.random.default_rng(seed).permutation(eligible)[: round(share * len(eligible))]
     return boxes.drop(boxes.index[gone]).reset_index(drop=True)
-
-
-def train_pairs(
-    gold_yaml: str | os.PathLike,
-    expanded_yaml: str | os.PathLike,
-    folder_of: Callable[[str], tuple[Path, Path | None]],
-    seeds: Sequence[int],
-    name: str = "expanded",
-    **recipe: Any,
-) -> dict[str, list[Any]]:
-    """Train both sides once a seed: {"gold": [Run, ...], "expanded": [Run, ...]} in the order of
-    `seeds`.
-
-    `folder_of` gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and
-    "<name>", and of the same with "_seed<n>" for all seeds but the first. `recipe`: arguments of
-    `detector.train`, the same for all.
-    """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise TrainingError(
-            f"seeds must be different whole numbers, at least one, got {list(seeds)}"
-        )
-    runs: dict[str, list[Any]] = {"gold": [], "expanded": []}
-    for seed in seeds:
-        suffix = "" if seed == seeds[0] else f"_seed{seed}"
-        for side, run_name, data in (
-            ("gold", f"{name}_gold", gold_yaml),
-            ("expanded", name, expanded_yaml),
-        ):
-            folder, mirror = folder_of(f"{run_name}{suffix}")
-            runs[side].append(run.train(data, folder, seed=seed, mirror=mirror, **recipe))
-    return runs
 
 
 def effect_table(
@@ -174,18 +140,6 @@ def effect_table(
         "runs": len(gold),
     }
     return table
-
-
-def recipe_differences(first_run: str | os.PathLike, second_run: str | os.PathLike) -> list[str]:
-    """What two run folders were asked to do differently, the data apart: "epochs: 20 -> 3", ..."""
-    recorded = []
-    for folder in (first_run, second_run):
-        path = Path(folder) / "settings.yaml"
-        if not path.is_file():
-            raise DatasetError(f"{path} is missing: {folder} is not a run folder; train first")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        recorded.append({name: value for name, value in values.items() if name != "data"})
-    return settings.differences(*recorded)
 
 
 def _score(

@@ -32,7 +32,6 @@ from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, tars, yolo
-from livestock_utils.detect.train import data as training_data
 from livestock_utils.evaluate.silver import making
 
 IMAGE_TAR, LABEL_TAR = "plus_image.tar", "plus_label.tar"
@@ -240,7 +239,7 @@ def write_training_lists(
     settings, manifest = read_settings(plus), reading.read_manifest(plus)
     source = manifest["image_id"].str.removeprefix(making.PREFIX)
     gold_files = [
-        Path(file) for file in training_data.image_files("images", Path(gold).resolve(), f"{gold}")
+        Path(file) for file in yolo.image_files("images", Path(gold).resolve(), f"{gold}")
     ]
     there = source.isin([file.stem for file in gold_files])
     usable = manifest.loc[there, "image_id"].reset_index(drop=True)
@@ -268,8 +267,7 @@ def write_training_lists(
         )
         paths.append(files.write_text(Path(folder) / f"{name}.yaml", text))
         boxes = sum(
-            len(training_data.read_label(training_data.label_file(photo), len(classes.names())))
-            for photo in photos
+            len(yolo.read_label(yolo.label_file(photo), len(classes.names()))) for photo in photos
         )
         stems = {photo.stem.removeprefix(making.PREFIX) for photo in photos}
         rows.append(

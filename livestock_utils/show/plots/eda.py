@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from livestock_utils.core import species
 from livestock_utils.core.boxes import XYXY, area
+from livestock_utils.core.text import percent
 from livestock_utils.data.eda import bins
 from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.show.plots import style
-from livestock_utils.show.words.eda import percent
 
 
 def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from livestock_utils.core import species
+from livestock_utils.core.text import percent
 from livestock_utils.data.eda import bins
 from livestock_utils.show.plots import style
-from livestock_utils.show.words.eda import percent
 
 ALLOWED_POINTS = 0.5
 """How far a stratum's share may be off, in percentage points; small strata within one image."""

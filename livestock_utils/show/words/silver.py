@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from livestock_utils.core.text import count, first_up, listed, percent
+from livestock_utils.detect import settings
 from livestock_utils.detect.predict.silver_sources import IN_SAMPLE
 from livestock_utils.evaluate.silver import effect as silver_effect
 from livestock_utils.evaluate.silver import making
 from livestock_utils.evaluate.silver.effect import BETWEEN
-from livestock_utils.show.words.eda import count, first_up, listed, percent
 
 LEAST_TRUST = 0.5
 """Share of the teachers' boxes that must lie on a label where silver begins, see
@@ -294,7 +295,7 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
     name = Path(other).name
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
-    differences = silver_effect.recipe_differences(other, run)
+    differences = settings.recipe_differences(other, run)
     tail = f": {'; '.join(differences)}" if differences else ""
     return (
         f"The recipe is that of the run “{name}”, but for the "

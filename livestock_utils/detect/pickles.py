@@ -1,0 +1,146 @@
+"""Pickles of YOLOv5 weights read by an allow-list, so that a file cannot run code."""
+
+import contextlib
+import pathlib
+import pickle
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from livestock_utils.core.errors import CheckpointError
+
+LAYERS = tuple(
+    (
+        "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP "
+        "CrossConv C3 C3x C3TR C3SPP C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract "
+        "Expand Concat"
+    ).split()
+)
+"""Layer classes of yolov5's models/common.py that a detection model may hold."""
+
+
+TORCH_LAYERS = tuple(
+    (
+        "Sequential ModuleList Conv2d ConvTranspose2d BatchNorm2d MaxPool2d Upsample SiLU "
+        "Identity LeakyReLU ReLU ReLU6 Hardswish Dropout Linear MultiheadAttention LayerNorm "
+        "ZeroPad2d"
+    ).split()
+)
+
+
+def load_pickle(
+    parts: Any,
+    file: Any,
+    map_location: Any = None,
+    trust: bool = False,
+    torch_load: Callable | None = None,
+) -> Any:
+    """`torch.load` with an allow-list of YOLOv5's classes.
+
+    `parts` are yolov5's modules (`yolov5.Yolov5`), `file` is a path or an open binary file.
+    """
+    import torch
+
+    load = torch_load or torch.load
+    name = str(getattr(file, "name", file))
+    try:
+        if trust:
+            with old_names():
+                return load(file, map_location=map_location, weights_only=False)
+        with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
+            return load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        culprit = re.search(
+            r"GLOBAL (\S+) was not an allowed "
+            r"global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
+            str(error),
+            re.IGNORECASE,
+        )
+        if culprit is None:
+            raise CheckpointError(
+                f"{name}: damaged or not a weights file; copy or download it again"
+            ) from error
+        raise CheckpointError(
+            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
+            "weights need; pass trust=True only if you know who made the file"
+        ) from error
+    except (
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{name}: damaged or not a weights file ({type(error).__name__}); copy or download it "
+            "again"
+        ) from error
+
+
+def _allowed(parts: Any) -> list[Any]:
+    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name)
+    pairs."""
+    import argparse
+
+    import numpy as np
+    import torch
+
+    rows: list[Any] = [getattr(torch.nn, name) for name in TORCH_LAYERS]
+    named = [("models.common", name, getattr(parts.common, name)) for name in LAYERS]
+    named += [
+        ("models.yolo", name, getattr(parts.yolo, name))
+        for name in ("Detect", "Model", "DetectionModel")
+    ]
+    for module, name, found in named:
+        rows += [(found, f"{module}.{name}"), (found, f"yolov5.{module}.{name}")]
+    scalar, array = (
+        np.float64(0).__reduce__()[0],
+        np.zeros(0).__reduce__()[0],
+    )  # numpy's own helpers, old names and new
+    for prefix in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        rows += [(scalar, f"{prefix}.scalar"), (array, f"{prefix}._reconstruct")]
+    rows += [
+        np.ndarray,
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
+    ]
+    rows += [
+        (pathlib.PurePosixPath, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for name in ("PosixPath", "WindowsPath", "PurePosixPath")
+    ]
+    return [*rows, argparse.Namespace]
+
+
+@contextlib.contextmanager
+def _no_construction(parts: Any) -> Iterator[None]:
+    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its
+    settings as code."""
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise pickle.UnpicklingError(
+            "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
+        )
+
+    with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
+        yield
+
+
+@contextlib.contextmanager
+def old_names() -> Iterator[None]:
+    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not
+    a second copy."""
+    alias = {
+        name.removeprefix("yolov5."): module
+        for name, module in list(sys.modules.items())
+        if name.startswith(("yolov5.models", "yolov5.utils"))
+    }
+    with mock.patch.dict(sys.modules, alias):
+        yield
