@@ -165,9 +165,9 @@ def batch(
 ) -> None:
     """Run notebooks over a grid of parameters; the same command again goes on where it stopped.
 
-    \b python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile
-    sample python -m livestock_utils batch notebooks/batches/silver.yaml --data DIR --out
-    runs/silver --workers 2
+    \b
+    python -m livestock_utils batch notebooks/batches/models.yaml --out runs/models --profile sample
+    python -m livestock_utils batch notebooks/batches/silver.yaml --out runs/silver --workers 2
     """
     from livestock_utils.show import notebook
     from livestock_utils.show.pipeline import batch as batches
@@ -284,8 +284,9 @@ def score(
 ) -> None:
     """Score a submission with the contest's definition; faults are told by line on stderr.
 
-    \b python -m livestock_utils score data/sample/answer.csv runs/sample/submission.csv --bootstrap
-    1000 python -m livestock_utils score answer.csv new.csv --against old.csv --json
+    \b
+    python -m livestock_utils score answer.csv runs/sample/submission.csv --bootstrap 1000
+    python -m livestock_utils score answer.csv new.csv --against old.csv --json
     """
     from livestock_utils.evaluate.scoring import report as score_report
 
@@ -461,9 +462,9 @@ def predict(
 
     Exit code 1 when not one image could be read.
 
-    \b python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out
-    found python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings
-    settings.yaml
+    \b
+    python -m livestock_utils predict runs/sample/training/full/weights/best.pt photos/ --out found
+    python -m livestock_utils predict best.pt barn.mp4 --out found --every 25 --settings my.yaml
     """
     from livestock_utils.detect.predict import media, postprocess
 
@@ -587,9 +588,9 @@ def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     For several GPUs start it through torchrun, with a batch size that is a multiple of their
     number.
 
-    \b python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
-    torchrun --standalone --nproc_per_node 2 -m livestock_utils train data.yaml runs/two
-    --batch-size 20
+    \b
+    python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
+    torchrun --nproc_per_node 2 -m livestock_utils train data.yaml runs/two --batch-size 20
     """
     from livestock_utils.detect.train import run as training_run
 

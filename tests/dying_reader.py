@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from livestock_utils.detect.predict.passes import FolderReader
+from livestock_utils.core.photos import FolderReader
 
 
 class DyingReader(FolderReader):

@@ -25,7 +25,7 @@ def state():
             {name for name in sys.modules if name.partition(".")[0] in ("ultralytics", "roboflow", "pkg_resources")},
             np.__dict__.get("trapz"), torch.load)
 before = state()
-from livestock_utils.networks import compat
+from livestock_utils.detect import yolov5 as compat
 with compat.yolov5() as y5:
     y5.module("train")
 after = state()
@@ -49,7 +49,7 @@ def test_the_import_and_the_door_leave_everything_as_it_was(tmp_path):
 
 def test_a_missing_yolov5_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("LIVESTOCK_YOLOV5", str(tmp_path))
-    yolov5._import.cache_clear()
+    yolov5.modules.cache_clear()
     try:
         with (
             pytest.raises(
@@ -60,7 +60,7 @@ def test_a_missing_yolov5_is_told(monkeypatch, tmp_path):
         ):
             pass
     finally:
-        yolov5._import.cache_clear()
+        yolov5.modules.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_files_get_the_mode_of_the_mask_which_no_thread_changes(tmp_path, mask, 
     code = """
 import os, sys
 os.umask(int(sys.argv[2], 8))
-from livestock_utils import files
+from livestock_utils.core import files
 os.umask = lambda mask: sys.exit("the mask was set, which other threads' files would see")
 print(f"{os.stat(files.write_text(sys.argv[1], 'x')).st_mode & 0o777:o}")
 """

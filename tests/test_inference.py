@@ -10,6 +10,7 @@ import pytest
 from made_network import write_network, write_photos
 
 from livestock_utils.core import frames
+from livestock_utils.core import photos as photos_module
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import CheckpointError, DatasetError, LivestockError
 from livestock_utils.data.aihub import folder as data_folder
@@ -17,7 +18,7 @@ from livestock_utils.data.sample import drawing
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.export import parity
-from livestock_utils.detect.predict import candidates, engine, passes, postprocess
+from livestock_utils.detect.predict import candidates, engine, postprocess
 from livestock_utils.detect.predict.postprocess import Settings
 from livestock_utils.evaluate.scoring import metrics
 
@@ -113,7 +114,7 @@ def test_shards_merge_to_the_same_table_whatever_their_number(weights, photos, t
 def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path):
     read = []
 
-    class Stops(passes.FolderReader):
+    class Stops(photos_module.FolderReader):
         left = 3
 
         def bytes(self, archive, member):

@@ -352,7 +352,7 @@ data = ""
 out = ""
 
 # %%
-from livestock_utils import notebook
+from livestock_utils.show import notebook
 
 step = notebook.start("01_shares", data, out)
 complete = step.path("part-2").exists()

@@ -16,7 +16,7 @@ from livestock_utils.core.errors import TrainingError
 
 KILLED_WITH_A_WORKER = """
 import os, pathlib, signal, sys
-from livestock_utils.training import training_lock
+from livestock_utils.core import locks as training_lock
 with training_lock.held(pathlib.Path(sys.argv[1])):
     if os.fork() == 0:
         print("worker", flush=True)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import frames
+from livestock_utils.core import frames, photos
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import bundle, formats, latency
-from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import Settings
 
 COLUMNS = [
@@ -315,6 +314,6 @@ def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, pla
     row = known.iloc[int(np.argmax([area(row) for row in known.to_dict("records")]))]
     target = Path(place) / f"{image_size}{Path(row['member']).suffix}"
     if not target.exists():
-        with engine.open_reader(None, images, folder) as reader:
+        with photos.open_reader(None, images, folder) as reader:
             target.write_bytes(reader.bytes(row.get("archive", ""), row["member"]))
     return str(target)

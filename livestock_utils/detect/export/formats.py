@@ -21,12 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core import files, frames
+from livestock_utils.core import files, frames, photos
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import variants
-from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import Settings
 
 log = logging.getLogger(__name__)
@@ -269,7 +268,7 @@ class Calibration:
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
         """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged and left
         out."""
-        with engine.open_reader(None, self.images, self.folder) as reader:
+        with photos.open_reader(None, self.images, self.folder) as reader:
             for row in self.images.to_dict("records"):
                 try:
                     frame = frames.decode(reader.bytes(row.get("archive", ""), row["member"]))

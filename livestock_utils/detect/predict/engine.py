@@ -11,19 +11,12 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils.core import files
-from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.core.photos import Reader, fingerprint, open_reader
 from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
-from livestock_utils.detect.predict.passes import (
-    PART_IMAGES,
-    FolderReader,
-    NetworkPass,
-    Reader,
-    fingerprint,
-    part_path,
-)
+from livestock_utils.detect.predict.passes import PART_IMAGES, NetworkPass, part_path
 
 log = logging.getLogger(__name__)
 
@@ -292,24 +285,3 @@ def parse_shard(shard: str) -> tuple[int, int]:
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise LivestockError(f"shard must read i/n with 1 <= i <= n, such as 2/8, got {shard!r}")
     return int(first), int(second)
-
-
-def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
-    """`passes.fingerprint` of images below `folder`, for predictions that are kept."""
-    with open_reader(None, images, folder) as source:
-        return fingerprint(images, source)
-
-
-@contextlib.contextmanager
-def open_reader(
-    reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike
-) -> Iterator[Reader]:
-    """The caller's reader if given; else one for archives, or for plain files where the table names
-    no archive."""
-    if reader is not None:
-        yield reader
-    elif "archive" in images and (images["archive"] != "").any():
-        with ImageReader(folder) as opened:
-            yield opened
-    else:
-        yield FolderReader(folder)

@@ -12,9 +12,9 @@ import pandas as pd
 from livestock_utils.core import files, frames, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.photos import FolderReader, Reader
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import candidates, engine, postprocess
-from livestock_utils.detect.predict.passes import FolderReader, Reader
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")

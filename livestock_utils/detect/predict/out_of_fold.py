@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files
+from livestock_utils.core import files, photos
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
@@ -277,7 +277,7 @@ def _predict_fold(
     settings."""
     made_with = {
         "weights": files.sha256(weights),
-        "images": engine.image_hash(images, folder),
+        "images": photos.image_hash(images, folder),
         "image_ids": _ids(images),
         "image_size": image_size,
         "fold": number,

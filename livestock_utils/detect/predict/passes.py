@@ -2,12 +2,11 @@
 goes on from."""
 
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import pandas as pd
 
 from livestock_utils.core import frames
 from livestock_utils.core.errors import ArchiveError, DatasetError, LivestockError
+from livestock_utils.core.photos import Reader
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.backends import base
 from livestock_utils.detect.predict import candidates
@@ -24,49 +24,6 @@ log = logging.getLogger(__name__)
 
 PART_IMAGES = 256
 """Images a part file, about, unless told otherwise."""
-
-
-class Reader(Protocol):
-    """Whatever gives an image's bytes; `aihub.ImageReader` does."""
-
-    def bytes(self, archive: str, member: str) -> bytes:
-        """The bytes of one member; ArchiveError or OSError if it cannot be read."""
-
-    def stamp(self, archive: str, member: str) -> str:
-        """What tells other bytes under the same name without reading them; ArchiveError or OSError
-        as `bytes`."""
-
-
-class FolderReader:
-    """Plain image files: `archive` is a folder ("" for none) and `member` a file below `folder`."""
-
-    def __init__(self, folder: str | os.PathLike) -> None:
-        """`folder` is what the table's paths are relative to."""
-        self.folder = Path(folder)
-
-    def bytes(self, archive: str, member: str) -> bytes:
-        """See `Reader`."""
-        return (self.folder / archive / member).read_bytes()
-
-    def stamp(self, archive: str, member: str) -> str:
-        """See `Reader`: the size."""
-        return str((self.folder / archive / member).stat().st_size)
-
-
-def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
-    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not
-    only which names."""
-    archives = images["archive"] if "archive" in images else [""] * len(images)
-    digest = hashlib.sha256()
-    for image_id, archive, member in sorted(
-        zip(images["image_id"], archives, images["member"], strict=True)
-    ):
-        try:
-            stamp = reader.stamp(archive, member)
-        except (ArchiveError, OSError):
-            stamp = "unreadable"
-        digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
-    return digest.hexdigest()
 
 
 def parse_pass(name: str) -> tuple[float, bool]:

@@ -21,9 +21,6 @@ from livestock_utils.core import species
 from livestock_utils.core.boxes import clip_to_frame
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.core.files import whole_file
-
-pass
-
 from livestock_utils.evaluate.scoring import contest
 from livestock_utils.evaluate.scoring.contest import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
 

@@ -1,0 +1,201 @@
+"""Photos: the images and boxes tables together with the place where the images' bytes are."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core import tables
+from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.text import count
+
+
+class Reader(Protocol):
+    """Whatever gives an image's bytes; `archives.ImageReader` does."""
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """The bytes of one member; ArchiveError or OSError if it cannot be read."""
+
+    def stamp(self, archive: str, member: str) -> str:
+        """What tells other bytes under the same name without reading them; ArchiveError or OSError
+        as `bytes`."""
+
+
+class FolderReader:
+    """Plain image files: `archive` is a folder ("" for none) and `member` a file below `folder`."""
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """`folder` is what the table's paths are relative to."""
+        self.folder = Path(folder)
+
+    def bytes(self, archive: str, member: str) -> bytes:
+        """See `Reader`."""
+        return (self.folder / archive / member).read_bytes()
+
+    def stamp(self, archive: str, member: str) -> str:
+        """See `Reader`: the size."""
+        return str((self.folder / archive / member).stat().st_size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Photos:
+    """Images, their labelled boxes, and where the bytes are; nothing is read until it is needed.
+
+        photos = lu.read_archives("DATA/data")
+        valid = photos.fold(folds, 0)
+        valid.open(valid.images["image_id"].iloc[0])  # a PIL image
+
+    Args:
+        images: one row an image: image_id, species, width_px, height_px, archive, member.
+        boxes: one row a box: image_id, species, x_min, y_min, x_max, y_max in px, half-open.
+        folder: what the `archive` column is relative to; plain files where `archive` is empty.
+        source: gives the bytes in place of `folder`, for frames that are no files.
+    """
+
+    images: pd.DataFrame
+    boxes: pd.DataFrame = dataclasses.field(
+        default_factory=lambda: pd.DataFrame(columns=tables.BOX_COLUMNS)
+    )
+    folder: str | os.PathLike = ""
+    source: Reader | None = None
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        """What it holds: "Photos: 50 images (30 cow, 20 pig), 210 boxes, in data/sample/data"."""
+        kinds = self.images["species"].value_counts().sort_index() if len(self) else {}
+        species = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
+        place = self.folder if self.source is None else type(self.source).__name__
+        return (
+            f"Photos: {count(len(self), 'image')}{f' ({species})' if species else ''}, "
+            f"{count(len(self.boxes), 'box', 'boxes')}, in {os.fspath(place) or '.'}"
+        )
+
+    def select(self, image_ids: Iterable[str]) -> "Photos":
+        """The images of these ids, in the order of the table, with their boxes.
+
+        Raises DatasetError for an id that is not there.
+        """
+        wanted = set(image_ids)
+        is_wanted = self.images["image_id"].isin(wanted)
+        if unknown := sorted(wanted - set(self.images["image_id"])):
+            raise DatasetError(
+                f"{len(unknown)} of {len(wanted)} image ids are not among the {len(self)} photos, "
+                f"the first is {unknown[0]!r}; select from the photos that hold them"
+            )
+        return self._part(self.images[is_wanted].reset_index(drop=True))
+
+    def fold(self, folds: pd.Series, fold: int, others: bool = False) -> "Photos":
+        """The photos of one fold, or with `others` of all other folds.
+
+        Args:
+            folds: fold of each image, indexed by image_id (`lu.stratified_folds`).
+            fold: the number of the fold.
+            others: take the other folds in its place: the training part.
+
+        Raises:
+            DatasetError: for images without a fold, and a fold that holds no image.
+        """
+        images, boxes = tables.of_fold(self.images, self.boxes, folds, fold, others)
+        return dataclasses.replace(self, images=images, boxes=boxes)
+
+    def sample(self, n: int, seed: int = 0) -> "Photos":
+        """`n` photos drawn at random (all if there are fewer), in the order of the table."""
+        drawn = np.random.default_rng(seed).permutation(len(self))[:n]
+        return self._part(self.images.iloc[np.sort(drawn)].reset_index(drop=True))
+
+    def complete(self, data: str | os.PathLike) -> "Photos":
+        """The same photos with all animals labelled, where `data`/truth.csv knows them.
+
+        Only a drawn sample has the truth; elsewhere the labels stay as they are.
+        """
+        boxes = tables.complete_boxes(data, self.images, self.boxes)
+        return dataclasses.replace(self, boxes=boxes)
+
+    def with_boxes(self, boxes: pd.DataFrame) -> "Photos":
+        """The same images with other labels; boxes of other images are left out."""
+        mine = boxes["image_id"].isin(self.images["image_id"])
+        return dataclasses.replace(self, boxes=boxes[mine].reset_index(drop=True))
+
+    def open(self, image_id: str) -> Any:
+        """The photo as an upright RGB PIL image; DatasetError for an unknown id."""
+        from PIL import Image, ImageOps
+
+        row = self.images[self.images["image_id"] == image_id]
+        if row.empty:
+            raise DatasetError(
+                f"no photo {image_id!r} among {len(self)}; see .images for their image_id"
+            )
+        archive = row["archive"].iloc[0] if "archive" in row else ""
+        with self.reader() as reader:
+            data = reader.bytes(archive, row["member"].iloc[0])
+        with Image.open(io.BytesIO(data)) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Open what gives the images' bytes: the `source`, archives, or plain files."""
+        if self.source is not None:
+            yield self.source
+        elif "archive" in self.images and (self.images["archive"] != "").any():
+            with ImageReader(self.folder) as opened:
+                yield opened
+        else:
+            yield FolderReader(self.folder)
+
+    def fingerprint(self) -> str:
+        """SHA-256 that tells these photos from others: ids, places and stamps of their bytes."""
+        with self.reader() as reader:
+            return fingerprint(self.images, reader)
+
+    def _part(self, images: pd.DataFrame) -> "Photos":
+        mine = self.boxes["image_id"].isin(images["image_id"])
+        boxes = self.boxes[mine].reset_index(drop=True)
+        return dataclasses.replace(self, images=images, boxes=boxes)
+
+
+def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
+    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not
+    only which names."""
+    archives = images["archive"] if "archive" in images else [""] * len(images)
+    digest = hashlib.sha256()
+    for image_id, archive, member in sorted(
+        zip(images["image_id"], archives, images["member"], strict=True)
+    ):
+        try:
+            stamp = reader.stamp(archive, member)
+        except (ArchiveError, OSError):
+            stamp = "unreadable"
+        digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
+    return digest.hexdigest()
+
+
+def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
+    """`passes.fingerprint` of images below `folder`, for predictions that are kept."""
+    with open_reader(None, images, folder) as source:
+        return fingerprint(images, source)
+
+
+@contextlib.contextmanager
+def open_reader(
+    reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike
+) -> Iterator[Reader]:
+    """The caller's reader if given; else one for archives, or for plain files where the table names
+    no archive."""
+    if reader is not None:
+        yield reader
+    elif "archive" in images and (images["archive"] != "").any():
+        with ImageReader(folder) as opened:
+            yield opened
+    else:
+        yield FolderReader(folder)
