@@ -1,3 +1,50 @@
-"""Finding pigs and cows in barn photos with YOLOv5: a thin library under the notebooks."""
+"""Finding pigs and cows in barn photos with YOLOv5: the door of the library.
 
-__version__ = "0.1.0"
+    import livestock_utils as lu
+
+The names below are all that notebooks and scripts need; each is loaded when it is first used.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.2.0"
+
+_HOME: dict[str, str] = {
+    "start": "show.notebook",
+    "Step": "show.notebook",
+    "Display": "show.display",
+    "displays": "show.displays",
+    "plots": "show.plots",
+    "Photos": "core.photos",
+    "read_archives": "data.aihub.folder",
+    "read_test_archives": "data.aihub.folder",
+    "write_sample": "data.sample.drawing",
+    "stratified_folds": "data.split.folds",
+    "mini": "data.split.folds",
+    "TrainSettings": "detect.settings",
+    "train": "show.training",
+    "Run": "detect.train.run",
+    "load": "detect.checkpoints",
+    "predict": "detect.predict.engine",
+    "contest_score": "evaluate.scoring.metrics",
+    "write_submission": "evaluate.scoring.submission",
+}
+"""Name -> module below livestock_utils that holds it (a module of that name for displays, plots)."""
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """The name from the module where it lives, imported now."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    found = home if _HOME[name].endswith(f".{name}") else getattr(home, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The names of the door, whether loaded or not."""
+    return __all__

@@ -60,7 +60,8 @@ def test_a_second_call_trains_and_predicts_nothing(drawn, first_run, monkeypatch
     folder, images, boxes, folds = drawn
     out, table = first_run
     monkeypatch.setattr(
-        "livestock_utils.detect.predict.engine.predict", lambda *a, **k: pytest.fail("predicted again")
+        "livestock_utils.detect.predict.engine.predict",
+        lambda *a, **k: pytest.fail("predicted again"),
     )
     before = {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")}
     again = out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)

@@ -26,6 +26,7 @@ from livestock_utils.core import files, project
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.train import state
+from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 
 __all__ = ["Step", "folders", "progress", "start"]
@@ -130,6 +131,17 @@ class Step:
     def say(self, sentence: str) -> None:
         """Show one sentence, in Markdown, that the cell computed from the data."""
         _markdown(sentence)
+
+    def show(self, display: Display) -> None:
+        """Show a display: its figure (saved) or table, then its verdict; its metrics are kept."""
+        if display.draw is not None:
+            self.figure(display.plot(), display.name, display.caption)
+        if display.shows_table:
+            caption = display.table_caption or ("" if display.draw else display.caption)
+            self.table(display.table, caption, display.digits, display.index)
+        if display.verdict:
+            self.say(display.verdict)
+        self.metrics(**display.metrics)
 
     def metrics(self, **values: Any) -> None:
         """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes

@@ -1,1 +1,26 @@
-"""What a notebook asks, one call each: a table, its figure, its verdict."""
+"""What a notebook asks, one call each: a table, its figure, its verdict.
+
+A topic's file is imported when one of its displays is first used. The displays are part of the door
+(`lu.displays.losses`); nothing else is handed on from here.
+"""
+
+import importlib
+from typing import Any
+
+_TOPICS: dict[str, tuple[str, ...]] = {}
+"""File of this folder -> its displays."""
+_HOME = {name: topic for topic, names in _TOPICS.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """The display from the file of its topic, imported now."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The displays, whether loaded or not."""
+    return __all__

@@ -1,1 +1,48 @@
-"""Figures: functions that take tables and `ax=None` and return the Axes."""
+"""Figures: functions that take tables and `ax=None` and return the Axes.
+
+A file of this folder is imported when one of its figures is first used (`lu.plots.loss_curves`).
+"""
+
+import importlib
+from typing import Any
+
+_TOPICS: dict[str, tuple[str, ...]] = {
+    "augmentation": ("augmented",),
+    "comparison": ("run_differences", "run_scores", "setting_curves"),
+    "eda": (
+        *("box_areas", "box_positions", "box_ratios", "box_sizes", "boxes_per_image"),
+        *("completeness", "image_sizes", "small_boxes", "species_overview"),
+    ),
+    "edge": ("edge_cost", "edge_front", "edge_parity", "lighter_models"),
+    "errors": (
+        *("boxes_by_part", "calibration", "error_costs", "error_gallery", "error_groups"),
+        "missing_curves",
+    ),
+    "gallery": ("examples", "pairs", "photo", "truth_beside_prediction"),
+    "scores": ("class_scores", "confidence_trade", "precision_recall"),
+    "search": ("best_so_far", "front", "gene_coordinates", "gene_importance", "gene_slices"),
+    "silver": (
+        *("silver_audit", "silver_counts", "silver_effect", "silver_examples"),
+        "silver_thresholds",
+    ),
+    "split": ("fold_balance", "leakage", "set_sizes", "split_balance"),
+    "style": ("theme",),
+    "sweep": ("sweep_gains", "sweep_heat_map"),
+    "training": ("compare_runs", "loss_curves", "metric_curves"),
+}
+"""File of this folder -> its figures."""
+_HOME = {name: topic for topic, names in _TOPICS.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """The figure from its file, imported now."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The figures, whether loaded or not."""
+    return __all__
