@@ -23,13 +23,13 @@ import pandas as pd
 import yaml
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
-from training_sets import write_set  # noqa: E402  # found by the line above
+from training_sets import write_set  # found by the line above
 
 from livestock_utils.core import mirror
-from livestock_utils.detect import settings as training_settings  # noqa: E402  # as above
-from livestock_utils.detect import yolov5  # noqa: E402  # as above
+from livestock_utils.detect import settings as training_settings  # as above
+from livestock_utils.detect import yolov5  # as above
 from livestock_utils.detect.train import loop
-from livestock_utils.detect.train import run as training_run  # noqa: E402  # as above
+from livestock_utils.detect.train import run as training_run  # as above
 
 
 def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:

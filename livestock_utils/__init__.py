@@ -32,7 +32,7 @@ _HOME: dict[str, str] = {
 }
 """Name -> module below livestock_utils that holds it (a module of that name for displays, plots)."""
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

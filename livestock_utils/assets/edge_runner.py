@@ -570,7 +570,7 @@ class Output:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         self.stream = (
             open(self.part, "w", encoding="utf-8", newline="") if self.part else sys.stdout
-        )  # noqa: SIM115
+        )
         if not self.json:
             self.stream.write(",".join(COLUMNS) + "\n")
 

@@ -92,11 +92,9 @@ class Settings:
                 if known
                 else _range(field.metadata["low"], field.metadata["high"]).strip()
             )
-            default = (
-                field.default
-                if field.default is not dataclasses.MISSING
-                else field.default_factory()  # type: ignore[misc]
-            )
+            default = field.default
+            if default is dataclasses.MISSING and callable(field.default_factory):
+                default = field.default_factory()
             rows.append(
                 {
                     "name": field.name,

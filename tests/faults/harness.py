@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-from training_sets import write_set  # noqa: E402  # found by the line above
+from training_sets import write_set  # found by the line above
 
 VICTIM = Path(__file__).with_name("victim.py")
 CLOCKS = ["seconds/train", "seconds/valid"]

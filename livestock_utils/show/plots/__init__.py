@@ -33,7 +33,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
 """File of this folder -> its figures."""
 _HOME = {name: topic for topic, names in _TOPICS.items() for name in names}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
