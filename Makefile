@@ -37,6 +37,7 @@ test-ray: setup
 	  && .venv-ray/bin/python -m pytest -n 0 -m slow tests/test_ray_engine.py
 
 lint: setup
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
