@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from livestock_utils.core import mirror
 from livestock_utils.core.errors import LivestockError
@@ -80,17 +81,27 @@ def local_disk(out: str | os.PathLike) -> Path:
     return LOCAL_DISK if on_colab() else Path(out) / "local"
 
 
-def training_folder(out: str | os.PathLike, name: str) -> tuple[Path, Path | None]:
-    """(run folder, mirror) of a training: on Colab the local disk, mirrored to OUT on Drive; else
-    OUT and no mirror.
+class RunFolder(NamedTuple):
+    """Where a training writes, and the folder that gets a copy of it (None: none); a path too."""
+
+    folder: Path
+    mirror: Path | None
+
+    def __fspath__(self) -> str:
+        """The run folder."""
+        return str(self.folder)
+
+
+def training_folder(out: str | os.PathLike, name: str) -> RunFolder:
+    """Where a training writes: on Colab the local disk, mirrored to OUT on Drive; else in OUT.
 
     Each OUT has a place of its own on the local disk: the runs of a batch bear the same name.
     """
     kept = Path(out) / "training" / name
     if not on_colab():
-        return kept, None
+        return RunFolder(kept, None)
     place = hashlib.sha256(str(Path(out).resolve()).encode()).hexdigest()[:8]
-    return LOCAL_DISK / "training" / place / name, kept
+    return RunFolder(LOCAL_DISK / "training" / place / name, kept)
 
 
 def copy_local(

@@ -1,5 +1,6 @@
 """A notebook's step: folders, figures, tables and metrics."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -13,11 +14,14 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
+from livestock_utils import colab
 from livestock_utils.core import project as project_files
+from livestock_utils.core import settings, tables
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.data.sample import drawing
 from livestock_utils.detect.train import preflight
 from livestock_utils.show import notebook
+from livestock_utils.show.display import Display
 
 
 @pytest.fixture
@@ -309,3 +313,52 @@ def test_a_named_index_is_a_column_of_its_own(step, displayed):
     html = displayed[0][0]["text/html"]
     assert html.index("class</th>") < html.index("images</th>")
     assert html.count("<tr") == 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked(settings.Settings):
+    """Two settings of a notebook."""
+
+    hyp: str | None = settings.setting(None, "A file.")
+    epochs: int = settings.setting(10, "Passes.", low=1)
+
+
+def test_a_notebook_hands_its_parameters_over_at_once(project, displayed, tmp_path):
+    asked = {"data": tmp_path / "data", "out": tmp_path / "out", "hyp": "search", "epochs": 3}
+    step = notebook.start("05_train", asked | {"step": None})
+    assert (step.data, step.out) == (tmp_path / "data", tmp_path / "out")
+    assert step.parameters["epochs"] == 3 and step.local == tmp_path / "out" / "local"
+    with pytest.raises(NotebookError, match="notebook 07 writes it"):
+        step.settings(Asked)
+    best = step.path("hyp", "best.yaml")
+    best.touch()
+    (best.parent / "search.json").write_text(json.dumps({"file": best.name}))
+    assert step.settings(Asked) == Asked(str(best), 3)
+
+
+def test_a_step_reads_what_earlier_notebooks_wrote(step):
+    with pytest.raises(NotebookError, match="notebook 01_eda writes it"):
+        step.photos()
+    with pytest.raises(NotebookError, match="notebook 02_make_dataset_multilabel writes it"):
+        step.folds()
+    frame = {"image_id": ["a"], "species": ["pig"]}
+    images = pd.DataFrame(frame | {"width_px": 4, "height_px": 3, "archive": "", "member": "a.png"})
+    boxes = pd.DataFrame(frame | {"x_min": 0.0, "y_min": 0.0, "x_max": 2.0, "y_max": 2.0})
+    tables.write_tables(step.path("tables"), images, boxes)
+    tables.write_folds(step.path("datasets", "folds.csv"), pd.Series({"a": 1}))
+    photos, (folds, groups) = step.photos(), step.folds()
+    assert len(photos) == 1 and photos.folder == step.data / "data"
+    assert folds.to_dict() == {"a": 1} and groups is None
+
+
+def test_a_run_folder_is_a_path_that_knows_its_mirror(step, monkeypatch):
+    folder = step.run_folder("full")
+    assert Path(folder) == step.out / "training" / "full" and folder.mirror is None
+    monkeypatch.setattr(colab, "on_colab", lambda: True)
+    assert step.run_folder("full").mirror == step.out / "training" / "full"
+
+
+def test_several_displays_are_shown_in_their_order(step, displayed):
+    step.show(Display("one", verdict="First.", metrics={"one": 1}), Display("two", verdict="Then."))
+    assert [data["text/plain"] for data, _ in displayed] == ["First.", "Then."]
+    assert step.values == {"one": 1}

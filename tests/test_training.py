@@ -159,7 +159,9 @@ def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, 
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         plain = y5.module("train")
-        without_floor = lambda *values: max(value for value in values if value != 100)  # of the warm-up
+        without_floor = lambda *values: max(
+            value for value in values if value != 100
+        )  # of the warm-up
         monkeypatch.setattr(plain, "max", without_floor, raising=False)
         plain.run(
             data=str(tmp_path / "data.yaml"),

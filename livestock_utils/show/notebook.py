@@ -1,10 +1,10 @@
-"""What every notebook does in the same way: folders, figures with captions, metrics, the closing
-table.
+"""What every notebook does in the same way: parameters, folders, displays, metrics, the end.
 
-step = notebook.start("01_eda", data, out)
-step.figure(plots.species(images), "species", "Images and boxes by species.")
-step.metrics(images=len(images), boxes=len(boxes))
-step.finish("02_make_dataset_multilabel")
+step = lu.start("05_train_multilabel_split", globals())
+train = step.open_set("Train_Dataset", made_by="02_make_dataset_multilabel")
+run = lu.train(train, valid, step.run_folder("multilabel_split"), step.settings(lu.TrainSettings))
+step.show(lu.displays.losses(run), lu.displays.metrics(run))
+step.finish("06_error_analysis")
 """
 
 import io
@@ -16,16 +16,20 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files, project
+from livestock_utils.core import files, project, tables
 from livestock_utils.core.errors import LivestockError, NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
-from livestock_utils.detect.train import state
+from livestock_utils.core.settings import Settings
+from livestock_utils.data.sets import reading
+from livestock_utils.detect.search.best import resolve_hyp
+from livestock_utils.detect.train import preflight, state
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 
@@ -37,28 +41,51 @@ DRIVE = Path("/content/drive/MyDrive/livestock")
 LOCAL = Path("/content/livestock")
 """Where they live on Colab without Drive: gone when the runtime ends."""
 
+TELL_GPU = frozenset({"07", "09", "11", "12", "13"})
+"""Notebooks that begin with a line on the GPU."""
 INLINE_DPI, FILE_DPI = 110, 150
+Asked = TypeVar("Asked", bound=Settings)
 
 
 class Step:
-    """One notebook's run: where it reads and writes, and what it shows; made by `start`.
+    """One notebook's run: what it was asked, where it reads and writes, what it shows.
 
-    `name` is the notebook's ("01_eda"), `number` its first two digits, `data` and `out` the
-    resolved folders.
+    Made by `start`. `name` is the notebook's ("01_eda"), `number` its first two digits, `data` and
+    `out` the resolved folders, `local` the one for unpacked sets, `parameters` the notebook's.
     """
 
-    def __init__(self, name: str, data: Path, out: Path) -> None:
-        """Remember the name and the folders; use `start`, which resolves them and sets the notebook
-        up."""
+    def __init__(
+        self, name: str, data: Path, out: Path, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Remember the name, the folders and the parameters; `start` resolves them."""
         self.name, self.number, self.data, self.out = name, name.split("_")[0], data, out
+        self.parameters: dict[str, Any] = dict(parameters or {})
         self.values: dict[str, Any] = {}
 
+    @property
+    def local(self) -> Path:
+        """The folder for unpacked sets: the local disk on Colab, else below `out`."""
+        return colab.local_disk(self.out)
+
+    def settings(self, kind: type[Asked]) -> Asked:
+        """Settings of this kind (`lu.TrainSettings`) from the parameters of the same names.
+
+        `hyp = "search"` is resolved to the best of notebook 07.
+        """
+        asked = self.parameters
+        if "hyp" in asked:
+            asked = asked | {"hyp": resolve_hyp(asked["hyp"], self.out)}
+        return kind.of(asked)
+
     def path(self, *parts: str) -> Path:
-        """A file below the out folder, its parent folders made: step.path("datasets",
-        "Train.tar")."""
+        """A file below the out folder, its parent made: step.path("datasets", "Train.tar")."""
         target = self.out.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+    def run_folder(self, name: str) -> colab.RunFolder:
+        """Where a training writes: OUT/training/name, on Colab the local disk mirrored there."""
+        return colab.training_folder(self.out, name)
 
     def archives(self, name: str = "data") -> Path:
         """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see
@@ -75,6 +102,24 @@ class Step:
                 "out"
             )
         return target
+
+    def photos(self) -> Photos:
+        """All photos of notebook 01's tables, with the archives that hold them."""
+        return Photos(
+            *tables.read_tables(self.need("tables", made_by="01_eda")), folder=self.archives()
+        )
+
+    def folds(self) -> tuple[pd.Series, pd.Series | None]:
+        """(fold, group or None) of each image, by image_id, as notebook 02 wrote them."""
+        return tables.read_folds(
+            self.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
+        )
+
+    def open_set(self, name: str, made_by: str) -> Photos:
+        """The photos of OUT/datasets/name.tar, unpacked once to `local`."""
+        tar = self.need("datasets", f"{name}.tar", made_by=made_by)
+        folder = reading.extract(tar, self.local / name)
+        return Photos(*reading.read_tables(folder), folder=folder)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
         """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png
@@ -132,16 +177,17 @@ class Step:
         """Show one sentence, in Markdown, that the cell computed from the data."""
         _markdown(sentence)
 
-    def show(self, display: Display) -> None:
-        """Show a display: its figure (saved) or table, then its verdict; its metrics are kept."""
-        if display.draw is not None:
-            self.figure(display.plot(), display.name, display.caption)
-        if display.shows_table:
-            caption = display.table_caption or ("" if display.draw else display.caption)
-            self.table(display.table, caption, display.digits, display.index)
-        if display.verdict:
-            self.say(display.verdict)
-        self.metrics(**display.metrics)
+    def show(self, *displays: Display) -> None:
+        """Show displays: figure (saved) or table, then the verdict of each; metrics are kept."""
+        for display in displays:
+            if display.draw is not None:
+                self.figure(display.plot(), display.name, display.caption)
+            if display.shows_table:
+                caption = display.table_caption or ("" if display.draw else display.caption)
+                self.table(display.table, caption, display.digits, display.index)
+            if display.verdict:
+                self.say(display.verdict)
+            self.metrics(**display.metrics)
 
     def metrics(self, **values: Any) -> None:
         """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes
@@ -194,27 +240,43 @@ class Step:
 
 
 def start(
-    name: str, data: str | os.PathLike = "", out: str | os.PathLike = "", uses_gpu: bool = False
+    name: str,
+    parameters: Mapping[str, Any] | str | os.PathLike = "",
+    out: str | os.PathLike = "",
+    uses_gpu: bool | None = None,
 ) -> Step:
-    """Set a notebook up (theme, one-line warnings and errors) and resolve its folders -> Step.
+    """Set a notebook up: theme, one-line warnings and errors, folders, what it was asked.
 
-    `data` holds data/ and data_test/ with the archives, `out` takes all results; empty ones are
-    resolved by `folders`. `uses_gpu` is for notebooks that train or predict: they say which GPU
-    there is, and what to click where there is none. Raises TrainingError for a GPU that this torch
-    has no code for.
+        step = lu.start("05_train_multilabel_split", globals())
+
+    Args:
+        name: the notebook's, "05_train_multilabel_split".
+        parameters: its `globals()`; `data` holds data/ and data_test/ with the archives, `out`
+            takes all results; empty ones are resolved by `folders`.
+        out: with a folder of data in place of `parameters`: the folder of results.
+        uses_gpu: whether to say which GPU there is, and what to click where there is none; None:
+            in the notebooks that predict or search (those that train check it before they do).
+
+    Returns:
+        The step, whose methods read, show and record.
+
+    Raises:
+        TrainingError: for a GPU that this torch has no code for.
+        NotebookError: for a given folder on a Drive that may not be mounted.
     """
     _one_line_messages()
     from livestock_utils.show.plots import style
 
     style.theme()
-    step = Step(name, *folders(data, out))
+    if not isinstance(parameters, Mapping):
+        parameters = {"data": parameters, "out": out}
+    places = folders(parameters.get("data", ""), parameters.get("out", ""))
+    step = Step(name, *places, parameters)
     step.out.mkdir(parents=True, exist_ok=True)
     _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
         _markdown(_not_kept(step))
-    if uses_gpu:
-        from livestock_utils.detect.train import preflight
-
+    if step.number in TELL_GPU if uses_gpu is None else uses_gpu:
         _markdown(preflight.gpu_sentence())
     if (found := state.interrupted_run(step.out / "training")) is not None:
         _markdown(
