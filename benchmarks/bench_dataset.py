@@ -92,7 +92,8 @@ def original_to_training(data: Path, out: Path) -> None:
 
 def ours(data: Path, out: Path, as_folders: bool = False) -> None:
     """Archives -> tables -> folds -> two tars, or two folders that yolov5 can train on."""
-    images, boxes = data_folder.read_archives(data)
+    photos = data_folder.read_archives(data)
+    images, boxes = photos.images, photos.boxes
     folds = stratified_folds(images, boxes)
     writing.write_split(out, images, boxes, data, folds, as_folders=as_folders, seed=42)
 

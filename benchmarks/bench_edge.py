@@ -54,7 +54,7 @@ def interleaved(calls: dict, rounds: int = ROUNDS) -> dict[str, float]:
 def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     """PyTorch, ONNX Runtime and INT8 side by side at pixels x pixels."""
     drawing.write_sample(folder / "sample", n_images=40, n_test_images=0)
-    images, _ = read_archives(folder / "sample" / "data")
+    images = read_archives(folder / "sample" / "data").images
     train, valid = images.iloc[::2].reset_index(drop=True), images.iloc[1::2].reset_index(drop=True)
     place = folder / "sample" / "data"
     plain = formats.export(weights, folder, "onnx", image_size=pixels)
@@ -86,7 +86,7 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
 
 def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     """The runner's own part by confidence and suppression, and the share of decoding."""
-    images, _ = read_archives(folder / "sample" / "data")
+    images = read_archives(folder / "sample" / "data").images
     row = images[images["width_px"] == 1920].iloc[0]
     with ImageReader(folder / "sample" / "data") as reader:
         photo = reader.bytes(row["archive"], row["member"])

@@ -97,7 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_archives(folder, options.share)
-        _, boxes = data_folder.read_archives(folder, image_headers=False)
+        boxes = data_folder.read_archives(folder, image_headers=False).boxes
         if len(boxes) != bare_loop(folder):
             sys.exit("the tables and the bare loop disagree on the number of boxes")
         times: dict[str, list[float]] = {"bare": [], "tables": [], "with headers": []}

@@ -47,7 +47,8 @@ def drawn(out: Path, seed: int) -> Task:
     """(folder, images, labels, unlabelled animals) of a sample of 120 images at a third of the
     size."""
     where = drawing.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
-    images, boxes = data_folder.read_archives(where / "data")
+    photos = data_folder.read_archives(where / "data")
+    images, boxes = photos.images, photos.boxes
     kept, missing, _ = ranking.known_gaps(where, images, boxes)
     return where / "data", images, kept, missing
 
@@ -55,7 +56,8 @@ def drawn(out: Path, seed: int) -> Task:
 def real(seed: int) -> Task:
     """(folder, images, kept labels, removed labels) of the real photos."""
     folder = Path(os.environ["LIVESTOCK_SHARED"]) / "real" / "data"
-    images, boxes = data_folder.read_archives(folder)
+    photos = data_folder.read_archives(folder)
+    images, boxes = photos.images, photos.boxes
     return folder, images, *ranking.hide(boxes, 0.2, seed)
 
 

@@ -50,7 +50,8 @@ def mini_sets(folder: Path) -> Path:
     returns data.yaml."""
     drawing.write_sample(folder / "sample", n_images=160, n_test_images=0, seed=0, scale=0.25)
     archives = folder / "sample" / "data"
-    images, boxes = data_folder.read_archives(archives)
+    photos = data_folder.read_archives(archives)
+    images, boxes = photos.images, photos.boxes
     folds = folds_module.stratified_folds(images, boxes)
     inside = images["image_id"].map(folds) != 0
     mini = folds_module.mini(

@@ -100,7 +100,8 @@ archives = step.archives()
 step.table(integrity.list_archives(archives), "What was found.")
 
 # %%
-images, boxes = folder.read_archives(archives)
+photos = folder.read_archives(archives)
+images, boxes = photos.images, photos.boxes
 boxes = exchange.corrected_tables(labels, images, boxes)
 tables.write_tables(step.path("tables"), images, boxes)
 

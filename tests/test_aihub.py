@@ -37,7 +37,8 @@ def rename(archives, **new_names):
 
 
 def test_tables(tmp_path):
-    images, boxes = data_folder.read_archives(make.write(tmp_path, make.four_archives()))
+    photos = data_folder.read_archives(make.write(tmp_path, make.four_archives()))
+    images, boxes = photos.images, photos.boxes
     assert images.columns.tolist() == [
         "image_id",
         "species",
@@ -75,7 +76,8 @@ def test_no_boxes_at_all_keep_the_columns_and_types(tmp_path):
             )
             for member in archives[name]
         }
-    images, boxes = data_folder.read_archives(make.write(tmp_path, archives))
+    photos = data_folder.read_archives(make.write(tmp_path, archives))
+    images, boxes = photos.images, photos.boxes
     assert len(images) == 4 and len(boxes) == 0
     assert boxes.columns.tolist() == ["image_id", "species", "x_min", "y_min", "x_max", "y_max"]
     assert boxes["x_min"].dtype == float
@@ -83,7 +85,7 @@ def test_no_boxes_at_all_keep_the_columns_and_types(tmp_path):
 
 def test_test_archives_need_no_labels(tmp_path):
     archives = {name: members for name, members in make.four_archives().items() if "원천" in name}
-    images = data_folder.read_test_archives(make.write(tmp_path, archives))
+    images = data_folder.read_test_archives(make.write(tmp_path, archives)).images
     assert images["image_id"].tolist() == [COW, COW_2, PIG, f"{PIG[:-1]}2"]
     assert images.loc[1, ["width_px", "height_px"]].tolist() == [80, 60]
 
@@ -101,7 +103,7 @@ def test_test_archives_need_no_labels(tmp_path):
 def test_no_test_image_is_left_out(tmp_path, caplog, content, size):
     archives = {name: members for name, members in make.four_archives().items() if "원천" in name}
     archives[COWS][f"{COW}.jpg"] = content
-    images = data_folder.read_test_archives(make.write(tmp_path, archives))
+    images = data_folder.read_test_archives(make.write(tmp_path, archives)).images
     assert images["image_id"].tolist() == [COW, COW_2, PIG, f"{PIG[:-1]}2"]
     assert images.loc[0, ["width_px", "height_px"]].tolist() == size
     assert ("kept as empty: 1 image" in caplog.text) == (size == [0, 0])
@@ -114,7 +116,7 @@ def test_exif_rotation_counts_as_opencv_and_yolov5_show_it(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     archives[COWS][f"{COW}.jpg"] = make.jpeg((48, 64), exif=exif)
-    images, _ = data_folder.read_archives(make.write(tmp_path, archives), strict=True)
+    images = data_folder.read_archives(make.write(tmp_path, archives), strict=True).images
     assert images.loc[0, ["width_px", "height_px"]].tolist() == [64, 48]
 
 
@@ -261,14 +263,13 @@ def with_litter(archives):
 )
 def test_the_same_tables_from(bend, tmp_path, caplog):
     columns = ["image_id", "species", "width_px", "height_px"]
-    plain_images, plain_boxes = data_folder.read_archives(
-        make.write(tmp_path / "plain", make.four_archives())
-    )
-    images, boxes = data_folder.read_archives(
+    plain = data_folder.read_archives(make.write(tmp_path / "plain", make.four_archives()))
+    bent = data_folder.read_archives(
         make.write(tmp_path / "bent", bend(make.four_archives())), strict=True
     )
-    pd.testing.assert_frame_equal(images[columns], plain_images[columns])
-    pd.testing.assert_frame_equal(boxes, plain_boxes)
+    images = bent.images
+    pd.testing.assert_frame_equal(images[columns], plain.images[columns])
+    pd.testing.assert_frame_equal(bent.boxes, plain.boxes)
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert all("include_validation=True reads them" in line for line in told)
     with ImageReader(tmp_path / "bent") as reader:
@@ -285,7 +286,7 @@ def test_member_names_without_the_utf8_flag(encoding, tmp_path):
         {f"{mark.decode()}/{name}": data for name, data in make.four_archives()[COWS].items()}
     )
     (folder / COWS).write_bytes(packed.replace(mark + b"/", word + b"/"))
-    images, _ = data_folder.read_archives(folder, strict=True)
+    images = data_folder.read_archives(folder, strict=True).images
     assert images.loc[0, "member"] == f"소/{COW}.jpg"
     with ImageReader(folder) as reader:
         assert reader.bytes(COWS, f"소/{COW}.jpg") == make.four_archives()[COWS][f"{COW}.jpg"]
@@ -299,7 +300,7 @@ def test_a_zip_in_parts_is_read_as_if_joined(ending, tmp_path):
     for number in range(3):
         part = whole[number * len(whole) // 3 : (number + 1) * len(whole) // 3]
         (folder / (COWS + ending.format(number + 1))).write_bytes(part)
-    images, _ = data_folder.read_archives(folder, strict=True)
+    images = data_folder.read_archives(folder, strict=True).images
     assert images.loc[0, "archive"] == COWS
     with ImageReader(folder) as reader:
         assert reader.bytes(COWS, f"{COW_2}.jpg") == make.four_archives()[COWS][f"{COW_2}.jpg"]
@@ -307,12 +308,12 @@ def test_a_zip_in_parts_is_read_as_if_joined(ending, tmp_path):
 
 def test_validation_archives_are_read_on_request_or_when_alone(tmp_path):
     folder = make.write(tmp_path / "both", with_validation(make.four_archives()))
-    images, _ = data_folder.read_archives(folder, include_validation=True)
+    images = data_folder.read_archives(folder, include_validation=True).images
     assert "v" in images["image_id"].tolist()
     alone = make.write(
         tmp_path / "alone", {f"Validation/{n}": m for n, m in make.four_archives().items()}
     )
-    assert len(data_folder.read_archives(alone)[0]) == 4
+    assert len(data_folder.read_archives(alone)) == 4
 
 
 def test_list_archives(tmp_path):
@@ -326,7 +327,7 @@ def test_list_archives(tmp_path):
 
 def test_validation_letters_beside_training_ones_are_left_out_and_told(tmp_path, caplog):
     folder = make.write(tmp_path, with_validation_by_letters(make.four_archives()))
-    images, _ = data_folder.read_archives(folder)
+    images = data_folder.read_archives(folder).images
     assert "v" not in images["image_id"].tolist()
     assert "left out VL_소.zip, VS_소.zip; include_validation=True reads them" in caplog.text
     assert integrity.list_archives(folder).query("not is_read")["archive"].tolist() == [
@@ -511,7 +512,8 @@ def test_random_damage_is_told_or_counted(which, flips, tmp_path):
     (folder / which).write_bytes(whole)
     integrity_report(folder)
     with contextlib.suppress(ArchiveError):
-        images, boxes = data_folder.read_archives(folder)
+        photos = data_folder.read_archives(folder)
+        images, boxes = photos.images, photos.boxes
         assert set(boxes["image_id"]) <= set(images["image_id"])
 
 
@@ -678,7 +680,8 @@ OUT = "left out"
 )
 def test_faults(bend, kind, told, cow_left, tmp_path, caplog):
     folder = make.write(tmp_path, bend(make.four_archives()))
-    images, boxes = data_folder.read_archives(folder)
+    photos = data_folder.read_archives(folder)
+    images, boxes = photos.images, photos.boxes
     if cow_left is OUT:
         assert COW not in images["image_id"].tolist() + boxes["image_id"].tolist()
     else:
@@ -706,7 +709,7 @@ def test_a_label_member_with_a_wrong_crc_is_left_out(tmp_path, caplog):
     folder = make.write(tmp_path, make.four_archives())
     whole = (folder / COW_LABELS).read_bytes()
     (folder / COW_LABELS).write_bytes(whole.replace(b'"bbox": [3.5', b'"bbox": [9.5', 1))
-    images, _ = data_folder.read_archives(folder)
+    images = data_folder.read_archives(folder).images
     assert COW not in images["image_id"].tolist()
     assert "1 label unreadable" in caplog.text
 
@@ -714,14 +717,14 @@ def test_a_label_member_with_a_wrong_crc_is_left_out(tmp_path, caplog):
 def test_label_in_the_other_species_archive_is_no_pair(tmp_path, caplog):
     archives = make.four_archives()
     archives[PIG_LABELS][f"{COW}.json"] = archives[COW_LABELS].pop(f"{COW}.json")
-    images, _ = data_folder.read_archives(make.write(tmp_path, archives))
+    images = data_folder.read_archives(make.write(tmp_path, archives)).images
     assert COW not in images["image_id"].tolist()
     assert "1 image without label, 1 label without image" in caplog.text
 
 
 def test_sizes_of_the_json_on_request(tmp_path):
     folder = make.write(tmp_path, cow_boxes(GOOD, size=(128, 96))(make.four_archives()))
-    images, _ = data_folder.read_archives(folder, image_headers=False)
+    images = data_folder.read_archives(folder, image_headers=False).images
     assert images.loc[0, ["width_px", "height_px"]].tolist() == [128, 96]
 
 
@@ -736,7 +739,7 @@ NUMBERS = st.one_of(
 @given(boxes=st.lists(st.one_of(st.lists(NUMBERS, max_size=6), NUMBERS), max_size=8))
 def test_whatever_the_boxes_hold_the_table_holds_boxes_inside_the_frame(boxes, tmp_path):
     folder = make.write(tmp_path, cow_boxes(*boxes)(make.four_archives()))
-    _, table = data_folder.read_archives(folder)
+    table = data_folder.read_archives(folder).boxes
     cow = table.loc[table["image_id"] == COW, ["x_min", "y_min", "x_max", "y_max"]].to_numpy()
     assert (
         np.isfinite(cow).all()
@@ -801,8 +804,9 @@ SHARED = os.environ.get("LIVESTOCK_SHARED")
 def test_real_photos():
     folder = Path(str(SHARED), "real")
     index = pd.read_csv(folder / "index.csv")
-    images, boxes = data_folder.read_archives(folder / "data", strict=True)
-    test_images = data_folder.read_test_archives(folder / "data_test", strict=True)
+    photos = data_folder.read_archives(folder / "data", strict=True)
+    images, boxes = photos.images, photos.boxes
+    test_images = data_folder.read_test_archives(folder / "data_test", strict=True).images
     for part, table in (("data", images), ("data_test", test_images)):
         wanted = index[index["folder"] == part].sort_values("image_id", ignore_index=True)
         columns = ["image_id", "species", "width_px", "height_px"]

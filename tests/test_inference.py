@@ -270,7 +270,8 @@ def test_onnx_runtime_gives_the_same_score(tmp_path):
     folder = (
         drawing.write_sample(tmp_path / "sample", n_images=12, n_test_images=0, scale=0.25) / "data"
     )
-    images, boxes = data_folder.read_archives(folder)
+    photos = data_folder.read_archives(folder)
+    images, boxes = photos.images, photos.boxes
     weights = tmp_path / "w.pt"
     weights.write_bytes(checkpoints.find_weights("yolov5n_sample.pt").read_bytes())
     scores, found = {}, {}

@@ -148,7 +148,8 @@ def test_on_a_drawn_sample_the_unlabelled_animals_are_the_truths(tmp_path):
     """Every animal is predicted, the unlabelled cows mostly as pigs: what is suggested is cows all
     the same."""
     where = drawing.write_sample(tmp_path, n_images=60, n_test_images=0, seed=2, scale=0.2)
-    images, boxes = folder.read_archives(where / "data")
+    photos = folder.read_archives(where / "data")
+    images, boxes = photos.images, photos.boxes
     truth, rng = drawing.read_truth(where), np.random.default_rng(0)
     animals = truth.sample(frac=1, random_state=0).reset_index(drop=True)
     swapped = ~animals["labelled"] & (rng.random(len(animals)) < 0.7) | (

@@ -33,7 +33,8 @@ def drawn(tmp_path_factory):
         tmp_path_factory.mktemp("oof"), n_images=12, n_test_images=0, seed=3, scale=0.1
     )
     folder = where / "data"
-    images, boxes = data_folder.read_archives(folder)
+    photos = data_folder.read_archives(folder)
+    images, boxes = photos.images, photos.boxes
     return folder, images, boxes, stratified_folds(images, boxes, n_splits=4)
 
 

@@ -67,6 +67,15 @@ class Photos:
     folder: str | os.PathLike = ""
     source: Reader | None = None
 
+    @classmethod
+    def read_tables(cls, folder: str | os.PathLike, archives: str | os.PathLike) -> "Photos":
+        """The photos whose tables notebook 01 wrote into `folder`; `archives` holds their bytes.
+
+        Raises DatasetError for an absent file or column, and for a bad number.
+        """
+        images, boxes = tables.read_tables(folder)
+        return cls(images, boxes, archives)
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self.images)
@@ -155,47 +164,19 @@ class Photos:
 
     def fingerprint(self) -> str:
         """SHA-256 that tells these photos from others: ids, places and stamps of their bytes."""
+        archives = self.images["archive"] if "archive" in self.images else [""] * len(self)
+        places = sorted(zip(self.images["image_id"], archives, self.images["member"], strict=True))
+        digest = hashlib.sha256()
         with self.reader() as reader:
-            return fingerprint(self.images, reader)
+            for image_id, archive, member in places:
+                try:
+                    stamp = reader.stamp(archive, member)
+                except (ArchiveError, OSError):
+                    stamp = "unreadable"
+                digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
+        return digest.hexdigest()
 
     def _part(self, images: pd.DataFrame) -> "Photos":
         mine = self.boxes["image_id"].isin(images["image_id"])
         boxes = self.boxes[mine].reset_index(drop=True)
         return dataclasses.replace(self, images=images, boxes=boxes)
-
-
-def fingerprint(images: pd.DataFrame, reader: Reader) -> str:
-    """SHA-256 of an images table's ids, places and the stamps of its members: which photos, not
-    only which names."""
-    archives = images["archive"] if "archive" in images else [""] * len(images)
-    digest = hashlib.sha256()
-    for image_id, archive, member in sorted(
-        zip(images["image_id"], archives, images["member"], strict=True)
-    ):
-        try:
-            stamp = reader.stamp(archive, member)
-        except (ArchiveError, OSError):
-            stamp = "unreadable"
-        digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
-    return digest.hexdigest()
-
-
-def image_hash(images: pd.DataFrame, folder: str | os.PathLike) -> str:
-    """`passes.fingerprint` of images below `folder`, for predictions that are kept."""
-    with open_reader(None, images, folder) as source:
-        return fingerprint(images, source)
-
-
-@contextlib.contextmanager
-def open_reader(
-    reader: Reader | None, images: pd.DataFrame, folder: str | os.PathLike
-) -> Iterator[Reader]:
-    """The caller's reader if given; else one for archives, or for plain files where the table names
-    no archive."""
-    if reader is not None:
-        yield reader
-    elif "archive" in images and (images["archive"] != "").any():
-        with ImageReader(folder) as opened:
-            yield opened
-    else:
-        yield FolderReader(folder)

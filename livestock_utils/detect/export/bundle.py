@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils.core import files
-from livestock_utils.core import photos as photos_module
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect.backends import onnx
 from livestock_utils.detect.export import formats, parity
@@ -176,7 +176,7 @@ def verify(
     images = images.head(n)
     with (
         tempfile.TemporaryDirectory() as place,
-        photos_module.open_reader(None, images, folder) as reader,
+        Photos(images, folder=folder).reader() as reader,
     ):
         with zipfile.ZipFile(bundle) as archive:
             archive.extractall(place)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import frames, photos
+from livestock_utils.core import frames
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import exported, onnx
@@ -314,6 +315,6 @@ def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, pla
     row = known.iloc[int(np.argmax([area(row) for row in known.to_dict("records")]))]
     target = Path(place) / f"{image_size}{Path(row['member']).suffix}"
     if not target.exists():
-        with photos.open_reader(None, images, folder) as reader:
+        with Photos(images, folder=folder).reader() as reader:
             target.write_bytes(reader.bytes(row.get("archive", ""), row["member"]))
     return str(target)

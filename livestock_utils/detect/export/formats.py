@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core import files, frames, photos
+from livestock_utils.core import files, frames
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import variants
@@ -268,7 +269,7 @@ class Calibration:
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
         """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged and left
         out."""
-        with photos.open_reader(None, self.images, self.folder) as reader:
+        with Photos(self.images, folder=self.folder).reader() as reader:
             for row in self.images.to_dict("records"):
                 try:
                     frame = frames.decode(reader.bytes(row.get("archive", ""), row["member"]))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import DatasetError, LivestockError
-from livestock_utils.core.photos import Reader, fingerprint, open_reader
+from livestock_utils.core.photos import Photos, Reader
 from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
@@ -157,7 +157,7 @@ def shards(
             f"batch_size must be at least 1, part_images too, got {step} and {part_images}"
         )
     images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    with open_reader(reader, images, folder) as source:
+    with Photos(images, folder=folder, source=reader).reader() as source:
         made_with = {
             "weights": files.sha256(weights_or_model) if is_path else "a loaded model",
             "image_size": image_size,
@@ -166,7 +166,7 @@ def shards(
             "like": like,
             "half": network.half,
             "backend": type(network).__name__,
-            "images": fingerprint(images, source),
+            "images": Photos(images, source=source).fingerprint(),
         }
         runs = [NetworkPass(network, images, source, made_with, name, workers) for name in passes]
 

@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files, photos
+from livestock_utils.core import files
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, writing, yolo
@@ -277,7 +278,7 @@ def _predict_fold(
     settings."""
     made_with = {
         "weights": files.sha256(weights),
-        "images": photos.image_hash(images, folder),
+        "images": Photos(images, folder=folder).fingerprint(),
         "image_ids": _ids(images),
         "image_size": image_size,
         "fold": number,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from livestock_utils.core import files
-from livestock_utils.core import photos as photos_module
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import engine
 from livestock_utils.evaluate.compare.tables import Judge
@@ -27,7 +27,7 @@ def predict_runs(
     the next time. weights: "last", or "best", which was chosen with a look at validation images.
     """
 
-    photos = photos_module.image_hash(on.images, on.folder)[:12]
+    photos = Photos(on.images, folder=on.folder).fingerprint()[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
         file = Path(run["folder"]) / "weights" / f"{weights}.pt"

@@ -53,7 +53,7 @@ def write_sets(folder: Path) -> Path:
     sets = []
     for seed in WARM_START_SEEDS:
         drawn = write_sample(folder / "samples" / str(seed), IMAGES_A_SEED, 0, seed, SCALE)
-        images, _ = data_folder.read_archives(drawn / "data")
+        images = data_folder.read_archives(drawn / "data").images
         sets.append(folder / "sets" / str(seed))
         writing.to_folder(
             sets[-1], images, read_truth(drawn).drop(columns="labelled"), drawn / "data"

@@ -68,7 +68,9 @@ def test_images(
     folder = colab.at_hand(Path(data) / "data_test")
     try:
         images = (
-            data_folder.read_test_archives(folder) if folder.is_dir() else valid_images.iloc[:0]
+            data_folder.read_test_archives(folder).images
+            if folder.is_dir()
+            else valid_images.iloc[:0]
         )
     except ArchiveError:
         if any(folder.iterdir()):

@@ -164,7 +164,7 @@ def read_images(path: str | os.PathLike) -> pd.DataFrame:
     if Path(path).is_dir():
         from livestock_utils.data.aihub import folder
 
-        return folder.read_test_archives(path)
+        return folder.read_test_archives(path).images
     return read_table(path)
 
 
