@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core.boxes import area
+from livestock_utils.core.boxes import area, share, shared_area
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -34,29 +34,15 @@ def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
     return first, order[np.repeat(start, count) + offset]
 
 
-def intersection(first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints) -> Floats:
-    """Shared area in px2 of each pair -> (pairs,)."""
-    one, other = (
-        first_xyxy.T,
-        second_xyxy.T,
-    )  # column by column: less memory in flight than (pairs, 4)
-    width = np.minimum(one[2][first], other[2][second]) - np.maximum(
-        one[0][first], other[0][second]
-    )
-    height = np.minimum(one[3][first], other[3][second]) - np.maximum(
-        one[1][first], other[1][second]
-    )
-    return np.clip(width, 0, None) * np.clip(height, 0, None)
-
-
 def overlaps(
     first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints
 ) -> tuple[Floats, Floats, Floats]:
     """(IoU, share of the first box inside the second, share of the second inside the first) of each
     pair."""
-    shared = intersection(first_xyxy, second_xyxy, first, second)
+    sides = [column[first] for column in first_xyxy.T], [column[second] for column in second_xyxy.T]
+    shared = shared_area(*sides)
     one, other = area(first_xyxy)[first], area(second_xyxy)[second]
-    return _share(shared, one + other - shared), _share(shared, one), _share(shared, other)
+    return share(shared, one + other - shared), share(shared, one), share(shared, other)
 
 
 def largest(values: Floats, row: Ints, n_rows: int) -> Floats:
@@ -64,7 +50,3 @@ def largest(values: Floats, row: Ints, n_rows: int) -> Floats:
     result = np.zeros(n_rows)
     np.maximum.at(result, row, values)
     return result
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import overlaps, species
-from livestock_utils.core.boxes import XYXY, area
+from livestock_utils.core.boxes import XYXY, area, shared_matrix
 
 Floats = npt.NDArray[np.float64]
 
@@ -110,11 +110,7 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
     for rows in np.split(order, np.flatnonzero(np.diff(images[order])) + 1):
         mine, sure = xyxy[rows], confidence[rows]
         size = area(mine)
-        low, high = (
-            np.maximum(mine[:, None, :2], mine[None, :, :2]),
-            np.minimum(mine[:, None, 2:], mine[None, :, 2:]),
-        )
-        shared = (high - low).clip(0).prod(axis=2)
+        shared = shared_matrix(mine, mine)
         iou = shared / np.maximum(size[:, None] + size[None, :] - shared, 1e-9)
         np.fill_diagonal(iou, 0)
         better = shared * (sure[None, :] > sure[:, None])

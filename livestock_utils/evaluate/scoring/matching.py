@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core.boxes import share, shared_area
+
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -262,14 +264,11 @@ def _columns(xyxy: Floats) -> list[Floats]:
 def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floats:
     """IoU of paired boxes given as `_columns`; 0 without overlap. The order of operations is
     map-boxes'."""
-    width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
-    height = np.minimum(first[3], second[3]) - np.maximum(first[1], second[1])
-    inside = (width > 0) & (height > 0)
-    shared = width * height
+    shared = shared_area(first, second)
     union = first[4] + second[4] - shared
     if epsilon:
         union = union + np.asarray(epsilon, dtype=union.dtype)
-    return np.divide(shared, union, out=np.zeros_like(shared), where=inside & (union > 0))
+    return share(shared, union)
 
 
 def _rank(group: npt.NDArray) -> Ints:

@@ -328,13 +328,9 @@ def _shared(
 ) -> npt.NDArray[np.float64]:
     """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for
     boxes without area."""
-    low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
-    high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
-    smaller = np.minimum(
-        box_arithmetic.area(first_xyxy)[:, None], box_arithmetic.area(second_xyxy)[None]
-    )
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    return np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+    first, second = (box_arithmetic.area(xyxy) for xyxy in (first_xyxy, second_xyxy))
+    smaller = np.minimum(first[:, None], second[None])
+    return box_arithmetic.share(box_arithmetic.shared_matrix(first_xyxy, second_xyxy), smaller)
 
 
 def _assemble(
