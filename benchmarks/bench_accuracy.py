@@ -23,7 +23,7 @@ import pandas as pd
 
 from livestock_utils.detect import settings as training_settings
 from livestock_utils.detect import yolov5
-from livestock_utils.detect.train import run
+from livestock_utils.detect.train import run as training_run
 
 METRICS = ["P", "R", "mAP50", "mAP75", "mAP50-95", "mAP75_contest"]
 
@@ -56,9 +56,7 @@ def plain(options: argparse.Namespace, folder: Path, seed: int) -> Path:
 
 def ours(options: argparse.Namespace, folder: Path, seed: int, nominal_batch: int) -> Path:
     """best.pt of our training with the same hyperparameters."""
-    return run.train(
-        options.data_yaml,
-        folder / "run",
+    settings = training_settings.TrainSettings(
         model=options.model,
         init_weights=options.init_weights,
         epochs=options.epochs,
@@ -67,8 +65,11 @@ def ours(options: argparse.Namespace, folder: Path, seed: int, nominal_batch: in
         nominal_batch=nominal_batch,
         seed=seed,
         loggers=(),
-        final_evaluation=False,
-    ).best
+    )
+    run = training_run.train(
+        options.data_yaml, None, folder / "run", settings, final_evaluation=False
+    )
+    return run.best
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def main() -> None:
                 began = time.perf_counter()
                 best = train(options, Path(folder), seed)
                 seconds = time.perf_counter() - began
-                table = run.evaluate(
+                table = training_run.evaluate(
                     best,
                     options.data_yaml,
                     image_size=options.image_size,

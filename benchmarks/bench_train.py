@@ -67,7 +67,13 @@ def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float
 
 
 def ours(
-    data: Path, folder: Path, size: int, epochs: int, batch: int, **settings: Any
+    data: Path,
+    folder: Path,
+    size: int,
+    epochs: int,
+    batch: int,
+    mirror: Path | None = None,
+    **settings: Any,
 ) -> tuple[float, pd.DataFrame]:
     """Seconds from before the first epoch to after the last one's save, and the results."""
     stamps: list[float] = []
@@ -80,15 +86,19 @@ def ours(
     with mock.patch.object(loop, "epochs", stamped):
         run = training_run.train(
             data,
+            None,
             folder / "run",
-            epochs=epochs,
-            image_size=size,
-            batch_size=batch,
-            loggers=(),
-            best_metric="fitness",
+            training_settings.TrainSettings(
+                epochs=epochs,
+                image_size=size,
+                batch_size=batch,
+                loggers=(),
+                best_metric="fitness",
+                **settings,
+            ),
+            mirror=mirror,
             final_evaluation=False,
             on_epoch=lambda *_: stamps.append(time.perf_counter()),
-            **settings,
         )
     return stamps[-1] - stamps[0], run.results
 

@@ -24,7 +24,7 @@ from livestock_utils.data.sample import drawing
 from livestock_utils.data.sets import writing
 from livestock_utils.data.split import folds as folds_module
 from livestock_utils.detect.search.genes import Gene, read_genes
-from livestock_utils.detect.settings import read_hyp
+from livestock_utils.detect.settings import TrainSettings, read_hyp
 from livestock_utils.detect.train import run as training_run
 
 CSV = Path(__file__).with_name("recorded_trials.csv")
@@ -39,7 +39,6 @@ SETTINGS = {
     "nominal_batch": 8,
     "warmup_min_iterations": 6,
     "loggers": (),
-    "final_evaluation": False,
     "cache": "disk",
 }
 WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
@@ -71,7 +70,11 @@ def trial(data_yaml: Path, folder: Path, hyp: dict[str, float], seed: int = 0) -
     """Train and score one set of genes; returns mAP75 (contest), mAP50, mAP50-95 and seconds."""
     began = time.monotonic()
     run = training_run.train(
-        data_yaml, folder, init_weights=WEIGHTS, hyp=hyp, seed=seed, **SETTINGS
+        data_yaml,
+        None,
+        folder,
+        TrainSettings(init_weights=WEIGHTS, hyp=hyp, seed=seed, **SETTINGS),
+        final_evaluation=False,
     )
     scores = training_run.evaluate(run.best, data_yaml, image_size=SETTINGS["image_size"]).loc[
         "all"
@@ -124,11 +127,7 @@ def head_to_head(folder: Path) -> pd.DataFrame:
     from livestock_utils.detect.search import run as search_run
 
     data_yaml, parts = mini_sets(folder), []
-    training = {
-        name: value
-        for name, value in SETTINGS.items()
-        if name not in ("loggers", "final_evaluation")
-    }
+    training = {name: value for name, value in SETTINGS.items() if name != "loggers"}
     for sampler in HEAD_TO_HEAD:
         found = search_run.run(
             data_yaml,

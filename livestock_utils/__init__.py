@@ -25,6 +25,8 @@ _HOME: dict[str, str] = {
     "TrainSettings": "detect.settings",
     "train": "show.training",
     "Run": "detect.train.run",
+    "preflight": "detect.train.preflight",
+    "plan": "detect.train.planner",
     "load": "detect.checkpoints",
     "predict": "detect.predict.engine",
     "contest_score": "evaluate.scoring.metrics",
@@ -40,7 +42,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = importlib.import_module(f"{__name__}.{_HOME[name]}")
-    found = home if _HOME[name].endswith(f".{name}") else getattr(home, name)
+    found = home if name in ("displays", "plots") else getattr(home, name)
     globals()[name] = found
     return found
 

@@ -4,9 +4,11 @@ Exit codes: 0 done, 1 an error that is told in one red line or Ctrl-C, 2 wrong u
 import what they need inside, so that `--help` is instant and no command pays for another's imports.
 """
 
+import dataclasses
 import functools
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import click
 
 from livestock_utils import __version__
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.settings import Settings
+from livestock_utils.detect.settings import TrainSettings
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -520,69 +524,47 @@ class _BatchSize(click.ParamType):
         return value if value == "auto" else click.INT.convert(value, param, ctx)
 
 
+def _options_of(settings: type[Settings]) -> Callable[[Callable], Callable]:
+    """An option for each field of a class of settings: its name, default, choices and help."""
+
+    def decorate(command: Callable) -> Callable:
+        for field in reversed(dataclasses.fields(settings)):
+            default, about = field.default, field.metadata
+            name = field.name.replace("_", "-")
+            kind: Any = str if default is None else type(default)
+            if about["choices"]:
+                kind = click.Choice([choice or "none" for choice in about["choices"]])
+            command = click.option(
+                f"--{name}/--no-{name}" if isinstance(default, bool) else f"--{name}",
+                type=_BatchSize() if name == "batch-size" else kind,
+                default=default,
+                show_default=default is not None,
+                help=f"{about['help']} In {about['unit']}." if about["unit"] else about["help"],
+            )(command)
+        return command
+
+    return decorate
+
+
 @cli.command()
 @click.argument("data_yaml", type=EXISTING_FILE)
 @click.argument("run_folder", type=FOLDER)
-@click.option(
-    "--model",
-    default="yolov5n",
-    show_default=True,
-    help="yolov5n, s, m, l, x, or with a 6 their P6 form.",
-)
-@click.option(
-    "--init-weights",
-    help="Weights to start from: a file, or yolov5n.pt and the like from yolov5's release"
-    " page; none: random.",
-)
-@click.option("--hyp", help="A hyperparameter file, or a name in hyp/; none: yolov5's default.")
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--image-size", default=640, show_default=True, help="px, square.")
-@click.option(
-    "--batch-size",
-    type=_BatchSize(),
-    default=16,
-    show_default=True,
-    help="Images; auto: what fits the GPU.",
-)
-@click.option(
-    "--nominal-batch",
-    default=64,
-    show_default=True,
-    help="Gradients add up to about this many images.",
-)
-@click.option("--optimizer", default="SGD", show_default=True)
-@click.option("--schedule", default="linear", show_default=True)
-@click.option(
-    "--freeze",
-    default=0,
-    show_default=True,
-    help="First layers that stay as they are; 10: the backbone.",
-)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--workers", default=0, show_default=True, help="Loader processes.")
-@click.option(
-    "--cache", type=click.Choice(["ram", "disk", "none"]), default="ram", show_default=True
-)
-@click.option("--augmentation", help="A preset (light, barn_night) or a file of albumentations.")
-@click.option("--patience", default=100, show_default=True)
-@click.option(
-    "--best-metric", default="ap75", show_default=True, help="ap75, map50, map50-95 or fitness."
-)
-@click.option("--warmup-min-iterations", default=100, show_default=True)
-@click.option("--autoanchor/--no-autoanchor", default=True, show_default=True)
-@click.option("--amp/--no-amp", default=True, show_default=True, help="Mixed precision on a GPU.")
+@_options_of(TrainSettings)
 @click.option("--teacher", help="Predictions on the training images to learn from, a CSV.")
-@click.option("--teacher-weight", default=1.0, show_default=True)
-@click.option(
-    "--loggers", default="tensorboard", show_default=True, help="tensorboard,wandb,mlflow, or none."
-)
 @click.option("--mirror", type=FOLDER, help="A second folder that gets a copy after each epoch.")
-@click.option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
 @click.option(
     "--trust", is_flag=True, help="Unpickle whatever the weights hold; only for files you know."
 )
 @click.option("--final-evaluation/--no-final-evaluation", default=True, show_default=True)
-def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
+def train(
+    data_yaml: Path,
+    run_folder: Path,
+    teacher: str | None,
+    mirror: Path | None,
+    trust: bool,
+    final_evaluation: bool,
+    **settings: Any,
+) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
 
     For several GPUs start it through torchrun, with a batch size that is a multiple of their
@@ -592,7 +574,16 @@ def train(data_yaml: Path, run_folder: Path, **settings: Any) -> None:
     python -m livestock_utils train data.yaml runs/mine --init-weights yolov5n.pt --epochs 20
     torchrun --nproc_per_node 2 -m livestock_utils train data.yaml runs/two --batch-size 20
     """
-    from livestock_utils.detect.train import run as training_run
+    from livestock_utils.show import training
 
-    run = training_run.train(data_yaml, run_folder, **settings)
+    run = training.train(
+        data_yaml,
+        None,
+        run_folder,
+        TrainSettings(**settings),
+        teacher=teacher,
+        mirror=mirror,
+        trust=trust,
+        final_evaluation=final_evaluation,
+    )
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")

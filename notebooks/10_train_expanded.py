@@ -126,7 +126,8 @@ from livestock_utils.show import notebook
 from livestock_utils.show.plots import silver as silver_module
 from livestock_utils.show.plots import training
 from livestock_utils.show.words import silver
-from livestock_utils.detect.train import pairs
+from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.show import training as show_training
 
 step = notebook.start("10_train_expanded", data, out)
 hyp = best.resolve_hyp(hyp, step.out)
@@ -185,13 +186,14 @@ recipe = {
     "warmup_min_iterations": warmup_min_iterations,
     "workers": workers,
 }
-runs = pairs.train_pairs(
+runs = show_training.train_pairs(
     gold_yaml,
     expanded_yaml,
+    None,
     functools.partial(colab.training_folder, step.out),
     range(seed, seed + repeats),
+    TrainSettings(**recipe),
     run_name,
-    **recipe,
 )
 step.say(silver.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
 

@@ -12,6 +12,7 @@ from livestock_utils import colab
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.detect.train import preview
 from livestock_utils.show.plots.augmentation import augmented
+from livestock_utils.show.words import training as words
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +40,16 @@ def test_a_row_a_kind(data_yaml, augmentation, kinds):
 
 
 def test_the_sentence_counts_photos_and_boxes(data_yaml):
-    assert preview.sentence([]).startswith("These 0 photos have 0 boxes; no pipeline is set")
+    assert words.augmentation([]).startswith("These 0 photos have 0 boxes; no pipeline is set")
     for augmentation, said in (
         (None, "no pipeline is set"),
         ("barn_night", r"the pipeline changed [1-6] of them"),
     ):
         views = preview.preview(data_yaml, None, augmentation, image_size=64, n=6)
         plain = sum(len(view.boxes) for view in views[:6])
-        assert re.match(rf"These 6 photos have {plain} boxes; {said}", preview.sentence(views))
-        assert "uses no pipeline" not in preview.sentence(views)
-    shown_only = preview.sentence(views, used=False)
+        assert re.match(rf"These 6 photos have {plain} boxes; {said}", words.augmentation(views))
+        assert "uses no pipeline" not in words.augmentation(views)
+    shown_only = words.augmentation(views, used=False)
     assert shown_only.endswith("This training uses no pipeline: the middle row is an example.")
 
 

@@ -1,6 +1,7 @@
 """Several processes: torchrun's variables, its command, and two CPU processes that train one
 model."""
 
+import dataclasses
 import inspect
 import os
 import subprocess
@@ -11,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from training_sets import write_set
 
+import livestock_utils as lu
 from livestock_utils.cli import cli
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.train import parallel
@@ -41,7 +43,7 @@ def test_half_set_variables_are_told(monkeypatch):
 
 
 def test_the_command_for_one_machine():
-    settings = {"batch_size": 20, "init_weights": "a.pt", "hyp": None}
+    settings = lu.TrainSettings(batch_size=20, init_weights="a.pt", hyp=None)
     assert parallel.torchrun_command(2, "data.yaml", "runs/two", settings) == [
         sys.executable,
         "-m",
@@ -54,10 +56,10 @@ def test_the_command_for_one_machine():
         "train",
         "data.yaml",
         "runs/two",
-        "--batch-size",
-        "20",
         "--init-weights",
         "a.pt",
+        "--batch-size",
+        "20",
     ]
 
 
@@ -115,63 +117,70 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize(
-    ("given", "arrives"),
-    [
-        ({}, {}),
-        (GIVEN, {}),
-        (OTHER, {"loggers": "tensorboard,mlflow", "cache": "none"}),
-    ],
-)
-def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatch, given, arrives):
-    assert {*GIVEN} == {*inspect.signature(training_run.train).parameters} - {
-        "data_yaml",
-        "run_folder",
-        "on_epoch",
+@pytest.mark.parametrize("given", [{}, GIVEN, OTHER])
+def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatch, given):
+    known = {field.name for field in dataclasses.fields(lu.TrainSettings)}
+    beside = set(inspect.signature(lu.train).parameters) - {
+        *("train", "valid", "folder", "settings", "on_epoch", "tags")
     }
+    assert {*GIVEN} == known | beside
     (tmp_path / "d.yaml").touch()
     got = {}
-    monkeypatch.setattr(
-        training_run,
-        "train",
-        lambda *places, **settings: got.update(settings) or training_run.Run(tmp_path),
-    )
+
+    def train(data_yaml, valid, folder, settings, **others):
+        got.update(settings=settings, **others)
+        return training_run.Run(tmp_path)
+
+    monkeypatch.setattr("livestock_utils.show.training.train", train)
     monkeypatch.setattr(training_run.Run, "results", [])
-    command = parallel.torchrun_command(1, tmp_path / "d.yaml", tmp_path / "run", given)
+    settings = lu.TrainSettings(**{name: given[name] for name in known & {*given}})
+    others = {name: given[name] for name in beside & {*given}}
+    command = parallel.torchrun_command(
+        1, tmp_path / "d.yaml", tmp_path / "run", settings, **others
+    )
     done = CliRunner().invoke(cli, command[command.index("livestock_utils") + 1 :])
     assert done.exit_code == 0, done.output
-    assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= {
-        **given,
-        **arrives,
-    }.items()
+    assert got.pop("settings") == settings
+    assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= others.items()
 
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_the_commands_defaults_are_those_of_train(name):
     option = {option.name: option for option in cli.commands["train"].params}[name]
-    default = inspect.signature(training_run.train).parameters[name].default
-    assert option.to_info_dict()["default"] == ("tensorboard" if name == "loggers" else default)
+    parameters = inspect.signature(lu.train).parameters
+    default = (
+        parameters[name].default
+        if name in parameters
+        else {field.name: field.default for field in dataclasses.fields(lu.TrainSettings)}[name]
+    )
+    assert option.to_info_dict()["default"] == default
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "others", "message"),
     [
         (
-            {"epoch": 3},
-            "setting 'epoch' is no option of the command; known are model, init_weights, ",
+            {},
+            {"on_epoch": print},
+            "setting 'on_epoch' is no option of the command; known are model",
         ),
-        ({"on_epoch": print}, "setting 'on_epoch' is no option"),
         (
             {"hyp": {"lr0": 0.1}},
+            {},
             "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or "
             "the",
         ),
-        ({"patience": None}, "setting 'patience' cannot be put on a command line, got NoneType"),
     ],
 )
-def test_a_setting_that_the_command_cannot_take_is_told(settings, message):
+def test_a_setting_that_the_command_cannot_take_is_told(settings, others, message):
     with pytest.raises(TrainingError, match=message):
-        parallel.torchrun_command(1, "d", "r", settings)
+        parallel.torchrun_command(1, "d", "r", lu.TrainSettings(**settings), **others)
+
+
+@pytest.mark.parametrize("name", ["epoch", "on_epoch"])
+def test_an_unknown_setting_is_refused(name):
+    with pytest.raises(TypeError, match=name):
+        lu.TrainSettings(**{name: 3})
 
 
 @pytest.mark.parametrize(
@@ -194,11 +203,11 @@ def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
     ("arguments", "message"),
     [
         (
-            {"n_processes": 3, "settings": {"batch_size": 16}},
+            {"n_processes": 3, "settings": lu.TrainSettings(batch_size=16)},
             "batch_size must be a multiple of the 3 processes, got 16",
         ),
         (
-            {"n_processes": 2, "settings": {"batch_size": "auto"}},
+            {"n_processes": 2, "settings": lu.TrainSettings(batch_size="auto")},
             "must be a multiple of the 2 processes, got auto",
         ),
         ({"n_processes": 0}, "cannot start 0 processes"),
@@ -217,13 +226,9 @@ def test_two_processes_train_one_model_and_go_on(tmp_path):
         2,
         data,
         tmp_path / "run",
-        {
-            "epochs": 2,
-            "image_size": 64,
-            "batch_size": 4,
-            "warmup_min_iterations": 2,
-            "device": "cpu",
-        },
+        lu.TrainSettings(
+            epochs=2, image_size=64, batch_size=4, warmup_min_iterations=2, device="cpu"
+        ),
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from training_sets import write_set
+from training_sets import train, write_set
 
 from livestock_utils.detect.train import run
 
@@ -24,7 +24,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
     torch.set_num_threads(1)
     data, epochs = write_set(tmp_path / "set"), 4 + 4 * kills
     done = harness.torture(data, tmp_path, kills, epochs, kills_in_finish=in_finish)
-    expected = run.train(
+    expected = train(
         data,
         tmp_path / "whole",
         epochs=epochs,

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from data_sets import write_archives
 from made_network import write_network
-from training_sets import write_set
+from training_sets import train, write_set
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError, TrainingError
@@ -14,7 +14,6 @@ from livestock_utils.detect.export import formats, lighter
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.train import data as training_data
 from livestock_utils.detect.train import distill
-from livestock_utils.detect.train import run as training_run
 
 TRAIN = {
     "epochs": 1,
@@ -68,14 +67,10 @@ def test_a_lighter_network_is_smaller_loads_exports_and_trains_on(
     assert parameters(light) < 0.8 * parameters(weights)
     assert light.stat().st_size < 0.8 * weights.stat().st_size
     assert raw(light).shape == raw(weights).shape
-    run = training_run.train(
-        data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN
-    )
+    run = train(data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN)
     assert run.finished
     assert parameters(run.best) == parameters(light)
-    again = training_run.train(
-        data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN
-    )
+    again = train(data_yaml, tmp_path / "run", model="yolov5n", init_weights=light, **TRAIN)
     assert len(again.results) == 1
     pytest.importorskip("onnx", reason="the edge extra is not installed")
     own, exported = raw(light), formats.export(light, tmp_path, image_size=64)
@@ -208,19 +203,15 @@ def test_the_teachers_term_falls_as_the_network_agrees(weights):
 def test_a_training_with_a_teacher_differs_and_tells(data_yaml, weights, tmp_path):
     table = teacher_table(training_data.read_data(data_yaml))
     options = TRAIN | {"init_weights": weights, "model": "yolov5n"}
-    plain = training_run.train(data_yaml, tmp_path / "plain", **options)
-    taught = training_run.train(
-        data_yaml, tmp_path / "taught", teacher=table, teacher_weight=2.0, **options
-    )
+    plain = train(data_yaml, tmp_path / "plain", **options)
+    taught = train(data_yaml, tmp_path / "taught", teacher=table, teacher_weight=2.0, **options)
     assert taught.finished
     first, second = (checkpoints.read_weights(run.best).state for run in (plain, taught))
     assert any(not np.array_equal(first[name], second[name]) for name in first)
     with pytest.raises(TrainingError, match="teacher_weight"):
-        training_run.train(
-            data_yaml, tmp_path / "taught", teacher=table, teacher_weight=1.0, **options
-        )
+        train(data_yaml, tmp_path / "taught", teacher=table, teacher_weight=1.0, **options)
     with pytest.raises(TrainingError, match=r"teacher_weight must lie in \(0, 10\], got 0"):
-        training_run.train(data_yaml, tmp_path / "none", teacher=table, teacher_weight=0, **options)
+        train(data_yaml, tmp_path / "none", teacher=table, teacher_weight=0, **options)
 
 
 def test_models_side_by_side(weights, data_yaml, tmp_path):

@@ -10,13 +10,27 @@ import torch
 from training_sets import write_set
 
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.settings import read_hyp
+from livestock_utils.detect.settings import TrainSettings, read_hyp
 from livestock_utils.detect.train import planner, preflight
-from livestock_utils.detect.train import run as training_run
+from livestock_utils.show.displays import training as displays
+from livestock_utils.show.words import training as words
 
 CU128 = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 T4 = preflight.Gpu("Tesla T4", 15_800_000_000, (7, 5), CU128)
 P100 = preflight.Gpu("Tesla P100-PCIE-16GB", 17_000_000_000, (6, 0), CU128)
+
+
+def plan_of(model, image_size, batch_size, n_images, epochs, seconds_here=None, nominal_batch=64):
+    settings = TrainSettings(
+        model=model,
+        image_size=image_size,
+        batch_size=batch_size,
+        epochs=epochs,
+        nominal_batch=nominal_batch,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "time_steps", lambda *_: seconds_here)
+        return planner.plan(settings, n_images)
 
 
 @pytest.mark.parametrize(
@@ -78,14 +92,13 @@ def test_the_sentence_about_a_gpu_without_kernels_is_an_error():
 def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
     data = write_set(tmp_path / "set")
     next((tmp_path / "set" / "train" / "labels").iterdir()).unlink()
-    table = preflight.checks(
-        data, model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent", found=[T4]
-    )
+    settings = TrainSettings(model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent")
+    table = preflight.checks(data, settings=settings, found=[T4])
     states = table.set_index("check")["state"]
     assert states[["init weights", "hyperparameters"]].tolist() == ["stop", "stop"]
     assert states[["data set", "weights budget"]].tolist() == ["look", "look"]
     assert states["class order"] == "ok"
-    assert list(table["state"]) == sorted(table["state"], key=preflight.STATES.index)
+    assert list(table["state"]) == sorted(table["state"], key=preflight._STATES.index)
     with pytest.raises(TrainingError, match=r"^preflight: .*\(1 more\)$"):
         preflight.require(table)
     data.write_text(data.read_text().replace("0: pig", "0: cow").replace("1: cow", "1: pig"))
@@ -112,14 +125,16 @@ def test_hyperparameters_are_read_not_only_found(tmp_path, hyp, state, told):
     if isinstance(hyp, str) and "\n" in hyp:
         (tmp_path / "h.yaml").write_text(hyp)
         hyp = tmp_path / "h.yaml"
-    row = preflight.checks(hyp=hyp, found=[T4]).set_index("check").loc["hyperparameters"]
+    row = (
+        preflight.checks(settings=TrainSettings(hyp=hyp), found=[T4])
+        .set_index("check")
+        .loc["hyperparameters"]
+    )
     assert row["state"] == state and told in row["what_to_do"]
 
 
 def test_the_disk_is_named_by_the_last_folders_that_exist(tmp_path):
-    row = (
-        preflight.checks(run_folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
-    )
+    row = preflight.checks(folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
     assert row["found"].endswith(f"GB free for {tmp_path.parent.name}/{tmp_path.name}")
 
 
@@ -129,7 +144,7 @@ def test_an_untested_python_gets_a_look(monkeypatch):
 
 
 def test_the_published_epoch_comes_back():
-    plan = planner.plan("yolov5m6", 1280, 10, 13_164, 20)
+    plan = plan_of("yolov5m6", 1280, 10, 13_164, 20)
     assert plan.loc["P100", "epoch_minutes"] == pytest.approx(50)
     assert plan.loc["P100", "total_hours"] == pytest.approx(16.7, abs=0.1)
     assert plan.loc["P100", "fits"] and plan.loc["P100", "epochs_a_session"] == 14
@@ -139,17 +154,17 @@ def test_the_published_epoch_comes_back():
 
 
 def test_a_batch_that_is_too_large_is_replaced_by_accumulation():
-    plan = planner.plan("yolov5x6", 1280, 16, 1000, 1)
+    plan = plan_of("yolov5x6", 1280, 16, 1000, 1)
     assert not plan["fits"].any() and (plan["largest_batch"] >= 1).all()
     assert (plan["accumulate"] * plan["largest_batch"]).between(48, 80).all()
 
 
 def test_this_machine_is_timed():
     seconds = planner.time_steps("yolov5n", 64, 2, n_steps=1)
-    plan = planner.plan("yolov5n", 64, 2, 100, 3, seconds)
+    plan = plan_of("yolov5n", 64, 2, 100, 3, seconds)
     assert plan.loc["this machine", "epoch_minutes"] == pytest.approx(seconds * 100 / 60)
     with pytest.raises(TrainingError, match="unknown model 'yolov9'"):
-        planner.plan("yolov9", 64, 2, 100, 3)
+        plan_of("yolov9", 64, 2, 100, 3)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +173,7 @@ def test_this_machine_is_timed():
 )
 def test_the_memory_of_this_machine_is_looked_at(monkeypatch, free_gb, times, fits, largest):
     monkeypatch.setattr(planner, "memory_here", lambda: (free_gb, times))
-    row = planner.plan("yolov5n", 640, 16, 100, 3, 0.05).loc["this machine"]
+    row = plan_of("yolov5n", 640, 16, 100, 3, 0.05).loc["this machine"]
     assert row["fits"] == fits and row["largest_batch"] == largest
     per_image, fixed = planner.memory_gb("yolov5n", 640)
     assert row["memory_gb"] == pytest.approx(fixed + 16 * per_image * times)
@@ -204,12 +219,12 @@ def test_the_steps_that_are_timed_end_in_time():
     ],
 )
 def test_durations_have_digits_and_a_unit(seconds, text):
-    assert planner.duration(seconds) == text
+    assert words.duration(seconds) == text
 
 
 def test_a_plan_to_be_read_and_to_be_held_against_the_run():
-    plan = planner.plan("yolov5n", 64, 2, 100, 3, 0.05, nominal_batch=4)
-    table = planner.shown(plan)
+    plan = plan_of("yolov5n", 64, 2, 100, 3, 0.05, nominal_batch=4)
+    table = displays.plan(plan).table
     assert table.loc["this machine", ["accumulate", "an_epoch", "all_epochs"]].tolist() == [
         1,
         "5.0 s",
@@ -217,11 +232,11 @@ def test_a_plan_to_be_read_and_to_be_held_against_the_run():
     ]
     assert table.loc["T4", "memory"].endswith(" GB") and table.loc["T4", "fits"]
     results = pd.DataFrame({"seconds/train": [4.0, 6.0, 9.0], "seconds/valid": [1.0, 1.0, 2.0]})
-    assert planner.measured_sentence(plan, results).startswith(
-        "An epoch took 6.0 s of training and 1.0 s of validation; the timed steps promised 5.0 s"
+    assert words.measured(plan, results).startswith(
+        "We estimated 5.0 s per epoch; it took 6.0 s for training, and 1.0 s for validation"
     )
     for nothing in ((plan, results.iloc[:0]), (plan.drop(index="this machine"), results)):
-        assert "nothing to hold" in planner.measured_sentence(*nothing)
+        assert "no estimate" in words.measured(*nothing)
 
 
 @pytest.mark.parametrize(
@@ -234,17 +249,13 @@ def test_one_recipe_suits(n_images, name):
 
 
 def test_recipes_name_only_settings_that_train_knows():
-    import inspect
-
-    known = set(inspect.signature(training_run.train).parameters)
     for settings in preflight.recipes(0)["settings"]:
-        assert set(settings) <= known
+        TrainSettings(**settings)
         read_hyp(settings["hyp"])
 
 
 def test_recipes_can_be_read_as_a_table():
-    found = preflight.recipes(300)
-    table = preflight.recipes_table(found).set_index("recipe")
+    table = displays.recipes(300).table.set_index("recipe")
     assert not {"settings", "optimizer", "schedule"} & {
         *table.columns
     }  # these two are the same in all

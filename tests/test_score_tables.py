@@ -12,61 +12,10 @@ from livestock_utils.evaluate.scoring import tables as score_tables
 COLUMNS = ["images", "labels", *score_tables.SCORES]
 
 
-def results(scores, losses=None):
-    """As a run has them: epochs counted from 0."""
-    losses = losses or [0.1] * len(scores)
-    return pd.DataFrame(
-        {"epoch": range(len(scores)), "metrics/mAP_0.75": scores}
-        | {
-            f"{part}/{name}_loss": losses
-            for part in ("train", "val")
-            for name in ("box", "obj", "cls")
-        }
-    )
-
-
 def by_class(**rows):
     table = pd.DataFrame(rows, index=COLUMNS).T
     table.loc["all"] = table.mean() if len(table) else 0.0
     return table
-
-
-@pytest.mark.parametrize(
-    ("scores", "losses", "said"),
-    [
-        ([], [], "No epoch"),
-        ([0.5], None, r"0\.500 in epoch 1 of 1; one epoch says nothing"),
-        ([0.4, 0.6], None, r"0\.600 in epoch 2 of 2; the score was still rising at the end"),
-        ([0.4, 0.7, 0.6], None, r"0\.700 in epoch 2 of 3; the last epoch stands 0\.100 below"),
-        ([0.7, 0.7, 0.6], None, r"in epoch 2 of 3"),
-        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.2, 0.3, 0.4], "a sign of overfitting"),
-        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.1, 0.1, 0.1049], "may help\\.$"),
-        ([0.4, 0.5, 0.6, 0.7], [0.1, 0.2, 0.3, 0.1], "may help\\.$"),
-        ([0.4, 0.5, 0.6], [0.2, 0.1, 0.4], "may help\\.$"),
-    ],
-)
-def test_the_training_sentence(scores, losses, said):
-    assert (
-        pd.Series([score_tables.training_sentence(results(scores, losses))])
-        .str.contains(said)
-        .all()
-    )
-
-
-@pytest.mark.parametrize(
-    ("losses", "said"),
-    [
-        ([], "No epoch"),
-        ([0.4, 0.2], "box from 0.4000 to 0.2000, obj from .*; none of validation turned up"),
-        ([0.4, 0.1, 0.2, 0.3], "on validation box and obj and cls turned up before the end"),
-    ],
-)
-def test_the_loss_sentence(losses, said):
-    assert (
-        pd.Series([score_tables.loss_sentence(results([0.5] * len(losses), losses))])
-        .str.contains(said)
-        .all()
-    )
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,9 @@ def made_up(monkeypatch):
     """Trainings that take no time: the score is a function of lr0, the epochs come one by one."""
     calls = []
 
-    def train(data_yaml, folder, *, hyp, on_epoch, epochs=3, **settings):
-        calls.append({"hyp": hyp, "folder": folder, **settings})
+    def train(data_yaml, valid, folder, settings, *, on_epoch, **others):
+        hyp, epochs = settings.hyp, settings.epochs
+        calls.append({**vars(settings), "folder": folder, **others})
         if hyp["lr0"] > 0.05:
             raise DivergedError("the loss is nan in epoch 1")
         score = 1 / (1 + abs(math.log10(hyp["lr0"]) + 3))
@@ -381,7 +382,7 @@ def test_a_trial_whose_worker_died_after_pruning_stays_pruned(data, tmp_path, ma
     """The retry finds the run finished, as `train` returns it at once, with fewer epochs than
     asked."""
 
-    def train(data_yaml, folder, *, epochs, **settings):
+    def train(data_yaml, valid, folder, settings, **others):
         folder.mkdir(parents=True)
         (folder / "results.csv").write_text("epoch\n0\n1\n")
         (folder / "run.json").write_text(

@@ -18,11 +18,11 @@ from livestock_utils.data.sets import reading, tars, writing
 from livestock_utils.detect import settings as settings_module
 from livestock_utils.detect.predict import silver_sources
 from livestock_utils.detect.train import data as training_data
-from livestock_utils.detect.train import pairs
 from livestock_utils.evaluate.scoring import intervals, matching
 from livestock_utils.evaluate.scoring.metrics import table_sides
 from livestock_utils.evaluate.silver import effect, making, sets
 from livestock_utils.evaluate.silver.making import Settings
+from livestock_utils.show import training
 from livestock_utils.show.words import silver
 
 IGNORED = [40.0, 30.0, 90.0, 60.0]
@@ -481,7 +481,7 @@ def test_seeds_refused(seeds, tmp_path):
     with pytest.raises(
         TrainingError, match="seeds must be different whole numbers, at least one, got"
     ):
-        pairs.train_pairs("g.yaml", "e.yaml", lambda name: (tmp_path / name, None), seeds)
+        training.train_pairs("g.yaml", "e.yaml", None, lambda name: (tmp_path / name, None), seeds)
 
 
 def test_answers_without_boxes_refused():

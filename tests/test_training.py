@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from training_sets import write_image, write_set
+from training_sets import train, write_image, write_set
 
 from livestock_utils.core import files, locks
 from livestock_utils.core.errors import CheckpointError, DatasetError, TrainingError
@@ -39,7 +39,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     """An uninterrupted run with everything that a run leaves."""
-    return training_run.train(
+    return train(
         data, tmp_path_factory.mktemp("runs") / "whole", **QUICK | {"loggers": ("tensorboard",)}
     )
 
@@ -90,7 +90,7 @@ def test_losses_and_metrics_equal_plain_yolov5(data, tmp_path, ours, theirs, mon
         "v1": str(training_settings.hyp_file("experiment_hyp_v1")),
         None: str(training_settings.hyp_file(None)),
     }
-    run = training_run.train(
+    run = train(
         data,
         tmp_path / "ours",
         best_metric="fitness",
@@ -145,7 +145,7 @@ def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, 
         "epochs": 4,
         "batch_size": 8,
     }  # 20 iterations, 2 of warm-up; then a step is made of 8 batches
-    run = training_run.train(
+    run = train(
         data,
         tmp_path / "ours",
         best_metric="fitness",
@@ -274,11 +274,11 @@ def test_the_weights_are_yolov5s_own_form(whole):
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(data, tmp_path, workers):
     options = {**FAST, "epochs": 4, "workers": workers, "augmentation": "light"}
-    expected = training_run.train(data, tmp_path / "whole", **options)
+    expected = train(data, tmp_path / "whole", **options)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            training_run.train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(0, 2))
-    run = training_run.train(data, tmp_path / "cut", **options)
+            train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(0, 2))
+    run = train(data, tmp_path / "cut", **options)
     pd.testing.assert_frame_equal(numbers(run), numbers(expected), check_exact=True)
     assert run.record["weights_sha256"] == expected.record["weights_sha256"]
 
@@ -289,8 +289,8 @@ def test_a_run_cut_after_its_last_epoch_is_finished_by_the_next_call(
 ):
     options = {**FAST, "final_evaluation": final_evaluation}
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "run", **options, on_epoch=interrupt_after(2))
-    run = training_run.train(data, tmp_path / "run", **options)
+        train(data, tmp_path / "run", **options, on_epoch=interrupt_after(2))
+    run = train(data, tmp_path / "run", **options)
     assert run.finished and run.status == "The run was continued after epoch 3."
     assert run.record["weights_sha256"] == whole.record["weights_sha256"]
     assert (
@@ -304,9 +304,7 @@ def test_workers_can_be_had_whatever_way_python_starts_processes(data, tmp_path)
     method = multiprocessing.get_start_method()
     multiprocessing.set_start_method("spawn", force=True)
     try:
-        assert training_run.train(
-            data, tmp_path / "run", **FAST | {"epochs": 1, "workers": 1}
-        ).finished
+        assert train(data, tmp_path / "run", **FAST | {"epochs": 1, "workers": 1}).finished
     finally:
         multiprocessing.set_start_method(method, force=True)
 
@@ -321,23 +319,22 @@ def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path):
             r"it",
         ),
     ):
-        training_run.train(data, tmp_path / "run", **FAST)
+        train(data, tmp_path / "run", **FAST)
     assert (
-        training_run.train(data, tmp_path / "run", **FAST | {"epochs": 1}).status
-        == "The run was started now."
+        train(data, tmp_path / "run", **FAST | {"epochs": 1}).status == "The run was started now."
     )
 
 
 def test_what_earlier_sessions_recorded_is_kept(data, tmp_path):
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
+        train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     before = {"versions": {"torch": "1.7"}, "git_revision": None}
     files.write_json(tmp_path / "run" / "run.json", {**record, **before, "warnings": ["seen then"]})
     settings = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     del settings["nominal_batch"]  # as a library would leave it that did not know the setting
     files.write_text(tmp_path / "run" / "settings.yaml", yaml.safe_dump(settings))
-    run = training_run.train(data, tmp_path / "run", **FAST)
+    run = train(data, tmp_path / "run", **FAST)
     assert run.warnings == ["seen then"] and run.record["earlier"] == [before]
     assert run.record["versions"] == record["versions"]
 
@@ -360,16 +357,16 @@ def test_a_damaged_record_is_told_in_one_line(whole, data, tmp_path, name, conte
     shutil.copytree(whole.folder, tmp_path / "run")
     (tmp_path / "run" / name).write_text(content)
     with pytest.raises(TrainingError, match=rf"^.*run/{name} {told}.*$"):
-        training_run.train(data, tmp_path / "run", **QUICK)
+        train(data, tmp_path / "run", **QUICK)
 
 
 def test_a_finished_run_needs_its_weights_but_not_what_it_started_from(data, tmp_path, whole):
     start_from = tmp_path / "start.pt"
     shutil.copy(whole.last, start_from)
     options = {**FAST, "epochs": 1, "init_weights": start_from}
-    training_run.train(data, tmp_path / "run", **options)
+    train(data, tmp_path / "run", **options)
     start_from.unlink()
-    again = training_run.train(data, tmp_path / "run", **options)
+    again = train(data, tmp_path / "run", **options)
     assert (
         again.finished and again.status == "The run had finished before: nothing was trained now."
     )
@@ -377,15 +374,15 @@ def test_a_finished_run_needs_its_weights_but_not_what_it_started_from(data, tmp
     with pytest.raises(
         TrainingError, match=r"run has finished, but weights/last\.pt is gone; bring it back"
     ):
-        training_run.train(data, tmp_path / "run", **options)
+        train(data, tmp_path / "run", **options)
     with pytest.raises(CheckpointError, match="weights file not found"):
-        training_run.train(data, tmp_path / "other", **options)
+        train(data, tmp_path / "other", **options)
 
 
 def test_a_finished_run_is_returned_at_once(whole, data, monkeypatch):
-    monkeypatch.setattr(yolov5, "_import", lambda: pytest.fail("the network was touched"))
+    monkeypatch.setattr(yolov5, "modules", lambda: pytest.fail("the network was touched"))
     before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*")}
-    again = training_run.train(data, whole.folder, **QUICK | {"loggers": ("tensorboard",)})
+    again = train(data, whole.folder, **QUICK | {"loggers": ("tensorboard",)})
     assert again.finished and before == {
         path: path.stat().st_mtime_ns for path in whole.folder.rglob("*")
     }
@@ -404,13 +401,13 @@ def test_changed_settings_are_refused_with_the_difference(whole, data, change, t
     with pytest.raises(
         TrainingError, match=rf"was started with other settings \(.*{told}.*name another run folder"
     ):
-        training_run.train(data, whole.folder, **QUICK | change)
+        train(data, whole.folder, **QUICK | change)
 
 
 def test_a_refused_setting_can_be_put_right_in_the_same_folder(data, tmp_path):
     with pytest.raises(TrainingError, match="take 128"):
-        training_run.train(data, tmp_path / "run", **QUICK | {"image_size": 100})
-    run = training_run.train(data, tmp_path / "run", **QUICK | {"epochs": 1})
+        train(data, tmp_path / "run", **QUICK | {"image_size": 100})
+    run = train(data, tmp_path / "run", **QUICK | {"epochs": 1})
     assert (
         run.finished
         and f"image_size: {QUICK['image_size']}\n" in (run.folder / "settings.yaml").read_text()
@@ -418,7 +415,7 @@ def test_a_refused_setting_can_be_put_right_in_the_same_folder(data, tmp_path):
 
 
 def test_what_does_not_change_the_result_may_change(whole, data):
-    assert training_run.train(
+    assert train(
         data, whole.folder, **QUICK | {"loggers": (), "workers": 1, "cache": None}
     ).finished
 
@@ -437,15 +434,15 @@ def change_the_pixels(part):
 def test_a_changed_data_set_is_refused(tmp_path, change):
     data = write_set(tmp_path / "set")
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(0))
+        train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(0))
     change(tmp_path / "set" / "train")
     with pytest.raises(TrainingError, match=r"other settings \(data: \w{12}\.\.\. -> "):
-        training_run.train(data, tmp_path / "run", **FAST)
+        train(data, tmp_path / "run", **FAST)
 
 
 def test_a_damaged_resume_file_falls_back_to_the_one_before(data, tmp_path, whole, caplog):
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
+        train(data, tmp_path / "run", **FAST, on_epoch=interrupt_after(1))
     newest = max((tmp_path / "run" / "resume").glob("resume-e*.pt"))
     assert newest.name.startswith("resume-e0002-")
     newest.write_bytes(newest.read_bytes()[:-1000])
@@ -454,7 +451,7 @@ def test_a_damaged_resume_file_falls_back_to_the_one_before(data, tmp_path, whol
         path.write_bytes(b"bad")
     assert state.newest(newest.parent).name.startswith("resume-e0001-")
     assert "is damaged (its bytes do not fit its name) and is passed over" in caplog.text
-    run = training_run.train(data, tmp_path / "run", **FAST)
+    run = train(data, tmp_path / "run", **FAST)
     assert run.warnings == [
         f"{path.name} was damaged (its bytes did not fit its name) and has been deleted"
         for path in (*later[::-1], newest)
@@ -468,12 +465,12 @@ def test_a_callback_may_end_a_run(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr("livestock_utils.detect.train.folder.RunFolder.finish", interrupted)
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
+        train(data, tmp_path / "run", **FAST, on_epoch=lambda epoch, row: epoch == 1)
     monkeypatch.undo()
-    run = training_run.train(data, tmp_path / "run", **FAST)
+    run = train(data, tmp_path / "run", **FAST)
     assert run.finished and len(run.results) == 2
     assert run.warnings == ["ended after epoch 2 by the caller"]
-    assert training_run.train(data, tmp_path / "run", **FAST).finished
+    assert train(data, tmp_path / "run", **FAST).finished
 
 
 def test_patience_survives_an_interruption(data, tmp_path):
@@ -483,12 +480,10 @@ def test_patience_survives_an_interruption(data, tmp_path):
         "patience": 2,
         "hyp": {**training_settings.read_hyp(None), "lr0": 0.0},
     }
-    expected = training_run.train(data, tmp_path / "whole", **options)
+    expected = train(data, tmp_path / "whole", **options)
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(1))
-    assert len(training_run.train(data, tmp_path / "cut", **options).results) == len(
-        expected.results
-    )
+        train(data, tmp_path / "cut", **options, on_epoch=interrupt_after(1))
+    assert len(train(data, tmp_path / "cut", **options).results) == len(expected.results)
 
 
 # ---- the mirror
@@ -497,13 +492,13 @@ def test_patience_survives_an_interruption(data, tmp_path):
 
 def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
     with pytest.raises(Interrupted):
-        training_run.train(
+        train(
             data, tmp_path / "here", mirror=tmp_path / "drive", **FAST, on_epoch=interrupt_after(1)
         )
     (tmp_path / "drive" / "resume" / ".resume-e0001-0123456789abcdef.pt.part").write_bytes(
         b"left by a kill"
     )
-    run = training_run.train(
+    run = train(
         data, tmp_path / "fresh machine", mirror=tmp_path / "drive", **FAST | {"batch_size": "auto"}
     )
     assert run.status == "The run was continued after epoch 2."
@@ -512,14 +507,14 @@ def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
     assert not list((tmp_path / "drive").rglob("*resume-*")) and not list(
         (tmp_path / "drive").rglob("in_use.json")
     )
-    again = training_run.train(data, tmp_path / "third machine", mirror=tmp_path / "drive", **FAST)
+    again = train(data, tmp_path / "third machine", mirror=tmp_path / "drive", **FAST)
     assert again.finished and again.best.is_file()
 
 
 def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypatch):
     monkeypatch.setattr("livestock_utils.core.mirror.FIRST_WAIT_S", 0)
     (tmp_path / "drive").write_text("a file where a folder should be")
-    run = training_run.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+    run = train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
     assert run.finished
     assert len(run.warnings) == 1
     assert re.match(
@@ -527,7 +522,7 @@ def test_a_mirror_that_is_gone_does_not_stop_a_training(data, tmp_path, monkeypa
         run.warnings[0],
     )
     (tmp_path / "drive").unlink()
-    run = training_run.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+    run = train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
     assert run.status.startswith("The run had finished before") and run.warnings == []
     assert contents(tmp_path / "drive") == contents(tmp_path / "run")
 
@@ -543,11 +538,11 @@ def contents(folder):
 def test_a_run_that_has_finished_in_its_mirror_is_taken_from_there(data, tmp_path, whole):
     shutil.copytree(whole.folder, tmp_path / "drive")
     with pytest.raises(Interrupted):
-        training_run.train(data, tmp_path / "older", **FAST, on_epoch=interrupt_after(0))
+        train(data, tmp_path / "older", **FAST, on_epoch=interrupt_after(0))
     shutil.copytree(whole.folder, tmp_path / "without weights")
     shutil.rmtree(tmp_path / "without weights" / "weights")
     for name in ("older", "without weights"):
-        run = training_run.train(
+        run = train(
             data,
             tmp_path / name,
             mirror=tmp_path / "drive",
@@ -570,11 +565,9 @@ def test_a_mirror_in_use_elsewhere_stops_a_training_until_its_note_is_old_or_del
         match=r"drive is in use by process 7 on elsewhere \(seen 0 minutes ago\); if "
         r"that has ended, wait 10 minutes or delete .*in_use\.json, and start",
     ):
-        training_run.train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
+        train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST)
     note.path.unlink()
-    assert training_run.train(
-        data, tmp_path / "run", mirror=tmp_path / "drive", **FAST | {"epochs": 1}
-    ).finished
+    assert train(data, tmp_path / "run", mirror=tmp_path / "drive", **FAST | {"epochs": 1}).finished
     assert not note.path.exists()
 
 
@@ -582,9 +575,7 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
     monkeypatch.setattr("livestock_utils.core.mirror.FIRST_WAIT_S", 0)
     drive, listdir = tmp_path / "drive", os.listdir
     with pytest.raises(Interrupted):
-        training_run.train(
-            data, tmp_path / "run", mirror=drive, **FAST, on_epoch=interrupt_after(0)
-        )
+        train(data, tmp_path / "run", mirror=drive, **FAST, on_epoch=interrupt_after(0))
 
     def dropped(path="."):
         if Path(path) == drive:
@@ -595,8 +586,8 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
     with pytest.raises(
         TrainingError, match=r"drive does not answer \(.*not connected.*\) and may hold this run; m"
     ):
-        training_run.train(data, tmp_path / "fresh machine", mirror=drive, **FAST)
-    run = training_run.train(data, tmp_path / "run", mirror=drive, **FAST)
+        train(data, tmp_path / "fresh machine", mirror=drive, **FAST)
+    run = train(data, tmp_path / "run", mirror=drive, **FAST)
     assert run.status == "The run was continued after epoch 1." and len(run.warnings) == 1
     assert re.match(
         r"the mirror .* did not answer at the start \(.*\); went on with what is in",
@@ -671,7 +662,7 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
 def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError) as caught:
-        training_run.train(data, tmp_path / "run", **FAST | change)
+        train(data, tmp_path / "run", **FAST | change)
     assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
 
 
@@ -690,7 +681,7 @@ def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told, monkeyp
 def test_a_file_that_cannot_be_read_is_told_in_one_line(data, tmp_path, setting, content, told):
     (tmp_path / "bad.yaml").write_bytes(content)
     with pytest.raises(TrainingError) as caught:
-        training_run.train(data, tmp_path / "run", **FAST, **{setting: tmp_path / "bad.yaml"})
+        train(data, tmp_path / "run", **FAST, **{setting: tmp_path / "bad.yaml"})
     assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -705,7 +696,7 @@ def test_only_hyperparameter_files_are_offered(data, tmp_path):
 
 def test_a_cache_without_room_is_a_warning_of_the_run(data, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHARE", 0)
-    run = training_run.train(data, tmp_path / "run", **FAST | {"epochs": 1})
+    run = train(data, tmp_path / "run", **FAST | {"epochs": 1})
     assert len(run.warnings) == 1 and run.warnings[0].endswith(
         "every epoch decodes the images anew"
     )
@@ -727,26 +718,22 @@ def test_release_weights_are_fetched_once_and_a_lost_network_is_told(
     with pytest.raises(
         CheckpointError, match=r"could not download https://.*yolov5n\.pt \(no network\); fetch"
     ):
-        training_run.train(data, tmp_path / "a", init_weights="yolov5n.pt", **FAST)
+        train(data, tmp_path / "a", init_weights="yolov5n.pt", **FAST)
     for folder in ("a", "b"):
-        training_run.train(
-            data, tmp_path / folder, init_weights="yolov5n.pt", **FAST | {"epochs": 1}
-        )
+        train(data, tmp_path / folder, init_weights="yolov5n.pt", **FAST | {"epochs": 1})
     assert fetched == [f"{checkpoints.RELEASE_URL}/yolov5n.pt"] * 2
 
 
 def test_an_unknown_setting_is_refused(data, tmp_path):
     with pytest.raises(TypeError, match="'imgsz'"):
-        training_run.train(data, tmp_path / "run", imgsz=64)
+        train(data, tmp_path / "run", imgsz=64)
 
 
 def test_weights_of_another_model_are_refused(data, tmp_path, whole):
     with pytest.raises(
         CheckpointError, match=r"best\.pt: only \d+% of its tensors fit yolov5s; give the model"
     ):
-        training_run.train(
-            data, tmp_path / "run", **FAST | {"model": "yolov5s", "init_weights": whole.best}
-        )
+        train(data, tmp_path / "run", **FAST | {"model": "yolov5s", "init_weights": whole.best})
 
 
 def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypatch):
@@ -767,9 +754,9 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypat
     with pytest.raises(
         TrainingError, match=r"the loss is nan in epoch 2, batch 1 .*lower lr0.*before is kept"
     ):
-        training_run.train(data, tmp_path / "run", **FAST)
+        train(data, tmp_path / "run", **FAST)
     monkeypatch.undo()
-    assert len(training_run.train(data, tmp_path / "run", **FAST).results) == 3
+    assert len(train(data, tmp_path / "run", **FAST).results) == 3
 
 
 @pytest.mark.parametrize(
@@ -819,10 +806,10 @@ def test_a_full_disk_stops_with_what_to_do_and_loses_nothing(
             monkeypatch.setattr(module, "whole_file", limited)
 
     with pytest.raises(TrainingError, match=told):
-        training_run.train(data, tmp_path / "run", **FAST, on_epoch=fill)
+        train(data, tmp_path / "run", **FAST, on_epoch=fill)
     assert not list((tmp_path / "run").rglob("*.part"))
     monkeypatch.undo()
-    run = training_run.train(data, tmp_path / "run", **FAST)
+    run = train(data, tmp_path / "run", **FAST)
     pd.testing.assert_frame_equal(numbers(run), numbers(whole), check_exact=True)
     assert run.record["weights_sha256"] == whole.record["weights_sha256"]
 
@@ -832,7 +819,7 @@ def test_findings_of_the_data_are_counted_warnings(tmp_path):
     images = sorted((tmp_path / "set" / "train" / "images").iterdir())
     images[0].write_bytes(images[0].read_bytes()[:200])
     Path(str(images[1]).replace("images", "labels")).with_suffix(".txt").unlink()
-    run = training_run.train(data, tmp_path / "run", **FAST | {"epochs": 1})
+    run = train(data, tmp_path / "run", **FAST | {"epochs": 1})
     assert run.warnings == [
         f"1 of the images: damaged image, left out (first: {images[0].name})",
         f"1 of the images: no label file, background (first: {images[1].name})",
@@ -846,7 +833,7 @@ def test_reversed_classes_are_refused(tmp_path):
     with pytest.raises(
         CheckpointError, match=r"data\.yaml: classes \['cow', 'pig'\].*expected \['pig', 'cow'\]"
     ):
-        training_run.train(data, tmp_path / "run", **FAST)
+        train(data, tmp_path / "run", **FAST)
 
 
 def test_evaluate_tells_weights_of_other_classes(tmp_path, data, whole):

@@ -5,12 +5,11 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from training_sets import write_set
+from training_sets import train, write_set
 
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.settings import logger_names
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import loggers, loop
-from livestock_utils.detect.train import run as training_run
 
 FAST = {
     "epochs": 2,
@@ -99,7 +98,7 @@ def mlflow(monkeypatch):
     ],
 )
 def test_loggers_by_text_or_list(given, names):
-    assert logger_names(given) == names
+    assert TrainSettings(loggers=given).loggers == names
 
 
 def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(
@@ -111,9 +110,9 @@ def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(
 
     options = {**FAST, "loggers": "wandb,mlflow"}
     with pytest.raises(KeyboardInterrupt):
-        training_run.train(data, tmp_path / "a" / "same name", **options, on_epoch=cut)
+        train(data, tmp_path / "a" / "same name", **options, on_epoch=cut)
     for folder in ("a", "b"):
-        run = training_run.train(data, tmp_path / folder / "same name", **options)
+        run = train(data, tmp_path / folder / "same name", **options)
         assert run.finished and run.warnings == []
     assert [[step for step, _ in rows] for rows in wandb.runs.values()] == [[0, 1], [0, 1]]
     assert [score for _, score in [*wandb.runs.values()][1]] == pytest.approx(
@@ -126,7 +125,7 @@ def test_each_run_folder_has_its_own_run_in_both_trackers_and_goes_on_in_it(
 @pytest.mark.parametrize(("where", "seen"), [("log", [1]), ("init", None)])
 def test_a_tracker_that_fails_is_told_once_and_stops_nothing(data, tmp_path, wandb, where, seen):
     wandb.broken.add(where)
-    run = training_run.train(data, tmp_path / "run", **FAST, loggers="wandb")
+    run = train(data, tmp_path / "run", **FAST, loggers="wandb")
     assert run.finished and len(run.results) == 2
     assert len(run.warnings) == 1
     assert (
@@ -150,7 +149,7 @@ def test_what_a_tracker_lacks_is_told_before_the_work(
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(loop, "start", lambda *_, **__: pytest.fail("images were cached already"))
     with pytest.raises(TrainingError, match=message):
-        training_run.train(data, tmp_path / "run", **FAST, loggers=name)
+        train(data, tmp_path / "run", **FAST, loggers=name)
 
 
 def test_wandb_offline_needs_no_account(monkeypatch):

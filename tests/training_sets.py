@@ -1,10 +1,22 @@
-"""Tiny YOLO data sets for the training tests: bright and dark rectangles on noise."""
+"""Tiny YOLO data sets for the training tests: bright and dark rectangles on noise; and a short
+call."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
+
+import livestock_utils as lu
+
+BESIDE = ("teacher", "mirror", "tags", "on_epoch", "trust", "final_evaluation")
+"""Arguments of `lu.train` that are no settings."""
+
+
+def train(data_yaml: Path, folder: Path, **options) -> lu.Run:
+    """`lu.train` with settings as keywords."""
+    beside = {name: options.pop(name) for name in BESIDE if name in options}
+    return lu.train(data_yaml, None, folder, lu.TrainSettings(**options), **beside)
 
 
 def write_set(

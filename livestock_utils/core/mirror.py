@@ -136,14 +136,9 @@ class Mirror:
         if not self.last_failure:
             return None
         return (
-            f"{self.complaint} {self.failures} times (last: {self.last_failure}); copy the run "
+            f"the mirror {self.target} failed {self.failures} times (last: {self.last_failure}); copy the run "
             "folder there by hand, or start the same training again when it is back"
         )
-
-    @property
-    def complaint(self) -> str:
-        """How the line of `wait` begins."""
-        return f"the mirror {self.target} failed"
 
     def close(self) -> None:
         """End the thread, take the note away; a copy that is under way is given up after its

@@ -12,11 +12,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from livestock_utils.core.errors import LivestockError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def setting(
@@ -63,7 +64,7 @@ class Settings:
             raise self.error(f"{field.name} must be True or False, got {value!r}")
         low, high = field.metadata["low"], field.metadata["high"]
         wanted = kinds - {type(None)}
-        if wanted == {int} or wanted <= {int, float} and wanted:
+        if wanted == {int} or (wanted <= {int, float} and wanted):
             fits = isinstance(value, int) or (float in wanted and isinstance(value, float))
             inside = is_number and (low is None or value >= low) and (high is None or value <= high)
             if not (is_number and fits and inside):
@@ -80,8 +81,10 @@ class Settings:
         return cls(**{name: parameters[name] for name in names if name in parameters})
 
     @classmethod
-    def table(cls) -> pd.DataFrame:
+    def table(cls) -> "pd.DataFrame":
         """A row a field: name, default, unit, range, help."""
+        import pandas as pd
+
         rows = []
         for field in dataclasses.fields(cls):
             if not field.metadata:
@@ -117,7 +120,7 @@ def _kinds(cls: type, name: str) -> set[Any]:
 
 def _range(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {low} to {high}"
     if low is not None:
-        return f" of at least {low:g}"
-    return f" of at most {high:g}" if high is not None else ""
+        return f" of at least {low}"
+    return f" of at most {high}" if high is not None else ""

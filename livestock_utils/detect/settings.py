@@ -13,13 +13,12 @@ import yaml
 
 from livestock_utils.core import project
 from livestock_utils.core.errors import DatasetError, TrainingError
+from livestock_utils.core.settings import Settings, setting
 from livestock_utils.install import yolov5_folder
 
 HYP_FOLDER = project.folder("hyp")
 """The project's hyperparameter files, found by name."""
 
-OPTIMIZERS = ("SGD", "Adam", "AdamW")
-SCHEDULES = ("linear", "cosine", "linear-v6.0", "cosine-v6.0")
 METRICS = {
     "ap75": "metrics/mAP_0.75",
     "map50": "metrics/mAP_0.5",
@@ -27,9 +26,8 @@ METRICS = {
     "fitness": "metrics/fitness",
 }
 """`best_metric` -> column of results.csv; "fitness" is yolov5's 0.1 mAP50 + 0.9 mAP50-95."""
-CACHES = ("ram", "disk", None)
-LOGGERS = ("tensorboard", "wandb", "mlflow")
-LARGEST_SEED = 2**31 - 1
+_LOGGERS = ("tensorboard", "wandb", "mlflow")
+_LARGEST_SEED = 2**31 - 1
 """numpy takes 32 bits, and processes and epochs are counted on top."""
 
 FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust")
@@ -67,89 +65,112 @@ LIMITS = {
 }
 """Every hyperparameter of yolov5 with the range that makes sense; all are required but
 `label_smoothing`, `anchors`."""
-OPTIONAL_LIMITS = {"label_smoothing": (0, 0.5), "anchors": (2, 10)}
+_OPTIONAL_LIMITS = {"label_smoothing": (0, 0.5), "anchors": (2, 10)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """All settings of a training, checked; the fields are `training.train`'s arguments."""
+class TrainSettings(Settings):
+    """Everything that a training can be asked for; `TrainSettings.table()` lists it with ranges.
 
-    model: str
-    hyp: dict[str, float]
-    epochs: int
-    image_size: int
-    batch_size: int
-    optimizer: str = "SGD"
-    schedule: str = "linear"
-    freeze: int = 0
-    seed: int = 0
-    workers: int = 0
-    cache: str | None = "ram"
-    augmentation: dict[str, Any] | None = None
-    patience: int = 100
-    best_metric: str = "ap75"
-    warmup_min_iterations: int = 100
-    nominal_batch: int = 64
-    autoanchor: bool = True
-    amp: bool = True
-    loggers: tuple[str, ...] = ()
-    device: str | None = None
-    init_weights: str | None = None
-    """Recorded as the SHA-256 of the file, so that it may move."""
-    data: str = ""
-    """SHA-256 of names, image sizes, file sizes and labels, see training_data.Data."""
-    teacher_weight: float | None = None
-    """How much a teacher's boxes count, see `distill`; None without a teacher."""
-    classes: tuple[str, ...] = ()
+        settings = lu.TrainSettings(model="yolov5s", epochs=20, image_size=640)
+        run = lu.train(train, valid, "runs/first", settings)
+
+    Args:
+        hyp: a mapping, a YAML file, a name in hyp/, or None for yolov5's low default.
+        batch_size: images; "auto" or 0 is what fits the GPU.
+        augmentation: a preset, a file in albumentations' own form, or that as a mapping.
+        loggers: names in a list, or "tensorboard,wandb".
+        Others: see their help. "" stands for None, and "none" for no cache and no loggers.
+
+    Raises:
+        TrainingError: for a value out of its range, with name, value and what is expected.
+    """
+
+    error = TrainingError
+
+    model: str = setting("yolov5n", "yolov5n, s, m, l, x, or with a 6 their P6 form.")
+    init_weights: str | os.PathLike | None = setting(
+        None,
+        "Weights to start from: a file, or yolov5n.pt and the like from yolov5's release page; "
+        "none: random.",
+    )
+    hyp: str | os.PathLike | Mapping[str, Any] | None = setting(
+        None, "A hyperparameter file, or a name in hyp/; none: yolov5's default."
+    )
+    epochs: int = setting(10, "Passes over the training images.", low=1)
+    image_size: int = setting(640, "Square; a multiple of 32, of 64 for P6.", unit="px", low=32)
+    batch_size: int | str = setting(16, "Images; auto: what fits the GPU.", low=1)
+    nominal_batch: int = setting(64, "Gradients add up to about this many images.", low=1)
+    optimizer: str = setting("SGD", "What takes the steps.", choices=("SGD", "Adam", "AdamW"))
+    schedule: str = setting(
+        "linear",
+        "How the learning rate falls; -v6.0: as yolov5 6.0 meant it.",
+        choices=("linear", "cosine", "linear-v6.0", "cosine-v6.0"),
+    )
+    freeze: int = setting(0, "First layers that stay as they are; 10: the backbone.", low=0)
+    seed: int = setting(0, "Of weights, order and augmentation.", low=0, high=_LARGEST_SEED)
+    workers: int = setting(0, "Loader processes.", low=0)
+    cache: str | None = setting(
+        "ram", "Where decoded images are kept, if there is room.", choices=("ram", "disk", None)
+    )
+    augmentation: str | os.PathLike | Mapping[str, Any] | None = setting(
+        None, "A preset (light, barn_night) or a file of albumentations."
+    )
+    patience: int = setting(100, "Epochs without a better best_metric; 0: never stop.", low=0)
+    best_metric: str = setting("ap75", "What best.pt is chosen by.", choices=tuple(METRICS))
+    warmup_min_iterations: int = setting(
+        100, "yolov5 warms up at least so long; lower it for tiny runs.", low=0
+    )
+    autoanchor: bool = setting(True, "Fit the anchors to the boxes where they do not.")
+    amp: bool = setting(True, "Mixed precision on a GPU.")
+    teacher_weight: float | None = setting(1.0, "How much a teacher's boxes count, up to 10.")
+    loggers: str | Sequence[str] = setting("tensorboard", f"{','.join(_LOGGERS)}, or none.")
+    device: str | None = setting(None, "cpu, cuda, cuda:1  [default: a GPU if there is one]")
 
     def __post_init__(self) -> None:
-        """Check every value; raises TrainingError with the name, the value and what is expected."""
-        for name, least in (
-            ("epochs", 1),
-            ("image_size", 32),
-            ("batch_size", 1),
-            ("freeze", 0),
-            ("workers", 0),
-            ("patience", 0),
-            ("warmup_min_iterations", 0),
-            ("nominal_batch", 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise TrainingError(
-                    f"{name} must be a whole number of at least {least}, got {value!r}"
-                )
-        if (
-            isinstance(self.seed, bool)
-            or not isinstance(self.seed, int)
-            or not 0 <= self.seed <= LARGEST_SEED
-        ):
-            raise TrainingError(
-                f"seed must be a whole number from 0 to {LARGEST_SEED}, got {self.seed!r}"
-            )
-        for name in ("autoanchor", "amp"):
-            if not isinstance(getattr(self, name), bool):
-                raise TrainingError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        for name, known in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("best_metric", tuple(METRICS)),
-            ("cache", CACHES),
-        ):
-            if getattr(self, name) not in known:
-                raise TrainingError(
-                    f"{name} must be one of {', '.join(map(str, known))}, got "
-                    f"{getattr(self, name)!r}"
-                )
+        """Make equal what means the same, then check every value."""
+        for name in ("init_weights", "hyp", "augmentation", "device"):
+            if getattr(self, name) == "":
+                object.__setattr__(self, name, None)
+        if self.cache in ("", "none"):
+            object.__setattr__(self, "cache", None)
+        if self.batch_size == 0:
+            object.__setattr__(self, "batch_size", "auto")
+        names = self.loggers.split(",") if isinstance(self.loggers, str) else self.loggers
+        kept = (str(name).strip() for name in names)
+        object.__setattr__(
+            self, "loggers", tuple(name for name in kept if name not in ("", "none"))
+        )
+        super().__post_init__()
+        size = self.batch_size
+        if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise TrainingError(f"batch_size must be a whole number of at least 1, got {size!r}")
         if self.teacher_weight is not None and not 0 < self.teacher_weight <= 10:
             raise TrainingError(f"teacher_weight must lie in (0, 10], got {self.teacher_weight!r}")
-        if unknown := [name for name in self.loggers if name not in LOGGERS]:
+        if unknown := [name for name in self.loggers if name not in _LOGGERS]:
             raise TrainingError(
-                f"unknown logger {unknown[0]!r}: expected some of {', '.join(LOGGERS)}"
+                f"unknown logger {unknown[0]!r}: expected some of {', '.join(_LOGGERS)}"
             )
 
-    def recorded(self) -> dict[str, Any]:
-        """The settings as plain values for settings.yaml and the resume file."""
+
+@dataclasses.dataclass(frozen=True)
+class Recorded(TrainSettings):
+    """What settings.yaml and the resume file keep: all settings with the files they named read."""
+
+    hyp: dict[str, float] = dataclasses.field(default_factory=dict)
+    batch_size: int = 16
+    augmentation: dict[str, Any] | None = None
+    teacher_weight: float | None = None
+    """None without a teacher."""
+    loggers: tuple[str, ...] = ()
+    init_weights: str | None = None
+    """The SHA-256 of the file, so that it may move."""
+    data: str = ""
+    """SHA-256 of names, image sizes, file sizes and labels, see `train.data.Data`."""
+    classes: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain values."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -157,19 +178,13 @@ class Settings:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two recorded settings, one "name: old -> new" each; FREE_TO_CHANGE is
-    left out.
+    """What changed between two recorded settings, one "name: old -> new" each; those free to
+    change are left out.
 
     A setting that an older library did not know counts as its default.
     """
-    before = {
-        **{
-            field.name: field.default
-            for field in dataclasses.fields(Settings)
-            if field.default is not dataclasses.MISSING and field.name in now
-        },
-        **before,
-    }
+    defaults = {field.name: field.default for field in dataclasses.fields(Recorded)}
+    before = {name: value for name, value in defaults.items() if name in now} | dict(before)
     lines = []
     for name in sorted({*before, *now} - set(FREE_TO_CHANGE)):
         old, new = before.get(name), now.get(name)
@@ -182,13 +197,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             lines.append(f"{name}: {_short(old)} -> {_short(new)}")
     return lines
-
-
-def logger_names(loggers: str | Sequence[str]) -> tuple[str, ...]:
-    """("tensorboard", "wandb") from that or from "tensorboard,wandb"; "" and "none" are no
-    logger."""
-    names = loggers.split(",") if isinstance(loggers, str) else loggers
-    return tuple(str(name).strip() for name in names if str(name).strip() not in ("", "none"))
 
 
 def read_yaml(path: Path) -> Any:
@@ -219,7 +227,7 @@ def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[s
             raise TrainingError(
                 f"{where}: expected names and numbers, one a line, got {type(values).__name__}"
             )
-    limits = LIMITS | OPTIONAL_LIMITS
+    limits = LIMITS | _OPTIONAL_LIMITS
     if unknown := sorted(set(map(str, values)) - set(limits)):
         raise TrainingError(
             f"{where}: unknown hyperparameter {unknown[0]!r}; known are {', '.join(limits)}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.errors import LivestockError, NotebookError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,6 +31,7 @@ class Display:
         shows_table: whether a notebook shows the table, with `caption` where there is no figure.
         digits: decimals of the shown table.
         index: whether the index of the shown table is a column.
+        error: what a notebook raises when it has shown the display.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Display:
     table_caption: str = ""
     digits: int = 3
     index: bool = False
+    error: LivestockError | None = None
 
     def plot(self, ax: Any = None) -> Any:
         """The figure, on `ax` (for figures of several panels: an array of Axes) or on a new one.

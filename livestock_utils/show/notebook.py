@@ -188,6 +188,8 @@ class Step:
             if display.verdict:
                 self.say(display.verdict)
             self.metrics(**display.metrics)
+            if display.error is not None:
+                raise display.error
 
     def metrics(self, **values: Any) -> None:
         """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes

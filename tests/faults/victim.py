@@ -9,7 +9,8 @@ def main() -> None:
     """Train, writing a line to <run>.log when the library is loaded and after each epoch."""
     data, folder, mirror, epochs = sys.argv[1:]
     from livestock_utils.detect import yolov5
-    from livestock_utils.detect.train import run as training_run
+    from livestock_utils.detect.settings import TrainSettings
+    from livestock_utils.show import training
 
     def say(text: str) -> None:
         with open(f"{folder}.log", "a", encoding="utf-8") as file:
@@ -17,16 +18,19 @@ def main() -> None:
 
     with yolov5.yolov5():
         say("ready")
-    run = training_run.train(
+    run = training.train(
         data,
+        None,
         Path(folder),
+        TrainSettings(
+            epochs=int(epochs),
+            image_size=64,
+            batch_size=4,
+            warmup_min_iterations=2,
+            loggers=(),
+            augmentation="light",
+        ),
         mirror=mirror if mirror != "-" else None,
-        epochs=int(epochs),
-        image_size=64,
-        batch_size=4,
-        warmup_min_iterations=2,
-        loggers=(),
-        augmentation="light",
         on_epoch=lambda epoch, row: say(f"saved {epoch}"),
     )
     say(f"finished {run.finished}")

@@ -228,6 +228,7 @@ def train_all(
     each a run folder below `folder` that goes on where it stopped. `options` go to
     `training.train`.
     """
+    from livestock_utils.detect.settings import TrainSettings
     from livestock_utils.detect.train import run
 
     place = Path(folder)
@@ -239,13 +240,12 @@ def train_all(
     return {
         name: run.train(
             data_yaml,
+            None,
             place / name.replace(" ", "_"),
-            model=model,
-            init_weights=start,
-            epochs=epochs,
-            image_size=image_size,
+            TrainSettings(
+                model=model, init_weights=start, epochs=epochs, image_size=image_size, **options
+            ),
             teacher=taught,
-            **options,
         ).best
         for name, (start, taught) in starts.items()
     }

@@ -25,6 +25,7 @@ from livestock_utils.core.progress import progress
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.detect.predict import engine
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import run
 
 log = logging.getLogger(__name__)
@@ -94,10 +95,11 @@ def predict(
             run_folder, mirror = colab.training_folder(out, f"{name}_fold{number}")
             weights = run.train(
                 data_yaml,
+                None,
                 run_folder,
-                image_size=image_size,
+                TrainSettings(image_size=image_size, **training),
                 mirror=mirror,
-                **{"final_evaluation": False, **training},
+                final_evaluation=False,
             ).last
         mine = images[images["image_id"].map(of_image) == number]
         parts.append(

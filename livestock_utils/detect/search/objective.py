@@ -75,6 +75,7 @@ class Objective:
         import optuna
 
         from livestock_utils.detect.search import study
+        from livestock_utils.detect.settings import TrainSettings
         from livestock_utils.detect.train import run as training_run
 
         drawn = {
@@ -111,12 +112,11 @@ class Objective:
             place = trial_folder(self.folder, trial.study.trials[trial.number])
             run = training_run.train(
                 self.data_yaml,
+                None,
                 place,
-                hyp={**self.hyp, **drawn},
+                TrainSettings(hyp={**self.hyp, **drawn}, loggers=(), **settings),
                 on_epoch=on_epoch,
                 final_evaluation=False,
-                loggers=(),
-                **settings,
             )
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))

@@ -10,7 +10,8 @@ import dataclasses
 import functools
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from livestock_utils.core import frames
+from livestock_utils.core import frames, species
+from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.files import write_text
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.data.sets.yolo import image_files, label_file, read_label
 from livestock_utils.detect.train import cache as image_cache
 
@@ -46,8 +51,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A data.yaml, read: class names in order, both parts, and a SHA-256 that tells a changed data
-    set.
+    """Class names in order, both parts, and a SHA-256 that tells a changed data set.
 
     It covers class names and of each image its file name, width, height, bytes and labels; not the
     pixels themselves.
@@ -59,42 +63,111 @@ class Data:
     sha256: str
 
 
-def read_data(data_yaml: Any) -> Data:
-    """Read a data.yaml and everything that it names; `train` and `val` are folders or .txt lists of
-    images.
+Source = Photos | str | os.PathLike | Sequence[str | os.PathLike]
+"""What a part of a training is read from: photos, set folders, or .txt lists of images."""
 
-    Relative paths count from `path:` if given, and that from the YAML's folder. Images that cannot
-    be decoded are left out and counted in `findings`, as are images without a label file (they
-    train as background). Raises DatasetError for a YAML, folder or label file that cannot be used,
-    naming the file and line.
+
+def read_data(train: Source, valid: Source | None = None, place: str | os.PathLike = ".") -> Data:
+    """Read both parts; without `valid`, `train` is a data.yaml that names them.
+
+    Photos that lie in a set folder are used there; others are written below `place` as a set.
+    Images that cannot be decoded are left out and counted in `findings`, as are images without a
+    label file (they train as background). Raises DatasetError for a YAML, folder or label file
+    that cannot be used, naming the file and line.
     """
-    names, files = read_listed(data_yaml)
-    train, valid = (read_part(files[key], len(names)) for key in ("train", "valid"))
-    if not train.n_boxes:
+    names, files = list_files(train, valid, place)
+    if "valid" not in files:
+        raise DatasetError("there is nothing to validate on: give valid, or a data.yaml as train")
+    train_part, valid_part = (read_part(files[key], len(names)) for key in ("train", "valid"))
+    if not train_part.n_boxes:
+        where = f"{train}: " if isinstance(train, (str, os.PathLike)) else ""
         raise DatasetError(
-            f"{data_yaml}: the {len(train.files)} training images have no boxes; check the labels "
+            f"{where}the {len(train_part.files)} training images have no boxes; check the labels "
             "folder"
         )
     digest = hashlib.sha256(repr(names).encode())
-    for part in (train, valid):
+    for part in (train_part, valid_part):
         for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
             known = (
                 f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
             )
             digest.update(known.encode() + labels.tobytes())
         digest.update(b"|")
-    return Data(names, train, valid, digest.hexdigest())
+    return Data(names, train_part, valid_part, digest.hexdigest())
 
 
-def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
-    """Class names and image files of the parts "train" and "valid" of a data.yaml; no image or
-    label is opened.
+def data_folder(run_folder: Path) -> Path:
+    """Where photos from archives are written for a run: beside its folder."""
+    return run_folder.absolute().with_name(f"{run_folder.absolute().name}_data")
 
-    Raises DatasetError for a YAML or folder that cannot be used.
-    """
+
+def list_files(
+    train: Source, valid: Source | None = None, place: str | os.PathLike = "."
+) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Class names and image files of the parts "train" and "valid", see `read_data`."""
+    if valid is None and isinstance(train, (str, os.PathLike)) and not Path(train).is_dir():
+        return _read_yaml(train)
+    return species.names(), {
+        part: _files(source, Path(place) / part)
+        for part, source in (("train", train), ("valid", valid))
+        if source is not None
+    }
+
+
+def _files(source: Source, place: Path) -> list[str]:
+    """The image files of a part; photos that lie in no set folder are written to `place`."""
+    if not isinstance(source, Photos):
+        entry = [str(one) for one in source] if isinstance(source, (list, tuple)) else str(source)
+        return image_files(entry, Path.cwd(), "data set")
+    folder = Path(source.folder)
+    if not _lies_in(source, folder):
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise DatasetError(
+                "photos from archives cannot be written by several processes; write the sets first "
+                "(lu.write_set) and give their folders"
+            )
+        _write_once(place, source)
+        return image_files("images", place, "data set")
+    files = image_files("images", folder, "data set")
+    if len(source) == (reading.read_manifest(folder)["species"] != yolo.BACKGROUND).sum():
+        return files  # with its backgrounds, which are no photos of animals
+    wanted = set(source.images["image_id"])
+    return [file for file in files if Path(file).stem in wanted]
+
+
+def _lies_in(photos: Photos, folder: Path) -> bool:
+    """Whether photos are files of a set folder with just these labels."""
+    if photos.source is not None or not (folder / yolo.MANIFEST).is_file():
+        return False
+    there = Photos(*reading.read_tables(folder), folder)
+    if not set(photos.images["image_id"]) <= set(there.images["image_id"]):
+        return False
+    columns = ["image_id", "species", *XYXY]
+    labels = [
+        part.boxes[columns].sort_values(columns, ignore_index=True)
+        for part in (photos, there.select(photos.images["image_id"]))
+    ]
+    return labels[0].equals(labels[1])
+
+
+def _write_once(place: Path, photos: Photos) -> None:
+    """Write photos as a set folder, unless the same ones were written there before."""
+    labels = photos.boxes[["image_id", "species", *XYXY]].to_csv(index=False)
+    made_from = hashlib.sha256((photos.fingerprint() + labels).encode()).hexdigest()
+    note = place.with_name(f"{place.name}.sha256")
+    if place.is_dir() and note.is_file() and note.read_text(encoding="ascii") == made_from:
+        return
+    note.unlink(missing_ok=True)
+    writing.to_folder(place, photos.images, photos.boxes, photos.folder)
+    write_text(note, made_from)
+
+
+def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """A data.yaml: `train` and `val` are folders or .txt lists; relative paths count from `path:`
+    if given, and that from the YAML's folder."""
     path = Path(data_yaml)
     if not path.is_file():
-        raise DatasetError(f"data file not found: {path}; write one with dataset.write_data_yaml")
+        raise DatasetError(f"data file not found: {path}; write one with write_data_yaml")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     missing = [
         key
@@ -102,9 +175,7 @@ def read_listed(data_yaml: Any) -> tuple[tuple[str, ...], dict[str, list[str]]]:
         if not isinstance(content, Mapping) or not content.get(key)
     ]
     if missing:
-        raise DatasetError(
-            f"{path}: lacks {', '.join(missing)}; write it with dataset.write_data_yaml"
-        )
+        raise DatasetError(f"{path}: lacks {', '.join(missing)}; write it with write_data_yaml")
     listed = content["names"]
     ordered = [listed[key] for key in sorted(listed)] if isinstance(listed, Mapping) else listed
     names = tuple(map(str, ordered))

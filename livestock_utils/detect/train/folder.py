@@ -6,12 +6,11 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import yaml
 
@@ -19,7 +18,7 @@ from livestock_utils.core import files, locks, mirror
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect import checkpoints
-from livestock_utils.detect.settings import METRICS, Settings
+from livestock_utils.detect.settings import METRICS, Recorded
 from livestock_utils.detect.train import loggers, records
 from livestock_utils.detect.train import state as training_state
 from livestock_utils.detect.train.data import Data
@@ -29,9 +28,8 @@ from livestock_utils.install import YOLOV5_VERSION
 
 log = logging.getLogger(__name__)
 
-FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
-ENDED = "ended after epoch {} by the caller"
-RECORDED_PACKAGES = (
+_FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
+_PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
@@ -46,13 +44,19 @@ class RunFolder:
     """An opened run folder; `train` drives it, `Run` reads what it leaves."""
 
     def __init__(
-        self, folder: Path, settings: Settings, data: Data, second: mirror.Mirror | None
+        self,
+        folder: Path,
+        settings: Recorded,
+        data: Data,
+        second: mirror.Mirror | None,
+        tags: Mapping[str, Any] | None = None,
     ) -> None:
         """Look at what is there; nothing is written yet."""
         self.folder, self.settings, self.data, self.second = folder, settings, data, second
         self.resume = folder / "resume"
         self.loggers: list[Any] = []
         self.record = records.read_record(folder)
+        self.tags = dict(tags or self.record.get("tags") or {})
         self.notes: list[str] = list(self.record.get("warnings", []))
         self.finished = bool(self.record.get("finished"))
         self.status = (
@@ -67,7 +71,7 @@ class RunFolder:
         """
         started = records.check_settings(self.folder, self.settings)
         if self.finished:
-            if gone := missing_weights(self.folder):
+            if gone := _missing_weights(self.folder):
                 raise TrainingError(
                     f"{self.folder} has finished, but {gone} is gone; bring it back from a copy or "
                     "the mirror, or delete the run folder (and its mirror) to train again"
@@ -90,7 +94,7 @@ class RunFolder:
                 files.write_text(
                     self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False)
                 )
-                recorded = yaml.safe_dump(self.settings.recorded(), allow_unicode=True)
+                recorded = yaml.safe_dump(self.settings.plain(), allow_unicode=True)
                 files.write_text(self.folder / "settings.yaml", recorded)
             # Which photos a run has seen, so that a later comparison never judges it on them.
             ids = "".join(f"{Path(file).stem}\n" for file in self.data.train.files)
@@ -110,9 +114,9 @@ class RunFolder:
         self.status = "The run was started now."
         if path is not None:
             state = training_state.read(path)
-            training_state.check_same(state, self.settings.recorded(), path)
+            training_state.check_same(state, self.settings.plain(), path)
             training_state.restore(trainer, state)
-            trainer.stopped = trainer.stopped or ENDED.format(trainer.epoch) in self.notes
+            trainer.stopped = trainer.stopped or self.record.get("ended_after") == trainer.epoch
             self.status = f"The run was continued after epoch {trainer.epoch}."
             log.info("%s: %s", self.folder, self.status)
             with records.storing("go on", self.folder):
@@ -133,7 +137,8 @@ class RunFolder:
     def end(self, trainer: Any) -> None:
         """Let the epoch that was just saved be the last, also after a kill."""
         trainer.stopped = True
-        self.note(ENDED.format(trainer.epoch))
+        self.record["ended_after"] = trainer.epoch
+        self.note(f"ended after epoch {trainer.epoch} by the caller")
         with records.storing("end the run", self.folder):
             self._rewrite_record()
 
@@ -154,9 +159,14 @@ class RunFolder:
             yolov5pip_version=YOLOV5_VERSION,
         )
 
-    def finish(self, trainer: Any, final_evaluation: bool) -> None:
+    def finish(
+        self,
+        trainer: Any,
+        final_evaluation: bool,
+        draw: Callable[[Path, pd.DataFrame, str], None] | None,
+    ) -> None:
         """Write the final weights and figures, mark the run as finished, drop the resume files."""
-        best, last = (self.folder / name for name in FINAL_WEIGHTS)
+        best, last = (self.folder / name for name in _FINAL_WEIGHTS)
         with records.storing("finish the run", self.folder):
             self._write_weights("last", trainer, trainer.ema.ema.state_dict(), -1)
             self._write_weights("best", trainer, trainer.best_weights, -1)
@@ -171,7 +181,13 @@ class RunFolder:
                     trainer.y5, model, trainer.loaders.valid, self.data.names, plots=self.folder
                 )
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
-                self._draw(trainer)
+                self._draw_first_batch(trainer)
+                if draw is not None:
+                    draw(
+                        self.folder, pd.DataFrame(trainer.rows), METRICS[self.settings.best_metric]
+                    )
+            if self.second is not None:
+                self.second.wait()  # a copy under way must not take run.json before the weights
             self._write_record(
                 {
                     "finished": True,
@@ -195,27 +211,17 @@ class RunFolder:
         with contextlib.suppress(OSError, TrainingError):
             if records.read_record(self.second.target) == self.record:
                 return
-        self.notes = [note for note in self.notes if not note.startswith(self.second.complaint)]
+        earlier = self.record.pop("mirror_failure", None)
+        self.notes = [note for note in self.notes if note != earlier]
         self._rewrite_record()
         self.second.request(self._small_files(), remove=["resume/resume-*.pt"])
         if failure := self.second.wait():
+            self.record["mirror_failure"] = failure
             self.note(failure)
             self._rewrite_record()
 
-    def _draw(self, trainer: Any) -> None:
-        """Curves of the epochs, and the first batch as the network saw it (absent when no epoch was
-        trained now)."""
-        from livestock_utils.show.plots import training as curves
-
-        results = pd.DataFrame(trainer.rows)
-        chosen_by = METRICS[self.settings.best_metric]
-        for name, drawn in (
-            ("losses", curves.loss_curves(results)[0]),
-            ("metrics", curves.metric_curves(results, best=chosen_by)),
-        ):
-            figure: Any = drawn.figure
-            figure.savefig(self.folder / f"{name}.png", dpi=120, bbox_inches="tight")
-            plt.close(figure)
+    def _draw_first_batch(self, trainer: Any) -> None:
+        """The first batch as the network saw it; absent when no epoch was trained now."""
         if trainer.first_batch is not None:
             images, targets, paths = trainer.first_batch
             trainer.y5.plots.plot_images(
@@ -230,10 +236,10 @@ class RunFolder:
         """Write run.json anew; versions that earlier sessions of the run had are kept beside
         today's."""
         versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
-        for name in RECORDED_PACKAGES:
+        for name in _PACKAGES:
             with contextlib.suppress(metadata.PackageNotFoundError):
                 versions[name] = metadata.version(name)
-        now = {"versions": versions, "git_revision": git_revision()}
+        now = {"versions": versions, "git_revision": _git_revision()}
         before = {name: self.record.get(name) for name in now}
         earlier = [
             *self.record.get("earlier", []),
@@ -241,6 +247,8 @@ class RunFolder:
         ]
         self.record = {
             **values,
+            **{key: self.record[key] for key in ("ended_after",) if key in self.record},
+            **({"tags": self.tags} if self.tags else {}),
             **now,
             **({"earlier": earlier} if earlier else {}),
             "train_images": len(self.data.train.files),
@@ -257,7 +265,13 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> Iterator[RunFolder]:
+def opened(
+    folder: Path,
+    settings: Recorded,
+    data: Data,
+    second: Any = None,
+    tags: Mapping[str, Any] | None = None,
+) -> Iterator[RunFolder]:
     """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings;
     closes all after."""
     target = None if second is None else records.mirror_folder(folder, second)
@@ -279,7 +293,7 @@ def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> 
                 if target is None
                 else held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
             )
-            run = RunFolder(folder, settings, data, copier)
+            run = RunFolder(folder, settings, data, copier, tags)
             for note in notes:
                 run.note(note)
         held.callback(lambda: [logger.close() for logger in run.loggers])
@@ -287,12 +301,12 @@ def opened(folder: Path, settings: Settings, data: Data, second: Any = None) -> 
         yield run
 
 
-def missing_weights(folder: Path) -> str | None:
+def _missing_weights(folder: Path) -> str | None:
     """The first of a finished run's weights that is not in its folder, or None."""
-    return next((name for name in FINAL_WEIGHTS if not (folder / name).is_file()), None)
+    return next((name for name in _FINAL_WEIGHTS if not (folder / name).is_file()), None)
 
 
-def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
+def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
     """Take from a mirror what the folder lacks, or all of a run that has finished only there;
     returns warnings.
 
@@ -306,7 +320,7 @@ def _bring_back(folder: Path, target: Path, settings: Settings) -> list[str]:
         records.check_settings(folder, settings)
         records.check_settings(target, settings)
         here, there = records.read_record(folder), records.read_record(target)
-        if here.get("finished") and here == there and not missing_weights(folder):
+        if here.get("finished") and here == there and not _missing_weights(folder):
             return []
         note = locks.Note(target)
         if other := note.other():
@@ -355,7 +369,7 @@ def evaluation(
     iou_threshold: float = 0.6,
     plots: Path | None = None,
 ) -> pd.DataFrame:
-    """The table of `training.evaluate` for a loaded model, with `y5` the open door."""
+    """The table of `run.evaluate` for a loaded model, with `y5` the open door."""
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
     result = validate(
@@ -380,7 +394,7 @@ def evaluation(
     return table
 
 
-def git_revision() -> str | None:
+def _git_revision() -> str | None:
     """Commit of the checkout that the library runs from, or None outside one."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.settings import Settings
+from livestock_utils.detect.settings import Recorded
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def check(names: Sequence[str]) -> None:
 
 
 def opened(
-    settings: Settings, folder: Path, epoch: int, note: Callable[[str], None]
+    settings: Recorded, folder: Path, epoch: int, note: Callable[[str], None]
 ) -> list[Logger]:
     """The loggers that the settings name, going on at `epoch`; none of them stops a training.
 
@@ -51,11 +51,11 @@ class _Careful:
     """A logger whose errors are told once: a lost connection must not cost a training its night."""
 
     def __init__(
-        self, name: str, settings: Settings, folder: Path, epoch: int, note: Callable[[str], None]
+        self, name: str, settings: Recorded, folder: Path, epoch: int, note: Callable[[str], None]
     ) -> None:
         self.name, self.note, self.told = name, note, False
         self.logger: Logger | None = None
-        kinds: dict[str, Callable[[Settings, Path, int], Logger]] = {
+        kinds: dict[str, Callable[[Recorded, Path, int], Logger]] = {
             "tensorboard": TensorBoard,
             "wandb": WeightsAndBiases,
             "mlflow": MlFlow,
@@ -91,7 +91,7 @@ class _Careful:
 class TensorBoard:
     """Event files in <run>/tensorboard; a resumed run hides the epochs that it repeats."""
 
-    def __init__(self, settings: Settings, folder: Path, epoch: int) -> None:
+    def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
         """Open the writer; `epoch` is the first that will be logged."""
         from torch.utils.tensorboard import SummaryWriter
 
@@ -113,7 +113,7 @@ class WeightsAndBiases:
     """A run in the project "livestock" of the account that wandb is logged in to; wandb_run_id.txt
     knows it again."""
 
-    def __init__(self, settings: Settings, folder: Path, epoch: int) -> None:
+    def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
         """Start the folder's run, or continue it."""
         wandb = _imported("wandb")
         run_id = (
@@ -125,7 +125,7 @@ class WeightsAndBiases:
             id=run_id,
             resume="allow",
             dir=str(folder),
-            config=settings.recorded(),
+            config=settings.plain(),
         )
         files.write_text(_id_file(folder, "wandb"), run_id)
 
@@ -141,7 +141,7 @@ class WeightsAndBiases:
 class MlFlow:
     """A run in MLflow's experiment "livestock", wherever MLFLOW_TRACKING_URI points."""
 
-    def __init__(self, settings: Settings, folder: Path, epoch: int) -> None:
+    def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
         """Continue the folder's run if it has one, else start it."""
         self.mlflow = _imported("mlflow")
         self.mlflow.set_experiment("livestock")
@@ -150,7 +150,7 @@ class MlFlow:
         if run_id is None:
             files.write_text(_id_file(folder, "mlflow"), run.info.run_id)
             self.mlflow.log_params(
-                {name: str(value)[:500] for name, value in settings.recorded().items()}
+                {name: str(value)[:500] for name, value in settings.plain().items()}
             )
 
     def log(self, row: dict[str, float]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from livestock_utils.core.errors import DivergedError, TrainingError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect import yolov5
-from livestock_utils.detect.settings import METRICS, Settings, learning_rate_factor
+from livestock_utils.detect.settings import METRICS, Recorded, learning_rate_factor
 from livestock_utils.detect.train import distill, parallel
 from livestock_utils.detect.train.data import Data, Loaders, dataset_class
 from livestock_utils.detect.train.validation import validate
@@ -33,7 +33,7 @@ class Trainer:
     """Everything that changes while training; `training_state` writes and restores it."""
 
     y5: Any
-    settings: Settings
+    settings: Recorded
     data: Data
     device: Any
     model: Any
@@ -71,7 +71,7 @@ class Trainer:
 
 def start(
     y5: Any,
-    settings: Settings,
+    settings: Recorded,
     data: Data,
     build: Callable[[], Any],
     augmentation: Callable | None = None,

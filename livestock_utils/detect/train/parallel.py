@@ -1,4 +1,4 @@
-"""Several GPUs: one process each, started by torchrun, through the same `detector.train`.
+"""Several GPUs: one process each, started by torchrun, through the same `train`.
 
     python -m torch.distributed.run --standalone --nproc_per_node 2 \\
         -m livestock_utils train data.yaml runs/two --batch-size 20
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.settings import TrainSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,84 +131,66 @@ def torchrun_command(
     n_processes: int,
     data_yaml: str | os.PathLike,
     run_folder: str | os.PathLike,
-    settings: Mapping[str, Any] | None = None,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    *,
     n_machines: int = 1,
     machine: int = 0,
     leader: str = "",
+    **others: Any,
 ) -> list[str]:
-    """The command to train on `n_processes` GPUs of each of `n_machines`; `settings` are options of
-    `detector.train`.
+    """The command to train on `n_processes` GPUs of each of `n_machines`.
 
     `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than
-    one). Raises TrainingError for a batch_size that is no multiple of all processes, and for a
-    setting that is no option of the command or no text, number or list of them (a mapping of
-    hyperparameters, a table, a function).
+    one); `others` are the command's options beside the settings (teacher, mirror, trust, ...).
+    Raises TrainingError for a batch_size that is no multiple of all processes, and for a setting
+    that is no text, number or list of them (a mapping of hyperparameters).
     """
-    settings = dict(settings or {})
     world = n_processes * n_machines
     if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
         raise TrainingError(
             f"cannot start {n_processes} processes on machine {machine} of {n_machines} with "
             f"leader {leader!r}: give counts of at least 1 and the leader as host:port"
         )
-    batch_size = settings.get("batch_size", 16)
-    if world > 1 and (not isinstance(batch_size, int) or batch_size % world):
-        raise TrainingError(
-            f"batch_size must be a multiple of the {world} processes, got {batch_size}"
-        )
-    meeting = (
-        ["--standalone"]
-        if n_machines == 1
-        else [
-            "--nnodes",
-            str(n_machines),
-            "--node_rank",
-            str(machine),
-            "--rdzv_backend",
-            "c10d",
-            "--rdzv_endpoint",
-            leader,
-        ]
-    )
+    size = settings.batch_size
+    if world > 1 and (not isinstance(size, int) or size % world):
+        raise TrainingError(f"batch_size must be a multiple of the {world} processes, got {size}")
+    meeting = ["--standalone"]
+    if n_machines > 1:
+        meeting = ["--nnodes", str(n_machines), "--node_rank", str(machine)]
+        meeting += ["--rdzv_backend", "c10d", "--rdzv_endpoint", leader]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *meeting]
+    command = ["-m", "livestock_utils", "train", str(data_yaml), str(run_folder)]
     return [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        *meeting,
+        *launcher,
         "--nproc_per_node",
         str(n_processes),
-        "-m",
-        "livestock_utils",
-        "train",
-        str(data_yaml),
-        str(run_folder),
-        *_options(settings),
+        *command,
+        *_options(settings, others),
     ]
 
 
-def _options(settings: Mapping[str, Any]) -> list[str]:
-    """`train`'s keywords as words of the command line, by the command's own list of options."""
-    from livestock_utils.cli import train as command
-
-    known: dict[str, Any] = {
-        option.name: option for option in command.params if option.param_type_name == "option"
-    }
+def _options(settings: TrainSettings, others: Mapping[str, Any]) -> list[str]:
+    """What differs from the defaults, as words of the command line."""
+    usual = vars(TrainSettings()) | {"teacher": None, "mirror": None}
+    usual |= {"trust": False, "final_evaluation": True}
+    if unknown := sorted(set(others) - set(usual)):
+        raise TrainingError(
+            f"setting {unknown[0]!r} is no option of the command; known are {', '.join(usual)}"
+        )
     words: list[str] = []
-    for name, value in settings.items():
-        if name not in known:
-            raise TrainingError(
-                f"setting {name!r} is no option of the command; known are {', '.join(known)}"
-            )
-        option = known[name]
-        if option.is_flag:
-            words += option.opts if value else option.secondary_opts
-        elif value is None and name == "cache":
-            words += [option.opts[0], "none"]
+    for name, value in {**vars(settings), **others}.items():
+        option = name.replace("_", "-")
+        if value == usual[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is None or value == ():
+            words += [f"--{option}", "none"]
         elif isinstance(value, (str, int, float, os.PathLike)):
-            words += [option.opts[0], str(value)]
+            words += [f"--{option}", str(value)]
         elif isinstance(value, (list, tuple)):
-            words += [option.opts[0], ",".join(map(str, value))]
-        elif value is not None or option.to_info_dict()["default"] is not None:
+            words += [f"--{option}", ",".join(map(str, value))]
+        else:
             raise TrainingError(
                 f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; "
                 "give text or a number, or the path of a file that holds it"

@@ -18,9 +18,7 @@ import yaml
 
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect import yolov5
-
-NOMINAL_BATCH = 64
-"""yolov5 accumulates gradients to about this many images."""
+from livestock_utils.detect.settings import TrainSettings
 
 MODELS = {
     "yolov5n": 4.5,
@@ -36,49 +34,65 @@ MODELS = {
 }
 """Models and their GFLOPs at 640 px, from yolov5's own table."""
 
-PUBLISHED_MODEL, PUBLISHED_SIZE, PUBLISHED_S = "yolov5m6", 1280, 50 * 60 / 13_164
+_PUBLISHED_MODEL, _PUBLISHED_SIZE, _PUBLISHED_S = "yolov5m6", 1280, 50 * 60 / 13_164
 """The write-up's seconds an image on a P100: 50 minutes for four fifths of 16,455 images,
 validation included."""
-GPUS = {"P100": (16.0, 1.0), "T4": (15.0, 9.3 / 8.1)}
+_GPUS = {"P100": (16.0, 1.0), "T4": (15.0, 9.3 / 8.1)}
 """GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS); mixed precision
 favours the T4."""
-SESSION_HOURS = 12
+_SESSION_HOURS = 12
 """The longest that Colab promises a runtime."""
-SAVED_PER_ACTIVATION = 3
+_SAVED_PER_ACTIVATION = 3
 """Tensors that training keeps for each convolution's output: it, the batch norm's, the
 activation's."""
-FIXED_GB = 1.0
+_FIXED_GB = 1.0
 """CUDA context and workspaces."""
 
 
-def plan(
-    model: str,
-    image_size: int,
-    batch_size: int,
-    n_images: int,
-    epochs: int,
-    seconds_per_image_here: float | None = None,
-    nominal_batch: int = NOMINAL_BATCH,
-) -> pd.DataFrame:
-    """One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours,
-    epochs_a_session.
+def plan(settings: TrainSettings, n_images: int, timed: bool = True) -> pd.DataFrame:
+    """What a training needs on this machine, a T4 and a P100, and what fits a Colab session.
 
-    `n_images` are the training images of an epoch (validation is within the published time);
-    `seconds_per_image_here` comes from `time_steps`, None leaves this machine out; its memory is
-    the GPU's, or what is free of the computer's, where training in full precision takes twice as
-    much. `accumulate` is how many batches of `largest_batch` make the recipe's `nominal_batch`
-    images: it stays the same. `epochs_a_session` are whole epochs in SESSION_HOURS.
+        plan = lu.plan(lu.TrainSettings(model="yolov5m6", image_size=1280), len(train))
+        plan.loc["T4", "epoch_minutes"]
+
+    Args:
+        settings: model, image_size (px), batch_size ("auto": what fits here), nominal_batch and
+            epochs are looked at.
+        n_images: training images of an epoch; validation is within the published time.
+        timed: whether a few steps are timed here; without, this machine is left out.
+
+    Returns:
+        One row a machine: memory_gb, fits, largest_batch, accumulate, epoch_minutes, total_hours,
+        epochs_a_session. This machine's memory is the GPU's, or what is free of the computer's,
+        where training in full precision takes twice as much. `accumulate` is how many batches of
+        `largest_batch` make the recipe's `nominal_batch` images: it stays the same.
+        `epochs_a_session` are whole epochs in 12 hours.
+
+    Raises:
+        TrainingError: for an unknown model.
     """
+    size = settings.batch_size
+    if not isinstance(size, int):
+        size = fitting_batch(settings.model, settings.image_size)
+    seconds = time_steps(settings.model, settings.image_size, size) if timed else None
+    return _estimate(settings, size, n_images, seconds)
+
+
+def _estimate(
+    settings: TrainSettings, batch_size: int, n_images: int, seconds_here: float | None
+) -> pd.DataFrame:
+    """The table of `plan`; `seconds_here` an image takes on this machine, None leaves it out."""
+    model, image_size, nominal_batch = settings.model, settings.image_size, settings.nominal_batch
     work = _gflops(model, image_size)
-    reference = PUBLISHED_S / _gflops(PUBLISHED_MODEL, PUBLISHED_SIZE)
+    reference = _PUBLISHED_S / _gflops(_PUBLISHED_MODEL, _PUBLISHED_SIZE)
     per_image, fixed = memory_gb(model, image_size)
     machines = {
         name: (memory, per_image, work * reference * slower)
-        for name, (memory, slower) in GPUS.items()
+        for name, (memory, slower) in _GPUS.items()
     }
-    if seconds_per_image_here is not None:
+    if seconds_here is not None:
         memory, times = memory_here()
-        machines = {"this machine": (memory, per_image * times, seconds_per_image_here), **machines}
+        machines = {"this machine": (memory, per_image * times, seconds_here), **machines}
     rows = []
     for name, (memory, per_image, seconds) in machines.items():
         room = int((memory * 0.9 - fixed) / per_image)
@@ -92,51 +106,11 @@ def plan(
                 "largest_batch": largest,
                 "accumulate": max(round(nominal_batch / largest), 1) if largest else 0,
                 "epoch_minutes": epoch_s / 60,
-                "total_hours": epoch_s * epochs / 3600,
-                "epochs_a_session": min(int(SESSION_HOURS * 3600 // epoch_s), epochs),
+                "total_hours": epoch_s * settings.epochs / 3600,
+                "epochs_a_session": min(int(_SESSION_HOURS * 3600 // epoch_s), settings.epochs),
             }
         )
     return pd.DataFrame(rows).set_index("machine")
-
-
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """`plan` to be read: times and memory as text with their units."""
-    return pd.DataFrame(
-        {
-            "memory": [f"{gb:.1f} GB" for gb in table["memory_gb"]],
-            "fits": table["fits"],
-            "largest_batch": table["largest_batch"],
-            "accumulate": table["accumulate"],
-            "an_epoch": [duration(60 * minutes) for minutes in table["epoch_minutes"]],
-            "all_epochs": [duration(3600 * hours) for hours in table["total_hours"]],
-            "epochs_a_session": table["epochs_a_session"],
-        },
-        index=table.index,
-    )
-
-
-def duration(seconds: float) -> str:
-    """Two digits or three and a unit: 0.8 s, 42 s, 50 min, 16.7 h."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return (
-                f"{seconds / size:.1f} {unit}"
-                if seconds < 20 * size
-                else f"{seconds / size:.0f} {unit}"
-            )
-    return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
-
-
-def measured_sentence(table: pd.DataFrame, results: pd.DataFrame) -> str:
-    """The plan for this machine beside what a run's epochs took (results.csv)."""
-    if results.empty or "this machine" not in table.index:
-        return "There is nothing to hold the plan against yet."
-    planned = table["epoch_minutes"].to_numpy(float)[table.index == "this machine"][0]
-    trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
-    return (
-        f"An epoch took {duration(trained)} of training and {duration(validated)} of validation; "
-        f"the timed steps promised {duration(60 * planned)}, without mosaics and validation."
-    )
 
 
 def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
@@ -215,8 +189,8 @@ def memory_gb(model: str, image_size: int) -> tuple[float, float]:
     parameters, activations = _counts(model)
     per_pixel = activations / 256**2
     return (
-        per_pixel * image_size**2 * SAVED_PER_ACTIVATION * 2 / 1e9,
-        parameters * 4 * 4 / 1e9 + FIXED_GB,
+        per_pixel * image_size**2 * _SAVED_PER_ACTIVATION * 2 / 1e9,
+        parameters * 4 * 4 / 1e9 + _FIXED_GB,
     )
 
 

@@ -1,6 +1,6 @@
 """Before a long training: is everything there, and how long will it take? One small table each.
 
-`checks` looks at the machine, the data and the weights, red lines first; `recipes` offers settings
+`preflight` looks at the machine, the data and the weights, red lines first; `recipes` offers settings
 by amount of data.
 """
 
@@ -21,20 +21,20 @@ from livestock_utils import install
 from livestock_utils.core import species
 from livestock_utils.core.errors import LivestockError, TrainingError
 from livestock_utils.detect import checkpoints
-from livestock_utils.detect.settings import HYP_FOLDER, hyp_file, read_hyp
-from livestock_utils.detect.train.data import Data, read_data
+from livestock_utils.detect.settings import HYP_FOLDER, TrainSettings, hyp_file, read_hyp
+from livestock_utils.detect.train.data import Source, data_folder, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.evaluate.scoring import submission
 
-STATES = ("stop", "look", "ok")
+_STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
 
-PYTHON = ((3, 11), (3, 13))
-DISK_BYTES = 5 * 10**9
+_PYTHON = ((3, 11), (3, 13))
+_DISK_BYTES = 5 * 10**9
 """Free disk below this gets a line: a YOLOv5m6 run keeps two resume files of 0.5 GB."""
 
 
-PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
+_PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
 """What brings a build with a P100's kernels (sm_60); builds for CUDA 12.8 and later lack them."""
 
 
@@ -76,35 +76,57 @@ def gpus() -> list[Gpu]:
     return [Gpu(p.name, p.total_memory, (p.major, p.minor), kernels) for p in properties]
 
 
+def preflight(
+    train: Source | None = None,
+    valid: Source | None = None,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    folder: str | os.PathLike = ".",
+) -> pd.DataFrame:
+    """Look at the machine, the data and the weights before a long training.
+
+        lu.preflight(train, valid, settings, "runs/first")
+        run = lu.train(train, valid, "runs/first", settings)
+
+    Args:
+        train: what `lu.train` takes, as the others are; without data only the machine is checked.
+        valid: None where `train` is a data.yaml of both.
+        settings: model, init_weights and hyp are looked at.
+        folder: the run folder, for the room on its disk.
+
+    Returns:
+        One row a check, worst first: check, found, state ("stop", "look", "ok"), what_to_do.
+
+    Raises:
+        TrainingError: with the first line that stops, if there is one.
+    """
+    return require(checks(train, valid, settings, folder))
+
+
 def checks(
-    data_yaml: str | os.PathLike | None = None,
+    train: Source | None = None,
+    valid: Source | None = None,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    folder: str | os.PathLike = ".",
     *,
-    model: str = "yolov5n",
-    init_weights: str | os.PathLike | None = None,
-    hyp: Any = None,
-    run_folder: str | os.PathLike = ".",
     found: Sequence[Gpu] | None = None,
 ) -> pd.DataFrame:
-    """One row a check, worst first: check, found, state ("stop", "look", "ok"), what_to_do.
-
-    `found` stands in for the GPUs that torch sees. `require` turns lines that stop into an error.
-    """
+    """The table of `preflight`, also where a line stops; `found` stands in for torch's GPUs."""
     rows = [
         _python(),
         *_torch(list(found) if found is not None else gpus()),
         _yolov5(),
         _memory(),
-        _disk(run_folder),
-        _model(model),
-        _hyp(hyp),
+        _disk(folder),
+        _model(settings.model),
+        _hyp(settings.hyp),
     ]
-    if data_yaml is not None:
-        rows += _data(data_yaml)
-    if init_weights is not None:
-        rows.append(_init_weights(init_weights))
+    if train is not None:
+        rows += _data(train, valid, Path(folder))
+    if settings.init_weights is not None:
+        rows.append(_init_weights(settings.init_weights))
     table = pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"])
     return table.sort_values(
-        "state", key=lambda column: column.map(STATES.index), kind="stable", ignore_index=True
+        "state", key=lambda column: column.map(_STATES.index), kind="stable", ignore_index=True
     )
 
 
@@ -152,26 +174,12 @@ def recipes(n_images: int) -> pd.DataFrame:
     return table
 
 
-def recipes_table(recipes: pd.DataFrame) -> pd.DataFrame:
-    """`recipes` to be read: a row a recipe, the settings in which they differ as columns, then why.
-
-    "default" stands where a recipe leaves a setting to `detector.train`.
-    """
-    names = list(dict.fromkeys(name for settings in recipes["settings"] for name in settings))
-    table = recipes.drop(columns=["settings", "why"])
-    for name in names:
-        values = [settings.get(name, "default") for settings in recipes["settings"]]
-        if len(set(values)) > 1:
-            table[name] = values
-    return table.assign(why=recipes["why"])
+_Row = tuple[str, str, str, str]
 
 
-Row = tuple[str, str, str, str]
-
-
-def _python() -> Row:
+def _python() -> _Row:
     version = sys.version_info[:2]
-    fine = PYTHON[0] <= version <= PYTHON[1]
+    fine = _PYTHON[0] <= version <= _PYTHON[1]
     return (
         "Python",
         platform.python_version(),
@@ -180,10 +188,10 @@ def _python() -> Row:
     )
 
 
-def _torch(found: Sequence[Gpu]) -> list[Row]:
+def _torch(found: Sequence[Gpu]) -> list[_Row]:
     import torch
 
-    rows: list[Row] = [("torch", torch.__version__, "ok", "")]
+    rows: list[_Row] = [("torch", torch.__version__, "ok", "")]
     if not found:
         return [
             *rows,
@@ -208,14 +216,14 @@ def _torch(found: Sequence[Gpu]) -> list[Row]:
                     f"{label}: torch {torch.__version__} has no kernels for {capability}",
                     "stop",
                     "choose another GPU (a T4 is sm_75), or install a torch build that has "
-                    f"{capability}: for a P100 one for CUDA 12.6 or older: {PIP_CU126}, then "
+                    f"{capability}: for a P100 one for CUDA 12.6 or older: {_PIP_CU126}, then "
                     "restart the runtime",
                 )
             )
     return rows
 
 
-def _yolov5() -> Row:
+def _yolov5() -> _Row:
     there = (install.yolov5_folder() / "yolov5").is_dir()
     return (
         "yolov5",
@@ -225,7 +233,7 @@ def _yolov5() -> Row:
     )
 
 
-def _memory() -> Row:
+def _memory() -> _Row:
     free = psutil.virtual_memory().available
     return (
         "memory",
@@ -235,7 +243,7 @@ def _memory() -> Row:
     )
 
 
-def _disk(run_folder: str | os.PathLike) -> Row:
+def _disk(run_folder: str | os.PathLike) -> _Row:
     place = Path(run_folder).resolve()
     place = next(folder for folder in (place, *place.parents) if folder.exists())
     free = shutil.disk_usage(place).free
@@ -245,14 +253,14 @@ def _disk(run_folder: str | os.PathLike) -> Row:
     return (
         "disk",
         f"{free / 1e9:.1f} GB free for {short}",
-        "ok" if free > DISK_BYTES else "look",
+        "ok" if free > _DISK_BYTES else "look",
         ""
-        if free > DISK_BYTES
+        if free > _DISK_BYTES
         else "make room: two resume files are kept, 0.5 GB each for YOLOv5m6",
     )
 
 
-def _model(model: str) -> Row:
+def _model(model: str) -> _Row:
     if model not in MODELS:
         return ("model", model, "stop", f"choose one of {', '.join(MODELS)}")
     size = weights_bytes(model, len(species.names()))
@@ -265,7 +273,7 @@ def _model(model: str) -> Row:
     )
 
 
-def _hyp(hyp: Any) -> Row:
+def _hyp(hyp: Any) -> _Row:
     try:
         name = "given as values" if isinstance(hyp, Mapping) else hyp_file(hyp).name
         read_hyp(hyp)
@@ -279,13 +287,13 @@ def _hyp(hyp: Any) -> Row:
     return ("hyperparameters", name, "ok", "")
 
 
-def _data(data_yaml: str | os.PathLike) -> list[Row]:
+def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
     try:
-        data: Data = read_data(data_yaml)
+        data = read_data(train, valid, data_folder(folder))
     except LivestockError as error:
-        return [("data set", str(data_yaml), "stop", str(error))]
+        return [("data set", str(train), "stop", str(error))]
     findings = len(data.train.findings) + len(data.valid.findings)
-    rows: list[Row] = [
+    rows: list[_Row] = [
         (
             "data set",
             f"{len(data.train.files)} training images with {data.train.n_boxes} boxes, "
@@ -303,13 +311,13 @@ def _data(data_yaml: str | os.PathLike) -> list[Row]:
             "class order",
             ", ".join(data.names),
             "ok" if fits else "stop",
-            "" if fits else f"expected {', '.join(species.names())}; use dataset.write_data_yaml",
+            "" if fits else f"expected {', '.join(species.names())} in this order in data.yaml",
         )
     )
     return rows
 
 
-def _init_weights(init_weights: str | os.PathLike) -> Row:
+def _init_weights(init_weights: str | os.PathLike) -> _Row:
     try:
         weights = checkpoints.read_weights(
             checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)

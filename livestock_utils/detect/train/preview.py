@@ -5,7 +5,8 @@ import contextlib
 import dataclasses
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ from livestock_utils.core.boxes import XYXY, xywhn_to_xyxy
 from livestock_utils.detect import yolov5
 from livestock_utils.detect.settings import read_hyp
 from livestock_utils.detect.train import augment
-from livestock_utils.detect.train.data import Part, dataset_class, read_data
+from livestock_utils.detect.train.data import Part, Source, dataset_class, list_files, read_part
 
 KINDS = ("as it is", "pipeline", "mosaic")
 """The rows of the preview: letterboxed only, after the albumentations pipeline, in a mosaic with
 all of training."""
+_CHANGES = (
+    *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
+    *("flipud", "fliplr", "mosaic", "mixup", "copy_paste"),
+)
+"""Hyperparameters that change a photo."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,7 @@ class View:
 
 
 def preview(
-    data_yaml: str | os.PathLike,
+    train: Source,
     hyp: str | os.PathLike | Mapping[str, Any] | None = None,
     augmentation: str | os.PathLike | Mapping[str, Any] | None = None,
     image_size: int = 640,
@@ -44,11 +50,17 @@ def preview(
     """`n` training photos drawn by `seed`, each of KINDS; "pipeline" is left out where there is
     none.
 
-    Arguments are those of `training.train`. The process's random states are as before afterwards.
+    `train` and the rest are as for `lu.train`. The process's random states are as before
+    afterwards.
     """
-    data, pipeline = read_data(data_yaml), augment.read(augmentation)
-    part = data.train
-    with _seeded(seed), yolov5.yolov5() as y5:
+    pipeline = augment.read(augmentation)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        _seeded(seed),
+        yolov5.yolov5() as y5,
+    ):
+        names, files = list_files(train, place=place)
+        part = read_part(files["train"], len(names))
         labelled = [i for i, labels in enumerate(part.labels) if len(labels)] or list(
             range(len(part.files))
         )
@@ -58,64 +70,17 @@ def preview(
         def views(kind: str, hyp_used: dict[str, float], step: Any) -> list[View]:
             dataset = images(part, image_size, 1, hyp_used, 32, True, step, None)
             dataset.mosaic = kind == "mosaic"
-            return [_view(kind, dataset[i], part, i, data.names) for i in chosen]
+            return [_view(kind, dataset[i], part, i, names) for i in chosen]
 
         values = read_hyp(hyp)
-        still = values | dict.fromkeys(
-            (
-                "hsv_h",
-                "hsv_s",
-                "hsv_v",
-                "degrees",
-                "translate",
-                "scale",
-                "shear",
-                "perspective",
-                "flipud",
-                "fliplr",
-                "mosaic",
-                "mixup",
-                "copy_paste",
-            ),
-            0.0,
-        )
+        still = values | dict.fromkeys(_CHANGES, 0.0)
         found = views("as it is", still, yolov5.keep_as_it_is)
         step = augment.for_loader(pipeline)
         if step is not None:
             found += views("pipeline", still, step)
-        shown = values | {
-            "mosaic": 1.0 if values["mosaic"] else 0.0
-        }  # few photos must not miss it by chance
+        # Few photos must not miss the mosaic by chance.
+        shown = values | {"mosaic": 1.0 if values["mosaic"] else 0.0}
         return found + views("mosaic", shown, step or yolov5.keep_as_it_is)
-
-
-def sentence(views: Sequence[View], used: bool = True) -> str:
-    """How many of a preview's photos the pipeline changed, and how many boxes they have in each
-    row.
-
-    `used` is False for a pipeline that is only shown: the training runs without it.
-    """
-    rows = {kind: [view for view in views if view.kind == kind] for kind in KINDS}
-    plain, after = rows[KINDS[0]], rows[KINDS[1]]
-    n_boxes = {kind: sum(len(view.boxes) for view in found) for kind, found in rows.items()}
-    changed = sum(
-        not np.array_equal(one.picture, other.picture)
-        for one, other in zip(plain, after, strict=False)
-    )
-    said = (
-        f"the pipeline changed {changed} of them and left {n_boxes[KINDS[1]]} boxes"
-        if after
-        else "no pipeline is set (`augmentation`)"
-    )
-    apart = (
-        ""
-        if used or not after
-        else " This training uses no pipeline: the middle row is an example."
-    )
-    return (
-        f"These {len(plain)} photos have {n_boxes[KINDS[0]]} boxes; {said}; their mosaics, with "
-        f"animals of other photos, have {n_boxes[KINDS[2]]}.{apart}"
-    )
 
 
 def _view(

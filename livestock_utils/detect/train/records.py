@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,22 @@ from typing import Any
 import yaml
 
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.settings import Settings
+from livestock_utils.detect.settings import Recorded
 from livestock_utils.detect.train import state
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """run.json of a run folder, {} without one; TrainingError for a damaged one."""
-    return _read(
+    record = _read(
         folder / "run.json",
         json.loads,
         "bring it back from a copy or the mirror; delete it only if the run had not finished, it "
         "then goes on from its resume file",
     )
+    for line in record.get("warnings", []):  # version 0.1.0 had it there alone
+        if ended := re.fullmatch(r"ended after epoch (\d+) by the caller", line):
+            record.setdefault("ended_after", int(ended[1]))
+    return record
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -57,7 +62,7 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
     )
 
 
-def check_settings(folder: Path, settings: Settings) -> bool:
+def check_settings(folder: Path, settings: Recorded) -> bool:
     """False for a folder without a run; raises TrainingError if its run was started with other
     settings.
 
@@ -68,7 +73,7 @@ def check_settings(folder: Path, settings: Settings) -> bool:
     if not (folder / "results.csv").is_file() and state.newest(folder / "resume") is None:
         return False
     if before:
-        state.check_same({"settings": before}, settings.recorded(), folder)
+        state.check_same({"settings": before}, settings.plain(), folder)
     return bool(before)
 
 

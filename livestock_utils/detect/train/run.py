@@ -10,27 +10,30 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from livestock_utils import colab
 from livestock_utils.core import species
 from livestock_utils.core.errors import CheckpointError, TrainingError
 from livestock_utils.core.files import sha256
 from livestock_utils.detect import checkpoints, yolov5
-from livestock_utils.detect.settings import Settings, logger_names, read_hyp
+from livestock_utils.detect.settings import Recorded, TrainSettings, read_hyp
 from livestock_utils.detect.train import cache as image_cache
 from livestock_utils.detect.train import distill, parallel, planner, records
-from livestock_utils.detect.train import folder as run_files
+from livestock_utils.detect.train import folder as run_folder
 from livestock_utils.detect.train import loggers as training_loggers
 from livestock_utils.detect.train.data import (
     Loaders,
+    Source,
+    data_folder,
     dataset_class,
+    list_files,
     read_data,
-    read_listed,
     read_part,
 )
 
@@ -78,6 +81,11 @@ class Run:
         return records.read_record(self.folder)
 
     @property
+    def best_metric(self) -> str:
+        """What the best epoch was chosen by, of `settings.METRICS`."""
+        return records.read_settings(self.folder).get("best_metric", "ap75")
+
+    @property
     def finished(self) -> bool:
         """True when all epochs are done (or patience ran out) and the final weights are written."""
         return bool(self.record.get("finished"))
@@ -89,115 +97,57 @@ class Run:
 
 
 def train(
-    data_yaml: str | os.PathLike,
-    run_folder: str | os.PathLike,
+    train: Source,
+    valid: Source | None,
+    folder: str | os.PathLike,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
     *,
-    model: str = "yolov5n",
-    init_weights: str | os.PathLike | None = None,
-    hyp: str | os.PathLike | Mapping[str, Any] | None = None,
-    epochs: int = 10,
-    image_size: int = 640,
-    batch_size: int | str = 16,
-    optimizer: str = "SGD",
-    schedule: str = "linear",
-    freeze: int = 0,
-    seed: int = 0,
-    workers: int = 0,
-    cache: str | None = "ram",
-    augmentation: str | os.PathLike | Mapping[str, Any] | None = None,
-    patience: int = 100,
-    best_metric: str = "ap75",
-    warmup_min_iterations: int = 100,
-    nominal_batch: int = 64,
-    autoanchor: bool = True,
-    amp: bool = True,
     teacher: pd.DataFrame | str | os.PathLike | None = None,
-    teacher_weight: float = 1.0,
     mirror: str | os.PathLike | None = None,
-    device: str | None = None,
-    trust: bool = False,
+    tags: Mapping[str, Any] | None = None,
     on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
-    loggers: str | Sequence[str] = ("tensorboard",),
+    trust: bool = False,
     final_evaluation: bool = True,
+    draw: Callable[[Path, pd.DataFrame, str], None] | None = None,
 ) -> Run:
-    """Train a detector, or continue the same training where it stopped, or return it if it has
-    finished.
+    """Train a detector; see `show.training.train` (`lu.train`), which adds the curves by `draw`.
 
-    data_yaml: yolov5's data.yaml, see `dataset.write_data_yaml`; its names must be the project's
-    species in order. model: "yolov5n", s, m, l, x, or with a 6 their P6 form. init_weights: a .pt
-    to start from (tensors that fit are taken, the head of other classes is not), None for random
-    weights. hyp: see `training_settings.read_hyp`. epochs, image_size (px, square, a multiple of
-    32, of 64 for P6), batch_size ("auto": what fits the GPU). nominal_batch: gradients accumulate
-    to about this many images before a step, yolov5's 64 by default; lower it where an epoch has few
-    images. optimizer: "SGD", "Adam", "AdamW". schedule: "linear", "cosine", or their "-v6.0"
-    meaning. freeze: number of first layers that stay as they are (10 is the backbone). cache: "ram"
-    or "disk" keep decoded images at the training size, where there is room (see
-    `image_cache.chosen`); None or "none" decodes anew. augmentation: see `augment.read`. patience:
-    epochs without a better best_metric ("ap75", "map50", "map50-95", "fitness") before it stops; 0
-    is never. warmup_min_iterations: yolov5 warms up for at least 100 iterations whatever hyp says;
-    lower it for tiny runs. teacher: predictions of another model on the training images, learnt
-    from with teacher_weight (see `distill`). mirror: a second folder that gets a checked copy after
-    each epoch, and from which another machine goes on; one machine at a time, see `training_lock`.
-    trust: see `checkpoints.load_checkpoint`. on_epoch(epoch, row of results): called when an epoch
-    is saved; returning True ends the training as finished. loggers: of "tensorboard", "wandb",
-    "mlflow", in a list or as "tensorboard,wandb". final_evaluation: False leaves out the pass over
-    the best weights.
-
-    Everything that yolov5 only logs is an error, or a line of `Run.warnings`. Raises TrainingError
-    for settings that cannot be, changed settings of an interrupted or finished run (with the
-    differences; of the data set see `training_data.Data`), a run folder or mirror that another
-    process trains, damaged records, a loss that is no number and a full disk; DatasetError for the
-    data; CheckpointError for the weights.
+    draw(run folder, results, column that best.pt was chosen by): called when the run finishes.
     """
-    folder = Path(run_folder)
-    recorded, has_finished = records.known(folder, mirror)
+    if isinstance(folder, colab.RunFolder):
+        mirror = mirror or folder.mirror
+    folder = Path(folder)
+    before, has_finished = records.known(folder, mirror)
     start_from = None
-    if init_weights is not None:
-        with contextlib.suppress(
-            *(CheckpointError,) if has_finished else ()
-        ):  # what it started from may be gone
-            start_from = checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
-    data = read_data(data_yaml)
-    checkpoints.check_class_names(data.names, where=str(data_yaml), expected=species.names())
+    if settings.init_weights is not None:
+        # What a finished run started from may be gone.
+        with contextlib.suppress(*(CheckpointError,) if has_finished else ()):
+            start_from = checkpoints.find_weights(settings.init_weights, checkpoints.DOWNLOADS)
+    data = read_data(train, valid, data_folder(folder))
+    where = str(train) if valid is None else "the data"
+    checkpoints.check_class_names(data.names, where=where, expected=species.names())
     if teacher is not None:
         data = distill.with_teacher(data, teacher)
     from livestock_utils.detect.train import augment
 
-    pipeline = augment.read(augmentation)
-    settings = Settings(
-        model=model,
-        hyp=read_hyp(hyp),
-        epochs=epochs,
-        image_size=image_size,
-        batch_size=_batch_size(batch_size, recorded, model, image_size, len(data.names)),
-        optimizer=optimizer,
-        schedule=schedule,
-        freeze=freeze,
-        seed=seed,
-        workers=workers,
-        cache=None if cache == "none" else cache,
-        augmentation=augment.recorded(pipeline),
-        patience=patience,
-        best_metric=best_metric,
-        warmup_min_iterations=warmup_min_iterations,
-        nominal_batch=nominal_batch,
-        autoanchor=autoanchor,
-        amp=amp,
-        loggers=logger_names(loggers),
-        device=device,
+    pipeline = augment.read(settings.augmentation)
+    own_weights = before.get("init_weights") if settings.init_weights is not None else None
+    recorded = Recorded(
+        **{
+            **vars(settings),
+            "hyp": read_hyp(settings.hyp),
+            "batch_size": _batch_size(settings, before, len(data.names)),
+            "augmentation": augment.recorded(pipeline),
+            "teacher_weight": None if teacher is None else settings.teacher_weight,
+            "init_weights": own_weights if start_from is None else sha256(start_from),
+        },
         classes=data.names,
         data=data.sha256,
-        teacher_weight=None if teacher is None else teacher_weight,
-        init_weights=recorded.get("init_weights")
-        if start_from is None and init_weights is not None
-        else None
-        if start_from is None
-        else sha256(start_from),
     )
     mine = parallel.ranks()
     with (
-        parallel.joined(mine, settings.batch_size, device) as own_device,
-        run_files.opened(folder, settings, data, mirror)
+        parallel.joined(mine, recorded.batch_size, recorded.device) as own_device,
+        run_folder.opened(folder, recorded, data, mirror, tags)
         if mine.leads
         else contextlib.nullcontext() as run,
     ):
@@ -207,24 +157,22 @@ def train(
             return Run(folder, status)
         from livestock_utils.detect.train import loop
 
-        wanted = [
-            (data.train.files, data.train.sizes_px, True),
-            (data.valid.files, data.valid.sizes_px, False),
-        ]
-        room = image_cache.chosen(settings.cache, wanted, image_size, mine.world)
-        cache, told = parallel.from_leader(room, mine)
+        parts = [(data.train, True), (data.valid, False)]
+        wanted = [(part.files, part.sizes_px, augmented) for part, augmented in parts]
+        room = image_cache.chosen(recorded.cache, wanted, recorded.image_size, mine.world)
+        cache, why = parallel.from_leader(room, mine)
         if run is not None:
-            training_loggers.check(settings.loggers)
-            if told:
-                run.note(told)
+            training_loggers.check(recorded.loggers)
+            if why:
+                run.note(why)
         with yolov5.yolov5(trust=trust) as y5, _torch_settings():
             trainer = loop.start(
                 y5,
-                dataclasses.replace(settings, device=own_device, cache=cache),
+                dataclasses.replace(recorded, device=own_device, cache=cache),
                 data,
-                lambda: _model(y5, settings, start_from, trust),
+                lambda: _model(y5, recorded, start_from, trust),
                 augment.for_loader(pipeline),
-                anchors_given="anchors" in settings.hyp,
+                anchors_given="anchors" in recorded.hyp,
                 mine=mine,
             )
             _restore(trainer, run, mine)
@@ -235,12 +183,12 @@ def train(
                 if on_epoch is not None and on_epoch(int(row["epoch"]), dict(row)):
                     run.end(trainer)
             if run is not None:
-                run.finish(trainer, final_evaluation)
+                run.finish(trainer, final_evaluation, draw)
             parallel.from_leader(None, mine)  # the others wait until everything is written
     return Run(folder, run.status if run is not None else "")
 
 
-def _restore(trainer: Any, run: run_files.RunFolder | None, mine: parallel.Ranks) -> None:
+def _restore(trainer: Any, run: run_folder.RunFolder | None, mine: parallel.Ranks) -> None:
     """Continue where the run stopped, in every process; those that do not lead draw new random
     numbers."""
     from livestock_utils.detect.train import loop, state
@@ -253,7 +201,7 @@ def _restore(trainer: Any, run: run_files.RunFolder | None, mine: parallel.Ranks
 
 def evaluate(
     weights: str | os.PathLike,
-    data_yaml: str | os.PathLike,
+    data: Source,
     *,
     image_size: int = 640,
     batch_size: int = 16,
@@ -265,8 +213,7 @@ def evaluate(
     trust: bool = False,
     plots: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """Metrics of a weights file on the "valid" or "train" part of a data.yaml, index "all" and the
-    classes.
+    """Metrics of a weights file on photos, or on a part of a data.yaml; index "all" and the classes.
 
     Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300
     detections an image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder
@@ -276,12 +223,12 @@ def evaluate(
 
     if part not in ("train", "valid"):
         raise TrainingError(f"part must be 'train' or 'valid', got {part!r}")
-    names, files = read_listed(data_yaml)
+    names, files = list_files(data, place=Path(weights).with_suffix(""))
     model = checkpoints.load_model(weights, device=device, trust=trust, check_names=False)
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
     with yolov5.yolov5(trust=trust) as y5, torch.inference_mode():
         images = dataset_class(y5.dataloaders.LoadImagesAndLabels)(
-            read_part(files[part], len(names)),
+            read_part(files[part if "valid" in files else "train"], len(names)),
             image_size,
             2 * batch_size,
             hyp={},
@@ -293,7 +240,7 @@ def evaluate(
         loader = Loaders(
             y5, images, images, batch_size, 0, workers, next(model.parameters()).device
         ).valid
-        return run_files.evaluation(
+        return run_folder.evaluation(
             y5,
             model,
             loader,
@@ -304,19 +251,16 @@ def evaluate(
         )
 
 
-def _batch_size(
-    asked: int | str, recorded: Mapping[str, Any], model: str, image_size: int, n_classes: int
-) -> int:
-    """`asked`, or for "auto" what the run was started with, else what fits, see
-    `planner.fitting_batch`."""
-    if asked != "auto":
-        return asked  # type: ignore[return-value]  # Settings tells what is no whole number
-    if "batch_size" in recorded:
-        return int(recorded["batch_size"])
-    return planner.fitting_batch(model, image_size, n_classes)
+def _batch_size(settings: TrainSettings, before: Mapping[str, Any], n_classes: int) -> int:
+    """For "auto" what the run was started with, else what fits, see `planner.fitting_batch`."""
+    if settings.batch_size != "auto":
+        return int(settings.batch_size)
+    if "batch_size" in before:
+        return int(before["batch_size"])
+    return planner.fitting_batch(settings.model, settings.image_size, n_classes)
 
 
-def _model(y5: yolov5.Yolov5, settings: Settings, init_weights: Path | None, trust: bool) -> Any:
+def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, trust: bool) -> Any:
     """A model of the asked architecture, with the tensors of `init_weights` that fit; runs after
     the seeds are set."""
     architecture = yaml.safe_load(

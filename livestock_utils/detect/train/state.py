@@ -152,7 +152,7 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
     version, words, gauss = random.getstate()
     kind, np_words, position, has_gauss, np_gauss = np.random.get_state()
     return {
-        "settings": trainer.settings.recorded(),
+        "settings": trainer.settings.plain(),
         "model": trainer.model.state_dict(),
         "ema": trainer.ema.ema.state_dict(),
         "ema_updates": trainer.ema.updates,

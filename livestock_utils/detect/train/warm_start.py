@@ -64,12 +64,16 @@ def write_sets(folder: Path) -> Path:
 def train(folder: Path) -> pd.DataFrame:
     """Train stage by stage, and copy the stripped half-precision weights to the assets; returns
     metrics by class."""
+    from livestock_utils.detect.settings import TrainSettings
     from livestock_utils.detect.train import run as training_run
 
     data_yaml, weights, metrics = write_sets(folder), None, pd.DataFrame()
     for number, stage in enumerate(STAGES):
         run = training_run.train(
-            data_yaml, folder / f"stage{number}", init_weights=weights, **COMMON, **stage
+            data_yaml,
+            None,
+            folder / f"stage{number}",
+            TrainSettings(init_weights=weights, **COMMON, **stage),
         )
         weights, metrics = run.best, run.per_class
     with files.whole_file(ASSET) as target, run.best.open("rb") as source:

@@ -4,17 +4,12 @@ share."""
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core.text import first_up
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
 SCORES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
-TURNED = 0.05
-"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is
-noise."""
 LOGGED = "yolov5, at the training's end"
 
 
@@ -153,55 +148,6 @@ def definitions_sentence(table: pd.DataFrame) -> str:
         "pictures were shrunk and padded as yolov5 validates, and that moved its mAP75 by "
         f"{scores[LOGGED] - scores['yolov5']:+.3f}."
     )
-
-
-def loss_sentence(results: pd.DataFrame) -> str:
-    """What `plots.loss_curves` shows: how far the losses fell, and which of validation turned
-    up."""
-    if results.empty:
-        return "No epoch has been trained."
-    names = ["box", "obj", "cls"]
-    trained = [results[f"train/{name}_loss"].to_numpy(float) for name in names]
-    parts = [
-        f"{name} from {losses[0]:.4f} to {losses[-1]:.4f}"
-        for name, losses in zip(names, trained, strict=True)
-    ]
-    turned = [name for name in names if has_turned(results[f"val/{name}_loss"].to_numpy(float))]
-    end = (
-        f"on validation {' and '.join(turned)} turned up before the end"
-        if turned
-        else "none of validation turned up"
-    )
-    return f"Training losses went, first to last epoch: {', '.join(parts)}; {end}."
-
-
-def has_turned(losses: npt.NDArray[np.float64]) -> bool:
-    """True if a loss was lowest before the last two epochs and now stands clearly (TURNED) above
-    that."""
-    lowest = int(losses.argmin()) if len(losses) else 0
-    return lowest < len(losses) - 2 and bool(losses[-1] > losses[lowest] * (1 + TURNED))
-
-
-def training_sentence(results: pd.DataFrame) -> str:
-    """What the curves of a run show: the best epoch, and whether the end was still rising or
-    already turning."""
-    if results.empty:
-        return "No epoch has been trained."
-    scores = results["metrics/mAP_0.75"].to_numpy(float)
-    best, last = int(np.flatnonzero(scores == scores.max())[-1]), len(scores) - 1
-    end = "the score was still rising at the end: more epochs may help"
-    if last == 0:
-        end = "one epoch says nothing about the trend"
-    elif best != last:
-        end = f"the last epoch stands {scores[best] - scores[last]:.3f} below it"
-    turned = has_turned(results["val/box_loss"].to_numpy(float))
-    tail = (
-        "; the validation box loss turned up before the end, a sign of overfitting"
-        if turned
-        else ""
-    )
-    epoch = int(results["epoch"].to_numpy()[best]) + 1  # yolov5's table counts from 0
-    return f"Best mAP75 {scores[best]:.3f} in epoch {epoch} of {len(scores)}; {end}{tail}."
 
 
 def strictness_sentence(table: pd.DataFrame) -> str:

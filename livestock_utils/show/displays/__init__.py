@@ -7,7 +7,11 @@ A topic's file is imported when one of its displays is first used. The displays 
 import importlib
 from typing import Any
 
-_TOPICS: dict[str, tuple[str, ...]] = {}
+_TOPICS: dict[str, tuple[str, ...]] = {
+    "training": (
+        *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
+    ),
+}
 """File of this folder -> its displays."""
 _HOME = {name: topic for topic, names in _TOPICS.items() for name in names}
 

@@ -14,8 +14,8 @@ _ROW_TITLES = {
 }
 
 
-def augmented(views: Sequence[View]) -> np.ndarray:
-    """The views of `augmentation_preview.preview`, a row a kind and a column a photo; (kinds,
+def augmented(views: Sequence[View], axes: np.ndarray | None = None) -> np.ndarray:
+    """The views of `preview.preview`, a row a kind and a column a photo; (kinds,
     photos) array of Axes.
 
     Look for: boxes that do not follow the animals, and pictures in which you could no longer find
@@ -23,12 +23,13 @@ def augmented(views: Sequence[View]) -> np.ndarray:
     """
     kinds = [kind for kind in KINDS if any(view.kind == kind for view in views)]
     if not kinds:
-        axes = style.grid_of_axes(1, 1, 1.2)
+        axes = style.grid_of_axes(1, 1, 1.2) if axes is None else axes
         style.say_empty(axes[0, 0], "no training photos")
         return axes
     rows = [[view for view in views if view.kind == kind] for kind in kinds]
     columns = max(map(len, rows))
-    axes = style.grid_of_axes(len(rows), columns, len(rows) * (style.WIDTH_IN / columns + 0.25))
+    height_in = len(rows) * (style.WIDTH_IN / columns + 0.25)
+    axes = style.grid_of_axes(len(rows), columns, height_in) if axes is None else axes
     for cells, kind, found in zip(axes, kinds, rows, strict=True):
         for number, (ax, view) in enumerate(zip(cells, found, strict=False)):
             height, width = view.picture.shape[:2]

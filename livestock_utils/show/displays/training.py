@@ -1,0 +1,106 @@
+"""Before, during and after a training: is all there, how long will it take, how did it go."""
+
+import functools
+import os
+
+import pandas as pd
+
+from livestock_utils.core.errors import TrainingError
+from livestock_utils.detect.settings import METRICS, TrainSettings
+from livestock_utils.detect.train import preflight as checking
+from livestock_utils.detect.train import preview
+from livestock_utils.detect.train.data import Source
+from livestock_utils.detect.train.run import Run
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import augmentation as augmentation_plots
+from livestock_utils.show.plots import training as plots
+from livestock_utils.show.words import training as words
+
+
+def preflight(
+    train: Source,
+    valid: Source | None,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    folder: str | os.PathLike = ".",
+) -> Display:
+    """`lu.preflight` as a table, worst line first; shown, it raises where a line stops."""
+    table = checking.checks(train, valid, settings, folder)
+    error: TrainingError | None = None
+    try:
+        checking.require(table)
+    except TrainingError as stopped:
+        error = stopped
+    return Display("preflight", table=table, shows_table=True, error=error)
+
+
+def plan(table: pd.DataFrame) -> Display:
+    """`lu.plan` to be read: times and memory with their units."""
+    shown = table[["fits", "largest_batch", "accumulate"]].copy()
+    shown.insert(0, "memory", [f"{gb:.1f} GB" for gb in table["memory_gb"]])
+    shown["an_epoch"] = [words.duration(60 * minutes) for minutes in table["epoch_minutes"]]
+    shown["all_epochs"] = [words.duration(3600 * hours) for hours in table["total_hours"]]
+    shown["epochs_a_session"] = table["epochs_a_session"]
+    caption = "Memory and time by machine, and the epochs that fit a Colab session."
+    return Display("plan", caption, shown, shows_table=True, index=True)
+
+
+def recipes(n_images: int) -> Display:
+    """The recipes of hyp/recipes.yaml: where they differ, why, and which suits so many images."""
+    found = checking.recipes(n_images)
+    table = found.drop(columns=["settings", "why"])
+    for name in dict.fromkeys(name for settings in found["settings"] for name in settings):
+        values = [settings.get(name, "default") for settings in found["settings"]]
+        if len(set(values)) > 1:
+            table[name] = values
+    caption = "Recipes by the number of training images; the one that suits this set is marked."
+    return Display("recipes", caption, table.assign(why=found["why"]), shows_table=True)
+
+
+def augmentation(
+    train: Source, settings: TrainSettings, example: str = "barn_night", n: int = 3
+) -> Display:
+    """What the network sees of `n` photos; without a pipeline, `example` is shown in its place."""
+    used = settings.augmentation is not None
+    pipeline = settings.augmentation if used else example
+    views = preview.preview(
+        train, settings.hyp, pipeline, settings.image_size, n=n, seed=settings.seed
+    )
+    table = pd.DataFrame(
+        [(view.kind, len(view.boxes)) for view in views], columns=["kind", "boxes"]
+    )
+    return Display(
+        "augmented",
+        f"Training photos as they are, after the pipeline {pipeline}, and in mosaics, with their "
+        "boxes.",
+        table.groupby("kind", sort=False)["boxes"].agg(["size", "sum"]),
+        functools.partial(augmentation_plots.augmented, views),
+        words.augmentation(views, used),
+    )
+
+
+def training_time(run: Run, plan: pd.DataFrame) -> Display:
+    """What this call of `lu.train` did, and its time beside that of `lu.plan`."""
+    said = f"{words.measured(plan, run.results)} {run.status}"
+    return Display("training_time", table=run.results.filter(like="seconds/"), verdict=said)
+
+
+def losses(run: Run) -> Display:
+    """Training and validation losses by epoch."""
+    return Display(
+        "losses",
+        "Losses by epoch, training solid and validation dashed.",
+        run.results,
+        functools.partial(plots.loss_curves, run.results),
+        words.losses(run.results),
+    )
+
+
+def metrics(run: Run) -> Display:
+    """Validation metrics by epoch, with the epoch whose weights are kept."""
+    return Display(
+        "metrics",
+        "yolov5's validation metrics by epoch; ringed: the one kept.",
+        run.results,
+        functools.partial(plots.metric_curves, run.results, best=METRICS[run.best_metric]),
+        words.metrics(run.results),
+    )

@@ -1,0 +1,94 @@
+"""What a training's numbers say and its figures do not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core.text import count
+from livestock_utils.detect.train.preview import KINDS, View
+
+_TURNED = 0.05
+"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is
+noise."""
+
+
+def measured(plan: pd.DataFrame, results: pd.DataFrame) -> str:
+    """The plan for this machine beside what a run's epochs took (results.csv)."""
+    if results.empty or "this machine" not in plan.index:
+        return "There is no estimate to compare with yet."
+    planned = plan["epoch_minutes"].to_numpy(float)[plan.index == "this machine"][0]
+    trained, validated = results["seconds/train"].median(), results["seconds/valid"].median()
+    return (
+        f"We estimated {duration(60 * planned)} per epoch; it took {duration(trained)} for "
+        f"training, and {duration(validated)} for validation, which the estimate leaves out."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Two digits or three and a unit: 0.8 s, 42 s, 50 min, 16.7 h."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            digits = 1 if seconds < 20 * size else 0
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+
+
+def losses(results: pd.DataFrame) -> str:
+    """Which validation losses turned up, the sign of overfitting."""
+    if results.empty:
+        return "No epoch has been trained."
+    names = {"box": "box", "obj": "objectness", "cls": "class"}
+    turned = [name for loss, name in names.items() if _has_turned(results[f"val/{loss}_loss"])]
+    if not turned:
+        return "No validation loss rose again before the end."
+    noun = "loss" if len(turned) == 1 else "losses"
+    return (
+        f"The validation {noun} for {' and '.join(turned)} rose again before the end: a sign of "
+        "overfitting."
+    )
+
+
+def metrics(results: pd.DataFrame) -> str:
+    """The best epoch, and whether the end was still rising or already falling."""
+    if results.empty:
+        return "No epoch has been trained."
+    scores = results["metrics/mAP_0.75"].to_numpy(float)
+    best, last = int(np.flatnonzero(scores == scores.max())[-1]), len(scores) - 1
+    end = "the score was still rising at the end, so more epochs may help"
+    if last == 0:
+        end = "one epoch says nothing about the trend"
+    elif best != last:
+        end = f"the last epoch is {scores[best] - scores[last]:.3f} below it"
+    epoch = int(results["epoch"].to_numpy()[best]) + 1  # yolov5's table counts from 0
+    return f"Best mAP75: {scores[best]:.3f}, in epoch {epoch} of {len(scores)}; {end}."
+
+
+def augmentation(views: Sequence[View], used: bool = True) -> str:
+    """How many photos of a preview the pipeline changed, and what it did to their boxes.
+
+    `used` is False for a pipeline that is only shown: the training runs without it.
+    """
+    rows = {kind: [view for view in views if view.kind == kind] for kind in KINDS}
+    plain, after, mosaics = rows.values()
+    n_boxes = {kind: sum(len(view.boxes) for view in found) for kind, found in rows.items()}
+    changed = sum(
+        not np.array_equal(one.picture, other.picture)
+        for one, other in zip(plain, after, strict=False)
+    )
+    said = f"These {count(len(plain), 'photo')} have {count(n_boxes[KINDS[0]], 'box', 'boxes')}"
+    if after:
+        said += f"; the pipeline changed {changed} of them and kept {n_boxes[KINDS[1]]} boxes"
+    else:
+        said += "; no pipeline is set (`augmentation`)"
+    said += f"; the mosaics, with animals of other photos, have {n_boxes[KINDS[2]]}."
+    if after and not used:
+        said += " This training uses no pipeline: the middle row is an example."
+    return said
+
+
+def _has_turned(losses: pd.Series) -> bool:
+    """True if a loss was lowest before the last two epochs and now stands clearly above that."""
+    values = losses.to_numpy(float)
+    lowest = int(values.argmin())
+    return lowest < len(values) - 2 and bool(values[-1] > values[lowest] * (1 + _TURNED))
