@@ -108,7 +108,7 @@ def test_folds_come_back_from_disk(tmp_path, groups):
     "text, message",
     [
         (None, "is missing: notebook 02_make_dataset_multilabel writes it"),
-        ("image_id,fold\na,0\n", "no column 'group'"),
+        ("image_id,fold\na,0\n", "the column 'group' is lacking"),
         ("image_id,fold,group\na,first,\n", "fold 'first' is not a whole number"),
     ],
 )

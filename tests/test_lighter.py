@@ -149,7 +149,7 @@ def test_a_teachers_boxes_ride_along_as_coded_labels(data_yaml, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda table: table.drop(columns="confidence"), "no column 'confidence'"),
+        (lambda table: table.drop(columns="confidence"), "the column 'confidence' is lacking"),
         (
             lambda table: table.assign(species="goat"),
             "the teacher finds 'goat', the data have pig, cow",

@@ -220,12 +220,12 @@ def test_settings_refused(options, message):
         (
             IMAGES,
             PREDICTIONS.drop(columns="confidence"),
-            "predictions lack confidence; silver needs boxes in pixels",
+            "predictions: the column 'confidence' is lacking; .*; silver needs boxes in pixels",
         ),
         (
             IMAGES,
             PREDICTIONS.drop(columns=["x_max", "y_max"]),
-            "predictions lack x_max, y_max; silver needs",
+            "predictions: columns .'x_max', 'y_max'. are lacking; .*; silver needs",
         ),
         (
             IMAGES,

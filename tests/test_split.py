@@ -186,8 +186,8 @@ def test_groups_come_from_a_csv(small, tmp_path):
 @pytest.mark.parametrize(
     ("text", "column", "message"),
     [
-        ("image_id,farm\na,1\n", "camera", "no column 'camera'"),
-        ("image,camera\na,1\n", "camera", "no column 'image_id'"),
+        ("image_id,farm\na,1\n", "camera", "the column 'camera' is lacking"),
+        ("image,camera\na,1\n", "camera", "the column 'image_id' is lacking"),
         ("image_id,camera\na,1\na,2\n", "camera", "image 'a' has more than one camera"),
         ("image_id,camera\na,1\n", "camera", "1 of 2 images have no group, the first is 'b'"),
     ],

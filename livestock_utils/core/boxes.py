@@ -15,6 +15,7 @@ XYXY = ["x_min", "y_min", "x_max", "y_max"]
 """Column names of a box in the tables."""
 
 Boxes = npt.NDArray[np.float64]
+Columns = Sequence[npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 def area(xyxy: npt.ArrayLike) -> Boxes:
@@ -23,7 +24,7 @@ def area(xyxy: npt.ArrayLike) -> Boxes:
     return np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None)
 
 
-def shared_area(first: Sequence[Any], second: Sequence[Any]) -> npt.NDArray[Any]:
+def shared_area(first: Columns, second: Columns) -> npt.NDArray[Any]:
     """Shared area in px2 of boxes given as four arrays each (x_min, y_min, x_max, y_max) that
     broadcast: column by column less memory is in flight than with (pairs, 4)."""
     width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])

@@ -2,13 +2,14 @@
 in one folder."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import whole_file
 
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
@@ -23,6 +24,24 @@ _TYPES: dict[str, Any] = {
     "height_px": int,
     **dict.fromkeys(XYXY, float),
 }
+
+
+def require_columns(
+    table: pd.DataFrame,
+    columns: Iterable[str],
+    what: str | os.PathLike,
+    error: type[LivestockError] = DatasetError,
+    advice: str = "",
+) -> None:
+    """Raise `error` that names the `columns` which `table` lacks; `what` says which table it is."""
+    wanted, there = list(columns), list(table.columns)
+    absent = [name for name in wanted if name not in there]
+    if absent:
+        lacking = f"the column {absent[0]!r} is" if len(absent) == 1 else f"columns {absent} are"
+        raise error(
+            f"{os.fspath(what)}: {lacking} lacking; expected {wanted}, got {there}"
+            f"{'; ' if advice else ''}{advice}"
+        )
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
@@ -44,8 +63,7 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
                 f"{path} is missing: notebook 01_eda writes it; run that first, with the same out"
             )
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if absent := [column for column in columns if column not in table.columns]:
-            raise DatasetError(f"{path} has no column {absent[0]!r}; run notebook 01_eda again")
+        require_columns(table, columns, path, advice="run notebook 01_eda again")
         found.append(_typed(table[columns], path))
     return found[0], found[1]
 
@@ -107,8 +125,7 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
             f"{path} is missing: notebook 02_make_dataset_multilabel writes it; run that first"
         )
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if absent := [name for name in ("image_id", "fold", "group") if name not in table.columns]:
-        raise DatasetError(f"{path} has no column {absent[0]!r}; expected image_id, fold, group")
+    require_columns(table, ("image_id", "fold", "group"), path)
     wrong = table.loc[~table["fold"].str.fullmatch(r"\d+"), "fold"]
     if len(wrong):
         raise DatasetError(

@@ -22,7 +22,7 @@ import yaml
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.core.tables import IMAGE_COLUMNS
+from livestock_utils.core.tables import IMAGE_COLUMNS, require_columns
 from livestock_utils.data.split.folds import strata_table
 
 MANIFEST = "manifest.csv"
@@ -158,9 +158,7 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
         raise DatasetError(
             f"{where}: {MANIFEST} is damaged ({reason}); write the set again"
         ) from error
-    absent = [name for name in COLUMNS if name not in table.columns]
-    if absent:
-        raise DatasetError(f"{where}: {MANIFEST} lacks the columns {absent}; write the set again")
+    require_columns(table, COLUMNS, f"{where}: {MANIFEST}", advice="write the set again")
     for image_id in table["image_id"]:
         _check_id(image_id)
     return table

@@ -16,6 +16,7 @@ import pandas as pd
 
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.tables import require_columns
 from livestock_utils.data.eda import bins
 from livestock_utils.data.split import stratify
 
@@ -182,9 +183,7 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "gr
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [name for name in ("image_id", column) if name not in table.columns]
-    if absent:
-        raise DatasetError(f"{path}: no column {absent[0]!r}; found {list(table.columns)}")
+    require_columns(table, ("image_id", column), path)
     table["image_id"] = table["image_id"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
     table = table[["image_id", column]].drop_duplicates()
     twice = table["image_id"][table["image_id"].duplicated()]

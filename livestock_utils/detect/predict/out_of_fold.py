@@ -22,6 +22,7 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.tables import require_columns
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.detect.predict import engine
@@ -221,9 +222,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         raise DatasetError(
             f"{path} is damaged ({str(error).splitlines()[0]}); remove it and predict again"
         ) from error
-    absent = [name for name in COLUMNS[:-1] if name not in table.columns]
-    if absent:
-        raise DatasetError(f"{path}: columns {absent} are lacking; expected {COLUMNS}")
+    require_columns(table, COLUMNS[:-1], path)
     return table
 
 

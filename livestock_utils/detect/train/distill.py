@@ -19,6 +19,7 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 from livestock_utils.detect.train.data import Data
 
 BINS = 50
@@ -37,13 +38,7 @@ def with_teacher(
     species that the data lack, or no box on any image.
     """
     table, where = _read(predictions)
-    if absent := [
-        name for name in ("image_id", "species", *XYXY, "confidence") if name not in table
-    ]:
-        raise TrainingError(
-            f"{where}: no column {absent[0]!r}; expected image_id, species, {', '.join(XYXY)} and "
-            "confidence"
-        )
+    require_columns(table, (*BOX_COLUMNS, "confidence"), where, TrainingError)
     table = table[table["confidence"] >= confidence_threshold]
     if unknown := sorted(set(table["species"]) - set(data.names)):
         raise TrainingError(

@@ -16,6 +16,7 @@ import pandas as pd
 from livestock_utils import colab
 from livestock_utils.core import files, text
 from livestock_utils.core.errors import ArchiveError, NotebookError
+from livestock_utils.core.tables import require_columns
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.predict import engine as prediction
@@ -275,11 +276,7 @@ def test_scores(
     """
     path = Path(data) / "answer.csv"
     answers = submissions.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
-    if "ImageID" not in answers:
-        raise NotebookError(
-            f"{path} has no column ImageID: expected {', '.join(contest.ANSWER_COLUMNS)}, got "
-            f"{', '.join(map(str, answers.columns))}"
-        )
+    require_columns(answers, ["ImageID"], path, NotebookError)
     known = answers["ImageID"].map(contest.image_stem).isin(images["image_id"])
     if not known.any():
         return pd.DataFrame(

@@ -1,26 +1,17 @@
 """Do the tables of an error analysis belong together? One line for each way in which they do
 not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
 
 BOX_COLUMNS = ("image_id", "species", *XYXY)
 PREDICTION_COLUMNS = (*BOX_COLUMNS, "confidence")
-
-
-def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Raise ScoringError that names the `columns` that `table` lacks."""
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        lacking = f"the column {absent[0]!r} is" if len(absent) == 1 else f"columns {absent} are"
-        raise ScoringError(
-            f"{what}: {lacking} lacking; expected {list(columns)}, got {list(table.columns)}"
-        )
 
 
 def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None:
@@ -49,7 +40,7 @@ def require_boxes(table: pd.DataFrame, what: str) -> None:
 def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
     """Raise ScoringError for predictions that lack a column or a number, or are of other images
     than `images`."""
-    require_columns(predictions, PREDICTION_COLUMNS, "predictions")
+    tables.require_columns(predictions, PREDICTION_COLUMNS, "predictions", ScoringError)
     if absent := int(predictions["confidence"].isna().sum()):
         row = int(np.flatnonzero(predictions["confidence"].isna())[0])
         raise ScoringError(

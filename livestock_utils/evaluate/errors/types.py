@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core import boxes as box_arithmetic
-from livestock_utils.core import overlaps
+from livestock_utils.core import overlaps, tables
 from livestock_utils.core.boxes import XYXY, Boxes
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.errors import inputs
@@ -64,7 +64,7 @@ def classify(
             f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, "
             f"{iou_threshold}"
         )
-    inputs.require_columns(boxes, inputs.BOX_COLUMNS, "labels")
+    tables.require_columns(boxes, inputs.BOX_COLUMNS, "labels", ScoringError)
     inputs.require_boxes(boxes, "labels")
     inputs.require_predictions(predictions, images)
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)

@@ -240,12 +240,8 @@ def _joined(
     frame."""
     parts = [boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
     if suggestions is not None and len(suggestions):
-        absent = [name for name in (*BOX_COLUMNS, "score") if name not in suggestions.columns]
-        if absent:
-            raise DatasetError(
-                f"suggestions: the column {absent[0]!r} is lacking; take them from "
-                "missing_labels.suggest"
-            )
+        advice = "take them from missing.suggest"
+        tables.require_columns(suggestions, (*BOX_COLUMNS, "score"), "suggestions", advice=advice)
         parts.append(suggestions[[*BOX_COLUMNS, "score"]].assign(suggested=True))
     together = pd.concat(parts, ignore_index=True)
     strange = together[~together["image_id"].isin(images["image_id"])]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core import overlaps
+from livestock_utils.core import overlaps, tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.evaluate.errors import inputs
@@ -86,7 +86,9 @@ def suggest(
     animals, and to drop them before scoring costs average precision.) Raises ScoringError for a
     table without `score`, or of images that are not in `images`.
     """
-    inputs.require_columns(scored, [*inputs.PREDICTION_COLUMNS, "score"], "scored predictions")
+    tables.require_columns(
+        scored, [*inputs.PREDICTION_COLUMNS, "score"], "scored predictions", ScoringError
+    )
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
     high = scored[scored["score"] >= threshold].sort_values(
         "confidence", ascending=False, kind="stable"

@@ -17,6 +17,7 @@ import pandas as pd
 
 from livestock_utils.core import species
 from livestock_utils.core.errors import ScoringError
+from livestock_utils.core.tables import require_columns
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,7 @@ def image_stem(image_id: object) -> str:
 
 def stems(images: pd.DataFrame) -> npt.NDArray:
     """Ids of an images table without file suffixes, (n,) str."""
-    if "image_id" not in images:
-        raise ScoringError(
-            f"the images table lacks the column image_id: it has {list(images.columns)}"
-        )
+    require_columns(images, ["image_id"], "the images table", ScoringError)
     return images["image_id"].map(image_stem).to_numpy(dtype=str)
 
 
@@ -211,11 +209,8 @@ def _image_species(
 def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
     """An images table under its ids without file suffix; ScoringError for one without sizes, or a
     repeated id."""
-    missing = {"image_id", "width_px", "height_px"} - set(images.columns)
-    if missing:
-        raise ScoringError(
-            f"the images table lacks {sorted(missing)}: it has {list(images.columns)}"
-        )
+    wanted = ("image_id", "width_px", "height_px")
+    require_columns(images, wanted, "the images table", ScoringError)
     table = images.set_index(stems(images))
     if not table.index.is_unique:
         raise ScoringError(

@@ -21,6 +21,7 @@ from livestock_utils.core import species
 from livestock_utils.core.boxes import clip_to_frame
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.core.files import whole_file
+from livestock_utils.core.tables import require_columns
 from livestock_utils.evaluate.scoring import contest
 from livestock_utils.evaluate.scoring.contest import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
 
@@ -139,10 +140,7 @@ def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
     ImageID and Conf.
     """
     numbers = read_table(submitted)
-    if absent := [name for name in ("ImageID", "Conf") if name not in numbers]:
-        raise ScoringError(
-            f"{submitted} lacks the column {absent[0]}: expected {','.join(SUBMISSION_COLUMNS)}"
-        )
+    require_columns(numbers, ("ImageID", "Conf"), submitted, ScoringError)
     rows = pd.read_csv(
         submitted,
         dtype=str,

@@ -26,7 +26,7 @@ from livestock_utils.core import species as classes
 from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.core.tables import BOX_COLUMNS
+from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 
 MODES = ("duplicate", "replace", "merge")
 PREFIX = "plus_"
@@ -225,16 +225,8 @@ def candidates(
 ) -> pd.DataFrame:
     """Checked predictions of eligible images from the floor on, suppressed, with `source`; most
     confident first."""
-    lacking = [
-        name
-        for name in ("image_id", "species", "confidence", *XYXY)
-        if name not in predictions.columns
-    ]
-    if lacking:
-        raise DatasetError(
-            f"predictions lack {', '.join(lacking)}; silver needs boxes in pixels with their "
-            "confidence"
-        )
+    advice = "silver needs boxes in pixels with their confidence"
+    require_columns(predictions, (*BOX_COLUMNS, "confidence"), "predictions", advice=advice)
     if predictions.empty:
         raise DatasetError(
             "there are no predictions to make silver labels from; predict first, or take other "
