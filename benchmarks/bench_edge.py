@@ -25,6 +25,7 @@ import pandas as pd
 from livestock_utils.assets import edge_runner
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.data.aihub.folder import read_archives
 from livestock_utils.data.sample import drawing
@@ -74,7 +75,9 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     }
     sure = engine.predict(weights, valid, place, confidence_threshold=0.3, **options)
     boxes = sure[["image_id", "species", *XYXY]]
-    drop = tables.paired_difference(boxes, found["ONNX Runtime"], found["INT8"], valid).loc["all"]
+    drop = tables.paired_difference(Photos(valid, boxes), found["ONNX Runtime"], found["INT8"]).loc[
+        "all"
+    ]
     listed = ", ".join(f"{name} {value:.1f} ms" for name, value in ms.items())
     print(f"{pixels} px, batch 1, {threads} threads: {listed}")
     print(f"ONNX Runtime: {ms['PyTorch'] / ms['ONNX Runtime']:.2f} x PyTorch eager (aim: 1.8 x)")

@@ -30,6 +30,8 @@ _HOME: dict[str, str] = {
     "load": "detect.checkpoints",
     "predict": "detect.predict.engine",
     "contest_score": "evaluate.scoring.metrics",
+    "score": "evaluate.scoring.tables",
+    "validate_submission": "evaluate.scoring.submission",
     "write_submission": "evaluate.scoring.submission",
 }
 """Name -> module below livestock_utils that holds it (a module of that name for displays, plots)."""

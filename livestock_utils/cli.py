@@ -365,7 +365,7 @@ def validate(
     if sort_to is not None:
         submission = submissions.write_sorted(sort_to, submission)
     table = None if images is None else submissions.read_images(images)
-    findings = submissions.validate(submission, table, units, normaliser, weights)
+    findings = submissions.validate_submission(submission, table, units, normaliser, weights)
     click.echo(
         score_report.findings_json(findings)
         if as_json

@@ -6,10 +6,17 @@ import pytest
 from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.evaluate.scoring import tables as score_tables
+from livestock_utils.show.words import scores as words
 
 COLUMNS = ["images", "labels", *score_tables.SCORES]
+
+
+def photos_of(boxes):
+    images = boxes[["image_id", "species"]].drop_duplicates("image_id", ignore_index=True)
+    return Photos(images, boxes)
 
 
 def by_class(**rows):
@@ -38,7 +45,7 @@ def by_class(**rows):
     ],
 )
 def test_the_class_sentence(rows, said):
-    assert pd.Series([score_tables.class_sentence(by_class(**rows))]).str.contains(said).all()
+    assert pd.Series([words.harder_class(by_class(**rows))]).str.contains(said).all()
 
 
 def test_metrics_name_the_classes():
@@ -60,7 +67,7 @@ def test_one_set_of_predictions_by_every_definition():
     boxes = pd.DataFrame(
         [["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY]
     )
-    table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
+    table = score_tables.definitions_table(photos_of(boxes), boxes.assign(confidence=0.9))
     assert set(table["definition"]) == {"contest", "coco", "yolov5"}
     assert table.loc[table["class"] == "cow", "mAP75"].to_numpy() == pytest.approx(
         [1, 1, 1], abs=0.01
@@ -72,11 +79,13 @@ def test_the_definitions_sentence_tells_the_second_pass_apart():
         [["a", "cow", 0.0, 0.0, 90.0, 90.0]], columns=["image_id", "species", *XYXY]
     )
     logged = by_class(cow=[1, 1, 1, 1, 1, 0.9, 0.9])
-    alone = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9))
-    assert "another pass" not in score_tables.definitions_sentence(alone)
-    table = score_tables.definitions_table(boxes, boxes.assign(confidence=0.9), logged=logged)
+    alone = score_tables.definitions_table(photos_of(boxes), boxes.assign(confidence=0.9))
+    assert "another pass" not in words.definitions(alone)
+    table = score_tables.definitions_table(
+        photos_of(boxes), boxes.assign(confidence=0.9), logged=logged
+    )
     moved = 0.9 - alone.loc[alone["definition"] == "yolov5", "mAP75"].iloc[0]
-    said = score_tables.definitions_sentence(table)
+    said = words.definitions(table)
     assert (
         "another pass of the same weights" in said and f"moved its mAP75 by {moved:+.3f}." in said
     )
@@ -93,7 +102,7 @@ def test_the_definitions_sentence_tells_the_second_pass_apart():
     ],
 )
 def test_the_strictness_sentence(rows, said):
-    assert said in score_tables.strictness_sentence(by_class(**rows))
+    assert said in words.loose_boxes(by_class(**rows))
 
 
 def test_sentences_on_the_curves():
@@ -105,20 +114,18 @@ def test_sentences_on_the_curves():
         ("i3", "cow", 0.0, 0.0, 90.0, 90.0, 0.1),
     )
     curves = metrics.pr_curves(truth, found, truth)
-    assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in score_tables.recall_sentence(
-        curves
-    )
-    said = score_tables.shown_sentence(curves, 0.25)
+    assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in words.reached_recall(curves)
+    said = words.found_from(score_tables.found_from(curves, 0.25))
     assert (
         "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the "
         "boxes" in said
     )
-    assert "cow 0% of the labelled animals are found, 0% of" in score_tables.shown_sentence(
-        curves, 0.95
+    assert "cow 0% of the labelled animals are found, 0% of" in words.found_from(
+        score_tables.found_from(curves, 0.95)
     )
     for sentence in (
-        score_tables.recall_sentence,
-        lambda table: score_tables.shown_sentence(table, 0.25),
+        words.reached_recall,
+        lambda table: words.found_from(score_tables.found_from(table, 0.25)),
     ):
         assert "no labels to score" in sentence(curves.iloc[:0])
 
@@ -146,21 +153,19 @@ def frame(*rows):
 def test_runs_side_by_side_and_their_paired_difference():
     truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 1.0) for i in range(8)])
     good, half = truth.assign(confidence=0.9), truth.assign(confidence=0.9).iloc[:4]
-    table = score_tables.runs_table(truth, {"half": half, "good": good}, truth)
+    table = score_tables.runs_table(photos_of(truth), {"half": half, "good": good})
     assert table.loc[table["class"] == "all", "mAP75"].to_numpy() == pytest.approx([0.5, 1.0])
-    difference = score_tables.paired_difference(truth, half, good, truth)
+    difference = score_tables.paired_difference(photos_of(truth), half, good)
     assert difference.loc["all", "difference"] == pytest.approx(0.5)
-    assert "scores 0.500 above half in AP75" in score_tables.difference_sentence(
-        difference, "good", "half"
-    )
-    assert "more than luck" in score_tables.difference_sentence(difference, "good", "half")
-    same = score_tables.paired_difference(truth, good, good, truth)
-    assert "level with good" in score_tables.difference_sentence(same, "good", "good")
-    assert "no proof of a difference" in score_tables.difference_sentence(same, "good", "good")
+    assert "scores 0.500 above half in AP75" in words.difference(difference, "good", "half")
+    assert "more than luck" in words.difference(difference, "good", "half")
+    same = score_tables.paired_difference(photos_of(truth), good, good)
+    assert "level with good" in words.difference(same, "good", "good")
+    assert "no proof of a difference" in words.difference(same, "good", "good")
 
 
 def test_no_runs_give_an_empty_table():
-    assert score_tables.runs_table(frame(), {}).empty
+    assert score_tables.runs_table(photos_of(frame()), {}).empty
 
 
 @pytest.mark.parametrize(
@@ -177,7 +182,7 @@ def test_no_runs_give_an_empty_table():
 def test_scores_by_group(groups, expected):
     truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 0.9) for i in range(8)])
     table = score_tables.group_table(
-        truth, truth.iloc[:6], truth, groups if groups is None else pd.Series(groups), 2
+        photos_of(truth), truth.iloc[:6], groups if groups is None else pd.Series(groups), 2
     )
     assert [(row.group, row.images, row.mAP75) for row in table.itertuples()] == expected
     said = (
@@ -185,15 +190,15 @@ def test_scores_by_group(groups, expected):
         if expected
         else "no groups to compare"
     )
-    assert said in score_tables.group_sentence(table)
+    assert said in words.groups(table)
 
 
 def test_a_group_without_a_prediction_scores_0_and_strangers_are_still_told():
     truth = frame(*[(f"i{i}", "cow", 0.0, 0.0, 90.0, 90.0, 0.9) for i in range(4)])
     groups = pd.Series({f"i{i}": "seen" if i < 2 else "unseen" for i in range(4)})
-    table = score_tables.group_table(truth, truth.iloc[:2], truth, groups)
+    table = score_tables.group_table(photos_of(truth), truth.iloc[:2], groups)
     assert table.set_index("group")["mAP75"].to_dict() == {"seen": 1.0, "unseen": 0.0}
     with pytest.raises(ScoringError, match="answers and predictions are of different sets"):
         score_tables.group_table(
-            truth, truth.assign(image_id="x" + truth["image_id"]), truth, groups
+            photos_of(truth), truth.assign(image_id="x" + truth["image_id"]), groups
         )

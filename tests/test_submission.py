@@ -52,7 +52,7 @@ def test_what_is_written_is_valid_sorted_and_scores_the_same(tmp_path, tables):
         tmp_path / "new" / "submission.csv", predictions.sample(frac=1), images
     )
     assert path.read_text(encoding="utf-8").splitlines()[0] == HEADER
-    findings = submission.validate(path, images)
+    findings = submission.validate_submission(path, images)
     assert (findings["severity"] == "note").all()
     assert set(findings["image_id"]) == set(images["image_id"]) - set(predictions["image_id"])
     truth = metrics.answers_from_boxes(boxes, images)
@@ -79,14 +79,16 @@ def test_shares_divide_by_the_contests_frames(tmp_path, tables):
         truth, predictions
     )
     assert table["XMax"].max() <= 1920 / contest_sizes(images)["width"].min()
-    assert (submission.validate(path, images, units="shares")["severity"] == "note").all()
+    assert (
+        submission.validate_submission(path, images, units="shares")["severity"] == "note"
+    ).all()
 
 
 def test_boxes_beyond_the_frame_are_clipped(tmp_path):
     images, _, predictions = scene(seed=4, n_detections=200)
     predictions["x_min"] -= 500
     path = submission.write_submission(tmp_path / "s.csv", predictions, images)
-    assert not (submission.validate(path, images)["severity"] == "error").any()
+    assert not (submission.validate_submission(path, images)["severity"] == "error").any()
 
 
 def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
@@ -95,7 +97,7 @@ def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
     images.loc[images["image_id"] == unknown, ["width_px", "height_px"]] = 0
     rest = predictions[predictions["image_id"] != unknown]
     path = submission.write_submission(tmp_path / "s.csv", rest, images)
-    findings = submission.validate(path, images)
+    findings = submission.validate_submission(path, images)
     assert (findings["severity"] == "note").all() and unknown in findings["image_id"].tolist()
     truth = metrics.answers_from_boxes(boxes, images)
     assert metrics.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
@@ -105,7 +107,7 @@ def test_no_detection_writes_the_header_and_says_so(tmp_path, tables, caplog):
     path = submission.write_submission(tmp_path / "s.csv", tables[2].head(0), tables[0])
     assert path.read_text(encoding="utf-8") == HEADER + "\n"
     assert "an empty submission scores 0" in caplog.text
-    assert submission.validate(path)["problem"].tolist() == [
+    assert submission.validate_submission(path)["problem"].tolist() == [
         "the submission is empty: it has no rows below the header"
     ]
 
@@ -172,7 +174,7 @@ BAD_LINES = {
 def test_each_fault_is_named_by_its_line(tmp_path, case):
     line, problem = BAD_LINES[case]
     path = written(tmp_path / "s.csv", GOOD.replace("0.9", "0.91"), line)
-    findings = submission.validate(path, IMAGES)
+    findings = submission.validate_submission(path, IMAGES)
     errors = findings[(findings["severity"] == "error") & (findings["line"] > 0)]
     if problem is None:
         assert errors.empty
@@ -193,7 +195,9 @@ def test_each_fault_is_named_by_its_line(tmp_path, case):
     ],
 )
 def test_the_value_at_fault_is_shown(tmp_path, case, got):
-    findings = submission.validate(written(tmp_path / "s.csv", BAD_LINES[case][0]), IMAGES)
+    findings = submission.validate_submission(
+        written(tmp_path / "s.csv", BAD_LINES[case][0]), IMAGES
+    )
     assert findings.loc[findings["problem"] == BAD_LINES[case][1], "got"].tolist() == [got]
 
 
@@ -212,7 +216,7 @@ def test_the_value_at_fault_is_shown(tmp_path, case, got):
     ],
 )
 def test_faults_of_the_whole_file(tmp_path, header, row, units, problem):
-    findings = submission.validate(
+    findings = submission.validate_submission(
         written(tmp_path / "s.csv", row, header=header), IMAGES, units=units
     )
     assert problem in findings["problem"].iloc[0]
@@ -224,7 +228,7 @@ def test_weights_above_the_contests_limit(tmp_path):
         with open(path, "wb") as file:
             file.truncate(size)
     path = written(tmp_path / "s.csv", GOOD)
-    problems = submission.validate(path, weights=[heavy, light, tmp_path / "absent.pt"])[
+    problems = submission.validate_submission(path, weights=[heavy, light, tmp_path / "absent.pt"])[
         "problem"
     ].tolist()
     assert problems == [
@@ -446,9 +450,10 @@ def test_our_own_file_is_sorted_whatever_the_ids_are(tmp_path):
         }
     )
     path = submission.write_submission(tmp_path / "s.csv", found, images)
-    assert submission.validate(path, images).empty
+    assert submission.validate_submission(path, images).empty
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, *rows[::-1]]) + "\n")
     assert (
-        submission.validate(path, images)["problem"] == "not sorted by ImageID and descending Conf"
+        submission.validate_submission(path, images)["problem"]
+        == "not sorted by ImageID and descending Conf"
     ).sum() == 4

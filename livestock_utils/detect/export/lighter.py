@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect import checkpoints, layers
 from livestock_utils.detect.backends import onnx
@@ -183,7 +184,7 @@ def compare(
             path, images, folder, image_size=image_size, settings=settings or Settings()
         )
         first = found if first is None else first
-        gap = tables.paired_difference(boxes, first, found, images, seed=seed).loc["all"]
+        gap = tables.paired_difference(Photos(images, boxes), first, found, seed).loc["all"]
         million, gflops = cost.arithmetic(path, height, width)
         ms = timed[architectures[name]]
         speeds = np.median(timed[next(iter(timed))], axis=1) / np.median(ms, axis=1)

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from livestock_utils.core import overlaps
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.backends import loading, onnx
 from livestock_utils.detect.export import formats
 from livestock_utils.detect.predict import engine
@@ -161,13 +162,13 @@ def parity_table(
         if (size, hard) not in references:
             references[size, hard] = engine.predict(weights[size], images, folder, **same)
         reference = references[size, hard]
-        compared = tables.paired_difference(boxes, reference, predictions, images, seed=seed).loc[
-            "all"
-        ]
+        compared = tables.paired_difference(
+            Photos(images, boxes), reference, predictions, seed
+        ).loc["all"]
         if shape := getattr(network, "shape", ()):
             canvas = onnx.OnCanvas(loading.open_backend(weights[size]), shape)
             wide = engine.predict(weights[size], images, folder, network=canvas, **same)
-            by_border = tables.paired_difference(boxes, reference, wide, images, seed=seed).loc[
+            by_border = tables.paired_difference(Photos(images, boxes), reference, wide, seed).loc[
                 "all"
             ]
             row |= {

@@ -249,7 +249,7 @@ def submit(
     if not complete:
         return "No submission is written yet: other shards are still missing."
     path = submissions.write_submission(Path(out) / "submission.csv", predictions, images)
-    findings = submissions.validate(path, images, weights=[weights])
+    findings = submissions.validate_submission(path, images, weights=[weights])
     errors, notes = (int((findings["severity"] == kind).sum()) for kind in ("error", "note"))
     listed = "".join(f"; {problem}" for problem in findings["problem"].drop_duplicates().head(3))
     return (

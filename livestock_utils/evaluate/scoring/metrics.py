@@ -39,21 +39,32 @@ def contest_score(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> tuple[float, dict[str, float]]:
-    """The contest's score: mean over classes of the all-points AP at one IoU, and the AP of each
-    class.
+    """The contest's score: mean over classes of the all-points AP at one IoU.
 
-    `answers` in the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of
-    the frame; `predictions` in the same with Conf, or our table (image_id, species, confidence,
-    x_min, ...), in pixels (`units="shares"`: already divided). Pixels are divided by the frame of
-    `normaliser`: "contest" by the constants of the image's species, "image" by the true size in
-    `images` (image_id, width_px, height_px). Ids count without their file suffix.
+        mean_ap, by_class = lu.contest_score(pandas.read_csv("answer.csv"), predictions)
 
     As in map-boxes: boxes are cast to float32, a detection is tried only against the answer that it
     overlaps best, there is no cap on detections, and false positives on images or classes that the
     answers lack cost nothing. Detections go by descending confidence; equal confidences by image
     id, then x_min, x_max, y_min, y_max; of answers overlapped equally the first by the same corners
-    is tried. Without predictions the score is 0. Raises ScoringError for tables it cannot take,
-    naming the row.
+    is tried. Ids count without their file suffix.
+
+    Args:
+        answers: the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of
+            the frame.
+        predictions: the same with Conf, or our table (image_id, species, confidence, x_min, ...),
+            in pixels. Without rows the score is 0.
+        iou_threshold: from this overlap on a detection is right, in (0, 1].
+        normaliser: frames that pixels are divided by: "contest" takes constants of the image's
+            species, "image" the true size in `images`.
+        images: image_id, width_px, height_px.
+        units: of the predictions, "px" or "shares" (divided already).
+
+    Returns:
+        (mean AP, {class: AP}), shares of 1.
+
+    Raises:
+        ScoringError: for tables it cannot take, naming the row.
     """
     matches = contest_matches(answers, predictions, normaliser, images, units)
     per_class = average_precisions(matches, iou_threshold)
@@ -219,17 +230,16 @@ def per_class_table(
     predictions: pd.DataFrame,
     images: pd.DataFrame | None = None,
     definition: str = "contest",
+    iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """Precision, recall and mAP by class, with the definition that the numbers have.
+    """`lu.score` for tables in pixels; `images` says which photos are scored (by default those of
+    the tables).
 
-    Index "all" and each class that has boxes; columns images (scored images that hold the class;
-    "all": all scored), labels, P, R, mAP50, mAP75, mAP50-95. `boxes` and `predictions` are our
-    tables in pixels; `images` restricts both. `definition` is "contest", "coco" or "yolov5" (see
-    DEFINITIONS); P and R are read at the confidence of the best mean F1 at IoU .5, as yolov5 does.
-    `attrs` holds definition, its description and that confidence.
+    P and R are read at the confidence of the best mean F1 at IoU .5, as yolov5 does.
     """
     sides = table_sides(boxes, predictions, images, definition)
-    is_hit, counted = _found(sides, definition)
+    asked = f"mAP{100 * check_threshold(iou_threshold):g}"
+    is_hit, counted = _found(sides, definition, [*COCO_THRESHOLDS, iou_threshold])
     curves, rows = {}, {}
     for code, name in enumerate(sides.classes):
         labels = int((sides.answer_class == code).sum())
@@ -241,10 +251,10 @@ def per_class_table(
         ]
         curves[name] = (sides.confidence[mine], is_hit[0][mine], labels)
         holding = len(np.unique(sides.answer_image[sides.answer_class == code]))
-        rows[name] = [holding, labels, aps[0], aps[5], float(np.mean(aps))]
+        rows[name] = [holding, labels, aps[0], aps[5], float(np.mean(aps[:-1])), aps[-1]]
     confidence, at_best = average_precision.best_f1(curves)
     scores = {name: [*at_best[name], *row[2:]] for name, row in rows.items()}
-    whole = np.mean(list(scores.values()), axis=0).tolist() if rows else [np.nan] * 5
+    whole = np.mean(list(scores.values()), axis=0).tolist() if rows else [np.nan] * 6
     lines = [
         [len(sides.image_ids), len(sides.answer_class), *whole],
         *([*row[:2], *scores[name]] for name, row in rows.items()),
@@ -252,8 +262,9 @@ def per_class_table(
     table = pd.DataFrame(
         lines,
         index=pd.Index(["all", *rows], name="class"),
-        columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95"],
+        columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95", asked],
     )
+    table = table.loc[:, ~table.columns.duplicated()]
     table.attrs = {
         "definition": definition,
         "description": DEFINITIONS[definition],

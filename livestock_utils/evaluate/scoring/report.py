@@ -145,7 +145,7 @@ def score_files(
 def findings_text(
     findings: pd.DataFrame, path: str | os.PathLike, images_given: bool = True
 ) -> str:
-    """Findings of `submission.validate`, a line each, then how many errors, and what went unchecked
+    """Findings of `validate_submission`, a line each, then how many errors, and what went unchecked
     without images."""
     errors = int((findings["severity"] == "error").sum())
     verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
@@ -168,7 +168,7 @@ def _match(
 ) -> tuple[matching.Matches, list[str], bool]:
     """Matched arrays of one submission file, its faults in words, and whether rows are out of
     order."""
-    findings = submission.validate(path, images, units, normaliser)
+    findings = submission.validate_submission(path, images, units, normaliser)
     table = submission.read_table(path)
     if table.empty:
         raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")

@@ -40,14 +40,25 @@ def write_submission(
     units: str = "px",
     normaliser: str = "contest",
 ) -> Path:
-    """Write our predictions table (pixels) as a submission, sorted, clipped to the frames, whole or
-    not at all.
+    """Write predictions as a submission, sorted, clipped to the frames, whole or not at all.
 
-    `images` holds every test image (image_id, width_px, height_px); one without detections has no
-    row, and may be of unknown size (0). `units="shares"` divides by the frames of `normaliser` (see
-    `contest_score`), for scorers that take shares. Returns the path. An empty table gives a file of
-    the header alone and a logged warning. Raises ScoringError for an unknown image and the first
-    fault of a row.
+        lu.write_submission("submission.csv", predictions, test.images)
+        lu.validate_submission("submission.csv", test.images)  # no rows: no faults
+
+    Args:
+        path: of the CSV file.
+        predictions: image_id, species, x_min, y_min, x_max, y_max in px, confidence in [0, 1]. An
+            empty table gives a file of the header alone and a logged warning.
+        images: every test image (image_id, width_px, height_px); one without detections has no
+            row, and may be of unknown size (0).
+        units: "px", or "shares" of the frames of `normaliser`, for scorers that take shares.
+        normaliser: as in `lu.contest_score`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ScoringError: for an unknown image and the first fault of a row.
     """
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
     if not len(found.image):
@@ -166,20 +177,31 @@ def read_images(path: str | os.PathLike) -> pd.DataFrame:
     return read_table(path)
 
 
-def validate(
+def validate_submission(
     path: str | os.PathLike,
     images: pd.DataFrame | None = None,
     units: str = "px",
     normaliser: str = "contest",
     weights: Iterable[str | os.PathLike] = (),
 ) -> pd.DataFrame:
-    """Check a submission file; returns one row a finding, none for a faultless one.
+    """Check a submission file: a row a finding, none for a faultless one.
 
-    Columns: severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file),
-    image_id, problem, got (the row's values that show it, "" where there are none). `images`
-    (image_id, width_px, height_px[, species]) are the test images: without it ids and frames are
-    not checked. A test image without rows is a note, as an image may hold no animal. `weights` are
-    model files to hold to 100 MB.
+        lu.validate_submission("submission.csv", test.images, weights=[run.best])
+
+    Args:
+        path: of the CSV file.
+        images: the test images (image_id, width_px, height_px[, species]); without them ids and
+            frames are not checked. A test image without rows is a note: it may hold no animal.
+        units: of the file's boxes, "px" or "shares".
+        normaliser: as in `lu.contest_score`.
+        weights: model files to hold to 100 MB.
+
+    Returns:
+        Columns severity ("error" or "note"), line (of the file, 1 = header, 0 = the whole file),
+        image_id, problem, got (the row's values that show it, "" where there are none).
+
+    Raises:
+        ScoringError: for a file that is no CSV table.
     """
     findings = _weight_findings(weights)
     table = read_table(path)

@@ -11,6 +11,11 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),
+    "scores": (
+        *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
+        *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),
+        "scores_by_group",
+    ),
 }
 """File of this folder -> its displays."""
 _HOME = {name: topic for topic, names in _TOPICS.items() for name in names}

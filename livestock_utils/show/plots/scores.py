@@ -15,7 +15,7 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Precision against recall of each class at each IoU, with the AP (area below) at the curve's
     name.
 
-    `curves` is from `scoring.pr_curves`: species, iou_threshold, confidence, recall, precision,
+    `curves` is from `metrics.pr_curves`: species, iou_threshold, confidence, recall, precision,
     envelope. The line drawn is the envelope, whose area the contest's AP is; it falls to 0 where
     the detections end. Look for: how far right a curve goes before it drops; where the curves of
     two IoUs part, boxes are loose.
@@ -97,7 +97,7 @@ def class_scores(
     ax: Axes | None = None,
 ) -> Axes:
     """One dot a score and class ("all" in grey), values written at the dots; `table` is from
-    `scoring.per_class_table`.
+    `lu.score`.
 
     Look for: the class that falls behind, and how much more it falls behind where IoU is strict
     (looser boxes).

@@ -1,0 +1,120 @@
+"""What scores say: classes, definitions, curves, groups and paired differences."""
+
+import numpy as np
+import pandas as pd
+
+from livestock_utils.core.text import first_up
+from livestock_utils.evaluate.scoring.tables import LOGGED
+
+_NO_LABELS = "There are no labels to score."
+
+
+def definitions(table: pd.DataFrame) -> str:
+    """How far the definitions lie apart, and how far the training's own pass lies from ours."""
+    scores = table[table["class"] == "all"].set_index("definition")["mAP75"].astype(float)
+    ours = scores.drop(index=LOGGED, errors="ignore")
+    said = (
+        f"The definitions of mAP75 lie {ours.max() - ours.min():.3f} apart on the same "
+        f"predictions: {ours.idxmin()} says {ours.min():.3f}, {ours.idxmax()} {ours.max():.3f}."
+    )
+    if LOGGED not in scores:
+        return said
+    return (
+        f"{said} The last row is another pass of the same weights, at the training's end: the "
+        "pictures were shrunk and padded as yolov5 validates, and that moved its mAP75 by "
+        f"{scores[LOGGED] - scores['yolov5']:+.3f}."
+    )
+
+
+def harder_class(table: pd.DataFrame) -> str:
+    """Which class of `lu.score`'s table is harder, at IoU .5 and .75."""
+    classes = table.drop(index="all").sort_values("mAP75", kind="stable")
+    names = [str(name) for name in classes.index]
+    if len(classes) < 2:
+        return (
+            f"Only {', '.join(names) or 'no class'} has labels here: there is nothing to compare."
+        )
+    at_75, at_50 = classes["mAP75"].to_numpy(float), classes["mAP50"].to_numpy(float)
+    if at_75[0] == at_75[-1]:
+        return f"All classes stand level at mAP75 {at_75[0]:.3f}."
+    gap_75, gap_50 = at_75[-1] - at_75[0], at_50[-1] - at_50[0]
+    loose = gap_75 > 2 * abs(gap_50)
+    reason = (
+        "loose boxes cost more than missed animals" if loose else "animals are missed or confused"
+    )
+    return (
+        f"{names[0].capitalize()} is the harder class: mAP75 {at_75[0]:.3f} against "
+        f"{at_75[-1]:.3f} of {names[-1]}; at IoU 0.5 it stands {gap_50:.3f} behind, so {reason}."
+    )
+
+
+def loose_boxes(table: pd.DataFrame) -> str:
+    """What each class of `lu.score`'s table loses from IoU .5 to .75."""
+    classes = table.drop(index="all", errors="ignore")
+    if classes.empty:
+        return _NO_LABELS
+    lost = (classes["mAP50"] - classes["mAP75"]).astype(float)
+    lost = lost.sort_values(ascending=False, kind="stable")
+    said = ", ".join(f"{name} {value:.3f}" for name, value in lost.items())
+    return f"What loose boxes cost, AP from IoU 0.5 to 0.75: {said}."
+
+
+def reached_recall(curves: pd.DataFrame) -> str:
+    """Where precision-recall curves end: the share of the animals that no detection finds."""
+    ends = curves.groupby(["species", "iou_threshold"], sort=False)["recall"].max()
+    if ends.empty:
+        return _NO_LABELS
+    parts = [
+        f"{name} at recall {rows.iloc[0]:.2f} (IoU {rows.index[0][1]:g}) and {rows.iloc[-1]:.2f} "
+        f"(IoU {rows.index[-1][1]:g})"
+        for name, rows in ends.groupby(level=0, sort=False)
+    ]
+    return f"The curves end for {'; for '.join(parts)}: beyond that, animals are never detected."
+
+
+def found_from(table: pd.DataFrame) -> str:
+    """Precision and recall of each class from a confidence up (`scoring.tables.found_from`)."""
+    if table.empty:
+        return _NO_LABELS
+    parts = [
+        f"{row['species']} {row['recall']:.0%} of the labelled animals are found, "
+        f"{1 - row['precision']:.0%} of the boxes have no label"
+        for row in table.to_dict("records")
+    ]
+    return (
+        f"On all validation photos, from confidence {table['confidence'].iloc[0]:g} up and at IoU "
+        f"{table['iou_threshold'].iloc[0]:g}: {'; '.join(parts)}."
+    )
+
+
+def groups(table: pd.DataFrame) -> str:
+    """How far the groups lie apart."""
+    if len(table) < 2:
+        return (
+            "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or "
+            "farms."
+        )
+    scores = table["mAP75"].to_numpy(float)
+    names = table["group"].astype(str).to_list()
+    return (
+        f"The groups lie {scores.max() - scores.min():.3f} of mAP75 apart: "
+        f"{names[int(scores.argmin())]} scores {scores.min():.3f}, {names[int(scores.argmax())]} "
+        f"{scores.max():.3f}."
+    )
+
+
+def difference(table: pd.DataFrame, second: str, first: str) -> str:
+    """A paired difference with its interval, and whether it is significant."""
+    gain, low, high = np.ravel(table.loc[["all"], ["difference", "low", "high"]].to_numpy(float))
+    verdict = (
+        "the interval holds 0, so this is no proof of a difference"
+        if low <= 0 <= high
+        else "the interval leaves 0 out, so this is more than luck of the images"
+    )
+    word = "above" if gain > 0 else "below"
+    place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"
+    level = f"{table.attrs.get('level', 0.95):.0%}"
+    return (
+        f"{first_up(second)} scores {place} in AP75 ({level} interval {low:+.3f} to {high:+.3f}): "
+        f"{verdict}."
+    )
