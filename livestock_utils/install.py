@@ -1,21 +1,20 @@
-"""The one set-up path, for `make setup` and for Colab's first cell: adds what is missing, changes
-nothing else.
+"""The one set-up path, for `make setup` and the notebooks' first cell: adds what is missing.
 
 `python -m livestock_utils.install [--extras dev,edge] [--lock requirements.lock]`
 
 Two tricks keep a Colab runtime as it was:
 - every package that is already installed is handed to pip as a constraint, so pip either leaves it
-or fails loudly;
+  or fails loudly;
 - yolov5 goes into a folder of its own, without dependencies: its metadata caps huggingface-hub
-below 0.25 and asks for
-  roboflow, sahi, fire, boto3 and more, none of which training or inference uses.
-  `livestock_utils.detect.yolov5` knows it.
+  below 0.25 and asks for roboflow, sahi, fire, boto3 and more, none of which training or inference
+  uses. `livestock_utils.detect.yolov5` knows it.
 
 Only the standard library is used: this runs before anything else is installed.
 """
 
 import argparse
-import logging
+import importlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -25,13 +24,28 @@ import tempfile
 from pathlib import Path
 
 YOLOV5_VERSION = "7.0.14"
-BROUGHT_BY_VENV = {"pip", "setuptools", "wheel"}
-log = logging.getLogger("livestock_utils.install")
+NEEDED = ("numpy", "pandas", "matplotlib", "torch", "iterstrat", "papermill")
+"""Modules without which no notebook runs."""
+_BROUGHT_BY_VENV = {"pip", "setuptools", "wheel"}
+
+
+def set_up() -> None:
+    """What a notebook's first cell does once the project is found: on Colab add what is missing.
+
+    Elsewhere it only looks. Raises RuntimeError as `install`, ModuleNotFoundError for what is not
+    there.
+    """
+    if "google.colab" in sys.modules:
+        done = install(("edge", "search"))
+        sys.stdout.write(f"Project: {Path(__file__).resolve().parents[1]}. {done}\n")
+        importlib.invalidate_caches()
+    absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if absent:
+        raise ModuleNotFoundError(f"no module {', '.join(absent)}")
 
 
 def yolov5_folder() -> Path:
-    """The private folder that holds the pinned yolov5 package, below this environment's own
-    folder."""
+    """The folder below this environment's own that holds the pinned yolov5 package."""
     if folder := os.environ.get("LIVESTOCK_YOLOV5"):
         return Path(folder)
     return (
@@ -39,16 +53,15 @@ def yolov5_folder() -> Path:
     )
 
 
-def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> list[str]:
-    """Install what is missing; returns the names of the packages whose version changed (always
-    empty, else an error).
+def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> str:
+    """Install what is missing; returns a line on what was added.
 
     `extras` are names of setup.py's extras; `lock` is a file of exact versions used as further
     constraints. Raises RuntimeError with pip's last lines when it cannot install, or when a package
     that was there has changed.
     """
     before = _installed()
-    if set(before) <= BROUGHT_BY_VENV:
+    if set(before) <= _BROUGHT_BY_VENV:
         # a fresh environment has nothing to protect, and its old setuptools is too old for today's
         # torch
         before = {}
@@ -92,8 +105,7 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
         raise RuntimeError(
             f"set-up changed packages that were there: {', '.join(changed)}; restart the runtime"
         )
-    log.info("ready: %d packages added, none changed", len(set(after) - set(before)))
-    return changed
+    return f"ready: {len(set(after) - set(before))} packages added, none changed"
 
 
 def _requirements(extras: tuple[str, ...]) -> list[str]:
@@ -157,9 +169,9 @@ def main() -> None:
     )
     parser.add_argument("--lock", default=None, help="a file of exact versions to hold to")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    extras = tuple(name for name in arguments.extras.split(",") if name)
     try:
-        install(tuple(name for name in arguments.extras.split(",") if name), arguments.lock)
+        sys.stderr.write(f"{install(extras, arguments.lock)}\n")
     except RuntimeError as error:
         sys.exit(f"error: {error}")
 

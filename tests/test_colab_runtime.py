@@ -220,11 +220,11 @@ def test_a_clone_is_fetched_where_the_address_is_known(runtime, executed, tmp_pa
     ):
         subprocess.run(["git", "-C", str(tmp_path / "repository"), *command], check=True)
     cell = pairing.SET_UP_CELL.read_text(encoding="utf-8")
-    cell = cell.replace('Path("/content/drive/MyDrive/livestock/project"), ', "")
+    cell = cell.replace('"/content/drive/MyDrive/livestock/project", ', "")
     cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/repository"', cell)
-    done = call("-c", cell + "\nprint(notebook.__file__)")
+    done = call("-c", cell + "\nimport livestock_utils as lu; print(lu.__file__)")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "/content/project/livestock_utils/show/notebook.py"
+    assert done.stdout.split()[-1] == "/content/project/livestock_utils/__init__.py"
 
 
 def test_without_the_project_the_first_cell_says_where_to_put_it(runtime, executed, drive):
@@ -236,4 +236,4 @@ def test_without_the_project_the_first_cell_says_where_to_put_it(runtime, execut
     finally:
         (drive / "elsewhere").rename(drive / "livestock" / "project")
     assert done.returncode != 0
-    assert "put the project's folder on Drive as livestock/project" in done.stderr
+    assert "put the project's folder there as livestock/project" in done.stderr

@@ -43,7 +43,7 @@ def recorded(monkeypatch, tmp_path):
 
 def test_what_is_installed_is_handed_to_pip_as_a_constraint(recorded):
     calls, _ = recorded
-    assert install.install() == []
+    assert install.install() == "ready: 1 packages added, none changed"
     assert calls[0][1] == ["numpy==2.1.3\n"]
 
 
@@ -57,7 +57,7 @@ def test_a_fresh_environment_has_nothing_to_protect(recorded):
             "adds": {"setuptools": "84.2.1", "torch": "2.14.1"},
         }
     )
-    assert install.install() == []
+    assert install.install().endswith("none changed")
     assert calls[0][1] == [""]
 
 
@@ -124,10 +124,8 @@ def test_the_set_up_cell_says_why_a_clone_failed(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert (
-        f"RuntimeError: file://{tmp_path}/nowhere was not fetched; check address and network: "
-        "fatal: " in done.stderr
-    )
+    assert "fatal: " in done.stdout and f"{tmp_path}/nowhere" in done.stdout
+    assert "RuntimeError: No module named 'livestock_utils' (no project?" in done.stderr
 
 
 REFUSED = """
@@ -154,10 +152,31 @@ def test_the_set_up_cell_says_what_to_do_where_drive_is_refused(tmp_path):
         text=True,
     )
     told = (
-        "RuntimeError: Drive, where the project is, was not mounted: allow it and run again "
-        "(credential propagation"
+        "RuntimeError: credential propagation was unsuccessful (no project? on Colab allow Drive "
+        "and put the project's folder there as livestock/project; elsewhere `make setup`)"
     )
     assert told in done.stderr and "During handling" not in done.stderr
+
+
+def test_the_set_up_cell_finds_the_project_and_only_looks_elsewhere(tmp_path):
+    cell = Path(install.__file__).parent / "assets" / "set_up_cell.py"
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "livestock_utils").symlink_to(Path(install.__file__).parent)
+    code = cell.read_text(encoding="utf-8") + "\nprint(sys.path[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "notebooks",
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == (f"{tmp_path}\n", "")
+
+
+def test_set_up_names_what_is_absent(monkeypatch):
+    monkeypatch.setattr(install, "NEEDED", ("sys", "no_such_module"))
+    with pytest.raises(ModuleNotFoundError, match=r"no module no_such_module$"):
+        install.set_up()
 
 
 def test_pips_own_words_reach_the_user(monkeypatch):

@@ -67,7 +67,7 @@ def picture(width_px, height_px):
 def test_the_set_up_cell_goes_first_and_stays_one(text):
     once = text.read_text()
     assert not pairing.synchronise_set_up(text)
-    text.write_text(once.replace("import subprocess", "import subprocess  # old"))
+    text.write_text(once.replace("import os, sys", "import os, sys, subprocess"))
     assert pairing.synchronise_set_up(text)
     assert text.read_text() == once
     cells = [cell for cell in jupytext.read(text).cells if cell.cell_type == "code"]
