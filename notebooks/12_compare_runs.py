@@ -34,7 +34,7 @@ colab = sys.modules.get("google.colab")
 try:
     if colab and not any(os.path.isdir(f"{p}/livestock_utils") for p in [*places, *sys.path]):
         git = f"git clone -q --depth 1 {REPOSITORY} {places[0]} 2>&1"
-        print(os.popen(git).read() if REPOSITORY else colab.drive.mount("/content/drive"))
+        print(os.popen(git).read() if REPOSITORY else colab.drive.mount("/content/drive") or "")
     sys.path[:0] = [os.path.abspath(p) for p in places if os.path.isdir(f"{p}/livestock_utils")]
     __import__("livestock_utils.install").install.set_up()
 except Exception as error:
