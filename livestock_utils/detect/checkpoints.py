@@ -17,7 +17,7 @@ from livestock_utils.detect.pickles import LAYERS, TORCH_LAYERS, load_pickle
 from livestock_utils.evaluate.scoring.submission import WEIGHTS_BUDGET_BYTES
 
 RELEASE_URL = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
-RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
+_RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
 """Weights trained on COCO that yolov5's release page offers."""
 DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
 """Where trainings keep weights of the release page, fetched once."""
@@ -248,7 +248,7 @@ def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BY
 
 
 def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
-    """Absolute path of a weights file; one of RELEASE_NAMES is fetched from yolov5's release into
+    """Absolute path of a weights file; one of _RELEASE_NAMES is fetched from yolov5's release into
     `download_to`.
 
     The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never
@@ -260,9 +260,9 @@ def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None 
     shipped = PACKAGE / "assets" / path.name
     if path == Path(path.name) and path.suffix == ".pt" and shipped.is_file():
         return shipped
-    if path.name not in RELEASE_NAMES:
+    if path.name not in _RELEASE_NAMES:
         raise CheckpointError(
-            f"weights file not found: {path}; give a path, or one of {', '.join(RELEASE_NAMES)}"
+            f"weights file not found: {path}; give a path, or one of {', '.join(_RELEASE_NAMES)}"
         )
     url = f"{RELEASE_URL}/{path.name}"
     if download_to is None:

@@ -33,36 +33,22 @@ _LARGEST_SEED = 2**31 - 1
 FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust")
 """Settings that an interrupted run may be continued with whatever they were."""
 
-LIMITS = {
-    "lr0": (0, 1),
-    "lrf": (0, 1),
-    "momentum": (0, 1),
-    "weight_decay": (0, 1),
-    "warmup_epochs": (0, 100),
-    "warmup_momentum": (0, 1),
-    "warmup_bias_lr": (0, 1),
-    "box": (0, 10),
-    "cls": (0, 10),
-    "cls_pw": (0, 10),
-    "obj": (0, 10),
-    "obj_pw": (0, 10),
-    "iou_t": (0, 1),
-    "anchor_t": (1, 20),
-    "fl_gamma": (0, 10),
-    "hsv_h": (0, 1),
-    "hsv_s": (0, 1),
-    "hsv_v": (0, 1),
-    "degrees": (0, 180),
-    "translate": (0, 1),
-    "scale": (0, 1),
-    "shear": (0, 90),
-    "perspective": (0, 0.01),
-    "flipud": (0, 1),
-    "fliplr": (0, 1),
-    "mosaic": (0, 1),
-    "mixup": (0, 1),
-    "copy_paste": (0, 1),
-}
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("lr0 lrf momentum weight_decay", 0, 1),
+    ("warmup_epochs", 0, 100),
+    ("warmup_momentum warmup_bias_lr", 0, 1),
+    ("box cls cls_pw obj obj_pw", 0, 10),
+    ("iou_t", 0, 1),
+    ("anchor_t", 1, 20),
+    ("fl_gamma", 0, 10),
+    ("hsv_h hsv_s hsv_v", 0, 1),
+    ("degrees", 0, 180),
+    ("translate scale", 0, 1),
+    ("shear", 0, 90),
+    ("perspective", 0, 0.01),
+    ("flipud fliplr mosaic mixup copy_paste", 0, 1),
+)
+LIMITS = {name: (low, high) for names, low, high in _RANGES for name in names.split()}
 """Every hyperparameter of yolov5 with the range that makes sense; all are required but
 `label_smoothing`, `anchors`."""
 _OPTIONAL_LIMITS = {"label_smoothing": (0, 0.5), "anchors": (2, 10)}

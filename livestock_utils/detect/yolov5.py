@@ -1,7 +1,7 @@
 """The one door to yolov5 7.0.14: imported from its private folder without side effects, fit for
 today's releases.
 
-    with compat.yolov5() as y5:
+    with yolov5.yolov5() as y5:
         model = y5.yolo.Model(...)
 
 Everything that the door changes (module stubs, replaced functions, warning filters) is undone when
@@ -10,13 +10,13 @@ yolov5; a finished model needs no open door.
 """
 
 import contextlib
-import dataclasses
 import functools
 import importlib
 import inspect
 import logging
 import logging.config
 import os
+import re
 import sys
 import threading
 import time
@@ -32,7 +32,7 @@ from livestock_utils.detect import pickles
 from livestock_utils.detect.pickles import old_names
 from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
 
-PARTS = {
+_PARTS = {
     "yolo": "models.yolo",
     "common": "models.common",
     "val": "val",
@@ -48,28 +48,14 @@ PARTS = {
 }
 """Attribute of the open door -> module below the package `yolov5`."""
 
-AMP_WARNING = (
+_AMP_WARNING = (
     r"`torch\.cuda\.amp\.(GradScaler|autocast|custom_fwd|custom_bwd)\(args\.\.\.\)` is deprecated"
 )
 _CONFIG_VARIABLE = "YOLOV5_CONFIG_DIR"  # else the import makes a folder in the user's home
 
 
-@dataclasses.dataclass(frozen=True)
-class Yolov5:
-    """The open door: yolov5's modules by short names (see PARTS)."""
-
-    yolo: Any
-    common: Any
-    val: Any
-    plots: Any
-    loss: Any
-    metrics: Any
-    general: Any
-    autoanchor: Any
-    autobatch: Any
-    dataloaders: Any
-    torch_utils: Any
-    augmentations: Any
+class Yolov5(types.SimpleNamespace):
+    """The open door: yolov5's modules by short names (see _PARTS)."""
 
     def module(self, name: str) -> Any:
         """Import another module of yolov5 by its name below the package, such as "train"."""
@@ -83,11 +69,7 @@ class Yolov5:
             path.stem: str(path)
             for folder in ("models", "models/hub")
             for path in sorted((yolov5_folder() / "yolov5" / folder).glob("yolov5[nsmlx]*.yaml"))
-        }
-        known = {
-            stem: path
-            for stem, path in known.items()
-            if stem.rstrip("6") in {f"yolov5{s}" for s in "nsmlx"}
+            if re.fullmatch("yolov5[nsmlx]6?", path.stem)
         }
         if name not in known:
             raise LivestockError(
@@ -112,7 +94,7 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
         stack.enter_context(old_names())
         stack.enter_context(_safe_torch_load(parts, trust))
         stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message=AMP_WARNING, category=FutureWarning)
+        warnings.filterwarnings("ignore", message=_AMP_WARNING, category=FutureWarning)
         yield parts
 
 
@@ -129,7 +111,7 @@ def modules() -> Yolov5:
         )
     with _quiet_import():
         parts = Yolov5(
-            **{name: importlib.import_module(f"yolov5.{path}") for name, path in PARTS.items()}
+            **{name: importlib.import_module(f"yolov5.{path}") for name, path in _PARTS.items()}
         )
     if parts.general.LOGGER.level == logging.NOTSET:
         parts.general.LOGGER.setLevel(logging.WARNING)  # summaries and banners at INFO, on request
@@ -218,17 +200,17 @@ def _nothing(*_: object, **__: object) -> None:
 
 # ---- shims: each gives (target, name, replacement)
 
-Replacement = tuple[Any, str, Any]
+_Replacement = tuple[Any, str, Any]
 
 
-def numpy_trapz(_: Yolov5) -> list[Replacement]:
+def numpy_trapz(_: Yolov5) -> list[_Replacement]:
     """numpy 2.4 removed np.trapz, which the average precision calls."""
     import numpy as np
 
     return [] if hasattr(np, "trapz") else [(np, "trapz", np.trapezoid)]
 
 
-def pillow_getsize(_: Yolov5) -> list[Replacement]:
+def pillow_getsize(_: Yolov5) -> list[_Replacement]:
     """Pillow 10 removed FreeTypeFont.getsize, which the label mosaics call: they went missing
     silently."""
     from PIL import ImageFont
@@ -236,14 +218,11 @@ def pillow_getsize(_: Yolov5) -> list[Replacement]:
     def getsize(self: Any, text: str) -> tuple[int, int]:
         return tuple(round(v) for v in self.getbbox(text)[2:])
 
-    return (
-        []
-        if hasattr(ImageFont.FreeTypeFont, "getsize")
-        else [(ImageFont.FreeTypeFont, "getsize", getsize)]
-    )
+    font = ImageFont.FreeTypeFont
+    return [] if hasattr(font, "getsize") else [(font, "getsize", getsize)]
 
 
-def fonts(parts: Yolov5) -> list[Replacement]:
+def fonts(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 downloads Arial.ttf on first use; matplotlib ships DejaVu Sans."""
     from matplotlib import font_manager
     from PIL import ImageFont
@@ -258,26 +237,20 @@ def fonts(parts: Yolov5) -> list[Replacement]:
     ]
 
 
-def threads_and_errors(parts: Yolov5) -> list[Replacement]:
+def threads_and_errors(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 draws in daemon threads and swallows exceptions: draw in the caller's thread,
     let errors out."""
     base = sys.modules["yolov5.utils"]
 
     class Inline:
-        def __init__(
-            self,
-            target: Callable,
-            args: tuple = (),
-            kwargs: dict | None = None,
-            daemon: bool = True,
-        ):
+        def __init__(self, target: Callable, args: tuple = (), kwargs: Any = None, **_: Any):
             self.start = functools.partial(target, *args, **(kwargs or {}))
 
     stand_in = types.SimpleNamespace(**{**vars(threading), "Thread": Inline})
     return [(base, "threading", stand_in), (base.TryExcept, "__exit__", lambda *_: None)]
 
 
-def backend(_: Yolov5) -> list[Replacement]:
+def backend(_: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 switches the matplotlib backend and seaborn's theme while it draws; notebooks
     keep theirs."""
     import matplotlib
@@ -286,7 +259,7 @@ def backend(_: Yolov5) -> list[Replacement]:
     return [(matplotlib, "use", _nothing), (seaborn, "set", _nothing)]
 
 
-def albumentations_arguments(parts: Yolov5) -> list[Replacement]:
+def albumentations_arguments(parts: Yolov5) -> list[_Replacement]:
     """albumentations 2 rejects yolov5's arguments, which logs a line and trains without: `augment`
     hands in ours."""
 
@@ -302,7 +275,7 @@ def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
     return image, labels
 
 
-def hub_lookups(parts: Yolov5) -> list[Replacement]:
+def hub_lookups(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 takes any weights path for a hub id and imports a module that huggingface_hub
     0.25 removed."""
     downloads = sys.modules["yolov5.utils.downloads"]
@@ -316,7 +289,7 @@ def hub_lookups(parts: Yolov5) -> list[Replacement]:
             )
         return str(file)
 
-    rows = [
+    return [
         (module, name, stand_in)
         for module in (downloads, experimental, parts.common, train)
         for name, stand_in in (
@@ -325,10 +298,9 @@ def hub_lookups(parts: Yolov5) -> list[Replacement]:
         )
         if hasattr(module, name)
     ]
-    return rows
 
 
-def nms_time_limit(parts: Yolov5) -> list[Replacement]:
+def nms_time_limit(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 leaves images without boxes when suppression takes long: its clock stands still
     meanwhile."""
     suppress = inspect.unwrap(parts.general.non_max_suppression)
@@ -345,7 +317,7 @@ def nms_time_limit(parts: Yolov5) -> list[Replacement]:
     ]
 
 
-def progress_bars(parts: Yolov5) -> list[Replacement]:
+def progress_bars(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the
     anchors alone."""
     return [
@@ -354,15 +326,8 @@ def progress_bars(parts: Yolov5) -> list[Replacement]:
 
 
 SHIMS = (
-    numpy_trapz,
-    pillow_getsize,
-    fonts,
-    threads_and_errors,
-    backend,
-    albumentations_arguments,
-    hub_lookups,
-    nms_time_limit,
-    progress_bars,
+    *(numpy_trapz, pillow_getsize, fonts, threads_and_errors, backend),
+    *(albumentations_arguments, hub_lookups, nms_time_limit, progress_bars),
 )
 
 

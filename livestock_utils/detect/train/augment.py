@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 NAMES = ("none", "light", "barn_night")
 """Presets: hyp/augment_<name>.yaml."""
-SMALLEST_SHARE = 1e-3
+_SMALLEST_SHARE = 1e-3
 """Sides of a box below this share of the frame are dropped after a transform."""
 
 
@@ -39,7 +39,7 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     if isinstance(augmentation, Mapping):
         content, where = dict(augmentation), "augmentation"
     else:
-        path = augmentation_file(augmentation)
+        path = _augmentation_file(augmentation)
         content, where = read_yaml(path), str(path)
     with warnings.catch_warnings():  # a pipeline without geometry is fine
         warnings.filterwarnings(
@@ -76,7 +76,7 @@ def _albumentations() -> Any:
     return albumentations
 
 
-def augmentation_file(name: str | os.PathLike) -> Path:
+def _augmentation_file(name: str | os.PathLike) -> Path:
     """Path of a pipeline given as a path or as a preset's name."""
     for path in (Path(name).expanduser(), HYP_FOLDER / f"augment_{name}.yaml"):
         if path.is_file():
@@ -111,5 +111,5 @@ def apply(
     )
     boxes = np.asarray(done["bboxes"], dtype=np.float32).reshape(-1, 4)
     classes = np.asarray(done["labels"], dtype=np.float32).reshape(-1, 1)
-    kept = (boxes[:, 2:] >= SMALLEST_SHARE).all(axis=1)
+    kept = (boxes[:, 2:] >= _SMALLEST_SHARE).all(axis=1)
     return np.ascontiguousarray(done["image"][..., ::-1]), np.hstack([classes, boxes])[kept]

@@ -30,7 +30,7 @@ WINDOW = 64
 """Images decoded ahead of the one that is stored: more would fill the memory when the disk is
 slow."""
 
-Wanted = tuple[Sequence[str], npt.NDArray, bool]
+_Wanted = tuple[Sequence[str], npt.NDArray, bool]
 """Image files, their (n, 2) widths and heights in px, and whether they are for training
 (`augment`)."""
 
@@ -44,7 +44,7 @@ def folder() -> Path:
 
 
 def chosen(
-    kind: str | None, wanted: Sequence[Wanted], image_size: int, copies: int = 1
+    kind: str | None, wanted: Sequence[_Wanted], image_size: int, copies: int = 1
 ) -> tuple[str | None, str]:
     """The cache that there is room for, and a sentence if it is not the one asked for ("" if it
     is).
@@ -111,13 +111,13 @@ def filled(
     end = 0
     for index, size in zip(order, n_bytes, strict=True):
         width_px, height_px = map(int, sizes_px[index])
-        height, width = resized_shape(width_px, height_px, image_size)
+        height, width = _resized_shape(width_px, height_px, image_size)
         images[index] = pixels[end : end + size].reshape(height, width, 3)
         end += size
     return images
 
 
-def resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
+def _resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
     """Height and width of an image after its long side became `image_size` px, rounded up as yolov5
     does."""
     ratio = image_size / max(height, width)
@@ -132,7 +132,7 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
     image = cv2.imread(file)
     if image is None:
         raise DatasetError(f"{file}: cannot be decoded any more; extract the data set again")
-    height, width = resized_shape(image.shape[1], image.shape[0], image_size)
+    height, width = _resized_shape(image.shape[1], image.shape[0], image_size)
     if (height, width) == image.shape[:2]:
         return image
     linear = augment or image_size > max(image.shape)
@@ -151,7 +151,7 @@ def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iter
 
 
 def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:
-    shapes = [resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
+    shapes = [_resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
     return [height * width * 3 for height, width in shapes]
 
 

@@ -22,7 +22,7 @@ from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 from livestock_utils.detect.train.data import Data
 
-BINS = 50
+_BINS = 50
 """Steps of confidence that a class number can hold: .02 each."""
 
 
@@ -50,7 +50,7 @@ def with_teacher(
         .map({name: place for place, name in enumerate(data.names)})
         .to_numpy(dtype=float)
     )
-    steps = np.clip((table["confidence"].to_numpy(float) * BINS).astype(int), 0, BINS - 1)
+    steps = np.clip((table["confidence"].to_numpy(float) * _BINS).astype(int), 0, _BINS - 1)
     rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
     by_image = {
         str(name): rows[places] for name, places in table.groupby("image_id").indices.items()
@@ -107,7 +107,7 @@ class TeachingLoss:
             if not len(coded):
                 continue
             label, step = coded % self.classes, coded // self.classes - 1
-            confidence = (step.to(head.dtype) + 0.5) / BINS
+            confidence = (step.to(head.dtype) + 0.5) / _BINS
             raw = head[image, anchor, row, column]
             centre = raw[:, :2].sigmoid() * 2 - 0.5
             extent = (raw[:, 2:4].sigmoid() * 2) ** 2 * size

@@ -1,4 +1,4 @@
-"""Curves while a training runs: TensorBoard, and by name Weights & Biases or MLflow; each takes a
+"""Curves while a training runs: _TensorBoard, and by name Weights & Biases or MLflow; each takes a
 row of results."""
 
 import contextlib
@@ -16,7 +16,7 @@ from livestock_utils.detect.settings import Recorded
 log = logging.getLogger(__name__)
 
 
-class Logger(Protocol):
+class _Logger(Protocol):
     """What a training needs of a logger."""
 
     def log(self, row: dict[str, float]) -> None:
@@ -37,7 +37,7 @@ def check(names: Sequence[str]) -> None:
 
 def opened(
     settings: Recorded, folder: Path, epoch: int, note: Callable[[str], None]
-) -> list[Logger]:
+) -> list[_Logger]:
     """The loggers that the settings name, going on at `epoch`; none of them stops a training.
 
     What a logger cannot do is given to `note` once, and the training goes on; raises TrainingError
@@ -54,11 +54,11 @@ class _Careful:
         self, name: str, settings: Recorded, folder: Path, epoch: int, note: Callable[[str], None]
     ) -> None:
         self.name, self.note, self.told = name, note, False
-        self.logger: Logger | None = None
-        kinds: dict[str, Callable[[Recorded, Path, int], Logger]] = {
-            "tensorboard": TensorBoard,
-            "wandb": WeightsAndBiases,
-            "mlflow": MlFlow,
+        self.logger: _Logger | None = None
+        kinds: dict[str, Callable[[Recorded, Path, int], _Logger]] = {
+            "tensorboard": _TensorBoard,
+            "wandb": _WeightsAndBiases,
+            "mlflow": _MlFlow,
         }
         with self._told():
             self.logger = kinds[name](settings, folder, epoch)
@@ -88,7 +88,7 @@ class _Careful:
             self.told = True
 
 
-class TensorBoard:
+class _TensorBoard:
     """Event files in <run>/tensorboard; a resumed run hides the epochs that it repeats."""
 
     def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
@@ -109,7 +109,7 @@ class TensorBoard:
         self.writer.close()
 
 
-class WeightsAndBiases:
+class _WeightsAndBiases:
     """A run in the project "livestock" of the account that wandb is logged in to; wandb_run_id.txt
     knows it again."""
 
@@ -138,7 +138,7 @@ class WeightsAndBiases:
         self.run.finish()
 
 
-class MlFlow:
+class _MlFlow:
     """A run in MLflow's experiment "livestock", wherever MLFLOW_TRACKING_URI points."""
 
     def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:

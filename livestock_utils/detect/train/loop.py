@@ -113,44 +113,16 @@ def start(
     ema = y5.torch_utils.ModelEMA(model)
 
     images = dataset_class(y5.dataloaders.LoadImagesAndLabels)
-    common = {
-        "hyp": hyp,
-        "stride": stride,
-        "image_size": settings.image_size,
-        "cache": settings.cache,
-    }
-    train = images(
-        data.train,
-        batch_size=settings.batch_size,
-        augment=True,
-        augmentation=augmentation or yolov5.keep_as_it_is,
-        **common,
-    )
-    valid = (
-        None
-        if not mine.leads
-        else images(
-            data.valid,
-            batch_size=settings.batch_size * 2,
-            augment=False,
-            augmentation=yolov5.keep_as_it_is,
-            **common,
-        )
-    )
-    loaders = Loaders(
-        y5,
-        train,
-        valid,
-        settings.batch_size // mine.world,
-        settings.seed,
-        settings.workers,
-        device,
-        mine.rank,
-    )
+    plain, size, cache = yolov5.keep_as_it_is, settings.image_size, settings.cache
+    batch = settings.batch_size
+    train = images(data.train, size, batch, hyp, stride, True, augmentation or plain, cache)
+    valid = None
+    if mine.leads:
+        valid = images(data.valid, size, batch * 2, hyp, stride, False, plain, cache)
+    share = batch // mine.world
+    loaders = Loaders(y5, train, valid, share, settings.seed, settings.workers, device, mine.rank)
     if settings.autoanchor and not anchors_given:
-        y5.autoanchor.check_anchors(
-            train, model=model, thr=hyp["anchor_t"], imgsz=settings.image_size
-        )
+        y5.autoanchor.check_anchors(train, model=model, thr=hyp["anchor_t"], imgsz=size)
     model.half().float()  # as yolov5 does, "pre-reduce anchor precision"
 
     layers, classes = model.model[-1].nl, len(data.names)
@@ -162,9 +134,8 @@ def start(
         "obj": hyp["obj"] * (settings.image_size / 640) ** 2 * 3 / layers,
     }
     model.nc, model.hyp, model.names = classes, nominal, dict(enumerate(data.names))
-    ema.update_attr(
-        model, include=["yaml", "nc", "hyp", "names", "stride"]
-    )  # now: no epoch may be left to train
+    # Now: no epoch may be left to train.
+    ema.update_attr(model, include=["yaml", "nc", "hyp", "names", "stride"])
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
     network = parallel.wrapped(model, mine)
@@ -172,21 +143,8 @@ def start(
     if settings.teacher_weight is not None:
         loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
     return Trainer(
-        y5,
-        settings,
-        data,
-        device,
-        model,
-        ema,
-        optimizer,
-        scaler,
-        stopper,
-        loaders,
-        loss,
-        factor,
-        nominal,
-        network,
-        mine,
+        *(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders, loss),
+        *(factor, nominal, network, mine),
     )
 
 
@@ -215,35 +173,21 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
         began = time.perf_counter()
         losses, rates = _train_epoch(trainer)
         trained = time.perf_counter()
-        for (
-            group
-        ) in trainer.optimizer.param_groups:  # as in yolov5, it lags one epoch after the warm-up
+        for group in trainer.optimizer.param_groups:  # as in yolov5, an epoch late after warm-up
             group["lr"] = group["initial_lr"] * trainer.lr_factor(trainer.epoch)
         if not trainer.mine.leads:
             trainer.epoch += 1
             yield {}
             continue
         half = trainer.settings.amp and trainer.device.type == "cuda"
-        result = validate(
-            trainer.y5,
-            trainer.ema.ema,
-            trainer.loaders.valid,
-            trainer.data.names,
-            trainer.compute_loss,
-            half,
-        )
+        model, loader, names = trainer.ema.ema, trainer.loaders.valid, trainer.data.names
+        result = validate(trainer.y5, model, loader, names, trainer.compute_loss, half)
+        by_class = result.per_class["mAP75"].drop(index="all")
         row = {
             "epoch": trainer.epoch,
-            **{
-                f"train/{name}_loss": loss
-                for name, loss in zip(("box", "obj", "cls"), losses, strict=True)
-            },
+            **{f"train/{name}_loss": losses[i] for i, name in enumerate(("box", "obj", "cls"))},
             **result.metrics,
-            **{
-                f"metrics/AP_0.75_{name}": ap
-                for name, ap in result.per_class["mAP75"].items()
-                if name != "all"
-            },
+            **{f"metrics/AP_0.75_{name}": ap for name, ap in by_class.items()},
             **{f"x/lr{index}": rate for index, rate in enumerate(rates)},
             "seconds/train": trained - began,
             "seconds/valid": time.perf_counter() - trained,
@@ -273,12 +217,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     rates at its end."""
     import torch
 
-    settings, hyp, optimizer, epoch = (
-        trainer.settings,
-        trainer.nominal,
-        trainer.optimizer,
-        trainer.epoch,
-    )
+    settings, hyp = trainer.settings, trainer.nominal
+    optimizer, epoch = trainer.optimizer, trainer.epoch
     trainer.loaders.start_epoch(epoch)
     trainer.model.train()
     batches = len(trainer.loaders.train)
@@ -287,9 +227,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     mean = torch.zeros(3, device=trainer.device)
     optimizer.zero_grad()
     quiet = {} if trainer.mine.leads else {"disable": True}
-    bar = progress(
-        trainer.loaders.train, desc=f"epoch {epoch + 1}/{settings.epochs}", total=batches, **quiet
-    )
+    told = f"epoch {epoch + 1}/{settings.epochs}"
+    bar = progress(trainer.loaders.train, desc=told, total=batches, **quiet)
     for index, (images, targets, paths, _) in enumerate(bar):
         iteration = index + batches * epoch
         images = images.to(trainer.device, non_blocking=True).float() / 255
@@ -304,9 +243,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
                 "and others): lower lr0 or warmup_bias_lr in a new run folder (init_weights may be "
                 "this run's weights/best.pt), or check the labels; the epoch before is kept"
             )
-        trainer.scaler.scale(
-            loss * trainer.mine.world
-        ).backward()  # the processes' gradients are averaged
+        # The processes' gradients are averaged.
+        trainer.scaler.scale(loss * trainer.mine.world).backward()
         if iteration - trainer.last_step >= accumulate:
             trainer.scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), max_norm=10.0)
@@ -317,11 +255,8 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
             trainer.last_step = iteration
         mean = (mean * index + parts) / (index + 1)
         if trainer.first_batch is None:
-            trainer.first_batch = (
-                images.cpu(),
-                distill.labels_only(targets, len(trainer.data.names)),
-                paths,
-            )
+            labels = distill.labels_only(targets, len(trainer.data.names))
+            trainer.first_batch = images.cpu(), labels, paths
     return mean.tolist(), [group["lr"] for group in optimizer.param_groups]
 
 
@@ -330,17 +265,12 @@ def _warm_up(trainer: Trainer, iteration: int, warmup: int) -> int:
     accumulate."""
     hyp, ends = trainer.nominal, [0, warmup]
     batches = trainer.settings.nominal_batch / trainer.settings.batch_size
-    for index, group in enumerate(
-        trainer.optimizer.param_groups
-    ):  # biases first: their rate falls, the others rise
+    momenta = [hyp["warmup_momentum"], hyp["momentum"]]
+    for index, group in enumerate(trainer.optimizer.param_groups):
+        # Biases first: their rate falls, the others rise.
         first = hyp["warmup_bias_lr"] if index == 0 else 0.0
-        group["lr"] = float(
-            np.interp(
-                iteration, ends, [first, group["initial_lr"] * trainer.lr_factor(trainer.epoch)]
-            )
-        )
+        rates = [first, group["initial_lr"] * trainer.lr_factor(trainer.epoch)]
+        group["lr"] = float(np.interp(iteration, ends, rates))
         if "momentum" in group:
-            group["momentum"] = float(
-                np.interp(iteration, ends, [hyp["warmup_momentum"], hyp["momentum"]])
-            )
+            group["momentum"] = float(np.interp(iteration, ends, momenta))
     return max(1, int(np.interp(iteration, ends, [1, batches]).round()))

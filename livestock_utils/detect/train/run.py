@@ -39,7 +39,7 @@ from livestock_utils.detect.train.data import (
 
 log = logging.getLogger(__name__)
 
-TRANSFER_SHARE = 0.9
+_TRANSFER_SHARE = 0.9
 """At least this share of the tensors before the head must fit for `init_weights` to be of the same
 model."""
 
@@ -79,6 +79,16 @@ class Run:
     def record(self) -> dict[str, Any]:
         """run.json: finished, epochs, best_epoch, weights_bytes, warnings, versions."""
         return records.read_record(self.folder)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """For metrics.json: epochs, best_epoch (from 1), weights_mb, warnings."""
+        return {
+            "epochs": len(self.results),
+            "best_epoch": self.record["best_epoch"] + 1,
+            "weights_mb": self.best.stat().st_size / 1e6,
+            "warnings": self.warnings,
+        }
 
     @property
     def best_metric(self) -> str:
@@ -291,7 +301,7 @@ def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, tru
     }
     body = [name for name in own if not name.startswith(head)]
     share = sum(name in fitting for name in body) / len(body)
-    if share < TRANSFER_SHARE:
+    if share < _TRANSFER_SHARE:
         raise CheckpointError(
             f"{init_weights}: only {share:.0%} of its tensors fit {settings.model}; give the model "
             "that the weights were trained as, or other weights"

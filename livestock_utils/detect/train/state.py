@@ -24,13 +24,13 @@ from livestock_utils.detect.train.loop import Trainer
 
 log = logging.getLogger(__name__)
 
-KEPT = 2
+_KEPT = 2
 """How many resume files stay in a folder."""
 _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 
 
 def save(trainer: Trainer, folder: Path) -> Path:
-    """Write the trainer's state into `folder`, keep KEPT files; returns the path of the new one.
+    """Write the trainer's state into `folder`, keep _KEPT files; returns the path of the new one.
 
     On a full disk torch raises RuntimeError with the OSError as its context; earlier files stay as
     they were.
@@ -44,7 +44,7 @@ def save(trainer: Trainer, folder: Path) -> Path:
         hashing = _Hashing(file)
         torch.save(_pack(trainer), cast(IO[bytes], hashing))
     before = [old for old in _files(folder) if epochs_in(old) < trainer.epoch]
-    prune(folder, [path(), *before[: KEPT - 1]])
+    prune(folder, [path(), *before[: _KEPT - 1]])
     return path()
 
 

@@ -33,11 +33,11 @@ HYP = {
     "scale": 0.4, "shear": 0.0, "perspective": 0.0, "flipud": 0.3, "fliplr": 0.5, "mosaic": 0.5, "mixup": 0.0,
     "copy_paste": 0.0,
 }  # fmt: skip
-COMMON: dict[str, Any] = {
+_COMMON: dict[str, Any] = {
     "model": "yolov5n", "batch_size": 16, "nominal_batch": 16, "optimizer": "AdamW", "schedule": "cosine",
     "best_metric": "map50-95", "warmup_min_iterations": 50, "loggers": (),
 }  # fmt: skip
-STAGES: tuple[dict[str, Any], ...] = (
+_STAGES: tuple[dict[str, Any], ...] = (
     {"epochs": 24, "image_size": 192, "hyp": HYP},
     {
         "epochs": 8,
@@ -68,12 +68,12 @@ def train(folder: Path) -> pd.DataFrame:
     from livestock_utils.detect.train import run as training_run
 
     data_yaml, weights, metrics = write_sets(folder), None, pd.DataFrame()
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(_STAGES):
         run = training_run.train(
             data_yaml,
             None,
             folder / f"stage{number}",
-            TrainSettings(init_weights=weights, **COMMON, **stage),
+            TrainSettings(init_weights=weights, **_COMMON, **stage),
         )
         weights, metrics = run.best, run.per_class
     with files.whole_file(ASSET) as target, run.best.open("rb") as source:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from livestock_utils.show.plots import style
 
-LOSSES = {"box": "box (where)", "obj": "object (is there one)", "cls": "class (which)"}
+_LOSSES = {"box": "box (where)", "obj": "object (is there one)", "cls": "class (which)"}
 """yolov5's three losses and what each is about."""
 
 METRICS = {
@@ -32,9 +32,9 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
     gains cannot be compared. Look for: a dashed line that turns up while the solid one falls
     (overfitting), or both still falling (stop later).
     """
-    axes = style.grid_of_axes(1, len(LOSSES), 2.9)[0] if axes is None else axes
+    axes = style.grid_of_axes(1, len(_LOSSES), 2.9)[0] if axes is None else axes
     table = _tidy(results)
-    for ax, (loss, title) in zip(axes, LOSSES.items(), strict=False):
+    for ax, (loss, title) in zip(axes, _LOSSES.items(), strict=False):
         ends = []
         for part, dash, name in (("train", "-", "train"), ("val", (0, (4, 2)), "valid")):
             column = f"{part}/{loss}_loss"
