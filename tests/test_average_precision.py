@@ -241,7 +241,11 @@ def test_predictions_on_images_without_boxes_alone():
     [
         (lambda images: images, {"definition": "voc"}, "definition must be one of"),
         (lambda images: images.assign(image_id="elsewhere").iloc[:1], {}, "of different sets"),
-        (lambda images: images.drop(columns="image_id"), {}, "images table: the column 'image_id' is lacking"),
+        (
+            lambda images: images.drop(columns="image_id"),
+            {},
+            "images table: the column 'image_id' is lacking",
+        ),
     ],
 )
 def test_tables_that_do_not_fit(change, options, message):

@@ -352,7 +352,10 @@ LAST = "livestock_pig_bbox_000005"
             lambda name, data: data + b"0 .5 .5 .1 .1\n" * name.endswith(f"{LAST}.txt"),
             "not what the manifest says",
         ),
-        (lambda name, data: b"a,b\n1,2\n" if name == "manifest.csv" else data, "manifest.csv: columns .* are lacking"),
+        (
+            lambda name, data: b"a,b\n1,2\n" if name == "manifest.csv" else data,
+            "manifest.csv: columns .* are lacking",
+        ),
         (
             lambda name, data: b"\xff\xfe" if name == "manifest.csv" else data,
             "manifest.csv is damaged",

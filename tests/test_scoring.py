@@ -313,7 +313,7 @@ BAD = {
         answers(),
         found(),
         {"images": scene(0)[0][["image_id"]]},
-        "images table lacks",
+        "images table.*lacking",
     ),
     "species unknown": (
         answers({"ImageID": "a"}, {"ImageID": "a", "LabelName": "cow"}),

@@ -447,6 +447,7 @@ def test_the_figures_show_every_cell_and_every_gain(chosen):
 def test_answers_without_ids_are_told(tmp_path):
     (tmp_path / "answer.csv").write_text("a,b\n1,2\n")
     with pytest.raises(
-        NotebookError, match=r"answer.csv: the column 'ImageID' is lacking; expected .*, got .'a', 'b'."
+        NotebookError,
+        match=r"answer.csv: the column 'ImageID' is lacking; expected .*, got .'a', 'b'.",
     ):
         steps.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))

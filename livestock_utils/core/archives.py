@@ -102,8 +102,8 @@ class Archive:
 
     def _missing(self, member: str) -> ArchiveError:
         return ArchiveError(
-            f"{self.path} has no member {member!r}; the tables are of another archive, read them "
-            "again"
+            f"{self.path} has no member {member!r}",
+            "the tables are of another archive, read them again",
         )
 
 
@@ -117,16 +117,17 @@ class ZipArchive(Archive):
             self._file = files[0].open("rb") if len(files) == 1 else JoinedFile(files)
         except OSError as error:
             raise ArchiveError(
-                f"{path} cannot be opened ({_one_line(error)}); check its permissions"
+                f"{path} cannot be opened ({_one_line(error)})", "check its permissions"
             ) from error
         try:
             self._zip = zipfile.ZipFile(self._file)
             if not self._zip.infolist():
-                raise ArchiveError(f"{path} is an empty archive; download it again")
+                raise ArchiveError(f"{path} is an empty archive", "download it again")
             self._infos = {_member_name(info): info for info in self._zip.infolist()}
             if len(self._infos) < len(self._zip.infolist()):
                 raise ArchiveError(
-                    f"{path} holds two members of the same name; pack it again with each file once"
+                    f"{path} holds two members of the same name",
+                    "pack it again with each file once",
                 )
             for name, info in self._infos.items():
                 _refuse_unsafe(path, name, info)
@@ -135,8 +136,8 @@ class ZipArchive(Archive):
             if isinstance(error, ArchiveError):
                 raise
             raise ArchiveError(
-                f"{path} is not a whole zip ({_one_line(error)}); download it again, and join "
-                "split parts first"
+                f"{path} is not a whole zip ({_one_line(error)})",
+                "download it again, and join split parts first",
             ) from error
         self.members = {name: info.file_size for name, info in self._infos.items()}
 
@@ -150,8 +151,8 @@ class ZipArchive(Archive):
                 return file.read() if limit is None else file.read(limit)
         except _ZIP_ERRORS as error:
             raise ArchiveError(
-                f"{self.path}, member {member}: cannot be read ({_one_line(error)}); download the "
-                "archive again"
+                f"{self.path}, member {member}: cannot be read ({_one_line(error)})",
+                "download the archive again",
             ) from error
 
     def crc(self, member: str) -> int:
@@ -183,7 +184,7 @@ class FolderArchive(Archive):
                 self._files[nfc(file.relative_to(root).as_posix())] = file
         if not self._files:
             raise ArchiveError(
-                f"{path} is an empty folder; extract the archive again or remove the folder"
+                f"{path} is an empty folder", "extract the archive again or remove the folder"
             )
         self.members = {name: file.stat().st_size for name, file in self._files.items()}
 
@@ -194,7 +195,8 @@ class FolderArchive(Archive):
             raise self._missing(member)
         if limit is None and self.members[member] > MAX_MEMBER_BYTES:
             raise ArchiveError(
-                f"{self.path}, member {member}: larger than {MAX_MEMBER_BYTES >> 20} MiB; remove it"
+                f"{self.path}, member {member}: larger than {MAX_MEMBER_BYTES >> 20} MiB",
+                "remove it",
             )
         try:
             with file.open("rb") as stream:
@@ -214,7 +216,7 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     """
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ArchiveError(
-            f"archive path {path!r} leaves the data folder; give it relative to {folder}"
+            f"archive path {path!r} leaves the data folder", f"give it relative to {folder}"
         )
     target = on_disk(folder, path)
     if target.is_dir():
@@ -224,8 +226,8 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     if parts := parts_of(target):
         return ZipArchive(path, parts)
     raise ArchiveError(
-        f"archive {path} not found in {folder}; is this the data folder that the tables were read "
-        "from?"
+        f"archive {path} not found in {folder}",
+        "is this the data folder that the tables were read from?",
     )
 
 
@@ -297,29 +299,31 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
     if _UNSAFE.search(name):
         raise ArchiveError(
             f"{path}, member {name!r}: the name leads outside the archive or holds control "
-            "characters; get the archive from its source again"
+            "characters",
+            "get the archive from its source again",
         )
     mode = info.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ArchiveError(
-            f"{path}, member {name!r}: a link or device, not a file; get it from its source again"
+            f"{path}, member {name!r}: a link or device, not a file", "get it from its source again"
         )
     is_bomb = info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
     is_read = name.lower().endswith(_ALL_SUFFIXES)
     if is_bomb or (is_read and info.file_size > MAX_MEMBER_BYTES):
         raise ArchiveError(
             f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} "
-            "(zip bomb?); get the archive from its source again"
+            "(zip bomb?)",
+            "get the archive from its source again",
         )
     if is_read and info.flag_bits & 1:
         raise ArchiveError(
-            f"{path}, member {name!r}: encrypted; extract the archive with its password into a "
-            "folder"
+            f"{path}, member {name!r}: encrypted",
+            "extract the archive with its password into a folder",
         )
     if is_read and info.compress_type not in _METHODS:
         raise ArchiveError(
-            f"{path}, member {name!r}: compression method {info.compress_type} is unknown; extract "
-            "it with 7-Zip"
+            f"{path}, member {name!r}: compression method {info.compress_type} is unknown",
+            "extract it with 7-Zip",
         )
 
 

@@ -3,7 +3,12 @@
 
 class LivestockError(ValueError):
     """Base of all errors that the library raises on purpose; a ValueError, so callers may catch
-    either."""
+    either. Its one line is `what`, and `advice` after a semicolon where that was given apart."""
+
+    def __init__(self, what: str = "", advice: str = "") -> None:
+        """What is wrong, and what to do."""
+        super().__init__(f"{what}; {advice}" if advice else what)
+        self.what, self.advice = what, advice
 
 
 class ArchiveError(LivestockError):
@@ -15,7 +20,16 @@ class DatasetError(LivestockError):
 
 
 class ScoringError(LivestockError):
-    """Answers or predictions that the scorer cannot take."""
+    """Answers or predictions that the scorer cannot take.
+
+    `table` names the one at fault, before what is wrong with it; `line` is the line of its file
+    (1 the header, 0 the whole file, -1 unknown).
+    """
+
+    def __init__(self, what: str, table: str = "", line: int = -1) -> None:
+        """What is wrong, with which table, and where."""
+        super().__init__(f"{table}{what}")
+        self.what, self.table, self.line = what, table, line
 
 
 class CheckpointError(LivestockError):

@@ -163,11 +163,8 @@ class Findings:
         member: str = "",
         image_id: str = "",
     ) -> None:
-        """Record an ArchiveError ("what; what to do") as a finding of `kind`."""
-        message, _, advice = str(error).rpartition("; ")
-        self.add(
-            kind, message or advice, archive, member, image_id, advice=advice if message else ""
-        )
+        """Record an ArchiveError, with its advice if it gives one, as a finding of `kind`."""
+        self.add(kind, error.what, archive, member, image_id, advice=error.advice)
 
     def summary(self, severity: str = "warning") -> str:
         """ "3 boxes clipped to the frame, 1 image without label", "" if there is nothing of that

@@ -137,13 +137,17 @@ def check_units(predictions: BoxArrays, units: str) -> None:
     row, largest = _largest(predictions.xyxy)
     if units == "px" and 0 < largest <= SMALLEST_PX:
         raise ScoringError(
-            f"predictions look like shares of the frame: no coordinate is above {largest:g} where "
-            "pixels are expected; multiply them by the frame's size or say units='shares'"
+            f" look like shares of the frame: no coordinate is above {largest:g} where pixels are "
+            "expected; multiply them by the frame's size or say units='shares'",
+            "predictions",
+            0,
         )
     if units == "shares" and largest > LARGEST_SHARE:
         raise ScoringError(
-            f"predictions look like pixels: {predictions.place(row)} has a coordinate of "
-            f"{largest:g} where shares are expected; say units='px'"
+            f" look like pixels: {predictions.place(row)} has a coordinate of {largest:g} where "
+            "shares are expected; say units='px'",
+            "predictions",
+            _line(predictions.index, row),
         )
 
 
@@ -233,13 +237,17 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
     missing = [name for name in names.values() if name not in columns]
     if missing:
         raise ScoringError(
-            f"{what} lack the column {', '.join(missing)}: got {columns}, expected "
-            f"{list(names.values())}"
+            f" lack the column {', '.join(missing)}: got {columns}, expected "
+            f"{list(names.values())}",
+            what,
+            1,
         )
     twice = [name for name in names.values() if columns.count(name) > 1]
     if twice:
         raise ScoringError(
-            f"{what} have the column {twice[0]} {columns.count(twice[0])} times: keep one of them"
+            f" have the column {twice[0]} {columns.count(twice[0])} times: keep one of them",
+            what,
+            0,
         )
     return names
 
@@ -285,8 +293,9 @@ def _first_fault(
     )
     more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
     raise ScoringError(
-        f"{what}, {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop "
-        "it"
+        f", {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it",
+        what,
+        _line(table.index, row),
     )
 
 
@@ -294,6 +303,10 @@ def row_name(index: pd.Index, row: int) -> str:
     """A row in words: its position from 0, or its line in the file when the index is called
     "line"."""
     return f"line {index[row]}" if index.name == "line" else f"row {row}"
+
+
+def _line(index: pd.Index, row: int) -> int:
+    return int(index[row]) if index.name == "line" else 0
 
 
 def _largest(xyxy: npt.NDArray[np.float64]) -> tuple[int, float]:

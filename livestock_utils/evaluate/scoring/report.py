@@ -5,7 +5,6 @@ import dataclasses
 import json
 import logging
 import os
-import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -176,15 +175,13 @@ def _match(
     try:
         matches = metrics.contest_matches(truth, table, normaliser, images, units)
     except ScoringError as error:
-        for line in _lines(errors[errors["line"] != _line_of(error)], path, shown=5):
+        is_ours = error.table == "predictions"
+        others = errors[errors["line"] != error.line] if is_ours else errors
+        for line in _lines(others, path, shown=5):
             tell(line)
-        problem = str(error)
-        named = (
-            f"{path}{problem.removeprefix('predictions')}"
-            if problem.startswith("predictions")
-            else problem
-        )
-        raise ScoringError(named) from error
+        if not is_ours:
+            raise
+        raise ScoringError(error.what, str(path), error.line) from error
     lines = _lines(errors, path, shown=5)
     for line in lines:
         tell(line)
@@ -201,15 +198,6 @@ def _match(
             f"{absent[0]}) have no row: their animals count as missed"
         )
     return matches, lines, bool((findings["problem"] == submission.UNSORTED).any())
-
-
-def _line_of(error: ScoringError) -> int:
-    """The line of the submission that an error is about, as `validate` counts: 1 the header, 0 the
-    file, -1 not it."""
-    if not str(error).startswith("predictions"):
-        return -1
-    found = re.search(r"\bline (\d+)", str(error))
-    return int(found[1]) if found else int("lack the column" in str(error))
 
 
 def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:
