@@ -32,7 +32,7 @@ from livestock_utils.data.sample import drawing
 from livestock_utils.detect.export import bundle, formats
 from livestock_utils.detect.export.latency import open_network
 from livestock_utils.detect.predict import engine
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 from livestock_utils.detect.train import data, distill
 from livestock_utils.evaluate.scoring import tables
 
@@ -69,11 +69,12 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
         }
     )
     options = {"image_size": pixels, "batch_size": 1}
+    photos = Photos(valid, folder=place)
     found = {
-        name: engine.predict(path, valid, place, **options)
+        name: engine.predict(path, photos, **options)
         for name, path in (("ONNX Runtime", plain), ("INT8", small))
     }
-    sure = engine.predict(weights, valid, place, confidence_threshold=0.3, **options)
+    sure = engine.predict(weights, photos, confidence_threshold=0.3, **options)
     boxes = sure[["image_id", "species", *XYXY]]
     drop = tables.paired_difference(Photos(valid, boxes), found["ONNX Runtime"], found["INT8"]).loc[
         "all"

@@ -45,17 +45,14 @@ def ours(weights: Path, folder: Path, pixels: int, backend: str) -> None:
     """Predict a folder with the library."""
     from livestock_utils.detect.predict import engine, media
 
-    images, reader = media.find(folder)
     engine.predict(
         weights,
-        images,
-        folder,
+        media.find(folder),
         image_size=pixels,
         confidence_threshold=0.25,
         iou_threshold=0.45,
         multi_label=False,
         max_detections=1000,
-        reader=reader,
         backend=backend,
         any_classes=True,
     )

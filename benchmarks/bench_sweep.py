@@ -109,11 +109,11 @@ def main() -> None:
     small, _ = made(PEER_IMAGES, seed=1)
     pairs = {
         "soft-NMS": (
-            postprocess.Settings(method="soft_nms_gaussian", iou_threshold=0.5),
+            postprocess.PostprocessSettings(method="soft_nms_gaussian", iou_threshold=0.5),
             lambda *a: ensemble_boxes.soft_nms(*a, iou_thr=0.5, sigma=0.5, thresh=0.001),
         ),
         "fusion": (
-            postprocess.Settings(method="fusion", iou_threshold=0.6),
+            postprocess.PostprocessSettings(method="fusion", iou_threshold=0.6),
             lambda *a: ensemble_boxes.weighted_boxes_fusion(*a, iou_thr=0.6, skip_box_thr=0.001),
         ),
     }

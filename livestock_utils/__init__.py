@@ -29,6 +29,7 @@ _HOME: dict[str, str] = {
     "plan": "detect.train.planner",
     "load": "detect.checkpoints",
     "predict": "detect.predict.engine",
+    "PostprocessSettings": "detect.predict.postprocess",
     "contest_score": "evaluate.scoring.metrics",
     "score": "evaluate.scoring.tables",
     "validate_submission": "evaluate.scoring.submission",

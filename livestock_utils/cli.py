@@ -473,7 +473,7 @@ def predict(
     from livestock_utils.detect.predict import media, postprocess
 
     chosen = (
-        postprocess.Settings(confidence_threshold=confidence, iou_threshold=iou)
+        postprocess.PostprocessSettings(confidence_threshold=confidence, iou_threshold=iou)
         if settings is None
         else postprocess.load_settings(settings)
     )

@@ -61,6 +61,7 @@ confidence_shown = 0.25  # @param {type:"number"}
 # %%
 from livestock_utils import colab
 from livestock_utils.core import tables
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.search import best
@@ -207,8 +208,7 @@ step.say(score_tables.training_sentence(run.results))
 # %%
 predictions = engine.predict(
     run.best,
-    images,
-    valid_set,
+    Photos(images, folder=valid_set),
     image_size=image_size,
     confidence_threshold=0.001,
     iou_threshold=0.6,

@@ -81,6 +81,7 @@ seed = 0  # @param {type:"integer"}
 
 # %%
 from livestock_utils.core import tables
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold
 from livestock_utils.detect.search import best
 from livestock_utils.detect.train import preflight
@@ -138,8 +139,7 @@ step.table(breakdowns.parts_table(counts), "Images and boxes of the two parts.",
 # %%
 predictions = engine.predict(
     weights,
-    images,
-    archives,
+    Photos(images, folder=archives),
     image_size=image_size,
     confidence_threshold=0.001,
     iou_threshold=0.6,

@@ -68,6 +68,7 @@ seed = 0  # @param {type:"integer"}
 
 # %%
 from livestock_utils import colab
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.search import best
@@ -204,9 +205,10 @@ settings = {
     "max_detections": 300,
 }
 first = training_run.Run(step.need("training", "multilabel_split", made_by="05"))
+watched = Photos(images, folder=watched_set)
 predictions = {
-    "05, split": engine.predict(first.best, images, watched_set, **settings),
-    "08, full": engine.predict(run.best, images, watched_set, **settings),
+    "05, split": engine.predict(first.best, watched, **settings),
+    "08, full": engine.predict(run.best, watched, **settings),
 }
 by_class = metrics.per_class_table(boxes, predictions["08, full"], images)
 step.table(

@@ -83,6 +83,7 @@ seed = 0  # @param {type:"integer"}
 import functools
 
 from livestock_utils import colab
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.search import best
@@ -190,8 +191,7 @@ found = {
     name: [
         engine.predict(
             run.last,
-            images,
-            valid_set,
+            Photos(images, folder=valid_set),
             image_size=image_size,
             confidence_threshold=0.001,
             iou_threshold=iou_threshold,

@@ -390,7 +390,8 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
     write_run(tmp_path / "training" / "mine", data="b")
     calls = []
 
-    def predict(weights, shown, folder, **settings):
+    def predict(weights, photos, **settings):
+        shown = photos.images
         calls.append((weights.name, len(shown), settings["image_size"]))
         return boxes[boxes["image_id"].isin(shown["image_id"])].assign(confidence=0.5)
 

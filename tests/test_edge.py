@@ -7,13 +7,14 @@ from made_network import write_network, write_photos
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import exported as exported_backends
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.backends import onnx as onnx_backend
 from livestock_utils.detect.export import cost, formats, latency, parity
 from livestock_utils.detect.predict import engine
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -30,8 +31,7 @@ def made(tmp_path_factory):
     images = write_photos(folder / "photos")
     boxes = engine.predict(
         weights,
-        images,
-        folder / "photos",
+        Photos(images, folder=folder / "photos"),
         image_size=PIXELS,
         batch_size=1,
         settings=Settings(confidence_threshold=0.3),
@@ -59,7 +59,7 @@ def one(made, folder, kind, **options):
 
 def predicted(path, made):
     return engine.predict(
-        path, made[1], made[2], image_size=PIXELS, batch_size=1, settings=SETTINGS
+        path, Photos(made[1], folder=made[2]), image_size=PIXELS, batch_size=1, settings=SETTINGS
     )
 
 
@@ -419,12 +419,16 @@ def test_suppression_inside_is_compared_under_its_own_thresholds(made, tmp_path)
     )
     assert scored.loc["onnx", "equal_share"] > 0.95
     own = engine.predict(
-        weights, images, photos, image_size=PIXELS, batch_size=1, cap=100_000, settings=hard
+        weights,
+        Photos(images, folder=photos),
+        image_size=PIXELS,
+        batch_size=1,
+        cap=100_000,
+        settings=hard,
     )
     inside = engine.predict(
         tmp_path / "best-nms.onnx",
-        images,
-        photos,
+        Photos(images, folder=photos),
         image_size=PIXELS,
         batch_size=1,
         cap=100_000,

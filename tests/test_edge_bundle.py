@@ -18,10 +18,11 @@ from made_network import write_network, write_photos
 from livestock_utils.assets import edge_runner
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.export import bundle as edge_bundle
 from livestock_utils.detect.export import formats, parity
 from livestock_utils.detect.predict import engine
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -109,8 +110,7 @@ def test_the_runner_gives_the_boxes_of_the_library(made, tmp_path, settings, kin
     bundle = unpacked(made, tmp_path, settings, kind)
     library = engine.predict(
         made[3] / "exports" / model_file(kind),
-        made[1],
-        made[2],
+        Photos(made[1], folder=made[2]),
         image_size=PIXELS,
         settings=settings,
         batch_size=1,
@@ -717,8 +717,7 @@ def test_a_bundle_runs_in_a_bare_environment_with_its_three_packages(made, tmp_p
     assert run.returncode == 0, run.stderr
     library = engine.predict(
         made[3] / "exports" / "best.onnx",
-        made[1],
-        made[2],
+        Photos(made[1], folder=made[2]),
         image_size=PIXELS,
         batch_size=1,
         settings=Settings(confidence_threshold=0.05),

@@ -12,7 +12,7 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.export import bundle as edge_bundle
 from livestock_utils.detect.export import cost, formats, parity
 from livestock_utils.detect.predict import postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 PIXELS = 96
 

@@ -13,13 +13,14 @@ from livestock_utils.core import frames
 from livestock_utils.core import photos as photos_module
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import CheckpointError, DatasetError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.export import parity
 from livestock_utils.detect.predict import candidates, engine, postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.evaluate.scoring import metrics
 
 
@@ -31,11 +32,11 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
-    return write_photos(folder), folder
+    return Photos(write_photos(folder), folder=folder)
 
 
 def collect(weights, photos, **options):
-    return engine.collect_candidates(weights, *photos, **{"image_size": 96, **options})
+    return engine.collect_candidates(weights, photos, **{"image_size": 96, **options})
 
 
 def equal(first: candidates.Candidates, second: candidates.Candidates) -> bool:
@@ -47,10 +48,10 @@ def equal(first: candidates.Candidates, second: candidates.Candidates) -> bool:
 
 def test_predict_is_collect_and_apply(weights, photos):
     predictions = engine.predict(
-        weights, *photos, image_size=96, confidence_threshold=0.01, iou_threshold=0.5
+        weights, photos, image_size=96, confidence_threshold=0.01, iou_threshold=0.5
     )
     expected = postprocess.apply(
-        collect(weights, photos), Settings(confidence_threshold=0.01, iou_threshold=0.5)
+        collect(weights, photos), PostprocessSettings(confidence_threshold=0.01, iou_threshold=0.5)
     )
     pd.testing.assert_frame_equal(predictions, expected)
     assert predictions.columns.tolist() == ["image_id", "species", *XYXY, "confidence"]
@@ -65,12 +66,11 @@ def test_predict_is_collect_and_apply(weights, photos):
 def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
     import torch
 
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     model = checkpoints.load_model(weights, device="cpu")
     predictions = engine.predict(
         weights,
-        images,
-        folder,
+        photos,
         image_size=96,
         confidence_threshold=0.01,
         batch_size=1,
@@ -124,15 +124,14 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path)
             read.append(member)
             return super().bytes(archive, member)
 
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     with pytest.raises(KeyboardInterrupt):
         collect(
             weights,
-            photos,
+            dataclasses.replace(photos, source=Stops(folder)),
             batch_size=1,
             part_images=1,
             parts_folder=tmp_path,
-            reader=Stops(folder),
             workers=1,
         )
     parts = sorted(path.name for path in tmp_path.rglob("*"))
@@ -143,10 +142,10 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(weights, photos, tmp_path)
     read.clear()
     again = Stops(folder)
     again.left = 99
-    resumed = collect(
-        weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path, reader=again
-    )
+    photos = dataclasses.replace(photos, source=again)
+    resumed = collect(weights, photos, batch_size=1, part_images=1, parts_folder=tmp_path)
     assert len(read) == len(images) - done
+    photos = Photos(images, folder=folder)
     assert equal(resumed, collect(weights, photos, batch_size=1))
 
 
@@ -161,12 +160,12 @@ def test_parts_of_other_settings_or_damaged_ones_are_made_again(weights, photos,
 
 
 def test_unreadable_images_are_reported_and_stay_empty(weights, photos, tmp_path, caplog):
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     for name in images["member"]:
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / images["member"][0]).write_bytes((folder / images["member"][0]).read_bytes()[:-30])
     (tmp_path / images["member"][2]).unlink()
-    found = collect(weights, (images, tmp_path))
+    found = collect(weights, Photos(images, folder=tmp_path))
     assert found.unreadable == [images["image_id"][0], images["image_id"][2]]
     assert len(found.images) == len(images)
     assert (
@@ -180,12 +179,12 @@ def test_unreadable_images_are_reported_and_stay_empty(weights, photos, tmp_path
 def test_images_come_from_archives_and_sizes_are_those_of_the_file(
     weights, photos, tmp_path, caplog
 ):
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for name in images["member"]:
             archive.write(folder / name, name)
     lied = images.assign(archive="photos.zip", width_px=[96, 96, 64, 96, 192])
-    found = collect(weights, (lied, tmp_path), batch_size=1)
+    found = collect(weights, Photos(lied, folder=tmp_path), batch_size=1)
     assert equal(found, collect(weights, photos, batch_size=1))
     assert (
         "1 images have another size than the table says, first photo_004: 96 x 64 instead of 192 x "
@@ -194,8 +193,8 @@ def test_images_come_from_archives_and_sizes_are_those_of_the_file(
 
 
 def test_no_images_give_no_predictions(weights, photos):
-    images, folder = photos
-    assert len(engine.predict(weights, images.iloc[:0], folder, image_size=96)) == 0
+    none = photos.select([])
+    assert len(engine.predict(weights, none, image_size=96)) == 0
 
 
 def test_the_cap_keeps_the_most_confident_and_is_reported(weights, photos, caplog):
@@ -209,13 +208,16 @@ def test_the_cap_keeps_the_most_confident_and_is_reported(weights, photos, caplo
 def test_a_mirrored_pass_finds_mirrored_boxes_and_stands_beside_the_plain_one(
     weights, photos, tmp_path
 ):
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     both = collect(weights, photos, passes=("plain", "flip", "x1.34"))
     assert both.passes == ("plain", "flip", "x1.34")
     plain = collect(weights, photos)
     assert equal(dataclasses.replace(both.select(both.pass_index == 0), images=plain.images), plain)
     mirrored = write_mirrored(images, folder, tmp_path)
-    flipped, direct = both.select(both.pass_index == 1), collect(weights, (mirrored, tmp_path))
+    flipped, direct = (
+        both.select(both.pass_index == 1),
+        collect(weights, Photos(mirrored, folder=tmp_path)),
+    )
     width = images["width_px"].to_numpy()[direct.image_index][:, None]
     assert np.allclose(flipped.confidence, direct.confidence, atol=1e-4)
     assert np.allclose(flipped.xyxy[:, [2, 0]], width - direct.xyxy[:, [0, 2]], atol=0.05)
@@ -244,8 +246,8 @@ def test_a_loaded_model_gives_the_same_and_stays_as_it_was(weights, photos):
 def test_onnx_runtime_gives_the_same_boxes(weights, photos):
     pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
     options = {"image_size": 96, "confidence_threshold": 0.01}
-    ours = engine.predict(weights, *photos, **options)
-    onnx = engine.predict(weights, *photos, backend="onnx", **options)
+    ours = engine.predict(weights, photos, **options)
+    onnx = engine.predict(weights, photos, backend="onnx", **options)
     assert len(ours) == len(onnx)
     assert np.abs(np.sort(ours["confidence"]) - np.sort(onnx["confidence"])).max() < 1e-3
     near = []
@@ -260,7 +262,7 @@ def test_onnx_runtime_gives_the_same_boxes(weights, photos):
     assert np.mean(np.array(near) < 0.1) >= 0.999
     exported = weights.with_suffix(".onnx")
     before = exported.stat().st_mtime_ns
-    again = engine.predict(exported, *photos, **options)
+    again = engine.predict(exported, photos, **options)
     pd.testing.assert_frame_equal(again, onnx)
     assert exported.stat().st_mtime_ns == before
 
@@ -276,7 +278,7 @@ def test_onnx_runtime_gives_the_same_score(tmp_path):
     weights.write_bytes(checkpoints.find_weights("yolov5n_sample.pt").read_bytes())
     scores, found = {}, {}
     for backend in ("torch", "onnx"):
-        found[backend] = engine.predict(weights, images, folder, image_size=320, backend=backend)
+        found[backend] = engine.predict(weights, photos, image_size=320, backend=backend)
         scores[backend] = metrics.per_class_table(boxes, found[backend], images)["mAP75"]
     assert scores["torch"]["all"] > 0.1, "a score of nothing would tell nothing"
     assert scores["onnx"].to_numpy() == pytest.approx(scores["torch"].to_numpy(), abs=1e-3)
@@ -332,9 +334,9 @@ def test_what_cannot_be_done_is_told(weights, photos, options, message):
 
 
 def test_a_repeated_image_or_an_unnamed_model_with_parts_is_refused(weights, photos, tmp_path):
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     with pytest.raises(DatasetError, match="image 'photo_000' is in the table twice"):
-        collect(weights, (pd.concat([images, images]), folder))
+        collect(weights, Photos(pd.concat([images, images]), folder=folder))
     with pytest.raises(LivestockError, match="part files need the path of the weights"):
         collect(checkpoints.load_model(weights, device="cpu"), photos, parts_folder=tmp_path)
     with pytest.raises(DatasetError, match="no part files; predict at least one shard first"):
@@ -349,15 +351,17 @@ def copied(images, folder, target):
 
 
 def test_other_photos_under_the_same_ids_are_predicted_anew(weights, photos, tmp_path, caplog):
-    images, folder = photos
+    images, folder = photos.images, photos.folder
     place = copied(images, folder, tmp_path / "photos")
-    first = collect(weights, (images, place), parts_folder=tmp_path / "parts")
+    first = collect(weights, Photos(images, folder=place), parts_folder=tmp_path / "parts")
     names = images["member"].tolist()
     for name, other in zip(names, names[1:] + names[:1], strict=True):
         (place / name).write_bytes((folder / other).read_bytes())
-    second = collect(weights, (images, place), parts_folder=tmp_path / "parts")
+    second = collect(weights, Photos(images, folder=place), parts_folder=tmp_path / "parts")
     assert "made with other settings or images; predicted again" in caplog.text
-    assert not equal(first, second) and equal(second, collect(weights, (images, place)))
+    assert not equal(first, second) and equal(
+        second, collect(weights, Photos(images, folder=place))
+    )
 
 
 def test_sessions_of_unlike_batch_sizes_share_the_work(weights, photos, tmp_path):
@@ -385,8 +389,10 @@ def test_finished_parts_of_another_size_are_not_deleted(weights, photos, tmp_pat
     ):
         collect(weights, photos, part_images=2, parts_folder=tmp_path)
     assert sorted(tmp_path.rglob("*.npz")) == before
-    images, folder = photos
-    fewer = collect(weights, (images[:2], folder), part_images=1, parts_folder=tmp_path)
+    images, folder = photos.images, photos.folder
+    fewer = collect(
+        weights, Photos(images[:2], folder=folder), part_images=1, parts_folder=tmp_path
+    )
     assert len(list(tmp_path.rglob("*.npz"))) == len(fewer.images) == 2, (
         "parts of other images are not cleared"
     )

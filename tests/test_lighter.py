@@ -7,6 +7,7 @@ from training_sets import train, write_set
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError, TrainingError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect import checkpoints, settings, yolov5
 from livestock_utils.detect.backends import loading
@@ -230,7 +231,9 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
             for path in sorted(folder.glob("*.jpg"))
         ]
     )
-    boxes = engine.predict(weights, images, folder, image_size=64).query("confidence > 0.3")
+    boxes = engine.predict(weights, Photos(images, folder=folder), image_size=64).query(
+        "confidence > 0.3"
+    )
     same = write_network(tmp_path / "same" / "other.pt", seed=1)
     table = lighter.compare(
         {"plain": weights, "Tucker": decomposed(weights, tmp_path), "distilled": same},

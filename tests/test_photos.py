@@ -9,6 +9,7 @@ from made_network import write_network, write_photos
 
 from livestock_utils.cli import cli
 from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import candidates, engine, media, postprocess
 
 
@@ -35,21 +36,24 @@ def write_video(path, frames=6):
     ],
 )
 def test_photos_folders_and_videos_are_found(tmp_path, make, ids):
-    images, reader = media.find(make(tmp_path), every=2)
+    photos = media.find(make(tmp_path), every=2)
+    images = photos.images
     assert images["image_id"].tolist() == ids
-    assert all(reader.bytes(row["archive"], row["member"]) for row in images.to_dict("records"))
+    with photos.reader() as reader:
+        assert all(reader.bytes(row["archive"], row["member"]) for row in images.to_dict("records"))
 
 
 def test_names_that_differ_by_the_ending_only_keep_it(tmp_path):
     for name in ("a.jpg", "a.png", "b/a.jpg", "c.jpg", ".hidden.jpg", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert media.find(tmp_path)[0]["image_id"].tolist() == ["a.jpg", "a.png", "b/a", "c"]
+    assert media.find(tmp_path).images["image_id"].tolist() == ["a.jpg", "a.png", "b/a", "c"]
 
 
 def test_frames_of_a_video_come_in_any_order_and_again(tmp_path):
-    images, video = media.find(write_video(tmp_path / "barn.avi"), every=2)
-    assert (images["width_px"] == 96).all()
+    photos = media.find(write_video(tmp_path / "barn.avi"), every=2)
+    video = photos.source
+    assert (photos.images["width_px"] == 96).all()
     means = {}
     for member in ("000004", "000000", "000002", "000000"):
         picture = cv2.imdecode(np.frombuffer(video.bytes("", member), np.uint8), cv2.IMREAD_COLOR)
@@ -106,7 +110,7 @@ def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     expected = engine.predict(
-        weights, images, tmp_path / "in", image_size=96, confidence_threshold=0.3
+        weights, Photos(images, folder=tmp_path / "in"), image_size=96, confidence_threshold=0.3
     )
     assert len(table) == len(expected) and (table["confidence"] >= 0.3).all()
     assert f"{len(expected)} boxes on {expected['image_id'].nunique()} of 6 images" in result.output
@@ -123,7 +127,7 @@ def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
 def test_the_command_takes_tuned_settings_and_tells_bad_weights(weights, tmp_path):
     write_photos(tmp_path / "in", sizes=((96, 64),))
     tuned = postprocess.save_settings(
-        tmp_path / "s.yaml", postprocess.Settings(max_detections=2, method="fusion")
+        tmp_path / "s.yaml", postprocess.PostprocessSettings(max_detections=2, method="fusion")
     )
     arguments = [
         "--out",
@@ -157,11 +161,13 @@ def predict(weights, source, out, *options):
 
 def test_tuned_settings_bring_their_passes_and_image_size(weights, tmp_path):
     images = write_photos(tmp_path / "in", sizes=((96, 64),))
-    tuned = postprocess.Settings(passes=("plain", "flip"), method="fusion")
+    tuned = postprocess.PostprocessSettings(passes=("plain", "flip"), method="fusion")
     path = postprocess.save_settings(tmp_path / "s.yaml", tuned, image_size=96)
     result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path))
     assert result.exit_code == 0, result.output
-    expected = engine.predict(weights, images, tmp_path / "in", image_size=96, settings=tuned)
+    expected = engine.predict(
+        weights, Photos(images, folder=tmp_path / "in"), image_size=96, settings=tuned
+    )
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == len(expected) > 0
     result = predict(
         weights, tmp_path / "in", tmp_path / "out", "--settings", str(path), "--image-size", "64"
@@ -194,7 +200,7 @@ def test_nothing_readable_is_a_failure(weights, tmp_path):
 def test_videos_in_a_folder_are_told_to_be_left_out(tmp_path, caplog):
     write_photos(tmp_path)
     write_video(tmp_path / "barn.avi")
-    assert len(media.find(tmp_path)[0]) == 5
+    assert len(media.find(tmp_path)) == 5
     assert "1 videos (first: barn.avi) are left out; give each by itself" in caplog.text
 
 
@@ -208,7 +214,7 @@ def test_frame_numbers_are_as_wide_as_the_last(tmp_path, monkeypatch):
             self.count = 1_000_001
 
     monkeypatch.setattr(media, "VideoReader", Long)
-    ids = media.find(path, every=500_000)[0]["image_id"]
+    ids = media.find(path, every=500_000).images["image_id"]
     assert ids.tolist() == ["barn_0000000", "barn_0500000", "barn_1000000"] == sorted(ids)
 
 

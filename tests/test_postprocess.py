@@ -13,16 +13,16 @@ from made_candidates import made
 from livestock_utils.core.boxes import XYXY, iou_matrix
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.detect.predict import candidates, postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 
 METHODS = [
-    Settings(),
-    Settings(method="soft_nms_linear", iou_threshold=0.5),
-    Settings(method="soft_nms_gaussian"),
-    Settings(method="fusion", iou_threshold=0.6),
-    Settings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),
-    Settings(class_agnostic=True),
-    Settings(multi_label=False),
+    PostprocessSettings(),
+    PostprocessSettings(method="soft_nms_linear", iou_threshold=0.5),
+    PostprocessSettings(method="soft_nms_gaussian"),
+    PostprocessSettings(method="fusion", iou_threshold=0.6),
+    PostprocessSettings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),
+    PostprocessSettings(class_agnostic=True),
+    PostprocessSettings(multi_label=False),
 ]
 
 
@@ -65,7 +65,7 @@ def test_a_box_past_the_frame_is_suppressed_whole_and_shown_clipped():
     # Clipped, the two are the same box; whole they overlap by 40 %: yolov5 suppresses before it
     # clips.
     found = hand_made([(0, 0, 0.9, (0, 0, 50, 80)), (0, 0, 0.8, (0, 0, 50, 200))])
-    table = postprocess.apply(found, Settings(iou_threshold=0.5))
+    table = postprocess.apply(found, PostprocessSettings(iou_threshold=0.5))
     assert table[XYXY].to_numpy().tolist() == [[0, 0, 50, 80], [0, 0, 50, 80]]
 
 
@@ -80,16 +80,22 @@ CROSSING = [
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        (Settings(), [("a", "pig"), ("a", "cow"), ("b", "cow")]),
-        (Settings(class_agnostic=True), [("a", "pig"), ("b", "cow")]),
-        (Settings(iou_threshold=0.99), [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")]),
+        (PostprocessSettings(), [("a", "pig"), ("a", "cow"), ("b", "cow")]),
+        (PostprocessSettings(class_agnostic=True), [("a", "pig"), ("b", "cow")]),
         (
-            Settings(iou_threshold={"pig": 0.99, "cow": 0.5}),
+            PostprocessSettings(iou_threshold=0.99),
             [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")],
         ),
-        (Settings(confidence_threshold=0.5), [("a", "pig"), ("a", "cow")]),
-        (Settings(confidence_threshold={"pig": 0.95, "cow": 0.01}), [("a", "cow"), ("b", "cow")]),
-        (Settings(max_detections=1), [("a", "pig"), ("b", "cow")]),
+        (
+            PostprocessSettings(iou_threshold={"pig": 0.99, "cow": 0.5}),
+            [("a", "pig"), ("a", "cow"), ("a", "pig"), ("b", "cow")],
+        ),
+        (PostprocessSettings(confidence_threshold=0.5), [("a", "pig"), ("a", "cow")]),
+        (
+            PostprocessSettings(confidence_threshold={"pig": 0.95, "cow": 0.01}),
+            [("a", "cow"), ("b", "cow")],
+        ),
+        (PostprocessSettings(max_detections=1), [("a", "pig"), ("b", "cow")]),
     ],
 )
 def test_thresholds_hold_for_their_class(setting, expected):
@@ -99,7 +105,7 @@ def test_thresholds_hold_for_their_class(setting, expected):
 
 def test_only_the_best_class_of_an_anchor_without_multi_label():
     found = dataclasses.replace(hand_made(CROSSING), best_class=np.array([True, False, True, True]))
-    assert postprocess.apply(found, Settings(multi_label=False))["species"].tolist() == [
+    assert postprocess.apply(found, PostprocessSettings(multi_label=False))["species"].tolist() == [
         "pig",
         "cow",
     ]
@@ -107,16 +113,16 @@ def test_only_the_best_class_of_an_anchor_without_multi_label():
 
 def test_passes_are_chosen_by_name():
     found, _ = made(passes=2)
-    both = postprocess.apply(found, Settings(passes=("plain", "x1.1")))
-    pd.testing.assert_frame_equal(both, postprocess.apply(found, Settings()))
-    one = postprocess.apply(found, Settings(passes=("plain",)))
+    both = postprocess.apply(found, PostprocessSettings(passes=("plain", "x1.1")))
+    pd.testing.assert_frame_equal(both, postprocess.apply(found, PostprocessSettings()))
+    one = postprocess.apply(found, PostprocessSettings(passes=("plain",)))
     pd.testing.assert_frame_equal(
-        one, postprocess.apply(found.select(found.pass_index == 0), Settings())
+        one, postprocess.apply(found.select(found.pass_index == 0), PostprocessSettings())
     )
     with pytest.raises(
         LivestockError, match=r"pass 'flip' was not predicted: there are \['plain', 'x1.1'\]"
     ):
-        postprocess.apply(found, Settings(passes=("flip",)))
+        postprocess.apply(found, PostprocessSettings(passes=("flip",)))
 
 
 def test_only_the_images_asked_for():
@@ -137,13 +143,13 @@ def test_only_the_images_asked_for():
 def test_what_nms_leaves_does_not_overlap_more_than_allowed(seed, iou_threshold, confidence):
     found, _ = made(n_images=4, per_image=20, seed=seed)
     table = postprocess.apply(
-        found, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence)
+        found, PostprocessSettings(iou_threshold=iou_threshold, confidence_threshold=confidence)
     )
     inside = dataclasses.replace(
         found, images=found.images.assign(width_px=0, height_px=0), xyxy=found.xyxy + 512
     )
     whole = postprocess.apply(
-        inside, Settings(iou_threshold=iou_threshold, confidence_threshold=confidence)
+        inside, PostprocessSettings(iou_threshold=iou_threshold, confidence_threshold=confidence)
     )
     assert len(whole) == len(table)
     assert (table["confidence"] >= np.float32(confidence)).all()
@@ -156,7 +162,7 @@ def test_what_nms_leaves_does_not_overlap_more_than_allowed(seed, iou_threshold,
     "setting",
     [
         *METHODS,
-        Settings(
+        PostprocessSettings(
             confidence_threshold={"pig": 0.01, "cow": 0.2},
             iou_threshold={"pig": 0.6, "cow": 0.7},
             passes=("plain", "flip"),
@@ -185,9 +191,9 @@ def test_settings_go_through_yaml(tmp_path, setting):
             "one iou_threshold, not one a class",
         ),
         ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class only"),
-        ({"fusion_confidence": "sum"}, "fusion_confidence must be 'avg' or 'max'"),
+        ({"fusion_confidence": "sum"}, "fusion_confidence must be one of avg, max"),
         ({"iou_threshold": None}, r"iou_threshold must lie in \[0, 1\], got None"),
-        ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must lie in \[0, 1\], got \{'pig': 0.5\}"),
+        ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must be a number from 0 to 1, got \{'pig'"),
         (
             {"passes": 3},
             r"passes must be a list of names such as \[plain, flip\], or null for all predicted, "
@@ -196,15 +202,15 @@ def test_settings_go_through_yaml(tmp_path, setting):
         ({"passes": "flip"}, "passes must be a list of names such as .*, got 'flip'"),
         ({"passes": []}, "passes must be a list of names"),
         ({"passes": [1]}, "passes must be a list of names"),
-        ({"class_agnostic": "no"}, "class_agnostic must be true or false, got 'no'"),
-        ({"multi_label": 1}, "multi_label must be true or false, got 1"),
+        ({"class_agnostic": "no"}, "class_agnostic must be True or False, got 'no'"),
+        ({"multi_label": 1}, "multi_label must be True or False, got 1"),
         ({1: 0.5}, "unknown post-processing setting 1"),
         ({"nms": 0.5}, "unknown post-processing setting 'nms'"),
     ],
 )
 def test_bad_settings_are_told(values, message):
     with pytest.raises(LivestockError, match=message):
-        Settings.from_dict(values)
+        PostprocessSettings.from_dict(values)
 
 
 @pytest.mark.parametrize(
@@ -227,13 +233,13 @@ def test_faults_of_a_settings_file_are_told_with_its_name(tmp_path, content, mes
 
 def test_the_image_size_of_a_settings_file(tmp_path):
     for said, expected in ({}, None), ({"image_size": 416}, 416):
-        path = postprocess.save_settings(tmp_path / "s.yaml", Settings(), **said)
+        path = postprocess.save_settings(tmp_path / "s.yaml", PostprocessSettings(), **said)
         assert postprocess.load_image_size(path) == expected
 
 
 def test_thresholds_must_name_every_class():
     with pytest.raises(LivestockError, match=r"one entry a class \['cow', 'pig'\], got \['pig'\]"):
-        postprocess.apply(made()[0], Settings(iou_threshold={"pig": 0.5}))
+        postprocess.apply(made()[0], PostprocessSettings(iou_threshold={"pig": 0.5}))
 
 
 @pytest.mark.parametrize("content", [None, "", "a: [", "- 1", "settings: 3"])

@@ -11,6 +11,7 @@ from dying_reader import DyingReader
 from made_network import write_network, write_photos
 
 from livestock_utils.core.errors import CheckpointError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import candidates, engine, ray_engine
 
 
@@ -37,16 +38,14 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, local_ray):
     options = {"image_size": 96, "batch_size": 1}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the workers: other numbers of threads differ in the last bit
-    expected = engine.collect_candidates(weights, images, tmp_path / "in", **options)
+    expected = engine.collect_candidates(weights, Photos(images, folder=tmp_path / "in"), **options)
     torch.set_num_threads(threads)
     reader = DyingReader(tmp_path / "in", "photo_007.jpg", tmp_path / "died")
     found = ray_engine.collect_candidates(
         weights,
-        images,
-        tmp_path / "in",
+        Photos(images, folder=tmp_path / "in", source=reader),
         parts_folder=tmp_path / "parts",
         n_workers=2,
-        reader=reader,
         part_images=2,
         **options,
     )
@@ -62,8 +61,7 @@ def test_what_a_worker_raises_arrives_in_one_line(tmp_path, local_ray):
     with pytest.raises(LivestockError, match=r"floor must lie in \[0, 1\]") as caught:
         ray_engine.collect_candidates(
             weights,
-            images,
-            tmp_path / "in",
+            Photos(images, folder=tmp_path / "in"),
             parts_folder=tmp_path / "parts",
             image_size=96,
             floor=2,
@@ -79,7 +77,7 @@ def test_bad_weights_are_told_before_ray_is_started(tmp_path, monkeypatch):
     other = write_network(tmp_path / "w.pt", names=("sheep", "horse"))
     with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
         ray_engine.collect_candidates(
-            other, write_photos(tmp_path), tmp_path, parts_folder=tmp_path / "parts"
+            other, Photos(write_photos(tmp_path), folder=tmp_path), parts_folder=tmp_path / "parts"
         )
 
 
@@ -87,5 +85,5 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(LivestockError, match=r"install --extras ray"):
         ray_engine.collect_candidates(
-            "w.pt", write_photos(tmp_path), tmp_path, parts_folder=tmp_path / "parts"
+            "w.pt", Photos(write_photos(tmp_path), folder=tmp_path), parts_folder=tmp_path / "parts"
         )

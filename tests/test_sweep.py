@@ -9,7 +9,7 @@ from made_candidates import made
 
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.detect.predict import postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune import sweep
 from livestock_utils.evaluate.scoring import metrics
 
@@ -17,23 +17,25 @@ MANY = [
     *sweep.grid(iou_threshold=[0.5, 0.7], confidence_threshold=[0.001, 0.05, 0.3]),
     *sweep.grid(class_agnostic=[True], max_detections=[2, 300], multi_label=[True, False]),
     *sweep.grid(
-        Settings(iou_threshold=0.5),
+        PostprocessSettings(iou_threshold=0.5),
         method=["soft_nms_linear", "soft_nms_gaussian"],
         sigma=[0.3, 0.6],
         confidence_threshold=[0.001, 0.1],
     ),
     *sweep.grid(
-        Settings(method="fusion"),
+        PostprocessSettings(method="fusion"),
         iou_threshold=[0.5, 0.7],
         fusion_confidence=["avg", "max"],
         confidence_threshold=[0.01, 0.1],
         fusion_nms=[None, 0.8],
     ),
-    Settings(
+    PostprocessSettings(
         confidence_threshold={"pig": 0.1, "cow": 0.01}, iou_threshold={"pig": 0.5, "cow": 0.7}
     ),
-    Settings(confidence_threshold={"pig": 0.1, "cow": 0.01}, class_agnostic=True, max_detections=3),
-    Settings(
+    PostprocessSettings(
+        confidence_threshold={"pig": 0.1, "cow": 0.01}, class_agnostic=True, max_detections=3
+    ),
+    PostprocessSettings(
         method="soft_nms_linear",
         confidence_threshold={"pig": 0.1, "cow": 0.01},
         class_agnostic=True,
@@ -84,7 +86,7 @@ def test_random_settings_are_drawn_by_seed_within_their_ranges():
 def test_best_prefers_the_higher_score_then_fewer_boxes():
     tried = pd.DataFrame(
         {
-            "settings": [Settings(iou_threshold=i / 10) for i in range(1, 5)],
+            "settings": [PostprocessSettings(iou_threshold=i / 10) for i in range(1, 5)],
             "ap75": [0.5, 0.9, 0.9 + 1e-12, 0.2],
             "detections_per_image": [1, 9, 8, 1],
         }
@@ -103,13 +105,15 @@ def test_thresholds_by_class_score_at_least_as_well_as_one_for_all():
     row = sweep.evaluate(found, boxes, [chosen]).iloc[0]
     assert row["ap75"] == pytest.approx((tried["ap75_pig"].max() + tried["ap75_cow"].max()) / 2)
     with pytest.raises(LivestockError, match="no class-wise hard NMS"):
-        sweep.best_per_class(sweep.evaluate(found, boxes, [Settings(method="fusion")]))
+        sweep.best_per_class(sweep.evaluate(found, boxes, [PostprocessSettings(method="fusion")]))
 
 
 def test_soft_nms_by_class_scores_at_least_as_well_as_one_for_all():
     found, boxes = made(n_images=40)
     tried = sweep.evaluate(
-        found, boxes, sweep.grid(Settings(method="soft_nms_linear"), iou_threshold=[0.3, 0.5, 0.7])
+        found,
+        boxes,
+        sweep.grid(PostprocessSettings(method="soft_nms_linear"), iou_threshold=[0.3, 0.5, 0.7]),
     )
     chosen = sweep.best_per_class(tried, method="soft_nms_linear")
     assert chosen.method == "soft_nms_linear" and set(chosen.iou_threshold) == {"pig", "cow"}
@@ -119,16 +123,24 @@ def test_soft_nms_by_class_scores_at_least_as_well_as_one_for_all():
 
 def test_intervals_call_a_large_gain_a_gain_and_none_for_the_same_setting():
     found, boxes = made(n_images=40)
-    bad = Settings(confidence_threshold=0.6)
+    bad = PostprocessSettings(confidence_threshold=0.6)
     table = sweep.compare(
-        found, boxes, {"same": bad, "all boxes": Settings()}, reference=bad, n_resamples=200
+        found,
+        boxes,
+        {"same": bad, "all boxes": PostprocessSettings()},
+        reference=bad,
+        n_resamples=200,
     )
     assert table.loc["same", ["gain", "gain_low", "gain_high"]].tolist() == [0, 0, 0]
     assert table.loc["same", "better"] == 0.5
     assert table.loc["all boxes", "gain_low"] > 0
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     again = sweep.compare(
-        found, boxes, {"same": bad, "all boxes": Settings()}, reference=bad, n_resamples=200
+        found,
+        boxes,
+        {"same": bad, "all boxes": PostprocessSettings()},
+        reference=bad,
+        n_resamples=200,
     )
     pd.testing.assert_frame_equal(table, again)
 
@@ -150,7 +162,7 @@ def test_intervals_call_a_large_gain_a_gain_and_none_for_the_same_setting():
 def test_labels_that_cannot_judge_are_refused(change, message):
     found, boxes = made()
     with pytest.raises(DatasetError, match=message):
-        sweep.evaluate(found, change(boxes), [Settings()])
+        sweep.evaluate(found, change(boxes), [PostprocessSettings()])
 
 
 def test_candidates_of_the_classes_in_another_order_score_the_same():

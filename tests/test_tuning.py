@@ -14,12 +14,15 @@ from made_network import write_network, write_photos
 
 from livestock_utils.core import files, tables
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold, postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune import choice as tuning_choice
 from livestock_utils.detect.tune import labelled, quality, steps, sweep
 from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
+
+METHODS = {"nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_the_choice_is_the_best_of_all_tried_and_never_below_the_write_up(chosen
     assert len(write_up) == 1 and choice.compared["gain"].iloc[0] == pytest.approx(
         choice.tried["ap75"].max() - write_up["ap75"].iloc[0]
     )
-    assert {s.method for s in choice.tried["settings"]} == set(postprocess.METHODS)
+    assert {s.method for s in choice.tried["settings"]} == METHODS
     assert len(choice.compared) == 5 and choice.compared["value"].round(6).is_unique
     assert choice.sentence.startswith(f"Chosen: {tuning_choice.describe(choice.settings)}.")
 
@@ -109,8 +112,8 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
 
 def test_random_settings_reach_every_kind(chosen):
     found, _, _ = chosen
-    drawn = tuning_choice.random_settings(found, 60, Settings(), seed=1)
-    assert len(drawn) == 60 and {s.method for s in drawn} == set(postprocess.METHODS)
+    drawn = tuning_choice.random_settings(found, 60, PostprocessSettings(), seed=1)
+    assert len(drawn) == 60 and {s.method for s in drawn} == METHODS
     for name, values in {
         "max_detections": {100, 300, 1000},
         "multi_label": {True, False},
@@ -119,11 +122,11 @@ def test_random_settings_reach_every_kind(chosen):
         "passes": {None, ("plain",)},
     }.items():
         assert {getattr(s, name) for s in drawn} == values, name
-    assert drawn == tuning_choice.random_settings(found, 60, Settings(), seed=1)
+    assert drawn == tuning_choice.random_settings(found, 60, PostprocessSettings(), seed=1)
     assert "fusion" not in {
-        s.method for s in tuning_choice.random_settings(made()[0], 60, Settings())
+        s.method for s in tuning_choice.random_settings(made()[0], 60, PostprocessSettings())
     }
-    assert tuning_choice.random_settings(found, 0, Settings()) == []
+    assert tuning_choice.random_settings(found, 0, PostprocessSettings()) == []
 
 
 def test_the_band_of_good_settings_is_told(chosen):
@@ -137,22 +140,25 @@ def test_the_band_of_good_settings_is_told(chosen):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        (Settings(), "NMS, IoU 0.68, confidence 0.001"),
+        (PostprocessSettings(), "NMS, IoU 0.68, confidence 0.001"),
         (
-            Settings(method="soft_nms_gaussian", sigma=0.3),
+            PostprocessSettings(method="soft_nms_gaussian", sigma=0.3),
             "gaussian soft-NMS, sigma 0.3, confidence 0.001",
         ),
         (
-            Settings(iou_threshold={"pig": 0.5, "cow": 0.7}, multi_label=False),
+            PostprocessSettings(iou_threshold={"pig": 0.5, "cow": 0.7}, multi_label=False),
             "NMS, IoU pig 0.5 / cow 0.7, confidence 0.001, best class only",
         ),
         (
-            Settings(method="fusion", passes=("plain", "flip")),
+            PostprocessSettings(method="fusion", passes=("plain", "flip")),
             "fusion, IoU 0.68, confidence 0.001, avg confidence, plain+flip",
         ),
-        (Settings(max_detections=1000), "NMS, IoU 0.68, confidence 0.001, at most 1,000 boxes"),
         (
-            Settings(method="fusion", fusion_nms=0.7),
+            PostprocessSettings(max_detections=1000),
+            "NMS, IoU 0.68, confidence 0.001, at most 1,000 boxes",
+        ),
+        (
+            PostprocessSettings(method="fusion", fusion_nms=0.7),
             "fusion, IoU 0.68, confidence 0.001, avg confidence, NMS 0.7 first",
         ),
     ],
@@ -316,7 +322,9 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
     assert made_with["weights"] == [files.sha256(weights[number]) for number in (0, 1)]
     _, of_image = out_of_fold.trained(tmp_path, images, folds)
     mine = images[images["image_id"].map(of_image) == 1]
-    alone = engine.collect_candidates(weights[1], mine, data / "data", image_size=96, batch_size=1)
+    alone = engine.collect_candidates(
+        weights[1], Photos(mine, folder=data / "data"), image_size=96, batch_size=1
+    )
     part = together.of_images(mine["image_id"])
     assert np.array_equal(part.confidence, alone.confidence) and np.array_equal(
         part.xyxy, alone.xyxy

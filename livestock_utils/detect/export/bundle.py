@@ -22,7 +22,7 @@ from livestock_utils.detect.backends import onnx
 from livestock_utils.detect.export import formats, parity
 from livestock_utils.detect.predict import engine as prediction
 from livestock_utils.detect.predict import postprocess
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 RUNNER = PACKAGE / "assets" / "edge_runner.py"
 REQUIREMENTS = """numpy

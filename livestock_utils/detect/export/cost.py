@@ -18,7 +18,7 @@ from livestock_utils.core.progress import progress
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import bundle, formats, latency
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 COLUMNS = [
     "size_mb",

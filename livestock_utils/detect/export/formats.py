@@ -27,7 +27,7 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import variants
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 log = logging.getLogger(__name__)
 

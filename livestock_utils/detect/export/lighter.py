@@ -24,7 +24,7 @@ from livestock_utils.detect.backends import onnx
 from livestock_utils.detect.export import cost, formats, latency
 from livestock_utils.detect.export.parity import MAX_DROP
 from livestock_utils.detect.predict import engine
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 from livestock_utils.evaluate.scoring import tables
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,10 @@ def compare(
     )
     for name, path in models.items():
         found = engine.predict(
-            path, images, folder, image_size=image_size, settings=settings or Settings()
+            path,
+            Photos(images, folder=folder),
+            image_size=image_size,
+            settings=settings or Settings(),
         )
         first = found if first is None else first
         gap = tables.paired_difference(Photos(images, boxes), first, found, seed).loc["all"]
@@ -294,7 +297,10 @@ def study(
         "distilled" if len(listed) == 1 else f"distilled from {Path(path).stem}": path
         if path.endswith(".csv")
         else engine.predict(
-            path, train_images, train_set, image_size=image_size, confidence_threshold=0.1
+            path,
+            Photos(train_images, folder=train_set),
+            image_size=image_size,
+            confidence_threshold=0.1,
         )
         for path in listed
     }

@@ -15,7 +15,7 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.detect.backends import loading, onnx
 from livestock_utils.detect.export import formats
 from livestock_utils.detect.predict import engine
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 from livestock_utils.detect.tune import sweep
 from livestock_utils.evaluate.scoring import tables
 
@@ -103,7 +103,9 @@ def hard_settings(
     """
     if formats.fits_inside(settings):
         return settings, "Suppression inside a network takes the same thresholds."
-    found = engine.collect_candidates(weights, images, folder, image_size=image_size, **options)
+    found = engine.collect_candidates(
+        weights, Photos(images, folder=folder), image_size=image_size, **options
+    )
     best = sweep.best(sweep.evaluate(found, boxes))
     return best, (
         f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms "
@@ -137,6 +139,7 @@ def parity_table(
     """
     settings = settings or Settings()
     inside = inside or settings
+    photos = Photos(images, boxes, folder)
     options.setdefault("batch_size", 1)  # what a camera gives, and what files of fixed shape take
     options.setdefault(
         "cap", 100_000
@@ -154,21 +157,21 @@ def parity_table(
         size, hard = row["image_size"], row["export"] == "onnx-nms" and inside != settings
         same = {"image_size": size, "settings": inside if hard else settings, **options}
         network = loading.open_backend(row["path"])
-        predictions = engine.predict(row["path"], images, folder, network=network, **same)
+        predictions = engine.predict(row["path"], photos, network=network, **same)
         if row["export"] == "pytorch":
             weights[size], references[size, False] = row["path"], predictions
         if size not in weights:
             raise LivestockError(f"no 'pytorch' row of {size} px to compare {row['export']} with")
         if (size, hard) not in references:
-            references[size, hard] = engine.predict(weights[size], images, folder, **same)
+            references[size, hard] = engine.predict(weights[size], photos, **same)
         reference = references[size, hard]
         compared = tables.paired_difference(
-            Photos(images, boxes), reference, predictions, seed
+            photos, reference, predictions, seed
         ).loc["all"]
         if shape := getattr(network, "shape", ()):
             canvas = onnx.OnCanvas(loading.open_backend(weights[size]), shape)
-            wide = engine.predict(weights[size], images, folder, network=canvas, **same)
-            by_border = tables.paired_difference(Photos(images, boxes), reference, wide, seed).loc[
+            wide = engine.predict(weights[size], photos, network=canvas, **same)
+            by_border = tables.paired_difference(photos, reference, wide, seed).loc[
                 "all"
             ]
             row |= {

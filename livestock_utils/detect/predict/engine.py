@@ -2,6 +2,7 @@
 predictions in one call."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +13,12 @@ import pandas as pd
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import DatasetError, LivestockError
-from livestock_utils.core.photos import Photos, Reader
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import PART_IMAGES, NetworkPass, part_path
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 
 log = logging.getLogger(__name__)
 
@@ -31,70 +33,76 @@ LEAST_SIZE = 32
 
 
 def predict(
-    weights_or_model: Any,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
+    weights: Any,
+    photos: Photos,
     *,
     image_size: int = 640,
     confidence_threshold: float = 0.001,
     iou_threshold: float = 0.6,
     max_detections: int = 300,
     multi_label: bool = True,
-    settings: postprocess.Settings | None = None,
+    settings: PostprocessSettings | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Images -> predictions table (image_id, species, x_min..y_max px in the true frame,
-    confidence).
+    """The animals in photos: a predictions table.
 
-    Sorted by image_id and descending confidence; images without detections have no rows. `settings`
-    replaces the four values before it; `options` are those of `collect_candidates`. Equal to
-    `postprocess.apply` on its result.
+        found = lu.predict(run.best, valid)
+        sure = found[found["confidence"] >= 0.25]
+
+    Args:
+        weights: path of a .pt, .onnx, .torchscript or .xml (OpenVINO) file, or a loaded model.
+        photos: what is predicted; sizes in its table are not needed, but make fuller batches.
+        image_size: longer side in px that the network sees.
+        confidence_threshold: least confidence, in [0, 1].
+        iou_threshold: boxes of a class that overlap more are one animal, in [0, 1].
+        max_detections: most boxes of an image.
+        multi_label: every class of an anchor is a box (yolov5's val), else its best (detect).
+        settings: replaces the four before it, see `PostprocessSettings`.
+        options: passes, batch_size, device, half, backend, workers, parts_folder ..., see `shards`.
+
+    Returns:
+        image_id, species, x_min, y_min, x_max, y_max in px of the photo, confidence; sorted by
+        image_id and falling confidence. Photos without animals have no rows.
+
+    Raises:
+        CheckpointError: for weights that are absent, damaged or of other classes.
+        DatasetError: for an image that is in the table twice.
+        LivestockError: for values out of range.
     """
-    settings = settings or postprocess.Settings(
+    settings = settings or PostprocessSettings(
         confidence_threshold=confidence_threshold,
         iou_threshold=iou_threshold,
         max_detections=max_detections,
         multi_label=multi_label,
     )
-    lowest = settings.confidence_threshold
-    options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
-    if settings.passes is not None:
-        options.setdefault("passes", settings.passes)
-    found = collect_candidates(weights_or_model, images, folder, image_size=image_size, **options)
+    options = {**settings.needs, **options}
+    found = collect_candidates(weights, photos, image_size=image_size, **options)
     return postprocess.apply(found, settings)
 
 
 def collect_candidates(
-    weights_or_model: Any,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
-    *,
-    shard: str = "1/1",
-    **options: Any,
+    weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `images` and keep every candidate of confidence >= `floor`, at most
+    """Run the network once over `photos` and keep every candidate of confidence >= `floor`, at most
     `cap` an image.
 
-    `weights_or_model`: the path of a .pt or .onnx, or a loaded model. `images` needs image_id and
-    member, and archive where the bytes are in one, both relative to `folder`; known sizes
-    (width_px, height_px) make fuller batches. With `shard` "i/n" and a `parts_folder` every n-th
-    part alone is computed and returned (`gather` puts all together). `options`, among them
-    image_size, floor and cap, are those of `shards`. Unreadable images are logged, counted and kept
-    without candidates. Raises CheckpointError for weights of other classes, DatasetError or
-    LivestockError for what cannot be done.
+    `weights` as of `predict`. With `shard` "i/n" and a `parts_folder` every n-th part alone is
+    computed and returned (`gather` puts all together). `options`, among them image_size, floor and
+    cap, are those of `shards`. Unreadable images are logged, counted and kept without candidates.
+    Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what
+    cannot be done.
     """
     parse_shard(shard)
-    with shards(weights_or_model, images, folder, **options) as of_shard:
+    with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)
-    report(found, images)
+    report(found, photos.images)
     return found
 
 
 @contextlib.contextmanager
 def shards(
-    weights_or_model: Any,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
+    weights: Any,
+    photos: Photos,
     *,
     image_size: int = 640,
     batch_size: int | None = None,
@@ -107,7 +115,6 @@ def shards(
     like: str = "detect",
     any_classes: bool = False,
     trust: bool = False,
-    reader: Reader | None = None,
     network: base.Backend | None = None,
     parts_folder: str | os.PathLike | None = None,
     part_images: int = PART_IMAGES,
@@ -128,6 +135,7 @@ def shards(
     Everything that looks at all images (their order, what tells them again, the plan of batches) is
     done once, so that a process can go through thousands of shards of millions of images.
     """
+    images = photos.images.sort_values("image_id", kind="stable").reset_index(drop=True)
     if images["image_id"].duplicated().any():
         twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
         raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
@@ -138,13 +146,13 @@ def shards(
         )
     if image_size < LEAST_SIZE:
         raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
-    is_path = isinstance(weights_or_model, str | os.PathLike)
+    is_path = isinstance(weights, str | os.PathLike)
     if parts_folder is not None and not is_path:
         raise LivestockError(
             "part files need the path of the weights, to know them again; got a loaded model"
         )
     network = network or loading.open_backend(
-        weights_or_model,
+        weights,
         backend=backend,
         device=device,
         half=half,
@@ -156,19 +164,18 @@ def shards(
         raise LivestockError(
             f"batch_size must be at least 1, part_images too, got {step} and {part_images}"
         )
-    images = images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    with Photos(images, folder=folder, source=reader).reader() as source:
+    with photos.reader() as reader:
         made_with = {
-            "weights": files.sha256(weights_or_model) if is_path else "a loaded model",
+            "weights": files.sha256(weights) if is_path else "a loaded model",
             "image_size": image_size,
             "floor": floor,
             "cap": cap,
             "like": like,
             "half": network.half,
             "backend": type(network).__name__,
-            "images": Photos(images, source=source).fingerprint(),
+            "images": dataclasses.replace(photos, source=reader).fingerprint(),
         }
-        runs = [NetworkPass(network, images, source, made_with, name, workers) for name in passes]
+        runs = [NetworkPass(network, images, reader, made_with, name, workers) for name in passes]
 
         def of_shard(shard: str) -> Candidates:
             return candidates.stack(

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from livestock_utils.core import files, frames, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ArchiveError, DatasetError
-from livestock_utils.core.photos import FolderReader, Reader
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import candidates, engine, postprocess
 
@@ -24,9 +25,8 @@ log = logging.getLogger(__name__)
 
 def find(
     source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
-) -> tuple[pd.DataFrame, Reader]:
-    """Photos of an image file, a folder (with its subfolders) or a video -> (images table, reader
-    of their bytes).
+) -> Photos:
+    """The photos of an image file, a folder (with its subfolders) or a video; of no species.
 
     image_id is the path below the folder without its ending (with it where two differ by the ending
     only); of a video the frame number, every `every`-th frame. `without`: a folder whose photos do
@@ -46,18 +46,17 @@ def find(
         numbers = [f"{number:0{digits}d}" for number in range(0, video.count, every)]
         if not numbers:
             raise DatasetError(f"{path}: no frames could be counted; is it a whole video?")
-        table = pd.DataFrame(
-            {"image_id": [f"{path.stem}_{n}" for n in numbers], "archive": "", "member": numbers}
-        )
-        return table.assign(width_px=video.size[0], height_px=video.size[1]), video
+        table = _table([f"{path.stem}_{number}" for number in numbers], numbers)
+        table = table.assign(width_px=video.size[0], height_px=video.size[1])
+        return Photos(table, folder=path.parent, source=video)
     if path.is_file():
         if path.suffix.lower() not in IMAGE_ENDINGS:
             raise DatasetError(
                 f"{path}: neither an image ({', '.join(IMAGE_ENDINGS)}) nor a video "
                 f"({', '.join(VIDEO_ENDINGS)}); convert it, or give a folder"
             )
-        table = pd.DataFrame({"image_id": [path.stem], "archive": [""], "member": [path.name]})
-        return table, FolderReader(path.parent)
+        table = _table([path.stem], [path.name])
+        return Photos(table, folder=path.parent)
     found = sorted(
         p.relative_to(path)
         for p in path.rglob("*")
@@ -84,7 +83,11 @@ def find(
     stems = pd.Series([p.with_suffix("").as_posix() for p in found])
     names = pd.Series([p.as_posix() for p in found])
     ids = stems.where(~stems.duplicated(keep=False), names)
-    return pd.DataFrame({"image_id": ids, "archive": "", "member": names}), FolderReader(path)
+    return Photos(_table(ids, names), folder=path)
+
+
+def _table(image_ids: Sequence[str] | pd.Series, members: Sequence[str] | pd.Series) -> Any:
+    return pd.DataFrame({"image_id": image_ids, "species": "", "archive": "", "member": members})
 
 
 class VideoReader:
@@ -130,7 +133,7 @@ class VideoReader:
         return cv2.imencode(".bmp", frame)[1].tobytes()
 
     def stamp(self, archive: str, member: str) -> str:
-        """See `passes.Reader`: the size of the video."""
+        """See `photos.Reader`: the size of the video."""
         return str(self.path.stat().st_size)
 
 
@@ -139,7 +142,7 @@ def predict(
     source: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    settings: postprocess.Settings | None = None,
+    settings: postprocess.PostprocessSettings | None = None,
     draw_from: float | None = 0.25,
     every: int = 1,
     **options: Any,
@@ -148,18 +151,15 @@ def predict(
     read), drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `inference.collect_candidates`. What lies in `out` is not predicted, should that be within the
+    `engine.collect_candidates`. What lies in `out` is not predicted, should that be within the
     photos. Returns the predictions table (px) and the candidates with their images table.
     """
-    settings = settings or postprocess.Settings(confidence_threshold=0.25, iou_threshold=0.6)
+    settings = settings or postprocess.PostprocessSettings(
+        confidence_threshold=0.25, iou_threshold=0.6
+    )
     own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
-    images, reader = find(source, every, without=own)
-    folder = Path(source).parent if Path(source).is_file() else Path(source)
-    lowest = settings.confidence_threshold
-    options.setdefault("floor", min(lowest.values()) if isinstance(lowest, dict) else lowest)
-    if settings.passes is not None:
-        options.setdefault("passes", settings.passes)
-    found = engine.collect_candidates(weights, images, folder, reader=reader, **options)
+    photos = find(source, every, without=own)
+    found = engine.collect_candidates(weights, photos, **{**settings.needs, **options})
     predictions = postprocess.apply(found, settings)
     tables = {
         "predictions": predictions.round(dict.fromkeys(XYXY, 3)),
@@ -172,14 +172,14 @@ def predict(
         sure = predictions[predictions["confidence"] >= draw_from]
         by_image = dict(list(sure.groupby("image_id")))
         ready = found.images.loc[found.images["status"] == "ok", "image_id"]
-        for row in progress(
-            images[images["image_id"].isin(ready)].to_dict("records"), desc="draw", unit="img"
-        ):
-            frame = draw(
-                frames.decode(reader.bytes(row["archive"], row["member"])),
-                by_image.get(row["image_id"], predictions.iloc[:0]),
-            )
-            _write_jpeg(Path(out) / "drawn" / f"{row['image_id']}.jpg", frame)
+        rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
+        with photos.reader() as reader:
+            for row in progress(rows, desc="draw", unit="img"):
+                frame = draw(
+                    frames.decode(reader.bytes(row["archive"], row["member"])),
+                    by_image.get(row["image_id"], predictions.iloc[:0]),
+                )
+                _write_jpeg(Path(out) / "drawn" / f"{row['image_id']}.jpg", frame)
     return predictions, found
 
 

@@ -291,9 +291,9 @@ def _predict_fold(
         if known == {**made_with, "sha256": files.sha256(path)}:
             log.info("fold %d: predictions taken from %s", number, path)
             return read(path)
-    found = engine.predict(weights, images, folder, image_size=image_size, **cut).assign(
-        fold=number
-    )[COLUMNS]
+    found = engine.predict(
+        weights, Photos(images, folder=folder), image_size=image_size, **cut
+    ).assign(fold=number)[COLUMNS]
     write(path, found)
     files.write_json(note, {**made_with, "sha256": files.sha256(path)})
     return read(path)

@@ -1,8 +1,8 @@
 """From raw candidates to predictions, offline: thresholds, NMS, soft-NMS or fusion, and a limit an
 image.
 
-One `Settings` says everything that a prediction depends on after the network; it is tuned by
-`sweep`, saved as YAML and applied as it stands.
+One `PostprocessSettings` says everything that a prediction depends on after the network; it is
+tuned by `sweep`, saved as YAML and applied as it stands.
 """
 
 import dataclasses
@@ -20,65 +20,57 @@ from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.files import write_text
+from livestock_utils.core.settings import Settings, setting
 from livestock_utils.detect.predict.candidates import Candidates
 
-METHODS = ("nms", "soft_nms_linear", "soft_nms_gaussian", "fusion")
 PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
 PerClass = float | dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How candidates become predictions; thresholds are one number for all classes or a mapping
-    class name -> number.
+class PostprocessSettings(Settings):
+    """How candidates become predictions; the default is the write-up's, NMS at IoU .68.
 
-    method: "nms", "soft_nms_linear", "soft_nms_gaussian" or "fusion" (weighted boxes fusion over
-    the passes). confidence_threshold, iou_threshold in [0, 1]; max_detections an image, highest
-    confidence first. class_agnostic: boxes of all classes suppress each other. multi_label: every
-    class of an anchor is a candidate (yolov5's val), else only its best (yolov5's detect). passes:
-    names of the passes used, None for all. sigma: of gaussian soft-NMS. fusion_confidence: "avg" or
-    "max"; fusion_nms: NMS of each pass before fusion, or None. The default is the write-up's: NMS,
-    IoU .68, confidence .001. Raises LivestockError for values out of range.
+        settings = lu.PostprocessSettings(iou_threshold={"pig": 0.6, "cow": 0.7})
+        lu.predict(run.best, valid, settings=settings)
+
+    Args are the fields, see `PostprocessSettings.table()`; the two thresholds are one number for
+    all classes or a mapping class name -> number. Raises LivestockError for values out of range.
     """
 
-    method: str = "nms"
-    confidence_threshold: PerClass = 0.001
-    iou_threshold: PerClass = 0.68
-    max_detections: int = 300
-    class_agnostic: bool = False
-    multi_label: bool = True
-    passes: tuple[str, ...] | None = None
-    sigma: float = 0.5
-    fusion_confidence: str = "avg"
-    fusion_nms: float | None = None
+    method: str = setting(
+        "nms",
+        "suppression; fusion is weighted boxes fusion over the passes",
+        choices=("nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"),
+    )
+    confidence_threshold: PerClass = setting(
+        0.001, "least confidence of a box", unit="share, or one a class", low=0, high=1
+    )
+    iou_threshold: PerClass = setting(
+        0.68, "boxes that overlap more are one animal", unit="IoU, or one a class", low=0, high=1
+    )
+    max_detections: int = setting(300, "most boxes of an image, the surest first", low=1)
+    class_agnostic: bool = setting(False, "boxes of all classes suppress each other")
+    multi_label: bool = setting(True, "every class of an anchor counts, as in yolov5's val.py")
+    passes: tuple[str, ...] | None = setting(None, "names of the passes used; None: all")
+    sigma: float = setting(0.5, "width of gaussian soft-NMS, above 0", low=0)
+    fusion_confidence: str = setting(
+        "avg", "confidence of fused boxes: mean or highest", choices=("avg", "max")
+    )
+    fusion_nms: float | None = setting(
+        None, "NMS of each pass before fusion; None: none", unit="IoU", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
-        """Check types and ranges."""
-        if self.method not in METHODS:
-            raise LivestockError(f"method must be one of {list(METHODS)}, got {self.method!r}")
-        if self.fusion_confidence not in ("avg", "max"):
-            raise LivestockError(
-                f"fusion_confidence must be 'avg' or 'max', got {self.fusion_confidence!r}"
-            )
+        """Check types, ranges, and what does not go together."""
+        super().__post_init__()
         for name in ("confidence_threshold", "iou_threshold"):
             value = getattr(self, name)
             for number in value.values() if isinstance(value, dict) else [value]:
-                _check_share(name, number)
-        if self.fusion_nms is not None:
-            _check_share("fusion_nms", self.fusion_nms)
-        if (
-            isinstance(self.max_detections, bool)
-            or not isinstance(self.max_detections, int)
-            or self.max_detections < 1
-        ):
-            raise LivestockError(
-                f"max_detections must be a whole number of at least 1, got {self.max_detections!r}"
-            )
-        if not (_is_number(self.sigma) and self.sigma > 0):
+                if not (_is_number(number) and 0 <= number <= 1):
+                    raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
+        if self.sigma == 0:
             raise LivestockError(f"sigma must be above 0, got {self.sigma!r}")
-        for name in ("class_agnostic", "multi_label"):
-            if not isinstance(getattr(self, name), bool):
-                raise LivestockError(f"{name} must be true or false, got {getattr(self, name)!r}")
         if self.class_agnostic and isinstance(self.iou_threshold, dict):
             raise LivestockError(
                 "class-agnostic suppression takes one iou_threshold, not one a class"
@@ -87,17 +79,22 @@ class Settings:
             raise LivestockError(
                 "fusion mixes boxes of one class only; set class_agnostic to false"
             )
-        if self.passes is not None and (
-            not isinstance(self.passes, list | tuple)
-            or not self.passes
-            or not all(isinstance(name, str) for name in self.passes)
-        ):
+        if self.passes is None:
+            return
+        is_list = isinstance(self.passes, list | tuple) and len(self.passes) > 0
+        if not (is_list and all(isinstance(name, str) for name in self.passes)):
             raise LivestockError(
                 "passes must be a list of names such as [plain, flip], or null for all predicted, "
                 f"got {self.passes!r}"
             )
-        if self.passes is not None:
-            object.__setattr__(self, "passes", tuple(self.passes))
+        object.__setattr__(self, "passes", tuple(self.passes))
+
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What the network's run must keep for these settings: options of `collect_candidates`."""
+        lowest = self.confidence_threshold
+        floor = min(lowest.values()) if isinstance(lowest, dict) else lowest
+        return {"floor": floor} | ({} if self.passes is None else {"passes": self.passes})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
@@ -105,7 +102,7 @@ class Settings:
         return {**values, "passes": list(self.passes) if self.passes is not None else None}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
+    def from_dict(cls, values: Mapping[str, Any]) -> "PostprocessSettings":
         """The inverse of `to_dict`; raises LivestockError for an unknown key."""
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(set(values) - set(known), key=str):
@@ -115,18 +112,20 @@ class Settings:
         return cls(**values)
 
 
-def save_settings(path: str | os.PathLike, settings: Settings, **provenance: Any) -> Path:
+def save_settings(
+    path: str | os.PathLike, settings: PostprocessSettings, **provenance: Any
+) -> Path:
     """Write settings as YAML, whole or not at all, with `provenance` (how they were chosen) beside
     them."""
     content = {"settings": settings.to_dict(), "chosen": provenance}
     return write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def load_settings(path: str | os.PathLike) -> Settings:
+def load_settings(path: str | os.PathLike) -> PostprocessSettings:
     """Read what `save_settings` wrote; raises LivestockError if it is absent or not such a file."""
     values = _read_settings(path)["settings"]
     try:
-        return Settings.from_dict(values)
+        return PostprocessSettings.from_dict(values)
     except LivestockError as error:
         raise LivestockError(f"{path}: {error}") from error
 
@@ -159,7 +158,9 @@ def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def apply(
-    candidates: Candidates, settings: Settings | None = None, images: pd.DataFrame | None = None
+    candidates: Candidates,
+    settings: PostprocessSettings | None = None,
+    images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Candidates -> predictions table (image_id, species, x_min..y_max px, confidence).
 
@@ -168,7 +169,7 @@ def apply(
     `candidates.images`. Raises DatasetError for an image without candidates data, LivestockError
     for thresholds that lack a class or passes that were not predicted.
     """
-    settings = settings or Settings()
+    settings = settings or PostprocessSettings()
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
@@ -190,7 +191,7 @@ class Detections:
     confidence: npt.NDArray[Any]
 
 
-def detections(candidates: Candidates, settings: Settings) -> Detections:
+def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
     """Everything that `apply` does but the limit an image and the table; in no particular order."""
     part = candidates.select(eligible(candidates, settings))
     if settings.method == "nms":
@@ -206,7 +207,7 @@ def detections(candidates: Candidates, settings: Settings) -> Detections:
     return Detections(image_index, class_index, part.clipped(image_index, xyxy), confidence)
 
 
-def eligible(candidates: Candidates, settings: Settings) -> npt.NDArray[np.bool_]:
+def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     """Which candidates (n,) the settings let in: passes, labels of an anchor, confidence threshold
     of the class."""
     thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
@@ -281,7 +282,7 @@ def _groups(
         yield rows, int(candidates.image_index[rows[0]]), int(class_index[rows[0]])
 
 
-def _soften_or_fuse(part: Candidates, settings: Settings) -> tuple[Any, Any, Any, Any]:
+def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> tuple[Any, Any, Any, Any]:
     """Soft-NMS and fusion: both change confidences, so the confidence threshold holds before and
     after soft-NMS."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
@@ -333,7 +334,7 @@ def _soften_or_fuse(part: Candidates, settings: Settings) -> tuple[Any, Any, Any
     )
 
 
-def _nms_of_each_pass(part: Candidates, settings: Settings) -> npt.NDArray[np.bool_]:
+def _nms_of_each_pass(part: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     kept = np.zeros(len(part), dtype=bool)
     for number in range(len(part.passes)):
         rows = np.flatnonzero(part.pass_index == number)
@@ -341,11 +342,6 @@ def _nms_of_each_pass(part: Candidates, settings: Settings) -> npt.NDArray[np.bo
         mask[rows] = True
         kept[rows] = nms_keep(part.select(mask), float(settings.fusion_nms or 0))
     return kept
-
-
-def _check_share(name: str, number: object) -> None:
-    if not (_is_number(number) and 0 <= number <= 1):  # type: ignore[operator]  # a number, as just checked
-        raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
 
 
 def _is_number(value: object) -> bool:

@@ -7,15 +7,15 @@ not made again.
 """
 
 import contextlib
+import dataclasses
 import math
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.candidates import Candidates
@@ -29,16 +29,15 @@ class ShardPredictor:
     def __init__(
         self,
         weights: str,
-        images: pd.DataFrame,
-        folder: str,
+        photos: Photos,
         parts_folder: str,
         options: dict[str, Any],
-    ):
-        """The arguments of `inference.collect_candidates`."""
+    ) -> None:
+        """The arguments of `engine.collect_candidates`."""
         self.problem, self.held = "", contextlib.ExitStack()
         try:
             self.of_shard = self.held.enter_context(
-                engine.shards(weights, images, folder, parts_folder=parts_folder, **options)
+                engine.shards(weights, photos, parts_folder=parts_folder, **options)
             )
         except LivestockError as error:
             self.problem = str(error)
@@ -60,20 +59,19 @@ class ShardPredictor:
 
 def collect_candidates(
     weights: str | os.PathLike,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     *,
     parts_folder: str | os.PathLike,
     n_workers: int = 2,
     address: str | None = None,
     **options: Any,
 ) -> Candidates:
-    """`inference.collect_candidates` spread over `n_workers` workers; same arguments, same result.
+    """`engine.collect_candidates` spread over `n_workers` workers; same arguments, same result.
 
-    `address`: of an existing cluster, which must see `folder`, `parts_folder` and the weights under
-    the same paths; None starts Ray on this machine. A `device` of "cuda" asks for one GPU a worker.
-    Raises CheckpointError for weights that cannot be used before Ray is started, LivestockError if
-    Ray is not installed, and what the workers raise.
+    `address`: of an existing cluster, which must see the photos, `parts_folder` and the weights
+    under the same paths; None starts Ray on this machine. A `device` of "cuda" asks for one GPU a
+    worker. Raises CheckpointError for weights that cannot be used before Ray is started,
+    LivestockError if Ray is not installed, and what the workers raise.
     """
     try:
         import ray
@@ -91,15 +89,14 @@ def collect_candidates(
     options["passes"] = given
     if not ray.is_initialized():
         ray.init(address=address or "local", logging_level="warning", log_to_driver=False)
-    n_shards = max(math.ceil(len(images) / options.get("part_images", PART_IMAGES)), n_workers)
+    n_shards = max(math.ceil(len(photos) / options.get("part_images", PART_IMAGES)), n_workers)
     shards = ray.data.from_items(
         [{"shard": f"{k + 1}/{n_shards}"} for k in range(n_shards)], override_num_blocks=n_shards
     )
     on_gpu = str(options.get("device") or "").startswith("cuda")
     arguments = (
         str(Path(weights).resolve()),
-        images,
-        str(Path(folder).resolve()),
+        dataclasses.replace(photos, folder=Path(photos.folder).resolve()),
         str(Path(parts_folder).resolve()),
         options,
     )
@@ -121,7 +118,7 @@ def collect_candidates(
             f"Ray finished {len(done)} of {n_shards} shards; run the same command again to go on"
         )
     found = engine.gather(parts_folder, given)
-    engine.report(found, images)
+    engine.report(found, photos.images)
     return found
 
 

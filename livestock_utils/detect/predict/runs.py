@@ -27,19 +27,19 @@ def predict_runs(
     the next time. weights: "last", or "best", which was chosen with a look at validation images.
     """
 
-    photos = Photos(on.images, folder=on.folder).fingerprint()[:12]
+    photos = Photos(on.images, folder=on.folder)
+    stamp = photos.fingerprint()[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
         file = Path(run["folder"]) / "weights" / f"{weights}.pt"
         if not file.is_file():
             raise NotebookError(f"{file} is missing; train the run again, or move its folder away")
-        key = f"{files.sha256(file)[:16]}_{photos}_{run['image_size']}_{iou_threshold:g}.csv"
+        key = f"{files.sha256(file)[:16]}_{stamp}_{run['image_size']}_{iou_threshold:g}.csv"
         path = Path(kept) / key
         if not path.is_file():
             made = engine.predict(
                 file,
-                on.images,
-                on.folder,
+                photos,
                 image_size=int(run["image_size"]),
                 confidence_threshold=0.001,
                 iou_threshold=iou_threshold,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold
 from livestock_utils.detect.train import run as training_run
 
@@ -103,8 +104,7 @@ def collect(
     if weights is not None:
         found[IN_SAMPLE] = engine.predict(
             weights,
-            images,
-            folder,
+            Photos(images, folder=folder),
             image_size=image_size,
             iou_threshold=iou_threshold,
             confidence_threshold=FLOOR,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.candidates import Candidates
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune import sweep
 
 LIMITS = [100, 300, 1000]
@@ -24,7 +24,7 @@ class Choice:
     settings the write-up's.
     """
 
-    settings: Settings
+    settings: PostprocessSettings
     tried: pd.DataFrame
     compared: pd.DataFrame
     tuned_on: str = "validation"
@@ -94,8 +94,8 @@ def choose(
 
 
 def random_settings(
-    candidates: Candidates, n: int, base: Settings, seed: int = 0
-) -> list[Settings]:
+    candidates: Candidates, n: int, base: PostprocessSettings, seed: int = 0
+) -> list[PostprocessSettings]:
     """`n` settings of every kind that these candidates allow, drawn by `seed`: two of three for NMS
     and soft-NMS.
 
@@ -132,7 +132,9 @@ def random_settings(
     )
 
 
-def _variants(candidates: Candidates, first: pd.DataFrame, top: Settings) -> list[Settings]:
+def _variants(
+    candidates: Candidates, first: pd.DataFrame, top: PostprocessSettings
+) -> list[PostprocessSettings]:
     """What else to try once the best hard NMS is known."""
     variants = [
         sweep.best_per_class(first),
@@ -140,19 +142,19 @@ def _variants(candidates: Candidates, first: pd.DataFrame, top: Settings) -> lis
         dataclasses.replace(top, multi_label=False),
         *sweep.grid(top, max_detections=[limit for limit in LIMITS if limit != top.max_detections]),
         *sweep.grid(
-            Settings(method="soft_nms_linear"),
+            PostprocessSettings(method="soft_nms_linear"),
             iou_threshold=[0.4, 0.5, 0.6, 0.7],
             confidence_threshold=[0.001, 0.01],
         ),
         *sweep.grid(
-            Settings(method="soft_nms_gaussian"),
+            PostprocessSettings(method="soft_nms_gaussian"),
             sigma=[0.1, 0.3, 0.5],
             confidence_threshold=[0.001, 0.01],
         ),
     ]
     if len(candidates.passes) > 1:
         variants += sweep.grid(
-            Settings(method="fusion", fusion_nms=top_number(top)),
+            PostprocessSettings(method="fusion", fusion_nms=top_number(top)),
             iou_threshold=[0.55, 0.65, 0.75],
             confidence_threshold=[0.001, 0.01],
             fusion_confidence=["avg", "max"],
@@ -167,7 +169,7 @@ def distinct(tried: pd.DataFrame) -> pd.DataFrame:
     return tried[~tried["ap75"].round(6).duplicated()]
 
 
-def top_number(setting: Settings) -> float:
+def top_number(setting: PostprocessSettings) -> float:
     """The IoU threshold of a setting that has one number for all classes."""
     return (
         setting.iou_threshold
@@ -176,7 +178,7 @@ def top_number(setting: Settings) -> float:
     )
 
 
-def describe(setting: Settings) -> str:
+def describe(setting: PostprocessSettings) -> str:
     """A setting in a few words: "NMS, IoU 0.68, confidence 0.001"."""
 
     def number(value: float | dict[str, float]) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from livestock_utils import colab
 from livestock_utils.core import files, text
 from livestock_utils.core.errors import ArchiveError, NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.tables import require_columns
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.detect.backends import loading
@@ -187,15 +188,16 @@ def collect(
     size = options.get("image_size", 640)
     store = Path(out) / "predictions" / f"{name}-{files.sha256(weights)[:8]}-{size}px"
     passes = tuple(options.get("passes", ("plain",)))
+    photos = Photos(images, folder=folder)
     if name_of == "ray":
         from livestock_utils.detect.predict import ray_engine
 
         found = ray_engine.collect_candidates(
-            weights, images, folder, parts_folder=store, address=address or None, **options
+            weights, photos, parts_folder=store, address=address or None, **options
         )
     else:
         found = prediction.collect_candidates(
-            weights, images, folder, parts_folder=store, shard=shard, **options
+            weights, photos, parts_folder=store, shard=shard, **options
         )
     there, total = prediction.parts_there(store, passes)
     if prediction.missing_parts(store, passes):

@@ -22,10 +22,10 @@ from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.candidates import Candidates
-from livestock_utils.detect.predict.postprocess import Detections, Settings
+from livestock_utils.detect.predict.postprocess import Detections, PostprocessSettings
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
-WRITE_UP = Settings()
+WRITE_UP = PostprocessSettings()
 """The write-up's setting: NMS, IoU .68, confidence .001."""
 IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
 CONFIDENCE_THRESHOLDS = (
@@ -54,7 +54,9 @@ CONFIDENCE_THRESHOLDS = (
 """The default grid: 10 IoUs x 21 confidences = 210 settings, the write-up's among them."""
 
 
-def grid(base: Settings = WRITE_UP, **values: Sequence[Any]) -> list[Settings]:
+def grid(
+    base: PostprocessSettings = WRITE_UP, **values: Sequence[Any]
+) -> list[PostprocessSettings]:
     """All combinations of the given values over `base`: grid(iou_threshold=[.6, .7],
     method=["nms"]).
 
@@ -66,14 +68,14 @@ def grid(base: Settings = WRITE_UP, **values: Sequence[Any]) -> list[Settings]:
         "confidence_threshold": CONFIDENCE_THRESHOLDS,
     }
     return [
-        Settings.from_dict({**base.to_dict(), **dict(zip(values, row, strict=True))})
+        PostprocessSettings.from_dict({**base.to_dict(), **dict(zip(values, row, strict=True))})
         for row in itertools.product(*values.values())
     ]
 
 
 def random_settings(
-    n: int, base: Settings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
-) -> list[Settings]:
+    n: int, base: PostprocessSettings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
+) -> list[PostprocessSettings]:
     """`n` settings drawn by `seed`: a list is drawn from, a tuple (low, high) is a range.
 
     Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. Random
@@ -94,7 +96,7 @@ def random_settings(
         return choice[int(rng.integers(len(choice)))]
 
     return [
-        Settings.from_dict(
+        PostprocessSettings.from_dict(
             {**base.to_dict(), **{name: draw(name, choice) for name, choice in values.items()}}
         )
         for _ in range(n)
@@ -104,7 +106,7 @@ def random_settings(
 def evaluate(
     candidates: Candidates,
     boxes: pd.DataFrame,
-    settings: Sequence[Settings] | None = None,
+    settings: Sequence[PostprocessSettings] | None = None,
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
     """Score every setting on labelled images -> one row a setting, in the order given.
@@ -135,7 +137,7 @@ def evaluate(
     return pd.concat([table, pd.DataFrame(rows)], axis=1)
 
 
-def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
+def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
     """The setting of the highest objective; of equals (to 1e-9) the one with the fewest detections,
     then the first."""
     if tried.empty:
@@ -146,7 +148,9 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> Settings:
     return order["settings"].iloc[0]
 
 
-def best_per_class(tried: pd.DataFrame, objective: str = "ap75", method: str = "nms") -> Settings:
+def best_per_class(
+    tried: pd.DataFrame, objective: str = "ap75", method: str = "nms"
+) -> PostprocessSettings:
     """One IoU and confidence threshold a class, each the best for its class among the tried
     settings.
 
@@ -191,8 +195,8 @@ def best_per_class(tried: pd.DataFrame, objective: str = "ap75", method: str = "
 def compare(
     candidates: Candidates,
     boxes: pd.DataFrame,
-    settings: dict[str, Settings],
-    reference: Settings = WRITE_UP,
+    settings: dict[str, PostprocessSettings],
+    reference: PostprocessSettings = WRITE_UP,
     iou_threshold: float = 0.75,
     n_resamples: int = 1000,
     level: float = 0.95,
@@ -292,7 +296,7 @@ class _Truth:
         )
 
 
-def _shared(setting: Settings) -> str:
+def _shared(setting: PostprocessSettings) -> str:
     """Equal for settings that one suppression serves: confidence and limit are cuts of it, where
     that is exact."""
     exact = setting.method != "fusion" and not (
@@ -302,7 +306,7 @@ def _shared(setting: Settings) -> str:
     return repr(dataclasses.replace(setting, max_detections=1, confidence_threshold=confidence))
 
 
-def _detections(candidates: Candidates, members: Sequence[Settings]) -> Detections:
+def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) -> Detections:
     """Detections at the lowest confidence thresholds of settings that one suppression serves."""
     limits = [_confidence_limits(candidates, setting) for setting in members]
     lowest = dict(zip(candidates.names, np.min(limits, axis=0).tolist(), strict=True))
@@ -311,7 +315,9 @@ def _detections(candidates: Candidates, members: Sequence[Settings]) -> Detectio
     )
 
 
-def _cut(candidates: Candidates, found: Detections, setting: Settings) -> npt.NDArray[np.bool_]:
+def _cut(
+    candidates: Candidates, found: Detections, setting: PostprocessSettings
+) -> npt.NDArray[np.bool_]:
     """Which of the detections (n,) one setting keeps: above its threshold and within its limit an
     image."""
     kept = np.ones(len(found.confidence), dtype=bool)
@@ -330,7 +336,9 @@ def _cut(candidates: Candidates, found: Detections, setting: Settings) -> npt.ND
     return kept
 
 
-def _confidence_limits(candidates: Candidates, setting: Settings) -> npt.NDArray[np.float64]:
+def _confidence_limits(
+    candidates: Candidates, setting: PostprocessSettings
+) -> npt.NDArray[np.float64]:
     return postprocess.per_class(
         setting.confidence_threshold, candidates.names, "confidence_threshold"
     )

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from livestock_utils.detect.predict.postprocess import Settings
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune.sweep import WRITE_UP, best
 from livestock_utils.show.plots import style
 
@@ -128,7 +128,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _plain(setting: Settings) -> bool:
+def _plain(setting: PostprocessSettings) -> bool:
     """True for the write-up's setting but for its two numbers."""
     numbers = {
         "iou_threshold": WRITE_UP.iou_threshold,
@@ -142,7 +142,7 @@ def _plain(setting: Settings) -> bool:
 
 
 def _frame(
-    ax: Axes, table: pd.DataFrame, setting: Settings, tone: str, label: str
+    ax: Axes, table: pd.DataFrame, setting: PostprocessSettings, tone: str, label: str
 ) -> Rectangle | None:
     """Frame a cell, if the grid holds it; returns the legend's mark."""
     rows = np.flatnonzero(table.index.to_numpy(dtype=float) == setting.iou_threshold)
