@@ -165,15 +165,11 @@ def parity_table(
         if (size, hard) not in references:
             references[size, hard] = engine.predict(weights[size], photos, **same)
         reference = references[size, hard]
-        compared = tables.paired_difference(
-            photos, reference, predictions, seed
-        ).loc["all"]
+        compared = tables.paired_difference(photos, reference, predictions, seed).loc["all"]
         if shape := getattr(network, "shape", ()):
             canvas = onnx.OnCanvas(loading.open_backend(weights[size]), shape)
             wide = engine.predict(weights[size], photos, network=canvas, **same)
-            by_border = tables.paired_difference(photos, reference, wide, seed).loc[
-                "all"
-            ]
+            by_border = tables.paired_difference(photos, reference, wide, seed).loc["all"]
             row |= {
                 "border_difference": by_border["difference"],
                 "border_equal_share": same_detections(wide, predictions, confidence_threshold)[
