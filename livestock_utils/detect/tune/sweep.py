@@ -223,24 +223,14 @@ def compare(
         samples[name] = intervals.resampled(matches, draws, (iou_threshold,), mask)[
             "all"
         ].to_numpy()
-    ends = [(1 - level) / 2, (1 + level) / 2]
     rows = []
     for name in settings:
-        gains = samples[name] - samples[""]
-        low, high = np.nanquantile(samples[name], ends)
-        gain_low, gain_high = np.nanquantile(gains, ends)
-        rows.append(
-            {
-                "value": values[name],
-                "low": low,
-                "high": high,
-                "gain": values[name] - values[""],
-                "gain_low": gain_low,
-                "gain_high": gain_high,
-                "better": float(np.mean((gains > 0) + (gains == 0) / 2)),
-            }
-        )
-    table = pd.DataFrame(rows, index=pd.Index(list(settings), name="setting"))
+        low, high = intervals.limits(samples[name], level)
+        gain = intervals.of_gains(samples[name] - samples[""], level)
+        difference = values[name] - values[""]
+        rows.append([values[name], low, high, difference, *gain.values()])
+    columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
+    table = pd.DataFrame(rows, pd.Index(list(settings), name="setting"), columns)
     table.attrs = {
         "level": level,
         "n_resamples": n_resamples,

@@ -34,14 +34,15 @@ def bootstrap(
     masks detections as in `matching.hits`. A draw without any answer of a class leaves that class
     out of its mean, as the scorer does.
     """
+    values = _values(matches, iou_thresholds, kept)
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
-    return _interval_table(
-        _values(matches, iou_thresholds, kept),
-        resampled(matches, draws, iou_thresholds, kept),
-        level,
-        n_resamples,
-        seed,
-    )
+    samples = resampled(matches, draws, iou_thresholds, kept)
+    ends = {name: limits(samples[name], level) for name in samples}
+    table = pd.DataFrame.from_dict(ends, orient="index", columns=["low", "high"])
+    table = table.reindex(values.index)
+    table.insert(0, "value", values)
+    table.index.name = "class"
+    return _described(table, level, n_resamples, seed)
 
 
 def compare(
@@ -80,13 +81,39 @@ def compare(
     gains = resampled(second, draws, iou_thresholds, kept_second) - resampled(
         first, draws, iou_thresholds, kept_first
     )
-    table = _interval_table(value_second - value_first, gains, level, n_resamples, seed)
-    table = table.rename(columns={"value": "difference"})
-    table.insert(0, "first", value_first)
-    table.insert(1, "second", value_second)
-    present = ~gains.isna()
-    table["second_better"] = ((gains > 0).sum() + (gains == 0).sum() / 2) / present.sum()
-    return table
+    table = pd.DataFrame(
+        {
+            "first": value_first,
+            "second": value_second,
+            "difference": value_second - value_first,
+            **gains.apply(of_gains, level=level, result_type="expand").T,
+        }
+    ).reindex(value_second.index)
+    table.index.name = "class"
+    return _described(table, level, n_resamples, seed)
+
+
+def limits(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """(low, high) of the percentile interval of a score on all draws; NaN for a draw, or for all,
+    that has none."""
+    if not 0 < level < 1:
+        raise ScoringError(f"level must be between 0 and 1, such as 0.95, got {level}")
+    drawn = np.asarray(samples, dtype=float)
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return np.nan, np.nan
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def of_gains(gains: npt.ArrayLike, level: float = 0.95) -> dict[str, float]:
+    """What paired gains on the same draws say: low, high (`limits`) and second_better, the share
+    of draws in which the second scores higher, ties counted half."""
+    drawn = np.asarray(gains, dtype=float)
+    drawn = drawn[np.isfinite(drawn)]
+    better = float(((drawn > 0) + (drawn == 0) / 2).mean()) if len(drawn) else np.nan
+    low, high = limits(drawn, level)
+    return {"low": low, "high": high, "second_better": better}
 
 
 def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -170,25 +197,9 @@ def _values(
     return pd.concat([pd.Series({"all": per_class.mean()}), per_class])
 
 
-def _interval_table(
-    values: pd.Series, samples: pd.DataFrame, level: float, n_resamples: int, seed: int
-) -> pd.DataFrame:
-    if not 0 < level < 1:
-        raise ScoringError(f"level must be between 0 and 1, such as 0.95, got {level}")
-    table = pd.DataFrame(
-        {
-            "value": values,
-            "low": samples.quantile((1 - level) / 2),
-            "high": samples.quantile((1 + level) / 2),
-        }
-    ).reindex(values.index)
-    table.index.name = "class"
-    table.attrs = {
-        "level": level,
-        "n_resamples": n_resamples,
-        "seed": seed,
-        "definition": "contest",
-    }
+def _described(table: pd.DataFrame, level: float, n_resamples: int, seed: int) -> pd.DataFrame:
+    table.attrs = {"level": level, "n_resamples": n_resamples, "seed": seed}
+    table.attrs["definition"] = "contest"
     return table
 
 

@@ -160,17 +160,9 @@ def _score(
 
 
 def _interval(by_run: pd.Series, samples: pd.Series, level: float) -> dict[str, float]:
-    drawn = samples.to_numpy(float)
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = (
-        np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (np.nan, np.nan)
-    )
-    better = float(((drawn > 0) + (drawn == 0) / 2).mean()) if len(drawn) else np.nan
     return {
         "difference": float(by_run.mean()),
-        "low": float(low),
-        "high": float(high),
-        "second_better": better,
+        **intervals.of_gains(samples, level),
         "lowest_run": float(by_run.min()),
         "highest_run": float(by_run.max()),
     }
