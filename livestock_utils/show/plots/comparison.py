@@ -66,38 +66,18 @@ def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if differences.empty:
         return style.say_empty(ax, "no pair of runs with the same seed")
     places = np.arange(len(differences))[::-1]
+    tones = style.sure_tones(differences["low"], differences["high"])
+    names = [str(name) for name in differences["setting"]]
+    style.interval_rows(ax, differences, places, names, tones, text_at="above")
     for place, row in zip(places, differences.to_dict("records"), strict=True):
-        sure = row["low"] > 0 or row["high"] < 0
-        tone = style.LINES[0] if sure else style.NEUTRAL
-        ax.plot(
-            [row["low"], row["high"]], [place] * 2, color=tone, linewidth=2.4, solid_capstyle="butt"
-        )
-        ax.plot(row["difference"], place, "o", color=tone, markersize=6)
         if row["pairs"] > 1:
-            ax.plot(
-                [row["lowest_run"], row["highest_run"]],
-                [place] * 2,
-                "|",
-                color=style.INK,
-                markersize=9,
-            )
-        ax.annotate(
-            f"{row['difference']:+.3f}",
-            (row["difference"], place),
-            xytext=(0, 8),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=style.INK,
-        )
-    ax.axvline(0, color=style.MUTED, linewidth=1)
-    ax.set_yticks(places, [str(name) for name in differences["setting"]])
+            ends = [row["lowest_run"], row["highest_run"]]
+            ax.plot(ends, [place] * 2, "|", color=style.INK, markersize=9)
     ax.set_ylim(-0.6, len(differences) - 0.3)
     ax.margins(x=0.08)
     ax.set_xlabel(
         f"mAP75 minus that of {differences['against'].iloc[0]}, 95 % interval over images"
     )
-    style.value_grid(ax, "x")
     return ax
 
 

@@ -111,43 +111,26 @@ def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if rows.empty:
         return style.say_empty(ax, "no export was scored")
     places = np.arange(len(rows))[::-1]
-    for place, row in zip(places, rows.to_dict("records"), strict=True):
-        tone = style.ALARM if row["red"] else style.LINES[0]
-        ax.plot(
-            [row["low"], row["high"]],
-            [place, place],
-            color=tone,
-            linewidth=2.2,
-            solid_capstyle="butt",
-        )
-        ax.plot(
-            row["difference"],
-            place,
-            "x" if row["red"] else "o",
-            color=tone,
-            markersize=6,
-            markeredgewidth=1.6,
-        )
-        ax.annotate(
-            f"{row['difference']:+.3f}",
-            (1.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=tone if row["red"] else style.INK,
-        )
-    ax.axvline(0, color=style.MUTED, linewidth=1)
+    red = rows["red"]
+    style.interval_rows(
+        ax,
+        rows,
+        places,
+        [f"{row.export}, {row.image_size} px" for row in rows.itertuples()],
+        [style.ALARM if is_red else style.LINES[0] for is_red in red],
+        marks=["x" if is_red else "o" for is_red in red],
+        width=2.2,
+        text_at="margin",
+        text_tones=[style.ALARM if is_red else style.INK for is_red in red],
+        markeredgewidth=1.6,
+    )
     ax.axvline(-MAX_DROP, color=style.ALARM, linestyle="--", linewidth=1.2)
-    ax.set_yticks(places, [f"{row.export}, {row.image_size} px" for row in rows.itertuples()])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     widest = max(float(rows[["low", "high"]].abs().max().max()), 2 * MAX_DROP) * 1.1
     ax.set_xlim(-widest, widest)
     ax.set(
         xlabel=f"AP75 minus that of the weights, 95 % interval over images (dashed: -{MAX_DROP:g})"
     )
-    style.value_grid(ax, "x")
     return ax
 
 

@@ -273,7 +273,7 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(table), 3) + 0.25 * len(groups))
     if table.empty:
         return style.say_empty(ax, "no answers to compare on")
-    y, ticks, labels = 0.0, [], []
+    y, ticks = 0.0, []
     for group in groups:
         ax.annotate(
             group,
@@ -287,35 +287,32 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             bbox=style.PAPER,
             zorder=4,
         )
-        for row in table[table["answers"] == group].to_dict("records"):
-            y -= 1
-            tone = style.colour(row["class"]) if row["class"] != "all" else style.INK
-            ax.plot([row["low"], row["high"]], [y, y], color=tone, linewidth=2)
-            ax.scatter(row["difference"], y, color=tone, s=34, zorder=3)
-            ax.annotate(
-                f"{row['difference']:+.3f}",
-                (1.0, y),
-                xycoords=ax.get_yaxis_transform(),
-                xytext=(6, 0),
-                textcoords="offset points",
-                fontsize=9,
-                color=tone,
-                va="center",
-            )
-            ticks.append(y)
-            labels.append(row["class"])
-        y -= 1.1
-    ax.axvline(0, color=style.MUTED, linewidth=1)
+        size = int((table["answers"] == group).sum())
+        ticks += [y - 1 - number for number in range(size)]
+        y -= size + 1.1
+    ordered = table.assign(group=table["answers"].map(groups.index))
+    ordered = ordered.sort_values("group", kind="stable")
+    tones = [style.colour(name) if name != "all" else style.INK for name in ordered["class"]]
+    style.interval_rows(
+        ax,
+        ordered,
+        ticks,
+        ordered["class"].tolist(),
+        tones,
+        width=2,
+        cap="projecting",
+        marks=[""] * len(ticks),
+        text_at="margin",
+        text_tones=tones,
+    )
+    ax.scatter(ordered["difference"], ticks, color=tones, s=34, zorder=3)
     reach = 1.08 * max(float(table[["low", "high", "difference"]].abs().max().max()), 0.005)
     ax.set(
         xlim=(-reach, reach),
         ylim=(y + 0.5, 0.7),
-        yticks=ticks,
-        yticklabels=labels,
         xlabel=f"AP{100 * table.attrs.get('iou_threshold', 0.75):g}: expanded minus gold, with "
         f"{table.attrs.get('level', 0.95):.0%} interval",
     )
-    style.value_grid(ax, "x")
     return ax
 
 

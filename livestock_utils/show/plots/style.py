@@ -1,11 +1,12 @@
 """One look for every figure: fonts, grid, sizes, and small helpers for labels that stand on the
 data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
@@ -208,6 +209,52 @@ def label_line_ends(
             fontsize=9,
             annotation_clip=False,
         )
+
+
+def interval_rows(
+    ax: Axes,
+    table: pd.DataFrame,
+    places: Sequence[float],
+    names: Sequence[str],
+    tones: Sequence[str],
+    *,
+    columns: tuple[str, str, str] = ("difference", "low", "high"),
+    marks: Sequence[str] = (),
+    size: float = 6,
+    width: float = 2.4,
+    cap: Any = "butt",
+    text: str = "{:+.3f}",
+    text_at: str = "end",
+    text_tones: Sequence[str] = (),
+    **mark: Any,
+) -> None:
+    """A row each: a value, its interval and its number; a line at 0, names on the y axis.
+
+    `columns` are value, low end and high end; the number stands "above" the mark, at the high "end"
+    or in the right "margin". `mark` goes to the marks' `ax.plot`.
+    """
+    values = table[list(columns)].to_numpy(float)
+    marks, text_tones = marks or "o" * len(values), text_tones or [INK] * len(values)
+    rows = zip(places, values, tones, marks, text_tones, strict=True)
+    for at, (value, low, high), tone, sign, text_tone in rows:
+        ax.plot([low, high], [at] * 2, color=tone, linewidth=width, solid_capstyle=cap)
+        ax.plot(value, at, sign, color=tone, markersize=size, **mark)
+        where: dict[str, Any] = {
+            "above": {"xy": (value, at), "xytext": (0, 8), "ha": "center"},
+            "end": {"xy": (high, at), "xytext": (6, 0), "va": "center"},
+            "margin": {"xy": (1.0, at), "xytext": (6, 0), "va": "center"},
+        }[text_at]
+        where["xycoords"] = ax.get_yaxis_transform() if text_at == "margin" else "data"
+        number = text.format(value)
+        ax.annotate(number, textcoords="offset points", fontsize=9, color=text_tone, **where)
+    ax.axvline(0, color=MUTED, linewidth=1)
+    ax.set_yticks(places, names)
+    value_grid(ax, "x")
+
+
+def sure_tones(low: Any, high: Any) -> list[str]:
+    """Colours of intervals: grey for those that hold 0."""
+    return [LINES[0] if a > 0 or b < 0 else NEUTRAL for a, b in zip(low, high, strict=True)]
 
 
 def species_key(ax: Axes, names: Iterable[str]) -> None:

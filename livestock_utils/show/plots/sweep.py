@@ -87,33 +87,22 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if compared.empty:
         return style.say_empty(ax, "no settings to compare")
     places = np.arange(len(compared))[::-1]
-    for place, row in zip(places, compared.to_dict("records"), strict=True):
-        sure = row["gain_low"] > 0 or row["gain_high"] < 0
-        tone = style.LINES[0] if sure else style.NEUTRAL
-        ax.plot(
-            [row["gain_low"], row["gain_high"]],
-            [place, place],
-            color=tone,
-            linewidth=2.4,
-            solid_capstyle="butt",
-        )
-        ax.plot(row["gain"], place, "D" if place == places[0] else "o", color=tone, markersize=7)
-        ax.annotate(
-            f"{row['gain']:+.4f}",
-            (row["gain_high"], place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=style.INK,
-        )
-    ax.axvline(0, color=style.MUTED, linewidth=1)
-    ax.set_yticks(places, names, fontsize=8)
+    style.interval_rows(
+        ax,
+        compared,
+        places,
+        names,
+        style.sure_tones(compared["gain_low"], compared["gain_high"]),
+        columns=("gain", "gain_low", "gain_high"),
+        marks="D" + "o" * (len(names) - 1),
+        size=7,
+        text="{:+.4f}",
+    )
+    ax.tick_params(axis="y", labelsize=8)
     ax.set_ylim(-0.6, len(compared) - 0.4)
     ax.margins(x=0.16)
     level = compared.attrs.get("level", 0.95)
     ax.set_xlabel(f"gain in AP75 over the write-up's setting,\n{level:.0%} interval over images")
-    style.value_grid(ax, "x")
     marks = [
         Line2D([], [], color=tone, marker=mark, linewidth=2.4 if mark != "D" else 0, label=label)
         for tone, mark, label in (

@@ -35,34 +35,17 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
     axes = style.grid_of_axes(1, len(_LOSSES), 2.9)[0] if axes is None else axes
     table = _tidy(results)
     for ax, (loss, title) in zip(axes, _LOSSES.items(), strict=False):
-        ends = []
-        for part, dash, name in (("train", "-", "train"), ("val", (0, (4, 2)), "valid")):
-            column = f"{part}/{loss}_loss"
-            if column in table and len(table):
-                ax.plot(
-                    table["epoch"],
-                    table[column],
-                    color=style.LINES[0],
-                    linestyle=dash,
-                    **_dots(table),
-                )
-                ends.append(
-                    (
-                        float(table["epoch"].iloc[-1]),
-                        float(table[column].iloc[-1]),
-                        name,
-                        style.LINES[0],
-                    )
-                )
+        lines = [
+            (table, f"{part}/{loss}_loss", name, style.LINES[0], dash)
+            for part, dash, name in (("train", "-", "train"), ("val", (0, (4, 2)), "valid"))
+            if f"{part}/{loss}_loss" in table and len(table)
+        ]
         ax.set_title(title, fontsize=10)
         ax.set(xlabel="epoch")
-        if not ends:
+        if lines:
+            _epoch_lines(ax, lines, ticks=5, bottom=0)
+        else:
             style.say_empty(ax, "no epochs")
-            continue
-        ax.set_ylim(bottom=0)
-        _epochs(ax, 5)
-        style.value_grid(ax, "y")
-        style.label_line_ends(ax, ends)
     axes[0].set_ylabel("loss (weighted by its gain)")
     return axes
 
@@ -84,17 +67,11 @@ def metric_curves(
     if table.empty or not shown:
         return style.say_empty(ax, "no epochs")
     ax.set(xlabel="epoch", ylabel="score on the validation images", ylim=(0, 1.02))
-    ends = []
-    for (column, name), tone in zip(shown, style.LINES, strict=False):
-        ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
-        ends.append(
-            (
-                float(table["epoch"].iloc[-1]),
-                float(table[column].iloc[-1]),
-                f"{name} {table[column].iloc[-1]:.3f}",
-                tone,
-            )
-        )
+    lines = [
+        (table, column, f"{name} {table[column].iloc[-1]:.3f}", tone, "-")
+        for (column, name), tone in zip(shown, style.LINES, strict=False)
+    ]
+    _epoch_lines(ax, lines)
     if best in table and table[best].notna().any():
         values = table[best].to_numpy(dtype=float)
         row = int(np.flatnonzero(values == np.nanmax(values))[-1])
@@ -111,9 +88,6 @@ def metric_curves(
             fontsize=9,
             bbox=style.PAPER,
         )
-    _epochs(ax, 10)
-    style.value_grid(ax, "y")
-    style.label_line_ends(ax, ends)
     return ax
 
 
@@ -131,14 +105,11 @@ def compare_runs(
     if not tables:
         return style.say_empty(ax, "no runs with this column")
     ax.set(xlabel="epoch", ylabel=METRICS.get(column, column))
-    ends = []
-    for (name, table), number in zip(tables.items(), range(len(tables)), strict=True):
-        tone = style.LINES[number % len(style.LINES)]
-        ax.plot(table["epoch"], table[column], color=tone, **_dots(table))
-        ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
-    _epochs(ax, 10)
-    style.value_grid(ax, "y")
-    style.label_line_ends(ax, ends)
+    lines = [
+        (table, column, name, style.LINES[number % len(style.LINES)], "-")
+        for number, (name, table) in enumerate(tables.items())
+    ]
+    _epoch_lines(ax, lines)
     return ax
 
 
@@ -149,13 +120,26 @@ def _tidy(results: pd.DataFrame) -> pd.DataFrame:
     return table.assign(epoch=table["epoch"] + 1) if "epoch" in table else table
 
 
-def _dots(table: pd.DataFrame) -> dict:
-    """Markers where there are so few epochs that a line alone would hide them (one epoch draws no
-    line at all)."""
-    return {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}
+def _epoch_lines(
+    ax: Axes, lines: list[tuple], ticks: int = 10, bottom: float | None = None
+) -> None:
+    """Lines by epoch, (table, column, name at the end, colour, dash) each.
+
+    Dots where epochs are few: one alone draws no line at all.
+    """
+    ends = []
+    for table, column, name, tone, dash in lines:
+        dots: dict = {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}
+        ax.plot(table["epoch"], table[column], color=tone, linestyle=dash, **dots)
+        ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
+    if bottom is not None:
+        ax.set_ylim(bottom=bottom)
+    _whole_epochs(ax, ticks)
+    style.value_grid(ax, "y")
+    style.label_line_ends(ax, ends)
 
 
-def _epochs(ax: Axes, ticks: int) -> None:
+def _whole_epochs(ax: Axes, ticks: int) -> None:
     """Whole epochs on the x axis, and room around a single one."""
     ax.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))
     low, high = ax.get_xlim()
