@@ -19,10 +19,12 @@ from typing import Any
 import click
 import pandas as pd
 
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.data.split.folds import stratified_folds
 from livestock_utils.detect.predict import out_of_fold
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import warm_start
 from livestock_utils.evaluate.labels import missing as missing_labels
 from livestock_utils.evaluate.labels import ranking, report
@@ -70,19 +72,15 @@ def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weigh
         f"{TRAINING['image_size']} px, labels missing before training"
     )
     start = time.perf_counter()
-    predictions = out_of_fold.predict(
-        images,
-        kept,
-        folder,
-        out,
+    predictions = out_of_fold.predict_out_of_fold(
+        Photos(images, kept, folder),
         folds,
+        out,
+        TrainSettings(
+            hyp="default", epochs=epochs, init_weights=init_weights, seed=seed, **TRAINING
+        ),
         n_folds=2,
         sets=out / "sets",
-        hyp="default",
-        epochs=epochs,
-        init_weights=init_weights,
-        seed=seed,
-        **TRAINING,
     )
     truth = missing_labels.is_missing(predictions, kept, missing)
     click.echo(

@@ -29,6 +29,7 @@ _HOME: dict[str, str] = {
     "plan": "detect.train.planner",
     "load": "detect.checkpoints",
     "predict": "detect.predict.engine",
+    "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
     "contest_score": "evaluate.scoring.metrics",
     "score": "evaluate.scoring.tables",

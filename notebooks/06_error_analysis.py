@@ -83,6 +83,7 @@ seed = 0  # @param {type:"integer"}
 from livestock_utils.core import tables
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.search import best
 from livestock_utils.detect.train import preflight
 from livestock_utils.evaluate.errors import breakdowns, cases, types
@@ -268,23 +269,12 @@ step.say(cases.worst_sentence(loose, "loose boxes"))
 # The default here, COCO's weights, knows no barn.
 
 # %%
-oof = out_of_fold.predict(
-    all_images,
-    all_boxes,
-    archives,
-    step.out,
+oof = out_of_fold.predict_out_of_fold(
+    Photos(all_images, all_boxes, archives),
     folds,
+    step.out,
+    TrainSettings.of({**globals(), "image_size": oof_image_size}),
     n_folds=oof_folds,
-    image_size=oof_image_size,
-    model=model,
-    init_weights=init_weights or None,
-    hyp=hyp,
-    epochs=epochs,
-    batch_size=batch_size,
-    nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations,
-    workers=workers,
-    seed=seed,
 )
 step.table(
     metrics.per_class_table(all_boxes, oof, all_images),

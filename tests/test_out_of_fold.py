@@ -7,24 +7,29 @@ import pandas as pd
 import pytest
 
 from livestock_utils.core import tables
-from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.data.split.folds import stratified_folds
 from livestock_utils.detect.predict import out_of_fold
+from livestock_utils.detect.settings import TrainSettings
 
-TRAINING = {
-    "model": "yolov5n",
-    "epochs": 1,
-    "image_size": 64,
-    "batch_size": 4,
-    "loggers": (),
-    "autoanchor": False,
-    "warmup_min_iterations": 1,
-    "confidence_threshold": 0.001,
-    "max_detections": 20,
-}
+TRAINING = TrainSettings(
+    model="yolov5n",
+    epochs=1,
+    image_size=64,
+    batch_size=4,
+    loggers=(),
+    autoanchor=False,
+    warmup_min_iterations=1,
+)
+
+
+def predict(photos, folds, out, settings=TRAINING, **options):
+    return out_of_fold.predict_out_of_fold(
+        photos, folds, out, settings, **{"max_detections": 20, **options}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +39,18 @@ def drawn(tmp_path_factory):
     )
     folder = where / "data"
     photos = data_folder.read_archives(folder)
-    images, boxes = photos.images, photos.boxes
-    return folder, images, boxes, stratified_folds(images, boxes, n_splits=4)
+    return photos, stratified_folds(photos.images, photos.boxes, n_splits=4)
 
 
 @pytest.fixture(scope="module")
 def first_run(drawn, tmp_path_factory):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     out = tmp_path_factory.mktemp("out")
-    return out, out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)
+    return out, predict(photos, folds, out, n_folds=2)
 
 
 def test_every_image_is_predicted_by_the_model_that_has_not_seen_it(drawn, first_run):
-    _, images, _, folds = drawn
+    images, folds = drawn[0].images, drawn[1]
     out, table = first_run
     assert set(table["image_id"]) <= set(images["image_id"])
     assert (table["fold"] == table["image_id"].map(folds) % 2).all()
@@ -58,36 +62,32 @@ def test_every_image_is_predicted_by_the_model_that_has_not_seen_it(drawn, first
 
 
 def test_a_second_call_trains_and_predicts_nothing(drawn, first_run, monkeypatch):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     out, table = first_run
     monkeypatch.setattr(
         "livestock_utils.detect.predict.engine.predict",
         lambda *a, **k: pytest.fail("predicted again"),
     )
     before = {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")}
-    again = out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING)
+    again = predict(photos, folds, out, n_folds=2)
     pd.testing.assert_frame_equal(again, table)
     assert {path: path.stat().st_mtime_ns for path in (out / "training").rglob("*.pt")} == before
 
 
 def test_a_damaged_fold_file_is_made_again(drawn, first_run):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     out, table = first_run
     (out / "predictions" / "oof_fold1.csv.gz").write_bytes(b"half")
-    pd.testing.assert_frame_equal(
-        out_of_fold.predict(images, boxes, folder, out, folds, n_folds=2, **TRAINING), table
-    )
+    pd.testing.assert_frame_equal(predict(photos, folds, out, n_folds=2), table)
 
 
 def test_given_weights_are_used_and_nothing_is_trained(drawn, first_run, tmp_path):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     out, table = first_run
     given = {
         number: out / "training" / f"oof_fold{number}" / "weights" / "last.pt" for number in (0, 1)
     }
-    again = out_of_fold.predict(
-        images, boxes, folder, tmp_path, folds, n_folds=2, fold_weights=given, **TRAINING
-    )
+    again = predict(photos, folds, tmp_path, n_folds=2, fold_weights=given)
     pd.testing.assert_frame_equal(again, table)
     assert not (tmp_path / "training").exists()
     note = json.loads((tmp_path / "predictions" / "oof_fold0.json").read_text())
@@ -95,7 +95,7 @@ def test_given_weights_are_used_and_nothing_is_trained(drawn, first_run, tmp_pat
 
 
 def test_trained_models_are_found_with_the_fold_that_each_has_not_seen(drawn, first_run, tmp_path):
-    _, images, _, folds = drawn
+    images, folds = drawn[0].images, drawn[1]
     out, table = first_run
     weights, of_image = out_of_fold.trained(out, images, folds)
     assert weights == {
@@ -122,11 +122,11 @@ def test_trained_models_are_found_with_the_fold_that_each_has_not_seen(drawn, fi
     ],
 )
 def test_bad_folds_get_one_line(drawn, tmp_path, change, message):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     options = {"folds": folds, "n_folds": None, "fold_weights": None}
     options |= {name: make(options[name]) for name, make in change.items()}
     with pytest.raises(DatasetError, match=message):
-        out_of_fold.predict(images, boxes, folder, tmp_path, **options, **TRAINING)
+        predict(photos, options.pop("folds"), tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
 
 
 def test_tables_of_a_fold(drawn):
-    _, images, boxes, folds = drawn
+    images, boxes, folds = drawn[0].images, drawn[0].boxes, drawn[1]
     mine, others = (
         tables.of_fold(images, boxes, folds, 0, others=flag)[0] for flag in (False, True)
     )
@@ -181,27 +181,26 @@ def test_tables_of_a_fold(drawn):
 
 
 def test_other_photos_under_the_same_ids_are_predicted_anew(drawn, first_run, tmp_path):
-    folder, images, boxes, folds = drawn
+    photos, folds = drawn
     out, _ = first_run
     weights = out / "training" / "oof_fold0" / "weights" / "last.pt"
     place = tmp_path / "photos"
     place.mkdir()
-    with ImageReader(folder) as reader:
-        photos = [reader.bytes(*row) for row in images[["archive", "member"]].to_numpy().tolist()]
+    images = photos.images
+    with photos.reader() as reader:
+        pictures = [reader.bytes(*row) for row in images[["archive", "member"]].to_numpy().tolist()]
     plain = images.assign(archive="", member=images["image_id"] + ".jpg")
 
     def predicted(order):
         for member, number in zip(plain["member"], order, strict=True):
-            (place / member).write_bytes(photos[number])
-        return out_of_fold.predict(
-            plain,
-            boxes,
-            place,
-            tmp_path / "out",
+            (place / member).write_bytes(pictures[number])
+        return predict(
+            Photos(plain, photos.boxes, place),
             folds,
+            tmp_path / "out",
             n_folds=2,
             fold_weights={0: weights, 1: weights},
-            image_size=64,
+            max_detections=300,
         )
 
     order = list(range(len(photos)))

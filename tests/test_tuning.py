@@ -17,6 +17,7 @@ from livestock_utils.core.errors import ArchiveError, CheckpointError, Livestock
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold, postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import choice as tuning_choice
 from livestock_utils.detect.tune import labelled, quality, steps, sweep
 from livestock_utils.evaluate.scoring import metrics
@@ -299,15 +300,13 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
         instead.sentence.startswith("Validation stands in for the folds (")
         and "notebook 06" in instead.sentence
     )
-    out_of_fold.predict(
-        images,
-        boxes,
-        data / "data",
-        tmp_path,
+    out_of_fold.predict_out_of_fold(
+        Photos(images, boxes, data / "data"),
         folds,
+        tmp_path,
+        TrainSettings(image_size=96),
         n_folds=2,
         fold_weights=weights,
-        image_size=96,
     )
     share = labelled.to_tune(
         "out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options

@@ -204,8 +204,7 @@ def verify(
     found["image_id"] = found["image_id"].map(lambda name: Path(str(name)).stem)
     library = prediction.predict(
         model,
-        images,
-        folder,
+        Photos(images, folder=folder),
         image_size=content["image_size"],
         batch_size=1,
         settings=Settings.from_dict(content["settings"]),

@@ -34,53 +34,58 @@ log = logging.getLogger(__name__)
 COLUMNS = ["image_id", "species", "confidence", *XYXY, "fold"]
 
 
-def predict(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
-    out: str | os.PathLike,
+def predict_out_of_fold(
+    photos: Photos,
     folds: pd.Series,
+    out: str | os.PathLike,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
     *,
     n_folds: int | None = None,
     fold_weights: Mapping[int, str | os.PathLike] | None = None,
     name: str = "oof",
     sets: str | os.PathLike | None = None,
-    image_size: int = 640,
     confidence_threshold: float = 0.001,
     iou_threshold: float = 0.6,
     max_detections: int = 300,
-    **training: Any,
 ) -> pd.DataFrame:
-    """Train a model on all folds but one, predict that one, for each fold; returns predictions with
-    a column `fold`.
+    """Train a model on all folds but one, predict that one, for each fold.
 
-    images, boxes, folder: the tables and what `archive` counts from. folds: Series image_id ->
-    fold, see `split.stratified_folds`. n_folds: join the folds to so many, see `joined_folds`, so
-    that fewer models do. fold_weights: {fold: .pt} of models that exist and have not seen that
-    fold; the others are trained into `out`/training/<name>_fold<k>, where an interrupted one goes
-    on. Their last weights predict, not the best ones, which were chosen with a look at the fold.
-    sets: where the folds are unpacked (default: the local disk). confidence_threshold,
-    iou_threshold, max_detections: as in `detector.predict`; training: as in `detector.train`.
+        folds = lu.stratified_folds(photos)
+        oof = lu.predict_out_of_fold(photos, folds, "runs/first", lu.TrainSettings(epochs=10))
 
-    Written to `out`/predictions/<name>.csv.gz, and a file for each fold; what is there and was made
-    in the same way is read. Sorted by image_id and falling confidence. Raises DatasetError for a
-    single fold, images without a fold, and weights of a fold that does not exist.
+    Args:
+        photos: what is learnt from and predicted.
+        folds: fold of each image, indexed by image_id.
+        out: takes training/<name>_fold<k>, where an interrupted training goes on, and
+            predictions/<name>.csv.gz with a file for each fold, which is read where it was made in
+            the same way.
+        settings: of the trainings; their `image_size` is the predictions' too.
+        n_folds: join the folds to so many, so that fewer models do.
+        fold_weights: {fold: .pt} of models that exist and have not seen that fold. Of those trained
+            here the last weights predict: the best ones were chosen with a look at the fold.
+        name: of the files and run folders.
+        sets: where the folds are unpacked; default the local disk.
+        confidence_threshold: as the next two, see `predict`.
+        iou_threshold: in [0, 1].
+        max_detections: most boxes of an image.
+
+    Returns:
+        The predictions table with a column `fold`, by image_id and falling confidence, px.
+
+    Raises:
+        DatasetError: a single fold, images without a fold, weights of a fold that does not exist.
     """
     out = Path(out)
-    of_image = joined_folds(images, folds, n_folds)
+    of_image = joined_folds(photos.images, folds, n_folds)
     numbers = sorted(int(number) for number in of_image.unique())
-    given = (
-        {}
-        if fold_weights is None
-        else {int(number): Path(path) for number, path in fold_weights.items()}
-    )
-    strangers = sorted(set(given) - set(numbers))
-    if strangers:
+    given = {int(number): Path(path) for number, path in (fold_weights or {}).items()}
+    if strangers := sorted(set(given) - set(numbers)):
         raise DatasetError(
             f"weights are given for fold {strangers[0]}, but the folds are {numbers}"
         )
     base = Path(sets) if sets is not None else colab.local_disk(out) / name
     cut = {
+        "image_size": settings.image_size,
         "confidence_threshold": confidence_threshold,
         "iou_threshold": iou_threshold,
         "max_detections": max_detections,
@@ -88,36 +93,18 @@ def predict(
     parts = []
     held_out: dict[int, Path] = {}
     for number in progress(numbers, desc="folds", unit="fold"):
-        if number in given:
-            weights = given[number]
-        else:
-            held_out = held_out or _write_folds(base, images, boxes, folder, of_image)
-            data_yaml = held_out[number]
-            run_folder, mirror = colab.training_folder(out, f"{name}_fold{number}")
+        weights = given.get(number)
+        if weights is None:
+            held_out = held_out or _write_folds(base, photos, of_image)
+            place = colab.training_folder(out, f"{name}_fold{number}")
             weights = run.train(
-                data_yaml,
-                None,
-                run_folder,
-                TrainSettings(image_size=image_size, **training),
-                mirror=mirror,
-                final_evaluation=False,
+                held_out[number], None, place, settings, final_evaluation=False
             ).last
-        mine = images[images["image_id"].map(of_image) == number]
-        parts.append(
-            _predict_fold(
-                out / "predictions" / f"{name}_fold{number}.csv.gz",
-                weights,
-                mine,
-                folder,
-                image_size,
-                cut,
-                number,
-            )
-        )
+        file = out / "predictions" / f"{name}_fold{number}.csv.gz"
+        parts.append(_predict_fold(file, weights, photos.fold(of_image, number), number, cut))
     table = pd.concat(parts).sort_values(
-        ["image_id", "confidence"], ascending=[True, False], kind="stable"
+        ["image_id", "confidence"], ascending=[True, False], kind="stable", ignore_index=True
     )
-    table = table.reset_index(drop=True)
     write(out / "predictions" / f"{name}.csv.gz", table)
     return table
 
@@ -226,40 +213,32 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
-def _write_folds(
-    base: Path,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
-    of_image: pd.Series,
-) -> dict[int, Path]:
+def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, Path]:
     """One set folder a fold, and for each fold the data.yaml that holds it out; what is there is
     left as it is."""
     numbers = sorted(int(number) for number in of_image.unique())
-    assigned = images["image_id"].map(of_image)
-    for number in numbers:
-        mine = images[assigned == number]
-        if not _is_written(base / f"fold{number}", mine, boxes, of_image):
-            writing.to_folder(base / f"fold{number}", mine, boxes, folder, folds=of_image)
+    places = {number: base / f"fold{number}" for number in numbers}
+    for number, place in places.items():
+        mine = photos.fold(of_image, number)
+        if not _is_written(place, mine, of_image):
+            writing.to_folder(place, mine.images, photos.boxes, photos.folder, folds=of_image)
     return {
         number: writing.write_data_yaml(
             base / f"held_out_{number}.yaml",
-            [base / f"fold{other}" for other in numbers if other != number],
-            base / f"fold{number}",
+            [place for other, place in places.items() if other != number],
+            places[number],
         )
         for number in numbers
     }
 
 
-def _is_written(
-    target: Path, images: pd.DataFrame, boxes: pd.DataFrame, of_image: pd.Series
-) -> bool:
+def _is_written(target: Path, photos: Photos, of_image: pd.Series) -> bool:
     """Does the folder hold these images with these labels, whole? Saves reading every image
     again."""
     if not (target / yolo.MANIFEST).is_file():
         return False
     there = reading.read_manifest(target)
-    wanted = yolo.plan(images, boxes, of_image).manifest
+    wanted = yolo.plan(photos.images, photos.boxes, of_image).manifest
     same = ["image_id", "archive", "member", "label_sha256"]
     return there[same].equals(wanted[same]) and set_folder.holds(
         target, (target / yolo.MANIFEST).read_bytes(), there
@@ -267,21 +246,14 @@ def _is_written(
 
 
 def _predict_fold(
-    path: Path,
-    weights: Path,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
-    image_size: int,
-    cut: dict[str, Any],
-    number: int,
+    path: Path, weights: Path, photos: Photos, number: int, cut: dict[str, Any]
 ) -> pd.DataFrame:
     """Predictions of one fold, from the file if it was made by the same weights, images and
     settings."""
     made_with = {
         "weights": files.sha256(weights),
-        "images": Photos(images, folder=folder).fingerprint(),
-        "image_ids": _ids(images),
-        "image_size": image_size,
+        "images": photos.fingerprint(),
+        "image_ids": _ids(photos.images),
         "fold": number,
         **cut,
     }
@@ -291,9 +263,6 @@ def _predict_fold(
         if known == {**made_with, "sha256": files.sha256(path)}:
             log.info("fold %d: predictions taken from %s", number, path)
             return read(path)
-    found = engine.predict(
-        weights, Photos(images, folder=folder), image_size=image_size, **cut
-    ).assign(fold=number)[COLUMNS]
-    write(path, found)
+    write(path, engine.predict(weights, photos, **cut).assign(fold=number)[COLUMNS])
     files.write_json(note, {**made_with, "sha256": files.sha256(path)})
     return read(path)

@@ -10,6 +10,7 @@ import pandas as pd
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import run as training_run
 
 OUT_OF_FOLD, IN_SAMPLE, GIVEN = "out of fold", "in sample", "given"
@@ -66,7 +67,7 @@ def collect(
     """Predictions of `images` by source, the asked one first: what silver is made from, and what it
     is compared with.
 
-    source: "out_of_fold" (teachers trained on `images` alone, see `out_of_fold.predict`, `training`
+    source: "out_of_fold" (teachers trained on `images` alone, see `predict_out_of_fold`, `training`
     are its options), "in_sample" (`weights` predict the images that they were trained on) or the
     path of a predictions table. With `weights` the in-sample predictions are added to the others.
     Rows of other images than `images` are left out. Raises DatasetError for "in_sample" without
@@ -79,19 +80,16 @@ def collect(
             "weights"
         )
     if source == "out_of_fold":
-        found[OUT_OF_FOLD] = out_of_fold.predict(
-            images,
-            boxes,
-            folder,
-            out,
+        found[OUT_OF_FOLD] = out_of_fold.predict_out_of_fold(
+            Photos(images, boxes, folder),
             folds,
+            out,
+            TrainSettings(image_size=image_size, **training),
             n_folds=n_folds,
             name="silver",
             sets=sets,
-            image_size=image_size,
             iou_threshold=iou_threshold,
             confidence_threshold=FLOOR,
-            **training,
         )
     elif source != "in_sample":
         table = out_of_fold.read(source)
