@@ -36,7 +36,7 @@ _HOME: dict[str, str] = {
     "validate_submission": "evaluate.scoring.submission",
     "write_submission": "evaluate.scoring.submission",
 }
-"""Name -> module below livestock_utils that holds it (a module of that name for displays, plots)."""
+"""Name -> module below livestock_utils that holds it, or that it is (displays, plots)."""
 
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -40,8 +40,9 @@ class Group(click.Group):
 
 
 EPILOG = """\b
-Exit codes: 0 done; 1 an error, told in one line on stderr, or faults that `check` and `validate` count as
-errors, or Ctrl-C; 2 wrong usage. Results go to stdout, everything else to stderr; --json is for scripts.
+Exit codes: 0 done; 1 an error, told in one line on stderr, or faults that `check` and `validate`
+count as errors, or Ctrl-C; 2 wrong usage. Results go to stdout, everything else to stderr; --json
+is for scripts.
 
 \b
 Completion by Tab, where the package is installed, for bash (likewise zsh_source, fish_source):

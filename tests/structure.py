@@ -2,9 +2,9 @@
 
     python tests/structure.py      prints the counts, and a line for each broken rule
 
-A wing imports only wings below it; no two modules import each other, also not inside functions; what
-nobody outside a module calls is private; notebooks use few names of the library. Nothing is imported
-or run: everything is told from the text.
+A wing imports only wings below it; no two modules import each other, also not inside functions;
+what nobody outside a module calls is private; notebooks use few names of the library. Nothing is
+imported or run: everything is told from the text.
 """
 
 import ast
@@ -29,7 +29,7 @@ MOST = {
     "names of the door": 40,
     "lines of the set-up cell": 14,
 }
-"""What is counted -> its limit. A later change may raise one by a tenth, with the reason in its commit."""
+"""What is counted -> its limit; a later change may raise one by a tenth, with a reason."""
 
 
 def sources(folder: Path = ROOT / PACKAGE) -> dict[str, Path]:

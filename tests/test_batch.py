@@ -35,7 +35,6 @@ def data(tmp_path):
 
 
 # ---- what a file stands for
-# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,6 @@ def test_a_file_of_another_shape(tmp_path, text, message):
 
 
 # ---- runs
-# -----------------------------------------------------------------------------------------------------------
 
 
 def test_runs_share_the_preparation_fail_alone_and_go_on(tmp_path, data):

@@ -81,7 +81,6 @@ def asked(out):
 
 
 # ---- run folders
-# ----------------------------------------------------------------------------------------------------
 
 
 def test_no_runs(tmp_path):
@@ -318,7 +317,6 @@ def test_groups_of_a_question_are_told_apart(tmp_path, seconds, expected):
 
 
 # ---- scores
-# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -454,7 +452,6 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 # ---- words and figures
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ matplotlib.use("svg")
 cv2.setNumThreads(2)
 handler = logging.StreamHandler()
 def state():
-    return (dict(os.environ), list(sys.path), np.get_printoptions(), vars(torch._tensor_str.PRINT_OPTS).copy(),
-            pd.get_option("display.max_columns"), matplotlib.get_backend(), matplotlib.rcParams["font.size"],
-            cv2.getNumThreads(), list(warnings.filters), any(known() is handler for known in logging._handlerList),
-            {name for name in sys.modules if name.partition(".")[0] in ("ultralytics", "roboflow", "pkg_resources")},
+    unwanted = "ultralytics", "roboflow", "pkg_resources"
+    return (dict(os.environ), list(sys.path), np.get_printoptions(),
+            vars(torch._tensor_str.PRINT_OPTS).copy(), pd.get_option("display.max_columns"),
+            matplotlib.get_backend(), matplotlib.rcParams["font.size"], cv2.getNumThreads(),
+            list(warnings.filters), any(known() is handler for known in logging._handlerList),
+            {name for name in sys.modules if name.partition(".")[0] in unwanted},
             np.__dict__.get("trapz"), torch.load)
 before = state()
 from livestock_utils.detect import yolov5 as compat

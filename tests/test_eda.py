@@ -266,7 +266,8 @@ def test_empty_tables_come_back_from_disk(tmp_path):
         ),
         (
             lambda folder: (folder / "images.csv").write_text("image_id\na\n"),
-            "images.csv: columns ['species', 'width_px', 'height_px', 'archive', 'member'] are lacking",
+            "images.csv: columns ['species', 'width_px', 'height_px', 'archive', 'member'] are "
+            "lacking",
         ),
         (
             lambda folder: (folder / "images.csv").write_text(

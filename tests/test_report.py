@@ -199,7 +199,10 @@ def test_the_index_begins_with_the_headline_numbers(site):
 
 def test_a_table_has_its_caption_outside_the_frame_that_scrolls(site):
     text, _ = page(site, "01_eda")
-    frame = """<div aria-label='Images &lt;by&gt; "stratum".' class="wide" role="region" tabindex="0"><table>"""
+    frame = (
+        """<div aria-label='Images &lt;by&gt; "stratum".' class="wide" role="region" """
+        'tabindex="0"><table>'
+    )
     assert f'<figcaption>Images &lt;by&gt; "stratum".</figcaption>{frame}' in text
     assert "<caption>" not in text
 
@@ -249,9 +252,10 @@ def in_browser(path, tmp_path, script="", *options):
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-FRAME = """<!DOCTYPE html><title>frame</title><body><iframe src="{page}" style="width:{width}px;height:800px;border:0">
-</iframe><script>
-addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});</script></body>"""
+FRAME = """<!DOCTYPE html><title>frame</title><body>
+<iframe src="{page}" style="width:{width}px;height:800px;border:0"></iframe><script>
+addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});
+</script></body>"""
 TELL = """addEventListener("load", () => parent.postMessage(
     innerWidth + " " + document.documentElement.scrollWidth, "*"));"""
 
@@ -303,8 +307,9 @@ def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(tmp_pat
 def test_the_switches_the_zoom_and_sorting_work(site, tmp_path):
     script = """
       const say = (key, value) => { document.body.dataset[key] = value; };
-      const open = () => [...document.querySelectorAll("details.code")].filter((d) => d.open).length;
-      const order = () => [...document.querySelectorAll("tbody td:first-child")].map((c) => c.textContent).join();
+      const all = (what) => [...document.querySelectorAll(what)];
+      const open = () => all("details.code").filter((d) => d.open).length;
+      const order = () => all("tbody td:first-child").map((c) => c.textContent).join();
       say("folded", open());
       document.getElementById("code-switch").click();
       say("shown", open());

@@ -91,7 +91,6 @@ def searched(data, out, trials, **options):
 
 
 # ---- a real search
-# --------------------------------------------------------------------------------------------------
 
 
 def test_a_search_trains_scores_and_writes_the_best(found):
@@ -144,7 +143,6 @@ def test_another_data_set_or_objective_is_refused_with_the_difference(
 
 
 # ---- on made-up trainings
-# -------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_no_number_prunes_its_trial(data, tmp_path, made_up):
@@ -294,7 +292,6 @@ def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
 
 
 # ---- tables and words
-# -----------------------------------------------------------------------------------------------
 
 
 def test_resolve_hyp_passes_everything_else_through(tmp_path):

@@ -64,7 +64,6 @@ def finish(workers):
 
 
 # ---- many workers
-# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -141,7 +140,6 @@ def test_a_killed_workers_trial_is_taken_up_from_a_local_file(tmp_path):
 
 
 # ---- slots
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_finished_study_starts_no_more_trials(tmp_path):
@@ -263,7 +261,6 @@ def test_genes_that_leave_nothing_new_end_the_work(tmp_path):
 
 
 # ---- what is refused
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

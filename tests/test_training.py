@@ -61,7 +61,6 @@ def numbers(run):
 
 
 # ---- equal to plain yolov5
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,9 +158,10 @@ def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, 
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         plain = y5.module("train")
-        without_floor = lambda *values: max(
-            value for value in values if value != 100
-        )  # of the warm-up
+
+        def without_floor(*values):
+            return max(value for value in values if value != 100)  # of the warm-up
+
         monkeypatch.setattr(plain, "max", without_floor, raising=False)
         plain.run(
             data=str(tmp_path / "data.yaml"),
@@ -188,7 +188,6 @@ def test_after_the_warm_up_a_run_from_weights_equals_plain_yolov5_too(tmp_path, 
 
 
 # ---- what a run leaves
-# ----------------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_tells_all_about_its_run(whole, data):
@@ -268,7 +267,6 @@ def test_the_weights_are_yolov5s_own_form(whole):
 
 
 # ---- going on
-# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -487,7 +485,6 @@ def test_patience_survives_an_interruption(data, tmp_path):
 
 
 # ---- the mirror
-# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_run_goes_on_from_its_mirror_alone(data, tmp_path, whole):
@@ -596,7 +593,6 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
 
 
 # ---- errors
-# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

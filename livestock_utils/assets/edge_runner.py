@@ -48,7 +48,6 @@ class Problem(ValueError):
 
 
 # ---- the network
-# ----------------------------------------------------------------------------------------------------
 
 
 class Detector:
@@ -488,7 +487,6 @@ def draw(frame, found, names, path):
 
 
 # ---- what to look at
-# ------------------------------------------------------------------------------------------------
 
 
 def frames(source, every=1):
@@ -568,9 +566,9 @@ class Output:
         self.part = self.path and self.path.with_name(self.path.name + ".part")
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = (
-            open(self.part, "w", encoding="utf-8", newline="") if self.part else sys.stdout
-        )
+        self.stream = sys.stdout
+        if self.part:
+            self.stream = open(self.part, "w", encoding="utf-8", newline="")  # noqa: SIM115
         if not self.json:
             self.stream.write(",".join(COLUMNS) + "\n")
 
@@ -656,7 +654,6 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
 
 
 # ---- what it costs
-# --------------------------------------------------------------------------------------------------
 
 
 def benchmark(model, data=None, rounds=50):

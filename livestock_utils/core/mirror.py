@@ -136,8 +136,8 @@ class Mirror:
         if not self.last_failure:
             return None
         return (
-            f"the mirror {self.target} failed {self.failures} times (last: {self.last_failure}); copy the run "
-            "folder there by hand, or start the same training again when it is back"
+            f"the mirror {self.target} failed {self.failures} times (last: {self.last_failure}); "
+            "copy the run folder there by hand, or start the same training again when it is back"
         )
 
     def close(self) -> None:

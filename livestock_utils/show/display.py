@@ -25,7 +25,7 @@ class Display:
         name: of the figure's file, OUT/figures/NN/name.png.
         caption: one sentence on what there is to see; the picture's alternative text.
         table: the numbers, also those that only the verdict uses.
-        draw: draws them: takes `ax` (None: a new figure), returns Axes or a Figure; None: no figure.
+        draw: draws them: takes `ax` (None: a new figure), returns Axes or a Figure; None: none.
         verdict: what the numbers say and the figure does not, or "".
         metrics: what metrics.json keeps.
         shows_table: whether a notebook shows the table, with `caption` where there is no figure.

@@ -50,7 +50,7 @@ def train(
         final_evaluation: whether the best weights are validated, and the curves drawn, at the end.
 
     Returns:
-        The run: `.best`, `.last`, `.results` (a row an epoch), `.per_class`, `.warnings`, `.status`.
+        The run: `.best`, `.last`, `.results` (a row an epoch), `.per_class`, `.warnings`, ...
 
     Raises:
         TrainingError: settings that cannot be or changed since the run began, a run folder or

@@ -297,7 +297,8 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
             )
     if not found:
         raise DatasetError(
-            f"{where}: no images in {entry}; expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
+            f"{where}: no images in {entry}; expected files ending in "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return sorted(found)
 

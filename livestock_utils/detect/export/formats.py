@@ -209,8 +209,9 @@ def inside_settings(settings: Settings) -> dict[str, Any]:
     if not fits_inside(settings):
         raise LivestockError(
             "only hard NMS by class with one IoU threshold goes inside a network, the settings ask "
-            f"for {settings.method}, IoU "
-            f"{settings.iou_threshold}{', class-agnostic' * settings.class_agnostic}{', one class an anchor' * (not settings.multi_label)}; "
+            f"for {settings.method}, IoU {settings.iou_threshold}"
+            f"{', class-agnostic' * settings.class_agnostic}"
+            f"{', one class an anchor' * (not settings.multi_label)}; "
             "the runner applies these outside"
         )
     lowest = settings.confidence_threshold

@@ -103,7 +103,8 @@ def join(
     if changed:
         raise TrainingError(
             f"study {name!r} is about something else "
-            f"({'; '.join(changed[:4])}{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
+            f"({'; '.join(changed[:4])}"
+            f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
             "give the study another name, or take its settings"
         )
     return study

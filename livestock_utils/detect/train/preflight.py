@@ -1,7 +1,7 @@
 """Before a long training: is everything there, and how long will it take? One small table each.
 
-`preflight` looks at the machine, the data and the weights, red lines first; `recipes` offers settings
-by amount of data.
+`preflight` looks at the machine, the data and the weights, red lines first; `recipes` offers
+settings by amount of data.
 """
 
 import dataclasses

@@ -223,7 +223,7 @@ def evaluate(
     trust: bool = False,
     plots: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """Metrics of a weights file on photos, or on a part of a data.yaml; index "all" and the classes.
+    """Metrics of a weights file on photos or on a part of a data.yaml; index "all" and classes.
 
     Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300
     detections an image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder

@@ -27,15 +27,16 @@ ASSET = PACKAGE / "assets" / "yolov5n_sample.pt"
 
 IMAGES_A_SEED, SCALE = 48, 0.35
 HYP = {
-    "lr0": 0.002, "lrf": 0.02, "momentum": 0.9, "weight_decay": 0.0005, "warmup_epochs": 1.0, "warmup_momentum": 0.8,
-    "warmup_bias_lr": 0.01, "box": 0.05, "cls": 0.3, "cls_pw": 1.0, "obj": 1.0, "obj_pw": 1.0, "iou_t": 0.2,
-    "anchor_t": 4.0, "fl_gamma": 0.0, "hsv_h": 0.015, "hsv_s": 0.4, "hsv_v": 0.4, "degrees": 0.0, "translate": 0.1,
-    "scale": 0.4, "shear": 0.0, "perspective": 0.0, "flipud": 0.3, "fliplr": 0.5, "mosaic": 0.5, "mixup": 0.0,
+    "lr0": 0.002, "lrf": 0.02, "momentum": 0.9, "weight_decay": 0.0005, "warmup_epochs": 1.0,
+    "warmup_momentum": 0.8, "warmup_bias_lr": 0.01, "box": 0.05, "cls": 0.3, "cls_pw": 1.0,
+    "obj": 1.0, "obj_pw": 1.0, "iou_t": 0.2, "anchor_t": 4.0, "fl_gamma": 0.0, "hsv_h": 0.015,
+    "hsv_s": 0.4, "hsv_v": 0.4, "degrees": 0.0, "translate": 0.1, "scale": 0.4, "shear": 0.0,
+    "perspective": 0.0, "flipud": 0.3, "fliplr": 0.5, "mosaic": 0.5, "mixup": 0.0,
     "copy_paste": 0.0,
 }  # fmt: skip
 _COMMON: dict[str, Any] = {
-    "model": "yolov5n", "batch_size": 16, "nominal_batch": 16, "optimizer": "AdamW", "schedule": "cosine",
-    "best_metric": "map50-95", "warmup_min_iterations": 50, "loggers": (),
+    "model": "yolov5n", "batch_size": 16, "nominal_batch": 16, "optimizer": "AdamW",
+    "schedule": "cosine", "best_metric": "map50-95", "warmup_min_iterations": 50, "loggers": (),
 }  # fmt: skip
 _STAGES: tuple[dict[str, Any], ...] = (
     {"epochs": 24, "image_size": 192, "hyp": HYP},

@@ -226,7 +226,8 @@ def text(table: pd.DataFrame) -> str:
     """The table for a terminal, a line a run."""
     width = max((len(name) for name in table["run"]), default=0)
     return "\n".join(
-        f"{row['run']:{width}s}  {row['state']:9s} {row['seconds']:6.0f} s  {row['reason'][:90]}".rstrip()
+        f"{row['run']:{width}s}  {row['state']:9s} {row['seconds']:6.0f} s  "
+        f"{row['reason'][:90]}".rstrip()
         for row in table.to_dict("records")
     )
 

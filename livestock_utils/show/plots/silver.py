@@ -305,7 +305,8 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         text_at="margin",
         text_tones=tones,
     )
-    ax.scatter(ordered["difference"], ticks, color=tones, s=34, zorder=3)
+    for value, at, tone in zip(ordered["difference"], ticks, tones, strict=True):
+        ax.scatter(value, at, color=tone, s=34, zorder=3)
     reach = 1.08 * max(float(table[["low", "high", "difference"]].abs().max().max()), 0.005)
     ax.set(
         xlim=(-reach, reach),

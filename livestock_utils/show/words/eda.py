@@ -247,7 +247,8 @@ def sets(table: pd.DataFrame) -> str:
     """What `set_summary.set_table` holds."""
     parts = [
         f"`{row['file']}` holds {count(row['images'], 'image')} and "
-        f"{count(row['boxes'], 'box', 'boxes')}{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
+        f"{count(row['boxes'], 'box', 'boxes')}"
+        f"{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
         f"({row['megabytes']:,.0f} MB)"
         for row in table.to_dict("records")
     ]

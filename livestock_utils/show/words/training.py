@@ -70,7 +70,7 @@ def augmentation(views: Sequence[View], used: bool = True) -> str:
     `used` is False for a pipeline that is only shown: the training runs without it.
     """
     rows = {kind: [view for view in views if view.kind == kind] for kind in KINDS}
-    plain, after, mosaics = rows.values()
+    plain, after, _ = rows.values()
     n_boxes = {kind: sum(len(view.boxes) for view in found) for kind, found in rows.items()}
     changed = sum(
         not np.array_equal(one.picture, other.picture)
