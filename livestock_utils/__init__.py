@@ -32,6 +32,7 @@ _HOME: dict[str, str] = {
     "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
     "contest_score": "evaluate.scoring.metrics",
+    "error_types": "evaluate.errors.types",
     "score": "evaluate.scoring.tables",
     "validate_submission": "evaluate.scoring.submission",
     "write_submission": "evaluate.scoring.submission",

@@ -5,17 +5,21 @@ import io
 import zipfile
 
 import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 from PIL import Image
 
+import livestock_utils as lu
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import breakdowns, types
 from livestock_utils.evaluate.errors import cases as error_cases
 from livestock_utils.show.plots import errors
+from livestock_utils.show.words import errors as words
 
 matplotlib.use("Agg")
 COLUMNS = ["image_id", "species", *XYXY]
@@ -67,7 +71,7 @@ def classified():
 
 
 def test_brightness(folder):
-    light = breakdowns.brightness(IMAGES, folder)
+    light = breakdowns.brightness(Photos(IMAGES, BOXES, folder))
     assert light.round(2).tolist() == pytest.approx([0.04, 0.47, 0.94], abs=0.01)
     groups = breakdowns.attributes(BOXES, IMAGES, light=light)
     assert groups["light"].tolist() == ["dark third"] * 2 + ["middle third"] * 2 + ["bright third"]
@@ -108,11 +112,11 @@ def test_states_and_breakdown():
     assert table[list(breakdowns.LABEL_STATES)].sum(axis=1).to_numpy() == pytest.approx(1)
     species = table[table["grouping"] == "species"].set_index("group")
     assert species.loc["cow", ["n", "found", "missed"]].tolist() == [4, 0.25, 0.25]
-    said = breakdowns.breakdown_sentence(table, "found", least=1)
+    said = words.groups(breakdowns.gaps(table, "found", least=1), "found")
     assert (
         "0 % found where it is “outer” (n = 2) against 100 % where it is “middle” (n = 2)" in said
     )
-    assert "too few groups" in breakdowns.breakdown_sentence(table, "found", least=99)
+    assert "too few groups" in words.groups(breakdowns.gaps(table, "found", 99), "found", 99)
 
 
 def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
@@ -125,12 +129,15 @@ def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
         ],
         columns=["grouping", "group", "n", "found"],
     )
-    assert breakdowns.breakdown_sentence(table, "found") == (
-        "What parts them most surely is species: 60 % found where it is “cow” (n = 1,000) against "
+    gaps = breakdowns.gaps(table, "found")
+    assert gaps["grouping"].tolist() == ["species", "size"]
+    assert gaps[["gap", "gap_low", "gap_high"]].round(2).to_numpy().tolist()[0] == [0.3, 0.26, 0.34]
+    assert words.groups(gaps, "found") == (
+        "The clearest difference is by species: 60 % found where it is “cow” (n = 1,000) against "
         "90 % where it is “pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
     )
-    few = breakdowns.breakdown_sentence(table.assign(n=5), "found", least=1)
-    assert few.startswith("No grouping parts them beyond chance; the nearest to it is")
+    few = words.groups(breakdowns.gaps(table.assign(n=5), "found", least=1), "found", 1)
+    assert few.startswith("No difference between groups is significant; the nearest to it is by")
 
 
 @pytest.mark.parametrize(
@@ -169,18 +176,17 @@ def test_calibration():
     assert (table["low"] < table["right"]).all() and (table["right"] < table["high"]).all()
     assert table[["right", "n"]].to_numpy().tolist() == [[0.5, 2], [0.5, 2]]
     assert breakdowns.calibration(detections, least_confidence=0.15)["n"].tolist() == [1, 2]
-    assert table.attrs["error"]["cow"] == pytest.approx((0.35 + 0.43) / 2)
-    assert breakdowns.calibration_sentence(table) == (
-        "Cow confidences promise too much in some bins and too little in others: 39.0 points away "
-        "from the share that is right in the mean (expected calibration error 0.390), +4.0 points "
-        "when over and under cancel."
+    assert table["error"].tolist() == pytest.approx([(0.35 + 0.43) / 2] * 2)
+    assert table["lean"].tolist() == pytest.approx([0.04] * 2)
+    assert words.calibration(table) == (
+        "Cow confidences are too high in some bins and too low in others, 39.0 points on average."
     )
     sure = breakdowns.calibration(detections.assign(confidence=0.9))
-    assert breakdowns.calibration_sentence(sure).startswith(
-        "Cow confidences promise too much: 40.0 points away"
+    assert words.calibration(sure) == (
+        "Cow confidences are 40.0 points too high on average (expected calibration error 0.400)."
     )
     empty = breakdowns.calibration(detections.iloc[:0])
-    assert breakdowns.calibration_sentence(empty) == "There are no detections."
+    assert words.calibration(empty) == "There are no detections."
 
 
 @pytest.mark.parametrize(
@@ -191,7 +197,7 @@ def test_worst_cases(kind, image_ids):
     cases = error_cases.worst(detections, labels, kind)
     assert cases["image_id"].tolist() == image_ids
     assert (
-        error_cases.worst_sentence(cases.iloc[:0], "such boxes")
+        words.worst(cases.iloc[:0], "such boxes")
         == "There are no such boxes: nothing to show."
     )
 
@@ -204,7 +210,7 @@ def test_worst_cases_are_counted_in_all():
     unlabelled = predictions.iloc[[1, 3]][COLUMNS]
     cases = error_cases.worst(*types.classify(BOXES, predictions), "false", 4, unlabelled)
     assert len(cases) == 2  # at most two of an image
-    assert error_cases.worst_sentence(cases, "false alarms") == (
+    assert words.worst(cases, "false alarms") == (
         "False alarms: 5 in all (5 cow), the worst 2 shown. By the truth **2 of the 5** lie on an "
         "animal that nobody labelled: the label is at fault, not the model."
     )
@@ -240,19 +246,19 @@ def test_worst_cases_are_counted_in_all():
 )
 def test_bad_input_gets_one_line(boxes, predictions, error, message):
     with pytest.raises(error, match=message) as caught:
-        breakdowns.check(IMAGES, boxes, predictions)
+        lu.error_types(Photos(IMAGES, boxes), predictions)
     assert "\n" not in str(caught.value)
 
 
 def test_parts():
     counts = breakdowns.counts_by_part(
-        {"train": (IMAGES, BOXES), "valid": (IMAGES.iloc[:1], BOXES)}
+        {"train": Photos(IMAGES, BOXES), "valid": Photos(IMAGES.iloc[:1], BOXES)}
     )
     assert counts["boxes"].tolist() == [2, 2, 1, 2]
     assert breakdowns.parts_table(counts).loc[
         0, ["part", "species", "images", "boxes"]
     ].tolist() == ["train", "cow", 2, 4]
-    assert breakdowns.parts_sentence(counts).startswith(
+    assert words.parts(breakdowns.parts_table(counts)).startswith(
         "On average cow images hold 2.0 boxes in train against"
     )
     ax = errors.boxes_by_part(counts)
@@ -269,12 +275,12 @@ def test_figure_of_costs_names_every_type():
         "Localisation",
         "Classification",
     ]
-    assert "costliest error is **" in breakdowns.costs_sentence(types.ap_lost(*classified()))
+    assert "costliest error is **" in words.costs(types.ap_lost(*classified()))
     empty = types.ap_lost(*types.classify(BOXES.iloc[:0], PREDICTIONS.iloc[:0]))
     assert errors.error_costs(empty).texts[0].get_text() == "no errors"
     right = PREDICTIONS.iloc[[0, 4]]
     perfect = types.ap_lost(*types.classify(BOXES.iloc[[0, 4]], right))
-    assert breakdowns.costs_sentence(perfect) == (
+    assert words.costs(perfect) == (
         "From an AP of 1.000 (101 points, IoU 0.75) there are no errors to mend."
     )
 
@@ -283,7 +289,7 @@ def test_figure_of_costs_names_every_type():
 def test_texts_and_axes_name_the_threshold_that_was_used(threshold):
     detections, labels = types.classify(BOXES, PREDICTIONS, threshold)
     costs = types.ap_lost(detections, labels)
-    assert f"101 points, IoU {threshold:g})" in breakdowns.costs_sentence(costs)
+    assert f"101 points, IoU {threshold:g})" in words.costs(costs)
     assert errors.error_costs(costs).get_xlabel() == f"AP lost at IoU {threshold:g} (share of 1)"
     assert (
         f"IoU {threshold:g}," in errors.calibration(breakdowns.calibration(detections)).get_ylabel()
@@ -320,11 +326,11 @@ def test_figures_of_groups_and_calibration():
 
 def test_gallery_shows_cases_and_says_when_there_are_none(folder):
     cases = error_cases.worst(*classified(), "false")
-    axes = errors.error_gallery(cases, IMAGES, BOXES, PREDICTIONS, folder)
+    axes = errors.error_gallery(cases, Photos(IMAGES, BOXES, folder), PREDICTIONS)
     assert axes.shape == (1, 4)
     assert "b\nlabels" in axes[0, 0].get_title() + axes[0, 0].get_title(loc="left")
     none = errors.error_gallery(
-        cases.iloc[:0], IMAGES, BOXES, PREDICTIONS, folder, nothing="no false alarms"
+        cases.iloc[:0], Photos(IMAGES, BOXES, folder), PREDICTIONS, nothing="no false alarms"
     )
     assert none[0, 0].texts[0].get_text() == "no false alarms"
 
@@ -353,7 +359,7 @@ def test_a_damaged_photo_has_no_brightness_and_no_group(folder, caplog):
     with zipfile.ZipFile(folder / "p.zip", "w") as archive:
         for name, data in (content | {"b.jpg": b"\xff\xd8broken"}).items():
             archive.writestr(name, data)
-    light = breakdowns.brightness(IMAGES, folder)
+    light = breakdowns.brightness(Photos(IMAGES, BOXES, folder))
     assert light.isna().tolist() == [False, True, False]
     assert "1 images cannot be decoded and have no brightness, the first is b" in caplog.text
     groups = breakdowns.attributes(BOXES, IMAGES, light=light)
@@ -365,3 +371,29 @@ def test_a_damaged_photo_has_no_brightness_and_no_group(folder, caplog):
     assert none["light"].isna().all() and "light" not in set(
         breakdowns.breakdown(none, states)["grouping"]
     )
+
+
+def test_displays_of_errors(folder):
+    found = lu.error_types(Photos(IMAGES, BOXES, folder), PREDICTIONS, confidence=0.5)
+    assert len(found.sure) == len(found.detections) == 5
+    assert found.costs.equals(types.ap_lost(*classified()))
+    costs = lu.displays.error_costs(found)
+    assert costs.metrics["ap_lost"].to_dict() == found.costs.set_index("error")["ap_lost"].to_dict()
+    labels = lu.displays.labels_by_group(found)
+    assert {"grouping", "group", "n", "found", "missed", "gap_low"} <= set(labels.table.columns)
+    assert set(labels.table["grouping"]) == set(breakdowns.GROUPINGS)
+    assert "right" in lu.displays.predictions_by_group(found).table
+    assert set(lu.displays.calibration(found).metrics["calibration_error"].index) == {"cow", "pig"}
+    parts = lu.displays.boxes_by_part({"train": found.photos, "valid": found.photos})
+    assert parts.shows_table and "train and valid" in parts.table_caption
+    cases = [lu.displays.false_alarms, lu.displays.misses, lu.displays.loose_boxes]
+    assert [show(found).table["image_id"].tolist() for show in cases] == [["b"], ["b"], ["a"]]
+    for display in (costs, labels, parts, *(show(found) for show in cases)):
+        assert display.plot() is not None and display.verdict.endswith(".")
+    matplotlib.pyplot.close("all")
+
+
+def test_sure_is_what_the_best_f1_says_unless_told():
+    photos = Photos(IMAGES, BOXES)
+    found = lu.error_types(photos, PREDICTIONS)
+    assert found.confidence == lu.score(photos, PREDICTIONS).attrs["confidence_at_best_f1"]

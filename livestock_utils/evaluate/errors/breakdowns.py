@@ -3,7 +3,7 @@ frame, light)."""
 
 import io
 import logging
-import os
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,10 @@ from PIL import Image
 
 from livestock_utils.core import overlaps
 from livestock_utils.core import species as classes
-from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import ArchiveError, DatasetError, ScoringError
+from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
-from livestock_utils.core.text import first_up, percent
 from livestock_utils.data.eda import bins
 from livestock_utils.evaluate.errors import inputs
 from livestock_utils.evaluate.labels.features import MATCHED_IOU
@@ -42,48 +41,6 @@ PLACES = ("middle", "outer", "cut by the frame")
 side."""
 LIGHT = ("dark third", "middle third", "bright third")
 _FRAMES_SHOWN = 4
-
-
-def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
-    """Raise ScoringError or DatasetError, in one line, for tables that an analysis cannot use."""
-    if predictions.empty:
-        raise ScoringError(
-            "there are no predictions: check the weights, or lower the confidence threshold"
-        )
-    inputs.require_predictions(predictions, images)
-    without = sorted(set(images["species"]) - set(boxes["species"]))
-    if without:
-        raise DatasetError(
-            f"there is not a single label of {without[0]}: nothing to compare predictions with; "
-            "label some, or leave its images out"
-        )
-
-
-def brightness(images: pd.DataFrame, folder: str | os.PathLike) -> pd.Series:
-    """Mean luminance in [0, 1] of each image (Series by image_id), from small decodes; `folder` as
-    for `archive`.
-
-    NaN for images that cannot be decoded, which one logged line counts.
-    """
-    values, damaged = [], []
-    with ImageReader(folder) as reader:
-        for row in progress(images.to_dict("records"), desc="brightness", unit="image"):
-            try:
-                with Image.open(io.BytesIO(reader.bytes(row["archive"], row["member"]))) as opened:
-                    opened.draft("L", (64, 64))
-                    values.append(float(np.asarray(opened.convert("L")).mean()) / 255)
-            except (ArchiveError, OSError, SyntaxError, ValueError):  # PIL's for damaged files
-                values.append(np.nan)
-                damaged.append(row["image_id"])
-    if damaged:
-        log.warning(
-            "%d images cannot be decoded and have no brightness, the first is %s",
-            len(damaged),
-            damaged[0],
-        )
-    return pd.Series(
-        values, index=pd.Index(images["image_id"], name="image_id"), name="brightness", dtype=float
-    )
 
 
 def attributes(
@@ -136,8 +93,34 @@ def attributes(
     return found
 
 
+def brightness(photos: Photos) -> pd.Series:
+    """Mean luminance in [0, 1] of each photo (Series by image_id), from small decodes.
+
+    NaN for photos that cannot be decoded, which one logged line counts.
+    """
+    values = {}
+    with photos.reader() as reader:
+        for row in progress(photos.images.to_dict("records"), desc="brightness", unit="image"):
+            try:
+                data = reader.bytes(row["archive"], row["member"])
+                with Image.open(io.BytesIO(data)) as opened:
+                    opened.draft("L", (64, 64))
+                    value = float(np.asarray(opened.convert("L")).mean()) / 255
+            except (ArchiveError, OSError, SyntaxError, ValueError):  # PIL's for damaged files
+                value = np.nan
+            values[row["image_id"]] = value
+    light = pd.Series(values, name="brightness", dtype=float).rename_axis("image_id")
+    if damaged := light.index[light.isna()].tolist():
+        log.warning(
+            "%d images cannot be decoded and have no brightness, the first is %s",
+            len(damaged),
+            damaged[0],
+        )
+    return light
+
+
 def label_states(labels: pd.DataFrame) -> pd.Series:
-    """LABEL_STATES of each label of `error_types.classify`: matched; only a mendable detection is
+    """LABEL_STATES of each label of `types.classify`: matched; only a mendable detection is
     near; nothing is."""
     state = np.where(
         labels["found"],
@@ -148,7 +131,7 @@ def label_states(labels: pd.DataFrame) -> pd.Series:
 
 
 def detection_states(detections: pd.DataFrame) -> pd.Series:
-    """DETECTION_STATES of each detection of `error_types.classify`; "false": background, duplicate,
+    """DETECTION_STATES of each detection of `types.classify`; "false": background, duplicate,
     or both wrong."""
     error = detections["error"].to_numpy(object)
     mendable = np.isin(error, ["localisation", "classification"])
@@ -177,38 +160,27 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
     return table
 
 
-def breakdown_sentence(table: pd.DataFrame, good: str, least: int = 20) -> str:
-    """The grouping that parts the boxes most surely, and its weakest and strongest group of `least`
-    boxes or more.
+def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
+    """How far the weakest and the strongest group of each grouping lie apart, from `breakdown`.
 
-    Most surely: the lower end of the 95 % interval of the difference (Newcombe 1998, from Wilson's)
-    is the largest, so a wide gap between small groups does not win.
+    One row a grouping that has groups of `least` boxes or more, the surest first: grouping, weakest
+    and strongest (groups), weakest_n, strongest_n, weakest_share, strongest_share (of `good`), gap,
+    gap_low and gap_high (95 % interval of the gap: Newcombe 1998, from Wilson's). Surest is the
+    largest gap_low, so that a wide gap between small groups does not win.
     """
-    found = []
-    for grouping, rows in table[table["n"] >= least].groupby("grouping", sort=False):
-        low, high = (
-            rows.iloc[int(pick)]
-            for pick in (rows[good].to_numpy().argmin(), rows[good].to_numpy().argmax())
-        )
-        ends = [intervals.wilson(row[good], row["n"]) for row in (low, high)]
-        gap = float(high[good] - low[good])
-        down = float(np.hypot(high[good] - ends[1][0], ends[0][1] - low[good]))
-        up = float(np.hypot(ends[1][1] - high[good], low[good] - ends[0][0]))
-        found.append((gap - down, gap, min(gap + up, 1.0), str(grouping), low, high))
-    if not found or max(row[1] for row in found) <= 0:
-        return f"No grouping tells boxes apart: there are too few groups of at least {least}."
-    sure, gap, most, grouping, low, high = max(found, key=lambda row: row[0])
-    text = (
-        f"{percent(low[good])} {good} where it is “{low['group']}” (n = {low['n']:,}) against "
-        f"{percent(high[good])} where it is “{high['group']}” (n = {high['n']:,}), {gap * 100:.0f} "
-        f"points apart (95 % interval {sure * 100:.0f} to {most * 100:.0f})"
-    )
-    if sure <= 0:
-        return (
-            f"No grouping parts them beyond chance; the nearest to it is {GROUPINGS[grouping]}: "
-            f"{text}."
-        )
-    return f"What parts them most surely is {GROUPINGS[grouping]}: {text}."
+    rows = []
+    for grouping, mine in table[table["n"] >= least].groupby("grouping", sort=False):
+        shares = mine[good].to_numpy(float)
+        ends = [int(shares.argmin()), int(shares.argmax())]
+        groups, n, share = (mine[name].iloc[ends].tolist() for name in ("group", "n", good))
+        lows, highs = intervals.wilson(share, n)
+        gap = share[1] - share[0]
+        gap_low = gap - np.hypot(share[1] - lows[1], highs[0] - share[0])
+        gap_high = min(gap + np.hypot(highs[1] - share[1], share[0] - lows[0]), 1.0)
+        rows.append([grouping, *groups, *n, *share, gap, gap_low, gap_high])
+    ends = [f"{end}{what}" for what in ("", "_n", "_share") for end in ("weakest", "strongest")]
+    found = pd.DataFrame(rows, columns=["grouping", *ends, "gap", "gap_low", "gap_high"])
+    return found.sort_values("gap_low", ascending=False, kind="stable", ignore_index=True)
 
 
 def calibration(
@@ -218,9 +190,9 @@ def calibration(
 
     Detections below `least_confidence` are left out: hundreds of faint ones an image would drown
     the rest. Columns species, confidence (mean in the bin), right (share with error "correct"), n,
-    low and high (95 % interval of right, see `intervals.wilson`); empty bins are left out.
-    `attrs["error"]` maps each species to its expected calibration error (mean |confidence - right|,
-    weighted by n), `attrs["iou_threshold"]` is that of `classify`.
+    low and high (95 % interval of right, see `intervals.wilson`), error and lean of the species:
+    its expected calibration error (mean |confidence - right|, weighted by n) and the mean of
+    confidence - right; empty bins are left out. `attrs["iou_threshold"]` is that of `classify`.
     """
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
@@ -230,107 +202,33 @@ def calibration(
     result = grouped.agg(
         confidence=("confidence", "mean"), right=("right", "mean"), n=("right", "size")
     ).reset_index()
-    off = (result["confidence"] - result["right"]).abs() * result["n"]
-    error = off.groupby(result["species"]).sum() / result.groupby("species")["n"].sum()
+    species, n = result["species"], result["n"]
+    off = result["confidence"] - result["right"]
+    for name, values in (("error", off.abs()), ("lean", off)):
+        mean = (values * n).groupby(species).sum() / n.groupby(species).sum()
+        result[name] = species.map(mean).astype(float)
     result = result.drop(columns="bin")
-    result["low"], result["high"] = intervals.wilson(result["right"], result["n"])
-    result.attrs = {
-        "error": {str(name): float(value) for name, value in error.items()},
-        "iou_threshold": iou_threshold,
-    }
+    result["low"], result["high"] = intervals.wilson(result["right"], n)
+    result.attrs["iou_threshold"] = iou_threshold
     return result
 
 
-def calibration_sentence(table: pd.DataFrame) -> str:
-    """How far the confidences are from what they promise, by species, and whether that is too much
-    or too little."""
-    parts = []
-    for name, rows in table.groupby("species", sort=False):
-        gap = float(((rows["confidence"] - rows["right"]) * rows["n"]).sum() / rows["n"].sum())
-        error = table.attrs["error"][str(name)]
-        # Where the signed mean is much the smaller, bins that promise too much cancel those that
-        # promise too little.
-        lean = (
-            "promise too much in some bins and too little in others"
-            if abs(gap) < error / 2
-            else "promise too much"
-            if gap > 0
-            else "promise too little"
-        )
-        parts.append(
-            f"{name} confidences {lean}: {error * 100:.1f} points away from the share that is "
-            f"right in the mean (expected calibration error {error:.3f}), {gap * 100:+.1f} points "
-            "when over and under cancel"
-        )
-    text = "; ".join(parts) or "there are no detections"
-    return f"{first_up(text)}."
-
-
-def costs_sentence(table: pd.DataFrame) -> str:
-    """The costliest error type of `error_types.ap_lost`, and the next; says so where no error costs
-    anything."""
-    main = table[~table["error"].str.startswith("false ")].sort_values(
-        "ap_lost", ascending=False, kind="stable"
-    )
-    first, second = main.iloc[0], main.iloc[1]
-    start = f"From an AP of {table.attrs['ap']:.3f} (101 points{at_iou(table, ', IoU')})"
-    if not main["count"].any():
-        return f"{start} there are no errors to mend."
-    if first["ap_lost"] <= 0:
-        return (
-            f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what "
-            "is right."
-        )
-    return (
-        f"{start}, the costliest error is **{first['error']}**: mending it alone would add "
-        f"{first['ap_lost']:.3f}; next comes {second['error']} with {second['ap_lost']:.3f}."
-    )
-
-
-def at_iou(table: pd.DataFrame, before: str) -> str:
-    """The threshold that a table of errors was made with, after `before`: " at IoU 0.75"; "" where
-    it is not known."""
-    threshold = table.attrs.get("iou_threshold")
-    return "" if threshold is None else f"{before} {threshold:g}"
-
-
-def counts_by_part(parts: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
-    """Boxes of each image: columns part, image_id, species, boxes; `parts` maps a name to (images,
-    boxes)."""
+def counts_by_part(parts: Mapping[str, Photos]) -> pd.DataFrame:
+    """Boxes of each photo of named parts: columns part, image_id, species, boxes."""
     rows = []
-    for name, (images, boxes) in parts.items():
-        number = images["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "part": name,
-                    "image_id": images["image_id"].to_numpy(),
-                    "species": images["species"].to_numpy(),
-                    "boxes": number.to_numpy(),
-                }
-            )
-        )
+    for name, photos in parts.items():
+        number = photos.images["image_id"].map(photos.boxes["image_id"].value_counts())
+        table = photos.images[["image_id", "species"]].assign(boxes=number.fillna(0).astype(int))
+        table.insert(0, "part", name)
+        rows.append(table)
     return pd.concat(rows, ignore_index=True)
 
 
 def parts_table(counts: pd.DataFrame) -> pd.DataFrame:
     """Images, boxes and quartiles of boxes an image by part and species, from `counts_by_part`."""
     grouped = counts.groupby(["part", "species"], sort=False)["boxes"]
-    table = grouped.agg(
-        images="size", boxes="sum", mean="mean", median="median", most="max"
-    ).reset_index()
-    return table
-
-
-def parts_sentence(counts: pd.DataFrame) -> str:
-    """How far the parts' mean box counts lie apart, by species."""
-    means = counts.groupby(["species", "part"], sort=False)["boxes"].mean().unstack("part")
-    parts = [
-        f"{name} images hold "
-        + " against ".join(f"{value:.1f} boxes in {part}" for part, value in row.items())
-        for name, row in means.iterrows()
-    ]
-    return "On average " + "; ".join(parts) + "."
+    table = grouped.agg(images="size", boxes="sum", mean="mean", median="median", most="max")
+    return table.reset_index()
 
 
 def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:

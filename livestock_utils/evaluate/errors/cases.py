@@ -5,7 +5,6 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
-from livestock_utils.core.text import listed
 from livestock_utils.evaluate.labels import missing
 
 KINDS = ("false", "loose", "missed")
@@ -18,7 +17,7 @@ def worst(
     n: int = 6,
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The boxes to open first, from `error_types.classify`: kind "false", "loose" or "missed"; at
+    """The boxes to open first, from `types.classify`: kind "false", "loose" or "missed"; at
     most two an image.
 
     "false": detections on background by falling confidence; "loose": localisation errors by falling
@@ -53,20 +52,3 @@ def worst(
         on = missing.best_iou(rows, unlabelled) >= missing.MATCHED_IOU
         shown.attrs["unlabelled"] = int(on.sum())
     return shown
-
-
-def worst_sentence(cases: pd.DataFrame, what: str) -> str:
-    """How many cases of `worst` there are in all, of which species, and where the truth is known on
-    what they lie."""
-    total = cases.attrs.get("total", {})
-    number = sum(total.values())
-    if not number or cases.empty:
-        return f"There are no {what}: nothing to show."
-    species = listed([f"{each:,} {name}" for name, each in total.items()])
-    text = f"{what.capitalize()}: {number:,} in all ({species}), the worst {len(cases):,} shown"
-    if "unlabelled" in cases.attrs:
-        text += (
-            f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal "
-            "that nobody labelled: the label is at fault, not the model"
-        )
-    return f"{text}."

@@ -15,6 +15,8 @@ before. Equal to the package `tidecv` on the same input (its COCO-like matching,
 see `scoring` for the contest's number).
 """
 
+import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,12 +25,91 @@ import pandas as pd
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import overlaps, tables
 from livestock_utils.core.boxes import XYXY, Boxes
-from livestock_utils.core.errors import ScoringError
+from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import inputs
+from livestock_utils.evaluate.errors.breakdowns import brightness
+from livestock_utils.evaluate.scoring import metrics
 
 FAULTS = ("classification", "localisation", "both", "duplicate", "background")
 """Faults of detections, in TIDE's order; labels add "missed"."""
 _CODES = ("background", "correct", "classification", "localisation", "both", "duplicate")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Errors:
+    """What `error_types` found; the displays of errors take it.
+
+    `detections` and `labels` are the tables of `classify` for all predictions, `sure` and
+    `sure_labels` for those of `confidence` and above alone.
+    """
+
+    photos: Photos
+    predictions: pd.DataFrame
+    confidence: float
+    detections: pd.DataFrame
+    labels: pd.DataFrame
+    sure: pd.DataFrame
+    sure_labels: pd.DataFrame
+
+    @functools.cached_property
+    def costs(self) -> pd.DataFrame:
+        """AP that each type of error costs: error, count, ap_lost (share of 1)."""
+        return ap_lost(self.detections, self.labels)
+
+    @functools.cached_property
+    def light(self) -> pd.Series:
+        """Brightness of each photo in [0, 1], decoded when it is first asked for."""
+        return brightness(self.photos)
+
+
+def error_types(
+    photos: Photos,
+    predictions: pd.DataFrame,
+    iou_threshold: float = 0.75,
+    confidence: float | None = None,
+) -> Errors:
+    """The type of error of each prediction, and the labels that none accounts for (TIDE's).
+
+        errors = lu.error_types(valid, lu.predict(run.best, valid))
+        errors.costs  # AP lost by localisation, background, missed, ...
+
+    Args:
+        photos: the labelled photos that were predicted.
+        predictions: image_id, species, x_min, y_min, x_max, y_max in px, confidence in [0, 1].
+        iou_threshold: from this IoU on a prediction is right, in (.1, 1].
+        confidence: from here on a prediction is sure; by default that of the best F1 at IoU .5.
+
+    Returns:
+        Errors: `.detections` and `.labels` with their errors, `.costs`, and the same of the sure
+        predictions.
+
+    Raises:
+        ScoringError: without predictions, for ones of other photos or without numbers.
+        DatasetError: for a species that has photos and not one label.
+    """
+    if predictions.empty:
+        raise ScoringError(
+            "there are no predictions: check the weights, or lower the confidence threshold"
+        )
+    inputs.require_predictions(predictions, photos.images)
+    without = sorted(set(photos.images["species"]) - set(photos.boxes["species"]))
+    if without:
+        raise DatasetError(
+            f"there is not a single label of {without[0]}: nothing to compare predictions with; "
+            "label some, or leave its images out"
+        )
+    if confidence is None:
+        table = metrics.per_class_table(photos.boxes, predictions, photos.images)
+        confidence = float(table.attrs["confidence_at_best_f1"])
+    sure = predictions[predictions["confidence"] >= confidence]
+    return Errors(
+        photos,
+        predictions,
+        confidence,
+        *classify(photos.boxes, predictions, iou_threshold),
+        *classify(photos.boxes, sure, iou_threshold),
+    )
 
 
 def classify(
@@ -159,7 +240,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
+def _ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
     """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0
     without labels."""
     if n_labels <= 0 or len(confidence) == 0:
@@ -176,10 +257,10 @@ def ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
 def _mean_ap(
     species: np.ndarray, confidence: np.ndarray, correct: np.ndarray, counts: dict[str, int]
 ) -> float:
-    """Mean of `ap_101` over the species that have a label or a detection."""
+    """Mean of `_ap_101` over the species that have a label or a detection."""
     present = [name for name, count in counts.items() if count > 0 or (species == name).any()]
     values = [
-        ap_101(confidence[species == name], correct[species == name], counts[name])
+        _ap_101(confidence[species == name], correct[species == name], counts[name])
         for name in present
     ]
     return float(np.mean(values)) if values else 0.0

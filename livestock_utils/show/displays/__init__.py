@@ -11,6 +11,10 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),
+    "errors": (
+        *("boxes_by_part", "calibration", "error_costs", "false_alarms", "labels_by_group"),
+        *("loose_boxes", "misses", "predictions_by_group"),
+    ),
     "scores": (
         *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),

@@ -2,7 +2,6 @@
 labels."""
 
 import math
-import os
 import warnings
 
 import numpy as np
@@ -11,15 +10,15 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import breakdowns
 from livestock_utils.show.plots import style
 from livestock_utils.show.plots.gallery import photo, read_photo
 
-LEAST_BOXES = {"group": 20, "bin": 10}
+_LEAST_BOXES = {"group": 20, "bin": 10}
 """Groups below are drawn pale, bins of confidence below are left out: their shares are mostly
 chance."""
-STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
+_STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
 """Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
 _MOST_BOXES = 16
@@ -27,7 +26,7 @@ _MOST_BOXES = 16
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """AP that each error type costs (bars) and how many boxes have it (text); `table` is from
-    `error_types.ap_lost`.
+    `types.ap_lost`.
 
     Look for: the longest bar, which is what to work on first; a type with many boxes may still cost
     little, because faint detections rank last.
@@ -50,7 +49,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
     ax.set_yticks(place, [name.capitalize() for name in rows["error"]])
     ax.set(
-        xlabel=f"AP lost{breakdowns.at_iou(table, ' at IoU')} (share of 1)",
+        xlabel=f"AP lost{_at_iou(table, ' at IoU')} (share of 1)",
         xlim=(0, max(float(rows["ap_lost"].max()) * 1.45, 0.01)),
     )
     style.value_grid(ax, "x")
@@ -59,7 +58,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Share of each state in every group, one panel a grouping; `table` is from
-    `error_analysis.breakdown`.
+    `breakdowns.breakdown`.
 
     Groups of fewer than 20 boxes are pale. Look for: a group whose dark end is much longer than its
     neighbours', and whether its n is large enough to matter.
@@ -75,17 +74,17 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
     for ax, grouping in zip(flat, groupings, strict=False):
         rows_here = table[table["grouping"] == grouping].iloc[::-1]
         left = np.zeros(len(rows_here))
-        for state, tone in zip(states, STATE_COLOURS, strict=True):
+        for state, tone in zip(states, _STATE_COLOURS, strict=True):
             share = rows_here[state].to_numpy(float)
             bars = ax.barh(
                 np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state
             )
             for bar, number in zip(bars, rows_here["n"], strict=True):
-                bar.set_alpha(1.0 if number >= LEAST_BOXES["group"] else 0.3)
+                bar.set_alpha(1.0 if number >= _LEAST_BOXES["group"] else 0.3)
             left += share
         for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
             ground = (
-                STATE_COLOURS[0] if number >= LEAST_BOXES["group"] else "white"
+                _STATE_COLOURS[0] if number >= _LEAST_BOXES["group"] else "white"
             )  # readable on the dark colour too
             ax.text(
                 0.015,
@@ -104,14 +103,14 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
             ax.spines[edge].set_visible(False)
     for ax in flat[len(groupings) :]:
         ax.set_axis_off()
-    handles = [Rectangle((0, 0), 1, 1, color=tone) for tone in STATE_COLOURS[: len(states)]]
+    handles = [Rectangle((0, 0), 1, 1, color=tone) for tone in _STATE_COLOURS[: len(states)]]
     style.figure_of(axes).legend(
         handles,
         states,
         loc="outside upper center",
         ncols=len(states),
         title_fontsize=9,
-        title=f"share of the boxes; grey number: how many, pale below {LEAST_BOXES['group']}",
+        title=f"share of the boxes; grey number: how many, pale below {_LEAST_BOXES['group']}",
     )
     return axes
 
@@ -120,7 +119,7 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Confidence against the share that is right, by species, with 95 % intervals; larger dots
     stand for more boxes.
 
-    `table` is from `error_analysis.calibration`. Bins of fewer than 10 boxes are left out. Look
+    `table` is from `breakdowns.calibration`. Bins of fewer than 10 boxes are left out. Look
     for: dots whose bar lies below the diagonal, which promise more than they keep, and a species
     that needs another confidence threshold than the other.
     """
@@ -129,14 +128,14 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         xlim=(0, 1),
         ylim=(0, 1.02),
         xlabel="confidence (mean of the bin)",
-        ylabel=f"share of the boxes that are right\n(species{breakdowns.at_iou(table, ', IoU')}, "
+        ylabel=f"share of the boxes that are right\n(species{_at_iou(table, ', IoU')}, "
         "no duplicate)",
     )
     if table.empty:
         return style.say_empty(ax, "no detections")
-    table = table[table["n"] >= LEAST_BOXES["bin"]]
+    table = table[table["n"] >= _LEAST_BOXES["bin"]]
     if table.empty:
-        return style.say_empty(ax, f"fewer than {LEAST_BOXES['bin']} detections in every bin")
+        return style.say_empty(ax, f"fewer than {_LEAST_BOXES['bin']} detections in every bin")
     style.value_grid(ax, "both")
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate(
@@ -169,10 +168,8 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def error_gallery(
     cases: pd.DataFrame,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
-    folder: str | os.PathLike,
     confidence_threshold: float = 0.25,
     nothing: str = "no such errors",
     per_row: int = 2,
@@ -191,16 +188,16 @@ def error_gallery(
     rows = math.ceil(len(cases) / per_row)
     side = style.WIDTH_IN / (2 * per_row)
     axes = style.grid_of_axes(rows, 2 * per_row, rows * (side + 0.32))
-    frames = images.set_index("image_id")
+    frames = photos.images.set_index("image_id")
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     sure = sure.sort_values("confidence", ascending=False, kind="stable")
     pairs = np.asarray(axes, dtype=object).reshape(-1, 2)
-    with ImageReader(folder) as reader:
+    with photos.reader() as reader:
         for (left, right), case in zip(pairs, cases.to_dict("records"), strict=False):
             row = frames.loc[case["image_id"]]
             picture = read_photo(reader, row["archive"], row["member"], _CROP_PX)
             window = _window(case, row["width_px"], row["height_px"])
-            for ax, table in ((left, boxes), (right, sure)):
+            for ax, table in ((left, photos.boxes), (right, sure)):
                 mine = table[table["image_id"] == case["image_id"]]
                 mine = mine[_inside(mine, window)].head(_MOST_BOXES)
                 photo(picture, row["width_px"], row["height_px"], mine, ax)
@@ -225,7 +222,7 @@ def error_gallery(
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Box plots of the boxes an image, by species and part; `counts` is from
-    `error_analysis.counts_by_part`.
+    `breakdowns.counts_by_part`.
 
     As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign
     of an uneven split.
@@ -266,7 +263,7 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Precision against recall of rankings of missing labels; `curves` is from
-    `missing_ranking.curves`.
+    `ranking.curves`.
 
     Look for: how much of the list a person can go through (from the left) before most of it is in
     vain.
@@ -294,6 +291,12 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)
     return ax
+
+
+def _at_iou(table: pd.DataFrame, before: str) -> str:
+    """The IoU that a table of errors was made with, after `before`; "" where it is not known."""
+    threshold = table.attrs.get("iou_threshold")
+    return "" if threshold is None else f"{before} {threshold:g}"
 
 
 def _window(

@@ -1,0 +1,118 @@
+"""Where a detector errs: costs of error types, groups of boxes, calibration, the worst cases."""
+
+import functools
+import os
+from collections.abc import Mapping
+
+import pandas as pd
+
+from livestock_utils.core.photos import Photos
+from livestock_utils.evaluate.errors import breakdowns
+from livestock_utils.evaluate.errors.cases import worst
+from livestock_utils.evaluate.errors.types import Errors
+from livestock_utils.evaluate.labels import ranking
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import errors as plots
+from livestock_utils.show.words import errors as words
+
+
+def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
+    """Boxes in an image of named parts (train and valid), by species."""
+    counts = breakdowns.counts_by_part(parts)
+    table = breakdowns.parts_table(counts)
+    return Display(
+        "boxes_by_part",
+        "Boxes in an image, by species and part.",
+        table,
+        functools.partial(plots.boxes_by_part, counts),
+        words.parts(table),
+        shows_table=True,
+        table_caption=f"Images and boxes of {' and '.join(parts)}.",
+        digits=1,
+    )
+
+
+def error_costs(errors: Errors) -> Display:
+    """AP that each type of error costs."""
+    table = errors.costs
+    return Display(
+        "error_costs",
+        "AP lost by each type of error, and how many boxes have it.",
+        table,
+        functools.partial(plots.error_costs, table),
+        words.costs(table),
+        {"ap_lost": table.set_index("error")["ap_lost"]},
+    )
+
+
+def labels_by_group(errors: Errors) -> Display:
+    """What became of the labelled animals, by species, size, crowding, place, light, ..."""
+    caption = "Labelled animals by what became of them, in groups."
+    states = breakdowns.label_states(errors.sure_labels)
+    groups = breakdowns.attributes(errors.sure_labels, errors.photos.images, light=errors.light)
+    return _groups("labels_by_group", caption, groups, states, "found")
+
+
+def predictions_by_group(errors: Errors) -> Display:
+    """Whether the sure predictions are right, by species, size, crowding, place, light, ..."""
+    photos, states = errors.photos, breakdowns.detection_states(errors.sure)
+    caption = "Confident predictions by whether they are right."
+    groups = breakdowns.attributes(errors.sure, photos.images, photos.boxes, errors.light)
+    return _groups("predictions_by_group", caption, groups, states, "right")
+
+
+def calibration(errors: Errors) -> Display:
+    """Confidence against the share of boxes that are right."""
+    table = breakdowns.calibration(errors.detections)
+    return Display(
+        "calibration",
+        "Confidence against the share of boxes that are right.",
+        table,
+        functools.partial(plots.calibration, table),
+        words.calibration(table),
+        {"calibration_error": table.groupby("species")["error"].first()},
+    )
+
+
+def false_alarms(errors: Errors, n: int = 4, data: str | os.PathLike = "") -> Display:
+    """The most confident predictions on nothing; with `data`/truth.csv how many are animals."""
+    truth = ranking.unlabelled(data, errors.photos.images) if data else None
+    cases = worst(errors.sure, errors.sure_labels, "false", n, truth)
+    caption = "The most confident predictions that overlap no label."
+    return _gallery("false_alarms", caption, errors, cases)
+
+
+def misses(errors: Errors, n: int = 4) -> Display:
+    """The largest labelled animals that no confident prediction accounts for."""
+    cases = worst(errors.sure, errors.sure_labels, "missed", n)
+    caption = "The largest labelled animals that no confident prediction accounts for."
+    return _gallery("misses", caption, errors, cases, "missed animals")
+
+
+def loose_boxes(errors: Errors, n: int = 4) -> Display:
+    """The most confident predictions that are placed too loosely."""
+    cases = worst(errors.sure, errors.sure_labels, "loose", n)
+    caption = "The most confident predictions that are placed too loosely."
+    return _gallery("loose_boxes", caption, errors, cases)
+
+
+def _groups(name: str, caption: str, groups: pd.DataFrame, states: pd.Series, good: str) -> Display:
+    """Shares of the states by group; the gap of each grouping beside them in the table."""
+    shares = breakdowns.breakdown(groups, states)
+    gaps = breakdowns.gaps(shares, good)
+    table = shares.merge(gaps, on="grouping", how="left")
+    draw = functools.partial(plots.error_groups, shares)
+    return Display(name, caption, table, draw, words.groups(gaps, good))
+
+
+def _gallery(
+    name: str, caption: str, errors: Errors, cases: pd.DataFrame, what: str = ""
+) -> Display:
+    what = what or name.replace("_", " ")
+
+    def draw() -> object:
+        return plots.error_gallery(
+            cases, errors.photos, errors.predictions, errors.confidence, f"no {what}"
+        )
+
+    return Display(name, caption, cases, draw, words.worst(cases, what))

@@ -1,0 +1,93 @@
+"""What an error analysis says: parts, costs, groups, calibration, worst cases."""
+
+import pandas as pd
+
+from livestock_utils.core.text import first_up, listed, percent
+from livestock_utils.evaluate.errors.breakdowns import GROUPINGS
+
+
+def parts(table: pd.DataFrame) -> str:
+    """How far the parts' mean box counts lie apart, by species (`breakdowns.parts_table`)."""
+    said = []
+    for name, rows in table.groupby("species", sort=False):
+        means = zip(rows["mean"], rows["part"], strict=True)
+        counts = " against ".join(f"{mean:.1f} boxes in {part}" for mean, part in means)
+        said.append(f"{name} images hold {counts}")
+    return f"On average {'; '.join(said)}."
+
+
+def costs(table: pd.DataFrame) -> str:
+    """The costliest error type and the next; says so where no error costs anything."""
+    main = table[~table["error"].str.startswith("false ")]
+    main = main.sort_values("ap_lost", ascending=False, kind="stable")
+    first, second = main.iloc[0], main.iloc[1]
+    threshold = table.attrs.get("iou_threshold")
+    at = "" if threshold is None else f", IoU {threshold:g}"
+    start = f"From an AP of {table.attrs['ap']:.3f} (101 points{at})"
+    if not main["count"].any():
+        return f"{start} there are no errors to mend."
+    if first["ap_lost"] <= 0:
+        return (
+            f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what "
+            "is right."
+        )
+    return (
+        f"{start}, the costliest error is **{first['error']}**: mending it alone would add "
+        f"{first['ap_lost']:.3f}; next comes {second['error']} with {second['ap_lost']:.3f}."
+    )
+
+
+def groups(gaps: pd.DataFrame, good: str, least: int = 20) -> str:
+    """The grouping with the clearest difference, and its weakest and strongest group."""
+    if gaps.empty or gaps["gap"].max() <= 0:
+        return f"No grouping tells boxes apart: there are too few groups of at least {least}."
+    row = gaps.iloc[0]
+    text = (
+        f"{percent(row['weakest_share'])} {good} where it is “{row['weakest']}” (n = "
+        f"{row['weakest_n']:,}) against {percent(row['strongest_share'])} where it is "
+        f"“{row['strongest']}” (n = {row['strongest_n']:,}), {row['gap'] * 100:.0f} points apart "
+        f"(95 % interval {row['gap_low'] * 100:.0f} to {row['gap_high'] * 100:.0f})"
+    )
+    name = GROUPINGS[row["grouping"]]
+    if row["gap_low"] <= 0:
+        return (
+            f"No difference between groups is significant; the nearest to it is by {name}: {text}."
+        )
+    return f"The clearest difference is by {name}: {text}."
+
+
+def calibration(table: pd.DataFrame) -> str:
+    """Whether the confidences of each species are too high or too low, and by how much."""
+    said = []
+    for name, row in table.drop_duplicates("species").set_index("species").iterrows():
+        error, lean = row["error"], row["lean"]
+        # Where the signed mean is much the smaller, bins that promise too much cancel others.
+        if abs(lean) < error / 2:
+            said.append(
+                f"{name} confidences are too high in some bins and too low in others, "
+                f"{error * 100:.1f} points on average"
+            )
+        else:
+            way = "high" if lean > 0 else "low"
+            said.append(
+                f"{name} confidences are {abs(lean) * 100:.1f} points too {way} on average "
+                f"(expected calibration error {error:.3f})"
+            )
+    return f"{first_up('; '.join(said) or 'there are no detections')}."
+
+
+def worst(cases: pd.DataFrame, what: str) -> str:
+    """How many cases of `cases.worst` there are in all, of which species, and where the truth is
+    known on what they lie."""
+    total = cases.attrs.get("total", {})
+    number = sum(total.values())
+    if not number or cases.empty:
+        return f"There are no {what}: nothing to show."
+    species = listed([f"{each:,} {name}" for name, each in total.items()])
+    text = f"{what.capitalize()}: {number:,} in all ({species}), the worst {len(cases):,} shown"
+    if "unlabelled" in cases.attrs:
+        text += (
+            f". By the truth **{cases.attrs['unlabelled']:,} of the {number:,}** lie on an animal "
+            "that nobody labelled: the label is at fault, not the model"
+        )
+    return f"{text}."
