@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+import livestock_utils as lu
 from livestock_utils import cli
 from livestock_utils.show.pipeline import notebook_files
 
@@ -98,6 +99,22 @@ def test_the_cheap_commands_run(tmp_path):
             env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_lines_of_python_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = (body for language, body in CODE.findall(TEXTS["README.md"]) if language == "python")
+    for large, small in (
+        ("epochs=8", "epochs=1, batch_size=8"),
+        ("image_size=320", "image_size=64"),
+    ):
+        assert large in code
+        code = code.replace(large, small)
+    lu.write_sample("data/sample", n_images=24, n_test_images=0, scale=0.15)
+    exec(code, {})
+    assert "mAP75" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "first" / "weights" / "best.pt").is_file()
 
 
 @pytest.mark.parametrize("name", NAMES)
