@@ -30,12 +30,7 @@ log = logging.getLogger(__name__)
 
 _FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
 _PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pandas",
-    "opencv-python-headless",
-    "albumentations",
+    *("torch", "torchvision", "numpy", "pandas", "opencv-python-headless", "albumentations"),
     "pillow",
 )
 
@@ -79,21 +74,14 @@ class RunFolder:
             with records.storing("complete the run", self.folder):
                 self._complete()
             return
-        counts = pd.Series(
-            [kind for part in (self.data.train, self.data.valid) for kind, _ in part.findings]
-        )
-        names = {
-            kind: name
-            for part in (self.data.train, self.data.valid)
-            for kind, name in reversed(part.findings)
-        }
-        for kind, count in counts.value_counts().sort_index().items():
-            self.note(f"{count} of the images: {kind} (first: {names[str(kind)]})")
+        findings = [*self.data.train.findings, *self.data.valid.findings]
+        for kind in sorted({kind for kind, _ in findings}):
+            names = [name for found, name in findings if found == kind]
+            self.note(f"{len(names)} of the images: {kind} (first: {names[0]})")
         with records.storing("begin", self.folder):
             if not started:
-                files.write_text(
-                    self.folder / "hyp.yaml", yaml.safe_dump(self.settings.hyp, sort_keys=False)
-                )
+                hyp = yaml.safe_dump(self.settings.hyp, sort_keys=False)
+                files.write_text(self.folder / "hyp.yaml", hyp)
                 recorded = yaml.safe_dump(self.settings.plain(), allow_unicode=True)
                 files.write_text(self.folder / "settings.yaml", recorded)
             # Which photos a run has seen, so that a later comparison never judges it on them.
@@ -151,13 +139,8 @@ class RunFolder:
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
         """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors,
         fp16."""
-        checkpoints.write_weights(
-            self.folder / "weights" / f"{name}.pt",
-            trainer.ema.ema,
-            state,
-            epoch=epoch,
-            yolov5pip_version=YOLOV5_VERSION,
-        )
+        path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
+        checkpoints.write_weights(path, model, state, epoch, yolov5pip_version=YOLOV5_VERSION)
 
     def finish(
         self,
@@ -177,9 +160,8 @@ class RunFolder:
                 )
             if final_evaluation:
                 model = checkpoints.load_model(best, device=str(trainer.device))
-                table = evaluation(
-                    trainer.y5, model, trainer.loaders.valid, self.data.names, plots=self.folder
-                )
+                loader = trainer.loaders.valid
+                table = evaluation(trainer.y5, model, loader, self.data.names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
                 self._draw_first_batch(trainer)
                 if draw is not None:
@@ -188,16 +170,10 @@ class RunFolder:
                     )
             if self.second is not None:
                 self.second.wait()  # a copy under way must not take run.json before the weights
-            self._write_record(
-                {
-                    "finished": True,
-                    "epochs": trainer.epoch,
-                    "best_epoch": trainer.best_epoch,
-                    "best_value": trainer.best_value,
-                    "weights_bytes": best.stat().st_size,
-                    "weights_sha256": {"best": files.sha256(best), "last": files.sha256(last)},
-                }
-            )
+            done = {"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch}
+            done |= {"best_value": trainer.best_value, "weights_bytes": best.stat().st_size}
+            digests = {"best": files.sha256(best), "last": files.sha256(last)}
+            self._write_record({**done, "weights_sha256": digests})
             self._complete()
 
     def _complete(self) -> None:
@@ -223,14 +199,9 @@ class RunFolder:
     def _draw_first_batch(self, trainer: Any) -> None:
         """The first batch as the network saw it; absent when no epoch was trained now."""
         if trainer.first_batch is not None:
-            images, targets, paths = trainer.first_batch
-            trainer.y5.plots.plot_images(
-                images,
-                targets,
-                paths,
-                self.folder / "train_batch0.jpg",
-                dict(enumerate(self.data.names)),
-            )
+            names = dict(enumerate(self.data.names))
+            path = self.folder / "train_batch0.jpg"
+            trainer.y5.plots.plot_images(*trainer.first_batch, path, names)
 
     def _write_record(self, values: dict[str, Any]) -> None:
         """Write run.json anew; versions that earlier sessions of the run had are kept beside
@@ -288,11 +259,9 @@ def opened(
                 for path in training_state.drop_damaged(folder / "resume")
             ]
             notes += [] if target is None else _bring_back(folder, target, settings)
-            copier = (
-                None
-                if target is None
-                else held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
-            )
+            copier = None
+            if target is not None:
+                copier = held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
             run = RunFolder(folder, settings, data, copier, tags)
             for note in notes:
                 run.note(note)
@@ -372,23 +341,15 @@ def evaluation(
     """The table of `run.evaluate` for a loaded model, with `y5` the open door."""
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-    result = validate(
-        y5,
-        model,
-        loader,
-        names,
-        confidence_threshold=confidence_threshold,
-        iou_threshold=iou_threshold,
-        plots=plots,
-    )
+    cut = confidence_threshold, iou_threshold
+    result = validate(y5, model, loader, names, None, False, *cut, plots)
     table = result.per_class.copy()
     images = result.boxes.groupby("species")["image_id"].nunique()
-    table.insert(
-        0, "images", [len(loader.dataset), *(int(images.get(name, 0)) for name in table.index[1:])]
-    )
-    contest = (
-        metrics.per_class_table(result.boxes, result.predictions) if len(result.boxes) else table
-    )
+    counts = [len(loader.dataset), *(int(images.get(name, 0)) for name in table.index[1:])]
+    table.insert(0, "images", counts)
+    contest = table
+    if len(result.boxes):
+        contest = metrics.per_class_table(result.boxes, result.predictions)
     table["mAP75_contest"] = contest["mAP75"].reindex(table.index)
     table.attrs["predictions"] = result.predictions
     return table
@@ -396,13 +357,8 @@ def evaluation(
 
 def _git_revision() -> str | None:
     """Commit of the checkout that the library runs from, or None outside one."""
+    command = ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip() or None
     return None

@@ -70,10 +70,8 @@ def gpus() -> list[Gpu]:
     if not torch.cuda.is_available():
         return []
     kernels = tuple(torch.cuda.get_arch_list())
-    properties = [
-        torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())
-    ]
-    return [Gpu(p.name, p.total_memory, (p.major, p.minor), kernels) for p in properties]
+    seen = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [Gpu(gpu.name, gpu.total_memory, (gpu.major, gpu.minor), kernels) for gpu in seen]
 
 
 def preflight(
@@ -160,15 +158,11 @@ def recipes(n_images: int) -> pd.DataFrame:
     settings, why."""
     content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
     rows = [
-        {
-            "recipe": name,
-            "from_images": entry["images"],
-            "settings": entry["settings"],
-            "why": entry["why"],
-        }
+        (name, *(entry[key] for key in ("images", "settings", "why")))
         for name, entry in content.items()
     ]
-    table = pd.DataFrame(rows).sort_values("from_images", ignore_index=True)
+    table = pd.DataFrame(rows, columns=["recipe", "from_images", "settings", "why"])
+    table = table.sort_values("from_images", ignore_index=True)
     reached = table["from_images"] <= n_images
     table.insert(2, "suits", table.index == reached.sum() - 1)
     return table
@@ -177,157 +171,104 @@ def recipes(n_images: int) -> pd.DataFrame:
 _Row = tuple[str, str, str, str]
 
 
+def _row(check: str, found: str, fine: bool = True, advice: str = "", worst: str = "look") -> _Row:
+    """A line of the table; `worst` and the advice stand in it unless it is fine."""
+    return check, found, "ok" if fine else worst, "" if fine else advice
+
+
 def _python() -> _Row:
-    version = sys.version_info[:2]
-    fine = _PYTHON[0] <= version <= _PYTHON[1]
-    return (
-        "Python",
-        platform.python_version(),
-        "ok" if fine else "look",
-        "" if fine else "tested with 3.11 to 3.13",
-    )
+    fine = _PYTHON[0] <= sys.version_info[:2] <= _PYTHON[1]
+    return _row("Python", platform.python_version(), fine, "tested with 3.11 to 3.13")
 
 
 def _torch(found: Sequence[Gpu]) -> list[_Row]:
     import torch
 
-    rows: list[_Row] = [("torch", torch.__version__, "ok", "")]
+    rows = [_row("torch", torch.__version__)]
     if not found:
-        return [
-            *rows,
-            (
-                "GPU",
-                f"none, {os.cpu_count()} CPU cores",
-                "look",
-                "fine for small runs; on Colab choose Runtime > Change runtime type > T4 GPU",
-            ),
-        ]
+        advice = "fine for small runs; on Colab choose Runtime > Change runtime type > T4 GPU"
+        rows.append(_row("GPU", f"none, {os.cpu_count()} CPU cores", False, advice))
     for gpu in found:
-        label, capability = (
-            f"{gpu.name}, {gpu.memory_bytes / 1e9:.0f} GB",
-            "sm_{}{}".format(*gpu.capability),
-        )
+        label = f"{gpu.name}, {gpu.memory_bytes / 1e9:.0f} GB"
+        capability = "sm_{}{}".format(*gpu.capability)
         if gpu.has_kernels:
-            rows.append(("GPU", f"{label}, {capability}", "ok", ""))
-        else:
-            rows.append(
-                (
-                    "GPU",
-                    f"{label}: torch {torch.__version__} has no kernels for {capability}",
-                    "stop",
-                    "choose another GPU (a T4 is sm_75), or install a torch build that has "
-                    f"{capability}: for a P100 one for CUDA 12.6 or older: {_PIP_CU126}, then "
-                    "restart the runtime",
-                )
-            )
+            rows.append(_row("GPU", f"{label}, {capability}"))
+            continue
+        lacks = f"{label}: torch {torch.__version__} has no kernels for {capability}"
+        advice = (
+            f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: "
+            f"for a P100 one for CUDA 12.6 or older: {_PIP_CU126}, then restart the runtime"
+        )
+        rows.append(_row("GPU", lacks, False, advice, "stop"))
     return rows
 
 
 def _yolov5() -> _Row:
     there = (install.yolov5_folder() / "yolov5").is_dir()
-    return (
-        "yolov5",
-        install.YOLOV5_VERSION if there else "not installed",
-        "ok" if there else "stop",
-        "" if there else "run python -m livestock_utils.install",
-    )
+    found = install.YOLOV5_VERSION if there else "not installed"
+    return _row("yolov5", found, there, "run python -m livestock_utils.install", "stop")
 
 
 def _memory() -> _Row:
     free = psutil.virtual_memory().available
-    return (
-        "memory",
-        f"{free / 1e9:.1f} GB free",
-        "ok" if free > 4e9 else "look",
-        "" if free > 4e9 else "use cache=None, fewer workers, or a smaller batch",
-    )
+    advice = "use cache=None, fewer workers, or a smaller batch"
+    return _row("memory", f"{free / 1e9:.1f} GB free", free > 4e9, advice)
 
 
 def _disk(run_folder: str | os.PathLike) -> _Row:
     place = Path(run_folder).resolve()
     place = next(folder for folder in (place, *place.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    short = (
-        "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)
-    )  # the whole path says nothing elsewhere
-    return (
-        "disk",
-        f"{free / 1e9:.1f} GB free for {short}",
-        "ok" if free > _DISK_BYTES else "look",
-        ""
-        if free > _DISK_BYTES
-        else "make room: two resume files are kept, 0.5 GB each for YOLOv5m6",
-    )
+    # The whole path says nothing elsewhere.
+    short = "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)
+    advice = "make room: two resume files are kept, 0.5 GB each for YOLOv5m6"
+    return _row("disk", f"{free / 1e9:.1f} GB free for {short}", free > _DISK_BYTES, advice)
 
 
 def _model(model: str) -> _Row:
     if model not in MODELS:
-        return ("model", model, "stop", f"choose one of {', '.join(MODELS)}")
+        return _row("model", model, False, f"choose one of {', '.join(MODELS)}", "stop")
     size = weights_bytes(model, len(species.names()))
-    fits = size <= submission.WEIGHTS_BUDGET_BYTES
-    return (
-        "weights budget",
-        f"{model}: {size / 1e6:.1f} of 100 x 10^6 bytes",
-        "ok" if fits else "look",
-        "" if fits else "too large to submit; as a teacher it is fine",
-    )
+    found = f"{model}: {size / 1e6:.1f} of 100 x 10^6 bytes"
+    advice = "too large to submit; as a teacher it is fine"
+    return _row("weights budget", found, size <= submission.WEIGHTS_BUDGET_BYTES, advice)
 
 
 def _hyp(hyp: Any) -> _Row:
+    given = isinstance(hyp, Mapping)
     try:
-        name = "given as values" if isinstance(hyp, Mapping) else hyp_file(hyp).name
+        name = "given as values" if given else hyp_file(hyp).name
         read_hyp(hyp)
     except LivestockError as error:
-        return (
-            "hyperparameters",
-            "given as values" if isinstance(hyp, Mapping) else str(hyp),
-            "stop",
-            str(error),
-        )
-    return ("hyperparameters", name, "ok", "")
+        name = "given as values" if given else str(hyp)
+        return _row("hyperparameters", name, False, str(error), "stop")
+    return _row("hyperparameters", name)
 
 
 def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
     try:
         data = read_data(train, valid, data_folder(folder))
     except LivestockError as error:
-        return [("data set", str(train), "stop", str(error))]
-    findings = len(data.train.findings) + len(data.valid.findings)
-    rows: list[_Row] = [
-        (
-            "data set",
-            f"{len(data.train.files)} training images with {data.train.n_boxes} boxes, "
-            f"{len(data.valid.files)} for validation with {data.valid.n_boxes}",
-            "look" if findings else "ok",
-            f"{findings} images are damaged or have no label file: "
-            f"{data.train.findings + data.valid.findings}"[:160]
-            if findings
-            else "",
-        )
-    ]
-    fits = data.names == species.names()
-    rows.append(
-        (
-            "class order",
-            ", ".join(data.names),
-            "ok" if fits else "stop",
-            "" if fits else f"expected {', '.join(species.names())} in this order in data.yaml",
-        )
+        return [_row("data set", str(train), False, str(error), "stop")]
+    findings = data.train.findings + data.valid.findings
+    counts = (
+        f"{len(data.train.files)} training images with {data.train.n_boxes} boxes, "
+        f"{len(data.valid.files)} for validation with {data.valid.n_boxes}"
     )
-    return rows
+    damaged = f"{len(findings)} images are damaged or have no label file: {findings}"[:160]
+    wanted = species.names()
+    order = f"expected {', '.join(wanted)} in this order in data.yaml"
+    return [
+        _row("data set", counts, not findings, damaged),
+        _row("class order", ", ".join(data.names), data.names == wanted, order, "stop"),
+    ]
 
 
 def _init_weights(init_weights: str | os.PathLike) -> _Row:
     try:
-        weights = checkpoints.read_weights(
-            checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
-        )
+        path = checkpoints.find_weights(init_weights, checkpoints.DOWNLOADS)
+        weights = checkpoints.read_weights(path)
     except LivestockError as error:
-        return ("init weights", str(init_weights), "stop", str(error))
-    return (
-        "init weights",
-        f"{Path(init_weights).name}, {architecture_name(weights.architecture)}, "
-        f"{len(weights.names)} classes",
-        "ok",
-        "",
-    )
+        return _row("init weights", str(init_weights), False, str(error), "stop")
+    name = architecture_name(weights.architecture)
+    return _row("init weights", f"{Path(init_weights).name}, {name}, {len(weights.names)} classes")

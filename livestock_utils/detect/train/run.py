@@ -237,27 +237,15 @@ def evaluate(
     model = checkpoints.load_model(weights, device=device, trust=trust, check_names=False)
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
     with yolov5.yolov5(trust=trust) as y5, torch.inference_mode():
-        images = dataset_class(y5.dataloaders.LoadImagesAndLabels)(
-            read_part(files[part if "valid" in files else "train"], len(names)),
-            image_size,
-            2 * batch_size,
-            hyp={},
-            stride=int(model.stride.max()),
-            augment=False,
-            augmentation=yolov5.keep_as_it_is,
-            cache=None,
-        )
-        loader = Loaders(
-            y5, images, images, batch_size, 0, workers, next(model.parameters()).device
-        ).valid
+        read = read_part(files[part if "valid" in files else "train"], len(names))
+        stride, plain = int(model.stride.max()), yolov5.keep_as_it_is
+        dataset = dataset_class(y5.dataloaders.LoadImagesAndLabels)
+        images = dataset(read, image_size, 2 * batch_size, {}, stride, False, plain, None)
+        device_used = next(model.parameters()).device
+        loader = Loaders(y5, images, images, batch_size, 0, workers, device_used).valid
+        place = None if plots is None else Path(plots)
         return run_folder.evaluation(
-            y5,
-            model,
-            loader,
-            names,
-            confidence_threshold,
-            iou_threshold,
-            None if plots is None else Path(plots),
+            y5, model, loader, names, confidence_threshold, iou_threshold, place
         )
 
 
@@ -277,17 +265,11 @@ def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, tru
         Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore")
     )
     weights = None if init_weights is None else checkpoints.read_weights(init_weights, trust=trust)
-    if (
-        weights is not None
-        and "lighter" in weights.architecture
-        and weights.names == settings.classes
-    ):
-        return checkpoints.build(
-            weights
-        )  # pruned or decomposed: its own shapes, not the architecture's
-    model = y5.yolo.Model(
-        architecture, ch=3, nc=len(settings.classes), anchors=settings.hyp.get("anchors")
-    )
+    same_classes = weights is not None and weights.names == settings.classes
+    if weights is not None and same_classes and "lighter" in weights.architecture:
+        return checkpoints.build(weights)  # pruned or decomposed: its own shapes
+    anchors = settings.hyp.get("anchors")
+    model = y5.yolo.Model(architecture, ch=3, nc=len(settings.classes), anchors=anchors)
     if weights is None:
         return model
     own = model.state_dict()
@@ -295,9 +277,7 @@ def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, tru
     fitting = {
         name: tensor
         for name, tensor in weights.state.items()
-        if name in own
-        and tensor.shape == own[name].shape
-        and not ("anchor" in name and "anchors" in settings.hyp)
+        if name in own and tensor.shape == own[name].shape and not (anchors and "anchor" in name)
     }
     body = [name for name in own if not name.startswith(head)]
     share = sum(name in fitting for name in body) / len(body)
@@ -306,12 +286,8 @@ def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, tru
             f"{init_weights}: only {share:.0%} of its tensors fit {settings.model}; give the model "
             "that the weights were trained as, or other weights"
         )
-    if (
-        weights.names != settings.classes
-    ):  # a head of other classes of the same number is no use either
-        fitting = {
-            name: tensor for name, tensor in fitting.items() if not name.startswith(f"{head}m.")
-        }
+    if not same_classes:  # a head of other classes of the same number is no use either
+        fitting = {name: fitting[name] for name in fitting if not name.startswith(f"{head}m.")}
     model.load_state_dict(fitting, strict=False)
     log.info("%d of %d tensors taken from %s", len(fitting), len(own), init_weights)
     return model

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _KEPT = 2
 """How many resume files stay in a folder."""
+_PLAIN = (*("epoch", "last_step", "best_value", "best_epoch", "best_weights", "rows", "stopped"),)
+"""What a trainer holds that is kept as it is."""
 _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 
 
@@ -126,15 +128,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     if state["scaler"]:
         trainer.scaler.load_state_dict(state["scaler"])
     vars(trainer.stopper).update(state["stopper"])
-    for name in (
-        "epoch",
-        "last_step",
-        "best_value",
-        "best_epoch",
-        "best_weights",
-        "rows",
-        "stopped",
-    ):
+    for name in _PLAIN:
         setattr(trainer, name, state[name])
     rng = state["rng"]
     random.setstate((rng["python"][0], tuple(rng["python"][1]), rng["python"][2]))
@@ -151,6 +145,7 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
 
     version, words, gauss = random.getstate()
     kind, np_words, position, has_gauss, np_gauss = np.random.get_state()
+    np_state = torch.from_numpy(np.asarray(np_words, dtype=np.int64))
     return {
         "settings": trainer.settings.plain(),
         "model": trainer.model.state_dict(),
@@ -162,28 +157,11 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
             name: vars(trainer.stopper)[name]
             for name in ("best_fitness", "best_epoch", "possible_stop")
         },
-        **{
-            name: getattr(trainer, name)
-            for name in (
-                "epoch",
-                "last_step",
-                "best_value",
-                "best_epoch",
-                "best_weights",
-                "rows",
-                "stopped",
-            )
-        },
+        **{name: getattr(trainer, name) for name in _PLAIN},
         "rng": {
             "python": (version, list(words), gauss),
             "torch": torch.get_rng_state(),
-            "numpy": (
-                kind,
-                torch.from_numpy(np.asarray(np_words, dtype=np.int64)),
-                int(position),
-                int(has_gauss),
-                float(np_gauss),
-            ),
+            "numpy": (kind, np_state, int(position), int(has_gauss), float(np_gauss)),
             "order": trainer.loaders.order.get_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         },
