@@ -154,7 +154,7 @@ def plain_validation(data: Path, weights: Path, folder: Path, size: int, batch: 
 
 
 def our_validation(data: Path, weights: Path, folder: Path, size: int, batch: int) -> float:
-    """Seconds of detector.evaluate on the weights, loading included."""
+    """Seconds of our evaluate on the weights, loading included."""
     began = time.perf_counter()
     training_run.evaluate(weights, data, image_size=size, batch_size=batch, device="cpu")
     return time.perf_counter() - began

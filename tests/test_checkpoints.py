@@ -45,8 +45,8 @@ class Call:
 
 def test_a_model_comes_back_in_fp16_precision(model, file):
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
-    loaded = checkpoints.load_model(file, device="cpu", fuse=False)
-    fused = checkpoints.load_model(file, device="cpu")
+    loaded = checkpoints.load(file, device="cpu", fuse=False)
+    fused = checkpoints.load(file, device="cpu")
     with torch.no_grad():
         expected = model.half().float()(image)[0]
         assert loaded(image)[0].shape == (1, 3 * (8 * 12 + 4 * 6 + 2 * 3), 7)
@@ -88,7 +88,7 @@ def test_the_published_weights_are_read():
     with pytest.raises(
         CheckpointError, match=r"80 classes\), expected \['pig', 'cow'\].*init_weights"
     ):
-        checkpoints.load_model(SHARED / "weights" / "yolov5n.pt")
+        checkpoints.load(SHARED / "weights" / "yolov5n.pt")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_hostile_pickle_is_refused_by_name(tmp_path, function, arguments, name
     with pytest.raises(
         CheckpointError, match=f"hostile.pt: refused, .*{named}.*trust=True only if you know"
     ):
-        checkpoints.load_model(tmp_path / "hostile.pt")
+        checkpoints.load(tmp_path / "hostile.pt")
     assert not marker.exists()
 
 
@@ -148,7 +148,7 @@ def test_an_architecture_with_code_is_refused(model, tmp_path, key, value):
     with pytest.raises(
         CheckpointError, match=r"hostile\.pt: the architecture names .*no layer of YOLOv5"
     ):
-        checkpoints.load_model(tmp_path / "hostile.pt")
+        checkpoints.load(tmp_path / "hostile.pt")
 
 
 def test_all_architectures_of_the_package_pass():

@@ -159,7 +159,7 @@ def test_an_operator_that_an_exporter_lacks_is_one_line(
 ):
     import torch
 
-    load = checkpoints.load_model
+    load = checkpoints.load
 
     def odd(*arguments, **options):
         model = load(*arguments, **options)
@@ -173,7 +173,7 @@ def test_an_operator_that_an_exporter_lacks_is_one_line(
         first.forward = forward
         return model
 
-    monkeypatch.setattr(checkpoints, "load_model", odd)
+    monkeypatch.setattr(checkpoints, "load", odd)
     if (kind, layer) == ("torchscript", "unknown operator"):
         assert formats.export(
             made[0], tmp_path, kind, image_size=PIXELS

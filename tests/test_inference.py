@@ -67,7 +67,7 @@ def test_the_boxes_are_those_of_yolov5(weights, photos, multi_label):
     import torch
 
     images, folder = photos.images, photos.folder
-    model = checkpoints.load_model(weights, device="cpu")
+    model = checkpoints.load(weights, device="cpu")
     predictions = engine.predict(
         weights,
         photos,
@@ -238,7 +238,7 @@ def test_like_val_uses_its_letterbox(weights, photos):
 
 
 def test_a_loaded_model_gives_the_same_and_stays_as_it_was(weights, photos):
-    model = checkpoints.load_model(weights, device="cpu").train()
+    model = checkpoints.load(weights, device="cpu").train()
     assert equal(collect(model, photos), collect(weights, photos))
     assert model.training
 
@@ -338,7 +338,7 @@ def test_a_repeated_image_or_an_unnamed_model_with_parts_is_refused(weights, pho
     with pytest.raises(DatasetError, match="image 'photo_000' is in the table twice"):
         collect(weights, Photos(pd.concat([images, images]), folder=folder))
     with pytest.raises(LivestockError, match="part files need the path of the weights"):
-        collect(checkpoints.load_model(weights, device="cpu"), photos, parts_folder=tmp_path)
+        collect(checkpoints.load(weights, device="cpu"), photos, parts_folder=tmp_path)
     with pytest.raises(DatasetError, match="no part files; predict at least one shard first"):
         engine.gather(tmp_path)
 

@@ -40,9 +40,7 @@ def data_yaml(tmp_path_factory):
 
 
 def parameters(path):
-    return sum(
-        parameter.numel() for parameter in checkpoints.load_model(path, device="cpu").parameters()
-    )
+    return sum(parameter.numel() for parameter in checkpoints.load(path, device="cpu").parameters())
 
 
 def raw(path):

@@ -263,7 +263,7 @@ def test_the_weights_are_yolov5s_own_form(whole):
             0: "pig",
             1: "cow",
         }
-    assert checkpoints.load_model(whole.last).nc == 2
+    assert checkpoints.load(whole.last).nc == 2
 
 
 # ---- going on

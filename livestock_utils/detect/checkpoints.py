@@ -24,14 +24,7 @@ DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
 
 
 _MODULE_WORDS = {
-    "nc",
-    "anchors",
-    "nearest",
-    "None",
-    "True",
-    "False",
-    "Detect",
-    *LAYERS,
+    *("nc", "anchors", "nearest", "None", "True", "False", "Detect", *LAYERS),
     *(f"nn.{name}" for name in TORCH_LAYERS),
 }
 
@@ -67,10 +60,9 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
             f"weights file not found: {path}; give the path of a .pt file that is there"
         )
     found = load_pickle(yolov5.modules(), path, map_location="cpu", trust=trust)
-    if not isinstance(found, Mapping) or not hasattr(
-        found.get("ema") or found.get("model"), "yaml"
-    ):
-        got = sorted(map(str, found))[:6] if isinstance(found, Mapping) else type(found).__name__
+    is_mapping = isinstance(found, Mapping)
+    if not is_mapping or not hasattr(found.get("ema") or found.get("model"), "yaml"):
+        got = sorted(map(str, found))[:6] if is_mapping else type(found).__name__
         raise CheckpointError(
             f"{path}: not a YOLOv5 detection checkpoint (found {got}); give one that yolov5 trained"
         )
@@ -86,12 +78,9 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
     check_architecture(architecture, str(path))
     names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
     epoch = checkpoint.get("epoch")
-    return Weights(
-        architecture=architecture,
-        state=model.float().state_dict(),
-        names=tuple(str(names[index]) for index in sorted(names)),
-        epoch=-1 if epoch is None else int(epoch),
-    )
+    ordered = tuple(str(names[index]) for index in sorted(names))
+    state = model.float().state_dict()
+    return Weights(architecture, state, ordered, -1 if epoch is None else int(epoch))
 
 
 def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
@@ -123,9 +112,7 @@ def build(weights: Weights) -> Any:
     do not fit."""
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
-    if (
-        "lighter" in weights.architecture
-    ):  # pruned or decomposed: other shapes than the architecture says
+    if "lighter" in weights.architecture:  # pruned or decomposed: of other shapes
         layers.fit_shapes(model, weights.state)
     try:
         model.load_state_dict(weights.state)
@@ -140,20 +127,33 @@ def build(weights: Weights) -> Any:
     return model
 
 
-def load_model(
+def load(
     path: str | os.PathLike,
     device: str | None = None,
     trust: bool = False,
     fuse: bool = True,
     check_names: bool = True,
 ) -> Any:
-    """A model ready for inference: fp32, eval mode, Conv and BatchNorm fused (`fuse`), on `device`
-    (default: a GPU).
+    """A model ready for inference: fp32, eval mode.
 
-    `model(batch)[0]` gives raw predictions (images, anchors, 5 + classes): centre x, y, width,
-    height in pixels of the input, objectness, class scores. `model.names` maps class index to name,
-    `model.stride.max()` is the size multiple. Raises CheckpointError as `load_checkpoint`, and for
-    other classes than the project's unless `check_names=False`.
+        model = lu.load(run.best)
+        raw = model(batch)[0]  # (images, anchors, 5 + classes)
+
+    Args:
+        path: a weights file of YOLOv5.
+        device: "cpu", "cuda", "cuda:1"; None: a GPU if there is one.
+        trust: unpickle whatever the file holds; only for files you know.
+        fuse: join convolutions and batch normalisations: faster, no more training.
+        check_names: refuse weights of other classes than the project's.
+
+    Returns:
+        The model. Raw predictions are centre x, y, width, height in px of the input, objectness,
+        class scores. `model.names` maps class index to name, `model.stride.max()` is what sizes
+        must be a multiple of.
+
+    Raises:
+        CheckpointError: for a file that is absent, damaged, refused or of other classes, and for a
+            device that cannot be used.
     """
     weights = read_weights(path, trust=trust)
     if check_names:
@@ -175,10 +175,7 @@ def _device(name: str | None) -> Any:
     try:
         device = torch.device(chosen)
         torch.zeros(1, device=device)
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # an assertion where torch was built without CUDA
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
         raise CheckpointError(
             f"device {chosen!r} cannot be used ({str(error).splitlines()[0][:100]}); give cpu, or "
             "leave it out to take a GPU only if there is one"
@@ -222,23 +219,12 @@ def write_weights(
     for parameter in light.parameters():
         parameter.requires_grad = False
     head = light.model[-1]
-    for cache in {"grid", "anchor_grid"} & set(
-        vars(head)
-    ):  # of the last pass; so that equal weights are equal files
+    # Of the last pass; so that equal weights are equal files.
+    for cache in {"grid", "anchor_grid"} & set(vars(head)):
         setattr(head, cache, [torch.empty(0) for _ in range(head.nl)])
+    none = dict.fromkeys(("ema", "updates", "optimizer", "best_fitness"))
     with whole_file(path) as file:
-        torch.save(
-            {
-                "epoch": epoch,
-                "model": light,
-                "ema": None,
-                "updates": None,
-                "optimizer": None,
-                "best_fitness": None,
-                **extra,
-            },
-            file,
-        )
+        torch.save({"epoch": epoch, "model": light, **none, **extra}, file)
     return Path(path)
 
 

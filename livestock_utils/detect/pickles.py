@@ -29,6 +29,14 @@ TORCH_LAYERS = tuple(
         "ZeroPad2d"
     ).split()
 )
+_REFUSED = re.compile(
+    r"GLOBAL (\S+) was not an allowed global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
+    re.IGNORECASE,
+)
+_DAMAGED = (
+    *(RuntimeError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, TypeError),
+    ValueError,
+)
 
 
 def load_pickle(
@@ -53,12 +61,7 @@ def load_pickle(
         with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
             return load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        culprit = re.search(
-            r"GLOBAL (\S+) was not an allowed "
-            r"global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
-            str(error),
-            re.IGNORECASE,
-        )
+        culprit = _REFUSED.search(str(error))
         if culprit is None:
             raise CheckpointError(
                 f"{name}: damaged or not a weights file; copy or download it again"
@@ -67,15 +70,7 @@ def load_pickle(
             f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
             "weights need; pass trust=True only if you know who made the file"
         ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        zipfile.BadZipFile,
-        KeyError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _DAMAGED as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
@@ -100,17 +95,12 @@ def _allowed(parts: Any) -> list[Any]:
     ]
     for module, name, found in named:
         rows += [(found, f"{module}.{name}"), (found, f"yolov5.{module}.{name}")]
-    scalar, array = (
-        np.float64(0).__reduce__()[0],
-        np.zeros(0).__reduce__()[0],
-    )  # numpy's own helpers, old names and new
+    # numpy's own helpers, old names and new
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
     for prefix in ("numpy.core.multiarray", "numpy._core.multiarray"):
         rows += [(scalar, f"{prefix}.scalar"), (array, f"{prefix}._reconstruct")]
-    rows += [
-        np.ndarray,
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
-    ]
+    kinds = ("f2", "f4", "f8", "i4", "i8", "u1", "?")
+    rows += [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
     rows += [
         (pathlib.PurePosixPath, f"{module}.{name}")
         for module in ("pathlib", "pathlib._local")

@@ -50,7 +50,7 @@ class TorchBackend:
         from livestock_utils.detect import checkpoints
 
         if isinstance(weights_or_model, str | os.PathLike):
-            model = checkpoints.load_model(
+            model = checkpoints.load(
                 weights_or_model, device=device, trust=trust, check_names=False
             )
             where = str(weights_or_model)

@@ -56,13 +56,13 @@ def export(
 
     Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which
     runs a little faster. `image_size` is only the size of the traced example; `made` is kept in the
-    metadata. Raises CheckpointError as `checkpoints.load_model`, LivestockError if `onnx` is not
+    metadata. Raises CheckpointError as `checkpoints.load`, LivestockError if `onnx` is not
     installed or lacks an operator of the network.
     """
     import torch
 
     onnx = need("onnx")
-    model = checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False)
+    model = checkpoints.load(weights, device="cpu", trust=trust, check_names=False)
     stride = int(model.stride.max())
     batch, height, width = shape or (1, *[max(image_size // stride, 1) * stride] * 2)
     detect = model.model[-1]

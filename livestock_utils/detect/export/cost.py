@@ -51,7 +51,7 @@ def arithmetic(
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False)
+    model = checkpoints.load(weights, device="cpu", trust=trust, check_names=False)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, height_px, width_px))
     return sum(
@@ -157,7 +157,7 @@ def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
     `onnx_backend`."""
     suffix = Path(path).suffix.lower()
     if suffix == ".pt":
-        model = checkpoints.load_model(path, device="cpu", trust=trust, check_names=False)
+        model = checkpoints.load(path, device="cpu", trust=trust, check_names=False)
         return {
             "names": [str(model.names[index]) for index in sorted(model.names)],
             "stride": int(model.stride.max()),

@@ -95,7 +95,7 @@ def export_all(
     """
     rows = [("pytorch", size, str(weights), "") for size in plan.image_sizes]
     stride = int(
-        checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False).stride.max()
+        checkpoints.load(weights, device="cpu", trust=trust, check_names=False).stride.max()
     )
     for kind in plan.kinds:
         for size in plan.image_sizes if kind in AT_ALL_SIZES else [max(plan.image_sizes)]:
@@ -152,7 +152,7 @@ def export(
     calibration: images for the two in INT8. A file that was made the same way from the same weights
     is left as it is. Raises LivestockError for an unknown kind, settings that do not fit inside, an
     empty calibration set, a missing package, or an operator that the exporter lacks;
-    CheckpointError as `checkpoints.load_model`.
+    CheckpointError as `checkpoints.load`.
     """
     if kind not in FORMATS:
         raise LivestockError(f"unknown export {kind!r}: expected one of {', '.join(FORMATS)}")
@@ -389,7 +389,7 @@ def _torchscript(
 ) -> None:
     import torch
 
-    model = checkpoints.load_model(weights, device="cpu", trust=trust, check_names=False)
+    model = checkpoints.load(weights, device="cpu", trust=trust, check_names=False)
     detect = model.model[-1]
     detect.export, detect.inplace = True, False
     names = [str(model.names[index]) for index in sorted(model.names)]

@@ -165,7 +165,7 @@ def latency_ms(
 
     from livestock_utils.detect import checkpoints
 
-    model = checkpoints.load_model(weights, device=device)
+    model = checkpoints.load(weights, device=device)
     image = torch.zeros(1, 3, image_size, image_size, device=next(model.parameters()).device)
     times = []
     with torch.inference_mode():

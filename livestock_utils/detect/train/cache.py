@@ -38,9 +38,8 @@ _Wanted = tuple[Sequence[str], npt.NDArray, bool]
 def folder() -> Path:
     """Where disk caches are: $LIVESTOCK_CACHE, else a folder in the system's temporary one (local
     disk on Colab)."""
-    return Path(
-        os.environ.get("LIVESTOCK_CACHE") or Path(tempfile.gettempdir()) / "livestock_utils_images"
-    )
+    usual = Path(tempfile.gettempdir()) / "livestock_utils_images"
+    return Path(os.environ.get("LIVESTOCK_CACHE") or usual)
 
 
 def chosen(
@@ -62,10 +61,7 @@ def chosen(
         free = psutil.virtual_memory().available
         if in_memory <= free * SHARE:
             return "ram", ""
-        told.append(
-            f"cache='ram' needs {in_memory / 1e9:.1f} GB of the {free / 1e9:.1f} GB of memory that "
-            "are free"
-        )
+        told.append(_lack("ram", in_memory, free, "memory"))
     on_disk = sum(
         size
         for size, (files, sizes_px, augment) in zip(sizes, wanted, strict=True)
@@ -75,11 +71,13 @@ def chosen(
     free = shutil.disk_usage(place).free
     if on_disk <= free * SHARE:
         return "disk", f"{told[0]}: the images are kept on the local disk instead" if told else ""
-    told.append(
-        f"cache='disk' needs {on_disk / 1e9:.1f} GB of the {free / 1e9:.1f} GB of disk that are "
-        "free"
-    )
+    told.append(_lack("disk", on_disk, free, "disk"))
     return None, f"{' and '.join(told)}: every epoch decodes the images anew"
+
+
+def _lack(kind: str, needed: int, free: int, where: str) -> str:
+    needs = f"{needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB of {where}"
+    return f"cache={kind!r} needs {needs} that are free"
 
 
 def filled(
@@ -136,9 +134,8 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
     if (height, width) == image.shape[:2]:
         return image
     linear = augment or image_size > max(image.shape)
-    return cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_LINEAR if linear else cv2.INTER_AREA
-    )
+    way = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+    return cv2.resize(image, (width, height), interpolation=way)
 
 
 def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
@@ -166,9 +163,8 @@ def _alone() -> Iterator[None]:
     folder().mkdir(parents=True, exist_ok=True)
     handle = os.open(folder(), os.O_RDONLY)
     try:
-        with contextlib.suppress(
-            OSError
-        ):  # a file system without locks: both write, each a whole file
+        # A file system without locks: both write, each a whole file.
+        with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

@@ -45,20 +45,14 @@ def with_teacher(
             f"{where}: the teacher finds {unknown[0]!r}, the data have {', '.join(data.names)}"
         )
     classes = len(data.names)
-    code = (
-        table["species"]
-        .map({name: place for place, name in enumerate(data.names)})
-        .to_numpy(dtype=float)
-    )
+    code = pd.Index(data.names).get_indexer(pd.Index(table["species"])).astype(float)
     steps = np.clip((table["confidence"].to_numpy(float) * _BINS).astype(int), 0, _BINS - 1)
     rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
-    by_image = {
-        str(name): rows[places] for name, places in table.groupby("image_id").indices.items()
-    }
+    found = table.groupby("image_id").indices
+    by_image = {str(name): rows[places] for name, places in found.items()}
     labels, digest, taught = [], hashlib.sha256(data.sha256.encode()), 0
-    for file, own, size in zip(
-        data.train.files, data.train.labels, data.train.sizes_px, strict=True
-    ):
+    part = data.train
+    for file, own, size in zip(part.files, part.labels, part.sizes_px, strict=True):
         extra = _as_labels(by_image.get(Path(file).stem, rows[:0]), size)
         taught += len(extra)
         digest.update(extra.tobytes())
@@ -68,9 +62,8 @@ def with_teacher(
             f"{where}: no box of confidence {confidence_threshold} or more on any training image; "
             "predict the training images with the teacher first"
         )
-    return dataclasses.replace(
-        data, train=dataclasses.replace(data.train, labels=tuple(labels)), sha256=digest.hexdigest()
-    )
+    taught_part = dataclasses.replace(part, labels=tuple(labels))
+    return dataclasses.replace(data, train=taught_part, sha256=digest.hexdigest())
 
 
 def labels_only(targets: Any, classes: int) -> Any:

@@ -159,7 +159,7 @@ class RunFolder:
                     "100; take a smaller model for a submission"
                 )
             if final_evaluation:
-                model = checkpoints.load_model(best, device=str(trainer.device))
+                model = checkpoints.load(best, device=str(trainer.device))
                 loader = trainer.loaders.valid
                 table = evaluation(trainer.y5, model, loader, self.data.names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class Trainer:
-    """Everything that changes while training; `training_state` writes and restores it."""
+    """Everything that changes while training; `state` writes and restores it."""
 
     y5: Any
     settings: Recorded

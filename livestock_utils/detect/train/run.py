@@ -234,7 +234,7 @@ def evaluate(
     if part not in ("train", "valid"):
         raise TrainingError(f"part must be 'train' or 'valid', got {part!r}")
     names, files = list_files(data, place=Path(weights).with_suffix(""))
-    model = checkpoints.load_model(weights, device=device, trust=trust, check_names=False)
+    model = checkpoints.load(weights, device=device, trust=trust, check_names=False)
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
     with yolov5.yolov5(trust=trust) as y5, torch.inference_mode():
         read = read_part(files[part if "valid" in files else "train"], len(names))

@@ -199,8 +199,8 @@ class _Hashing:
 def interrupted_run(*folders: str | os.PathLike) -> Path | None:
     """The run folder below these folders that was saved last and has not finished, or None.
 
-    A run that only its mirror on Drive still has counts: `detector.train` with that mirror goes on
-    from there.
+    A run that only its mirror on Drive still has counts: a training with that mirror goes on from
+    there.
     """
     found: list[tuple[float, Path]] = []
     for folder in folders:

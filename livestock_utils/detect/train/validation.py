@@ -19,12 +19,8 @@ log = logging.getLogger(__name__)
 CONFIDENCE, IOU, MAX_DETECTIONS = 0.001, 0.6, 300
 """yolov5's validation: confidence threshold, NMS IoU threshold, detections an image."""
 
-METRICS = (
-    "metrics/precision",
-    "metrics/recall",
-    "metrics/mAP_0.5",
-    "metrics/mAP_0.75",
-    "metrics/mAP_0.5:0.95",
+_METRICS = tuple(
+    f"metrics/{name}" for name in ("precision", "recall", "mAP_0.5", "mAP_0.75", "mAP_0.5:0.95")
 )
 """Columns of results.csv, by yolov5's names (it has no mAP_0.75)."""
 
@@ -37,7 +33,7 @@ class Validation:
     F1)."""
 
     metrics: dict[str, float]
-    """By yolov5's column names: METRICS, metrics/fitness, mean losses val/box_loss, val/obj_loss,
+    """By yolov5's column names: _METRICS, metrics/fitness, mean losses val/box_loss, val/obj_loss,
     val/cls_loss."""
     per_class: pd.DataFrame
     """Index "all" and the classes; images, labels, P, R, mAP50, mAP75, mAP50-95."""
@@ -101,40 +97,27 @@ def validate(
                 found.append((Path(paths[image]).stem, native.float().cpu().numpy()))
                 truth.append((Path(paths[image]).stem, labels.float().cpu().numpy()))
                 if confusion is not None:
+                    some = len(native) > 0
                     confusion.process_batch(
-                        native if len(native) else None, labels if len(native) else labels[:, 0]
+                        native if some else None, labels if some else labels[:, 0]
                     )
             if plots and index < 3:
                 for what, drawn in (("labels", targets), ("pred", y5.plots.output_to_target(kept))):
-                    y5.plots.plot_images(
-                        images,
-                        drawn,
-                        paths,
-                        plots / f"val_batch{index}_{what}.jpg",
-                        dict(enumerate(names)),
-                    )
+                    place, by_code = plots / f"val_batch{index}_{what}.jpg", dict(enumerate(names))
+                    y5.plots.plot_images(images, drawn, paths, place, by_code)
     if confusion is not None and plots:
         confusion.plot(save_dir=plots, names=list(names))
     model.float()
     arrays = [torch.cat(column).cpu().numpy() for column in zip(*stats, strict=True)]
     per_class = _per_class(y5, arrays, names, plots)
-    metrics = dict(zip(METRICS, per_class[_MEASURES].loc["all"], strict=True))
-    metrics["metrics/fitness"] = (
-        0.1 * metrics["metrics/mAP_0.5"] + 0.9 * metrics["metrics/mAP_0.5:0.95"]
-    )
-    metrics |= {
-        f"val/{name}_loss": value
-        for name, value in zip(
-            ("box", "obj", "cls"), (losses.cpu() / len(loader)).tolist(), strict=True
-        )
-    }
-    return Validation(
-        metrics,
-        per_class,
-        _table(found, names, with_confidence=True),
-        _table(truth, names, with_confidence=False),
-        None if confusion is None else confusion.matrix,
-    )
+    metrics = dict(zip(_METRICS, per_class[_MEASURES].loc["all"], strict=True))
+    fitness = 0.1 * metrics["metrics/mAP_0.5"] + 0.9 * metrics["metrics/mAP_0.5:0.95"]
+    metrics["metrics/fitness"] = fitness
+    means = (losses.cpu() / len(loader)).tolist()
+    metrics |= {f"val/{name}_loss": means[i] for i, name in enumerate(("box", "obj", "cls"))}
+    predictions, labels = _table(found, names, True), _table(truth, names, False)
+    matrix = None if confusion is None else confusion.matrix
+    return Validation(metrics, per_class, predictions, labels, matrix)
 
 
 def _per_class(
@@ -142,28 +125,19 @@ def _per_class(
 ) -> pd.DataFrame:
     """yolov5's ap_per_class as a table; classes without labels are left out, without any detection
     everything is 0."""
-    correct, confidence, predicted, labelled = arrays
+    correct, _, _, labelled = arrays
     counts = np.bincount(labelled.astype(int), minlength=len(names))
-    table = pd.DataFrame(
-        0.0,
-        index=[name for name, n in zip(names, counts, strict=True) if n],
-        columns=["labels", *_MEASURES],
-    )
+    present = [name for name, n in zip(names, counts, strict=True) if n]
+    table = pd.DataFrame(0.0, index=present, columns=["labels", *_MEASURES])
     table["labels"] = counts[counts > 0]
     if correct.any():
+        drawing = {"plot": plots is not None, "save_dir": plots or Path()}
         *_, precision, recall, _, ap, classes = y5.metrics.ap_per_class(
-            correct,
-            confidence,
-            predicted,
-            labelled,
-            plot=plots is not None,
-            save_dir=plots or Path(),
-            names=dict(enumerate(names)),
+            *arrays, **drawing, names=dict(enumerate(names))
         )
         rows = [names[code] for code in classes]
-        table.loc[rows, _MEASURES] = np.column_stack(
-            [precision, recall, ap[:, 0], ap[:, 5], ap.mean(1)]
-        )
+        measured = np.column_stack([precision, recall, ap[:, 0], ap[:, 5], ap.mean(1)])
+        table.loc[rows, _MEASURES] = measured
     whole = table.mean() if len(table) else pd.Series(0.0, index=table.columns)
     whole["labels"] = counts.sum()
     return pd.concat([whole.to_frame("all").T, table]).astype({"labels": int}).rename_axis("class")
@@ -175,18 +149,14 @@ def _table(
     """Arrays by image -> a table sorted by image_id; predictions are xyxy, confidence, class,
     labels class, xyxy."""
     rows = sorted(rows, key=lambda row: row[0])
-    ids = np.repeat(
-        np.array([image_id for image_id, _ in rows], dtype=object),
-        [len(values) for _, values in rows],
-    )
+    each = [len(values) for _, values in rows]
+    ids = np.repeat(np.array([image_id for image_id, _ in rows], dtype=object), each)
     width = 6 if with_confidence else 5
     values = np.concatenate([values for _, values in rows]) if rows else np.zeros((0, width))
-    label, xyxy = (
-        (values[:, 5], values[:, :4]) if with_confidence else (values[:, 0], values[:, 1:5])
-    )
-    table = pd.DataFrame(
-        {"image_id": ids, "species": np.array(names, dtype=object)[label.astype(int)]}
-    )
+    first = 0 if with_confidence else 1
+    label, xyxy = values[:, 5 if with_confidence else 0], values[:, first : first + 4]
+    species = np.array(names, dtype=object)[label.astype(int)]
+    table = pd.DataFrame({"image_id": ids, "species": species})
     if with_confidence:
         table["confidence"] = values[:, 4].astype(float)
     table[XYXY] = xyxy.astype(float)
