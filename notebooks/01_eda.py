@@ -47,6 +47,7 @@ examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
+from livestock_utils.core.photos import Photos
 from livestock_utils.core import tables
 from livestock_utils.data.aihub import folder, integrity
 from livestock_utils.data.eda import counts as count_tables
@@ -79,7 +80,7 @@ tables.write_tables(step.path("tables"), images, boxes)
 
 # %%
 step.figure(
-    gallery.examples(images, boxes, archives, n=examples, seed=seed),
+    gallery.examples(Photos(images, boxes, archives), n=examples, seed=seed),
     "examples",
     "Photos drawn at random with their labelled boxes in the colours of the species.",
 )
@@ -200,7 +201,7 @@ step.say(eda.positions(images, boxes))
 # %%
 empty = count_tables.empty_images(images, boxes)
 step.figure(
-    gallery.examples(images, boxes, archives, image_ids=empty["image_id"].head(3)),
+    gallery.examples(Photos(images, boxes, archives), image_ids=empty["image_id"].head(3)),
     "empty_images",
     "Images without a box: empty pens, or animals that nobody labelled?",
 )
@@ -228,7 +229,7 @@ step.say(eda.completeness(completeness))
 # %%
 suspects = count_tables.most_suspect(hints[hints["boxes"] > 0], 3)
 step.figure(
-    gallery.examples(images, boxes, archives, image_ids=suspects),
+    gallery.examples(Photos(images, boxes, archives), image_ids=suspects),
     "suspects",
     "Of the images with boxes, those that fall furthest below their neighbours.",
 )

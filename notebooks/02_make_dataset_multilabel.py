@@ -65,6 +65,7 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
+from livestock_utils.core.photos import Photos
 from livestock_utils.core import tables
 from livestock_utils.data import lookalikes
 from livestock_utils.data.sets import summary, writing
@@ -111,7 +112,7 @@ step.say(eda.leakage(leak, max_distance))
 
 # %%
 step.figure(
-    gallery.pairs(leak, images, archives, n=2),
+    gallery.pairs(leak, Photos(images, folder=archives), n=2),
     "worst_pairs",
     "The closest pairs of that split: validation left, train right.",
 )

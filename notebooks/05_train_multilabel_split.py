@@ -251,7 +251,11 @@ step.say(score_tables.recall_sentence(curves))
 # %%
 step.figure(
     gallery.truth_beside_prediction(
-        images, boxes, predictions, valid_set, n=3, confidence_threshold=confidence_shown, seed=seed
+        Photos(images, boxes, valid_set),
+        predictions,
+        n=3,
+        confidence_threshold=confidence_shown,
+        seed=seed,
     ),
     "labels_and_predictions",
     "Validation photos with their labels (left) and with predictions (right).",

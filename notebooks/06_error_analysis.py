@@ -224,7 +224,7 @@ step.say(breakdowns.calibration_sentence(reliability))
 false_alarms = cases.worst(sure, labels, "false", shown, unlabelled)
 step.figure(
     errors_module.error_gallery(
-        false_alarms, images, boxes, predictions, archives, confidence, "no false alarms"
+        false_alarms, Photos(images, boxes, archives), predictions, confidence, "no false alarms"
     ),
     "false_alarms",
     "The most confident predictions that overlap no label.",
@@ -238,7 +238,7 @@ step.say(cases.worst_sentence(false_alarms, "false alarms"))
 misses = cases.worst(sure, labels, "missed", shown)
 step.figure(
     errors_module.error_gallery(
-        misses, images, boxes, predictions, archives, confidence, "no missed animals"
+        misses, Photos(images, boxes, archives), predictions, confidence, "no missed animals"
     ),
     "misses",
     "The largest labelled animals that no confident prediction accounts for.",
@@ -252,7 +252,7 @@ step.say(cases.worst_sentence(misses, "missed animals"))
 loose = cases.worst(sure, labels, "loose", shown)
 step.figure(
     errors_module.error_gallery(
-        loose, images, boxes, predictions, archives, confidence, "no loose boxes"
+        loose, Photos(images, boxes, archives), predictions, confidence, "no loose boxes"
     ),
     "loose_boxes",
     "The most confident predictions that are placed too loosely.",
@@ -317,10 +317,8 @@ step.say(report.audit_known(step.data, all_images, all_boxes, suggestions))
 step.figure(
     errors_module.error_gallery(
         report.cases(suggestions, shown),
-        all_images,
-        all_boxes,
+        Photos(all_images, all_boxes, archives),
         oof,
-        archives,
         confidence,
         "no suggestions",
     ),
@@ -339,10 +337,8 @@ faults = label_faults.find(all_images, all_boxes, oof)
 step.figure(
     errors_module.error_gallery(
         report.fault_cases(faults, shown),
-        all_images,
-        all_boxes,
+        Photos(all_images, all_boxes, archives),
         oof,
-        archives,
         confidence,
         "no suspicious labels",
     ),

@@ -96,6 +96,7 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
+from livestock_utils.core.photos import Photos
 from livestock_utils.core import tables
 from livestock_utils.detect.predict import silver_sources
 from livestock_utils.detect.search import best
@@ -237,7 +238,7 @@ step.say(silver.counts(before, after))
 
 # %%
 step.figure(
-    silver_module.silver_examples(made[mode], boxes, archives, n=3),
+    silver_module.silver_examples(made[mode], Photos(images, boxes, archives), n=3),
     "examples",
     f"Photos with most additions: people's labels left, the {mode} set right.",
 )

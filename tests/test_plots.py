@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from livestock_utils.core import species
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.data.split import folds
 from livestock_utils.evaluate.scoring import metrics
@@ -344,7 +345,7 @@ def test_examples_draw_the_boxes_where_the_table_says(photos):
     folder, images, boxes = photos
     wanted = boxes["image_id"].value_counts().index[:2].tolist()
     for ax, image_id in zip(
-        axes_of(gallery.examples(images, boxes, folder, wanted)), wanted, strict=True
+        axes_of(gallery.examples(Photos(images, boxes, folder), wanted)), wanted, strict=True
     ):
         mine = boxes[boxes["image_id"] == image_id]
         corners = [
@@ -359,7 +360,7 @@ def test_examples_draw_the_boxes_where_the_table_says(photos):
 
 def test_examples_of_no_images_are_an_empty_panel(photos):
     folder, images, boxes = photos
-    assert len(axes_of(gallery.examples(images.iloc[:0], boxes, folder))) == 1
+    assert len(axes_of(gallery.examples(Photos(images.iloc[:0], boxes, folder)))) == 1
 
 
 def test_drawn_examples_share_the_species_evenly_and_repeat_with_the_seed(photos):
@@ -375,7 +376,7 @@ def test_predictions_stand_beside_the_truth_from_the_threshold_up(photos):
     found = boxes.assign(confidence=0.1)
     found.loc[found[found["image_id"] == image_id].index[0], "confidence"] = 0.9
     left, right = gallery.truth_beside_prediction(
-        images, boxes, found, folder, [image_id], confidence_threshold=0.5
+        Photos(images, boxes, folder), found, [image_id], confidence_threshold=0.5
     )[0]
     assert len(left.patches) == (boxes["image_id"] == image_id).sum() and len(right.patches) == 1
     assert [text.get_text() for text in right.texts] == ["0.90"]
@@ -385,7 +386,7 @@ def test_pairs_name_both_sides_and_their_distance(photos):
     folder, images, _ = photos
     first, second = images["image_id"].iloc[:2]
     table = pd.DataFrame({"image_id": [first], "train_id": [second], "distance": [4]})
-    left, right = gallery.pairs(table, images, folder)[0]
+    left, right = gallery.pairs(table, Photos(images, folder=folder))[0]
     assert left.get_title(loc="left") == f"valid: {first}"
     assert right.get_title(loc="left") == f"train: {second}, 4 bits apart"
 
@@ -406,7 +407,7 @@ def test_a_photo_is_read_as_rgb_of_its_shape_and_at_most_the_wanted_size(photos)
 def test_an_unknown_id_and_a_member_that_is_no_image_are_told_in_one_line(photos, tmp_path):
     folder, images, boxes = photos
     with pytest.raises(LivestockError, match=re.escape("image 'nope' is not in the images table")):
-        gallery.examples(images, boxes, folder, ["nope"])
+        gallery.examples(Photos(images, boxes, folder), ["nope"])
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.jpg").write_bytes(b"no picture")
     with (

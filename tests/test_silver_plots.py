@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from livestock_utils.core import species
 from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.silver import audit, effect, making
 from livestock_utils.show.plots import silver, style
 
@@ -120,7 +121,7 @@ def test_audit(source, made):
 
 
 def test_examples(source, made):
-    axes = silver.silver_examples(made["merge"], source[2], source[0], n=2)
+    axes = silver.silver_examples(made["merge"], Photos(source[1], source[2], source[0]), n=2)
     assert axes.shape == (2, 2)
     assert axes[0, 0].get_title().endswith("1 labelled")
     assert axes[0, 1].get_title() == "1 gold, 1 silver, 1 ignored"
@@ -130,7 +131,9 @@ def test_examples(source, made):
         "the ignored region is painted"
     )
     chosen = silver.silver_examples(
-        made["duplicate"], source[2], source[0], source_ids=["livestock_cow_bbox_000003"]
+        made["duplicate"],
+        Photos(source[1], source[2], source[0]),
+        source_ids=["livestock_cow_bbox_000003"],
     )
     assert chosen[0, 0].get_title().startswith("livestock_cow_bbox_000003")
 

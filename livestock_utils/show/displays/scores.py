@@ -101,16 +101,7 @@ def labels_and_predictions(
     table = tables.found_from(curves, confidence)
 
     def draw() -> object:
-        return gallery.truth_beside_prediction(
-            photos.images,
-            photos.boxes,
-            predictions,
-            photos.folder,
-            image_ids,
-            n,
-            confidence,
-            seed,
-        )
+        return gallery.truth_beside_prediction(photos, predictions, image_ids, n, confidence, seed)
 
     return Display(
         "labels_and_predictions",

@@ -1,6 +1,7 @@
 """Where a detector errs: costs of error types, groups of boxes, calibration, galleries, missing
 labels."""
 
+import functools
 import math
 import warnings
 
@@ -13,7 +14,7 @@ from matplotlib.patches import Rectangle
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import breakdowns
 from livestock_utils.show.plots import style
-from livestock_utils.show.plots.gallery import photo, read_photo
+from livestock_utils.show.plots.gallery import Cell, photo_grid
 
 _LEAST_BOXES = {"group": 20, "bin": 10}
 """Groups below are drawn pale, bins of confidence below are left out: their shares are mostly
@@ -181,43 +182,39 @@ def error_gallery(
     `confidence_threshold` up, the 16 most confident. Look for: an animal in plain sight under the
     dotted box without a label beside it, which is no error of the model.
     """
-    if cases.empty:
-        axes = style.grid_of_axes(1, 1, 1.2)
-        style.say_empty(axes[0, 0], nothing)
-        return axes
-    rows = math.ceil(len(cases) / per_row)
-    side = style.WIDTH_IN / (2 * per_row)
-    axes = style.grid_of_axes(rows, 2 * per_row, rows * (side + 0.32))
-    frames = photos.images.set_index("image_id")
+    sizes = photos.images.set_index("image_id")[["width_px", "height_px"]]
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     sure = sure.sort_values("confidence", ascending=False, kind="stable")
-    pairs = np.asarray(axes, dtype=object).reshape(-1, 2)
-    with photos.reader() as reader:
-        for (left, right), case in zip(pairs, cases.to_dict("records"), strict=False):
-            row = frames.loc[case["image_id"]]
-            picture = read_photo(reader, row["archive"], row["member"], _CROP_PX)
-            window = _window(case, row["width_px"], row["height_px"])
-            for ax, table in ((left, photos.boxes), (right, sure)):
-                mine = table[table["image_id"] == case["image_id"]]
-                mine = mine[_inside(mine, window)].head(_MOST_BOXES)
-                photo(picture, row["width_px"], row["height_px"], mine, ax)
-                ax.add_patch(
-                    Rectangle(
-                        (case["x_min"], case["y_min"]),
-                        case["x_max"] - case["x_min"],
-                        case["y_max"] - case["y_min"],
-                        fill=False,
-                        edgecolor=style.ALARM,
-                        linewidth=2.2,
-                        linestyle=(0, (1, 1)),
-                    )
-                )
-                ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
-            left.set_title(f"{case['image_id']}\nlabels", fontsize=7, fontweight="normal")
-            right.set_title(f"{case['why']}\npredictions", fontsize=7, fontweight="normal")
-    for ax in pairs[len(cases) :].flat:
-        ax.set_axis_off()
-    return axes
+    cells = []
+    for case in cases.to_dict("records"):
+        image_id = case["image_id"]
+        window = _window(case, *sizes.loc[image_id])
+        for table, title in (
+            (photos.boxes, f"{image_id}\nlabels"),
+            (sure, f"{case['why']}\npredictions"),
+        ):
+            mine = table[table["image_id"] == image_id]
+            mine = mine[_inside(mine, window)].head(_MOST_BOXES)
+            finish = functools.partial(_mark, case=case, window=window, title=title)
+            cells.append(Cell(image_id, mine, finish=finish))
+    return photo_grid(photos, cells, 2 * per_row, 1.0, nothing, _CROP_PX, title_in=0.32)
+
+
+def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title: str) -> None:
+    """Dot the case's box and cut the photo to the window."""
+    ax.add_patch(
+        Rectangle(
+            (case["x_min"], case["y_min"]),
+            case["x_max"] - case["x_min"],
+            case["y_max"] - case["y_min"],
+            fill=False,
+            edgecolor=style.ALARM,
+            linewidth=2.2,
+            linestyle=(0, (1, 1)),
+        )
+    )
+    ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
+    ax.set_title(title, fontsize=7, fontweight="normal")
 
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:

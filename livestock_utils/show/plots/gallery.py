@@ -1,9 +1,9 @@
 """Photos with boxes: examples, ground truth beside prediction, pairs of look-alikes."""
 
+import dataclasses
 import io
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
-from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.photos import Photos, Reader
+from livestock_utils.core.text import count
 from livestock_utils.show.plots import style
 
 THUMBNAIL_PX = 640
@@ -28,7 +29,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 def read_photo(
-    reader: ImageReader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
+    reader: Reader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
 ) -> Picture:
     """(h, w, 3) RGB thumbnail of an archive's member, at most `longest_px` long, EXIF rotation
     applied.
@@ -130,10 +131,61 @@ def _width_in(ax: Axes) -> float:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One photo of a grid: which, the boxes on it, its title.
+
+    `decode` makes the picture of the file's bytes, else it is a thumbnail; `finish` draws on top.
+    """
+
+    image_id: str
+    boxes: pd.DataFrame | None
+    title: str = ""
+    decode: Callable[[bytes], Picture] | None = None
+    finish: Callable[[Axes], object] | None = None
+
+
+def photo_grid(
+    photos: Photos,
+    cells: Sequence[Cell],
+    columns: int,
+    tall: float | Sequence[float],
+    nothing: str = "no images to show",
+    longest_px: int = THUMBNAIL_PX,
+    title_in: float = 0.25,
+) -> np.ndarray:
+    """Photos in rows of `columns`, each with its boxes and title; (rows, columns) Axes.
+
+    `tall` is height / width of all cells, or of each row. Without cells a line says `nothing`, once
+    or, where rows differ, in each column. Raises LivestockError for an id that is unknown.
+    """
+    ratios = None if isinstance(tall, float) else list(tall)
+    if not cells:
+        axes = style.grid_of_axes(1, 1 if ratios is None else columns, 1.2)
+        for ax in axes.flat:
+            style.say_empty(ax, nothing)
+        return axes
+    heights = np.array(ratios or [tall] * math.ceil(len(cells) / columns))
+    height_in = float((style.WIDTH_IN / columns * heights + title_in).sum())
+    axes = style.grid_of_axes(len(heights), columns, height_in, height_ratios=ratios)
+    rows = _rows(photos.images, [cell.image_id for cell in cells]).to_dict("records")
+    with photos.reader() as reader:
+        for ax, cell, row in zip(axes.flat, cells, rows, strict=False):
+            archive, member = row.get("archive", ""), row["member"]
+            if cell.decode is not None:
+                picture = cell.decode(reader.bytes(archive, member))
+            else:
+                picture = read_photo(reader, archive, member, longest_px)
+            photo(picture, row["width_px"], row["height_px"], cell.boxes, ax, cell.title)
+            if cell.finish is not None:
+                cell.finish(ax)
+    for ax in axes.flat[len(cells) :]:
+        ax.set_axis_off()
+    return axes
+
+
 def examples(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     image_ids: Sequence[str] | None = None,
     n: int = 6,
     seed: int = 0,
@@ -141,41 +193,21 @@ def examples(
 ) -> np.ndarray:
     """Photos with their boxes, `columns` in a row; returns the (rows, columns) array of Axes.
 
-    `folder` is what the `archive` column counts from. Shown are `image_ids` in their order, else
-    `n` drawn by `seed`, as evenly over the species as they come. Look for: boxes that are loose,
-    doubled, or missing on an animal in plain sight.
+    Shown are `image_ids` in their order, else `n` drawn by `seed`, as evenly over the species as
+    they come. Look for: boxes that are loose, doubled, or missing on an animal in plain sight.
     """
-    chosen = _rows(images, draw(images, n, seed) if image_ids is None else image_ids)
-    if chosen.empty:
-        axes = style.grid_of_axes(1, 1, 1.2)
-        style.say_empty(axes[0, 0], "no images to show")
-        return axes
-    columns = min(columns, len(chosen))
-    tall = max((chosen["height_px"] / chosen["width_px"]).median(), 0.3)
-    rows = math.ceil(len(chosen) / columns)
-    axes = style.grid_of_axes(rows, columns, rows * (style.WIDTH_IN / columns * tall + 0.25))
-    with ImageReader(folder) as reader:
-        for ax, row in zip(axes.flat, chosen.to_dict("records"), strict=False):
-            mine = boxes[boxes["image_id"] == row["image_id"]]
-            count = f"{len(mine)} box" if len(mine) == 1 else f"{len(mine)} boxes"
-            photo(
-                read_photo(reader, row["archive"], row["member"]),
-                row["width_px"],
-                row["height_px"],
-                mine,
-                ax,
-                f"{row['image_id']}: {count}",
-            )
-    for ax in axes.flat[len(chosen) :]:
-        ax.set_axis_off()
-    return axes
+    ids = draw(photos.images, n, seed) if image_ids is None else list(image_ids)
+    cells = []
+    for image_id in ids:
+        mine = photos.boxes[photos.boxes["image_id"] == image_id]
+        cells.append(Cell(image_id, mine, f"{image_id}: {count(len(mine), 'box', 'boxes')}"))
+    tall = max(float(np.median(_tall(photos.images, ids))), 0.3) if ids else 1.0
+    return photo_grid(photos, cells, min(columns, len(ids) or 1), tall)
 
 
 def truth_beside_prediction(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
-    folder: str | os.PathLike,
     image_ids: Sequence[str] | None = None,
     n: int = 4,
     confidence_threshold: float = 0.25,
@@ -187,82 +219,36 @@ def truth_beside_prediction(
     Look for: boxes on the right without a partner on the left (missing labels or false alarms), and
     the reverse (misses).
     """
-    chosen = _rows(images, draw(images, n, seed) if image_ids is None else image_ids)
-    if chosen.empty:
-        axes = style.grid_of_axes(1, 2, 1.2)
-        for ax in axes.flat:
-            style.say_empty(ax, "no images to show")
-        return axes
-    half = style.WIDTH_IN / 2
-    axes = style.grid_of_axes(
-        len(chosen),
-        2,
-        float((half * chosen["height_px"] / chosen["width_px"] + 0.25).sum()),
-        height_ratios=(chosen["height_px"] / chosen["width_px"]).tolist(),
-    )
+    ids = draw(photos.images, n, seed) if image_ids is None else list(image_ids)
     sure = predictions[predictions["confidence"] >= confidence_threshold]
-    with ImageReader(folder) as reader:
-        for (left, right), row in zip(axes, chosen.to_dict("records"), strict=True):
-            picture, frame = (
-                read_photo(reader, row["archive"], row["member"]),
-                (row["width_px"], row["height_px"]),
-            )
-            labels, found = (
-                boxes[boxes["image_id"] == row["image_id"]],
-                sure[sure["image_id"] == row["image_id"]],
-            )
-            photo(picture, *frame, labels, left, f"{row['image_id']}: {len(labels)} labelled")
-            photo(
-                picture,
-                *frame,
-                found,
-                right,
-                f"{len(found)} predicted (confidence ≥ {confidence_threshold:g})",
-            )
-    return axes
+    cells = []
+    for image_id in ids:
+        labels, found = (table[table["image_id"] == image_id] for table in (photos.boxes, sure))
+        said = f"{len(found)} predicted (confidence ≥ {confidence_threshold:g})"
+        cells.append(Cell(image_id, labels, f"{image_id}: {len(labels)} labelled"))
+        cells.append(Cell(image_id, found, said))
+    return photo_grid(photos, cells, 2, _tall(photos.images, ids))
 
 
-def pairs(
-    nearest: pd.DataFrame, images: pd.DataFrame, folder: str | os.PathLike, n: int = 3
-) -> np.ndarray:
-    """The first `n` pairs of `neighbours.nearest_train` side by side, valid left, train right;
-    (pairs, 2) Axes.
+def pairs(nearest: pd.DataFrame, photos: Photos, n: int = 3) -> np.ndarray:
+    """The first `n` pairs of look-alikes side by side, valid left, train right; (pairs, 2) Axes.
 
-    Look for: two photos of the same moment; in train and valid at once they make the validation
-    score too good.
+    `nearest`: columns image_id, train_id, distance (bits). Look for: two photos of the same moment;
+    in train and valid at once they make the validation score too good.
     """
     shown = nearest.head(n)
-    if shown.empty:
-        axes = style.grid_of_axes(1, 2, 1.2)
-        for ax in axes.flat:
-            style.say_empty(ax, "no pairs to show")
-        return axes
-    frames = images.set_index("image_id", drop=False)
-    tall = frames["height_px"] / frames["width_px"]
-    tallest = np.maximum(
-        tall.loc[shown["image_id"]].to_numpy(), tall.loc[shown["train_id"]].to_numpy()
-    )
-    axes = style.grid_of_axes(
-        len(shown),
-        2,
-        float((style.WIDTH_IN / 2 * tallest + 0.25).sum()),
-        height_ratios=tallest.tolist(),
-    )
-    rows = frames.to_dict("index")
-    with ImageReader(folder) as reader:
-        for cells, pair in zip(axes, shown.to_dict("records"), strict=True):
-            bits = "bit" if pair["distance"] == 1 else "bits"
-            titles = (
-                f"valid: {pair['image_id']}",
-                f"train: {pair['train_id']}, {pair['distance']} {bits} apart",
-            )
-            for ax, image_id, title in zip(
-                cells, (pair["image_id"], pair["train_id"]), titles, strict=True
-            ):
-                row = rows[image_id]
-                picture = read_photo(reader, row["archive"], row["member"])
-                photo(picture, row["width_px"], row["height_px"], None, ax, title)
-    return axes
+    cells = []
+    for valid, train, bits in shown[["image_id", "train_id", "distance"]].itertuples(index=False):
+        cells.append(Cell(valid, None, f"valid: {valid}"))
+        cells.append(Cell(train, None, f"train: {train}, {count(bits, 'bit')} apart"))
+    sides = [_tall(photos.images, shown[name].tolist()) for name in ("image_id", "train_id")]
+    return photo_grid(photos, cells, 2, np.maximum(*sides).tolist(), "no pairs to show")
+
+
+def _tall(images: pd.DataFrame, image_ids: Sequence[str]) -> list[float]:
+    """Height / width of these images."""
+    rows = _rows(images, image_ids)
+    return (rows["height_px"] / rows["width_px"]).tolist()
 
 
 def draw(images: pd.DataFrame, n: int, seed: int = 0) -> list[str]:

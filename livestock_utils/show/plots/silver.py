@@ -1,7 +1,7 @@
 """Figures of silver labels: what they add, how true they are, and what training with them did."""
 
+import functools
 import io
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from livestock_utils.core.archives import ImageReader
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.silver import making, sets
 from livestock_utils.show.plots import gallery, style
 
@@ -196,11 +196,7 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
 
 
 def silver_examples(
-    made: making.Silver,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
-    source_ids: Sequence[str] | None = None,
-    n: int = 3,
+    made: making.Silver, photos: Photos, source_ids: Sequence[str] | None = None, n: int = 3
 ) -> np.ndarray:
     """Photos twice: left with people's labels, right as the silver set holds them; (images, 2)
     Axes.
@@ -211,55 +207,41 @@ def silver_examples(
     nothing.
     """
     if source_ids is None:
-        changed = made.labels[made.labels["origin"] != making.GOLD]
-        source_ids = (
-            changed["source_id"]
-            .value_counts(sort=True)
-            .sort_index(kind="stable")
-            .sort_values(ascending=False, kind="stable")
-            .index[:n]
-            .tolist()
-        )
-    rows = made.images.set_index("source_id").loc[list(source_ids)].reset_index()
-    if rows.empty:
-        axes = style.grid_of_axes(1, 2, 1.2)
-        for ax in axes.flat:
-            style.say_empty(ax, "no silver images")
-        return axes
-    tall = rows["height_px"] / rows["width_px"]
-    height_in = float((style.WIDTH_IN / 2 * tall + 0.25).sum())
-    axes = style.grid_of_axes(len(rows), 2, height_in, height_ratios=tall.tolist())
-    with ImageReader(folder) as reader:
-        for (left, right), row in zip(axes, rows.to_dict("records"), strict=True):
-            gold = boxes[boxes["image_id"] == row["source_id"]]
-            mine = made.labels[made.labels["source_id"] == row["source_id"]]
-            data = sets.painted(reader.bytes(row["archive"], row["member"]), mine)
-            frame = (row["width_px"], row["height_px"])
-            gallery.photo(
-                gallery.read_photo(reader, row["archive"], row["member"]),
-                *frame,
-                gold,
-                left,
-                f"{row['source_id']}: {len(gold)} labelled",
-            )
-            with Image.open(io.BytesIO(data)) as opened:
-                picture = opened.convert("RGB")
-                picture.thumbnail((gallery.THUMBNAIL_PX, gallery.THUMBNAIL_PX))
-            tally = mine["origin"].value_counts()
-            gallery.photo(
-                np.asarray(picture),
-                *frame,
+        changed = made.labels.loc[made.labels["origin"] != making.GOLD, "source_id"]
+        most = changed.value_counts(sort=True).sort_index(kind="stable")
+        source_ids = most.sort_values(ascending=False, kind="stable").index[:n].tolist()
+    cells: list[gallery.Cell] = []
+    for source_id in source_ids:
+        gold = photos.boxes[photos.boxes["image_id"] == source_id]
+        cells.append(gallery.Cell(source_id, gold, f"{source_id}: {len(gold)} labelled"))
+        mine = made.labels[made.labels["source_id"] == source_id]
+        tally = mine["origin"].value_counts()
+        kinds = (kind for kind in (making.GOLD, making.SILVER, making.IGNORED) if kind in tally)
+        cells.append(
+            gallery.Cell(
+                source_id,
                 mine.loc[mine["origin"] == making.GOLD].drop(columns="confidence"),
-                right,
-                ", ".join(
-                    f"{tally[what]} {what}"
-                    for what in (making.GOLD, making.SILVER, making.IGNORED)
-                    if what in tally
-                ),
+                ", ".join(f"{tally[kind]} {kind}" for kind in kinds),
+                functools.partial(_painted, labels=mine),
+                functools.partial(_draw_silver, boxes=mine[mine["origin"] == making.SILVER]),
             )
-            for box in mine[mine["origin"] == making.SILVER].to_dict("records"):
-                _silver_box(right, box)
-    return axes
+        )
+    rows = made.images.set_index("source_id").loc[list(source_ids)]
+    tall = (rows["height_px"] / rows["width_px"]).tolist()
+    return gallery.photo_grid(photos, cells, 2, tall, "no silver images")
+
+
+def _painted(jpeg: bytes, labels: pd.DataFrame) -> gallery.Picture:
+    """The photo as the silver set holds it, ignored regions painted over."""
+    with Image.open(io.BytesIO(sets.painted(jpeg, labels))) as opened:
+        picture = opened.convert("RGB")
+        picture.thumbnail((gallery.THUMBNAIL_PX, gallery.THUMBNAIL_PX))
+    return np.asarray(picture)
+
+
+def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
+    for box in boxes.to_dict("records"):
+        _silver_box(ax, box)
 
 
 def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
