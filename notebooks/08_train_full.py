@@ -67,187 +67,93 @@ loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorbo
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab
-from livestock_utils.core.photos import Photos
-from livestock_utils.data.sets import reading, writing
-from livestock_utils.detect.predict import engine
-from livestock_utils.detect.search import best
-from livestock_utils.detect.train import planner, preflight
-from livestock_utils.detect.train import run as training_run
-from livestock_utils.evaluate.scoring import metrics, tables
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import scores, training
+import livestock_utils as lu
 
-step = notebook.start("08_train_full", data, out)
-hyp = best.resolve_hyp(hyp, step.out)
-run_folder, mirror = colab.training_folder(step.out, "full")
+step = lu.start("08_train_full", globals())
+settings = step.settings(lu.TrainSettings)
+run_folder = step.run_folder("full")
 
 # %% [markdown]
 # ## The sets
 # Nearly all images train; the few that were held out watch.
 
 # %%
-local = colab.local_disk(step.out)
-full_set = reading.extract(
-    step.need("datasets", "Train_Dataset_Full.tar", made_by="03"), local / "Train_Dataset_Full"
-)
-watched_set = reading.extract(
-    step.need("datasets", "Valid_Dataset_Full.tar", made_by="03"), local / "Valid_Dataset_Full"
-)
-data_yaml = writing.write_data_yaml(local / "full.yaml", full_set, watched_set)
-images, boxes = reading.read_tables(watched_set)
+train = step.open_set("Train_Dataset_Full", made_by="03")
+watched = step.open_set("Valid_Dataset_Full", made_by="03")
 
 # %% [markdown]
 # ## Ready to start?
 # Red lines come first and say what to do.
 
 # %%
-ready = preflight.checks(
-    data_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=run_folder
-)
-step.table(ready)
-preflight.require(ready)
+step.show(lu.displays.preflight(train, watched, settings, run_folder))
 
 # %% [markdown]
-# What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes an epoch
-# on a P100 (with a small network, reading the photos takes longer than that).
+# What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes per
+# epoch on a P100 (with a small network, reading the photos takes longer than that).
 
 # %%
-step_size = batch_size or planner.fitting_batch(model, image_size)  # 0: what fits the GPU
-plan = planner.plan(
-    model,
-    image_size,
-    step_size,
-    len(reading.read_manifest(full_set)),
-    epochs,
-    planner.time_steps(model, image_size, step_size),
-    nominal_batch,
-)
-step.table(
-    planner.shown(plan),
-    "Memory and time by machine, and the epochs that fit a Colab session.",
-    index=True,
-)
+plan = lu.plan(settings, len(train))
+step.show(lu.displays.plan(plan))
 
 # %% [markdown]
 # ## Recipes by the size of the data
 # The write-up's recipe was made for 16,455 images and 20 epochs. On a few hundred photos and few epochs it scored below
 # plain defaults, so choose by what is at hand. Before the long run, compare: `python -m livestock_utils batch
 # notebooks/batches/recipes.yaml --data DATA --out runs/recipes` trains three on the split at equal epochs, and notebook
-# 12 says, with intervals, which differences are more than luck.
+# 12 says, with intervals, which differences are significant.
 
 # %%
-step.table(
-    preflight.recipes_table(preflight.recipes(len(reading.read_manifest(full_set)))),
-    "Recipes by the number of training images; the one that suits this set is marked.",
-)
+step.show(lu.displays.recipes(len(train)))
 
 # %% [markdown]
 # ## Training
 
 # %%
-run = training_run.train(
-    data_yaml,
-    run_folder,
-    model=model,
-    init_weights=init_weights or None,
-    hyp=hyp,
-    epochs=epochs,
-    image_size=image_size,
-    batch_size=batch_size or "auto",
-    optimizer=optimizer,
-    schedule=schedule,
-    augmentation=augmentation or None,
-    nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations,
-    workers=workers,
-    cache=cache,
-    loggers=loggers,
-    seed=seed,
-    mirror=mirror,
-)
-step.say(planner.measured_sentence(plan, run.results))
-step.say(run.status)
+run = lu.train(train, watched, run_folder, settings)
+step.show(lu.displays.training_time(run, plan))
 
 # %% [markdown]
 # ## How it went
 # Losses of this run and of 05 cannot be compared: their gains differ. Look at the shapes.
 
 # %%
-step.figure(
-    training.loss_curves(run.results),
-    "losses",
-    "Losses by epoch, training solid and validation dashed.",
-)
-step.say(tables.loss_sentence(run.results))
+step.show(lu.displays.losses(run))
 
 # %% [markdown]
 # Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
 
 # %%
-step.figure(
-    training.metric_curves(run.results),
-    "metrics",
-    "yolov5's metrics on the watched images by epoch; ringed: the one kept.",
-)
-step.say(tables.training_sentence(run.results))
+step.show(lu.displays.metrics(run))
 
 # %% [markdown]
 # ## Better than the first training?
 # Both models predict the watched images, which neither was trained on. The interval comes from drawing those images
-# again and again: where it holds 0, the difference may be luck.
+# again and again: where it holds 0, the difference may be chance.
 
 # %%
-settings = {
-    "image_size": image_size,
-    "confidence_threshold": 0.001,
-    "iou_threshold": 0.6,
-    "max_detections": 300,
+first = lu.Run(step.need("training", "multilabel_split", made_by="05"))
+found = {
+    "the split": lu.predict(first.best, watched, image_size=image_size),
+    "the full training": lu.predict(run.best, watched, image_size=image_size),
 }
-first = training_run.Run(step.need("training", "multilabel_split", made_by="05"))
-watched = Photos(images, folder=watched_set)
-predictions = {
-    "05, split": engine.predict(first.best, watched, **settings),
-    "08, full": engine.predict(run.best, watched, **settings),
-}
-by_class = metrics.per_class_table(boxes, predictions["08, full"], images)
-step.table(
-    tables.runs_table(boxes, predictions, images),
-    "The watched images by run and class, contest's AP.",
-)
+step.show(lu.displays.run_scores_by_class(watched, found))
 
 # %%
-difference = tables.paired_difference(
-    boxes, predictions["05, split"], predictions["08, full"], images, seed
-)
-step.table(difference, "Difference in AP75, 08 minus 05, with its interval.", index=True)
-step.say(tables.difference_sentence(difference, "the full training", "the split"))
+step.show(lu.displays.run_difference(watched, found, seed))
 
 # %% [markdown]
 # Look at the class that falls behind, and how much of that is loose boxes (from IoU 0.5 to 0.75).
 
 # %%
-step.figure(
-    scores.class_scores(by_class),
-    "class_scores",
-    "AP by class of the full training, the contest's definition.",
-)
-step.say(tables.strictness_sentence(by_class))
+caption = "AP by class of the full training, the contest's definition."
+step.show(lu.displays.class_scores(watched, found["the full training"], caption))
 
 # %% [markdown]
 # ## The weights
 # The contest allows 100 x 10^6 bytes.
 
 # %%
-weights_mb = run.best.stat().st_size / 1e6
-step.say(f"The final weights have {weights_mb:.1f} MB of the 100 MB allowed.")
-step.metrics(
-    **tables.score_metrics(by_class),
-    epochs=len(run.results),
-    best_epoch=run.record["best_epoch"] + 1,
-    weights_mb=weights_mb,
-    warnings=run.warnings,
-    difference=difference.reset_index(),
-    per_class=by_class.reset_index(),
-)
+step.metrics(**run.summary)
+step.say(f"The final weights have {run.summary['weights_mb']:.1f} MB of the 100 MB allowed.")
 step.finish("09_silver_dataset")
