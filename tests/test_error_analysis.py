@@ -196,10 +196,7 @@ def test_worst_cases(kind, image_ids):
     detections, labels = classified()
     cases = error_cases.worst(detections, labels, kind)
     assert cases["image_id"].tolist() == image_ids
-    assert (
-        words.worst(cases.iloc[:0], "such boxes")
-        == "There are no such boxes: nothing to show."
-    )
+    assert words.worst(cases.iloc[:0], "such boxes") == "There are no such boxes: nothing to show."
 
 
 def test_worst_cases_are_counted_in_all():
