@@ -51,7 +51,7 @@ def drawn(out: Path, seed: int) -> Task:
     where = drawing.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
     photos = data_folder.read_archives(where / "data")
     images, boxes = photos.images, photos.boxes
-    kept, missing, _ = ranking.known_gaps(where, images, boxes)
+    kept, missing, _ = ranking.known_gaps(where, photos)
     return where / "data", images, kept, missing
 
 
@@ -89,9 +89,9 @@ def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weigh
         f"({time.perf_counter() - start:.0f} s)"
     )
     start = time.perf_counter()
-    scored = missing_labels.score(images, kept, predictions)
+    scored = missing_labels.score(Photos(images, kept), predictions)
     click.echo(f"  scoring: {time.perf_counter() - start:.1f} s")
-    ranked = ranking.rankings(images, kept, predictions, THRESHOLDS)
+    ranked = ranking.rankings(Photos(images, kept), predictions, THRESHOLDS)
     for name, value in ranking.average_precisions(ranking.curves(truth, ranked)).items():
         click.echo(f"  average precision {value:.4f}  {name}")
     suggestions = missing_labels.suggest(scored, images)

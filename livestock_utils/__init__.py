@@ -33,6 +33,7 @@ _HOME: dict[str, str] = {
     "PostprocessSettings": "detect.predict.postprocess",
     "contest_score": "evaluate.scoring.metrics",
     "error_types": "evaluate.errors.types",
+    "missing_labels": "evaluate.labels.report",
     "score": "evaluate.scoring.tables",
     "validate_submission": "evaluate.scoring.submission",
     "write_submission": "evaluate.scoring.submission",

@@ -9,7 +9,9 @@ import pytest
 from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.labels import exchange, report
+from livestock_utils.show.words import labels as words
 
 COLUMNS = ["image_id", "species", *XYXY]
 IMAGES = pd.DataFrame(
@@ -39,7 +41,7 @@ SUGGESTED = pd.DataFrame([("c", "cow", 10.0, 10.0, 40.0, 40.0, 0.91)], columns=[
     ],
 )
 def test_round_trip(tmp_path, write, name, boxes, suggestions, changes):
-    path = write(tmp_path / name, IMAGES, boxes, suggestions)
+    path = write(tmp_path / name, Photos(IMAGES, boxes), suggestions)
     back = exchange.read_corrected(path, IMAGES)
     assert exchange.diff(boxes, back)["change"].value_counts().to_dict() == changes
     assert back.attrs["image_ids"] == ["a", "b", "c"]
@@ -48,7 +50,7 @@ def test_round_trip(tmp_path, write, name, boxes, suggestions, changes):
 
 def test_suggested_boxes_are_flagged(tmp_path):
     coco = json.loads(
-        exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED).read_text()
+        exchange.write_coco(tmp_path / "x.json", Photos(IMAGES, BOXES), SUGGESTED).read_text()
     )
     assert [entry["attributes"] for entry in coco["annotations"]][-1] == {
         "suggested": True,
@@ -60,7 +62,7 @@ def test_suggested_boxes_are_flagged(tmp_path):
         False,
         True,
     ]
-    folder = exchange.write_yolo(tmp_path / "yolo", IMAGES, BOXES, SUGGESTED)
+    folder = exchange.write_yolo(tmp_path / "yolo", Photos(IMAGES, BOXES), SUGGESTED)
     classes = (folder / "obj.names").read_text().split()
     assert (
         classes[int((folder / "obj_train_data" / "c.txt").read_text().split()[0])]
@@ -70,7 +72,9 @@ def test_suggested_boxes_are_flagged(tmp_path):
 
 def test_coco_opens_in_pycocotools(tmp_path):
     coco_module = pytest.importorskip("pycocotools.coco")
-    coco = coco_module.COCO(str(exchange.write_coco(tmp_path / "x.json", IMAGES, BOXES, SUGGESTED)))
+    coco = coco_module.COCO(
+        str(exchange.write_coco(tmp_path / "x.json", Photos(IMAGES, BOXES), SUGGESTED))
+    )
     assert len(coco.getAnnIds()) == 4
     assert {entry["name"] for entry in coco.loadCats(coco.getCatIds())} == {"pig", "cow"}
 
@@ -93,21 +97,21 @@ def test_diff(after, changes):
 
 
 def test_images_that_were_not_corrected_stay(tmp_path):
-    path = exchange.write_coco(tmp_path / "x.json", IMAGES.iloc[:1], BOXES.iloc[:1])
-    boxes, changes = report.corrections(path, IMAGES, BOXES)
+    path = exchange.write_coco(tmp_path / "x.json", Photos(IMAGES.iloc[:1], BOXES.iloc[:1]))
+    boxes, changes = report.corrections(path, Photos(IMAGES, BOXES))
     assert boxes["image_id"].tolist() == ["a", "b"]
-    assert report.changes_sentence(changes) == "The corrected labels: 1 kept and 1 removed."
+    assert words.corrections(changes) == "The corrected labels: 1 kept and 1 removed."
     table = report.changes_table(changes).set_index("species")
     assert table.loc["cow", ["kept", "removed", "added"]].tolist() == [1, 0, 0]
     assert table.loc["pig", ["kept", "removed", "added"]].tolist() == [0, 1, 0]
 
 
 def test_no_corrections_change_nothing():
-    boxes, changes = report.corrections("", IMAGES, BOXES)
+    boxes, changes = report.corrections("", Photos(IMAGES, BOXES))
     assert boxes is BOXES
     assert list(changes.columns) == [*COLUMNS, "change", "iou"] and changes.empty
     assert report.changes_table(changes).empty
-    assert "No corrected labels were given" in report.changes_sentence(changes)
+    assert "No corrected labels were given" in words.corrections(changes)
 
 
 def test_corrected_tables_replace_the_labels(tmp_path):
@@ -126,8 +130,8 @@ def test_corrected_tables_replace_the_labels(tmp_path):
 
 
 def test_label_files_of_an_earlier_list_go(tmp_path):
-    exchange.write_yolo(tmp_path, IMAGES, BOXES)
-    exchange.write_yolo(tmp_path, IMAGES.iloc[:1], BOXES.iloc[:1])
+    exchange.write_yolo(tmp_path, Photos(IMAGES, BOXES))
+    exchange.write_yolo(tmp_path, Photos(IMAGES.iloc[:1], BOXES.iloc[:1]))
     assert [path.name for path in (tmp_path / "obj_train_data").iterdir()] == ["a.txt"]
 
 
@@ -151,7 +155,7 @@ def test_label_files_of_an_earlier_list_go(tmp_path):
 )
 def test_what_cannot_be_exported_gets_one_line(tmp_path, write, boxes, suggestions, message):
     with pytest.raises(DatasetError, match=message):
-        write(tmp_path / "x", IMAGES, boxes, suggestions)
+        write(tmp_path / "x", Photos(IMAGES, boxes), suggestions)
 
 
 COCO = {

@@ -1,16 +1,20 @@
 """Missing labels: scores, suggestions, ranked images, faults of labels; known answers and bad
 input."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+import livestock_utils as lu
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.evaluate.labels import faults as label_faults
 from livestock_utils.evaluate.labels import missing, ranking, report
+from livestock_utils.show.words import labels as words
 
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
@@ -49,7 +53,7 @@ def test_unlabelled_animals_rank_first_and_above_cleanlab():
     pytest.importorskip("cleanlab")
     images, kept, removed, predictions = scene()
     truth = missing.is_missing(predictions, kept, removed)
-    curves = ranking.curves(truth, ranking.rankings(images, kept, predictions))
+    curves = ranking.curves(truth, ranking.rankings(Photos(images, kept), predictions))
     ours, *others = ranking.average_precisions(curves).values()
     assert ours > 0.9
     assert ours > max(others) + 0.1
@@ -57,23 +61,23 @@ def test_unlabelled_animals_rank_first_and_above_cleanlab():
 
 def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat():
     images, kept, _, predictions = scene(20)
-    scored = missing.score(images, kept, predictions, confidence_floor=0.05)
+    scored = missing.score(Photos(images, kept), predictions, confidence_floor=0.05)
     assert (scored.loc[scored["label_iou"] >= 0.5, "score"] == 0).all()
     assert (scored.loc[scored["confidence"] < 0.05, "score"] == 0).all()
     assert scored["score"].between(0, 1).all()
     pd.testing.assert_frame_equal(
-        scored, missing.score(images, kept, predictions, confidence_floor=0.05)
+        scored, missing.score(Photos(images, kept), predictions, confidence_floor=0.05)
     )
     assert list(scored.index) == list(predictions.index)
 
 
 def test_one_suggestion_an_animal():
     images, kept, removed, predictions = scene()
-    suggestions = missing.suggest(missing.score(images, kept, predictions), images)
+    suggestions = missing.suggest(missing.score(Photos(images, kept), predictions), images)
     right = missing.is_missing(suggestions, kept, removed)
     assert right.mean() > 0.9
     assert right.sum() <= len(removed)
-    ranked = missing.rank_images(images, kept, suggestions)
+    ranked = missing.rank_images(Photos(images, kept), suggestions)
     assert ranked["suggestions"].sum() == len(suggestions)
     assert ranked["expected"].is_monotonic_decreasing
 
@@ -118,7 +122,7 @@ def test_a_cow_photo_suggests_cows_whatever_the_model_calls_them():
     assert table[["species", "labels", "suggestions", "named_otherwise"]].to_numpy().tolist() == [
         ["cow", 1, 2, 2]
     ]
-    said = report.sentence(table, 1)
+    said = words.suggested(table, 1)
     assert (
         "**2 cow** beside 1 labelled (67 %)" in said
         and "In 2 cases the model named another species" in said
@@ -162,7 +166,7 @@ def test_on_a_drawn_sample_the_unlabelled_animals_are_the_truths(tmp_path):
     )
     found = animals.assign(species=names, confidence=rng.uniform(0.4, 0.95, len(animals)), **near)
     predictions = pd.concat([found, faint], ignore_index=True)[[*BOX_COLUMNS, "confidence"]]
-    suggestions = missing.suggest(missing.score(images, boxes, predictions), images)
+    suggestions = missing.suggest(missing.score(Photos(images, boxes), predictions), images)
     unlabelled = ranking.unlabelled(where, images)
     assert set(unlabelled["species"]) == {"cow"} and len(unlabelled) > 5
     shares = report.by_species(boxes, suggestions).set_index("species")["share"]
@@ -198,7 +202,7 @@ def test_bad_input_gets_one_line(function, change, error, message):
     tables = {"boxes": kept, "predictions": predictions}
     tables |= {name: make(tables[name]) for name, make in change.items()}
     with pytest.raises(error, match=message) as caught:
-        function(images, tables["boxes"], tables["predictions"])
+        function(Photos(images, tables["boxes"]), tables["predictions"])
     assert "\n" not in str(caught.value)
 
 
@@ -206,12 +210,12 @@ def test_labels_that_no_prediction_finds_teach_nothing():
     images, kept, _, predictions = scene(4)
     elsewhere = kept.assign(image_id="i001", x_min=900.0, x_max=901.0)
     with pytest.raises(ScoringError, match="nothing can be learnt"):
-        missing.score(images, elsewhere, predictions)
+        missing.score(Photos(images, elsewhere), predictions)
 
 
 def test_a_species_without_labels_is_told(caplog):
     images, kept, _, predictions = scene(12)
-    missing.score(images, kept[kept["species"] == "cow"], predictions)
+    missing.score(Photos(images, kept[kept["species"] == "cow"]), predictions)
     assert "pig has predictions but not a single label" in caplog.text
 
 
@@ -223,25 +227,29 @@ def test_faults_of_labels():
     boxes = pd.concat(
         [boxes, boxes.iloc[[11]].assign(x_max=lambda t: t["x_max"] + 1)], ignore_index=True
     )
-    faults = label_faults.find(images, boxes, predictions)
+    faults = label_faults.find(Photos(images, boxes), predictions)
     assert set(faults.loc[faults["fault"] == "swapped", "label"]) == {7}
     assert list(faults.loc[faults["fault"] == "duplicate", "label"]) == [len(boxes) - 1]
     assert 3 in set(faults.loc[faults["fault"] == "loose", "label"].head(5))
-    none = label_faults.find(images, boxes.iloc[20:60], predictions, least_score=1.1)
+    none = label_faults.find(Photos(images, boxes.iloc[20:60]), predictions, least_score=1.1)
     assert none[none["fault"] != "duplicate"].empty
-    assert report.faults_sentence(none).startswith("Suspicious labels: 0 loose")
-    said = report.faults_sentence(faults, kept)
+    assert words.faults(none).startswith("Suspicious labels: 0 loose")
+    said = words.faults(faults.assign(right=report.right_labels(faults, kept)))
     assert "By the truth **0 of the 3** are right as they are" in said
-    assert "By the truth **2 of the 3** are right" in report.faults_sentence(faults, boxes)
+    right = report.right_labels(faults, boxes)
+    assert right.sum() == 2
+    assert "By the truth **2 of the 3** are right" in words.faults(faults.assign(right=right))
     assert "as the class comes from the archive, that is the model's mistake" in said
 
 
 def test_the_sentence_says_when_labels_were_hidden_after_training(tmp_path):
     images, kept, removed, _ = scene(8)
     boxes = pd.concat([kept, removed], ignore_index=True)
-    left, hidden, how = ranking.known_gaps(tmp_path, images, boxes)
+    left, hidden, known_by = ranking.known_gaps(tmp_path, Photos(images, boxes))
     assert (len(left), len(hidden)) == (32, 8)
-    assert "after the detectors were trained with all of them" in how
+    curves = ranking.curves(np.ones(2, dtype=bool), {"x": np.ones(2)})
+    curves.attrs |= {"missing": len(hidden), "known_by": known_by}
+    assert "after the detectors were trained with all of them" in words.ranking(curves)
     assert ranking.unlabelled(tmp_path, images) is None
 
 
@@ -249,8 +257,36 @@ def test_sentences_of_nothing():
     _, kept, removed, predictions = scene(4)
     images = predictions[["image_id", "species"]].drop_duplicates()
     empty = missing.suggest(predictions.assign(score=0.0), images)
-    assert "No box is suggested" in report.sentence(report.by_species(kept, empty), 0)
-    assert "No suggestion" in report.audit(empty, kept, removed, "known")
+    assert "No box is suggested" in words.suggested(report.by_species(kept, empty), 0)
+    assert "No suggestion" in words.audit(report.audit(empty, kept, removed))
     assert report.cases(empty).empty
     curves = ranking.curves(np.zeros(3, dtype=bool), {"x": np.ones(3)})
-    assert "nothing to rank" in ranking.sentence(curves, 2, "known")
+    curves.attrs |= {"missing": 2, "known_by": "truth"}
+    assert "nothing to rank" in words.ranking(curves)
+
+
+def test_displays_of_labels(tmp_path):
+    images, kept, removed, predictions = scene(20)
+    truth = [kept.assign(labelled=True), removed.assign(labelled=False)]
+    pd.concat(truth).to_csv(tmp_path / "truth.csv", index=False)
+    images = images.assign(archive="", member="absent.jpg")
+    found = lu.missing_labels(Photos(images, kept, tmp_path), predictions, 0.5, tmp_path)
+    curves = lu.displays.missing_curves(found)
+    assert curves.table.attrs["known_by"] == "truth" and "drawn sample" in curves.verdict
+    assert curves.metrics["missing_label_ap"]["hidden-label regression"] > 0.8
+    assert curves.plot() is not None
+    where = lu.displays.images_to_check(found)
+    assert where.metrics["suggestions"] == len(found.suggestions) and where.shows_table
+    assert "lie on an unlabelled animal" in where.verdict
+    best = lu.displays.suggestions(found, 4)
+    assert best.table["right"].all() and "**4 of the 4**" in best.verdict
+    assert "right" in lu.displays.label_faults(found).table
+    changes = found.write(tmp_path / "out")
+    assert changes.empty and not lu.displays.corrections(changes).shows_table
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    files = {"suggestions.csv", "faults.csv", "changes.csv", "labels_with_suggestions.json"}
+    assert names == files | {"yolo", "tables"}
+    again = found.write(tmp_path / "out", tmp_path / "out" / "labels_with_suggestions.json")
+    assert set(again["change"]) == {"kept", "added"}
+    assert lu.displays.corrections(again).table["added"].sum() == len(found.suggestions)
+    plt.close("all")

@@ -7,11 +7,13 @@ import pytest
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError, TrainingError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect import settings
 from livestock_utils.detect.predict import passes
 from livestock_utils.detect.search import genes
 from livestock_utils.detect.search import trials as search_table
 from livestock_utils.evaluate.labels import report
+from livestock_utils.show.displays import labels as displays
 from livestock_utils.show.words import silver
 
 GENES = """
@@ -171,7 +173,10 @@ def test_suggestions_against_a_sample_s_truth(tmp_path, truth, suggested, said):
     suggestions = pd.DataFrame(
         [("a", "cow", *map(float, box)) for box in suggested], columns=BOXES.columns
     )
-    assert said in report.audit_known(tmp_path, IMAGES, BOXES, suggestions)
+    suggestions = suggestions.assign(predicted_species="cow", score=0.9)
+    photos = Photos(IMAGES, BOXES)
+    found = report.MissingLabels(photos, suggestions, suggestions, suggestions, tmp_path)
+    assert said in displays.images_to_check(found).verdict
 
 
 @pytest.mark.parametrize(

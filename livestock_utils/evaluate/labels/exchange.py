@@ -20,11 +20,12 @@ from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import files, overlaps, species, tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.tables import BOX_COLUMNS
 from livestock_utils.data.aihub import labels
 from livestock_utils.data.sets import yolo
 
-SUFFIX = "_suggested"
+_SUFFIX = "_suggested"
 CHANGES = ("kept", "moved", "species", "added", "removed")
 """What `diff` tells apart."""
 _LISTS = ("classes.txt", "train.txt", "valid.txt", "val.txt", "test.txt")
@@ -35,8 +36,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
 
 def write_coco(
     path: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     suggestions: pd.DataFrame | None = None,
 ) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
@@ -45,8 +45,8 @@ def write_coco(
     height] in px with two decimals. The same tables give the same bytes. DatasetError for boxes of
     other images or unknown species.
     """
-    images = images.sort_values("image_id", ignore_index=True)
-    together = _joined(images, boxes, suggestions)
+    images = photos.images.sort_values("image_id", ignore_index=True)
+    together = _joined(photos, suggestions)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
     annotations: list[dict[str, Any]] = []
     for row in together.to_dict("records"):
@@ -88,18 +88,18 @@ def write_coco(
 
 def write_yolo(
     folder: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     suggestions: pd.DataFrame | None = None,
 ) -> Path:
     """Write `obj_train_data/<image_id>.txt`, obj.names, obj.data and train.txt (CVAT's "YOLO 1.1"),
     and classes.txt (Label Studio's); returns the folder. Suggested boxes are of the classes
-    <species>_suggested. Label files of an earlier call that are not of `images` are removed.
+    <species>_suggested. Label files of an earlier call that are not of `photos` are removed.
     DatasetError as in `write_coco`."""
     target = Path(folder)
     names = species.names()
-    classes = [*names, *(f"{name}{SUFFIX}" for name in names)]
-    together = _joined(images, boxes, suggestions).merge(
+    classes = [*names, *(f"{name}{_SUFFIX}" for name in names)]
+    images = photos.images
+    together = _joined(photos, suggestions).merge(
         images[["image_id", "width_px", "height_px"]], on="image_id", how="left", sort=False
     )
     xywhn = (
@@ -233,12 +233,11 @@ def corrected_tables(
     return theirs
 
 
-def _joined(
-    images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Labels and suggestions of `images` in one table with `suggested` and `score`, clipped to the
+def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
+    """Labels and suggestions of `photos` in one table with `suggested` and `score`, clipped to the
     frame."""
-    parts = [boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
+    images = photos.images
+    parts = [photos.boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
     if suggestions is not None and len(suggestions):
         advice = "take them from missing.suggest"
         tables.require_columns(suggestions, (*BOX_COLUMNS, "score"), "suggestions", advice=advice)
@@ -267,11 +266,11 @@ def _joined(
 
 
 def _species_of(name: str, source: Path) -> str:
-    plain = str(name).removesuffix(SUFFIX)
+    plain = str(name).removesuffix(_SUFFIX)
     if plain not in species.names():
         raise DatasetError(
             f"{source}: unknown class {name!r}; expected {list(species.names())}, with or without "
-            f"{SUFFIX!r}"
+            f"{_SUFFIX!r}"
         )
     return plain
 

@@ -6,16 +6,16 @@ import pandas as pd
 
 from livestock_utils.core import overlaps
 from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.labels.missing import check
 
 FAULTS = {
     "loose": "a confident prediction overlaps the label, yet not tightly",
     "swapped": "the best box on the label is of another species; as the class comes from the "
-    "archive, that is the "
-    "model's mistake, or a photo in the wrong archive",
+    "archive, that is the model's mistake, or a photo in the wrong archive",
     "duplicate": "two labels lie on one animal",
 }
-COLUMNS = [
+_COLUMNS = [
     "fault",
     "image_id",
     "species",
@@ -29,8 +29,7 @@ COLUMNS = [
 
 
 def find(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
     *,
     matched_iou: float = 0.5,
@@ -45,11 +44,11 @@ def find(
     in robust standard deviations) / 4, at most 1. "swapped": score = confidence of the best
     prediction of another species (IoU >= matched_iou), less that of its own. "duplicate": a label
     that overlaps an earlier one with IoU >= duplicate_iou; score = IoU. Rows below `least_score`
-    are left out. Columns: COLUMNS; `label` is the row of `boxes`, `suggested_*` what stands there
-    instead (for a duplicate: the label that stays). Raises as `missing_labels.score` does.
+    are left out. `label` is the row of the labels, `suggested_*` what stands there instead
+    (for a duplicate: the label that stays). Raises as `missing.score` does.
     """
-    check(images, boxes, predictions)
-    labels, found = boxes.reset_index(drop=True), predictions.reset_index(drop=True)
+    check(photos, predictions)
+    labels, found = photos.boxes.reset_index(drop=True), predictions.reset_index(drop=True)
     of_label, of_found = overlaps.image_codes(labels["image_id"], found["image_id"])
     label, row = overlaps.same_image(of_label, of_found)
     iou = overlaps.overlaps(labels[XYXY].to_numpy(float), found[XYXY].to_numpy(float), label, row)[
@@ -85,11 +84,11 @@ def find(
     order = order.sort_values(
         ["place", "score", "label"], ascending=[True, False, True], kind="stable"
     )
-    return faults.loc[order.index, COLUMNS].reset_index(drop=True)
+    return faults.loc[order.index, _COLUMNS].reset_index(drop=True)
 
 
 def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """The label and the box suggested in its place, in COLUMNS; `part` has label, row, fault,
+    """The label and the box suggested in its place, in _COLUMNS; `part` has label, row, fault,
     score, iou."""
     mine = labels.iloc[part["label"].to_numpy()].reset_index(drop=True)
     instead = (
@@ -98,7 +97,7 @@ def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) ->
         .add_prefix("suggested_")
     )
     numbers = part[["fault", "label", "score", "iou"]].reset_index(drop=True)
-    return pd.concat([mine[["image_id", "species", *XYXY]], instead, numbers], axis=1)[COLUMNS]
+    return pd.concat([mine[["image_id", "species", *XYXY]], instead, numbers], axis=1)[_COLUMNS]
 
 
 def _duplicates(

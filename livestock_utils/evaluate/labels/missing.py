@@ -17,12 +17,13 @@ import pandas as pd
 from livestock_utils.core import overlaps, tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import inputs
 from livestock_utils.evaluate.labels.features import MATCHED_IOU, Neighbours, compare, features
 
 log = logging.getLogger(__name__)
 
-HIDDEN_PARTS = 5
+_HIDDEN_PARTS = 5
 """Labels are hidden in so many parts, one at a time: a fifth is missing when the regression
 learns."""
 _GROUPS = 5  # images are scored by a regression that was fitted on other images
@@ -30,8 +31,7 @@ _MOST_ROWS = 200_000
 
 
 def score(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
     *,
     confidence_floor: float = 0.001,
@@ -46,7 +46,8 @@ def score(
     score high; `suggest` keeps one. Same input, same scores. Raises ScoringError without
     predictions or for ones of unknown images, DatasetError without labels.
     """
-    check(images, boxes, predictions)
+    check(photos, predictions)
+    boxes = photos.boxes
     label_iou = best_iou(predictions, boxes)
     result = predictions.assign(score=0.0, label_iou=label_iou)
     kept = np.flatnonzero((predictions["confidence"] >= confidence_floor).to_numpy())
@@ -108,11 +109,10 @@ def suggest(
     return high.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
-def rank_images(
-    images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame
-) -> pd.DataFrame:
+def rank_images(photos: Photos, suggestions: pd.DataFrame) -> pd.DataFrame:
     """Images with suggestions, those with the most expected animals first: image_id, species,
     labels, suggestions, expected (sum of the scores), highest (score)."""
+    images, boxes = photos.images, photos.boxes
     table = images.loc[images["image_id"].isin(suggestions["image_id"]), ["image_id", "species"]]
     by_image = suggestions.groupby("image_id")["score"]
     table = table.assign(
@@ -147,17 +147,17 @@ def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.f
     return overlaps.largest(iou, first, len(predictions))
 
 
-def check(images: pd.DataFrame, boxes: pd.DataFrame, predictions: pd.DataFrame) -> None:
+def check(photos: Photos, predictions: pd.DataFrame) -> None:
     """Raise for tables that do not belong together; warn of a species that is predicted and has not
     one label."""
     if predictions.empty:
         raise ScoringError(
             "there are no predictions: lower the confidence threshold, or check the weights"
         )
-    inputs.require_predictions(predictions, images)
-    if boxes.empty:
+    inputs.require_predictions(predictions, photos.images)
+    if photos.boxes.empty:
         raise DatasetError("there are no labels: nothing can be learnt about missing ones")
-    for name in sorted(set(predictions["species"]) - set(boxes["species"])):
+    for name in sorted(set(predictions["species"]) - set(photos.boxes["species"])):
         log.warning(
             "%s has predictions but not a single label: its scores rest on the other species", name
         )
@@ -178,18 +178,18 @@ def _hidden(
 ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
     """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one",
     and their group."""
-    part = rng.permutation(len(boxes)) % HIDDEN_PARTS
+    part = rng.permutation(len(boxes)) % _HIDDEN_PARTS
     if (
-        len(found) * HIDDEN_PARTS > _MOST_ROWS
+        len(found) * _HIDDEN_PARTS > _MOST_ROWS
     ):  # enough to fit some twenty numbers; whole images, so that nothing bends
         (image,) = overlaps.image_codes(found["image_id"])
-        share = _MOST_ROWS / (len(found) * HIDDEN_PARTS)
+        share = _MOST_ROWS / (len(found) * _HIDDEN_PARTS)
         chosen = (rng.random(int(image.max()) + 1) < share)[image]
         found, group = found[chosen].reset_index(drop=True), group[chosen]
         mine = boxes["image_id"].isin(found["image_id"]).to_numpy()
         boxes, part, neighbours = boxes[mine], part[mine], compare(found)
     tables, targets, groups = [], [], []
-    for number in range(HIDDEN_PARTS):
+    for number in range(_HIDDEN_PARTS):
         table = features(boxes[part != number], found, neighbours)
         free = (table["iou"] < MATCHED_IOU).to_numpy()
         tables.append(table[free].to_numpy())

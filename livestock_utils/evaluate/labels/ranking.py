@@ -1,5 +1,4 @@
-"""How good a ranking of missing labels is: known gaps to measure on, the peer's ranking, curves and
-a sentence."""
+"""How good a ranking of missing labels is: known gaps to measure on, the peer's ranking, curves."""
 
 import importlib.util
 import os
@@ -13,7 +12,7 @@ import pandas as pd
 
 from livestock_utils.core import species, tables
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.text import count, percent
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sample import drawing
 from livestock_utils.evaluate.labels import missing
 
@@ -33,7 +32,7 @@ def hide(
 def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | None:
     """The animals of `images` that the sample left without a label (a boxes table); None where
     there is no truth."""
-    if not (Path(data) / "truth.csv").is_file():
+    if not data or not (Path(data) / "truth.csv").is_file():
         return None
     truth = drawing.read_truth(Path(data))
     gone = truth[~truth["labelled"] & truth["image_id"].isin(images["image_id"])]
@@ -41,36 +40,25 @@ def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | 
 
 
 def known_gaps(
-    data: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    share: float = 0.2,
-    seed: int = 0,
+    data: str | os.PathLike, photos: Photos, share: float = 0.2, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """(labels, missing ones, how they are known): from the sample's truth file, else a `share`
-    hidden at random.
+    """(labels, missing ones, how they are known): "truth", the sample's file of it, else "hidden",
+    a `share` of the labels at random.
 
     Hidden here, the labels were there when the detectors of existing predictions were trained,
     which flatters every ranking: a detector finds an animal of a kind that it saw labelled. Before
     training hide with `hide`.
     """
-    gone = unlabelled(data, images)
-    if gone is not None:
-        return boxes, gone, "left unlabelled on purpose in the drawn sample"
-    kept, hidden = hide(boxes, share, seed)
+    gone = unlabelled(data, photos.images)
     return (
-        kept,
-        hidden,
-        (
-            f"{percent(share)} of the labels, hidden at random for this measurement, after the "
-            "detectors were trained with all of them"
-        ),
+        (*hide(photos.boxes, share, seed), "hidden")
+        if gone is None
+        else (photos.boxes, gone, "truth")
     )
 
 
 def rankings(
-    images: pd.DataFrame,
-    kept: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
     thresholds: tuple[float | None, ...] = (None, 0.1),
     seed: int = 0,
@@ -81,29 +69,19 @@ def rankings(
     `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left
     out where it is not installed.
     """
-    found = {
-        "hidden-label regression": missing.score(images, kept, predictions, seed=seed)[
-            "score"
-        ].to_numpy()
-    }
+    ours = missing.score(photos, predictions, seed=seed)["score"]
+    found = {"hidden-label regression": ours.to_numpy()}
     if importlib.util.find_spec("cleanlab"):
         for threshold in thresholds:
-            name = (
-                "cleanlab, default"
-                if threshold is None
-                else f"cleanlab, from confidence {threshold:g}"
-            )
-            found[name] = cleanlab_scores(images, kept, predictions, threshold)
-    free = missing.best_iou(predictions, kept) < missing.MATCHED_IOU
+            how = "default" if threshold is None else f"from confidence {threshold:g}"
+            found[f"cleanlab, {how}"] = _cleanlab_scores(photos, predictions, threshold)
+    free = missing.best_iou(predictions, photos.boxes) < missing.MATCHED_IOU
     found["confidence of boxes without a label"] = predictions["confidence"].to_numpy(float) * free
     return found
 
 
-def cleanlab_scores(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    threshold: float | None = None,
+def _cleanlab_scores(
+    photos: Photos, predictions: pd.DataFrame, threshold: float | None = None
 ) -> Floats:
     """1 - cleanlab's `compute_overlooked_box_scores` for each prediction, -1 where cleanlab gives
     no score, (n,).
@@ -116,10 +94,10 @@ def cleanlab_scores(
     names = list(species.names())
     order = predictions.reset_index(drop=True)
     by_image = {str(key): part for key, part in order.groupby("image_id")}
-    labels_of = {str(key): part for key, part in boxes.groupby("image_id")}
+    labels_of = {str(key): part for key, part in photos.boxes.groupby("image_id")}
     labels, found, rows = [], [], []
-    for image_id in images["image_id"]:
-        mine = labels_of.get(image_id, boxes.iloc[:0])
+    for image_id in photos.images["image_id"]:
+        mine = labels_of.get(image_id, photos.boxes.iloc[:0])
         labels.append(
             {
                 "bboxes": mine[XYXY].to_numpy(float).reshape(-1, 4),
@@ -174,25 +152,13 @@ def average_precisions(table: pd.DataFrame) -> dict[str, float]:
     return dict(table.drop_duplicates("ranking").set_index("ranking")["average_precision"])
 
 
-def sentence(table: pd.DataFrame, n_missing: int, how: str) -> str:
-    """What the curves show, in words."""
-    values = average_precisions(table)
-    if not values:
-        return (
-            f"None of the {n_missing:,} missing labels ({how}) is overlapped by a prediction: "
-            "nothing to rank."
-        )
-    (ours, best), *others = values.items()
-    rest = "; ".join(f"{name} {value:.3f}" for name, value in others)
-    absent = (
-        ""
-        if importlib.util.find_spec("cleanlab")
-        else (
-            " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves "
-            "are left out."
-        )
-    )
-    return (
-        f"Of {count(n_missing, 'missing label')} ({how}), the {ours} ranks the boxes that lie on "
-        f"them with an average precision of **{best:.3f}**{'; ' + rest if rest else ''}.{absent}"
-    )
+def evaluate(
+    data: str | os.PathLike, photos: Photos, predictions: pd.DataFrame, seed: int = 0
+) -> pd.DataFrame:
+    """`curves` of our ranking beside its peers on the gaps that are known (`known_gaps`), whose
+    number and kind are `attrs["missing"]` and `attrs["known_by"]`."""
+    kept, gone, known_by = known_gaps(data, photos, seed=seed)
+    truth = missing.is_missing(predictions, kept, gone)
+    table = curves(truth, rankings(photos.with_boxes(kept), predictions, seed=seed))
+    table.attrs |= {"missing": len(gone), "known_by": known_by}
+    return table

@@ -1,94 +1,144 @@
-"""Missing and faulty labels in words, tables and files: what a person goes through after notebook
-06."""
+"""Missing and faulty labels: found together, and written as files for a person to go through."""
 
+import dataclasses
+import functools
 import os
 from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils.core import files, species
-from livestock_utils.core.text import count, listed, percent
-from livestock_utils.evaluate.labels import exchange
-from livestock_utils.evaluate.labels import faults as label_faults
-from livestock_utils.evaluate.labels import missing as missing_labels
-from livestock_utils.evaluate.labels import ranking as missing_ranking
+from livestock_utils.core import files, species, tables
+from livestock_utils.core.photos import Photos
+from livestock_utils.evaluate.labels import exchange, faults, missing, ranking
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MissingLabels:
+    """What `missing_labels` found; the displays of labels take it.
+
+    `suggestions` are the boxes to look at, `scored` all predictions with their score. The other
+    tables are computed when they are first asked for.
+    """
+
+    photos: Photos
+    predictions: pd.DataFrame
+    scored: pd.DataFrame
+    suggestions: pd.DataFrame
+    data: str | os.PathLike = ""
+    seed: int = 0
+
+    @functools.cached_property
+    def images(self) -> pd.DataFrame:
+        """Images with suggestions, those with the most expected animals first."""
+        return missing.rank_images(self.photos, self.suggestions)
+
+    @functools.cached_property
+    def by_species(self) -> pd.DataFrame:
+        """Labels and suggestions of each species."""
+        return by_species(self.photos.boxes, self.suggestions)
+
+    @functools.cached_property
+    def faults(self) -> pd.DataFrame:
+        """Labels that look wrong, worst first within a fault."""
+        return faults.find(self.photos, self.predictions)
+
+    @functools.cached_property
+    def unlabelled(self) -> pd.DataFrame | None:
+        """The animals that have no label, where `data` has the truth; else None."""
+        return ranking.unlabelled(self.data, self.photos.images)
+
+    @functools.cached_property
+    def curves(self) -> pd.DataFrame:
+        """Precision and recall of our ranking and its peers where missing labels are known."""
+        return ranking.evaluate(self.data, self.photos, self.predictions, self.seed)
+
+    def write(self, folder: str | os.PathLike, corrected: str | os.PathLike = "") -> pd.DataFrame:
+        """Write suggestions and faults into `folder`, and what a person made of them.
+
+        suggestions.csv, faults.csv, labels_with_suggestions.json (COCO) and yolo/ hold what there
+        is to go through: the images with suggestions. `corrected` is the annotation tool's export
+        (COCO JSON or YOLO folder): changes.csv says what it changed, and tables/ holds the tables
+        with its labels. Returns the changes (`exchange.diff`); "" changes nothing.
+        """
+        target = Path(folder)
+        boxes, changes = corrections(corrected, self.photos)
+        lists = {"suggestions": self.suggestions, "faults": self.faults, "changes": changes}
+        for name, table in lists.items():
+            text = table.round(4).to_csv(index=False, lineterminator="\n")
+            files.write_text(target / f"{name}.csv", text)
+        listed = self.photos.select(self.suggestions["image_id"])
+        exchange.write_coco(target / "labels_with_suggestions.json", listed, self.suggestions)
+        exchange.write_yolo(target / "yolo", listed, self.suggestions)
+        tables.write_tables(target / "tables", self.photos.images, boxes)
+        return changes
+
+
+def missing_labels(
+    photos: Photos,
+    predictions: pd.DataFrame,
+    least_score: float = 0.5,
+    data: str | os.PathLike = "",
+    seed: int = 0,
+) -> MissingLabels:
+    """Animals that nobody labelled: every prediction scored, the best suggested, images ranked.
+
+        missing = lu.missing_labels(photos, lu.predict_out_of_fold(photos, folds, "runs/first"))
+        missing.suggestions  # one box an animal, by falling score
+
+    Args:
+        photos: the labelled photos.
+        predictions: image_id, species, x_min, y_min, x_max, y_max in px, confidence in [0, 1]; by
+            models that have not seen the photos, as a model repeats the gaps of its labels.
+        least_score: suggested are boxes of this score and above, in [0, 1].
+        data: folder of a drawn sample, whose truth.csv tells which animals have no label.
+        seed: of the labels that are hidden to learn from.
+
+    Returns:
+        MissingLabels: `.suggestions` (boxes of the photo's species with score, label_iou and
+        predicted_species), `.images`, `.by_species`, `.faults`, `.write(folder)`.
+
+    Raises:
+        ScoringError: without predictions, for ones of other photos or without numbers.
+        DatasetError: without labels.
+    """
+    scored = missing.score(photos, predictions, seed=seed)
+    suggestions = missing.suggest(scored, photos.images, least_score)
+    return MissingLabels(photos, predictions, scored, suggestions, data, seed)
 
 
 def by_species(boxes: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:
     """One row a species (of the images, not as predicted): labels, suggestions, suggestions as a
     share of both, and how many of them the model `named_otherwise`."""
-    names = [
-        name for name in species.names() if name in {*boxes["species"], *suggestions["species"]}
-    ]
-    table = pd.DataFrame({"species": names})
-    table["labels"] = table["species"].map(boxes["species"].value_counts()).fillna(0).astype(int)
-    table["suggestions"] = (
-        table["species"].map(suggestions["species"].value_counts()).fillna(0).astype(int)
-    )
+    present = {*boxes["species"], *suggestions["species"]}
+    table = pd.DataFrame({"species": [name for name in species.names() if name in present]})
+
+    def number(names: pd.Series) -> pd.Series:
+        return table["species"].map(names.value_counts()).fillna(0).astype(int)
+
+    table["labels"], table["suggestions"] = number(boxes["species"]), number(suggestions["species"])
     table["share"] = table["suggestions"] / (table["labels"] + table["suggestions"]).clip(lower=1)
-    other = suggestions.loc[suggestions["species"] != suggestions["predicted_species"], "species"]
-    table["named_otherwise"] = table["species"].map(other.value_counts()).fillna(0).astype(int)
+    other = suggestions["species"] != suggestions["predicted_species"]
+    table["named_otherwise"] = number(suggestions.loc[other, "species"])
     return table
 
 
-def sentence(table: pd.DataFrame, n_images: int) -> str:
-    """What `by_species` says about animals that may be unlabelled."""
-    if not table["suggestions"].any():
-        return "No box is suggested: no prediction without a label scores high enough."
-    parts = [
-        f"**{row['suggestions']:,} {row['species']}** beside {row['labels']:,} labelled "
-        f"({percent(row['share'])})"
-        for row in table.sort_values("share", ascending=False, kind="stable").to_dict("records")
-    ]
-    other = int(table["named_otherwise"].sum())
-    named = (
-        f" In {count(other, 'case')} the model named another species than the photo's; the photo's "
-        "counts."
-        if other
-        else ""
-    )
-    return (
-        f"Suggested in {count(n_images, 'image')}: {listed(parts)}.{named} A suggestion is no "
-        "proof: the photos below, and a person who goes through them, decide."
-    )
-
-
-def audit(suggestions: pd.DataFrame, kept: pd.DataFrame, missing: pd.DataFrame, how: str) -> str:
-    """How many suggestions are right and how many missing labels they cover, where these are
-    known."""
-    if suggestions.empty:
-        return f"No suggestion was made; {count(len(missing), 'label')} {how} could have been."
-    right = missing_labels.is_missing(suggestions, kept, missing)
+def audit(suggestions: pd.DataFrame, kept: pd.DataFrame, gone: pd.DataFrame) -> pd.DataFrame:
+    """How good suggestions are where missing labels are known, in one row: suggestions,
+    right_share, missing, covered_share (of the missing labels)."""
+    right = missing.is_missing(suggestions, kept, gone)
     # A missing label is covered when a suggestion lies on it: the same overlap, asked from the
     # label's side.
-    covered = missing_labels.best_iou(missing, suggestions) >= missing_labels.MATCHED_IOU
-    return (
-        f"Of {count(len(suggestions), 'suggestion')}, {percent(right.mean())} lie on an unlabelled "
-        f"animal; they cover {percent(covered.mean())} of the {len(missing):,} that are known "
-        f"({how})."
-    )
+    covered = missing.best_iou(gone, suggestions) >= missing.MATCHED_IOU
+    shares = [float(found.mean()) if len(found) else 0.0 for found in (right, covered)]
+    row = [len(suggestions), shares[0], len(gone), shares[1]]
+    return pd.DataFrame([row], columns=["suggestions", "right_share", "missing", "covered_share"])
 
 
-def audit_known(
-    data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame, suggestions: pd.DataFrame
-) -> str:
-    """`audit` where a sample knows its unlabelled animals; elsewhere says that only a person can
-    tell."""
-    if missing_ranking.unlabelled(data, images) is None:
-        return (
-            "Whether the suggestions are right, only a person can tell here: there is no file of "
-            "the truth."
-        )
-    return audit(suggestions, *missing_ranking.known_gaps(data, images, boxes))
-
-
-def average_precisions(curves: pd.DataFrame) -> dict[str, float]:
-    """{ranking: average precision} of the table of `ranking`."""
-    return missing_ranking.average_precisions(curves)
-
-
-def cases(suggestions: pd.DataFrame, n: int = 6) -> pd.DataFrame:
-    """The first suggestions with `why`, for `plots.error_gallery`; at most two an image."""
+def cases(
+    suggestions: pd.DataFrame, n: int = 6, unlabelled: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The first suggestions with `why`, for `plots.error_gallery`; at most two an image. Where the
+    unlabelled animals are known, `right` says whether one lies there."""
     first = suggestions[suggestions.groupby("image_id").cumcount() < 2].head(n)
     why = [
         f"{name}? score {score:.2f}" + (f" (as {predicted})" if predicted != name else "")
@@ -96,28 +146,10 @@ def cases(suggestions: pd.DataFrame, n: int = 6) -> pd.DataFrame:
             first["species"], first["predicted_species"], first["score"], strict=True
         )
     ]
-    return first.assign(why=why).reset_index(drop=True)
-
-
-def cases_sentence(
-    shown: pd.DataFrame, suggestions: pd.DataFrame, missing: pd.DataFrame | None = None
-) -> str:
-    """What the gallery of `cases` shows: scores, species, and where the truth is known how many of
-    them are right."""
-    if shown.empty:
-        return "There are no suggestions: nothing to show."
-    kinds = listed([f"{number} {name}" for name, number in shown["species"].value_counts().items()])
-    text = (
-        f"Shown are {len(shown)} of {count(len(suggestions), 'suggestion')} ({kinds}), with scores "
-        f"from {suggestions['score'].max():.2f} down"
-    )
-    if missing is None:
-        return f"{text}."
-    right = missing_labels.best_iou(shown, missing) >= missing_labels.MATCHED_IOU
-    return (
-        f"{text}; by the truth **{int(right.sum())} of the {len(shown)}** lie on an unlabelled "
-        "animal."
-    )
+    first = first.assign(why=why).reset_index(drop=True)
+    if unlabelled is not None:
+        first["right"] = missing.best_iou(first, unlabelled) >= missing.MATCHED_IOU
+    return first
 
 
 def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
@@ -133,71 +165,25 @@ def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     return first.assign(why=why).reset_index(drop=True)
 
 
-def faults_sentence(faults: pd.DataFrame, truth: pd.DataFrame | None = None) -> str:
-    """How many labels are suspect, by fault; with `truth` (boxes of all animals) how many of them
-    are right after all.
-
-    A label is right when a box of the truth, of its species, lies where it lies (IoU >= .95); of
-    labels on one animal the second is not.
-    """
-    counts = faults["fault"].value_counts()
-    parts = [
-        f"{counts.get(name, 0):,} {name} ({meaning})"
-        for name, meaning in label_faults.FAULTS.items()
-    ]
-    text = f"Suspicious labels: {'; '.join(parts)}."
-    if truth is None or faults.empty:
-        return text
-    right = (faults["fault"] != "duplicate").to_numpy(copy=True)
-    for name in faults["species"].unique():
-        mine = (faults["species"] == name).to_numpy()
-        right[mine] &= (
-            missing_labels.best_iou(faults[mine], truth[truth["species"] == name]) >= 0.95
-        )
-    return (
-        f"{text} By the truth **{int(right.sum()):,} of the {len(faults):,}** are right as they "
-        "are: there the suspicion is the model's error."
-    )
+def right_labels(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
+    """Which labels of `faults.find` are right after all, by the boxes of all animals: one of their
+    species lies where they lie (IoU >= .95); of labels on one animal the second is not right."""
+    right = found["fault"] != "duplicate"
+    for name in found["species"].unique():
+        mine = found["species"] == name
+        overlap = missing.best_iou(found[mine], truth[truth["species"] == name])
+        right[mine] &= overlap >= 0.95
+    return right
 
 
-def write(
-    folder: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    suggestions: pd.DataFrame,
-    faults: pd.DataFrame,
-) -> Path:
-    """Write suggestions.csv, faults.csv, labels_with_suggestions.json (COCO) and yolo/ into
-    `folder`; returns it.
-
-    COCO and YOLO hold the images with suggestions only: that is the list to go through.
-    """
-    target = Path(folder)
-    for name, table in (("suggestions", suggestions), ("faults", faults)):
-        files.write_text(
-            target / f"{name}.csv", table.round(4).to_csv(index=False, lineterminator="\n")
-        )
-    shown = images[images["image_id"].isin(suggestions["image_id"])]
-    mine = boxes[boxes["image_id"].isin(shown["image_id"])]
-    exchange.write_coco(target / "labels_with_suggestions.json", shown, mine, suggestions)
-    exchange.write_yolo(target / "yolo", shown, mine, suggestions)
-    return target
-
-
-def corrections(
-    path: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(boxes with the corrected labels of `path`, the changes, see `label_exchange.diff`); ""
-    changes nothing."""
+def corrections(path: str | os.PathLike, photos: Photos) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(boxes with the corrected labels of `path`, the changes, see `exchange.diff`); "" changes
+    nothing."""
+    boxes = photos.boxes
     if not path:
         return boxes, exchange.diff(boxes.iloc[:0], boxes.iloc[:0])
-    corrected = exchange.read_corrected(path, images)
+    corrected = exchange.read_corrected(path, photos.images)
     return exchange.apply_corrections(boxes, corrected), exchange.diff(boxes, corrected)
-
-
-def write_changes(path: str | os.PathLike, changes: pd.DataFrame) -> Path:
-    """Write the changes of `corrections` as CSV, one row a box; returns the path."""
-    return files.write_text(path, changes.round(4).to_csv(index=False, lineterminator="\n"))
 
 
 def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
@@ -207,33 +193,3 @@ def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(changes["species"], changes["change"])
     counts = counts.reindex(index=names, columns=list(exchange.CHANGES), fill_value=0)
     return counts.rename(columns={"species": "renamed"}).rename_axis(columns=None).reset_index()
-
-
-def changes_sentence(changes: pd.DataFrame) -> str:
-    """What a person changed, by kind, over all species."""
-    if changes.empty:
-        return (
-            "No corrected labels were given (`corrected_labels`), or they hold no box: the tables "
-            "stay as they are."
-        )
-    said = listed(
-        [f"{number:,} {change}" for change, number in changes["change"].value_counts().items()]
-    )
-    return f"The corrected labels: {said}."
-
-
-def ranking(
-    data: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """(curves, known missing labels, sentence) of our ranking beside its peers, see
-    `missing_ranking`."""
-    kept, missing, how = missing_ranking.known_gaps(data, images, boxes, seed=seed)
-    truth = missing_labels.is_missing(predictions, kept, missing)
-    curves = missing_ranking.curves(
-        truth, missing_ranking.rankings(images, kept, predictions, seed=seed)
-    )
-    return curves, missing, missing_ranking.sentence(curves, len(missing), how)

@@ -15,6 +15,9 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("boxes_by_part", "calibration", "error_costs", "false_alarms", "labels_by_group"),
         *("loose_boxes", "misses", "predictions_by_group"),
     ),
+    "labels": (
+        *("corrections", "images_to_check", "label_faults", "missing_curves", "suggestions"),
+    ),
     "scores": (
         *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),

@@ -76,7 +76,7 @@ def calibration(errors: Errors) -> Display:
 
 def false_alarms(errors: Errors, n: int = 4, data: str | os.PathLike = "") -> Display:
     """The most confident predictions on nothing; with `data`/truth.csv how many are animals."""
-    truth = ranking.unlabelled(data, errors.photos.images) if data else None
+    truth = ranking.unlabelled(data, errors.photos.images)
     cases = worst(errors.sure, errors.sure_labels, "false", n, truth)
     caption = "The most confident predictions that overlap no label."
     return _gallery("false_alarms", caption, errors, cases)

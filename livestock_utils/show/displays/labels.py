@@ -1,0 +1,91 @@
+"""Where labels err: the ranking of missing ones, suggestions, suspicious labels, corrections."""
+
+import dataclasses
+import functools
+
+import pandas as pd
+
+from livestock_utils.evaluate.labels import ranking, report
+from livestock_utils.evaluate.labels.report import MissingLabels
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import errors as plots
+from livestock_utils.show.words import labels as words
+
+
+def missing_curves(missing: MissingLabels) -> Display:
+    """How well the ranking finds labels that are known to be missing, beside its peers."""
+    return Display(
+        "missing_curves",
+        "Rankings of the boxes that lie on unlabelled animals.",
+        missing.curves,
+        functools.partial(plots.missing_curves, missing.curves),
+        words.ranking(missing.curves),
+        {"missing_label_ap": ranking.average_precisions(missing.curves)},
+    )
+
+
+def images_to_check(missing: MissingLabels, n: int = 10) -> Display:
+    """The images with the most animals that may be unlabelled; where known, how right that is."""
+    found = missing.suggestions
+    table = None
+    if missing.unlabelled is not None:
+        table = report.audit(found, missing.photos.boxes, missing.unlabelled)
+    return Display(
+        "images_to_check",
+        "Where to look first.",
+        missing.images.head(n),
+        verdict=f"{words.suggested(missing.by_species, len(missing.images))} {words.audit(table)}",
+        metrics={"suggestions": len(found), "missing_by_species": missing.by_species},
+        shows_table=True,
+        digits=2,
+    )
+
+
+def suggestions(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -> Display:
+    """The suggestions of the highest scores, beside the predictions from `confidence` up."""
+    cases = report.cases(missing.suggestions, n, missing.unlabelled)
+    caption = "The highest scores: left the labels, right the out-of-fold predictions."
+    highest = float(missing.suggestions["score"].max()) if len(cases) else 0.0
+    verdict = words.cases(cases, len(missing.suggestions), highest)
+    return _gallery("suggestions", caption, missing, cases, confidence, verdict)
+
+
+def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -> Display:
+    """The most suspicious labels, beside the predictions from `confidence` up."""
+    table = missing.faults
+    if missing.unlabelled is not None:
+        table = table.assign(
+            right=report.right_labels(table, missing.photos.complete(missing.data).boxes)
+        )
+    cases = report.fault_cases(table, n)
+    caption = "The most suspicious labels: left the labels, right the out-of-fold predictions."
+    metrics = {"suspicious_labels": len(table)}
+    shown = _gallery("label_faults", caption, missing, cases, confidence, words.faults(table))
+    return dataclasses.replace(shown, table=table, metrics=metrics)
+
+
+def corrections(changes: pd.DataFrame) -> Display:
+    """What a person's corrections changed (`MissingLabels.write` gives the changes)."""
+    return Display(
+        "corrections",
+        "Boxes by what the corrections did; renamed: another species.",
+        report.changes_table(changes),
+        verdict=words.corrections(changes),
+        shows_table=len(changes) > 0,
+    )
+
+
+def _gallery(
+    name: str,
+    caption: str,
+    missing: MissingLabels,
+    cases: pd.DataFrame,
+    confidence: float,
+    verdict: str,
+) -> Display:
+    nothing = {"suggestions": "no suggestions", "label_faults": "no suspicious labels"}[name]
+
+    def draw() -> object:
+        return plots.error_gallery(cases, missing.photos, missing.predictions, confidence, nothing)
+
+    return Display(name, caption, cases, draw, verdict)
