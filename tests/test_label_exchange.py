@@ -117,16 +117,15 @@ def test_no_corrections_change_nothing():
 def test_corrected_tables_replace_the_labels(tmp_path):
     images = IMAGES.assign(archive="x.zip", member="a.jpg")
     tables.write_tables(tmp_path, images, BOXES.iloc[:2])
-    assert exchange.corrected_tables("", images, BOXES) is BOXES
-    pd.testing.assert_frame_equal(
-        exchange.corrected_tables(tmp_path, images, BOXES), BOXES.iloc[:2]
-    )
+    photos = Photos(images, BOXES)
+    assert photos.corrected("") is photos
+    pd.testing.assert_frame_equal(photos.corrected(tmp_path).boxes, BOXES.iloc[:2])
     with pytest.raises(
         DatasetError, match=r"labels of other images: 1 are only there.*first is 'c'"
     ):
-        exchange.corrected_tables(tmp_path, images.iloc[:2], BOXES)
+        Photos(images.iloc[:2], BOXES).corrected(tmp_path)
     with pytest.raises(DatasetError, match="holds no corrected tables: notebook 06"):
-        exchange.corrected_tables(tmp_path / "none", images, BOXES)
+        photos.corrected(tmp_path / "none")
 
 
 def test_label_files_of_an_earlier_list_go(tmp_path):

@@ -136,6 +136,31 @@ class Photos:
         mine = boxes["image_id"].isin(self.images["image_id"])
         return dataclasses.replace(self, boxes=boxes[mine].reset_index(drop=True))
 
+    def corrected(self, folder: str | os.PathLike) -> "Photos":
+        """The same images with the labels of `folder`'s tables; "" changes nothing.
+
+        Notebook 06 writes such tables into OUT/labels/tables. Raises DatasetError for a folder
+        without tables, and for tables of other images.
+        """
+        if not folder:
+            return self
+        if not (Path(folder) / "boxes.csv").is_file():
+            raise DatasetError(
+                f"{folder} holds no corrected tables: notebook 06_error_analysis writes them into "
+                "OUT/labels/tables"
+            )
+        images, boxes = tables.read_tables(folder)
+        if strange := sorted(set(self.images["image_id"]) ^ set(images["image_id"])):
+            raise DatasetError(
+                f"{folder} holds labels of other images: {len(strange)} are only there or only in "
+                f"the archives, the first is {strange[0]!r}"
+            )
+        return dataclasses.replace(self, boxes=boxes)
+
+    def write_tables(self, folder: str | os.PathLike) -> None:
+        """Write images.csv and boxes.csv into `folder`, which `read_tables` reads again."""
+        tables.write_tables(folder, self.images, self.boxes)
+
     def open(self, image_id: str) -> Any:
         """The photo as an upright RGB PIL image; DatasetError for an unknown id."""
         from PIL import Image, ImageOps

@@ -198,6 +198,30 @@ def coverage_map(
     return grid.cumsum(axis=0).cumsum(axis=1)[:rows, :columns] / max(len(images), 1)
 
 
+def covered_shares(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """The median share of its frame that a box takes: species, median_share (in [0, 1])."""
+    frame = images.set_index("image_id")["width_px"] * images.set_index("image_id")["height_px"]
+    frame = boxes["image_id"].map(frame).where(lambda px2: px2 > 0)
+    share = pd.Series(area(boxes[XYXY].to_numpy()), index=boxes.index, name="median_share") / frame
+    medians = share.groupby(boxes["species"], sort=False).median().dropna()
+    return medians.rename("median_share").rename_axis("species").reset_index()
+
+
+def densest_points(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Where boxes are densest: species, x and y as shares of the frame, and `quiet_share`.
+
+    `quiet_share` is the part of the frame that sees less than a tenth of the densest point.
+    """
+    rows = []
+    for name, mine in by_species(images):
+        grid = coverage_map(mine, boxes[boxes["species"] == name])
+        if grid.max() > 0:
+            y, x = np.unravel_index(grid.argmax(), grid.shape)
+            quiet = float((grid < grid.max() / 10).mean())
+            rows.append((name, (x + 0.5) / grid.shape[1], (y + 0.5) / grid.shape[0], quiet))
+    return pd.DataFrame(rows, columns=["species", "x", "y", "quiet_share"])
+
+
 def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
     """The largest box count that is suspect among images with this median: half of it, and 2 below;
     -1 for none."""

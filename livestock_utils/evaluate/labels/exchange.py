@@ -208,31 +208,6 @@ def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFr
     )
 
 
-def corrected_tables(
-    folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
-) -> pd.DataFrame:
-    """`boxes`, or those of the tables in `folder` (notebook 06 writes OUT/labels/tables); ""
-    changes nothing.
-
-    Raises DatasetError for a folder without tables, and for tables of other images.
-    """
-    if not folder:
-        return boxes
-    if not (Path(folder) / "boxes.csv").is_file():
-        raise DatasetError(
-            f"{folder} holds no corrected tables: notebook 06_error_analysis writes them into "
-            "OUT/labels/tables"
-        )
-    their_images, theirs = tables.read_tables(folder)
-    strange = sorted(set(images["image_id"]) ^ set(their_images["image_id"]))
-    if strange:
-        raise DatasetError(
-            f"{folder} holds labels of other images: {len(strange)} are only there or only in the "
-            f"archives, the first is {strange[0]!r}"
-        )
-    return theirs
-
-
 def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
     """Labels and suggestions of `photos` in one table with `suggested` and `score`, clipped to the
     frame."""

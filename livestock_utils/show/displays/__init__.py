@@ -8,6 +8,11 @@ import importlib
 from typing import Any
 
 _TOPICS: dict[str, tuple[str, ...]] = {
+    "eda": (
+        *("archives", "beside_write_up", "box_areas", "box_positions", "box_ratios", "box_sizes"),
+        *("boxes_per_image", "completeness", "count_bins", "empty_images", "examples"),
+        *("image_sizes", "small_boxes", "species", "suspects"),
+    ),
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),

@@ -1,12 +1,9 @@
 """Sentences for the notebooks that say what a table or figure shows, computed from the data at
 hand."""
 
-import numpy as np
 import pandas as pd
 
-from livestock_utils.core.boxes import XYXY, area
 from livestock_utils.core.text import count, first_up, listed, percent
-from livestock_utils.data.eda import counts as count_tables
 
 
 def _sentence(parts: list[str]) -> str:
@@ -14,6 +11,12 @@ def _sentence(parts: list[str]) -> str:
     none."""
     text = "; ".join(parts) or "there is nothing to count"
     return f"{first_up(text)}."
+
+
+NOT_AIHUB = (
+    "These are not AI Hub's archives, which hold 4,303 pig and 12,152 cow images: nothing to "
+    "compare."
+)
 
 
 def species_counts(counts: pd.DataFrame) -> str:
@@ -32,67 +35,25 @@ def species_counts(counts: pd.DataFrame) -> str:
     )
 
 
-def covered(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
-    """How much of its frame a box takes, by species."""
-    frame = images.set_index("image_id")["width_px"] * images.set_index("image_id")["height_px"]
-    frame = boxes["image_id"].map(frame).where(lambda px2: px2 > 0)
-    share = pd.Series(area(boxes[XYXY].to_numpy()), index=boxes.index) / frame
-    parts = [
-        f"the median {name} box takes {percent(median)} of its frame"
-        for name, median in share.groupby(boxes["species"], sort=False).median().dropna().items()
-    ]
-    return _sentence(parts)
+def covered(table: pd.DataFrame) -> str:
+    """How much of its frame a box takes, from `counts.covered_shares`."""
+    rows = zip(table["species"], table["median_share"], strict=True)
+    return _sentence(
+        [f"the median {name} box takes {percent(share)} of its frame" for name, share in rows]
+    )
 
 
-def suspects(hints: pd.DataFrame, image_ids: list[str]) -> str:
-    """What makes these images of `eda.completeness_hints` suspect: their boxes beside their
-    neighbours'."""
-    rows = hints.set_index("image_id").loc[image_ids]
-    parts = [
-        f"`{image_id}` has {count(row['boxes'], 'box', 'boxes')} where its neighbours have "
-        f"{row['local_median']:g}"
-        for image_id, row in rows.iterrows()
-    ]
-    return _sentence(parts) if parts else "No image with boxes has far fewer than its neighbours."
+def box_sizes(medians: pd.Series) -> str:
+    """How far apart the species' median areas are; `medians` is in px2, smallest first."""
+    if len(medians) < 2 or not medians.iloc[0]:
+        return ""
+    factor = medians.iloc[-1] / medians.iloc[0]
+    return f"The median {medians.index[-1]} box is {factor:.1f} times a {medians.index[0]} box."
 
 
-def sizes(table: pd.DataFrame) -> str:
-    """What `eda.size_counts` shows: one size, or the commonest of several, by species."""
-    parts = []
-    for name, rows in count_tables.by_species(table):
-        others = rows.loc[rows["width_px"] == 0, "size"]
-        number = len(rows) - len(others) + (int(others.iloc[0].split()[0]) if len(others) else 0)
-        first = rows.iloc[0]
-        size = first["size"].replace(" x ", " × ")
-        parts.append(
-            f"all {count(first['images'], f'{name} image')} are {size} px"
-            if number == 1
-            else f"{name} images come in {number} sizes, most often {size} px "
-            f"({percent(first['share'])})"
-        )
-    return _sentence(parts)
-
-
-def count_bins(table: pd.DataFrame, counts: pd.DataFrame) -> str:
-    """What `eda.count_bin_table` shows, with the medians of `eda.species_counts`."""
-    medians = counts.set_index("species")["median_boxes"]
-    parts = []
-    for name, rows in count_tables.by_species(table):
-        largest = rows.iloc[int(rows["images"].to_numpy().argmax())]
-        parts.append(
-            f"half of the {name} images have at most {medians[name]:g} boxes, and the largest bin "
-            f"is “{largest['bin']}” ({largest['boxes']}) with {percent(largest['share'])}"
-        )
-    return _sentence(parts)
-
-
-def largest_bins(table: pd.DataFrame) -> str:
-    """The commonest bin of each species in a table of `eda.ratio_table` or `eda.area_table`."""
-    parts = []
-    for name, rows in count_tables.by_species(table):
-        largest = rows.iloc[int(rows["boxes"].to_numpy().argmax())]
-        parts.append(f"{percent(largest['share'])} of the {name} boxes are {largest['bin']}")
-    return _sentence(parts)
+def suspects(table: pd.DataFrame) -> str:
+    """That no image with boxes has far fewer than its neighbours, or nothing."""
+    return "" if len(table) else "No image with boxes has far fewer than its neighbours."
 
 
 def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
@@ -105,41 +66,6 @@ def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
         f"Leaving out boxes of 1,000 to {below_px2:,.0f} px² would lose {listed(parts)}. Nothing "
         "is left out here; the set-making notebooks take `min_box_area_px`."
     )
-
-
-def box_sizes(boxes: pd.DataFrame) -> str:
-    """Median box area by species, and how far apart the largest and smallest are."""
-    if boxes.empty:
-        return "There are no boxes."
-    medians = (
-        pd.Series(area(boxes[XYXY].to_numpy()))
-        .groupby(boxes["species"].to_numpy())
-        .median()
-        .sort_values()
-    )
-    texts = listed([f"{median:,.0f} px² for {name}" for name, median in medians.items()])
-    ratio = (
-        f", a factor of {medians.iloc[-1] / medians.iloc[0]:.1f}"
-        if len(medians) > 1 and medians.iloc[0]
-        else ""
-    )
-    return f"The median box measures {texts}{ratio}."
-
-
-def positions(images: pd.DataFrame, boxes: pd.DataFrame) -> str:
-    """Where boxes are densest, and how much of the frame hardly sees any, by species."""
-    parts = []
-    for name, mine in count_tables.by_species(images):
-        grid = count_tables.coverage_map(mine, boxes[boxes["species"] == name])
-        if grid.max() > 0:
-            y, x = np.unravel_index(grid.argmax(), grid.shape)
-            quiet = float((grid < grid.max() / 10).mean())
-            parts.append(
-                f"{name} boxes are densest at {percent((x + 0.5) / grid.shape[1])} of the width "
-                f"and {percent((y + 0.5) / grid.shape[0])} of the height, and {percent(quiet)} of "
-                "the frame sees less than a tenth of that"
-            )
-    return _sentence(parts)
 
 
 def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:

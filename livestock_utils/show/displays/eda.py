@@ -1,0 +1,202 @@
+"""What is in the photos: species, frames, boxes, and whether all animals are labelled."""
+
+import functools
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from livestock_utils.core.boxes import XYXY, area
+from livestock_utils.core.photos import Photos
+from livestock_utils.data.aihub import integrity
+from livestock_utils.data.eda import counts
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import eda as plots
+from livestock_utils.show.plots import gallery
+from livestock_utils.show.words import eda as words
+
+
+def archives(folder: str | os.PathLike) -> Display:
+    """What lies in a folder of archives."""
+    table = integrity.list_archives(folder)
+    return Display("archives", "What was found.", table, shows_table=True)
+
+
+def examples(photos: Photos, n: int = 6, seed: int = 0) -> Display:
+    """Photos drawn at random with their boxes; the table has the share of its frame a box takes."""
+    table = counts.covered_shares(photos.images, photos.boxes)
+    return Display(
+        "examples",
+        "Photos drawn at random with their labelled boxes in the colours of the species.",
+        table,
+        lambda: gallery.examples(photos.images, photos.boxes, photos.folder, n=n, seed=seed),
+        words.covered(table),
+    )
+
+
+def species(photos: Photos) -> Display:
+    """Images and boxes of each species."""
+    table = counts.species_counts(photos.images, photos.boxes)
+    return Display(
+        "species",
+        "Images and boxes of each species.",
+        table,
+        functools.partial(plots.species_overview, table),
+        words.species_counts(table),
+        {"by_species": table},
+    )
+
+
+def image_sizes(photos: Photos) -> Display:
+    """Frame sizes by species, the rare ones gathered."""
+    table = counts.size_counts(photos.images)
+    return Display(
+        "image_sizes",
+        "Images of each frame size; pale bars gather the rare sizes.",
+        table,
+        functools.partial(plots.image_sizes, table),
+        metrics={"sizes": table},
+    )
+
+
+def boxes_per_image(photos: Photos) -> Display:
+    """How many boxes an image holds."""
+    table = counts.count_histogram(photos.images, photos.boxes)
+    return Display(
+        "boxes_per_image",
+        "Images by their number of boxes; dashed lines part the bins, the number is that of the "
+        "bin's images.",
+        table,
+        functools.partial(plots.boxes_per_image, table),
+    )
+
+
+def count_bins(photos: Photos) -> Display:
+    """Images with little, medium and many boxes."""
+    table = counts.count_bin_table(photos.images, photos.boxes)
+    caption = (
+        "The write-up's bins under their true names (its columns “medium” and “many” were swapped)."
+    )
+    return Display("count_bins", caption, table, metrics={"count_bins": table}, shows_table=True)
+
+
+def box_ratios(photos: Photos) -> Display:
+    """Boxes by shape."""
+    table = counts.ratio_table(photos.boxes)
+    return Display(
+        "box_ratios",
+        "Boxes by their ratio of width to height; the number is that of the boxes.",
+        table,
+        functools.partial(plots.box_ratios, table),
+        metrics={"ratios": table},
+    )
+
+
+def box_areas(photos: Photos) -> Display:
+    """Boxes by the write-up's bins of area."""
+    table = counts.area_table(photos.boxes)
+    return Display(
+        "box_areas",
+        "Boxes by their area; the number is that of the boxes.",
+        table,
+        functools.partial(plots.box_areas, table),
+        metrics={"areas": table},
+    )
+
+
+def box_sizes(photos: Photos) -> Display:
+    """The distribution of box area on a log scale; the table holds the medians in px2."""
+    areas = pd.Series(area(photos.boxes[XYXY].to_numpy()), name="median_area_px2")
+    medians = areas.groupby(photos.boxes["species"].to_numpy()).median().sort_values()
+    return Display(
+        "box_sizes",
+        "Distribution of box area, log scale; dashed lines part the bins, thick marks are the "
+        "medians.",
+        medians.rename_axis("species").reset_index(),
+        functools.partial(plots.box_sizes, photos.boxes),
+        words.box_sizes(medians),
+    )
+
+
+def small_boxes(photos: Photos) -> Display:
+    """What a minimum area would lose; `.table` counts the boxes of 1,000 to 4,000 px2."""
+    table = counts.below_area(photos.boxes)
+    detail = counts.small_box_table(photos.boxes)
+    return Display(
+        "small_boxes",
+        "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.",
+        table,
+        functools.partial(plots.small_boxes, detail),
+        words.small_boxes(table),
+        {"boxes_of_1000_to_4000_px2": int(table["boxes"].sum()), "small_boxes": detail},
+    )
+
+
+def box_positions(photos: Photos) -> Display:
+    """Where boxes lie; the table has the densest point and the share of the frame that is quiet."""
+    table = counts.densest_points(photos.images, photos.boxes)
+    return Display(
+        "box_positions",
+        "How many boxes cover each point of the frame on average, as a share of the panel's "
+        "largest.",
+        table,
+        functools.partial(plots.box_positions, photos.images, photos.boxes),
+    )
+
+
+def empty_images(photos: Photos, n: int = 3) -> Display:
+    """Images without a box, the first `n` of them to look at."""
+    table = counts.empty_images(photos.images, photos.boxes)
+    return Display(
+        "empty_images",
+        "Images without a box: empty pens, or animals that nobody labelled?",
+        table,
+        lambda: gallery.examples(
+            photos.images, photos.boxes, photos.folder, table["image_id"].head(n)
+        ),
+        words.empty_images(table),
+        {"images_without_box": len(table)},
+    )
+
+
+def completeness(photos: Photos) -> Display:
+    """Box counts beside those of the neighbours by name; the table counts the suspects."""
+    hints = counts.completeness_hints(photos.images, photos.boxes)
+    table = counts.completeness_table(photos.images, photos.boxes)
+    return Display(
+        "completeness",
+        "Boxes in an image against the median of its neighbours by name; the darker, the more "
+        "images (log scale).",
+        table,
+        functools.partial(plots.completeness, hints),
+        words.completeness(table),
+        {"suspect_images": int(hints["suspect"].sum())},
+    )
+
+
+def suspects(photos: Photos, n: int = 3) -> Display:
+    """The `n` photos that fall furthest below their neighbours; the table has their counts."""
+    hints = counts.completeness_hints(photos.images, photos.boxes)
+    ids: Sequence[str] = counts.most_suspect(hints[hints["boxes"] > 0], n)
+    table = hints.set_index("image_id").loc[ids, ["boxes", "local_median"]].reset_index()
+    return Display(
+        "suspects",
+        "Of the images with boxes, those that fall furthest below their neighbours.",
+        table,
+        lambda: gallery.examples(photos.images, photos.boxes, photos.folder, ids),
+        words.suspects(table),
+    )
+
+
+def beside_write_up(photos: Photos) -> Display:
+    """The counts beside those of the original's write-up, where these are its archives."""
+    if not counts.is_aihub_size(photos.images):
+        return Display("beside_write_up", verdict=words.NOT_AIHUB)
+    table = counts.beside_write_up(photos.images, photos.boxes)
+    return Display(
+        "beside_write_up",
+        "Counts here and in the write-up.",
+        table,
+        verdict=words.write_up(table),
+        shows_table=True,
+    )
