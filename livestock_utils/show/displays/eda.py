@@ -29,7 +29,7 @@ def examples(photos: Photos, n: int = 6, seed: int = 0) -> Display:
         "examples",
         "Photos drawn at random with their labelled boxes in the colours of the species.",
         table,
-        lambda: gallery.examples(photos.images, photos.boxes, photos.folder, n=n, seed=seed),
+        lambda: gallery.examples(photos, n=n, seed=seed),
         words.covered(table),
     )
 
@@ -183,7 +183,7 @@ def suspects(photos: Photos, n: int = 3) -> Display:
         "suspects",
         "Of the images with boxes, those that fall furthest below their neighbours.",
         table,
-        lambda: gallery.examples(photos.images, photos.boxes, photos.folder, ids),
+        lambda: gallery.examples(photos, ids),
         words.suspects(table),
     )
 
