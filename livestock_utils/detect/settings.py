@@ -5,6 +5,7 @@ import dataclasses
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("perspective", 0, 0.01),
     ("flipud fliplr mosaic mixup copy_paste", 0, 1),
 )
-LIMITS = {name: (low, high) for names, low, high in _RANGES for name in names.split()}
+LIMITS = {sys.intern(name): (a, b) for names, a, b in _RANGES for name in names.split()}
 """Every hyperparameter of yolov5 with the range that makes sense; all are required but
-`label_smoothing`, `anchors`."""
+`label_smoothing`, `anchors`. Interned, as names in code are: pickles of equal weights are equal."""
 _OPTIONAL_LIMITS = {"label_smoothing": (0, 0.5), "anchors": (2, 10)}
 
 
