@@ -53,11 +53,11 @@ def find_archives(
     A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins
     with TS, TL, VS or VL in upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip),
     or a folder above it is called just that. T is Training, V Validation, S images, L labels. It
-    also holds a word of the species (species.yaml); the longest wins. Names are compared in Unicode NFC, so that
-    decomposed Hangul from macOS or Drive matches. A name that tells two species, one whose letters
-    and word contradict each other, and a file of another packer are left to the second result. An
-    extracted folder is left out when its zip stands beside it. Raises ArchiveError if the folder is
-    absent, or is a data root.
+    also holds a word of the species (species.yaml); the longest wins. Names are compared in
+    Unicode NFC, so that decomposed Hangul from macOS or Drive matches. A name that tells two
+    species, one whose letters and word contradict each other, and a file of another packer are
+    left to the second result. An extracted folder is left out when its zip stands beside it.
+    Raises ArchiveError if the folder is absent, or is a data root.
     """
     top = Path(folder, within)
     if not top.is_dir():

@@ -91,16 +91,6 @@ class Run:
         }
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """For metrics.json: epochs, best_epoch (from 1), weights_mb, warnings."""
-        return {
-            "epochs": len(self.results),
-            "best_epoch": self.record["best_epoch"] + 1,
-            "weights_mb": self.best.stat().st_size / 1e6,
-            "warnings": self.warnings,
-        }
-
-    @property
     def best_metric(self) -> str:
         """What the best epoch was chosen by, of `settings.METRICS`."""
         return records.read_settings(self.folder).get("best_metric", "ap75")
