@@ -247,7 +247,7 @@ def test_a_new_disk_cache_replaces_the_folders_old_one_and_no_others(data, tmp_p
 
 def test_few_images_are_decoded_ahead_of_a_slow_disk(data, tmp_path, monkeypatch):
     monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "WINDOW", 1)
+    monkeypatch.setattr(cache, "WINDOW", 0)
     (files, sizes_px, augment), _ = wanted_of(data)
     read, decoded, stored = cache.read_resized, [], []
 

@@ -4,10 +4,10 @@ batch by shape.
 No more image bytes are held than those of the batches in flight, however many images there are.
 """
 
-import concurrent.futures
+import contextlib
 import dataclasses
+import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core.errors import ArchiveError, LivestockError
+from livestock_utils.core.threads import work_ahead
 
 GREY = (114, 114, 114)
 """yolov5's padding colour."""
@@ -192,21 +193,11 @@ def read_ahead(
 
     OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
     """
-    with concurrent.futures.ThreadPoolExecutor(
-        max(workers, 1), thread_name_prefix="decode"
-    ) as pool:
-        waiting: deque[list[concurrent.futures.Future[Frame]]] = deque()
-        try:
-            for batch in batches:
-                waiting.append([pool.submit(load, row) for row in batch])
-                if len(waiting) > ahead:
-                    yield [future.result() for future in waiting.popleft()]
-            while waiting:
-                yield [future.result() for future in waiting.popleft()]
-        finally:
-            for futures in waiting:
-                for future in futures:
-                    future.cancel()
+    most = max(map(len, batches), default=0)
+    rows = itertools.chain.from_iterable(batches)
+    with contextlib.closing(work_ahead(load, rows, workers, ahead * most)) as loaded:
+        for batch in batches:
+            yield list(itertools.islice(loaded, len(batch)))
 
 
 def _val_side(side_px: int, ratio: float) -> int:

@@ -7,7 +7,6 @@ Benchmarking of Perceptual Image Hash Functions") as package imagehash computes 
 distance = bits that differ (0 to 64).
 """
 
-import concurrent.futures
 import io
 import logging
 import os
@@ -22,6 +21,7 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.progress import progress
+from livestock_utils.core.threads import work_ahead
 
 log = logging.getLogger(__name__)
 
@@ -46,48 +46,30 @@ def perceptual_hashes(
     """
     table = images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
-    found: dict[str, int] = {}
-    undecoded: list[str] = []
-    with (
-        ImageReader(folder) as reader,
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        stamps = [
-            reader.stamp(a, m) for a, m in zip(table["archive"], table["member"], strict=True)
-        ]
-        keys = list(zip(table["archive"], table["member"], stamps, strict=True))
+    with ImageReader(folder) as reader:
+        places = list(zip(table["archive"], table["member"], strict=True))
+        keys = [(*place, reader.stamp(*place)) for place in places]
+        missing = [key for key in keys if key not in known]
 
-        def hash_of(row: int) -> int | None:
-            archive, member, _ = keys[row]
+        def hash_of(key: tuple[str, str, str]) -> int | None:
             try:
-                return _phash(reader.bytes(archive, member))
+                return _phash(reader.bytes(*key[:2]))
             except ArchiveError:
                 return None
 
-        missing = [row for row, key in enumerate(keys) if key not in known]
-        bar = progress(total=len(missing), desc="hashes", unit="image")
-        for start in range(0, len(missing), _CHUNK):
-            rows = missing[start : start + _CHUNK]
-            for row, value in zip(rows, pool.map(hash_of, rows), strict=True):
-                if value is None:
-                    undecoded.append(table["image_id"].iloc[row])
-                else:
-                    known[keys[row]] = value
-            bar.update(len(rows))
-        bar.close()
-    for image_id, key in zip(table["image_id"], keys, strict=True):
-        if key in known:
-            found[image_id] = known[key]
-    if undecoded:
-        log.warning(
-            "%d images cannot be decoded and have no hash, the first is %s",
-            len(undecoded),
-            undecoded[0],
-        )
+        hashed = work_ahead(hash_of, missing, workers=os.cpu_count() or 1)
+        values = progress(hashed, total=len(missing), desc="hashes", unit="image")
+        known |= {k: v for k, v in zip(missing, values, strict=True) if v is not None}
+    has_hash = np.array([key in known for key in keys], dtype=bool)
+    if not has_hash.all():
+        message = "%d images cannot be decoded and have no hash, the first is %s"
+        log.warning(message, (~has_hash).sum(), table["image_id"][~has_hash].iloc[0])
     if cache is not None and missing:
         _write_cache(cache, known)
-    index = pd.Index(list(found), name="image_id", dtype=table["image_id"].dtype)
-    return pd.Series(np.array(list(found.values()), dtype=np.uint64), index=index, name="hash")
+    hashes = np.array([known[key] for key in keys if key in known], dtype=np.uint64)
+    return pd.Series(
+        hashes, index=pd.Index(table["image_id"][has_hash], name="image_id"), name="hash"
+    )
 
 
 def near_duplicate_groups(

@@ -6,17 +6,16 @@ import errno
 import hashlib
 import os
 import shutil
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.threads import work_ahead
 from livestock_utils.data.sets import yolo
 
-AHEAD = 8
+_AHEAD = 8
 """Photos that wait to be written at most."""
 
 
@@ -78,15 +77,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write (name, bytes) pairs into a folder from two threads, with at most `AHEAD` files held."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        writing: deque[Future[int]] = deque()
-        for name, data in files:
-            writing.append(pool.submit((folder / name).write_bytes, data))
-            if len(writing) >= AHEAD:
-                writing.popleft().result()
-        for one in writing:
-            one.result()
+    """Write (name, bytes) pairs into a folder from two threads, with at most `_AHEAD` files held."""
+    for _ in work_ahead(lambda file: (folder / file[0]).write_bytes(file[1]), files, ahead=_AHEAD):
+        pass
 
 
 def check_target(target: Path, is_tar: bool) -> None:

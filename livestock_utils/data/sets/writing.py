@@ -6,8 +6,6 @@ Train_Dataset_mini.tar, Valid_Dataset_mini.tar. See `yolo_set` for what is in on
 for the way back.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import hashlib
 import logging
@@ -22,6 +20,7 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import whole_file, write_text
 from livestock_utils.core.progress import progress
+from livestock_utils.core.threads import work_ahead
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import tars, yolo
 
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _READ_AHEAD = 16
 """Images read and hashed ahead of the one being written: all that is ever in memory."""
-_READERS = 2
 
 
 def write_tar(
@@ -257,19 +255,10 @@ def _photos(
         return data, hashlib.sha256(data).hexdigest()
 
     hashes: list[str] = []
-    queue, waiting = (
-        iter(sources),
-        collections.deque[concurrent.futures.Future[tuple[bytes, str]]](),
-    )
-    with contextlib.ExitStack() as stack:
-        for reader in readers:
-            stack.enter_context(reader)
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(_READERS))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        for image_id in progress(plan.manifest["image_id"], desc=name, unit="image"):
-            while len(waiting) < _READ_AHEAD and (source := next(queue, None)) is not None:
-                waiting.append(pool.submit(read, source))
-            data, digest = waiting.popleft().result()
+    image_ids = progress(plan.manifest["image_id"], desc=name, unit="image")
+    photos = work_ahead(read, sources, ahead=_READ_AHEAD)
+    with readers[0], readers[1], contextlib.closing(photos):
+        for image_id, (data, digest) in zip(image_ids, photos, strict=True):
             hashes.append(digest)
             yield image_id, data
     plan.manifest["sha256"] = hashes

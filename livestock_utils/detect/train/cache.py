@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ import psutil
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.progress import progress
+from livestock_utils.core.threads import work_ahead
 
 SHARE = 0.8
 """All caches of a training together may take this share of the free memory or disk."""
@@ -140,11 +140,9 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
 
 def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
     read = functools.partial(read_resized, image_size=image_size, augment=augment)
-    with ThreadPoolExecutor(8) as pool, progress(total=len(image_files), desc="images") as bar:
-        for start in range(0, len(image_files), WINDOW):
-            for image in pool.map(read, image_files[start : start + WINDOW]):
-                yield image
-                bar.update()
+    decoded = work_ahead(read, image_files, workers=8, ahead=WINDOW)
+    with contextlib.closing(decoded):
+        yield from progress(decoded, total=len(image_files), desc="images")
 
 
 def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:

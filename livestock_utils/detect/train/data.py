@@ -12,7 +12,6 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import write_text
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.threads import work_ahead
 from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.data.sets.yolo import image_files, label_file, read_label
 from livestock_utils.detect.train import cache as image_cache
@@ -193,8 +193,7 @@ def read_part(files: list[str], n_classes: int) -> Part:
         label = label_file(file)
         return file, image_size(file), read_label(label, n_classes), label.is_file()
 
-    with ThreadPoolExecutor(8) as pool:
-        rows = list(progress(pool.map(one, files), total=len(files), desc="labels"))
+    rows = list(progress(work_ahead(one, files, workers=8), total=len(files), desc="labels"))
     findings = [
         ("damaged image, left out", Path(file).name) for file, size, *_ in rows if size is None
     ]

@@ -1,0 +1,31 @@
+"""Work done ahead in threads: reading, decoding, hashing and writing while the caller works."""
+
+import concurrent.futures
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def work_ahead(
+    work: Callable[[T], R], items: Iterable[T], workers: int = 2, ahead: int = 16
+) -> Generator[R, None, None]:
+    """Results of `work` on each of `items`, in order, at most `ahead` beyond the one in use.
+
+    No more results are in memory than these, however many items there are. What is still waiting
+    when the caller stops, or when an item raises, is not begun any more.
+    """
+    with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
+        waiting: deque[concurrent.futures.Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
