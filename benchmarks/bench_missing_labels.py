@@ -50,7 +50,7 @@ def drawn(out: Path, seed: int) -> Task:
     size."""
     where = drawing.write_sample(out / "data", n_images=120, n_test_images=0, seed=seed, scale=0.35)
     photos = data_folder.read_archives(where / "data")
-    images, boxes = photos.images, photos.boxes
+    images = photos.images
     kept, missing, _ = ranking.known_gaps(where, photos)
     return where / "data", images, kept, missing
 
