@@ -80,32 +80,15 @@ corrected_labels = ""  # @param {type:"string"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils.core import tables
-from livestock_utils.core.photos import Photos
-from livestock_utils.detect.predict import engine, out_of_fold
-from livestock_utils.detect.settings import TrainSettings
-from livestock_utils.detect.search import best
-from livestock_utils.detect.train import preflight
-from livestock_utils.evaluate.errors import breakdowns, cases, types
-from livestock_utils.evaluate.labels import faults as label_faults
-from livestock_utils.evaluate.labels import missing as missing_labels
-from livestock_utils.evaluate.labels import ranking, report
-from livestock_utils.evaluate.scoring import metrics
-from livestock_utils.evaluate.scoring import tables as score_tables
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import errors as errors_module
+import dataclasses
 
-step = notebook.start("06_error_analysis", data, out)
-hyp = best.resolve_hyp(hyp, step.out)
+import livestock_utils as lu
+
+step = lu.start("06_error_analysis", globals())
+settings = dataclasses.replace(step.settings(lu.TrainSettings), image_size=oof_image_size)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
-archives = step.archives()
-all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, _ = tables.read_folds(
-    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
-)
-images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold)
-train_images, train_boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
-unlabelled = ranking.unlabelled(step.data, all_images)
+photos, (folds, _) = step.photos(), step.folds()
+train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, valid_fold)
 
 # %% [markdown]
 # ## Ready to start?
@@ -113,43 +96,22 @@ unlabelled = ranking.unlabelled(step.data, all_images)
 # within minutes.
 
 # %%
-ready = preflight.checks(
-    model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out
-)
-step.table(ready)
-preflight.require(ready)
+step.show(lu.displays.preflight(None, None, settings, step.out))
 
 # %% [markdown]
 # ## Train and valid side by side
 # As in the original's Data_Checking: how many boxes an image holds in the two parts. If these differ, so will scores.
 
 # %%
-counts = breakdowns.counts_by_part({"train": (train_images, train_boxes), "valid": (images, boxes)})
-step.figure(
-    errors_module.boxes_by_part(counts), "boxes_by_part", "Boxes in an image, by species and part."
-)
-step.say(breakdowns.parts_sentence(counts))
-
-# %%
-step.table(breakdowns.parts_table(counts), "Images and boxes of the two parts.", digits=1)
+step.show(lu.displays.boxes_by_part({"train": train, "valid": valid}))
 
 # %% [markdown]
 # ## The scores by class
 # The write-up's table, by the contest's definition of AP.
 
 # %%
-predictions = engine.predict(
-    weights,
-    Photos(images, folder=archives),
-    image_size=image_size,
-    confidence_threshold=0.001,
-    iou_threshold=0.6,
-    max_detections=300,
-)
-breakdowns.check(images, boxes, predictions)
-by_class = metrics.per_class_table(boxes, predictions, images)
-step.table(by_class, "Validation, by class, the contest's definition.", index=True)
-step.say(score_tables.class_sentence(by_class))
+predictions = lu.predict(weights, valid, image_size=image_size)
+step.show(lu.displays.score_table(valid, predictions))
 
 # %% [markdown]
 # ## Which errors cost most?
@@ -157,14 +119,8 @@ step.say(score_tables.class_sentence(by_class))
 # background is a box on nothing that has a label; missed is a label that no box accounts for.
 
 # %%
-detections, labels = types.classify(boxes, predictions, iou_threshold, images=images)
-costs = types.ap_lost(detections, labels)
-step.figure(
-    errors_module.error_costs(costs),
-    "error_costs",
-    "AP lost by each type of error, and how many boxes have it.",
-)
-step.say(breakdowns.costs_sentence(costs))
+errors = lu.error_types(valid, predictions, iou_threshold)
+step.show(lu.displays.error_costs(errors))
 
 # %% [markdown]
 # ## Where are animals missed?
@@ -172,48 +128,21 @@ step.say(breakdowns.costs_sentence(costs))
 # animals: found, found loosely (or as the other species), or missed.
 
 # %%
-confidence = by_class.attrs["confidence_at_best_f1"]
-sure, labels = types.classify(
-    boxes, predictions[predictions["confidence"] >= confidence], iou_threshold
-)
-light = breakdowns.brightness(images, archives)
-found = breakdowns.breakdown(
-    breakdowns.attributes(labels, images, light=light), breakdowns.label_states(labels)
-)
-step.figure(
-    errors_module.error_groups(found),
-    "labels_by_group",
-    "Labelled animals by what became of them, in groups.",
-)
-step.say(breakdowns.breakdown_sentence(found, "found"))
+step.show(lu.displays.labels_by_group(errors))
 
 # %% [markdown]
 # ## Where are predictions wrong?
 # The same for the confident predictions: right, mendable, or false (on background, twice, or wrong in both respects).
 
 # %%
-right = breakdowns.breakdown(
-    breakdowns.attributes(sure, images, boxes, light), breakdowns.detection_states(sure)
-)
-step.figure(
-    errors_module.error_groups(right),
-    "predictions_by_group",
-    "Confident predictions by whether they are right.",
-)
-step.say(breakdowns.breakdown_sentence(right, "right"))
+step.show(lu.displays.predictions_by_group(errors))
 
 # %% [markdown]
 # ## Do the confidences keep their promise?
 # A box of confidence 0.8 should be right in 8 of 10 cases: look for bars that do not reach the dashed line.
 
 # %%
-reliability = breakdowns.calibration(detections)
-step.figure(
-    errors_module.calibration(reliability),
-    "calibration",
-    "Confidence against the share of boxes that are right.",
-)
-step.say(breakdowns.calibration_sentence(reliability))
+step.show(lu.displays.calibration(errors))
 
 # %% [markdown]
 # ## The worst cases
@@ -221,43 +150,19 @@ step.say(breakdowns.calibration_sentence(reliability))
 # animal under the dotted box? Then the label is at fault, not the model.
 
 # %%
-false_alarms = cases.worst(sure, labels, "false", shown, unlabelled)
-step.figure(
-    errors_module.error_gallery(
-        false_alarms, Photos(images, boxes, archives), predictions, confidence, "no false alarms"
-    ),
-    "false_alarms",
-    "The most confident predictions that overlap no label.",
-)
-step.say(cases.worst_sentence(false_alarms, "false alarms"))
+step.show(lu.displays.false_alarms(errors, shown, step.data))
 
 # %% [markdown]
 # Then animals that no confident box accounts for: is the animal cut off, hidden or hard to see even for a person?
 
 # %%
-misses = cases.worst(sure, labels, "missed", shown)
-step.figure(
-    errors_module.error_gallery(
-        misses, Photos(images, boxes, archives), predictions, confidence, "no missed animals"
-    ),
-    "misses",
-    "The largest labelled animals that no confident prediction accounts for.",
-)
-step.say(cases.worst_sentence(misses, "missed animals"))
+step.show(lu.displays.misses(errors, shown))
 
 # %% [markdown]
 # And boxes that sit too loosely: which of the two, label or prediction, follows the animal's outline?
 
 # %%
-loose = cases.worst(sure, labels, "loose", shown)
-step.figure(
-    errors_module.error_gallery(
-        loose, Photos(images, boxes, archives), predictions, confidence, "no loose boxes"
-    ),
-    "loose_boxes",
-    "The most confident predictions that are placed too loosely.",
-)
-step.say(cases.worst_sentence(loose, "loose boxes"))
+step.show(lu.displays.loose_boxes(errors, shown))
 
 # %% [markdown]
 # ## Which animals did nobody label?
@@ -269,18 +174,8 @@ step.say(cases.worst_sentence(loose, "loose boxes"))
 # The default here, COCO's weights, knows no barn.
 
 # %%
-oof = out_of_fold.predict_out_of_fold(
-    Photos(all_images, all_boxes, archives),
-    folds,
-    step.out,
-    TrainSettings.of({**globals(), "image_size": oof_image_size}),
-    n_folds=oof_folds,
-)
-step.table(
-    metrics.per_class_table(all_boxes, oof, all_images),
-    "Out-of-fold predictions of all images, by class.",
-    index=True,
-)
+oof = lu.predict_out_of_fold(photos, folds, step.out, settings, n_folds=oof_folds)
+step.show(lu.displays.out_of_fold_scores(photos, oof))
 
 # %% [markdown]
 # Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
@@ -289,64 +184,29 @@ step.table(
 # leaves several boxes on an animal, and each counts. Look at how far right a curve stays high.
 
 # %%
-curves, known, told = report.ranking(step.data, all_images, all_boxes, oof, seed)
-step.figure(
-    errors_module.missing_curves(curves),
-    "missing_curves",
-    "Rankings of the boxes that lie on unlabelled animals.",
-)
-step.say(told)
+missing = lu.missing_labels(photos, oof, suggestion_score, step.data, seed)
+step.show(lu.displays.missing_curves(missing))
 
 # %% [markdown]
 # Now the suggestions themselves: one box an animal, images with the most expected animals first. A photo holds one
 # species, so a suggestion is of its photo's species, whatever the model called it.
 
 # %%
-scored = missing_labels.score(all_images, all_boxes, oof, seed=seed)
-suggestions = missing_labels.suggest(scored, all_images, suggestion_score)
-ranked = missing_labels.rank_images(all_images, all_boxes, suggestions)
-missing = report.by_species(all_boxes, suggestions)
-step.table(ranked.head(10), "Where to look first.", digits=2)
-step.say(report.sentence(missing, len(ranked)))
-step.say(report.audit_known(step.data, all_images, all_boxes, suggestions))
+step.show(lu.displays.images_to_check(missing))
 
 # %% [markdown]
 # The highest scores: is there an animal under the dotted box, and no label on it?
 
 # %%
-step.figure(
-    errors_module.error_gallery(
-        report.cases(suggestions, shown),
-        Photos(all_images, all_boxes, archives),
-        oof,
-        confidence,
-        "no suggestions",
-    ),
-    "suggestions",
-    "The highest scores: left the labels, right the out-of-fold predictions.",
-)
-step.say(report.cases_sentence(report.cases(suggestions, shown), suggestions, unlabelled))
+step.show(lu.displays.suggestions(missing, shown, errors.confidence))
 
 # %% [markdown]
 # ## Labels that look wrong
-# Boxes far looser than usual, species swapped, animals labelled twice. In numbers a loose label and a loosely
-# predicted box look alike: the photo tells which of the two it is. Look for a dotted box that misses the outline.
+# Boxes far looser than usual, species swapped, animals labelled twice. The numbers cannot
+# tell a loose label from a loose prediction; the photo can. Look for a dotted box that misses the outline.
 
 # %%
-faults = label_faults.find(all_images, all_boxes, oof)
-step.figure(
-    errors_module.error_gallery(
-        report.fault_cases(faults, shown),
-        Photos(all_images, all_boxes, archives),
-        oof,
-        confidence,
-        "no suspicious labels",
-    ),
-    "label_faults",
-    "The most suspicious labels: left the labels, right the out-of-fold predictions.",
-)
-complete = None if unlabelled is None else tables.complete_boxes(step.data, all_images, all_boxes)
-step.say(report.faults_sentence(faults, complete))
+step.show(lu.displays.label_faults(missing, shown, errors.confidence))
 
 # %% [markdown]
 # ## To the annotation tool and back
@@ -357,29 +217,11 @@ step.say(report.faults_sentence(faults, complete))
 # takes its tables from there.
 
 # %%
-report.write(step.path("labels", ""), all_images, all_boxes, suggestions, faults)
-corrected, changes = report.corrections(corrected_labels, all_images, all_boxes)
-report.write_changes(step.path("labels", "changes.csv"), changes)
-tables.write_tables(step.path("labels", "tables"), all_images, corrected)
-if corrected_labels:
-    step.table(
-        report.changes_table(changes),
-        "Boxes by what the corrections did; renamed: another species.",
-    )
-step.say(report.changes_sentence(changes))
+changes = missing.write(step.path("labels", ""), corrected_labels)
+step.show(lu.displays.corrections(changes))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(
-    **score_tables.score_metrics(by_class),
-    suggestions=len(suggestions),
-    suspicious_labels=len(faults),
-    missing_label_ap=report.average_precisions(curves),
-    calibration_error=reliability.attrs["error"],
-    ap_lost=costs.set_index("error")["ap_lost"],
-    per_class=by_class.reset_index(),
-    missing_by_species=missing,
-)
 step.finish("07_hyperparameter_search")

@@ -26,7 +26,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "scores": (
         *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),
-        "scores_by_group",
+        *("out_of_fold_scores", "scores_by_group"),
     ),
 }
 """File of this folder -> its displays."""

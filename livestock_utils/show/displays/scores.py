@@ -41,16 +41,12 @@ def class_scores(
     )
 
 
-def score_table(
-    photos: Photos,
-    predictions: pd.DataFrame,
-    caption: str = "Validation, by class, the contest's definition.",
-) -> Display:
+def score_table(photos: Photos, predictions: pd.DataFrame) -> Display:
     """`lu.score` as a table, and which class is harder."""
     table = tables.score(photos, predictions)
     return Display(
         "scores",
-        caption,
+        "Validation, by class, the contest's definition.",
         table,
         verdict=words.harder_class(table),
         metrics=_metrics(table),
@@ -70,6 +66,13 @@ def complete_scores(photos: Photos, predictions: pd.DataFrame, data: str | os.Pa
         shows_table=True,
         index=True,
     )
+
+
+def out_of_fold_scores(photos: Photos, predictions: pd.DataFrame) -> Display:
+    """The scores of out-of-fold predictions (`lu.predict_out_of_fold`) as a table."""
+    table = tables.score(photos, predictions)
+    caption = "Out-of-fold predictions of all images, by class."
+    return Display("out_of_fold_scores", caption, table, shows_table=True, index=True)
 
 
 def precision_recall(photos: Photos, predictions: pd.DataFrame) -> Display:
