@@ -66,7 +66,7 @@ def real(seed: int) -> Task:
 def measure(part: str, task: Task, out: Path, seed: int, epochs: int, init_weights: str) -> None:
     """Train, predict, rank and print."""
     folder, images, kept, missing = task
-    folds = stratified_folds(images, kept, n_splits=4, seed=seed)
+    folds = stratified_folds(Photos(images, kept), n_splits=4, seed=seed)
     click.echo(
         f"{part}, seed {seed}: two yolov5n from {Path(init_weights).name}, {epochs} epochs at "
         f"{TRAINING['image_size']} px, labels missing before training"

@@ -18,6 +18,7 @@ import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from made_tables import aihub_tables
 
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.split.folds import balance_table, strata_table, stratified_folds
 
 
@@ -51,7 +52,7 @@ def main() -> None:
         images, boxes = aihub_tables(times)
         follows = np.random.default_rng(0).random(len(images)) < 0.3
         groups = pd.Series(np.cumsum(~follows), index=images["image_id"])
-        strata = strata_table(images, boxes)
+        strata = strata_table(Photos(images, boxes))
         parts = [pd.get_dummies(strata[name]) for name in ("species", "count_bin", "stratum")]
         presence = strata.filter(regex="^(ratio|area)_")
         labels = pd.concat([*parts, presence.loc[:, presence.any()]], axis=1).to_numpy(dtype=int)
@@ -60,12 +61,14 @@ def main() -> None:
         for _ in range(options.rounds):
             peer.append(seconds(lambda labels=labels: bare(labels)))
             ours.append(
-                seconds(lambda i=images, b=boxes, g=groups: stratified_folds(i, b, groups=g))
+                seconds(
+                    lambda i=images, b=boxes, g=groups: stratified_folds(Photos(i, b), groups=g)
+                )
             )
         mine, theirs = statistics.median(ours), statistics.median(peer)
         first = first or mine
-        folds = stratified_folds(images, boxes, groups=groups)
-        off = balance_table(images, boxes, folds)["off_images"].abs().max()
+        folds = stratified_folds(Photos(images, boxes), groups=groups)
+        off = balance_table(Photos(images, boxes), folds)["off_images"].abs().max()
         print(
             f"{len(images):7,} images in {groups.nunique():7,} groups: ours {mine:6.2f} s, bare "
             f"without groups {theirs:6.2f} s, ratio {mine / theirs:.2f} (wanted: 4 or less), "

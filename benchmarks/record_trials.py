@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.stats import qmc
 
 from livestock_utils.core import files
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
@@ -51,17 +52,17 @@ def mini_sets(folder: Path) -> Path:
     archives = folder / "sample" / "data"
     photos = data_folder.read_archives(archives)
     images, boxes = photos.images, photos.boxes
-    folds = folds_module.stratified_folds(images, boxes)
+    folds = folds_module.stratified_folds(Photos(images, boxes))
     inside = images["image_id"].map(folds) != 0
     mini = folds_module.mini(
-        images[inside], boxes[boxes["image_id"].isin(images["image_id"][inside])], share=0.5
+        Photos(images[inside], boxes[boxes["image_id"].isin(images["image_id"][inside])]), share=0.5
     )
     for name, rows in (
         ("train", images[images["image_id"].isin(mini)]),
         ("valid", images[~inside]),
     ):
         writing.to_folder(
-            folder / name, rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives
+            folder / name, Photos(rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives)
         )
     return writing.write_data_yaml(folder / "mini.yaml", folder / "train", folder / "valid")
 

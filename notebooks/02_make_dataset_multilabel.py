@@ -85,7 +85,7 @@ images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 # boxes occur.
 
 # %%
-strata = folds_module.strata_table(images, boxes)
+strata = folds_module.strata_table(Photos(images, boxes))
 step.table(
     strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head(5),
     "The strata of the first images.",
@@ -98,7 +98,7 @@ step.table(
 
 # %%
 hashes = lookalikes.perceptual_hashes(images, archives, cache=step.path("tables", "hashes.csv"))
-plain = grouping.make_folds(images, boxes, None, n_splits, seed, valid_fold=valid_fold)
+plain = grouping.make_folds(Photos(images, boxes), None, n_splits, seed, valid_fold=valid_fold)
 leak = lookalikes.nearest_train(hashes, plain, valid_fold)
 step.figure(
     split.leakage(leak, images, max_distance),
@@ -129,7 +129,7 @@ step.table(sizes, f"Groups by `{group_by}`.")
 step.say(eda.groups(sizes))
 
 # %%
-folds = grouping.make_folds(images, boxes, groups, n_splits, seed, hold_out, valid_fold)
+folds = grouping.make_folds(Photos(images, boxes), groups, n_splits, seed, hold_out, valid_fold)
 tables.write_folds(step.path("datasets", "folds.csv"), folds, groups)
 step.say(eda.folds(folds))
 
@@ -139,7 +139,7 @@ step.say(eda.folds(folds))
 
 # %%
 target = float((folds != valid_fold).mean()) if hold_out else None
-balance = folds_module.balance_table(images, boxes, folds, valid_fold, target)
+balance = folds_module.balance_table(Photos(images, boxes), folds, valid_fold, target)
 step.figure(split.split_balance(balance), "balance", "Share of each stratum in train.")
 step.say(eda.balance(balance))
 
@@ -153,7 +153,7 @@ step.table(
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
-by_fold = folds_module.fold_table(images, boxes, folds)
+by_fold = folds_module.fold_table(Photos(images, boxes), folds)
 step.figure(
     split.fold_balance(by_fold, valid_fold),
     "folds",
@@ -181,9 +181,7 @@ step.say(eda.leakage(leak_now, max_distance))
 # %%
 train_tar, valid_tar = writing.write_split(
     step.path("datasets"),
-    images,
-    boxes,
-    archives,
+    Photos(images, boxes, archives),
     folds,
     valid_fold=valid_fold,
     seed=seed,

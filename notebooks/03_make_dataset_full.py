@@ -78,7 +78,7 @@ folds, groups = tables.read_folds(
 
 # %%
 valid_images = images[images["image_id"].map(folds) == valid_fold]
-watched = folds_module.mini(valid_images, boxes, watch_share, seed, groups) if watch_share else []
+watched = folds_module.mini(Photos(valid_images, boxes), watch_share, seed, groups) if watch_share else []
 is_watched = images["image_id"].isin(watched)
 step.say(eda.watched(len(watched), len(images)))
 
@@ -92,9 +92,7 @@ full_tar, watch_tar = (
 )
 writing.write_tar(
     full_tar,
-    images[~is_watched],
-    boxes,
-    archives,
+    Photos(images[~is_watched], boxes, archives),
     folds=folds,
     seed=seed,
     min_box_area_px=min_box_area_px,
@@ -104,9 +102,7 @@ writing.write_tar(
 if watched:
     writing.write_tar(
         watch_tar,
-        images[is_watched],
-        boxes,
-        archives,
+        Photos(images[is_watched], boxes, archives),
         folds=folds,
         seed=seed,
         min_box_area_px=min_box_area_px,
@@ -131,7 +127,7 @@ step.say(eda.sets(sets))
 # Each stratum should give the same share of its images to training.
 
 # %%
-kept = summary.kept_strata(images, boxes, images.loc[~is_watched, "image_id"])
+kept = summary.kept_strata(Photos(images, boxes), images.loc[~is_watched, "image_id"])
 step.figure(
     split.split_balance(kept, "the full training set"),
     "balance",

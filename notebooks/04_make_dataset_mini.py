@@ -78,8 +78,8 @@ train_images, valid_images = (
     images[fold_of_image != valid_fold],
     images[fold_of_image == valid_fold],
 )
-train_mini = folds_module.mini(train_images, boxes, train_share, seed, groups)
-valid_mini = folds_module.mini(valid_images, boxes, valid_share, seed, groups)
+train_mini = folds_module.mini(Photos(train_images, boxes), train_share, seed, groups)
+valid_mini = folds_module.mini(Photos(valid_images, boxes), valid_share, seed, groups)
 
 # %% [markdown]
 # ## Balance
@@ -87,7 +87,7 @@ valid_mini = folds_module.mini(valid_images, boxes, valid_share, seed, groups)
 # together, which small strata pay for.
 
 # %%
-kept = summary.kept_strata(train_images, boxes, train_mini)
+kept = summary.kept_strata(Photos(train_images, boxes), train_mini)
 step.figure(
     split.split_balance(kept, "the mini set"),
     "balance",
@@ -105,18 +105,14 @@ train_tar, valid_tar = (
 )
 writing.write_tar(
     train_tar,
-    images[images["image_id"].isin(train_mini)],
-    boxes,
-    archives,
+    Photos(images[images["image_id"].isin(train_mini)], boxes, archives),
     folds=folds,
     seed=seed,
     min_box_area_px=min_box_area_px,
 )
 writing.write_tar(
     valid_tar,
-    images[images["image_id"].isin(valid_mini)],
-    boxes,
-    archives,
+    Photos(images[images["image_id"].isin(valid_mini)], boxes, archives),
     folds=folds,
     seed=seed,
     min_box_area_px=min_box_area_px,

@@ -12,6 +12,7 @@ from data_sets import jpeg, write_archives
 from detections import scene
 
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import writing
 from livestock_utils.detect import settings as training_settings
 from livestock_utils.detect.predict import engine
@@ -376,13 +377,13 @@ def test_differences_are_paired_by_seed(judged):
 def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path, monkeypatch):
     images, boxes = write_archives(tmp_path / "archives")
     writing.write_tar(
-        tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives"
+        tmp_path / "datasets" / "Valid_Dataset.tar", Photos(images, boxes, tmp_path / "archives")
     )
     writing.write_tar(
         tmp_path / "prepared" / "datasets" / "Valid_Dataset_Full.tar",
-        images[:6],
-        boxes[boxes["image_id"].isin(images["image_id"][:6])],
-        tmp_path / "archives",
+        Photos(
+            images[:6], boxes[boxes["image_id"].isin(images["image_id"][:6])], tmp_path / "archives"
+        ),
     )
     write_run(tmp_path / "training" / "multilabel_split", data="a")
     write_run(tmp_path / "training" / "mine", data="b")
@@ -424,7 +425,7 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
 def test_images_that_a_run_was_trained_on_do_not_judge(tmp_path, seen, left, said):
     images, boxes = write_archives(tmp_path / "archives")
     writing.write_tar(
-        tmp_path / "datasets" / "Valid_Dataset.tar", images, boxes, tmp_path / "archives"
+        tmp_path / "datasets" / "Valid_Dataset.tar", Photos(images, boxes, tmp_path / "archives")
     )
     ids = images["image_id"]
     names = (

@@ -10,6 +10,7 @@ from made_tables import aihub_tables
 
 from livestock_utils.core import tables
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import summary, writing
 from livestock_utils.data.split import groups as grouping
 from livestock_utils.data.split.folds import balance_table, mini, stratified_folds
@@ -19,6 +20,7 @@ IMAGES, BOXES = aihub_tables(0.02)
 HASHES = pd.Series(
     np.arange(len(IMAGES), dtype=np.uint64) // 2 * 0x0F0F0F0F0F0F, index=IMAGES["image_id"]
 )
+PHOTOS = Photos(IMAGES, BOXES)
 
 
 def test_none_means_no_groups():
@@ -44,7 +46,9 @@ def test_a_csv_of_cameras_makes_groups_and_one_can_be_held_out(tmp_path):
     IMAGES[["image_id"]].assign(group=camera).to_csv(path, index=False)
     groups = grouping.groups_by(str(path), IMAGES)
     for valid_fold in (0, 3):
-        folds = grouping.make_folds(IMAGES, BOXES, groups, hold_out="north", valid_fold=valid_fold)
+        folds = grouping.make_folds(
+            PHOTOS, groups, hold_out="north", valid_fold=valid_fold
+        )
         assert (folds == valid_fold).tolist() == (
             camera == "north"
         ).tolist() and folds.nunique() == 2
@@ -62,15 +66,15 @@ def test_a_csv_of_cameras_makes_groups_and_one_can_be_held_out(tmp_path):
             'group_by "near_duplicates" needs hashes',
         ),
         (
-            lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=5),
+            lambda: grouping.make_folds(PHOTOS, None, 5, valid_fold=5),
             "must lie in 0..4 for n_splits 5, got 5",
         ),
         (
-            lambda: grouping.make_folds(IMAGES, BOXES, None, 5, valid_fold=-1),
+            lambda: grouping.make_folds(PHOTOS, None, 5, valid_fold=-1),
             "valid_fold must lie in 0..4",
         ),
         (
-            lambda: grouping.make_folds(IMAGES, BOXES, None, hold_out="north"),
+            lambda: grouping.make_folds(PHOTOS, None, hold_out="north"),
             "hold_out 'north' needs groups",
         ),
     ],
@@ -96,7 +100,7 @@ def test_group_sizes_count_images_that_have_company():
 
 @pytest.mark.parametrize("groups", [None, pd.Series("pen 1", index=IMAGES["image_id"])])
 def test_folds_come_back_from_disk(tmp_path, groups):
-    folds = stratified_folds(IMAGES, BOXES)
+    folds = stratified_folds(PHOTOS)
     again, same_groups = tables.read_folds(
         tables.write_folds(tmp_path / "folds.csv", folds, groups)
     )
@@ -122,7 +126,7 @@ def test_faulty_folds_are_told_in_one_line(tmp_path, text, message):
 def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
     images, boxes = write_archives(tmp_path / "archives")
     for name, rows in (("all", images), ("cows", images[images["species"] == "cow"])):
-        writing.write_tar(tmp_path / f"{name}.tar", rows, boxes, tmp_path / "archives")
+        writing.write_tar(tmp_path / f"{name}.tar", Photos(rows, boxes, tmp_path / "archives"))
     table = summary.set_table({name: tmp_path / f"{name}.tar" for name in ("all", "cows")})
     assert table[["set", "file", "images", "pig", "cow", "backgrounds"]].to_numpy().tolist() == [
         ["all", "all.tar", 12, 6, 6, 0],
@@ -135,12 +139,14 @@ def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
-    kept = mini(IMAGES, BOXES, share)
-    table = summary.kept_strata(IMAGES, BOXES, kept)
+    kept = mini(PHOTOS, share)
+    table = summary.kept_strata(PHOTOS, kept)
     assert table["train"].sum() == len(kept) and table["images"].sum() == len(IMAGES)
     if share < 1:
-        folds = IMAGES["image_id"].isin(kept).astype(int).set_axis(IMAGES["image_id"])
-        expected = balance_table(IMAGES, BOXES, folds, valid_fold=0, target=len(kept) / len(IMAGES))
+        folds = IMAGES["image_id"].isin(kept.images["image_id"]).astype(int).set_axis(IMAGES["image_id"])
+        expected = balance_table(
+            PHOTOS, folds, valid_fold=0, target=len(kept) / len(IMAGES)
+        )
         pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
@@ -149,7 +155,7 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
     [
         (lambda: eda.balance(pd.DataFrame(columns=["images"])), "There are no strata."),
         (
-            lambda: eda.balance(summary.kept_strata(IMAGES, BOXES, IMAGES["image_id"])),
+            lambda: eda.balance(summary.kept_strata(PHOTOS, PHOTOS)),
             "Every stratum has exactly its share in train.",
         ),
         (lambda: eda.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),

@@ -328,7 +328,7 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
     images, boxes = write_archives(tmp_path / "zips", 8)
     sets = [tmp_path / name for name in ("Train", "Valid")]
     for folder in sets:
-        writing.to_folder(folder, images, boxes, tmp_path / "zips")
+        writing.to_folder(folder, Photos(images, boxes, tmp_path / "zips"))
     tables = reading.read_tables(sets[1])
     options = {**TRAIN, "warmup_min_iterations": 1}
     options.pop("final_evaluation")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data import lookalikes
 from livestock_utils.data.split.folds import stratified_folds
 
@@ -186,10 +187,10 @@ def test_grouped_folds_leave_no_near_duplicate_across():
     images = images_of(*ids).assign(species="pig")
     hashes = pd.Series(values, index=ids)
     no_boxes = pd.DataFrame(columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
-    plain = stratified_folds(images, no_boxes)
+    plain = stratified_folds(Photos(images, no_boxes))
     assert (lookalikes.nearest_train(hashes, plain)["distance"] <= 1).any()
     grouped = stratified_folds(
-        images, no_boxes, groups=lookalikes.near_duplicate_groups(hashes, images)
+        Photos(images, no_boxes), groups=lookalikes.near_duplicate_groups(hashes, images)
     )
     assert (lookalikes.nearest_train(hashes, grouped)["distance"] > lookalikes.MAX_DISTANCE).all()
 

@@ -39,7 +39,7 @@ def drawn(tmp_path_factory):
     )
     folder = where / "data"
     photos = data_folder.read_archives(folder)
-    return photos, stratified_folds(photos.images, photos.boxes, n_splits=4)
+    return photos, stratified_folds(photos, n_splits=4)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.show.plots import eda, gallery, scores, split, style, training
 
 IMAGES, BOXES = aihub_tables(0.1)
-FOLDS = folds.stratified_folds(IMAGES, BOXES)
+FOLDS = folds.stratified_folds(Photos(IMAGES, BOXES))
 NO_IMAGES, NO_BOXES = IMAGES.iloc[:0], BOXES.iloc[:0]
 RESULTS = pd.DataFrame(
     {"epoch": range(4)}
@@ -69,8 +69,8 @@ FULL = {
     "box_sizes": lambda: eda.box_sizes(BOXES),
     "box_positions": lambda: eda.box_positions(IMAGES, BOXES),
     "completeness": lambda: eda.completeness(count_tables.completeness_hints(IMAGES, BOXES)),
-    "split_balance": lambda: split.split_balance(folds.balance_table(IMAGES, BOXES, FOLDS)),
-    "fold_balance": lambda: split.fold_balance(folds.fold_table(IMAGES, BOXES, FOLDS)),
+    "split_balance": lambda: split.split_balance(folds.balance_table(Photos(IMAGES, BOXES), FOLDS)),
+    "fold_balance": lambda: split.fold_balance(folds.fold_table(Photos(IMAGES, BOXES), FOLDS)),
     "leakage": lambda: split.leakage(NEAREST, IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS),
     "precision_recall": lambda: scores.precision_recall(CURVES),
@@ -106,9 +106,11 @@ EMPTY = {
     "box_positions, images without boxes": lambda: eda.box_positions(IMAGES, NO_BOXES),
     "completeness": lambda: eda.completeness(count_tables.completeness_hints(NO_IMAGES, NO_BOXES)),
     "split_balance": lambda: split.split_balance(
-        folds.balance_table(IMAGES, BOXES, FOLDS).iloc[:0]
+        folds.balance_table(Photos(IMAGES, BOXES), FOLDS).iloc[:0]
     ),
-    "fold_balance": lambda: split.fold_balance(folds.fold_table(IMAGES, BOXES, FOLDS).iloc[:0]),
+    "fold_balance": lambda: split.fold_balance(
+        folds.fold_table(Photos(IMAGES, BOXES), FOLDS).iloc[:0]
+    ),
     "leakage": lambda: split.leakage(NEAREST.iloc[:0], IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS.iloc[:0]),
     "precision_recall": lambda: scores.precision_recall(CURVES.iloc[:0]),
@@ -240,7 +242,7 @@ def test_a_heat_maps_panel_is_scaled_to_its_own_maximum():
 
 
 def test_split_balance_puts_a_dot_at_each_share():
-    table = folds.balance_table(IMAGES, BOXES, FOLDS)
+    table = folds.balance_table(Photos(IMAGES, BOXES), FOLDS)
     ax = split.split_balance(table)
     assert ax.collections[-1].get_offsets()[:, 0].tolist() == table["share_in_train"].tolist()
 
@@ -253,7 +255,7 @@ def test_leakage_says_how_many_images_have_a_look_alike():
 
 
 def test_fold_balance_leaves_out_labels_that_cannot_spread():
-    table = folds.fold_table(IMAGES, BOXES, FOLDS)
+    table = folds.fold_table(Photos(IMAGES, BOXES), FOLDS)
     one = [1, 0, 0, 0, 0]
     rare = pd.DataFrame(
         {"kind": "area", "label": "out", "fold": range(5), "images": one, "share": one}

@@ -14,6 +14,7 @@ from PIL import Image
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError, TrainingError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, tars, writing
 from livestock_utils.detect import settings as settings_module
 from livestock_utils.detect.predict import silver_sources
@@ -264,8 +265,8 @@ def gold(source, tmp_path_factory):
     folder, images, boxes, _ = source
     out = tmp_path_factory.mktemp("gold")
     last = images["image_id"] == images.loc[images["species"] == "cow", "image_id"].iloc[-1]
-    writing.to_folder(out / "train", images[~last], boxes, folder)
-    writing.to_folder(out / "valid", images[last], boxes, folder)
+    writing.to_folder(out / "train", Photos(images[~last], boxes, folder))
+    writing.to_folder(out / "valid", Photos(images[last], boxes, folder))
     return out / "train", out / "valid"
 
 
@@ -320,7 +321,7 @@ def test_a_share_refused(written, gold, tmp_path, share):
 
 def test_lists_of_another_set_refused(written, gold, tmp_path):
     images, boxes = reading.read_tables(gold[0])
-    writing.to_folder(tmp_path / "pigs", images[images["species"] == "pig"], boxes, gold[0])
+    writing.to_folder(tmp_path / "pigs", Photos(images[images["species"] == "pig"], boxes, gold[0]))
     with pytest.raises(
         DatasetError,
         match=r"no source of the 6 silver images is in .*; make silver from the images",

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.split.folds import (
     balance_table,
     fold_table,
@@ -47,9 +48,9 @@ def blocks(images: pd.DataFrame, size: int = 20) -> pd.Series:
 def test_strata_are_level_at_the_real_counts(aihub, groups_of, seed):
     images, boxes = aihub
     groups = None if groups_of is None else groups_of(images)
-    folds = stratified_folds(images, boxes, groups=groups, seed=seed)
+    folds = stratified_folds(Photos(images, boxes), groups=groups, seed=seed)
     for valid_fold in range(5):
-        table = balance_table(images, boxes, folds, valid_fold)
+        table = balance_table(Photos(images, boxes), folds, valid_fold)
         assert table["images"].tolist() == [506, 2749, 1048, 7383, 3413, 1356]
         assert (table["train"] + table["valid"] == table["images"]).all()
         assert table["off_points"].abs().max() <= 0.5
@@ -58,14 +59,16 @@ def test_strata_are_level_at_the_real_counts(aihub, groups_of, seed):
 
 def test_small_strata_are_within_one_image(small):
     images, boxes = small
-    folds = stratified_folds(images, boxes)
+    folds = stratified_folds(Photos(images, boxes))
     for valid_fold in range(5):
-        assert balance_table(images, boxes, folds, valid_fold)["off_images"].abs().max() <= 1
+        assert (
+            balance_table(Photos(images, boxes), folds, valid_fold)["off_images"].abs().max() <= 1
+        )
 
 
 def test_presence_of_shapes_and_sizes_is_level_too(aihub):
     images, boxes = aihub
-    table = fold_table(images, boxes, stratified_folds(images, boxes))
+    table = fold_table(Photos(images, boxes), stratified_folds(Photos(images, boxes)))
     assert set(table["kind"]) == {"stratum", "ratio", "area"}
     common = table[table.groupby(["kind", "label"])["images"].transform("sum") >= 1000]
     assert (common["share"] - 0.2).abs().max() <= 0.005
@@ -77,27 +80,29 @@ def test_blocks_stay_whole_and_strata_level(aihub, size):
     """Large blocks cannot do better than half a block: 43 blocks of pigs do not go into 5 folds."""
     images, boxes = aihub
     groups = blocks(images, size)
-    folds = stratified_folds(images, boxes, groups=groups)
+    folds = stratified_folds(Photos(images, boxes), groups=groups)
     assert (folds.groupby(groups).nunique() == 1).all()
-    assert balance_table(images, boxes, folds)["off_images"].abs().max() <= size / 2
+    assert balance_table(Photos(images, boxes), folds)["off_images"].abs().max() <= size / 2
 
 
 def test_unequal_groups_still_fill_every_fold(small):
     images, boxes = small
     names = np.where(images["species"] == "pig", "farm 1", "farm 2").astype(object)
     names[:3] = ["farm 3", "farm 4", "farm 5"]
-    folds = stratified_folds(images, boxes, groups=pd.Series(names, index=images["image_id"]))
+    folds = stratified_folds(
+        Photos(images, boxes), groups=pd.Series(names, index=images["image_id"])
+    )
     assert sorted(folds.unique()) == [0, 1, 2, 3, 4]
 
 
 def test_folds_do_not_depend_on_the_order_of_rows(small):
     images, boxes = small
-    folds = stratified_folds(images, boxes, groups=runs(images))
+    folds = stratified_folds(Photos(images, boxes), groups=runs(images))
     mixed = images.sample(frac=1, random_state=1), boxes.sample(frac=1, random_state=2)
-    again = stratified_folds(*mixed, groups=runs(images).sample(frac=1, random_state=3))
+    again = stratified_folds(Photos(*mixed), groups=runs(images).sample(frac=1, random_state=3))
     pd.testing.assert_series_equal(folds, again)
     assert folds.index.is_monotonic_increasing
-    assert not folds.equals(stratified_folds(images, boxes, groups=runs(images), seed=43))
+    assert not folds.equals(stratified_folds(Photos(images, boxes), groups=runs(images), seed=43))
 
 
 @settings(max_examples=25, deadline=None)
@@ -117,51 +122,56 @@ def test_every_image_gets_one_fold_and_groups_stay_whole(data):
     n_splits = data.draw(st.integers(2, 6))
     if groups.nunique() < n_splits:
         with pytest.raises(DatasetError, match="at least as many groups"):
-            stratified_folds(images, boxes, n_splits, groups)
+            stratified_folds(Photos(images, boxes), n_splits, groups)
         return
-    folds = stratified_folds(images, boxes, n_splits, groups)
+    folds = stratified_folds(Photos(images, boxes), n_splits, groups)
     assert folds.index.tolist() == ids
     assert sorted(folds.unique()) == list(range(n_splits))
     assert (folds.groupby(groups).nunique() == 1).all()
 
 
+def mini_ids(images, boxes, share, **options):
+    return sorted(mini(Photos(images, boxes), share, **options).images["image_id"])
+
+
 @pytest.mark.parametrize("share", [0.5, 0.3, 0.01])
 def test_mini_keeps_its_share_and_every_stratum(aihub, share):
     images, boxes = aihub
-    strata = strata_table(images, boxes)
-    ids = mini(images, boxes, share)
+    strata = strata_table(Photos(images, boxes))
+    ids = mini_ids(images, boxes, share)
     kept = strata[strata["image_id"].isin(ids)]["stratum"].value_counts()
     whole = strata["stratum"].value_counts()
     assert len(ids) == len(set(ids))
     assert abs(len(ids) - share * len(images)) <= 3
     assert (kept - share * whole).abs().max() <= 1
-    assert ids == mini(images, boxes, share)
+    assert ids == mini_ids(images, boxes, share)
 
 
 def test_mini_never_loses_a_stratum(small):
     images, boxes = small
-    strata = strata_table(images, boxes).set_index("image_id")["stratum"]
-    assert set(strata[mini(images, boxes, 0.001)]) == set(strata)
+    strata = strata_table(Photos(images, boxes)).set_index("image_id")["stratum"]
+    assert set(strata[mini_ids(images, boxes, 0.001)]) == set(strata)
 
 
 def test_mini_with_groups_takes_them_whole(small):
     images, boxes = small
     groups = runs(images)
-    inside = groups.index.isin(mini(images, boxes, 0.5, groups=groups))
+    inside = groups.index.isin(mini_ids(images, boxes, 0.5, groups=groups))
     assert (pd.Series(inside, index=groups.index).groupby(groups).nunique() == 1).all()
     assert abs(inside.mean() - 0.5) < 0.02
 
 
 def test_mini_of_all_is_all(small):
     images, boxes = small
-    assert mini(images, boxes, 1) == sorted(images["image_id"])
+    assert mini_ids(images, boxes, 1) == sorted(images["image_id"])
 
 
 def test_boxes_of_other_images_are_ignored(small):
     images, boxes = small
     part = images.iloc[::2]
     assert (
-        strata_table(part, boxes)["boxes"].sum() == boxes["image_id"].isin(part["image_id"]).sum()
+        strata_table(Photos(part, boxes))["boxes"].sum()
+        == boxes["image_id"].isin(part["image_id"]).sum()
     )
 
 
@@ -208,46 +218,48 @@ TWO_FOLDS = pd.Series([0, 1], index=["a", "b"])
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: stratified_folds(TWO.iloc[:0], NO_BOXES), "no images to split"),
+        (lambda: stratified_folds(Photos(TWO.iloc[:0], NO_BOXES)), "no images to split"),
         (
-            lambda: stratified_folds(TWO, NO_BOXES, 1),
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), 1),
             "n_splits must be at least 2, got 1",
         ),
         (
-            lambda: stratified_folds(TWO, NO_BOXES, 3),
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), 3),
             "3 folds need at least as many images, got 2",
         ),
         (
-            lambda: stratified_folds(pd.concat([TWO, TWO]), NO_BOXES, 2),
+            lambda: stratified_folds(Photos(pd.concat([TWO, TWO]), NO_BOXES), 2),
             "image id 'a' stands more than once",
         ),
         (
-            lambda: stratified_folds(TWO, NO_BOXES, 2, pd.Series({"a": 1})),
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), 2, pd.Series({"a": 1})),
             "1 of 2 images have no group",
         ),
         (
-            lambda: stratified_folds(TWO, NO_BOXES, 2, pd.Series({"a": 1, "b": 1})),
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), 2, pd.Series({"a": 1, "b": 1})),
             "as many groups, got 1",
         ),
         (
-            lambda: stratified_folds(TWO, NO_BOXES, 2, pd.Series([1, 2, 3], index=["a", "b", "b"])),
+            lambda: stratified_folds(
+                Photos(TWO, NO_BOXES), 2, pd.Series([1, 2, 3], index=["a", "b", "b"])
+            ),
             "image 'b' has more than one entry",
         ),
         (
-            lambda: stratified_folds(TWO.assign(species="goat"), NO_BOXES, 2),
+            lambda: stratified_folds(Photos(TWO.assign(species="goat"), NO_BOXES), 2),
             "unknown species 'goat'",
         ),
-        (lambda: mini(TWO, NO_BOXES, 0), "share must be above 0 and at most 1, got 0"),
+        (lambda: mini(Photos(TWO, NO_BOXES), 0), "share must be above 0 and at most 1, got 0"),
         (
-            lambda: mini(TWO, NO_BOXES, 1.5),
+            lambda: mini(Photos(TWO, NO_BOXES), 1.5),
             "share must be above 0 and at most 1, got 1.5",
         ),
         (
-            lambda: balance_table(TWO, NO_BOXES, TWO_FOLDS, 4),
+            lambda: balance_table(Photos(TWO, NO_BOXES), TWO_FOLDS, 4),
             r"valid_fold 4 is empty: expected one of \[0, 1\]",
         ),
         (
-            lambda: balance_table(TWO, NO_BOXES, TWO_FOLDS[:1]),
+            lambda: balance_table(Photos(TWO, NO_BOXES), TWO_FOLDS[:1]),
             "1 images have no fold, the first is 'b'",
         ),
         (lambda: hold_out(TWO, TWO_FOLDS, [7]), "no group 7"),
@@ -265,6 +277,6 @@ def test_what_is_refused_in_one_line(call, message):
 
 
 def test_a_split_without_any_box():
-    folds = stratified_folds(TWO, NO_BOXES, 2)
+    folds = stratified_folds(Photos(TWO, NO_BOXES), 2)
     assert sorted(folds) == [0, 1]
-    assert balance_table(TWO, NO_BOXES, folds)["images"].tolist() == [1, 1]
+    assert balance_table(Photos(TWO, NO_BOXES), folds)["images"].tolist() == [1, 1]

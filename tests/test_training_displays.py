@@ -25,7 +25,7 @@ def sets(archives, tmp_path_factory):
     for name, ids in (("train", slice(0, 8)), ("valid", slice(8, None))):
         part = archives.select(archives.images["image_id"][ids])
         folder = tmp_path_factory.mktemp("sets") / name
-        writing.to_folder(folder, part.images, part.boxes, part.folder)
+        writing.to_folder(folder, part)
         parts.append(lu.Photos(*reading.read_tables(folder), folder))
     return parts
 

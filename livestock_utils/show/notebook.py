@@ -118,8 +118,7 @@ class Step:
     def open_set(self, name: str, made_by: str) -> Photos:
         """The photos of OUT/datasets/name.tar, unpacked once to `local`."""
         tar = self.need("datasets", f"{name}.tar", made_by=made_by)
-        folder = reading.extract(tar, self.local / name)
-        return Photos(*reading.read_tables(folder), folder=folder)
+        return reading.open_set(tar, self.local / name)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
         """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png

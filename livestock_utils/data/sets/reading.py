@@ -10,6 +10,7 @@ import pandas as pd
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import IMAGE_COLUMNS
 from livestock_utils.data.sets import folder as set_folder
@@ -33,6 +34,28 @@ def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
             _extract_members(tar, part, manifest)
     set_folder.clear_caches(target)
     return target
+
+
+def open_set(tar_or_folder: str | os.PathLike, folder: str | os.PathLike | None = None) -> Photos:
+    """The photos of a set that `lu.write_set` wrote; a tar is extracted once.
+
+        train = lu.open_set("datasets/Train_Dataset.tar", "local/Train_Dataset")
+        train.images.head()
+
+    Args:
+        tar_or_folder: the set.
+        folder: where a tar is extracted to; None: beside it, without `.tar`.
+
+    Returns:
+        Photos whose folder is the set's; boxes are right to 1e-4 px. Backgrounds are left out.
+
+    Raises:
+        DatasetError: for a tar that is cut short, unsafe or no set, and too little disk space.
+    """
+    place = Path(tar_or_folder)
+    if not place.is_dir():
+        place = extract(place, place.with_suffix("") if folder is None else folder)
+    return Photos(*read_tables(place), folder=place)
 
 
 def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:

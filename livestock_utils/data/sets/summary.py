@@ -2,12 +2,13 @@
 smaller one."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from livestock_utils.core import species
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.eda import bins
 from livestock_utils.data.sets import reading, yolo
 from livestock_utils.data.split import folds
@@ -55,15 +56,15 @@ def by_species(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def kept_strata(images: pd.DataFrame, boxes: pd.DataFrame, kept: Collection[str]) -> pd.DataFrame:
-    """How much of each stratum of `images` is among the ids `kept`, in the columns of
-    `split.balance_table`.
+def kept_strata(photos: Photos, kept: Photos) -> pd.DataFrame:
+    """How much of each stratum of `photos` is among `kept`, in the columns of
+    `folds.balance_table`.
 
     "train" counts the kept images and "valid" the others; the target is the kept share of all
     images.
     """
-    strata = folds.strata_table(images, boxes)
-    inside = strata["image_id"].isin(set(kept))
+    strata = folds.strata_table(photos)
+    inside = strata["image_id"].isin(kept.images["image_id"])
     target = float(inside.mean())
     rows = []
     for name in species.names():

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from livestock_utils.core import species as classes
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import whole_file, write_text
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.threads import work_ahead
 from livestock_utils.data.sets import folder as set_folder
@@ -30,11 +32,34 @@ _READ_AHEAD = 16
 """Images read and hashed ahead of the one being written: all that is ever in memory."""
 
 
+def write_set(path: str | os.PathLike, photos: Photos, **options: Any) -> Path:
+    """Write photos as a training set of yolov5: a tar, or a folder where `path` has no `.tar`.
+
+        lu.write_set("datasets/Train_Dataset.tar", photos.fold(folds, 0, others=True))
+        train = lu.open_set("datasets/Train_Dataset.tar", "local/Train_Dataset")
+
+    Args:
+        path: of the tar or folder; what was there is replaced once the new set is whole.
+        photos: the images that go in, with their boxes in px.
+        options: `folds` (image_id -> fold) and `seed`, both only noted in the manifest;
+            `min_box_area_px` (px2, 0 is off), under which boxes are left out; `backgrounds`, a
+            folder of photos without livestock, and `background_share` (0 to 0.1) of the set.
+
+    Returns:
+        The path.
+
+    Raises:
+        DatasetError: for too little disk space, a path that holds something else, and bad tables.
+        ArchiveError: for a damaged member; `path` is then as it was.
+    """
+    write = write_tar if Path(path).suffix == ".tar" else to_folder
+    write(path, photos, **options)
+    return Path(path)
+
+
 def write_tar(
     path: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     *,
     folds: pd.Series | None = None,
     seed: int = 0,
@@ -42,10 +67,9 @@ def write_tar(
     backgrounds: str | os.PathLike | None = None,
     background_share: float = 0.0,
 ) -> pd.DataFrame:
-    """Write a set as an uncompressed tar in one pass over the archives in `folder`; returns its
-    manifest.
+    """Write a set as an uncompressed tar in one pass over the archives; returns its manifest.
 
-    `images` chooses what goes in; `boxes` may hold more. Boxes are clipped to the frame, those
+    The photos' `boxes` may hold more than their images. Boxes are clipped to the frame, those
     under `min_box_area_px` (px2, 0 = off) left out, both counted in one logged line. `backgrounds`
     is a folder of photos without livestock, mixed in with empty labels until they make
     `background_share` (0 to 0.1) of the set: for training sets only. `folds` and `seed` (the one
@@ -56,16 +80,16 @@ def write_tar(
     """
     target = Path(path)
     set_folder.check_target(target, is_tar=True)
-    plan, photos = _prepare(
-        target, images, boxes, folder, folds, seed, min_box_area_px, backgrounds, background_share
+    plan, files = _prepare(
+        target, photos, folds, seed, min_box_area_px, backgrounds, background_share
     )
-    with set_folder.no_space_error(target), contextlib.closing(photos), whole_file(target) as file:
+    with set_folder.no_space_error(target), contextlib.closing(files), whole_file(target) as file:
         tar = tars.TarWriter(file)
         manifest_start = tar.add(yolo.MANIFEST, yolo.manifest_bytes(plan.manifest))
         tar.add("data.yaml", _own_data_yaml())
         for image_id, text in zip(plan.manifest["image_id"], plan.labels, strict=True):
             tar.add(f"labels/{image_id}.txt", text)
-        for image_id, data in photos:
+        for image_id, data in files:
             tar.add(f"images/{image_id}.jpg", data)
         tar.close()
         tar.rewrite(manifest_start, yolo.manifest_bytes(plan.manifest))
@@ -75,9 +99,7 @@ def write_tar(
 
 def to_folder(
     path: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     *,
     folds: pd.Series | None = None,
     seed: int = 0,
@@ -93,18 +115,18 @@ def to_folder(
     """
     target = Path(path)
     set_folder.check_target(target, is_tar=False)
-    plan, photos = _prepare(
-        target, images, boxes, folder, folds, seed, min_box_area_px, backgrounds, background_share
+    plan, files = _prepare(
+        target, photos, folds, seed, min_box_area_px, backgrounds, background_share
     )
     with (
         set_folder.no_space_error(target),
-        contextlib.closing(photos),
+        contextlib.closing(files),
         set_folder.whole_folder(target) as part,
     ):
         for image_id, text in zip(plan.manifest["image_id"], plan.labels, strict=True):
             (part / "labels" / f"{image_id}.txt").write_bytes(text)
         set_folder.write_files(
-            part / "images", ((f"{image_id}.jpg", data) for image_id, data in photos)
+            part / "images", ((f"{image_id}.jpg", data) for image_id, data in files)
         )
         (part / "data.yaml").write_bytes(_own_data_yaml())
         (part / yolo.MANIFEST).write_bytes(yolo.manifest_bytes(plan.manifest))
@@ -114,9 +136,7 @@ def to_folder(
 
 def write_split(
     out: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     folds: pd.Series,
     *,
     valid_fold: int = 0,
@@ -133,26 +153,21 @@ def write_split(
     Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError,
     before anything is written, also where no image, or every image, is in `valid_fold`.
     """
-    of_image = images["image_id"].map(folds)
+    of_image = photos.images["image_id"].map(folds)
     known = sorted(int(fold) for fold in of_image.dropna().unique())
     if valid_fold not in known or len(known) < 2:
         lacking = "training" if valid_fold in known else "validation"
         raise DatasetError(
-            f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(images)} "
+            f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(photos)} "
             f"images are {known}; give one of several"
         )
     write = to_folder if as_folders else write_tar
     paths = []
-    for name, rows, share in (
-        ("Train", images[of_image != valid_fold], background_share),
-        ("Valid", images[of_image == valid_fold], 0.0),
-    ):
+    for name, others, share in (("Train", True, background_share), ("Valid", False, 0.0)):
         path = Path(out) / f"{name}_Dataset{suffix}{'' if as_folders else '.tar'}"
         write(
             path,
-            rows,
-            boxes,
-            folder,
+            photos.fold(folds, valid_fold, others),
             folds=folds,
             seed=seed,
             min_box_area_px=min_box_area_px,
@@ -198,9 +213,7 @@ def write_data_yaml(
 
 def _prepare(
     target: Path,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
+    photos: Photos,
     folds: pd.Series | None,
     seed: int,
     min_box_area_px: float,
@@ -209,25 +222,25 @@ def _prepare(
 ) -> tuple[yolo.Plan, Generator[tuple[str, bytes], None, None]]:
     """(plan, generator of (image_id, JPEG)): the plan's hashes are complete once the generator is
     through."""
-    extra, extra_folder = None, Path(folder)
+    extra, extra_folder = None, Path(photos.folder)
     if background_share and backgrounds is None:
         raise DatasetError(
             f"background_share {background_share} needs photos: give their folder as backgrounds"
         )
     if backgrounds is not None:
         extra_folder = Path(backgrounds)
-        extra = yolo.background_images(extra_folder, len(images), background_share, seed)
-        if len(extra) < round(len(images) * background_share / (1 - background_share)):
+        extra = yolo.background_images(extra_folder, len(photos), background_share, seed)
+        if len(extra) < round(len(photos) * background_share / (1 - background_share)):
             log.warning(
                 "%s: only %d photos for a background share of %g",
                 backgrounds,
                 len(extra),
                 background_share,
             )
-    plan = yolo.plan(images, boxes, folds, seed, min_box_area_px, extra)
+    plan = yolo.plan(photos.images, photos.boxes, folds, seed, min_box_area_px, extra)
     table = plan.manifest
     is_extra = (table["species"] == yolo.BACKGROUND).to_numpy()
-    readers = ImageReader(folder), ImageReader(extra_folder)
+    readers = ImageReader(photos.folder), ImageReader(extra_folder)
     of_row = [readers[int(flag)] for flag in is_extra]
     sources = list(zip(of_row, table["archive"], table["member"], strict=True))
     with readers[0], readers[1]:

@@ -22,6 +22,7 @@ import yaml
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.tables import IMAGE_COLUMNS, require_columns
 from livestock_utils.data.split.folds import strata_table
 
@@ -92,7 +93,7 @@ def plan(
     id that cannot be a file name, unknown frame sizes, missing folds and boxes of a species that
     species.yaml lacks.
     """
-    strata = strata_table(images, boxes).set_index("image_id")
+    strata = strata_table(Photos(images, boxes)).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
     table["stratum"] = strata["stratum"].loc[table["image_id"]].to_numpy()
     if backgrounds is not None and len(backgrounds):

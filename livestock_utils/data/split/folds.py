@@ -16,6 +16,7 @@ import pandas as pd
 
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.tables import require_columns
 from livestock_utils.data.eda import bins
 from livestock_utils.data.split import stratify
@@ -32,7 +33,7 @@ _WEIGHTS = {
 is evened out."""
 
 
-def strata_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+def strata_table(photos: Photos) -> pd.DataFrame:
     """What each image is stratified on, one row an image, sorted by image_id.
 
     Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false
@@ -40,6 +41,7 @@ def strata_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     area_very_large. Boxes of images that are not in `images` are ignored, so a part of a data set
     needs no second boxes table. Raises DatasetError for an empty table and for a repeated id.
     """
+    images, boxes = photos.images, photos.boxes
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
     repeated = images["image_id"][images["image_id"].duplicated()]
@@ -63,23 +65,34 @@ def strata_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def stratified_folds(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     n_splits: int = 5,
     groups: pd.Series | None = None,
     seed: int = 42,
 ) -> pd.Series:
-    """Fold 0..n_splits-1 of every image, a Series indexed by image_id (sorted).
+    """Folds balanced over species, count of boxes, and their shapes and sizes.
 
-    Balanced over species x count strata, box ratios and box areas (`stratify.assign`). `groups`: a
-    Series image_id -> group (see `read_groups` and `neighbours`); a group lies in one fold whole.
-    The order of the rows does not matter; the same input and seed give the same folds. Raises
-    DatasetError for fewer than 2 folds, for fewer images or groups than folds, and for groups that
-    do not name every image.
+        folds = lu.stratified_folds(photos, groups=lu.lookalikes(photos))
+        train, valid = photos.fold(folds, 0, others=True), photos.fold(folds, 0)
+
+    The order of the rows does not matter; the same photos and seed give the same folds.
+
+    Args:
+        photos: the images to split, with their boxes.
+        n_splits: number of folds, at least 2.
+        groups: image_id -> group; a group lies in one fold whole.
+        seed: of the draws among equals.
+
+    Returns:
+        Fold 0 to n_splits - 1 of each image, a Series indexed by image_id (sorted).
+
+    Raises:
+        DatasetError: for fewer than 2 folds, fewer images or groups than folds, and groups that do
+            not name every image.
     """
     if n_splits < 2:
         raise DatasetError(f"n_splits must be at least 2, got {n_splits}")
-    strata = strata_table(images, boxes)
+    strata = strata_table(photos)
     unit = _units(strata["image_id"], groups)
     if unit.max() + 1 < n_splits:
         what = "images" if groups is None else "groups"
@@ -92,35 +105,39 @@ def stratified_folds(
 
 
 def mini(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    share: float = 0.5,
-    seed: int = 42,
-    groups: pd.Series | None = None,
-) -> list[str]:
-    """Sorted image ids of a smaller set with the same balance: `share` (in (0, 1]) of the images,
-    no stratum lost.
+    photos: Photos, share: float = 0.5, seed: int = 42, groups: pd.Series | None = None
+) -> Photos:
+    """A smaller set with the same balance; every stratum keeps at least one image.
 
-    Every stratum keeps at least one image, whatever the share. With `groups`, a group is in whole
-    or out, so the share is met only as far as the groups' sizes allow. Raises DatasetError for a
-    share outside (0, 1].
+        half = lu.mini(train, 0.5)
+
+    Args:
+        photos: the photos to take from.
+        share: of the images, above 0 and at most 1.
+        seed: of the draws.
+        groups: image_id -> group, in whole or out: the share is met as far as their sizes allow.
+
+    Returns:
+        The photos of the smaller set.
+
+    Raises:
+        DatasetError: for a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise DatasetError(f"share must be above 0 and at most 1, got {share}")
-    strata = strata_table(images, boxes)
+    strata = strata_table(photos)
     if share == 1:
-        return strata["image_id"].tolist()
+        return photos
     unit = _units(strata["image_id"], groups)
     inside = _assign(strata, unit, np.array([share, 1 - share]), seed) == 0
     for stratum in sorted(set(strata["stratum"]) - set(strata["stratum"][inside])):
         first = unit[(strata["stratum"] == stratum).to_numpy()][0]
         inside |= unit == first
-    return strata["image_id"][inside].tolist()
+    return photos.select(strata["image_id"][inside])
 
 
 def balance_table(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     folds: pd.Series,
     valid_fold: int = 0,
     target: float | None = None,
@@ -132,7 +149,7 @@ def balance_table(
     defaults to (n - 1) / n for n folds; hand it in for a held-out group. Raises DatasetError for
     folds that miss an image or lack `valid_fold`.
     """
-    strata = strata_table(images, boxes)
+    strata = strata_table(photos)
     fold = _folds_of(strata["image_id"], folds, valid_fold)
     wanted = 1 - 1 / fold.nunique() if target is None else target
     names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
@@ -153,14 +170,14 @@ def balance_table(
     return table
 
 
-def fold_table(images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series) -> pd.DataFrame:
+def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
     """Images of every label in every fold, for the small multiples: columns kind, label, fold,
     images, share.
 
     `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label
     (0 to 1).
     """
-    strata = strata_table(images, boxes)
+    strata = strata_table(photos)
     fold = _folds_of(strata["image_id"], folds)
     rows = []
     for kind, label, has in _indicators(strata):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data import lookalikes
 from livestock_utils.data.eda import counts
 from livestock_utils.data.split import folds
@@ -45,8 +46,7 @@ def groups_by(
 
 
 def make_folds(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     groups: pd.Series | None,
     n_splits: int = 5,
     seed: int = 42,
@@ -64,12 +64,12 @@ def make_folds(
             f"valid_fold must lie in 0..{n_splits - 1} for n_splits {n_splits}, got {valid_fold}"
         )
     if not hold_out:
-        return folds.stratified_folds(images, boxes, n_splits, groups, seed)
+        return folds.stratified_folds(photos, n_splits, groups, seed)
     if groups is None:
         raise DatasetError(
             f"hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group"
         )
-    held = folds.hold_out(images, groups, hold_out) == 0
+    held = folds.hold_out(photos.images, groups, hold_out) == 0
     return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
 
 

@@ -158,7 +158,7 @@ def _write_once(place: Path, photos: Photos) -> None:
     if place.is_dir() and note.is_file() and note.read_text(encoding="ascii") == made_from:
         return
     note.unlink(missing_ok=True)
-    writing.to_folder(place, photos.images, photos.boxes, photos.folder)
+    writing.to_folder(place, photos)
     write_text(note, made_from)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils.core import files
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample.drawing import WARM_START_SEEDS, read_truth, write_sample
@@ -57,7 +58,7 @@ def write_sets(folder: Path) -> Path:
         images = data_folder.read_archives(drawn / "data").images
         sets.append(folder / "sets" / str(seed))
         writing.to_folder(
-            sets[-1], images, read_truth(drawn).drop(columns="labelled"), drawn / "data"
+            sets[-1], Photos(images, read_truth(drawn).drop(columns="labelled"), drawn / "data")
         )
     return writing.write_data_yaml(folder / "data.yaml", sets[:-1], sets[-1])
 
