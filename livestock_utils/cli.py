@@ -422,7 +422,7 @@ def train(
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")
 
 
-def _exit_if(bad: bool) -> None:
+def _exit_if(bad: Any) -> None:
     """Leave with exit code 1 where something is wrong."""
     if bad:
         click.get_current_context().exit(1)

@@ -1,5 +1,4 @@
-"""What Google Colab needs, nothing else: mount Drive, copy an archive to the local disk, find the
-run to go on with."""
+"""What Google Colab needs, nothing else: mount Drive, copy archives to the local disk."""
 
 import errno
 import hashlib
@@ -21,14 +20,14 @@ log = logging.getLogger(__name__)
 
 DRIVE = Path("/content/drive")
 LOCAL_DISK = Path("/content/livestock_local")
-MOUNT_TRIES = 3
+_MOUNT_TRIES = 3
 MOST_ARCHIVES = 100
 """Files in a folder of archives that are worth a copy; AI Hub's set has six, an extracted one tens
 of thousands."""
 SPARE_BYTES = 20 * 10**9
 """What a copy of the archives leaves free on the local disk, for the unpacked data sets and
 runs."""
-TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
+_TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
 """What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its
 like."""
 
@@ -53,7 +52,7 @@ def mount(folder: Path = DRIVE) -> Path | None:
     from google.colab import drive, errors
 
     problem: BaseException | None = None
-    for attempt in range(MOUNT_TRIES):
+    for attempt in range(_MOUNT_TRIES):
         try:
             drive.mount(str(folder), force_remount=attempt > 0)
             next(iter((folder / "MyDrive").iterdir()), None)
@@ -61,13 +60,10 @@ def mount(folder: Path = DRIVE) -> Path | None:
         except errors.Error as error:
             log.warning("no access to Google Drive (%s)", error)
             return None
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # ValueError is how google.colab reports a failed mount
+        except (OSError, ValueError) as error:  # ValueError is google.colab's for a failed mount
             problem = error
             log.warning(
-                "Drive did not mount (%s), attempt %d of %d", error, attempt + 1, MOUNT_TRIES
+                "Drive did not mount (%s), attempt %d of %d", error, attempt + 1, _MOUNT_TRIES
             )
     raise LivestockError(
         f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not "
@@ -100,8 +96,11 @@ def training_folder(out: str | os.PathLike, name: str) -> RunFolder:
     kept = Path(out) / "training" / name
     if not on_colab():
         return RunFolder(kept, None)
-    place = hashlib.sha256(str(Path(out).resolve()).encode()).hexdigest()[:8]
-    return RunFolder(LOCAL_DISK / "training" / place / name, kept)
+    return RunFolder(LOCAL_DISK / "training" / _short_hash(Path(out)) / name, kept)
+
+
+def _short_hash(folder: Path) -> str:
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
 
 
 def copy_local(
@@ -121,18 +120,18 @@ def copy_local(
     for attempt in range(1, tries + 1):
         try:
             status = source.stat()
-            if target.is_file() and (target.stat().st_size, int(target.stat().st_mtime)) == (
-                status.st_size,
-                int(status.st_mtime),
-            ):
-                return target
+            if target.is_file():
+                copy = target.stat()
+                is_same = copy.st_size == status.st_size
+                if is_same and int(copy.st_mtime) == int(status.st_mtime):
+                    return target
             mirror.copy_checked(source, target)
             os.utime(target, (status.st_atime, status.st_mtime))
             return target
         except FileNotFoundError as error:
             raise LivestockError(f"{source} is not there; check the path below MyDrive") from error
         except OSError as error:
-            if error.errno not in TRANSIENT or attempt == tries:
+            if error.errno not in _TRANSIENT or attempt == tries:
                 raise LivestockError(
                     f"{source} could not be copied to {folder} ({error.strerror or error}); make "
                     "room on the local disk, or mount Drive again"
@@ -151,21 +150,12 @@ def at_hand(folder: str | os.PathLike) -> Path:
     warning. The copy is made once a runtime.
     """
     source = Path(folder)
-    if (
-        not on_colab()
-        or not source.resolve().is_relative_to(DRIVE.resolve())
-        or not source.is_dir()
-    ):
+    is_on_drive = on_colab() and source.resolve().is_relative_to(DRIVE.resolve())
+    if not is_on_drive or not source.is_dir():
         return source
-    found = list(
-        itertools.islice((path for path in source.rglob("*") if path.is_file()), MOST_ARCHIVES + 1)
-    )
-    target = (
-        LOCAL_DISK
-        / "archives"
-        / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
-        / source.name
-    )
+    every = (path for path in source.rglob("*") if path.is_file())
+    found = list(itertools.islice(every, MOST_ARCHIVES + 1))
+    target = LOCAL_DISK / "archives" / _short_hash(source) / source.name
     if len(found) > MOST_ARCHIVES:
         log.warning(
             "%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as "
@@ -175,13 +165,11 @@ def at_hand(folder: str | os.PathLike) -> Path:
         )
         return source
     target.mkdir(parents=True, exist_ok=True)
-    for gone in {path.relative_to(target) for path in target.rglob("*") if path.is_file()} - {
-        path.relative_to(source) for path in found
-    }:
-        (target / gone).unlink()
-    to_copy = sum(
-        path.stat().st_size for path in found if not (target / path.relative_to(source)).is_file()
-    )
+    copies = {target / path.relative_to(source): path for path in found}
+    for path in [path for path in target.rglob("*") if path.is_file()]:
+        if path not in copies:
+            path.unlink()
+    to_copy = sum(path.stat().st_size for copy, path in copies.items() if not copy.is_file())
     if to_copy + SPARE_BYTES > shutil.disk_usage(target).free:
         log.warning(
             "%s: %.1f GB have no room on the local disk and are read from Drive, which is slow",
@@ -189,6 +177,6 @@ def at_hand(folder: str | os.PathLike) -> Path:
             to_copy / 1e9,
         )
         return source
-    for path in progress(found, desc="to the local disk"):
-        copy_local(path, (target / path.relative_to(source)).parent)
+    for copy, path in progress(copies.items(), desc="to the local disk"):
+        copy_local(path, copy.parent)
     return target

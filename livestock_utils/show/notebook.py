@@ -25,7 +25,6 @@ from livestock_utils import colab
 from livestock_utils.core import files, project, tables
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
-from livestock_utils.core.progress import progress
 from livestock_utils.core.settings import Settings
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.search.best import resolve_hyp
@@ -33,17 +32,15 @@ from livestock_utils.detect.train import preflight, state
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 
-__all__ = ["Step", "folders", "progress", "start"]
-
 DRIVE = Path("/content/drive/MyDrive/livestock")
 """Where a Colab user's archives (data/, data_test/) and results (runs/) live."""
 
 LOCAL = Path("/content/livestock")
 """Where they live on Colab without Drive: gone when the runtime ends."""
 
-TELL_GPU = frozenset({"07", "09", "11", "12", "13"})
+_TELL_GPU = frozenset({"07", "09", "11", "12", "13"})
 """Notebooks that begin with a line on the GPU."""
-INLINE_DPI, FILE_DPI = 110, 150
+_INLINE_DPI, _FILE_DPI = 110, 150
 Asked = TypeVar("Asked", bound=Settings)
 
 
@@ -134,14 +131,11 @@ class Step:
             figure = _figure_of(figure)
         target = self.path("figures", self.number, f"{name}.png")
         with files.whole_file(target) as file:
-            file.write(_png(figure, FILE_DPI))
-        mime, data, (width_px, height_px) = inline_images.shrink(_png(figure, INLINE_DPI))
+            file.write(_png(figure, _FILE_DPI))
+        data, metadata = inline_images.output(_png(figure, _INLINE_DPI), {"alt": caption})
         pyplot.close(figure)
-        metadata = {
-            mime: {"alt": caption, "width": width_px, "height": height_px},
-            "livestock": {"figure": f"{self.number}/{name}.png"},
-        }
-        _display({mime: data, "text/plain": f"[{caption}]"}, metadata)
+        metadata["livestock"] = {"figure": f"{self.number}/{name}.png"}
+        _display({**data, "text/plain": f"[{caption}]"}, metadata)
         _markdown(f"*{caption}*")
 
     def table(
@@ -159,9 +153,7 @@ class Step:
                 return "–" if math.isnan(value) else f"{value:,.{digits}f}"
             return str(value)
 
-        if (
-            index and frame.index.name
-        ):  # as a column: pandas would give the index's name a row of its own
+        if index and frame.index.name:  # pandas would give the index's name a row of its own
             frame, index = frame.reset_index(), False
         plain = frame.rename(columns=lambda name: str(name).replace("_", " "))
         for column in range(plain.shape[1]):
@@ -210,28 +202,14 @@ class Step:
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
         merged = {part.stem: json.loads(part.read_text(encoding="utf-8")) for part in parts}
         files.write_text(self.out / "metrics.json", _json(merged))
-        rows = [
-            (key.replace("_", " "), value)
-            for key, value in self.values.items()
-            if isinstance(value, (str, int, float)) or value is None
-        ]
+        rows = []
+        for key, value in self.values.items():
+            if value is None or isinstance(value, (str, int, float)):
+                text = f"{value:,}" if isinstance(value, int) else "–" if value is None else value
+                text = f"{value:,.4g}" if isinstance(value, float) else text
+                rows.append((key.replace("_", " "), text))
         if rows:
-            frame = pd.DataFrame(
-                [
-                    (
-                        "–"
-                        if v is None
-                        else f"{v:,}"
-                        if isinstance(v, int)
-                        else f"{v:,.4g}"
-                        if isinstance(v, float)
-                        else v
-                    )
-                    for _, v in rows
-                ],
-                columns=["value"],
-            )
-            frame.insert(0, "number", [key for key, _ in rows])
+            frame = pd.DataFrame(rows, columns=["number", "value"])
             self.table(frame, f"Key numbers of {self.name}, also in metrics.json.")
         _markdown(
             f"**Next:** [{next_notebook}]({next_notebook}.ipynb)"
@@ -277,7 +255,7 @@ def start(
     _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
         _markdown(_not_kept(step))
-    if step.number in TELL_GPU if uses_gpu is None else uses_gpu:
+    if step.number in _TELL_GPU if uses_gpu is None else uses_gpu:
         _markdown(preflight.gpu_sentence())
     if (found := state.interrupted_run(step.out / "training")) is not None:
         _markdown(
@@ -300,9 +278,8 @@ def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[
     if not data:
         local = LOCAL if home == DRIVE else home
         places = [home, local / "data"] if home == DRIVE else [local / "data"]
-        data = next(
-            (place for place in places if (place / "data").is_dir()), local / "data" / "sample"
-        )
+        holding = [place for place in places if (place / "data").is_dir()]
+        data = (holding or [local / "data" / "sample"])[0]
         if not (data / "data").is_dir():
             from livestock_utils.data.sample import drawing
 
@@ -319,12 +296,8 @@ def _home(given: list[Path]) -> Path:
         return project.PACKAGE.parent if project.is_checkout() else Path.cwd()
     on_drive = [folder for folder in given if folder.is_relative_to(DRIVE.parents[1])]
     in_kernel = "google.colab" in sys.modules  # a command has no page that could ask for access
-    if (
-        in_kernel
-        and (on_drive or len(given) < 2)
-        and colab.mount(DRIVE.parents[1]) is None
-        and on_drive
-    ):
+    wants_drive = in_kernel and (on_drive or len(given) < 2)
+    if wants_drive and colab.mount(DRIVE.parents[1]) is None and on_drive:
         raise NotebookError(
             f"{on_drive[0]} is on Google Drive, to which access was refused; run the cell again "
             "and allow it, or give a folder below /content"
@@ -419,11 +392,8 @@ def _plain(value: Any) -> Any:
 
 def _short(folder: Path) -> str:
     """The folder as the reader would type it: relative where it is below the current folder."""
-    return (
-        os.path.relpath(folder)
-        if folder.resolve().is_relative_to(Path.cwd())
-        else folder.as_posix()
-    )
+    is_below = folder.resolve().is_relative_to(Path.cwd())
+    return os.path.relpath(folder) if is_below else folder.as_posix()
 
 
 def _escape(text: str) -> str:
@@ -437,11 +407,6 @@ def _markdown(text: str) -> None:
 def _display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
     """Show a bundle of mime types in the notebook; outside of one, nothing."""
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
-        import base64
-
         from IPython.display import display
 
-        bundle = {
-            k: base64.b64encode(v).decode() if isinstance(v, bytes) else v for k, v in data.items()
-        }
-        display(bundle, raw=True, metadata=metadata)
+        display(data, raw=True, metadata=metadata)

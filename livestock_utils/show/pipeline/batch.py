@@ -1,12 +1,11 @@
-"""Experiment batches: a grid of notebook parameters in a YAML file, each run in a folder of its
-own.
+"""Experiment batches: a grid of notebook parameters in a YAML file, a folder for each run.
 
-    prepare: ["01", "02"]              # notebooks that run once, into OUT/prepared; all runs share
-    their data sets notebooks: ["05"]                  # notebooks of each run, into OUT/runs/<name>
-    parameters: {epochs: 10}           # of all runs, addressed as on the command line ("epochs",
-    "05.epochs") runs: {sgd: {optimizer: SGD}}      # by name; without it, one run a point of the
-    grid grid: {seed: [0, 1, 2]}            # every run with every combination profiles: {sample:
-    {grid: {...}}}  # what a profile changes: its keys take the place of the ones above
+    prepare: ["01", "02"]              # run once, into OUT/prepared; all runs share their sets
+    notebooks: ["05"]                  # of each run, into OUT/runs/<name>
+    parameters: {epochs: 10}           # of all runs, as on the command line ("05.epochs" too)
+    runs: {sgd: {optimizer: SGD}}      # by name; without it, a run for each point of the grid
+    grid: {seed: [0, 1, 2]}            # every run with every combination
+    profiles: {sample: {grid: {...}}}  # keys that take the place of those above
 
 The same call again goes on where the batch stopped.
 """
@@ -37,8 +36,9 @@ from livestock_utils.show.pipeline import parameters as run_parameters
 
 log = logging.getLogger(__name__)
 
-KEYS = ("about", "prepare", "notebooks", "parameters", "runs", "grid", "profiles")
-COLUMNS = ["run", "state", "seconds", "reason"]
+_KINDS = {"prepare": list, "notebooks": list, "parameters": dict, "runs": dict, "grid": dict}
+_KEYS = ("about", *_KINDS, "profiles")
+_COLUMNS = ["run", "state", "seconds", "reason"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +69,13 @@ def read(
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise NotebookError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    _check_keys(content, KEYS, f"{file}")
+    _check_keys(content, _KEYS, f"{file}")
     profiles = content.get("profiles") or {}
     _check_keys(profiles, None, f"{file}: profiles")
     found: dict[str | None, Batch] = {None: _batch(content, f"{file}", notebooks)}
     for name, own in profiles.items():
         where = f"{file}: profile {name}"
-        _check_keys(own or {}, tuple(key for key in KEYS if key != "profiles"), where)
+        _check_keys(own or {}, tuple(key for key in _KEYS if key != "profiles"), where)
         found[str(name)] = _batch({**content, **(own or {})}, where, notebooks)
     if profile not in found and base_profile(profile) is None:
         names = sorted({*(name for name in found if name), *_known_profiles()})
@@ -128,15 +128,8 @@ def run(
         )
         for tar in sorted((prepared / "datasets").glob("*.tar")):
             reading.extract(tar, prepared / "local" / tar.stem)
-    table = pd.DataFrame(
-        {
-            "run": list(batch.runs),
-            "state": "waiting",
-            "reason": "",
-            "seconds": [took.get(name, 0.0) for name in batch.runs],
-        },
-        columns=COLUMNS,
-    )
+    rows = [(name, "waiting", took.get(name, 0.0), "") for name in batch.runs]
+    table = pd.DataFrame(rows, columns=_COLUMNS)
     lock = threading.Lock()
 
     def note(place: int, **values: Any) -> None:
@@ -160,14 +153,15 @@ def run(
                 parameters={**batch.shared, **parameters},
                 tell=log.info,
             )
-        except (LivestockError, OSError) as error:
-            note(place, state="failed", seconds=time.monotonic() - began, reason=str(error))
-        else:
-            seconds = time.monotonic() - began
+            state, reason = "done", ""
             if set(outcome.values()) == {"unchanged"}:
-                note(place, state="unchanged", seconds=took.get(name, seconds))
-            else:
-                note(place, state="done", seconds=seconds)
+                state = "unchanged"
+        except (LivestockError, OSError) as error:
+            state, reason = "failed", str(error)
+        seconds = time.monotonic() - began
+        if state == "unchanged":
+            seconds = took.get(name, seconds)
+        note(place, state=state, seconds=seconds, reason=reason)
 
     from livestock_utils.show.pipeline import kernel
 
@@ -216,13 +210,11 @@ def summary(table: pd.DataFrame) -> str:
     counts = table["state"].value_counts(sort=False)
     lines = [", ".join(f"{count} {state}" for state, count in counts.to_dict().items())]
     failed = table[table["state"] == "failed"]
-    return "\n".join(
-        lines
-        + [f"{name}: {why}" for name, why in zip(failed["run"], failed["reason"], strict=True)]
-    )
+    lines += [f"{name}: {why}" for name, why in zip(failed["run"], failed["reason"], strict=True)]
+    return "\n".join(lines)
 
 
-def text(table: pd.DataFrame) -> str:
+def _text(table: pd.DataFrame) -> str:
     """The table for a terminal, a line a run."""
     width = max((len(name) for name in table["run"]), default=0)
     return "\n".join(
@@ -237,20 +229,16 @@ class Live:
 
     def __init__(self, echo: Callable[[str], Any], redraw: bool) -> None:
         """`echo` takes text, `redraw` says that the cursor may be moved up."""
-        self.echo, self.redraw, self.before = echo, redraw, pd.DataFrame(columns=COLUMNS)
+        self.echo, self.redraw, self.before = echo, redraw, pd.DataFrame(columns=_COLUMNS)
 
     def __call__(self, table: pd.DataFrame) -> None:
         """Show the table, or what is new in it."""
         if self.redraw:
             up = f"\x1b[{len(self.before)}F\x1b[J" if len(self.before) else ""
-            self.echo(up + text(table))
+            self.echo(up + _text(table))
         else:
-            old = dict(zip(self.before["run"], self.before["state"], strict=True))
-            changed = [
-                old.get(name, "waiting") != now
-                for name, now in zip(table["run"], table["state"], strict=True)
-            ]
-            for line in text(table[changed]).splitlines():
+            old = table["run"].map(self.before.set_index("run")["state"]).fillna("waiting")
+            for line in _text(table[old != table["state"]]).splitlines():
                 self.echo(line)
         self.before = table
 
@@ -272,13 +260,7 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
     """The checked batch of a file's content, with a profile's keys in it or not; `where` begins its
     messages."""
     parts: dict[str, Any] = {}
-    for key, kind in (
-        ("prepare", list),
-        ("notebooks", list),
-        ("parameters", dict),
-        ("runs", dict),
-        ("grid", dict),
-    ):
+    for key, kind in _KINDS.items():
         parts[key] = content.get(key, kind())
         if not isinstance(parts[key], kind):
             raise NotebookError(f"{where}: {key} must be a {kind.__name__}, got {parts[key]!r}")

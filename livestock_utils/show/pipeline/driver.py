@@ -103,17 +103,11 @@ def execute(
     try:
         _papermill(notebook, parameters, running, label)
     except PapermillExecutionError as error:
-        line = next(
-            (
-                line
-                for line in error.source.splitlines()
-                if line.strip() and not line.startswith("#")
-            ),
-            "",
-        )
+        lines = [line.strip() for line in error.source.splitlines()]
+        line = next((line for line in lines if line and not line.startswith("#")), "")
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
         raise NotebookError(
-            f"{notebook.name}, cell [{error.exec_count}] `{line.strip()[:60]}`: {reason} "
+            f"{notebook.name}, cell [{error.exec_count}] `{line[:60]}`: {reason} "
             f"(traceback in {executed}; the same command goes on from here)"
         ) from error
     except DeadKernelError as error:
@@ -121,9 +115,7 @@ def execute(
             f"{notebook.name}: its Python process died, most often for want of memory; try a "
             f"smaller batch_size or image_size (state so far in {executed})"
         ) from error
-    except (
-        RuntimeError
-    ) as error:  # jupyter_client's "Kernel died before replying", "Kernel didn't respond in ..."
+    except RuntimeError as error:  # jupyter_client's "Kernel died ...", "Kernel didn't respond ..."
         raise NotebookError(
             f"{notebook.name}: its Python process did not start ({error}); run the same command "
             "again, with fewer workers on a busy machine"
@@ -134,12 +126,8 @@ def execute(
             running.unlink()
     if records.is_partial(notebook, out):
         return False
-    missing = [
-        pattern
-        for pattern, paths in notebook_files.expand(notebook.writes, parameters).items()
-        if not paths
-    ]
-    if missing:
+    written = notebook_files.expand(notebook.writes, parameters)
+    if missing := [pattern for pattern, paths in written.items() if not paths]:
         raise NotebookError(
             f"{notebook.name} ended without writing {', '.join(missing)}, which its header promises"
         )
@@ -150,8 +138,7 @@ def execute(
 def _papermill(
     notebook: NotebookFile, parameters: Mapping[str, Literal], target: Path, label: str
 ) -> None:
-    """Execute the text form with papermill in this Python; the kernel works in the current
-    folder."""
+    """Execute the text form in this Python; the kernel works in the current folder."""
     import jupytext
     import papermill
 

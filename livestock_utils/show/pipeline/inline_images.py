@@ -1,11 +1,14 @@
 """Small pictures for notebooks and pages: PNG bytes -> the smaller of a palette PNG and a JPEG."""
 
+import base64
 import io
+from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 
-COLOURS = 128  # enough for charts with colour maps; below it gradients start to show steps
-JPEG_QUALITIES = (82, 65)
+_COLOURS = 128  # enough for charts with colour maps; below it gradients start to show steps
+_JPEG_QUALITIES = (82, 65)
 """The second is for pictures that must become smaller: coarser photos are read more easily than
 narrower ones."""
 
@@ -26,13 +29,22 @@ def shrink(
     while True:
         size = (width, max(1, round(picture.height * width / picture.width)))
         small = picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
-        forms = [_png(small), _jpeg(small, JPEG_QUALITIES[0])]
+        forms = [_png(small), _jpeg(small, _JPEG_QUALITIES[0])]
         if max_bytes is not None and min(len(data) for _, data in forms) > max_bytes:
-            forms += [_jpeg(small, quality) for quality in JPEG_QUALITIES[1:]]
+            forms += [_jpeg(small, quality) for quality in _JPEG_QUALITIES[1:]]
         mime, data = min(forms, key=lambda form: len(form[1]))
         if max_bytes is None or len(data) <= max_bytes or width <= 320:
             return mime, data, size
         width = max(320, width * 9 // 10)
+
+
+def output(
+    image: bytes, about: Mapping[str, Any], max_width_px: int = 1100, max_bytes: int | None = None
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """(data, metadata) of a cell's output with this picture; `about` goes to its metadata."""
+    mime, data, (width_px, height_px) = shrink(image, max_width_px, max_bytes)
+    size = {"width": width_px, "height": height_px}
+    return {mime: base64.b64encode(data).decode()}, {mime: {**about, **size}}
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -45,7 +57,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 def _png(picture: Image.Image) -> tuple[str, bytes]:
     buffer = io.BytesIO()
-    palette = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = picture.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette.save(buffer, "PNG", optimize=True)
     return "image/png", buffer.getvalue()
 

@@ -15,7 +15,7 @@ from traitlets import Instance, default
 from livestock_utils.core.project import PACKAGE
 
 
-class ThisPythonSpecs(KernelSpecManager):
+class _ThisPythonSpecs(KernelSpecManager):
     """Answers any kernel name with ipykernel on `sys.executable`.
 
     A registered "python3" may be another interpreter: `~/.local/share/jupyter` goes before the
@@ -42,7 +42,7 @@ class ThisPythonSpecs(KernelSpecManager):
 
 
 class ThisPythonKernel(AsyncKernelManager):
-    """A kernel manager that knows only `ThisPythonSpecs`; handed to papermill as
+    """A kernel manager that knows only `_ThisPythonSpecs`; handed to papermill as
     `kernel_manager_class`."""
 
     kernel_spec_manager = Instance(KernelSpecManager)
@@ -56,7 +56,7 @@ class ThisPythonKernel(AsyncKernelManager):
 
     @default("kernel_spec_manager")
     def _this_python(self) -> KernelSpecManager:
-        return ThisPythonSpecs(parent=self)
+        return _ThisPythonSpecs(parent=self)
 
 
 @contextlib.contextmanager
@@ -70,9 +70,8 @@ def shared_cores(kernels: int) -> Iterator[None]:
     if kernels < 2 or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(max(cores // kernels, 1))
     try:
         yield

@@ -72,15 +72,9 @@ def read(path: str | os.PathLike) -> NotebookFile:
     if len(cells) != 1:
         raise NotebookError(f'{path}: expected one cell tagged "parameters", found {len(cells)}')
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return NotebookFile(
-        path.stem,
-        path,
-        nb,
-        literals(cells[0].source, path),
-        tuple(declared.get("reads", ())),
-        tuple(declared.get("writes", ())),
-        digest,
-    )
+    reads, writes = (tuple(declared.get(key, ())) for key in ("reads", "writes"))
+    values = literals(cells[0].source, path)
+    return NotebookFile(path.stem, path, nb, values, reads, writes, digest)
 
 
 def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, Literal]:
@@ -125,16 +119,9 @@ def expand(patterns: tuple[str, ...], parameters: Mapping[str, Literal]) -> dict
             raise NotebookError(
                 f"pattern {pattern!r}: {error} is not a parameter; known: {known}"
             ) from error
-        paths = (
-            sorted(map(Path, glob.glob(filled, recursive=True)))
-            if all(parameters[name] for name in names)
-            else []
-        )
-        files = [
-            p
-            for top in paths
-            for p in (sorted(top.rglob("*")) if top.is_dir() else [top])
-            if p.is_file()
-        ]
-        found[pattern] = list(dict.fromkeys(files))
+        files: dict[Path, None] = {}
+        if all(parameters[name] for name in names):
+            for top in sorted(map(Path, glob.glob(filled, recursive=True))):
+                files |= dict.fromkeys(sorted(top.rglob("*")) if top.is_dir() else [top])
+        found[pattern] = [path for path in files if path.is_file()]
     return found

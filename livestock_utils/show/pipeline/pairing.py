@@ -29,19 +29,19 @@ from livestock_utils.show.pipeline import badges, inline_images, notebook_files
 
 MAX_BYTES = 590_000
 """Size of a committed notebook: it opens at once, in Colab and as a page of a repository."""
-SHOWS = re.compile(r"^step\.(table|say|figure|finish)\(", flags=re.M)
+_SHOWS = re.compile(r"^step\.(show|table|say|figure|finish)\(", flags=re.M)
 """Calls that always leave something to read."""
 SET_UP_CELL = project.PACKAGE / "assets" / "set_up_cell.py"
 SET_UP_TAG = "setup"
-NOISE = {
+_NOISE = {
     "a time stamp": re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?"),
     "an absolute path": re.compile(
         r"(?<![\w./:~-])/(?:home|root|tmp|Users|content|work|usr|opt|mnt|var)/[^\s'\"<>)]*"
     ),
     "a memory address": re.compile(r" at 0x[0-9a-f]{6,}"),
 }
-PICTURES = ("image/png", "image/jpeg")
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+_PICTURES = ("image/png", "image/jpeg")
+_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def synchronise_set_up(path: Path) -> bool:
@@ -69,19 +69,18 @@ def rebuild(path: Path, executed: Path | None = None) -> Path:
     NotebookError where it cannot be brought below MAX_BYTES.
     """
     target = path.with_suffix(".ipynb")
-    nb = from_text(path)
+    nb = _from_text(path)
     source = executed if executed is not None else target
     known: dict[tuple[str, int], list] = {}
     if source.is_file():
         seen: Counter[str] = Counter()
         for cell in nbformat.read(source, as_version=4).cells:
-            if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get(
-                "tags", []
-            ):
+            injected = "injected-parameters" in cell.metadata.get("tags", [])
+            if cell.cell_type == "code" and not injected:
                 known[cell.source, seen[cell.source]] = [_clean(output) for output in cell.outputs]
                 seen[cell.source] += 1
     seen = Counter()
-    for number, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), start=1):
+    for number, cell in enumerate(_code(nb), start=1):
         cell.outputs = known.get((cell.source, seen[cell.source]), [])
         cell.execution_count = number if known else None
         seen[cell.source] += 1
@@ -93,11 +92,11 @@ def rebuild(path: Path, executed: Path | None = None) -> Path:
     return target
 
 
-def from_text(path: Path) -> Any:
+def _from_text(path: Path) -> Any:
     """The notebook that a text stands for: no outputs, ids made from the content, Python 3 as
     kernel."""
     nb = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    kept = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    kept = {"kernelspec": _KERNEL, "language_info": {"name": "python"}}
     if "livestock" in nb.metadata:
         kept["livestock"] = nb.metadata["livestock"]
     nb.metadata = nbformat.from_dict(kept)
@@ -118,22 +117,21 @@ def faults(path: Path) -> list[str]:
     target = path.with_suffix(".ipynb")
     if not target.is_file():
         return [f"{target} is missing"]
-    wanted, found = from_text(path), nbformat.read(target, as_version=4)
+    wanted, found = _from_text(path), nbformat.read(target, as_version=4)
     lines = []
-    if [(c.cell_type, c.source, dict(c.metadata), c.id) for c in wanted.cells] != [
-        (c.cell_type, c.source, dict(c.metadata), c.get("id")) for c in found.cells
-    ]:
+    cells = [
+        [(cell.cell_type, cell.source, dict(cell.metadata), cell.get("id")) for cell in nb.cells]
+        for nb in (wanted, found)
+    ]
+    if cells[0] != cells[1]:
         lines.append(f"{target} and {path.name} disagree in their cells")
     if wanted.metadata != found.metadata:
         lines.append(f"{target} has other metadata than {path.name}")
     if (size := target.stat().st_size) >= MAX_BYTES:
         lines.append(f"{target} is {size:,} bytes: expected less than {MAX_BYTES:,}")
-    for number, cell in enumerate(
-        (cell for cell in found.cells if cell.cell_type == "code"), start=1
-    ):
-        if (
-            cell.execution_count is not None and SHOWS.search(cell.source) and not cell.outputs
-        ):  # edited since it ran
+    for number, cell in enumerate(_code(found), start=1):
+        has_run = cell.execution_count is not None
+        if has_run and _SHOWS.search(cell.source) and not cell.outputs:  # edited since it ran
             lines.append(
                 f"{target} shows nothing in code cell {number} "
                 f"({cell.source.splitlines()[0][:60]}): `make notebooks` runs it"
@@ -144,16 +142,18 @@ def faults(path: Path) -> list[str]:
             lines += [
                 f"{target} holds {what} in an output: {match.group()}"
                 for text in _texts(output)
-                for what, pattern in NOISE.items()
+                for what, pattern in _NOISE.items()
                 if (match := pattern.search(text))
             ]
-    code = next((cell.source for cell in found.cells if cell.cell_type == "code"), "")
-    if code != SET_UP_CELL.read_text(encoding="utf-8").strip():
+    if (
+        "".join(cell.source for cell in _code(found)[:1])
+        != SET_UP_CELL.read_text(encoding="utf-8").strip()
+    ):
         lines.append(f"{target} does not begin with the set-up cell of {SET_UP_CELL.name}")
     return lines
 
 
-def repository_url(address: str) -> str:
+def _repository_url(address: str) -> str:
     """The URL of owner/name on GitHub, or a URL as it is; NotebookError for anything else."""
     url = address if "://" in address else f"https://github.com/{address}"
     if not re.fullmatch(r"https?://[\w.-]+(/[\w.-]+){2,}", url):
@@ -164,12 +164,16 @@ def repository_url(address: str) -> str:
 def write_repository(address: str) -> str:
     """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it;
     returns the URL."""
-    url = repository_url(address)
+    url = _repository_url(address)
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(
         SET_UP_CELL, re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M)
     )
     return url
+
+
+def _code(nb: Any) -> list[Any]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
 
 
 def _clean(output: Any) -> Any:
@@ -178,7 +182,7 @@ def _clean(output: Any) -> Any:
         output.text = _quiet(output.text)
     elif "data" in output:
         for mime, value in output.data.items():
-            if isinstance(value, str) and mime not in PICTURES:
+            if isinstance(value, str) and mime not in _PICTURES:
                 output.data[mime] = _quiet(value)
     return output
 
@@ -188,7 +192,7 @@ def _quiet(text: str) -> str:
     root = str(project.PACKAGE.parent)
     for prefix in (root, sys.prefix, str(Path.home())):
         text = text.replace(prefix + "/", "")
-    for pattern in NOISE.values():
+    for pattern in _NOISE.values():
         text = pattern.sub("", text)
     return text
 
@@ -200,7 +204,7 @@ def _fit(nb: Any, path: Path) -> None:
         (output, mime)
         for cell in nb.cells
         for output in cell.get("outputs", [])
-        for mime in PICTURES
+        for mime in _PICTURES
         if mime in output.get("data", {})
     ]
     originals = [base64.b64decode(output.data[mime]) for output, mime in pictures]
@@ -213,12 +217,13 @@ def _fit(nb: Any, path: Path) -> None:
         )
         for (output, mime), original in zip(pictures, originals, strict=True):
             if len(original) > limit:
-                kind, data, (width_px, height_px) = inline_images.shrink(original, max_bytes=limit)
-                about = output.metadata.pop(mime, None) or output.metadata.get(kind, {})
-                for old in PICTURES:
-                    output.data.pop(old, None)
-                output.data[kind] = base64.b64encode(data).decode()
-                output.metadata[kind] = about | {"width": width_px, "height": height_px}
+                about = output.metadata.pop(mime, None) or next(
+                    (output.metadata[kind] for kind in _PICTURES if kind in output.metadata), {}
+                )
+                data, metadata = inline_images.output(original, about, max_bytes=limit)
+                rest = {key: value for key, value in output.data.items() if key not in _PICTURES}
+                output.data = nbformat.from_dict(rest | data)
+                output.metadata = nbformat.from_dict(dict(output.metadata) | metadata)
     size = len(_text(nb).encode())
     if size >= MAX_BYTES:
         raise NotebookError(
@@ -245,12 +250,12 @@ def _texts(output: Any) -> list[str]:
     texts = [
         value
         for mime, value in output.get("data", {}).items()
-        if isinstance(value, str) and mime not in PICTURES
+        if isinstance(value, str) and mime not in _PICTURES
     ]
     return texts + ([output.text] if output.output_type == "stream" else [])
 
 
-def run_sample(data: Path = Path("data/sample"), out: Path = Path("runs/sample")) -> Path:
+def _run_sample(data: Path = Path("data/sample"), out: Path = Path("runs/sample")) -> Path:
     """Draw the sample where it is missing and run all notebooks on it; returns the folder of
     executed notebooks."""
     from livestock_utils.data.sample import drawing
@@ -284,7 +289,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.repository and not options.check:
             # Badges first: they refuse a URL that Colab cannot open, and then nothing has been
             # written.
-            badges.write_badges(project.PACKAGE.parent, repository_url(options.repository))
+            badges.write_badges(project.PACKAGE.parent, _repository_url(options.repository))
             write_repository(options.repository)
         paths = [notebook.path for notebook in notebook_files.find(options.notebooks)]
         if options.check:
@@ -293,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
             return int(bool(found))
         for path in paths:
             synchronise_set_up(path)
-        executed = run_sample() if options.execute else None
+        executed = _run_sample() if options.execute else None
         for path in progress(paths, desc="notebooks"):
             rebuild(path, executed / f"{path.stem}.ipynb" if executed else None)
     except LivestockError as error:

@@ -14,6 +14,7 @@ from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
 
 PROFILES = PACKAGE / "assets" / "profiles"
 FOLDERS = ("data", "out")
+_NUMBERED = re.compile(r"\d\d\.")
 
 
 class Typed(str):
@@ -61,13 +62,9 @@ def read_profile(name: str | None) -> dict[str, Literal]:
         )
     addressed: dict[str, Literal] = {}
     for number, part in data.items():
-        prefix = (
-            ""
-            if number == "all"
-            else f"{int(number):02d}."
-            if str(number).isdigit()
-            else f"{number}."
-        )
+        prefix = f"{int(number):02d}." if str(number).isdigit() else f"{number}."
+        if number == "all":
+            prefix = ""
         addressed |= {f"{prefix}{key}": value for key, value in (part or {}).items()}
     return addressed
 
@@ -81,16 +78,12 @@ def resolve(
     Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and
     for another type than the default's. Values that were typed come as `Typed`.
     """
-    folders = {"data": data, "out": out}
-    values = {
-        n.name: n.parameters | {k: v for k, v in folders.items() if k in n.parameters}
-        for n in notebooks
-    }
+    values = {n.name: dict(n.parameters) for n in notebooks}
+    for own in values.values():
+        own |= {name: folder for name, folder in (("data", data), ("out", out)) if name in own}
     for mapping in given:
-        for address, value in sorted(
-            mapping.items(), key=lambda pair: bool(re.match(r"\d\d\.", pair[0]))
-        ):
-            number, name = address.split(".", 1) if re.match(r"\d\d\.", address) else ("", address)
+        for address in sorted(mapping, key=lambda address: bool(_NUMBERED.match(address))):
+            number, name = address.split(".", 1) if _NUMBERED.match(address) else ("", address)
             if name in FOLDERS:
                 raise NotebookError(
                     f"parameter {address}: the folders are given by --data and --out"
@@ -99,9 +92,8 @@ def resolve(
             if not having:
                 raise NotebookError(_unknown(notebooks, number, name))
             for notebook in having:
-                values[notebook.name][name] = _fit(
-                    f"{notebook.number}.{name}", value, notebook.parameters[name]
-                )
+                whose, default = f"{notebook.number}.{name}", notebook.parameters[name]
+                values[notebook.name][name] = _fit(whose, mapping[address], default)
     return values
 
 

@@ -30,14 +30,11 @@ def fingerprint(
     digest = hashlib.sha256()
     cache = _Digests(out)
     for pattern, paths in expand(notebook.reads, parameters).items():
-        root = next(
-            (str(parameters[key]) for key in FOLDERS if pattern.startswith(f"{{{key}}}")), None
-        )
+        roots = [str(parameters[key]) for key in FOLDERS if pattern.startswith(f"{{{key}}}")]
         for path in paths:
-            name = os.path.relpath(path, root) if root else path.as_posix()
-            digest.update(
-                f"{pattern}\0{name}\0{cache.content(path, ours=root == str(out))}\n".encode()
-            )
+            name = os.path.relpath(path, roots[0]) if roots else path.as_posix()
+            content = cache.content(path, ours=roots == [str(out)])
+            digest.update(f"{pattern}\0{name}\0{content}\n".encode())
     cache.save()
     return {
         "notebook": notebook.name,
@@ -86,9 +83,9 @@ class _Digests:
 
     def __init__(self, out: Path) -> None:
         self.path = out / ".state" / "digests.json"
-        self.known: dict[str, list] = (
-            json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
-        )
+        self.known: dict[str, list] = {}
+        if self.path.is_file():
+            self.known = json.loads(self.path.read_text("utf-8"))
         self.changed = False
 
     def content(self, path: Path, ours: bool) -> str:

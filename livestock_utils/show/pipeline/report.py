@@ -1,5 +1,4 @@
-"""The report: all executed notebooks as one linked site that needs no network (nbconvert with own
-templates)."""
+"""The report: all executed notebooks as one linked site that needs no network."""
 
 import base64
 import html
@@ -18,19 +17,17 @@ from livestock_utils.core.project import PACKAGE
 from livestock_utils.show.pipeline import inline_images
 
 TEMPLATES = PACKAGE / "assets" / "report_templates"
-TITLE = "Pigs and cows in barn photos"
-LEAD = (
-    "Where are the animals, and which are they? These notebooks go the whole way from the photo "
-    "archives to a scored submission: look at the data, split it fairly, train YOLOv5, study its "
-    "errors, predict, and compare."
-)
-FLOW = ("archives", "tables", "split", "data set", "weights", "predictions", "score")
-FOOTER = (
-    "Made by livestock_utils from executed notebooks; this folder is complete and works without "
-    "network."
-)
-MAX_WIDTH_PX, MAX_FIGURE_BYTES, THUMBNAIL_PX = 1600, 200_000, 480
-MIMES = ("image/png", "image/jpeg")
+_SITE = {
+    "title": "Pigs and cows in barn photos",
+    "lead": "Where are the animals, and which are they? These notebooks go the whole way from the "
+    "photo archives to a scored submission: look at the data, split it fairly, train YOLOv5, study "
+    "its errors, predict, and compare.",
+    "flow": ("archives", "tables", "split", "data set", "weights", "predictions", "score"),
+    "footer": "Made by livestock_utils from executed notebooks; this folder is complete and works "
+    "without network.",
+}
+_MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX = 1600, 200_000, 480
+_MIMES = ("image/png", "image/jpeg")
 
 
 def write_report(out: str | os.PathLike) -> Path:
@@ -47,21 +44,14 @@ def write_report(out: str | os.PathLike) -> Path:
             f"no executed notebooks in {out / 'notebooks'}; `python -m livestock_utils run` makes "
             "them"
         )
-    metrics = (
-        json.loads((out / "metrics.json").read_text("utf-8"))
-        if (out / "metrics.json").is_file()
-        else {}
-    )
+    kept = out / "metrics.json"
+    metrics = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
     notebooks = {path.stem: _prepare(nbformat.read(path, as_version=4), out) for path in paths}
     pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
     for earlier, later in itertools.pairwise(pages):
         earlier["next"], later["previous"] = later, earlier
     exporter = _exporter()
-    site = {
-        "title": TITLE,
-        "lead": LEAD,
-        "flow": FLOW,
-        "footer": FOOTER,
+    site = _SITE | {
         "pages": pages,
         "style": _style(),
         "script": (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8"),
@@ -87,12 +77,9 @@ def write_report(out: str | os.PathLike) -> Path:
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
         files.write_text(folder / f"{page['name']}.html", _link(body, set(notebooks)))
-    for stale in (
-        set(folder.glob("*.html"))
-        - {folder / f"{name}.html" for name in notebooks}
-        - {folder / "index.html"}
-    ):
-        stale.unlink()
+    for page in folder.glob("*.html"):
+        if page.stem not in (*notebooks, "index"):
+            page.unlink()
     index = exporter.environment.get_template("site.html.j2").render(site=site)
     return files.write_text(folder / "index.html", _link(index, set(notebooks)))
 
@@ -119,19 +106,13 @@ def _prepare(nb: Any, out: Path) -> Any:
                 continue
             name = output.get("metadata", {}).get("livestock", {}).get("figure")
             if name:
-                mime = next(mime for mime in MIMES if mime in output.data)
-                about = output.metadata[mime]
+                about = next(output.metadata[mime] for mime in _MIMES if mime in output.data)
                 said = f"*{about['alt']}*"
                 if (out / "figures" / name).is_file():
-                    kind, data, (width_px, height_px) = inline_images.shrink(
-                        (out / "figures" / name).read_bytes(), MAX_WIDTH_PX, MAX_FIGURE_BYTES
+                    picture = (out / "figures" / name).read_bytes()
+                    output.data, output.metadata = inline_images.output(
+                        picture, about, _MAX_WIDTH_PX, _MAX_FIGURE_BYTES
                     )
-                    output.data = {kind: base64.b64encode(data).decode()}
-                    output.metadata[kind] = {
-                        "alt": about["alt"],
-                        "width": width_px,
-                        "height": height_px,
-                    }
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = _framed(output.data["text/html"])
             kept.append(output)
@@ -163,11 +144,12 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
     title = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), name)
     prose = re.sub(r"^(#|\[!|!\[).*$", "", text, flags=re.M)  # without headings and badges
     question = next((part for part in re.split(r"\n\s*\n", prose) if part.strip()), "")
+    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
     pictures = [
-        output
-        for cell in nb.cells
-        for output in cell.get("outputs", [])
-        if any(mime in output.get("data", {}) for mime in MIMES)
+        (output.data[mime], output.metadata.get(mime, {}))
+        for output in outputs
+        for mime in _MIMES
+        if mime in output.get("data", {})
     ]
     number, _, rest = name.partition("_")
     numbers = _flat({key: value for key, value in metrics.items() if type(value) in (int, float)})
@@ -183,15 +165,13 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
         "thumbnail": "",
         "thumbnail_alt": "",
         "key_numbers": numbers[:4],
-        "failed": any(
-            o.output_type == "error" for cell in nb.cells for o in cell.get("outputs", [])
-        ),
+        "failed": any(output.output_type == "error" for output in outputs),
     }
     if pictures:
-        mime = next(mime for mime in MIMES if mime in pictures[0].data)
-        kind, data, _ = inline_images.shrink(base64.b64decode(pictures[0].data[mime]), THUMBNAIL_PX)
+        coded, about = pictures[0]
+        kind, data, _ = inline_images.shrink(base64.b64decode(coded), _THUMBNAIL_PX)
         page["thumbnail"] = f"data:{kind};base64,{base64.b64encode(data).decode()}"
-        page["thumbnail_alt"] = pictures[0].metadata.get(mime, {}).get("alt", f"Figure of {title}")
+        page["thumbnail_alt"] = about.get("alt", f"Figure of {title}")
     return page
 
 

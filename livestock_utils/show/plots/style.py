@@ -214,7 +214,7 @@ def label_line_ends(
 def interval_rows(
     ax: Axes,
     table: pd.DataFrame,
-    places: Sequence[float],
+    places: Any,
     names: Sequence[str],
     tones: Sequence[str],
     *,
