@@ -31,6 +31,7 @@ _HOME: dict[str, str] = {
     "predict": "detect.predict.engine",
     "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
+    "tune": "detect.tune.tuning",
     "contest_score": "evaluate.scoring.metrics",
     "error_types": "evaluate.errors.types",
     "missing_labels": "evaluate.labels.report",

@@ -71,42 +71,18 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab
-from livestock_utils.data.sets import reading
-from livestock_utils.detect.predict import postprocess
-from livestock_utils.detect.tune import choice as tuning_choice
-from livestock_utils.detect.tune import labelled as tuning_images
-from livestock_utils.detect.tune import quality as tuning_quality
-from livestock_utils.detect.tune import steps
-from livestock_utils.evaluate.scoring import metrics
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import gallery, sweep
+import livestock_utils as lu
 
-step = notebook.start("11_inference", data, out, uses_gpu=True)
-final_weights, tuned_with = steps.both_weights(step.out, weights, tuning_weights)
-options = {
-    "image_size": image_size,
-    "passes": steps.pass_names(passes),
-    "backend": backend,
-    "workers": workers,
-    "shard": shard,
-    "engine": engine,
-}
+step = lu.start("11_inference", globals())
+valid = step.open_set("Valid_Dataset", made_by="02")
+tuning = lu.tune(valid, step.data, step.out, step.parameters)
 
 # %% [markdown]
 # ## The test images, predicted once
 # Every box of confidence .0005 and above is kept, before any suppression.
 
 # %%
-valid_set = reading.extract(
-    step.need("datasets", "Valid_Dataset.tar", made_by="02"),
-    colab.local_disk(step.out) / "Valid_Dataset",
-)
-valid_images, valid_boxes = reading.read_tables(valid_set)
-images, folder, sentence = steps.test_images(step.data, valid_images, valid_set)
-tested = steps.collect(final_weights, images, folder, "test", step.out, **options)
-step.say(sentence)
-step.say(tested.sentence)
+step.show(lu.displays.test_candidates(tuning))
 
 # %% [markdown]
 # ## Images to tune on
@@ -117,11 +93,7 @@ step.say(tested.sentence)
 # second opinion, and validation is the default although its fold is small.
 
 # %%
-labelled = tuning_images.to_tune(
-    tune_on, step.out, step.data, tuned_with, (valid_images, valid_boxes, valid_set), **options
-)
-complete = labelled.collected.complete and tested.complete
-step.say(labelled.sentence)
+step.show(lu.displays.tuning_candidates(tuning))
 
 # %% [markdown]
 # ## Which post-processing?
@@ -131,28 +103,7 @@ step.say(labelled.sentence)
 # decides. Look at how wide the bright band is.
 
 # %%
-choice = tuning_choice.choose(
-    labelled.collected.candidates,
-    labelled.boxes,
-    n_random=n_random,
-    n_resamples=n_resamples,
-    seed=seed,
-    tuned_on=labelled.name,
-)
-tuning_choice.save(step.out, choice, labelled.collected.candidates)
-step.figure(
-    sweep.sweep_heat_map(choice.tried),
-    "heat_map",
-    "AP75 over the NMS IoU threshold and the confidence threshold.",
-)
-step.say(tuning_choice.band_sentence(choice))
-
-# %%
-step.table(
-    tuning_choice.tried_table(choice),
-    "The best settings tried and the write-up's, by AP75.",
-    digits=4,
-)
+step.show(lu.displays.heat_map(tuning), lu.displays.settings_tried(tuning))
 
 # %% [markdown]
 # Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
@@ -160,30 +111,14 @@ step.table(
 # stay right of 0.
 
 # %%
-step.figure(
-    sweep.sweep_gains(choice.compared),
-    "gains",
-    "Gain of the five best settings over the write-up's, with 95 % intervals over images.",
-)
-step.say(choice.sentence)
+step.show(lu.displays.gains(tuning))
 
 # %% [markdown]
 # Does it also win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted
 # by a fold model of notebook 06 that has not seen it. An interval below 0 would speak against the choice.
 
 # %%
-checked, sentence = tuning_images.check(
-    choice,
-    step.out,
-    step.data,
-    labelled.collected.candidates.images["image_id"],
-    check_images if complete else 0,
-    n_resamples,
-    seed,
-    **options,
-)
-step.table(checked, "The chosen setting on images that did not choose it.", digits=4, index=True)
-step.say(sentence)
+step.show(lu.displays.choice_check(tuning))
 
 # %% [markdown]
 # ## Best, median and worst
@@ -191,45 +126,20 @@ step.say(sentence)
 # labels that are missing, animals in a crowd, or boxes cut by the frame.
 
 # %%
-found = postprocess.apply(labelled.collected.candidates, choice.settings)
-quality = tuning_quality.image_quality(
-    labelled.boxes, found, labelled.collected.candidates.images, confidence_shown
-)
-shown = tuning_quality.best_median_worst(quality)
-step.figure(
-    gallery.truth_beside_prediction(
-        labelled.images,
-        labelled.boxes,
-        found,
-        labelled.folder,
-        shown,
-        confidence_threshold=confidence_shown,
-    ),
-    "best_median_worst",
-    "The best, the median and the worst labelled image: labels left, predictions right.",
-)
-step.say(tuning_quality.quality_sentence(quality, confidence_shown))
+step.show(lu.displays.best_median_worst(tuning, confidence_shown))
 
 # %% [markdown]
 # ## Some test images
 # With the chosen setting. Look for animals without a box, and for boxes on none.
 
 # %%
-images = steps.frames_seen(images, tested.candidates, complete)
-predictions = postprocess.apply(tested.candidates, choice.settings, images)
-sure = predictions[predictions["confidence"] >= confidence_shown]
-step.figure(
-    gallery.examples(images[images["width_px"] > 0], sure, folder, seed=seed),
-    "test_examples",
-    f"Test images with the boxes of confidence {confidence_shown:g} and above.",
-)
-step.say(steps.found_sentence(images, sure, confidence_shown))
+step.show(lu.displays.test_examples(tuning, confidence_shown))
 
 # %% [markdown]
 # ## The submission
 
 # %%
-step.say(steps.submit(step.out, predictions, images, final_weights, complete))
+step.show(lu.displays.submission(tuning.submit()))
 
 # %% [markdown]
 # ## The score, once
@@ -237,17 +147,11 @@ step.say(steps.submit(step.out, predictions, images, final_weights, complete))
 # is scored.
 
 # %%
-scores = steps.test_scores(step.data, predictions, images, normaliser, n_resamples, seed)
-step.table(scores, "Test, the contest's definition.", digits=4, index=True)
+step.show(lu.displays.test_scores(tuning))
 
 # %% [markdown]
 # ## In short
 
 # %%
-per_class = metrics.per_class_table(labelled.boxes, found, labelled.collected.candidates.images)
-step.metrics(
-    **steps.metrics(choice, labelled.collected, tested, predictions, scores, per_class),
-    complete=complete,
-    weights=final_weights.name,
-)
+step.metrics(**tuning.metrics)
 step.finish("12_compare_runs")

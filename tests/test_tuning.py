@@ -3,6 +3,7 @@ score."""
 
 import dataclasses
 import json
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,9 +20,11 @@ from livestock_utils.detect.predict import engine, out_of_fold, postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import choice as tuning_choice
-from livestock_utils.detect.tune import labelled, quality, steps, sweep
+from livestock_utils.detect.tune import quality, steps, sweep, tuning
 from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.show import displays
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
+from livestock_utils.show.words import tuning as words
 
 METHODS = {"nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
 
@@ -30,6 +33,21 @@ METHODS = {"nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
 def chosen():
     found, boxes = made(n_images=30, passes=2)
     return found, boxes, tuning_choice.choose(found, boxes, n_random=3, n_resamples=50)
+
+
+def a_tuning(out, tested, labelled, choice=None, data=None, options=None, weights="w.pt", **asked):
+    """A `Tuning` of candidates that are there already."""
+    settings = tuning.TuneSettings(**{"check_images": 0, "n_resamples": 20, "n_random": 0, **asked})
+    of = tuning.Tuning(
+        settings, labelled.photos, data or out, out, Path(weights), Path(weights), options or {}
+    )
+    known = {"tested": tested, "labelled": labelled}
+    if choice is None:
+        known["choice"] = tuning_choice.choose(labelled.candidates.of_images([]), pd.DataFrame())
+    else:
+        known["choice"] = choice
+    of.__dict__.update(known)
+    return of
 
 
 def weights_of(out, run):
@@ -48,7 +66,7 @@ def test_weights_default_to_the_full_training_then_the_split_one(tmp_path):
     assert steps.find_weights(tmp_path) == split
     full = weights_of(tmp_path, "full")
     assert steps.find_weights(tmp_path) == full
-    assert steps.find_weights(tmp_path, runs=steps.TUNING_RUNS) == split
+    assert steps.find_weights(tmp_path, runs=("multilabel_split",)) == split
     assert steps.find_weights(tmp_path, str(split)) == split
     with pytest.raises(NotebookError, match=r"weights file not found: nowhere.pt"):
         steps.find_weights(tmp_path, "nowhere.pt")
@@ -64,7 +82,7 @@ def test_the_choice_is_the_best_of_all_tried_and_never_below_the_write_up(chosen
     )
     assert {s.method for s in choice.tried["settings"]} == METHODS
     assert len(choice.compared) == 5 and choice.compared["value"].round(6).is_unique
-    assert choice.sentence.startswith(f"Chosen: {tuning_choice.describe(choice.settings)}.")
+    assert words.chosen(choice).startswith(f"Chosen: {tuning_choice.describe(choice.settings)}.")
 
 
 def test_the_table_of_settings_ends_with_the_write_up(chosen):
@@ -92,22 +110,17 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
     nothing = found.of_images([])
     choice = tuning_choice.choose(nothing, boxes)
     assert choice.settings == sweep.WRITE_UP and choice.tried.empty
-    assert choice.sentence.startswith("Nothing is chosen yet")
-    assert tuning_choice.band_sentence(choice) == "No settings were tried yet."
+    assert words.chosen(choice).startswith("Nothing is chosen yet")
+    assert words.band(choice) == "No settings were tried yet."
     assert tuning_choice.save(tmp_path, choice, nothing) is None and list(tmp_path.iterdir()) == []
     assert tuning_choice.tried_table(choice).empty
-    waiting = steps.Collected(nothing, 3, 8)
-    values = steps.metrics(
-        choice,
-        waiting,
-        steps.Collected(found, 2, 2),
-        postprocess.apply(nothing),
-        pd.DataFrame(),
-        pd.DataFrame(),
-    )
-    assert values == {
+    waiting = steps.Collected(Photos(nothing.images, boxes), nothing, 3, 8)
+    whole = steps.Collected(Photos(found.images, boxes), found, 2, 2)
+    assert a_tuning(tmp_path, whole, waiting, choice).metrics == {
         "images_to_tune_on": "3 of 8 parts are there",
         "test_images": "2 of 2 parts are there",
+        "complete": False,
+        "weights": "w.pt",
     }
 
 
@@ -131,15 +144,15 @@ def test_random_settings_reach_every_kind(chosen):
 
 
 def test_the_band_of_good_settings_is_told(chosen):
-    sentence = tuning_choice.band_sentence(chosen[2], within=1)
-    assert (
-        sentence.startswith("210 of 210 settings of hard NMS lie within 1")
-        and "IoU 0.45 to 0.85" in sentence
-    )
+    band = tuning_choice.good_band(chosen[2], within=1)
+    assert (band["settings"], band["of"], band["within"]) == (210, 210, 1)
+    assert (band["iou_threshold_low"], band["iou_threshold_high"]) == (0.45, 0.85)
+    near = tuning_choice.good_band(chosen[2])
+    assert words.band(chosen[2]).startswith(f"{near['settings']} of 210 settings of hard NMS come")
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "named"),
     [
         (PostprocessSettings(), "NMS, IoU 0.68, confidence 0.001"),
         (
@@ -164,8 +177,8 @@ def test_the_band_of_good_settings_is_told(chosen):
         ),
     ],
 )
-def test_settings_in_words(setting, words):
-    assert tuning_choice.describe(setting) == words
+def test_settings_in_words(setting, named):
+    assert tuning_choice.describe(setting) == named
 
 
 def test_images_from_best_to_worst():
@@ -191,44 +204,42 @@ def test_images_from_best_to_worst():
 
 
 def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path):
-    valid = pd.DataFrame({"image_id": ["a"]})
+    valid = Photos(pd.DataFrame({"image_id": ["a"]}), folder=tmp_path / "valid")
     for _ in range(2):
-        images, folder, sentence = steps.test_images(tmp_path, valid, tmp_path / "valid")
-        assert images["image_id"].tolist() == ["a"] and folder == tmp_path / "valid"
-        assert "validation fold" in sentence
+        photos, lacking = steps.test_photos(tmp_path, valid)
+        assert photos is valid and lacking == "there are no test archives"
+        instead = steps.Collected(photos, made(1)[0], 1, 1, lacking=lacking)
+        assert "validation fold are predicted instead" in words.tested(instead)
         (tmp_path / "data_test").mkdir(exist_ok=True)
     (tmp_path / "data_test" / "[원천]소_bbox.zip").write_bytes(b"no zip")
     with pytest.raises(ArchiveError):
-        steps.test_images(tmp_path, valid, tmp_path / "valid")
+        steps.test_photos(tmp_path, valid)
 
 
 def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
     share = steps.collect(
-        weights, images, tmp_path / "in", "test", tmp_path, shard="1/2", **options
+        weights, Photos(images, folder=tmp_path / "in"), "test", tmp_path, shard="1/2", **options
     )
     assert (
         not share.complete
         and share.candidates.images.empty
         and (share.there, share.total) == (3, 5)
     )
-    assert share.sentence.startswith("3 of 5 parts are there: run the other shards")
-    assert steps.frames_seen(images, share.candidates, share.complete).empty
-    assert "No submission is written" in steps.submit(
-        tmp_path, postprocess.apply(share.candidates), images, weights, share.complete
-    )
+    assert words.collected(share).startswith("3 of 5 parts are there: run the other shards")
+    assert share.seen().images.empty
+    waiting = a_tuning(tmp_path, share, share, weights=weights)
+    assert waiting.photos.images.empty and "No submission" in words.submitted(waiting.submit())
     assert not (tmp_path / "submission.csv").exists()
     whole = steps.collect(
-        weights, images, tmp_path / "in", "test", tmp_path, shard="2/2", **options
+        weights, Photos(images, folder=tmp_path / "in"), "test", tmp_path, shard="2/2", **options
     )
     assert whole.complete and len(whole.candidates.images) == 5
-    seen = steps.frames_seen(images, whole.candidates)
+    seen = whole.seen().images
     assert seen.columns.tolist() == images.columns.tolist() or "width_px" not in images
-    sentence = steps.submit(
-        tmp_path, postprocess.apply(whole.candidates), seen, weights, whole.complete
-    )
-    assert "of 5 images; checked: 0 errors" in sentence
+    done = a_tuning(tmp_path, whole, whole, weights=weights).submit()
+    assert "of 5 images; checked: 0 errors" in words.submitted(done)
     assert (tmp_path / "submission.csv").is_file()
 
 
@@ -236,14 +247,17 @@ def test_shards_give_their_share_and_the_last_one_the_whole(tmp_path):
 def test_more_shards_than_parts_leave_some_without_work(tmp_path, passes):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     options = {"image_size": 96, "batch_size": 2, "passes": passes}  # one part
-    idle = steps.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options)
-    assert not idle.complete and idle.sentence.startswith(
-        "no part is there yet: run the other shards"
+    idle = steps.collect(
+        weights, Photos(images, folder=tmp_path / "in"), "test", tmp_path, shard="3/3", **options
     )
-    done = steps.collect(weights, images, tmp_path / "in", "test", tmp_path, shard="1/3", **options)
+    assert not idle.complete
+    assert words.collected(idle).startswith("no part is there yet: run the other shards")
+    done = steps.collect(
+        weights, Photos(images, folder=tmp_path / "in"), "test", tmp_path, shard="1/3", **options
+    )
     assert done.complete and len(done.candidates.images) == 5
     again = steps.collect(
-        weights, images, tmp_path / "in", "test", tmp_path, shard="3/3", **options
+        weights, Photos(images, folder=tmp_path / "in"), "test", tmp_path, shard="3/3", **options
     )
     assert again.complete and len(again.candidates) == len(done.candidates)
 
@@ -292,14 +306,18 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
     folds = pd.Series([0, 1, 2, 3, 0], index=pd.Index(images["image_id"], name="image_id"))
     tables.write_tables(tmp_path / "tables", images, boxes)
     tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
-    valid = (images.iloc[:2], boxes.iloc[:2], data / "data")
+    valid = Photos(images.iloc[:2], boxes.iloc[:2], data / "data")
+    asked = {"weights": weights[0], "tuning_weights": weights[0], "image_size": 96}
+    asked |= {"n_random": 0, "n_resamples": 20, "tune_on": "out_of_fold"}
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
-    instead = labelled.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
-    assert instead.name == "validation" and len(instead.collected.candidates.images) == 2
-    assert (
-        instead.sentence.startswith("Validation stands in for the folds (")
-        and "notebook 06" in instead.sentence
-    )
+
+    def tuned(**more):
+        return tuning.tune(valid, data, tmp_path, asked | more, batch_size=1, part_images=1)
+
+    instead = tuned().labelled
+    assert instead.name == "validation" and len(instead.candidates.images) == 2
+    said = words.tuned_on(instead)
+    assert said.startswith("Validation is used in place of the folds (") and "notebook 06" in said
     out_of_fold.predict_out_of_fold(
         Photos(images, boxes, data / "data"),
         folds,
@@ -308,15 +326,12 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
         n_folds=2,
         fold_weights=weights,
     )
-    share = labelled.to_tune(
-        "out_of_fold", tmp_path, data, weights[0], valid, shard="1/2", **options
-    )
-    assert not share.collected.complete and share.collected.candidates.images.empty
-    found = labelled.to_tune("out_of_fold", tmp_path, data, weights[0], valid, **options)
-    assert found.collected.complete and found.sentence.startswith(
-        "Tuned on 2 folds, each by the model"
-    )
-    together, made_with = found.collected.candidates, found.collected.candidates.made_with
+    share = tuned(shard="1/2").labelled
+    assert not share.complete and share.candidates.images.empty
+    found = tuned().labelled
+    assert found.complete
+    assert words.tuned_on(found).startswith("Tuned on 2 folds, each by the model")
+    together, made_with = found.candidates, found.candidates.made_with
     assert together.images["image_id"].tolist() == images["image_id"].tolist()
     assert made_with["weights"] == [files.sha256(weights[number]) for number in (0, 1)]
     _, of_image = out_of_fold.trained(tmp_path, images, folds)
@@ -332,7 +347,13 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
         together.of_images(mine["image_id"]), boxes, n_random=0, n_resamples=20
     )
     used = mine["image_id"]
-    table, sentence = labelled.check(choice, tmp_path, data, used, 1000, n_resamples=20, **options)
+
+    def checked(of, used, n, out=tmp_path):
+        """The check of a choice by the images `used`, on at most `n` others."""
+        part = steps.Collected(Photos(images, boxes), of.of_images(used), 1, 1)
+        return a_tuning(out, part, part, choice, data, options, check_images=n).checked
+
+    check = checked(together, used, 1000)
     others = [name for name in images["image_id"] if name not in set(used)]
     expected = sweep.compare(
         together.of_images(others),
@@ -340,24 +361,21 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
         {tuning_choice.describe(choice.settings): choice.settings},
         n_resamples=20,
     )
-    pd.testing.assert_frame_equal(table, expected)
-    assert sentence.startswith(f"On {len(others)} images that did not choose it")
+    pd.testing.assert_frame_equal(check.table, expected)
+    assert words.checked(check).startswith(f"On {len(others)} images that did not choose it")
     for used_then, n, told in (
         (images["image_id"], 9, "0 labelled images are left"),
         (used, 0, "check_images is 0"),
         (used, 2, "On 2 images"),
         (used, 1, "1 labelled images are left"),
     ):
-        assert (
-            told
-            in labelled.check(choice, tmp_path, data, used_then, n, n_resamples=20, **options)[1]
-        )
-    table, sentence = labelled.check(choice, tmp_path / "absent", data, used, 1000, **options)
-    assert table.empty and sentence.startswith("Nothing is checked: ")
+        assert told in words.checked(checked(together, used_then, n))
+    check = checked(together, used, 1000, tmp_path / "absent")
+    assert check.table.empty and words.checked(check).startswith("Nothing is checked: ")
     with pytest.raises(
-        NotebookError, match="tune_on must be 'validation' or 'out_of_fold', got 'train'"
+        NotebookError, match="tune_on must be one of validation, out_of_fold, got 'train'"
     ):
-        labelled.to_tune("train", tmp_path, data, weights[0], valid)
+        tuned(tune_on="train")
 
 
 def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
@@ -373,22 +391,27 @@ def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
         }
         images = pd.concat([images, pd.DataFrame([row])], ignore_index=True)
     collected = steps.collect(
-        weights, images, tmp_path / "in", "test", tmp_path, image_size=96, batch_size=2
+        weights,
+        Photos(images, folder=tmp_path / "in"),
+        "test",
+        tmp_path,
+        image_size=96,
+        batch_size=2,
     )
     assert collected.candidates.unreadable == ["empty", "garbage"]
-    assert "2 images could not be read and stay without boxes" in collected.sentence
-    seen = steps.frames_seen(images, collected.candidates)
-    sentence = steps.submit(tmp_path, postprocess.apply(collected.candidates), seen, weights)
-    assert "of 7 images; checked: 0 errors, 2 notes; test image without a detection" in sentence
+    said = words.collected(collected)
+    assert "2 images could not be read and will have no boxes" in said
+    said = words.submitted(a_tuning(tmp_path, collected, collected, weights=weights).submit())
+    assert "of 7 images; checked: 0 errors, 2 notes; test image without a detection" in said
 
 
 def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
     found, boxes = made(n_images=20)
     predictions = postprocess.apply(found)
-    assert steps.test_scores(tmp_path, predictions, found.images).empty
+    assert tuning.test_scores(tmp_path, predictions, found.images).empty
     answers = metrics.answers_from_boxes(boxes, found.images, normaliser="image")
     answers.to_csv(tmp_path / "answer.csv", index=False)
-    table = steps.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
+    table = tuning.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
     mean, per_class = metrics.contest_score(
         answers, predictions, normaliser="image", images=found.images
     )
@@ -398,19 +421,21 @@ def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
         table.loc["all", "low"] <= mean <= table.loc["all", "high"]
         and table.loc["all", "AP50"] > mean
     )
-    assert steps.test_scores(
+    assert tuning.test_scores(
         tmp_path, predictions, found.images.assign(image_id="x"), "image"
     ).empty
 
 
-def test_metrics_are_plain_numbers(chosen):
+def test_metrics_are_plain_numbers(chosen, tmp_path):
     found, _, choice = chosen
     scores = pd.DataFrame(
         {"AP75": [0.5, 0.4, 0.6], "low": 0.3, "high": 0.7, "AP50": 0.8}, index=["all", "pig", "cow"]
     )
-    whole = steps.Collected(found, 1, 1)
-    per_class = pd.DataFrame({"labels": [3]}, index=pd.Index(["all"], name="class"))
-    values = steps.metrics(choice, whole, whole, postprocess.apply(found), scores, per_class)
+    photos = Photos(found.images, chosen[1])
+    whole = steps.Collected(photos, found, 1, 1)
+    of = a_tuning(tmp_path, whole, whole, choice)
+    of.__dict__["scores"] = scores
+    values = of.metrics
     assert (
         values["mAP75"] == 0.5
         and values["mAP75_cow"] == 0.6
@@ -419,10 +444,25 @@ def test_metrics_are_plain_numbers(chosen):
     numbers = [key for key, value in values.items() if isinstance(value, (int, float))]
     assert numbers[:3] == ["mAP75", "mAP50", "valid_gain_over_write_up"]
     assert list(values["headline"]) == ["test mAP75, 95 % from 0.300 to 0.700", "test mAP50"]
-    unscored = steps.metrics(
-        choice, whole, whole, postprocess.apply(found), scores.iloc[:0], per_class
-    )
+    of.__dict__["scores"] = scores.iloc[:0]
+    unscored = of.metrics
     assert "mAP75" not in unscored and "mAP75 on validation" in unscored["headline"]
+
+
+def test_displays_join_numbers_figures_and_verdicts(chosen, tmp_path):
+    found, boxes, choice = chosen
+    whole = steps.Collected(Photos(found.images, boxes), found, 1, 1, "validation")
+    of = a_tuning(tmp_path, whole, whole, choice)
+    for name in ("test_candidates", "tuning_candidates", "heat_map", "settings_tried", "gains"):
+        display = getattr(displays, name)(of)
+        assert display.name == name and len(display.table)
+    assert displays.heat_map(of).table is choice.tried and displays.gains(of).verdict
+    own = plt.subplots()[1]
+    assert displays.gains(of).plot(own) is own
+    assert len(displays.best_median_worst(of).table) and displays.test_examples(of).verdict
+    assert displays.choice_check(of).verdict == "Nothing is checked: check_images is 0."
+    assert displays.test_scores(of).table.empty
+    plt.close("all")
 
 
 def test_the_figures_show_every_cell_and_every_gain(chosen):
@@ -457,4 +497,4 @@ def test_answers_without_ids_are_told(tmp_path):
         NotebookError,
         match=r"answer.csv: the column 'ImageID' is lacking; expected .*, got .'a', 'b'.",
     ):
-        steps.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
+        tuning.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))

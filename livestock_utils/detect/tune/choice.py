@@ -1,4 +1,4 @@
-"""The choice of post-processing settings: what is tried, how it is told, what is kept of it."""
+"""The choice of post-processing settings: what is tried, how it is named, what is kept of it."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune import sweep
 
-LIMITS = [100, 300, 1000]
+_LIMITS = [100, 300, 1000]
 """Boxes an image at most, tried: the contest has no limit of its own, 300 is yolov5's."""
 
 
@@ -28,23 +28,6 @@ class Choice:
     tried: pd.DataFrame
     compared: pd.DataFrame
     tuned_on: str = "validation"
-
-    @property
-    def sentence(self) -> str:
-        """What the choice is worth, in one sentence that tells gain from noise."""
-        if self.compared.empty:
-            return "Nothing is chosen yet: there are no predicted images to tune on."
-        row = self.compared.iloc[0]
-        worth = (
-            "more than the noise of the choice of images"
-            if row["gain_low"] > 0
-            else "within the noise of the choice of images: the write-up's setting would do as well"
-        )
-        return (
-            f"Chosen: {describe(self.settings)}. AP75 on {self.tuned_on} {row['value']:.4f} "
-            f"[{row['low']:.4f}, {row['high']:.4f}], {row['gain']:+.4f} [{row['gain_low']:+.4f}, "
-            f"{row['gain_high']:+.4f}] over the write-up's IoU .68, confidence .001: {worth}."
-        )
 
 
 def choose(
@@ -88,7 +71,7 @@ def choose(
         ["score", "detections_per_image"], kind="stable"
     )
     tried = order.drop(columns="score").reset_index(drop=True)
-    named = {describe(setting): setting for setting in distinct(tried)["settings"].head(shown)}
+    named = {describe(setting): setting for setting in _distinct(tried)["settings"].head(shown)}
     compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
     return Choice(tried["settings"].iloc[0], tried, compared, tuned_on)
 
@@ -108,7 +91,7 @@ def random_settings(
     common = {
         "iou_threshold": (0.4, 0.9),
         "confidence_threshold": (5e-4, 0.1),
-        "max_detections": LIMITS,
+        "max_detections": _LIMITS,
         "multi_label": [True, False],
     }
     suppressed = sweep.random_settings(
@@ -140,7 +123,9 @@ def _variants(
         sweep.best_per_class(first),
         dataclasses.replace(top, class_agnostic=True),
         dataclasses.replace(top, multi_label=False),
-        *sweep.grid(top, max_detections=[limit for limit in LIMITS if limit != top.max_detections]),
+        *sweep.grid(
+            top, max_detections=[limit for limit in _LIMITS if limit != top.max_detections]
+        ),
         *sweep.grid(
             PostprocessSettings(method="soft_nms_linear"),
             iou_threshold=[0.4, 0.5, 0.6, 0.7],
@@ -154,7 +139,7 @@ def _variants(
     ]
     if len(candidates.passes) > 1:
         variants += sweep.grid(
-            PostprocessSettings(method="fusion", fusion_nms=top_number(top)),
+            PostprocessSettings(method="fusion", fusion_nms=_top_number(top)),
             iou_threshold=[0.55, 0.65, 0.75],
             confidence_threshold=[0.001, 0.01],
             fusion_confidence=["avg", "max"],
@@ -163,13 +148,13 @@ def _variants(
     return variants
 
 
-def distinct(tried: pd.DataFrame) -> pd.DataFrame:
+def _distinct(tried: pd.DataFrame) -> pd.DataFrame:
     """The first of settings that score the same to 1e-6: of a row of confidences below which
     nothing changes, one."""
     return tried[~tried["ap75"].round(6).duplicated()]
 
 
-def top_number(setting: PostprocessSettings) -> float:
+def _top_number(setting: PostprocessSettings) -> float:
     """The IoU threshold of a setting that has one number for all classes."""
     return (
         setting.iou_threshold
@@ -212,21 +197,24 @@ def describe(setting: PostprocessSettings) -> str:
     return ", ".join(parts)
 
 
-def band_sentence(choice: Choice, within: float = 0.005) -> str:
+def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
     """How wide the best part of the grid of hard NMS is: its settings `within` so much AP75 of the
-    best of them."""
+    best of them.
+
+    Keys: settings (of them), of (in the grid), ap75 (the best), within, and the low and high end of
+    both thresholds; nothing where nothing was tried.
+    """
     grid = {repr(setting) for setting in sweep.grid()}
     rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
     if rows.empty:
-        return "No settings were tried yet."
+        return {}
     near = rows[rows["ap75"] >= rows["ap75"].max() - within]["settings"]
-    ious = [setting.iou_threshold for setting in near]
-    confidences = [setting.confidence_threshold for setting in near]
-    return (
-        f"{len(near)} of {len(rows)} settings of hard NMS lie within {within:g} of the best one's "
-        f"AP75, {rows['ap75'].max():.4f}: IoU {min(ious):g} to {max(ious):g}, confidence "
-        f"{min(confidences):g} to {max(confidences):g}. Among these the choice hardly matters."
-    )
+    ends: dict[str, float] = {}
+    for name in ("iou_threshold", "confidence_threshold"):
+        values = [getattr(setting, name) for setting in near]
+        ends |= {f"{name}_low": min(values), f"{name}_high": max(values)}
+    best = float(rows["ap75"].max())
+    return {"settings": len(near), "of": len(rows), "ap75": best, "within": within, **ends}
 
 
 def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
@@ -235,7 +223,7 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
 
     Of settings that score the same only the one with the fewest boxes is listed.
     """
-    rows = distinct(choice.tried).head(n)
+    rows = _distinct(choice.tried).head(n)
     write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
     shown = pd.concat([rows, write_up[~write_up.index.isin(rows.index)]])
     table = shown.drop(columns="settings")

@@ -40,16 +40,3 @@ def best_median_worst(quality: pd.DataFrame) -> list[str]:
     """Ids of the best, the median and the worst image of `image_quality`, without repeats."""
     places = [0, len(quality) // 2, len(quality) - 1] if len(quality) else []
     return list(dict.fromkeys(quality["image_id"].iloc[place] for place in places))
-
-
-def quality_sentence(quality: pd.DataFrame, confidence_threshold: float) -> str:
-    """What `image_quality` says of the images as a whole and of the worst one."""
-    if quality.empty:
-        return "There are no images with labels or boxes to show yet."
-    worst = quality.iloc[-1]
-    return (
-        f"Of {len(quality):,} images {(quality['f1'] == 1).sum():,} are without any fault at "
-        f"confidence {confidence_threshold:g} and the median F1 is {quality['f1'].median():.2f}; "
-        f"on the worst, {worst['image_id']}, {worst['found']} of {worst['labels']} labels are "
-        f"found, with {worst['false_alarms']} false alarms."
-    )

@@ -28,6 +28,10 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),
         *("out_of_fold_scores", "scores_by_group"),
     ),
+    "tuning": (
+        *("best_median_worst", "choice_check", "gains", "heat_map", "settings_tried"),
+        *("submission", "test_candidates", "test_examples", "test_scores", "tuning_candidates"),
+    ),
 }
 """File of this folder -> its displays."""
 _HOME = {name: topic for topic, names in _TOPICS.items() for name in names}

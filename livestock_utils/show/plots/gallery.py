@@ -236,13 +236,14 @@ def pairs(nearest: pd.DataFrame, photos: Photos, n: int = 3) -> np.ndarray:
     `nearest`: columns image_id, train_id, distance (bits). Look for: two photos of the same moment;
     in train and valid at once they make the validation score too good.
     """
-    shown = nearest.head(n)
+    shown = nearest.head(n)[["image_id", "train_id", "distance"]]
     cells = []
-    for valid, train, bits in shown[["image_id", "train_id", "distance"]].itertuples(index=False):
+    for valid, train, bits in shown.itertuples(index=False):
         cells.append(Cell(valid, None, f"valid: {valid}"))
         cells.append(Cell(train, None, f"train: {train}, {count(bits, 'bit')} apart"))
-    sides = [_tall(photos.images, shown[name].tolist()) for name in ("image_id", "train_id")]
-    return photo_grid(photos, cells, 2, np.maximum(*sides).tolist(), "no pairs to show")
+    valid_tall, train_tall = (_tall(photos.images, shown[k].tolist()) for k in shown.columns[:2])
+    tall = [max(pair) for pair in zip(valid_tall, train_tall, strict=True)]
+    return photo_grid(photos, cells, 2, tall, "no pairs to show")
 
 
 def _tall(images: pd.DataFrame, image_ids: Sequence[str]) -> list[float]:

@@ -1,0 +1,327 @@
+"""Tune post-processing on labelled photos, apply the choice to test photos, score it once."""
+
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core.errors import DatasetError, NotebookError
+from livestock_utils.core.photos import Photos
+from livestock_utils.core.settings import Settings, setting
+from livestock_utils.core.tables import read_tables, require_columns
+from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.tune import choice as choosing
+from livestock_utils.detect.tune import quality, steps, sweep
+from livestock_utils.detect.tune.steps import Collected
+from livestock_utils.evaluate.scoring import contest, intervals, metrics, submission
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneSettings(Settings):
+    """What `tune` can be asked for."""
+
+    error = NotebookError
+
+    weights: str | os.PathLike = setting("", "Predict the test photos; none: of 08, else of 05.")
+    tuning_weights: str | os.PathLike = setting("", "Predict the labelled photos; none: of 05.")
+    image_size: int = setting(1280, "Longer side that the network sees.", unit="px", low=32)
+    passes: str = setting("plain", "Passes with commas: plain, flip, x0.83, x0.83-flip.")
+    backend: str = setting("torch", "What runs the network.", choices=("torch", "onnx"))
+    engine: str = setting("local", "local, ray or ray:ADDRESS.")
+    shard: str = setting("1/1", "Which share of the photos this session predicts, i/n.")
+    tune_on: str = setting(
+        "validation", "Photos that choose.", choices=("validation", "out_of_fold")
+    )
+    normaliser: str = setting(
+        "contest", "What the answers were divided by.", choices=("contest", "image")
+    )
+    n_random: int = setting(20, "Settings drawn at random, besides the grid.", low=0)
+    n_resamples: int = setting(1000, "Resamplings of an interval.", low=1)
+    check_images: int = setting(1000, "Most photos that check the choice; 0: no check.", low=0)
+    workers: int = setting(2, "Threads that read photos; 0: none of their own.", low=0)
+    seed: int = setting(0, "Of everything drawn.", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """The chosen setting on photos that did not choose it: a table of one row or none, on how many
+    photos, and why it was not checked."""
+
+    table: pd.DataFrame
+    photos: int = 0
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Submitted:
+    """A submission: its file (None: other shards are missing), and what `validate` found in it."""
+
+    path: Path | None
+    predictions: pd.DataFrame
+    images: pd.DataFrame
+    findings: pd.DataFrame
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tuning:
+    """A tuning whose parts are computed when first asked for; made by `tune`."""
+
+    asked: TuneSettings
+    valid: Photos
+    data: Path
+    out: Path
+    weights: Path
+    tuning_weights: Path
+    options: dict[str, Any]
+
+    @functools.cached_property
+    def tested(self) -> Collected:
+        """Candidates of the test photos, or of the validation fold where there are none."""
+        photos, lacking = steps.test_photos(self.data, self.valid)
+        found = steps.collect(self.weights, photos, "test", self.out, **self.options)
+        return dataclasses.replace(found, lacking=lacking)
+
+    @functools.cached_property
+    def labelled(self) -> Collected:
+        """Candidates of the photos that choose; their models have not seen them."""
+        lacking = ""
+        if self.asked.tune_on == "out_of_fold":
+            try:
+                return steps.out_of_folds(self.out, self.data, **self.options)
+            except DatasetError as error:
+                lacking = str(error)
+        found = steps.collect(self.tuning_weights, self.valid, "valid", self.out, **self.options)
+        return dataclasses.replace(found, name="validation", lacking=lacking)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all shards are there; until then nothing is chosen, submitted or scored."""
+        return self.labelled.complete and self.tested.complete
+
+    @functools.cached_property
+    def choice(self) -> choosing.Choice:
+        """The settings chosen, also in OUT/predictions/settings.yaml, and all that were tried."""
+        chosen = choosing.choose(
+            self.labelled.candidates,
+            self.labelled.photos.boxes,
+            n_random=self.asked.n_random,
+            n_resamples=self.asked.n_resamples,
+            seed=self.asked.seed,
+            tuned_on=self.labelled.name,
+        )
+        choosing.save(self.out, chosen, self.labelled.candidates)
+        return chosen
+
+    @functools.cached_property
+    def checked(self) -> Checked:
+        """Whether the choice also wins on photos that did not choose it.
+
+        At most `check_images` other labelled ones, each predicted by the model of notebook 06 that
+        has not seen it; against the write-up's setting by paired bootstrap.
+        """
+        n = self.asked.check_images if self.complete else 0
+        nothing = self.choice.compared.iloc[:0].rename_axis("setting").astype(float)
+        if self.choice.tried.empty or n < 1:
+            why = "no setting was chosen" if self.asked.check_images else "check_images is 0"
+            return Checked(nothing, why=why)
+        try:
+            images, _ = read_tables(self.out / "tables")
+            used = self.labelled.candidates.images["image_id"]
+            others = images.loc[~images["image_id"].isin(used), "image_id"]
+            others = others.sample(min(n, len(others)), random_state=self.asked.seed).sort_values()
+            if len(others) < 2:
+                left = f"{len(others)} labelled images are left that did not choose the setting"
+                return Checked(nothing, len(others), left)
+            name, options = f"check{len(others)}-fold", self.options | {"shard": "1/1"}
+            found = steps.out_of_folds(self.out, self.data, others, name, **options)
+        except DatasetError as error:
+            return Checked(nothing, why=str(error))
+        table = sweep.compare(
+            found.candidates,
+            found.photos.boxes,
+            {choosing.describe(self.choice.settings): self.choice.settings},
+            n_resamples=self.asked.n_resamples,
+            seed=self.asked.seed,
+        )
+        return Checked(table, len(others))
+
+    @functools.cached_property
+    def found(self) -> pd.DataFrame:
+        """Predictions on the labelled photos with the chosen setting."""
+        return postprocess.apply(self.labelled.candidates, self.choice.settings)
+
+    @functools.cached_property
+    def photos(self) -> Photos:
+        """The test photos with the sizes of their frames; none until all shards are there."""
+        photos = self.tested.seen()
+        return photos if self.complete else dataclasses.replace(photos, images=photos.images[:0])
+
+    @functools.cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Predictions on the test photos with the chosen setting."""
+        return postprocess.apply(self.tested.candidates, self.choice.settings, self.photos.images)
+
+    def quality(self, confidence: float = 0.25) -> pd.DataFrame:
+        """How well each labelled photo's animals were found, from best to worst."""
+        return quality.image_quality(
+            self.labelled.photos.boxes, self.found, self.labelled.candidates.images, confidence
+        )
+
+    def submit(self) -> Submitted:
+        """Write OUT/submission.csv and check it; a share of the photos writes nothing."""
+        images = self.photos.images
+        if not self.complete:
+            return Submitted(None, self.predictions, images, pd.DataFrame())
+        path = submission.write_submission(self.out / "submission.csv", self.predictions, images)
+        findings = submission.validate_submission(path, images, weights=[self.weights])
+        return Submitted(path, self.predictions, images, findings)
+
+    @functools.cached_property
+    def scores(self) -> pd.DataFrame:
+        """The test score, see `test_scores`."""
+        asked = self.asked
+        return test_scores(
+            self.data,
+            self.predictions,
+            self.photos.images,
+            asked.normaliser,
+            asked.n_resamples,
+            asked.seed,
+        )
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers that metrics.json takes, the scores first; `headline` are the few that a
+        reader wants first.
+
+        Of a share of the photos there are no numbers, only how many parts are there.
+        """
+        last = {"complete": self.complete, "weights": self.weights.name}
+        if not self.complete:
+            states = {"images_to_tune_on": self.labelled.state, "test_images": self.tested.state}
+            return states | last
+        row, found = self.choice.compared.iloc[0], self.tested.candidates
+        values: dict[str, Any] = {}
+        if "all" in self.scores.index:
+            total = self.scores.loc["all"]
+            low, high = total["low"], total["high"]
+            values = {
+                "headline": {
+                    f"test mAP75, 95 % from {low:.3f} to {high:.3f}": total["AP75"],
+                    "test mAP50": total["AP50"],
+                },
+                "mAP75": total["AP75"],
+                "mAP75_interval": f"[{low:.4f}, {high:.4f}]",
+                "mAP50": total["AP50"],
+                "valid_gain_over_write_up": row["gain"],
+                "mAP75_low": low,
+                "mAP75_high": high,
+            }
+            by_class = self.scores["AP75"].drop("all")
+            values |= {f"mAP75_{name}": value for name, value in by_class.items()}
+        else:
+            values["headline"] = {f"mAP75 on {self.choice.tuned_on}": row["value"]}
+        labelled = self.labelled
+        per_class = metrics.per_class_table(
+            labelled.photos.boxes, self.found, labelled.candidates.images
+        )
+        return values | {
+            "valid_gain_over_write_up": row["gain"],
+            "setting": choosing.describe(self.choice.settings),
+            "settings_tried": len(self.choice.tried),
+            "tuned_on": self.choice.tuned_on,
+            "valid_mAP75": row["value"],
+            "valid_gain_low": row["gain_low"],
+            "valid_gain_high": row["gain_high"],
+            "test_images": len(found.images),
+            "test_boxes": len(self.predictions),
+            "unreadable": len(found.unreadable),
+            "capped": found.capped,
+            "per_class_valid": per_class.reset_index(),
+            **last,
+        }
+
+
+def tune(
+    valid: Photos,
+    data: str | os.PathLike,
+    out: str | os.PathLike,
+    settings: TuneSettings | Mapping[str, Any] = TuneSettings(),
+    **options: Any,
+) -> Tuning:
+    """Choose post-processing on labelled photos, and apply the choice to the test photos.
+
+        tuning = lu.tune(valid, "DATA", "runs/main")
+        tuning.choice.settings, tuning.scores
+
+    Args:
+        valid: labelled photos that the network of `tuning_weights` has not seen.
+        data: holds data_test/ with the test archives, and answer.csv where there is one; without
+            test archives `valid` is predicted in their place.
+        out: results of earlier notebooks, which give the weights by default; takes predictions/
+            with raw candidates and settings.yaml, and submission.csv.
+        settings: a `TuneSettings`, or a mapping that holds some of its fields.
+        options: of `collect_candidates`, besides those of `settings`.
+
+    Returns:
+        A `Tuning`: `.choice`, `.checked`, `.predictions` (px), `.scores`, `.submit()`, `.metrics`;
+        each computed, and the photos predicted, when first asked for.
+
+    Raises:
+        NotebookError: weights that are not there, settings out of range.
+        CheckpointError: weights that are damaged or of other classes.
+    """
+    asked = settings if isinstance(settings, TuneSettings) else TuneSettings.of(settings)
+    weights, tuning_weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    options = {
+        "image_size": asked.image_size,
+        "passes": steps.pass_names(asked.passes),
+        "backend": asked.backend,
+        "workers": asked.workers,
+        "shard": asked.shard,
+        "engine_name": asked.engine,
+        **options,
+    }
+    return Tuning(asked, valid, Path(data), Path(out), weights, tuning_weights, options)
+
+
+def test_scores(
+    data: str | os.PathLike,
+    predictions: pd.DataFrame,
+    images: pd.DataFrame,
+    normaliser: str = "contest",
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The contest's AP75 on DATA/answer.csv with its bootstrap interval, and AP50; no rows where
+    there are no answers.
+
+    Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack
+    cost nothing. Images that were not predicted (another shard's, or the validation fold stands in)
+    leave nothing to score either.
+    """
+    path = Path(data) / "answer.csv"
+    answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
+    require_columns(answers, ["ImageID"], path, NotebookError)
+    known = answers["ImageID"].map(contest.image_stem).isin(images["image_id"])
+    if not known.any():
+        return pd.DataFrame(
+            columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float
+        )
+    matches = metrics.contest_matches(answers[known], predictions, normaliser, images)
+    if doubt := metrics.normaliser_doubt(answers[known], predictions, normaliser, images):
+        log.warning("%s", doubt)
+    table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
+    loose = metrics.average_precisions(matches, 0.5)
+    table = table.rename(columns={"value": "AP75"})
+    table["AP50"] = pd.Series({"all": sum(loose.values()) / len(loose), **loose}).reindex(
+        table.index
+    )
+    return table

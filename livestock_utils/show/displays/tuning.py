@@ -1,0 +1,108 @@
+"""Tuned post-processing: what was tried and chosen, whether it holds, what it finds."""
+
+import pandas as pd
+
+from livestock_utils.detect.tune import choice as choosing
+from livestock_utils.detect.tune import quality
+from livestock_utils.detect.tune.tuning import Submitted, Tuning
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import gallery
+from livestock_utils.show.plots import sweep as plots
+from livestock_utils.show.words import tuning as words
+
+
+def test_candidates(tuning: Tuning) -> Display:
+    """What the network found on the photos to submit, before suppression."""
+    found = tuning.tested
+    return Display("test_candidates", table=found.candidates.images, verdict=words.tested(found))
+
+
+def tuning_candidates(tuning: Tuning) -> Display:
+    """What the networks found on the photos that choose the settings."""
+    found = tuning.labelled
+    verdict = words.tuned_on(found)
+    return Display("tuning_candidates", table=found.candidates.images, verdict=verdict)
+
+
+def heat_map(tuning: Tuning) -> Display:
+    """AP75 over both thresholds of hard NMS, and how wide the best part is."""
+    tried = tuning.choice.tried
+    return Display(
+        "heat_map",
+        "AP75 over the NMS IoU threshold and the confidence threshold.",
+        tried,
+        lambda ax=None: plots.sweep_heat_map(tried, ax=ax),
+        words.band(tuning.choice),
+    )
+
+
+def settings_tried(tuning: Tuning) -> Display:
+    """The best settings tried and the write-up's."""
+    caption = "The best settings tried and the write-up's, by AP75."
+    table = choosing.tried_table(tuning.choice)
+    return Display("settings_tried", caption, table, shows_table=True, digits=4)
+
+
+def gains(tuning: Tuning) -> Display:
+    """What the best settings gain over the write-up's, and whether that is noise."""
+    compared = tuning.choice.compared
+    return Display(
+        "gains",
+        "Gain of the five best settings over the write-up's, with 95 % intervals over images.",
+        compared,
+        lambda ax=None: plots.sweep_gains(compared, ax=ax),
+        words.chosen(tuning.choice),
+    )
+
+
+def choice_check(tuning: Tuning) -> Display:
+    """Whether the choice also wins on photos that did not choose it."""
+    return Display(
+        "choice_check",
+        "The chosen setting on images that did not choose it.",
+        tuning.checked.table,
+        verdict=words.checked(tuning.checked),
+        shows_table=True,
+        digits=4,
+        index=True,
+    )
+
+
+def best_median_worst(tuning: Tuning, confidence: float = 0.25) -> Display:
+    """The labelled photos that were found best, middling and worst."""
+    table = tuning.quality(confidence)
+    ids = quality.best_median_worst(table)
+    return Display(
+        "best_median_worst",
+        "The best, the median and the worst labelled image: labels left, predictions right.",
+        table,
+        lambda: gallery.truth_beside_prediction(
+            tuning.labelled.photos, tuning.found, ids, confidence_threshold=confidence
+        ),
+        words.quality(table, confidence),
+    )
+
+
+def test_examples(tuning: Tuning, confidence: float = 0.25) -> Display:
+    """Test photos with the boxes that were found."""
+    found, images = tuning.predictions, tuning.photos.images
+    sure = found[found["confidence"] >= confidence]
+    readable = tuning.photos.select(images.loc[images["width_px"] > 0, "image_id"])
+    return Display(
+        "test_examples",
+        f"Test images with the boxes of confidence {confidence:g} and above.",
+        sure,
+        lambda: gallery.examples(readable.with_boxes(sure), seed=tuning.asked.seed),
+        words.found_on(images, sure, confidence),
+    )
+
+
+def submission(done: Submitted) -> Display:
+    """What the submission holds, and whether it is valid."""
+    return Display("submission", table=pd.DataFrame(done.findings), verdict=words.submitted(done))
+
+
+def test_scores(tuning: Tuning) -> Display:
+    """The test score by the contest's definition, with its interval; no rows without answers."""
+    caption = "Test, the contest's definition."
+    return Display("test_scores", caption, tuning.scores, shows_table=True, digits=4, index=True)

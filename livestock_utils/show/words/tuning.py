@@ -1,0 +1,143 @@
+"""Sentences on tuned post-processing: what was predicted, chosen, checked and submitted."""
+
+import pandas as pd
+
+from livestock_utils.core.text import count
+from livestock_utils.detect.tune.choice import Choice, describe, good_band
+from livestock_utils.detect.tune.steps import Collected
+from livestock_utils.detect.tune.tuning import Checked, Submitted
+
+
+def collected(found: Collected) -> str:
+    """How many photos and candidates there are, and what was left out; or how many parts are
+    there."""
+    if not found.complete:
+        return (
+            f"{found.state}: run the other shards, then the same command once more, with any "
+            "shard. Until then nothing is tuned, submitted or scored."
+        )
+    table = found.candidates
+    floor = table.made_with.get("floor", 0)
+    parts = [
+        f"{len(table.images):,} images, {len(table):,} candidates of confidence {floor:g} and above"
+    ]
+    if table.unreadable:
+        parts.append(
+            f"{count(len(table.unreadable), 'image')} could not be read and will have no boxes"
+        )
+    if table.capped:
+        cap = f"{table.made_with['cap']:,}"
+        parts.append(
+            f"{count(table.capped, 'image')} had more than {cap}: the least confident were left out"
+        )
+    return "; ".join(parts) + "."
+
+
+def tested(found: Collected) -> str:
+    """What was predicted for the submission."""
+    if not found.lacking:
+        return f"Test archives: {collected(found)}"
+    return (
+        f"There are no test archives, so the {len(found.photos):,} images of the validation fold "
+        "are predicted instead. They chose the settings: their score says nothing about new "
+        f"images. {collected(found)}"
+    )
+
+
+def tuned_on(found: Collected) -> str:
+    """What the settings are tuned on, and why not on what was asked for."""
+    note = f"Validation is used in place of the folds ({found.lacking}). " if found.lacking else ""
+    return f"{note}Tuned on {found.name}: {collected(found)}"
+
+
+def band(choice: Choice) -> str:
+    """How wide the best part of the grid is."""
+    found = good_band(choice)
+    if not found:
+        return "No settings were tried yet."
+    return (
+        f"{found['settings']} of {found['of']} settings of hard NMS come within "
+        f"{found['within']:g} of the best AP75, {found['ap75']:.4f}: IoU "
+        f"{found['iou_threshold_low']:g} to {found['iou_threshold_high']:g}, confidence "
+        f"{found['confidence_threshold_low']:g} to {found['confidence_threshold_high']:g}. Among "
+        "these the choice hardly matters."
+    )
+
+
+def chosen(choice: Choice) -> str:
+    """What the choice is worth, and whether that is noise."""
+    if choice.compared.empty:
+        return "Nothing is chosen yet: there are no predicted images to tune on."
+    row = choice.compared.iloc[0]
+    worth = "significant"
+    if row["gain_low"] <= 0:
+        worth = "within noise; the write-up's setting would do as well"
+    return (
+        f"Chosen: {describe(choice.settings)}. AP75 on {choice.tuned_on} {_value(row)}, "
+        f"{_gain(row)} over the write-up's setting (IoU .68, confidence .001): {worth}."
+    )
+
+
+def checked(found: Checked) -> str:
+    """Whether the choice also wins on photos that did not choose it."""
+    if found.table.empty:
+        return f"Nothing is checked: {found.why}."
+    row = found.table.iloc[0]
+    verdict = "these images show no difference"
+    if row["gain_low"] > 0:
+        verdict = "the gain holds"
+    elif row["gain_high"] < 0:
+        verdict = "the choice does harm here; take the write-up's setting"
+    return (
+        f"On {found.photos:,} images that did not choose it, each predicted by a model of notebook "
+        f"06 that has not seen it: AP75 {row['value']:.4f}, {_gain(row)} over the write-up's "
+        f"setting: {verdict}. These models are not the submitted one."
+    )
+
+
+def quality(table: pd.DataFrame, confidence: float) -> str:
+    """What `Tuning.quality` says of the photos as a whole and of the worst one."""
+    if table.empty:
+        return "There are no images with labels or boxes to show yet."
+    worst = table.iloc[-1]
+    return (
+        f"Of {len(table):,} images {(table['f1'] == 1).sum():,} have no error at confidence "
+        f"{confidence:g}; the median F1 is {table['f1'].median():.2f}. On the worst, "
+        f"{worst['image_id']}, {worst['found']} of {count(worst['labels'], 'label')} are found, "
+        f"with {count(worst['false_alarms'], 'false alarm')}."
+    )
+
+
+def found_on(images: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> str:
+    """How many animals were found, and how many photos hold none."""
+    if images.empty:
+        return "There are no test images to show yet."
+    empty = int((~images["image_id"].isin(sure["image_id"])).sum())
+    kinds = sure["species"].value_counts().items()
+    animals = ", ".join(f"{number:,} {name}" for name, number in kinds) or "no animals"
+    return (
+        f"{animals} on {count(len(images), 'image')} at confidence {confidence:g} and above; "
+        f"{count(empty, 'image')} without a box."
+    )
+
+
+def submitted(done: Submitted) -> str:
+    """What the submission holds, and whether it is valid."""
+    if done.path is None:
+        return "No submission is written yet: other shards are still missing."
+    kinds = done.findings["severity"]
+    errors, notes = (count(int((kinds == kind).sum()), kind) for kind in ("error", "note"))
+    listed = "".join(f"; {text}" for text in done.findings["problem"].drop_duplicates().head(3))
+    with_boxes = done.predictions["image_id"].nunique()
+    return (
+        f"`{done.path.name}`: {len(done.predictions):,} boxes on {with_boxes:,} of "
+        f"{count(len(done.images), 'image')}; checked: {errors}, {notes}{listed}."
+    )
+
+
+def _value(row: pd.Series) -> str:
+    return f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+
+
+def _gain(row: pd.Series) -> str:
+    return f"{row['gain']:+.4f} [{row['gain_low']:+.4f}, {row['gain_high']:+.4f}]"
