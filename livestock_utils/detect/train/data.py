@@ -88,9 +88,8 @@ def read_data(train: Source, valid: Source | None = None, place: str | os.PathLi
     digest = hashlib.sha256(repr(names).encode())
     for part in (train_part, valid_part):
         for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
-            known = (
-                f"{Path(file).name} {size[0]} {size[1]} {Path(file).stat().st_size} {len(labels)}\n"
-            )
+            path = Path(file)
+            known = f"{path.name} {size[0]} {size[1]} {path.stat().st_size} {len(labels)}\n"
             digest.update(known.encode() + labels.tobytes())
         digest.update(b"|")
     return Data(names, train_part, valid_part, digest.hexdigest())
@@ -169,11 +168,8 @@ def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str,
     if not path.is_file():
         raise DatasetError(f"data file not found: {path}; write one with write_data_yaml")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    missing = [
-        key
-        for key in ("train", "val", "names")
-        if not isinstance(content, Mapping) or not content.get(key)
-    ]
+    given = content if isinstance(content, Mapping) else {}
+    missing = [key for key in ("train", "val", "names") if not given.get(key)]
     if missing:
         raise DatasetError(f"{path}: lacks {', '.join(missing)}; write it with write_data_yaml")
     listed = content["names"]
@@ -194,23 +190,16 @@ def read_part(files: list[str], n_classes: int) -> Part:
         return file, image_size(file), read_label(label, n_classes), label.is_file()
 
     rows = list(progress(work_ahead(one, files, workers=8), total=len(files), desc="labels"))
-    findings = [
-        ("damaged image, left out", Path(file).name) for file, size, *_ in rows if size is None
-    ]
-    findings += [
-        ("no label file, background", Path(file).name)
-        for file, size, _, there in rows
-        if size is not None and not there
-    ]
     kept = [row for row in rows if row[1] is not None]
+    findings = [("damaged image, left out", row[0]) for row in rows if row[1] is None]
+    findings += [("no label file, background", row[0]) for row in kept if not row[3]]
     if not kept:
         raise DatasetError(
             f"none of {len(files)} images can be read, {files[0]} for one; copy the data set again"
         )
-    sizes = np.array([row[1] for row in kept])
-    return Part(
-        tuple(row[0] for row in kept), tuple(row[2] for row in kept), sizes, tuple(findings)
-    )
+    read, sizes, labels, _ = zip(*kept, strict=True)
+    named = tuple((finding, Path(file).name) for finding, file in findings)
+    return Part(read, labels, np.array(sizes), named)
 
 
 def image_size(file: str) -> npt.NDArray[np.int64] | None:
@@ -272,9 +261,8 @@ def dataset_class(base: type) -> type:
             self.segments: list = [[]] * self.n
             self.ims: list = [None] * self.n
             if cache is not None:
-                self.ims = image_cache.filled(
-                    cache, self.im_files, self.shapes, image_size, augment
-                )
+                known = self.im_files, self.shapes, image_size, augment
+                self.ims = image_cache.filled(cache, *known)
 
         def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
             """Image `i` in BGR with its long side at the training size, its own and its new height
@@ -303,12 +291,6 @@ def _batch_shapes(
     return np.ceil(shapes * image_size / stride + 0.5).astype(int) * stride
 
 
-def _worker_context(workers: int) -> str | None:
-    """Workers are forked where the system can, whatever Python's default: they share the cache,
-    nothing is pickled."""
-    return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
-
-
 class Loaders:
     """Batches of an epoch for training, and of the validation part; the order of an epoch is
     restorable.
@@ -334,32 +316,26 @@ class Loaders:
         from torch.utils.data.distributed import DistributedSampler
 
         self.seed, self.order, self.worker_seeds = seed, torch.Generator(), torch.Generator()
-        self.order.manual_seed(
-            6148914691236517205 + seed + rank
-        )  # yolov5's own start, so that runs can be compared
-        torch.empty((), dtype=torch.int64).random_(
-            generator=self.order
-        )  # its loader draws the workers' seed from it
+        # yolov5's own start, so that runs can be compared; its loader draws the workers' seed.
+        self.order.manual_seed(6148914691236517205 + seed + rank)
+        torch.empty((), dtype=torch.int64).random_(generator=self.order)
+        alone = rank == -1
         self.sampler = (
-            RandomSampler(train, generator=self.order) if rank == -1 else DistributedSampler(train)
+            RandomSampler(train, generator=self.order) if alone else DistributedSampler(train)
         )
-        common = {
-            "collate_fn": train.collate_fn,
-            "num_workers": workers,
-            "worker_init_fn": y5.dataloaders.seed_worker,
-            "pin_memory": device.type == "cuda",
-            "generator": self.worker_seeds,
-            "multiprocessing_context": _worker_context(workers),
-        }
-        loader = torch.utils.data.DataLoader
-        self.train = loader(
-            train, batch_size=min(batch_size, len(train)), sampler=self.sampler, **common
+        # Forked where the system can, whatever Python's default: the cache is shared, not pickled.
+        forks = workers and "fork" in multiprocessing.get_all_start_methods()
+        loader = functools.partial(
+            torch.utils.data.DataLoader,
+            collate_fn=train.collate_fn,
+            num_workers=workers,
+            worker_init_fn=y5.dataloaders.seed_worker,
+            pin_memory=device.type == "cuda",
+            generator=self.worker_seeds,
+            multiprocessing_context="fork" if forks else None,
         )
-        self.valid = (
-            None
-            if valid is None
-            else loader(valid, batch_size=min(batch_size * 2, len(valid)), **common)
-        )
+        self.train = loader(train, batch_size=min(batch_size, len(train)), sampler=self.sampler)
+        self.valid = valid and loader(valid, batch_size=min(batch_size * 2, len(valid)))
 
     def start_epoch(self, epoch: int) -> None:
         """Make the workers' seeds, and the order across GPUs, those of this epoch."""

@@ -21,16 +21,8 @@ from livestock_utils.detect import yolov5
 from livestock_utils.detect.settings import TrainSettings
 
 MODELS = {
-    "yolov5n": 4.5,
-    "yolov5s": 16.5,
-    "yolov5m": 49.0,
-    "yolov5l": 109.1,
-    "yolov5x": 205.7,
-    "yolov5n6": 4.6,
-    "yolov5s6": 16.8,
-    "yolov5m6": 50.0,
-    "yolov5l6": 111.4,
-    "yolov5x6": 209.8,
+    **{"yolov5n": 4.5, "yolov5s": 16.5, "yolov5m": 49.0, "yolov5l": 109.1, "yolov5x": 205.7},
+    **{"yolov5n6": 4.6, "yolov5s6": 16.8, "yolov5m6": 50.0, "yolov5l6": 111.4, "yolov5x6": 209.8},
 }
 """Models and their GFLOPs at 640 px, from yolov5's own table."""
 
@@ -187,11 +179,8 @@ def memory_gb(model: str, image_size: int) -> tuple[float, float]:
     """GB that an image of a batch takes in mixed precision, and GB for weights, gradients,
     momentum, EMA and CUDA."""
     parameters, activations = _counts(model)
-    per_pixel = activations / 256**2
-    return (
-        per_pixel * image_size**2 * _SAVED_PER_ACTIVATION * 2 / 1e9,
-        parameters * 4 * 4 / 1e9 + _FIXED_GB,
-    )
+    tensors = activations * (image_size / 256) ** 2 * _SAVED_PER_ACTIVATION
+    return tensors * 2 / 1e9, parameters * 4 * 4 / 1e9 + _FIXED_GB
 
 
 def weights_bytes(model: str, n_classes: int) -> int:
@@ -202,23 +191,18 @@ def weights_bytes(model: str, n_classes: int) -> int:
 def architecture_name(architecture: Mapping[str, Any]) -> str:
     """ "yolov5m6" and the like for a model's settings by depth, width and levels, "unknown" for
     others."""
-    wanted = (
-        architecture.get("depth_multiple"),
-        architecture.get("width_multiple"),
-        len(architecture["head"]),
-    )
-    for name in MODELS:
-        known = _architecture(name)
-        if wanted == (known["depth_multiple"], known["width_multiple"], len(known["head"])):
-            return name
-    return "unknown"
+
+    def key(one: Mapping[str, Any]) -> tuple[Any, Any, int]:
+        return one.get("depth_multiple"), one.get("width_multiple"), len(one["head"])
+
+    wanted = key(architecture)
+    return next((name for name in MODELS if key(_architecture(name)) == wanted), "unknown")
 
 
 def _architecture(model: str) -> dict[str, Any]:
     with yolov5.yolov5() as y5:
-        return yaml.safe_load(
-            Path(y5.model_file(model)).read_text(encoding="ascii", errors="ignore")
-        )
+        text = Path(y5.model_file(model)).read_text(encoding="ascii", errors="ignore")
+    return yaml.safe_load(text)
 
 
 def _gflops(model: str, image_size: int) -> float:

@@ -41,9 +41,6 @@ class Validation:
     """image_id, species, confidence, x_min, y_min, x_max, y_max in px of the original image."""
     boxes: pd.DataFrame
     """The labels in the same form."""
-    confusion: npt.NDArray[np.float64] | None
-    """(classes + 1, classes + 1) counts, rows predicted, columns true, background last; None unless
-    asked for."""
 
 
 def validate(
@@ -116,8 +113,7 @@ def validate(
     means = (losses.cpu() / len(loader)).tolist()
     metrics |= {f"val/{name}_loss": means[i] for i, name in enumerate(("box", "obj", "cls"))}
     predictions, labels = _table(found, names, True), _table(truth, names, False)
-    matrix = None if confusion is None else confusion.matrix
-    return Validation(metrics, per_class, predictions, labels, matrix)
+    return Validation(metrics, per_class, predictions, labels)
 
 
 def _per_class(
