@@ -33,13 +33,13 @@ GROUPINGS = {
 }
 """Columns of `attributes` and what they are called in a figure."""
 LABEL_STATES = ("found", "loose or swapped", "missed")
-DETECTION_STATES = ("right", "loose or swapped", "false")
-CROWDING = ("alone", "touching", "overlapped")
+_DETECTION_STATES = ("right", "loose or swapped", "false")
+_CROWDING = ("alone", "touching", "overlapped")
 """Largest IoU with another label of the image: 0, up to .2, above."""
-PLACES = ("middle", "outer", "cut by the frame")
+_PLACES = ("middle", "outer", "cut by the frame")
 """Centre in the middle of a 3 x 3 grid, elsewhere, or within 1 % of the frame's edge with a
 side."""
-LIGHT = ("dark third", "middle third", "bright third")
+_LIGHT = ("dark third", "middle third", "bright third")
 _FRAMES_SHOWN = 4
 
 
@@ -67,7 +67,7 @@ def attributes(
     found["size"], found["shape"] = bins.area_bin(boxes), bins.ratio_bin(boxes)
     closest = _closest(boxes, neighbours)
     found["crowding"] = _ordered(
-        np.select([closest <= 0, closest <= 0.2], CROWDING[:2], CROWDING[2]), CROWDING
+        np.select([closest <= 0, closest <= 0.2], _CROWDING[:2], _CROWDING[2]), _CROWDING
     )
     x, y = (xyxy[:, 0] + xyxy[:, 2]) / 2 / width, (xyxy[:, 1] + xyxy[:, 3]) / 2 / height
     middle = (np.abs(x - 0.5) <= 1 / 6) & (np.abs(y - 0.5) <= 1 / 6)
@@ -77,7 +77,9 @@ def attributes(
         | (xyxy[:, 2] >= 0.99 * width)
         | (xyxy[:, 3] >= 0.99 * height)
     )
-    found["place"] = _ordered(np.select([cut, middle], [PLACES[2], PLACES[0]], PLACES[1]), PLACES)
+    found["place"] = _ordered(
+        np.select([cut, middle], [_PLACES[2], _PLACES[0]], _PLACES[1]), _PLACES
+    )
     found["frame"] = _frames(frame, images)
     if light is not None:
         measured, own = (
@@ -88,7 +90,7 @@ def attributes(
             np.quantile(measured, [1 / 3, 2 / 3]) if len(measured) else [], own, side="right"
         )
         found["light"] = _ordered(
-            np.array([*LIGHT, None], dtype=object)[np.where(np.isnan(own), 3, third)], LIGHT
+            np.array([*_LIGHT, None], dtype=object)[np.where(np.isnan(own), 3, third)], _LIGHT
         )
     return found
 
@@ -131,12 +133,12 @@ def label_states(labels: pd.DataFrame) -> pd.Series:
 
 
 def detection_states(detections: pd.DataFrame) -> pd.Series:
-    """DETECTION_STATES of each detection of `types.classify`; "false": background, duplicate,
+    """_DETECTION_STATES of each detection of `types.classify`; "false": background, duplicate,
     or both wrong."""
     error = detections["error"].to_numpy(object)
     mendable = np.isin(error, ["localisation", "classification"])
-    state = np.select([error == "correct", mendable], DETECTION_STATES[:2], DETECTION_STATES[2])
-    return pd.Series(_ordered(state, DETECTION_STATES), index=detections.index)
+    state = np.select([error == "correct", mendable], _DETECTION_STATES[:2], _DETECTION_STATES[2])
+    return pd.Series(_ordered(state, _DETECTION_STATES), index=detections.index)
 
 
 def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
@@ -178,8 +180,8 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
         gap_low = gap - np.hypot(share[1] - lows[1], highs[0] - share[0])
         gap_high = min(gap + np.hypot(highs[1] - share[1], share[0] - lows[0]), 1.0)
         rows.append([grouping, *groups, *n, *share, gap, gap_low, gap_high])
-    ends = [f"{end}{what}" for what in ("", "_n", "_share") for end in ("weakest", "strongest")]
-    found = pd.DataFrame(rows, columns=["grouping", *ends, "gap", "gap_low", "gap_high"])
+    sides = [f"{end}{what}" for what in ("", "_n", "_share") for end in ("weakest", "strongest")]
+    found = pd.DataFrame(rows, columns=["grouping", *sides, "gap", "gap_low", "gap_high"])
     return found.sort_values("gap_low", ascending=False, kind="stable", ignore_index=True)
 
 

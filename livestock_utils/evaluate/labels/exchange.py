@@ -35,9 +35,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
 
 
 def write_coco(
-    path: str | os.PathLike,
-    photos: Photos,
-    suggestions: pd.DataFrame | None = None,
+    path: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame | None = None
 ) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
 
@@ -46,100 +44,61 @@ def write_coco(
     other images or unknown species.
     """
     images = photos.images.sort_values("image_id", ignore_index=True)
-    together = _joined(photos, suggestions)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
+    index = species.class_index()
     annotations: list[dict[str, Any]] = []
-    for row in together.to_dict("records"):
+    for row in _joined(photos, suggestions).to_dict("records"):
         width, height = row["x_max"] - row["x_min"], row["y_max"] - row["y_min"]
         extra: dict[str, Any] = {"suggested": bool(row["suggested"])}
         if row["suggested"]:
             extra["score"] = round(float(row["score"]), 4)
-        annotations.append(
-            {
-                "id": len(annotations) + 1,
-                "image_id": number[row["image_id"]],
-                "iscrowd": 0,
-                "category_id": species.class_index()[row["species"]] + 1,
-                "area": round(width * height, 2),
-                "bbox": [round(value, 2) for value in (row["x_min"], row["y_min"], width, height)],
-                "attributes": extra,
-            }
-        )
-    return files.write_json(
-        path,
-        {
-            "info": {"description": "labels with suggested boxes"},
-            "categories": [
-                {"id": index + 1, "name": name} for name, index in species.class_index().items()
-            ],
-            "images": [
-                {
-                    "id": number[row["image_id"]],
-                    "file_name": f"{row['image_id']}.jpg",
-                    "width": int(row["width_px"]),
-                    "height": int(row["height_px"]),
-                }
-                for row in images.to_dict("records")
-            ],
-            "annotations": annotations,
-        },
-    )
+        entry = {"id": len(annotations) + 1, "image_id": number[row["image_id"]], "iscrowd": 0}
+        entry |= {"category_id": index[row["species"]] + 1, "area": round(width * height, 2)}
+        entry["bbox"] = [round(value, 2) for value in (row["x_min"], row["y_min"], width, height)]
+        annotations.append(entry | {"attributes": extra})
+    listed = [
+        {"id": number[name], "file_name": f"{name}.jpg", "width": int(width), "height": int(height)}
+        for name, (width, height) in _frames(images).items()
+    ]
+    content = {
+        "info": {"description": "labels with suggested boxes"},
+        "categories": [{"id": code + 1, "name": name} for name, code in index.items()],
+        "images": listed,
+        "annotations": annotations,
+    }
+    return files.write_json(path, content)
 
 
 def write_yolo(
-    folder: str | os.PathLike,
-    photos: Photos,
-    suggestions: pd.DataFrame | None = None,
+    folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame | None = None
 ) -> Path:
     """Write `obj_train_data/<image_id>.txt`, obj.names, obj.data and train.txt (CVAT's "YOLO 1.1"),
     and classes.txt (Label Studio's); returns the folder. Suggested boxes are of the classes
     <species>_suggested. Label files of an earlier call that are not of `photos` are removed.
     DatasetError as in `write_coco`."""
-    target = Path(folder)
+    target, images = Path(folder), photos.images
     names = species.names()
     classes = [*names, *(f"{name}{_SUFFIX}" for name in names)]
-    images = photos.images
-    together = _joined(photos, suggestions).merge(
-        images[["image_id", "width_px", "height_px"]], on="image_id", how="left", sort=False
-    )
-    xywhn = (
-        box_arithmetic.xyxy_to_xywhn(
-            together[XYXY].to_numpy(float),
-            together["width_px"].to_numpy(),
-            together["height_px"].to_numpy(),
-        )
-        if len(together)
-        else np.zeros((0, 4))
-    )
-    index = together["species"].map(species.class_index()).astype(int) + together[
-        "suggested"
-    ] * len(names)
-    lines = pd.Series(
-        [
-            f"{kind} {x:.8f} {y:.8f} {w:.8f} {h:.8f}\n"
-            for kind, (x, y, w, h) in zip(index, xywhn, strict=True)
-        ],
-        dtype=object,
-    )
-    texts: dict[Any, str] = (
-        lines.groupby(together["image_id"].to_numpy(object)).agg("".join).to_dict()
-    )
-    ids = sorted(images["image_id"])
+    frames, index = _frames(images), species.class_index()
+    texts = dict.fromkeys(images["image_id"], "")
+    for row in _joined(photos, suggestions).to_dict("records"):
+        kind = index[row["species"]] + len(names) * row["suggested"]
+        xyxy = [[row[name] for name in XYXY]]
+        x, y, w, h = box_arithmetic.xyxy_to_xywhn(xyxy, *frames[row["image_id"]])[0]
+        texts[row["image_id"]] += f"{kind} {x:.8f} {y:.8f} {w:.8f} {h:.8f}\n"
+    ids = sorted(texts)
     for old in (target / "obj_train_data").glob("*.txt"):
-        if old.stem not in set(ids):
+        if old.stem not in texts:
             old.unlink()
-    for image_id in ids:
-        files.write_text(target / "obj_train_data" / f"{image_id}.txt", texts.get(image_id, ""))
-    for name in ("obj.names", "classes.txt"):
-        files.write_text(target / name, "".join(f"{entry}\n" for entry in classes))
-    files.write_text(
-        target / "train.txt", "".join(f"data/obj_train_data/{image_id}.jpg\n" for image_id in ids)
-    )
-    files.write_text(
-        target / "obj.data",
+    lists = {f"obj_train_data/{image_id}.txt": texts[image_id] for image_id in ids}
+    lists |= dict.fromkeys(("obj.names", "classes.txt"), "".join(f"{name}\n" for name in classes))
+    lists["train.txt"] = "".join(f"data/obj_train_data/{image_id}.jpg\n" for image_id in ids)
+    lists["obj.data"] = (
         f"classes = {len(classes)}\ntrain = data/train.txt\nnames = data/obj.names\n"
-        "backup = backup/\n",
+        "backup = backup/\n"
     )
+    for name, text in lists.items():
+        files.write_text(target / name, text)
     return target
 
 
@@ -188,9 +147,8 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
     paired = partner >= 0
     change = np.where(paired, "kept", "added").astype(object)
     shift = np.abs(new_xyxy[paired] - old_xyxy[partner[paired]]).max(axis=1, initial=0)
-    other_species = (
-        new["species"].to_numpy(object)[paired] != old["species"].to_numpy(object)[partner[paired]]
-    )
+    names = [table["species"].to_numpy(object) for table in (new, old)]
+    other_species = names[0][paired] != names[1][partner[paired]]
     change[paired] = np.where(other_species, "species", np.where(shift >= 0.5, "moved", "kept"))
     rows = pd.concat(
         [new.assign(change=change, iou=best), old[~taken].assign(change="removed", iou=0.0)]
@@ -203,9 +161,8 @@ def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFr
     ones."""
     covered = corrected.attrs.get("image_ids", corrected["image_id"].unique())
     stay = boxes.loc[~boxes["image_id"].isin(covered), BOX_COLUMNS]
-    return pd.concat([stay, corrected[BOX_COLUMNS]]).sort_values(
-        "image_id", kind="stable", ignore_index=True
-    )
+    rows = pd.concat([stay, corrected[BOX_COLUMNS]])
+    return rows.sort_values("image_id", kind="stable", ignore_index=True)
 
 
 def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
@@ -229,14 +186,9 @@ def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
     if unknown:
         raise DatasetError(f"unknown species {unknown[0]!r}; expected {list(species.names())}")
     together = together.sort_values(["image_id", "suggested"], kind="stable", ignore_index=True)
-    size = (
-        images.set_index("image_id")
-        .loc[together["image_id"], ["width_px", "height_px"]]
-        .to_numpy(float)
-    )
-    together[XYXY] = box_arithmetic.clip_to_frame(
-        together[XYXY].to_numpy(float), size[:, 0], size[:, 1]
-    )
+    sizes = images.set_index("image_id").loc[together["image_id"], ["width_px", "height_px"]]
+    xyxy = together[XYXY].to_numpy(float)
+    together[XYXY] = box_arithmetic.clip_to_frame(xyxy, *sizes.to_numpy(float).T)
     return together
 
 
@@ -309,27 +261,16 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
         of_number = dict(zip(numbers, ids, strict=True))
         rows = []
         for entry in content["annotations"]:
-            where = (
-                f"{source}, annotation {entry.get('id')} of image {of_number[entry['image_id']]!r}"
-            )
-            box = entry["bbox"]
-            if (
-                not isinstance(box, list)
-                or len(box) != 4
-                or any(type(value) not in (int, float) for value in box)
-            ):
+            image_id, box = of_number[entry["image_id"]], entry["bbox"]
+            where = f"{source}, annotation {entry.get('id')} of image {image_id!r}"
+            if not isinstance(box, list) or [type(v) in (int, float) for v in box] != [True] * 4:
                 raise DatasetError(
                     f"{where}: expected a bbox of four numbers [x, y, width, height], got {box!r}"
                 )
             x, y, width, height = box
-            image_id = of_number[entry["image_id"]]
-            rows.append(
-                (
-                    image_id,
-                    _species_of(names[entry["category_id"]], source),
-                    *_clipped((x, y, x + width, y + height), *frames[image_id], where),
-                )
-            )
+            name = _species_of(names[entry["category_id"]], source)
+            xyxy = _clipped((x, y, x + width, y + height), *frames[image_id], where)
+            rows.append((image_id, name, *xyxy))
     except DatasetError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -347,17 +288,11 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
             f"{source} has neither obj.names nor classes.txt: class numbers mean nothing without "
             "one"
         )
-    names = [
-        line.strip()
-        for line in listed[0].read_text(encoding="utf-8-sig").splitlines()
-        if line.strip()
-    ]
+    lines = listed[0].read_text(encoding="utf-8-sig").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
     frames = _frames(images)
-    found = [
-        path
-        for path in sorted(source.rglob("*.txt"))
-        if path.name not in _LISTS or path.stem in frames
-    ]
+    found = sorted(source.rglob("*.txt"))
+    found = [path for path in found if path.name not in _LISTS or path.stem in frames]
     if not found:
         raise DatasetError(
             f"{source} holds no label file (<image>.txt), at no depth: export the labels as YOLO"
@@ -365,19 +300,14 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
     ids = _image_ids([path.name for path in found], images, source)
     rows = []
     for image_id, path in zip(ids, found, strict=True):
-        lines = yolo.label_boxes(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
+        boxes = yolo.label_boxes(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
         width, height = frames[image_id]
-        for number, (kind, *xywhn) in enumerate(lines.tolist(), start=1):
+        for number, (kind, *xywhn) in enumerate(boxes.tolist(), start=1):
             if kind not in range(len(names)):
                 raise DatasetError(
                     f"{path}, box {number}: class {kind:g}, but {listed[0].name} lists {len(names)}"
                 )
             corners = box_arithmetic.xywhn_to_xyxy([xywhn], width, height)[0]
-            rows.append(
-                (
-                    image_id,
-                    _species_of(names[int(kind)], path),
-                    *_clipped(corners, width, height, f"{path}, box {number}"),
-                )
-            )
+            xyxy = _clipped(corners, width, height, f"{path}, box {number}")
+            rows.append((image_id, _species_of(names[int(kind)], path), *xyxy))
     return pd.DataFrame(rows, columns=BOX_COLUMNS).astype(dict.fromkeys(XYXY, float)), ids

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
+_RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
 
 
 def precision_recall(is_hit: npt.ArrayLike, n_answers: int) -> tuple[Floats, Floats]:
@@ -52,7 +52,7 @@ def coco_101(precision: Floats, recall: Floats) -> float:
     """Mean of the envelope at 101 recalls, 0 where the recall is never reached (COCO's
     definition)."""
     heights = np.append(envelope(precision), 0.0)
-    return float(heights[np.searchsorted(recall, RECALL_POINTS, side="left")].mean())
+    return float(heights[np.searchsorted(recall, _RECALL_POINTS, side="left")].mean())
 
 
 def yolov5_101(precision: Floats, recall: Floats) -> float:
@@ -61,8 +61,8 @@ def yolov5_101(precision: Floats, recall: Floats) -> float:
     if not len(precision):
         return 0.0
     heights = envelope(np.concatenate([[1.0], precision, [0.0]]))
-    curve = np.interp(RECALL_POINTS, np.concatenate([[0.0], recall, [1.0]]), heights)
-    return float(np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(RECALL_POINTS)))
+    curve = np.interp(_RECALL_POINTS, np.concatenate([[0.0], recall, [1.0]]), heights)
+    return float(np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(_RECALL_POINTS)))
 
 
 DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {

@@ -23,15 +23,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_COLUMNS = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"]
 SUBMISSION_COLUMNS = ["ImageID", "LabelName", "Conf", "XMin", "XMax", "YMin", "YMax"]
-TABLE_COLUMNS = {
-    "image_id": "ImageID",
-    "species": "LabelName",
-    "confidence": "Conf",
-    "x_min": "XMin",
-    "x_max": "XMax",
-    "y_min": "YMin",
-    "y_max": "YMax",
-}
+_TABLE_COLUMNS = {"image_id": "ImageID", "species": "LabelName", "confidence": "Conf"}
+_TABLE_COLUMNS |= {"x_min": "XMin", "x_max": "XMax", "y_min": "YMin", "y_max": "YMax"}
 NORMALISERS = ("contest", "image")
 UNITS = ("px", "shares")
 LARGEST_SHARE = 10.0
@@ -57,7 +50,7 @@ class BoxArrays:
     def place(self, row: int) -> str:
         """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came
         from a file."""
-        return f"{row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
+        return f"{_row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
 
 
 def image_stem(image_id: object) -> str:
@@ -80,43 +73,43 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     box turned inside out.
     """
     names = _column_names(table, what, with_confidence)
+
+    def check(fault: npt.NDArray[np.bool_], problem: str, column: str = "") -> None:
+        if fault.any():
+            raise _row_fault(fault, table, names, what, problem, column)
+
     codes, uniques = _factorise(table[names["ImageID"]])
-    _first_fault(codes < 0, table, names, what, "ImageID is empty")
+    check(codes < 0, "ImageID is empty")
     stems = np.array([image_stem(value) for value in uniques], dtype=object)
     image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
     image = merged.reshape(-1)[codes] if len(codes) else np.zeros(0, dtype=np.intp)
     label_codes, labels = _factorise(table[names["LabelName"]])
-    _first_fault(label_codes < 0, table, names, what, "LabelName is empty")
+    check(label_codes < 0, "LabelName is empty")
     index = species.class_index()
     known = np.array([index.get(str(name), -1) for name in labels], dtype=np.intp)
     label = known[label_codes] if len(label_codes) else np.zeros(0, dtype=np.intp)
-    _first_fault(
-        label < 0,
-        table,
-        names,
-        what,
-        f"unknown LabelName, expected one of {list(index)}",
-        "LabelName",
-    )
-    corners = {}
-    for column in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:
-        corners[column] = numbers(table[names[column]])
-        _first_fault(
-            ~np.isfinite(corners[column]),
-            table,
-            names,
-            what,
-            f"{column} is not a finite number",
-            column,
-        )
+    check(label < 0, f"unknown LabelName, expected one of {list(index)}", "LabelName")
+    columns = {}
+    for name in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:
+        columns[name] = numbers(table[names[name]])
+        check(~np.isfinite(columns[name]), f"{name} is not a finite number", name)
     for low, high in (("XMin", "XMax"), ("YMin", "YMax")):
-        _first_fault(
-            corners[low] > corners[high], table, names, what, f"{low} is greater than {high}", low
-        )
-    confidence = corners.pop("Conf", np.zeros(0))
-    return BoxArrays(
-        image_ids, image, label, np.column_stack(list(corners.values())), confidence, table.index
-    )
+        check(columns[low] > columns[high], f"{low} is greater than {high}", low)
+    confidence = columns.pop("Conf", np.zeros(0))
+    xyxy = np.column_stack(list(columns.values()))
+    return BoxArrays(image_ids, image, label, xyxy, confidence, table.index)
+
+
+def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """Arrays in the contest's columns, ids with .jpg and boxes as `xyxy`; with confidences where
+    there are any."""
+    ids = np.array([f"{image_id}.jpg" for image_id in found.image_ids], dtype=object)
+    names = np.array(species.names(), dtype=object)
+    columns = {"ImageID": ids[found.image], "LabelName": names[found.label]}
+    if len(found.confidence) == len(found.image):
+        columns["Conf"] = found.confidence
+    corners = dict(zip(("XMin", "XMax", "YMin", "YMax"), xyxy.T[[0, 2, 1, 3]], strict=True))
+    return pd.DataFrame(columns | corners)
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
@@ -228,27 +221,17 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
     """The contest's name of each needed column -> its name in this table."""
     columns = [str(column) for column in table.columns]
     wanted = SUBMISSION_COLUMNS if with_confidence else ANSWER_COLUMNS
-    ours = {contest: name for name, contest in TABLE_COLUMNS.items() if contest in wanted}
-    names = (
-        ours
-        if "image_id" in columns and "ImageID" not in columns
-        else {name: name for name in wanted}
-    )
+    ours = {contest: name for name, contest in _TABLE_COLUMNS.items() if contest in wanted}
+    is_ours = "image_id" in columns and "ImageID" not in columns
+    names = ours if is_ours else {name: name for name in wanted}
     missing = [name for name in names.values() if name not in columns]
     if missing:
-        raise ScoringError(
-            f" lack the column {', '.join(missing)}: got {columns}, expected "
-            f"{list(names.values())}",
-            what,
-            1,
-        )
-    twice = [name for name in names.values() if columns.count(name) > 1]
-    if twice:
-        raise ScoringError(
-            f" have the column {twice[0]} {columns.count(twice[0])} times: keep one of them",
-            what,
-            0,
-        )
+        expected = f"got {columns}, expected {list(names.values())}"
+        raise ScoringError(f" lack the column {', '.join(missing)}: {expected}", what, 1)
+    for name in names.values():
+        if (times := columns.count(name)) > 1:
+            text = f" have the column {name} {times} times: keep one of them"
+            raise ScoringError(text, what, 0)
     return names
 
 
@@ -273,33 +256,27 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
-def _first_fault(
+def _row_fault(
     fault: npt.NDArray[np.bool_],
     table: pd.DataFrame,
     names: dict[str, str],
     what: str,
     problem: str,
-    column: str | None = None,
-) -> None:
-    """Raise ScoringError for the first row of `fault`, with the image, the value and how many rows
-    share it."""
-    if not fault.any():
-        return
+    column: str,
+) -> ScoringError:
+    """What to raise for the first row of `fault`: its image, the value of `column` if one is
+    named, and how many rows share the problem."""
     row = int(np.argmax(fault))
     image_id = table[names["ImageID"]].iloc[row]
-    value = table[names[column]].iloc[row] if column else None
-    got = (
-        "" if column is None else f", got {value!r}" if isinstance(value, str) else f", got {value}"
-    )
+    value = table[names[column]].iloc[row] if column else ""
+    got = "" if not column else f", got {value!r}" if isinstance(value, str) else f", got {value}"
     more = f" ({int(fault.sum())} such rows)" if fault.sum() > 1 else ""
-    raise ScoringError(
-        f", {row_name(table.index, row)} ({image_id}): {problem}{got}{more}; correct or drop it",
-        what,
-        _line(table.index, row),
-    )
+    place = f"{_row_name(table.index, row)} ({image_id})"
+    text = f", {place}: {problem}{got}{more}; correct or drop it"
+    return ScoringError(text, what, _line(table.index, row))
 
 
-def row_name(index: pd.Index, row: int) -> str:
+def _row_name(index: pd.Index, row: int) -> str:
     """A row in words: its position from 0, or its line in the file when the index is called
     "line"."""
     return f"line {index[row]}" if index.name == "line" else f"row {row}"

@@ -19,7 +19,7 @@ from livestock_utils.core.boxes import share, shared_area
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
+_Bools = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +77,12 @@ def sort_sides(
     Detections whose class or image is -1 (unknown to the answers) are left out: they cost nothing.
     """
     a_class, a_image, a_xyxy = answers
-    a_order = np.lexsort((a_xyxy[:, 3], a_xyxy[:, 1], a_xyxy[:, 2], a_xyxy[:, 0], a_image, a_class))
+    a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections
     rows = np.flatnonzero((d_class >= 0) & (d_image >= 0))
     order = rows[np.argsort(-confidence[rows])]
-    order = order[
-        np.argsort(d_class[order].astype(np.int16), kind="stable")
-    ]  # 16 bits: numpy counts, in linear time
+    # With 16 bits numpy counts, in linear time.
+    order = order[np.argsort(d_class[order].astype(np.int16), kind="stable")]
     # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at
     # again.
     equal = (np.diff(confidence[order]) == 0) & (np.diff(d_class[order]) == 0)
@@ -91,31 +90,11 @@ def sort_sides(
     tied[1:] |= equal
     tied[:-1] |= equal
     some = order[tied]
-    box = d_xyxy[some]
-    order[tied] = some[
-        np.lexsort(
-            (
-                box[:, 3],
-                box[:, 1],
-                box[:, 2],
-                box[:, 0],
-                d_image[some],
-                -confidence[some],
-                d_class[some],
-            )
-        )
-    ]
+    keys = *d_xyxy[some].T[[3, 1, 2, 0]], d_image[some], -confidence[some], d_class[some]
+    order[tied] = some[np.lexsort(keys)]
+    ranked = [column[order] for column in detections]
     return Sides(
-        tuple(classes),
-        image_ids,
-        a_class[a_order],
-        a_image[a_order],
-        a_xyxy[a_order],
-        d_class[order],
-        d_image[order],
-        d_xyxy[order],
-        confidence[order],
-        order,
+        tuple(classes), image_ids, *(column[a_order] for column in answers), *ranked, order
     )
 
 
@@ -145,20 +124,11 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
     best_iou[order], best_answer[order] = iou_in_order, answer_in_order
     n_answers = np.zeros((len(sides.classes), len(sides.image_ids)), dtype=np.intp)
     np.add.at(n_answers, (sides.answer_class, sides.answer_image), 1)
-    return Matches(
-        sides.classes,
-        sides.image_ids,
-        n_answers,
-        sides.detection_class,
-        sides.detection_image,
-        sides.confidence,
-        sides.row,
-        best_answer,
-        best_iou,
-    )
+    detections = sides.detection_class, sides.detection_image, sides.confidence, sides.row
+    return Matches(sides.classes, sides.image_ids, n_answers, *detections, best_answer, best_iou)
 
 
-def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> Bools:
+def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> _Bools:
     """Which detections count as found, (n,): best overlap >= `iou_threshold`, and first at its
     answer by confidence.
 
@@ -171,9 +141,8 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
         good &= np.asarray(kept, dtype=bool)
     candidates = np.flatnonzero(good)
     first = np.full(int(matches.n_answers.sum()), -1, dtype=np.intp)
-    first[matches.best_answer[candidates[::-1]]] = candidates[
-        ::-1
-    ]  # the last write wins: the most confident one
+    backwards = candidates[::-1]  # the last write wins: the most confident one
+    first[matches.best_answer[backwards]] = backwards
     found = np.zeros(len(good), dtype=bool)
     found[first[first >= 0]] = True
     return found
@@ -181,7 +150,7 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
 
 def match_coco(
     sides: Sides, iou_thresholds: npt.ArrayLike, max_detections: int | None = 100
-) -> tuple[Bools, Bools]:
+) -> tuple[_Bools, _Bools]:
     """COCO's rule: by descending confidence, each detection takes the best answer still free, the
     last of equals.
 
@@ -190,13 +159,12 @@ def match_coco(
     """
     thresholds = np.atleast_1d(np.asarray(iou_thresholds, dtype=float))
     group = sides.detection_class * len(sides.image_ids) + sides.detection_image
-    counted = (
-        np.ones(len(group), dtype=bool) if max_detections is None else _rank(group) < max_detections
-    )
+    counted = np.ones(len(group), dtype=bool)
+    if max_detections is not None:
+        counted = _rank(group) < max_detections
     found = np.zeros((len(thresholds), len(group)), dtype=bool)
-    detection, answer, iou = _overlapping_pairs(
-        sides, np.flatnonzero(counted), float(thresholds.min(initial=1.0))
-    )
+    least = float(thresholds.min(initial=1.0))
+    detection, answer, iou = _overlapping_pairs(sides, np.flatnonzero(counted), least)
     if not detection.size:
         return found, counted
     # Detections of one image and class walk one after the other; all images and classes walk side
@@ -211,12 +179,10 @@ def match_coco(
     choice = np.empty(len(group), dtype=np.intp)
     for start, stop in itertools.pairwise(bounds):
         for level, threshold in enumerate(thresholds):
-            pairs = start + np.flatnonzero(
-                (iou[start:stop] >= min(threshold, 1 - 1e-10)) & ~taken[level, answer[start:stop]]
-            )
-            choice[detection[pairs]] = (
-                pairs  # pairs rise with IoU and the last write wins: the best free answer
-            )
+            near = iou[start:stop] >= min(threshold, 1 - 1e-10)
+            pairs = start + np.flatnonzero(near & ~taken[level, answer[start:stop]])
+            # Pairs rise with IoU and the last write wins: the best free answer.
+            choice[detection[pairs]] = pairs
             chosen = choice[detection[pairs]]
             found[level, detection[pairs]] = True
             taken[level, answer[chosen]] = True
@@ -248,9 +214,8 @@ def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
     """For each detection: where the answers of its image and class begin, and how many there
     are."""
     images = max(len(sides.image_ids), 1)
-    counts = np.bincount(
-        sides.answer_class * images + sides.answer_image, minlength=len(sides.classes) * images
-    )
+    of_answer = sides.answer_class * images + sides.answer_image
+    counts = np.bincount(of_answer, minlength=len(sides.classes) * images)
     group = sides.detection_class * images + sides.detection_image
     return (np.cumsum(counts) - counts)[group], counts[group]
 
@@ -275,13 +240,7 @@ def _rank(group: npt.NDArray) -> Ints:
     """Position of each element among those of its group, in the order given: [5, 7, 5] -> [0, 0,
     1]."""
     order = np.argsort(group, kind="stable")
-    sorted_group = group[order]
-    starts = (
-        np.flatnonzero(np.r_[True, sorted_group[1:] != sorted_group[:-1]])
-        if len(group)
-        else np.zeros(0, int)
-    )
-    lengths = np.diff(np.append(starts, len(group)))
+    ordered = group[order]
     rank = np.empty(len(group), dtype=np.intp)
-    rank[order] = np.arange(len(group)) - np.repeat(starts, lengths)
+    rank[order] = np.arange(len(group)) - np.searchsorted(ordered, ordered, "left")
     return rank

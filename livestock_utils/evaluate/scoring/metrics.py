@@ -112,30 +112,17 @@ def file_order_score(
     answer = np.lexsort((truth.image, truth.label))  # stable: rows of an image stay in their order
     row = np.flatnonzero(image >= 0)
     row = row[np.lexsort((row, first_row[image[row]], found.label[row]))]
-    sides = matching.Sides(
-        species.names(),
-        truth.image_ids,
-        truth.label[answer],
-        truth.image[answer],
-        _float32(truth.xyxy[answer]),
-        found.label[row],
-        image[row],
-        _float32(xyxy[row]),
-        found.confidence[row],
-        row,
-    )
+    answers_side = truth.label[answer], truth.image[answer], _float32(truth.xyxy[answer])
+    found_side = found.label[row], image[row], _float32(xyxy[row]), found.confidence[row]
+    sides = matching.Sides(species.names(), truth.image_ids, *answers_side, *found_side, row)
     is_hit = matching.hits(matching.match_best(sides), iou_threshold)
     scores = []
     for code in np.unique(truth.label):
         mine = sides.detection_class == code
-        order = np.argsort(
-            -sides.confidence[mine].astype(np.float32)
-        )  # unstable, as there: equal ones may swap
-        scores.append(
-            average_precision.average_precision(
-                is_hit[mine][order], int((truth.label == code).sum()), "contest"
-            )
-        )
+        # Unstable, as there: equal ones may swap.
+        order = np.argsort(-sides.confidence[mine].astype(np.float32))
+        labels = int((truth.label == code).sum())
+        scores.append(average_precision.average_precision(is_hit[mine][order], labels, "contest"))
     return float(np.mean(scores))
 
 
@@ -154,15 +141,14 @@ def average_precisions(
     check_threshold(iou_threshold)
     is_hit = matching.hits(matches, iou_threshold, kept)
     used = np.ones(len(is_hit), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
-    return {
-        name: average_precision.average_precision(
-            is_hit[used & (matches.detection_class == code)], n, definition
-        )
-        for code, (name, n) in enumerate(
-            zip(matches.classes, matches.n_answers.sum(axis=1), strict=True)
-        )
-        if n
-    }
+    found = {}
+    for code, (name, n) in enumerate(
+        zip(matches.classes, matches.n_answers.sum(axis=1), strict=True)
+    ):
+        if n:
+            mine = is_hit[used & (matches.detection_class == code)]
+            found[name] = average_precision.average_precision(mine, n, definition)
+    return found
 
 
 def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
@@ -174,16 +160,13 @@ def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.
     """
     columns = {"AP50": [0.5], "AP75": [0.75], "AP50-95": list(COCO_THRESHOLDS)}
     columns.setdefault(f"AP{100 * iou_threshold:g}", [iou_threshold])
-    table = pd.DataFrame(
-        {
-            name: pd.DataFrame([average_precisions(matches, level) for level in levels]).mean()
-            for name, levels in columns.items()
-        }
-    )
+    table = pd.DataFrame()
+    for name, levels in columns.items():
+        by_level = [average_precisions(matches, level) for level in levels]
+        table[name] = pd.DataFrame(by_level).mean()
     table = pd.concat([table.mean().to_frame("all").T, table])
-    counts = dict(zip(matches.classes, matches.n_answers, strict=True)) | {
-        "all": matches.n_answers.sum(axis=0)
-    }
+    counts = dict(zip(matches.classes, matches.n_answers, strict=True))
+    counts["all"] = matches.n_answers.sum(axis=0)
     table.insert(0, "images", [int((counts[name] > 0).sum()) for name in table.index])
     table.insert(1, "labels", [int(counts[name].sum()) for name in table.index])
     table.index.name = "class"
@@ -288,6 +271,7 @@ def pr_curves(
     sides = table_sides(boxes, predictions, images, definition)
     thresholds = [check_threshold(value) for value in iou_thresholds]
     is_hit, counted = _found(sides, definition, thresholds)
+    columns = ["species", "iou_threshold", "confidence", "recall", "precision", "envelope"]
     parts = []
     for code, name in enumerate(sides.classes):
         labels = int((sides.answer_class == code).sum())
@@ -295,19 +279,9 @@ def pr_curves(
         for threshold, level in zip(thresholds, is_hit, strict=True):
             if labels:
                 precision, recall = average_precision.precision_recall(level[mine], labels)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "species": name,
-                            "iou_threshold": threshold,
-                            "confidence": sides.confidence[mine],
-                            "recall": recall,
-                            "precision": precision,
-                            "envelope": average_precision.envelope(precision),
-                        }
-                    )
-                )
-    columns = ["species", "iou_threshold", "confidence", "recall", "precision", "envelope"]
+                height = average_precision.envelope(precision)
+                values = [name, threshold, sides.confidence[mine], recall, precision, height]
+                parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -326,21 +300,16 @@ def normaliser_doubt(
         return None
     other = next(name for name in contest.NORMALISERS if name != normaliser)
     try:
-        tried = [
-            contest_matches(answers, predictions, kind, images) for kind in (normaliser, other)
-        ]
-        means = [float(np.mean([*average_precisions(matches, 0.5).values()])) for matches in tried]
-    except (
-        ScoringError
-    ):  # the contest's frames need ids that tell the species; what else is wrong the scoring tells
+        kinds = normaliser, other
+        means = [contest_score(answers, predictions, 0.5, kind, images)[0] for kind in kinds]
+    except ScoringError:  # the contest's frames need ids that tell the species
         return None
     if means[1] <= max(2 * means[0], means[0] + 0.1):
         return None
+    frames = "the true frames" if other == "image" else "the contest frames"
     return (
         f"with normaliser '{normaliser}' mAP50 is {means[0]:.3f}, with '{other}' {means[1]:.3f}: "
-        "these answers are divided by "
-        f"{'the true frames' if other == 'image' else 'the contest frames'}; set normaliser "
-        f"'{other}'"
+        f"these answers are divided by {frames}; set normaliser '{other}'"
     )
 
 
@@ -363,18 +332,7 @@ def answers_from_boxes(
         )
     sizes = contest.frame_sizes(truth.image_ids, normaliser, images, truth)
     shares = truth.xyxy / np.tile(sizes, 2)[truth.image]
-    ids = np.array([f"{image_id}.jpg" for image_id in truth.image_ids], dtype=object)
-    names = np.array(species.names(), dtype=object)
-    return pd.DataFrame(
-        {
-            "ImageID": ids[truth.image],
-            "LabelName": names[truth.label],
-            "XMin": shares[:, 0],
-            "XMax": shares[:, 2],
-            "YMin": shares[:, 1],
-            "YMax": shares[:, 3],
-        }
-    )
+    return contest.to_table(truth, shares)[contest.ANSWER_COLUMNS]
 
 
 def check_threshold(iou_threshold: float) -> float:
@@ -420,9 +378,7 @@ def _contest_arrays(
     image = _index_in(truth.image_ids, found)
     xyxy = found.xyxy
     if units == "px":
-        sizes = np.ones(
-            (len(truth.image_ids), 2)
-        )  # an image without predictions may have no known size
+        sizes = np.ones((len(truth.image_ids), 2))  # without predictions it may be unknown
         used = np.unique(image[image >= 0])
         sizes[used] = contest.frame_sizes(truth.image_ids[used], normaliser, images, truth)
         xyxy = xyxy / np.tile(sizes, 2)[image]

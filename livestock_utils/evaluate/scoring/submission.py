@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,14 @@ from livestock_utils.core.tables import require_columns
 from livestock_utils.evaluate.scoring import contest
 from livestock_utils.evaluate.scoring.contest import ANSWER_COLUMNS, SUBMISSION_COLUMNS, image_stem
 
-TOLERANCE_PX = 0.01
+_TOLERANCE_PX = 0.01
+WEIGHTS_BUDGET_BYTES = 100 * 10**6
+"""The contest's limit for a weights file: 100 MB of 10^6 bytes."""
 UNSORTED = "not sorted by ImageID and descending Conf"
-TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
+_AS_TEXT: dict[str, Any] = {
+    **{"dtype": str, "skip_blank_lines": False, "index_col": False, "encoding": "utf-8-sig"}
+}
+_TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
 
 Finding = tuple[str, int, str, str] | tuple[str, int, str, str, str]
@@ -62,10 +68,8 @@ def write_submission(
     """
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
     if not len(found.image):
-        log.warning(
-            "%s holds no detection: an empty submission scores 0; lower the confidence threshold",
-            path,
-        )
+        advice = "an empty submission scores 0; lower the confidence threshold"
+        log.warning("%s holds no detection: %s", path, advice)
     contest.check_units(found, "px")
     known = set(contest.stems(images))
     strangers = [image_id for image_id in found.image_ids if image_id not in known]
@@ -79,25 +83,10 @@ def write_submission(
     frame = contest.frame_sizes(found.image_ids, "image", images)[found.image]
     xyxy = clip_to_frame(found.xyxy, frame[:, 0], frame[:, 1])
     if units == "shares":
-        xyxy = (
-            xyxy / np.tile(contest.frame_sizes(found.image_ids, normaliser, images), 2)[found.image]
-        )
-    order = np.lexsort(
-        (xyxy[:, 3], xyxy[:, 1], xyxy[:, 2], xyxy[:, 0], -found.confidence, found.image)
-    )
-    ids = np.array([f"{image_id}.jpg" for image_id in found.image_ids], dtype=object)
-    names = np.array(species.names(), dtype=object)
-    table = pd.DataFrame(
-        {
-            "ImageID": ids[found.image],
-            "LabelName": names[found.label],
-            "Conf": found.confidence,
-            "XMin": xyxy[:, 0],
-            "XMax": xyxy[:, 2],
-            "YMin": xyxy[:, 1],
-            "YMax": xyxy[:, 3],
-        }
-    )
+        sizes = contest.frame_sizes(found.image_ids, normaliser, images)
+        xyxy = xyxy / np.tile(sizes, 2)[found.image]
+    order = np.lexsort((*xyxy.T[[3, 1, 2, 0]], -found.confidence, found.image))
+    table = contest.to_table(found, xyxy)
     with whole_file(path, "w") as file:
         table.iloc[order].to_csv(file, index=False, lineterminator="\n")
     return Path(path)
@@ -119,9 +108,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
             raise ScoringError(
                 f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one"
             )
-        table = pd.read_csv(
-            path, dtype=str, skip_blank_lines=False, index_col=False, encoding="utf-8-sig"
-        )
+        table = pd.read_csv(path, **_AS_TEXT)
     except (
         UnicodeDecodeError,
         csv.Error,
@@ -132,13 +119,11 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
             f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns "
             f"{', '.join(ANSWER_COLUMNS[:2])}, ..."
         ) from error
-    for name in table.columns.difference(list(TEXT_COLUMNS), sort=False):
-        with contextlib.suppress(
-            ValueError
-        ):  # what is no number stays text, to be told by its line
-            table[name] = table[name].astype(
-                float
-            )  # exact to the last digit, unlike read_csv before pandas 3
+    for name in table.columns.difference(list(_TEXT_COLUMNS), sort=False):
+        # What is no number stays text, to be told by its line. Exact to the last digit, unlike
+        # read_csv before pandas 3.
+        with contextlib.suppress(ValueError):
+            table[name] = table[name].astype(float)
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     return table
 
@@ -152,14 +137,7 @@ def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
     """
     numbers = read_table(submitted)
     require_columns(numbers, ("ImageID", "Conf"), submitted, ScoringError)
-    rows = pd.read_csv(
-        submitted,
-        dtype=str,
-        keep_default_na=False,
-        index_col=False,
-        skip_blank_lines=False,
-        encoding="utf-8-sig",
-    )
+    rows = pd.read_csv(submitted, keep_default_na=False, **_AS_TEXT)
     images = rows["ImageID"].map(image_stem).to_numpy(dtype=str)
     order = np.lexsort((-contest.numbers(numbers["Conf"]), images))
     with whole_file(path, "w") as file:
@@ -209,21 +187,13 @@ def validate_submission(
     if header != SUBMISSION_COLUMNS:
         missing = [name for name in SUBMISSION_COLUMNS if name not in header]
         why = f"missing {', '.join(missing)}" if missing else "columns in another order or too many"
-        findings.append(
-            (
-                "error",
-                1,
-                "",
-                f"{why}: expected {','.join(SUBMISSION_COLUMNS)}, got {','.join(header)}",
-            )
-        )
+        expected = f"expected {','.join(SUBMISSION_COLUMNS)}, got {','.join(header)}"
+        findings.append(("error", 1, "", f"{why}: {expected}"))
         if missing:
             return _findings(findings)
     if not len(table):
-        findings.append(
-            ("error", 0, "", "the submission is empty: it has no rows below the header")
-        )
-        return _findings(findings)
+        problem = "the submission is empty: it has no rows below the header"
+        return _findings([*findings, ("error", 0, "", problem)])
     ids = table["ImageID"].astype(object).where(table["ImageID"].notna(), "").to_numpy()
     stems = np.array([image_stem(value) for value in ids], dtype=object)
     numbers = {name: contest.numbers(table[name]) for name in SUBMISSION_COLUMNS[2:]}
@@ -233,37 +203,17 @@ def validate_submission(
     finite = np.isfinite(xyxy).all(axis=1)
     largest = float(xyxy[finite].max(initial=0.0))
     if units == "px" and 0 < largest <= contest.SMALLEST_PX:
-        findings.append(
-            (
-                "error",
-                0,
-                "",
-                f"shares of the frame where pixels are expected: none is above {largest:g}",
-            )
-        )
+        problem = f"shares of the frame where pixels are expected: none is above {largest:g}"
+        findings.append(("error", 0, "", problem))
     elif units == "shares" and largest > contest.LARGEST_SHARE:
-        findings.append(
-            (
-                "error",
-                0,
-                "",
-                f"pixels where shares of the frame are expected: a coordinate of {largest:g}",
-            )
-        )
+        problem = f"pixels where shares of the frame are expected: a coordinate of {largest:g}"
+        findings.append(("error", 0, "", problem))
     else:
-        _add(
-            findings,
-            ids,
-            finite & np.any(xyxy < -TOLERANCE_PX, axis=1),
-            "a coordinate is left of or above the frame",
-        )
+        outside = finite & np.any(xyxy < -_TOLERANCE_PX, axis=1)
+        _add(findings, ids, outside, "a coordinate is left of or above the frame")
         if images is not None:
-            _add(
-                findings,
-                ids,
-                finite & _beyond_frame(xyxy, stems, images, units, normaliser),
-                "a coordinate is right of or below the frame",
-            )
+            outside = finite & _beyond_frame(xyxy, stems, images, units, normaliser)
+            _add(findings, ids, outside, "a coordinate is right of or below the frame")
     _add(findings, ids, _unsorted(stems, numbers["Conf"]), UNSORTED)
     if images is not None:
         absent = sorted(set(contest.stems(images)) - set(stems))
@@ -282,11 +232,8 @@ def _row_faults(
     values show it."""
     yield "ImageID is empty", ids == "", ()
     if images is not None:
-        yield (
-            "unknown image: not among the test images",
-            (ids != "") & ~np.isin(stems.astype(str), contest.stems(images)),
-            (),
-        )
+        unknown = (ids != "") & ~np.isin(stems.astype(str), contest.stems(images))
+        yield "unknown image: not among the test images", unknown, ()
     labels = table["LabelName"].astype(object).where(table["LabelName"].notna(), "").to_numpy()
     unknown = ~np.isin(labels.astype(str), species.names())
     yield f"unknown LabelName: expected one of {list(species.names())}", unknown, ("LabelName",)
@@ -302,24 +249,22 @@ def _beyond_frame(
 ) -> npt.NDArray[np.bool_]:
     known, place = np.unique(stems.astype(str), return_inverse=True)
     table = contest.images_by_id(images)
-    inside = np.isin(
-        known, table.index[(table[["width_px", "height_px"]] > 0).all(axis=1)].to_numpy(dtype=str)
-    )
+    sized = (table[["width_px", "height_px"]] > 0).all(axis=1)
+    inside = np.isin(known, table.index[sized].to_numpy(dtype=str))
     sizes, scale = np.full((len(known), 2), np.inf), np.ones((len(known), 2))
     if inside.any():
         sizes[inside] = contest.frame_sizes(known[inside], "image", images)
         if units == "shares":
             scale[inside] = contest.frame_sizes(known[inside], normaliser, images)
-    return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + TOLERANCE_PX, axis=1)
+    return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + _TOLERANCE_PX, axis=1)
 
 
 def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
     """Rows that should stand above the row before them; ids without their suffix, as
     `write_submission` sorts."""
     later = np.zeros(len(stems), dtype=bool)
-    later[1:] = (stems[1:] < stems[:-1]) | (
-        (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
-    )
+    rises = (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
+    later[1:] = (stems[1:] < stems[:-1]) | rises
     return later
 
 
@@ -328,16 +273,10 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
     for path in map(Path, weights):
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
-        elif path.stat().st_size > WEIGHTS_BUDGET_BYTES:
-            findings.append(
-                (
-                    "error",
-                    0,
-                    "",
-                    f"weights {path.name} have {path.stat().st_size / 1e6:.1f} MB: the contest "
-                    f"allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB",
-                )
-            )
+        elif (size := path.stat().st_size) > WEIGHTS_BUDGET_BYTES:
+            limit = f"the contest allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB"
+            problem = f"weights {path.name} have {size / 1e6:.1f} MB: {limit}"
+            findings.append(("error", 0, "", problem))
     return findings
 
 
@@ -350,11 +289,8 @@ def _add(
 ) -> None:
     """One error a row of `fault`; the columns of `shown` are the values to tell."""
     for row in np.flatnonzero(fault):
-        got = (
-            ""
-            if shown is None
-            else ", ".join(f"{name} {_value(shown[name].iloc[row])}" for name in shown)
-        )
+        values = {} if shown is None else {name: shown[name].iloc[row] for name in shown}
+        got = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
         findings.append(("error", int(row) + 2, str(ids[row]), problem, got))
 
 
@@ -370,7 +306,3 @@ def _findings(findings: list[Finding]) -> pd.DataFrame:
     rows = [row if len(row) == 5 else (*row, "") for row in findings]
     table = pd.DataFrame(rows, columns=["severity", "line", "image_id", "problem", "got"])
     return table.sort_values(["severity", "line"], kind="stable", ignore_index=True)
-
-
-WEIGHTS_BUDGET_BYTES = 100 * 10**6
-"""The contest's limit for a weights file: 100 MB of 10^6 bytes."""

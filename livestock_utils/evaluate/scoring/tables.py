@@ -126,7 +126,9 @@ def score_metrics(table: pd.DataFrame) -> dict[str, Any]:
     all, mAP75 by class."""
     by_class = table["mAP75"].astype(float).drop(index="all")
     whole = table.loc["all", SCORES].astype(float)
-    return whole.to_dict() | by_class.add_prefix("mAP75_").to_dict()
+    return {
+        str(key): value for key, value in (*whole.items(), *by_class.add_prefix("mAP75_").items())
+    }
 
 
 def _stacked(tables: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
