@@ -65,19 +65,11 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils.core.photos import Photos
-from livestock_utils.core import tables
-from livestock_utils.data import lookalikes
-from livestock_utils.data.sets import summary, writing
-from livestock_utils.data.split import folds as folds_module
-from livestock_utils.data.split import groups as grouping
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import gallery, split
-from livestock_utils.show.words import eda
+import livestock_utils as lu
 
-step = notebook.start("02_make_dataset_multilabel", data, out)
-archives = step.archives()
-images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
+step = lu.start("02_make_dataset_multilabel", globals())
+photos = step.photos()
+hashes = step.path("tables", "hashes.csv")
 
 # %% [markdown]
 # ## Strata
@@ -85,11 +77,7 @@ images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
 # boxes occur.
 
 # %%
-strata = folds_module.strata_table(Photos(images, boxes))
-step.table(
-    strata[["image_id", "species", "boxes", "count_bin", "stratum"]].head(5),
-    "The strata of the first images.",
-)
+step.show(lu.displays.strata(photos))
 
 # %% [markdown]
 # ## Would a plain split leak?
@@ -97,119 +85,73 @@ step.table(
 # look-alikes: how far is each validation image from its nearest training image? Look for a heap at the left end.
 
 # %%
-hashes = lookalikes.perceptual_hashes(images, archives, cache=step.path("tables", "hashes.csv"))
-plain = grouping.make_folds(Photos(images, boxes), None, n_splits, seed, valid_fold=valid_fold)
-leak = lookalikes.nearest_train(hashes, plain, valid_fold)
-step.figure(
-    split.leakage(leak, images, max_distance),
-    "leakage_plain",
-    "A split without groups: distance of each validation image to its nearest training image.",
-)
-step.say(eda.leakage(leak, max_distance))
+plain = lu.stratified_folds(photos, n_splits, seed=seed, valid_fold=valid_fold)
+leak = lu.displays.leakage(photos, plain, valid_fold, max_distance, hashes, plain=True)
+step.show(leak)
 
 # %% [markdown]
 # What such neighbours look like: a model that has learnt the right photo is asked about the left one.
 
 # %%
-step.figure(
-    gallery.pairs(leak, Photos(images, folder=archives), n=2),
-    "worst_pairs",
-    "The closest pairs of that split: validation left, train right.",
-)
-step.say(eda.closest_pair(leak))
+step.show(lu.displays.worst_pairs(photos, leak.table))
 
 # %% [markdown]
 # ## Groups and folds
 # Groups go into one fold whole, and the strata are balanced all the same.
 
 # %%
-groups = grouping.groups_by(group_by, images, hashes, block_size, max_distance)
-sizes = grouping.group_sizes(groups, images)
-step.table(sizes, f"Groups by `{group_by}`.")
-step.say(eda.groups(sizes))
+groups = lu.lookalikes(
+    photos, group_by, max_distance=max_distance, block_size=block_size, cache=hashes
+)
+step.show(lu.displays.groups(photos, groups, group_by))
 
 # %%
-folds = grouping.make_folds(Photos(images, boxes), groups, n_splits, seed, hold_out, valid_fold)
-tables.write_folds(step.path("datasets", "folds.csv"), folds, groups)
-step.say(eda.folds(folds))
+folds = lu.stratified_folds(
+    photos, n_splits, groups, seed, hold_out=hold_out, valid_fold=valid_fold
+)
+step.write_folds(folds, groups)
 
 # %% [markdown]
 # ## Balance
 # A dot is the share of a stratum that went to train; it should stand within its grey bar.
 
 # %%
-target = float((folds != valid_fold).mean()) if hold_out else None
-balance = folds_module.balance_table(Photos(images, boxes), folds, valid_fold, target)
-step.figure(split.split_balance(balance), "balance", "Share of each stratum in train.")
-step.say(eda.balance(balance))
-
-# %%
-step.table(
-    balance.drop(columns=["species", "count_bin", "target"]),
-    "Images of each stratum in train and validation; how far off in percentage points and in images.",
-)
+step.show(lu.displays.balance(photos, folds, valid_fold, held_out=bool(hold_out)))
 
 # %% [markdown]
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
-by_fold = folds_module.fold_table(Photos(images, boxes), folds)
-step.figure(
-    split.fold_balance(by_fold, valid_fold),
-    "folds",
-    "How the images of each stratum, and those that hold a box of each shape and size, spread over the folds.",
-)
-step.say(eda.fold_balance(by_fold))
+step.show(lu.displays.folds(photos, folds, valid_fold))
 
 # %% [markdown]
 # ## Does this split leak?
 # The same distances as above, now for the split that is used: nothing should be left of the line.
 
 # %%
-leak_now = lookalikes.nearest_train(hashes, folds, valid_fold)
-step.figure(
-    split.leakage(leak_now, images, max_distance),
-    "leakage",
-    "The split as used: distance of each validation image to its nearest training image.",
-)
-step.say(eda.leakage(leak_now, max_distance))
+step.show(lu.displays.leakage(photos, folds, valid_fold, max_distance, hashes))
 
 # %% [markdown]
 # ## The two sets
 # JPEGs go from the archives into the tars as they are; labels, a manifest with checksums and a `data.yaml` beside them.
 
 # %%
-train_tar, valid_tar = writing.write_split(
-    step.path("datasets"),
-    Photos(images, boxes, archives),
-    folds,
-    valid_fold=valid_fold,
-    seed=seed,
-    min_box_area_px=min_box_area_px,
-    backgrounds=background_folder or None,
-    background_share=background_share,
-)
-sets = summary.set_table({"train": train_tar, "valid": valid_tar})
-step.figure(split.set_sizes(summary.by_species(sets)), "sets", "Images of the two sets by species.")
-step.say(eda.sets(sets))
+train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, valid_fold)
+options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
+extra = {"backgrounds": background_folder, "background_share": background_share}
+sets = {
+    "train": lu.write_set(step.path("datasets", "Train_Dataset.tar"), train, **options, **extra),
+    "valid": lu.write_set(step.path("datasets", "Valid_Dataset.tar"), valid, **options),
+}
+written = lu.displays.sets(sets, "Images of the two sets by species.")
+step.show(written)
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.table(sets, "The sets.")
+step.table(written.table, "The sets.")
 step.metrics(
-    train_images=int(sets["images"].iloc[0]),
-    valid_images=int(sets["images"].iloc[1]),
-    look_alikes_plain=int((leak["distance"] <= max_distance).sum()),
-    look_alikes=int((leak_now["distance"] <= max_distance).sum()),
-    group_by=group_by,
-    largest_error_points=float(balance["off_points"].abs().max()),
-    largest_error_images=float(balance["off_images"].abs().max()),
-    min_box_area_px=min_box_area_px,
-    seed=seed,
-    balance=balance,
-    sets=sets,
-    groups=sizes,
+    train_images=len(train), valid_images=len(valid), min_box_area_px=min_box_area_px, seed=seed
 )
 step.finish("03_make_dataset_full")

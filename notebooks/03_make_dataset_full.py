@@ -58,55 +58,35 @@ background_share = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils.core import tables
-from livestock_utils.data.sets import summary, writing
-from livestock_utils.data.split import folds as folds_module
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import split
-from livestock_utils.show.words import eda
+import livestock_utils as lu
 
-step = notebook.start("03_make_dataset_full", data, out)
-archives = step.archives()
-images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(
-    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
-)
+step = lu.start("03_make_dataset_full", globals())
+photos = step.photos()
+folds, groups = step.folds()
 
 # %% [markdown]
 # ## What stays out
 # A stratified part of the validation fold, groups whole.
 
 # %%
-valid_images = images[images["image_id"].map(folds) == valid_fold]
-watched = folds_module.mini(Photos(valid_images, boxes), watch_share, seed, groups) if watch_share else []
-is_watched = images["image_id"].isin(watched)
-step.say(eda.watched(len(watched), len(images)))
+valid = photos.fold(folds, valid_fold)
+watched = lu.mini(valid, watch_share, seed, groups) if watch_share else photos.select([])
+train = photos.without(watched)
+step.show(lu.displays.watched(photos, watched))
 
 # %% [markdown]
 # ## The sets
 
 # %%
-full_tar, watch_tar = (
-    step.path("datasets", "Train_Dataset_Full.tar"),
-    step.path("datasets", "Valid_Dataset_Full.tar"),
+watch_tar = step.path("datasets", "Valid_Dataset_Full.tar")
+options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
+extra = {"backgrounds": background_folder, "background_share": background_share}
+full_tar = lu.write_set(
+    step.path("datasets", "Train_Dataset_Full.tar"), train, **options, **extra
 )
-writing.write_tar(
-    full_tar,
-    Photos(images[~is_watched], boxes, archives),
-    folds=folds,
-    seed=seed,
-    min_box_area_px=min_box_area_px,
-    backgrounds=background_folder or None,
-    background_share=background_share,
-)
-if watched:
-    writing.write_tar(
-        watch_tar,
-        Photos(images[is_watched], boxes, archives),
-        folds=folds,
-        seed=seed,
-        min_box_area_px=min_box_area_px,
-    )
+sets = {"train, full": full_tar}
+if len(watched):
+    sets["watched"] = lu.write_set(watch_tar, watched, **options)
 else:
     watch_tar.unlink(missing_ok=True)
 
@@ -114,39 +94,26 @@ else:
 # The watched set is to be small and of the same mix: compare the colours of the two bars.
 
 # %%
-sets = summary.set_table({"train, full": full_tar} | ({"watched": watch_tar} if watched else {}))
-step.figure(
-    split.set_sizes(summary.by_species(sets)),
-    "sets",
-    "Images of the full training set and of the watched one.",
-)
-step.say(eda.sets(sets))
+written = lu.displays.sets(sets, "Images of the full training set and of the watched one.")
+step.show(written)
 
 # %% [markdown]
 # ## Balance
 # Each stratum should give the same share of its images to training.
 
 # %%
-kept = summary.kept_strata(Photos(images, boxes), images.loc[~is_watched, "image_id"])
-step.figure(
-    split.split_balance(kept, "the full training set"),
-    "balance",
-    "Share of each stratum in the full training set.",
-)
-step.say(eda.balance(kept, "the full training set"))
+step.show(lu.displays.kept_strata(photos, train, "the full training set"))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.table(sets, "The sets.")
+step.table(written.table, "The sets.")
 step.metrics(
-    train_images=int((~is_watched).sum()),
+    train_images=len(train),
     watched_images=len(watched),
     watch_share=watch_share,
     min_box_area_px=min_box_area_px,
     seed=seed,
-    balance=kept,
-    sets=sets,
 )
 step.finish("04_make_dataset_mini")

@@ -54,32 +54,20 @@ min_box_area_px = 0.0  # @param {type:"number"}
 seed = 42  # @param {type:"integer"}
 
 # %%
-from livestock_utils.core import tables
-from livestock_utils.data.sets import summary, writing
-from livestock_utils.data.split import folds as folds_module
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import split
-from livestock_utils.show.words import eda
+import livestock_utils as lu
 
-step = notebook.start("04_make_dataset_mini", data, out)
-archives = step.archives()
-images, boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(
-    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
-)
+step = lu.start("04_make_dataset_mini", globals())
+photos = step.photos()
+folds, groups = step.folds()
 
 # %% [markdown]
 # ## Which images
 # Both are drawn from their own side of notebook 02's split, so nothing leaks from one into the other.
 
 # %%
-fold_of_image = images["image_id"].map(folds)
-train_images, valid_images = (
-    images[fold_of_image != valid_fold],
-    images[fold_of_image == valid_fold],
-)
-train_mini = folds_module.mini(Photos(train_images, boxes), train_share, seed, groups)
-valid_mini = folds_module.mini(Photos(valid_images, boxes), valid_share, seed, groups)
+train = photos.fold(folds, valid_fold, others=True)
+train_mini = lu.mini(train, train_share, seed, groups)
+valid_mini = lu.mini(photos.fold(folds, valid_fold), valid_share, seed, groups)
 
 # %% [markdown]
 # ## Balance
@@ -87,47 +75,24 @@ valid_mini = folds_module.mini(Photos(valid_images, boxes), valid_share, seed, g
 # together, which small strata pay for.
 
 # %%
-kept = summary.kept_strata(Photos(train_images, boxes), train_mini)
-step.figure(
-    split.split_balance(kept, "the mini set"),
-    "balance",
-    "Share of each training stratum in the mini set.",
-)
-step.say(eda.balance(kept, "the mini set"))
+step.show(lu.displays.kept_strata(train, train_mini, "the mini set"))
 
 # %% [markdown]
 # ## The sets
 
 # %%
-train_tar, valid_tar = (
-    step.path("datasets", "Train_Dataset_mini.tar"),
-    step.path("datasets", "Valid_Dataset_mini.tar"),
-)
-writing.write_tar(
-    train_tar,
-    Photos(images[images["image_id"].isin(train_mini)], boxes, archives),
-    folds=folds,
-    seed=seed,
-    min_box_area_px=min_box_area_px,
-)
-writing.write_tar(
-    valid_tar,
-    Photos(images[images["image_id"].isin(valid_mini)], boxes, archives),
-    folds=folds,
-    seed=seed,
-    min_box_area_px=min_box_area_px,
-)
-sets = summary.set_table({"train, mini": train_tar, "valid, mini": valid_tar})
-step.figure(
-    split.set_sizes(summary.by_species(sets)), "sets", "Images of the mini sets by species."
-)
-step.say(eda.sets(sets))
+options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
+train_tar = lu.write_set(step.path("datasets", "Train_Dataset_mini.tar"), train_mini, **options)
+valid_tar = lu.write_set(step.path("datasets", "Valid_Dataset_mini.tar"), valid_mini, **options)
+sets = {"train, mini": train_tar, "valid, mini": valid_tar}
+written = lu.displays.sets(sets, "Images of the mini sets by species.")
+step.show(written)
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.table(sets, "The sets.")
+step.table(written.table, "The sets.")
 step.metrics(
     train_images=len(train_mini),
     valid_images=len(valid_mini),
@@ -135,7 +100,5 @@ step.metrics(
     valid_share=valid_share,
     min_box_area_px=min_box_area_px,
     seed=seed,
-    balance=kept,
-    sets=sets,
 )
 step.finish("05_train_multilabel_split")

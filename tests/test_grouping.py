@@ -11,6 +11,7 @@ from made_tables import aihub_tables
 from livestock_utils.core import tables
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
+from livestock_utils.data import lookalikes
 from livestock_utils.data.sets import summary, writing
 from livestock_utils.data.split import groups as grouping
 from livestock_utils.data.split.folds import balance_table, mini, stratified_folds
@@ -24,18 +25,19 @@ PHOTOS = Photos(IMAGES, BOXES)
 
 
 def test_none_means_no_groups():
-    assert grouping.groups_by("none", IMAGES) is None
+    assert grouping.lookalikes(PHOTOS, "none") is None
 
 
 @pytest.mark.parametrize(
     "group_by, options, size",
     [
         ("blocks", {"block_size": 10}, 10),
-        ("near_duplicates", {"hashes": HASHES, "max_distance": 0}, 2),
+        ("near_duplicates", {"max_distance": 0}, 2),
     ],
 )
-def test_groups_hold_the_wanted_number_of_images(group_by, options, size):
-    groups = grouping.groups_by(group_by, IMAGES, **options)
+def test_groups_hold_the_wanted_number_of_images(group_by, options, size, monkeypatch):
+    monkeypatch.setattr(lookalikes, "perceptual_hashes", lambda photos, cache: HASHES)
+    groups = grouping.lookalikes(PHOTOS, group_by, **options)
     assert groups.index.tolist() == IMAGES["image_id"].tolist()
     assert groups.value_counts().median() == size
 
@@ -44,11 +46,9 @@ def test_a_csv_of_cameras_makes_groups_and_one_can_be_held_out(tmp_path):
     camera = np.where(np.arange(len(IMAGES)) % 4 == 0, "north", "south")
     path = tmp_path / "cameras.csv"
     IMAGES[["image_id"]].assign(group=camera).to_csv(path, index=False)
-    groups = grouping.groups_by(str(path), IMAGES)
+    groups = grouping.lookalikes(PHOTOS, str(path))
     for valid_fold in (0, 3):
-        folds = grouping.make_folds(
-            PHOTOS, groups, hold_out="north", valid_fold=valid_fold
-        )
+        folds = stratified_folds(PHOTOS, groups=groups, hold_out="north", valid_fold=valid_fold)
         assert (folds == valid_fold).tolist() == (
             camera == "north"
         ).tolist() and folds.nunique() == 2
@@ -58,23 +58,19 @@ def test_a_csv_of_cameras_makes_groups_and_one_can_be_held_out(tmp_path):
     "call, message",
     [
         (
-            lambda: grouping.groups_by("camera", IMAGES),
+            lambda: grouping.lookalikes(PHOTOS, "camera"),
             "group_by 'camera': expected one of none, near_duplicates, blocks",
         ),
         (
-            lambda: grouping.groups_by("near_duplicates", IMAGES),
-            'group_by "near_duplicates" needs hashes',
-        ),
-        (
-            lambda: grouping.make_folds(PHOTOS, None, 5, valid_fold=5),
+            lambda: stratified_folds(PHOTOS, 5, valid_fold=5),
             "must lie in 0..4 for n_splits 5, got 5",
         ),
         (
-            lambda: grouping.make_folds(PHOTOS, None, 5, valid_fold=-1),
+            lambda: stratified_folds(PHOTOS, 5, valid_fold=-1),
             "valid_fold must lie in 0..4",
         ),
         (
-            lambda: grouping.make_folds(PHOTOS, None, hold_out="north"),
+            lambda: stratified_folds(PHOTOS, hold_out="north"),
             "hold_out 'north' needs groups",
         ),
     ],
@@ -143,10 +139,13 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
     table = summary.kept_strata(PHOTOS, kept)
     assert table["train"].sum() == len(kept) and table["images"].sum() == len(IMAGES)
     if share < 1:
-        folds = IMAGES["image_id"].isin(kept.images["image_id"]).astype(int).set_axis(IMAGES["image_id"])
-        expected = balance_table(
-            PHOTOS, folds, valid_fold=0, target=len(kept) / len(IMAGES)
+        folds = (
+            IMAGES["image_id"]
+            .isin(kept.images["image_id"])
+            .astype(int)
+            .set_axis(IMAGES["image_id"])
         )
+        expected = balance_table(PHOTOS, folds, valid_fold=0, target=len(kept) / len(IMAGES))
         pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 

@@ -43,7 +43,7 @@ def archives(tmp_path):
 
 def test_a_brighter_copy_is_a_near_duplicate_and_nothing_else_is(archives):
     folder, images = archives
-    hashes = lookalikes.perceptual_hashes(images, folder)
+    hashes = lookalikes.perceptual_hashes(Photos(images, folder=folder))
     assert hashes.index.tolist() == sorted(images["image_id"])
     groups = lookalikes.near_duplicate_groups(hashes, images)
     assert groups["twin"] == images["image_id"].iloc[0]
@@ -59,7 +59,7 @@ def test_hashes_are_imagehash_s_own(archives):
         Image.open(io.BytesIO(archive.read(row["member"]))) as photo,
     ):
         expected = int(str(imagehash.phash(photo)), 16)
-    got = int(lookalikes.perceptual_hashes(images, folder)[row["image_id"]])
+    got = int(lookalikes.perceptual_hashes(Photos(images, folder=folder))[row["image_id"]])
     # Not the same to the bit: ours decodes at a smaller size.
     assert (expected ^ got).bit_count() <= 4
 
@@ -67,15 +67,22 @@ def test_hashes_are_imagehash_s_own(archives):
 def test_the_cache_answers_until_the_photo_changes(archives, tmp_path):
     folder, images = archives
     cache = tmp_path / "hashes.csv"
-    first = lookalikes.perceptual_hashes(images, folder, cache)
+    first = lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)
     made = cache.read_bytes()
-    pd.testing.assert_series_equal(first, lookalikes.perceptual_hashes(images, folder, cache))
+    pd.testing.assert_series_equal(
+        first, lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)
+    )
     assert cache.read_bytes() == made
     cache.write_bytes(made.replace(f"{int(first['twin']):016x}".encode(), b"0" * 16))
-    assert lookalikes.perceptual_hashes(images, folder, cache)["twin"] == 0, "the cache is not used"
+    assert lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)["twin"] == 0, (
+        "the cache is not used"
+    )
     with zipfile.ZipFile(folder / "twin.zip", "w") as archive:
         archive.writestr("twin.jpg", jpeg(99))
-    assert lookalikes.perceptual_hashes(images, folder, cache)["twin"] not in (0, first["twin"])
+    assert lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)["twin"] not in (
+        0,
+        first["twin"],
+    )
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "archive,member,stamp,hash\nx,y,1,zz\n"])
@@ -83,17 +90,19 @@ def test_a_broken_cache_is_made_again(archives, tmp_path, caplog, text):
     folder, images = archives
     cache = tmp_path / "hashes.csv"
     cache.write_text(text, encoding="utf-8")
-    found = lookalikes.perceptual_hashes(images, folder, cache)
+    found = lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)
     assert len(found) == len(images)
     assert "is not a cache of hashes" in caplog.text
-    pd.testing.assert_series_equal(found, lookalikes.perceptual_hashes(images, folder, cache))
+    pd.testing.assert_series_equal(
+        found, lookalikes.perceptual_hashes(Photos(images, folder=folder), cache)
+    )
 
 
 def test_a_damaged_photo_is_left_out_and_counted(archives, caplog):
     folder, images = archives
     with zipfile.ZipFile(folder / "twin.zip", "w") as archive:
         archive.writestr("twin.jpg", b"not a photo")
-    hashes = lookalikes.perceptual_hashes(images, folder)
+    hashes = lookalikes.perceptual_hashes(Photos(images, folder=folder))
     assert "twin" not in hashes.index
     assert "1 images cannot be decoded and have no hash, the first is twin" in caplog.text
     assert lookalikes.near_duplicate_groups(hashes, images)["twin"] == "twin"
@@ -102,7 +111,7 @@ def test_a_damaged_photo_is_left_out_and_counted(archives, caplog):
 def test_an_absent_member_is_named(archives):
     folder, images = archives
     with pytest.raises((ArchiveError, KeyError), match=r"gone\.jpg"):
-        lookalikes.perceptual_hashes(images.assign(member="gone.jpg"), folder)
+        lookalikes.perceptual_hashes(Photos(images.assign(member="gone.jpg"), folder=folder))
 
 
 @settings(max_examples=50, deadline=None)
@@ -230,7 +239,7 @@ def test_a_wrong_crc_leaves_the_photo_out(archives, caplog):
     data = bytearray((folder / "twin.zip").read_bytes())
     data[200] ^= 0xFF
     (folder / "twin.zip").write_bytes(data)
-    assert "twin" not in lookalikes.perceptual_hashes(images, folder).index
+    assert "twin" not in lookalikes.perceptual_hashes(Photos(images, folder=folder)).index
     assert "1 images cannot be decoded and have no hash, the first is twin" in caplog.text
 
 
@@ -239,10 +248,14 @@ def test_a_full_cache_needs_no_bytes_of_an_extracted_folder(tmp_path, monkeypatc
     for name in images["archive"].unique():
         with zipfile.ZipFile(tmp_path / "zips" / name) as archive:
             archive.extractall(tmp_path / "folders" / name)
-    first = lookalikes.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    first = lookalikes.perceptual_hashes(
+        Photos(images, folder=tmp_path / "folders"), tmp_path / "cache.csv"
+    )
     monkeypatch.setattr(
         "livestock_utils.core.archives.FolderArchive.read", lambda *a: pytest.fail("read again")
     )
-    again = lookalikes.perceptual_hashes(images, tmp_path / "folders", tmp_path / "cache.csv")
+    again = lookalikes.perceptual_hashes(
+        Photos(images, folder=tmp_path / "folders"), tmp_path / "cache.csv"
+    )
     pd.testing.assert_series_equal(first, again)
     assert len(first) == len(images)

@@ -12,7 +12,7 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.data.split.folds import (
     balance_table,
     fold_table,
-    hold_out,
+    hold_out_folds,
     mini,
     read_groups,
     strata_table,
@@ -178,7 +178,7 @@ def test_boxes_of_other_images_are_ignored(small):
 def test_hold_out_takes_a_whole_group(small):
     images, _ = small
     groups = blocks(images, 50)
-    folds = hold_out(images, groups, [3])
+    folds = hold_out_folds(images, groups, [3])
     assert set(groups[folds[folds == 0].index]) == {3}
     assert 3 not in set(groups[folds[folds == 1].index])
 
@@ -262,8 +262,8 @@ TWO_FOLDS = pd.Series([0, 1], index=["a", "b"])
             lambda: balance_table(Photos(TWO, NO_BOXES), TWO_FOLDS[:1]),
             "1 images have no fold, the first is 'b'",
         ),
-        (lambda: hold_out(TWO, TWO_FOLDS, [7]), "no group 7"),
-        (lambda: hold_out(TWO, TWO_FOLDS, [0, 1]), "leaves no image to train on"),
+        (lambda: hold_out_folds(TWO, TWO_FOLDS, [7]), "no group 7"),
+        (lambda: hold_out_folds(TWO, TWO_FOLDS, [0, 1]), "leaves no image to train on"),
         (
             lambda: read_groups("nowhere.csv", TWO),
             "groups file not found: nowhere.csv",

@@ -104,6 +104,11 @@ class Photos:
             )
         return self._part(self.images[is_wanted].reset_index(drop=True))
 
+    def without(self, others: "Photos") -> "Photos":
+        """The photos that are not among `others`."""
+        rest = ~self.images["image_id"].isin(others.images["image_id"])
+        return self._part(self.images[rest].reset_index(drop=True))
+
     def fold(self, folds: pd.Series, fold: int, others: bool = False) -> "Photos":
         """The photos of one fold, or with `others` of all other folds.
 

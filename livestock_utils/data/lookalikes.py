@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.threads import work_ahead
 
@@ -34,19 +34,16 @@ _CHUNK = 256
 """Rows of the distance matrix at a time: 256 x 16,455 distances are 34 MB."""
 
 
-def perceptual_hashes(
-    images: pd.DataFrame, folder: str | os.PathLike, cache: str | os.PathLike | None = None
-) -> pd.Series:
+def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) -> pd.Series:
     """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted).
 
-    `folder` is the one that the tables were read from. Each JPEG is read once, decoded at an eighth
-    of its size; with `cache` (a CSV, made if absent) never again while its size, and in a zip its
-    CRC, are the same. Images that are damaged or cannot be decoded are left out, with one logged
-    line that counts them.
+    Each JPEG is read once, decoded at an eighth of its size; with `cache` (a CSV, made if absent)
+    never again while its size, and in a zip its CRC, are the same. Images that are damaged or
+    cannot be decoded are left out, with one logged line that counts them.
     """
-    table = images.sort_values("image_id", ignore_index=True)
+    table = photos.images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
-    with ImageReader(folder) as reader:
+    with photos.reader() as reader:
         places = list(zip(table["archive"], table["member"], strict=True))
         keys = [(*place, reader.stamp(*place)) for place in places]
         missing = [key for key in keys if key not in known]

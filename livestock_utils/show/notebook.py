@@ -112,6 +112,10 @@ class Step:
             self.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
         )
 
+    def write_folds(self, folds: pd.Series, groups: pd.Series | None) -> None:
+        """Keep notebook 02's folds and groups, by image_id, for `folds`."""
+        tables.write_folds(self.path("datasets", "folds.csv"), folds, groups)
+
     def open_set(self, name: str, made_by: str) -> Photos:
         """The photos of OUT/datasets/name.tar, unpacked once to `local`."""
         tar = self.need("datasets", f"{name}.tar", made_by=made_by)

@@ -13,6 +13,7 @@ import pandas as pd
 from livestock_utils.core import frames
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import BOX_COLUMNS, IMAGE_COLUMNS
 from livestock_utils.data.aihub.names import find_archives, is_data_root
@@ -181,7 +182,8 @@ def _check_near_duplicates(
 
     # Training and test archives may use the same ids; place and name together are unique.
     places = images.assign(image_id=images["archive"] + "/" + images["member"])
-    groups = lookalikes.near_duplicate_groups(lookalikes.perceptual_hashes(places, folder), places)
+    hashes = lookalikes.perceptual_hashes(Photos(places, folder=folder))
+    groups = lookalikes.near_duplicate_groups(hashes, places)
     copies = {
         (row["archive"], row["member"])
         for row in findings.rows

@@ -53,6 +53,7 @@ def write_set(path: str | os.PathLike, photos: Photos, **options: Any) -> Path:
         ArchiveError: for a damaged member; `path` is then as it was.
     """
     write = write_tar if Path(path).suffix == ".tar" else to_folder
+    options["backgrounds"] = options.get("backgrounds") or None
     write(path, photos, **options)
     return Path(path)
 

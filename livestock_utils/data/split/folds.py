@@ -69,6 +69,9 @@ def stratified_folds(
     n_splits: int = 5,
     groups: pd.Series | None = None,
     seed: int = 42,
+    *,
+    hold_out: str = "",
+    valid_fold: int = 0,
 ) -> pd.Series:
     """Folds balanced over species, count of boxes, and their shapes and sizes.
 
@@ -82,16 +85,29 @@ def stratified_folds(
         n_splits: number of folds, at least 2.
         groups: image_id -> group; a group lies in one fold whole.
         seed: of the draws among equals.
+        hold_out: a group that is fold `valid_fold` alone; all other images are one further fold.
+        valid_fold: the fold that will judge; it must exist.
 
     Returns:
         Fold 0 to n_splits - 1 of each image, a Series indexed by image_id (sorted).
 
     Raises:
-        DatasetError: for fewer than 2 folds, fewer images or groups than folds, and groups that do
-            not name every image.
+        DatasetError: for fewer than 2 folds, fewer images or groups than folds, groups that do not
+            name every image, a `valid_fold` that will not exist, and an unknown `hold_out`.
     """
     if n_splits < 2:
         raise DatasetError(f"n_splits must be at least 2, got {n_splits}")
+    if not 0 <= valid_fold < n_splits:
+        raise DatasetError(
+            f"valid_fold must lie in 0..{n_splits - 1} for n_splits {n_splits}, got {valid_fold}"
+        )
+    if hold_out:
+        if groups is None:
+            raise DatasetError(
+                f"hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group"
+            )
+        held = hold_out_folds(photos.images, groups, hold_out) == 0
+        return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
     strata = strata_table(photos)
     unit = _units(strata["image_id"], groups)
     if unit.max() + 1 < n_splits:
@@ -210,7 +226,9 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "gr
     return groups.loc[_named(images["image_id"], groups)]
 
 
-def hold_out(images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]) -> pd.Series:
+def hold_out_folds(
+    images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
+) -> pd.Series:
     """Folds that hold out whole groups: 0 for images of the groups called `names`, 1 for the rest;
     indexed by image_id.
 

@@ -1,13 +1,14 @@
 """Which images must stay together in a split: one parameter of the notebooks -> groups, and what
 they look like."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
-from livestock_utils.data import lookalikes
+from livestock_utils.data import lookalikes as hashing
 from livestock_utils.data.eda import counts
 from livestock_utils.data.split import folds
 
@@ -15,62 +16,46 @@ WAYS = ("none", "near_duplicates", "blocks")
 """What `group_by` may be, besides the path of a CSV with the columns image_id and group."""
 
 
-def groups_by(
-    group_by: str,
-    images: pd.DataFrame,
-    hashes: pd.Series | None = None,
+def lookalikes(
+    photos: Photos,
+    group_by: str = "near_duplicates",
+    *,
+    max_distance: int = hashing.MAX_DISTANCE,
     block_size: int = 50,
-    max_distance: int = lookalikes.MAX_DISTANCE,
+    cache: str | os.PathLike | None = None,
 ) -> pd.Series | None:
-    """Groups for `split.stratified_folds`, a Series image_id -> group; None for "none".
+    """Groups of photos that must stay together in a split.
 
-    "near_duplicates" links images whose `hashes` differ in at most `max_distance` bits, "blocks"
-    takes `block_size` consecutive ids, a path is read as a CSV (camera, farm, ...). DatasetError
-    for anything else.
+        groups = lu.lookalikes(photos)
+        folds = lu.stratified_folds(photos, groups=groups)
+
+    Args:
+        photos: the photos to group.
+        group_by: "near_duplicates" links photos whose perceptual hashes differ in at most
+            `max_distance` of 64 bits; "blocks" takes `block_size` consecutive ids; a path is read
+            as a CSV of image_id and group (camera, farm, ...); "none" groups nothing.
+        max_distance: bits, 0 to 64.
+        block_size: ids, at least 1.
+        cache: a CSV that keeps the hashes, made if absent.
+
+    Returns:
+        image_id -> group, or None for "none".
+
+    Raises:
+        DatasetError: for another `group_by`, and a CSV that does not name every image once.
     """
     if group_by == "none":
         return None
     if group_by == "near_duplicates":
-        if hashes is None:
-            raise DatasetError(
-                'group_by "near_duplicates" needs hashes: make them by neighbours.perceptual_hashes'
-            )
-        return lookalikes.near_duplicate_groups(hashes, images, max_distance)
+        hashes = hashing.perceptual_hashes(photos, cache)
+        return hashing.near_duplicate_groups(hashes, photos.images, max_distance)
     if group_by == "blocks":
-        return lookalikes.blocks_of_ids(images, block_size)
+        return hashing.blocks_of_ids(photos.images, block_size)
     if not Path(group_by).is_file():
         raise DatasetError(
             f"group_by {group_by!r}: expected one of {', '.join(WAYS)} or a CSV file that exists"
         )
-    return folds.read_groups(group_by, images)
-
-
-def make_folds(
-    photos: Photos,
-    groups: pd.Series | None,
-    n_splits: int = 5,
-    seed: int = 42,
-    hold_out: str = "",
-    valid_fold: int = 0,
-) -> pd.Series:
-    """`split.stratified_folds`, or with `hold_out` that group as `valid_fold` and all other images
-    as one further fold.
-
-    Raises DatasetError for a `valid_fold` that will not exist, and for `hold_out` without groups or
-    of an unknown one.
-    """
-    if not 0 <= valid_fold < n_splits:
-        raise DatasetError(
-            f"valid_fold must lie in 0..{n_splits - 1} for n_splits {n_splits}, got {valid_fold}"
-        )
-    if not hold_out:
-        return folds.stratified_folds(photos, n_splits, groups, seed)
-    if groups is None:
-        raise DatasetError(
-            f"hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group"
-        )
-    held = folds.hold_out(photos.images, groups, hold_out) == 0
-    return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
+    return folds.read_groups(group_by, photos.images)
 
 
 def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,10 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("boxes_per_image", "completeness", "count_bins", "empty_images", "examples"),
         *("image_sizes", "small_boxes", "species", "suspects"),
     ),
+    "split": (
+        *("balance", "folds", "groups", "kept_strata", "leakage", "sets", "strata", "watched"),
+        "worst_pairs",
+    ),
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),
