@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import boxes, files
+from livestock_utils.core import boxes, files, made
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
 from livestock_utils.core.species import by_name
@@ -109,7 +109,7 @@ def write_sample(
         "scale": scale,
         "drawn": _DRAWN,
     }
-    stamp = _read_stamp(folder)
+    stamp = made.read(folder / STAMP)
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
         return folder
@@ -178,15 +178,6 @@ def _check(n_images: int, n_test_images: int, seed: int, scale: float) -> None:
         raise LivestockError(f"seed must be 0 or more, got {seed}")
     if not 0.05 <= scale <= 1:
         raise LivestockError(f"scale must be between 0.05 and 1 (1 draws 1920x1080), got {scale}")
-
-
-def _read_stamp(folder: Path) -> dict[str, Any]:
-    """The stamp of an earlier call, {} if there is none that can be read."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) and "arguments" in stamp else {}
 
 
 def _is_whole(folder: Path, sizes: dict[str, int]) -> bool:

@@ -34,12 +34,9 @@ def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
     if path.suffix.lower() == ".onnx":
         return path
     target = path.with_suffix(".onnx")
-    if target.is_file():
-        try:
-            if _about(_session(target), target)["weights"] == files.sha256(path):
-                return target
-        except CheckpointError:
-            pass  # damaged or not ours: exported anew
+    with contextlib.suppress(CheckpointError):  # damaged or not ours: exported anew
+        if target.is_file() and read_about(target)["weights"] == files.sha256(path):
+            return target
     return export(path, target, trust=trust)
 
 

@@ -7,7 +7,6 @@ trained on.
 
 import gzip
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files
+from livestock_utils.core import files, made
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
@@ -147,7 +146,7 @@ def trained(
     """
     out = Path(out)
     notes = {
-        int(path.stem.rpartition("fold")[2]): json.loads(path.read_text(encoding="utf-8"))
+        int(path.stem.rpartition("fold")[2]): made.read(path)
         for path in (out / "predictions").glob(f"{name}_fold*.json")
     }
     for n_folds in range(len(notes), 1, -1):
@@ -260,11 +259,9 @@ def _predict_fold(
         **cut,
     }
     note = path.with_suffix("").with_suffix(".json")
-    if path.is_file() and note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if known == {**made_with, "sha256": files.sha256(path)}:
-            log.info("fold %d: predictions taken from %s", number, path)
-            return read(path)
+    if made.is_there(path, made_with, note):
+        log.info("fold %d: predictions taken from %s", number, path)
+        return read(path)
     write(path, engine.predict(weights, photos, **cut).assign(fold=number)[COLUMNS])
-    files.write_json(note, {**made_with, "sha256": files.sha256(path)})
+    made.record(path, made_with, note)
     return read(path)

@@ -7,7 +7,6 @@ failed ones none.
 
 import dataclasses
 import datetime
-import json
 import logging
 import time
 import uuid
@@ -19,7 +18,7 @@ import optuna
 from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from livestock_utils.core import files
+from livestock_utils.core import files, made
 from livestock_utils.core.errors import LivestockError, TrainingError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.search import storage as search_storage
@@ -132,7 +131,7 @@ def folder_of(study: optuna.Study, root: Path) -> Path:
         owner = folder / KEY_FILE
         if not owner.is_file() and not any(folder.glob("trial_*")):
             files.write_json(owner, {KEY: key})
-        if owner.is_file() and json.loads(owner.read_text(encoding="utf-8")).get(KEY) == key:
+        if made.read(owner).get(KEY) == key:
             return folder
     return folder
 

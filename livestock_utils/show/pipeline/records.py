@@ -2,14 +2,13 @@
 not changed."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from livestock_utils import __version__
-from livestock_utils.core import addresses, files, species
+from livestock_utils.core import addresses, files, made, species
 from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile, expand
 from livestock_utils.show.pipeline.parameters import FOLDERS
 
@@ -53,18 +52,18 @@ def fingerprint(
 def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path) -> bool:
     """True when the record matches and everything that the notebook writes is there."""
     record = record_path(notebook, out)
-    if not record.is_file() or not executed_path(notebook, out).is_file():
+    if not executed_path(notebook, out).is_file():
         return False
     if not all(expand(notebook.writes, parameters).values()):
         return False
-    return json.loads(record.read_text(encoding="utf-8")) == fingerprint(notebook, parameters, out)
+    return made.read(record) == fingerprint(notebook, parameters, out)
 
 
 def is_partial(notebook: NotebookFile, out: Path) -> bool:
     """True when the notebook said `complete=False` in its metrics: its share is made, others' are
     still missing."""
     path = out / ".state" / "metrics" / f"{notebook.name}.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("complete") is False
+    return made.read(path).get("complete") is False
 
 
 def record_path(notebook: NotebookFile, out: Path) -> Path:
@@ -83,9 +82,7 @@ class _Digests:
 
     def __init__(self, out: Path) -> None:
         self.path = out / ".state" / "digests.json"
-        self.known: dict[str, list] = {}
-        if self.path.is_file():
-            self.known = json.loads(self.path.read_text("utf-8"))
+        self.known: dict[str, list] = made.read(self.path)
         self.changed = False
 
     def content(self, path: Path, ours: bool) -> str:
