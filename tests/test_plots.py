@@ -74,7 +74,6 @@ FULL = {
     "leakage": lambda: split.leakage(NEAREST, IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS),
     "precision_recall": lambda: scores.precision_recall(CURVES),
-    "confidence_trade": lambda: scores.confidence_trade(CURVES),
     "class_scores": lambda: scores.class_scores(
         metrics.per_class_table(BOXES, predictions_like(BOXES), IMAGES)
     ),
@@ -114,7 +113,6 @@ EMPTY = {
     "leakage": lambda: split.leakage(NEAREST.iloc[:0], IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS.iloc[:0]),
     "precision_recall": lambda: scores.precision_recall(CURVES.iloc[:0]),
-    "confidence_trade": lambda: scores.confidence_trade(CURVES.iloc[:0]),
     "class_scores": lambda: scores.class_scores(
         pd.DataFrame(columns=["mAP50", "mAP75", "mAP50-95"])
     ),
@@ -325,7 +323,6 @@ def test_text_in_a_lines_colour_can_be_read_on_white():
         scores.class_scores(table),
         scores.precision_recall(CURVES),
         eda.box_sizes(BOXES),
-        scores.confidence_trade(CURVES),
     ]
     texts = [
         text

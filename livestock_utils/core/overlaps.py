@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core.boxes import area, share, shared_area
+from livestock_utils.core.boxes import XYXY, area, share, shared_area
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -43,6 +43,13 @@ def overlaps(
     shared = shared_area(*sides)
     one, other = area(first_xyxy)[first], area(second_xyxy)[second]
     return share(shared, one + other - shared), share(shared, one), share(shared, other)
+
+
+def pairs(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
+    """Every pair of a box of `first` and one of `second` in the same image: their rows, and IoU."""
+    one, other = same_image(*image_codes(first["image_id"], second["image_id"]))
+    sides = first[XYXY].to_numpy(float), second[XYXY].to_numpy(float)
+    return one, other, overlaps(*sides, one, other)[0]
 
 
 def largest(values: Floats, row: Ints, n_rows: int) -> Floats:

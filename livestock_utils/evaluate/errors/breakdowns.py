@@ -66,32 +66,21 @@ def attributes(
     found["species"] = _ordered(boxes["species"].to_numpy(object), classes.names())
     found["size"], found["shape"] = bins.area_bin(boxes), bins.ratio_bin(boxes)
     closest = _closest(boxes, neighbours)
-    found["crowding"] = _ordered(
-        np.select([closest <= 0, closest <= 0.2], _CROWDING[:2], _CROWDING[2]), _CROWDING
-    )
+    crowding = np.select([closest <= 0, closest <= 0.2], _CROWDING[:2], _CROWDING[2])
+    found["crowding"] = _ordered(crowding, _CROWDING)
     x, y = (xyxy[:, 0] + xyxy[:, 2]) / 2 / width, (xyxy[:, 1] + xyxy[:, 3]) / 2 / height
     middle = (np.abs(x - 0.5) <= 1 / 6) & (np.abs(y - 0.5) <= 1 / 6)
-    cut = (
-        (xyxy[:, 0] <= 0.01 * width)
-        | (xyxy[:, 1] <= 0.01 * height)
-        | (xyxy[:, 2] >= 0.99 * width)
-        | (xyxy[:, 3] >= 0.99 * height)
-    )
-    found["place"] = _ordered(
-        np.select([cut, middle], [_PLACES[2], _PLACES[0]], _PLACES[1]), _PLACES
-    )
+    frame_xy = np.column_stack([width, height])
+    cut = ((xyxy[:, :2] <= 0.01 * frame_xy) | (xyxy[:, 2:] >= 0.99 * frame_xy)).any(axis=1)
+    place = np.select([cut, middle], [_PLACES[2], _PLACES[0]], _PLACES[1])
+    found["place"] = _ordered(place, _PLACES)
     found["frame"] = _frames(frame, images)
     if light is not None:
-        measured, own = (
-            light.dropna().to_numpy(float),
-            np.asarray(light.loc[boxes["image_id"]], dtype=float),
-        )
-        third = np.searchsorted(
-            np.quantile(measured, [1 / 3, 2 / 3]) if len(measured) else [], own, side="right"
-        )
-        found["light"] = _ordered(
-            np.array([*_LIGHT, None], dtype=object)[np.where(np.isnan(own), 3, third)], _LIGHT
-        )
+        measured = light.dropna().to_numpy(float)
+        own = np.asarray(light.loc[boxes["image_id"]], dtype=float)
+        edges = np.quantile(measured, [1 / 3, 2 / 3]) if len(measured) else []
+        third = np.where(np.isnan(own), 3, np.searchsorted(edges, own, side="right"))
+        found["light"] = _ordered(np.array([*_LIGHT, None], dtype=object)[third], _LIGHT)
     return found
 
 
@@ -124,11 +113,8 @@ def brightness(photos: Photos) -> pd.Series:
 def label_states(labels: pd.DataFrame) -> pd.Series:
     """LABEL_STATES of each label of `types.classify`: matched; only a mendable detection is
     near; nothing is."""
-    state = np.where(
-        labels["found"],
-        LABEL_STATES[0],
-        np.where(labels["missed"], LABEL_STATES[2], LABEL_STATES[1]),
-    )
+    found, missed = labels["found"].to_numpy(bool), labels["missed"].to_numpy(bool)
+    state = np.select([found, missed], LABEL_STATES[::2], LABEL_STATES[1])
     return pd.Series(_ordered(state, LABEL_STATES), index=labels.index)
 
 
@@ -146,9 +132,8 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
     (they sum to 1)."""
     parts = []
     for grouping in groups.columns:
-        known = (
-            groups[grouping].notna().to_numpy()
-        )  # boxes of damaged photos are in no group of light
+        # Boxes of damaged photos are in no group of light.
+        known = groups[grouping].notna().to_numpy()
         counts = pd.crosstab(groups[grouping][known], states[known], dropna=False)
         counts = counts.reindex(columns=list(states.cat.categories), fill_value=0)
         total = counts.sum(axis=1)
@@ -240,32 +225,22 @@ def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:
 def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray:
     """Largest IoU of each box with another label of its image; a detection's own label, if it has
     one, is no other."""
-    others = boxes if neighbours is None else neighbours
-    first, second = overlaps.same_image(
-        *overlaps.image_codes(boxes["image_id"], others["image_id"])
-    )
-    iou = overlaps.overlaps(
-        boxes[XYXY].to_numpy(float), others[XYXY].to_numpy(float), first, second
-    )[0]
+    first, second, iou = overlaps.pairs(boxes, boxes if neighbours is None else neighbours)
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))
     # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one
     # all are others.
     best = overlaps.largest(iou, first, len(boxes))[first]
-    return overlaps.largest(
-        np.where((iou >= best) & (best >= MATCHED_IOU), 0, iou), first, len(boxes)
-    )
+    own = (iou >= best) & (best >= MATCHED_IOU)
+    return overlaps.largest(np.where(own, 0, iou), first, len(boxes))
 
 
 def _frames(frame: pd.DataFrame, images: pd.DataFrame) -> pd.Categorical:
     """Frame sizes as text, the commonest few, the rest as "other"."""
 
     def text(table: pd.DataFrame) -> pd.Series:
-        return (
-            table["width_px"].astype(int).astype(str)
-            + " × "
-            + table["height_px"].astype(int).astype(str)
-        )
+        width, height = (table[name].astype(int).astype(str) for name in ("width_px", "height_px"))
+        return width + " × " + height
 
     common = text(images).value_counts().index[:_FRAMES_SHOWN].tolist()
     names = text(frame).to_numpy(object)

@@ -162,14 +162,8 @@ def classify(
     found = np.zeros(len(labels), dtype=bool)
     usable = np.zeros(len(labels), dtype=bool)
     for ours, theirs in _image_rows(*codes):
-        result = _classify_image(
-            xyxy[ours],
-            label_xyxy[theirs],
-            kinds[0][ours],
-            kinds[1][theirs],
-            iou_threshold,
-            background_iou,
-        )
+        sides = xyxy[ours], label_xyxy[theirs], kinds[0][ours], kinds[1][theirs]
+        result = _classify_image(*sides, iou_threshold, background_iou)
         error[ours], best_iou[ours], local, repairs[ours], found[theirs], usable[theirs] = result
         label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
     names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
@@ -190,51 +184,39 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     for the six types. `attrs["ap"]` is the AP before any repair, `attrs["iou_threshold"]` that of
     `classify`.
     """
-    # Sorted once here, every AP below sorts what is sorted already, which a stable sort does in one
-    # pass.
-    detections = detections.iloc[
-        np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
-    ]
+    # Sorted once here: every AP below sorts what is sorted already, in one pass.
+    order = np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
+    detections = detections.iloc[order]
     confidence = detections["confidence"].to_numpy(float)
     species = detections["species"].to_numpy(str)
     error = detections["error"].to_numpy(str)
     label_species = labels["species"].to_numpy(str)
     correct, repairs = error == "correct", detections["repairs"].to_numpy(bool)
-    counts = {
-        name: int((label_species == name).sum()) for name in sorted({*species, *label_species})
-    }
+    names = sorted({*species, *label_species})
+    counts = {name: int((label_species == name).sum()) for name in names}
     base = _mean_ap(species, confidence, correct, counts)
     rows = []
     for fault in FAULTS:
         faulty = error == fault
-        keep = ~faulty | repairs
-        fixed_species = species.copy()
-        if fault == "classification" and (faulty & repairs).any():
-            fixed_species[faulty & repairs] = label_species[
-                detections["label"].to_numpy()[faulty & repairs]
-            ]
-        fixed = _mean_ap(
-            fixed_species[keep], confidence[keep], (correct | (faulty & repairs))[keep], counts
-        )
-        rows.append((fault, int(faulty.sum()), max(fixed - base, 0.0)))
-    missed = labels["missed"].to_numpy(bool)
-    fewer = {
-        name: count - int((missed & (label_species == name)).sum())
-        for name, count in counts.items()
-    }
-    rows.append(
-        (
-            "missed",
-            int(missed.sum()),
-            max(_mean_ap(species, confidence, correct, fewer) - base, 0.0),
-        )
-    )
-    perfect_precision = _mean_ap(species, correct.astype(float), correct, counts)
-    rows.append(("false positives", int((~correct).sum()), perfect_precision - base))
-    found = labels["found"].to_numpy(bool)
-    matched = {name: int((found & (label_species == name)).sum()) for name in counts}
-    perfect_recall = _mean_ap(species, confidence, correct, matched)
-    rows.append(("false negatives", int((~found).sum()), perfect_recall - base))
+        keep, fixed = ~faulty | repairs, faulty & repairs
+        names = species.copy()
+        if fault == "classification" and fixed.any():
+            names[fixed] = label_species[detections["label"].to_numpy()[fixed]]
+        after = _mean_ap(names[keep], confidence[keep], (correct | fixed)[keep], counts)
+        rows.append((fault, int(faulty.sum()), max(after - base, 0.0)))
+    missed, found = labels["missed"].to_numpy(bool), labels["found"].to_numpy(bool)
+
+    def among(chosen: np.ndarray) -> float:
+        """AP if there were only the chosen labels."""
+        fewer = {name: int((chosen & (label_species == name)).sum()) for name in counts}
+        return _mean_ap(species, confidence, correct, fewer)
+
+    precise = _mean_ap(species, correct.astype(float), correct, counts)
+    rows += [
+        ("missed", int(missed.sum()), max(among(~missed) - base, 0.0)),
+        ("false positives", int((~correct).sum()), precise - base),
+        ("false negatives", int((~found).sum()), among(found) - base),
+    ]
     table = pd.DataFrame(rows, columns=["error", "count", "ap_lost"])
     table.attrs = {"ap": base, "iou_threshold": labels.attrs.get("iou_threshold")}
     return table
@@ -249,9 +231,8 @@ def _ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float
     found = np.cumsum(hits)
     precision = np.maximum.accumulate((found / np.arange(1, len(hits) + 1))[::-1])[::-1]
     index = np.searchsorted(found / n_labels, np.arange(101) / 100, side="left")
-    return float(
-        np.where(index < len(hits), precision[np.minimum(index, len(hits) - 1)], 0).sum() / 101
-    )
+    heights = precision[np.minimum(index, len(hits) - 1)]
+    return float(np.where(index < len(hits), heights, 0).sum() / 101)
 
 
 def _mean_ap(
@@ -296,15 +277,10 @@ def _classify_image(
     duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
     rest &= ~duplicate
     background = rest & (iou.max(axis=1) <= background_iou)
-    error = np.full(len(xyxy), _CODES.index("both"), dtype=np.int8)
-    for name, rows in (
-        ("correct", correct),
-        ("localisation", localisation),
-        ("classification", classification),
-        ("duplicate", duplicate),
-        ("background", background),
-    ):
-        error[rows] = _CODES.index(name)
+    # In the order of _CODES; what is none of them has both faults.
+    kinds = [background, correct, classification, localisation, np.ones_like(correct), duplicate]
+    kinds[4] = ~np.any(kinds[:4] + kinds[5:], axis=0)
+    error = np.argmax(kinds, axis=0).astype(np.int8)
     mendable = localisation | classification
     target = np.where(classification, nearest_other, nearest_same)
     label_of = np.where(mendable, target, label_of)
@@ -323,10 +299,7 @@ def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, s
     """Slices of both columns of image codes (sorted), one pair an image that has detections and
     labels."""
     images = np.intersect1d(ours, theirs)
-    bounds = [
-        np.searchsorted(side, images, end).tolist()
-        for side in (ours, theirs)
-        for end in ("left", "right")
-    ]
+    ends = [(side, end) for side in (ours, theirs) for end in ("left", "right")]
+    bounds = [np.searchsorted(side, images, end).tolist() for side, end in ends]
     for start, stop, label_start, label_stop in zip(*bounds, strict=True):
         yield slice(start, stop), slice(label_start, label_stop)

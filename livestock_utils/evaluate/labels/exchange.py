@@ -134,8 +134,7 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
     before = before if covered is None else before[before["image_id"].isin(covered)]
     old, new = (table[BOX_COLUMNS].reset_index(drop=True) for table in (before, after))
     old_xyxy, new_xyxy = old[XYXY].to_numpy(float), new[XYXY].to_numpy(float)
-    first, second = overlaps.same_image(*overlaps.image_codes(new["image_id"], old["image_id"]))
-    iou = overlaps.overlaps(new_xyxy, old_xyxy, first, second)[0]
+    first, second, iou = overlaps.pairs(new, old)
     partner, best = np.full(len(new), -1), np.zeros(len(new))
     taken = np.zeros(len(old), dtype=bool)
     for pair in np.argsort(-iou, kind="stable"):

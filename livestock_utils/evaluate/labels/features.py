@@ -14,9 +14,8 @@ Floats = npt.NDArray[np.float64]
 
 MATCHED_IOU = 0.5
 """From this IoU on a prediction counts as the labelled animal itself."""
-_SAME_ANIMAL_IOU = (
-    0.45  # a little below what suppression leaves of one animal's boxes (.6 of one species)
-)
+_SAME_ANIMAL_IOU = 0.45
+"""A little below what suppression leaves of one animal's boxes (.6 of one species)."""
 _NEAR_IOU = 0.3
 
 
@@ -59,10 +58,8 @@ def features(
     logit = np.log(safe / (1 - safe))
     for name in species.names():
         mine = (predictions["species"] == name).to_numpy()
-        found[f"confidence_{name}"], found[f"is_{name}"] = (
-            np.where(mine, logit, 0.0),
-            mine.astype(float),
-        )
+        found[f"confidence_{name}"] = np.where(mine, logit, 0.0)
+        found[f"is_{name}"] = mine.astype(float)
     found["size"] = _relative_size(boxes, predictions)
     width, height = (xyxy[:, 2:] - xyxy[:, :2]).clip(1).T
     found["shape"] = np.log(width / height)
@@ -72,10 +69,8 @@ def features(
     same = predictions["species"].to_numpy(object)[row] == boxes["species"].to_numpy(object)[label]
     found["iou"] = overlaps.largest(iou, row, n)
     found["iou_same_species"] = overlaps.largest(iou * same, row, n)
-    found["inside"], found["around"] = (
-        overlaps.largest(inside, row, n),
-        overlaps.largest(around, row, n),
-    )
+    found["inside"] = overlaps.largest(inside, row, n)
+    found["around"] = overlaps.largest(around, row, n)
     found["covered"] = np.bincount(row, inside, n).clip(max=1.5)
 
     around_it = compare(predictions) if neighbours is None else neighbours
@@ -90,9 +85,8 @@ def features(
     typical = float(sure.mean()) if len(sure) else 0.0
     # One label of average confidence is added to each image, so that images with few or none get no
     # extreme value.
-    found["labels_confidence"] = ((np.bincount(of_label, sure, n_images) + typical) / (labels + 1))[
-        images
-    ]
+    of_image = (np.bincount(of_label, sure, n_images) + typical) / (labels + 1)
+    found["labels_confidence"] = of_image[images]
     return pd.DataFrame(found, index=predictions.index)
 
 
@@ -101,10 +95,8 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
     the square)."""
     (images,) = overlaps.image_codes(predictions["image_id"])
     xyxy, confidence = predictions[XYXY].to_numpy(float), predictions["confidence"].to_numpy(float)
-    numbers = {
-        name: np.zeros(len(images))
-        for name in ("support", "inside_better", "around_better", "iou_better")
-    }
+    names = "support", "inside_better", "around_better", "iou_better"
+    numbers = {name: np.zeros(len(images)) for name in names}
     ones, others = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
     order = np.argsort(images, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(images[order])) + 1):
@@ -115,12 +107,8 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
         np.fill_diagonal(iou, 0)
         better = shared * (sure[None, :] > sure[:, None])
         numbers["support"][rows] = np.log1p((iou >= _SAME_ANIMAL_IOU) @ sure)
-        numbers["inside_better"][rows] = (better / np.maximum(size[:, None], 1e-9)).max(
-            axis=1, initial=0
-        )
-        numbers["around_better"][rows] = (better / np.maximum(size[None, :], 1e-9)).max(
-            axis=1, initial=0
-        )
+        for name, of in (("inside_better", size[:, None]), ("around_better", size[None, :])):
+            numbers[name][rows] = (better / np.maximum(of, 1e-9)).max(axis=1, initial=0)
         numbers["iou_better"][rows] = np.where(better > 0, iou, 0).max(axis=1, initial=0)
         one, other = np.nonzero(iou >= _NEAR_IOU)
         ones.append(rows[one])

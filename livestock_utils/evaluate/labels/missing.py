@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import overlaps, tables
-from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import inputs
@@ -94,10 +93,9 @@ def suggest(
     high = scored[scored["score"] >= threshold].sort_values(
         "confidence", ascending=False, kind="stable"
     )
-    (image,) = overlaps.image_codes(high["image_id"])
-    first, second = overlaps.same_image(image, image)
-    xyxy, score = high[XYXY].to_numpy(float), high["score"].to_numpy(float)
-    near = overlaps.overlaps(xyxy, xyxy, first, second)[0] >= iou_threshold
+    score = high["score"].to_numpy(float)
+    first, second, iou = overlaps.pairs(high, high)
+    near = iou >= iou_threshold
     best = np.ones(len(high), dtype=bool)
     best[first[near & (second < first)]] = False
     of_image = high["image_id"].map(images.set_index("image_id")["species"])
@@ -131,19 +129,13 @@ def is_missing(
 ) -> npt.NDArray[np.bool_]:
     """The truth for measuring a ranking: overlaps a removed label with IoU >= .5 and no kept one,
     (n,) bool."""
-    return (best_iou(predictions, removed) >= MATCHED_IOU) & (
-        best_iou(predictions, kept) < MATCHED_IOU
-    )
+    on_removed = best_iou(predictions, removed) >= MATCHED_IOU
+    return on_removed & (best_iou(predictions, kept) < MATCHED_IOU)
 
 
 def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Largest IoU of each prediction with a box of its image, of any species, (n,)."""
-    first, second = overlaps.same_image(
-        *overlaps.image_codes(predictions["image_id"], boxes["image_id"])
-    )
-    iou = overlaps.overlaps(
-        predictions[XYXY].to_numpy(float), boxes[XYXY].to_numpy(float), first, second
-    )[0]
+    first, _, iou = overlaps.pairs(predictions, boxes)
     return overlaps.largest(iou, first, len(predictions))
 
 
@@ -179,9 +171,8 @@ def _hidden(
     """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one",
     and their group."""
     part = rng.permutation(len(boxes)) % _HIDDEN_PARTS
-    if (
-        len(found) * _HIDDEN_PARTS > _MOST_ROWS
-    ):  # enough to fit some twenty numbers; whole images, so that nothing bends
+    # Enough rows to fit some twenty numbers; whole images, so that nothing bends.
+    if len(found) * _HIDDEN_PARTS > _MOST_ROWS:
         (image,) = overlaps.image_codes(found["image_id"])
         share = _MOST_ROWS / (len(found) * _HIDDEN_PARTS)
         chosen = (rng.random(int(image.max()) + 1) < share)[image]

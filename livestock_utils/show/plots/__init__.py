@@ -19,7 +19,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         "missing_curves",
     ),
     "gallery": ("examples", "pairs", "photo", "truth_beside_prediction"),
-    "scores": ("class_scores", "confidence_trade", "precision_recall"),
+    "scores": ("class_scores", "precision_recall"),
     "search": ("best_so_far", "front", "gene_coordinates", "gene_importance", "gene_slices"),
     "silver": (
         *("silver_audit", "silver_counts", "silver_effect", "silver_examples"),

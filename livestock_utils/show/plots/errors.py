@@ -4,6 +4,7 @@ labels."""
 import functools
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,14 +41,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.barh(place, rows["ap_lost"], color=style.LINES[0], height=0.62)
     for y, lost, number in zip(place, rows["ap_lost"], rows["count"], strict=True):
         what = "labels" if rows["error"].iloc[y] == "missed" else "detections"
-        ax.annotate(
-            f"{lost:.3f}  ({style.number(number)} {what})",
-            (lost, y),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        style.note(ax, f"{lost:.3f}  ({style.number(number)} {what})", (lost, y), (5, 0))
     ax.set_yticks(place, [name.capitalize() for name in rows["error"]])
     ax.set(
         xlabel=f"AP lost{_at_iou(table, ' at IoU')} (share of 1)",
@@ -77,24 +71,17 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         left = np.zeros(len(rows_here))
         for state, tone in zip(states, _STATE_COLOURS, strict=True):
             share = rows_here[state].to_numpy(float)
-            bars = ax.barh(
-                np.arange(len(rows_here)), share, left=left, color=tone, height=0.74, label=state
-            )
+            look = {"color": tone, "height": 0.74, "label": state}
+            bars = ax.barh(np.arange(len(rows_here)), share, left=left, **look)
             for bar, number in zip(bars, rows_here["n"], strict=True):
                 bar.set_alpha(1.0 if number >= _LEAST_BOXES["group"] else 0.3)
             left += share
         for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
-            ground = (
-                _STATE_COLOURS[0] if number >= _LEAST_BOXES["group"] else "white"
-            )  # readable on the dark colour too
-            ax.text(
-                0.015,
-                y,
-                f"{share:.0%}".replace("%", " %"),
-                va="center",
-                fontsize=8,
-                path_effects=[patheffects.withStroke(linewidth=2.5, foreground=ground)],
-            )
+            # Readable on the dark colour too.
+            ground = _STATE_COLOURS[0] if number >= _LEAST_BOXES["group"] else "white"
+            halo = [patheffects.withStroke(linewidth=2.5, foreground=ground)]
+            text = f"{share:.0%}".replace("%", " %")
+            ax.text(0.015, y, text, va="center", fontsize=8, path_effects=halo)
             ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
         ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
         ax.set(xlim=(0, 1), xticks=[])
@@ -139,30 +126,15 @@ def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, f"fewer than {_LEAST_BOXES['bin']} detections in every bin")
     style.value_grid(ax, "both")
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    ax.annotate(
-        "as promised",
-        (0.5, 0.5),
-        xytext=(-6, 4),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=9,
-        color=style.MUTED,
-    )
+    style.note(ax, "as promised", (0.5, 0.5), (-6, 4), ha="right", va="bottom", color=style.MUTED)
     for name in style.in_label_order(table["species"]):
         rows = table[table["species"] == name]
         tone = style.colour(name)
         ax.plot(rows["confidence"], rows["right"], color=tone, linewidth=1.4)
-        ax.vlines(
-            rows["confidence"], rows["low"], rows["high"], color=tone, linewidth=1.2, alpha=0.6
-        )
-        ax.scatter(
-            rows["confidence"],
-            rows["right"],
-            s=14 + 16 * np.log10(rows["n"].clip(lower=1)),
-            color=tone,
-            zorder=3,
-        )
+        ends = rows["confidence"], rows["low"], rows["high"]
+        ax.vlines(*ends, color=tone, linewidth=1.2, alpha=0.6)
+        sizes = 14 + 16 * np.log10(rows["n"].clip(lower=1))
+        ax.scatter(rows["confidence"], rows["right"], s=sizes, color=tone, zorder=3)
     style.species_key(ax, style.in_label_order(table["species"]))
     return ax
 
@@ -202,17 +174,9 @@ def error_gallery(
 
 def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title: str) -> None:
     """Dot the case's box and cut the photo to the window."""
-    ax.add_patch(
-        Rectangle(
-            (case["x_min"], case["y_min"]),
-            case["x_max"] - case["x_min"],
-            case["y_max"] - case["y_min"],
-            fill=False,
-            edgecolor=style.ALARM,
-            linewidth=2.2,
-            linestyle=(0, (1, 1)),
-        )
-    )
+    x, y = case["x_min"], case["y_min"]
+    look = {"fill": False, "edgecolor": style.ALARM, "linewidth": 2.2, "linestyle": (0, (1, 1))}
+    ax.add_patch(Rectangle((x, y), case["x_max"] - x, case["y_max"] - y, **look))
     ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
     ax.set_title(title, fontsize=7, fontweight="normal")
 
@@ -235,24 +199,13 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     with warnings.catch_warnings():
         # seaborn 0.13 asks matplotlib 3.11 for `vert`, which that release deprecates.
         warnings.filterwarnings("ignore", message="vert: bool was deprecated")
-        seaborn.boxplot(
-            drawn,
-            x="boxes",
-            y="group",
-            order=order,
-            hue="species",
-            legend=False,
-            ax=ax,
-            width=0.6,
-            palette={name: style.colour(name) for name in names},
-            linewidth=1.1,
-            fliersize=2.5,
-            saturation=0.9,
-        )
+        look: dict[str, Any] = {"width": 0.6, "linewidth": 1.1, "fliersize": 2.5}
+        look |= {"hue": "species", "palette": {name: style.colour(name) for name in names}}
+        look |= {"legend": False, "saturation": 0.9, "ax": ax}
+        seaborn.boxplot(drawn, x="boxes", y="group", order=order, **look)
     sizes = drawn["group"].value_counts()
-    ax.set_yticks(
-        range(len(order)), [f"{name} (n = {style.number(sizes.get(name, 0))})" for name in order]
-    )
+    labels = [f"{name} (n = {style.number(sizes.get(name, 0))})" for name in order]
+    ax.set_yticks(range(len(order)), labels)
     ax.set(xlabel="boxes in an image", ylabel="", xlim=(-0.5, None))
     style.value_grid(ax, "x")
     return ax
@@ -277,15 +230,10 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     style.value_grid(ax, "both")
     dashes = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
     for place, (name, rows) in enumerate(curves.groupby("ranking", sort=False)):
-        ax.plot(
-            rows["recall"],
-            rows["precision"],
-            color=style.LINES[place % len(style.LINES)],
-            drawstyle="steps-post",
-            linestyle=dashes[place % len(dashes)],
-            linewidth=2.2 if place == 0 else 1.5,
-            label=f"{name}: AP {rows['average_precision'].iloc[0]:.3f}",
-        )
+        look = {"color": style.LINES[place % len(style.LINES)], "drawstyle": "steps-post"}
+        look |= {"linestyle": dashes[place % len(dashes)], "linewidth": 1.5 if place else 2.2}
+        label = f"{name}: AP {rows['average_precision'].iloc[0]:.3f}"
+        ax.plot(rows["recall"], rows["precision"], label=label, **look)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)
     return ax
 
@@ -301,14 +249,9 @@ def _window(
 ) -> tuple[float, float, float, float]:
     """A square around the case's box, 2.2 times its longer side, moved into the frame where it
     fits."""
-    side = min(
-        max(2.2 * (case["x_max"] - case["x_min"]), 2.2 * (case["y_max"] - case["y_min"]), least_px),
-        max(width_px, height_px),
-    )
-    x, y = (
-        (case["x_min"] + case["x_max"]) / 2 - side / 2,
-        (case["y_min"] + case["y_max"]) / 2 - side / 2,
-    )
+    wide, tall = case["x_max"] - case["x_min"], case["y_max"] - case["y_min"]
+    side = min(max(2.2 * wide, 2.2 * tall, least_px), max(width_px, height_px))
+    x, y = ((case[f"{axis}_min"] + case[f"{axis}_max"]) / 2 - side / 2 for axis in "xy")
     x = min(max(x, 0), max(width_px - side, 0)) if side <= width_px else (width_px - side) / 2
     y = min(max(y, 0), max(height_px - side, 0)) if side <= height_px else (height_px - side) / 2
     return x, y, x + side, y + side

@@ -1,5 +1,4 @@
-"""How good a detector is: precision-recall curves, AP of each class, and what a confidence
-threshold trades."""
+"""How good a detector is: precision-recall curves and AP of each class."""
 
 import numpy as np
 import pandas as pd
@@ -39,53 +38,10 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ap = float(np.sum(np.diff(recall, prepend=0.0) * height))
             xs = np.concatenate([[0.0], recall, [recall[-1] if len(recall) else 0.0]])
             ys = np.concatenate([[height[0] if len(height) else 0.0], height, [0.0]])
-            handles += ax.plot(
-                xs,
-                ys,
-                color=style.colour(name),
-                linestyle=dash,
-                drawstyle="steps-pre",
-                label=f"{name}, IoU {threshold:g}: AP {ap:.3f}",
-            )
+            label = f"{name}, IoU {threshold:g}: AP {ap:.3f}"
+            look = {"color": style.colour(name), "linestyle": dash, "drawstyle": "steps-pre"}
+            handles += ax.plot(xs, ys, label=label, **look)
     legend = ax.legend(handles=handles, loc="lower left", handlelength=2.6, fontsize=9)
-    for text, line in zip(legend.get_texts(), handles, strict=True):
-        text.set_color(style.ink(line.get_color()))
-    return ax
-
-
-def confidence_trade(
-    curves: pd.DataFrame, iou_threshold: float = 0.75, ax: Axes | None = None
-) -> Axes:
-    """Precision (solid) and recall (dashed) of each class as the confidence threshold rises;
-    `curves` as above.
-
-    Look for: where the two lines of a class cross, and whether one threshold can serve both
-    classes.
-    """
-    ax = style.axes_or_new(ax, height_in=3.2)
-    ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="confidence threshold", ylabel="precision or recall")
-    style.value_grid(ax, "both")
-    rows = curves[curves["iou_threshold"] == iou_threshold]
-    if rows.empty:
-        return style.say_empty(ax, f"no curve at IoU {iou_threshold:g}")
-    handles: list[Line2D] = []
-    for name in style.in_label_order(rows["species"]):
-        mine = rows[rows["species"] == name]
-        for column, dash in (("precision", _DASHES[0]), ("recall", _DASHES[1])):
-            handles += ax.plot(
-                mine["confidence"],
-                mine[column],
-                color=style.colour(name),
-                linestyle=dash,
-                label=f"{name} {column}",
-            )
-    legend = ax.legend(
-        handles=handles,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=len(handles),
-        handlelength=2.6,
-    )
     for text, line in zip(legend.get_texts(), handles, strict=True):
         text.set_color(style.ink(line.get_color()))
     return ax
@@ -113,15 +69,8 @@ def class_scores(
         ax.scatter(values, height + shift, s=46, color=style.colour(name), zorder=3)
         for value, y in zip(values, height + shift, strict=True):
             if np.isfinite(value):
-                ax.annotate(
-                    f"{name} {value:.3f}",
-                    (value, y),
-                    xytext=(7, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=9,
-                    color=style.ink(style.colour(name)),
-                )
+                tone = style.ink(style.colour(name))
+                style.note(ax, f"{name} {value:.3f}", (value, y), (7, 0), color=tone)
     ax.hlines(height, 0, 1, color=style.FAINT, linewidth=14, alpha=0.35, zorder=0)
     ax.set_yticks(height, columns)
     ax.set(

@@ -173,6 +173,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def note(
+    ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any
+) -> None:
+    """A small text beside a point, `offset` in points of type."""
+    options = {"va": "center", "fontsize": 9} | options
+    ax.annotate(text, at, xytext=offset, textcoords="offset points", **options)
+
+
 def say_empty(ax: Axes, text: str = "no data") -> Axes:
     """Write `text` in the middle of axes that have nothing to show, and hide their ticks."""
     ax.set_xticks([])
