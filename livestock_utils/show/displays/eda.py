@@ -151,9 +151,7 @@ def empty_images(photos: Photos, n: int = 3) -> Display:
         "empty_images",
         "Images without a box: empty pens, or animals that nobody labelled?",
         table,
-        lambda: gallery.examples(
-            photos.images, photos.boxes, photos.folder, table["image_id"].head(n)
-        ),
+        lambda: gallery.examples(photos, table["image_id"].head(n)),
         words.empty_images(table),
         {"images_without_box": len(table)},
     )
