@@ -27,6 +27,7 @@ _HOME: dict[str, str] = {
     "open_set": "data.sets.reading",
     "TrainSettings": "detect.settings",
     "train": "show.training",
+    "train_pairs": "show.training",
     "Run": "detect.train.run",
     "preflight": "detect.train.preflight",
     "plan": "detect.train.planner",

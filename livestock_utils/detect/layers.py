@@ -15,12 +15,9 @@ def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
 
     for name, module in list(model.named_modules()):
         kernels = [state.get(f"{name}.{part}.weight") for part in ("0", "1", "2.conv")]
-        if (
-            is_block(module)
-            and f"{name}.conv.weight" not in state
-            and all(part is not None for part in kernels)
-        ):
-            replace_block(model, name, [kernel.numpy() for kernel in kernels])  # type: ignore[union-attr]  # none is None
+        arrays = [kernel.numpy() for kernel in kernels if kernel is not None]
+        if is_block(module) and f"{name}.conv.weight" not in state and len(arrays) == 3:
+            replace_block(model, name, arrays)
     for name, module in model.named_modules():
         tensor = state.get(f"{name}.weight")
         if tensor is None or tensor.shape == module.weight.shape:
@@ -30,14 +27,11 @@ def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
             if wanted is None or getattr(module, part, None) is None:
                 continue
             fresh = torch.zeros(wanted.shape)
-            setattr(
-                module, part, torch.nn.Parameter(fresh) if part in ("weight", "bias") else fresh
-            )
+            learnt = part in ("weight", "bias")
+            setattr(module, part, torch.nn.Parameter(fresh) if learnt else fresh)
         if isinstance(module, torch.nn.Conv2d):
-            module.out_channels, module.in_channels = (
-                tensor.shape[0],
-                tensor.shape[1] * module.groups,
-            )
+            module.out_channels, width = tensor.shape[:2]
+            module.in_channels = width * module.groups
         elif isinstance(module, torch.nn.BatchNorm2d):
             module.num_features = len(tensor)
 
@@ -55,15 +49,10 @@ def replace_block(model: Any, name: str, kernels: list[Any]) -> None:
     block = model.get_submodule(name)
     old, layers = block.conv, []
     for place, kernel in enumerate(kernels):
-        middle = place == 1
-        layer = torch.nn.Conv2d(
-            kernel.shape[1],
-            kernel.shape[0],
-            old.kernel_size if middle else 1,
-            stride=old.stride if middle else 1,
-            padding=old.padding if middle else 0,
-            bias=False,
-        )
+        shape = (old.kernel_size, old.stride, old.padding) if place == 1 else (1, 1, 0)
+        size, stride, padding = shape
+        width, depth = kernel.shape[1], kernel.shape[0]
+        layer = torch.nn.Conv2d(width, depth, size, stride, padding, bias=False)
         layer.weight.data = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32))
         layers.append(layer)
     last = copy.deepcopy(block)

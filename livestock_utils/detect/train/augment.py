@@ -20,7 +20,7 @@ from livestock_utils.detect.settings import HYP_FOLDER, read_yaml
 
 log = logging.getLogger(__name__)
 
-NAMES = ("none", "light", "barn_night")
+_NAMES = ("none", "light", "barn_night")
 """Presets: hyp/augment_<name>.yaml."""
 _SMALLEST_SHARE = 1e-3
 """Sides of a box below this share of the frame are dropped after a transform."""
@@ -29,7 +29,7 @@ _SMALLEST_SHARE = 1e-3
 def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     """An albumentations Compose for boxes in YOLO format, or None for none.
 
-    Takes a preset of NAMES, a YAML or JSON file in albumentations' own serialisation, or that as a
+    Takes a preset of _NAMES, a YAML or JSON file in albumentations' own serialisation, or that as a
     mapping. Raises TrainingError for a file that is absent or that albumentations does not
     understand.
     """
@@ -41,10 +41,9 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     else:
         path = _augmentation_file(augmentation)
         content, where = read_yaml(path), str(path)
-    with warnings.catch_warnings():  # a pipeline without geometry is fine
-        warnings.filterwarnings(
-            "ignore", "Got processor for bboxes, but no transform to process it.", UserWarning
-        )
+    with warnings.catch_warnings():
+        # A pipeline without geometry is fine.
+        warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform", UserWarning)
         try:
             loaded = albumentations.from_dict(content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -52,21 +51,12 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
                 f"{where}: albumentations {albumentations.__version__} cannot read it ({error}); "
                 "write it with albumentations.to_dict, or use a preset"
             ) from error
-        whole = (
-            type(loaded) is albumentations.Compose
-        )  # of another container all members would become steps
-        boxes = albumentations.BboxParams(
-            format="yolo",
-            label_fields=["labels"],
-            clip=True,
-            filter_invalid_bboxes=True,
-            min_visibility=0.1,
-        )
-        return albumentations.Compose(
-            loaded.transforms if whole else [loaded],
-            p=loaded.p if whole else 1.0,
-            bbox_params=boxes,
-        )
+        # Of another container all members would become steps.
+        whole = type(loaded) is albumentations.Compose
+        fields = {"format": "yolo", "label_fields": ["labels"], "min_visibility": 0.1}
+        boxes = albumentations.BboxParams(**fields, clip=True, filter_invalid_bboxes=True)
+        steps, share = (loaded.transforms, loaded.p) if whole else ([loaded], 1.0)
+        return albumentations.Compose(steps, p=share, bbox_params=boxes)
 
 
 def _albumentations() -> Any:
@@ -81,7 +71,9 @@ def _augmentation_file(name: str | os.PathLike) -> Path:
     for path in (Path(name).expanduser(), HYP_FOLDER / f"augment_{name}.yaml"):
         if path.is_file():
             return path
-    raise TrainingError(f"augmentation not found: {name}; give a path or one of {', '.join(NAMES)}")
+    raise TrainingError(
+        f"augmentation not found: {name}; give a path or one of {', '.join(_NAMES)}"
+    )
 
 
 def recorded(pipeline: Any) -> dict[str, Any] | None:

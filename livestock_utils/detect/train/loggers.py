@@ -55,13 +55,10 @@ class _Careful:
     ) -> None:
         self.name, self.note, self.told = name, note, False
         self.logger: _Logger | None = None
-        kinds: dict[str, Callable[[Recorded, Path, int], _Logger]] = {
-            "tensorboard": _TensorBoard,
-            "wandb": _WeightsAndBiases,
-            "mlflow": _MlFlow,
-        }
+        kinds = {"tensorboard": _TensorBoard, "wandb": _WeightsAndBiases, "mlflow": _MlFlow}
+        kind: Callable[[Recorded, Path, int], _Logger] = kinds[name]
         with self._told():
-            self.logger = kinds[name](settings, folder, epoch)
+            self.logger = kind(settings, folder, epoch)
 
     def log(self, row: dict[str, float]) -> None:
         with self._told():
@@ -79,11 +76,11 @@ class _Careful:
             yield
         except Exception as error:
             log.debug("logger %s", self.name, exc_info=True)  # a tracker may raise anything
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             if not self.told:
                 self.note(
-                    f"logger {self.name} failed "
-                    f"({' '.join(str(error).split())[:200] or type(error).__name__}); the training "
-                    "goes on, results.csv has every epoch"
+                    f"logger {self.name} failed ({reason}); the training goes on, results.csv has "
+                    "every epoch"
                 )
             self.told = True
 
@@ -116,17 +113,9 @@ class _WeightsAndBiases:
     def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
         """Start the folder's run, or continue it."""
         wandb = _imported("wandb")
-        run_id = (
-            _known_id(folder, "wandb") or uuid.uuid4().hex[:16]
-        )  # unique among all folders of that name
-        self.run = wandb.init(
-            project="livestock",
-            name=folder.name,
-            id=run_id,
-            resume="allow",
-            dir=str(folder),
-            config=settings.plain(),
-        )
+        run_id = _known_id(folder, "wandb") or uuid.uuid4().hex[:16]  # whatever the folder's name
+        place = {"project": "livestock", "name": folder.name, "dir": str(folder)}
+        self.run = wandb.init(id=run_id, resume="allow", config=settings.plain(), **place)
         files.write_text(_id_file(folder, "wandb"), run_id)
 
     def log(self, row: dict[str, float]) -> None:
@@ -149,9 +138,8 @@ class _MlFlow:
         run = self.mlflow.start_run(run_id=run_id, run_name=None if run_id else folder.name)
         if run_id is None:
             files.write_text(_id_file(folder, "mlflow"), run.info.run_id)
-            self.mlflow.log_params(
-                {name: str(value)[:500] for name, value in settings.plain().items()}
-            )
+            texts = {name: str(value)[:500] for name, value in settings.plain().items()}
+            self.mlflow.log_params(texts)
 
     def log(self, row: dict[str, float]) -> None:
         """One metric a column, by epoch; MLflow allows no colon in names."""

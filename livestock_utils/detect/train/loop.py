@@ -202,13 +202,9 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
             }
         trainer.rows.append(row)
         trainer.epoch += 1
-        log.info(
-            "epoch %d of %d: box %.4f obj %.4f cls %.4f, mAP50 %.3f mAP75 %.3f mAP50-95 %.3f",
-            trainer.epoch,
-            trainer.settings.epochs,
-            *losses,
-            *list(result.metrics.values())[2:5],
-        )
+        told = "epoch %d of %d: box %.4f obj %.4f cls %.4f, mAP50 %.3f mAP75 %.3f mAP50-95 %.3f"
+        scores = list(result.metrics.values())[2:5]
+        log.info(told, trainer.epoch, trainer.settings.epochs, *losses, *scores)
         yield row
 
 

@@ -53,13 +53,13 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
     """The recorded settings of a run, from its folder or else its mirror ({} for none), and whether
     it has finished."""
     places = [folder] if second is None else [folder, mirror_folder(folder, second)]
-    found: list[tuple[dict[str, Any], bool]] = []
+    recorded: dict[str, Any] = {}
+    has_finished = False
     for place in places:
         with contextlib.suppress(OSError):  # a mirror that does not answer; `opened` tells
-            found.append((read_settings(place), bool(read_record(place).get("finished"))))
-    return next((settings for settings, _ in found if settings), {}), any(
-        finished for _, finished in found
-    )
+            recorded = recorded or read_settings(place)
+            has_finished = has_finished or bool(read_record(place).get("finished"))
+    return recorded, has_finished
 
 
 def check_settings(folder: Path, settings: Recorded) -> bool:

@@ -39,13 +39,10 @@ _COMMON: dict[str, Any] = {
     "model": "yolov5n", "batch_size": 16, "nominal_batch": 16, "optimizer": "AdamW",
     "schedule": "cosine", "best_metric": "map50-95", "warmup_min_iterations": 50, "loggers": (),
 }  # fmt: skip
+_FINER = {"lr0": 0.001, "mosaic": 0.2, "scale": 0.3, "box": 0.1}
 _STAGES: tuple[dict[str, Any], ...] = (
     {"epochs": 24, "image_size": 192, "hyp": HYP},
-    {
-        "epochs": 8,
-        "image_size": 320,
-        "hyp": HYP | {"lr0": 0.001, "mosaic": 0.2, "scale": 0.3, "box": 0.1},
-    },
+    {"epochs": 8, "image_size": 320, "hyp": HYP | _FINER},
 )
 
 
