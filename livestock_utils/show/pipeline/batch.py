@@ -237,8 +237,9 @@ class Live:
             up = f"\x1b[{len(self.before)}F\x1b[J" if len(self.before) else ""
             self.echo(up + _text(table))
         else:
-            old = table["run"].map(self.before.set_index("run")["state"]).fillna("waiting")
-            for line in _text(table[old != table["state"]]).splitlines():
+            old = dict(zip(self.before["run"], self.before["state"], strict=True))
+            before = [old.get(name, "waiting") for name in table["run"]]
+            for line in _text(table[table["state"] != before]).splitlines():
                 self.echo(line)
         self.before = table
 

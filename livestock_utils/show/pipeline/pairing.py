@@ -217,9 +217,7 @@ def _fit(nb: Any, path: Path) -> None:
         )
         for (output, mime), original in zip(pictures, originals, strict=True):
             if len(original) > limit:
-                about = output.metadata.pop(mime, None) or next(
-                    (output.metadata[kind] for kind in _PICTURES if kind in output.metadata), {}
-                )
+                about = dict(output.metadata.pop(mime, {}))
                 data, metadata = inline_images.output(original, about, max_bytes=limit)
                 rest = {key: value for key, value in output.data.items() if key not in _PICTURES}
                 output.data = nbformat.from_dict(rest | data)

@@ -77,9 +77,9 @@ def write_report(out: str | os.PathLike) -> Path:
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
         files.write_text(folder / f"{page['name']}.html", _link(body, set(notebooks)))
-    for page in folder.glob("*.html"):
-        if page.stem not in (*notebooks, "index"):
-            page.unlink()
+    for path in folder.glob("*.html"):
+        if path.stem not in (*notebooks, "index"):
+            path.unlink()
     index = exporter.environment.get_template("site.html.j2").render(site=site)
     return files.write_text(folder / "index.html", _link(index, set(notebooks)))
 
