@@ -55,10 +55,10 @@ class _Careful:
     ) -> None:
         self.name, self.note, self.told = name, note, False
         self.logger: _Logger | None = None
+        kinds: dict[str, Callable[[Recorded, Path, int], _Logger]]
         kinds = {"tensorboard": _TensorBoard, "wandb": _WeightsAndBiases, "mlflow": _MlFlow}
-        kind: Callable[[Recorded, Path, int], _Logger] = kinds[name]
         with self._told():
-            self.logger = kind(settings, folder, epoch)
+            self.logger = kinds[name](settings, folder, epoch)
 
     def log(self, row: dict[str, float]) -> None:
         with self._told():
