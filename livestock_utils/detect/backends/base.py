@@ -1,5 +1,5 @@
-"""The networks behind prediction: one small interface, PyTorch here, others in `onnx_backend`,
-`exported_backends`."""
+"""The networks behind prediction: one small interface, PyTorch here, others in `onnx`,
+`exported`."""
 
 import os
 from typing import Any, Protocol
@@ -41,8 +41,7 @@ class TorchBackend:
         any_classes: bool = False,
         trust: bool = False,
     ) -> None:
-        """`weights_or_model`: the path of a .pt, or a model as `detector.load` gives it (which is
-        not changed)."""
+        """`weights_or_model`: the path of a .pt, or a model of `lu.load`, which is not changed."""
         import copy
 
         import torch

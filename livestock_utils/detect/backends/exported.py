@@ -1,6 +1,5 @@
 """Networks that were exported to TorchScript or OpenVINO, as a `Backend` that predict takes."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ def open_exported(
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return onnx.OnnxBackend(path, any_classes=any_classes, threads=threads)
-    kind = {".torchscript": TorchScriptBackend, ".xml": OpenVinoBackend}.get(suffix)
+    kind = {".torchscript": _TorchScriptBackend, ".xml": _OpenVinoBackend}.get(suffix)
     if kind is None:
         raise CheckpointError(f"{path}: expected a file that ends in .onnx, .torchscript or .xml")
     if not Path(path).is_file():
@@ -37,38 +36,7 @@ def open_exported(
     return network
 
 
-class _Exported:
-    """What both have in common: names, stride and fixed shape from the metadata, uint8 batches
-    in."""
-
-    half = False
-    best_batch = 4
-
-    def _take(self, about: dict[str, Any]) -> None:
-        self.names, self.stride, self.shape = (
-            tuple(about["names"]),
-            int(about["stride"]),
-            tuple(about["shape"]),
-        )
-        self.best_batch = self.shape[0] if self.shape else self.best_batch
-
-    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        raise NotImplementedError
-
-    def __call__(
-        self, batch_bgr: npt.NDArray[np.uint8], floor: float
-    ) -> list[npt.NDArray[np.float32]]:
-        """See `backends.Backend`; a file of fixed shape takes batches and sizes up to its own."""
-        n = len(batch_bgr)
-        if self.shape:
-            batch_bgr = onnx.fill_shape(batch_bgr, self.shape)
-        pixels = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1]).astype(
-            np.float32
-        ) / np.float32(255)
-        return [rows[rows[:, 4] >= floor] for rows in self._run(pixels)[:n]]
-
-
-class TorchScriptBackend(_Exported):
+class _TorchScriptBackend(onnx.Exported):
     """A traced network; `threads` is set for the whole process, as torch has it."""
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
@@ -88,7 +56,7 @@ class TorchScriptBackend(_Exported):
             return self.network(torch.from_numpy(pixels))[0].numpy()
 
 
-class OpenVinoBackend(_Exported):
+class _OpenVinoBackend(onnx.Exported):
     """An OpenVINO network (.xml with its .bin) on the CPU."""
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
@@ -106,7 +74,7 @@ class OpenVinoBackend(_Exported):
 
 
 def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of a TorchScript file, as of `onnx_backend.read_about`, and the network itself as
+    """Metadata of a TorchScript file, as of `onnx.read_about`, and the network itself as
     "network"."""
     import warnings
 
@@ -121,11 +89,11 @@ def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: damaged or not a TorchScript file; export the weights again"
         ) from error
-    return _parsed(extra[f"{KEY}.json"], path) | {"network": network}
+    return onnx.parse_about(extra[f"{KEY}.json"], path) | {"network": network}
 
 
 def read_openvino(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
-    """An OpenVINO model and its metadata, as of `onnx_backend.read_about`."""
+    """An OpenVINO model and its metadata, as of `onnx.read_about`."""
     openvino = onnx.need("openvino", "openvino")
     try:
         model = openvino.Core().read_model(str(path))
@@ -133,14 +101,6 @@ def read_openvino(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
         raise CheckpointError(
             f"{path}: damaged, without its .bin, or not an OpenVINO file; export again"
         ) from error
-    return model, _parsed(
+    return model, onnx.parse_about(
         str(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else "", path
     )
-
-
-def _parsed(text: str | bytes, path: str | os.PathLike) -> dict[str, Any]:
-    if not text:
-        raise CheckpointError(
-            f"{path}: not exported by this library (no class names in it); export the .pt again"
-        )
-    return json.loads(text)

@@ -7,7 +7,7 @@ from typing import Any
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.backends.base import Backend, TorchBackend
 
-BACKENDS = ("torch", "onnx")
+_BACKENDS = ("torch", "onnx")
 
 
 def open_backend(
@@ -25,8 +25,8 @@ def open_backend(
     whose classes are not the species, unless `any_classes`; LivestockError for a combination that
     does not exist: an exported network runs in float32 on the CPU.
     """
-    if backend not in BACKENDS:
-        raise LivestockError(f"backend must be one of {list(BACKENDS)}, got {backend!r}")
+    if backend not in _BACKENDS:
+        raise LivestockError(f"backend must be one of {list(_BACKENDS)}, got {backend!r}")
     is_path = isinstance(weights_or_model, str | os.PathLike)
     ending = Path(weights_or_model).suffix.lower() if is_path else ""
     if (backend == "onnx" or ending in (".onnx", ".torchscript", ".xml")) and (

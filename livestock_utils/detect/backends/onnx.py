@@ -18,12 +18,12 @@ from livestock_utils.core import files
 from livestock_utils.core.errors import CheckpointError, LivestockError
 from livestock_utils.detect import checkpoints, yolov5
 
-OPSET = 17
+_OPSET = 17
 KEY = "livestock_utils"
 """Metadata entry of an exported file: class names, stride, sha256 of the weights it came from,
 fixed shape or [], "made" (how a variant was made) and "nms" (its settings, where suppression is
 inside; see `onnx_variants`)."""
-PADDING = 114
+_PADDING = 114
 """Grey level that fills a fixed shape, yolov5's."""
 
 
@@ -76,7 +76,7 @@ def export(
                     model,
                     (torch.zeros(batch, 3, height, width),),
                     raw,
-                    opset_version=OPSET,
+                    opset_version=_OPSET,
                     input_names=["images"],
                     output_names=["output"],
                     dynamo=False,
@@ -113,10 +113,8 @@ def quiet_stdout() -> Iterator[None]:
         yield
     finally:
         sys.stdout.flush()
-        with contextlib.suppress(
-            TypeError, OSError, AttributeError
-        ):  # what C still buffers goes the same way
-            ctypes.CDLL(None).fflush(None)
+        with contextlib.suppress(TypeError, OSError, AttributeError):
+            ctypes.CDLL(None).fflush(None)  # what C still buffers goes the same way
         os.dup2(kept, 1)
         os.close(kept)
         os.close(sink)
@@ -152,33 +150,26 @@ def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> np
         )
     if (n, height, width) == tuple(shape):
         return pixels
-    filled = np.full((*shape, 3), PADDING, dtype=np.uint8)
+    filled = np.full((*shape, 3), _PADDING, dtype=np.uint8)
     filled[:n, :height, :width] = pixels
     return filled
 
 
-class OnnxBackend:
-    """An exported YOLOv5 network on ONNX Runtime's CPU; see `backends.Backend`."""
+class Exported:
+    """What all exported networks have in common: names, stride and fixed shape from the metadata,
+    float32 on the CPU; see `backends.Backend`."""
 
     half = False
     best_batch = 4
 
-    def __init__(
-        self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
-    ) -> None:
-        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did
-        not write."""
-        self.session = _session(path, threads)
-        about = _about(self.session, path)
-        self.names, self.stride, self.shape = (
-            tuple(about["names"]),
-            int(about["stride"]),
-            tuple(about["shape"]),
-        )
+    def _take(self, about: dict[str, Any]) -> None:
+        self.names, self.stride = tuple(about["names"]), int(about["stride"])
+        self.shape = tuple(about["shape"])
         self.best_batch = self.shape[0] if self.shape else self.best_batch
-        self.nms = about.get("nms")
-        if not any_classes:
-            checkpoints.check_class_names(self.names, str(path))
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> Any:
+        """Rows of each image, from (n, 3, h, w) RGB shares."""
+        raise NotImplementedError
 
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
@@ -188,12 +179,29 @@ class OnnxBackend:
         n = len(batch_bgr)
         if self.shape:
             batch_bgr = fill_shape(batch_bgr, self.shape)
-        pixels = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1]).astype(
-            np.float32
-        ) / np.float32(255)
-        raw = np.asarray(self.session.run(None, {"images": pixels})[0])
-        images = rows_of_detections(raw, n, len(self.names)) if self.nms else raw[:n]
+        rgb = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1])
+        images = self._run(rgb.astype(np.float32) / np.float32(255))[:n]
         return [rows[rows[:, 4] >= floor] for rows in images]
+
+
+class OnnxBackend(Exported):
+    """An exported YOLOv5 network on ONNX Runtime's CPU."""
+
+    def __init__(
+        self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
+    ) -> None:
+        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did
+        not write."""
+        self.session = _session(path, threads)
+        about = _about(self.session, path)
+        self._take(about)
+        self.nms = about.get("nms")
+        if not any_classes:
+            checkpoints.check_class_names(self.names, str(path))
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> Any:
+        raw = np.asarray(self.session.run(None, {"images": pixels})[0])
+        return _rows_of_detections(raw, len(pixels), len(self.names)) if self.nms else raw
 
 
 class OnCanvas:
@@ -204,12 +212,8 @@ class OnCanvas:
         """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see
         `fill_shape`."""
         self.network, self.shape = network, shape
-        self.names, self.stride, self.half, self.best_batch = (
-            network.names,
-            network.stride,
-            network.half,
-            shape[0],
-        )
+        self.names, self.stride, self.half = network.names, network.stride, network.half
+        self.best_batch = shape[0]
 
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
@@ -218,7 +222,7 @@ class OnCanvas:
         return self.network(fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
 
 
-def rows_of_detections(
+def _rows_of_detections(
     found: npt.NDArray[np.float32], n: int, classes: int
 ) -> list[npt.NDArray[np.float32]]:
     """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height,
@@ -248,8 +252,12 @@ def _session(path: str | os.PathLike, threads: int | None = None) -> Any:
 
 
 def _about(session: Any, path: str | os.PathLike) -> dict[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
-    if text is None:
+    return parse_about(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+
+
+def parse_about(text: str | None, path: str | os.PathLike) -> dict[str, Any]:
+    """Metadata of an exported file from its text; CheckpointError where there is none."""
+    if not text:
         raise CheckpointError(
             f"{path}: not exported by this library (no class names in it); export the .pt again"
         )

@@ -21,9 +21,9 @@ import pandas as pd
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import whole_file
 
-FORMAT = 1
+_FORMAT = 1
 PER_CANDIDATE = ("image_index", "class_index", "pass_index", "best_class", "confidence", "xyxy")
-TYPES = {
+_TYPES = {
     "image_index": "int32",
     "class_index": "int16",
     "pass_index": "uint8",
@@ -127,7 +127,7 @@ def build(
     n = len(np.asarray(arrays["confidence"]))
     arrays.setdefault("pass_index", np.zeros(n, "uint8"))
     arrays.setdefault("best_class", np.ones(n, "bool"))
-    values = {name: np.asarray(arrays[name], dtype=TYPES[name]) for name in PER_CANDIDATE}
+    values = {name: np.asarray(arrays[name], dtype=_TYPES[name]) for name in PER_CANDIDATE}
     values["xyxy"] = values["xyxy"].reshape(-1, 4)
     if any(len(value) != n for value in values.values()):
         raise DatasetError(
@@ -170,7 +170,7 @@ def save(path: str | os.PathLike, candidates: Candidates) -> Path:
     """Write candidates as one compressed .npz (about 15 bytes a candidate), whole or not at all;
     returns the path."""
     about = {
-        "format": FORMAT,
+        "format": _FORMAT,
         "names": candidates.names,
         "passes": candidates.passes,
         "made_with": candidates.made_with,
@@ -205,9 +205,9 @@ def load(path: str | os.PathLike) -> Candidates:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         about = json.loads(str(content.pop("about")))
-        if about["format"] != FORMAT:
+        if about["format"] != _FORMAT:
             raise DatasetError(
-                f"{path}: candidates of format {about['format']}, expected {FORMAT}; predict again"
+                f"{path}: candidates of format {about['format']}, expected {_FORMAT}; predict again"
             )
         table = pd.DataFrame(
             {

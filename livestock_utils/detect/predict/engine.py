@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 FLOOR = 0.0005
 """Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has
 room."""
-CAP = 3000
+_CAP = 3000
 """Most candidates kept of one image and pass, highest confidence first; how many images exceed it
 is reported."""
-LEAST_SIZE = 32
+_LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
 
 
@@ -107,7 +107,7 @@ def shards(
     image_size: int = 640,
     batch_size: int | None = None,
     floor: float = FLOOR,
-    cap: int = CAP,
+    cap: int = _CAP,
     passes: Sequence[str] = ("plain",),
     device: str | None = None,
     half: bool | None = None,
@@ -144,8 +144,8 @@ def shards(
             "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
             f"{floor!r}, {cap!r}, {like!r}"
         )
-    if image_size < LEAST_SIZE:
-        raise LivestockError(f"image_size must be at least {LEAST_SIZE} px, got {image_size!r}")
+    if image_size < _LEAST_SIZE:
+        raise LivestockError(f"image_size must be at least {_LEAST_SIZE} px, got {image_size!r}")
     is_path = isinstance(weights, str | os.PathLike)
     if parts_folder is not None and not is_path:
         raise LivestockError(
@@ -199,12 +199,9 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
         )
     runs = []
     for name in passes:
-        paths = sorted(Path(parts_folder, name).glob("part-*-of-*.npz"))
-        runs.append(
-            candidates.merge(
-                [candidates.load(path) for path in paths], [path.name for path in paths]
-            )
-        )
+        paths = _parts(parts_folder, name)
+        parts = [candidates.load(path) for path in paths]
+        runs.append(candidates.merge(parts, [path.name for path in paths]))
     return candidates.stack(runs)
 
 
@@ -215,14 +212,10 @@ def missing_parts(
     many, the first."""
     missing = []
     for name in passes:
-        folder = Path(parts_folder) / name
-        paths = sorted(folder.glob("part-*-of-*.npz"))
-        total = int(paths[-1].stem.rpartition("-")[2]) if paths else 1
-        missing += [
-            path
-            for path in (part_path(folder, k, total) for k in range(total))
-            if not path.is_file()
-        ]
+        there = _parts(parts_folder, name)
+        total = int(there[-1].stem.rpartition("-")[2]) if there else 1
+        wanted = [part_path(Path(parts_folder) / name, k, total) for k in range(total)]
+        missing += [path for path in wanted if path not in there]
     return missing
 
 
@@ -231,7 +224,7 @@ def parts_there(
 ) -> tuple[int, int]:
     """How many part files there are, and how many there will be as far as those tell: (0, 0) while
     there are none."""
-    there = [len(list((Path(parts_folder) / name).glob("part-*-of-*.npz"))) for name in passes]
+    there = [len(_parts(parts_folder, name)) for name in passes]
     totals = [
         count + len(missing_parts(parts_folder, [name])) if count else 0
         for name, count in zip(passes, there, strict=True)
@@ -240,50 +233,40 @@ def parts_there(
     return sum(there), sum(total or most for total in totals)
 
 
-def report(found: Candidates, images: pd.DataFrame | None = None) -> None:
+def _parts(parts_folder: str | os.PathLike, name: str) -> list[Path]:
+    return sorted((Path(parts_folder) / name).glob("part-*-of-*.npz"))
+
+
+def report(found: Candidates, images: pd.DataFrame) -> None:
     """Log one line each: unreadable images, images with more candidates than the cap, frames of
     unexpected size."""
+    n = len(found.images)
     if unreadable := found.unreadable:
         why = found.images.set_index("image_id")["status"]
         listed = ", ".join(f"{name} ({why[name]})" for name in unreadable[:5])
         log.warning(
-            "%d of %d images could not be read and stay, without detections: %s%s",
-            len(unreadable),
-            len(found.images),
-            listed,
-            ", ..." if len(unreadable) > 5 else "",
+            f"{len(unreadable)} of {n} images could not be read and stay, without detections: "
+            f"{listed}{', ...' if len(unreadable) > 5 else ''}"
         )
     if found.capped:
         log.warning(
-            "%d of %d images have more than %d candidates; their least confident were left out",
-            found.capped,
-            len(found.images),
-            found.made_with["cap"],
+            f"{found.capped} of {n} images have more than {found.made_with['cap']} candidates; "
+            "their least confident were left out"
         )
-    if images is not None and "width_px" in images:
-        both = found.images.merge(
-            images[["image_id", "width_px", "height_px"]], on="image_id", suffixes=("", "_table")
+    if "width_px" not in images:
+        return
+    size = ["width_px", "height_px"]
+    told = found.images[["image_id"]].merge(images[["image_id", *size]], how="left")
+    is_other = (found.images[size] != told[size]).any(axis=1) & (told["width_px"] > 0)
+    is_other &= found.images["status"] == "ok"
+    if is_other.any():
+        row, of_table = found.images[is_other].iloc[0], told[is_other].iloc[0]
+        log.warning(
+            f"{is_other.sum()} images have another size than the table says, first "
+            f"{row['image_id']}: {row['width_px']} x {row['height_px']} instead of "
+            f"{of_table['width_px']:.0f} x {of_table['height_px']:.0f}; boxes are in pixels of the "
+            "image"
         )
-        other = both[
-            (both["width_px_table"] > 0)
-            & (both["status"] == "ok")
-            & (
-                (both["width_px"] != both["width_px_table"])
-                | (both["height_px"] != both["height_px_table"])
-            )
-        ]
-        if len(other):
-            row = other.iloc[0]
-            log.warning(
-                "%d images have another size than the table says, first %s: %d x %d instead of %d "
-                "x %d; boxes are in pixels of the image",
-                len(other),
-                row["image_id"],
-                row["width_px"],
-                row["height_px"],
-                row["width_px_table"],
-                row["height_px_table"],
-            )
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

@@ -17,9 +17,9 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import candidates, engine, postprocess
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-GREY_BGR = (120, 120, 120)
+_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
+_GREY_BGR = (120, 120, 120)
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ def find(
         )
     if every < 1:
         raise DatasetError(f"every must be at least 1, got {every}")
-    if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS:
+    if path.is_file() and path.suffix.lower() in _VIDEO_ENDINGS:
         video = VideoReader(path, every)
         digits = max(len(str(max(video.count - 1, 0))), 6)
         numbers = [f"{number:0{digits}d}" for number in range(0, video.count, every)]
@@ -50,28 +50,28 @@ def find(
         table = table.assign(width_px=video.size[0], height_px=video.size[1])
         return Photos(table, folder=path.parent, source=video)
     if path.is_file():
-        if path.suffix.lower() not in IMAGE_ENDINGS:
+        if path.suffix.lower() not in _IMAGE_ENDINGS:
             raise DatasetError(
-                f"{path}: neither an image ({', '.join(IMAGE_ENDINGS)}) nor a video "
-                f"({', '.join(VIDEO_ENDINGS)}); convert it, or give a folder"
+                f"{path}: neither an image ({', '.join(_IMAGE_ENDINGS)}) nor a video "
+                f"({', '.join(_VIDEO_ENDINGS)}); convert it, or give a folder"
             )
         table = _table([path.stem], [path.name])
         return Photos(table, folder=path.parent)
     found = sorted(
         p.relative_to(path)
         for p in path.rglob("*")
-        if p.suffix.lower() in IMAGE_ENDINGS
+        if p.suffix.lower() in _IMAGE_ENDINGS
         and p.is_file()
         and not p.name.startswith(".")
         and (without is None or not p.resolve().is_relative_to(Path(without).resolve()))
     )
     videos = sorted(
-        p.name for p in path.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS and p.is_file()
+        p.name for p in path.rglob("*") if p.suffix.lower() in _VIDEO_ENDINGS and p.is_file()
     )
     if not found:
         hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
         raise DatasetError(
-            f"{path}: no images in this folder (looked for {', '.join(IMAGE_ENDINGS)}){hint}"
+            f"{path}: no images in this folder (looked for {', '.join(_IMAGE_ENDINGS)}){hint}"
         )
     if videos:
         log.warning(
@@ -225,7 +225,7 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
 
 def _bgr(colour: str | None) -> tuple[int, int, int]:
     if colour is None:
-        return GREY_BGR
+        return _GREY_BGR
     return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
 
 

@@ -24,7 +24,7 @@ from livestock_utils.core.settings import Settings, setting
 from livestock_utils.detect.predict.candidates import Candidates
 
 PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
-PerClass = float | dict[str, float]
+_PerClass = float | dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +43,10 @@ class PostprocessSettings(Settings):
         "suppression; fusion is weighted boxes fusion over the passes",
         choices=("nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"),
     )
-    confidence_threshold: PerClass = setting(
+    confidence_threshold: _PerClass = setting(
         0.001, "least confidence of a box", unit="share, or one a class", low=0, high=1
     )
-    iou_threshold: PerClass = setting(
+    iou_threshold: _PerClass = setting(
         0.68, "boxes that overlap more are one animal", unit="IoU, or one a class", low=0, high=1
     )
     max_detections: int = setting(300, "most boxes of an image, the surest first", low=1)
@@ -195,15 +195,11 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
     """Everything that `apply` does but the limit an image and the table; in no particular order."""
     part = candidates.select(eligible(candidates, settings))
     if settings.method == "nms":
-        part = part.select(nms_keep(part, settings.iou_threshold, settings.class_agnostic))
-        image_index, class_index, xyxy, confidence = (
-            part.image_index,
-            part.class_index,
-            part.xyxy,
-            part.confidence,
-        )
+        part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
+        found = (part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
-        image_index, class_index, xyxy, confidence = _soften_or_fuse(part, settings)
+        found = _soften_or_fuse(part, settings)
+    image_index, class_index, xyxy, confidence = found
     return Detections(image_index, class_index, part.clipped(image_index, xyxy), confidence)
 
 
@@ -225,8 +221,8 @@ def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
     return mask
 
 
-def nms_keep(
-    candidates: Candidates, iou_threshold: PerClass, class_agnostic: bool = False
+def _nms_keep(
+    candidates: Candidates, iou_threshold: _PerClass, class_agnostic: bool = False
 ) -> npt.NDArray[np.bool_]:
     """Hard NMS of all candidates, each image (and class, unless agnostic) by itself -> kept
     (n,)."""
@@ -239,7 +235,7 @@ def nms_keep(
     return kept
 
 
-def per_class(value: PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
+def per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
     """One number a class, in the order of `names`; raises LivestockError if a mapping's keys are
     not the classes."""
     if isinstance(value, dict):
@@ -267,17 +263,10 @@ def _groups(
 ) -> Iterator[tuple[npt.NDArray[np.intp], int, int]]:
     """(rows by descending confidence, image, class) of each image and class; class 0 stands for all
     if agnostic."""
-    class_index = (
-        np.zeros(len(candidates), dtype=int)
-        if class_agnostic
-        else candidates.class_index.astype(int)
-    )
+    class_index = candidates.class_index.astype(int) * (not class_agnostic)
     order = np.lexsort((-candidates.confidence, class_index, candidates.image_index))
-    key = (
-        candidates.image_index[order].astype(np.int64) * (len(candidates.names) + 1)
-        + class_index[order]
-    )
-    cuts = np.flatnonzero(np.diff(key)) + 1
+    key = candidates.image_index.astype(np.int64) * (len(candidates.names) + 1) + class_index
+    cuts = np.flatnonzero(np.diff(key[order])) + 1
     for rows in np.split(order, cuts) if len(order) else []:
         yield rows, int(candidates.image_index[rows[0]]), int(class_index[rows[0]])
 
@@ -287,51 +276,34 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> tuple[An
     after soft-NMS."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
     floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
-    n_passes = len(part.passes) if settings.passes is None else len(settings.passes)
-    if settings.method == "fusion" and settings.fusion_nms is not None:
+    n_passes = len(part.passes if settings.passes is None else settings.passes)
+    is_fusion = settings.method == "fusion"
+    if is_fusion and settings.fusion_nms is not None:
         part = part.select(_nms_of_each_pass(part, settings))
-    images, classes, boxes, confidences = [], [], [], []
+    nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
+    found = [nothing]
     for rows, image, class_index in _groups(part, settings.class_agnostic):
         xyxy, confidence, labels = part.xyxy[rows], part.confidence[rows], part.class_index[rows]
-        if settings.method == "fusion":
+        iou = ious[class_index]
+        if is_fusion:
+            how = settings.fusion_confidence
             xyxy, confidence = suppression.fuse(
-                xyxy,
-                confidence,
-                ious[class_index],
-                n_passes=n_passes,
-                confidence_type=settings.fusion_confidence,
+                xyxy, confidence, iou, n_passes=n_passes, confidence_type=how
             )
-            labels = np.full(len(confidence), class_index, dtype=labels.dtype)
+            labels = np.full(len(confidence), class_index)
         else:
             method = settings.method.removeprefix("soft_nms_")
             lowest = floors.min() if settings.class_agnostic else floors[class_index]
             confidence = suppression.soft_nms(
-                xyxy,
-                confidence,
-                ious[class_index],
-                sigma=settings.sigma,
-                method=method,
-                floor=lowest,
+                xyxy, confidence, iou, sigma=settings.sigma, method=method, floor=lowest
             )
             alive = (confidence > 0) & (confidence >= floors.astype(np.float32)[labels])
             xyxy, confidence, labels = xyxy[alive], confidence[alive], labels[alive]
-        images.append(np.full(len(confidence), image))
-        classes.append(labels)
-        boxes.append(xyxy)
-        confidences.append(confidence)
-    if not images:
-        return (
-            np.zeros(0, int),
-            np.zeros(0, int),
-            np.zeros((0, 4), "float32"),
-            np.zeros(0, "float32"),
-        )
-    return (
-        np.concatenate(images),
-        np.concatenate(classes),
-        np.concatenate(boxes),
-        np.concatenate(confidences),
+        found.append((np.full(len(confidence), image), labels, xyxy, confidence))
+    images, classes, boxes, confidences = (
+        np.concatenate(each) for each in zip(*found, strict=True)
     )
+    return images, classes, boxes, confidences
 
 
 def _nms_of_each_pass(part: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
@@ -340,7 +312,7 @@ def _nms_of_each_pass(part: Candidates, settings: PostprocessSettings) -> npt.ND
         rows = np.flatnonzero(part.pass_index == number)
         mask = np.zeros(len(part), dtype=bool)
         mask[rows] = True
-        kept[rows] = nms_keep(part.select(mask), float(settings.fusion_nms or 0))
+        kept[rows] = _nms_keep(part.select(mask), float(settings.fusion_nms or 0))
     return kept
 
 

@@ -22,7 +22,7 @@ from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import PART_IMAGES
 
 
-class ShardPredictor:
+class _ShardPredictor:
     """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call
     a shard."""
 
@@ -102,7 +102,7 @@ def collect_candidates(
     )
     try:
         done = shards.map(
-            ShardPredictor,
+            _ShardPredictor,
             compute=ray.data.ActorPoolStrategy(size=n_workers),
             num_gpus=1 if on_gpu else None,
             fn_constructor_args=arguments,

@@ -28,7 +28,7 @@ from livestock_utils.evaluate.scoring import intervals, matching, metrics
 WRITE_UP = PostprocessSettings()
 """The write-up's setting: NMS, IoU .68, confidence .001."""
 IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
-CONFIDENCE_THRESHOLDS = (
+_CONFIDENCE_THRESHOLDS = (
     0.0005,
     0.0007,
     0.001,
@@ -65,7 +65,7 @@ def grid(
     """
     values = values or {
         "iou_threshold": IOU_THRESHOLDS,
-        "confidence_threshold": CONFIDENCE_THRESHOLDS,
+        "confidence_threshold": _CONFIDENCE_THRESHOLDS,
     }
     return [
         PostprocessSettings.from_dict({**base.to_dict(), **dict(zip(values, row, strict=True))})

@@ -22,7 +22,7 @@ THUMBNAIL_PX = 640
 """Longer side of a photo in a gallery: sharp at notebook width, small enough to keep notebooks
 under their limit."""
 
-LABEL_IN = 0.26, 0.13
+_LABEL_IN = 0.26, 0.13
 """Width and height in inches of a confidence on a photo."""
 
 Picture = npt.NDArray[np.uint8]
@@ -88,7 +88,7 @@ def photo(
             )
         )
         if "confidence" in box:
-            wide, tall = LABEL_IN[0] * px_per_in, LABEL_IN[1] * px_per_in
+            wide, tall = _LABEL_IN[0] * px_per_in, _LABEL_IN[1] * px_per_in
             right, bottom = box["x_max"] - wide, box["y_max"]
             corners = [(x, y - tall), (right, y - tall), (x, bottom), (right, bottom)]
             free = next(

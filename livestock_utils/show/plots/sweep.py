@@ -15,8 +15,8 @@ from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune.sweep import WRITE_UP, best
 from livestock_utils.show.plots import style
 
-WRITE_UP_CONFIDENCE = 0.001
-LABEL_CHARACTERS = 44
+_WRITE_UP_CONFIDENCE = 0.001
+_LABEL_CHARACTERS = 44
 """Longest line of a setting's name beside its gain."""
 
 
@@ -45,7 +45,7 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     # High confidences lose so much that they would flatten the rest: the scale starts at the worst
     # IoU at the write-up's confidence, so that every row has its own colour there.
     low = table.to_numpy()[
-        :, [np.abs(table.columns.to_numpy(dtype=float) - WRITE_UP_CONFIDENCE).argmin()]
+        :, [np.abs(table.columns.to_numpy(dtype=float) - _WRITE_UP_CONFIDENCE).argmin()]
     ].min()
     low = min(low, np.nanmax(table.to_numpy()) - 1e-4)
     sns.heatmap(table, ax=ax, cmap="cividis", vmin=low, cbar_kws={"label": "AP75", "extend": "min"})
@@ -81,7 +81,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no
     larger than the noise of the choice of images.
     """
-    names = [textwrap.fill(str(name), LABEL_CHARACTERS) for name in compared.index]
+    names = [textwrap.fill(str(name), _LABEL_CHARACTERS) for name in compared.index]
     lines = max((name.count("\n") + 1 for name in names), default=1)
     ax = style.axes_or_new(ax, height_in=0.9 + (0.24 + 0.15 * lines) * max(len(compared), 2))
     if compared.empty:
