@@ -35,6 +35,8 @@ _HOME: dict[str, str] = {
     "predict": "detect.predict.engine",
     "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
+    "find_runs": "evaluate.compare.runs",
+    "compare": "detect.predict.runs",
     "tune": "detect.tune.tuning",
     "contest_score": "evaluate.scoring.metrics",
     "error_types": "evaluate.errors.types",

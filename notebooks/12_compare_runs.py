@@ -49,26 +49,17 @@ iou_threshold = 0.6  # @param {type:"number"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab
-from livestock_utils.evaluate.compare import runs as run_folders
-from livestock_utils.evaluate.compare import tables
-from livestock_utils.show import notebook
-from livestock_utils.show.displays import comparison
-from livestock_utils.show.words import compare
+import livestock_utils as lu
 
-step = notebook.start("12_compare_runs", data, out, uses_gpu=True)
+step = lu.start("12_compare_runs", globals())
 
 # %% [markdown]
 # ## The runs
 # What was asked of each, and how far it came.
 
 # %%
-runs = run_folders.find(step.out)
-step.table(
-    run_folders.shown(runs),
-    "Run folders; only the columns in which they differ, and how far they came.",
-)
-step.say(compare.left_out(runs))
+runs = lu.find_runs(step.out)
+step.show(lu.displays.runs(runs))
 
 # %% [markdown]
 # ## The tables
@@ -81,26 +72,18 @@ step.say(compare.left_out(runs))
 # where a grey line proves nothing and a coloured one of a single seed proves little, then the curves.
 
 # %%
-answers = tables.answer_all(
-    runs, step.out, colab.local_disk(step.out), weights, iou_threshold, seed
-)
-comparison.show(step, answers, weights)
+answers = lu.compare(runs, step.out, weights, iou_threshold, seed)
+step.show(*lu.displays.comparison(answers, weights))
 
 # %% [markdown]
 # ## SGD or AdamW?
 # Which of them, with which hyperparameters, how the settings were chosen, and whether the seeds suffice for an answer.
 
 # %%
-step.say(compare.optimisers(tables.scores_of(answers, "optimisers")))
+step.show(lu.displays.optimisers(answers))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(
-    runs=len(runs),
-    compared=sum(len(answer.scores) for answer in answers),
-    weights=weights,
-    **tables.key_numbers(answers),
-)
 step.finish("13_edge_export")

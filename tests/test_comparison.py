@@ -20,13 +20,16 @@ from livestock_utils.detect.predict import runs as runs_module
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 from livestock_utils.show.displays import comparison
+from livestock_utils.show.notebook import Step
 from livestock_utils.show.plots.comparison import run_differences, run_scores, setting_curves
 from livestock_utils.show.words import compare
 
 HYP = training_settings.read_hyp("default")
 
 
-def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, seen=None, **settings):
+def write_run(
+    folder, *, tags=None, hyp=HYP, epochs=2, done=None, finished=True, seen=None, **settings
+):
     """A run folder as a training leaves it, without a training; `seen` are the ids of its training
     images."""
     (folder / "weights").mkdir(parents=True)
@@ -52,9 +55,8 @@ def write_run(folder, *, hyp=HYP, epochs=2, done=None, finished=True, seen=None,
         **settings,
     }
     (folder / "settings.yaml").write_text(yaml.safe_dump(recorded | {"hyp": hyp, "epochs": epochs}))
-    (folder / "run.json").write_text(
-        json.dumps({"finished": finished, "train_images": 8, "weights_bytes": 4_000_000})
-    )
+    record = {"finished": finished, "train_images": 8, "weights_bytes": 4_000_000}
+    (folder / "run.json").write_text(json.dumps(record | ({"tags": tags} if tags else {})))
     if seen is not None:
         (folder / "train_images.txt").write_text("".join(f"{name}\n" for name in seen))
     done = epochs if done is None else done
@@ -77,7 +79,7 @@ def optimiser_runs(out):
 def asked(out):
     return {
         question: [group["name"].tolist() for group in groups]
-        for question, groups in run_folders.questions(run_folders.find(out)).items()
+        for question, groups in run_folders.questions(run_folders.find_runs(out)).items()
     }
 
 
@@ -85,14 +87,14 @@ def asked(out):
 
 
 def test_no_runs(tmp_path):
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     assert runs.empty and run_folders.questions(runs) == {}
     assert (
         compare.left_out(runs)
         == "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
     )
-    assert tables.answer_all(runs, tmp_path, tmp_path) == []
-    assert list(run_folders.shown(runs)[:0].columns)[:3] == ["name", "trained_on", "seed"]
+    assert runs_module.compare(runs, tmp_path) == []
+    assert list(run_folders.differing(runs)[:0].columns)[:3] == ["name", "trained_on", "seed"]
 
 
 def test_a_folder_tells_its_recipe(tmp_path):
@@ -108,7 +110,7 @@ def test_a_folder_tells_its_recipe(tmp_path):
         done=1,
         finished=False,
     )
-    gold, full = run_folders.find(tmp_path).to_dict("records")
+    gold, full = run_folders.find_runs(tmp_path).to_dict("records")
     assert (full["name"], full["trained_on"], full["start"], full["hyp"]) == (
         "full",
         "full",
@@ -120,6 +122,20 @@ def test_a_folder_tells_its_recipe(tmp_path):
     assert gold["hyp"].startswith("own ") and full["weights_mb"] == 4.0
 
 
+def test_tags_say_what_a_run_is_for_whatever_its_folder_is_called(tmp_path):
+    for name, tags in (
+        ("a", {"trained_on": "full"}),
+        ("full", {"trained_on": "with silver", "variant": "half"}),
+        ("b_fold0", {"trained_on": "split"}),
+        ("c", {"trained_on": "oof", "helper": "out of fold"}),
+    ):
+        write_run(tmp_path / "training" / name, tags=tags, data=name)
+    runs = run_folders.find_runs(tmp_path)
+    assert runs["trained_on"].tolist() == ["full", "split", "oof", "with silver"]
+    assert runs["helper"].tolist() == [False, False, True, False]
+    assert runs["variant"].tolist() == ["", "", "", "half"]
+
+
 def test_a_broken_folder_is_named(tmp_path):
     write_run(tmp_path / "training" / "full")
     (tmp_path / "training" / "full" / "settings.yaml").write_text("hyp: 3")
@@ -127,7 +143,7 @@ def test_a_broken_folder_is_named(tmp_path):
     with pytest.raises(
         NotebookError, match=r"training/full is no whole run folder .*train it again"
     ):
-        run_folders.find(tmp_path)
+        run_folders.find_runs(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +186,7 @@ def test_only_runs_that_differ_in_one_thing_share_a_table(tmp_path, second, expe
     write_run(tmp_path / "training" / "a")
     write_run(tmp_path / "training" / "b", **second)
     assert asked(tmp_path) == expected
-    said = compare.left_out(run_folders.find(tmp_path))
+    said = compare.left_out(run_folders.find_runs(tmp_path))
     assert said.startswith(f"{2 if expected else 0} of 2 runs are compared")
     assert ("not finished: b" in said) == ("finished" in second)
 
@@ -189,7 +205,7 @@ def test_models_behind_out_of_fold_predictions_are_never_compared(tmp_path):
         write_run(tmp_path / "training" / name, data=name)
     write_run(tmp_path / "training" / "full", data="all")
     assert asked(tmp_path) == {"training data": [["full", "multilabel_split"]]}
-    said = compare.left_out(run_folders.find(tmp_path))
+    said = compare.left_out(run_folders.find_runs(tmp_path))
     assert "trained on other photos than the rest" in said
     assert said.endswith("judge: oof_fold0, oof_fold1, silver_fold0, silver_fold1.")
 
@@ -210,7 +226,7 @@ def silver_batch(out, shares=("",), seeds=(0, 1)):
 
 def test_silver_is_a_question_of_its_own(tmp_path):
     silver_batch(tmp_path)
-    found = run_folders.questions(run_folders.find(tmp_path))
+    found = run_folders.questions(run_folders.find_runs(tmp_path))
     assert set(found) == {"training data", "silver", "epochs"}
     assert found["silver"][0]["name"].tolist() == [
         "seed0/expanded",
@@ -230,12 +246,12 @@ def test_silver_is_a_question_of_its_own(tmp_path):
 def test_silver_is_paired_by_seed_with_the_same_training_without_it(tmp_path):
     silver_batch(tmp_path)
     images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
-    [group] = run_folders.questions(run_folders.find(tmp_path))["silver"]
+    [group] = run_folders.questions(run_folders.find_runs(tmp_path))["silver"]
     predictions = {
         name: found.sample(frac=0.4 if "gold" in name else 0.9, random_state=place)
         for place, name in enumerate(group["name"])
     }
-    on = tables.Judge("Valid_Dataset", tmp_path, images, boxes)
+    on = tables.Judge("Valid_Dataset", Photos(images, boxes, tmp_path))
     [row] = tables.differences(
         tables.run_scores(group, predictions, on, "silver"), predictions, on
     ).to_dict("records")
@@ -245,7 +261,7 @@ def test_silver_is_paired_by_seed_with_the_same_training_without_it(tmp_path):
 
 def test_unlike_data_never_share_a_name(tmp_path):
     silver_batch(tmp_path, ("silver_share0.5", "silver_share1.0"))
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     [group] = run_folders.questions(runs)["silver"]
     assert sorted(zip(run_folders.settings(group, "silver"), group["seed"], strict=True)) == [
         (name, seed)
@@ -288,7 +304,7 @@ def test_unlike_data_never_share_a_name(tmp_path):
 def test_folders_names_tell_runs_apart(tmp_path, runs, expected):
     for name, settings in runs.items():
         write_run(tmp_path / "training" / name, **settings)
-    found = run_folders.questions(run_folders.find(tmp_path))
+    found = run_folders.questions(run_folders.find_runs(tmp_path))
     assert {
         question: run_folders.settings(groups[0], question) for question, groups in found.items()
     } == expected
@@ -313,7 +329,7 @@ def test_groups_of_a_question_are_told_apart(tmp_path, seconds, expected):
                 optimizer=kind,
                 **common,
             )
-    groups = run_folders.questions(run_folders.find(tmp_path))["optimisers"]
+    groups = run_folders.questions(run_folders.find_runs(tmp_path))["optimisers"]
     assert run_folders.constants(groups, "optimisers") == expected
 
 
@@ -326,12 +342,12 @@ def judged(tmp_path):
     optimiser_runs(tmp_path)
     images, boxes, found = scene(3, n_images=12, n_answers=40, n_detections=200)
     images["archive"], images["member"] = "images", images["image_id"] + ".jpg"
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     predictions = {
         name: found.sample(frac=0.9 if "sgd" in name else 0.4, random_state=place)
         for place, name in enumerate(runs["name"])
     }
-    return runs, tables.Judge("Valid_Dataset", tmp_path, images, boxes), predictions
+    return runs, tables.Judge("Valid_Dataset", Photos(images, boxes, tmp_path)), predictions
 
 
 def test_a_table_has_means_spread_and_the_write_ups_numbers(judged):
@@ -395,16 +411,16 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
         return boxes[boxes["image_id"].isin(shown["image_id"])].assign(confidence=0.5)
 
     monkeypatch.setattr(engine, "predict", predict, raising=False)
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     for _ in range(2):
-        answers = tables.answer_all(runs, tmp_path, tmp_path / "local")
+        answers = runs_module.compare(runs, tmp_path)
     assert calls == [("last.pt", 12, 64)] * 2
     assert answers[0].question == "training data" and answers[0].table["mAP75"].tolist() == [
         1.0,
         1.0,
     ]
     write_run(tmp_path / "training" / "full", data="c")
-    answers = tables.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path / "local")
+    answers = runs_module.compare(run_folders.find_runs(tmp_path), tmp_path)
     assert calls[2:] == [("last.pt", 6, 64)] * 3 and answers[0].judge.name == "Valid_Dataset_Full"
     assert tables.key_numbers(answers)["mAP75 training_data: full"] == 1.0
 
@@ -435,21 +451,21 @@ def test_images_that_a_run_was_trained_on_do_not_judge(tmp_path, seen, left, sai
     )
     write_run(tmp_path / "training" / "a", data="a", seen=names)
     write_run(tmp_path / "training" / "b", data="b", seen=[])
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     if left is None:
         with pytest.raises(NotebookError, match=said):
             tables.judge(tmp_path, runs, tmp_path / "local")
         return
     on = tables.judge(tmp_path, runs, tmp_path / "local")
-    assert len(on.images) == left and said in compare.judged(on)
-    assert set(on.boxes["image_id"]) <= set(on.images["image_id"])
+    assert len(on.photos) == left and said in compare.judged(on)
+    assert set(on.photos.boxes["image_id"]) <= set(on.photos.images["image_id"])
 
 
 def test_what_is_missing_is_named(tmp_path):
     for name in ("a", "b"):
         write_run(tmp_path / "training" / name, data=name)
     with pytest.raises(NotebookError, match=r"Valid_Dataset.tar is missing: notebook 02 writes it"):
-        tables.answer_all(run_folders.find(tmp_path), tmp_path, tmp_path)
+        runs_module.compare(run_folders.find_runs(tmp_path), tmp_path)
 
 
 # ---- words and figures
@@ -480,9 +496,9 @@ def test_differences_in_words():
         }
     )
     said = compare.differences(table)
-    assert "b against a: +0.100 mAP75 (-0.100 to +0.300: no proof" in said
+    assert "b against a: +0.100 mAP75 (-0.100 to +0.300: within noise" in said
     assert (
-        "c against a: -0.200 mAP75 (-0.300 to -0.100: more than luck of the images (one seed))"
+        "c against a: -0.200 mAP75 (-0.300 to -0.100: significant over the images (one seed))"
         in said
     )
     assert said.endswith("One seed each: another seed may turn the order.")
@@ -534,12 +550,12 @@ def test_the_optimisers_paragraph_comes_from_the_seeds(sgd, adamw, words):
             }
         )
     )
-    said = compare.optimisers(scores)
+    said = compare.optimisers(tables.optimisers(scores))
     for text in [*words, "Wilson et al. (2017", "0.0146 mAP50-95 above AdamW"]:
         assert text in said
     assert ("hardly trained" in said) == (sgd is not None and max(*sgd, *adamw) < 0.5)
     assert scores is None or "Each had one setting, so neither was tuned" in compare.optimisers(
-        scores[:-1]
+        tables.optimisers(scores[:-1])
     )
 
 
@@ -575,7 +591,7 @@ def test_curves_in_words():
         return pd.DataFrame({"epoch": range(len(values)), "metrics/mAP_0.75": values})
 
     scores = pd.DataFrame({"setting": ["a", "a", "b"], "run": ["a0", "a1", "b0"]})
-    said = compare.curves(
+    ends = run_folders.curve_ends(
         scores,
         {
             "a0": results(0.1, 0.2, 0.5),
@@ -583,13 +599,13 @@ def test_curves_in_words():
             "b0": results(0.2, 0.4, 0.3),
         },
     )
-    assert said.startswith(
-        "At epoch 3 a leads, since epoch 3; at their best in the last epoch, so still rising: a."
-    )
-    assert "a run moves by up to 0.700: a difference of that size hangs on the epoch" in said
-    assert compare.curves(scores, {"a0": results(), "a1": results(), "b0": results()}).startswith(
-        "Fewer than"
-    )
+    assert ends["rising"].tolist() == [True, False] and ends["best_epoch"].tolist() == [3, 2]
+    assert ends.attrs == {"epoch": 3, "leader": "a", "leads_since": 3}
+    said = compare.curves(ends)
+    assert said.startswith("At epoch 3 a leads, since epoch 3. Still improving at the end: a.")
+    assert "a run moves by up to 0.700: a difference of that size depends on the epoch" in said
+    none = run_folders.curve_ends(scores, {"a0": results(), "a1": results(), "b0": results()})
+    assert compare.curves(none).startswith("Fewer than")
 
 
 @pytest.mark.parametrize(
@@ -621,11 +637,14 @@ def test_every_figure_stands_between_two_sentences(judged):
         def say(self, text):
             shown.append(("say", text))
 
-        def table(self, frame, caption="", **options):
+        def table(self, frame, caption="", *options):
             shown.append(("table", caption))
 
         def figure(self, ax, name, caption):
             shown.append(("figure", name))
+
+        def metrics(self, **values):
+            pass
 
     answers = [
         tables.Answer(
@@ -640,7 +659,7 @@ def test_every_figure_stands_between_two_sentences(judged):
         )
         for number in (1, 2)
     ]
-    comparison.show(Page(), answers)
+    Step.show(Page(), *comparison.comparison(answers))
     kinds = [kind for kind, _ in shown]
     places = [place for place, kind in enumerate(kinds) if kind == "figure"]
     assert [shown[place][1] for place in places] == [
@@ -655,9 +674,9 @@ def test_every_figure_stands_between_two_sentences(judged):
 
 
 def test_welchs_interval_is_scipys_own_confidence():
-    low, high = compare.welch_interval(np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))
+    low, high = tables.welch_interval(np.array([1.0, 2, 3]), np.array([1.0, 2, 3]))
     assert low == pytest.approx(-high) and high == pytest.approx(2.776 * np.sqrt(2 / 3), rel=1e-3)
-    assert compare.welch_interval(np.array([2.0, 2]), np.array([1.0, 1])) == (1.0, 1.0)
+    assert tables.welch_interval(np.array([2.0, 2]), np.array([1.0, 1])) == (1.0, 1.0)
 
 
 def test_figures_name_settings_and_intervals(judged):
@@ -692,13 +711,13 @@ def test_other_photos_under_the_same_ids_are_predicted_anew(tmp_path, monkeypatc
     monkeypatch.setattr(
         engine,
         "predict",
-        lambda weights, images, *a, **k: calls.append(weights) or images[["image_id", "species"]],
+        lambda weights, photos, **k: calls.append(weights) or photos.boxes,
         raising=False,
     )
     write_run(tmp_path / "training" / "multilabel_split", data="a")
-    runs = run_folders.find(tmp_path)
+    runs = run_folders.find_runs(tmp_path)
     images, boxes = write_archives(tmp_path / "archives")
-    on = tables.Judge("valid", tmp_path / "archives", images, boxes)
+    on = tables.Judge("valid", Photos(images, boxes, tmp_path / "archives"))
     for number in (1, 1, 2):
         if number == 2:
             pigs = images.loc[images["archive"] == "pig.zip", "member"]

@@ -5,12 +5,46 @@ from pathlib import Path
 
 import pandas as pd
 
+from livestock_utils import colab
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
-from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import engine
-from livestock_utils.evaluate.compare.tables import Judge
+from livestock_utils.evaluate.compare.tables import Answer, Judge, answer_all
+
+
+def compare(
+    runs: pd.DataFrame,
+    out: str | os.PathLike,
+    weights: str = "last",
+    iou_threshold: float = 0.6,
+    seed: int = 0,
+) -> list[Answer]:
+    """Which of several trainings is better, for every question that they can answer.
+
+        answers = lu.compare(lu.find_runs("runs/first"), "runs/first")
+        answers[0].table  # a row a setting
+
+    Args:
+        runs: a row a run folder (`lu.find_runs`).
+        out: the folder of results with datasets/ of the validation images; the predictions are
+            kept in its predictions/compare/.
+        weights: "last", or "best", which was chosen with a look at validation images.
+        iou_threshold: of the suppression, in [0, 1].
+        seed: of the draws of images behind the intervals.
+
+    Returns:
+        Answers: `.scores` a row a run, `.table` a row a setting, `.differences` with intervals.
+
+    Raises:
+        NotebookError: validation images, run folders or weights are absent.
+    """
+    kept = Path(out) / "predictions" / "compare"
+
+    def predict(group: pd.DataFrame, on: Judge) -> dict[str, pd.DataFrame]:
+        return predict_runs(group, on, kept, weights, iou_threshold)
+
+    return answer_all(runs, out, colab.local_disk(out), predict, seed)
 
 
 def predict_runs(
@@ -24,11 +58,9 @@ def predict_runs(
     name.
 
     They are kept in the folder `kept` under the hashes of weights and images, and read from there
-    the next time. weights: "last", or "best", which was chosen with a look at validation images.
+    the next time.
     """
-
-    photos = Photos(on.images, folder=on.folder)
-    stamp = photos.fingerprint()[:12]
+    stamp = on.photos.fingerprint()[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):
         file = Path(run["folder"]) / "weights" / f"{weights}.pt"
@@ -37,14 +69,8 @@ def predict_runs(
         key = f"{files.sha256(file)[:16]}_{stamp}_{run['image_size']}_{iou_threshold:g}.csv"
         path = Path(kept) / key
         if not path.is_file():
-            made = engine.predict(
-                file,
-                photos,
-                image_size=int(run["image_size"]),
-                confidence_threshold=0.001,
-                iou_threshold=iou_threshold,
-                max_detections=300,
-            )
+            size = int(run["image_size"])
+            made = engine.predict(file, on.photos, image_size=size, iou_threshold=iou_threshold)
             files.write_text(path, made.to_csv(index=False))
         found[run["name"]] = pd.read_csv(path, dtype={"image_id": str, "species": str})
     return found

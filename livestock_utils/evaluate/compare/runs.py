@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -16,28 +17,15 @@ from livestock_utils.core import project
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.evaluate.silver.making import PREFIX
 
-RECORDED = (
-    "model",
-    "init_weights",
-    "optimizer",
-    "schedule",
-    "epochs",
-    "image_size",
-    "batch_size",
-    "data",
-    "freeze",
-    "nominal_batch",
-    "warmup_min_iterations",
-    "patience",
-    "best_metric",
-    "autoanchor",
-    "amp",
-    "teacher_weight",
+_RECORDED = (
+    *("model", "init_weights", "optimizer", "schedule", "epochs", "image_size", "batch_size"),
+    *("data", "freeze", "nominal_batch", "warmup_min_iterations", "patience", "best_metric"),
+    *("autoanchor", "amp", "teacher_weight"),
 )
-RECIPE = ("start", "hyp", "augmentation", *RECORDED)
+_RECIPE = ("start", "hyp", "augmentation", *_RECORDED)
 """What makes two runs the same but for the seed."""
 
-QUESTIONS: dict[str, tuple[str, ...]] = {
+_QUESTIONS: dict[str, tuple[str, ...]] = {
     "models": ("model", "start", "init_weights"),
     "optimisers": ("optimizer",),
     "hyperparameters": ("hyp",),
@@ -47,65 +35,52 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 }
 """The write-up's tables and one more: in each, runs that differ in one or more of these fields and
 in nothing else."""
-FREE = {"optimisers": ("hyp",)}
+_FREE = {"optimisers": ("hyp",)}
 """What may differ besides: each optimiser has its own learning rate."""
-HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
+_HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
 """Fields in which runs may differ although `_setting` calls them the same."""
 
+_BY_VALUE = ("model", "start", "optimizer")
+"""Fields whose values say what they are."""
+
 SILVER = ("without silver", "with silver")
-DATA_NAMES = {
-    "multilabel_split": "split",
-    "full": "full",
-    "expanded_gold": SILVER[0],
-    "expanded": SILVER[1],
-}
-"""Run folders of notebooks 05, 08 and 10 -> what they were trained on."""
 
 
-def find(out: str | os.PathLike) -> pd.DataFrame:
+def find_runs(out: str | os.PathLike) -> pd.DataFrame:
     """One row a run folder below OUT/training/ and, as `batch` leaves them, OUT/runs/*/training/;
     by name.
 
-    Columns: name, folder, trained_on (see DATA_NAMES, else the folder's name), helper (a model of
+        lu.find_runs("runs/first")[["name", "trained_on", "epochs_done"]]
+
+    Columns: name, folder, trained_on (by the run's tags), helper (a model of
     out_of_fold: it has seen what others are judged on, or a part of the training set only), variant
-    (what the names of batch and folder say besides), seed, RECIPE's columns (start is "pretrained"
+    (what the names of batch and folder say besides), seed, _RECIPE's columns (start is "pretrained"
     or "scratch", hyp a known file's name or "own <hash>"), epochs_done, finished, train_images and
     weights_mb. Unreadable folders are an error: NotebookError, with the folder.
     """
     root = Path(out)
     records = sorted({*root.glob("training/*/run.json"), *root.glob("runs/*/training/*/run.json")})
-    hyps = known_hyps(root)
+    hyps = _known_hyps(root)
     rows = [_row(record.parent, root, hyps) for record in records]
-    columns = [
-        "name",
-        "folder",
-        "trained_on",
-        "helper",
-        "variant",
-        "seed",
-        *RECIPE,
-        "epochs_done",
-        "finished",
-        "train_images",
-        "weights_mb",
-    ]
+    columns = ["name", "folder", "trained_on", "helper", "variant", "seed", *_RECIPE]
+    columns += ["epochs_done", "finished", "train_images", "weights_mb"]
     return pd.DataFrame(rows, columns=columns).sort_values("name", ignore_index=True)
 
 
-def shown(runs: pd.DataFrame) -> pd.DataFrame:
+def differing(runs: pd.DataFrame) -> pd.DataFrame:
     """The table of runs for a reader: name, what they were trained on, what differs between them,
     how far they came."""
     always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
     differing = [
         name
-        for name in RECIPE
+        for name in _RECIPE
         if name not in (*always, "data") and runs[name].nunique(dropna=False) > 1
     ]
     short = runs.assign(init_weights=[str(value or "")[:8] for value in runs["init_weights"]])
     return short[[*always[:3], *differing, *always[3:]]]
 
 
-def known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
+def _known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
     """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
     files = [*sorted(project.folder("hyp").glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
     read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
@@ -127,13 +102,13 @@ def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
     """
     done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
     found: dict[str, list[pd.DataFrame]] = {}
-    for question, fields in QUESTIONS.items():
+    for question, fields in _QUESTIONS.items():
         is_silver = done["trained_on"].isin(SILVER)
         asked = {"silver": done[is_silver], "training data": done[~is_silver]}.get(question, done)
-        others = [name for name in RECIPE if name not in (*fields, *FREE.get(question, ()))]
+        others = [name for name in _RECIPE if name not in (*fields, *_FREE.get(question, ()))]
         if question == "silver":
             others.append("train_images")
-        for _, group in asked.drop_duplicates([*RECIPE, "seed"]).groupby(
+        for _, group in asked.drop_duplicates([*_RECIPE, "seed"]).groupby(
             others, dropna=False, sort=False
         ):
             differ = ["trained_on"] if question == "silver" else list(fields)
@@ -146,7 +121,7 @@ def repeats(runs: pd.DataFrame) -> list[str]:
     """Names of finished runs that are the same training (recipe, data and seed) as one before
     them."""
     done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
-    return done.loc[done.duplicated([*RECIPE, "seed"]), "name"].tolist()
+    return done.loc[done.duplicated([*_RECIPE, "seed"]), "name"].tolist()
 
 
 def settings(group: pd.DataFrame, question: str) -> list[str]:
@@ -160,9 +135,9 @@ def settings(group: pd.DataFrame, question: str) -> list[str]:
     table = group[["seed", "variant"]].assign(
         name=[_setting(run, question) for run in group.to_dict("records")]
     )
-    if question not in HIDDEN:
+    if question not in _HIDDEN:
         return table["name"].tolist()
-    table["value"] = [str(value or "none") for value in group[HIDDEN[question]]]
+    table["value"] = [str(value or "none") for value in group[_HIDDEN[question]]]
     by_name = table.groupby("name")
     unlike = (by_name["value"].transform("nunique") > 1) & (
         by_name["variant"].transform("nunique") > 1
@@ -179,17 +154,11 @@ def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
     """What tells the groups of one question apart, a text each: "8 epochs, yolov5n"; empty texts
     for a single one."""
     fields = [
-        name for name in RECIPE if name not in (*QUESTIONS[question], *FREE.get(question, ()))
+        name for name in _RECIPE if name not in (*_QUESTIONS[question], *_FREE.get(question, ()))
     ]
     firsts = pd.DataFrame([group.iloc[0] for group in groups])
     differing = [name for name in fields if firsts[name].nunique(dropna=False) > 1]
-    words = {
-        "epochs": "{} epochs",
-        "image_size": "{} px",
-        "model": "{}",
-        "start": "{}",
-        "optimizer": "{}",
-    }
+    words = {"epochs": "{} epochs", "image_size": "{} px"} | dict.fromkeys(_BY_VALUE, "{}")
     texts = []
     for first in firsts.to_dict("records"):
         values = {
@@ -232,6 +201,44 @@ def mean_results(
     return lines
 
 
+def curve_ends(
+    scores: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    column: str = "metrics/mAP_0.75",
+) -> pd.DataFrame:
+    """How the mean curve of each setting ends: a row a setting.
+
+    Columns setting, epochs, last, best, best_epoch (from 1), rising (best in the last epoch) and
+    range_of_last (the most that a run moves within its last three epochs). `attrs`: the epoch that
+    all reached, the leader there, and the epoch since which it leads (`leads_since`).
+    """
+    means = mean_results(scores, tables)
+    lines = {
+        name: table[column].to_numpy(float) for name, table in means.items() if column in table
+    }
+    rows = []
+    for name, values in lines.items():
+        ends = [
+            float(np.ptp(tables[run][column].to_numpy(float)[-3:]))
+            for run in scores.loc[scores["setting"] == name, "run"]
+            if len(tables[run]) > 1
+        ]
+        best, rising = int(values.argmax()) + 1, 1 < len(values) == values.argmax() + 1
+        row = (name, len(values), values[-1], values.max(), best, rising)
+        rows.append((*row, max(ends, default=np.nan)))
+    columns = ["setting", "epochs", "last", "best", "best_epoch", "rising", "range_of_last"]
+    table = pd.DataFrame(rows, columns=columns)
+    if lines:
+        shared = int(table["epochs"].min())
+        leader = pd.DataFrame({name: values[:shared] for name, values in lines.items()}).idxmax(
+            axis=1
+        )
+        leads = int((leader == leader.iloc[-1])[::-1].cumprod().sum())
+        table.attrs = {"epoch": shared, "leader": str(leader.iloc[-1])}
+        table.attrs["leads_since"] = shared - leads + 1
+    return table
+
+
 def trained_ids(folder: str | os.PathLike) -> set[str] | None:
     """Ids of the photos that a run was trained on, silver copies under the id of their source; None
     if not recorded."""
@@ -247,7 +254,7 @@ def _setting(run: Mapping[Any, Any], question: str) -> str:
         return str(run["trained_on"])
     if question == "epochs":
         return f"{run['epochs']} epochs"
-    fields = (*QUESTIONS[question], *FREE.get(question, ()))
+    fields = (*_QUESTIONS[question], *_FREE.get(question, ()))
     return ", ".join(str(run[field]) for field in fields if field != "init_weights")
 
 
@@ -257,7 +264,7 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         recorded = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
         done = len(results(folder)) if (folder / "results.csv").is_file() else 0
         hyp = recorded["hyp"]
-        row = {name: recorded.get(name) for name in RECORDED}
+        row = {name: recorded.get(name) for name in _RECORDED}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NotebookError(
             f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, "
@@ -265,14 +272,14 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         ) from error
     inside = folder.relative_to(root)
     batch = inside.parts[1] if inside.parts[0] == "runs" else ""
-    trained_on, of_folder = _trained_on(folder)
+    tags = record.get("tags") or _guessed_tags(folder)
     of_batch = re.sub(r"(^|-)seed\d+(?=-|$)", "", batch).strip("-")
     return row | {
         "name": f"{batch}/{folder.name}" if batch else folder.name,
         "folder": str(folder),
-        "trained_on": trained_on,
-        "helper": re.fullmatch(r".+_fold\d+", folder.name) is not None,
-        "variant": ", ".join(text for text in (of_batch, of_folder) if text),
+        "trained_on": tags.get("trained_on", folder.name),
+        "helper": bool(tags.get("helper")),
+        "variant": ", ".join(filter(None, (of_batch, tags.get("variant", "")))),
         "seed": recorded.get("seed", 0),
         "start": "pretrained" if recorded.get("init_weights") else "scratch",
         "augmentation": json.dumps(recorded.get("augmentation"), sort_keys=True, default=str),
@@ -284,21 +291,21 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
     }
 
 
-def _trained_on(folder: Path) -> tuple[str, str]:
-    """(what a run was trained on, what its folder's name says besides), by the names that notebooks
-    give."""
+def _guessed_tags(folder: Path) -> dict[str, str]:
+    """What the names of folders say of a run of version 0.1.0, which wrote no tags."""
     stem = re.sub(r"_seed\d+$", "", folder.name)
     suffix = folder.name.removeprefix(stem)
-    if stem in DATA_NAMES:
-        return DATA_NAMES[stem], ""
+    known = {"multilabel_split": "split", "full": "full", "expanded_gold": SILVER[0]}
+    if stem in known or stem == "expanded":
+        return {"trained_on": known.get(stem, SILVER[1])}
+    if re.fullmatch(r".+_fold\d+", folder.name):
+        return {"trained_on": stem, "helper": "out of fold"}
     if (folder.parent / f"{stem}_gold{suffix}").is_dir():  # notebook 10 with another run_name
-        return SILVER[1], stem
-    if (
-        stem.endswith("_gold")
-        and (folder.parent / f"{stem.removesuffix('_gold')}{suffix}").is_dir()
-    ):
-        return SILVER[0], stem.removesuffix("_gold")
-    return stem, ""
+        return {"trained_on": SILVER[1], "variant": stem}
+    gold = stem.removesuffix("_gold")
+    if gold != stem and (folder.parent / f"{gold}{suffix}").is_dir():
+        return {"trained_on": SILVER[0], "variant": gold}
+    return {"trained_on": stem}
 
 
 def _hyp_name(hyp: Mapping[str, float], hyps: Mapping[str, Mapping[str, float]]) -> str:

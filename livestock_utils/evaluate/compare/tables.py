@@ -2,18 +2,21 @@
 and its own numbers.
 
 Every run predicts the validation images once; the predictions are kept, and all numbers come from
-them by the contest's definition. Runs are compared at equal epochs only (`run_folders.questions`).
+them by the contest's definition. Runs are compared at equal epochs only (`runs.questions`).
 """
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.eda import write_up
 from livestock_utils.data.sets import reading
 from livestock_utils.evaluate.compare import runs as run_folders
@@ -21,7 +24,7 @@ from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.evaluate.silver import effect as silver_effect
 
 SCORES = ["mAP50", "mAP75", "mAP50-95"]
-REFERENCE = {
+_REFERENCE = {
     "optimisers": "SGD",
     "hyperparameters": "default",
     "models": "yolov5m6, pretrained",
@@ -29,7 +32,8 @@ REFERENCE = {
 }
 """The setting that the others are held against, where it is among them; else the first by name, or
 fewest epochs."""
-EARLIER = ("split", "default")
+_DIFFERENCE = ["difference", "low", "high", "lowest_run", "highest_run"]
+_EARLIER = ("split", "default")
 """What comes first among the settings without a reference."""
 WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
 """What the runs of the write-up's tables have in common; its table of models names the model
@@ -45,9 +49,7 @@ class Judge:
     """
 
     name: str
-    folder: Path
-    images: pd.DataFrame
-    boxes: pd.DataFrame
+    photos: Photos
     removed: dict[str, int] = dataclasses.field(default_factory=dict)
     unrecorded: tuple[str, ...] = ()
 
@@ -93,7 +95,7 @@ def answer_all(
     predict: Callable[[pd.DataFrame, Judge], Mapping[str, pd.DataFrame]],
     seed: int = 0,
 ) -> list[Answer]:
-    """Every question that the runs (`run_folders.find`) can answer.
+    """Every question that the runs (`runs.find`) can answer.
 
     `predict` takes a group of runs and its judge and gives predictions by the runs' names.
     """
@@ -108,28 +110,57 @@ def answer_all(
                 str(name): run_folders.results(folder)
                 for name, folder in zip(group["name"], group["folder"], strict=True)
             }
-            answers.append(
-                Answer(
-                    question,
-                    number,
-                    common,
-                    on,
-                    scores,
-                    question_table(scores, question),
-                    differences(scores, found, on, seed),
-                    results,
-                )
-            )
+            table, pairs = question_table(scores, question), differences(scores, found, on, seed)
+            answers.append(Answer(question, number, common, on, scores, table, pairs, results))
     return answers
 
 
-def scores_of(answers: list[Answer], question: str) -> pd.DataFrame | None:
+def scores_of(answers: Sequence[Answer], question: str) -> pd.DataFrame | None:
     """The scores of the largest answer to a question, or None."""
     mine = [answer.scores for answer in answers if answer.question == question]
     return max(mine, key=len) if mine else None
 
 
-def key_numbers(answers: list[Answer]) -> dict[str, Any]:
+def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
+    """SGD and AdamW, each at its best setting by mean mAP75: a row each; empty without such runs.
+
+    `scores` is of the question "optimisers". Columns optimizer, hyp, settings (tried), runs, mAP75
+    and std; `attrs`: epochs, difference of the means (SGD minus AdamW), and low, high of Welch's
+    95 % interval over the seeds (NaN with fewer than two).
+    """
+    rows, values = [], []
+    for kind in ("SGD", "AdamW") if scores is not None else ():
+        mine = scores[scores["setting"].str.startswith(f"{kind}, ")]
+        if mine.empty:
+            return pd.DataFrame()
+        by_setting = mine.groupby("setting")["mAP75"]
+        best = str(by_setting.mean().idxmax())
+        values.append(by_setting.get_group(best).to_numpy(float))
+        row = {"optimizer": kind, "hyp": best.partition(", ")[2], "settings": len(by_setting)}
+        std = float(values[-1].std(ddof=1)) if len(values[-1]) > 1 else np.nan
+        rows.append({**row, "runs": len(values[-1]), "mAP75": values[-1].mean(), "std": std})
+    table = pd.DataFrame(rows)
+    if rows and scores is not None:
+        table.attrs["epochs"] = "–".join(map(str, sorted(set(scores["epochs"]))))
+        table.attrs["difference"] = float(values[0].mean() - values[1].mean())
+        ends = welch_interval(*values) if min(map(len, values)) > 1 else (np.nan, np.nan)
+        table.attrs |= dict(zip(("low", "high"), ends, strict=True))
+    return table
+
+
+def welch_interval(
+    first: np.ndarray, second: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where
+    neither spreads."""
+    if np.ptp(first) == 0 and np.ptp(second) == 0:
+        value = float(first.mean() - second.mean())
+        return value, value
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
+    return float(interval.low), float(interval.high)
+
+
+def key_numbers(answers: Sequence[Answer]) -> dict[str, Any]:
     """For metrics.json: mAP75 of each setting as "question: setting", then the tables."""
     numbers: dict[str, Any] = {
         f"mAP75 {answer.key}: {row['setting']}": row["mAP75"]
@@ -151,38 +182,29 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
     the tar is missing, and where fewer than two images are left.
     """
     name = "Valid_Dataset_Full" if (group["trained_on"] == "full").any() else "Valid_Dataset"
-    places = [
-        Path(out) / "datasets" / f"{name}.tar",
-        Path(out) / "prepared" / "datasets" / f"{name}.tar",
-    ]
+    places = [Path(out) / inner / "datasets" / f"{name}.tar" for inner in ("", "prepared")]
     tar = next((place for place in places if place.is_file()), None)
     if tar is None:
         maker = "03" if name.endswith("Full") else "02"
         raise NotebookError(
             f"{places[0]} is missing: notebook {maker} writes it; run that first, with the same out"
         )
-    folder = reading.extract(tar, Path(local) / name)
-    images, boxes = reading.read_tables(folder)
+    photos = reading.open_set(tar, Path(local) / name)
     trained = {
         run: run_folders.trained_ids(path)
         for run, path in zip(group["name"], group["folder"], strict=True)
     }
-    seen = pd.DataFrame({run: images["image_id"].isin(ids or ()) for run, ids in trained.items()})
-    left = images[~seen.any(axis=1)].reset_index(drop=True)
+    ids = photos.images["image_id"]
+    seen = pd.DataFrame({run: ids.isin(known or ()) for run, known in trained.items()})
+    left = photos.select(ids[~seen.any(axis=1)])
     removed = {str(run): int(count) for run, count in seen.sum().items() if count}
     if len(left) < 2:
         raise NotebookError(
-            f"{len(left)} of the {len(images)} images of {name} are left to judge on: "
+            f"{len(left)} of the {len(photos)} images of {name} are left to judge on: "
             f"{', '.join(removed)} trained on the others; move such run folders away"
         )
-    return Judge(
-        name,
-        folder,
-        left,
-        boxes[boxes["image_id"].isin(left["image_id"])].reset_index(drop=True),
-        removed,
-        tuple(run for run, ids in trained.items() if ids is None),
-    )
+    unrecorded = tuple(run for run, known in trained.items() if known is None)
+    return Judge(name, left, removed, unrecorded)
 
 
 def run_scores(
@@ -193,7 +215,7 @@ def run_scores(
     rows = []
     names = run_folders.settings(group, question)
     for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
-        table = metrics.per_class_table(on.boxes, found[run["name"]], on.images)
+        table = metrics.per_class_table(on.photos.boxes, found[run["name"]], on.photos.images)
         whole = table.loc["all"].to_dict()
         rows.append(
             {
@@ -209,7 +231,7 @@ def run_scores(
             }
         )
     table = pd.DataFrame(rows)
-    order = {name: place for place, name in enumerate(ordered_settings(table, question))}
+    order = {name: place for place, name in enumerate(_ordered_settings(table, question))}
     return table.sort_values(
         ["setting", "seed", "run"],
         key=lambda c: c.map(order) if c.name == "setting" else c,
@@ -217,14 +239,14 @@ def run_scores(
     )
 
 
-def ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
+def _ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
     """The settings of a table in reading order, the one that the others are held against first."""
     names = list(dict.fromkeys(scores["setting"]))
     if question == "epochs":
         return sorted(names, key=lambda name: int(name.split()[0]))
-    first = REFERENCE.get(question)
+    first = _REFERENCE.get(question)
     return sorted(
-        names, key=lambda name: (not name.startswith(f"{first}"), name not in EARLIER, name)
+        names, key=lambda name: (not name.startswith(f"{first}"), name not in _EARLIER, name)
     )
 
 
@@ -280,31 +302,15 @@ def differences(
         first, second = (
             [found[by_seed[side][value]] for value in seeds] for side in (settings[0], name)
         )
-        effect = silver_effect.effect_table(
-            {"validation": on.boxes}, first, second, on.images, seed=seed
-        )
+        judged = {"validation": on.photos.boxes}
+        effect = silver_effect.effect_table(judged, first, second, on.photos.images, seed=seed)
         whole = effect[effect["class"] == "all"].iloc[0]
         rows.append(
             {
                 "setting": name,
                 "against": settings[0],
                 "pairs": len(seeds),
-                **{
-                    key: whole[key]
-                    for key in ("difference", "low", "high", "lowest_run", "highest_run")
-                },
+                **{key: whole[key] for key in _DIFFERENCE},
             }
         )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "setting",
-            "against",
-            "pairs",
-            "difference",
-            "low",
-            "high",
-            "lowest_run",
-            "highest_run",
-        ],
-    )
+    return pd.DataFrame(rows, columns=["setting", "against", "pairs", *_DIFFERENCE])

@@ -20,6 +20,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),
+    "comparison": ("comparison", "optimisers", "runs"),
     "errors": (
         *("boxes_by_part", "calibration", "error_costs", "false_alarms", "labels_by_group"),
         *("loose_boxes", "misses", "predictions_by_group"),

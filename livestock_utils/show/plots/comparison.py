@@ -11,7 +11,7 @@ from livestock_utils.evaluate.compare import runs
 from livestock_utils.show.plots import style
 from livestock_utils.show.plots.training import compare_runs
 
-SHOWN = (
+_SCORES = (
     ("mAP75", style.LINES[0], "o"),
     ("mAP50-95", style.MUTED, "s"),
     ("mAP50", style.LINES[3], "^"),
@@ -20,8 +20,8 @@ SHOWN = (
 
 
 def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A mark a run by setting and a bar at the mean, for each score of SHOWN, from
-    `comparison.run_scores`.
+    """A mark a run by setting and a bar at the mean, for each score of _SCORES, from
+    `tables.run_scores`.
 
     Look for: settings whose marks overlap: their order is that of the seeds.
     """
@@ -29,7 +29,7 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * max(len(settings), 2))
     if not settings:
         return style.say_empty(ax, "no runs to compare")
-    for (metric, tone, marker), offset in zip(SHOWN, (0.25, 0.0, -0.25), strict=True):
+    for (metric, tone, marker), offset in zip(_SCORES, (0.25, 0.0, -0.25), strict=True):
         for place, name in enumerate(reversed(settings)):
             values = scores.loc[scores["setting"] == name, metric].to_numpy(float)
             at = place + offset
@@ -46,18 +46,18 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
             )
     ax.set_yticks(range(len(settings)), settings[::-1])
     ax.set(
-        xlabel="score on the same validation images, a mark a run, a bar the mean",
+        xlabel="score on the same validation images; dot: one run, bar: mean",
         ylim=(-0.5, len(settings) - 0.5),
     )
     ax.margins(x=0.06)
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(SHOWN))
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(_SCORES))
     style.value_grid(ax, "x")
     return ax
 
 
 def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """mAP75 of each setting minus the reference's with its 95 % interval, from
-    `comparison.differences`.
+    `tables.differences`.
 
     Thin marks are single pairs of runs (lowest and highest). Look for: lines that cross 0 (grey):
     no proof.

@@ -1,21 +1,20 @@
 """What a comparison of runs says, in sentences computed from its tables."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from livestock_utils.data.eda import write_up as published
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 
-LEARNING, UNTRAINED = 0.5, 0.1
+_LEARNING, _UNTRAINED = 0.5, 0.1
 """mAP75 below which a network is still learning the task, and below which it hardly does it at
 all."""
-SEEDS_NEEDED = 3
+_SEEDS_NEEDED = 3
 """With fewer a side, the interval of a mean over seeds says next to nothing."""
-LITERATURE = (
+_LITERATURE = (
     "Wilson et al. (2017, *The Marginal Value of Adaptive Gradient Methods*) found that SGD "
     "generalises better than Adam at equal tuning; Loshchilov and Hutter (2019, *Decoupled Weight "
     "Decay Regularization*) trace much of that to Adam's weight decay, which AdamW repairs; Choi "
@@ -56,7 +55,7 @@ def left_out(runs: pd.DataFrame) -> str:
 
 def judged(on: tables.Judge) -> str:
     """Which images judge, and how sure it is that no run was trained on them."""
-    said = f"{len(on.images)} images of {on.name} judge."
+    said = f"{len(on.photos)} images of {on.name} judge."
     if on.removed:
         many = ", ".join(f"{run} {count}" for run, count in on.removed.items())
         said += f" Left out are those that a run was trained on: {many}."
@@ -107,28 +106,25 @@ def beside_write_up(scores: pd.DataFrame, question: str) -> str:
 def spread(scores: pd.DataFrame) -> str:
     """Which setting has the highest mean mAP75, and whether single runs of the next one reach
     it."""
-    means = (
-        scores.groupby("setting", sort=False)["mAP75"]
-        .mean()
-        .sort_values(ascending=False, kind="stable")
+    by_setting = scores.groupby("setting", sort=False)["mAP75"]
+    table = by_setting.agg(["min", "max", "std"]).assign(mAP75=by_setting.mean())
+    table = table.assign(runs=by_setting.size())
+    table = table.sort_values("mAP75", ascending=False, kind="stable")
+    best, following = table.head(2).to_dict("records")
+    said = (
+        f"{table.index[0]} has the highest mAP75 ({_mean(best)}), then {table.index[1]} "
+        f"({_mean(following)})"
     )
-    first, second = means.index[:2]
-    best, next_best = (
-        scores.loc[scores["setting"] == name, "mAP75"].to_numpy(float) for name in (first, second)
-    )
-    said = f"{first} has the highest mAP75 ({_mean(best)}), then {second} ({_mean(next_best)})"
-    if min(len(best), len(next_best)) < 2:
+    if min(best["runs"], following["runs"]) < 2:
         said += "; one run a setting shows no spread of seeds."
+    elif best["min"] > following["max"]:
+        said += "; their runs do not overlap."
     else:
-        apart = best.min() > next_best.max()
+        said += "; their runs overlap, so that another seed may turn the order."
+    if len(blank := table.index[table["mAP75"] < _UNTRAINED]):
         said += (
-            "; their runs "
-            f"{'do not overlap' if apart else 'overlap, so that another seed may turn the order'}."
-        )
-    if blank := [str(name) for name in means.index if means[name] < UNTRAINED]:
-        said += (
-            f" Below {UNTRAINED} a network hardly does its task yet; these say nothing about what "
-            f"they would reach, nor of their order: {'; '.join(blank)}."
+            f" Below {_UNTRAINED} a network hardly does its task yet; these say nothing about what "
+            f"they would reach, nor of their order: {'; '.join(map(str, blank))}."
         )
     return said
 
@@ -145,9 +141,9 @@ def differences(table: pd.DataFrame) -> str:
             else ""
         )
         verdict = (
-            f"more than luck of the images{'' if row['pairs'] > 1 else ' (one seed)'}"
+            f"significant over the images{'' if row['pairs'] > 1 else ' (one seed)'}"
             if sure
-            else "no proof, the interval holds 0"
+            else "within noise, the interval includes 0"
         )
         said.append(
             f"{row['setting']} against {row['against']}: {row['difference']:+.3f} mAP75 "
@@ -161,44 +157,23 @@ def differences(table: pd.DataFrame) -> str:
     return "; ".join(said) + "." + single
 
 
-def curves(
-    scores: pd.DataFrame, results: Mapping[str, pd.DataFrame], column: str = "metrics/mAP_0.75"
-) -> str:
-    """How the logged curves end: who leads, since when, which still rise, how much an epoch more or
-    less matters."""
-    lines = {
-        name: table[column].to_numpy(float)
-        for name, table in run_folders.mean_results(scores, results).items()
-        if column in table and len(table)
-    }
-    if len(lines) < 2:
+def curves(ends: pd.DataFrame) -> str:
+    """How the logged curves end, from `runs.curve_ends`: who leads, since when, which still rise,
+    how much an epoch more or less matters."""
+    if len(ends) < 2:
         return "Fewer than two settings have logged epochs: there are no curves to compare."
-    shortest = min(map(len, lines.values()))
-    leader = pd.DataFrame({name: values[:shortest] for name, values in lines.items()}).idxmax(
-        axis=1
-    )
-    last = str(leader.iloc[-1])
-    since = shortest - int((leader == last)[::-1].cumprod().sum()) + 1
-    said = f"At epoch {shortest} {last} leads, " + (
+    since = ends.attrs["leads_since"]
+    said = f"At epoch {ends.attrs['epoch']} {ends.attrs['leader']} leads, " + (
         "from the first on" if since == 1 else f"since epoch {since}"
     )
-    rising = [
-        name
-        for name, values in lines.items()
-        if len(values) > 1 and values.argmax() == len(values) - 1
-    ]
-    said += f"; at their best in the last epoch, so still rising: {', '.join(rising) or 'none'}"
-    late = [
-        float(np.ptp(results[run][column].to_numpy(float)[-3:]))
-        for run in scores["run"]
-        if len(results[run]) > 1
-    ]
-    if late:
+    rising = ", ".join(ends.loc[ends["rising"], "setting"])
+    said += f". Still improving at the end: {rising}." if rising else ". None was still improving."
+    if (late := ends["range_of_last"].max()) == late:
         said += (
-            f". Within its last three epochs a run moves by up to {max(late):.3f}: a difference of "
-            "that size hangs on the epoch that is scored, which no interval here covers"
+            f" Within its last three epochs a run moves by up to {late:.3f}: a difference of that "
+            "size depends on the epoch that is scored, which no interval here covers."
         )
-    return said + "."
+    return said
 
 
 def other_weights(scores: pd.DataFrame, weights: str) -> str:
@@ -215,69 +190,45 @@ def other_weights(scores: pd.DataFrame, weights: str) -> str:
     )
 
 
-def optimisers(scores: pd.DataFrame | None) -> str:
-    """SGD against AdamW: from the spread of our seeds where there are runs, with the literature;
-    Markdown.
-
-    `scores` is `comparison.run_scores` of the question "optimisers", or None without such runs. Of
-    several settings of an optimiser the best counts, and that is said. From SEEDS_NEEDED seeds each
-    on: Welch's t-interval of the difference of the means.
-    """
+def optimisers(table: pd.DataFrame) -> str:
+    """SGD against AdamW from `tables.optimisers`, with the literature; Markdown."""
     theirs = {row["name"]: row for row in published.scores()["optimisers"]}
     gap = theirs["SGD"]["mAP50-95"] - theirs["AdamW"]["mAP50-95"]
     written = (
         f"The write-up has SGD {gap:.4f} mAP50-95 above AdamW, from one run each; it names no "
         "other learning rate for AdamW than SGD's, whose usual one is ten times AdamW's"
     )
-    tried: dict[str, dict[str, np.ndarray]] = {"SGD": {}, "AdamW": {}}
-    for name, part in scores.groupby("setting") if scores is not None else ():
-        kind, _, hyp = str(name).partition(", ")
-        if kind in tried:
-            tried[kind][hyp] = part["mAP75"].to_numpy(float)
-    if scores is None or not all(tried.values()):
+    if table.empty:
         ours = (
             "Here no pair of such runs is at hand: `python -m livestock_utils batch "
             "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each"
         )
-        return f"{ours}. {written}. {LITERATURE}."
-    chosen = {
-        kind: max(settings, key=lambda hyp: settings[hyp].mean())
-        for kind, settings in tried.items()
-    }
-    sgd, adamw = (tried[kind][chosen[kind]] for kind in ("SGD", "AdamW"))
-    ours = (
-        f"After {'–'.join(map(str, sorted(set(scores['epochs']))))} epochs SGD with "
-        f"{chosen['SGD']} has mAP75 {_mean(sgd)}, AdamW with {chosen['AdamW']} {_mean(adamw)}"
-    )
-    difference, seeds = sgd.mean() - adamw.mean(), min(len(sgd), len(adamw))
+        return f"{ours}. {written}. {_LITERATURE}."
+    sgd, adamw = table.to_dict("records")
+    difference, low, high = (table.attrs[name] for name in ("difference", "low", "high"))
+    seeds = int(table["runs"].min())
+    interval = f"a difference of {difference:+.3f}"
     if seeds < 2:
-        verdict = (
-            f"a difference of {difference:+.3f} between single runs, which another seed may turn"
-        )
+        verdict = f"{interval} between single runs, which another seed may turn"
     else:
-        low, high = welch_interval(sgd, adamw)
-        interval = (
-            f"a difference of {difference:+.3f} with a 95 % interval over the seeds of {low:+.3f} "
-            f"to {high:+.3f}"
-        )
-        sure = (
-            "leaves 0 out" if low > 0 or high < 0 else "holds 0: these seeds do not tell them apart"
-        )
-        verdict = (
-            f"{interval}, which {sure}"
-            if seeds >= SEEDS_NEEDED
-            else f"{interval}; {seeds} seeds are too few for a verdict"
-        )
+        verdict = f"{interval} with a 95 % interval over the seeds of {low:+.3f} to {high:+.3f}"
+        if seeds < _SEEDS_NEEDED:
+            verdict += f"; {seeds} seeds are too few for a verdict"
+        elif low > 0 or high < 0:
+            verdict += ", which leaves 0 out"
+        else:
+            verdict += ", which holds 0: these seeds do not tell them apart"
     said = [
-        f"{ours}: {verdict}",
-        _selection({kind: len(settings) for kind, settings in tried.items()}),
+        f"After {table.attrs['epochs']} epochs SGD with {sgd['hyp']} has mAP75 {_mean(sgd)}, AdamW "
+        f"with {adamw['hyp']} {_mean(adamw)}: {verdict}",
+        _selection(dict(zip(table["optimizer"], table["settings"], strict=True))),
     ]
-    if max(sgd.mean(), adamw.mean()) < LEARNING:
+    if table["mAP75"].max() < _LEARNING:
         said.append(
             "Networks at such scores are hardly trained: this tells which one starts faster, not "
             "which one ends higher"
         )
-    return ". ".join([*filter(None, said), written, LITERATURE]) + "."
+    return ". ".join([*said, written, _LITERATURE]) + "."
 
 
 def _selection(tried: Mapping[str, int]) -> str:
@@ -294,20 +245,8 @@ def _selection(tried: Mapping[str, int]) -> str:
     )
 
 
-def welch_interval(
-    first: np.ndarray, second: np.ndarray, level: float = 0.95
-) -> tuple[float, float]:
-    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where
-    neither spreads."""
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
-        value = float(first.mean() - second.mean())
-        return value, value
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
-    return float(interval.low), float(interval.high)
-
-
-def _mean(values: np.ndarray) -> str:
+def _mean(row: Mapping[str, Any]) -> str:
     """Mean, number of seeds and standard deviation: "0.710 (3 seeds, standard deviation 0.012)"."""
-    if len(values) == 1:
-        return f"{values[0]:.3f} (one seed)"
-    return f"{values.mean():.3f} ({len(values)} seeds, standard deviation {values.std(ddof=1):.3f})"
+    if row["runs"] == 1:
+        return f"{row['mAP75']:.3f} (one seed)"
+    return f"{row['mAP75']:.3f} ({row['runs']} seeds, standard deviation {row['std']:.3f})"
