@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from livestock_utils.core import frames, species
+from livestock_utils.core import frames, made, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.core.files import write_text
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.threads import work_ahead
@@ -152,13 +151,12 @@ def _lies_in(photos: Photos, folder: Path) -> bool:
 def _write_once(place: Path, photos: Photos) -> None:
     """Write photos as a set folder, unless the same ones were written there before."""
     labels = photos.boxes[["image_id", "species", *XYXY]].to_csv(index=False)
-    made_from = hashlib.sha256((photos.fingerprint() + labels).encode()).hexdigest()
-    note = place.with_name(f"{place.name}.sha256")
-    if place.is_dir() and note.is_file() and note.read_text(encoding="ascii") == made_from:
-        return
-    note.unlink(missing_ok=True)
-    writing.to_folder(place, photos)
-    write_text(note, made_from)
+    digest = hashlib.sha256(labels.encode()).hexdigest()
+    made_from = {"photos": photos.fingerprint(), "labels": digest}
+    note, manifest = place.with_name(f"{place.name}.json"), place / yolo.MANIFEST
+    if not made.is_there(manifest, made_from, note):
+        writing.to_folder(place, photos)
+        made.record(manifest, made_from, note)
 
 
 def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str, list[str]]]:

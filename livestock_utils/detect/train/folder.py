@@ -212,10 +212,9 @@ class RunFolder:
                 versions[name] = metadata.version(name)
         now = {"versions": versions, "git_revision": _git_revision()}
         before = {name: self.record.get(name) for name in now}
-        earlier = [
-            *self.record.get("earlier", []),
-            *([before] if before["versions"] and before != now else []),
-        ]
+        earlier = list(self.record.get("earlier", []))
+        if before["versions"] and before != now:
+            earlier.append(before)
         self.record = {
             **values,
             **{key: self.record[key] for key in ("ended_after",) if key in self.record},

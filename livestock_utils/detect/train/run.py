@@ -46,12 +46,26 @@ model."""
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training's folder, read from disk on each access."""
+    """A training's folder, read from disk on each access; `lu.train` gives it.
+
+        run = lu.Run("runs/first")
+        run.results["metrics/mAP_0.75"].max(), run.best
+
+    Args:
+        folder: the run folder.
+        status: what the call of `train` did, one sentence: started, continued after which epoch,
+            or nothing.
+
+    Raises:
+        TrainingError: on access, for a damaged run.json.
+    """
 
     folder: Path
     status: str = dataclasses.field(default="", compare=False)
-    """What the call of `train` that gave this did, one sentence: started, continued after which
-    epoch, or nothing."""
+
+    def __post_init__(self) -> None:
+        """Take the folder as text too."""
+        object.__setattr__(self, "folder", Path(self.folder))
 
     @property
     def best(self) -> Path:
