@@ -129,8 +129,7 @@ COLUMNS = ["kind", "severity", "archive", "member", "image_id", "value", "messag
 
 
 class Findings:
-    """Collects findings. An error is raised at once unless `collect_errors`; warnings are counted,
-    see `summary`."""
+    """Collects findings; an error is raised at once unless `collect_errors`."""
 
     def __init__(self, collect_errors: bool = False):
         """Start empty."""
@@ -147,8 +146,7 @@ class Findings:
         value: int = 1,
         advice: str = "",
     ) -> None:
-        """Record one finding; for an error raises ArchiveError("message; advice") unless errors are
-        collected."""
+        """Record one finding; an error raises ArchiveError unless errors are collected."""
         advice = advice or KINDS[kind].advice
         if KINDS[kind].severity == "error" and not self.collect_errors:
             raise ArchiveError(f"{message}; {advice}")
@@ -186,8 +184,7 @@ class Findings:
         )
 
     def table(self) -> pd.DataFrame:
-        """All findings as a DataFrame with `COLUMNS`, errors first, then as in `KINDS`, by archive
-        and member."""
+        """All findings with `COLUMNS`: errors first, then as in `KINDS`, by archive and member."""
         order = {
             name: (["error", "warning", "note"].index(kind.severity), i)
             for i, (name, kind) in enumerate(KINDS.items())

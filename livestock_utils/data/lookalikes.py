@@ -1,5 +1,4 @@
-"""Images that look alike: perceptual hashes, groups of near-duplicates, and how close valid comes
-to train.
+"""Images that look alike: perceptual hashes, near-duplicates, how close valid comes to train.
 
 Video frames of one pen may differ by a tail; split at random, one lands in train and its twin in
 valid, and the metrics flatter. The hash is the DCT hash of Zauner 2010 ("Implementation and
@@ -72,8 +71,7 @@ def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) ->
 def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
-    """Groups for `split`: image_id -> smallest image_id that it is linked to by steps of at most
-    `max_distance` bits.
+    """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it.
 
     Every image of `images` is named; one without a hash is a group of its own. Groups chain: with a
     fixed camera a large `max_distance` makes one group of everything (look at the sizes before
@@ -95,8 +93,7 @@ def near_duplicate_groups(
 
 
 def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
-    """Groups for `split`: blocks of `block_size` consecutive numbers at the end of the ids, by the
-    text before them.
+    """Groups of `block_size` consecutive numbers at the end of the ids, by the text before them.
 
     For frames numbered in the order they were filmed. An id without a number at its end is a group
     of its own. Raises DatasetError for a size below 1.
@@ -182,8 +179,7 @@ def _phash(data: bytes) -> int | None:
 def _distances(
     first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]
 ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """(row of the first, distances in bits) of the matrix first x second, a chunk of rows at a
-    time."""
+    """(row of the first, distances in bits) of the matrix first x second, a chunk at a time."""
     for start in range(0, len(first), _CHUNK):
         yield start, np.bitwise_count(first[start : start + _CHUNK, None] ^ second[None, :])
 
@@ -191,8 +187,7 @@ def _distances(
 def _join(
     first: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
-    """Smallest member of each one's component, once the links row - column join those that `first`
-    stands for."""
+    """Smallest member of each one's component, once the links row - column join them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,5 +1,4 @@
-"""What is wrong in the archives, one row a finding, found by reading every image once without
-decoding it."""
+"""What is wrong in the archives, told by reading every image once without decoding it."""
 
 import contextlib
 import dataclasses
@@ -40,8 +39,7 @@ class Survey:
 def integrity_report(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> pd.DataFrame:
-    """Everything wrong or worth knowing in the archives of `folder` -> one row a finding (columns:
-    `findings.COLUMNS`).
+    """What is wrong or worth knowing in the archives of `folder`, a row per finding.
 
     `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped
     or harmful, but counted) or "note". `value` counts what a row stands for, `message` says what
@@ -54,8 +52,7 @@ def integrity_report(
 def survey(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> Survey:
-    """Look through all archives of `folder`: the zips' own, or a data root with `data/` and
-    `data_test/`.
+    """Look through all archives of `folder`: its own zips, or a data root's data/ and data_test/.
 
     At a data root, copies are searched across training and test images as well. `read_all` reads
     every image for its CRC and its end-of-image marker: about as long as copying the archives.
@@ -84,8 +81,7 @@ def survey(
 
 
 def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
-    """What lies in `folder` or data root: archive, kind, species, form (zip, parts, folder), files,
-    megabytes, is_read.
+    """What lies in `folder` or data root: archive, kind, species, form, files, megabytes, is_read.
 
     `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
     False for Validation archives beside Training ones.
@@ -138,8 +134,7 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
 
 
 def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:
-    """Tell images with the same bytes: candidates by size, then CRC (free in a zip), confirmed by
-    SHA-256."""
+    """Tell images with the same bytes: by size, then CRC (free in a zip), confirmed by SHA-256."""
     by_size: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
     for image_id, archive, member in images[["image_id", "archive", "member"]].itertuples(
         index=False

@@ -37,8 +37,7 @@ class Label:
 
 
 def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[tuple[str, Label]]:
-    """All label members of an archive -> (image_id, Label) in the archive's order; broken ones
-    become findings.
+    """All labels of an archive -> (image_id, Label) in its order; broken ones become findings.
 
     A broken member comes as a Label with `xyxy` None, so that its image is not told to lack a
     label.
@@ -82,8 +81,7 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
 
 
 def parse(raw: bytes) -> Any:
-    """JSON bytes -> value; takes a byte-order mark, NaN (as Python writes it), UTF-16 and cp949.
-    Raises ValueError."""
+    """JSON bytes -> value; takes a byte-order mark, NaN, UTF-16 and cp949. Raises ValueError."""
     try:
         return orjson.loads(raw[3:] if raw.startswith(_BOM) else raw)
     except orjson.JSONDecodeError as first:
@@ -101,8 +99,7 @@ def stem(member: str) -> str:
 
 
 def _xyxy(annotations: list[Any]) -> array:
-    """The numbers of the annotations' bboxes in a row, four NaN for a bbox that is not four
-    numbers."""
+    """The numbers of the bboxes in a row, four NaN for one that is not four numbers."""
     try:
         boxes = [annotation["bbox"] for annotation in annotations]
         if set(map(len, boxes)) <= {4}:

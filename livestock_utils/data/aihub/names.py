@@ -14,16 +14,14 @@ from livestock_utils.core.text import nfc
 KINDS = {"images": "원천", "labels": "라벨"}
 """Kind of an archive -> the word in its name that says so (원천 = source, 라벨 = label)."""
 PREFIXES = {"images": "TS", "labels": "TL"}
-"""Kind -> how AI Hub's newer names of Training archives begin; those of Validation archives with VS
-and VL."""
+"""Kind -> how AI Hub's newer names of Training archives begin; Validation has VS and VL."""
 
 _PREFIX = re.compile(r"[\[(]?([TV])([SL])\d*(?=[\])_. -]|$)")
 _PREFIX_ALONE = re.compile(r"[\[(]?([TV])([SL])\d*[\])]?")
 _VALIDATION = re.compile(r"valid|검증", re.IGNORECASE)
 _OTHER_PACKERS = (".tar", ".tgz", ".gz", ".7z", ".egg", ".alz", ".rar", ".z01")
 _MAX_DEPTH = 6
-"""Levels searched: AI Hub's downloads have four folders above a zip (title, release, Training,
-kind)."""
+"""Levels searched: AI Hub's downloads have four folders above a zip."""
 _NO_KIND = "its name does not tell images (원천, TS_, VS_) from labels (라벨, TL_, VL_)"
 _NO_SPECIES = "its name does not tell one species (see archive_words in species.yaml)"
 
@@ -47,8 +45,7 @@ class Found:
 def find_archives(
     folder: str | os.PathLike, within: str = ""
 ) -> tuple[list[Found], dict[str, str]]:
-    """Archives under `folder` (or its sub-folder `within`) by their names -> (archives by path,
-    {path: why not}).
+    """Archives below `folder` by their names -> (archives by path, {path: why not}).
 
     A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins
     with TS, TL, VS or VL in upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip),
@@ -106,8 +103,7 @@ def is_data_root(folder: str | os.PathLike) -> bool:
 
 
 def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str]]:
-    """(path relative to root, form) of all that may be an archive; a folder counts where kind and
-    species are known."""
+    """(path relative to root, form) of all that may be an archive; folders whose kind is known."""
     for entry in sorted(folder.iterdir()):
         path, name = entry.relative_to(root).as_posix(), entry.name.lower()
         if entry.name.startswith((".", "__MACOSX")):
@@ -144,8 +140,7 @@ def _kind_of(path: str) -> tuple[str | None, str]:
 
 
 def _letters(path: str) -> str:
-    """TS, TL, VS or VL, at the start of the last part of the path or as the nearest folder of that
-    name; else ""."""
+    """TS, TL, VS or VL at the start of the name or as the nearest folder of that name; else ""."""
     *folders, name = path.split("/")
     found = _PREFIX.match(name) or next(
         filter(None, map(_PREFIX_ALONE.fullmatch, reversed(folders))), None

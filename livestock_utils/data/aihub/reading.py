@@ -1,5 +1,4 @@
-"""Archives -> tables and findings: opens what is there, pairs images with labels, takes true sizes,
-checks boxes."""
+"""Archives -> tables and findings: images paired with labels, true sizes, checked boxes."""
 
 import dataclasses
 import io
@@ -37,8 +36,7 @@ class Photo:
     height_px: int = 0
 
     def size_from_header(self) -> tuple[int, int]:
-        """(width, height) in px as a viewer shows it (EXIF rotation applied), read without
-        decoding; else (-1, -1)."""
+        """(width, height) in px as a viewer shows it (EXIF applied), undecoded; else (-1, -1)."""
         for limit in _HEAD_BYTES:
             head = self.archive.read(self.member, limit)
             width, height = imagesize.get(io.BytesIO(head))
@@ -55,8 +53,7 @@ def read_tables(
     image_headers: bool = True,
     within: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read all archives in the reader's folder -> (images, boxes), telling `findings` what is
-    wrong.
+    """Read all archives in the reader's folder -> (images, boxes), telling `findings` the rest.
 
     `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no
     size can be read stay, with width and height 0: each of them has to be answered for. `within` is
@@ -152,8 +149,7 @@ def training_part(archives: list[Found]) -> list[Found]:
 def _say_missing(
     folder: Path, kinds: tuple[str, ...], there: list[str], kept: list[Found], findings: Findings
 ) -> None:
-    """One error for each kind and species without an archive, or a single one if there are none at
-    all."""
+    """An error for each kind and species without an archive, or one if there are none at all."""
     wanted = [(kind, one) for kind in kinds for one in all_species()]
     missing = [
         (k, one)
@@ -225,8 +221,7 @@ def _with_sizes(
     findings: Findings,
     keep_all: bool,
 ) -> dict[str, Photo]:
-    """Photos with their sizes filled in; those without a usable one become findings and, unless
-    `keep_all`, go."""
+    """Photos with their sizes; those without one become findings and, unless `keep_all`, go."""
     sized = dict(photos) if keep_all else {}
     for image_id, photo in progress(photos.items(), desc="image sizes", unit="image"):
         place, label = photo.archive.path, labels.get(image_id)
@@ -268,8 +263,7 @@ def _with_sizes(
 
 
 def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
-    """The boxes table of labels given in the order of `images`: usable boxes, clipped to the
-    frame."""
+    """The boxes of labels given in the order of `images`: usable ones, clipped to the frame."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels), dtype=float).reshape(
         -1, 4
@@ -297,8 +291,7 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
 
 
 def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """True for boxes that stand before in the same image; one number a box tells quickly that there
-    are none."""
+    """True for boxes that stand before in the same image; one number a box tells at once."""
     left, top, right, bottom = xyxy.T
     mixed = pd.Series(
         row

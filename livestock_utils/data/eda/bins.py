@@ -1,5 +1,4 @@
-"""The bins of the write-up's EDA, in one place: box ratio, box area, small boxes in detail, boxes
-an image.
+"""The bins of the write-up's EDA: box ratio, box area, small boxes, boxes per image.
 
 All four give ordered pandas categoricals, so a group-by lists every bin in reading order, the empty
 ones too. Source of the edges: the original's notebook EDA/EDA (its "many" and "medium" count
@@ -32,8 +31,7 @@ COUNT_BINS = ("little", "medium", "many")
 
 
 def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Ratio bin of each box of a boxes table (columns in px), a categorical with the table's index;
-    see RATIO_BINS."""
+    """Ratio bin of each box, a categorical with the table's index; see RATIO_BINS."""
     width = (boxes["x_max"] - boxes["x_min"]).to_numpy(dtype=float)
     height = (boxes["y_max"] - boxes["y_min"]).to_numpy(dtype=float)
     # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The
@@ -47,23 +45,20 @@ def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
 
 
 def area_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Area bin of each box of a boxes table (px2), a categorical with the table's index; see
-    AREA_BINS."""
+    """Area bin (px2) of each box, a categorical with the table's index; see AREA_BINS."""
     area = box_arithmetic.area(boxes[box_arithmetic.XYXY].to_numpy(dtype=float))
     return _categorical(np.searchsorted(AREA_EDGES_PX2, area, side="right"), AREA_BINS, boxes.index)
 
 
 def small_bin(boxes: pd.DataFrame) -> pd.Series:
-    """Detail bin of each small box (1,000 to 10,000 px2), missing for all others; see
-    SMALL_BINS."""
+    """Detail bin of each small box (1,000 to 10,000 px2), missing for others; see SMALL_BINS."""
     area = box_arithmetic.area(boxes[box_arithmetic.XYXY].to_numpy(dtype=float))
     code = np.searchsorted(SMALL_EDGES_PX2, area, side="right") - 1
     return _categorical(np.where(code < len(SMALL_BINS), code, -1), SMALL_BINS, boxes.index)
 
 
 def count_bin(species: Iterable[str], counts: npt.ArrayLike) -> pd.Series:
-    """Count bin of images of the given species with the given numbers of boxes (both of length n);
-    see COUNT_BINS.
+    """Count bin of images by species and number of boxes (both of length n); see COUNT_BINS.
 
     The index is that of `species` if it is a Series. Raises LivestockError for an unknown species.
     """

@@ -1,5 +1,4 @@
-"""Counts of the exploratory notebook: plain tables from the `images` and `boxes` tables, with the
-original's bins.
+"""Counts of the exploratory notebook as plain tables, with the original's bins.
 
 Every function takes whole tables and keeps images without a box in its counts. Species come in
 label order. The bins are those of the original's EDA notebook and stand in
@@ -20,8 +19,7 @@ WINDOW = 25
 
 
 def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(name, rows) of every species that the table holds, in label order; names that species.yaml
-    lacks come last."""
+    """(name, rows) of each species of the table, in label order; unknown names come last."""
     present = set(table["species"])
     order = [name for name in species.names() if name in present]
     return [
@@ -30,8 +28,7 @@ def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """One row a species and one "all": images, boxes, their shares in [0, 1], boxes an image, and
-    `empty_images`.
+    """A row per species and "all": images, boxes, shares in [0, 1], boxes per image, empty_images.
 
     Boxes an image come as mean_boxes, median_boxes and max_boxes; `empty_images` counts images
     without a box.
@@ -57,8 +54,7 @@ def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
-    """Images of each frame size and species: species, size (text, "1920 x 1080"), width_px,
-    height_px, images, share.
+    """Images of each frame size and species: species, size, width_px, height_px, images, share.
 
     The `top` commonest sizes of a species stand alone, commonest first; the rest is one row "N
     other sizes" with width and height 0. `share` is of the species' images.
@@ -81,15 +77,13 @@ def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
 
 
 def boxes_per_image(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """One row an image, in the order of `images`: image_id, species, boxes (0 for an empty
-    image)."""
+    """A row per image, in the order of `images`: image_id, species, boxes (0 if empty)."""
     counts = images["image_id"].map(boxes["image_id"].value_counts()).fillna(0).astype(int)
     return images[["image_id", "species"]].assign(boxes=counts.to_numpy())
 
 
 def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Images of each box count: species, boxes, images; every count from 0 to the species' maximum
-    is a row."""
+    """Images of each box count from 0 to the species' maximum: species, boxes, images."""
     rows = []
     for name, part in by_species(boxes_per_image(images, boxes)):
         tally = np.bincount(part["boxes"].to_numpy())
@@ -98,8 +92,7 @@ def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Images in the bins little, medium, many of each species: species, bin, boxes (text, "4-5"),
-    images, share.
+    """Images with little, medium and many boxes: species, bin, boxes ("4-5"), images, share.
 
     The bin edges are the species' `count_bins` (species.yaml): little < first <= medium < second <=
     many. The original's notebook has the names "medium" and "many" swapped; these are the true
@@ -135,8 +128,7 @@ def area_table(boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def small_box_table(boxes: pd.DataFrame) -> pd.DataFrame:
-    """The area bin "small" (1,000 to 10,000 px2) in detail: species, bin ("1-2k" ...), boxes, share
-    of all."""
+    """The area bin "small" in detail: species, bin ("1-2k" ...), boxes, share of all."""
     return _binned(boxes, bins.small_bin(boxes), bins.SMALL_BINS)
 
 
@@ -168,8 +160,7 @@ def empty_images(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 def coverage_map(
     images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, rows: int = 54
 ) -> np.ndarray:
-    """(rows, columns) grid over the frame: mean number of boxes an image that cover each cell's
-    centre.
+    """(rows, columns) grid over the frame: mean number of boxes that cover each cell's centre.
 
     Boxes are taken as shares of their own frame, so that frames of unlike sizes can be laid on each
     other. They are put down as differences at their four corners and summed up once (difference
@@ -223,8 +214,7 @@ def densest_points(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
-    """The largest box count that is suspect among images with this median: half of it, and 2 below;
-    -1 for none."""
+    """The largest suspect box count at this median: half of it, and 2 below; -1 for none."""
     median = np.asarray(local_median, dtype=float)
     return np.maximum(np.minimum(np.floor(median / 2), np.floor(median - 2)), -1).astype(int)
 
@@ -232,8 +222,7 @@ def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
 def completeness_hints(
     images: pd.DataFrame, boxes: pd.DataFrame, window: int = WINDOW
 ) -> pd.DataFrame:
-    """Images whose box count is low for their surroundings: the rows of `boxes_per_image` +
-    local_median, suspect.
+    """Images with few boxes for their surroundings: `boxes_per_image` + local_median, suspect.
 
     `local_median` is the median box count of the `window` images around (same species, in the order
     of image_id). `suspect` marks images with at most half of local_median boxes and at least two
@@ -252,8 +241,7 @@ def completeness_hints(
 
 
 def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
-    """Ids of the `n` suspect images that lack the most boxes against their local median, from
-    `completeness_hints`."""
+    """Ids of the `n` suspect images that lack most boxes against their local median."""
     missing = (hints["local_median"] - hints["boxes"])[hints["suspect"]]
     return hints.loc[
         missing.sort_values(ascending=False, kind="stable").index[:n], "image_id"
@@ -261,8 +249,7 @@ def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
 
 
 def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """One row a species: images, no_box, one_box, suspect (see `completeness_hints`), suspect_share
-    of its images."""
+    """A row per species: images, no_box, one_box, suspect, suspect_share of its images."""
     rows = []
     for name, part in by_species(completeness_hints(images, boxes)):
         suspects = int(part["suspect"].sum())
@@ -282,16 +269,14 @@ def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFram
 
 
 def is_aihub_size(images: pd.DataFrame, tolerance: float = 0.02) -> bool:
-    """True when every species has the write-up's number of images, give or take the share
-    `tolerance`."""
+    """True when each species has the write-up's number of images, within the share `tolerance`."""
     known = write_up.counts()["images"]
     counts = images["species"].value_counts()
     return all(abs(int(counts.get(name, 0)) - n) <= tolerance * n for name, n in known.items())
 
 
 def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """The write-up's counts next to those here: what, species, here, write_up, difference (here -
-    write_up)."""
+    """The write-up's counts beside these: what, species, here, write_up, difference."""
     totals = species_counts(images, boxes).set_index("species")
     sizes = images.groupby(["species", "width_px", "height_px"]).size()
     strata = count_bin_table(images, boxes).set_index(["species", "bin"])["images"]

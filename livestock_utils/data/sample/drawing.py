@@ -1,5 +1,4 @@
-"""Embedded data: drawn livestock scenes in AI Hub's layout, with answers, and with the truth about
-unlabelled cows.
+"""Drawn livestock scenes in AI Hub's layout, with answers and the truth about unlabelled cows.
 
 Counts, frame sizes and box sizes follow those of the AI Hub set as the original's EDA notebook
 reports them.
@@ -27,8 +26,7 @@ from livestock_utils.core.text import nfc
 from livestock_utils.data.sample.scenes import barns, compose
 
 WARM_START_SEEDS = tuple(range(1000, 1010))
-"""Seeds that the recipe of the shipped starting weights draws from; `write_sample` is not to be
-scored on them."""
+"""Seeds of the shipped starting weights' scenes; `write_sample` is not to be scored on them."""
 
 STAMP = "sample.json"
 _DRAWN = 2
@@ -312,8 +310,7 @@ def _drawn(
 
 
 def _caption(plan: _Plan, night: bool) -> str:
-    """Camera and time as a recorder writes them into the picture; frames of a scene are two seconds
-    apart."""
+    """Camera and time in the picture, as a recorder writes them; two seconds between frames."""
     day, minutes = divmod(plan.scene * 47, 600)
     hour, minute = divmod(minutes // 2 + 21 * 60 if night else minutes + 7 * 60, 60)
     date = f"2020-{9 if plan.split == 'train' else 10:02d}-{1 + day % 28:02d}"
@@ -325,8 +322,7 @@ def _barn(seed: int, name: str, number: int, width_px: int, height_px: int) -> b
 
 
 def _herd(seed: int, plan: _Plan, barn: barns.Barn) -> list[compose.Animal]:
-    """The animals of a scene: those to be labelled, and for cows some more, the more the fuller the
-    pen."""
+    """The animals of a scene; for cows some more than are labelled, most in a full pen."""
     rng = _rng(seed, plan.species, plan.split, "herd", plan.scene)
     extra = 0
     if plan.species == "cow" and plan.split == "train" and plan.labelled:
@@ -363,8 +359,7 @@ def _label(plan: _Plan, xyxy: np.ndarray) -> dict[str, Any]:
 
 
 def _answers(animals: pd.DataFrame) -> pd.DataFrame:
-    """The contest's answer table: corners divided by the contest's constants of the species,
-    whatever the frame."""
+    """The contest's answers: corners divided by the species' constants, whatever the frame."""
     size = np.array(
         [by_name(name).contest_size_px for name in animals["species"]], dtype=float
     ).reshape(-1, 2)

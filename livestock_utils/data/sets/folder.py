@@ -1,5 +1,4 @@
-"""Folders that hold a set: whole or absent, checked before they are written, cleared of stale
-caches."""
+"""Folders that hold a set: whole or absent, checked first, cleared of stale caches."""
 
 import contextlib
 import errno
@@ -20,8 +19,7 @@ _AHEAD = 8
 
 
 def clear_caches(target: Path) -> None:
-    """Remove yolov5's label caches: their check covers paths and sizes only, so changed labels go
-    unnoticed."""
+    """Remove yolov5's label caches: they check paths and sizes only, so new labels go unseen."""
     for cache in [*target.glob("*.cache"), *target.glob("*/*.cache")]:
         cache.unlink()
 
@@ -33,8 +31,7 @@ def label_files(path: Path, manifest: pd.DataFrame) -> dict[str, bytes]:
 
 
 def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
-    """Does the folder hold exactly this set: same manifest, all images at their sizes, all labels
-    by their hashes?"""
+    """Does the folder hold exactly this set: manifest, sizes of images, hashes of labels?"""
     file = target / yolo.MANIFEST
     if (
         not file.is_file()
@@ -57,8 +54,7 @@ def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
 
 @contextlib.contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder with images/ and labels/ in it that takes the target's name only if the block ends
-    without an error."""
+    """A folder with images/ and labels/ that takes the target's name when the block succeeds."""
     part, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
     if old.exists() and not target.exists():
         old.rename(target)  # killed between the two renames below
@@ -83,8 +79,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def check_target(target: Path, is_tar: bool) -> None:
-    """Raise DatasetError unless the target can be made and nothing that is not a set is in the
-    way."""
+    """Raise DatasetError unless the target can be made and only a set is in the way."""
     for parent in target.parents:
         if parent.exists() and not parent.is_dir():
             raise DatasetError(f"cannot write {target}: {parent} is a file; give another folder")

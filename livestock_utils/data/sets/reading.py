@@ -59,8 +59,7 @@ def open_set(tar_or_folder: str | os.PathLike, folder: str | os.PathLike | None 
 
 
 def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
-    """The manifest of a set (`yolo_set.COLUMNS`), one row an image, sorted by image_id; `fold` is a
-    nullable Int64."""
+    """The manifest of a set (`yolo.COLUMNS`), a row per image by image_id; `fold` is Int64."""
     path = Path(tar_or_folder)
     if not path.is_dir():
         return _tar_manifest(path)[1]

@@ -1,5 +1,4 @@
-"""What written sets hold, as tables for the notebooks: sizes of the sets, and strata kept by a
-smaller one."""
+"""What written sets hold, as tables: their sizes, and strata kept by a smaller one."""
 
 import os
 from collections.abc import Mapping
@@ -17,8 +16,7 @@ Sets = Mapping[str, str | os.PathLike]
 
 
 def set_table(sets: Sets) -> pd.DataFrame:
-    """One row a set: set, file, images, one column a species, backgrounds, boxes, megabytes (10^6
-    bytes).
+    """A row per set: set, file, images, a column per species, backgrounds, boxes, megabytes.
 
     `sets` maps names to tars or folders of `dataset.write_tar` and `to_folder`; only their
     manifests are read.
@@ -45,8 +43,7 @@ def set_table(sets: Sets) -> pd.DataFrame:
 
 
 def by_species(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `set_table` with a row for each set and species: set, species, images (for
-    `plots.set_sizes`)."""
+    """`set_table` with a row per set and species: set, species, images."""
     long = table[["set", *species.names()]].melt(
         id_vars="set", var_name="species", value_name="images"
     )
@@ -57,8 +54,7 @@ def by_species(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept_strata(photos: Photos, kept: Photos) -> pd.DataFrame:
-    """How much of each stratum of `photos` is among `kept`, in the columns of
-    `folds.balance_table`.
+    """How much of each stratum of `photos` is among `kept`, as `folds.balance_table`.
 
     "train" counts the kept images and "valid" the others; the target is the kept share of all
     images.

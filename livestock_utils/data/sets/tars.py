@@ -54,8 +54,7 @@ def member_size(n_bytes: int) -> int:
 
 
 def members(path: str | os.PathLike) -> Iterator[tuple[str, IO[bytes]]]:
-    """(name, file to read) of each plain file of an uncompressed tar, in its order; folders are
-    passed over.
+    """(name, file to read) of each plain file of an uncompressed tar, in its order.
 
     Read each file before asking for the next. Raises DatasetError for what is not a tar, is cut
     short, or holds a member that is absolute, leads outside, or is a link, device or sparse file.

@@ -1,5 +1,4 @@
-"""From tables to a set that yolov5 trains on: one pass from the archives into a tar or a folder,
-and back to tables.
+"""From tables to a set that yolov5 trains on, in one pass from the archives.
 
 Sets carry the original's names: Train_Dataset.tar, Valid_Dataset.tar, Train_Dataset_Full.tar,
 Train_Dataset_mini.tar, Valid_Dataset_mini.tar. See `yolo_set` for what is in one, `dataset_reading`
@@ -108,8 +107,7 @@ def to_folder(
     backgrounds: str | os.PathLike | None = None,
     background_share: float = 0.0,
 ) -> pd.DataFrame:
-    """Write a set straight to a folder, for those who train where the archives are; otherwise as
-    `write_tar`.
+    """Write a set straight to a folder; otherwise as `write_tar`.
 
     A set that was there before is replaced when the new one is whole. Raises DatasetError also if
     `path` is a file or a folder that holds something else.
@@ -148,8 +146,7 @@ def write_split(
     seed: int = 0,
     min_box_area_px: float = 0.0,
 ) -> tuple[Path, Path]:
-    """Write Train_Dataset<suffix> and Valid_Dataset<suffix> (tars, or folders) into `out`; returns
-    their paths.
+    """Write Train_Dataset<suffix> and Valid_Dataset<suffix>, tars or folders; returns their paths.
 
     Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError,
     before anything is written, also where no image, or every image, is in `valid_fold`.
@@ -221,8 +218,7 @@ def _prepare(
     backgrounds: str | os.PathLike | None,
     background_share: float,
 ) -> tuple[yolo.Plan, Generator[tuple[str, bytes], None, None]]:
-    """(plan, generator of (image_id, JPEG)): the plan's hashes are complete once the generator is
-    through."""
+    """(plan, generator of (image_id, JPEG)); the plan's hashes are complete after the generator."""
     extra, extra_folder = None, Path(photos.folder)
     if background_share and backgrounds is None:
         raise DatasetError(
@@ -283,6 +279,5 @@ def _report(plan: yolo.Plan, target: Path) -> None:
 
 
 def _own_data_yaml() -> bytes:
-    """data.yaml of one set by itself: its own images on both sides; `write_data_yaml` joins a train
-    and a valid set."""
+    """data.yaml of one set by itself; `write_data_yaml` joins a train and a valid set."""
     return yolo.data_yaml("images", "images", classes.names()).encode()

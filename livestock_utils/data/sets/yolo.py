@@ -1,5 +1,4 @@
-"""What a YOLO set holds, worked out from the tables before a byte of an image is read: labels,
-manifest, data.yaml.
+"""What a YOLO set holds before an image is read: labels, manifest, data.yaml.
 
 A set is `images/<image_id>.jpg`, `labels/<image_id>.txt` (class and xywhn, one line a box, empty
 without boxes), `manifest.csv` and `data.yaml`; a tar and a folder hold the same.
@@ -54,8 +53,7 @@ _NO_HASH = "0" * 64
 
 @dataclasses.dataclass
 class Plan:
-    """One set before it is written: `manifest` (sha256 still zeros), `labels` (by row), and how
-    many boxes changed."""
+    """A set before it is written: manifest (sha256 still zeros), labels, how many boxes changed."""
 
     manifest: pd.DataFrame
     labels: list[bytes]
@@ -84,8 +82,7 @@ def plan(
     min_box_area_px: float = 0.0,
     backgrounds: pd.DataFrame | None = None,
 ) -> Plan:
-    """The set of `images` with their boxes, sorted by image_id; `backgrounds` are rows of images
-    without boxes.
+    """The set of `images` with their boxes; `backgrounds` are rows of images without boxes.
 
     Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0,
     1]; what is then empty or not finite is dropped, and so are boxes of an area under
@@ -140,14 +137,12 @@ def plan(
 
 
 def manifest_bytes(manifest: pd.DataFrame) -> bytes:
-    """manifest.csv; its length does not depend on the hashes, so it can be written first and filled
-    in at the end."""
+    """manifest.csv; as long whatever the hashes, so that it is written first and filled later."""
     return manifest[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
 
 
 def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
-    """The manifest table from the bytes of manifest.csv (`where` names it in errors); DatasetError
-    if it is not one."""
+    """The manifest from the bytes of manifest.csv (`where` names it); else DatasetError."""
     texts = ("image_id", "species", "stratum", "archive", "member", "sha256", "label_sha256")
     types: dict[str, Any] = dict.fromkeys(texts, str) | {"fold": "Int64"}
     try:
@@ -190,8 +185,7 @@ def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Seq
 def background_images(
     folder: str | os.PathLike, n_images: int, share: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Rows of an images table for photos without livestock: as many as make `share` of the finished
-    set.
+    """An images table of photos without livestock: as many as make `share` of the set.
 
     `folder`: JPEGs, in sub-folders too; `n_images`: images with livestock. Columns image_id
     ("background_<stem>"), species, width_px, height_px, archive ("."), member. Chosen at random by
@@ -227,8 +221,7 @@ def _label_texts(
     index: npt.NDArray[np.int_],
     xywhn: npt.NDArray[np.float64],
 ) -> list[bytes]:
-    """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of up to 100,000
-    px."""
+    """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of 100,000 px."""
     lines: list[list[str]] = [[] for _ in range(n_images)]
     rows = zip(position.tolist(), index.tolist(), xywhn.tolist(), strict=True)
     for image, label, (x, y, width, height) in rows:
@@ -278,8 +271,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 
 
 def image_files(entry: Any, base: Path, where: str) -> list[str]:
-    """Sorted absolute image paths below the folders, or in the .txt lists, of a `train:` or `val:`
-    entry."""
+    """Sorted absolute image paths of the folders or .txt lists of a `train:` or `val:` entry."""
     found: list[str] = []
     for item in entry if isinstance(entry, list) else [entry]:
         place = (base / str(item)).resolve()
@@ -305,15 +297,13 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
 
 
 def label_file(image: str | Path) -> Path:
-    """The label file of an image: its last folder called `images` becomes `labels`, its suffix
-    .txt."""
+    """The label file of an image: the last `images` of its path becomes `labels`, .txt."""
     head, found, tail = str(image).rpartition("/images/")
     return Path(f"{head}/labels/{tail}" if found else str(image)).with_suffix(".txt")
 
 
 def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
-    """Rows of class, centre x, centre y, width, height (shares) -> (n, 5); repeated rows once; none
-    for no file."""
+    """Rows of class and xywhn -> (n, 5); repeated rows once, none for no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,5 +1,4 @@
-"""Splits one can trust: folds balanced by species, box count, box shape and box size, with groups
-that never span two.
+"""Folds balanced by species, box count, shape and size, with groups that never span two.
 
 Strata are species x count bin; their joint indicator is a label of its own, because stratifying on
 species and count as separate labels (as the original's notebook EDA/Make_Dataset_Multilabel did)
@@ -29,8 +28,7 @@ _WEIGHTS = {
     "ratio": 0.002,
     "area": 0.002,
 }
-"""How much one image too many counts, by kind of label: strata are promised to the image, presence
-is evened out."""
+"""What one image too many counts, by kind of label: strata are promised to the image."""
 
 
 def strata_table(photos: Photos) -> pd.DataFrame:
@@ -187,8 +185,7 @@ def balance_table(
 
 
 def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
-    """Images of every label in every fold, for the small multiples: columns kind, label, fold,
-    images, share.
+    """Images of every label in every fold: columns kind, label, fold, images, share.
 
     `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label
     (0 to 1).
@@ -206,8 +203,7 @@ def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
 
 
 def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
-    """Series image_id -> group from a CSV with the columns image_id and `column` (a camera, a farm,
-    ...).
+    """image_id -> group from a CSV with the columns image_id and `column` (camera, farm, ...).
 
     A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored.
     Raises DatasetError for an absent file or column, an image with two groups, and images without a
@@ -229,8 +225,7 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "gr
 def hold_out_folds(
     images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
 ) -> pd.Series:
-    """Folds that hold out whole groups: 0 for images of the groups called `names`, 1 for the rest;
-    indexed by image_id.
+    """Folds that hold out the groups `names` as 0, all other images as 1; by image_id.
 
     Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or
     leaves no training.
@@ -252,8 +247,7 @@ def hold_out_folds(
 def _assign(
     strata: pd.DataFrame, unit: npt.NDArray[np.intp], shares: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Part of every image: labels summed by unit, units assigned, the result spread over the images
-    again."""
+    """Part of every image: labels summed by unit, units assigned, spread over the images."""
     indicators = [("images", "all", np.ones(len(strata), dtype=bool)), *_indicators(strata)]
     sums = [np.bincount(unit, weights=has, minlength=unit.max() + 1) for _, _, has in indicators]
     weights = [_WEIGHTS[kind] for kind, _, _ in indicators]

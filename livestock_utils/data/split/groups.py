@@ -1,5 +1,4 @@
-"""Which images must stay together in a split: one parameter of the notebooks -> groups, and what
-they look like."""
+"""Which images must stay together in a split, and what the groups look like."""
 
 import os
 from pathlib import Path
@@ -59,8 +58,7 @@ def lookalikes(
 
 
 def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
-    """One row a species: species, images, groups, grouped_images (in groups of 2 and more),
-    largest_group.
+    """A row per species: species, images, groups, grouped_images (of 2 or more), largest_group.
 
     A group that holds several species counts for each of them. Without groups every image is one.
     """

@@ -1,5 +1,4 @@
-"""The arithmetic under `split`: units (an image, or a group of images) into parts of given shares,
-labels balanced.
+"""The arithmetic of a split: units into parts of given shares, labels balanced.
 
 Three steps: what each unit holds is binned into yes/no labels; iterative stratification (Sechidis,
 Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-Label Data", ECML PKDD; package
@@ -24,8 +23,7 @@ Counts = npt.NDArray[np.float64]
 def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Part 0..p-1 of each of n units so that every label's sum over a part is near its share of the
-    whole.
+    """Part 0..p-1 of each of n units, so that every label's sum in a part is near its share.
 
     `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
     `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
@@ -41,8 +39,7 @@ def assign(
 
 
 def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
-    """Yes/no labels (n, m): for each column "holds at least t", t = 1 and the quartiles and the
-    95th percentile."""
+    """Yes/no labels (n, m): each column holds at least 1, its quartiles, its 95th percentile."""
     columns = []
     for column in counts.T:
         present = column[column > 0]
@@ -68,8 +65,7 @@ def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> Non
 def _level(
     parts: npt.NDArray[np.intp], counts: Counts, shares: Counts, weights: Counts
 ) -> npt.NDArray[np.intp]:
-    """Move or exchange units between two parts while the weighted squared deviation from the
-    targets falls."""
+    """Exchange units between two parts while the weighted squared deviation falls."""
     total = counts.sum(axis=0)
     weights = np.where(total > 0, weights, 0.0)
     sums = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])

@@ -266,8 +266,7 @@ def _camera(
     px_a_metre: float,
     pitch_degrees: tuple[float, float],
 ) -> Camera:
-    """A camera that shows so many pixels a metre in a frame of 1920 px, and as much of the barn in
-    any other."""
+    """A camera that shows so many px a metre at 1920 px, and as much of the barn in any frame."""
     focal = width_px * rng.uniform(0.66, 0.95)
     distance = focal / (px_a_metre * width_px / 1920)
     return Camera(width_px, height_px, focal, distance, np.radians(rng.uniform(*pitch_degrees)))
@@ -288,8 +287,7 @@ def _front_rails(
 def _lit(
     rng: np.random.Generator, canvas: _Canvas, pen_m: tuple[float, float], front: tuple[Pipe, ...]
 ) -> Barn:
-    """Close a canvas with its light: lamps, a window's slope, sun on the floor by day, a
-    vignette."""
+    """Close a canvas with its light: lamps, a window's slope, sun by day, a vignette."""
     camera = canvas.camera
     width, height = 240, 135
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))

@@ -15,8 +15,7 @@ Colour = tuple[float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Coat:
-    """Colours (BGR, 0-255); share of the second one and its patches a metre; share of dirt; gloss;
-    pattern's place."""
+    """Colours (BGR, 0-255), share and patches per metre of the second, dirt, gloss, pattern."""
 
     base: Colour
     second: Colour
@@ -30,8 +29,7 @@ class Coat:
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """Ellipsoids of one animal: centres (n, 3), matrices (n, 3, 3) that map the unit ball onto
-    them, materials (n,)."""
+    """Ellipsoids: centres (n, 3), matrices (n, 3, 3) from the unit ball, materials (n,)."""
 
     centres: Array
     shapes: Array
@@ -52,8 +50,7 @@ class Body:
 
 
 def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
-    """Rotation matrix of angles in radians: roll about x, then pitch about y (> 0: nose down), then
-    yaw about z."""
+    """Rotation matrix of radians: roll about x, pitch about y (> 0: nose down), yaw about z."""
     cy, sy, cp, sp, cr, sr = (
         np.cos(yaw),
         np.sin(yaw),
@@ -69,15 +66,13 @@ def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
 
 
 def flattened(shapes: Array, to_px: Array) -> Array:
-    """Covariances (n, 2, 2) in px2 of the ellipses that ellipsoids (n, 3, 3) cover under the 2 x 3
-    map `to_px`."""
+    """Covariances (n, 2, 2) in px2 of ellipsoids (n, 3, 3) under the 2 x 3 map `to_px`."""
     flat = to_px @ shapes
     return flat @ flat.transpose(0, 2, 1)
 
 
 def pig(rng: np.random.Generator, coat: Coat, pose: str) -> Body:
-    """A pig of about 1.25 m, snout to tail; `pose`: "standing", "lying" on the belly, "side" flat
-    on its side."""
+    """A pig of about 1.25 m; `pose`: "standing", "lying" on the belly, "side" on its side."""
     parts, fat = _Parts(), rng.uniform(0.94, 1.12)
     for x, rx, ry, rz in (
         (-0.32, 0.25, 0.16, 0.18),

@@ -1,5 +1,4 @@
-"""A pinhole camera under the barn's roof. World axes in metres: x right, y away from it, z up, the
-floor z = 0."""
+"""A pinhole camera under the roof. World axes in metres: x right, y away, z up, floor z = 0."""
 
 import dataclasses
 
@@ -40,8 +39,7 @@ class Camera:
         return self.focal_px / self.distance_m
 
     def depth(self, points_m: npt.ArrayLike) -> Array:
-        """Distance (n,) of points (n, 3) along the camera's axis, in metres; negative behind the
-        camera."""
+        """Distance (n,) of points (n, 3) along the camera's axis, in metres; negative behind it."""
         return (np.atleast_2d(np.asarray(points_m, dtype=float)) - self.position) @ self.axes[2]
 
     def project(self, points_m: npt.ArrayLike) -> Array:
@@ -64,8 +62,7 @@ class Camera:
         return slope, toward / np.linalg.norm(toward)
 
     def plane(self, origin: npt.ArrayLike, along: npt.ArrayLike, up: npt.ArrayLike) -> Array:
-        """Homography (3, 3) from plane coordinates (metres along two axes from an origin) to
-        pixels."""
+        """Homography (3, 3) from plane coordinates (metres from an origin) to pixels."""
         lens = np.array(
             [[self.focal_px, 0, self._middle[0]], [0, self.focal_px, self._middle[1]], [0, 0, 1]]
         )
@@ -81,8 +78,7 @@ class Camera:
 
 
 def project_polygon(plane: Array, corners: npt.ArrayLike) -> Array:
-    """Corners (n, 2) of a polygon in plane coordinates -> pixels (m, 2), cut where it would pass
-    behind the camera."""
+    """Corners (n, 2) of a polygon in a plane -> pixels (m, 2), cut behind the camera."""
     corners = np.asarray(corners, dtype=float)
     seen = np.column_stack([corners, np.ones(len(corners))]) @ plane.T
     near, kept = 0.2, []

@@ -23,8 +23,7 @@ class Animal:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A drawn scene: picture (h, w, 3) BGR uint8, boxes (n, 4) xyxy in pixels, the share seen of
-    each animal (n,)."""
+    """A scene: picture (h, w, 3) BGR uint8, boxes (n, 4) xyxy in px, share seen of each (n,)."""
 
     picture: np.ndarray
     xyxy: Array
@@ -92,8 +91,7 @@ def build_barn(rng: np.random.Generator, species: str, width_px: int, height_px:
 
 
 def populate(rng: np.random.Generator, barn: Barn, species: str, count: int) -> list[Animal]:
-    """Place `count` animals so that they overlap but do not stand in each other; fewer where the
-    pen is full."""
+    """Place `count` animals, overlapping but not standing in each other; fewer in a full pen."""
     make, _, coats, poses, chances, spacing = _HERDS[species]
     shares = np.array([share for _, share in coats])
     # The animals of one barn are mostly of one breed.
@@ -145,8 +143,7 @@ def draw_scene(
     min_seen: float = 0.1,
     caption: str = "",
 ) -> Scene:
-    """Draw the herd from far to near; animals of which less than the share `min_seen` would show
-    are left out."""
+    """Draw the herd far to near; animals that show less than the share `min_seen` are left out."""
     camera = barn.camera
     herd = sorted(herd, key=lambda a: -float(np.linalg.norm(a.place_m - camera.position)))
     drawn = [sprites.draw(animal.body, *_maps(barn, animal)) for animal in herd]
@@ -214,8 +211,7 @@ def _footprint(body: Body, place_m: Array, yaw: float) -> Array:
 
 
 def _maps(barn: Barn, animal: Animal) -> tuple[Array, Array, Array, Array]:
-    """For `sprites.draw`: map of the body's metres to pixels, directions to camera and lamp, place
-    in pixels."""
+    """For `sprites.draw`: map of metres to pixels, directions to camera and lamp, place in px."""
     turn = bodies.turned(animal.yaw)
     middle = animal.place_m + (0, 0, animal.body.centres[:, 2].mean())
     slope, toward = barn.camera.tangent(middle)
@@ -224,8 +220,7 @@ def _maps(barn: Barn, animal: Animal) -> tuple[Array, Array, Array, Array]:
 
 
 def _visible(drawn: list[Sprite], width_px: int, height_px: int) -> tuple[Array, Array]:
-    """Boxes (n, 4) of what is seen of each sprite when later ones cover earlier ones, and the
-    shares seen."""
+    """Boxes (n, 4) of what is seen of each sprite below later ones, and the shares seen."""
     owner = np.full((height_px, width_px), -1, dtype=np.int16)
     for i, sprite in enumerate(drawn):
         rows, columns, own_rows, own_columns = sprite.window(width_px, height_px)
@@ -285,8 +280,7 @@ def _paste(picture: np.ndarray, sprite: Sprite) -> None:
 
 
 def _develop(rng: np.random.Generator, barn: Barn, picture: np.ndarray, caption: str) -> np.ndarray:
-    """What the camera makes of it: light and exposure, softness, noise; grey at night; its caption
-    in a corner."""
+    """What the camera makes of it: exposure, softness, noise; grey at night; its caption."""
     height, width = picture.shape[:2]
     light = cv2.resize(barn.light * np.float32(rng.uniform(0.9, 1.08)), (width, height))
     picture = cv2.multiply(picture, light, dtype=cv2.CV_8U)

@@ -1,5 +1,4 @@
-"""Ray casting of bodies: for each cell of a small grid the nearest ellipsoid, then coat, dirt,
-light and a soft edge.
+"""Ray casting of bodies: per cell of a small grid the nearest ellipsoid, coat, light, soft edge.
 
 Near an animal the camera's projection is taken as the affine map that touches it there, so each
 ellipsoid's surface is the root of one quadratic equation a cell, and near animals are seen from
@@ -30,8 +29,7 @@ _DUNG = (50, 70, 88)
 
 @dataclasses.dataclass(frozen=True)
 class Sprite:
-    """A drawn animal: colours (h, w, 3) BGR 0-255, opacity (h, w) 0-1, and the frame pixel of its
-    upper left corner."""
+    """A drawn animal: colours (h, w, 3) BGR, opacity (h, w), its upper left corner in the frame."""
 
     colour: np.ndarray
     alpha: np.ndarray
@@ -82,8 +80,7 @@ def draw(
 def _cast(
     body: Body, to_grid: Array, origin: Array, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest surface along the sight line: its height toward the camera (-inf: none) and its
-    material, (h, w)."""
+    """Nearest surface along the sight line: height to the camera (-inf: none), material, (h, w)."""
     width, height = int(cells[0]), int(cells[1])
     depth = np.full((height, width), -np.inf, dtype=np.float32)
     material = np.zeros((height, width), dtype=np.uint8)
@@ -116,8 +113,7 @@ def _cast(
 def _shade(
     body: Body, depth: np.ndarray, material: np.ndarray, to_grid: Array, origin: Array, light: Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (h, w, 3) and opacity (h, w) of a cast body: coat, dirt, light from the lamp, darker
-    toward the floor."""
+    """Colours (h, w, 3) and opacity (h, w) of a cast body: coat, dirt, light from the lamp."""
     mask = np.isfinite(depth).astype(np.float32)
     known = np.where(mask > 0, depth, np.float32(0))
     # Smoothing the surface joins the ellipsoids into one skin; a little of the true surface keeps

@@ -13,8 +13,7 @@ _SIDE = 1024
 
 @functools.cache
 def smooth_noise(size: int, waves: float, seed: int) -> np.ndarray:
-    """Tileable noise (size, size) of about `waves` bumps a side, float32, spread about evenly over
-    0-1."""
+    """Tileable noise (size, size) of about `waves` bumps a side, float32, even over 0-1."""
     rng = np.random.default_rng([77, seed])
     frequency = np.fft.fftfreq(size) * size
     distance = np.hypot(frequency[:, None], frequency[None, : size // 2 + 1])
@@ -28,8 +27,7 @@ def smooth_noise(size: int, waves: float, seed: int) -> np.ndarray:
 
 
 def tile(texture: str, px_a_metre: float) -> np.ndarray:
-    """A texture of TILE_M x TILE_M metres (side, side, 3) BGR uint8, no finer than `px_a_metre` can
-    show.
+    """A texture of TILE_M x TILE_M metres (side, side, 3) BGR uint8, as fine as `px_a_metre` shows.
 
     `texture`: "concrete", "slats", "grooves", "straw", "feed" or "boards".
     """
