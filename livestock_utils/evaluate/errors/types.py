@@ -199,10 +199,10 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     for fault in FAULTS:
         faulty = error == fault
         keep, fixed = ~faulty | repairs, faulty & repairs
-        names = species.copy()
+        called = species.copy()
         if fault == "classification" and fixed.any():
-            names[fixed] = label_species[detections["label"].to_numpy()[fixed]]
-        after = _mean_ap(names[keep], confidence[keep], (correct | fixed)[keep], counts)
+            called[fixed] = label_species[detections["label"].to_numpy()[fixed]]
+        after = _mean_ap(called[keep], confidence[keep], (correct | fixed)[keep], counts)
         rows.append((fault, int(faulty.sum()), max(after - base, 0.0)))
     missed, found = labels["missed"].to_numpy(bool), labels["found"].to_numpy(bool)
 
@@ -299,7 +299,9 @@ def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, s
     """Slices of both columns of image codes (sorted), one pair an image that has detections and
     labels."""
     images = np.intersect1d(ours, theirs)
-    ends = [(side, end) for side in (ours, theirs) for end in ("left", "right")]
-    bounds = [np.searchsorted(side, images, end).tolist() for side, end in ends]
+    bounds = []
+    for side in (ours, theirs):
+        bounds.append(np.searchsorted(side, images, "left").tolist())
+        bounds.append(np.searchsorted(side, images, "right").tolist())
     for start, stop, label_start, label_stop in zip(*bounds, strict=True):
         yield slice(start, stop), slice(label_start, label_stop)

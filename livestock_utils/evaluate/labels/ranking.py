@@ -98,12 +98,8 @@ def _cleanlab_scores(
     labels, found, rows = [], [], []
     for image_id in photos.images["image_id"]:
         mine = labels_of.get(image_id, photos.boxes.iloc[:0])
-        labels.append(
-            {
-                "bboxes": mine[XYXY].to_numpy(float).reshape(-1, 4),
-                "labels": mine["species"].map(names.index).to_numpy(dtype=int),
-            }
-        )
+        kinds = mine["species"].map(names.index).to_numpy(dtype=int)
+        labels.append({"bboxes": mine[XYXY].to_numpy(float).reshape(-1, 4), "labels": kinds})
         here = by_image.get(image_id, order.iloc[:0])
         per_class = np.empty(len(names), dtype=object)
         for code, name in enumerate(names):
@@ -112,9 +108,7 @@ def _cleanlab_scores(
             rows.append(part.index.to_numpy(dtype=int))
         found.append(per_class)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # it warns of images without labels or predictions, which are in order here
+        warnings.simplefilter("ignore")  # of images without labels or predictions: in order here
         scores = compute_overlooked_box_scores(
             labels=labels, predictions=found, high_probability_threshold=threshold
         )
@@ -128,23 +122,14 @@ def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.Dat
     (one value each)."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    parts = []
+    columns = ["ranking", "recall", "precision", "average_precision"]
+    parts = [pd.DataFrame(columns=columns)]
     for name, values in ranked.items():
         if truth.any():
             precision, recall, _ = precision_recall_curve(truth, values)
-            value = float(average_precision_score(truth, values))
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "ranking": name,
-                        "recall": recall,
-                        "precision": precision,
-                        "average_precision": value,
-                    }
-                )
-            )
-    columns = ["ranking", "recall", "precision", "average_precision"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+            part = [name, recall, precision, float(average_precision_score(truth, values))]
+            parts.append(pd.DataFrame(dict(zip(columns, part, strict=True))))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def average_precisions(table: pd.DataFrame) -> dict[str, float]:

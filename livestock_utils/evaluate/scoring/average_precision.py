@@ -1,17 +1,14 @@
-"""Average precision from a ranked list of hits: the contest's all-points area, COCO's 101 points,
-yolov5's 101 points.
+"""Average precision from a ranked list of hits, by three definitions.
 
 The three read the same curve differently, so a number is only comparable with its definition beside
 it:
 
-- `all_points`: area under the precision envelope at every recall step (PASCAL VOC 2010 on; the
-contest's map-boxes);
-- `coco_101`: mean of the envelope at recall 0, .01, ..., 1, taken at the first point that reaches
-the recall (COCO);
-- `yolov5_101`: trapezoids through the envelope interpolated linearly at the same recalls, from
-precision 1 at recall 0
-  down to 0 at recall 1 (yolov5's val.py). It differs from both by up to a few points on short
-  lists.
+- "contest": area under the precision envelope at every recall step (PASCAL VOC 2010 on; map-boxes);
+- "coco": mean of the envelope at recall 0, .01, ..., 1, taken at the first point that reaches the
+  recall;
+- "yolov5": trapezoids through the envelope interpolated linearly at the same recalls, from
+  precision 1 at recall 0 down to 0 at recall 1 (its val.py). It differs from both by up to a few
+  points on short lists.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,22 +39,16 @@ def envelope(precision: Floats) -> Floats:
     return np.maximum.accumulate(precision[::-1])[::-1]
 
 
-def all_points(precision: Floats, recall: Floats) -> float:
-    """Area under the precision envelope, summed at every step of recall (the contest's
-    definition)."""
+def _all_points(precision: Floats, recall: Floats) -> float:
     return float(np.sum(np.diff(recall, prepend=0.0) * envelope(precision)))
 
 
-def coco_101(precision: Floats, recall: Floats) -> float:
-    """Mean of the envelope at 101 recalls, 0 where the recall is never reached (COCO's
-    definition)."""
-    heights = np.append(envelope(precision), 0.0)
+def _coco_101(precision: Floats, recall: Floats) -> float:
+    heights = np.append(envelope(precision), 0.0)  # 0 where the recall is never reached
     return float(heights[np.searchsorted(recall, _RECALL_POINTS, side="left")].mean())
 
 
-def yolov5_101(precision: Floats, recall: Floats) -> float:
-    """Trapezoids under the envelope interpolated at 101 recalls (yolov5's definition); 0 for an
-    empty list."""
+def _yolov5_101(precision: Floats, recall: Floats) -> float:
     if not len(precision):
         return 0.0
     heights = envelope(np.concatenate([[1.0], precision, [0.0]]))
@@ -66,9 +57,7 @@ def yolov5_101(precision: Floats, recall: Floats) -> float:
 
 
 DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {
-    "contest": all_points,
-    "coco": coco_101,
-    "yolov5": yolov5_101,
+    **{"contest": _all_points, "coco": _coco_101, "yolov5": _yolov5_101}
 }
 """How each evaluation turns a curve into a number."""
 

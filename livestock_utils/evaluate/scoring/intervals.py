@@ -37,11 +37,8 @@ def bootstrap(
     values = _values(matches, iou_thresholds, kept)
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
     samples = resampled(matches, draws, iou_thresholds, kept)
-    ends = {name: limits(samples[name], level) for name in samples}
-    table = pd.DataFrame.from_dict(ends, orient="index", columns=["low", "high"])
-    table = table.reindex(values.index)
-    table.insert(0, "value", values)
-    table.index.name = "class"
+    table = pd.DataFrame({"value": values})
+    table[["low", "high"]] = [limits(samples[name], level) for name in table.index]
     return _described(table, level, n_resamples, seed)
 
 
@@ -64,32 +61,20 @@ def compare(
     counted half. An interval that holds 0 is no proof of a difference. Raises ScoringError when the
     two were matched with different answers.
     """
-    if not (
-        np.array_equal(first.image_ids, second.image_ids)
-        and np.array_equal(first.n_answers, second.n_answers)
-    ):
+    sides = ((first.image_ids, second.image_ids), (first.n_answers, second.n_answers))
+    if not all(np.array_equal(one, other) for one, other in sides):
         raise ScoringError(
             f"the two were matched with different answers ({len(first.image_ids)} images, "
             f"{first.n_answers.sum()} boxes against {len(second.image_ids)} images, "
             f"{second.n_answers.sum()} boxes); match both with the same table"
         )
     draws = draw_images(len(first.image_ids), n_resamples, seed)
-    value_first, value_second = (
-        _values(first, iou_thresholds, kept_first),
-        _values(second, iou_thresholds, kept_second),
-    )
-    gains = resampled(second, draws, iou_thresholds, kept_second) - resampled(
-        first, draws, iou_thresholds, kept_first
-    )
-    table = pd.DataFrame(
-        {
-            "first": value_first,
-            "second": value_second,
-            "difference": value_second - value_first,
-            **gains.apply(of_gains, level=level, result_type="expand").T,
-        }
-    ).reindex(value_second.index)
-    table.index.name = "class"
+    table = pd.DataFrame({"first": _values(first, iou_thresholds, kept_first)})
+    table["second"] = _values(second, iou_thresholds, kept_second)
+    table["difference"] = table["second"] - table["first"]
+    gains = resampled(second, draws, iou_thresholds, kept_second)
+    gains -= resampled(first, draws, iou_thresholds, kept_first)
+    table = table.join(gains.apply(of_gains, level=level, result_type="expand").T)
     return _described(table, level, n_resamples, seed)
 
 
@@ -124,9 +109,8 @@ def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[n
             f"an interval needs at least 2 images and 1 resampling, got {n_images} and "
             f"{n_resamples}"
         )
-    return np.random.default_rng(seed).multinomial(
-        n_images, np.full(n_images, 1 / n_images), size=n_resamples
-    )
+    even = np.full(n_images, 1 / n_images)
+    return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)
 
 
 def resampled(
@@ -143,15 +127,9 @@ def resampled(
     for code, name in enumerate(matches.classes):
         if matches.n_answers[code].any():
             mine = np.flatnonzero(used & (matches.detection_class == code))
-            levels = [
-                _weighted_ap(
-                    matching.hits(matches, check_threshold(level), kept)[mine],
-                    matches.detection_image[mine],
-                    matches.n_answers[code],
-                    weights,
-                )
-                for level in iou_thresholds
-            ]
+            image, n_answers = matches.detection_image[mine], matches.n_answers[code]
+            hits = [matching.hits(matches, check_threshold(t), kept) for t in iou_thresholds]
+            levels = [_weighted_ap(is_hit[mine], image, n_answers, weights) for is_hit in hits]
             columns[name] = np.mean(levels, axis=0)
     table = pd.DataFrame(columns)
     table.insert(0, "all", table.mean(axis=1))
@@ -170,9 +148,7 @@ def _weighted_ap(
     one or at once.
     """
     ranks = np.flatnonzero(is_hit)
-    image = (
-        image[: ranks[-1] + 1] if len(ranks) else image[:0]
-    )  # what comes after the last hit changes nothing
+    image = image[: ranks[-1] + 1] if len(ranks) else image[:0]  # the rest changes nothing
     hit_image = image[ranks]
     totals = weights @ n_answers
     results = np.full(len(weights), np.nan)
@@ -191,13 +167,13 @@ def _values(
 ) -> pd.Series:
     if not len(iou_thresholds):
         raise ScoringError("iou_thresholds are empty: give at least one, such as (0.75,)")
-    per_class = pd.DataFrame(
-        [average_precisions(matches, level, kept=kept) for level in iou_thresholds]
-    ).mean()
+    levels = [average_precisions(matches, level, kept=kept) for level in iou_thresholds]
+    per_class = pd.DataFrame(levels).mean()
     return pd.concat([pd.Series({"all": per_class.mean()}), per_class])
 
 
 def _described(table: pd.DataFrame, level: float, n_resamples: int, seed: int) -> pd.DataFrame:
+    table.index.name = "class"
     table.attrs = {"level": level, "n_resamples": n_resamples, "seed": seed}
     table.attrs["definition"] = "contest"
     return table

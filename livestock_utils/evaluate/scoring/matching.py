@@ -11,6 +11,7 @@ it has to walk (`match_coco`).
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,10 +93,9 @@ def sort_sides(
     some = order[tied]
     keys = *d_xyxy[some].T[[3, 1, 2, 0]], d_image[some], -confidence[some], d_class[some]
     order[tied] = some[np.lexsort(keys)]
-    ranked = [column[order] for column in detections]
-    return Sides(
-        tuple(classes), image_ids, *(column[a_order] for column in answers), *ranked, order
-    )
+    ranked: list[Any] = [column[a_order] for column in answers]
+    ranked += [*(column[order] for column in detections), order]
+    return Sides(tuple(classes), image_ids, *ranked)
 
 
 def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:

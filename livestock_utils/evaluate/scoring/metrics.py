@@ -9,6 +9,7 @@ and much faster.
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,9 +113,9 @@ def file_order_score(
     answer = np.lexsort((truth.image, truth.label))  # stable: rows of an image stay in their order
     row = np.flatnonzero(image >= 0)
     row = row[np.lexsort((row, first_row[image[row]], found.label[row]))]
-    answers_side = truth.label[answer], truth.image[answer], _float32(truth.xyxy[answer])
-    found_side = found.label[row], image[row], _float32(xyxy[row]), found.confidence[row]
-    sides = matching.Sides(species.names(), truth.image_ids, *answers_side, *found_side, row)
+    ranked: list[Any] = [truth.label[answer], truth.image[answer], _float32(truth.xyxy[answer])]
+    ranked += [found.label[row], image[row], _float32(xyxy[row]), found.confidence[row], row]
+    sides = matching.Sides(species.names(), truth.image_ids, *ranked)
     is_hit = matching.hits(matching.match_best(sides), iou_threshold)
     scores = []
     for code in np.unique(truth.label):

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class _Result:
     """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison
     if asked for.
 
@@ -39,17 +39,15 @@ class Result:
 
     def text(self) -> str:
         """The score, the table of classes and the definition, for people."""
-        settings = self.settings
+        settings, shown = self.settings, {"float_format": "{:.4f}".format}
         definition = (
             "the contest's definition (best-overlap match, all-points AP), mean over classes, IoU "
             f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
-        parts = [
-            self.scores.to_string(float_format="{:.4f}".format),
-            f"score {self.sorted_score:.6f}: {definition}",
-        ]
+        when = " once its rows are sorted" if self.unsorted else ""
+        parts = [self.scores.to_string(**shown)]
+        parts.append(f"score {self.sorted_score:.6f}{when}: {definition}")
         if self.unsorted:
-            parts[-1] = f"score {self.sorted_score:.6f} once its rows are sorted: {definition}"
             parts.append(
                 f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an "
                 "image in file order; `python -m livestock_utils validate "
@@ -57,13 +55,10 @@ class Result:
             )
         if self.comparison is not None:
             row = self.comparison.loc["all"]
-            sure = (
-                "no proof of a difference"
-                if row["low"] <= 0 <= row["high"]
-                else "a difference beyond chance"
-            )
+            is_open = row["low"] <= 0 <= row["high"]
+            sure = "no proof of a difference" if is_open else "a difference beyond chance"
             parts += [
-                self.comparison.to_string(float_format="{:.4f}".format),
+                self.comparison.to_string(**shown),
                 f"second (this submission) minus first ({settings['against']}): "
                 f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
             ]
@@ -71,14 +66,10 @@ class Result:
 
     def json(self) -> str:
         """All of it as JSON."""
-        value = {
-            **self.settings,
-            "score": self.score,
-            "sorted": not self.unsorted,
-            "score_of_sorted_rows": self.sorted_score,
-            "classes": json.loads(self.scores.to_json(orient="index")),
-            "findings": self.findings,
-        }
+        value = self.settings | {"score": self.score, "sorted": not self.unsorted}
+        value["score_of_sorted_rows"] = self.sorted_score
+        value["classes"] = json.loads(self.scores.to_json(orient="index"))
+        value["findings"] = self.findings
         if self.comparison is not None:
             value["comparison"] = json.loads(self.comparison.to_json(orient="index"))
         return json.dumps(value, indent=2, ensure_ascii=False)
@@ -94,7 +85,7 @@ def score_files(
     against: str | os.PathLike | None = None,
     n_resamples: int = 0,
     tell: Callable[[str], object] = log.warning,
-) -> Result:
+) -> _Result:
     """Score a submission file against an answer file; `against` is another submission to compare
     with.
 
@@ -102,13 +93,10 @@ def score_files(
     handed to `tell`, except for the one that is raised: faults such as the order of rows or boxes
     beyond the frame do not hinder scoring.
     """
-    truth = submission.read_table(answers)
+    truth, rows = submission.read_table(answers), submission.read_table(submitted)
     table = None if images is None else submission.read_images(images)
     matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)
-    doubt = units == "px" and metrics.normaliser_doubt(
-        truth, submission.read_table(submitted), normaliser, table
-    )
-    if doubt:
+    if units == "px" and (doubt := metrics.normaliser_doubt(truth, rows, normaliser, table)):
         tell(doubt)
     scores = metrics.contest_table(matches, iou_threshold)
     resamples = n_resamples or (1000 if against else 0)
@@ -120,24 +108,15 @@ def score_files(
         other, more, _ = _match(truth, against, normaliser, table, units, tell)
         lines += more
         comparison = intervals.compare(other, matches, (iou_threshold,), n_resamples=resamples)
-    settings = {
-        "answers": str(answers),
-        "submission": str(submitted),
-        "iou_threshold": iou_threshold,
-        "normaliser": normaliser,
-        "units": units,
-        "definition": "contest",
-        "resamples": resamples,
-        "against": None if against is None else str(against),
-    }
-    result = Result(settings, 0.0, scores, is_unsorted, lines, comparison)
-    score = (
-        result.sorted_score
-        if not is_unsorted
-        else metrics.file_order_score(
-            truth, submission.read_table(submitted), iou_threshold, normaliser, table, units
-        )
-    )
+    settings: dict[str, object] = {"answers": str(answers), "submission": str(submitted)}
+    settings |= {"iou_threshold": iou_threshold, "normaliser": normaliser, "units": units}
+    settings |= {"definition": "contest", "resamples": resamples}
+    settings["against"] = None if against is None else str(against)
+    result = _Result(settings, 0.0, scores, is_unsorted, lines, comparison)
+    score = result.sorted_score
+    if is_unsorted:
+        how = iou_threshold, normaliser, table, units
+        score = metrics.file_order_score(truth, rows, *how)
     return dataclasses.replace(result, score=score)
 
 
@@ -210,8 +189,6 @@ def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[
             got = f", got {row['got']}" if row["got"] else ""
             lines.append(f"{row['severity']}: {where}{image}: {problem}{got}")
         if len(group) > shown:
-            lines.append(
-                f"{group['severity'].iloc[0]}: {path}: {len(group) - shown} more like the last: "
-                f"{problem}"
-            )
+            more = f"{len(group) - shown} more like the last"
+            lines.append(f"{group['severity'].iloc[0]}: {path}: {more}: {problem}")
     return lines

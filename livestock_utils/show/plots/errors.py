@@ -175,7 +175,12 @@ def error_gallery(
 def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title: str) -> None:
     """Dot the case's box and cut the photo to the window."""
     x, y = case["x_min"], case["y_min"]
-    look = {"fill": False, "edgecolor": style.ALARM, "linewidth": 2.2, "linestyle": (0, (1, 1))}
+    look: dict[str, Any] = {
+        "fill": False,
+        "edgecolor": style.ALARM,
+        "linewidth": 2.2,
+        "linestyle": (0, (1, 1)),
+    }
     ax.add_patch(Rectangle((x, y), case["x_max"] - x, case["y_max"] - y, **look))
     ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
     ax.set_title(title, fontsize=7, fontweight="normal")
@@ -230,7 +235,10 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     style.value_grid(ax, "both")
     dashes = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
     for place, (name, rows) in enumerate(curves.groupby("ranking", sort=False)):
-        look = {"color": style.LINES[place % len(style.LINES)], "drawstyle": "steps-post"}
+        look: dict[str, Any] = {
+            "color": style.LINES[place % len(style.LINES)],
+            "drawstyle": "steps-post",
+        }
         look |= {"linestyle": dashes[place % len(dashes)], "linewidth": 1.5 if place else 2.2}
         label = f"{name}: AP {rows['average_precision'].iloc[0]:.3f}"
         ax.plot(rows["recall"], rows["precision"], label=label, **look)

@@ -1,5 +1,7 @@
 """How good a detector is: precision-recall curves and AP of each class."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -39,7 +41,11 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
             xs = np.concatenate([[0.0], recall, [recall[-1] if len(recall) else 0.0]])
             ys = np.concatenate([[height[0] if len(height) else 0.0], height, [0.0]])
             label = f"{name}, IoU {threshold:g}: AP {ap:.3f}"
-            look = {"color": style.colour(name), "linestyle": dash, "drawstyle": "steps-pre"}
+            look: dict[str, Any] = {
+                "color": style.colour(name),
+                "linestyle": dash,
+                "drawstyle": "steps-pre",
+            }
             handles += ax.plot(xs, ys, label=label, **look)
     legend = ax.legend(handles=handles, loc="lower left", handlelength=2.6, fontsize=9)
     for text, line in zip(legend.get_texts(), handles, strict=True):

@@ -174,11 +174,11 @@ def number(value: float) -> str:
 
 
 def note(
-    ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any
+    ax: Axes, text: str, at: tuple[Any, Any], offset: tuple[float, float], **options: Any
 ) -> None:
     """A small text beside a point, `offset` in points of type."""
-    options = {"va": "center", "fontsize": 9} | options
-    ax.annotate(text, at, xytext=offset, textcoords="offset points", **options)
+    look: dict[str, Any] = {"va": "center", "fontsize": 9} | options
+    ax.annotate(text, at, xytext=offset, textcoords="offset points", **look)
 
 
 def say_empty(ax: Axes, text: str = "no data") -> Axes:
