@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from livestock_utils.core.errors import NotebookError
-from livestock_utils.show.pipeline import notebook_files
+from livestock_utils.show.pipeline import notebook_files, parameters
 
 HEADER = (
     '# ---\n# jupyter:\n#   livestock:\n#     reads: ["{data}/data"]\n#     writes: '
@@ -109,10 +109,11 @@ def test_patterns_know_only_parameters():
         notebook_files.expand(("{wieghts}",), {"data": "", "weights": ""})
 
 
+PARAMETERS = Path(__file__).resolve().parents[1] / "notebooks" / "PARAMETERS.md"
+
+
 def test_the_table_of_parameters_lists_every_one_with_its_notebooks():
-    text = (Path(__file__).resolve().parents[1] / "notebooks" / "PARAMETERS.md").read_text(
-        encoding="utf-8"
-    )
+    text = PARAMETERS.read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", text, flags=re.M))
     found = {}
     for notebook in notebook_files.find():
@@ -122,3 +123,16 @@ def test_the_table_of_parameters_lists_every_one_with_its_notebooks():
     assert listed == {
         name: "all" if where == numbers else ", ".join(where) for name, where in found.items()
     }
+
+
+def test_meanings_come_from_the_settings():
+    text, notebooks = PARAMETERS.read_text(encoding="utf-8"), notebook_files.find()
+    assert parameters.parameters_table(text, notebooks) == text
+    assert (
+        "| `epochs` | 05, 06, 07, 08, 09, 10 | Passes over the training images; at least 1 |"
+        in text
+    )
+    stale = text.replace("Passes over", "Times around").replace("| 05, 06, 07,", "| 05,")
+    assert parameters.parameters_table(stale, notebooks) == text
+    with pytest.raises(NotebookError, match="parameter 'n_splits' has no row in PARAMETERS"):
+        parameters.parameters_table(text.replace("`n_splits`", "`splits`"), notebooks)

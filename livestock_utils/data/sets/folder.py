@@ -73,7 +73,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write (name, bytes) pairs into a folder from two threads, with at most `_AHEAD` files held."""
+    """Write (name, bytes) pairs into a folder from two threads, with at most `_AHEAD` held."""
     for _ in work_ahead(lambda file: (folder / file[0]).write_bytes(file[1]), files, ahead=_AHEAD):
         pass
 

@@ -25,7 +25,7 @@ import nbformat
 from livestock_utils.core import files, project
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.progress import progress
-from livestock_utils.show.pipeline import badges, inline_images, notebook_files
+from livestock_utils.show.pipeline import badges, inline_images, notebook_files, parameters
 
 MAX_BYTES = 590_000
 """Size of a committed notebook: it opens at once, in Colab and as a page of a repository."""
@@ -289,11 +289,19 @@ def main(arguments: list[str] | None = None) -> int:
             # written.
             badges.write_badges(project.PACKAGE.parent, _repository_url(options.repository))
             write_repository(options.repository)
-        paths = [notebook.path for notebook in notebook_files.find(options.notebooks)]
+        notebooks = notebook_files.find(options.notebooks)
+        paths = [notebook.path for notebook in notebooks]
+        listing = paths[0].with_name("PARAMETERS.md")
+        old = listing.read_text(encoding="utf-8") if listing.is_file() else ""
+        rows = parameters.parameters_table(old, notebooks) if old else ""
         if options.check:
             found = [line for path in paths for line in faults(path)]
+            if rows != old:
+                found.append(f"{listing} does not list what notebooks and settings hold")
             sys.stderr.writelines(f"{line}\n" for line in found)
             return int(bool(found))
+        if rows != old:
+            files.write_text(listing, rows)
         for path in paths:
             synchronise_set_up(path)
         executed = _run_sample() if options.execute else None

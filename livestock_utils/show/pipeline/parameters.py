@@ -10,10 +10,16 @@ import yaml
 
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.settings import Settings
+from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.detect.tune.tuning import TuneSettings
 from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
 
 PROFILES = PACKAGE / "assets" / "profiles"
 FOLDERS = ("data", "out")
+_TRAINING = {"05", "06", "07", "08", "09", "10", "13"}
+_SETTINGS: dict[type[Settings], set[str]] = {TrainSettings: _TRAINING, TuneSettings: {"11"}}
+"""Settings -> the notebooks that hand their parameters to them."""
 _NUMBERED = re.compile(r"\d\d\.")
 
 
@@ -95,6 +101,39 @@ def resolve(
                 whose, default = f"{notebook.number}.{name}", notebook.parameters[name]
                 values[notebook.name][name] = _fit(whose, mapping[address], default)
     return values
+
+
+def parameters_table(text: str, notebooks: Sequence[NotebookFile]) -> str:
+    """notebooks/PARAMETERS.md with its rows brought up to date.
+
+    The column of notebooks comes from them; the meaning from the class of settings that a parameter
+    of those notebooks goes to, where there is one, else it stays as written. Raises NotebookError
+    for a parameter that has no row.
+    """
+    rows = dict(re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (.*) \|$", text, flags=re.M))
+    lines = []
+    for name in dict.fromkeys(name for notebook in notebooks for name in notebook.parameters):
+        numbers = [notebook.number for notebook in notebooks if name in notebook.parameters]
+        kinds = [kind for kind, whose in _SETTINGS.items() if set(numbers) <= whose]
+        found = [
+            row for kind in kinds for row in kind.table().to_dict("records") if row["name"] == name
+        ]
+        meaning = _meaning(found[0]) if found else rows.get(name)
+        if meaning is None:
+            raise NotebookError(
+                f"parameter {name!r} has no row in PARAMETERS.md; write its meaning"
+            )
+        where = "all" if len(numbers) == len(notebooks) else ", ".join(numbers)
+        lines.append(f"| `{name}` | {where} | {meaning} |\n")
+    head = text.partition("|---|---|---|\n")
+    return "".join([*head[:2], *lines])
+
+
+def _meaning(row: Mapping[str, Any]) -> str:
+    """Help, unit and range of a setting as a cell of Markdown."""
+    parts = [row["help"].rstrip("."), f"in {row['unit']}" * bool(row["unit"])]
+    parts.append(row["range"].removeprefix("of "))
+    return "; ".join(part for part in parts if part)
 
 
 def _fit(address: str, value: Literal, default: Literal) -> Literal:
