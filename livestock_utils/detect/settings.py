@@ -82,16 +82,22 @@ class TrainSettings(Settings):
         "none: random.",
     )
     hyp: str | os.PathLike | Mapping[str, Any] | None = setting(
-        None, "A hyperparameter file, or a name in hyp/; none: yolov5's default."
+        None,
+        "A file, a name in hyp/, or in notebooks search, search:GROUP (07's best); none: yolov5's "
+        "default.",
     )
     epochs: int = setting(10, "Passes over the training images.", low=1)
     image_size: int = setting(640, "Square; a multiple of 32, of 64 for P6.", unit="px", low=32)
-    batch_size: int | str = setting(16, "Images; auto: what fits the GPU.", low=1)
-    nominal_batch: int = setting(64, "Gradients add up to about this many images.", low=1)
+    batch_size: int | str = setting(
+        16, "Images of a step; auto, in notebooks 0: what fits the GPU.", low=1
+    )
+    nominal_batch: int = setting(
+        64, "Gradients add up to about so many images; lower it for few images.", low=1
+    )
     optimizer: str = setting("SGD", "What takes the steps.", choices=("SGD", "Adam", "AdamW"))
     schedule: str = setting(
         "linear",
-        "How the learning rate falls; -v6.0: as yolov5 6.0 meant it.",
+        "How the learning rate falls; -v6.0: as yolov5 6.0 meant it, which the original ran.",
         choices=("linear", "cosine", "linear-v6.0", "cosine-v6.0"),
     )
     freeze: int = setting(0, "First layers that stay as they are; 10: the backbone.", low=0)
@@ -101,7 +107,7 @@ class TrainSettings(Settings):
         "ram", "Where decoded images are kept, if there is room.", choices=("ram", "disk", None)
     )
     augmentation: str | os.PathLike | Mapping[str, Any] | None = setting(
-        None, "A preset (light, barn_night) or a file of albumentations."
+        None, "A preset (light, barn_night) or a YAML file of albumentations; none: no pipeline."
     )
     patience: int = setting(100, "Epochs without a better best_metric; 0: never stop.", low=0)
     best_metric: str = setting("ap75", "What best.pt is chosen by.", choices=tuple(METRICS))
@@ -111,7 +117,9 @@ class TrainSettings(Settings):
     autoanchor: bool = setting(True, "Fit the anchors to the boxes where they do not.")
     amp: bool = setting(True, "Mixed precision on a GPU.")
     teacher_weight: float | None = setting(1.0, "How much a teacher's boxes count, up to 10.")
-    loggers: str | Sequence[str] = setting("tensorboard", f"{','.join(_LOGGERS)}, or none.")
+    loggers: str | Sequence[str] = setting(
+        "tensorboard", "Trackers with commas; wandb and mlflow need an account or a server."
+    )
     device: str | None = setting(None, "cpu, cuda, cuda:1  [default: a GPU if there is one]")
 
     def __post_init__(self) -> None:

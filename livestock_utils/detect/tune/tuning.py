@@ -30,21 +30,34 @@ class TuneSettings(Settings):
     error = NotebookError
 
     weights: str | os.PathLike = setting("", "Predict the test photos; none: of 08, else of 05.")
-    tuning_weights: str | os.PathLike = setting("", "Predict the labelled photos; none: of 05.")
+    tuning_weights: str | os.PathLike = setting(
+        "", "A model that has not seen the validation fold, to tune with; none: 05's."
+    )
     image_size: int = setting(1280, "Longer side that the network sees.", unit="px", low=32)
-    passes: str = setting("plain", "Passes with commas: plain, flip, x0.83, x0.83-flip.")
-    backend: str = setting("torch", "What runs the network.", choices=("torch", "onnx"))
-    engine: str = setting("local", "local, ray or ray:ADDRESS.")
+    passes: str = setting(
+        "plain",
+        "Test-time augmentation with commas: plain, flip, x0.83 (another size), x0.83-flip.",
+    )
+    backend: str = setting(
+        "torch", "What runs the network; onnx is faster without a GPU.", choices=("torch", "onnx")
+    )
+    engine: str = setting("local", "local, or a cluster: ray, ray:ADDRESS.")
     shard: str = setting("1/1", "Which share of the photos this session predicts, i/n.")
     tune_on: str = setting(
-        "validation", "Photos that choose.", choices=("validation", "out_of_fold")
+        "validation",
+        "Photos that choose; out_of_fold: with 06's fold models.",
+        choices=("validation", "out_of_fold"),
     )
     normaliser: str = setting(
-        "contest", "What the answers were divided by.", choices=("contest", "image")
+        "contest",
+        "What the answers were divided by: fixed frames, or each image's size.",
+        choices=("contest", "image"),
     )
     n_random: int = setting(20, "Settings drawn at random, besides the grid.", low=0)
-    n_resamples: int = setting(1000, "Resamplings of an interval.", low=1)
-    check_images: int = setting(1000, "Most photos that check the choice; 0: no check.", low=0)
+    n_resamples: int = setting(1000, "Draws of images behind an interval.", low=1)
+    check_images: int = setting(
+        1000, "The choice is checked on at most so many photos that did not choose; 0: not.", low=0
+    )
     workers: int = setting(2, "Threads that read photos; 0: none of their own.", low=0)
     seed: int = setting(0, "Of everything drawn.", low=0)
 

@@ -129,10 +129,10 @@ def parameters_table(text: str, notebooks: Sequence[NotebookFile]) -> str:
     return "".join([*head[:2], *lines])
 
 
-def _meaning(row: Mapping[str, Any]) -> str:
+def _meaning(row: Mapping[Any, Any]) -> str:
     """Help, unit and range of a setting as a cell of Markdown."""
     parts = [row["help"].rstrip("."), f"in {row['unit']}" * bool(row["unit"])]
-    parts.append(row["range"].removeprefix("of "))
+    parts.append(row["range"].removeprefix("of ").replace("None", "none"))
     return "; ".join(part for part in parts if part)
 
 
