@@ -19,16 +19,13 @@ from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.joined_file import JoinedFile
 from livestock_utils.core.text import nfc
 
-pass
-
-
 PART = re.compile(r"\.(?:part)?(\d+)$")
 """How the names of the parts of a zip end."""
 SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
 """Kind of an archive -> endings of the members that count, in lower case."""
-MAX_MEMBER_BYTES = 256 << 20
+_MAX_MEMBER_BYTES = 256 << 20
 """A member that unpacks to more is refused: labels are kilobytes, photos a few megabytes."""
-MAX_RATIO = 200
+_MAX_RATIO = 200
 """A member of more than 1 MiB that unpacks to more than this many times its packed size is refused
 (zip bomb)."""
 
@@ -107,7 +104,7 @@ class Archive:
         )
 
 
-class ZipArchive(Archive):
+class _ZipArchive(Archive):
     """A zip, or the parts of one read as if they were joined."""
 
     def __init__(self, path: str, files: list[Path]):
@@ -193,9 +190,9 @@ class FolderArchive(Archive):
         file = self._files.get(member)
         if file is None:
             raise self._missing(member)
-        if limit is None and self.members[member] > MAX_MEMBER_BYTES:
+        if limit is None and self.members[member] > _MAX_MEMBER_BYTES:
             raise ArchiveError(
-                f"{self.path}, member {member}: larger than {MAX_MEMBER_BYTES >> 20} MiB",
+                f"{self.path}, member {member}: larger than {_MAX_MEMBER_BYTES >> 20} MiB",
                 "remove it",
             )
         try:
@@ -222,9 +219,9 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     if target.is_dir():
         return FolderArchive(path, target)
     if target.is_file():
-        return ZipArchive(path, [target])
+        return _ZipArchive(path, [target])
     if parts := parts_of(target):
-        return ZipArchive(path, parts)
+        return _ZipArchive(path, parts)
     raise ArchiveError(
         f"archive {path} not found in {folder}",
         "is this the data folder that the tables were read from?",
@@ -307,9 +304,9 @@ def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
         raise ArchiveError(
             f"{path}, member {name!r}: a link or device, not a file", "get it from its source again"
         )
-    is_bomb = info.file_size > 1 << 20 and info.file_size > MAX_RATIO * max(info.compress_size, 1)
+    is_bomb = info.file_size > 1 << 20 and info.file_size > _MAX_RATIO * max(info.compress_size, 1)
     is_read = name.lower().endswith(_ALL_SUFFIXES)
-    if is_bomb or (is_read and info.file_size > MAX_MEMBER_BYTES):
+    if is_bomb or (is_read and info.file_size > _MAX_MEMBER_BYTES):
         raise ArchiveError(
             f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} "
             "(zip bomb?)",

@@ -17,7 +17,7 @@ import pandas as pd
 from livestock_utils.core.errors import ArchiveError, LivestockError
 from livestock_utils.core.threads import work_ahead
 
-GREY = (114, 114, 114)
+_GREY = (114, 114, 114)
 """yolov5's padding colour."""
 
 
@@ -98,7 +98,7 @@ def letterbox(
     left, top = box.corner
     right, bottom = box.padded[0] - box.resized[0] - left, box.padded[1] - box.resized[1] - top
     padded = cv2.copyMakeBorder(
-        frame_bgr, top, bottom, left, right, cv2.BORDER_CONSTANT, value=GREY
+        frame_bgr, top, bottom, left, right, cv2.BORDER_CONSTANT, value=_GREY
     )
     return np.asarray(padded, dtype=np.uint8)
 

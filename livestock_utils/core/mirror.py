@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 TRIES, FIRST_WAIT_S = 3, 1.0
 """Attempts to copy a file, and the pause before the second, doubled for the next."""
-NOT_COPIED = frozenset({LOCK, NOTE})
+_NOT_COPIED = frozenset({LOCK, NOTE})
 """Files of a run folder and of its mirror that belong to that place."""
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def whole_files(folder: Path) -> list[Path]:
         (
             path
             for path in folder.rglob("*")
-            if path.is_file() and path.suffix != ".part" and path.name not in NOT_COPIED
+            if path.is_file() and path.suffix != ".part" and path.name not in _NOT_COPIED
         ),
         key=lambda path: (path.name == "run.json", path),
     )

@@ -1,6 +1,7 @@
 """What is wrong or worth knowing in a folder of archives: raised, or collected row by row."""
 
 import dataclasses
+import re
 from collections import Counter
 
 import pandas as pd
@@ -19,108 +20,50 @@ class Kind:
     advice: str
 
 
+_TABLE = """\
+archive_missing | error | archive missing | archives missing |
+    download what is missing, put it beside the others
+archive_broken | error | broken archive | broken archives | download it again
+archive_empty | error | empty archive | empty archives |
+    download it again, or look at what is inside
+repeated_id | error | id in two places | ids in two places | remove one of the two
+wrong_crc | error | member with a wrong CRC | members with a wrong CRC | download the archive again
+label_unreadable | warning | label unreadable | labels unreadable | repair or remove the member
+label_incomplete | warning | label without label_info | labels without label_info |
+    repair or remove the member
+image_unreadable | warning | image unreadable | images unreadable | replace or remove the member
+image_too_large | warning | image above 100 megapixels | images above 100 megapixels |
+    scale it down or remove it
+image_without_label | warning | image without label | images without label |
+    add its label, or remove the image
+label_without_image | warning | label without image | labels without image |
+    add its image, or remove the label
+size_differs | warning | size that differs from the JPEG | sizes that differ from the JPEG |
+    correct width and height
+box_not_numbers | warning | box that is not four numbers | boxes that are not four numbers |
+    correct it
+box_inverted | warning | box without area | boxes without area |
+    correct it: bbox is [x1, y1, x2, y2]
+box_outside | warning | box outside the frame | boxes outside the frame | correct or remove it
+box_clipped | warning | box clipped to the frame | boxes clipped to the frame |
+    correct it if it matters
+box_duplicated | note | repeated box | repeated boxes | remove the copy; it is kept in the tables
+image_truncated | warning | truncated image | truncated images | replace it: its lower part is grey
+image_duplicated | warning | copy of another image | copies of other images |
+    keep the two in one fold, or remove one
+image_near_duplicate | note | near-duplicate image | near-duplicate images |
+    split by groups (lu.lookalikes)
+name_differs | note | file_name of another image | file_names of other images | correct file_name
+validation_left_out | note | Validation archive left out | Validation archives left out |
+    read it with include_validation=True
+other_files | note | member of another type | members of other types | nothing to do: it is not read
+unknown_archive | note | archive not recognised | archives not recognised |
+    if it counts, name it by 원천 or 라벨 (or TS_, TL_, VS_, VL_) and the species"""
+"""Kind and the fields of `Kind`; an indented line goes on with the one above."""
+
 KINDS = {
-    "archive_missing": Kind(
-        "error",
-        "archive missing",
-        "archives missing",
-        "download what is missing, put it beside the others",
-    ),
-    "archive_broken": Kind("error", "broken archive", "broken archives", "download it again"),
-    "archive_empty": Kind(
-        "error", "empty archive", "empty archives", "download it again, or look at what is inside"
-    ),
-    "repeated_id": Kind("error", "id in two places", "ids in two places", "remove one of the two"),
-    "wrong_crc": Kind(
-        "error", "member with a wrong CRC", "members with a wrong CRC", "download the archive again"
-    ),
-    "label_unreadable": Kind(
-        "warning", "label unreadable", "labels unreadable", "repair or remove the member"
-    ),
-    "label_incomplete": Kind(
-        "warning",
-        "label without label_info",
-        "labels without label_info",
-        "repair or remove the member",
-    ),
-    "image_unreadable": Kind(
-        "warning", "image unreadable", "images unreadable", "replace or remove the member"
-    ),
-    "image_too_large": Kind(
-        "warning",
-        "image above 100 megapixels",
-        "images above 100 megapixels",
-        "scale it down or remove it",
-    ),
-    "image_without_label": Kind(
-        "warning",
-        "image without label",
-        "images without label",
-        "add its label, or remove the image",
-    ),
-    "label_without_image": Kind(
-        "warning",
-        "label without image",
-        "labels without image",
-        "add its image, or remove the label",
-    ),
-    "size_differs": Kind(
-        "warning",
-        "size that differs from the JPEG",
-        "sizes that differ from the JPEG",
-        "correct width and height",
-    ),
-    "box_not_numbers": Kind(
-        "warning", "box that is not four numbers", "boxes that are not four numbers", "correct it"
-    ),
-    "box_inverted": Kind(
-        "warning", "box without area", "boxes without area", "correct it: bbox is [x1, y1, x2, y2]"
-    ),
-    "box_outside": Kind(
-        "warning", "box outside the frame", "boxes outside the frame", "correct or remove it"
-    ),
-    "box_clipped": Kind(
-        "warning",
-        "box clipped to the frame",
-        "boxes clipped to the frame",
-        "correct it if it matters",
-    ),
-    "box_duplicated": Kind(
-        "note", "repeated box", "repeated boxes", "remove the copy; it is kept in the tables"
-    ),
-    "image_truncated": Kind(
-        "warning", "truncated image", "truncated images", "replace it: its lower part is grey"
-    ),
-    "image_duplicated": Kind(
-        "warning",
-        "copy of another image",
-        "copies of other images",
-        "keep the two in one fold, or remove one",
-    ),
-    "image_near_duplicate": Kind(
-        "note",
-        "near-duplicate image",
-        "near-duplicate images",
-        "split by groups (livestock_utils.data.lookalikes)",
-    ),
-    "name_differs": Kind(
-        "note", "file_name of another image", "file_names of other images", "correct file_name"
-    ),
-    "validation_left_out": Kind(
-        "note",
-        "Validation archive left out",
-        "Validation archives left out",
-        "read it with include_validation=True",
-    ),
-    "other_files": Kind(
-        "note", "member of another type", "members of other types", "nothing to do: it is not read"
-    ),
-    "unknown_archive": Kind(
-        "note",
-        "archive not recognised",
-        "archives not recognised",
-        "if it counts, name it by 원천 or 라벨 (or TS_, TL_, VS_, VL_) and the species",
-    ),
+    name.strip(): Kind(*map(str.strip, texts))
+    for name, *texts in (row.split("|") for row in re.split(r"\n(?! )", _TABLE))
 }
 """Every kind of finding; the order is that of the report."""
 
@@ -149,17 +92,18 @@ class Findings:
         """Record one finding; an error raises ArchiveError unless errors are collected."""
         advice = advice or KINDS[kind].advice
         if KINDS[kind].severity == "error" and not self.collect_errors:
-            raise ArchiveError(f"{message}; {advice}")
+            raise ArchiveError(message, advice)
         row = [kind, KINDS[kind].severity, archive, member, image_id, value, message, advice]
         self.rows.append(dict(zip(COLUMNS, row, strict=True)))
 
+    def add_member(
+        self, kind: str, archive: str, member: str, image_id: str, what: str, value: int = 1
+    ) -> None:
+        """Record `what` is wrong with one member of an archive, as `add` does."""
+        self.add(kind, f"{archive}, member {member}: {what}", archive, member, image_id, value)
+
     def add_error(
-        self,
-        kind: str,
-        error: ArchiveError,
-        archive: str = "",
-        member: str = "",
-        image_id: str = "",
+        self, kind: str, error: ArchiveError, archive: str, member: str = "", image_id: str = ""
     ) -> None:
         """Record an ArchiveError, with its advice if it gives one, as a finding of `kind`."""
         self.add(kind, error.what, archive, member, image_id, advice=error.advice)

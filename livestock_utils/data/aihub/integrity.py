@@ -57,7 +57,7 @@ def survey(
     At a data root, copies are searched across training and test images as well. `read_all` reads
     every image for its CRC and its end-of-image marker: about as long as copying the archives.
     `near_duplicates` decodes the images too and tells those that look the same but are no copies
-    (`livestock_utils.data.lookalikes`). Raises ArchiveError only if the folder is absent, or lies
+    (`lookalikes`). Raises ArchiveError only if the folder is absent, or lies
     above a data root.
     """
     findings = Findings(collect_errors=True)
@@ -128,8 +128,8 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
             damaged.append(at)
             continue
         if frames.is_truncated(data):
-            message = f"{archive}, member {member}: the JPEG stops before its end-of-image marker"
-            findings.add("image_truncated", message, archive, member, image_id)
+            what = "the JPEG stops before its end-of-image marker"
+            findings.add_member("image_truncated", archive, member, image_id, what)
     return images.drop(index=damaged)
 
 
@@ -163,10 +163,8 @@ def _tell_copies(rows: list[tuple[str, str, str]], reader: ImageReader, findings
             first[digest] = (image_id, archive, member)
             continue
         _, other_archive, other_member = first[digest]
-        message = (
-            f"{archive}, member {member}: the same bytes as {other_archive}, member {other_member}"
-        )
-        findings.add("image_duplicated", message, archive, member, image_id)
+        what = f"the same bytes as {other_archive}, member {other_member}"
+        findings.add_member("image_duplicated", archive, member, image_id, what)
 
 
 def _check_near_duplicates(
@@ -188,5 +186,5 @@ def _check_near_duplicates(
         images["image_id"], places["image_id"], images["archive"], images["member"], strict=True
     ):
         if groups[place] != place and (archive, member) not in copies:
-            message = f"{archive}, member {member}: looks like {groups[place]}"
-            findings.add("image_near_duplicate", message, archive, member, image_id)
+            what = f"looks like {groups[place]}"
+            findings.add_member("image_near_duplicate", archive, member, image_id, what)

@@ -53,8 +53,8 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
             yield image_id, Label(species, archive.path, member)
             continue
         except ValueError as error:
-            message = f"{archive.path}, member {member}: not JSON ({' '.join(str(error).split())})"
-            findings.add("label_unreadable", message, archive.path, member, image_id)
+            what = f"not JSON ({' '.join(str(error).split())})"
+            findings.add_member("label_unreadable", archive.path, member, image_id, what)
             yield image_id, Label(species, archive.path, member)
             continue
         try:
@@ -73,8 +73,8 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
                 _xyxy(annotations),
             )
         except (KeyError, TypeError, AttributeError):
-            message = f"{archive.path}, member {member}: no label_info with a list of annotations"
-            findings.add("label_incomplete", message, archive.path, member, image_id)
+            what = "no label_info with a list of annotations"
+            findings.add_member("label_incomplete", archive.path, member, image_id, what)
             yield image_id, Label(species, archive.path, member)
             continue
         yield image_id, label

@@ -18,7 +18,7 @@ from livestock_utils.data.aihub.labels import Label, read_labels, stem
 from livestock_utils.data.aihub.names import KINDS, PREFIXES, Found, find_archives
 from livestock_utils.data.findings import Findings
 
-MAX_PIXELS = 100_000_000
+_MAX_PIXELS = 100_000_000
 """Images above this are left out: decoding them can exhaust the memory."""
 
 _HEAD_BYTES = (4096, 1 << 17, None)
@@ -71,9 +71,8 @@ def read_tables(
                     photos[image_id] = Photo(found.species, archive, member)
         else:
             for image_id, label in read_labels(archive, found.species, findings):
-                if not _is_repeated(
-                    image_id, archive.path, label.member, labels.get(image_id), findings
-                ):
+                known = labels.get(image_id)
+                if not _is_repeated(image_id, archive.path, label.member, known, findings):
                     labels[image_id] = label
     if labelled:
         photos, labels = _pair(photos, labels, unsure, findings)
@@ -103,20 +102,13 @@ def _open_all(
     kept = wanted if include_validation else training_part(wanted)
     for found in wanted:
         if found not in kept:
-            findings.add(
-                "validation_left_out",
-                f"{found.path} is left out: Training archives lie beside it",
-                found.path,
-            )
+            message = f"{found.path} is left out: Training archives lie beside it"
+            findings.add("validation_left_out", message, found.path)
     for path, reason in unknown.items():
         findings.add("unknown_archive", f"{path}: {reason}", path)
     _say_missing(reader.folder / within, kinds, [*(a.path for a in kept), *unknown], kept, findings)
-    unsure = {
-        s
-        for s in names()
-        for kind in kinds
-        if not any(a.species == s and a.kind == kind for a in kept)
-    }
+    there = {(a.species, a.kind) for a in kept}
+    unsure = {s for s in names() if any((s, kind) not in there for kind in kinds)}
     archives = []
     for found in kept:
         try:
@@ -125,18 +117,14 @@ def _open_all(
             findings.add_error("archive_broken", error, found.path)
             unsure.add(found.species)
             continue
+        others = archive.others(found.kind)
         if not archive.wanted(found.kind):
-            endings = " or ".join(SUFFIXES[found.kind])
-            findings.add(
-                "archive_empty", f"{found.path} holds no {found.kind} ({endings})", found.path
-            )
+            what = f"holds no {found.kind} ({' or '.join(SUFFIXES[found.kind])})"
+            findings.add("archive_empty", f"{found.path} {what}", found.path)
             unsure.add(found.species)
-        elif others := archive.others(found.kind):
-            text = (
-                f"{found.path} holds {len(others):,} members that are not {found.kind}, as "
-                f"{others[0]}"
-            )
-            findings.add("other_files", text, found.path, value=len(others))
+        elif others:
+            what = f"holds {len(others):,} members that are not {found.kind}, as {others[0]}"
+            findings.add("other_files", f"{found.path} {what}", found.path, value=len(others))
         archives.append((found, archive))
     return archives, unsure
 
@@ -150,24 +138,15 @@ def _say_missing(
     folder: Path, kinds: tuple[str, ...], there: list[str], kept: list[Found], findings: Findings
 ) -> None:
     """An error for each kind and species without an archive, or one if there are none at all."""
-    wanted = [(kind, one) for kind in kinds for one in all_species()]
-    missing = [
-        (k, one)
-        for k, one in wanted
-        if not any(a.kind == k and a.species == one.name for a in kept)
-    ]
+    have = {(a.kind, a.species) for a in kept}
+    missing = [(k, one) for k in kinds for one in all_species() if (k, one.name) not in have]
     if missing:
+        name = "the {0} of {1} ([{2}]{4}...zip or {3}_{4}...zip)".format
         lacks = ", ".join(
-            f"the {kind} of {one.name} ([{KINDS[kind]}]{word}...zip or "
-            f"{PREFIXES[kind]}_{word}...zip)"
-            for kind, one in missing
-            for word in one.archive_words[:1]
+            name(k, one.name, KINDS[k], PREFIXES[k], one.archive_words[0]) for k, one in missing
         )
-        findings.add(
-            "archive_missing",
-            f"{folder} lacks {lacks}; found {', '.join(there) or 'no archives'}",
-            value=len(missing),
-        )
+        message = f"{folder} lacks {lacks}; found {', '.join(there) or 'no archives'}"
+        findings.add("archive_missing", message, value=len(missing))
 
 
 def _is_repeated(
@@ -190,28 +169,19 @@ def _pair(
     Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor
     of images whose label is broken: that is told already.
     """
-    paired = {
-        i for i, photo in photos.items() if i in labels and labels[i].species == photo.species
-    }
+    paired = {i for i in photos.keys() & labels if labels[i].species == photos[i].species}
     settled = paired | {row["image_id"] for row in findings.rows if row["kind"] == "repeated_id"}
     for i, photo in photos.items():
         if i not in settled and photo.species not in unsure:
-            place = photo.archive.path
-            message = (
-                f"{place}, member {photo.member}: no label in the {photo.species} label archives"
-            )
-            findings.add("image_without_label", message, place, photo.member, i)
+            what = f"no label in the {photo.species} label archives"
+            findings.add_member("image_without_label", photo.archive.path, photo.member, i, what)
     for i, label in labels.items():
         if i not in settled and label.species not in unsure:
-            message = (
-                f"{label.archive}, member {label.member}: no image in the {label.species} image "
-                "archives"
-            )
-            findings.add("label_without_image", message, label.archive, label.member, i)
+            what = f"no image in the {label.species} image archives"
+            findings.add_member("label_without_image", label.archive, label.member, i, what)
     usable = {i for i in paired if labels[i].xyxy is not None}
-    return {i: p for i, p in photos.items() if i in usable}, {
-        i: x for i, x in labels.items() if i in usable
-    }
+    both = [i for i in photos if i in usable]
+    return {i: photos[i] for i in both}, {i: labels[i] for i in both}
 
 
 def _with_sizes(
@@ -236,38 +206,30 @@ def _with_sizes(
             continue
         width, height = size
         if min(size) <= 0:
-            message = f"{place}, member {photo.member}: no image header that tells a size"
-            findings.add("image_unreadable", message, place, photo.member, image_id)
-        elif width * height > MAX_PIXELS:
-            message = (
-                f"{place}, member {photo.member}: {width} x {height} px are above 100 megapixels"
-            )
-            findings.add("image_too_large", message, place, photo.member, image_id)
-        else:
-            photo.width_px, photo.height_px = size
-            sized[image_id] = photo
-            if label and size != claimed:
-                told = f"{label.archive}, member {label.member}: {claimed[0]} x {claimed[1]} px"
-                message = f"{told}, but the image is {width} x {height} px, which counts"
-                findings.add("size_differs", message, label.archive, label.member, image_id)
-            if (
-                label
-                and label.file_name not in ("", photo.member)
-                and stem(label.file_name) != image_id
-            ):
-                message = (
-                    f"{label.archive}, member {label.member}: file_name is {label.file_name!r}"
-                )
-                findings.add("name_differs", message, label.archive, label.member, image_id)
+            what = "no image header that tells a size"
+            findings.add_member("image_unreadable", place, photo.member, image_id, what)
+            continue
+        if width * height > _MAX_PIXELS:
+            what = f"{width} x {height} px are above 100 megapixels"
+            findings.add_member("image_too_large", place, photo.member, image_id, what)
+            continue
+        photo.width_px, photo.height_px = size
+        sized[image_id] = photo
+        if label is None:
+            continue
+        if size != claimed:
+            what = "{} x {} px, but the image is {} x {} px, which counts".format(*claimed, *size)
+            findings.add_member("size_differs", label.archive, label.member, image_id, what)
+        if label.file_name not in ("", photo.member) and stem(label.file_name) != image_id:
+            what = f"file_name is {label.file_name!r}"
+            findings.add_member("name_differs", label.archive, label.member, image_id, what)
     return sized
 
 
 def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
     """The boxes of labels given in the order of `images`: usable ones, clipped to the frame."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
-    xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels), dtype=float).reshape(
-        -1, 4
-    )
+    xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels)).reshape(-1, 4)
     finite = np.isfinite(xyxy).all(axis=1)
     inverted = finite & ((xyxy[:, 2] <= xyxy[:, 0]) | (xyxy[:, 3] <= xyxy[:, 1]))
     size = images[["width_px", "height_px"]].to_numpy()[row]
@@ -293,14 +255,8 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
 def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """True for boxes that stand before in the same image; one number a box tells at once."""
     left, top, right, bottom = xyxy.T
-    mixed = pd.Series(
-        row
-        + 0.6180339887 * left
-        + 0.3247179572 * top
-        + 0.2207440846 * right
-        + 0.1673039783 * bottom
-    )
-    if not mixed.duplicated().any():
+    mixed = 0.6180339887 * left + 0.3247179572 * top + 0.2207440846 * right + 0.1673039783 * bottom
+    if not pd.Series(row + mixed).duplicated().any():
         return np.zeros(len(row), dtype=bool)
     return pd.DataFrame(np.column_stack([row, xyxy])).duplicated().to_numpy()
 
@@ -323,8 +279,5 @@ def _add_boxes(
         label, box = labels[at], faulty[first]
         which = f"{count} boxes, first" if count > 1 else "box"
         corners = ", ".join(f"{corner:g}" for corner in box)
-        message = (
-            f"{label.archive}, member {label.member}: {which} [{corners}] in {sizes[at, 0]} x "
-            f"{sizes[at, 1]} px"
-        )
-        findings.add(kind, message, label.archive, label.member, ids[at], int(count))
+        what = f"{which} [{corners}] in {sizes[at, 0]} x {sizes[at, 1]} px"
+        findings.add_member(kind, label.archive, label.member, ids[at], what, int(count))
