@@ -1,9 +1,5 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
 #     reads: ["{data}/data", "{labels}"]
 #     writes: ["{out}/tables/*.csv"]

@@ -1,20 +1,10 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data"
-#       - "{out}/tables/images.csv"
-#       - "{out}/tables/boxes.csv"
-#       - "{group_by}"
-#       - "{background_folder}"
-#     writes:
-#       - "{out}/datasets/folds.csv"
-#       - "{out}/datasets/Train_Dataset.tar"
-#       - "{out}/datasets/Valid_Dataset.tar"
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{group_by}",
+#       "{background_folder}"]
+#     writes: ["{out}/datasets/folds.csv", "{out}/datasets/Train_Dataset.tar",
+#       "{out}/datasets/Valid_Dataset.tar"]
 # ---
 
 # %% [markdown]

@@ -1,18 +1,9 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data"
-#       - "{out}/tables/images.csv"
-#       - "{out}/tables/boxes.csv"
-#       - "{out}/datasets/folds.csv"
-#       - "{background_folder}"
-#     writes:
-#       - "{out}/datasets/Train_Dataset_Full.tar"
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
+#       "{background_folder}"]
+#     writes: ["{out}/datasets/Train_Dataset_Full.tar"]
 # ---
 
 # %% [markdown]

@@ -1,18 +1,8 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data"
-#       - "{out}/tables/images.csv"
-#       - "{out}/tables/boxes.csv"
-#       - "{out}/datasets/folds.csv"
-#     writes:
-#       - "{out}/datasets/Train_Dataset_mini.tar"
-#       - "{out}/datasets/Valid_Dataset_mini.tar"
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv"]
+#     writes: ["{out}/datasets/Train_Dataset_mini.tar", "{out}/datasets/Valid_Dataset_mini.tar"]
 # ---
 
 # %% [markdown]

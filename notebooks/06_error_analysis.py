@@ -1,29 +1,12 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data"
-#       - "{out}/tables/images.csv"
-#       - "{out}/tables/boxes.csv"
-#       - "{out}/datasets/folds.csv"
-#       - "{out}/training/multilabel_split/run.json"
-#       - "{data}/truth.csv"
-#       - "{weights}"
-#       - "{init_weights}"
-#       - "{hyp}"
-#       - "{corrected_labels}"
-#     writes:
-#       - "{out}/predictions/oof.csv.gz"
-#       - "{out}/labels/faults.csv"
-#       - "{out}/labels/suggestions.csv"
-#       - "{out}/labels/labels_with_suggestions.json"
-#       - "{out}/labels/yolo"
-#       - "{out}/labels/changes.csv"
-#       - "{out}/labels/tables"
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
+#       "{out}/training/multilabel_split/run.json", "{data}/truth.csv", "{weights}", "{init_weights}", "{hyp}",
+#       "{corrected_labels}"]
+#     writes: ["{out}/predictions/oof.csv.gz", "{out}/labels/faults.csv", "{out}/labels/suggestions.csv",
+#       "{out}/labels/labels_with_suggestions.json", "{out}/labels/yolo", "{out}/labels/changes.csv",
+#       "{out}/labels/tables"]
 # ---
 
 # %% [markdown]

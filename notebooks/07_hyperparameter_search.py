@@ -1,14 +1,7 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{out}/datasets/Train_Dataset_mini.tar"
-#       - "{out}/datasets/Valid_Dataset_mini.tar"
-#       - "{base}"
+#     reads: ["{out}/datasets/Train_Dataset_mini.tar", "{out}/datasets/Valid_Dataset_mini.tar", "{base}"]
 #     writes: ["{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json"]
 # ---
 

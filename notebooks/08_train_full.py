@@ -1,17 +1,9 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{out}/datasets/Train_Dataset_Full.tar"
-#       - "{out}/datasets/Valid_Dataset_Full.tar"
-#       - "{out}/training/multilabel_split/run.json"
-#       - "{hyp}"
-#       - "{out}/hyp/hyp_*_best.yaml"
-#       - "{out}/hyp/search.json"
+#     reads: ["{out}/datasets/Train_Dataset_Full.tar", "{out}/datasets/Valid_Dataset_Full.tar",
+#       "{out}/training/multilabel_split/run.json", "{hyp}", "{out}/hyp/hyp_*_best.yaml",
+#       "{out}/hyp/search.json"]
 #     writes: ["{out}/training/full/run.json"]
 # ---
 

@@ -1,24 +1,10 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data"
-#       - "{out}/tables/images.csv"
-#       - "{out}/tables/boxes.csv"
-#       - "{out}/datasets/folds.csv"
-#       - "{out}/training/multilabel_split/run.json"
-#       - "{out}/training/full/run.json"
-#       - "{predictions}"
-#       - "{weights}"
-#       - "{hyp}"
-#       - "{data}/truth.csv"
-#     writes:
-#       - "{out}/datasets/plus_image.tar"
-#       - "{out}/datasets/plus_label.tar"
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
+#       "{out}/training/multilabel_split/run.json", "{out}/training/full/run.json", "{predictions}",
+#       "{weights}", "{hyp}", "{data}/truth.csv"]
+#     writes: ["{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar"]
 # ---
 
 # %% [markdown]

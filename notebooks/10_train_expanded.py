@@ -1,23 +1,10 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/truth.csv"
-#       - "{out}/datasets/Train_Dataset.tar"
-#       - "{out}/datasets/Valid_Dataset.tar"
-#       - "{out}/datasets/plus_image.tar"
-#       - "{out}/datasets/plus_label.tar"
-#       - "{out}/training/full/run.json"
-#       - "{hyp}"
-#       - "{out}/hyp/hyp_*_best.yaml"
-#       - "{out}/hyp/search.json"
-#     writes:
-#       - "{out}/training/{run_name}/run.json"
-#       - "{out}/training/{run_name}_gold/run.json"
+#     reads: ["{data}/truth.csv", "{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar",
+#       "{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar", "{out}/training/full/run.json",
+#       "{hyp}", "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json"]
+#     writes: ["{out}/training/{run_name}/run.json", "{out}/training/{run_name}_gold/run.json"]
 # ---
 
 # %% [markdown]

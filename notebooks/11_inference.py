@@ -1,24 +1,11 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{data}/data_test"
-#       - "{data}/answer.csv"
-#       - "{out}/datasets/Valid_Dataset.tar"
-#       - "{out}/training/full/weights/best.pt"
-#       - "{out}/training/multilabel_split/weights/best.pt"
-#       - "{out}/training/oof_fold*/weights/last.pt"
-#       - "{out}/predictions/oof_fold*.json"
-#       - "{out}/tables"
-#       - "{out}/datasets/folds.csv"
-#       - "{weights}"
-#       - "{tuning_weights}"
-#     writes:
-#       - "{out}/predictions/settings.yaml"
+#     reads: ["{data}/data_test", "{data}/answer.csv", "{out}/datasets/Valid_Dataset.tar",
+#       "{out}/training/full/weights/best.pt", "{out}/training/multilabel_split/weights/best.pt",
+#       "{out}/training/oof_fold*/weights/last.pt", "{out}/predictions/oof_fold*.json", "{out}/tables",
+#       "{out}/datasets/folds.csv", "{weights}", "{tuning_weights}"]
+#     writes: ["{out}/predictions/settings.yaml"]
 # ---
 
 # %% [markdown]

@@ -1,13 +1,7 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{out}/training/*/run.json"
-#       - "{out}/runs/*/training/*/run.json"
+#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json"]
 #     writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 

@@ -1,19 +1,10 @@
 # ---
 # jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
 #   livestock:
-#     reads:
-#       - "{out}/datasets/Train_Dataset.tar"
-#       - "{out}/datasets/Valid_Dataset.tar"
-#       - "{out}/predictions/settings.yaml"
-#       - "{out}/training/full/weights/best.pt"
-#       - "{out}/training/multilabel_split/weights/best.pt"
-#       - "{weights}"
-#     writes:
-#       - "{out}/edge/cost.csv"
+#     reads: ["{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar",
+#       "{out}/predictions/settings.yaml", "{out}/training/full/weights/best.pt",
+#       "{out}/training/multilabel_split/weights/best.pt", "{weights}"]
+#     writes: ["{out}/edge/cost.csv"]
 # ---
 
 # %% [markdown]
