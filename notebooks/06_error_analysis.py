@@ -133,19 +133,19 @@ step.show(lu.displays.calibration(errors))
 # animal under the dotted box? Then the label is at fault, not the model.
 
 # %%
-step.show(lu.displays.false_alarms(errors, shown, step.data))
+step.show(lu.displays.worst_cases(errors, "false", shown, step.data))
 
 # %% [markdown]
 # Then animals that no confident box accounts for: is the animal cut off, hidden or hard to see even for a person?
 
 # %%
-step.show(lu.displays.misses(errors, shown))
+step.show(lu.displays.worst_cases(errors, "missed", shown))
 
 # %% [markdown]
 # And boxes that sit too loosely: which of the two, label or prediction, follows the animal's outline?
 
 # %%
-step.show(lu.displays.loose_boxes(errors, shown))
+step.show(lu.displays.worst_cases(errors, "loose", shown))
 
 # %% [markdown]
 # ## Which animals did nobody label?
@@ -158,7 +158,7 @@ step.show(lu.displays.loose_boxes(errors, shown))
 
 # %%
 oof = lu.predict_out_of_fold(photos, folds, step.out, settings, n_folds=oof_folds)
-step.show(lu.displays.out_of_fold_scores(photos, oof))
+step.table(lu.score(photos, oof), "Out-of-fold predictions of all images, by class.", index=True)
 
 # %% [markdown]
 # Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled

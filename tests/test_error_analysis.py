@@ -383,9 +383,10 @@ def test_displays_of_errors(folder):
     assert set(lu.displays.calibration(found).metrics["calibration_error"].index) == {"cow", "pig"}
     parts = lu.displays.boxes_by_part({"train": found.photos, "valid": found.photos})
     assert parts.shows_table and "train and valid" in parts.table_caption
-    cases = [lu.displays.false_alarms, lu.displays.misses, lu.displays.loose_boxes]
-    assert [show(found).table["image_id"].tolist() for show in cases] == [["b"], ["b"], ["a"]]
-    for display in (costs, labels, parts, *(show(found) for show in cases)):
+    cases = [lu.displays.worst_cases(found, kind) for kind in ("false", "missed", "loose")]
+    assert [display.name for display in cases] == ["false_alarms", "misses", "loose_boxes"]
+    assert [display.table["image_id"].tolist() for display in cases] == [["b"], ["b"], ["a"]]
+    for display in (costs, labels, parts, *cases):
         assert display.plot() is not None and display.verdict.endswith(".")
     matplotlib.pyplot.close("all")
 

@@ -12,7 +12,7 @@ Every detection is correct or has one of five faults, and every label may be mis
 
 AP lost by a fault = AP (101 points, mean of species) after repairing just that fault, minus AP
 before. Equal to the package `tidecv` on the same input (its COCO-like matching, not the contest's;
-see `scoring` for the contest's number).
+see `lu.contest_score` for the contest's number).
 """
 
 import dataclasses
@@ -103,13 +103,9 @@ def error_types(
         table = metrics.per_class_table(photos.boxes, predictions, photos.images)
         confidence = float(table.attrs["confidence_at_best_f1"])
     sure = predictions[predictions["confidence"] >= confidence]
-    return Errors(
-        photos,
-        predictions,
-        confidence,
-        *classify(photos.boxes, predictions, iou_threshold),
-        *classify(photos.boxes, sure, iou_threshold),
-    )
+    found = classify(photos.boxes, predictions, iou_threshold)
+    of_sure = classify(photos.boxes, sure, iou_threshold)
+    return Errors(photos, predictions, confidence, *found, *of_sure)
 
 
 def classify(
@@ -122,19 +118,19 @@ def classify(
     """Give every detection its error type and every label its state.
 
     Args:
-        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px). predictions: the
-        detections, with `confidence`. iou_threshold: from this IoU on a detection is right.
-        background_iou: up to this IoU a detection lies on background. images: the images table;
-        given, predictions of other images raise (else they lie on background).
+        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px).
+        predictions: the detections, with `confidence`.
+        iou_threshold: from this IoU on a detection is right.
+        background_iou: up to this IoU a detection lies on background.
+        images: given, predictions of other images raise (else they lie on background).
 
     Returns:
         (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and
-        falling confidence
-        + `error` ("correct" or one of FAULTS), `iou` with the best label of its species, `label`
-        (row of `labels` it is matched or compared with, -1 for none) and `repairs` (it is the best
-        of those that could be mended onto its label). `labels` = boxes + `found` (matched) and
-        `missed` (nothing accounts for it). `attrs["iou_threshold"]` of both says what they were
-        judged by.
+        falling confidence + `error` ("correct" or one of FAULTS), `iou` with the best label of its
+        species, `label` (row of `labels` it is matched or compared with, -1 for none) and `repairs`
+        (it is the best of those that could be mended onto its label). `labels` = boxes + `found`
+        (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]` of both says
+        what they were judged by.
 
     Raises:
         ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions

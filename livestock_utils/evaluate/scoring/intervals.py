@@ -2,7 +2,7 @@
 predictions.
 
 Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw.
-Matching is done once (`scoring.contest_matches`): a draw only changes how often each image counts,
+Matching is done once (`metrics.contest_matches`): a draw only changes how often each image counts,
 so a score costs one weighted sum over the ranked detections.
 """
 

@@ -39,13 +39,13 @@ class _Result:
 
     def text(self) -> str:
         """The score, the table of classes and the definition, for people."""
-        settings, shown = self.settings, {"float_format": "{:.4f}".format}
+        settings = self.settings
         definition = (
             "the contest's definition (best-overlap match, all-points AP), mean over classes, IoU "
             f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
         when = " once its rows are sorted" if self.unsorted else ""
-        parts = [self.scores.to_string(**shown)]
+        parts = [_shown(self.scores)]
         parts.append(f"score {self.sorted_score:.6f}{when}: {definition}")
         if self.unsorted:
             parts.append(
@@ -58,7 +58,7 @@ class _Result:
             is_open = row["low"] <= 0 <= row["high"]
             sure = "no proof of a difference" if is_open else "a difference beyond chance"
             parts += [
-                self.comparison.to_string(**shown),
+                _shown(self.comparison),
                 f"second (this submission) minus first ({settings['against']}): "
                 f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
             ]
@@ -73,6 +73,10 @@ class _Result:
         if self.comparison is not None:
             value["comparison"] = json.loads(self.comparison.to_json(orient="index"))
         return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _shown(table: pd.DataFrame) -> str:
+    return table.to_string(float_format="{:.4f}".format)
 
 
 def score_files(

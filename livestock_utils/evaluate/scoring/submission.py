@@ -1,7 +1,7 @@
 """The contest's submission file: written sorted and whole, checked row by row.
 
 One row a detection: `ImageID` (with .jpg), `LabelName`, `Conf`, `XMin`, `XMax`, `YMin`, `YMax` in
-this order, in pixels of the true frame (what `scoring.contest_score` takes) unless `units="shares"`
+this order, in pixels of the true frame (what `lu.contest_score` takes) unless `units="shares"`
 was asked for. Sorted by image and descending confidence, because the contest's scorer walks the
 rows of an image in file order.
 """

@@ -22,8 +22,8 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "comparison": ("comparison", "optimisers", "runs"),
     "errors": (
-        *("boxes_by_part", "calibration", "error_costs", "false_alarms", "labels_by_group"),
-        *("loose_boxes", "misses", "predictions_by_group"),
+        *("boxes_by_part", "calibration", "error_costs", "labels_by_group"),
+        *("predictions_by_group", "worst_cases"),
     ),
     "labels": (
         *("corrections", "images_to_check", "label_faults", "missing_curves", "suggestions"),
@@ -31,7 +31,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "scores": (
         *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),
-        *("out_of_fold_scores", "scores_by_group"),
+        "scores_by_group",
     ),
     "tuning": (
         *("best_median_worst", "choice_check", "gains", "heat_map", "settings_tried"),

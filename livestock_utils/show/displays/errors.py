@@ -15,6 +15,22 @@ from livestock_utils.show.display import Display
 from livestock_utils.show.plots import errors as plots
 from livestock_utils.show.words import errors as words
 
+_CASES = {
+    "false": (
+        *("false_alarms", "false alarms"),
+        "The most confident predictions that overlap no label.",
+    ),
+    "missed": (
+        *("misses", "missed animals"),
+        "The largest labelled animals that no confident prediction accounts for.",
+    ),
+    "loose": (
+        *("loose_boxes", "loose boxes"),
+        "The most confident predictions that are placed too loosely.",
+    ),
+}
+"""Kind of case -> name of its figure, what it is called, caption."""
+
 
 def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
     """Boxes in an image of named parts (train and valid), by species."""
@@ -74,26 +90,22 @@ def calibration(errors: Errors) -> Display:
     )
 
 
-def false_alarms(errors: Errors, n: int = 4, data: str | os.PathLike = "") -> Display:
-    """The most confident predictions on nothing; with `data`/truth.csv how many are animals."""
-    truth = ranking.unlabelled(data, errors.photos.images)
-    cases = worst(errors.sure, errors.sure_labels, "false", n, truth)
-    caption = "The most confident predictions that overlap no label."
-    return _gallery("false_alarms", caption, errors, cases)
+def worst_cases(errors: Errors, kind: str, n: int = 4, data: str | os.PathLike = "") -> Display:
+    """The cases to open first: the labels, and beside them the predictions.
 
+    `kind` is "false" (alarms, by confidence), "missed" (animals, by size) or "loose" (boxes, by
+    confidence). With `data`/truth.csv the verdict says how many false alarms are animals.
+    """
+    truth = ranking.unlabelled(data, errors.photos.images) if kind == "false" else None
+    cases = worst(errors.sure, errors.sure_labels, kind, n, truth)
+    name, what, caption = _CASES[kind]
 
-def misses(errors: Errors, n: int = 4) -> Display:
-    """The largest labelled animals that no confident prediction accounts for."""
-    cases = worst(errors.sure, errors.sure_labels, "missed", n)
-    caption = "The largest labelled animals that no confident prediction accounts for."
-    return _gallery("misses", caption, errors, cases, "missed animals")
+    def draw() -> object:
+        return plots.error_gallery(
+            cases, errors.photos, errors.predictions, errors.confidence, f"no {what}"
+        )
 
-
-def loose_boxes(errors: Errors, n: int = 4) -> Display:
-    """The most confident predictions that are placed too loosely."""
-    cases = worst(errors.sure, errors.sure_labels, "loose", n)
-    caption = "The most confident predictions that are placed too loosely."
-    return _gallery("loose_boxes", caption, errors, cases)
+    return Display(name, caption, cases, draw, words.worst(cases, what))
 
 
 def _groups(name: str, caption: str, groups: pd.DataFrame, states: pd.Series, good: str) -> Display:
@@ -103,16 +115,3 @@ def _groups(name: str, caption: str, groups: pd.DataFrame, states: pd.Series, go
     table = shares.merge(gaps, on="grouping", how="left")
     draw = functools.partial(plots.error_groups, shares)
     return Display(name, caption, table, draw, words.groups(gaps, good))
-
-
-def _gallery(
-    name: str, caption: str, errors: Errors, cases: pd.DataFrame, what: str = ""
-) -> Display:
-    what = what or name.replace("_", " ")
-
-    def draw() -> object:
-        return plots.error_gallery(
-            cases, errors.photos, errors.predictions, errors.confidence, f"no {what}"
-        )
-
-    return Display(name, caption, cases, draw, words.worst(cases, what))

@@ -68,13 +68,6 @@ def complete_scores(photos: Photos, predictions: pd.DataFrame, data: str | os.Pa
     )
 
 
-def out_of_fold_scores(photos: Photos, predictions: pd.DataFrame) -> Display:
-    """The scores of out-of-fold predictions (`lu.predict_out_of_fold`) as a table."""
-    table = tables.score(photos, predictions)
-    caption = "Out-of-fold predictions of all images, by class."
-    return Display("out_of_fold_scores", caption, table, shows_table=True, index=True)
-
-
 def precision_recall(photos: Photos, predictions: pd.DataFrame) -> Display:
     """Precision against recall of each class at IoU .5 and .75."""
     curves = metrics.pr_curves(photos.boxes, predictions, photos.images)

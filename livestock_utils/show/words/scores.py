@@ -73,7 +73,7 @@ def reached_recall(curves: pd.DataFrame) -> str:
 
 
 def found_from(table: pd.DataFrame) -> str:
-    """Precision and recall of each class from a confidence up (`scoring.tables.found_from`)."""
+    """Precision and recall of each class from a confidence up (`tables.found_from`)."""
     if table.empty:
         return _NO_LABELS
     parts = [
