@@ -32,19 +32,10 @@ from livestock_utils.detect import pickles
 from livestock_utils.detect.pickles import old_names
 from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
 
+_UTILS = ("plots", "loss", "metrics", "general", "autoanchor", "autobatch", "dataloaders")
 _PARTS = {
-    "yolo": "models.yolo",
-    "common": "models.common",
-    "val": "val",
-    "plots": "utils.plots",
-    "loss": "utils.loss",
-    "metrics": "utils.metrics",
-    "general": "utils.general",
-    "autoanchor": "utils.autoanchor",
-    "autobatch": "utils.autobatch",
-    "dataloaders": "utils.dataloaders",
-    "torch_utils": "utils.torch_utils",
-    "augmentations": "utils.augmentations",
+    **{"yolo": "models.yolo", "common": "models.common", "val": "val"},
+    **{name: f"utils.{name}" for name in (*_UTILS, "torch_utils", "augmentations")},
 }
 """Attribute of the open door -> module below the package `yolov5`."""
 
@@ -133,32 +124,21 @@ def _quiet_import() -> Iterator[None]:
     import pandas as pd
     import torch
 
-    path, environment = list(sys.path), dict(os.environ)
     hidden = {name: sys.modules.get(name) for name in _stubs()}
-    setters = [
-        (torch, "set_printoptions"),
-        (np, "set_printoptions"),
-        (cv2, "setNumThreads"),
-        (matplotlib, "use"),
-        (matplotlib, "rc"),
-        (logging.config, "dictConfig"),
-    ]
+    setters = [(torch, "set_printoptions"), (np, "set_printoptions"), (cv2, "setNumThreads")]
+    setters += [(matplotlib, "use"), (matplotlib, "rc"), (logging.config, "dictConfig")]
+    folder, columns = str(yolov5_folder()), "display.max_columns"
     with contextlib.ExitStack() as stack:
         for target, name in setters:
             stack.enter_context(mock.patch.object(target, name, _nothing))
-        stack.enter_context(
-            pd.option_context("display.max_columns", pd.get_option("display.max_columns"))
-        )
+        stack.enter_context(pd.option_context(columns, pd.get_option(columns)))
         stack.enter_context(warnings.catch_warnings())
-        sys.path.insert(0, str(yolov5_folder()))
+        stack.enter_context(mock.patch.dict(os.environ, {_CONFIG_VARIABLE: folder}))
+        stack.enter_context(mock.patch.object(sys, "path", [folder, *sys.path]))
         sys.modules.update(_stubs())
-        os.environ[_CONFIG_VARIABLE] = str(yolov5_folder())
         try:
             yield
         finally:
-            sys.path[:] = path
-            os.environ.clear()
-            os.environ.update(environment)
             for name, module in hidden.items():
                 sys.modules.pop(name, None)
                 if module is not None:
@@ -174,24 +154,17 @@ def _stubs() -> dict[str, types.ModuleType]:
     """
     from packaging.version import parse
 
-    return {
-        "pkg_resources": _module("pkg_resources", parse_version=parse),
-        "ultralytics": _module("ultralytics"),
-        "ultralytics.utils": _module("ultralytics.utils"),
-        "ultralytics.utils.checks": _module(
-            "ultralytics.utils.checks", check_requirements=_nothing
-        ),
-        "roboflow": _module("roboflow", Roboflow=None),
-        "roboflow.core": _module("roboflow.core"),
-        "roboflow.core.version": _module("roboflow.core.version", Version=None),
+    members: dict[str, dict[str, Any]] = {
+        "pkg_resources": {"parse_version": parse},
+        **{"ultralytics": {}, "ultralytics.utils": {}},
+        "ultralytics.utils.checks": {"check_requirements": _nothing},
+        **{"roboflow": {"Roboflow": None}, "roboflow.core": {}},
+        "roboflow.core.version": {"Version": None},
     }
-
-
-def _module(name: str, **members: object) -> types.ModuleType:
-    module = types.ModuleType(name, "stands in while yolov5 is imported")
-    module.__path__ = []  # a package, so that names below it can be imported
-    vars(module).update(members)
-    return module
+    stubs = {name: types.ModuleType(name, "stands in for yolov5's import") for name in members}
+    for name, stub in stubs.items():
+        vars(stub).update(members[name], __path__=[])  # packages: names below can be imported
+    return stubs
 
 
 def _nothing(*_: object, **__: object) -> None:
