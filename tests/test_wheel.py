@@ -153,9 +153,9 @@ def test_the_wheel_carries_what_the_library_reads(wheel):
 def test_the_library_is_the_wheels_own(installed):
     folder, call = installed
     code = (
-        "from livestock_utils import project_files; from livestock_utils.training import "
-        "training_settings; from livestock_utils.pipeline import notebook_files; "
-        "print(project_files.folder('hyp')); training_settings.read_hyp('experiment_hyp_v1'); "
+        "from livestock_utils.core import project; from livestock_utils.detect import settings; "
+        "from livestock_utils.show.pipeline import notebook_files; "
+        "print(project.folder('hyp')); settings.read_hyp('experiment_hyp_v1'); "
         "print(len(notebook_files.find()))"
     )
     done = call("python", "-c", code)

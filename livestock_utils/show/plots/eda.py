@@ -1,4 +1,4 @@
-"""Figures of the exploratory notebook, one for each table of `livestock_utils.eda`.
+"""Figures of the exploratory notebook, one for each table of `data.eda`.
 
 Single figures return their Axes; small multiples return the array of Axes, one a species.
 """
