@@ -19,6 +19,7 @@ _HOME: dict[str, str] = {
     "Photos": "core.photos",
     "read_archives": "data.aihub.folder",
     "read_test_archives": "data.aihub.folder",
+    "check": "data.aihub.integrity",
     "write_sample": "data.sample.drawing",
     "stratified_folds": "data.split.folds",
     "mini": "data.split.folds",

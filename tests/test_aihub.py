@@ -20,7 +20,7 @@ from livestock_utils.core.errors import ArchiveError
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.aihub import integrity
 from livestock_utils.data.aihub import names as archive_names
-from livestock_utils.data.aihub.integrity import integrity_report
+from livestock_utils.data.aihub.integrity import check
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"
@@ -334,7 +334,7 @@ def test_validation_letters_beside_training_ones_are_left_out_and_told(tmp_path,
         "VL_소.zip",
         "VS_소.zip",
     ]
-    report = integrity_report(folder)
+    report = check(folder)
     assert report.loc[report["kind"] == "validation_left_out", "archive"].tolist() == [
         "VL_소.zip",
         "VS_소.zip",
@@ -510,7 +510,7 @@ def test_random_damage_is_told_or_counted(which, flips, tmp_path):
     for where, change in flips:
         whole[int(where * (len(whole) - 1))] ^= change
     (folder / which).write_bytes(whole)
-    integrity_report(folder)
+    check(folder)
     with contextlib.suppress(ArchiveError):
         photos = data_folder.read_archives(folder)
         images, boxes = photos.images, photos.boxes
@@ -696,7 +696,7 @@ def test_faults(bend, kind, told, cow_left, tmp_path, caplog):
         record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
     ]
     assert len(warnings) == 1 and told in warnings[0] and "\n" not in warnings[0]
-    report = integrity.integrity_report(folder)
+    report = integrity.check(folder)
     rows = report[report["kind"] == kind]
     assert rows["severity"].tolist() == ["warning"] and rows["image_id"].tolist() == [COW]
     assert COW in rows["message"].iloc[0] and "소_bbox.zip" in rows["message"].iloc[0]
@@ -748,7 +748,7 @@ def test_whatever_the_boxes_hold_the_table_holds_boxes_inside_the_frame(boxes, t
         and (cow[:, [1, 3]] <= 48).all()
     )
     assert (cow[:, 2] > cow[:, 0]).all() and (cow[:, 3] > cow[:, 1]).all()
-    report = integrity.integrity_report(folder)
+    report = integrity.check(folder)
     dropped = report.loc[
         report["kind"].isin(["box_not_numbers", "box_inverted", "box_outside"]), "value"
     ].sum()

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from livestock_utils.cli import cli
 from livestock_utils.core.errors import ArchiveError
-from livestock_utils.data.aihub.integrity import integrity_report, survey
+from livestock_utils.data.aihub.integrity import check, survey
 from livestock_utils.data.findings import COLUMNS
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
@@ -16,13 +16,13 @@ COW_2 = f"{COW[:-1]}2"
 
 
 def test_nothing_to_report(tmp_path):
-    report = integrity_report(make.write(tmp_path, make.four_archives()))
+    report = check(make.write(tmp_path, make.four_archives()))
     assert len(report) == 0 and report.columns.tolist() == COLUMNS
 
 
 def test_an_absent_folder_is_raised(tmp_path):
     with pytest.raises(ArchiveError, match="archive folder not found"):
-        integrity_report(tmp_path / "nowhere")
+        check(tmp_path / "nowhere")
 
 
 def flip_a_pixel(folder):
@@ -117,7 +117,7 @@ def bent(archive, member, data):
 def test_findings(bend, kind, severity, message, tmp_path):
     folder = make.write(tmp_path, make.four_archives())
     bend(folder)
-    report = integrity_report(folder)
+    report = check(folder)
     rows = report[report["kind"] == kind]
     assert rows["severity"].tolist() == [severity]
     assert rows["message"].str.contains(message).all() and (rows["advice"] != "").all()
@@ -129,7 +129,7 @@ def test_copies_are_told_whatever_they_are_packed_in(tmp_path):
     photo = archives[COWS][f"{COW}.jpg"]
     archives["[원천]소_more"] = {f"{COW[:-1]}3.jpg": photo}
     archives[COW_LABELS][f"{COW[:-1]}3.json"] = make.label([])
-    report = integrity_report(make.write(tmp_path, archives))
+    report = check(make.write(tmp_path, archives))
     assert report[["kind", "image_id"]].values.tolist() == [["image_duplicated", f"{COW[:-1]}3"]]
 
 
@@ -144,8 +144,8 @@ def test_near_duplicates_on_request(tmp_path):
         name.replace("jpg", "json"): make.label([], size=(256, 256)) for name in photos
     }
     folder = make.write(tmp_path, archives)
-    assert "image_near_duplicate" not in integrity_report(folder)["kind"].tolist()
-    rows = integrity_report(folder, near_duplicates=True)
+    assert "image_near_duplicate" not in check(folder)["kind"].tolist()
+    rows = check(folder, near_duplicates=True)
     told = rows[rows["kind"] == "image_near_duplicate"].set_index("image_id")["message"]
     assert told[f"{COW[:-1]}6"].endswith(f"looks like {COWS}/{COW[:-1]}5.jpg")
     assert f"{COW[:-1]}7" not in told.index  # a copy of 6, told as such
@@ -155,13 +155,13 @@ def test_near_duplicates_on_request(tmp_path):
 def test_trailing_bytes_behind_the_image_are_no_truncation(tmp_path):
     archives = make.four_archives()
     archives[COWS][f"{COW}.jpg"] += bytes(100)
-    assert len(integrity_report(make.write(tmp_path, archives))) == 0
+    assert len(check(make.write(tmp_path, archives))) == 0
 
 
 def test_quick_reads_no_pixels(tmp_path):
     folder = make.write(tmp_path, make.four_archives())
     flip_a_pixel(folder)
-    assert len(integrity_report(folder, read_all=False)) == 0
+    assert len(check(folder, read_all=False)) == 0
 
 
 def data_root(folder):

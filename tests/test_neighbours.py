@@ -166,18 +166,6 @@ def test_blocks_of_ids(ids, size, expected):
     assert found.tolist() == expected
 
 
-def test_combined_groups_keep_both_together():
-    first = pd.Series([1, 1, 2, 3, 4], index=list("abcde"))
-    second = pd.Series([9, 8, 8, 7, 6], index=list("abcde"))
-    assert lookalikes.combine_groups(first, second).to_dict() == {
-        "a": "a",
-        "b": "a",
-        "c": "a",
-        "d": "d",
-        "e": "e",
-    }
-
-
 def test_leakage_report_gives_the_nearest_and_the_closest_first():
     hashes = hashes_of({"v1": 0b0000, "v2": 0b1111, "t1": 0b0111, "t2": 0b1110, "t3": 0b11})
     folds = pd.Series({"v1": 0, "v2": 0, "t1": 1, "t2": 2, "t3": 3})
@@ -222,10 +210,6 @@ def test_grouped_folds_leave_no_near_duplicate_across():
         (
             lambda: lookalikes.nearest_train(hashes_of({"a": 1}), pd.Series({"b": 0})),
             "1 hashed images have no fold",
-        ),
-        (
-            lambda: lookalikes.combine_groups(pd.Series({"a": 1}), pd.Series({"b": 1})),
-            "groupings name different images",
         ),
     ],
 )

@@ -347,5 +347,5 @@ def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
     label.parent.mkdir()
     label.write_text('{"label_info": {"image": {}, "annotations": []}}')
     assert (
-        "image_truncated" in integrity.integrity_report(file.parents[1])["kind"].tolist()
+        "image_truncated" in integrity.check(file.parents[1])["kind"].tolist()
     ) != whole

@@ -107,21 +107,6 @@ def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
     return pd.Series(group.to_numpy(), index=pd.Index(ids, name="image_id"), name="group")
 
 
-def combine_groups(first: pd.Series, second: pd.Series) -> pd.Series:
-    """Groups that keep together what either of two groupings of the same images keeps together."""
-    if len(first) != len(second) or not first.index.sort_values().equals(
-        second.index.sort_values()
-    ):
-        raise DatasetError("groupings name different images; make both from the same images table")
-    ids = first.index.sort_values()
-    joined = np.arange(len(ids))
-    for groups in (first, second):
-        code = pd.factorize(groups.loc[ids])[0]
-        head = pd.Series(np.arange(len(ids))).groupby(code).transform("min").to_numpy()
-        joined = _join(joined, np.arange(len(ids)), head)
-    return pd.Series(ids.to_numpy()[joined], index=pd.Index(ids, name="image_id"), name="group")
-
-
 def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> pd.DataFrame:
     """The leakage report: for each valid image its nearest train image, the closest pairs first.
 

@@ -50,7 +50,7 @@ def read_archives(
             is no JSON or lacks label_info, an image without label and the reverse, an unreadable
             image or one above 100 megapixels, a size that differs, a box that is not four numbers,
             without area or beyond the frame) is left out or clipped and counted in one logged
-            warning; `integrity_report` has the rows. With `strict` that is an error too.
+            warning; `lu.check` has the rows. With `strict` that is an error too.
     """
     findings = Findings()
     with ImageReader(folder) as reader:
@@ -90,6 +90,4 @@ def _tell(
             raise ArchiveError(
                 f"{folder}: {summary}; first: {findings.first()}, or read with strict=False"
             )
-        logger.warning(
-            "%s: %s: %s; see integrity_report or the command check", folder, outcome, summary
-        )
+        logger.warning("%s: %s: %s; see lu.check or the command check", folder, outcome, summary)

@@ -36,15 +36,27 @@ class Survey:
     findings: pd.DataFrame
 
 
-def integrity_report(
+def check(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> pd.DataFrame:
     """What is wrong or worth knowing in the archives of `folder`, a row per finding.
 
-    `severity` is "error" (`read_archives` or a later step would stop), "warning" (left out, clipped
-    or harmful, but counted) or "note". `value` counts what a row stands for, `message` says what
-    and where, `advice` what to do. For the options see `survey`; only a folder that is absent or
-    above a data root is raised (ArchiveError).
+        findings = lu.check("DATA")
+        findings.groupby(["severity", "kind"])["value"].sum()
+
+    Args:
+        folder: of the zips, or a data root: copies are then searched across data/ and data_test/.
+        read_all: read every image for its CRC and its end-of-image marker: about as long as
+            copying the archives.
+        near_duplicates: decode the images too, for those that look the same but are no copies.
+
+    Returns:
+        DataFrame: kind, severity ("error": `read_archives` or a later step would stop; "warning":
+        left out, clipped or harmful, but counted; "note"), archive, member, image_id, value (what
+        the row stands for: boxes, members, 1), message (what and where), advice (what to do).
+
+    Raises:
+        ArchiveError: only for a folder that is absent or lies above a data root.
     """
     return survey(folder, read_all, near_duplicates).findings
 
@@ -52,14 +64,7 @@ def integrity_report(
 def survey(
     folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
 ) -> Survey:
-    """Look through all archives of `folder`: its own zips, or a data root's data/ and data_test/.
-
-    At a data root, copies are searched across training and test images as well. `read_all` reads
-    every image for its CRC and its end-of-image marker: about as long as copying the archives.
-    `near_duplicates` decodes the images too and tells those that look the same but are no copies
-    (`lookalikes`). Raises ArchiveError only if the folder is absent, or lies
-    above a data root.
-    """
+    """What the archives of `folder` hold, with the findings of `check`, whose arguments it has."""
     findings = Findings(collect_errors=True)
     with ImageReader(folder) as reader:
         tables = [
