@@ -22,7 +22,6 @@ from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.files import whole_file
 
 _FORMAT = 1
-PER_CANDIDATE = ("image_index", "class_index", "pass_index", "best_class", "confidence", "xyxy")
 _TYPES = {
     "image_index": "int32",
     "class_index": "int16",
@@ -31,6 +30,8 @@ _TYPES = {
     "confidence": "float32",
     "xyxy": "float32",
 }
+PER_CANDIDATE = tuple(_TYPES)
+_IMAGE_TYPES = {"image_id": str, "width_px": int, "height_px": int, "status": str, "found": int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,22 +91,18 @@ class Candidates:
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
         """Only these images with their candidates; raises DatasetError if one was never
         predicted."""
-        known, wanted = (
-            self.images["image_id"],
-            pd.Index(pd.unique(pd.Series(list(image_ids), dtype=object))),
-        )
-        if len(missing := wanted.difference(pd.Index(known.astype(object)))):
+        known, wanted = self.images["image_id"], set(image_ids)
+        if missing := sorted(wanted - set(known)):
             raise DatasetError(
                 f"{len(missing)} of {len(wanted)} images have no candidates, first {missing[0]!r}: "
                 "predict them first, or merge the shard that holds them"
             )
         chosen = known.isin(wanted).to_numpy()
-        new_index = np.cumsum(chosen) - 1
         part = self.select(chosen[self.image_index])
         return dataclasses.replace(
             part,
             images=self.images[chosen].reset_index(drop=True),
-            image_index=new_index[part.image_index].astype(np.int32),
+            image_index=(np.cumsum(chosen) - 1)[part.image_index].astype(np.int32),
         )
 
 
@@ -139,11 +136,9 @@ def build(
         raise DatasetError(
             f"image_index must lie in 0..{len(table) - 1}, got {index.min()}..{index.max()}"
         )
-    for name, default in (("width_px", 0), ("height_px", 0), ("status", "ok")):
-        if name not in table:
-            table[name] = default
-    if "found" not in table:
-        table["found"] = np.bincount(index, minlength=len(table))
+    defaults: dict[str, Any] = {"width_px": 0, "height_px": 0, "status": "ok"}
+    defaults["found"] = np.bincount(index, minlength=len(table))
+    table = table.assign(**{k: value for k, value in defaults.items() if k not in table})
     if table["image_id"].duplicated().any():
         raise DatasetError(
             f"image {table.loc[table['image_id'].duplicated(), 'image_id'].iloc[0]!r} is there "
@@ -154,9 +149,7 @@ def build(
     rank[order] = np.arange(len(table))
     values["image_index"] = rank[index] if n else index
     rows = np.lexsort((-values["confidence"], values["image_index"]))
-    table = table.iloc[order][["image_id", "width_px", "height_px", "status", "found"]].reset_index(
-        drop=True
-    )
+    table = table.iloc[order][[*_IMAGE_TYPES]].reset_index(drop=True)
     return Candidates(
         images=table,
         names=tuple(names),
@@ -177,11 +170,8 @@ def save(path: str | os.PathLike, candidates: Candidates) -> Path:
     }
     table = candidates.images
     columns = {
-        "image_id": np.array(table["image_id"].tolist(), dtype=np.str_),
-        "status": np.array(table["status"].tolist(), dtype=np.str_),
-        **{
-            name: table[name].to_numpy(dtype="int32") for name in ("width_px", "height_px", "found")
-        },
+        name: np.array(table[name].tolist(), dtype=np.str_ if kind is str else np.int32)
+        for name, kind in _IMAGE_TYPES.items()
     }
     # Sorted by image, so the index is stored as counts.
     counts = np.bincount(candidates.image_index, minlength=len(table)).astype("int32")
@@ -209,15 +199,7 @@ def load(path: str | os.PathLike) -> Candidates:
             raise DatasetError(
                 f"{path}: candidates of format {about['format']}, expected {_FORMAT}; predict again"
             )
-        table = pd.DataFrame(
-            {
-                name: content[name]
-                for name in ("image_id", "width_px", "height_px", "status", "found")
-            }
-        )
-        table = table.astype(
-            {"image_id": str, "status": str, "width_px": int, "height_px": int, "found": int}
-        )
+        table = pd.DataFrame({name: content[name] for name in _IMAGE_TYPES}).astype(_IMAGE_TYPES)
         index = np.repeat(np.arange(len(table), dtype="int32"), content["counts"])
         arrays = {name: content[name] for name in PER_CANDIDATE if name != "image_index"}
     except FileNotFoundError as error:

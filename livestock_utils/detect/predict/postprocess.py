@@ -96,6 +96,11 @@ class PostprocessSettings(Settings):
         floor = min(lowest.values()) if isinstance(lowest, dict) else lowest
         return {"floor": floor} | ({} if self.passes is None else {"passes": self.passes})
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether both thresholds are one number for all classes."""
+        return not any(isinstance(v, dict) for v in (self.iou_threshold, self.confidence_threshold))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
         values = dataclasses.asdict(self)

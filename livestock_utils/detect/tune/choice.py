@@ -15,6 +15,10 @@ _LIMITS = [100, 300, 1000]
 """Boxes an image at most, tried: the contest has no limit of its own, 300 is yolov5's."""
 
 
+_WRITE_UP = "NMS, IoU 0.68, confidence 0.001"
+"""`describe` of the write-up's setting."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """Chosen settings, all that were tried (by falling AP75), and the best ones against the
@@ -47,30 +51,21 @@ def choose(
     images in `candidates` count; no images, no choice.
     """
     if candidates.images.empty:
-        return Choice(
-            sweep.WRITE_UP,
-            pd.DataFrame(columns=["settings", "ap75", "detections_per_image"]),
-            pd.DataFrame(
-                columns=["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
-            ),
-            tuned_on,
-        )
+        tried = pd.DataFrame(columns=["settings", "ap75", "detections_per_image"])
+        columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
+        return Choice(sweep.WRITE_UP, tried, pd.DataFrame(columns=columns), tuned_on)
     boxes = boxes[boxes["image_id"].isin(candidates.images["image_id"])]
     first = sweep.evaluate(candidates, boxes)
     top = sweep.best(first)
-    more = sweep.evaluate(
-        candidates,
-        boxes,
-        [*_variants(candidates, first, top), *random_settings(candidates, n_random, top, seed)],
-    )
-    soft = sweep.best_per_class(
-        more, method="soft_nms_linear"
-    )  # from what was just tried: one threshold a class
+    others = [*_variants(candidates, first, top), *random_settings(candidates, n_random, top, seed)]
+    more = sweep.evaluate(candidates, boxes, others)
+    # From what was just tried: one threshold a class.
+    soft = sweep.best_per_class(more, method="soft_nms_linear")
     tried = pd.concat([first, more, sweep.evaluate(candidates, boxes, [soft])], ignore_index=True)
     order = tried.assign(score=-tried["ap75"].round(9)).sort_values(
-        ["score", "detections_per_image"], kind="stable"
+        ["score", "detections_per_image"], kind="stable", ignore_index=True
     )
-    tried = order.drop(columns="score").reset_index(drop=True)
+    tried = order.drop(columns="score")
     named = {describe(setting): setting for setting in _distinct(tried)["settings"].head(shown)}
     compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
     return Choice(tried["settings"].iloc[0], tried, compared, tuned_on)
@@ -139,7 +134,7 @@ def _variants(
     ]
     if len(candidates.passes) > 1:
         variants += sweep.grid(
-            PostprocessSettings(method="fusion", fusion_nms=_top_number(top)),
+            PostprocessSettings.from_dict({"method": "fusion", "fusion_nms": top.iou_threshold}),
             iou_threshold=[0.55, 0.65, 0.75],
             confidence_threshold=[0.001, 0.01],
             fusion_confidence=["avg", "max"],
@@ -152,15 +147,6 @@ def _distinct(tried: pd.DataFrame) -> pd.DataFrame:
     """The first of settings that score the same to 1e-6: of a row of confidences below which
     nothing changes, one."""
     return tried[~tried["ap75"].round(6).duplicated()]
-
-
-def _top_number(setting: PostprocessSettings) -> float:
-    """The IoU threshold of a setting that has one number for all classes."""
-    return (
-        setting.iou_threshold
-        if isinstance(setting.iou_threshold, float)
-        else min(setting.iou_threshold.values())
-    )
 
 
 def describe(setting: PostprocessSettings) -> str:
@@ -177,24 +163,22 @@ def describe(setting: PostprocessSettings) -> str:
         "soft_nms_gaussian": "gaussian soft-NMS",
         "fusion": "fusion",
     }[setting.method]
-    parts = [name]
-    if setting.method == "soft_nms_gaussian":
-        parts.append(f"sigma {setting.sigma:g}")
-    else:
-        parts.append(f"IoU {number(setting.iou_threshold)}")
-    parts.append(f"confidence {number(setting.confidence_threshold)}")
-    if setting.method == "fusion":
-        parts.append(f"{setting.fusion_confidence} confidence")
-    if setting.fusion_nms is not None and setting.method == "fusion":
-        parts.append(f"NMS {setting.fusion_nms:g} first")
-    if setting.max_detections != sweep.WRITE_UP.max_detections:
-        parts.append(f"at most {setting.max_detections:,} boxes")
-    parts += ["class-agnostic"] * setting.class_agnostic + ["best class only"] * (
-        not setting.multi_label
-    )
-    if setting.passes is not None:
-        parts.append("+".join(setting.passes))
-    return ", ".join(parts)
+    is_gaussian, is_fusion = (setting.method == m for m in ("soft_nms_gaussian", "fusion"))
+    parts = {
+        name: True,
+        f"sigma {setting.sigma:g}": is_gaussian,
+        f"IoU {number(setting.iou_threshold)}": not is_gaussian,
+        f"confidence {number(setting.confidence_threshold)}": True,
+        f"{setting.fusion_confidence} confidence": is_fusion,
+        f"NMS {setting.fusion_nms or 0:g} first": is_fusion and setting.fusion_nms is not None,
+        f"at most {setting.max_detections:,} boxes": (
+            setting.max_detections != sweep.WRITE_UP.max_detections
+        ),
+        "class-agnostic": setting.class_agnostic,
+        "best class only": not setting.multi_label,
+        "+".join(setting.passes or ()): setting.passes is not None,
+    }
+    return ", ".join(part for part, is_told in parts.items() if is_told)
 
 
 def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
@@ -224,18 +208,14 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
     Of settings that score the same only the one with the fewest boxes is listed.
     """
     rows = _distinct(choice.tried).head(n)
-    write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
-    shown = pd.concat([rows, write_up[~write_up.index.isin(rows.index)]])
+    is_write_up = choice.tried["settings"].map(lambda setting: setting == sweep.WRITE_UP)
+    shown = pd.concat(
+        [rows, choice.tried[is_write_up.astype(bool)].drop(rows.index, errors="ignore")]
+    )
     table = shown.drop(columns="settings")
     table.insert(0, "rank", shown.index + 1)
-    table.insert(
-        1,
-        "setting",
-        [
-            describe(setting) + (" (write-up)" if setting == sweep.WRITE_UP else "")
-            for setting in shown["settings"]
-        ],
-    )
+    names = [describe(setting) for setting in shown["settings"]]
+    table.insert(1, "setting", [f"{n} (write-up)" if n == _WRITE_UP else n for n in names])
     return table.reset_index(drop=True)
 
 

@@ -28,28 +28,12 @@ from livestock_utils.evaluate.scoring import intervals, matching, metrics
 WRITE_UP = PostprocessSettings()
 """The write-up's setting: NMS, IoU .68, confidence .001."""
 IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
-_CONFIDENCE_THRESHOLDS = (
-    0.0005,
-    0.0007,
-    0.001,
-    0.0015,
-    0.002,
-    0.003,
-    0.005,
-    0.007,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.05,
-    0.07,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.5,
+_CONFIDENCE_THRESHOLDS = tuple(
+    map(
+        float,
+        ".0005 .0007 .001 .0015 .002 .003 .005 .007 .01 .015 .02 .03 .05 .07 .1 .15 .2 .25 .3 .4 "
+        ".5".split(),
+    )
 )
 """The default grid: 10 IoUs x 21 confidences = 210 settings, the write-up's among them."""
 
@@ -85,22 +69,18 @@ def random_settings(
     rng = np.random.default_rng(seed)
 
     def draw(name: str, choice: Sequence[Any]) -> Any:
-        if isinstance(choice, tuple) and len(choice) == 2:
-            low, high = map(float, choice)
-            if name == "confidence_threshold":
-                low, high = np.log(low), np.log(high)
-            value = rng.uniform(low, high)
-            return float(
-                f"{np.exp(value) if name == 'confidence_threshold' else value:.3g}"
-            )  # enough, and readable
-        return choice[int(rng.integers(len(choice)))]
+        if not (isinstance(choice, tuple) and len(choice) == 2):
+            return choice[int(rng.integers(len(choice)))]
+        is_log = name == "confidence_threshold"
+        low, high = np.log(choice) if is_log else map(float, choice)
+        value = rng.uniform(low, high)
+        return float(f"{np.exp(value) if is_log else value:.3g}")  # enough, and readable
 
-    return [
-        PostprocessSettings.from_dict(
-            {**base.to_dict(), **{name: draw(name, choice) for name, choice in values.items()}}
-        )
-        for _ in range(n)
-    ]
+    drawn = []
+    for _ in range(n):
+        drawn_values = {name: draw(name, choice) for name, choice in values.items()}
+        drawn.append(PostprocessSettings.from_dict({**base.to_dict(), **drawn_values}))
+    return drawn
 
 
 def evaluate(
@@ -160,31 +140,18 @@ def best_per_class(
     ...), the rest is the overall best's.
     """
     usable = tried[
-        [
-            s.method == method
-            and not s.class_agnostic
-            and not isinstance(s.iou_threshold, dict)
-            and not isinstance(s.confidence_threshold, dict)
-            for s in tried["settings"]
-        ]
+        [s.method == method and not s.class_agnostic and s.is_plain for s in tried["settings"]]
     ]
-    columns = [str(column) for column in tried.columns]
-    labels = [
-        column.removeprefix(f"{objective}_")
-        for column in columns
-        if column.startswith(f"{objective}_")
-    ]
+    prefix = f"{objective}_"
+    columns = [str(name) for name in tried.columns if str(name).startswith(prefix)]
     if usable.empty:
         what = "hard NMS" if method == "nms" else method
         raise LivestockError(
             f"no class-wise {what} among the settings tried; evaluate grid() first"
         )
-    chosen = {
-        label: best(usable.assign(**{objective: usable[f"{objective}_{label}"]}), objective)
-        for label in labels
-    }
     overall = best(usable, objective)
-    chosen |= {label: overall for label in species.names() if label not in chosen}
+    chosen = dict.fromkeys(species.names(), overall)
+    chosen |= {name.removeprefix(prefix): best(usable, name) for name in columns}
     values: dict[str, Any] = {
         field: {label: getattr(chosen[label], field) for label in species.names()}
         for field in ("iou_threshold", "confidence_threshold")
@@ -217,12 +184,10 @@ def compare(
         found = _detections(candidates, [setting])
         matches = truth.match(found)
         mask = _cut(candidates, found, setting)[matches.row]
-        values[name] = float(
-            np.mean(list(metrics.average_precisions(matches, iou_threshold, kept=mask).values()))
-        )
-        samples[name] = intervals.resampled(matches, draws, (iou_threshold,), mask)[
-            "all"
-        ].to_numpy()
+        per_class = metrics.average_precisions(matches, iou_threshold, kept=mask)
+        values[name] = float(np.mean(list(per_class.values())))
+        drawn = intervals.resampled(matches, draws, (iou_threshold,), mask)
+        samples[name] = drawn["all"].to_numpy()
     rows = []
     for name in settings:
         low, high = intervals.limits(samples[name], level)
@@ -231,12 +196,7 @@ def compare(
         rows.append([values[name], low, high, difference, *gain.values()])
     columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
     table = pd.DataFrame(rows, pd.Index(list(settings), name="setting"), columns)
-    table.attrs = {
-        "level": level,
-        "n_resamples": n_resamples,
-        "seed": seed,
-        "reference": values[""],
-    }
+    table.attrs = {"level": level, "reference": values[""]}
     return table
 
 

@@ -159,15 +159,15 @@ def photo_grid(
     `tall` is height / width of all cells, or of each row. Without cells a line says `nothing`, once
     or, where rows differ, in each column. Raises LivestockError for an id that is unknown.
     """
-    ratios = None if isinstance(tall, float) else list(tall)
+    n_rows = math.ceil(len(cells) / columns)
+    ratios, each = (None, [tall] * n_rows) if isinstance(tall, float) else (list(tall), tall)
     if not cells:
         axes = style.grid_of_axes(1, 1 if ratios is None else columns, 1.2)
         for ax in axes.flat:
             style.say_empty(ax, nothing)
         return axes
-    heights = np.array(ratios or [tall] * math.ceil(len(cells) / columns))
-    height_in = float((style.WIDTH_IN / columns * heights + title_in).sum())
-    axes = style.grid_of_axes(len(heights), columns, height_in, height_ratios=ratios)
+    height_in = float((style.WIDTH_IN / columns * np.array(each) + title_in).sum())
+    axes = style.grid_of_axes(n_rows, columns, height_in, height_ratios=ratios)
     rows = _rows(photos.images, [cell.image_id for cell in cells]).to_dict("records")
     with photos.reader() as reader:
         for ax, cell, row in zip(axes.flat, cells, rows, strict=False):

@@ -119,15 +119,8 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _plain(setting: PostprocessSettings) -> bool:
     """True for the write-up's setting but for its two numbers."""
-    numbers = {
-        "iou_threshold": WRITE_UP.iou_threshold,
-        "confidence_threshold": WRITE_UP.confidence_threshold,
-    }
-    return (
-        not isinstance(setting.iou_threshold, dict)
-        and not isinstance(setting.confidence_threshold, dict)
-        and dataclasses.replace(setting, **numbers) == WRITE_UP  # type: ignore[arg-type]  # floats
-    )
+    numbers = {name: getattr(WRITE_UP, name) for name in ("iou_threshold", "confidence_threshold")}
+    return setting.is_plain and dataclasses.replace(setting, **numbers) == WRITE_UP
 
 
 def _frame(
