@@ -1,5 +1,4 @@
-"""Where a detector errs: labels and detections in groups (species, size, shape, crowding, place,
-frame, light)."""
+"""Where a detector errs: labels and detections in groups (species, size, place, light, ...)."""
 
 import io
 import logging
@@ -37,8 +36,7 @@ _DETECTION_STATES = ("right", "loose or swapped", "false")
 _CROWDING = ("alone", "touching", "overlapped")
 """Largest IoU with another label of the image: 0, up to .2, above."""
 _PLACES = ("middle", "outer", "cut by the frame")
-"""Centre in the middle of a 3 x 3 grid, elsewhere, or within 1 % of the frame's edge with a
-side."""
+"""Centre in the middle of a 3 x 3 grid; elsewhere; a side within 1 % of the frame's edge."""
 _LIGHT = ("dark third", "middle third", "bright third")
 _FRAMES_SHOWN = 4
 
@@ -102,17 +100,13 @@ def brightness(photos: Photos) -> pd.Series:
             values[row["image_id"]] = value
     light = pd.Series(values, name="brightness", dtype=float).rename_axis("image_id")
     if damaged := light.index[light.isna()].tolist():
-        log.warning(
-            "%d images cannot be decoded and have no brightness, the first is %s",
-            len(damaged),
-            damaged[0],
-        )
+        text = "%d images cannot be decoded and have no brightness, the first is %s"
+        log.warning(text, len(damaged), damaged[0])
     return light
 
 
 def label_states(labels: pd.DataFrame) -> pd.Series:
-    """LABEL_STATES of each label of `types.classify`: matched; only a mendable detection is
-    near; nothing is."""
+    """LABEL_STATES of each label of `types.classify`; loose: only a mendable detection is near."""
     found, missed = labels["found"].to_numpy(bool), labels["missed"].to_numpy(bool)
     state = np.select([found, missed], LABEL_STATES[::2], LABEL_STATES[1])
     return pd.Series(_ordered(state, LABEL_STATES), index=labels.index)
@@ -128,17 +122,16 @@ def detection_states(detections: pd.DataFrame) -> pd.Series:
 
 
 def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
-    """One row a grouping and group that occurs: grouping, group, n, and the share of each state
-    (they sum to 1)."""
+    """One row a grouping and group: grouping, group, n, and the share of each state (sum 1)."""
     parts = []
     for grouping in groups.columns:
         # Boxes of damaged photos are in no group of light.
         known = groups[grouping].notna().to_numpy()
         counts = pd.crosstab(groups[grouping][known], states[known], dropna=False)
         counts = counts.reindex(columns=list(states.cat.categories), fill_value=0)
-        total = counts.sum(axis=1)
-        shares = counts[total > 0].div(total[total > 0], axis=0)
-        shares.insert(0, "n", total[total > 0].astype(int))
+        counts = counts[counts.sum(axis=1) > 0]
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        shares.insert(0, "n", counts.sum(axis=1).astype(int))
         shares.insert(0, "group", [str(name) for name in shares.index])
         shares.insert(0, "grouping", grouping)
         parts.append(shares.reset_index(drop=True))
@@ -223,8 +216,7 @@ def _ordered(values: np.ndarray, order: tuple[str, ...]) -> pd.Categorical:
 
 
 def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray:
-    """Largest IoU of each box with another label of its image; a detection's own label, if it has
-    one, is no other."""
+    """Largest IoU of each box with another label of its image; a detection's own is no other."""
     first, second, iou = overlaps.pairs(boxes, boxes if neighbours is None else neighbours)
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))

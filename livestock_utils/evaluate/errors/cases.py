@@ -1,5 +1,4 @@
-"""The single cases to open first: the worst false alarms, misses and loose boxes, and how many
-there are in all."""
+"""The single cases to open first: the worst false alarms, misses and loose boxes."""
 
 import pandas as pd
 
@@ -7,7 +6,7 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.labels import missing
 
-KINDS = ("false", "loose", "missed")
+_KINDS = ("false", "loose", "missed")
 
 
 def worst(
@@ -30,24 +29,20 @@ def worst(
         rows = labels[labels["missed"]]
         area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])
         rows = rows.assign(why=[f"missed, {value:,.0f} px²" for value in area], order=-area)
-    elif kind in KINDS:
+    elif kind in _KINDS:
         error = "background" if kind == "false" else "localisation"
         rows = detections[detections["error"] == error]
-        note = [
-            f"{sure:.2f}" + ("" if kind == "false" else f", IoU {iou:.2f}")
-            for sure, iou in zip(rows["confidence"], rows["iou"], strict=True)
-        ]
-        rows = rows.assign(
-            why=[f"{kind}, confidence {text}" for text in note], order=-rows["confidence"]
-        )
+        why = [f"{kind}, confidence {sure:.2f}" for sure in rows["confidence"]]
+        if kind == "loose":
+            why = [f"{text}, IoU {iou:.2f}" for text, iou in zip(why, rows["iou"], strict=True)]
+        rows = rows.assign(why=why, order=-rows["confidence"])
     else:
-        raise ScoringError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ScoringError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     rows = rows.sort_values("order", kind="stable")
     shown = rows[rows.groupby("image_id").cumcount() < 2].head(n)
     shown = shown[["image_id", "species", *XYXY, "why"]].reset_index(drop=True)
-    shown.attrs = {
-        "total": {str(name): int(number) for name, number in rows["species"].value_counts().items()}
-    }
+    counts = rows["species"].value_counts()
+    shown.attrs["total"] = {str(name): int(number) for name, number in counts.items()}
     if unlabelled is not None:
         on = missing.best_iou(rows, unlabelled) >= missing.MATCHED_IOU
         shown.attrs["unlabelled"] = int(on.sum())

@@ -1,5 +1,4 @@
-"""Do the tables of an error analysis belong together? One line for each way in which they do
-not."""
+"""Do the tables of an error analysis belong together? One line where they do not."""
 
 from collections.abc import Iterable
 
@@ -15,8 +14,7 @@ PREDICTION_COLUMNS = (*BOX_COLUMNS, "confidence")
 
 
 def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None:
-    """Raise ScoringError for ids that are not among the `known` ones; `what` says of which things
-    they are."""
+    """Raise ScoringError for ids that are not `known`; `what` says of which things they are."""
     strange = image_ids[~image_ids.isin(list(known))]
     if len(strange):
         raise ScoringError(
@@ -26,8 +24,7 @@ def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None
 
 
 def require_boxes(table: pd.DataFrame, what: str) -> None:
-    """Raise ScoringError for a row whose corners are no finite numbers (they would overlap nothing,
-    in silence)."""
+    """Raise ScoringError for corners that are no finite numbers: they would overlap nothing."""
     bad = np.flatnonzero(~np.isfinite(table[XYXY].to_numpy(float)).all(axis=1))
     if len(bad):
         row = table.iloc[int(bad[0])]
@@ -38,8 +35,7 @@ def require_boxes(table: pd.DataFrame, what: str) -> None:
 
 
 def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
-    """Raise ScoringError for predictions that lack a column or a number, or are of other images
-    than `images`."""
+    """Raise ScoringError for predictions without a column or number, or of other images."""
     tables.require_columns(predictions, PREDICTION_COLUMNS, "predictions", ScoringError)
     if absent := int(predictions["confidence"].isna().sum()):
         row = int(np.flatnonzero(predictions["confidence"].isna())[0])

@@ -219,8 +219,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ap_101(confidence: np.ndarray, correct: np.ndarray, n_labels: int) -> float:
-    """AP of one species at 101 recall points, precision made monotone (COCO's rule, as in TIDE); 0
-    without labels."""
+    """AP of one species at 101 recalls, precision made monotone (COCO's rule); 0 without labels."""
     if n_labels <= 0 or len(confidence) == 0:
         return 0.0
     hits = correct[np.argsort(-confidence, kind="stable")]
@@ -236,10 +235,10 @@ def _mean_ap(
 ) -> float:
     """Mean of `_ap_101` over the species that have a label or a detection."""
     present = [name for name, count in counts.items() if count > 0 or (species == name).any()]
-    values = [
-        _ap_101(confidence[species == name], correct[species == name], counts[name])
-        for name in present
-    ]
+    values = []
+    for name in present:
+        mine = species == name
+        values.append(_ap_101(confidence[mine], correct[mine], counts[name]))
     return float(np.mean(values)) if values else 0.0
 
 
@@ -251,8 +250,7 @@ def _classify_image(
     iou_threshold: float,
     background_iou: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One image's detections (by falling confidence) against its labels; indices are local to the
-    image."""
+    """One image's detections, by falling confidence, against its labels; indices are local."""
     iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
     same = species[:, None] == label_species[None, :]
     same_iou, other_iou = iou * same, iou * ~same
@@ -273,10 +271,10 @@ def _classify_image(
     duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
     rest &= ~duplicate
     background = rest & (iou.max(axis=1) <= background_iou)
-    # In the order of _CODES; what is none of them has both faults.
-    kinds = [background, correct, classification, localisation, np.ones_like(correct), duplicate]
-    kinds[4] = ~np.any(kinds[:4] + kinds[5:], axis=0)
-    error = np.argmax(kinds, axis=0).astype(np.int8)
+    kinds = {"background": background, "correct": correct, "duplicate": duplicate}
+    kinds |= {"classification": classification, "localisation": localisation}
+    codes = [_CODES.index(name) for name in kinds]
+    error = np.select(list(kinds.values()), codes, _CODES.index("both")).astype(np.int8)
     mendable = localisation | classification
     target = np.where(classification, nearest_other, nearest_same)
     label_of = np.where(mendable, target, label_of)
@@ -292,8 +290,7 @@ def _classify_image(
 
 
 def _image_rows(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """Slices of both columns of image codes (sorted), one pair an image that has detections and
-    labels."""
+    """Slices of both sorted columns of image codes, a pair an image that both have."""
     images = np.intersect1d(ours, theirs)
     bounds = []
     for side in (ours, theirs):

@@ -156,8 +156,7 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
 
 
 def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
-    """`boxes` with the labels of all images that `read_corrected` covered replaced by the corrected
-    ones."""
+    """`boxes` with the labels of all images that were corrected replaced."""
     covered = corrected.attrs.get("image_ids", corrected["image_id"].unique())
     stay = boxes.loc[~boxes["image_id"].isin(covered), BOX_COLUMNS]
     rows = pd.concat([stay, corrected[BOX_COLUMNS]])
@@ -165,8 +164,7 @@ def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFr
 
 
 def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
-    """Labels and suggestions of `photos` in one table with `suggested` and `score`, clipped to the
-    frame."""
+    """Labels and suggestions of `photos` with `suggested` and `score`, clipped to the frame."""
     images = photos.images
     parts = [photos.boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
     if suggestions is not None and len(suggestions):
@@ -202,8 +200,7 @@ def _species_of(name: str, source: Path) -> str:
 
 
 def _image_ids(names: Collection[str], images: pd.DataFrame, source: Path) -> list[str]:
-    """The image id of each file name; DatasetError for other images, and for one that is there
-    twice."""
+    """The image id of each file name; DatasetError for other images, and for one twice."""
     known = set(images["image_id"])
     ids = []
     for name in names:
@@ -231,8 +228,7 @@ def _frames(images: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _clipped(xyxy: Any, width_px: float, height_px: float, where: str) -> list[float]:
-    """A box within its frame, two decimals; DatasetError for one that is not four finite numbers or
-    has no extent."""
+    """A box within its frame, two decimals; DatasetError for no finite numbers or no extent."""
     box = np.asarray(xyxy, dtype=float)
     if not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
         raise DatasetError(

@@ -1,5 +1,4 @@
-"""Labels that look wrong beside confident predictions: loose boxes, swapped species, animals
-labelled twice."""
+"""Labels that look wrong beside predictions: loose boxes, swapped species, doubles."""
 
 import pandas as pd
 
@@ -66,8 +65,7 @@ def find(
 
 
 def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """The label and the box suggested in its place, in _COLUMNS; `part` has label, row, fault,
-    score, iou."""
+    """The label and the box suggested in its place; `part` has label, row, fault, score, iou."""
     mine = labels.iloc[part["label"].to_numpy()].reset_index(drop=True)
     instead = found.iloc[part["row"].to_numpy()][["species", *XYXY]].reset_index(drop=True)
     instead.columns = pd.Index(_SUGGESTED)
@@ -76,8 +74,7 @@ def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) ->
 
 
 def _duplicates(labels: pd.DataFrame, duplicate_iou: float) -> pd.DataFrame:
-    """Each label that lies on an earlier one of its image, once, with the one that it overlaps
-    most."""
+    """Each label that lies on an earlier one of its image, with the one it overlaps most."""
     label, row, iou = overlaps.pairs(labels, labels)
     pairs = pd.DataFrame({"label": label, "row": row, "iou": iou, "score": iou})
     pairs = pairs[(row < label) & (iou >= duplicate_iou)].assign(fault="duplicate")

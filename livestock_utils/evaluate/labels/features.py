@@ -1,5 +1,4 @@
-"""What tells a prediction on an unlabelled animal from one on a labelled animal, or on none:
-numbers for each box."""
+"""Numbers that tell a prediction on an unlabelled animal from others."""
 
 import dataclasses
 
@@ -91,8 +90,7 @@ def features(
 
 
 def compare(predictions: pd.DataFrame) -> Neighbours:
-    """Compare each prediction with the others of its image, an image at a time (the pairs grow with
-    the square)."""
+    """Compare each prediction with the others of its image, an image at a time."""
     (images,) = overlaps.image_codes(predictions["image_id"])
     xyxy, confidence = predictions[XYXY].to_numpy(float), predictions["confidence"].to_numpy(float)
     names = "support", "inside_better", "around_better", "iou_better"
@@ -119,8 +117,7 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
 
 
 def _relative_size(boxes: pd.DataFrame, predictions: pd.DataFrame) -> Floats:
-    """Log area of each prediction in standard deviations of its species' labels; 0 for a species
-    without two labels."""
+    """Log area in standard deviations of the species' labels; 0 for fewer than two labels."""
     of_labels = pd.Series(np.log(area(boxes[XYXY].to_numpy(float)).clip(1))).groupby(
         boxes["species"].to_numpy(object)
     )

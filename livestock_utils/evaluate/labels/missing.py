@@ -23,8 +23,7 @@ from livestock_utils.evaluate.labels.features import MATCHED_IOU, Neighbours, co
 log = logging.getLogger(__name__)
 
 _HIDDEN_PARTS = 5
-"""Labels are hidden in so many parts, one at a time: a fifth is missing when the regression
-learns."""
+"""Labels are hidden in so many parts, one at a time."""
 _GROUPS = 5  # images are scored by a regression that was fitted on other images
 _MOST_ROWS = 200_000
 
@@ -127,8 +126,7 @@ def rank_images(photos: Photos, suggestions: pd.DataFrame) -> pd.DataFrame:
 def is_missing(
     predictions: pd.DataFrame, kept: pd.DataFrame, removed: pd.DataFrame
 ) -> npt.NDArray[np.bool_]:
-    """The truth for measuring a ranking: overlaps a removed label with IoU >= .5 and no kept one,
-    (n,) bool."""
+    """The truth of a ranking: IoU >= .5 with a removed label and with no kept one, (n,) bool."""
     on_removed = best_iou(predictions, removed) >= MATCHED_IOU
     return on_removed & (best_iou(predictions, kept) < MATCHED_IOU)
 
@@ -140,8 +138,7 @@ def best_iou(predictions: pd.DataFrame, boxes: pd.DataFrame) -> npt.NDArray[np.f
 
 
 def check(photos: Photos, predictions: pd.DataFrame) -> None:
-    """Raise for tables that do not belong together; warn of a species that is predicted and has not
-    one label."""
+    """Raise for tables that do not belong together; warn of a species without a label."""
     if predictions.empty:
         raise ScoringError(
             "there are no predictions: lower the confidence threshold, or check the weights"
@@ -196,8 +193,7 @@ def _fit_and_score(
     all_rows: npt.NDArray,
     all_target: npt.NDArray,
 ) -> npt.NDArray[np.float64]:
-    """Probabilities for `here` from a regression on the other images' rows, or on all where those
-    say too little."""
+    """Probabilities for `here`, from the other images' rows or, where they say too little, all."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -30,8 +30,7 @@ def hide(
 
 
 def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | None:
-    """The animals of `images` that the sample left without a label (a boxes table); None where
-    there is no truth."""
+    """The animals of `images` that the sample left unlabelled; None where there is no truth."""
     if not data or not (Path(data) / "truth.csv").is_file():
         return None
     truth = drawing.read_truth(Path(data))
@@ -118,8 +117,7 @@ def _cleanlab_scores(
 
 
 def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.DataFrame:
-    """Precision and recall of each ranking: columns ranking, recall, precision, average_precision
-    (one value each)."""
+    """Columns ranking, recall, precision, average_precision (one value a ranking)."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     columns = ["ranking", "recall", "precision", "average_precision"]

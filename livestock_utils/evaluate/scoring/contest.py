@@ -30,15 +30,13 @@ UNITS = ("px", "shares")
 LARGEST_SHARE = 10.0
 """Coordinates above this are pixels: the contest's shares reach 1.5, those of a 4K frame 3."""
 SMALLEST_PX = 1.5
-"""Predictions that all stay below this are shares: no detection of a photo ends within its first
-two pixels."""
+"""Predictions all below this are shares: no detection ends within a photo's first two pixels."""
 _SUFFIX = re.compile(r"\.(?:jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class BoxArrays:
-    """One checked table: `image` indexes `image_ids` (sorted, without file suffix), `label` the
-    class list."""
+    """One checked table: `image` indexes `image_ids` (sorted, no suffix), `label` the classes."""
 
     image_ids: npt.NDArray
     image: npt.NDArray[np.intp]
@@ -101,8 +99,7 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
 
 
 def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """Arrays in the contest's columns, ids with .jpg and boxes as `xyxy`; with confidences where
-    there are any."""
+    """Arrays in the contest's columns, ids with .jpg; Conf where there are confidences."""
     ids = np.array([f"{image_id}.jpg" for image_id in found.image_ids], dtype=object)
     names = np.array(species.names(), dtype=object)
     columns = {"ImageID": ids[found.image], "LabelName": names[found.label]}
@@ -113,8 +110,7 @@ def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
-    """Raise ScoringError when the answers hold pixels (a coordinate above 10) where shares are
-    expected."""
+    """Raise ScoringError for answers in pixels (a coordinate above 10), as shares are expected."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
         raise ScoringError(
@@ -204,8 +200,7 @@ def _image_species(
 
 
 def images_by_id(images: pd.DataFrame) -> pd.DataFrame:
-    """An images table under its ids without file suffix; ScoringError for one without sizes, or a
-    repeated id."""
+    """An images table under its ids without suffix; ScoringError without sizes, for an id twice."""
     wanted = ("image_id", "width_px", "height_px")
     require_columns(images, wanted, "the images table", ScoringError)
     table = images.set_index(stems(images))
@@ -236,8 +231,7 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
 
 
 def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
-    """Codes (-1: empty) and unique values of a column; fast where equal values follow each other
-    (sorted files)."""
+    """Codes (-1: empty) and unique values of a column; fast where equal values stand together."""
     values = column.to_numpy(dtype=object)
     if not len(values):
         return np.zeros(0, dtype=np.intp), values

@@ -102,8 +102,7 @@ def of_gains(gains: npt.ArrayLike, level: float = 0.95) -> dict[str, float]:
 
 
 def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """How often each image is drawn in each resampling, (n_resamples, n_images); every row sums to
-    `n_images`."""
+    """How often each image is drawn, (n_resamples, n_images); every row sums to `n_images`."""
     if n_images < 2 or n_resamples < 1:
         raise ScoringError(
             f"an interval needs at least 2 images and 1 resampling, got {n_images} and "

@@ -190,8 +190,7 @@ def match_coco(
 
 
 def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[Ints, Ints, Floats]:
-    """All pairs of detection and answer (same image and class) with IoU >= `least_iou`: their
-    indices and IoU."""
+    """Pairs of detection and answer (image, class) with IoU >= `least_iou`: indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
     parts: list[tuple[Ints, Ints, Floats]] = []
@@ -211,8 +210,7 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
 
 
 def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
-    """For each detection: where the answers of its image and class begin, and how many there
-    are."""
+    """For each detection: where the answers of its image and class begin, and how many."""
     images = max(len(sides.image_ids), 1)
     of_answer = sides.answer_class * images + sides.answer_image
     counts = np.bincount(of_answer, minlength=len(sides.classes) * images)
@@ -227,8 +225,7 @@ def _columns(xyxy: Floats) -> list[Floats]:
 
 
 def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floats:
-    """IoU of paired boxes given as `_columns`; 0 without overlap. The order of operations is
-    map-boxes'."""
+    """IoU of paired boxes given as `_columns`; the order of operations is map-boxes'."""
     shared = shared_area(first, second)
     union = first[4] + second[4] - shared
     if epsilon:
@@ -237,8 +234,7 @@ def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floa
 
 
 def _rank(group: npt.NDArray) -> Ints:
-    """Position of each element among those of its group, in the order given: [5, 7, 5] -> [0, 0,
-    1]."""
+    """Position of each element among those of its group: [5, 7, 5] -> [0, 0, 1]."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     rank = np.empty(len(group), dtype=np.intp)

@@ -79,8 +79,7 @@ def contest_matches(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> matching.Matches:
-    """The matched arrays behind `contest_score` (same arguments): one pass, then any threshold,
-    mask or resampling."""
+    """The matched arrays behind `contest_score`: one pass, then any threshold, mask or draw."""
     truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
     return matching.match_best(
         matching.sort_sides(
@@ -346,8 +345,7 @@ def check_threshold(iou_threshold: float) -> float:
 def _found(
     sides: matching.Sides, definition: str, thresholds: Iterable[float] = COCO_THRESHOLDS
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Hits (thresholds, n) under a definition's matching rule, and which detections it looks at
-    (n,)."""
+    """Hits (thresholds, n) by a definition's rule, and which detections it looks at (n,)."""
     levels = list(thresholds)
     if definition == "coco":
         return matching.match_coco(sides, levels)

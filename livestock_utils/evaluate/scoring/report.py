@@ -1,5 +1,4 @@
-"""Score files for the command line: two CSVs in, a text or JSON of scores, intervals and faults
-out."""
+"""Score files for the command line: two CSVs in, a text or JSON of scores and faults out."""
 
 import dataclasses
 import json
@@ -127,8 +126,7 @@ def score_files(
 def findings_text(
     findings: pd.DataFrame, path: str | os.PathLike, images_given: bool = True
 ) -> str:
-    """Findings of `validate_submission`, a line each, then how many errors, and what went unchecked
-    without images."""
+    """Findings of `validate_submission`, a line each, how many errors, and what went unchecked."""
     errors = int((findings["severity"] == "error").sum())
     verdict = f"{path}: {errors} errors" if errors else f"{path}: no errors"
     unchecked = "" if images_given else "; ids and frames were not checked: give --images"
@@ -148,8 +146,7 @@ def _match(
     units: str,
     tell: Callable[[str], object],
 ) -> tuple[matching.Matches, list[str], bool]:
-    """Matched arrays of one submission file, its faults in words, and whether rows are out of
-    order."""
+    """Matched arrays of one submission file, its faults in words, whether rows are out of order."""
     findings = submission.validate_submission(path, images, units, normaliser)
     table = submission.read_table(path)
     if table.empty:

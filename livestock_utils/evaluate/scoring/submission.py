@@ -146,8 +146,7 @@ def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
 
 
 def read_images(path: str | os.PathLike) -> pd.DataFrame:
-    """The images table from a CSV (image_id, width_px, height_px[, species]) or from a folder of
-    test archives."""
+    """The images table from a CSV or from a folder of test archives."""
     if Path(path).is_dir():
         from livestock_utils.data.aihub import folder
 
@@ -228,8 +227,7 @@ def _row_faults(
     numbers: dict[str, npt.NDArray],
     images: pd.DataFrame | None,
 ) -> Iterable[tuple[str, npt.NDArray[np.bool_], tuple[str, ...]]]:
-    """What can be wrong with a row by itself: the problem, which rows have it, the columns whose
-    values show it."""
+    """What can be wrong with a row by itself: the problem, which rows have it, columns to show."""
     yield "ImageID is empty", ids == "", ()
     if images is not None:
         unknown = (ids != "") & ~np.isin(stems.astype(str), contest.stems(images))
@@ -260,8 +258,7 @@ def _beyond_frame(
 
 
 def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Rows that should stand above the row before them; ids without their suffix, as
-    `write_submission` sorts."""
+    """Rows that should stand above the row before them; ids count without their suffix."""
     later = np.zeros(len(stems), dtype=bool)
     rises = (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
     later[1:] = (stems[1:] < stems[:-1]) | rises

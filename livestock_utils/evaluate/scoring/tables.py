@@ -87,8 +87,7 @@ def group_table(
 
 
 def runs_table(photos: Photos, runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Several runs' predictions on the same photos, contest's definition; columns run, class,
-    labels and SCORES."""
+    """Several runs on the same photos, contest's definition: run, class, labels and SCORES."""
     return _stacked({name: score(photos, found) for name, found in runs.items()}, "run")
 
 
@@ -99,8 +98,7 @@ def paired_difference(
     seed: int = 0,
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """`intervals.compare` on two predictions tables (pixels): second minus first, by class, on the
-    same photos."""
+    """`intervals.compare` on two predictions tables (px): second minus first, by class."""
     both = [
         matching.match_best(metrics.table_sides(photos.boxes, found, photos.images))
         for found in (first, second)
@@ -122,8 +120,7 @@ def found_from(curves: pd.DataFrame, confidence: float, iou_threshold: float = 0
 
 
 def score_metrics(table: pd.DataFrame) -> dict[str, Any]:
-    """The numbers of `score`'s table that metrics.json takes: P, R, mAP50, mAP75, mAP50-95 of
-    all, mAP75 by class."""
+    """What metrics.json takes of `score`'s table: SCORES of all, mAP75 by class."""
     by_class = table["mAP75"].astype(float).drop(index="all")
     whole = table.loc["all", SCORES].astype(float)
     return {

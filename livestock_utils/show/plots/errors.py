@@ -1,5 +1,4 @@
-"""Where a detector errs: costs of error types, groups of boxes, calibration, galleries, missing
-labels."""
+"""Where a detector errs: error types, groups of boxes, calibration, galleries, missing labels."""
 
 import functools
 import math
@@ -18,8 +17,7 @@ from livestock_utils.show.plots import style
 from livestock_utils.show.plots.gallery import Cell, photo_grid
 
 _LEAST_BOXES = {"group": 20, "bin": 10}
-"""Groups below are drawn pale, bins of confidence below are left out: their shares are mostly
-chance."""
+"""Groups below are drawn pale, bins below are left out: mostly chance."""
 _STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
 """Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
@@ -255,8 +253,7 @@ def _at_iou(table: pd.DataFrame, before: str) -> str:
 def _window(
     case: dict, width_px: float, height_px: float, least_px: float = 160
 ) -> tuple[float, float, float, float]:
-    """A square around the case's box, 2.2 times its longer side, moved into the frame where it
-    fits."""
+    """A square around the box, 2.2 times its longer side, moved into the frame where it fits."""
     wide, tall = case["x_max"] - case["x_min"], case["y_max"] - case["y_min"]
     side = min(max(2.2 * wide, 2.2 * tall, least_px), max(width_px, height_px))
     x, y = ((case[f"{axis}_min"] + case[f"{axis}_max"]) / 2 - side / 2 for axis in "xy")

@@ -77,8 +77,7 @@ def calibration(table: pd.DataFrame) -> str:
 
 
 def worst(cases: pd.DataFrame, what: str) -> str:
-    """How many cases of `cases.worst` there are in all, of which species, and where the truth is
-    known on what they lie."""
+    """How many cases there are in all, of which species, and where known on what they lie."""
     total = cases.attrs.get("total", {})
     number = sum(total.values())
     if not number or cases.empty:

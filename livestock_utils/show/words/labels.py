@@ -62,8 +62,7 @@ def suggested(table: pd.DataFrame, n_images: int) -> str:
 
 
 def audit(table: pd.DataFrame | None, known_by: str = "truth") -> str:
-    """How many suggestions are right and how many missing labels they cover (`report.audit`);
-    None: nobody knows."""
+    """How many suggestions are right and how many missing labels they cover; None: unknown."""
     if table is None:
         return (
             "Whether the suggestions are right, only a person can tell here: there is no file of "
