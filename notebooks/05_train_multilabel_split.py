@@ -101,7 +101,7 @@ step.show(lu.displays.augmentation(train, settings))
 # takes Weights & Biases or MLflow beside TensorBoard, by name; `cache` says where the decoded photos are kept.
 
 # %%
-run = lu.train(train, valid, run_folder, settings)
+run = lu.train(train, valid, run_folder, settings, tags={"trained_on": "split"})
 step.show(lu.displays.training_time(run, plan))
 
 # %% [markdown]

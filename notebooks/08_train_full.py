@@ -102,7 +102,7 @@ step.show(lu.displays.recipes(len(train)))
 # ## Training
 
 # %%
-run = lu.train(train, watched, run_folder, settings)
+run = lu.train(train, watched, run_folder, settings, tags={"trained_on": "full"})
 step.show(lu.displays.training_time(run, plan))
 
 # %% [markdown]

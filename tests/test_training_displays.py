@@ -159,3 +159,17 @@ def test_validation_losses_that_rise_again(losses, said):
     if said.startswith("losses"):
         one = table.assign(**{"val/obj_loss": 0.1, "val/cls_loss": 0.1})
         assert "validation loss for box rose again" in words.losses(one)
+
+
+def test_pairs_of_trainings_say_what_they_were_trained_on(sets, tmp_path, monkeypatch):
+    asked = []
+
+    def train(data, valid, folder, settings, **others):
+        asked.append((folder.name, settings.seed, others["tags"]))
+        return lu.Run(folder)
+
+    monkeypatch.setattr("livestock_utils.show.training.train", train)
+    runs = lu.train_pairs(*sets, sets[1], lambda name: (tmp_path / name, None), [3, 4], name="plus")
+    assert [run.folder.name for run in runs["expanded"]] == ["plus", "plus_seed4"]
+    assert asked[0] == ("plus_gold", 3, {"trained_on": "without silver", "variant": "plus"})
+    assert asked[3] == ("plus_seed4", 4, {"trained_on": "with silver", "variant": "plus"})

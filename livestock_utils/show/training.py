@@ -12,6 +12,7 @@ from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import run
 from livestock_utils.detect.train.data import Source
+from livestock_utils.evaluate.compare.runs import SILVER
 
 
 def train(
@@ -43,7 +44,8 @@ def train(
             from with `settings.teacher_weight`.
         mirror: a second folder that gets a checked copy after each epoch, and from which another
             machine goes on; one machine at a time.
-        tags: what the run is for, kept in run.json: question, setting, seed.
+        tags: what the run is for, kept in run.json and looked at by `lu.find_runs`: trained_on,
+            variant, helper (of out-of-fold predictions, say).
         on_epoch: called with the epoch and its row of results when it is saved; returning True
             ends the training as finished.
         trust: unpickle whatever the weights hold; only for files you know.
@@ -99,6 +101,7 @@ def train_pairs(
             f"seeds must be different whole numbers, at least one, got {list(seeds)}"
         )
     runs: dict[str, list[run.Run]] = {"gold": [], "expanded": []}
+    variant = {} if name == "expanded" else {"variant": name}
     for seed in seeds:
         suffix = "" if seed == seeds[0] else f"_seed{seed}"
         seeded = dataclasses.replace(settings, seed=seed)
@@ -107,7 +110,8 @@ def train_pairs(
             ("expanded", name, expanded),
         ):
             folder, mirror = folder_of(f"{run_name}{suffix}")
-            runs[side].append(train(data, valid, folder, seeded, mirror=mirror))
+            tags = {"trained_on": SILVER[side == "expanded"]} | variant
+            runs[side].append(train(data, valid, folder, seeded, mirror=mirror, tags=tags))
     return runs
 
 

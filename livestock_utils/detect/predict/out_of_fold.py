@@ -96,9 +96,11 @@ def predict_out_of_fold(
         if weights is None:
             held_out = held_out or _write_folds(base, photos, of_image)
             place = colab.training_folder(out, f"{name}_fold{number}")
-            weights = run.train(
-                held_out[number], None, place, settings, final_evaluation=False
-            ).last
+            tags = {"trained_on": name, "helper": "out of fold"}
+            trained = run.train(
+                held_out[number], None, place, settings, tags=tags, final_evaluation=False
+            )
+            weights = trained.last
         file = out / "predictions" / f"{name}_fold{number}.csv.gz"
         parts.append(_predict_fold(file, weights, photos.fold(of_image, number), number, cut))
     table = pd.concat(parts).sort_values(
