@@ -22,7 +22,7 @@ _OPSET = 17
 KEY = "livestock_utils"
 """Metadata entry of an exported file: class names, stride, sha256 of the weights it came from,
 fixed shape or [], "made" (how a variant was made) and "nms" (its settings, where suppression is
-inside; see `onnx_variants`)."""
+inside; see `export.variants`)."""
 _PADDING = 114
 """Grey level that fills a fixed shape, yolov5's."""
 

@@ -243,27 +243,18 @@ def merge(
                     "twice; leave one of them out"
                 )
             seen[image_id] = label
-    offsets = np.cumsum([0] + [len(part.images) for part in parts])
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_CANDIDATE[1:]
-    }
-    index = np.concatenate(
-        [part.image_index + offset for part, offset in zip(parts, offsets, strict=False)]
-    )
     first = parts[0]
     made_with = dict(first.made_with)
     if out_of_fold:
-        made_with |= {
-            "weights": [part.made_with.get("weights") for part in parts],
-            "image_ids": [part.made_with.get("image_ids") for part in parts],
-        }
+        for key in ("weights", "image_ids"):
+            made_with[key] = [part.made_with.get(key) for part in parts]
+    offsets = np.cumsum([0] + [len(part.images) for part in parts])
     return build(
         pd.concat([part.images for part in parts], ignore_index=True),
         first.names,
         passes=first.passes,
         made_with=made_with,
-        image_index=index,
-        **arrays,
+        **_joined(parts, "image_index", offsets),
     )
 
 
@@ -294,22 +285,22 @@ def stack(runs: Sequence[Candidates]) -> Candidates:
         found=np.max([run.images["found"].to_numpy() for run in runs], axis=0)
     )
     offsets = np.cumsum([0] + [len(run.passes) for run in runs])
-    arrays = {
-        name: np.concatenate([getattr(run, name) for run in runs])
-        for name in PER_CANDIDATE
-        if name != "pass_index"
-    }
-    pass_index = np.concatenate(
-        [run.pass_index + offset for run, offset in zip(runs, offsets, strict=False)]
-    )
     return build(
         images,
         first.names,
         passes=passes,
         made_with=first.made_with,
-        pass_index=pass_index,
-        **arrays,
+        **_joined(runs, "pass_index", offsets),
     )
+
+
+def _joined(
+    parts: Sequence[Candidates], moved: str, offsets: npt.NDArray[np.int_]
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of all parts one after another; the index `moved` counts on by `offsets`."""
+    arrays = {name: [getattr(part, name) for part in parts] for name in PER_CANDIDATE}
+    arrays[moved] = [i.astype(int) + o for i, o in zip(arrays[moved], offsets, strict=False)]
+    return {name: np.concatenate(pieces) for name, pieces in arrays.items()}
 
 
 def _same_making(parts: Sequence[Candidates], labels: Sequence[str], free: Sequence[str]) -> None:

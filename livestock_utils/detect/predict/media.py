@@ -57,17 +57,16 @@ def find(
             )
         table = _table([path.stem], [path.name])
         return Photos(table, folder=path.parent)
+    every_file = [p for p in path.rglob("*") if p.is_file()]
+    apart = None if without is None else Path(without).resolve()
     found = sorted(
         p.relative_to(path)
-        for p in path.rglob("*")
+        for p in every_file
         if p.suffix.lower() in _IMAGE_ENDINGS
-        and p.is_file()
         and not p.name.startswith(".")
-        and (without is None or not p.resolve().is_relative_to(Path(without).resolve()))
+        and (apart is None or not p.resolve().is_relative_to(apart))
     )
-    videos = sorted(
-        p.name for p in path.rglob("*") if p.suffix.lower() in _VIDEO_ENDINGS and p.is_file()
-    )
+    videos = sorted(p.name for p in every_file if p.suffix.lower() in _VIDEO_ENDINGS)
     if not found:
         hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
         raise DatasetError(
@@ -75,10 +74,7 @@ def find(
         )
     if videos:
         log.warning(
-            "%s: %d videos (first: %s) are left out; give each by itself",
-            path,
-            len(videos),
-            videos[0],
+            f"{path}: {len(videos)} videos (first: {videos[0]}) are left out; give each by itself"
         )
     stems = pd.Series([p.with_suffix("").as_posix() for p in found])
     names = pd.Series([p.as_posix() for p in found])
@@ -104,11 +100,10 @@ class VideoReader:
         if not self.video.isOpened():
             raise DatasetError(f"{path}: not a readable video; convert it to .mp4 first")
         self.count = max(int(self.video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        self.size = (
-            int(self.video.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self.video.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        )
-        self.next, self.waiting, self.lock = 0, {}, threading.Lock()  # type: ignore[var-annotated]  # filled by number
+        sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        self.size = tuple(int(self.video.get(side)) for side in sides)
+        self.next, self.lock = 0, threading.Lock()
+        self.waiting: dict[int, np.ndarray] = {}
 
     def bytes(self, archive: str, member: str) -> bytes:
         """Frame `member` as BMP bytes (no loss, hardly any time); ArchiveError past the end of the
@@ -121,9 +116,8 @@ class VideoReader:
                 self.video.set(cv2.CAP_PROP_POS_FRAMES, 0)
                 self.next, self.waiting = 0, {}
             while self.next <= number:
-                ready, frame = (
-                    self.video.read() if self.next % self.every == 0 else (self.video.grab(), None)
-                )
+                is_wanted = self.next % self.every == 0
+                ready, frame = self.video.read() if is_wanted else (self.video.grab(), None)
                 if not ready:
                     raise ArchiveError(f"{self.path.name} ends before frame {number}")
                 if frame is not None:
@@ -190,36 +184,19 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
 
     picture = frame_bgr.copy()
     width = max(round(max(picture.shape[:2]) / 500), 1)
-    scale = max(picture.shape[:2]) / 1400
+    scale, font = max(picture.shape[:2]) / 1400, cv2.FONT_HERSHEY_SIMPLEX
     for box in boxes.sort_values("confidence").to_dict("records"):
         tone = _bgr(species.colours().get(box["species"]))
-        low, high = (
-            (round(box["x_min"]), round(box["y_min"])),
-            (round(box["x_max"]), round(box["y_max"])),
+        (left, upper), corner = (
+            (round(box[f"x_{k}"]), round(box[f"y_{k}"])) for k in ("min", "max")
         )
-        cv2.rectangle(picture, low, high, tone, width, cv2.LINE_AA)
+        cv2.rectangle(picture, (left, upper), corner, tone, width, cv2.LINE_AA)
         text = f"{box['species']} {box['confidence']:.2f}"
-        (text_width, text_height), base = cv2.getTextSize(
-            text, cv2.FONT_HERSHEY_SIMPLEX, scale, width
-        )
-        top = max(low[1] - text_height - base, 0)
-        cv2.rectangle(
-            picture,
-            (low[0], top),
-            (low[0] + text_width, top + text_height + base),
-            tone,
-            cv2.FILLED,
-        )
-        cv2.putText(
-            picture,
-            text,
-            (low[0], top + text_height + base // 2),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            scale,
-            (255, 255, 255),
-            max(width // 2, 1),
-            cv2.LINE_AA,
-        )
+        (wide, tall), base = cv2.getTextSize(text, font, scale, width)
+        top = max(upper - tall - base, 0)
+        cv2.rectangle(picture, (left, top), (left + wide, top + tall + base), tone, cv2.FILLED)
+        place, white, thin = (left, top + tall + base // 2), (255, 255, 255), max(width // 2, 1)
+        cv2.putText(picture, text, place, font, scale, white, thin, cv2.LINE_AA)
     return picture
 
 

@@ -106,34 +106,26 @@ class NetworkPass:
         Which images make a part does not depend on `batch_size`, so that sessions on unlike
         machines can share.
         """
-        if (batch_size, part_images) not in self._plans:
-            self._plans[batch_size, part_images] = self._plan(batch_size, part_images)
-        parts = self._plans[batch_size, part_images]
+        key = (batch_size, part_images)
+        parts = self._plans[key] = self._plans.get(key) or self._plan(*key)
         mine = list(range(index - 1, len(parts), count))
-        if parts_folder is not None:
-            self._clear(Path(parts_folder) / self.name, len(parts))
-        bar = progress(
-            total=sum(len(rows) for k in mine for rows in parts[k]),
-            desc=f"predict {self.name}",
-            unit="img",
-        )
+        folder = None if parts_folder is None else Path(parts_folder) / self.name
+        if folder is not None:
+            self._clear(folder, len(parts))
+        total = sum(len(rows) for k in mine for rows in parts[k])
         done = []
-        with bar:
+        with progress(total=total, desc=f"predict {self.name}", unit="img") as bar:
             for k in mine:
-                path = (
-                    None
-                    if parts_folder is None
-                    else part_path(Path(parts_folder) / self.name, k, len(parts))
-                )
+                path = None if folder is None else part_path(folder, k, len(parts))
                 ready = self._from_disk(path, parts[k])
-                if ready is None:
+                if ready is not None:
+                    bar.update(len(ready.images))
+                else:
                     ready = self._compute(parts[k], bar)
                     if path is not None:
                         candidates.save(path, ready)
-                else:
-                    bar.update(len(ready.images))
                 done.append(ready)
-        return candidates.merge(done) if done else self._compute([], bar)
+            return candidates.merge(done) if done else self._compute([], bar)
 
     def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
         """For each part its batches of rows: runs of one letterboxed shape, joined while they fit
@@ -189,41 +181,28 @@ class NetworkPass:
 
     def _compute(self, batches: list[list[int]], bar: Any) -> Candidates:
         rows = [row for batch in batches for row in batch]
+        table = pd.DataFrame({"image_id": self.images["image_id"].iloc[rows].to_numpy()})
         width_px, height_px, found = (np.zeros(len(rows), dtype=int) for _ in range(3))
         status = ["ok"] * len(rows)
         place = {row: i for i, row in enumerate(rows)}
-        pieces = []
+        floor, cap = self.made_with["floor"], self.made_with["cap"]
+        nothing, _ = extract(np.zeros((0, 5 + len(self.network.names)), dtype=np.float32), 0, 1)
+        pieces = [{"image_index": np.zeros(0, dtype=int), **nothing}]
         for batch in frames.read_ahead(batches, self._load, self.workers):
             for same in _by_shape(batch):
-                raw = self.network(
-                    np.stack([frame.pixels for frame in same]), self.made_with["floor"]
-                )
+                raw = self.network(np.stack([frame.pixels for frame in same]), floor)
                 for frame, rows_of_image in zip(same, raw, strict=True):
                     at = place[frame.row]
                     width_px[at], height_px[at] = frame.box.frame
-                    piece, found[at] = extract(
-                        rows_of_image, self.made_with["floor"], self.made_with["cap"]
-                    )
+                    piece, found[at] = extract(rows_of_image, floor, cap)
                     piece["xyxy"] = frame.box.to_frame(piece["xyxy"], self.flipped)
                     pieces.append({"image_index": np.full(len(piece["confidence"]), at), **piece})
             for frame in batch:
                 if frame.pixels is None:
                     status[place[frame.row]] = frame.problem
             bar.update(len(batch))
-        table = pd.DataFrame(
-            {
-                "image_id": self.images["image_id"].iloc[rows].to_numpy(),
-                "width_px": width_px,
-                "height_px": height_px,
-                "status": status,
-                "found": found,
-            }
-        )
-        if not pieces:
-            nothing, _ = extract(np.zeros((0, 5 + len(self.network.names)), dtype=np.float32), 0, 1)
-            pieces = [{"image_index": np.zeros(0, dtype=int), **nothing}]
         return candidates.build(
-            table,
+            table.assign(width_px=width_px, height_px=height_px, status=status, found=found),
             self.network.names,
             passes=(self.name,),
             made_with=self.made_with,
