@@ -531,7 +531,7 @@ def test_bad_tables(tmp_path, tables, folder, change, message):
 
 def test_folds_must_name_every_image(tmp_path, tables, folder):
     images, boxes = tables
-    with pytest.raises(DatasetError, match="1 images have no fold"):
+    with pytest.raises(DatasetError, match="1 of 12 images have no fold"):
         writing.write_tar(
             tmp_path / "a.tar",
             Photos(images, boxes, folder),

@@ -209,7 +209,7 @@ def test_grouped_folds_leave_no_near_duplicate_across():
         ),
         (
             lambda: lookalikes.nearest_train(hashes_of({"a": 1}), pd.Series({"b": 0})),
-            "1 hashed images have no fold",
+            "1 of 1 images have no fold",
         ),
     ],
 )

@@ -260,7 +260,7 @@ TWO_FOLDS = pd.Series([0, 1], index=["a", "b"])
         ),
         (
             lambda: balance_table(Photos(TWO, NO_BOXES), TWO_FOLDS[:1]),
-            "1 images have no fold, the first is 'b'",
+            "1 of 2 images have no fold, the first is 'b'",
         ),
         (lambda: hold_out_folds(TWO, TWO_FOLDS, [7]), "no group 7"),
         (lambda: hold_out_folds(TWO, TWO_FOLDS, [0, 1]), "leaves no image to train on"),

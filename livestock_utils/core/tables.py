@@ -133,10 +133,19 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
         )
     index = pd.Index(table["image_id"], name="image_id")
     folds = pd.Series(table["fold"].astype(int).to_numpy(), index=index, name="fold")
-    grouped = bool((table["group"] != "").any())
-    return folds, pd.Series(
-        table["group"].to_numpy(), index=index, name="group"
-    ) if grouped else None
+    groups = pd.Series(table["group"].to_numpy(), index=index, name="group")
+    return folds, groups if (groups != "").any() else None
+
+
+def folds_of(image_ids: pd.Series, folds: pd.Series, what: str = "images") -> pd.Series:
+    """The fold of each image, on the index of `image_ids`; DatasetError for images without one."""
+    of_image = image_ids.map(folds)
+    if (absent := image_ids[of_image.isna()]).size:
+        raise DatasetError(
+            f"{len(absent)} of {len(image_ids)} {what} have no fold, the first is "
+            f"{absent.iloc[0]!r}; make the folds from the same images"
+        )
+    return of_image.astype(int)
 
 
 def of_fold(
@@ -144,16 +153,10 @@ def of_fold(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images
     without a fold."""
-    of_image = images["image_id"].map(folds)
-    if of_image.isna().any():
-        first = images.loc[of_image.isna(), "image_id"].iloc[0]
-        raise DatasetError(
-            f"{int(of_image.isna().sum())} images have no fold, the first is {first!r}; run "
-            "notebook 02 again"
-        )
+    of_image = folds_of(images["image_id"], folds)
     mine = images[(of_image == fold) != others].reset_index(drop=True)
     if mine.empty:
-        known = sorted(of_image.unique().astype(int).tolist())
+        known = sorted(of_image.unique().tolist())
         raise DatasetError(
             f"no image is in {'any fold but ' if others else 'fold '}{fold}; the folds are {known}"
         )

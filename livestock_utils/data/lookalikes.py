@@ -20,6 +20,7 @@ from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.tables import folds_of
 from livestock_utils.core.threads import work_ahead
 
 log = logging.getLogger(__name__)
@@ -113,13 +114,7 @@ def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> p
     Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64). Images
     without a hash are left out. Raises DatasetError if either side has no hashed image.
     """
-    fold = folds.reindex(hashes.index)
-    if fold.isna().any():
-        raise DatasetError(
-            f"folds: {int(fold.isna().sum())} hashed images have no fold; give the folds of all "
-            "images"
-        )
-    is_valid = (fold == valid_fold).to_numpy()
+    is_valid = (folds_of(hashes.index.to_series(), folds) == valid_fold).to_numpy()
     ordered = np.argsort(hashes.index.to_numpy(), kind="stable")
     valid, train = ordered[is_valid[ordered]], ordered[~is_valid[ordered]]
     if not len(valid) or not len(train):

@@ -22,7 +22,7 @@ from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
-from livestock_utils.core.tables import IMAGE_COLUMNS, require_columns
+from livestock_utils.core.tables import IMAGE_COLUMNS, folds_of, require_columns
 from livestock_utils.data.split.folds import strata_table
 
 MANIFEST = "manifest.csv"
@@ -233,14 +233,8 @@ def _folds(table: pd.DataFrame, folds: pd.Series | None) -> pd.Series:
     """Fold by row, missing where there is none (no folds given, background)."""
     if folds is None:
         return pd.Series(pd.NA, index=table.index, dtype="Int64")
-    fold = pd.Series(folds.reindex(table["image_id"]).to_numpy(), index=table.index).astype("Int64")
-    absent = table["image_id"][fold.isna() & (table["species"] != BACKGROUND)]
-    if len(absent):
-        raise DatasetError(
-            f"folds: {len(absent)} images have no fold, the first is {absent.iloc[0]!r}; split "
-            "them too"
-        )
-    return fold
+    animals = table.loc[table["species"] != BACKGROUND, "image_id"]
+    return folds_of(animals, folds).reindex(table.index).astype("Int64")
 
 
 def _check(table: pd.DataFrame) -> None:

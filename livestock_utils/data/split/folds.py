@@ -16,7 +16,7 @@ import pandas as pd
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
-from livestock_utils.core.tables import require_columns
+from livestock_utils.core.tables import folds_of, require_columns
 from livestock_utils.data.eda import bins
 from livestock_utils.data.split import stratify
 
@@ -294,14 +294,8 @@ def _named(image_ids: pd.Series, groups: pd.Series | Mapping) -> pd.Series:
 
 def _folds_of(image_ids: pd.Series, folds: pd.Series, valid_fold: int | None = None) -> pd.Series:
     """The fold of each image, on the index of `image_ids`."""
-    fold = folds.reindex(image_ids)
-    absent = fold.index[fold.isna()]
-    if len(absent):
-        raise DatasetError(
-            f"folds: {len(absent)} images have no fold, the first is {absent[0]!r}; split these "
-            "images"
-        )
+    fold = folds_of(image_ids, folds)
     if valid_fold is not None and not (fold == valid_fold).any():
-        known = sorted(fold.astype(int).unique().tolist())
+        known = sorted(fold.unique().tolist())
         raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
-    return pd.Series(fold.astype(int).to_numpy(), index=image_ids.index)
+    return fold

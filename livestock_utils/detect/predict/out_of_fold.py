@@ -21,7 +21,7 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
-from livestock_utils.core.tables import require_columns
+from livestock_utils.core.tables import folds_of, require_columns
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.detect.predict import engine
@@ -118,13 +118,7 @@ def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = N
     a fold was taken out, and as even in size as can be. Without `n_folds` they keep their numbers.
     Raises DatasetError for images without a fold and for fewer than two folds.
     """
-    absent = images.loc[~images["image_id"].isin(folds.index), "image_id"]
-    if len(absent):
-        raise DatasetError(
-            f"{len(absent)} of {len(images)} images have no fold, the first is {absent.iloc[0]!r}; "
-            "make the folds from the same tables"
-        )
-    mine = folds.loc[images["image_id"]].astype(int)
+    mine = folds_of(images.set_index("image_id", drop=False)["image_id"], folds)
     for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
         if number is not None and number < 2:
             raise DatasetError(

@@ -26,7 +26,7 @@ from livestock_utils.core import species as classes
 from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.core.tables import BOX_COLUMNS, require_columns
+from livestock_utils.core.tables import BOX_COLUMNS, folds_of, require_columns
 
 MODES = ("duplicate", "replace", "merge")
 PREFIX = "plus_"
@@ -129,11 +129,8 @@ class Silver:
     def folds(self, folds: pd.Series) -> pd.Series:
         """Folds of the silver images: their sources', so that an image and its copy are never on
         two sides."""
-        return pd.Series(
-            folds.loc[self.images["source_id"]].to_numpy(),
-            pd.Index(self.images["image_id"]),
-            name="fold",
-        )
+        of_source = folds_of(self.images["source_id"], folds, "source images")
+        return pd.Series(of_source.to_numpy(), pd.Index(self.images["image_id"]), name="fold")
 
 
 def make(

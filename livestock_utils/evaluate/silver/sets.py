@@ -58,13 +58,6 @@ def write(
     source without a fold or too little disk space.
     """
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
-    sources = made.images["source_id"]
-    if folds is not None and not sources.isin(folds.index).all():
-        absent = sources[~sources.isin(folds.index)]
-        raise DatasetError(
-            f"{len(absent)} source images have no fold, the first is {absent.iloc[0]!r}; split "
-            "them too"
-        )
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
     table = plan.manifest
     rows_of = made.labels.groupby("image_id").indices
