@@ -72,3 +72,12 @@ def test_the_door_opens_at_once():
         for _ in range(3)
     ]
     assert min(took) < 0.15
+
+
+def test_what_nobody_else_uses_is_private():
+    assert structure.unused_names(KNOWN) == []
+
+
+@pytest.mark.parametrize("what", structure.MOST)
+def test_the_face_stays_thin(what):
+    assert structure.counts()[what] <= structure.MOST[what]

@@ -50,7 +50,7 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ylim=(-0.5, len(settings) - 0.5),
     )
     ax.margins(x=0.06)
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(_SCORES))
+    style.legend_above(ax, ncols=len(_SCORES))
     style.value_grid(ax, "x")
     return ax
 

@@ -54,15 +54,15 @@ def edge_front(
         )
     if max_latency_ms is not None:
         ax.axvline(max_latency_ms, color=style.ALARM, linestyle="--", linewidth=1.2)
-        ax.annotate(
+        style.note(
+            ax,
             f"budget {max_latency_ms:g} ms",
             (max_latency_ms, 1),
+            (0, 4),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 4),
-            textcoords="offset points",
             ha="center",
-            fontsize=9,
             color=style.ALARM,
+            va="baseline",
         )
     ax.set_xscale("log")
     low, high = ax.get_xlim()
@@ -164,13 +164,11 @@ def edge_cost(
             f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory "
             f"{row['peak_memory_mb']:.0f} MB"
         )
-        ax.annotate(
+        style.note(
+            ax,
             text + (" (over budget)" if over else ""),
             (edge, place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
+            (6, 0),
             color=style.ALARM if over else style.INK,
         )
     ax.set_yticks(places, rows["export"])

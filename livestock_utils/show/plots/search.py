@@ -41,7 +41,7 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             zorder=3,
             label="pruned",
         )
-        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        style.legend_above(ax, ncols=2)
     base = done.loc[(done["trial"] == 0) & complete, "score"]
     ends = [(float(epochs[-1]), float(best[-1]), f"best {best[-1]:.3f}", style.LINES[0])]
     if len(base):
@@ -98,11 +98,11 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
     for place, gene in zip(places, genes, strict=True):
         ax.axvline(place, color=style.FAINT, linewidth=1, zorder=0)
         for y, value, side in ((0, gene.low, "top"), (1, gene.high, "bottom")):
-            ax.annotate(
+            style.note(
+                ax,
                 f"{value:g}",
                 (place, y),
-                xytext=(0, -5 if y == 0 else 5),
-                textcoords="offset points",
+                (0, -5 if y == 0 else 5),
                 ha="center",
                 va=side,
                 fontsize=7 if crowded else 8,
@@ -147,14 +147,7 @@ def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
     ordered = shares.sort_values()
     ax.barh(np.arange(len(ordered)), ordered.to_numpy(float), color=style.LINES[0], height=0.66)
     for place, value in enumerate(ordered.to_numpy(float)):
-        ax.annotate(
-            f"{value:.0%}".replace("%", " %"),
-            (value, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        style.note(ax, f"{value:.0%}".replace("%", " %"), (value, place), (4, 0))
     ax.set_yticks(np.arange(len(ordered)), [str(name) for name in ordered.index])
     ax.xaxis.set_major_formatter(style.PERCENT[0])
     ax.set_xlabel("share of the variance of the scores (fANOVA)")

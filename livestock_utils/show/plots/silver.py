@@ -57,12 +57,12 @@ def silver_thresholds(
                 )
     for name, value in (marks or {}).items():
         ax.axvline(value, color=style.MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
-        ax.annotate(
+        style.note(
+            ax,
             f"{name} {value:g}",
             (value, 1.0),
+            (3, 2),
             xycoords=ax.get_xaxis_transform(),
-            xytext=(3, 2),
-            textcoords="offset points",
             fontsize=8,
             color=style.MUTED,
             va="bottom",
@@ -115,7 +115,7 @@ def silver_counts(
         style.thousands(ax, "y", ticks=4)
         style.value_grid(ax, "y")
     if after:
-        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+        style.legend_above(axes[0], ncols=2, borderaxespad=0.2)
     axes[-1].set_xlabel("boxes in an image")
     return axes
 
@@ -153,14 +153,12 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
             )
             if np.isfinite(row[column])
         )
-        ax.annotate(
+        style.note(
+            ax,
             f"{name}: {values}",
             (0, y),
+            (4, 13),
             xycoords=ax.get_yaxis_transform(),
-            xytext=(4, 13),
-            textcoords="offset points",
-            fontsize=9,
-            va="center",
             bbox=style.PAPER,
             zorder=4,
         )
@@ -184,14 +182,7 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
             ("D", style.ALARM, "silver boxes that are right"),
         )
     ]
-    ax.legend(
-        handles=handles,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=3,
-        handlelength=0.8,
-        borderaxespad=0.2,
-    )
+    style.legend_above(ax, handles=handles, ncols=3, handlelength=0.8, borderaxespad=0.2)
     return ax
 
 
@@ -257,15 +248,13 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "no answers to compare on")
     y, ticks = 0.0, []
     for group in groups:
-        ax.annotate(
+        style.note(
+            ax,
             group,
             (0, y),
+            (4, 0),
             xycoords=ax.get_yaxis_transform(),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=9,
             fontweight="bold",
-            va="center",
             bbox=style.PAPER,
             zorder=4,
         )

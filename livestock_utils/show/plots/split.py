@@ -45,14 +45,12 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
     )
     ax.set_yticks(height, table["species"] + "  " + table["count_bin"].astype(str))
     for y, row in zip(height, table.to_dict("records"), strict=True):
-        ax.annotate(
+        style.note(
+            ax,
             f"{row['train']:,} of {row['images']:,}",
             (1, y),
+            (6, 0),
             xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
             color=style.MUTED,
         )
     ax.xaxis.set_major_formatter(style.PERCENT[0 if reach > 0.03 else 1])
@@ -146,14 +144,13 @@ def leakage(
     finding = (
         f"left of the line: {close:,} of {len(nearest):,} ({share}) have a look-alike in train"
     )
-    ax.annotate(
+    style.note(
+        ax,
         finding,
         (max_distance + 0.5, 0.97),
+        (6, 0),
         xycoords=ax.get_xaxis_transform(),
-        xytext=(6, 0),
-        textcoords="offset points",
         va="top",
-        fontsize=9,
         bbox=style.PAPER,
     )
     style.thousands(ax, "y")
@@ -192,13 +189,11 @@ def set_sizes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     )
     for y, (name, total) in enumerate(zip(sets, left, strict=True)):
         each = " + ".join(style.number(mix.loc[name, species_name]) for species_name in names)
-        ax.annotate(
+        style.note(
+            ax,
             f"{style.number(total)} = {each}" if len(names) > 1 else style.number(total),
             (total, y),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
+            (5, 0),
         )
     ax.set(xlabel="number of images", xlim=(0, 1.25 * max(left.max(), 1)))
     style.thousands(ax, "x")

@@ -181,6 +181,11 @@ def note(
     ax.annotate(text, at, xytext=offset, textcoords="offset points", **look)
 
 
+def legend_above(ax: Axes, **options: Any) -> None:
+    """A legend at the top right, above the axes, where it never covers the data."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), **options)
+
+
 def say_empty(ax: Axes, text: str = "no data") -> Axes:
     """Write `text` in the middle of axes that have nothing to show, and hide their ticks."""
     ax.set_xticks([])
@@ -247,14 +252,13 @@ def interval_rows(
     for at, (value, low, high), tone, sign, text_tone in rows:
         ax.plot([low, high], [at] * 2, color=tone, linewidth=width, solid_capstyle=cap)
         ax.plot(value, at, sign, color=tone, markersize=size, **mark)
-        where: dict[str, Any] = {
-            "above": {"xy": (value, at), "xytext": (0, 8), "ha": "center"},
-            "end": {"xy": (high, at), "xytext": (6, 0), "va": "center"},
-            "margin": {"xy": (1.0, at), "xytext": (6, 0), "va": "center"},
-        }[text_at]
-        where["xycoords"] = ax.get_yaxis_transform() if text_at == "margin" else "data"
-        number = text.format(value)
-        ax.annotate(number, textcoords="offset points", fontsize=9, color=text_tone, **where)
+        look: dict[str, Any] = {"color": text_tone}
+        if text_at == "above":
+            note(ax, text.format(value), (value, at), (0, 8), ha="center", va="baseline", **look)
+        else:
+            look["xycoords"] = ax.get_yaxis_transform() if text_at == "margin" else "data"
+            x = 1.0 if text_at == "margin" else high
+            note(ax, text.format(value), (x, at), (6, 0), **look)
     ax.axvline(0, color=MUTED, linewidth=1)
     ax.set_yticks(places, names)
     value_grid(ax, "x")

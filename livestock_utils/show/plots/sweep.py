@@ -62,10 +62,9 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     ax.set_xticks([k + 0.5 for k in shown], [f"{table.columns[k]:g}" for k in shown], rotation=45)
     ax.set_yticks(np.arange(len(table)) + 0.5, [f"{value:g}" for value in table.index], rotation=0)
     ax.set(xlabel="confidence threshold (log scale)", ylabel="NMS IoU threshold")
-    ax.legend(
+    style.legend_above(
+        ax,
         handles=[mark for mark in marks if mark is not None],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
         ncols=2,
         handlelength=1.2,
         handleheight=0.9,
@@ -111,9 +110,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
             (style.INK, "D", "chosen"),
         )
     ]
-    ax.legend(
-        handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2
-    )
+    style.legend_above(ax, handles=marks, ncols=3, borderaxespad=0.2)
     return ax
 
 

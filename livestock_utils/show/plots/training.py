@@ -78,14 +78,13 @@ def metric_curves(
         epoch = float(table["epoch"].iloc[row])
         height = float(table[best if best in METRICS else shown[-1][0]].iloc[row])
         ax.scatter(epoch, height, s=70, facecolor="none", edgecolor=style.INK, zorder=4)
-        ax.annotate(
+        style.note(
+            ax,
             f"best, epoch {epoch:.0f}",
             (epoch, height),
-            xytext=(0, -12),
-            textcoords="offset points",
+            (0, -12),
             ha="right",
             va="top",
-            fontsize=9,
             bbox=style.PAPER,
         )
     return ax
