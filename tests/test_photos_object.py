@@ -79,7 +79,10 @@ def test_a_sample_is_the_same_for_a_seed_and_another_for_another():
             "1 of 2 image ids are not among the 3 photos, .*'q'",
         ),
         (lambda: NONE.select(["q"]), "not among the 0 photos"),
-        (lambda: photos(3).fold(FOLDS.iloc[:2], 0), "1 of 3 images have no fold, the first is 'p2'"),
+        (
+            lambda: photos(3).fold(FOLDS.iloc[:2], 0),
+            "1 of 3 images have no fold, the first is 'p2'",
+        ),
         (lambda: photos(3).fold(FOLDS, 5), "no image is in fold 5; the folds are"),
         (lambda: photos(3).open("q"), "no photo 'q' among 3"),
         (lambda: NONE.open("q"), "no photo 'q' among 0"),

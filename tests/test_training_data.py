@@ -346,6 +346,4 @@ def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
     label = file.parents[1] / "[라벨]소_bbox" / "a.json"
     label.parent.mkdir()
     label.write_text('{"label_info": {"image": {}, "annotations": []}}')
-    assert (
-        "image_truncated" in integrity.check(file.parents[1])["kind"].tolist()
-    ) != whole
+    assert ("image_truncated" in integrity.check(file.parents[1])["kind"].tolist()) != whole

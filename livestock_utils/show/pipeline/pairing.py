@@ -217,7 +217,8 @@ def _fit(nb: Any, path: Path) -> None:
         )
         for (output, mime), original in zip(pictures, originals, strict=True):
             if len(original) > limit:
-                about = dict(output.metadata.pop(mime, {}))
+                kind = next((kind for kind in _PICTURES if kind in output.metadata), mime)
+                about = dict(output.metadata.pop(kind, {}))
                 data, metadata = inline_images.output(original, about, max_bytes=limit)
                 rest = {key: value for key, value in output.data.items() if key not in _PICTURES}
                 output.data = nbformat.from_dict(rest | data)
