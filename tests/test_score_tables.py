@@ -115,17 +115,17 @@ def test_sentences_on_the_curves():
     )
     curves = metrics.pr_curves(truth, found, truth)
     assert "for cow at recall 0.75 (IoU 0.5) and 0.50 (IoU 0.75)" in words.reached_recall(curves)
-    said = words.found_from(score_tables.found_from(curves, 0.25))
+    said = words.at_confidence(score_tables.at_confidence(curves, 0.25))
     assert (
         "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the "
         "boxes" in said
     )
-    assert "cow 0% of the labelled animals are found, 0% of" in words.found_from(
-        score_tables.found_from(curves, 0.95)
+    assert "cow 0% of the labelled animals are found, 0% of" in words.at_confidence(
+        score_tables.at_confidence(curves, 0.95)
     )
     for sentence in (
         words.reached_recall,
-        lambda table: words.found_from(score_tables.found_from(table, 0.25)),
+        lambda table: words.at_confidence(score_tables.at_confidence(table, 0.25)),
     ):
         assert "no labels to score" in sentence(curves.iloc[:0])
 
@@ -158,7 +158,7 @@ def test_runs_side_by_side_and_their_paired_difference():
     difference = score_tables.paired_difference(photos_of(truth), half, good)
     assert difference.loc["all", "difference"] == pytest.approx(0.5)
     assert "scores 0.500 above half in AP75" in words.difference(difference, "good", "half")
-    assert "more than luck" in words.difference(difference, "good", "half")
+    assert "is significant" in words.difference(difference, "good", "half")
     same = score_tables.paired_difference(photos_of(truth), good, good)
     assert "level with good" in words.difference(same, "good", "good")
     assert "no proof of a difference" in words.difference(same, "good", "good")

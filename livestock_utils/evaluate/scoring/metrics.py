@@ -248,11 +248,8 @@ def per_class_table(
         columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95", asked],
     )
     table = table.loc[:, ~table.columns.duplicated()]
-    table.attrs = {
-        "definition": definition,
-        "description": DEFINITIONS[definition],
-        "confidence_at_best_f1": confidence,
-    }
+    table.attrs = {"definition": definition, "description": DEFINITIONS[definition]}
+    table.attrs["confidence_at_best_f1"] = confidence
     return table
 
 
@@ -398,12 +395,11 @@ def _index_in(image_ids: npt.NDArray, found: contest.BoxArrays) -> npt.NDArray[n
     """For each prediction the index of its image in `image_ids`, -1 for others."""
     place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
     if (place < 0).any():
-        log.info(
-            "%d of %d predicted images (first: %s) are not among the scored ones and are left out",
-            (place < 0).sum(),
-            len(place),
-            found.image_ids[place < 0][0],
+        text = (
+            "%d of %d predicted images (first: %s) are not among the scored ones and are left out"
         )
+        first = found.image_ids[place < 0][0]
+        log.info(text, (place < 0).sum(), len(place), first)
     return place[found.image]
 
 

@@ -33,6 +33,7 @@ UNSORTED = "not sorted by ImageID and descending Conf"
 _AS_TEXT: dict[str, Any] = {
     **{"dtype": str, "skip_blank_lines": False, "index_col": False, "encoding": "utf-8-sig"}
 }
+_CSV_ERRORS = UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError
 _TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
 
@@ -109,12 +110,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
                 f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one"
             )
         table = pd.read_csv(path, **_AS_TEXT)
-    except (
-        UnicodeDecodeError,
-        csv.Error,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-    ) as error:
+    except _CSV_ERRORS as error:
         raise ScoringError(
             f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns "
             f"{', '.join(ANSWER_COLUMNS[:2])}, ..."

@@ -106,7 +106,9 @@ def paired_difference(
     return intervals.compare(both[0], both[1], (iou_threshold,), seed=seed)
 
 
-def found_from(curves: pd.DataFrame, confidence: float, iou_threshold: float = 0.5) -> pd.DataFrame:
+def at_confidence(
+    curves: pd.DataFrame, confidence: float, iou_threshold: float = 0.5
+) -> pd.DataFrame:
     """Recall and precision of each class when boxes from `confidence` up are shown, read off
     `metrics.pr_curves`; columns species, confidence, iou_threshold, recall, precision."""
     rows = []

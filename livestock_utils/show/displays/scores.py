@@ -94,7 +94,7 @@ def labels_and_predictions(
     `image_ids` names the photos; else `n` are drawn by `seed`.
     """
     curves = metrics.pr_curves(photos.boxes, predictions, photos.images, (0.5,))
-    table = tables.found_from(curves, confidence)
+    table = tables.at_confidence(curves, confidence)
 
     def draw() -> object:
         return gallery.truth_beside_prediction(photos, predictions, image_ids, n, confidence, seed)
@@ -104,7 +104,7 @@ def labels_and_predictions(
         "Validation photos with their labels (left) and with predictions (right).",
         table,
         draw,
-        words.found_from(table),
+        words.at_confidence(table),
     )
 
 

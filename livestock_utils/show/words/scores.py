@@ -72,8 +72,8 @@ def reached_recall(curves: pd.DataFrame) -> str:
     return f"The curves end for {'; for '.join(parts)}: beyond that, animals are never detected."
 
 
-def found_from(table: pd.DataFrame) -> str:
-    """Precision and recall of each class from a confidence up (`tables.found_from`)."""
+def at_confidence(table: pd.DataFrame) -> str:
+    """Precision and recall of each class from a confidence up (`tables.at_confidence`)."""
     if table.empty:
         return _NO_LABELS
     parts = [
@@ -109,7 +109,7 @@ def difference(table: pd.DataFrame, second: str, first: str) -> str:
     verdict = (
         "the interval holds 0, so this is no proof of a difference"
         if low <= 0 <= high
-        else "the interval leaves 0 out, so this is more than luck of the images"
+        else "the interval leaves 0 out, so the difference is significant"
     )
     word = "above" if gain > 0 else "below"
     place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"
