@@ -36,9 +36,8 @@ def whole_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target.parent)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    handle = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666
-    )  # the system takes the umask off
+    # The system takes the umask off the mode.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, mode, encoding=None if mode == "wb" else "utf-8") as file:
             _lock(file)

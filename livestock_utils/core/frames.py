@@ -61,9 +61,7 @@ def fit(
     ratio = image_size / max(width_px, height_px)
     if like == "val":
         resized = _val_side(width_px, ratio), _val_side(height_px, ratio)
-        aspect = (
-            height_px / width_px
-        )  # the batch's shape, computed as yolov5 does: the long side is 1
+        aspect = height_px / width_px  # of the batch, computed as yolov5 does: the long side is 1
         sides = (1.0, aspect) if aspect < 1 else (1 / aspect, 1.0)
         padded = (
             _val_padded(sides[0], image_size, stride),
@@ -71,10 +69,8 @@ def fit(
         )
     else:
         resized = max(round(width_px * ratio), 1), max(round(height_px * ratio), 1)
-        padded = (
-            resized[0] + (image_size - resized[0]) % stride,
-            resized[1] + (image_size - resized[1]) % stride,
-        )
+        width, height = (side + (image_size - side) % stride for side in resized)
+        padded = width, height
     # yolov5 splits the padding so; the odd pixel goes to the right and to the bottom.
     corner = round((padded[0] - resized[0]) / 2 - 0.1), round((padded[1] - resized[1]) / 2 - 0.1)
     return Letterbox((width_px, height_px), resized, padded, corner)
@@ -119,9 +115,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # e.g. more pixels than OpenCV takes
-        raise ArchiveError(
-            f"not a readable image ({' '.join(str(error).split())[:120]})"
-        ) from error
+        why = " ".join(str(error).split())[:120]
+        raise ArchiveError(f"not a readable image ({why})") from error
     if frame is None:
         raise ArchiveError("not a readable image")
     return np.asarray(frame, dtype=np.uint8)
@@ -138,9 +133,8 @@ def is_truncated(data: bytes) -> bool:
     if data[:2] != b"\xff\xd8":
         return False
     at = 2
-    while (
-        at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA
-    ):  # segments before the picture data
+    # The segments before the picture data.
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
 

@@ -56,9 +56,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    for (
-        file
-    ) in _held:  # the lock is the training's alone: workers outlive a killed one for some seconds
+    for file in _held:  # the training's alone: workers outlive a killed one for some seconds
         file.close()
     _held.clear()
 

@@ -162,9 +162,7 @@ class Mirror:
             self.last_failure = ""
             if other := self._other():
                 self._failed(f"it is in use by {other}")
-            elif all(
-                self._copy(path) for path in paths
-            ):  # after one that failed the others wait for the next request
+            elif all(map(self._copy, paths)):  # after a failure the others wait for a next request
                 self._remove(remove)
             with self._idle:
                 self._busy = not self._waiting.empty()
@@ -208,7 +206,5 @@ class Mirror:
             for pattern in patterns:
                 for old in self.target.glob(pattern):
                     if not (self.folder / old.relative_to(self.target)).exists():
-                        os.truncate(
-                            old, 0
-                        )  # Drive keeps what is deleted in a bin that counts against the quota
+                        os.truncate(old, 0)  # what Drive keeps in its bin counts against the quota
                         old.unlink(missing_ok=True)

@@ -89,24 +89,12 @@ class Settings:
         for field in dataclasses.fields(cls):
             if not field.metadata:
                 continue
-            known = field.metadata["choices"]
-            limits = (
-                ", ".join(str(choice) for choice in known)
-                if known
-                else _range(field.metadata["low"], field.metadata["high"]).strip()
-            )
+            meta = field.metadata
+            limits = ", ".join(map(str, meta["choices"])) or _range(meta["low"], meta["high"])
             default = field.default
             if default is dataclasses.MISSING and callable(field.default_factory):
                 default = field.default_factory()
-            rows.append(
-                {
-                    "name": field.name,
-                    "default": default,
-                    "unit": field.metadata["unit"],
-                    "range": limits,
-                    "help": field.metadata["help"],
-                }
-            )
+            rows.append((field.name, default, meta["unit"], limits.strip(), meta["help"]))
         return pd.DataFrame(rows, columns=["name", "default", "unit", "range", "help"])
 
 

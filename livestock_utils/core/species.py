@@ -46,12 +46,10 @@ def names() -> tuple[str, ...]:
 
 def by_name(name: str) -> Species:
     """The class called `name`; raises LivestockError that lists the known ones."""
-    for species in all_species():
-        if species.name == name:
-            return species
-    raise LivestockError(
-        f"unknown species {name!r}: expected one of {list(names())} (see species.yaml)"
-    )
+    if found := next((s for s in all_species() if s.name == name), None):
+        return found
+    wanted = f"expected one of {list(names())} (see species.yaml)"
+    raise LivestockError(f"unknown species {name!r}: {wanted}")
 
 
 def class_index() -> dict[str, int]:
@@ -84,9 +82,7 @@ def _read(path: str) -> tuple[Species, ...]:
     for index, (name, entry) in enumerate(data.items()):
         if problem := _problem(name, entry):
             raise LivestockError(f"species file {path}, {name!r}: {problem}")
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
-        }
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
         species.append(Species(name=name, index=index, **values))
     whose: dict[str, str] = {}
     for one in species:
@@ -109,32 +105,21 @@ def _problem(name: Any, entry: Any) -> str:
         got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
         return f"expected the keys {sorted(wanted)}, got {got}"
     words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
-    rules = {
-        "archive_words": (
-            isinstance(words, list)
-            and words
-            and all(isinstance(w, str) and w.strip() for w in words),
-            "a list of words, such as [소, 한우]",
-        ),
-        "id_prefix": (isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
-        "count_bins": (
-            _two_numbers(bins) and bins[0] < bins[1],
-            "two rising whole numbers, such as [4, 6]",
-        ),
-        "contest_size_px": (_two_numbers(size_px), "width and height, such as [1920, 1080]"),
-        "colour": (
-            re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"])),
-            '"#rrggbb" in quotes, such as "#0072B2"',
-        ),
-    }
-    return next(
-        (
-            f"{key}: expected {expected}, got {entry[key]!r}"
-            for key, (good, expected) in rules.items()
-            if not good
-        ),
-        "",
+    has_words = isinstance(words, list) and words
+    has_words = has_words and all(isinstance(w, str) and w.strip() for w in words)
+    has_colour = re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"]))
+    rises = _two_numbers(bins) and bins[0] < bins[1]
+    rules = (
+        ("archive_words", has_words, "a list of words, such as [소, 한우]"),
+        ("id_prefix", isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
+        ("count_bins", rises, "two rising whole numbers, such as [4, 6]"),
+        ("contest_size_px", _two_numbers(size_px), "width and height, such as [1920, 1080]"),
+        ("colour", has_colour, '"#rrggbb" in quotes, such as "#0072B2"'),
     )
+    faults = [
+        f"{key}: expected {what}, got {entry[key]!r}" for key, good, what in rules if not good
+    ]
+    return next(iter(faults), "")
 
 
 def _two_numbers(value: Any) -> bool:

@@ -26,10 +26,7 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
 
     kept = np.zeros(len(confidence), dtype=bool)
     if len(kept):
-        boxes, scores = (
-            torch.from_numpy(np.ascontiguousarray(xyxy)),
-            torch.from_numpy(np.ascontiguousarray(confidence)),
-        )
+        boxes, scores = (torch.from_numpy(np.ascontiguousarray(a)) for a in (xyxy, confidence))
         kept[torch.ops.torchvision.nms(boxes, scores, float(iou_threshold)).numpy()] = True
     return kept
 
@@ -60,15 +57,12 @@ def soft_nms(
         result[best] = scores[best]
         rows = np.delete(rows, at)
         iou = _iou_with(boxes[best], areas[best], boxes[rows], areas[rows])
-        decay = (
-            np.where(iou > iou_threshold, 1 - iou, 1.0)
-            if method == "linear"
-            else np.exp(-(iou**2) / sigma)
+        linear = method == "linear"
+        scores[rows] *= (
+            np.where(iou > iou_threshold, 1 - iou, 1.0) if linear else np.exp(-(iou**2) / sigma)
         )
-        scores[rows] *= decay
-        rows = rows[
-            scores[rows] >= floor
-        ]  # the decayed can only fall further, and the fallen cannot touch the others
+        # The decayed can only fall further, and the fallen cannot touch the others.
+        rows = rows[scores[rows] >= floor]
     return result.astype(np.float32)
 
 

@@ -13,24 +13,14 @@ def percent(share: float) -> str:
     value = share * 100
     if share == 0:
         return "0 %"
-    return (
-        f"{value:.0f} %"
-        if value >= 9.95
-        else f"{value:.1f} %"
-        if value >= 0.95
-        else f"{value:.2g} %"
-    )
+    digits = ".0f" if value >= 9.95 else ".1f" if value >= 0.95 else ".2g"
+    return f"{value:{digits}} %"
 
 
 def listed(parts: list[str]) -> str:
     """a; a and b; a, b and c."""
-    return (
-        parts[0]
-        if len(parts) == 1
-        else f"{', '.join(parts[:-1])} and {parts[-1]}"
-        if parts
-        else "nothing"
-    )
+    *first, last = parts or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def first_up(text: str) -> str:
