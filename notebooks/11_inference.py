@@ -69,7 +69,7 @@ tuning = lu.tune(valid, step.data, step.out, step.parameters)
 # Every box of confidence .0005 and above is kept, before any suppression.
 
 # %%
-step.show(lu.displays.test_candidates(tuning))
+step.show(lu.displays.candidates(tuning.tested))
 
 # %% [markdown]
 # ## Images to tune on
@@ -80,7 +80,7 @@ step.show(lu.displays.test_candidates(tuning))
 # second opinion, and validation is the default although its fold is small.
 
 # %%
-step.show(lu.displays.tuning_candidates(tuning))
+step.show(lu.displays.candidates(tuning.labelled))
 
 # %% [markdown]
 # ## Which post-processing?
@@ -90,7 +90,7 @@ step.show(lu.displays.tuning_candidates(tuning))
 # decides. Look at how wide the bright band is.
 
 # %%
-step.show(lu.displays.heat_map(tuning), lu.displays.settings_tried(tuning))
+step.show(lu.displays.heat_map(tuning))
 
 # %% [markdown]
 # Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0

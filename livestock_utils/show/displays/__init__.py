@@ -34,8 +34,8 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         "scores_by_group",
     ),
     "tuning": (
-        *("best_median_worst", "choice_check", "gains", "heat_map", "settings_tried"),
-        *("submission", "test_candidates", "test_examples", "test_scores", "tuning_candidates"),
+        *("best_median_worst", "candidates", "choice_check", "gains", "heat_map", "submission"),
+        *("test_examples", "test_scores"),
     ),
 }
 """File of this folder -> its displays."""

@@ -4,6 +4,7 @@ import pandas as pd
 
 from livestock_utils.detect.tune import choice as choosing
 from livestock_utils.detect.tune import quality
+from livestock_utils.detect.tune.steps import Collected
 from livestock_utils.detect.tune.tuning import Submitted, Tuning
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import gallery
@@ -11,36 +12,25 @@ from livestock_utils.show.plots import sweep as plots
 from livestock_utils.show.words import tuning as words
 
 
-def test_candidates(tuning: Tuning) -> Display:
-    """What the network found on the photos to submit, before suppression."""
-    found = tuning.tested
-    return Display("test_candidates", table=found.candidates.images, verdict=words.tested(found))
-
-
-def tuning_candidates(tuning: Tuning) -> Display:
-    """What the networks found on the photos that choose the settings."""
-    found = tuning.labelled
-    verdict = words.tuned_on(found)
-    return Display("tuning_candidates", table=found.candidates.images, verdict=verdict)
+def candidates(found: Collected) -> Display:
+    """What was found before suppression, a row an image; of `Tuning.tested` or `.labelled`."""
+    verdict = words.tested(found) if found.name == "test" else words.tuned_on(found)
+    return Display("candidates", table=found.candidates.images, verdict=verdict)
 
 
 def heat_map(tuning: Tuning) -> Display:
-    """AP75 over both thresholds of hard NMS, and how wide the best part is."""
+    """AP75 over both thresholds of hard NMS, how wide the best part is, and the best settings."""
     tried = tuning.choice.tried
     return Display(
         "heat_map",
         "AP75 over the NMS IoU threshold and the confidence threshold.",
-        tried,
+        choosing.tried_table(tuning.choice),
         lambda ax=None: plots.sweep_heat_map(tried, ax=ax),
         words.band(tuning.choice),
+        shows_table=True,
+        table_caption="The best settings tried and the write-up's, by AP75.",
+        digits=4,
     )
-
-
-def settings_tried(tuning: Tuning) -> Display:
-    """The best settings tried and the write-up's."""
-    caption = "The best settings tried and the write-up's, by AP75."
-    table = choosing.tried_table(tuning.choice)
-    return Display("settings_tried", caption, table, shows_table=True, digits=4)
 
 
 def gains(tuning: Tuning) -> Display:
