@@ -36,7 +36,7 @@ def test_hooks_are_local_and_run_what_set_up_installs():
     assert [repo["repo"] for repo in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]] == [
         "local"
     ]
-    assert {hook["id"] for hook in hooks} == {"pairing", "ruff", "mypy"}
+    assert {hook["id"] for hook in hooks} == {"pairing", "ruff-format", "ruff", "mypy"}
     assert all(
         hook["entry"].startswith(".venv/bin/") and hook["language"] == "system" for hook in hooks
     )
