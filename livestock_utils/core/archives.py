@@ -91,11 +91,8 @@ class Archive:
         wanted = set(self.wanted(kind))
         if len(wanted) == len(self.members):
             return []
-        return [
-            n
-            for n in self.members
-            if n not in wanted and not n.endswith("/") and not _LITTER.search(n)
-        ]
+        rest = [name for name in self.members if name not in wanted and not name.endswith("/")]
+        return [name for name in rest if not _LITTER.search(name)]
 
     def _missing(self, member: str) -> ArchiveError:
         return ArchiveError(

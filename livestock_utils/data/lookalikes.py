@@ -127,13 +127,8 @@ def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> p
         best.append(distance.argmin(axis=1))
         least.append(distance.min(axis=1))
     nearest = train[np.concatenate(best)]
-    table = pd.DataFrame(
-        {
-            "image_id": ids[valid],
-            "train_id": ids[nearest],
-            "distance": np.concatenate(least).astype(int),
-        }
-    )
+    distances = np.concatenate(least).astype(int)
+    table = pd.DataFrame({"image_id": ids[valid], "train_id": ids[nearest], "distance": distances})
     return table.sort_values(["distance", "image_id"], kind="stable", ignore_index=True)
 
 
@@ -147,11 +142,7 @@ def _phash(data: bytes) -> int | None:
             # looks at 32 x 32.
             image.draft("L", (64, 64))
             bits = imagehash.phash(image).hash
-    except (
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ):  # what Pillow raises for damaged files
+    except (OSError, SyntaxError, Image.DecompressionBombError):  # Pillow's for damaged files
         return None
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
@@ -173,9 +164,8 @@ def _join(
 
     n = len(first)
     links = np.concatenate([np.arange(n), row]), np.concatenate([first, column])
-    component = connected_components(
-        coo_array((np.ones(len(links[0]), dtype=bool), links), shape=(n, n))
-    )[1]
+    graph = coo_array((np.ones(len(links[0]), dtype=bool), links), shape=(n, n))
+    component = connected_components(graph)[1]
     smallest = np.full(component.max() + 1, n)
     np.minimum.at(smallest, component, np.arange(n))
     return smallest[component]
@@ -187,14 +177,8 @@ def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, str], i
         return {}
     try:
         table = pd.read_csv(cache, dtype={"archive": str, "member": str, "stamp": str, "hash": str})
-        values = [int(value, 16) for value in table["hash"]]
-        return dict(
-            zip(
-                zip(table["archive"], table["member"], table["stamp"], strict=True),
-                values,
-                strict=True,
-            )
-        )
+        keys = zip(table["archive"], table["member"], table["stamp"], strict=True)
+        return {key: int(value, 16) for key, value in zip(keys, table["hash"], strict=True)}
     except (ValueError, KeyError, TypeError) as error:
         log.warning(
             "%s is not a cache of hashes (%s); all are computed again",

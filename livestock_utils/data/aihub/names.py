@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from livestock_utils.core.archives import PART, parts_of
 from livestock_utils.core.errors import ArchiveError
@@ -58,12 +58,9 @@ def find_archives(
     """
     top = Path(folder, within)
     if not top.is_dir():
-        is_below = top.parent.name in ("data", "data_test") and top.parent.is_dir()
-        advice = (
-            f"give {top.parent.parent}, the folder above"
-            if is_below
-            else "give the folder that holds the zips"
-        )
+        advice = "give the folder that holds the zips"
+        if top.parent.name in ("data", "data_test") and top.parent.is_dir():
+            advice = f"give {top.parent.parent}, the folder above"
         raise ArchiveError(f"archive folder not found: {top}; {advice}")
     if is_data_root(top):
         raise ArchiveError(
@@ -76,22 +73,13 @@ def find_archives(
         path = nfc(path)
         (kind, problem), name, letters = _kind_of(path), _species_of(path), _letters(path)
         if kind is None or name is None or form == "other":
-            faults = [
-                problem,
-                "" if name else _NO_SPECIES,
-                "it is not a zip" if form == "other" else "",
-            ]
+            packed = "it is not a zip" if form == "other" else ""
+            faults = [problem, "" if name else _NO_SPECIES, packed]
             others[path] = ", and ".join(filter(None, faults))
         else:
-            is_validation = letters.startswith("V") or any(
-                _VALIDATION.search(part) for part in path.split("/")
-            )
+            is_validation = letters.startswith("V") or bool(_VALIDATION.search(path))
             found[path] = Found(path, kind, name, form, is_validation)
-    zips = {
-        a.path.removesuffix(PurePosixPath(a.path).suffix)
-        for a in found.values()
-        if a.form != "folder"
-    }
+    zips = {a.path.rpartition(".")[0] for a in found.values() if a.form != "folder"}
     kept = [a for a in found.values() if a.form != "folder" or a.path not in zips]
     return sorted(kept, key=lambda a: a.path), dict(sorted(others.items()))
 
