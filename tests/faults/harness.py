@@ -74,7 +74,8 @@ def epochs_on_disk(*folders: Path) -> int:
     """Epochs in the newest valid resume file of a run and its mirror, 0 without one."""
     from livestock_utils.detect.train import state
 
-    newest = state.newest(*(folder / "resume" for folder in folders))
+    found = [state.newest(folder / "resume") for folder in folders]
+    newest = max(filter(None, found), key=state.epochs_in, default=None)
     return 0 if newest is None else state.epochs_in(newest)
 
 

@@ -68,30 +68,17 @@ def drop_damaged(folder: Path) -> list[Path]:
     return damaged
 
 
-def newest(*folders: Path) -> Path | None:
-    """The valid resume file with the most epochs in these folders (the first folder wins a tie), or
-    None.
+def newest(folder: Path) -> Path | None:
+    """The valid resume file of a folder with the most epochs, or None.
 
     Files whose bytes do not fit their name are passed over with a warning.
     """
-    candidates = [
-        (epochs_in(path), -place, path)
-        for place, folder in enumerate(folders)
-        for path in _files(folder)
-    ]
-    for _, _, path in sorted(candidates, key=lambda row: row[:2], reverse=True):
-        if is_valid(path):
-            return path
+    for path in _files(folder):
+        with contextlib.suppress(OSError):
+            if _fits(path):
+                return path
         log.warning("%s is damaged (its bytes do not fit its name) and is passed over", path)
     return None
-
-
-def is_valid(path: Path) -> bool:
-    """True if the file is there and its bytes have the digest in its name."""
-    try:
-        return _fits(path)
-    except OSError:
-        return False
 
 
 def epochs_in(path: Path) -> int:
