@@ -212,15 +212,8 @@ def label_line_ends(
         at = ax.transData.transform((x, y))[1] * points_per_pixel
         wanted = max(at, placed[-1] + gap_points) if placed else at
         placed.append(wanted)
-        ax.annotate(
-            text,
-            (x, y),
-            xytext=(6, wanted - at),
-            textcoords="offset points",
-            color=ink(tone),
-            va="center",
-            fontsize=9,
-            annotation_clip=False,
+        note(
+            ax, text, (x, y), (6, wanted - at), color=ink(tone), va="center", annotation_clip=False
         )
 
 
