@@ -16,7 +16,7 @@ from livestock_utils.core import species as classes
 
 RATIO_BINS = ("horizontal", "square", "vertical")
 """Horizontal: w / (w + h) >= 0.6; vertical: h / (w + h) >= 0.6; square: the rest."""
-RATIO_EDGE = 0.6
+_RATIO_EDGE = 0.6
 
 AREA_BINS = ("out", "very small", "small", "medium", "large", "very large")
 """Area bins from small to large; a bin holds its lower edge."""
@@ -24,7 +24,7 @@ AREA_EDGES_PX2 = (100, 1_000, 10_000, 50_000, 100_000)
 
 SMALL_BINS = ("1-2k", "2-4k", "4-6k", "6-8k", "8-10k")
 """The bin "small" (1,000 to 10,000 px2) in detail; a bin holds its lower edge."""
-SMALL_EDGES_PX2 = (1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
+_SMALL_EDGES_PX2 = (1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
 
 COUNT_BINS = ("little", "medium", "many")
 """Boxes an image; the edges depend on the species (species.yaml, `count_bins`)."""
@@ -37,7 +37,7 @@ def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
     # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The
     # hair of tolerance keeps 0.6 exactly (3 px x 2 px) on its side of the edge whatever the
     # rounding.
-    edge = RATIO_EDGE * (width + height) * (1 - 1e-12)
+    edge = _RATIO_EDGE * (width + height) * (1 - 1e-12)
     code = np.where(
         (width >= edge) & (width > height), 0, np.where((height >= edge) & (height > width), 2, 1)
     )
@@ -53,7 +53,7 @@ def area_bin(boxes: pd.DataFrame) -> pd.Series:
 def small_bin(boxes: pd.DataFrame) -> pd.Series:
     """Detail bin of each small box (1,000 to 10,000 px2), missing for others; see SMALL_BINS."""
     area = box_arithmetic.area(boxes[box_arithmetic.XYXY].to_numpy(dtype=float))
-    code = np.searchsorted(SMALL_EDGES_PX2, area, side="right") - 1
+    code = np.searchsorted(_SMALL_EDGES_PX2, area, side="right") - 1
     return _categorical(np.where(code < len(SMALL_BINS), code, -1), SMALL_BINS, boxes.index)
 
 

@@ -28,7 +28,7 @@ from livestock_utils.data.sample.scenes import barns, compose
 WARM_START_SEEDS = tuple(range(1000, 1010))
 """Seeds of the shipped starting weights' scenes; `write_sample` is not to be scored on them."""
 
-STAMP = "sample.json"
+_STAMP = "sample.json"
 _DRAWN = 2
 """Counts up when the drawing changes, so that a sample of before is drawn again."""
 _UNFINISHED = -1
@@ -107,7 +107,7 @@ def write_sample(
         "scale": scale,
         "drawn": _DRAWN,
     }
-    stamp = made.read(folder / STAMP)
+    stamp = made.read(folder / _STAMP)
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
         return folder
@@ -120,7 +120,7 @@ def write_sample(
     # Named before they are written, so that a call after one that was killed knows its own
     # archives.
     files.write_json(
-        folder / STAMP, {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)}
+        folder / _STAMP, {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)}
     )
     rows: list[tuple] = []
     with progress(total=n_images + n_test_images, desc="sample", unit="image") as bar:
@@ -149,7 +149,7 @@ def write_sample(
     groups = groups.sort_values("image_id", kind="stable")
     files.write_text(folder / "scenes.csv", groups.to_csv(index=False, lineterminator="\n"))
     files.write_json(
-        folder / STAMP,
+        folder / _STAMP,
         {"arguments": arguments, "files": {name: (folder / name).stat().st_size for name in own}},
     )
     return folder

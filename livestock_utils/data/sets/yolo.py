@@ -261,7 +261,7 @@ def _check_id(image_id: str) -> None:
         )
 
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 def image_files(entry: Any, base: Path, where: str) -> list[str]:
@@ -271,7 +271,7 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
         place = (base / str(item)).resolve()
         if place.is_dir():
             found += [
-                str(file) for file in place.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES
+                str(file) for file in place.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES
             ]
         elif place.is_file() and place.suffix == ".txt":
             lines = place.read_text(encoding="utf-8").split("\n")
@@ -285,7 +285,7 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
     if not found:
         raise DatasetError(
             f"{where}: no images in {entry}; expected files ending in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+            f"{', '.join(sorted(_IMAGE_SUFFIXES))}"
         )
     return sorted(found)
 

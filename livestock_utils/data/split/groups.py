@@ -11,7 +11,7 @@ from livestock_utils.data import lookalikes as hashing
 from livestock_utils.data.eda import counts
 from livestock_utils.data.split import folds
 
-WAYS = ("none", "near_duplicates", "blocks")
+_WAYS = ("none", "near_duplicates", "blocks")
 """What `group_by` may be, besides the path of a CSV with the columns image_id and group."""
 
 
@@ -52,7 +52,7 @@ def lookalikes(
         return hashing.blocks_of_ids(photos.images, block_size)
     if not Path(group_by).is_file():
         raise DatasetError(
-            f"group_by {group_by!r}: expected one of {', '.join(WAYS)} or a CSV file that exists"
+            f"group_by {group_by!r}: expected one of {', '.join(_WAYS)} or a CSV file that exists"
         )
     return folds.read_groups(group_by, photos.images)
 

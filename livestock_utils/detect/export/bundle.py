@@ -24,8 +24,8 @@ from livestock_utils.detect.predict import engine as prediction
 from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
-RUNNER = PACKAGE / "assets" / "edge_runner.py"
-REQUIREMENTS = """numpy
+_RUNNER = PACKAGE / "assets" / "edge_runner.py"
+_REQUIREMENTS = """numpy
 onnxruntime
 # one of the two; OpenCV is faster and also reads videos and cameras
 pillow
@@ -63,8 +63,8 @@ def write_bundle(
     texts = {
         "model.json": json.dumps(content, indent=1, sort_keys=True) + "\n",
         "labels.txt": "".join(f"{label}\n" for label in about["names"]),
-        "requirements.txt": REQUIREMENTS,
-        "run.py": RUNNER.read_text(encoding="utf-8"),
+        "requirements.txt": _REQUIREMENTS,
+        "run.py": _RUNNER.read_text(encoding="utf-8"),
         "tensorrt.sh": tensorrt_commands(about, image_size),
         "README.md": _readme(name, content, size_mb, notes or {}),
     }

@@ -33,12 +33,12 @@ COLUMNS = [
     "threads",
     "peak_memory_mb",
 ]
-TURNS = 3
+_TURNS = 3
 """Rows are timed in turns, the best turn counts: else a busy moment would pass for a slow
 export."""
-NOISY = 2.0
+_NOISY = 2.0
 """A 95th percentile above so many medians is noise of the machine, not of the network."""
-UNEQUAL = 1.25
+_UNEQUAL = 1.25
 """Latencies of the same network, as "onnx" and "onnx-static" are, that differ by more than this
 factor are noise."""
 
@@ -63,13 +63,13 @@ def latencies(jobs: Sequence[latency.Job]) -> list[dict[str, Any]]:
     """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1,
     whole_ms and decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb.
 
-    First each in a process of its own, which tells its memory, then TURNS - 1 times all after each
+    First each in a process of its own, which tells its memory, then _TURNS - 1 times all after each
     other; the turn of the least latency_ms counts. Errors as `edge_latency.run`.
     """
     if not jobs:
         return []
     turns = [[latency.run([job])[0] for job in progress(jobs, desc="latency")]]
-    again = latency.run(list(jobs) * (TURNS - 1))
+    again = latency.run(list(jobs) * (_TURNS - 1))
     turns += [again[start : start + len(jobs)] for start in range(0, len(again), len(jobs))]
     found = []
     for job, first, *others in zip(jobs, *turns, strict=True):
@@ -113,7 +113,7 @@ def cost_table(
     `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by
     the bundle's code under `settings` (of "onnx-nms": `inside`) on a photo of `images` (in
     `folder`) that fills this frame best, and images_per_s is of that. `threads`: default all cores;
-    `rounds` are shared out over TURNS turns. Rows without a file stay without numbers.
+    `rounds` are shared out over _TURNS turns. Rows without a file stay without numbers.
     """
     threads = threads or os.cpu_count() or 1
     counted: dict[tuple[int, int], tuple[float, float]] = {}
@@ -143,7 +143,7 @@ def cost_table(
                 "height": height,
                 "width": width,
                 "threads": threads,
-                "rounds": max(round(rounds / TURNS), 1),
+                "rounds": max(round(rounds / _TURNS), 1),
                 "photo": _photo(images, folder, row["image_size"], place),
                 "about": bundle.model_settings(about, row["image_size"], chosen or Settings()),
             }
@@ -241,7 +241,7 @@ def noise_sentence(table: pd.DataFrame) -> str:
     """A warning where the timing was disturbed: wide percentiles, or one network at two speeds;
     else empty."""
     timed = table[table["latency_ms"].notna()]
-    wide = timed[timed["p95_ms"] > NOISY * timed["latency_ms"]]
+    wide = timed[timed["p95_ms"] > _NOISY * timed["latency_ms"]]
     told = [
         f"{row['export']} at {row['image_size']} px (95th percentile "
         f"{row['p95_ms'] / row['latency_ms']:.1f} x the median)"
@@ -249,7 +249,7 @@ def noise_sentence(table: pd.DataFrame) -> str:
     ]
     for size, rows in timed[timed["export"].isin(["onnx", "onnx-static"])].groupby("image_size"):
         slow, fast = rows["latency_ms"].max(), rows["latency_ms"].min()
-        if slow > UNEQUAL * fast:
+        if slow > _UNEQUAL * fast:
             told.append(
                 f"onnx and onnx-static at {size} px, the same network at {fast:.0f} and {slow:.0f} "
                 "ms"

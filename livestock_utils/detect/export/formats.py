@@ -41,9 +41,9 @@ FORMATS = {
     "torchscript": "TorchScript, batch 1 of one shape",
     "openvino": "OpenVINO, weights in float16",
 }
-BYTES_A_PARAMETER = {".pt": 2, ".onnx": 4, ".torchscript": 4, ".bin": 2}
+_BYTES_A_PARAMETER = {".pt": 2, ".onnx": 4, ".torchscript": 4, ".bin": 2}
 """Of each file kind, as this library writes it (float16 checkpoints, float32 exports)."""
-MILLION_PARAMETERS = {
+_MILLION_PARAMETERS = {
     "yolov5n": 1.9,
     "yolov5n6": 3.2,
     "yolov5s": 7.2,
@@ -56,9 +56,9 @@ MILLION_PARAMETERS = {
     "yolov5x6": 140.7,
 }
 """From yolov5's release notes (v7.0, COCO)."""
-N_CALIBRATION = 32
+_N_CALIBRATION = 32
 INT8 = ("onnx-int8", "onnx-int8-trt")
-AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
+_AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
 """Exports that `export_all` lists at every pixel size, beside the weights; one file serves all
 sizes."""
 
@@ -68,7 +68,7 @@ class Plan:
     """Which exports to make of which weights, see `export_all`: sizes in px of the long side,
     thresholds, calibration.
 
-    All `kinds` are made for the largest size, of the smaller ones only those of AT_ALL_SIZES.
+    All `kinds` are made for the largest size, of the smaller ones only those of _AT_ALL_SIZES.
     `images` with `folder` are what the shape of "onnx-static" and "torchscript" must take;
     `calibration_images` with `calibration_folder` are training images for INT8.
     """
@@ -78,7 +78,7 @@ class Plan:
     images: pd.DataFrame
     calibration_images: pd.DataFrame | None = None
     calibration_folder: str | os.PathLike = ""
-    n_calibration: int = N_CALIBRATION
+    n_calibration: int = _N_CALIBRATION
     settings: Settings | None = None
     seed: int = 0
 
@@ -98,7 +98,7 @@ def export_all(
         checkpoints.load(weights, device="cpu", trust=trust, check_names=False).stride.max()
     )
     for kind in plan.kinds:
-        for size in plan.image_sizes if kind in AT_ALL_SIZES else [max(plan.image_sizes)]:
+        for size in plan.image_sizes if kind in _AT_ALL_SIZES else [max(plan.image_sizes)]:
             path, note = "", ""
             try:
                 calibration = None
@@ -243,7 +243,7 @@ class Calibration:
         folder: str | os.PathLike,
         *,
         image_size: int = 640,
-        n: int = N_CALIBRATION,
+        n: int = _N_CALIBRATION,
         seed: int = 0,
         stride: int = 32,
     ) -> None:
@@ -307,18 +307,18 @@ def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
     size = size_bytes(path)
     if size <= max_size_mb * 1e6:
         return size / 1e6
-    each = BYTES_A_PARAMETER.get(Path(path).suffix.lower(), 4)
+    each = _BYTES_A_PARAMETER.get(Path(path).suffix.lower(), 4)
     for ending, bytes_each in (("-fp16", 2), ("-int8", 1)):
         if Path(path).stem.endswith(ending):
             each = bytes_each
     fitting = [
         name
-        for name, millions in MILLION_PARAMETERS.items()
+        for name, millions in _MILLION_PARAMETERS.items()
         if millions * each * 1.02 <= max_size_mb
     ]
     advice = (
         f"{fitting[-1]} is the largest YOLOv5 that fits "
-        f"({MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)"
+        f"({_MILLION_PARAMETERS[fitting[-1]] * each:.0f} MB)"
         if fitting
         else f"no YOLOv5 is that small in this format; try {'INT8 or ' * (each > 1)}pruning"
     )

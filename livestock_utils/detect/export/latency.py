@@ -21,7 +21,7 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.project import PACKAGE
 
 WARM_UP = 3
-LIMIT_S = 5.0
+_LIMIT_S = 5.0
 """No further rounds after so long a file: a busy machine makes a network a hundred times as
 slow."""
 
@@ -90,7 +90,7 @@ def measure(job: Job) -> dict[str, Any]:
             step["network"]()
     start = time.perf_counter()
     for turn in range(job["rounds"]):
-        if turn and time.perf_counter() - start > LIMIT_S * len(steps):
+        if turn and time.perf_counter() - start > _LIMIT_S * len(steps):
             break
         for step, ms in zip(steps, taken, strict=True):
             for name, call in step.items():
@@ -137,7 +137,7 @@ def in_turns(
     round.
 
     Fresh processes, because where a process has its memory makes one network faster and another
-    slower in all of its rounds. Rows of fewer rounds (see LIMIT_S) are cut to the shortest.
+    slower in all of its rounds. Rows of fewer rounds (see _LIMIT_S) are cut to the shortest.
     """
     job: Job = {
         "files": [str(Path(path).resolve()) for path in files],

@@ -45,7 +45,7 @@ COLUMNS = [
     "speed_low",
     "speed_high",
 ]
-FASTER = 1.1
+_FASTER = 1.1
 """A lighter network pays from this speed on, if its AP75 falls by no more than
 `edge_parity.MAX_DROP`."""
 ROUND_TO = 8
@@ -212,7 +212,7 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def train_all(
+def _train_all(
     weights: str | os.PathLike,
     data_yaml: str | os.PathLike,
     folder: str | os.PathLike,
@@ -272,7 +272,7 @@ def study(
     seed: int = 0,
     **options: Any,
 ) -> pd.DataFrame:
-    """`train_all` on two unpacked sets, then `compare` on the validation `images`; no rows unless
+    """`_train_all` on two unpacked sets, then `compare` on the validation `images`; no rows unless
     `wanted`, or without the packages of the extra `lighter`, which is logged.
 
     teacher: CSV of predictions on the training images, or weights that predict them; default the
@@ -304,14 +304,14 @@ def study(
         )
         for path in listed
     }
-    models = train_all(
+    models = _train_all(
         weights, data_yaml, folder, teachers=teachers, image_size=image_size, seed=seed, **options
     )
     return compare(models, images, valid_set, boxes, image_size, settings, threads, rounds, seed)
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """Which lighter models pay: FASTER in every process at a level AP75 (MAX_DROP), or better and
+    """Which lighter models pay: _FASTER in every process at a level AP75 (MAX_DROP), or better and
     no slower."""
     if table.empty:
         return (
@@ -324,7 +324,7 @@ def sentence(table: pd.DataFrame) -> str:
     parts = []
     for row in others.to_dict("records"):
         proof = "" if row["low"] > 0 or row["high"] < 0 else " (within the luck of the images)"
-        pays = (row["speed_low"] >= FASTER and row["difference"] >= -MAX_DROP) or (
+        pays = (row["speed_low"] >= _FASTER and row["difference"] >= -MAX_DROP) or (
             row["speed"] >= 1 and row["low"] > 0
         )
         spread = (
@@ -339,7 +339,7 @@ def sentence(table: pd.DataFrame) -> str:
             f"{row['size_mb'] / plain['size_mb']:.0%} of the size"
         )
     return (
-        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {FASTER:g} "
+        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {_FASTER:g} "
         f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or better beyond luck "
         "at the same speed."
     )

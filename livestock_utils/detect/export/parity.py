@@ -21,9 +21,9 @@ from livestock_utils.evaluate.scoring import tables
 
 MAX_DROP = 0.005
 """An export whose AP75 falls further than this below the weights' is red: not recommended."""
-LEVEL_AP75 = 0.005
+_LEVEL_AP75 = 0.005
 """Rows within this AP75 of the best count as equally good; the fastest of them is recommended."""
-LEVEL_LATENCY = 0.1
+_LEVEL_LATENCY = 0.1
 """Plain ONNX is recommended before exports that are faster by less than this share."""
 SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
 """Two detections are equal if every side of the box and the confidence differ by at most this."""
@@ -252,8 +252,8 @@ def recommend(
     nothing fits.
 
     Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and
-    within both budgets, the fastest from letterbox to boxes (whole_ms) of those within LEVEL_AP75
-    of the best AP75; plain ONNX, which runs everywhere, before what is at most LEVEL_LATENCY
+    within both budgets, the fastest from letterbox to boxes (whole_ms) of those within _LEVEL_AP75
+    of the best AP75; plain ONNX, which runs everywhere, before what is at most _LEVEL_LATENCY
     faster.
     """
     measured = table[table["AP75"].notna() & table["whole_ms"].notna()]
@@ -271,16 +271,16 @@ def recommend(
             "smaller model, or allow more."
         )
     best = sound["AP75"].max()
-    level = sound[sound["AP75"] >= best - LEVEL_AP75].sort_values("whole_ms", kind="stable")
+    level = sound[sound["AP75"] >= best - _LEVEL_AP75].sort_values("whole_ms", kind="stable")
     row = fastest = level.iloc[0]
     plain = level[
         (level["export"] == "onnx")
-        & (level["whole_ms"] <= fastest["whole_ms"] * (1 + LEVEL_LATENCY))
+        & (level["whole_ms"] <= fastest["whole_ms"] * (1 + _LEVEL_LATENCY))
     ]
     why = (
-        f"it is the fastest of {len(level)} within {LEVEL_AP75:g} AP75 of the best"
+        f"it is the fastest of {len(level)} within {_LEVEL_AP75:g} AP75 of the best"
         if len(level) > 1
-        else f"no other is within {LEVEL_AP75:g} AP75 of it"
+        else f"no other is within {_LEVEL_AP75:g} AP75 of it"
     )
     if len(plain) and fastest["export"] != "onnx":
         row = plain.iloc[0]

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.backends import onnx as onnx_backend
 
-QUANTIZED = ("Conv", "Mul", "Sigmoid", "Concat", "Add", "MaxPool", "Resize")
+_QUANTIZED = ("Conv", "Mul", "Sigmoid", "Concat", "Add", "MaxPool", "Resize")
 """Operators that INT8 covers, up to the head. The whole head stays in float32: boxes need more than
 256 steps, and the last three convolutions in INT8 cost twice the AP75 for no time (measured on the
 sample)."""
 
-FOR_TENSORRT = {
+_FOR_TENSORRT = {
     "ActivationSymmetric": True,
     "WeightSymmetric": True,
     "AddQDQPairToWeight": True,
@@ -200,13 +200,13 @@ def to_int8(
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["Conv"] if tensorrt else list(QUANTIZED),
+            op_types_to_quantize=["Conv"] if tensorrt else list(_QUANTIZED),
             activation_type=quantization.QuantType.QInt8
             if tensorrt
             else quantization.QuantType.QUInt8,
             nodes_to_exclude=_head(nodes),
             calibrate_method=quantization.CalibrationMethod.MinMax,
-            extra_options=FOR_TENSORRT if tensorrt else {},
+            extra_options=_FOR_TENSORRT if tensorrt else {},
         )
         model = onnx.load(str(raw))
     return onnx_backend.write(target, model, about | {"made": made or {}})

@@ -13,9 +13,9 @@ import yaml
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
 
-SEARCH = "search"
-POINTER = "search.json"
-TOLD = ("model", "epochs", "image_size", "batch_size", "optimizer", "seed")
+_SEARCH = "search"
+_POINTER = "search.json"
+_TOLD = ("model", "epochs", "image_size", "batch_size", "optimizer", "seed")
 """Settings of a trial that the comment in the file names."""
 
 
@@ -48,7 +48,7 @@ def write_best(
         + ", ".join(
             f"{key} {value}"
             for key, value in sorted({**training, **chosen}.items())
-            if key in TOLD or key in chosen
+            if key in _TOLD or key in chosen
         )
         + ".",
         *(
@@ -71,7 +71,7 @@ def write_best(
         "score": float(best["score"]),
         **({"choices": chosen} if chosen else {}),
     }
-    _write_changed(path.with_name(POINTER), json.dumps(pointer, indent=2) + "\n")
+    _write_changed(path.with_name(_POINTER), json.dumps(pointer, indent=2) + "\n")
     return path
 
 
@@ -84,19 +84,19 @@ def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | 
     Raises NotebookError when 07 has not written them.
     """
     text = str(hyp)
-    if text != SEARCH and not text.startswith(f"{SEARCH}:"):
+    if text != _SEARCH and not text.startswith(f"{_SEARCH}:"):
         return hyp
     folder = Path(out) / "hyp"
-    if text == SEARCH:
-        pointer = folder / POINTER
+    if text == _SEARCH:
+        pointer = folder / _POINTER
         if not pointer.is_file():
             raise NotebookError(
-                f"hyp is 'search', but {folder} holds no {POINTER}: notebook 07 writes it; run "
+                f"hyp is 'search', but {folder} holds no {_POINTER}: notebook 07 writes it; run "
                 "that first, with the same out"
             )
         path = folder / json.loads(pointer.read_text(encoding="utf-8"))["file"]
     else:
-        path = folder / f"hyp_{text.removeprefix(f'{SEARCH}:').strip()}_best.yaml"
+        path = folder / f"hyp_{text.removeprefix(f'{_SEARCH}:').strip()}_best.yaml"
     if not path.is_file():
         known = [
             file.name[len("hyp_") : -len("_best.yaml")]

@@ -12,7 +12,7 @@ import yaml
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.settings import HYP_FOLDER, LIMITS
 
-GROUPS_FILE = HYP_FOLDER / "groups.yaml"
+_GROUPS_FILE = HYP_FOLDER / "groups.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_genes(
     never change, a base without the gene, and one whose value lies outside the gene's range.
     """
     genes, groups = read_groups(path)
-    where = GROUPS_FILE.name if path is None else str(path)
+    where = _GROUPS_FILE.name if path is None else str(path)
     if group not in groups:
         raise TrainingError(f"unknown group of genes {group!r}; {where} has {', '.join(groups)}")
     for gene in groups[group]:
@@ -67,7 +67,7 @@ def read_groups(
 ) -> tuple[dict[str, Gene], dict[str, list[str]]]:
     """(genes by name, names by group) of a groups file, all of it checked; raises TrainingError as
     `read_genes`."""
-    file = GROUPS_FILE if path is None else Path(path)
+    file = _GROUPS_FILE if path is None else Path(path)
     if not file.is_file():
         raise TrainingError(
             f"file of groups not found: {file}; start from a copy of hyp/groups.yaml"

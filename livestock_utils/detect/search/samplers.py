@@ -21,11 +21,11 @@ from livestock_utils.detect.search.genes import Gene
 
 PARENTS, MUTATION_PROBABILITY, SIGMA, FACTORS = 5, 0.8, 0.2, (0.3, 3.0)
 """YOLOv5's genetic algorithm: the best five may be parents; see `evolve`."""
-REDRAWS = 100
+_REDRAWS = 100
 """A child that some trial already has is drawn again this often; then the limits leave no other."""
 
 SAMPLERS = ("genetic", "tpe", "cmaes", "nsga2", "random")
-PRUNERS = ("none", "median", "halving")
+_PRUNERS = ("none", "median", "halving")
 
 
 def evolve(
@@ -55,7 +55,7 @@ def evolve(
     return [gene.clip(float(value)) for gene, value in zip(genes, parent * factors, strict=True)]
 
 
-class Genetic(samplers.BaseSampler):
+class _Genetic(samplers.BaseSampler):
     """YOLOv5's genetic algorithm as an Optuna sampler; maximises one objective, genes only.
 
     Until a trial has finished the base is the parent. Pruned and failed trials have no children.
@@ -91,7 +91,7 @@ class Genetic(samplers.BaseSampler):
             tuple(t.params.get(name) for name in names) for t in trials if t.number != trial.number
         }
         child: list[float] = []
-        for _ in range(REDRAWS):
+        for _ in range(_REDRAWS):
             child = evolve(values, scores, self.genes, self.rng)
             if tuple(child) not in taken:
                 break
@@ -104,7 +104,7 @@ class Genetic(samplers.BaseSampler):
         raise TrainingError(f"the genetic sampler has no gene {param_name!r}; take tpe")
 
 
-class PerTrial(samplers.BaseSampler):
+class _PerTrial(samplers.BaseSampler):
     """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`, see the module's
     text."""
 
@@ -175,7 +175,7 @@ def sampler(
     choices: Mapping[str, Sequence[Any]] | None = None,
     n_objectives: int = 1,
     seed: int = 0,
-) -> PerTrial:
+) -> _PerTrial:
     """A sampler by name: "genetic" (YOLOv5), "tpe" (Bergstra et al. 2011, multivariate), "cmaes"
     (Hansen 2001), "nsga2" (Deb et al. 2002, for two objectives), "random".
 
@@ -190,7 +190,7 @@ def sampler(
 
     def make(trial_seed: int) -> samplers.BaseSampler:
         if name == "genetic":
-            return Genetic(genes, base, trial_seed)
+            return _Genetic(genes, base, trial_seed)
         if name == "tpe":
             return samplers.TPESampler(
                 seed=trial_seed, multivariate=True, group=True, constant_liar=True
@@ -201,7 +201,9 @@ def sampler(
             return samplers.NSGAIISampler(seed=trial_seed, population_size=10)
         return samplers.RandomSampler(seed=trial_seed)
 
-    return PerTrial(make, start | {key: values[0] for key, values in (choices or {}).items()}, seed)
+    return _PerTrial(
+        make, start | {key: values[0] for key, values in (choices or {}).items()}, seed
+    )
 
 
 def pruner(name: str) -> pruners.BasePruner:
@@ -211,8 +213,8 @@ def pruner(name: str) -> pruners.BasePruner:
     Successive halving is Jamieson & Talwalkar 2016, asynchronous as Li et al. 2020. Both need a few
     trials and epochs before they cut anything. Raises TrainingError for an unknown name.
     """
-    if name not in PRUNERS:
-        raise TrainingError(f"unknown pruner {name!r}: expected one of {', '.join(PRUNERS)}")
+    if name not in _PRUNERS:
+        raise TrainingError(f"unknown pruner {name!r}: expected one of {', '.join(_PRUNERS)}")
     if name == "median":
         return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
     return (

@@ -9,12 +9,12 @@ from livestock_utils.detect.export.cost import front
 from livestock_utils.detect.export.parity import MAX_DROP
 from livestock_utils.show.plots import style
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 """By pixel size, from the smallest."""
-CLIP = 2.5
+_CLIP = 2.5
 """A line to the 95th percentile ends at so many times the largest median, or one busy moment would
 hide the rest."""
-TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
+_TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
 """By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports
 than lines."""
 
@@ -38,8 +38,8 @@ def edge_front(
         best["whole_ms"], best["AP75"], where="post", color=style.MUTED, linewidth=1.2, zorder=1
     )
     names, sizes = list(dict.fromkeys(rows["export"])), sorted(rows["image_size"].unique())
-    tones = {name: TONES[place % len(TONES)] for place, name in enumerate(names)}
-    marks = {size: MARKERS[place % len(MARKERS)] for place, size in enumerate(sizes)}
+    tones = {name: _TONES[place % len(_TONES)] for place, name in enumerate(names)}
+    marks = {size: _MARKERS[place % len(_MARKERS)] for place, size in enumerate(sizes)}
     for row in rows.to_dict("records"):
         ax.plot(
             row["whole_ms"],
@@ -138,7 +138,7 @@ def edge_cost(
     table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None
 ) -> Axes:
     """Latency of every export at the largest pixel size: the network's median as a bar with a line
-    to its 95th percentile (an arrow beyond CLIP of the largest median), and in pale what letterbox
+    to its 95th percentile (an arrow beyond _CLIP of the largest median), and in pale what letterbox
     and suppression add.
 
     The text beside each bar gives the file's size and the peak memory of a process that holds this
@@ -153,7 +153,7 @@ def edge_cost(
     ax.barh(places, rows["latency_ms"], height=0.62, color=style.LINES[0])
     own = (rows["whole_ms"] - rows["latency_ms"]).clip(lower=0).fillna(0)
     ax.barh(places, own, left=rows["latency_ms"], height=0.62, color=style.LINES[0], alpha=0.35)
-    end = rows["p95_ms"].clip(upper=CLIP * rows["latency_ms"].max())
+    end = rows["p95_ms"].clip(upper=_CLIP * rows["latency_ms"].max())
     ax.hlines(places, rows["latency_ms"], end, color=style.INK, linewidth=1.4)
     beyond = (rows["p95_ms"] > end).to_numpy()
     ax.plot(end[beyond], places[beyond], ">", color=style.INK, markersize=5, linestyle="none")

@@ -12,7 +12,7 @@ from livestock_utils.core.text import percent
 from livestock_utils.data.eda import bins
 from livestock_utils.show.plots import style
 
-ALLOWED_POINTS = 0.5
+_ALLOWED_POINTS = 0.5
 """How far a stratum's share may be off, in percentage points; small strata within one image."""
 
 
@@ -28,7 +28,7 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
     if table.empty:
         return style.say_empty(ax, "no strata")
     height = np.arange(len(table))[::-1]
-    half = np.maximum(ALLOWED_POINTS / 100, 1 / table["images"].to_numpy())
+    half = np.maximum(_ALLOWED_POINTS / 100, 1 / table["images"].to_numpy())
     target, share = table["target"].to_numpy(), table["share_in_train"].to_numpy()
     low, high = np.maximum(target - half, 0), np.minimum(target + half, 1)
     ax.barh(height, high - low, left=low, height=0.62, color=style.FAINT)

@@ -29,7 +29,7 @@ LINES = ("#332288", "#117733", "#AA4499", "#999933", "#44AA99", "#882255")
 """Colours of lines that stand for runs or metrics, never for species (from Paul Tol's "muted"
 scheme)."""
 
-FONTS = (
+_FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK KR",
     "Noto Sans KR",
@@ -53,7 +53,7 @@ def theme() -> None:
 
     White ground, horizontal grid only, no top and right frame, 8 in wide at 110 dots an inch,
     constrained layout (no overlapping labels), Korean glyphs from the first installed font of
-    `FONTS` that holds them.
+    `_FONTS` that holds them.
     """
     known = {font.name for font in font_manager.fontManager.ttflist}
     plt.rcParams.update(
@@ -63,7 +63,7 @@ def theme() -> None:
             "figure.constrained_layout.use": True,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
-            "font.family": [name for name in FONTS if name in known] or ["sans-serif"],
+            "font.family": [name for name in _FONTS if name in known] or ["sans-serif"],
             "font.size": 10,
             "text.color": INK,
             "axes.facecolor": "white",

@@ -13,7 +13,7 @@ _STEEL: Colour = (165, 170, 172)
 
 
 @dataclasses.dataclass(frozen=True)
-class Pipe:
+class _Pipe:
     """A round rail or post between two points in metres."""
 
     start: tuple[float, float, float]
@@ -36,7 +36,7 @@ class Barn:
     light: np.ndarray
     lamp: Array
     pen_m: tuple[float, float]
-    front: tuple[Pipe, ...]
+    front: tuple[_Pipe, ...]
     night: bool
     breed: float
 
@@ -61,15 +61,15 @@ def pig_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     board = np.array([(200, 205, 205), (150, 165, 140), (120, 140, 165)][rng.integers(3)]) / 150
     canvas.wall((-50, back, 0), 100, rng.uniform(0.9, 1.2), "boards", board)
     for x in np.arange(-9, 10, 2.4) + rng.uniform(-1, 1):
-        canvas.pipe(Pipe((x, back - 0.04, 0), (x, back - 0.04, 1.25), 0.07))
-    canvas.pipe(Pipe((-20, back - 0.05, 1.1), (20, back - 0.05, 1.1), 0.06))
+        canvas.pipe(_Pipe((x, back - 0.04, 0), (x, back - 0.04, 1.25), 0.07))
+    canvas.pipe(_Pipe((-20, back - 0.05, 1.1), (20, back - 0.05, 1.1), 0.06))
     canvas.trough(rng.uniform(-2, 2), back - 0.28, 1.6)
     if rng.random() < 0.6:
         side = float(rng.choice([-1, 1]) * rng.uniform(0.43, 0.48)) * width_px / camera.px_a_metre
         for z in (0.25, 0.55, 0.9):
-            canvas.pipe(Pipe((side, back, z), (side, -8, z), 0.05))
+            canvas.pipe(_Pipe((side, back, z), (side, -8, z), 0.05))
         for y in np.arange(back, -6, -1.5):
-            canvas.pipe(Pipe((side, y, 0), (side, y, 1.0), 0.06))
+            canvas.pipe(_Pipe((side, y, 0), (side, y, 1.0), 0.06))
     front = _front_rails(camera, 1.03, (0.35, 0.75), 0.05) if rng.random() < 0.45 else ()
     return _lit(rng, canvas, (-50.0, back - 0.25), front)
 
@@ -98,19 +98,19 @@ def cow_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     canvas.wall((-50, back + rng.uniform(3.5, 6), 0), 100, 6, "boards", wall)
     colour = [_STEEL, (110, 140, 90), (150, 110, 70)][rng.integers(3)]
     for z in (0.75, 1.15):
-        canvas.pipe(Pipe((-20, back, z), (20, back, z), 0.06, colour))
+        canvas.pipe(_Pipe((-20, back, z), (20, back, z), 0.06, colour))
     if rng.random() < 0.5:
         for x in np.arange(-12, 12, 0.45) + rng.uniform(-0.2, 0.2):
-            canvas.pipe(Pipe((x, back, 0.45), (x + 0.1, back, 1.15), 0.035, colour))
+            canvas.pipe(_Pipe((x, back, 0.45), (x + 0.1, back, 1.15), 0.035, colour))
     for x in np.arange(-12, 12, 2.7) + rng.uniform(-1, 1):
-        canvas.pipe(Pipe((x, back, 0), (x, back, 1.45), 0.11, colour))
+        canvas.pipe(_Pipe((x, back, 0), (x, back, 1.45), 0.11, colour))
     if rng.random() < 0.4:
         canvas.trough(rng.uniform(-3.5, 3.5), back - 0.3, 1.3, (120, 105, 80))
     front = _front_rails(camera, 1.06, (0.5, 1.0), 0.07, colour) if rng.random() < 0.4 else ()
     return _lit(rng, canvas, (-50.0, back - 0.6), front)
 
 
-def paint_pipe(picture: np.ndarray, camera: Camera, pipe: Pipe) -> None:
+def paint_pipe(picture: np.ndarray, camera: Camera, pipe: _Pipe) -> None:
     """Draw a pipe in place: a dark line, its colour, a highlight."""
     points = np.array([pipe.start, pipe.end], dtype=float)
     depth = camera.depth(points).clip(0.3)
@@ -193,7 +193,7 @@ class _Canvas:
         weight[: max(0, int(min(rows)))] = 0
         self._blend(self._warped(texture, self._ground, tint), weight)
 
-    def pipe(self, pipe: Pipe) -> None:
+    def pipe(self, pipe: _Pipe) -> None:
         """A rail or post."""
         paint_pipe(self.picture, self.camera, pipe)
 
@@ -278,14 +278,14 @@ def _front_rails(
     heights_m: tuple[float, ...],
     thick_m: float,
     colour: Colour = _STEEL,
-) -> tuple[Pipe, ...]:
+) -> tuple[_Pipe, ...]:
     """Rails between the camera and the animals, near the lower border of the frame."""
     y = float(camera.floor([[camera.width_px / 2, camera.height_px * row]])[0, 1])
-    return tuple(Pipe((-9, y, z), (9, y, z), thick_m, colour) for z in heights_m)
+    return tuple(_Pipe((-9, y, z), (9, y, z), thick_m, colour) for z in heights_m)
 
 
 def _lit(
-    rng: np.random.Generator, canvas: _Canvas, pen_m: tuple[float, float], front: tuple[Pipe, ...]
+    rng: np.random.Generator, canvas: _Canvas, pen_m: tuple[float, float], front: tuple[_Pipe, ...]
 ) -> Barn:
     """Close a canvas with its light: lamps, a window's slope, sun by day, a vignette."""
     camera = canvas.camera

@@ -22,7 +22,7 @@ class Animal:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scene:
+class _Scene:
     """A scene: picture (h, w, 3) BGR uint8, boxes (n, 4) xyxy in px, share seen of each (n,)."""
 
     picture: np.ndarray
@@ -142,7 +142,7 @@ def draw_scene(
     herd: list[Animal],
     min_seen: float = 0.1,
     caption: str = "",
-) -> Scene:
+) -> _Scene:
     """Draw the herd far to near; animals that show less than the share `min_seen` are left out."""
     camera = barn.camera
     herd = sorted(herd, key=lambda a: -float(np.linalg.norm(a.place_m - camera.position)))
@@ -160,7 +160,7 @@ def draw_scene(
         _paste(picture, sprite)
     for pipe in barn.front:
         barns.paint_pipe(picture, camera, pipe)
-    return Scene(_develop(rng, barn, picture, caption), xyxy, seen)
+    return _Scene(_develop(rng, barn, picture, caption), xyxy, seen)
 
 
 def _place(
