@@ -82,27 +82,11 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils.core.photos import Photos
-from livestock_utils.core import tables
-from livestock_utils.detect.predict import silver_sources
-from livestock_utils.detect.search import best
-from livestock_utils.evaluate.silver import audit, making, sets
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import silver as silver_module
-from livestock_utils.show.words import silver
+import livestock_utils as lu
 
-step = notebook.start("09_silver_dataset", data, out, uses_gpu=True)
-hyp = best.resolve_hyp(hyp, step.out)
-archives = step.archives()
-all_images, all_boxes = tables.read_tables(step.need("tables", made_by="01_eda"))
-folds, groups = tables.read_folds(
-    step.need("datasets", "folds.csv", made_by="02_make_dataset_multilabel")
-)
-images, boxes = tables.of_fold(all_images, all_boxes, folds, valid_fold, others=True)
-truth, has_truth = (
-    tables.complete_boxes(step.data, images, boxes),
-    (step.data / "truth.csv").is_file(),
-)
+step = lu.start("09_silver_dataset", globals())
+folds, _ = step.folds()
+train = step.photos().fold(folds, valid_fold, others=True)
 
 # %% [markdown]
 # ## The teachers
@@ -111,32 +95,17 @@ truth, has_truth = (
 # have taught it what to leave out.
 
 # %%
-compared = silver_sources.default_weights(step.out, weights)
-found = silver_sources.collect(
-    images,
-    boxes,
-    archives,
-    step.out,
+sources = lu.predict_for_silver(
+    train,
     folds,
+    step.out,
+    step.settings(lu.TrainSettings),
     predictions,
-    weights=compared,
+    weights=weights,
     n_folds=teachers,
-    image_size=image_size,
     iou_threshold=iou_threshold,
-    model=model,
-    init_weights=init_weights or None,
-    hyp=hyp,
-    epochs=epochs,
-    batch_size=batch_size,
-    optimizer=optimizer,
-    schedule=schedule,
-    nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations,
-    workers=workers,
-    seed=seed,
 )
-source, chosen = next(iter(found.items()))
-step.say(silver.sources(found, len(images), len(all_images), valid_fold))
+step.show(lu.displays.silver_sources(sources, train))
 
 # %% [markdown]
 # ## From which confidence on?
@@ -145,111 +114,46 @@ step.say(silver.sources(found, len(images), len(all_images), valid_fold))
 # top.
 
 # %%
-animals = tuple(species.split())
-original = making.Settings("duplicate", confidence_threshold, iou_threshold, min_boxes, animals)
-merge = making.Settings(
-    "merge",
-    merge_confidence,
-    iou_threshold,
-    merge_min_boxes,
-    animals,
-    same_animal_overlap,
-    merge_ignore_confidence or None,
-    max_ignored_share,
-)
-curves = {
-    name: audit.threshold_curve(images, boxes, table, truth, merge) for name, table in found.items()
-}
-step.figure(
-    silver_module.silver_thresholds(
-        curves, {"original": confidence_threshold, "here": merge_confidence}
-    ),
-    "thresholds",
-    "What each confidence threshold adds, and what of it is true.",
-)
-step.say(silver.curve(curves, merge_confidence, has_truth))
-
-# %%
-step.say(silver.in_sample(curves))
+settings = lu.SilverSettings.of_modes(step.parameters)
+step.show(lu.displays.silver_thresholds(sources, train, settings, step.data))
 
 # %% [markdown]
 # Without a truth the labels themselves can tell whether the teachers are good enough: where less than half of what they
 # predict at that confidence lies on a label, silver teaches mistakes.
 
 # %%
-trusted, n_near = audit.trust(images, boxes, chosen, merge)
-step.say(silver.trust(trusted, n_near, merge_confidence))
+step.show(lu.displays.teacher_trust(sources.predictions, train, settings["merge"]))
 
 # %% [markdown]
 # ## The three modes
 # The same predictions, used in three ways.
 
 # %%
-made = making.make_modes(images, boxes, chosen, original, merge)
-step.say(silver.made(made, len(images)))
-
-# %%
-audits = {name: audit.audit(each, boxes, truth) for name, each in made.items()}
-step.table(
-    silver.audit_table(audits),
-    "Each mode on the images that it makes; a silver box is right from IoU "
-    "0.5 with an animal that has no other box.",
-)
-step.figure(
-    silver_module.silver_audit(audits),
-    "audit",
-    "Animals with a label before and after, and silver boxes that are right.",
-)
-step.say(silver.audit(audits, has_truth))
-
-# %%
-step.say(silver.tightness(audits))
+made = {
+    name: lu.make_silver(train, sources.predictions, each) for name, each in settings.items()
+}
+step.show(lu.displays.silver_audit(made, train, step.data, mode))
 
 # %% [markdown]
-# ## Boxes an image, before and after
+# ## Boxes per image, before and after
 # Missing labels are a heap on the left that should move to the right; double boxes are a tail that appears there.
 
 # %%
-before, after = making.count_boxes(images, boxes, made)
-step.figure(
-    silver_module.silver_counts(before, after, animals[0]),
-    "counts",
-    "Images that get silver labels by their number of boxes, before (line) and after (bars).",
-)
-step.say(silver.counts(before, after))
+step.show(lu.displays.silver_counts(made, train))
 
 # %% [markdown]
 # ## The set that is written
 # Look at the dashed boxes: are they on animals, and do they sit tight? Patches of one colour are regions to ignore.
 
 # %%
-step.figure(
-    silver_module.silver_examples(made[mode], Photos(images, boxes, archives), n=3),
-    "examples",
-    f"Photos with most additions: people's labels left, the {mode} set right.",
-)
-step.say(silver.examples(made[mode]))
+step.show(lu.displays.silver_examples(made[mode], train))
 
 # %%
-saw_validation = silver_sources.saw_validation(step.out, compared, predictions)
-image_tar, label_tar = sets.write(
-    step.path("datasets"), made[mode], archives, folds, seed, saw_validation
-)
-provenance = made[mode].labels
-step.table(silver.provenance_table(provenance), "Where the boxes of the written set come from.")
+step.write_silver(made[mode], train, folds, sources.saw_validation)
+step.show(lu.displays.silver_provenance(made[mode]))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(
-    mode=mode,
-    predictions=source,
-    silver_images=len(made[mode].images),
-    has_truth=has_truth,
-    teacher_trust=trusted,
-    **silver.metrics(audits[mode], has_truth),
-    audits=silver.audit_table(audits),
-    thresholds={name: table.dropna() for name, table in curves.items()},
-)
 step.finish("10_train_expanded")

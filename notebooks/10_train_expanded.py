@@ -67,105 +67,42 @@ repeats = 1  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-import functools
+import livestock_utils as lu
 
-from livestock_utils import colab
-from livestock_utils.core.photos import Photos
-from livestock_utils.data.sets import reading
-from livestock_utils.detect.predict import engine
-from livestock_utils.detect.search import best
-from livestock_utils.detect.train import preflight
-from livestock_utils.evaluate.scoring import tables
-from livestock_utils.evaluate.silver import effect as silver_effect
-from livestock_utils.evaluate.silver import sets
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import silver as silver_module
-from livestock_utils.show.plots import training
-from livestock_utils.show.words import silver
-from livestock_utils.detect.settings import TrainSettings
-from livestock_utils.show import training as show_training
-
-step = notebook.start("10_train_expanded", data, out)
-hyp = best.resolve_hyp(hyp, step.out)
+step = lu.start("10_train_expanded", globals())
+settings = step.settings(lu.TrainSettings)
 
 # %% [markdown]
 # ## Two training sets that differ in labels only
 
 # %%
-local = colab.local_disk(step.out)
-train_set = reading.extract(
-    step.need("datasets", "Train_Dataset.tar", made_by="02"), local / "Train_Dataset"
-)
-valid_set = reading.extract(
-    step.need("datasets", "Valid_Dataset.tar", made_by="02"), local / "Valid_Dataset"
-)
-plus_set = sets.extract(
-    step.need("datasets", "plus_label.tar", made_by="09").parent, local / "plus"
-)
-gold_yaml, expanded_yaml, lists = sets.write_training_lists(
-    local / "expanded", train_set, plus_set, valid_set, silver_share, seed
-)
-images, boxes = reading.read_tables(valid_set)
-step.table(
-    lists, f"What an epoch of each training holds; mode “{sets.read_settings(plus_set).mode}”."
-)
-step.say(silver.lists(lists))
-step.say(silver.teachers(sets.teachers_saw_validation(plus_set)))
+train = step.open_set("Train_Dataset", made_by="02")
+valid = step.open_set("Valid_Dataset", made_by="02")
+lists = step.silver_lists(train, valid, silver_share)
+step.show(lu.displays.silver_lists(lists))
 
 # %% [markdown]
 # ## Ready to start?
 # Red lines come first and say what to do.
 
 # %%
-ready = preflight.checks(
-    expanded_yaml, model=model, init_weights=init_weights or None, hyp=hyp, run_folder=step.out
-)
-step.table(ready)
-preflight.require(ready)
+step.show(lu.displays.preflight(lists.expanded, None, settings, step.out))
 
 # %% [markdown]
 # ## Training
 # The same cell starts, continues, or returns at once what has finished.
 
 # %%
-recipe = {
-    "model": model,
-    "init_weights": init_weights or None,
-    "hyp": hyp,
-    "epochs": epochs,
-    "image_size": image_size,
-    "batch_size": batch_size,
-    "optimizer": optimizer,
-    "schedule": schedule,
-    "augmentation": augmentation or None,
-    "nominal_batch": nominal_batch,
-    "warmup_min_iterations": warmup_min_iterations,
-    "workers": workers,
-}
-runs = show_training.train_pairs(
-    gold_yaml,
-    expanded_yaml,
-    None,
-    functools.partial(colab.training_folder, step.out),
-    range(seed, seed + repeats),
-    TrainSettings(**recipe),
-    run_name,
+seeds = range(seed, seed + repeats)
+runs = lu.train_pairs(
+    lists.gold, lists.expanded, None, step.run_folder, seeds, settings, run_name
 )
-step.say(silver.recipe(runs["expanded"][0].folder, step.out / "training" / "full"))
 
 # %% [markdown]
 # Do both still rise at the end? Then more epochs could change the order.
 
 # %%
-both = [run for side in runs.values() for run in side]
-step.say(" ".join(f"{run.folder.name}: {run.status}" for run in both))
-curves = {run.folder.name: run.results for run in both}
-step.figure(
-    training.compare_runs(curves, "metrics/mAP_0.75"),
-    "runs",
-    "Validation mAP75 of the trainings by epoch, yolov5's definition, on the labels as they are.",
-)
-step.say(silver.trainings(curves))
+step.show(lu.displays.trained_pairs(runs, step.out / "training" / "full"))
 
 # %% [markdown]
 # ## The difference, on complete and on lacking answers
@@ -175,65 +112,35 @@ step.say(silver.trainings(curves))
 
 # %%
 found = {
-    name: [
-        engine.predict(
-            run.last,
-            Photos(images, folder=valid_set),
-            image_size=image_size,
-            confidence_threshold=0.001,
-            iou_threshold=iou_threshold,
-        )
-        for run in side
+    side: [
+        lu.predict(run.last, valid, image_size=image_size, iou_threshold=iou_threshold)
+        for run in pair
     ]
-    for name, side in runs.items()
+    for side, pair in runs.items()
 }
-answers = silver_effect.answer_sets(step.data, images, boxes, thin_share, seed=seed)
-effect = silver_effect.effect_table(answers, found["gold"], found["expanded"], images, seed=seed)
-step.figure(
-    silver_module.silver_effect(effect),
-    "effect",
-    "AP75 of the expanded training minus gold alone, with its interval.",
-)
-step.say(silver.effect(effect))
-
-# %%
-step.say(silver.luck(effect))
-
-# %%
-step.say(silver.cause(effect))
-
-# %%
-step.table(
-    effect,
-    "Contest's AP75 of both trainings and their difference; second better: share of the draws in which "
-    "the expanded one scores higher; lowest and highest run: single pairs of trainings.",
-)
+step.show(lu.displays.silver_effect(valid, found, step.data, thin_share, seed))
 
 # %% [markdown]
 # ## Where the difference comes from
 # Silver should let the model find more; loose silver boxes would show as a loss at strict IoU only.
 
 # %%
-fuller = next(iter(answers))
-first_pair = {name: tables_of_side[0] for name, tables_of_side in found.items()}
-step.table(
-    tables.runs_table(answers[fuller], first_pair, images),
-    f"The first pair of trainings by class on the answers “{fuller}”, contest's definition.",
-)
+first_pair = {side: tables[0] for side, tables in found.items()}
+caption = "The first pair of trainings by class on the fuller labels, the contest's definition."
+fuller = valid.complete(step.data)
+step.show(lu.displays.run_scores_by_class(fuller, first_pair, caption))
 
 # %% [markdown]
 # ## In short
 
 # %%
 step.metrics(
-    **silver.effect_metrics(effect),
-    mode=sets.read_settings(plus_set).mode,
+    mode=lists.mode,
     silver_share=silver_share,
-    silver_images=int(lists["silver_images"].max()),
-    images_an_epoch=int(lists["images"].iloc[0]),
-    epochs=len(both[0].results),
+    silver_images=int(lists.table["silver_images"].max()),
+    images_an_epoch=int(lists.table["images"].iloc[0]),
+    epochs=len(runs["gold"][0].results),
     repeats=repeats,
-    effect=effect,
-    warnings=sorted({line for run in both for line in run.warnings}),
+    warnings=sorted({line for pair in runs.values() for run in pair for line in run.warnings}),
 )
 step.finish("11_inference")

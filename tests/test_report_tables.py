@@ -202,7 +202,7 @@ def test_audits_of_modes_stand_in_one_table():
     one, two = (
         pd.DataFrame({"threshold": [0.1, 0.2], "mean_iou": [0.7, iou]}) for iou in (0.8, 0.9)
     )
-    table = silver.audit_table({"ignore": one, "duplicate": two})
+    table = silver.by_name({"ignore": one, "duplicate": two}, "mode")
     assert table.columns.tolist() == ["mode", "threshold", "mean_iou"] and table.index.tolist() == [
         0,
         1,

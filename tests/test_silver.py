@@ -10,11 +10,15 @@ from data_sets import write_archives
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import silver_sources
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.evaluate.silver import audit, making
-from livestock_utils.evaluate.silver.making import Settings
+from livestock_utils.evaluate.silver.making import SilverSettings
+from livestock_utils.show.displays import silver as displays
 from livestock_utils.show.words import silver
 
+NO_FOLDS = pd.Series(dtype=int)
 A, B, PIG = "livestock_cow_bbox_000001", "livestock_cow_bbox_000002", "livestock_pig_bbox_000001"
 IMAGES = pd.DataFrame(
     [
@@ -52,7 +56,17 @@ PREDICTIONS = pd.DataFrame(
     ],
     columns=["image_id", "species", "confidence", *XYXY],
 )
-MERGE = Settings("merge", 0.4, min_boxes=1, ignore_threshold=0.1)
+PHOTOS, COMPLETE = Photos(IMAGES, BOXES), Photos(IMAGES, TRUTH)
+MERGE = SilverSettings("merge", 0.4, min_boxes=1, ignore_threshold=0.1)
+
+
+def three_modes(original: SilverSettings) -> dict[str, making.Silver]:
+    """{mode: silver set}, "duplicate" and "replace" by `original`, "merge" by MERGE."""
+    settings = {mode: dataclasses.replace(original, mode=mode) for mode in making.MODES[:2]}
+    return {
+        mode: making.make_silver(PHOTOS, PREDICTIONS, each)
+        for mode, each in (settings | {"merge": MERGE}).items()
+    }
 
 
 def origins(made: making.Silver) -> dict[str, list[tuple[str, float]]]:
@@ -65,7 +79,7 @@ def origins(made: making.Silver) -> dict[str, list[tuple[str, float]]]:
     ("settings", "expected"),
     [
         (
-            Settings(min_boxes=4),
+            SilverSettings(min_boxes=4),
             {
                 f"plus_{A}": [
                     ("silver", 2),
@@ -77,15 +91,15 @@ def origins(made: making.Silver) -> dict[str, list[tuple[str, float]]]:
             },
         ),
         (
-            Settings("replace", 0.5, min_boxes=1),
+            SilverSettings("replace", 0.5, min_boxes=1),
             {
                 f"plus_{A}": [("silver", 2), ("silver", 200), ("silver", 0)],
                 f"plus_{B}": [("silver", 0)],
             },
         ),
-        (Settings("duplicate", 0.85, min_boxes=0), {f"plus_{A}": [("silver", 2)]}),
+        (SilverSettings("duplicate", 0.85, min_boxes=0), {f"plus_{A}": [("silver", 2)]}),
         (
-            Settings("merge", 0.4, min_boxes=1),
+            SilverSettings("merge", 0.4, min_boxes=1),
             {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]},
         ),
         (
@@ -104,13 +118,13 @@ def origins(made: making.Silver) -> dict[str, list[tuple[str, float]]]:
             dataclasses.replace(MERGE, max_ignored_share=0.02),
             {f"plus_{A}": [("gold", 0), ("gold", 100), ("silver", 200), ("silver", 0)]},
         ),
-        (Settings("merge", 0.65, min_boxes=4, ignore_threshold=0.1), None),
+        (SilverSettings("merge", 0.65, min_boxes=4, ignore_threshold=0.1), None),
         (
-            Settings("duplicate", 0.5, min_boxes=1, species=("pig",)),
+            SilverSettings("duplicate", 0.5, min_boxes=1, species=("pig",)),
             {f"plus_{PIG}": [("silver", 200)]},
         ),
         (
-            Settings("duplicate", 0.05, iou_threshold=1.0, min_boxes=6),
+            SilverSettings("duplicate", 0.05, iou_threshold=1.0, min_boxes=6),
             {
                 f"plus_{A}": [
                     ("silver", 2),
@@ -129,9 +143,9 @@ def test_modes(settings, expected):
         with pytest.raises(
             DatasetError, match="of 2 cow images the fullest has 3 boxes, min_boxes is 4; lower"
         ):
-            making.make(IMAGES, BOXES, PREDICTIONS, settings)
+            making.make_silver(PHOTOS, PREDICTIONS, settings)
         return
-    made = making.make(IMAGES, BOXES, PREDICTIONS, settings)
+    made = making.make_silver(PHOTOS, PREDICTIONS, settings)
     assert origins(made) == expected
     assert (made.images["image_id"] == "plus_" + made.images["source_id"]).all()
     assert set(expected) <= set(made.images["image_id"])
@@ -139,14 +153,14 @@ def test_modes(settings, expected):
 
 
 def test_a_silver_image_without_boxes_is_kept_only_if_asked_for():
-    made = making.make(IMAGES, BOXES, PREDICTIONS, Settings("duplicate", 0.85, min_boxes=0))
+    made = making.make_silver(PHOTOS, PREDICTIONS, SilverSettings("duplicate", 0.85, min_boxes=0))
     assert made.images["source_id"].tolist() == [A, B]
     assert made.boxes["image_id"].tolist() == [f"plus_{A}"]
 
 
 def test_the_tables_are_left_as_they_were():
     before = IMAGES.copy(), BOXES.copy(), PREDICTIONS.copy()
-    making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
+    three_modes(SilverSettings(min_boxes=1))
     for table, copy in zip((IMAGES, BOXES, PREDICTIONS), before, strict=True):
         pd.testing.assert_frame_equal(table, copy)
 
@@ -160,7 +174,7 @@ def test_the_tables_are_left_as_they_were():
     ],
 )
 def test_provenance_names_the_model(columns, source, expected):
-    made = making.make(IMAGES, BOXES, PREDICTIONS.assign(**columns), MERGE, source)
+    made = making.make_silver(PHOTOS, PREDICTIONS.assign(**columns), MERGE, source)
     of_origin = made.labels.groupby("origin")["source"].unique().map(list).to_dict()
     assert of_origin == {"gold": ["labels"], "silver": [expected], "ignored": [expected]}
     confidence = made.labels.set_index("origin")["confidence"]
@@ -170,7 +184,7 @@ def test_provenance_names_the_model(columns, source, expected):
 
 
 def test_a_copy_stays_in_the_fold_of_its_source():
-    made = making.make(IMAGES, BOXES, PREDICTIONS, Settings("replace", 0.5, min_boxes=1))
+    made = making.make_silver(PHOTOS, PREDICTIONS, SilverSettings("replace", 0.5, min_boxes=1))
     folds = made.folds(pd.Series({A: 3, B: 1, PIG: 0}))
     assert folds.to_dict() == {f"plus_{A}": 3, f"plus_{B}": 1}
 
@@ -178,15 +192,15 @@ def test_a_copy_stays_in_the_fold_of_its_source():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "double"}, "silver mode must be one of duplicate, replace, merge, got 'double'"),
+        ({"mode": "double"}, "mode must be one of duplicate, replace, merge, got 'double'"),
         (
             {"confidence_threshold": 0.0},
-            "confidence_threshold must be above 0 and at most 1, got 0.0",
+            "confidence_threshold must be above 0, got 0.0",
         ),
-        ({"iou_threshold": 1.5}, "iou_threshold must be above 0 and at most 1, got 1.5"),
-        ({"max_ignored_share": 0}, "max_ignored_share must be above 0 and at most 1, got 0"),
-        ({"same_animal_overlap": 0}, "same_animal_overlap must be above 0 and at most 1, got 0"),
-        ({"min_boxes": -1}, "min_boxes must be 0 or more, got -1"),
+        ({"iou_threshold": 1.5}, "iou_threshold must be a number of at most 1, got 1.5"),
+        ({"max_ignored_share": 0}, "max_ignored_share must be above 0, got 0"),
+        ({"same_animal_overlap": 0}, "same_animal_overlap must be above 0, got 0"),
+        ({"min_boxes": -1}, "min_boxes must be a whole number of at least 0, got -1"),
         ({"species": ()}, "species is empty: name at least one of pig, cow"),
         ({"species": ("goat",)}, r"unknown species 'goat': expected one of \['pig', 'cow'\]"),
         (
@@ -201,7 +215,7 @@ def test_a_copy_stays_in_the_fold_of_its_source():
 )
 def test_settings_refused(options, message):
     with pytest.raises(LivestockError, match=message):
-        Settings(**options)
+        SilverSettings(**options)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +265,7 @@ def test_settings_refused(options, message):
 )
 def test_predictions_refused(images, predictions, message):
     with pytest.raises(DatasetError, match=message) as error:
-        making.make(images, BOXES, predictions)
+        making.make_silver(Photos(images, BOXES), predictions)
     assert "\n" not in str(error.value)
 
 
@@ -276,7 +290,9 @@ def test_each_animal_is_added_once(share, expected):
 
 def test_audit_by_hand():
     row = (
-        audit.audit(making.make(IMAGES, BOXES, PREDICTIONS, MERGE), BOXES, TRUTH).iloc[-1].to_dict()
+        audit.audit(making.make_silver(PHOTOS, PREDICTIONS, MERGE), PHOTOS, COMPLETE)
+        .iloc[-1]
+        .to_dict()
     )
     assert row | {"mean_iou": round(row["mean_iou"], 4)} == {
         "species": "cow",
@@ -296,13 +312,12 @@ def test_audit_by_hand():
 
 
 def test_audit_of_perfect_predictions_and_of_both_species():
-    made = making.make(
-        IMAGES,
-        BOXES,
+    made = making.make_silver(
+        PHOTOS,
         TRUTH.assign(confidence=0.9),
-        Settings("replace", min_boxes=0, species=("pig", "cow")),
+        SilverSettings("replace", min_boxes=0, species=("pig", "cow")),
     )
-    table = audit.audit(made, BOXES, TRUTH).set_index("species")
+    table = audit.audit(made, PHOTOS, COMPLETE).set_index("species")
     assert table.index.tolist() == ["pig", "cow", "all"]
     assert table.loc["all", ["images", "animals", "silver", "unlabelled"]].tolist() == [3, 7, 7, 3]
     assert (table[["precision", "recall", "mean_iou"]] == 1).all(axis=None)
@@ -313,11 +328,13 @@ def test_audit_of_perfect_predictions_and_of_both_species():
 
 def test_audit_of_wrong_boxes_and_a_class_without_a_label():
     wrong = PREDICTIONS.assign(x_min=1, y_min=200, x_max=40, y_max=290)
-    made = making.make(IMAGES, BOXES.iloc[:0], wrong, Settings(min_boxes=1))
-    row = audit.audit(made, BOXES.iloc[:0], TRUTH).iloc[-1]
+    made = making.make_silver(Photos(IMAGES, BOXES.iloc[:0]), wrong, SilverSettings(min_boxes=1))
+    row = audit.audit(made, Photos(IMAGES, BOXES.iloc[:0]), COMPLETE).iloc[-1]
     assert (row["precision"], row["recall_before"], row["recall"], row["gold"]) == (0, 0, 0, 0)
     assert np.isnan(row["mean_iou"])
-    none = audit.audit(made, BOXES.iloc[:0], TRUTH.iloc[:0]).iloc[-1]
+    none = audit.audit(made, Photos(IMAGES, BOXES.iloc[:0]), Photos(IMAGES, TRUTH.iloc[:0])).iloc[
+        -1
+    ]
     assert none["animals"] == 0 and none["precision"] == 0 and np.isnan(none["recall"])
 
 
@@ -353,15 +370,19 @@ def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_curve_says_what_an_audit_says(seed):
     images, boxes, truth, found = random_tables(seed)
-    curve = audit.threshold_curve(images, boxes, found, truth, confidences=[0.1, 0.35, 0.6, 0.8])
+    curve = audit.threshold_curve(
+        Photos(images, boxes), found, Photos(images, truth), confidences=[0.1, 0.35, 0.6, 0.8]
+    )
     unlabelled = None
     for row in curve.to_dict("records"):
-        made = making.make(
-            images, boxes, found, Settings("merge", row["confidence_threshold"], min_boxes=0)
+        made = making.make_silver(
+            Photos(images, boxes),
+            found,
+            SilverSettings("merge", row["confidence_threshold"], min_boxes=0),
         )
         # An audit looks at the images of its set only, a curve at all of them: the count of right
         # boxes is the same.
-        table = audit.audit(made, boxes, truth).iloc[-1]
+        table = audit.audit(made, Photos(images, boxes), Photos(images, truth)).iloc[-1]
         assert table["silver"] == row["added"]
         assert round(table["precision"] * table["silver"]) == row["right"]
         assert row["found"] == pytest.approx(row["right"] / curve.attrs["unlabelled"])
@@ -376,17 +397,17 @@ def test_the_curve_says_what_an_audit_says(seed):
         (
             0.9,
             (1.0, 1),
-            "Of the 1 box that the teachers give a confidence of 0.9 or a little more, 100 % lie "
-            "on a label;",
+            "100 % of the 1 box that the teachers give a confidence of 0.9 or a little more match "
+            "a label;",
         ),
-        (0.55, (0.0, 1), "0 % lie on a label; .*too weak for silver labels"),
-        (0.45, (1.0, 1), "100 % lie on a label"),
+        (0.55, (0.0, 1), "^0 % of .*too weak for silver labels"),
+        (0.45, (1.0, 1), "^100 % of"),
         (0.95, (None, 0), "nothing can be said"),
     ],
 )
 def test_the_labels_tell_whether_the_teachers_can_be_trusted(threshold, expected, told):
     settings = dataclasses.replace(MERGE, confidence_threshold=threshold)
-    share, near = audit.trust(IMAGES, BOXES, PREDICTIONS, settings)
+    share, near = audit.trust(PHOTOS, PREDICTIONS, settings)
     assert near == expected[1] and (
         np.isnan(share) if expected[0] is None else share == expected[0]
     )
@@ -394,7 +415,7 @@ def test_the_labels_tell_whether_the_teachers_can_be_trusted(threshold, expected
 
 
 def test_the_curve_without_anything_unlabelled():
-    curve = audit.threshold_curve(IMAGES, BOXES, PREDICTIONS, BOXES)
+    curve = audit.threshold_curve(PHOTOS, PREDICTIONS, PHOTOS)
     assert (
         curve.attrs["unlabelled"] == 0 and curve["found"].isna().all() and (curve["f1"] == 0).all()
     )
@@ -404,8 +425,8 @@ def test_the_curve_without_anything_unlabelled():
 
 
 def test_boxes_by_image_before_and_after():
-    made = making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=1), MERGE)
-    before, after = making.count_boxes(IMAGES, BOXES, made)
+    made = three_modes(SilverSettings(min_boxes=1))
+    before, after = making.count_boxes(PHOTOS, made)
     assert before.to_dict() == {A: 2, B: 1, PIG: 1}
     assert {name: counts.to_dict() for name, counts in after.items()} == {
         "duplicate": {A: 5, B: 1},
@@ -419,13 +440,13 @@ def test_boxes_by_image_before_and_after():
 
 
 def test_sentences_of_an_audit():
-    made = making.make_modes(IMAGES, BOXES, PREDICTIONS, Settings(min_boxes=4), MERGE)
-    assert silver.made({"merge": made["merge"]}, 3) == (
-        "Of 3 training images, “merge” makes 1 image with 2 gold boxes, 2 silver boxes and 1 "
-        "ignored box."
-    )
+    made = three_modes(SilverSettings(min_boxes=4))
+    counts = audit.audit(made["merge"], PHOTOS, COMPLETE).iloc[-1]
+    assert counts[["images", "gold", "silver", "ignored"]].tolist() == [1, 2, 2, 1]
     audits = {
-        name: audit.audit(each, BOXES, TRUTH) for name, each in made.items() if name != "replace"
+        name: audit.audit(each, PHOTOS, COMPLETE)
+        for name, each in made.items()
+        if name != "replace"
     }
     assert silver.audit(audits, True) == (
         "“duplicate”: 80 % of its silver boxes are right and 100 % of the 2 unlabelled animals get "
@@ -434,7 +455,7 @@ def test_sentences_of_an_audit():
         "animals, before 50 %; 100 % of its 1 ignored region show an animal without another box."
     )
     assert "the precision is a lower bound" in silver.audit(audits, False)
-    table = silver.provenance_table(made["merge"].labels).set_index("origin")
+    table = displays.silver_provenance(made["merge"]).table.set_index("origin")
     assert table["boxes"].to_dict() == {"gold": 2, "ignored": 1, "silver": 2}
     assert silver.metrics(audits["merge"])["silver_precision"] == 0.5
     untold = silver.metrics(audits["merge"], has_truth=False)
@@ -459,15 +480,17 @@ def test_given_predictions(archives, tmp_path):
         tmp_path / "p.csv.gz", boxes.assign(confidence=0.5, fold=1)[out_of_fold.COLUMNS]
     )
     some = images[images["species"] == "cow"]
-    found = silver_sources.collect(some, boxes, folder, tmp_path, pd.Series(dtype=int), str(path))
-    assert list(found) == ["given"] and set(found["given"]["species"]) == {"cow"}
+    found = silver_sources.predict_for_silver(
+        Photos(some, boxes, folder), NO_FOLDS, tmp_path, TrainSettings(), str(path)
+    )
+    assert found.name == "given" and set(found.predictions["species"]) == {"cow"}
+    assert list(found.tables) == ["given"] and found.saw_validation is None
     with pytest.raises(DatasetError, match=r"none of which is among the 1 training images"):
-        silver_sources.collect(
-            images.head(1).assign(image_id="x"),
-            boxes,
-            folder,
+        silver_sources.predict_for_silver(
+            Photos(images.head(1).assign(image_id="x"), boxes, folder),
+            NO_FOLDS,
             tmp_path,
-            pd.Series(dtype=int),
+            TrainSettings(),
             str(path),
         )
 
@@ -479,7 +502,9 @@ def test_in_sample_needs_weights(archives, tmp_path):
     with pytest.raises(
         DatasetError, match="in-sample predictions need weights: run notebook 05 or 08 first"
     ):
-        silver_sources.collect(images, boxes, folder, tmp_path, pd.Series(dtype=int), "in_sample")
+        silver_sources.predict_for_silver(
+            Photos(images, boxes, folder), NO_FOLDS, tmp_path, TrainSettings(), "in_sample"
+        )
 
 
 @pytest.mark.parametrize(
@@ -504,3 +529,16 @@ def test_sentence_on_in_sample_predictions(honest, seen, start):
     assert silver.in_sample({"in sample": curves["in sample"]}).startswith(
         "There are no two sources"
     )
+
+
+def test_settings_of_all_modes_from_a_notebooks_parameters():
+    parameters = {
+        **{"species": "cow pig", "mode": "merge", "confidence_threshold": 0.05, "min_boxes": 4},
+        **{"merge_confidence": 0.4, "merge_ignore_confidence": 0, "merge_min_boxes": 1},
+    }
+    settings = SilverSettings.of_modes(parameters)
+    assert {name: each.mode for name, each in settings.items()} == {n: n for n in making.MODES}
+    merge, original = settings["merge"], settings["duplicate"]
+    assert merge.species == original.species == ("cow", "pig")
+    assert (merge.confidence_threshold, merge.min_boxes, merge.ignore_threshold) == (0.4, 1, None)
+    assert (original.confidence_threshold, original.min_boxes) == (0.05, 4)

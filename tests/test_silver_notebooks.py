@@ -43,7 +43,7 @@ def run(tmp_path_factory):
 
 def test_no_silver_image_has_a_source_that_validates(run):
     folds, _ = tables.read_folds(run[1] / "datasets" / "folds.csv")
-    plus = sets.extract(run[1] / "datasets", run[1] / "plus")
+    plus = sets.open_silver(run[1] / "datasets", run[1] / "plus")
     sources = reading.read_manifest(plus)["image_id"].str.removeprefix("plus_")
     assert len(sources) and (folds[sources] != 0).all()
     provenance = sets.read_provenance(plus)

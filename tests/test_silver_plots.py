@@ -51,13 +51,13 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(source):
     _, images, boxes, _, predictions = source
-    return making.make_modes(
-        images,
-        boxes,
-        predictions,
-        making.Settings(min_boxes=1),
-        making.Settings("merge", 0.5, min_boxes=1, ignore_threshold=0.1, max_ignored_share=1),
+    settings = [making.SilverSettings(mode, min_boxes=1) for mode in making.MODES[:2]]
+    settings.append(
+        making.SilverSettings("merge", 0.5, min_boxes=1, ignore_threshold=0.1, max_ignored_share=1)
     )
+    return {
+        each.mode: making.make_silver(Photos(images, boxes), predictions, each) for each in settings
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def texts(ax) -> str:
 
 def test_thresholds(source):
     _, images, boxes, truth, predictions = source
-    curve = audit.threshold_curve(images, boxes, predictions, truth)
+    curve = audit.threshold_curve(Photos(images, boxes), predictions, Photos(images, truth))
     ax = silver.silver_thresholds({"out of fold": curve, "in sample": curve}, {"original": 0.05})
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == [
@@ -90,7 +90,11 @@ def test_thresholds(source):
 def test_thresholds_without_a_truth_draw_no_animals_found(source):
     _, images, boxes, _, predictions = source
     ax = silver.silver_thresholds(
-        {"out of fold": audit.threshold_curve(images, boxes, predictions, boxes)}
+        {
+            "out of fold": audit.threshold_curve(
+                Photos(images, boxes), predictions, Photos(images, boxes)
+            )
+        }
     )
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "out of fold: added boxes that are right"
@@ -99,7 +103,7 @@ def test_thresholds_without_a_truth_draw_no_animals_found(source):
 
 def test_counts(source, made):
     _, images, boxes, *_ = source
-    before, after = making.count_boxes(images, boxes, made)
+    before, after = making.count_boxes(Photos(images, boxes), made)
     axes = silver.silver_counts(before, after)
     assert [ax.get_title() for ax in axes] == [f"{name}: 6 images" for name in making.MODES]
     for ax, boxes_after in zip(axes, (3, 3, 2), strict=True):
@@ -113,7 +117,10 @@ def test_counts(source, made):
 
 
 def test_audit(source, made):
-    audits = {name: audit.audit(each, source[2], source[3]) for name, each in made.items()}
+    audits = {
+        name: audit.audit(each, Photos(source[1], source[2]), Photos(source[1], source[3]))
+        for name, each in made.items()
+    }
     ax = silver.silver_audit(audits)
     assert "merge: before 50 %, after 100 %, right 100 %" in texts(ax)
     assert "duplicate: before 50 %, after 100 %, right 67 %" in texts(ax)

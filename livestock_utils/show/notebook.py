@@ -29,6 +29,8 @@ from livestock_utils.core.settings import Settings
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.search.best import resolve_hyp
 from livestock_utils.detect.train import preflight, state
+from livestock_utils.evaluate.silver import sets as silver_sets
+from livestock_utils.evaluate.silver.making import Silver
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 
@@ -120,6 +122,23 @@ class Step:
         """The photos of OUT/datasets/name.tar, unpacked once to `local`."""
         tar = self.need("datasets", f"{name}.tar", made_by=made_by)
         return reading.open_set(tar, self.local / name)
+
+    def write_silver(
+        self, made: Silver, photos: Photos, folds: pd.Series, saw_validation: bool | None
+    ) -> None:
+        """Write a silver set to OUT/datasets/plus_image.tar and plus_label.tar."""
+        seed = self.parameters.get("seed", 0)
+        place = self.path("datasets")
+        silver_sets.write_silver(place, made, photos.folder, folds, seed, saw_validation)
+
+    def silver_lists(
+        self, train: Photos, valid: Photos, share: float = 1.0
+    ) -> silver_sets.SilverLists:
+        """Two trainings that differ in labels alone: without and with the set of `write_silver`."""
+        tars = self.need("datasets", "plus_label.tar", made_by="09").parent
+        plus = silver_sets.open_silver(tars, self.local / "plus")
+        place, seed = self.local / "expanded", self.parameters.get("seed", 0)
+        return silver_sets.write_silver_lists(place, train.folder, plus, valid.folder, share, seed)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
         """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png

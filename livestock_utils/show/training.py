@@ -86,6 +86,8 @@ def train_pairs(
 ) -> dict[str, list[run.Run]]:
     """Two trainings a seed that differ in their data alone: with and without silver labels.
 
+        runs = lu.train_pairs(gold, expanded, valid, step.run_folder, range(3), settings)
+
     Args:
         gold: what both train on; see `train`, as for `expanded` and `valid`.
         expanded: that and the silver labels.

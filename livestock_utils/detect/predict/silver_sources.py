@@ -1,9 +1,9 @@
 """Where the predictions behind silver labels come from: out of fold, in sample, or a table that
 exists."""
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,12 +11,105 @@ from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold
 from livestock_utils.detect.settings import TrainSettings
-from livestock_utils.detect.train import run as training_run
+from livestock_utils.detect.train.run import Run
 
-OUT_OF_FOLD, IN_SAMPLE, GIVEN = "out of fold", "in sample", "given"
-FLOOR = 0.01
+_OUT_OF_FOLD, IN_SAMPLE, _GIVEN = "out of fold", "in sample", "given"
+_FLOOR = 0.01
 """Lowest confidence that is kept: far below the original's 0.05, so that thresholds can be
 swept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SilverSources:
+    """Predictions by source, the one that silver is made from first.
+
+    `saw_validation`: were the models behind that trained on validation images? None: not known.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    saw_validation: bool | None
+
+    @property
+    def name(self) -> str:
+        """The source that silver is made from: "out of fold", "in sample" or "given"."""
+        return next(iter(self.tables))
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Its predictions table."""
+        return self.tables[self.name]
+
+
+def predict_for_silver(
+    photos: Photos,
+    folds: pd.Series,
+    out: str | os.PathLike,
+    settings: TrainSettings,
+    source: str = "out_of_fold",
+    *,
+    weights: str | os.PathLike = "",
+    n_folds: int = 2,
+    iou_threshold: float = 0.7,
+    sets: str | os.PathLike | None = None,
+) -> SilverSources:
+    """Predictions of the training photos: what silver is made from, and what that is compared with.
+
+        sources = lu.predict_for_silver(train, folds, "runs/first", lu.TrainSettings(epochs=10))
+        silver = lu.make_silver(train, sources.predictions)
+
+    Args:
+        photos: the training photos; rows of a given table about others are left out.
+        folds: fold of each image, by image_id.
+        out: the folder of results: teachers go there, and the weights of notebooks 08 and 05 are
+            looked for there.
+        settings: of the teachers; their `image_size` is that of the predictions too.
+        source: "out_of_fold" (teachers trained on `photos` alone, see `predict_out_of_fold`),
+            "in_sample" (weights predict what they were trained on) or the path of a table.
+        weights: a .pt whose in-sample predictions are added; "": the best of 08, or else of 05.
+        n_folds: how many teachers.
+        iou_threshold: of the suppression, in [0, 1].
+        sets: where the folds are unpacked; default the local disk.
+
+    Raises:
+        DatasetError: "in_sample" without weights, or a table that has none of the images.
+    """
+    used = default_weights(out, weights)
+    found: dict[str, pd.DataFrame] = {}
+    if source == "in_sample" and used is None:
+        raise DatasetError(
+            "in-sample predictions need weights: run notebook 05 or 08 first, or give a .pt as "
+            "weights"
+        )
+    if source == "out_of_fold":
+        found[_OUT_OF_FOLD] = out_of_fold.predict_out_of_fold(
+            photos,
+            folds,
+            out,
+            settings,
+            n_folds=n_folds,
+            name="silver",
+            sets=sets,
+            iou_threshold=iou_threshold,
+            confidence_threshold=_FLOOR,
+        )
+    elif source != "in_sample":
+        table, ids = out_of_fold.read(source), photos.images["image_id"]
+        found[_GIVEN] = table[table["image_id"].isin(ids)].reset_index(drop=True)
+        if found[_GIVEN].empty:
+            raise DatasetError(
+                f"{source} has predictions of {table['image_id'].nunique()} images, none of which "
+                f"is among the {len(photos)} training images; give the predictions of these images"
+            )
+    if used is not None:
+        made = engine.predict(
+            used,
+            photos,
+            image_size=settings.image_size,
+            iou_threshold=iou_threshold,
+            confidence_threshold=_FLOOR,
+        )
+        found[IN_SAMPLE] = made.assign(source="in sample, " + "/".join(used.parts[-3:]))
+    return SilverSources(found, saw_validation(out, used, source))
 
 
 def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> Path | None:
@@ -25,7 +118,7 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
     if weights:
         return Path(weights)
     for name in ("full", "multilabel_split"):
-        run = training_run.Run(Path(out) / "training" / name)
+        run = Run(Path(out) / "training" / name)
         if run.finished:
             return run.best
     return None
@@ -37,7 +130,7 @@ def saw_validation(
     """Have the models behind silver labels been trained on validation images? None where that is
     not known.
 
-    Teachers out of fold have not (`collect` trains them on the images that it is given), the run of
+    Teachers out of fold have not (`predict_for_silver` trains them on its photos alone), the run of
     notebook 05 has not, that of 08 has; of other weights and of given tables nothing is known.
     """
     if source == "out_of_fold":
@@ -47,65 +140,3 @@ def saw_validation(
     training = Path(out).resolve() / "training"
     folder = Path(weights).resolve().parents[1]
     return {training / "multilabel_split": False, training / "full": True}.get(folder)
-
-
-def collect(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    folder: str | os.PathLike,
-    out: str | os.PathLike,
-    folds: pd.Series,
-    source: str = "out_of_fold",
-    *,
-    weights: str | os.PathLike | None = None,
-    n_folds: int = 2,
-    image_size: int = 640,
-    iou_threshold: float = 0.7,
-    sets: str | os.PathLike | None = None,
-    **training: Any,
-) -> dict[str, pd.DataFrame]:
-    """Predictions of `images` by source, the asked one first: what silver is made from, and what it
-    is compared with.
-
-    source: "out_of_fold" (teachers trained on `images` alone, see `predict_out_of_fold`, `training`
-    are its options), "in_sample" (`weights` predict the images that they were trained on) or the
-    path of a predictions table. With `weights` the in-sample predictions are added to the others.
-    Rows of other images than `images` are left out. Raises DatasetError for "in_sample" without
-    weights and for a table that has none of the images.
-    """
-    found: dict[str, pd.DataFrame] = {}
-    if source == "in_sample" and weights is None:
-        raise DatasetError(
-            "in-sample predictions need weights: run notebook 05 or 08 first, or give a .pt as "
-            "weights"
-        )
-    if source == "out_of_fold":
-        found[OUT_OF_FOLD] = out_of_fold.predict_out_of_fold(
-            Photos(images, boxes, folder),
-            folds,
-            out,
-            TrainSettings(image_size=image_size, **training),
-            n_folds=n_folds,
-            name="silver",
-            sets=sets,
-            iou_threshold=iou_threshold,
-            confidence_threshold=FLOOR,
-        )
-    elif source != "in_sample":
-        table = out_of_fold.read(source)
-        found[GIVEN] = table[table["image_id"].isin(images["image_id"])].reset_index(drop=True)
-        if found[GIVEN].empty:
-            raise DatasetError(
-                f"{source} has predictions of {table['image_id'].nunique()} images, none of which "
-                f"is among the {len(images)} training images; give the predictions of these images"
-            )
-    if weights is not None:
-        found[IN_SAMPLE] = engine.predict(
-            weights,
-            Photos(images, folder=folder),
-            image_size=image_size,
-            iou_threshold=iou_threshold,
-            confidence_threshold=FLOOR,
-        )
-        found[IN_SAMPLE]["source"] = "in sample, " + "/".join(Path(weights).parts[-3:])
-    return found

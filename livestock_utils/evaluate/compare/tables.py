@@ -129,7 +129,9 @@ def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
     95 % interval over the seeds (NaN with fewer than two).
     """
     rows, values = [], []
-    for kind in ("SGD", "AdamW") if scores is not None else ():
+    if scores is None:
+        return pd.DataFrame()
+    for kind in ("SGD", "AdamW"):
         mine = scores[scores["setting"].str.startswith(f"{kind}, ")]
         if mine.empty:
             return pd.DataFrame()
@@ -140,11 +142,11 @@ def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
         std = float(values[-1].std(ddof=1)) if len(values[-1]) > 1 else np.nan
         rows.append({**row, "runs": len(values[-1]), "mAP75": values[-1].mean(), "std": std})
     table = pd.DataFrame(rows)
-    if rows and scores is not None:
-        table.attrs["epochs"] = "–".join(map(str, sorted(set(scores["epochs"]))))
-        table.attrs["difference"] = float(values[0].mean() - values[1].mean())
-        ends = welch_interval(*values) if min(map(len, values)) > 1 else (np.nan, np.nan)
-        table.attrs |= dict(zip(("low", "high"), ends, strict=True))
+    sgd, adamw = values
+    ends = welch_interval(sgd, adamw) if min(len(sgd), len(adamw)) > 1 else (np.nan, np.nan)
+    table.attrs = dict(zip(("low", "high"), ends, strict=True))
+    table.attrs["difference"] = float(sgd.mean() - adamw.mean())
+    table.attrs["epochs"] = "–".join(map(str, sorted(set(scores["epochs"]))))
     return table
 
 

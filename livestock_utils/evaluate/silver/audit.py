@@ -9,19 +9,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species as classes
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.labels import missing
 from livestock_utils.evaluate.scoring import matching, metrics
 from livestock_utils.evaluate.silver import making
-from livestock_utils.evaluate.silver.making import GOLD, IGNORED, SILVER, Settings, Silver
+from livestock_utils.evaluate.silver.making import GOLD, IGNORED, SILVER, Silver, SilverSettings
 
 
-def audit(
-    made: Silver, boxes: pd.DataFrame, truth: pd.DataFrame, iou_threshold: float = 0.5
-) -> pd.DataFrame:
+def audit(made: Silver, photos: Photos, truth: Photos, iou_threshold: float = 0.5) -> pd.DataFrame:
     """How true a silver set is: a row each species, and "all" if there are several; on the images
     of `made` alone.
 
-    `boxes` are the people's labels, `truth` all animals. A silver box is right if it overlaps (IoU
+    `photos` has people's labels, `truth` all animals. A silver box is right if it overlaps (IoU
     >= `iou_threshold`) an animal that neither a gold box nor a more confident silver box has.
     Columns:
 
@@ -32,14 +31,15 @@ def audit(
     silver labels; ignored_right: share of the ignored regions that hold an animal without another
     box. NaN where there is nothing to divide by.
     """
+    boxes = photos.boxes
     sources = made.images.rename(columns={"image_id": "plus_id"}).rename(
         columns={"source_id": "image_id"}
     )
     labels = made.labels.drop(columns="image_id").rename(columns={"source_id": "image_id"})
     gold_only = boxes[boxes["image_id"].isin(sources["image_id"])].assign(confidence=1.0)
     ranked = labels.assign(confidence=_rank_by_origin(labels))
-    before, _ = _match(truth, gold_only, sources, iou_threshold)
-    after, matches = _match(truth, ranked, sources, iou_threshold)
+    before, _ = _match(truth.boxes, gold_only, sources, iou_threshold)
+    after, matches = _match(truth.boxes, ranked, sources, iou_threshold)
     hit = matching.hits(matches, iou_threshold)
     origin = labels["origin"].to_numpy(str)[matches.row]
     names = np.array(matches.classes)[matches.detection_class]
@@ -81,28 +81,28 @@ def audit(
 
 
 def threshold_curve(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
-    truth: pd.DataFrame,
-    settings: Settings | None = None,
+    truth: Photos,
+    settings: SilverSettings = SilverSettings(),  # noqa: B008 (frozen)
     confidences: Sequence[float] | None = None,
     iou_threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """What each confidence threshold of mode "merge" would add to all images: a row a threshold.
+    """What each confidence threshold of mode "merge" would add to all photos: a row a threshold.
 
     Columns confidence_threshold, added (boxes), right (of them, on an animal that nobody labelled),
     precision, found (share of the unlabelled animals; NaN if there are none), f1.
     `attrs["unlabelled"]` is how many there are. The other settings count, but not min_boxes. One
     matching serves all thresholds.
     """
-    settings = dataclasses.replace(settings or Settings(), mode="merge", ignore_threshold=None)
+    settings = dataclasses.replace(settings, mode="merge", ignore_threshold=None)
     levels = (
         np.round(np.arange(0.05, 1.0, 0.05), 2)
         if confidences is None
         else np.asarray(confidences, dtype=float)
     )
     lowest = dataclasses.replace(settings, confidence_threshold=float(levels.min()))
+    images, boxes = photos.images, photos.boxes
     mine = images[images["species"].isin(settings.species)]
     gold = boxes[boxes["image_id"].isin(mine["image_id"])]
     found = making.candidates(images, predictions, lowest, "")
@@ -110,8 +110,8 @@ def threshold_curve(
     ranked = pd.concat(
         [gold.assign(confidence=1.0), new.assign(confidence=new["confidence"] / 2)]
     )  # gold comes first
-    before, _ = _match(truth, gold.assign(confidence=1.0), mine, iou_threshold)
-    _, matches = _match(truth, ranked, mine, iou_threshold)
+    before, _ = _match(truth.boxes, gold.assign(confidence=1.0), mine, iou_threshold)
+    _, matches = _match(truth.boxes, ranked, mine, iou_threshold)
     is_new = matches.row >= len(gold)
     hit, confidence = matching.hits(matches, iou_threshold)[is_new], matches.confidence[is_new] * 2
     unlabelled = int((~before).sum())
@@ -132,10 +132,9 @@ def threshold_curve(
 
 
 def trust(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+    photos: Photos,
     predictions: pd.DataFrame,
-    settings: Settings,
+    settings: SilverSettings,
     width: float = 0.1,
     iou_threshold: float = 0.5,
 ) -> tuple[float, int]:
@@ -145,11 +144,10 @@ def trust(
     "Just above" is up to `width` more confident. It needs no truth: animals without a label count
     as mistakes, so that the true share is higher. NaN where there are none.
     """
-    found = making.candidates(
-        images, predictions, dataclasses.replace(settings, ignore_threshold=None), ""
-    )
+    settings = dataclasses.replace(settings, ignore_threshold=None)
+    found = making.candidates(photos.images, predictions, settings, "")
     near = found[found["confidence"] < settings.confidence_threshold + width]
-    on_label = missing.best_iou(near, boxes) >= iou_threshold
+    on_label = missing.best_iou(near, photos.boxes) >= iou_threshold
     return _share(on_label), len(near)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core import species as classes
-from livestock_utils.core import tables
 from livestock_utils.core.errors import DatasetError, ScoringError
+from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
 BETWEEN = "fuller minus lacking answers"
@@ -27,22 +27,20 @@ COMPLETE = "complete"
 
 
 def answer_sets(
+    photos: Photos,
     data: str | os.PathLike,
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
     thin_share: float = 0.2,
     species: tuple[str, ...] = ("cow",),
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """Two boxes tables of `images`, the fuller one first, by name.
+    """Two boxes tables of the photos, the fuller one first, by name.
 
-    With `data`/truth.csv: COMPLETE (all animals) and "as labelled" (`boxes`). Without: "as
-    labelled" and "thinned" (`thin`), which only shows what missing boxes do to the comparison.
+    With `data`/truth.csv: COMPLETE (all animals) and "as labelled". Without: "as labelled" and
+    "thinned" (`thin`), which only shows what missing boxes do to the comparison.
     """
-    mine = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
     if (Path(data) / "truth.csv").is_file():
-        return {COMPLETE: tables.complete_boxes(data, images, boxes), "as labelled": mine}
-    return {"as labelled": mine, "thinned": thin(mine, thin_share, species, seed)}
+        return {COMPLETE: photos.complete(data).boxes, "as labelled": photos.boxes}
+    return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, species, seed)}
 
 
 def thin(

@@ -10,12 +10,13 @@ original's way);
 - "replace": the same copy, and the image itself leaves the training set;
 - "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added
 (silver), less sure
-  ones become regions to ignore, which `silver_sets` paints over; the image itself leaves the
+  ones become regions to ignore, which `sets` paints over; the image itself leaves the
   training set.
 """
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ from livestock_utils.core import species as classes
 from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos
+from livestock_utils.core.settings import Settings, setting
 from livestock_utils.core.tables import BOX_COLUMNS, folds_of, require_columns
 
 MODES = ("duplicate", "replace", "merge")
@@ -33,57 +36,62 @@ PREFIX = "plus_"
 """Ids of silver images are this and the id of their source, as in the original."""
 GOLD, SILVER, IGNORED = "gold", "silver", "ignored"
 """Origins of a box: labelled by people, predicted and trusted, predicted and left open."""
+_SHARES = ("confidence_threshold", "iou_threshold", "same_animal_overlap", "max_ignored_share")
 LABEL_COLUMNS = ["image_id", "source_id", "species", *XYXY, "origin", "confidence", "source"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How silver is made; the defaults are the original's.
+class SilverSettings(Settings):
+    """How silver is made; the defaults are the original's, `table()` lists them.
 
-    confidence_threshold: predictions from here on are silver. iou_threshold: of two predictions
-    that overlap more, the less confident goes. min_boxes: images with fewer boxes afterwards get no
-    silver. species: of the images that may get any. For "merge" only: same_animal_overlap: a
-    prediction shows the same animal as a label if their intersection is at least this share of the
-    smaller of the two (so that a box around two labels adds nothing); ignore_threshold: predictions
-    from here up to confidence_threshold are ignored regions (None: there are none);
-    max_ignored_share: of the image, the most confident ones first: a weak model would have whole
-    photos painted over.
+        settings = lu.SilverSettings("merge", confidence_threshold=0.4, ignore_threshold=0.15)
+
+    Raises:
+        DatasetError: for a value out of its range; LivestockError for an unknown species.
     """
 
-    mode: str = "duplicate"
-    confidence_threshold: float = 0.05
-    iou_threshold: float = 0.7
-    min_boxes: int = 4
-    species: tuple[str, ...] = ("cow",)
-    same_animal_overlap: float = 0.6
-    ignore_threshold: float | None = None
-    max_ignored_share: float = 0.1
+    error = DatasetError
+
+    mode: str = setting("duplicate", "How predictions are used, see above.", choices=MODES)
+    confidence_threshold: float = setting(0.05, "Predictions from here on are silver.", high=1)
+    iou_threshold: float = setting(
+        0.7, "Of two predictions that overlap more, the less confident goes.", high=1
+    )
+    min_boxes: int = setting(4, "Images with fewer boxes afterwards get no silver.", low=0)
+    species: tuple[str, ...] = setting(("cow",), "Of the images that may get any.")
+    same_animal_overlap: float = setting(
+        0.6,
+        "merge: a prediction shows the same animal as a label if they share this much of the "
+        "smaller one (so that a box around two labels adds nothing).",
+        high=1,
+    )
+    ignore_threshold: float | None = setting(
+        None,
+        "merge: predictions from here up to confidence_threshold are ignored regions; None: there "
+        "are none.",
+    )
+    max_ignored_share: float = setting(
+        0.1,
+        "merge: of the image, the most confident regions first: a weak model would have whole "
+        "photos painted over.",
+        high=1,
+    )
 
     def __post_init__(self) -> None:
-        """Check every value; raises DatasetError (LivestockError for an unknown species)."""
-        if self.mode not in MODES:
-            raise DatasetError(f"silver mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        for name in (
-            "confidence_threshold",
-            "iou_threshold",
-            "same_animal_overlap",
-            "max_ignored_share",
-        ):
-            if not 0 < getattr(self, name) <= 1:
-                raise DatasetError(
-                    f"{name} must be above 0 and at most 1, got {getattr(self, name)}"
-                )
-        if self.min_boxes < 0:
-            raise DatasetError(f"min_boxes must be 0 or more, got {self.min_boxes}")
-        if (
-            self.ignore_threshold is not None
-            and not 0 < self.ignore_threshold < self.confidence_threshold
-        ):
+        """Check every value."""
+        if isinstance(self.species, str):
+            object.__setattr__(self, "species", tuple(self.species.split()))
+        super().__post_init__()
+        for name in _SHARES:
+            if getattr(self, name) <= 0:
+                raise DatasetError(f"{name} must be above 0, got {getattr(self, name)}")
+        sure, unsure = self.confidence_threshold, self.ignore_threshold
+        if unsure is not None and not 0 < unsure < sure:
             raise DatasetError(
-                "ignore_threshold must lie between 0 and confidence_threshold "
-                f"({self.confidence_threshold}), got {self.ignore_threshold}"
+                f"ignore_threshold must lie between 0 and confidence_threshold ({sure}), got "
+                f"{unsure}"
             )
-        if self.ignore_threshold is not None and self.mode != "merge":
+        if unsure is not None and self.mode != "merge":
             raise DatasetError(
                 f"ignored regions exist in mode 'merge' only, got {self.mode!r} with "
                 "ignore_threshold"
@@ -94,6 +102,21 @@ class Settings:
             )
         for name in self.species:
             classes.by_name(name)
+
+    @classmethod
+    def of_modes(cls, parameters: Mapping[str, Any]) -> "dict[str, SilverSettings]":
+        """Settings of all modes, by name, from a notebook's parameters.
+
+        "duplicate" and "replace" take the parameters of the fields' names, "merge" those that begin
+        with merge_ where there are such (merge_ignore_confidence: 0 for none).
+        """
+        merge = {
+            "confidence_threshold": parameters["merge_confidence"],
+            "ignore_threshold": parameters["merge_ignore_confidence"] or None,
+            "min_boxes": parameters["merge_min_boxes"],
+        }
+        own = {mode: merge if mode == "merge" else {} for mode in MODES}
+        return {mode: cls.of({**parameters, **own[mode], "mode": mode}) for mode in MODES}
 
     @property
     def replaces(self) -> bool:
@@ -118,7 +141,7 @@ class Silver:
 
     images: pd.DataFrame
     labels: pd.DataFrame
-    settings: Settings
+    settings: SilverSettings
 
     @property
     def boxes(self) -> pd.DataFrame:
@@ -133,23 +156,34 @@ class Silver:
         return pd.Series(of_source.to_numpy(), pd.Index(self.images["image_id"]), name="fold")
 
 
-def make(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
+def make_silver(
+    photos: Photos,
     predictions: pd.DataFrame,
-    settings: Settings | None = None,
+    settings: SilverSettings = SilverSettings(),
     source: str = "",
 ) -> Silver:
-    """Silver labels for `images` from `predictions` (image_id, species, confidence, x_min..y_max in
-    px).
+    """Silver labels for photos from predictions: boxes for animals that nobody labelled.
+
+        silver = lu.make_silver(photos, oof, lu.SilverSettings("merge", 0.4, min_boxes=1))
 
     A prediction of another species than its image's is left out: the class of a box is its
-    archive's. In mode "merge" images to which nothing is added are left out. The provenance names
-    the model: a column `source` of the predictions, else their column `fold` ("out of fold k"),
-    else `source`. Raises DatasetError for predictions of unknown images or without confidence, for
-    none at all, and for settings that leave no image.
+    archive's. In mode "merge" images to which nothing is added are left out.
+
+    Args:
+        photos: the original photos with people's labels.
+        predictions: image_id, species, confidence, x_min, y_min, x_max, y_max in px.
+        settings: mode, thresholds, species.
+        source: names the model in the provenance, where the predictions have neither a column
+            `source` nor `fold` ("out of fold k").
+
+    Returns:
+        `.images` (ids plus_<id>), `.labels` (a row a box with its origin), `.boxes` to train on.
+
+    Raises:
+        DatasetError: predictions of unknown images or without confidence, none at all, and settings
+            that leave no image.
     """
-    settings = settings or Settings()
+    images, boxes = photos.images, photos.boxes
     if images["image_id"].str.startswith(PREFIX).any():
         raise DatasetError(
             f"the images hold silver copies ({PREFIX}...) already; make silver from the original "
@@ -164,7 +198,7 @@ def make(
         sure = additions(sure, gold, settings.same_animal_overlap)
         unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
         known = pd.concat([gold, sure])[["image_id", *XYXY]]
-        unsure = unsure[~overlapping(unsure, known, settings.same_animal_overlap)]
+        unsure = unsure[~_overlapping(unsure, known, settings.same_animal_overlap)]
         unsure = unsure[_share_so_far(unsure, images) <= settings.max_ignored_share]
         changed = pd.concat([sure, unsure])
         kept = gold[gold["image_id"].isin(changed["image_id"])]
@@ -185,31 +219,13 @@ def make(
     return _assemble(images, labels, filled, settings)
 
 
-def make_modes(
-    images: pd.DataFrame,
-    boxes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    original: Settings,
-    merge: Settings,
-    source: str = "",
-) -> dict[str, Silver]:
-    """All three modes from the same predictions: "duplicate" and "replace" by `original`, "merge"
-    by `merge`."""
-    settings = {
-        "duplicate": dataclasses.replace(original, mode="duplicate"),
-        "replace": dataclasses.replace(original, mode="replace"),
-        "merge": merge,
-    }
-    return {name: make(images, boxes, predictions, each, source) for name, each in settings.items()}
-
-
 def count_boxes(
-    images: pd.DataFrame, boxes: pd.DataFrame, made: Mapping[str, Silver]
+    photos: Photos, made: Mapping[str, Silver]
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
     """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the
     source's image_id."""
-    ids = pd.Index(images["image_id"])
-    before = boxes["image_id"].value_counts().reindex(ids, fill_value=0)
+    ids = pd.Index(photos.images["image_id"])
+    before = photos.boxes["image_id"].value_counts().reindex(ids, fill_value=0)
     after = {}
     for name, each in made.items():
         kept = each.labels.loc[each.labels["origin"] != IGNORED, "source_id"]
@@ -218,7 +234,7 @@ def count_boxes(
 
 
 def candidates(
-    images: pd.DataFrame, predictions: pd.DataFrame, settings: Settings, source: str
+    images: pd.DataFrame, predictions: pd.DataFrame, settings: SilverSettings, source: str
 ) -> pd.DataFrame:
     """Checked predictions of eligible images from the floor on, suppressed, with `source`; most
     confident first."""
@@ -267,13 +283,13 @@ def candidates(
 
 
 def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The predictions that show an animal of their own: none of gold's (`overlapping`), and each
+    """The predictions that show an animal of their own: none of gold's (`_overlapping`), and each
     animal once.
 
     `found` is sorted by image and falling confidence; of two that show the same animal the first
     stays.
     """
-    new = found[~overlapping(found, gold, share)].reset_index(drop=True)
+    new = found[~_overlapping(found, gold, share)].reset_index(drop=True)
     corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
     for rows in new.groupby("image_id", sort=False).indices.values():
         same = _shared(corners[rows], corners[rows]) >= share
@@ -282,7 +298,7 @@ def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataF
     return new[keep].reset_index(drop=True)
 
 
-def overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
+def _overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
     """Which predictions meet a known box of their image (of any species) in at least `share` of the
     smaller one, (n,).
 
@@ -323,7 +339,7 @@ def _shared(
 
 
 def _assemble(
-    images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: Settings
+    images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: SilverSettings
 ) -> Silver:
     """Images and labels of the chosen sources, under their new ids and in their order."""
     rows = images[images["image_id"].isin(chosen)].assign(source_id=lambda table: table["image_id"])

@@ -17,7 +17,7 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,23 @@ from livestock_utils.evaluate.silver import making
 
 IMAGE_TAR, LABEL_TAR = "plus_image.tar", "plus_label.tar"
 PROVENANCE, SETTINGS = "provenance.csv", "silver.json"
-SAW_VALIDATION = "teachers_saw_validation"
+_SAW_VALIDATION = "teachers_saw_validation"
 _QUALITY = 92
 """JPEG quality of photos that were painted: they are compressed a second time."""
 
 
-def write(
+class SilverLists(NamedTuple):
+    """Two trainings that differ in nothing but labels, as data.yaml files, see
+    `write_silver_lists`."""
+
+    gold: Path
+    expanded: Path
+    table: pd.DataFrame
+    mode: str
+    saw_validation: bool | None
+
+
+def write_silver(
     folder: str | os.PathLike,
     made: making.Silver,
     archives: str | os.PathLike,
@@ -81,8 +92,8 @@ def write(
     with set_folder.no_space_error(label_tar), files.whole_file(label_tar) as file:
         tar = tars.TarWriter(file)
         tar.add(yolo.MANIFEST, yolo.manifest_bytes(table))
-        tar.add(PROVENANCE, provenance_bytes(made.labels))
-        record = dataclasses.asdict(made.settings) | {SAW_VALIDATION: teachers_saw_validation}
+        tar.add(PROVENANCE, _provenance_bytes(made.labels))
+        record = dataclasses.asdict(made.settings) | {_SAW_VALIDATION: teachers_saw_validation}
         settings = json.dumps(record, indent=2, sort_keys=True) + "\n"
         tar.add(SETTINGS, settings.encode())
         for image_id, text in zip(table["image_id"], plan.labels, strict=True):
@@ -91,7 +102,7 @@ def write(
     return image_tar, label_tar
 
 
-def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
+def open_silver(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
     """Extract the two tars in `folder` to a set folder, checked against the manifest; returns
     `target`.
 
@@ -143,24 +154,24 @@ def extract(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
     return place
 
 
-def read_settings(plus_folder: str | os.PathLike) -> making.Settings:
+def read_settings(plus_folder: str | os.PathLike) -> making.SilverSettings:
     """The settings that an extracted silver set was made with."""
     path = Path(plus_folder) / SETTINGS
     values = _record(path)
-    values.pop(SAW_VALIDATION, None)
-    known = [field.name for field in dataclasses.fields(making.Settings)]
+    values.pop(_SAW_VALIDATION, None)
+    known = [field.name for field in dataclasses.fields(making.SilverSettings)]
     if sorted(values) != sorted(known):
         raise DatasetError(
             f"{path}: expected the settings {', '.join(known)}, got {', '.join(sorted(values))}; "
             "write the silver set again with this version"
         )
-    return making.Settings(**values | {"species": tuple(values["species"])})
+    return making.SilverSettings(**values | {"species": tuple(values["species"])})
 
 
 def teachers_saw_validation(plus_folder: str | os.PathLike) -> bool | None:
     """Whether the models behind an extracted silver set were trained on validation images; None:
     not known."""
-    return _record(Path(plus_folder) / SETTINGS).get(SAW_VALIDATION)
+    return _record(Path(plus_folder) / SETTINGS).get(_SAW_VALIDATION)
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def read_provenance(plus_folder: str | os.PathLike) -> pd.DataFrame:
-    """The `labels` table of an extracted silver set, one row a box (silver.LABEL_COLUMNS)."""
+    """The `labels` table of an extracted silver set, one row a box (making.LABEL_COLUMNS)."""
     path = Path(plus_folder) / PROVENANCE
     if not path.is_file():
         raise DatasetError(f"{path} is missing: extract the silver set there first")
@@ -180,7 +191,7 @@ def read_provenance(plus_folder: str | os.PathLike) -> pd.DataFrame:
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={"confidence": [""]})
 
 
-def provenance_bytes(labels: pd.DataFrame) -> bytes:
+def _provenance_bytes(labels: pd.DataFrame) -> bytes:
     """provenance.csv: a row a box, corners to a hundredth of a pixel."""
     table = labels[making.LABEL_COLUMNS].copy()
     table[XYXY] = table[XYXY].round(2)
@@ -208,16 +219,15 @@ def painted(jpeg: bytes, labels: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def write_training_lists(
+def write_silver_lists(
     folder: str | os.PathLike,
     gold: str | os.PathLike,
     plus: str | os.PathLike,
     valid: str | os.PathLike,
     share: float = 1.0,
     seed: int = 0,
-) -> tuple[Path, Path, pd.DataFrame]:
-    """Two data.yaml files that differ in nothing but labels: (gold alone, gold + silver, table of
-    what they hold).
+) -> "SilverLists":
+    """Two data.yaml files that differ in nothing but labels.
 
     gold, plus, valid: set folders; share: of the silver images, drawn by `seed`, that take part. In
     mode "duplicate" the second copy of an image carries silver labels in the one list and gold
@@ -273,7 +283,8 @@ def write_training_lists(
                 "held_out": int((~there).sum()) if name == "expanded" else 0,
             }
         )
-    return paths[0], paths[1], pd.DataFrame(rows)
+    saw = teachers_saw_validation(plus)
+    return SilverLists(paths[0], paths[1], pd.DataFrame(rows), settings.mode, saw)
 
 
 def _covered(boxes: pd.DataFrame, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -33,6 +33,11 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),
         "scores_by_group",
     ),
+    "silver": (
+        *("silver_audit", "silver_counts", "silver_effect", "silver_examples", "silver_lists"),
+        *("silver_provenance", "silver_sources", "silver_thresholds", "teacher_trust"),
+        "trained_pairs",
+    ),
     "tuning": (
         *("best_median_worst", "candidates", "choice_check", "gains", "heat_map", "submission"),
         *("test_examples", "test_scores"),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.silver import making, sets
+from livestock_utils.evaluate.silver.effect import BETWEEN
 from livestock_utils.show.plots import gallery, style
 
 
@@ -25,7 +26,7 @@ def silver_thresholds(
     """Precision of the added boxes (solid) and unlabelled animals found (dashed) against the
     confidence threshold.
 
-    `curves` maps sources of predictions to tables of `silver_audit.threshold_curve`, `marks` names
+    `curves` maps sources of predictions to tables of `audit.threshold_curve`, `marks` names
     to thresholds. Look for: how far left the solid line may go before it falls, and whether the
     dashed one is still high there.
     """
@@ -124,7 +125,7 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
     """A row a mode: share of the animals with a label, before (grey) and after (dot), and precision
     (diamond).
 
-    `tables` maps modes to tables of `silver_audit.audit`. Only silver boxes count for the
+    `tables` maps modes to tables of `audit.audit`. Only silver boxes count for the
     precision. Look for: a long way from the grey dot to the right, with the diamond not far left of
     100 %.
     """
@@ -238,7 +239,7 @@ def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
 def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain of the expanded training over gold alone with its interval, by answers and class.
 
-    `table` is from `silver_effect.effect_table`. A line that crosses 0 is no proof of a difference.
+    `table` is from `effect.effect_table`. A line that crosses 0 is no proof of a difference.
     Look for: whether the gain differs between fuller and lacking answers (last group), and for
     which class.
     """
@@ -248,9 +249,10 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "no answers to compare on")
     y, ticks = 0.0, []
     for group in groups:
+        name = " minus ".join(groups[:2]) if group == BETWEEN else group
         style.note(
             ax,
-            group,
+            name,
             (0, y),
             (4, 0),
             xycoords=ax.get_yaxis_transform(),

@@ -245,7 +245,7 @@ def _selection(tried: Mapping[str, int]) -> str:
     )
 
 
-def _mean(row: Mapping[str, Any]) -> str:
+def _mean(row: Mapping[Any, Any]) -> str:
     """Mean, number of seeds and standard deviation: "0.710 (3 seeds, standard deviation 0.012)"."""
     if row["runs"] == 1:
         return f"{row['mAP75']:.3f} (one seed)"

@@ -9,46 +9,28 @@ import pandas as pd
 from livestock_utils.core.text import count, first_up, listed, percent
 from livestock_utils.detect import settings
 from livestock_utils.detect.predict.silver_sources import IN_SAMPLE
-from livestock_utils.evaluate.silver import effect as silver_effect
 from livestock_utils.evaluate.silver import making
-from livestock_utils.evaluate.silver.effect import BETWEEN
+from livestock_utils.evaluate.silver.effect import BETWEEN, COMPLETE
 
-LEAST_TRUST = 0.5
+_LEAST_TRUST = 0.5
 """Share of the teachers' boxes that must lie on a label where silver begins, see
-`silver_audit.trust`. It was .7 on the drawn sample, whose silver is nine in ten right, and .2 with
+`audit.trust`. It was .7 on the drawn sample, whose silver is nine in ten right, and .2 with
 teachers of six epochs on real photos, where it was not."""
 
 
-def sources(found: dict[str, pd.DataFrame], n_images: int, n_all: int, valid_fold: int) -> str:
-    """Which predictions silver is made from (the first), which are there to compare, and what stays
-    out."""
+def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
+    """Which predictions silver is made from (the first), and which are there to compare."""
     name, *others = found
-    compared = f" Beside them, to compare: {listed(others)}." if others else ""
+    compared = f" For comparison: {listed(others)}." if others else ""
     return (
         f"Silver is made from the predictions **{name}**: "
         f"{count(len(found[name]), 'box', 'boxes')} on {count(n_images, 'training image')}; the "
-        f"{n_all - n_images:,} of fold {valid_fold} stay out.{compared}"
+        f"validation fold stays out.{compared}"
     )
 
 
-def made(sets: dict[str, making.Silver], n_images: int) -> str:
-    """How many images and boxes each mode gives, of `n_images` training images."""
-    parts = []
-    for name, each in sets.items():
-        origin = each.labels["origin"].value_counts()
-        boxes = listed(
-            [
-                f"{count(origin[what], f'{what} box', f'{what} boxes')}"
-                for what in (making.GOLD, making.SILVER, making.IGNORED)
-                if origin.get(what, 0)
-            ]
-        )
-        parts.append(f"“{name}” makes {count(len(each.images), 'image')} with {boxes}")
-    return f"Of {count(n_images, 'training image')}, {'; '.join(parts)}."
-
-
 def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
-    """What `silver_audit.audit` of each mode says; without a truth file a right box may count as
+    """What `audit.audit` of each mode says; without a truth file a right box may count as
     wrong."""
     parts = []
     for name, table in tables.items():
@@ -81,27 +63,11 @@ def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
     return f"{'; '.join(parts)}.{note}" if parts else "There is no silver set to judge."
 
 
-def audit_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The audits of several modes in one table, with a first column `mode`."""
-    return pd.concat(
-        [table.assign(mode=name)[["mode", *table.columns]] for name, table in tables.items()],
-        ignore_index=True,
-    )
-
-
-def provenance_table(labels: pd.DataFrame) -> pd.DataFrame:
-    """Boxes of a silver set by origin and source: origin, source, images, boxes, least and mean
-    confidence."""
-    groups = labels.groupby(["origin", "source"], sort=True)
-    table = pd.DataFrame(
-        {
-            "images": groups["image_id"].nunique(),
-            "boxes": groups.size(),
-            "least_confidence": groups["confidence"].min(),
-            "mean_confidence": groups["confidence"].mean(),
-        }
-    )
-    return table.reset_index()
+def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
+    """Several tables in one, with a first column of their names."""
+    parts = [each.assign(**{column: name}) for name, each in tables.items()]
+    table = pd.concat(parts, ignore_index=True)
+    return table[[column, *(name for name in table if name != column)]]
 
 
 def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
@@ -168,22 +134,22 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
 
 
 def trust(share: float, n_near: int, threshold: float) -> str:
-    """Are the teachers good enough for silver? What `silver_audit.trust` gave, and what to do where
+    """Are the teachers good enough for silver? What `audit.trust` gave, and what to do where
     they are not."""
     if not n_near:
         return (
             f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be "
             "said of their trust."
         )
-    told = (
-        f"Of the {count(n_near, 'box', 'boxes')} that the teachers give a confidence of "
-        f"{threshold:g} or a little more, {percent(share)} lie on a label; those on animals "
-        "without one come on top."
+    said = (
+        f"{percent(share)} of the {count(n_near, 'box', 'boxes')} that the teachers give a "
+        f"confidence of {threshold:g} or a little more match a label; boxes on unlabelled animals "
+        "would add to that."
     )
-    if share >= LEAST_TRUST:
-        return told
+    if share >= _LEAST_TRUST:
+        return said
     return (
-        f"{told} **That is too few: these teachers are too weak for silver labels,** most of which "
+        f"{said} **That is too few: these teachers are too weak for silver labels,** most of which "
         "would be mistakes. Train them longer or take a larger model (`epochs`, `model`, "
         "`init_weights`), or raise `merge_confidence`."
     )
@@ -258,7 +224,7 @@ def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -
         )
     return (
         (
-            f"By yolov5's mAP75 on the labels as they are, {'; '.join(parts)}. These labels punish "
+            f"By yolov5's mAP75 on the given labels, {'; '.join(parts)}. These labels punish "
             "a model that finds what they lack: the next figure judges."
         )
         if parts
@@ -267,7 +233,7 @@ def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -
 
 
 def lists(table: pd.DataFrame) -> str:
-    """What `silver_sets.write_training_lists` put into the two trainings."""
+    """What `sets.write_silver_lists` put into the two trainings."""
     gold, expanded = (table[table["training"] == name].iloc[0] for name in ("gold", "expanded"))
     again = gold["images"] - gold["distinct"]
     twice = (
@@ -304,7 +270,7 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
 
 
 def effect(table: pd.DataFrame) -> str:
-    """What `silver_effect.effect_table` says about the gain on each set of answers."""
+    """What `effect.effect_table` says about the gain on each set of answers."""
     level = f"{table.attrs.get('level', 0.95):.0%}"
     parts = []
     for name in dict.fromkeys(table["answers"]):
@@ -324,7 +290,7 @@ def luck(table: pd.DataFrame) -> str:
     row, runs = table[table["class"] == "all"].iloc[0], table.attrs.get("runs", 1)
     if runs == 1:
         return (
-            "The interval is the luck of the images only. Two trainings from other seeds would "
+            "The interval covers the choice of images only. Two trainings from other seeds would "
             "differ as well, in short runs by as much as this; `repeats` above 1 trains more "
             "pairs."
         )
@@ -337,7 +303,7 @@ def luck(table: pd.DataFrame) -> str:
 
 def cause(table: pd.DataFrame) -> str:
     """Did silver lose only because the answers lack boxes? The answer that
-    `silver_effect.effect_table` allows."""
+    `effect.effect_table` allows."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     if len(names) < 2:
         return "With one set of answers this cannot be told."
@@ -350,14 +316,14 @@ def cause(table: pd.DataFrame) -> str:
     if between["low"] <= 0 <= between["high"]:
         shift = (
             f"the gaps of “{names[1]}” move the comparison by {between['difference']:+.3f} "
-            f"({between['low']:+.3f} to {between['high']:+.3f}), which may be luck"
+            f"({between['low']:+.3f} to {between['high']:+.3f}), within noise"
         )
     elif between["difference"] > 0:
         shift = f"the gaps of “{names[1]}” take {size} from silver"
     else:
         shift = f"the gaps of “{names[1]}” flatter silver by {size}"
     verdict = _VERDICTS[_sign(full), _sign(lacking)]
-    if names[0] != silver_effect.COMPLETE:
+    if names[0] != COMPLETE:
         shift += (
             f". No answers here are known to be complete: “{names[0]}” may lack animals too, so "
             "this shows what further gaps do, and clears neither the labels nor the gaps"
@@ -382,8 +348,7 @@ _VERDICTS = {
     (
         0,
         0,
-    ): "on neither answers is the difference more than luck of the images, so no cause can be told "
-    "from it",
+    ): "with neither label set is the difference significant, so no cause can be told from it",
     (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
     (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
     (-1, 0): "silver loses for sure on the fuller answers",
@@ -399,8 +364,8 @@ def _sign(row: pd.Series) -> int:
 
 def _verdict(row: pd.Series) -> str:
     if row["low"] <= 0 <= row["high"]:
-        return "it holds 0, no proof of a difference"
-    return "it leaves 0 out"
+        return "within noise"
+    return "significant"
 
 
 def _of_none(share: float) -> str:
@@ -408,7 +373,7 @@ def _of_none(share: float) -> str:
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """The numbers of `silver_effect.effect_table` that metrics.json takes, on the fuller answers
+    """The numbers of `effect.effect_table` that metrics.json takes, on the fuller answers
     and on the others."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     values: dict[str, float] = {}
