@@ -106,8 +106,7 @@ def _options_of(settings: type[Settings]) -> Callable[[Callable], Callable]:
 @click.version_option(__version__, prog_name="livestock_utils")
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the library does on the way.")
 def cli(verbose: bool) -> None:
-    """Finding pigs and cows in barn photos with YOLOv5: data, notebooks and scores from the command
-    line."""
+    """Finding pigs and cows in barn photos with YOLOv5, from the command line."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s"
     )

@@ -22,14 +22,11 @@ DRIVE = Path("/content/drive")
 LOCAL_DISK = Path("/content/livestock_local")
 _MOUNT_TRIES = 3
 MOST_ARCHIVES = 100
-"""Files in a folder of archives that are worth a copy; AI Hub's set has six, an extracted one tens
-of thousands."""
+"""Files in a folder of archives that are worth a copy: AI Hub's set has six."""
 SPARE_BYTES = 20 * 10**9
-"""What a copy of the archives leaves free on the local disk, for the unpacked data sets and
-runs."""
+"""What a copy of the archives leaves free on the local disk, for sets and runs."""
 _TRANSIENT = frozenset({errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN})
-"""What a Drive mount answers when it has dropped out: "Transport endpoint is not connected" and its
-like."""
+"""What a Drive mount answers when it has dropped out."""
 
 
 def on_colab() -> bool:
@@ -41,8 +38,7 @@ def on_colab() -> bool:
 
 
 def mount(folder: Path = DRIVE) -> Path | None:
-    """Mount Google Drive and return its "MyDrive" folder; a dropped mount is mounted again; "."
-    outside Colab.
+    """Mount Google Drive -> its "MyDrive"; a dropped mount again; "." outside Colab.
 
     None, and a warning, where the user refuses access. Raises LivestockError when Drive cannot be
     mounted or listed.
@@ -72,8 +68,7 @@ def mount(folder: Path = DRIVE) -> Path | None:
 
 
 def local_disk(out: str | os.PathLike) -> Path:
-    """The folder for unpacked data sets: fast local disk on Colab (Drive is slow with many files),
-    else OUT/local."""
+    """The folder for unpacked sets: the local disk on Colab, else OUT/local."""
     return LOCAL_DISK if on_colab() else Path(out) / "local"
 
 
@@ -109,8 +104,7 @@ def copy_local(
     tries: int = 3,
     wait_s: float = 5.0,
 ) -> Path:
-    """Copy a file from Drive to the local disk, checked by size and SHA-256; returns the copy's
-    path.
+    """Copy a file from Drive to the local disk, checked by SHA-256; returns the copy.
 
     A copy of the same size and time that is already there is kept. A mount that drops out is tried
     again. Raises LivestockError for a file that is not there, a full disk, or a mount that stays
@@ -142,8 +136,7 @@ def copy_local(
 
 
 def at_hand(folder: str | os.PathLike) -> Path:
-    """A folder of archives where reading it is fast: itself, or on Colab, if it is on Drive, a
-    checked copy.
+    """A folder of archives where reading is fast: on Colab a checked copy of Drive's.
 
     Drive is slow where one reads a little here and there, as from a zip. Archives that are
     extracted already, or for which the local disk has no room, are read where they are, with a

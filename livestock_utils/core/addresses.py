@@ -1,5 +1,4 @@
-"""Addresses of databases: kept outside notebooks where they hold a password, and shown without
-it."""
+"""Addresses of databases: kept outside notebooks where they hold a password, shown without it."""
 
 import os
 import re
@@ -9,8 +8,7 @@ from livestock_utils.core.errors import TrainingError
 
 
 def resolved(address: str) -> str:
-    """The address itself; for "$NAME" the environment variable NAME, on Colab also the secret of
-    that name.
+    """The address itself; for "$NAME" the environment variable, on Colab also the secret.
 
     Raises TrainingError where neither is set.
     """
@@ -27,8 +25,7 @@ def resolved(address: str) -> str:
 
 
 def hide_password(text: str) -> str:
-    """The text with passwords in addresses (before the last @, or as password=...) replaced by
-    ***."""
+    """The text with passwords in addresses (before the last @, or password=...) as ***."""
     text = re.sub(r"(://[^:/@\s\"'\\]*):[^\s\"'\\]*@", r"\1:***@", text)
     return re.sub(r"(?i)(passw(?:or)?d=)[^&\s\"'\\]+", r"\1***", text)
 
@@ -39,8 +36,7 @@ def shown(address: str) -> str:
 
 
 def scrub(text: str, address: str) -> str:
-    """`text`, such as a driver's complaint about `address`, without the password or a part of
-    it."""
+    """`text`, such as a driver's complaint about `address`, without the password."""
     found = re.search(r"://[^:/@]*:(.*)@", address, flags=re.S)
     parts = re.split(r"[@/:?#\s]+", found[1]) if found else []
     for part in sorted({found[1], *parts} if found else set(), key=len, reverse=True):

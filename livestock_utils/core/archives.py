@@ -26,8 +26,7 @@ SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
 _MAX_MEMBER_BYTES = 256 << 20
 """A member that unpacks to more is refused: labels are kilobytes, photos a few megabytes."""
 _MAX_RATIO = 200
-"""A member of more than 1 MiB that unpacks to more than this many times its packed size is refused
-(zip bomb)."""
+"""A member over 1 MiB that unpacks to more than so many times its size is refused (zip bomb)."""
 
 _ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -36,15 +35,13 @@ _ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
 """What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last
 two."""
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
-"""Absolute names, names that climb out, control characters, and file names whose stem would be
-dots."""
+"""Absolute names, names that climb out, control characters, stems that would be dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 """What macOS and Windows leave in archives."""
 
 
 class Archive:
-    """An opened archive: `members` maps member names to sizes in bytes, in the order of the
-    archive.
+    """An opened archive: `members` maps member names to sizes in bytes, in its order.
 
     Names are in NFC with "/" between folders. Reading is thread-safe. Use `open_archive` to get
     one.
@@ -58,18 +55,15 @@ class Archive:
         self._wanted: dict[str, list[str]] = {}
 
     def read(self, member: str, limit: int | None = None) -> bytes:
-        """The bytes of a member, or its first `limit` bytes; ArchiveError if it is absent or
-        damaged."""
+        """The bytes of a member, or its first `limit`; ArchiveError if absent or damaged."""
         raise NotImplementedError
 
     def crc(self, member: str) -> int:
-        """CRC-32 of a member: from the zip's directory, or computed for a file of an extracted
-        folder."""
+        """CRC-32 of a member: from the zip's directory, or computed for an extracted file."""
         return zlib.crc32(self.read(member))
 
     def stamp(self, member: str) -> str:
-        """Size of a member, in a zip with its CRC: tells other bytes under the same name without
-        reading them."""
+        """Size of a member, in a zip with its CRC: tells other bytes without reading them."""
         if member not in self.members:
             raise self._missing(member)
         return str(self.members[member])
@@ -202,8 +196,7 @@ class FolderArchive(Archive):
 
 
 def open_archive(folder: str | os.PathLike, path: str) -> Archive:
-    """Open the archive at `path` relative to `folder`: a zip, the parts of one, or an extracted
-    folder.
+    """Open the archive at `path` below `folder`: a zip, its parts, or an extracted folder.
 
     Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe:
     members that are absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
@@ -226,8 +219,7 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
 
 
 class ImageReader:
-    """Bytes of images by the `archive` and `member` columns of a table, each archive opened once;
-    thread-safe.
+    """Bytes of images by `archive` and `member`, each archive opened once; thread-safe.
 
     Use it as a context manager: `with ImageReader(folder) as reader: reader.bytes(row.archive,
     row.member)`.
@@ -240,13 +232,11 @@ class ImageReader:
         self._lock = threading.Lock()
 
     def bytes(self, archive: str, member: str) -> bytes:
-        """The whole member; ArchiveError with archive and member if it is absent or damaged (wrong
-        CRC)."""
+        """The whole member; ArchiveError if it is absent or damaged (wrong CRC)."""
         return self.archive(archive).read(member)
 
     def stamp(self, archive: str, member: str) -> str:
-        """What tells other bytes under the same name without reading them: size, and the CRC where
-        a zip has it."""
+        """What tells other bytes under the same name: size, and the CRC where a zip has it."""
         return self.archive(archive).stamp(member)
 
     def archive(self, path: str) -> Archive:
@@ -273,8 +263,7 @@ class ImageReader:
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
-    """The member's name in NFC; names without the UTF-8 flag are UTF-8 or cp949, which zipfile has
-    read as cp437."""
+    """The member's name in NFC; without the UTF-8 flag it is UTF-8 or cp949, read as cp437."""
     name = info.orig_filename
     if name.isascii():
         return name.replace("\\", "/")
@@ -326,8 +315,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def on_disk(folder: str | os.PathLike, path: str) -> Path:
-    """The file or folder at `path` (NFC, relative to `folder`), whatever Unicode form the disk
-    keeps its name in."""
+    """The file or folder at `path` (NFC) below `folder`, whatever Unicode form the disk has."""
     target = Path(folder)
     for part in PurePosixPath(path).parts:
         exact = target / part

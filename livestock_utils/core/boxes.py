@@ -1,5 +1,4 @@
-"""Box arithmetic on arrays: corner-corner pixels (`xyxy`, half-open, float) and YOLO's `xywhn`
-shares.
+"""Box arithmetic on arrays: corners in px (`xyxy`, half-open) and YOLO's `xywhn` shares.
 
 Names carry the format, as in the field: `xyxy` = x_min, y_min, x_max, y_max in pixels; `xywhn` =
 centre x, centre y, width, height as shares of the frame.
@@ -44,22 +43,19 @@ def share(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def iou_matrix(first_xyxy: npt.ArrayLike, second_xyxy: npt.ArrayLike) -> Boxes:
-    """Intersection over union of every pair, (n, 4) x (m, 4) -> (n, m), in [0, 1]; 0 where both
-    boxes are empty."""
+    """Intersection over union, (n, 4) x (m, 4) -> (n, m), in [0, 1]; 0 for two empty boxes."""
     shared = shared_matrix(first_xyxy, second_xyxy)
     return share(shared, area(first_xyxy)[:, None] + area(second_xyxy)[None, :] - shared)
 
 
 def clip_to_frame(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
-    """Move the corners of (n, 4) boxes into [0, width] x [0, height]; sizes are numbers or (n,)
-    arrays."""
+    """Move the corners of (n, 4) boxes into the frame; sizes are numbers or (n,) arrays."""
     size = _size(width_px, height_px)
     return np.clip(_as_boxes(xyxy), 0, np.hstack([size, size]))
 
 
 def xyxy_to_xywhn(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
-    """Pixel corners (n, 4) -> YOLO centre and size as shares of the frame (n, 4); sizes are numbers
-    or (n,) arrays."""
+    """Pixel corners (n, 4) -> centre and size as shares (n, 4); sizes are numbers or (n,)."""
     boxes = _as_boxes(xyxy)
     size = _known_size(width_px, height_px)
     return np.hstack([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]]) / np.hstack(

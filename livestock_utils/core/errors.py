@@ -41,8 +41,7 @@ class TrainingError(LivestockError):
 
 
 class DivergedError(TrainingError):
-    """A training whose loss is no number any more: its hyperparameters are at fault, not the
-    set-up."""
+    """A training whose loss is no number any more: its hyperparameters are at fault."""
 
 
 class NotebookError(LivestockError):

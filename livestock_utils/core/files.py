@@ -13,16 +13,14 @@ from typing import IO, Any
 
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 _cleared: set[str] = set()
-"""Folders that this process has looked through for leftovers: once each, or a folder of n files
-costs n * n."""
+"""Folders searched for leftovers by this process: once each, or n files cost n * n."""
 
 
 @contextlib.contextmanager
 def whole_file(
     path: str | os.PathLike, mode: str = "wb", named: Callable[[], str | os.PathLike] | None = None
 ) -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path` that takes its name only when the block ends without an
-    error.
+    """A temporary file beside `path` that takes its name when the block ends without an error.
 
     Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is
     removed and an older `path` stays as it was. The data is flushed to the disk before the rename.
@@ -73,8 +71,7 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove temporary files whose writer is gone: those with bytes in them that nobody has
-    locked."""
+    """Remove temporary files whose writer is gone: those with bytes that nobody has locked."""
     place = os.path.abspath(folder)
     if place in _cleared:
         return
@@ -88,8 +85,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def _lock(file: IO[Any]) -> bool:
-    """Lock an open file until it is closed or its process ends; False if another has it or the disk
-    knows no locks."""
+    """Lock a file until it is closed; False if another has it or the disk knows no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,5 +1,4 @@
-"""From image bytes to batches for the network: decode ahead in threads, letterbox as yolov5 does,
-batch by shape.
+"""From image bytes to batches: decoded ahead in threads, letterboxed as yolov5 does.
 
 No more image bytes are held than those of the batches in flight, however many images there are.
 """
@@ -23,8 +22,7 @@ _GREY = (114, 114, 114)
 
 @dataclasses.dataclass(frozen=True)
 class Letterbox:
-    """How one frame fits into the network's input: resized size, padded size, and the corner where
-    it sits, all px."""
+    """How a frame fits into the input: resized size, padded size, corner where it sits, px."""
 
     frame: tuple[int, int]
     resized: tuple[int, int]
@@ -34,8 +32,7 @@ class Letterbox:
     def to_frame(
         self, xyxy: npt.NDArray[np.floating], flipped: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Boxes (n, 4) px in the padded input -> px in the frame, not clipped; `flipped` undoes a
-        mirrored frame.
+        """Boxes (n, 4) px in the padded input -> px in the frame; `flipped` undoes mirroring.
 
         Exact in the resized size and the corner. yolov5's scale_boxes takes their unrounded values
         instead, which is the same for frames like 1920 x 1080 and up to half an input pixel off for
@@ -51,8 +48,7 @@ class Letterbox:
 def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
 ) -> Letterbox:
-    """Plan a letterbox: the long side becomes `image_size`, the short side is padded to a multiple
-    of `stride`.
+    """Plan a letterbox: long side `image_size`, short side padded to a multiple of `stride`.
 
     like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular
     batches of one shape (round up, half a stride of extra padding), which its own metrics are
@@ -79,8 +75,7 @@ def fit(
 def letterbox(
     frame_bgr: npt.NDArray[np.uint8], box: Letterbox, like: str = "detect", flipped: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """Resize and pad a decoded frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3),
-    BGR."""
+    """Resize and pad a frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3), BGR."""
     import cv2
 
     if flipped:
@@ -100,8 +95,7 @@ def letterbox(
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Image bytes -> (h, w, 3) BGR, turned by its EXIF orientation; ArchiveError if unreadable or
-    truncated.
+    """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable or truncated.
 
     OpenCV fills the missing rest of a truncated JPEG with grey and says nothing, so the end mark is
     looked for.
@@ -141,8 +135,7 @@ def is_truncated(data: bytes) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """One image ready for the network, or why it is not: row of the images table, letterboxed
-    pixels, placement."""
+    """One image ready for the network, or why not: its row, letterboxed pixels, placement."""
 
     row: int
     pixels: npt.NDArray[np.uint8] | None
@@ -182,8 +175,7 @@ def plan_batches(
 def read_ahead(
     batches: Sequence[Sequence[int]], load: Callable[[int], Frame], workers: int = 2, ahead: int = 2
 ) -> Iterator[list[Frame]]:
-    """Load batches in threads, at most `ahead` batches beyond the one in use -> lists of frames in
-    the order given.
+    """Load batches in threads, `ahead` of them beyond the one in use, in the order given.
 
     OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
     """

@@ -1,5 +1,4 @@
-"""One training at a time: a lock on its run folder, and a dated note in its mirror for machines
-that share only that.
+"""One training at a time: a lock on its run folder, a dated note in its mirror.
 
 The lock (`.lock`) goes with its process, however that ends, so a killed training is started again
 at once. The note (`in_use.json`: host, process, time) is renewed every BEAT_S seconds and removed
@@ -65,8 +64,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 class Note:
-    """The note of this process in a mirror; whatever asks the disk raises OSError while it does not
-    answer."""
+    """The note of this process in a mirror; OSError while the disk does not answer."""
 
     def __init__(self, mirror: Path) -> None:
         """Nothing is read or written yet."""
@@ -74,8 +72,7 @@ class Note:
         self.mine = {"host": socket.gethostname(), "pid": os.getpid()}
 
     def other(self) -> str | None:
-        """Who else uses the mirror, by a note that still counts, in a few words; None for
-        nobody."""
+        """Who else uses the mirror, by a note that is still fresh, in words; None for nobody."""
         found, age_s = self._read()
         if not found or age_s > FRESH_S or self._is_ours(found):
             return None

@@ -1,5 +1,4 @@
-"""Copies of a run in a second folder (Google Drive): in the background, checked, never in the
-training's way."""
+"""Copies of a run in a second folder: in the background, checked, never in its way."""
 
 import contextlib
 import hashlib
@@ -26,8 +25,7 @@ T = TypeVar("T")
 
 
 def retried(action: Callable[[], T]) -> T:
-    """The result of `action`, which is tried again after a pause when it raises OSError; the last
-    one is raised."""
+    """The result of `action`, tried again after a pause on OSError; the last one is raised."""
     for attempt in range(TRIES - 1):
         try:
             return action()
@@ -38,8 +36,7 @@ def retried(action: Callable[[], T]) -> T:
 
 
 def copy_checked(source: Path, target: Path) -> None:
-    """Copy one file under a temporary name, compare size and SHA-256, rename; raises OSError if
-    they differ."""
+    """Copy a file under a temporary name, compare size and SHA-256, rename; else OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     try:
@@ -60,8 +57,7 @@ def copy_checked(source: Path, target: Path) -> None:
 
 
 def whole_files(folder: Path) -> list[Path]:
-    """The whole files of a run folder or mirror, run.json last: where that has arrived, so has
-    everything else."""
+    """The whole files of a run folder or mirror, run.json last: then all else has arrived."""
     return sorted(
         (
             path
@@ -78,8 +74,7 @@ def restore_missing(
     replace: bool = False,
     leave: Callable[[Path], bool] = lambda path: False,
 ) -> list[str]:
-    """Copy the files that `folder` lacks (with `replace`: all) but not those of `leave` back from
-    its mirror.
+    """Copy what `folder` lacks (with `replace`: all), but not `leave`'s, from its mirror.
 
     Returns their names; raises OSError while the mirror cannot be read.
     """
@@ -94,15 +89,13 @@ def restore_missing(
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files that killed writers left in a run folder or mirror which nobody
-    else uses."""
+    """Delete the temporary files that killed writers left in a folder that nobody else uses."""
     for left in list(folder.rglob(".*.part")):
         left.unlink(missing_ok=True)
 
 
 class Mirror:
-    """A background copier of files below `folder` to the same names below `target`; only the newest
-    request waits."""
+    """A background copier from `folder` to `target`; only the newest request waits."""
 
     def __init__(self, folder: Path, target: Path) -> None:
         """Start the copying thread."""
@@ -128,8 +121,7 @@ class Mirror:
             self._busy = True
 
     def wait(self, timeout_s: float = 600) -> str | None:
-        """Wait until all requests are done; returns one line if the last did not get through, or
-        None."""
+        """Wait for all requests; one line if the last did not get through, or None."""
         with self._idle:
             if not self._idle.wait_for(lambda: not self._busy, timeout_s):
                 self._failed(f"it did not answer for {timeout_s:.0f} s")
@@ -141,8 +133,7 @@ class Mirror:
         )
 
     def close(self) -> None:
-        """End the thread, take the note away; a copy that is under way is given up after its
-        current file."""
+        """End the thread and take the note away; a copy under way ends with its current file."""
         self._stop.set()
         self._waiting.put(None)
         self._thread.join(5)

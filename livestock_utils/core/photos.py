@@ -25,8 +25,7 @@ class Reader(Protocol):
         """The bytes of one member; ArchiveError or OSError if it cannot be read."""
 
     def stamp(self, archive: str, member: str) -> str:
-        """What tells other bytes under the same name without reading them; ArchiveError or OSError
-        as `bytes`."""
+        """What tells other bytes under the same name; ArchiveError or OSError as `bytes`."""
 
 
 class FolderReader:

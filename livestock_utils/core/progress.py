@@ -1,5 +1,4 @@
-"""Progress bars where somebody looks at them: in terminals and open notebooks, not in logs and
-headless runs."""
+"""Progress bars where somebody looks at them: in terminals and open notebooks."""
 
 import importlib.util
 import sys
@@ -25,8 +24,7 @@ def progress(iterable: Iterable[T] | None = None, **options: Any) -> Any:
 
 
 def watched() -> bool:
-    """True in a terminal and in a notebook that a person runs; False under papermill, nbconvert, in
-    pipes and logs."""
+    """True in a terminal and in a notebook that a person runs; False headless and in pipes."""
     kernel = _kernel()
     if kernel is not None:
         # Headless clients (nbclient, which papermill and nbconvert build on) tell the kernel that

@@ -8,8 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder `hyp` or `notebooks`: the checkout's where there is one, else the copy that the
-    wheel carries.
+    """The folder `hyp` or `notebooks`: the checkout's, else the copy in the wheel.
 
     Raises LivestockError where there is neither.
     """

@@ -16,8 +16,7 @@ from livestock_utils.core.project import PACKAGE
 
 @dataclasses.dataclass(frozen=True)
 class Species:
-    """One class: its index in YOLO labels, archive words, count bins, contest frame and colour (see
-    species.yaml)."""
+    """A class: label index, archive words, count bins, contest frame, colour (species.yaml)."""
 
     name: str
     index: int
@@ -29,8 +28,7 @@ class Species:
 
 
 def all_species() -> tuple[Species, ...]:
-    """All classes in label order, from $LIVESTOCK_SPECIES if set, else the package's species.yaml
-    (pig 0, cow 1).
+    """All classes in label order, from $LIVESTOCK_SPECIES or the package's species.yaml.
 
     Raises LivestockError for a file that is absent or no YAML, and for an entry that lacks a key,
     has an unknown one, a value of another type (see species.yaml), or an archive word of another

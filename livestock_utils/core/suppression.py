@@ -1,5 +1,4 @@
-"""The arithmetic of post-processing on plain arrays: NMS, soft-NMS and weighted boxes fusion of one
-image and class.
+"""Post-processing on plain arrays: NMS, soft-NMS and weighted boxes fusion.
 
 All take `xyxy` (n, 4) and `confidence` (n,), float32 and sorted by descending confidence. NMS is
 torchvision's. The two others are our own numpy: 2 to 3 times as fast as ensemble-boxes
@@ -40,8 +39,7 @@ def soft_nms(
     method: str = "gaussian",
     floor: float = 0.001,
 ) -> Array:
-    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; those that end below `floor`
-    are 0.
+    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; 0 below `floor`.
 
     "linear": x (1 - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma),
     no threshold.
@@ -74,8 +72,7 @@ def fuse(
     n_passes: int = 1,
     confidence_type: str = "avg",
 ) -> tuple[Array, Array]:
-    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes and (m,) confidences, by
-    descending confidence.
+    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes, (m,) confidences, sorted.
 
     Each box joins the cluster whose fused box it overlaps most, if above `iou_threshold`, else it
     starts one. The fused box is the confidence-weighted mean; its confidence is the mean ("avg",

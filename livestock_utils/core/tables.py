@@ -1,5 +1,4 @@
-"""The images and boxes tables on disk, so that the archives are read once: images.csv and boxes.csv
-in one folder."""
+"""The images and boxes tables on disk: images.csv and boxes.csv in one folder."""
 
 import os
 from collections.abc import Iterable
@@ -45,16 +44,14 @@ def require_columns(
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Write images.csv and boxes.csv into `folder`, each whole or not at all, floats with all
-    digits."""
+    """Write images.csv and boxes.csv into `folder`, each whole or not at all, all digits."""
     for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
         with whole_file(Path(folder) / f"{name}.csv", "w") as file:
             table[columns].to_csv(file, index=False, lineterminator="\n")
 
 
 def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) as `write_tables` got them; DatasetError for an absent file or column, and
-    for a bad number."""
+    """(images, boxes) as `write_tables` got them; DatasetError for what is absent or bad."""
     found = []
     for name, columns in (("images", IMAGE_COLUMNS), ("boxes", BOX_COLUMNS)):
         path = Path(folder) / f"{name}.csv"
@@ -91,8 +88,7 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 def complete_boxes(
     data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
 ) -> pd.DataFrame:
-    """The labels of `images`, completed from `data`/truth.csv; the labels as they are where there
-    is no such file.
+    """The labels of `images`, completed from `data`/truth.csv where there is such a file.
 
     Only a drawn sample has the truth: all animals, also those that were left unlabelled on purpose.
     """
@@ -102,8 +98,7 @@ def complete_boxes(
 
 
 def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | None = None) -> Path:
-    """Write folds.csv (image_id, fold, group; sorted by image_id) for out-of-fold work; returns the
-    path.
+    """Write folds.csv (image_id, fold, group; by image_id); returns the path.
 
     `folds` and `groups` are Series indexed by image_id; the column `group` is empty without groups.
     """
@@ -115,8 +110,7 @@ def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | N
 
 
 def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
-    """(folds, groups) as `write_folds` got them, indexed by image_id; groups is None where none
-    were written.
+    """(folds, groups) as `write_folds` got them, by image_id; groups may be None.
 
     Raises DatasetError for an absent file or column, and for a fold that is no whole number.
     """
@@ -151,8 +145,7 @@ def folds_of(image_ids: pd.Series, folds: pd.Series, what: str = "images") -> pd
 def of_fold(
     images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series, fold: int, others: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) of one fold, or with `others` of all other folds; DatasetError for images
-    without a fold."""
+    """(images, boxes) of a fold, or of all `others`; DatasetError for images without one."""
     of_image = folds_of(images["image_id"], folds)
     mine = images[(of_image == fold) != others].reset_index(drop=True)
     if mine.empty:

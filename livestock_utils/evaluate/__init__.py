@@ -1,2 +1,1 @@
-"""Scores, errors and labels judged, from tables alone: nothing here trains or predicts. Imports
-core and data."""
+"""Scores, errors and labels judged, from tables alone. Imports core and data."""

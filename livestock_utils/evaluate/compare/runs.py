@@ -1,5 +1,4 @@
-"""Run folders as a table: what each training was asked to do, how far it came, and which ones may
-be compared."""
+"""Run folders as a table: what was asked, how far it came, what may be compared."""
 
 import hashlib
 import json
@@ -33,8 +32,7 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "silver": ("data",),
     "epochs": ("epochs",),
 }
-"""The write-up's tables and one more: in each, runs that differ in one or more of these fields and
-in nothing else."""
+"""The write-up's tables and one more: runs that differ in these fields and nothing else."""
 _FREE = {"optimisers": ("hyp",)}
 """What may differ besides: each optimiser has its own learning rate."""
 _HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
@@ -47,8 +45,7 @@ SILVER = ("without silver", "with silver")
 
 
 def find_runs(out: str | os.PathLike) -> pd.DataFrame:
-    """One row a run folder below OUT/training/ and, as `batch` leaves them, OUT/runs/*/training/;
-    by name.
+    """A row per run folder below OUT/training/ and, from batches, OUT/runs/*/training/.
 
         lu.find_runs("runs/first")[["name", "trained_on", "epochs_done"]]
 
@@ -68,8 +65,7 @@ def find_runs(out: str | os.PathLike) -> pd.DataFrame:
 
 
 def differing(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table of runs for a reader: name, what they were trained on, what differs between them,
-    how far they came."""
+    """The runs for a reader: name, data, what differs between them, how far they came."""
     always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
     differing = [
         name
@@ -92,8 +88,7 @@ def _known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
 
 
 def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Question -> groups of runs that differ in its fields alone (and in the seed), each with at
-    least two settings.
+    """Question -> groups of runs that differ in its fields (and the seed) alone.
 
     Runs of unequal epochs never share a group, but for the question "epochs" itself. Unfinished
     runs and helpers are left out, and of runs that are the same training again all but the first.
@@ -118,15 +113,13 @@ def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
 
 
 def repeats(runs: pd.DataFrame) -> list[str]:
-    """Names of finished runs that are the same training (recipe, data and seed) as one before
-    them."""
+    """Names of finished runs that are the same training as one before them."""
     done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
     return done.loc[done.duplicated([*_RECIPE, "seed"]), "name"].tolist()
 
 
 def settings(group: pd.DataFrame, question: str) -> list[str]:
-    """How each run is called in the table of a question: "AdamW, default", "yolov5m6, scratch",
-    "full", "20 epochs".
+    """A run's name in the table of a question: "AdamW, default", "full", "20 epochs".
 
     Unlike runs never share a name: where other weights or data hide behind one, what the names of
     batch and folder say is added ("with silver, silver_share0.5"), and where that leaves two of a
@@ -151,8 +144,7 @@ def settings(group: pd.DataFrame, question: str) -> list[str]:
 
 
 def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
-    """What tells the groups of one question apart, a text each: "8 epochs, yolov5n"; empty texts
-    for a single one."""
+    """What tells the groups of a question apart, a text each; empty for a single one."""
     fields = [
         name for name in _RECIPE if name not in (*_QUESTIONS[question], *_FREE.get(question, ()))
     ]
@@ -240,8 +232,7 @@ def curve_ends(
 
 
 def trained_ids(folder: str | os.PathLike) -> set[str] | None:
-    """Ids of the photos that a run was trained on, silver copies under the id of their source; None
-    if not recorded."""
+    """Ids of the photos a run was trained on, silver under its source's; None: not recorded."""
     path = Path(folder) / "train_images.txt"
     if not path.is_file():
         return None

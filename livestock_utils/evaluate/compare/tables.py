@@ -1,5 +1,4 @@
-"""The write-up's comparison tables from run folders: scores on the same images, seeds, intervals,
-and its own numbers.
+"""The write-up's comparison tables from run folders: scores, seeds, intervals.
 
 Every run predicts the validation images once; the predictions are kept, and all numbers come from
 them by the contest's definition. Runs are compared at equal epochs only (`runs.questions`).
@@ -30,14 +29,12 @@ _REFERENCE = {
     "models": "yolov5m6, pretrained",
     "silver": run_folders.SILVER[0],
 }
-"""The setting that the others are held against, where it is among them; else the first by name, or
-fewest epochs."""
+"""The setting that others are held against; else the first by name, or fewest epochs."""
 _DIFFERENCE = ["difference", "low", "high", "lowest_run", "highest_run"]
 _EARLIER = ("split", "default")
 """What comes first among the settings without a reference."""
 WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
-"""What the runs of the write-up's tables have in common; its table of models names the model
-itself."""
+"""What the runs of the write-up's tables have in common; that of models names the model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +53,7 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the runs say to one question: `scores` a row a run, `table` a row a setting, paired
-    `differences`.
+    """What runs say to a question: `scores` per run, `table` per setting, `differences`.
 
     `constants` is what this group of runs has in common and the question's other groups have not.
     """
@@ -73,14 +69,12 @@ class Answer:
 
     @property
     def key(self) -> str:
-        """The question as part of a file's name; the second group of runs of a question is
-        "models_2"."""
+        """The question as part of a file's name; its second group of runs is "models_2"."""
         return self.question.replace(" ", "_") + (f"_{self.number}" if self.number > 1 else "")
 
     @property
     def title(self) -> str:
-        """A heading: the question, its settings (or their number), and what tells this group of
-        runs from others."""
+        """A heading: the question, its settings, and what tells these runs from others."""
         names = self.table["setting"].tolist()
         what = "; ".join(names) if len(names) <= 4 else f"{len(names)} settings"
         return f"{self.question.capitalize()}: {what}" + (
@@ -153,8 +147,7 @@ def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
 def welch_interval(
     first: np.ndarray, second: np.ndarray, level: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of mean(first) - mean(second) by Welch's t; both need two values; (d, d) where
-    neither spreads."""
+    """Interval of mean(first) - mean(second) by Welch's t; (d, d) where neither spreads."""
     if np.ptp(first) == 0 and np.ptp(second) == 0:
         value = float(first.mean() - second.mean())
         return value, value
@@ -176,8 +169,7 @@ def key_numbers(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
-    """The validation fold, or, where a run was trained on the full set, the part of the fold held
-    out of that.
+    """The validation fold, or its part that was held out of the full set.
 
     Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below
     `local`. Images that a run was trained on by its own record are left out. NotebookError where
@@ -212,8 +204,7 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
 def run_scores(
     group: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, question: str
 ) -> pd.DataFrame:
-    """One row a run: setting, run, seed, model, image_size, epochs, train_images, scores and mAP75
-    of each class."""
+    """A row per run: setting, run, seed, model, image_size, epochs, train_images, scores."""
     rows = []
     names = run_folders.settings(group, question)
     for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
@@ -253,8 +244,7 @@ def _ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
 
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
-    """The write-up's table: a row a setting, means over the seeds, mAP75 beside its columns, its
-    numbers after them.
+    """The write-up's table: a row per setting, means over seeds, its numbers after ours.
 
     Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of
     single runs) and write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has

@@ -47,8 +47,7 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals, with the index of
-    `boxes`.
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals.
 
     Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not
     its own neighbour). `light` is from `brightness`; without it that column is left out. Boxes of
@@ -113,8 +112,7 @@ def label_states(labels: pd.DataFrame) -> pd.Series:
 
 
 def detection_states(detections: pd.DataFrame) -> pd.Series:
-    """_DETECTION_STATES of each detection of `types.classify`; "false": background, duplicate,
-    or both wrong."""
+    """The _DETECTION_STATES of `types.classify`; "false": background, duplicate, or both."""
     error = detections["error"].to_numpy(object)
     mendable = np.isin(error, ["localisation", "classification"])
     state = np.select([error == "correct", mendable], _DETECTION_STATES[:2], _DETECTION_STATES[2])

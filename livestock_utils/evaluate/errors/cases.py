@@ -16,8 +16,7 @@ def worst(
     n: int = 6,
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The boxes to open first, from `types.classify`: kind "false", "loose" or "missed"; at
-    most two an image.
+    """The boxes to open first: kind "false", "loose" or "missed"; at most two per image.
 
     "false": detections on background by falling confidence; "loose": localisation errors by falling
     confidence; "missed": labels that nothing accounts for, largest first. Columns of a boxes table

@@ -1,5 +1,4 @@
-"""Error types of detections and what each costs in AP, by TIDE's definition (Bolya et al. 2020,
-arXiv:2008.08115).
+"""Error types of detections and their cost in AP, by TIDE (Bolya et al. 2020, arXiv:2008.08115).
 
 Every detection is correct or has one of five faults, and every label may be missed:
 

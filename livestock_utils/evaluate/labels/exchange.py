@@ -1,5 +1,4 @@
-"""Labels out to an annotation tool and back: COCO JSON and YOLO with suggested boxes flagged, and a
-diff on return.
+"""Labels out to an annotation tool and back: COCO JSON and YOLO, and what came back changed.
 
 CVAT and Label Studio import both forms. In COCO a suggested box carries `attributes` {"suggested":
 true, "score": ...}, which CVAT shows; in YOLO, which has no room for that, suggestions are classes
@@ -103,8 +102,7 @@ def write_yolo(
 
 
 def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame:
-    """Boxes that a person went through: a COCO JSON file, or a folder of YOLO files with obj.names
-    or classes.txt.
+    """Boxes that a person went through: COCO JSON, or a folder of YOLO files with names.
 
     Returns a boxes table (sorted by image_id, clipped to the frame) of the images in the file. A
     suggested box that is still there counts as accepted. The label files of a YOLO folder may lie
@@ -122,8 +120,7 @@ def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFram
 
 
 def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) -> pd.DataFrame:
-    """What the corrections changed: rows of `after` and what is gone, with `change` and `iou` (to
-    the box before).
+    """What corrections changed: rows of `after` and what is gone, with `change` and `iou`.
 
     `change` (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another
     species, wherever it lies), "added", "removed". Boxes are paired within an image by falling IoU,

@@ -20,8 +20,7 @@ _NEAR_IOU = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """What predictions are to each other, whatever the labels: numbers of each, and the pairs that
-    overlap.
+    """What predictions are to each other, whatever the labels, and the pairs that overlap.
 
     `numbers` are the columns support, inside_better, around_better, iou_better and
     relative_confidence of `features`; `one` and `other` index pairs with an IoU of .3 or more.

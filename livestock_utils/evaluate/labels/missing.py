@@ -35,8 +35,7 @@ def score(
     confidence_floor: float = 0.001,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Score every prediction as "an animal nobody labelled": `predictions` with the columns `score`
-    and `label_iou`.
+    """Score predictions as "an animal nobody labelled": columns `score` and `label_iou`.
 
     `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the
     animals had no label: right for ranking, too high where fewer are missing. It is 0 for boxes
@@ -165,8 +164,7 @@ def _hidden(
     group: npt.NDArray[np.intp],
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
-    """Features of the predictions that fit no label while a part is hidden, "lies on a hidden one",
-    and their group."""
+    """Features of predictions that fit no label while a part is hidden, target, group."""
     part = rng.permutation(len(boxes)) % _HIDDEN_PARTS
     # Enough rows to fit some twenty numbers; whole images, so that nothing bends.
     if len(found) * _HIDDEN_PARTS > _MOST_ROWS:

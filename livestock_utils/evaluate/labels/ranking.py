@@ -62,8 +62,7 @@ def rankings(
     thresholds: tuple[float | None, ...] = (None, 0.1),
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """{name: one number a prediction, higher = more likely unlabelled}: ours, cleanlab's, and
-    confidence alone.
+    """{name: a number per prediction, higher = more likely unlabelled}: ours and the peers'.
 
     `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left
     out where it is not installed.
@@ -82,8 +81,7 @@ def rankings(
 def _cleanlab_scores(
     photos: Photos, predictions: pd.DataFrame, threshold: float | None = None
 ) -> Floats:
-    """1 - cleanlab's `compute_overlooked_box_scores` for each prediction, -1 where cleanlab gives
-    no score, (n,).
+    """1 - cleanlab's `compute_overlooked_box_scores` per prediction, -1 without a score.
 
     cleanlab looks only at predictions of a confidence >= `threshold` (None: its default .95) that
     touch no label.

@@ -177,8 +177,7 @@ def right_labels(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
 
 
 def corrections(path: str | os.PathLike, photos: Photos) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(boxes with the corrected labels of `path`, the changes, see `exchange.diff`); "" changes
-    nothing."""
+    """(boxes with the corrected labels of `path`, the changes); "" changes nothing."""
     boxes = photos.boxes
     if not path:
         return boxes, exchange.diff(boxes.iloc[:0], boxes.iloc[:0])
@@ -187,8 +186,7 @@ def corrections(path: str | os.PathLike, photos: Photos) -> tuple[pd.DataFrame, 
 
 
 def changes_table(changes: pd.DataFrame) -> pd.DataFrame:
-    """One row a species (as corrected), one column a kind of change ("species" as `renamed`), from
-    `corrections`."""
+    """A row per species (as corrected), a column per kind of change, from `corrections`."""
     names = [name for name in species.names() if name in set(changes["species"])]
     counts = pd.crosstab(changes["species"], changes["change"])
     counts = counts.reindex(index=names, columns=list(exchange.CHANGES), fill_value=0)

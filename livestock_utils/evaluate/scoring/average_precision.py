@@ -63,8 +63,7 @@ DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {
 
 
 def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "contest") -> float:
-    """AP in [0, 1] of one class at one IoU: `is_hit` (n,) sorted by descending confidence,
-    `n_answers` > 0.
+    """AP in [0, 1] of a class at one IoU: `is_hit` (n,) by falling confidence.
 
     `definition` is "contest" (all points), "coco" or "yolov5". A cut at a confidence is a prefix of
     `is_hit`.
@@ -77,8 +76,7 @@ def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "
 def best_f1(
     curves: Mapping[str, tuple[Floats, npt.NDArray[np.bool_], int]],
 ) -> tuple[float, dict[str, tuple]]:
-    """The confidence of the highest mean F1 over the classes, and each class's precision and recall
-    there.
+    """The confidence of the highest mean F1, and each class's precision and recall there.
 
     `curves` holds, for each class, its confidences (n,) in descending order, its hits (n,) and its
     number of answers. As yolov5's val.py does it: 1,000 confidences from 0 to 1, the mean F1

@@ -46,14 +46,12 @@ class BoxArrays:
     index: pd.Index
 
     def place(self, row: int) -> str:
-        """How messages name a row: "row 3 (livestock_pig_bbox_000001)"; its line if the table came
-        from a file."""
+        """How messages name a row: "row 3 (livestock_pig_bbox_000001)", or its line in a file."""
         return f"{_row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
 
 
 def image_stem(image_id: object) -> str:
-    """An image's id without its file suffix: "livestock_pig_bbox_000001.jpg" ->
-    "livestock_pig_bbox_000001"."""
+    """An image's id without its file suffix."""
     return _SUFFIX.sub("", str(image_id))
 
 
@@ -271,8 +269,7 @@ def _row_fault(
 
 
 def _row_name(index: pd.Index, row: int) -> str:
-    """A row in words: its position from 0, or its line in the file when the index is called
-    "line"."""
+    """A row in words: its position from 0, or its line where the index is called "line"."""
     return f"line {index[row]}" if index.name == "line" else f"row {row}"
 
 

@@ -1,5 +1,4 @@
-"""How sure a score is: bootstrap intervals over images, and the paired comparison of two sets of
-predictions.
+"""How sure a score is: bootstrap intervals over images, and paired comparisons.
 
 Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw.
 Matching is done once (`metrics.contest_matches`): a draw only changes how often each image counts,
@@ -52,8 +51,7 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison of two sets of predictions on the same answers: the interval of second
-    minus first.
+    """Paired comparison of two sets of predictions on the same answers: second minus first.
 
     Both are scored on the same draws of images, so what is hard for both cancels out. Returns a
     table with index "all" and each class, columns first, second, difference, low, high (of the
@@ -79,8 +77,7 @@ def compare(
 
 
 def limits(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """(low, high) of the percentile interval of a score on all draws; NaN for a draw, or for all,
-    that has none."""
+    """(low, high) of the percentile interval of a score on all draws; NaN where it has none."""
     if not 0 < level < 1:
         raise ScoringError(f"level must be between 0 and 1, such as 0.95, got {level}")
     drawn = np.asarray(samples, dtype=float)
@@ -118,8 +115,7 @@ def resampled(
     iou_thresholds: Sequence[float] = (0.75,),
     kept: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """The contest's score on each draw: a row a draw, columns "all" and each class; NaN for a class
-    without answers."""
+    """The contest's score on each draw: columns "all" and each class; NaN without answers."""
     used = np.ones(len(matches.row), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
     weights = np.asarray(draws, dtype=float)
     columns = {}
@@ -179,8 +175,7 @@ def _described(table: pd.DataFrame, level: float, n_resamples: int, seed: int) -
 
 
 def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: float = 1.96) -> tuple[Floats, Floats]:
-    """(low, high) of the Wilson score interval (1927) of shares in [0, 1] of `n` trials; z = 1.96
-    is 95 %.
+    """(low, high) of Wilson's interval (1927) of shares of `n` trials; z = 1.96 is 95 %.
 
     [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it
     as a lower bound.

@@ -1,5 +1,4 @@
-"""Which detection found which answer: the contest's rule (yolov5's too) and COCO's, without a loop
-over images.
+"""Which detection found which answer: the contest's rule and COCO's, without a loop.
 
 The contest tries a detection only against the answer of its image and class that it overlaps best.
 That answer depends on no other detection, so it is computed once (`match_best`) and kept: a cut at
@@ -47,8 +46,7 @@ class Sides:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Detections with the answer each overlaps best: all that the contest's AP needs, whatever is
-    masked later.
+    """Detections with the answer each overlaps best: all that the contest's AP needs.
 
     Arrays of one length, sorted by class and descending confidence: `detection_class`,
     `detection_image`, `confidence`, `row` (position in the predictions table), `best_answer` (-1:
@@ -99,8 +97,7 @@ def sort_sides(
 
 
 def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
-    """Give every detection the answer of its image and class that it overlaps best, the first of
-    equals.
+    """Give every detection the answer of its image and class that it overlaps best.
 
     `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with
     the pairs.
@@ -129,8 +126,7 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
 
 
 def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> _Bools:
-    """Which detections count as found, (n,): best overlap >= `iou_threshold`, and first at its
-    answer by confidence.
+    """Which detections count as found, (n,): best overlap enough, first at its answer.
 
     `kept` (n,) bool masks detections away (suppressed, cut); a masked one is no hit and takes no
     answer.
@@ -151,8 +147,7 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
 def match_coco(
     sides: Sides, iou_thresholds: npt.ArrayLike, max_detections: int | None = 100
 ) -> tuple[_Bools, _Bools]:
-    """COCO's rule: by descending confidence, each detection takes the best answer still free, the
-    last of equals.
+    """COCO's rule: by falling confidence, the best answer still free, the last of equals.
 
     Returns `found` (thresholds, n) and `counted` (n,): the `max_detections` most confident of each
     image and class; the others are not looked at, as in pycocotools (None: no cap).

@@ -1,5 +1,4 @@
-"""Scores of detections: the contest's number, COCO's and yolov5's, from tables to one figure or a
-table of classes.
+"""Scores of detections: the contest's number, COCO's and yolov5's, by class.
 
 Each number carries its definition ("contest", "coco", "yolov5"): matching rule (`matching`) and AP
 (`average_precision`) together. `contest_score` is the contest's own: map-boxes'
@@ -99,8 +98,7 @@ def file_order_score(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> float:
-    """What map-boxes gives for the rows as they stand; `contest_score` gives that of the same rows
-    sorted.
+    """What map-boxes gives for the rows as they stand; `contest_score` sorts them first.
 
     Inside an image map-boxes lets detections take answers in the order of the rows, not by
     confidence.
@@ -132,8 +130,7 @@ def average_precisions(
     definition: str = "contest",
     kept: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
-    """AP of each class that has answers, from matched arrays; `kept` (n,) bool masks detections
-    away.
+    """AP of each class that has answers, from matched arrays; `kept` (n,) masks detections.
 
     To cut at a confidence: `kept=matches.confidence >= c`. Costs milliseconds, so a sweep matches
     once.
@@ -152,8 +149,7 @@ def average_precisions(
 
 
 def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
-    """The contest's AP at several IoUs from matched arrays: index "all" and each class with
-    answers.
+    """The contest's AP at several IoUs from matched arrays: "all" and each class.
 
     Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another.
     "all" is the mean.
@@ -179,8 +175,7 @@ def table_sides(
     images: pd.DataFrame | None = None,
     definition: str = "contest",
 ) -> matching.Sides:
-    """Our two tables (pixels) as sorted arrays; `images` says which images are scored, rows of
-    others are left out.
+    """Our two tables (px) as sorted arrays; `images` says which images are scored.
 
     Without `images` they are those of `boxes`, and, where false positives on empty images cost
     ("coco", "yolov5"), those of `predictions` too. The contest never looks at images without an
@@ -215,8 +210,7 @@ def per_class_table(
     definition: str = "contest",
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """`lu.score` for tables in pixels; `images` says which photos are scored (by default those of
-    the tables).
+    """`lu.score` for tables in px; `images` says which photos are scored.
 
     P and R are read at the confidence of the best mean F1 at IoU .5, as yolov5 does.
     """
@@ -313,8 +307,7 @@ def normaliser_doubt(
 def answers_from_boxes(
     boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest"
 ) -> pd.DataFrame:
-    """Boxes in pixels as the contest's answer table: its columns, shares of the frame of
-    `normaliser`, ids with .jpg.
+    """Boxes in px as the contest's answer table: shares of `normaliser`'s frame, ids with .jpg.
 
     Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of
     an unknown image.
@@ -358,8 +351,7 @@ def _contest_arrays(
     images: pd.DataFrame | None,
     units: str,
 ) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Checked answers and predictions, each prediction's image among the answers' (-1: none) and
-    its box in shares.
+    """Checked answers and predictions, the index of each prediction's image, boxes as shares.
 
     map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the
     numbers equal at the threshold.

@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Result:
-    """One scored submission: the settings, `scores` (a row a class), faults in words, a comparison
-    if asked for.
+    """A scored submission: settings, `scores` per class, faults in words, a comparison.
 
     `score` is what the contest's scorer gives for the file as it stands; `scores` and the
     comparison are of its rows sorted by falling confidence, and so is `score` unless the file is
@@ -89,8 +88,7 @@ def score_files(
     n_resamples: int = 0,
     tell: Callable[[str], object] = log.warning,
 ) -> _Result:
-    """Score a submission file against an answer file; `against` is another submission to compare
-    with.
+    """Score a submission file against an answer file; `against` is another to compare with.
 
     `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is
     handed to `tell`, except for the one that is raised: faults such as the order of rows or boxes

@@ -94,8 +94,7 @@ def write_submission(
 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read an answer or submission CSV exactly: ids as text, all digits of numbers; the index is
-    the line in the file.
+    """Read an answer or submission CSV exactly: ids as text, all digits; index = line.
 
     Raises ScoringError for a file that is absent, empty, no CSV, or has a column twice.
     """
@@ -125,8 +124,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
-    """Write the rows of a submission file to `path`, unchanged, sorted by image and falling
-    confidence; returns `path`.
+    """Write a submission's rows to `path`, sorted by image and confidence; returns `path`.
 
     Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without
     ImageID and Conf.
@@ -288,8 +286,7 @@ def _add(
 
 
 def _value(value: object) -> str:
-    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas reads from an empty cell
-    and from nan)."""
+    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas makes of it)."""
     if pd.isna(value):  # type: ignore[call-overload]  # a single cell
         return "empty or NaN"
     return f"{value:g}" if isinstance(value, float) else repr(value)

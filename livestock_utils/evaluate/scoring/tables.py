@@ -64,8 +64,7 @@ def group_table(
     groups: pd.Series | None,
     max_groups: int = 20,
 ) -> pd.DataFrame:
-    """Scores by group (camera, farm, ...), contest's definition; columns group, images, labels and
-    SCORES of "all".
+    """Scores by group (camera, farm, ...): group, images, labels and SCORES of "all".
 
     `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more
     than `max_groups` among the photos (look-alikes make hundreds, of a photo or two each), the

@@ -1,5 +1,4 @@
-"""What silver labels did to a detector: two trainings on the same answers, complete ones and ones
-that lack boxes.
+"""What silver labels did to a detector, on complete answers and on lacking ones.
 
 If answers lack animals, a model that finds these is punished for it. The gain of silver is
 therefore taken on both kinds of answers, and so is the difference of the two gains, all on the same
@@ -46,8 +45,7 @@ def answer_sets(
 def thin(
     boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",), seed: int = 0
 ) -> pd.DataFrame:
-    """`boxes` without `share` of those of `species`, drawn by `seed`; DatasetError for a share
-    outside [0, 1)."""
+    """`boxes` without a drawn `share` of those of `species`; DatasetError outside [0, 1)."""
     if not 0 <= share < 1:
         raise DatasetError(f"thin_share must be at least 0 and below 1, got {share}")
     for name in species:
