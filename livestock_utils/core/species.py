@@ -80,7 +80,9 @@ def _read(path: str) -> tuple[Species, ...]:
     for index, (name, entry) in enumerate(data.items()):
         if problem := _problem(name, entry):
             raise LivestockError(f"species file {path}, {name!r}: {problem}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+        }
         species.append(Species(name=name, index=index, **values))
     whose: dict[str, str] = {}
     for one in species:
@@ -103,8 +105,8 @@ def _problem(name: Any, entry: Any) -> str:
         got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
         return f"expected the keys {sorted(wanted)}, got {got}"
     words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
-    has_words = isinstance(words, list) and words
-    has_words = has_words and all(isinstance(w, str) and w.strip() for w in words)
+    is_list = isinstance(words, list) and bool(words)
+    has_words = is_list and all(isinstance(w, str) and w.strip() for w in words)
     has_colour = re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"]))
     rises = _two_numbers(bins) and bins[0] < bins[1]
     rules = (

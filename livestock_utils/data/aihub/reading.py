@@ -230,7 +230,7 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
     """The boxes of labels given in the order of `images`: usable ones, clipped to the frame."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels)).reshape(-1, 4)
-    finite = np.isfinite(xyxy).all(axis=1)
+    finite = np.asarray(np.isfinite(xyxy).all(axis=1))
     inverted = finite & ((xyxy[:, 2] <= xyxy[:, 0]) | (xyxy[:, 3] <= xyxy[:, 1]))
     size = images[["width_px", "height_px"]].to_numpy()[row]
     clipped = clip_to_frame(np.where(finite[:, None], xyxy, 0), size[:, 0], size[:, 1])

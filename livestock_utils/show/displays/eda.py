@@ -2,7 +2,6 @@
 
 import functools
 import os
-from collections.abc import Sequence
 
 import pandas as pd
 
@@ -151,7 +150,7 @@ def empty_images(photos: Photos, n: int = 3) -> Display:
         "empty_images",
         "Images without a box: empty pens, or animals that nobody labelled?",
         table,
-        lambda: gallery.examples(photos, table["image_id"].head(n)),
+        lambda: gallery.examples(photos, table["image_id"].head(n).tolist()),
         words.empty_images(table),
         {"images_without_box": len(table)},
     )
@@ -175,7 +174,7 @@ def completeness(photos: Photos) -> Display:
 def suspects(photos: Photos, n: int = 3) -> Display:
     """The `n` photos that fall furthest below their neighbours; the table has their counts."""
     hints = counts.completeness_hints(photos.images, photos.boxes)
-    ids: Sequence[str] = counts.most_suspect(hints[hints["boxes"] > 0], n)
+    ids = list(counts.most_suspect(hints[hints["boxes"] > 0], n))
     table = hints.set_index("image_id").loc[ids, ["boxes", "local_median"]].reset_index()
     return Display(
         "suspects",
