@@ -32,8 +32,7 @@ _ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endi
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _DECODERS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
-"""What zipfile raises on damaged zips: NotImplementedError and UnicodeDecodeError among the last
-two."""
+"""What zipfile raises on damaged zips; NotImplementedError, UnicodeDecodeError by the last two."""
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
 """Absolute names, names that climb out, control characters, stems that would be dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)

@@ -21,7 +21,7 @@ _GREY = (114, 114, 114)
 
 
 @dataclasses.dataclass(frozen=True)
-class Letterbox:
+class _Letterbox:
     """How a frame fits into the input: resized size, padded size, corner where it sits, px."""
 
     frame: tuple[int, int]
@@ -47,7 +47,7 @@ class Letterbox:
 
 def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
-) -> Letterbox:
+) -> _Letterbox:
     """Plan a letterbox: long side `image_size`, short side padded to a multiple of `stride`.
 
     like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular
@@ -69,11 +69,11 @@ def fit(
         padded = width, height
     # yolov5 splits the padding so; the odd pixel goes to the right and to the bottom.
     corner = round((padded[0] - resized[0]) / 2 - 0.1), round((padded[1] - resized[1]) / 2 - 0.1)
-    return Letterbox((width_px, height_px), resized, padded, corner)
+    return _Letterbox((width_px, height_px), resized, padded, corner)
 
 
 def letterbox(
-    frame_bgr: npt.NDArray[np.uint8], box: Letterbox, like: str = "detect", flipped: bool = False
+    frame_bgr: npt.NDArray[np.uint8], box: _Letterbox, like: str = "detect", flipped: bool = False
 ) -> npt.NDArray[np.uint8]:
     """Resize and pad a frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3), BGR."""
     import cv2
@@ -139,7 +139,7 @@ class Frame:
 
     row: int
     pixels: npt.NDArray[np.uint8] | None
-    box: Letterbox | None
+    box: _Letterbox | None
     problem: str = ""
 
 

@@ -112,8 +112,7 @@ class Mirror:
         self._thread.start()
 
     def request(self, paths: Iterable[Path], remove: Iterable[str] = ()) -> None:
-        """Copy these files soon, then delete the mirror's files that match a pattern of `remove`
-        and are not here."""
+        """Copy these files soon, then delete the mirror's that match `remove` and are not here."""
         with self._idle:
             with contextlib.suppress(queue.Empty):
                 self._waiting.get_nowait()  # an older request that has not begun is overtaken
