@@ -1,2 +1,1 @@
-"""The detector: settings, yolov5, training, prediction, tuning, search, export. Imports core, data
-and evaluate."""
+"""The detector: settings, yolov5, training, prediction, tuning, search, export."""

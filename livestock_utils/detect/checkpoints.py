@@ -1,5 +1,4 @@
-"""YOLOv5 weights files: read without running what they contain, rebuilt as models, written,
-weighed."""
+"""YOLOv5 weights files: read without running what they contain, rebuilt, written."""
 
 import dataclasses
 import os
@@ -31,8 +30,7 @@ _MODULE_WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What is kept of a checkpoint: architecture, tensors by name (fp32, on the CPU), class names
-    in order, epoch."""
+    """A checkpoint: architecture, tensors by name (fp32, CPU), class names, epoch."""
 
     architecture: dict[str, Any]
     state: dict[str, Any]
@@ -41,14 +39,12 @@ class Weights:
 
     @property
     def finished(self) -> bool:
-        """True for weights that were stripped at the end of a training (epoch -1): nothing to
-        resume."""
+        """True for weights stripped at the end of a training (epoch -1): nothing to resume."""
         return self.epoch == -1
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """The mapping that a YOLOv5 weights file holds ("model", "ema", "epoch", ...), tensors on the
-    CPU.
+    """The mapping that a YOLOv5 weights file holds ("model", "ema", ...), on the CPU.
 
     Only the classes of YOLOv5 detection checkpoints are unpickled, under their old (`models.yolo`)
     and new names; anything else is refused by name unless `trust=True`, which runs whatever the
@@ -70,8 +66,7 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 
 
 def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
-    """Architecture, tensors and class names of a checkpoint's EMA (else its model); errors as
-    `load_checkpoint`."""
+    """Architecture, tensors and class names of a checkpoint's EMA (else its model)."""
     checkpoint = load_checkpoint(path, trust=trust)
     model = checkpoint.get("ema") or checkpoint["model"]
     architecture = dict(model.yaml)
@@ -108,8 +103,7 @@ def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
 
 
 def build(weights: Weights) -> Any:
-    """A fresh fp32 model with these weights, on the CPU, in training mode; CheckpointError if they
-    do not fit."""
+    """A fresh fp32 model with these weights, in training mode; CheckpointError if unfit."""
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
     if "lighter" in weights.architecture:  # pruned or decomposed: of other shapes
@@ -167,8 +161,7 @@ def load(
 
 
 def _device(name: str | None) -> Any:
-    """The torch device of that name, None for a GPU if there is one; CheckpointError for one that
-    is not there."""
+    """The torch device of that name, None for a GPU if there is one; else CheckpointError."""
     import torch
 
     chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -186,8 +179,7 @@ def _device(name: str | None) -> Any:
 def check_class_names(
     names: Sequence[str], where: str, expected: Sequence[str] | None = None
 ) -> None:
-    """Raise CheckpointError unless `names` are the expected classes in their order (default: the
-    project's species)."""
+    """Raise CheckpointError unless `names` are the expected classes in their order."""
     wanted = list(expected if expected is not None else species.names())
     if list(names) != wanted:
         got = f"{list(names)[:4]}{' ...' if len(names) > 4 else ''} ({len(names)} classes)"
@@ -204,8 +196,7 @@ def write_weights(
     epoch: int = -1,
     **extra: Any,
 ) -> Path:
-    """Write `model`, with the tensors of `state` if given, in yolov5's own stripped form; returns
-    the path.
+    """Write `model`, with the tensors of `state`, in yolov5's stripped form; returns the path.
 
     fp16, no optimizer, whole or not at all; `extra` are further entries of the checkpoint.
     """
@@ -234,8 +225,7 @@ def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BY
 
 
 def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
-    """Absolute path of a weights file; one of _RELEASE_NAMES is fetched from yolov5's release into
-    `download_to`.
+    """Absolute path of a weights file; a release's is fetched into `download_to`.
 
     The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never
     asks a model hub. Raises CheckpointError for a file that is absent, with what to do.

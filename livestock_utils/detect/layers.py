@@ -1,5 +1,4 @@
-"""Layers of other shapes than an architecture says: what pruned and decomposed networks are loaded
-into."""
+"""Layers of other shapes than an architecture says: pruned and decomposed networks."""
 
 import copy
 from collections.abc import Mapping
@@ -9,8 +8,7 @@ import numpy as np
 
 
 def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
-    """Give the layers of a freshly built model the shapes of `state`, so that it can be loaded;
-    changes `model`."""
+    """Give the layers of a fresh model the shapes of `state`; changes `model`."""
     import torch
 
     for name, module in list(model.named_modules()):
@@ -42,8 +40,7 @@ def is_block(module: Any) -> bool:
 
 
 def replace_block(model: Any, name: str, kernels: list[Any]) -> None:
-    """Put 1 x 1, k x k and (with the block's own bn and act) 1 x 1 convolutions in the place of the
-    block `name`."""
+    """Put 1 x 1, k x k and 1 x 1 convolutions in the place of the block `name`."""
     import torch
 
     block = model.get_submodule(name)

@@ -80,8 +80,7 @@ def load_pickle(
 
 
 def _allowed(parts: Any) -> list[Any]:
-    """The allow-list for `torch.serialization.safe_globals`: classes, and (class, older name)
-    pairs."""
+    """The allow-list for `torch.serialization.safe_globals`, with older names."""
     import argparse
 
     import numpy as np
@@ -111,8 +110,7 @@ def _allowed(parts: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def _no_construction(parts: Any) -> Iterator[None]:
-    """A pickle may restore a model, not build one: DetectionModel(...) evaluates strings of its
-    settings as code."""
+    """A pickle may restore a model, not build one: building evaluates strings as code."""
 
     def refuse(self: Any, *_: Any, **__: Any) -> None:
         raise pickle.UnpicklingError(
@@ -125,8 +123,7 @@ def _no_construction(parts: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def old_names() -> Iterator[None]:
-    """yolov5 7.0.14 and old weights say `models.yolo`: the same module as `yolov5.models.yolo`, not
-    a second copy."""
+    """yolov5 7.0.14 and old weights say `models.yolo`: the same module, no second copy."""
     alias = {
         name.removeprefix("yolov5."): module
         for name, module in list(sys.modules.items())

@@ -1,5 +1,4 @@
-"""What a training is asked to do: checked settings and hyperparameters, and what changed between
-two calls."""
+"""What a training is asked to do: checked settings, and what changed between calls."""
 
 import dataclasses
 import math
@@ -173,8 +172,7 @@ class Recorded(TrainSettings):
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two recorded settings, one "name: old -> new" each; those free to
-    change are left out.
+    """What changed between two recorded settings, "name: old -> new" each.
 
     A setting that an older library did not know counts as its default.
     """
@@ -195,8 +193,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; raises TrainingError, in one line, for a file that is no YAML or no
-    UTF-8 text."""
+    """What a YAML file holds; TrainingError, in one line, for what is none."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -207,8 +204,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Checked hyperparameters from a mapping, a YAML file, a name in `hyp/`, or yolov5's low
-    default (None).
+    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None).
 
     Raises TrainingError for a file that is absent, and for a key that is missing, unknown or out of
     range.
@@ -243,8 +239,7 @@ def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[s
 
 
 def hyp_file(hyp: str | os.PathLike | None) -> Path:
-    """Path of a hyperparameter file given as a path, as a name in `hyp/` (without .yaml), or None
-    for yolov5's own."""
+    """Path of a hyperparameter file: a path, a name in `hyp/`, or None for yolov5's own."""
     if hyp is None:
         return yolov5_folder() / "yolov5" / "data" / "hyps" / "hyp.scratch-low.yaml"
     for path in (Path(hyp).expanduser(), HYP_FOLDER / f"{hyp}", HYP_FOLDER / f"{hyp}.yaml"):

@@ -1,5 +1,4 @@
-"""The one door to yolov5 7.0.14: imported from its private folder without side effects, fit for
-today's releases.
+"""The one door to yolov5 7.0.14: imported without side effects, fit for today.
 
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(...)
@@ -54,8 +53,7 @@ class Yolov5(types.SimpleNamespace):
             return importlib.import_module(f"yolov5.{name}")
 
     def model_file(self, name: str) -> str:
-        """Path of the architecture file of "yolov5n", "yolov5m6", ...; a LivestockError lists the
-        known ones."""
+        """Path of the architecture file of "yolov5n", ...; LivestockError lists them."""
         known = {
             path.stem: str(path)
             for folder in ("models", "models/hub")
@@ -184,8 +182,7 @@ def numpy_trapz(_: Yolov5) -> list[_Replacement]:
 
 
 def pillow_getsize(_: Yolov5) -> list[_Replacement]:
-    """Pillow 10 removed FreeTypeFont.getsize, which the label mosaics call: they went missing
-    silently."""
+    """Pillow 10 removed FreeTypeFont.getsize: label mosaics went missing silently."""
     from PIL import ImageFont
 
     def getsize(self: Any, text: str) -> tuple[int, int]:
@@ -211,8 +208,7 @@ def fonts(parts: Yolov5) -> list[_Replacement]:
 
 
 def threads_and_errors(parts: Yolov5) -> list[_Replacement]:
-    """yolov5 7.0.14 draws in daemon threads and swallows exceptions: draw in the caller's thread,
-    let errors out."""
+    """yolov5 7.0.14 draws in threads and swallows exceptions: draw here, let errors out."""
     base = sys.modules["yolov5.utils"]
 
     class Inline:
@@ -224,8 +220,7 @@ def threads_and_errors(parts: Yolov5) -> list[_Replacement]:
 
 
 def backend(_: Yolov5) -> list[_Replacement]:
-    """yolov5 7.0.14 switches the matplotlib backend and seaborn's theme while it draws; notebooks
-    keep theirs."""
+    """yolov5 7.0.14 switches matplotlib's backend and seaborn's theme while it draws."""
     import matplotlib
     import seaborn
 
@@ -233,8 +228,7 @@ def backend(_: Yolov5) -> list[_Replacement]:
 
 
 def albumentations_arguments(parts: Yolov5) -> list[_Replacement]:
-    """albumentations 2 rejects yolov5's arguments, which logs a line and trains without: `augment`
-    hands in ours."""
+    """albumentations 2 rejects yolov5's arguments: it would train without; ours goes in."""
 
     def without(size: int = 640) -> Callable:
         return keep_as_it_is
@@ -243,14 +237,12 @@ def albumentations_arguments(parts: Yolov5) -> list[_Replacement]:
 
 
 def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
-    """The augmentation that does nothing (a named function, so that loader workers can be handed
-    it)."""
+    """The augmentation that does nothing (named, so that workers can be handed it)."""
     return image, labels
 
 
 def hub_lookups(parts: Yolov5) -> list[_Replacement]:
-    """yolov5 7.0.14 takes any weights path for a hub id and imports a module that huggingface_hub
-    0.25 removed."""
+    """yolov5 7.0.14 takes a path for a hub id and imports what huggingface_hub 0.25 lost."""
     downloads = sys.modules["yolov5.utils.downloads"]
     experimental = sys.modules["yolov5.models.experimental"]
     train = sys.modules.get("yolov5.train")
@@ -274,8 +266,7 @@ def hub_lookups(parts: Yolov5) -> list[_Replacement]:
 
 
 def nms_time_limit(parts: Yolov5) -> list[_Replacement]:
-    """yolov5 7.0.14 leaves images without boxes when suppression takes long: its clock stands still
-    meanwhile."""
+    """yolov5 7.0.14 leaves images without boxes when suppression is slow: no clock."""
     suppress = inspect.unwrap(parts.general.non_max_suppression)
 
     def without_limit(*args: Any, **kwargs: Any) -> Any:
@@ -291,8 +282,7 @@ def nms_time_limit(parts: Yolov5) -> list[_Replacement]:
 
 
 def progress_bars(parts: Yolov5) -> list[_Replacement]:
-    """yolov5 7.0.14 draws its bars into logs and headless notebooks, a thousand lines for the
-    anchors alone."""
+    """yolov5 7.0.14 draws its bars into logs and headless notebooks."""
     return [
         (module, "tqdm", progress) for module in (parts.autoanchor, parts.val, parts.dataloaders)
     ]
@@ -306,8 +296,7 @@ SHIMS = (
 
 @contextlib.contextmanager
 def _safe_torch_load(parts: Yolov5, trust: bool) -> Iterator[None]:
-    """torch 2.6 loads with weights_only=True, which refuses yolov5's model objects: load with an
-    allow-list instead."""
+    """torch 2.6 loads with weights_only=True, which refuses yolov5's models: allow-list."""
     import torch
 
     original = torch.load

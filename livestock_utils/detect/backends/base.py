@@ -1,5 +1,4 @@
-"""The networks behind prediction: one small interface, PyTorch here, others in `onnx`,
-`exported`."""
+"""The networks behind prediction: one small interface, and PyTorch."""
 
 import os
 from typing import Any, Protocol
@@ -11,8 +10,7 @@ from livestock_utils.core.errors import LivestockError
 
 
 class Backend(Protocol):
-    """A network: class names in index order, multiple of its input sides, float16 or not, batch
-    size by default."""
+    """A network: class names in order, multiple of its sides, float16 or not, best batch size."""
 
     names: tuple[str, ...]
     stride: int
@@ -22,8 +20,7 @@ class Backend(Protocol):
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
-        """(n, h, w, 3) bytes -> for each image the rows (m, 5 + classes) whose objectness is at
-        least `floor`.
+        """(n, h, w, 3) bytes -> per image the rows (m, 5 + classes) from objectness `floor` up.
 
         Columns: centre x, y, width, height in px of the input, objectness, class scores.
         """

@@ -74,8 +74,7 @@ class _OpenVinoBackend(onnx.Exported):
 
 
 def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of a TorchScript file, as of `onnx.read_about`, and the network itself as
-    "network"."""
+    """Metadata of a TorchScript file, as of `onnx.read_about`, and "network" itself."""
     import warnings
 
     import torch

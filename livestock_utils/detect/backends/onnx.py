@@ -1,5 +1,4 @@
-"""The same network on ONNX Runtime, for machines without a GPU: export, and a `Backend` that
-predict takes."""
+"""The same network on ONNX Runtime: export, and a `Backend` that predict takes."""
 
 import contextlib
 import json
@@ -28,8 +27,7 @@ _PADDING = 114
 
 
 def exported(weights: str | os.PathLike, trust: bool = False) -> Path:
-    """The .onnx file of `weights`: itself, or the one beside a .pt, exported if it is absent or of
-    other weights."""
+    """The .onnx file of `weights`: itself, or the one beside a .pt, exported where it is not."""
     path = Path(weights)
     if path.suffix.lower() == ".onnx":
         return path
@@ -102,8 +100,7 @@ def export(
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Nothing that C++ code prints meanwhile reaches the screen: torch shows its whole graph when
-    an export fails."""
+    """Nothing that C++ code prints meanwhile reaches the screen (torch shows whole graphs)."""
     import ctypes
 
     sys.stdout.flush()
@@ -131,14 +128,12 @@ def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:
 
 
 def read_about(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of an exported file, see KEY; CheckpointError for a file that is absent, damaged or
-    not ours."""
+    """Metadata of an exported file, see KEY; CheckpointError if absent, damaged or not ours."""
     return _about(_session(path), path)
 
 
 def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey to the right and below, so
-    boxes stay put.
+    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey right and below.
 
     Raises LivestockError for more or larger images than the shape takes.
     """
@@ -174,8 +169,7 @@ class Exported:
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
-        """See `Backend`; a file of fixed shape takes batches and sizes up to its own (see
-        `fill_shape`)."""
+        """See `Backend`; a file of fixed shape takes batches and sizes up to its own."""
         n = len(batch_bgr)
         if self.shape:
             batch_bgr = fill_shape(batch_bgr, self.shape)
@@ -190,8 +184,7 @@ class OnnxBackend(Exported):
     def __init__(
         self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
     ) -> None:
-        """Open `path`; `threads`: default all cores. CheckpointError for a file that `export` did
-        not write."""
+        """Open `path`; `threads`: all cores by default. CheckpointError if not `export`'s."""
         self.session = _session(path, threads)
         about = _about(self.session, path)
         self._take(about)
@@ -205,12 +198,10 @@ class OnnxBackend(Exported):
 
 
 class OnCanvas:
-    """Another backend's network, which sees its images on the wider canvas of a file of one
-    shape."""
+    """Another backend's network, on the wider canvas of a file of one shape."""
 
     def __init__(self, network: Any, shape: tuple[int, int, int]) -> None:
-        """`network`: an open `backends.Backend`; `shape`: (batch, height px, width px), see
-        `fill_shape`."""
+        """`network`: an open `Backend`; `shape`: (batch, height px, width px)."""
         self.network, self.shape = network, shape
         self.names, self.stride, self.half = network.names, network.stride, network.half
         self.best_batch = shape[0]

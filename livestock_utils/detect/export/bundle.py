@@ -42,8 +42,7 @@ def write_bundle(
     max_size_mb: float = 100.0,
     notes: dict[str, Any] | None = None,
 ) -> Path:
-    """Write OUT/dist/edge_<name>.zip from an ONNX file of `edge.export`; the same inputs give the
-    same bytes.
+    """Write OUT/dist/edge_<name>.zip from an exported ONNX file; same inputs, same bytes.
 
     image_size: px of the long side that frames are resized to. settings: the tuned thresholds,
     applied by the runner. notes: measured numbers for the README (text -> value). Raises
@@ -83,8 +82,7 @@ def write_bundle(
 
 
 def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
-    """The tuned settings of notebook 11 that a runner can follow, else the write-up's; and a
-    sentence on which."""
+    """Notebook 11's settings that a runner can follow, else the write-up's; and which."""
     if not Path(path).is_file():
         return (
             Settings(),
@@ -106,8 +104,7 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
 def choose(
     table: pd.DataFrame, recommended: Mapping[str, Any] | None, max_size_mb: float = 100.0
 ) -> tuple[Path, int, str]:
-    """The ONNX file to bundle, its pixel size, and a sentence: the recommended row's, else what
-    comes nearest.
+    """The ONNX file to bundle, its pixel size, and why: the recommended or the nearest.
 
     Of the ONNX files within the budget that is one of the same pixels (without a recommendation the
     smallest ones), not red before red, in the order of `FORMATS`. Raises LivestockError if no ONNX
@@ -155,8 +152,7 @@ def choose(
 
 
 def settings_for(model: str | os.PathLike, settings: Settings, inside: Settings) -> Settings:
-    """Thresholds of a bundle of `model`: `inside` where the network suppresses itself, else
-    `settings`."""
+    """Thresholds of a bundle of `model`: `inside` where it suppresses itself, or `settings`."""
     return inside if onnx.read_about(model).get("nms") else settings
 
 
@@ -167,8 +163,7 @@ def verify(
     model: str | os.PathLike,
     n: int = 8,
 ) -> tuple[dict[str, float], str]:
-    """Run an unpacked bundle over the first `n` images and compare with `inference.predict`;
-    numbers and a sentence.
+    """Run an unpacked bundle over `n` images and compare with `lu.predict`: numbers, a sentence.
 
     The numbers are those of `edge_parity.same_detections` at confidence .05. Raises LivestockError
     with the runner's last line if it fails.
@@ -218,8 +213,7 @@ def verify(
 
 
 def write_commands(exports: pd.DataFrame) -> list[Path]:
-    """Write TensorRT's commands beside each "onnx" and "onnx-int8-trt" file of `edge.export_all`,
-    for its largest size.
+    """Write TensorRT's commands beside each "onnx" and "onnx-int8-trt" file.
 
     Returns the paths, <model>.tensorrt.sh.
     """
@@ -265,8 +259,7 @@ def model_settings(about: dict[str, Any], image_size: int, settings: Settings) -
 
 
 def tensorrt_commands(about: dict[str, Any], image_size: int, model: str = "model.onnx") -> str:
-    """A shell script with trtexec's commands for a Jetson, with the profile that the network's
-    shape needs."""
+    """A shell script with trtexec's commands for a Jetson and the network's shape."""
     shape = about["shape"]
     if shape:
         profile, size = "", f"{shape[0]}x3x{shape[1]}x{shape[2]}"

@@ -1,5 +1,4 @@
-"""What a model costs where it runs: size, parameters, arithmetic, latency, memory; a row an export
-and pixel size."""
+"""What a model costs where it runs: size, parameters, arithmetic, latency, memory."""
 
 import os
 import platform
@@ -34,20 +33,17 @@ COLUMNS = [
     "peak_memory_mb",
 ]
 _TURNS = 3
-"""Rows are timed in turns, the best turn counts: else a busy moment would pass for a slow
-export."""
+"""Rows are timed in turns and the best turn counts: a busy moment is no slow export."""
 _NOISY = 2.0
 """A 95th percentile above so many medians is noise of the machine, not of the network."""
 _UNEQUAL = 1.25
-"""Latencies of the same network, as "onnx" and "onnx-static" are, that differ by more than this
-factor are noise."""
+"""Latencies of one network ("onnx", "onnx-static") that differ by more are noise."""
 
 
 def arithmetic(
     weights: str | os.PathLike, height_px: int, width_px: int, trust: bool = False
 ) -> tuple[float, float]:
-    """Millions of parameters of the fused network, and GFLOPs of one image (torch's counter: a
-    multiply-add is two)."""
+    """Millions of parameters of the fused network, and GFLOPs of one image."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -106,8 +102,7 @@ def cost_table(
     rounds: int = 20,
     trust: bool = False,
 ) -> pd.DataFrame:
-    """`exports` (of `edge.export_all` or `edge_parity.parity_table`) with the columns COLUMNS
-    added.
+    """`exports` (of `export_all` or `parity_table`) with the columns COLUMNS added.
 
     The network alone is timed on the letterboxed frame that the formats of one shape have too (see
     `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by
@@ -153,8 +148,7 @@ def cost_table(
 
 
 def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """Names, stride, shape ([] where free), weights of an export or of the weights themselves; see
-    `onnx_backend`."""
+    """Names, stride, shape ([] where free) of an export or of the weights themselves."""
     suffix = Path(path).suffix.lower()
     if suffix == ".pt":
         model = checkpoints.load(path, device="cpu", trust=trust, check_names=False)
@@ -171,8 +165,7 @@ def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
 
 
 def front(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no other beats in both AP75 and whole_ms, by whole_ms; red ones are left
-    out."""
+    """The rows that no other beats in both AP75 and whole_ms, by whole_ms; red ones out."""
     rows = table[table["AP75"].notna() & table["whole_ms"].notna() & ~table["red"]]
     rows = rows.sort_values(["whole_ms", "AP75"], ascending=[True, False])
     return rows[rows["AP75"] > rows["AP75"].cummax().shift(fill_value=-np.inf)].reset_index(
@@ -223,8 +216,7 @@ def speed_sentence(table: pd.DataFrame) -> str:
 
 
 def own_part_sentence(table: pd.DataFrame) -> str:
-    """What the runner adds to the network and what decoding would, of plain ONNX at the largest
-    size."""
+    """What the runner and decoding add to the network, of plain ONNX at the largest size."""
     rows = table[(table["export"] == "onnx") & table["whole_ms"].notna()].sort_values("image_size")
     if rows.empty:
         return "No plain ONNX file was timed with the runner."
@@ -238,8 +230,7 @@ def own_part_sentence(table: pd.DataFrame) -> str:
 
 
 def noise_sentence(table: pd.DataFrame) -> str:
-    """A warning where the timing was disturbed: wide percentiles, or one network at two speeds;
-    else empty."""
+    """A warning where the timing was disturbed: wide percentiles, two speeds; else empty."""
     timed = table[table["latency_ms"].notna()]
     wide = timed[timed["p95_ms"] > _NOISY * timed["latency_ms"]]
     told = [
@@ -284,8 +275,7 @@ def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict
 
 
 def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The few numbers to show large: file size and time of the recommended row, else of the
-    fastest."""
+    """The few numbers to show large: file size and time of the recommended or fastest."""
     timed = table[table["whole_ms"].notna()].sort_values("whole_ms")
     if timed.empty:
         return {}
@@ -299,8 +289,7 @@ def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict
 
 
 def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, place: str) -> str:
-    """The photo of the largest letterbox, the first by image_id, written into the folder `place`;
-    its path."""
+    """The photo of the largest letterbox, written into the folder `place`; its path."""
 
     def area(row: Any) -> int:
         return int(

@@ -1,5 +1,4 @@
-"""From trained weights to the files that an edge device runs: one `export` for every format,
-repeated cheaply.
+"""From trained weights to the files that an edge device runs, one `export` for all.
 
 FORMATS lists them. All are files that `detector.predict` takes as weights, so that one scorer
 measures them all.
@@ -59,14 +58,12 @@ _MILLION_PARAMETERS = {
 _N_CALIBRATION = 32
 INT8 = ("onnx-int8", "onnx-int8-trt")
 _AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
-"""Exports that `export_all` lists at every pixel size, beside the weights; one file serves all
-sizes."""
+"""Exports that `export_all` lists at every size; one file serves all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which exports to make of which weights, see `export_all`: sizes in px of the long side,
-    thresholds, calibration.
+    """Which exports to make of which weights: sizes in px, thresholds, calibration.
 
     All `kinds` are made for the largest size, of the smaller ones only those of _AT_ALL_SIZES.
     `images` with `folder` are what the shape of "onnx-static" and "torchscript" must take;
@@ -86,8 +83,7 @@ class Plan:
 def export_all(
     weights: str | os.PathLike, folder: str | os.PathLike, plan: Plan, trust: bool = False
 ) -> pd.DataFrame:
-    """All exports of a plan: export, image_size, path, note; the weights themselves come first as
-    "pytorch".
+    """All exports of a plan: export, image_size, path, note; "pytorch" comes first.
 
     INT8 is calibrated at the largest size and runs at the others too. What cannot be made (a
     package that is not installed, settings that do not fit inside) has no path and the reason in
@@ -144,8 +140,7 @@ def export(
     calibration: "Calibration | None" = None,
     trust: bool = False,
 ) -> Path:
-    """Write `weights` (a .pt) to `folder` in the format `kind` (see FORMATS); returns the file's
-    path.
+    """Write `weights` to `folder` in the format `kind` (see FORMATS); returns the path.
 
     shape: (batch, height px, width px) of the formats of one shape; default one square image of
     `image_size`. settings: thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold).
@@ -204,8 +199,7 @@ def _from_onnx(
 
 
 def inside_settings(settings: Settings) -> dict[str, Any]:
-    """What of `settings` goes into a network with NMS inside; LivestockError if they ask for more
-    than it can."""
+    """What of `settings` goes into a network with NMS inside; else LivestockError."""
     if not fits_inside(settings):
         raise LivestockError(
             "only hard NMS by class with one IoU threshold goes inside a network, the settings ask "
@@ -234,8 +228,7 @@ def fits_inside(settings: Settings) -> bool:
 
 
 class Calibration:
-    """Images that INT8 ranges are measured on: `n` drawn by `seed` from a table, letterboxed to
-    `image_size`."""
+    """Images that INT8 ranges are measured on: `n` drawn by `seed`, letterboxed."""
 
     def __init__(
         self,
@@ -247,8 +240,7 @@ class Calibration:
         seed: int = 0,
         stride: int = 32,
     ) -> None:
-        """`images` with `folder` as in `inference.predict`; training images, never those of the
-        validation."""
+        """Photos to measure on: training images, never those of the validation."""
         if images.empty or n < 1:
             raise LivestockError(
                 f"the calibration set is empty ({len(images)} images, n = {n}): INT8 needs some "
@@ -268,8 +260,7 @@ class Calibration:
         }
 
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged and left
-        out."""
+        """(1, h, w, 3) BGR letterboxed as predict does; unreadable images are logged, left out."""
         with Photos(self.images, folder=self.folder).reader() as reader:
             for row in self.images.to_dict("records"):
                 try:
@@ -282,8 +273,7 @@ class Calibration:
 
 
 def common_shape(images: pd.DataFrame, image_size: int, stride: int = 32) -> tuple[int, int, int]:
-    """The smallest (1, height px, width px) that takes every frame of `images` letterboxed to
-    `image_size`.
+    """The smallest (1, height px, width px) that takes every letterboxed frame of `images`.
 
     Barn cameras have one frame size, so this is less than a square: 1920 x 1080 needs 640 x 384.
     """
@@ -299,8 +289,7 @@ def common_shape(images: pd.DataFrame, image_size: int, stride: int = 32) -> tup
 
 
 def check_budget(path: str | os.PathLike, max_size_mb: float = 100.0) -> float:
-    """Size of a model's file in MB of 10^6 bytes; CheckpointError, with the models that would fit,
-    if it is over.
+    """A model file's size in 10^6 bytes; CheckpointError, with what fits, if over budget.
 
     OpenVINO's .bin counts with its .xml.
     """

@@ -1,5 +1,4 @@
-"""Exported files, timed in a process of its own: `python -m livestock_utils.detect.export.latency`,
-a `Job` on stdin.
+"""Exported files, timed in a process of its own (`python -m` this, a `Job` on stdin).
 
 A process that times one file holds one network and what it needs, so its peak memory is that of a
 deployment. Several files of one job are timed in turns, so that a busy moment meets all of them;
@@ -22,16 +21,14 @@ from livestock_utils.core.project import PACKAGE
 
 WARM_UP = 3
 _LIMIT_S = 5.0
-"""No further rounds after so long a file: a busy machine makes a network a hundred times as
-slow."""
+"""No further rounds after so long a file: a busy machine may be 100 times as slow."""
 
 
 PROCESSES = 3
 
 
 class Job(TypedDict):
-    """What to time: `files`, the network's input in px, repeats; with `about` and `photo` also the
-    whole runner.
+    """What to time: `files`, input in px, repeats; with `about` and `photo` the whole runner.
 
     about: what model.json of a bundle would say (see `edge_bundle.model_settings`); photo: path of
     an image file.
@@ -72,8 +69,7 @@ def open_network(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Milliseconds of at most `rounds` runs at batch 1, interleaved: {"files": one mapping a file,
-    "peak_memory_mb"}.
+    """Milliseconds of up to `rounds` runs at batch 1, interleaved, and peak_memory_mb.
 
     A file's mapping holds "network" (on noise), and with a photo "decode" and "whole" (letterbox to
     boxes, by the bundle's own code).
@@ -133,8 +129,7 @@ def in_turns(
     rounds: int = 20,
     processes: int = PROCESSES,
 ) -> list[np.ndarray]:
-    """(processes, rounds) ms of each file's network at batch 1: in a process one run of each file a
-    round.
+    """(processes, rounds) ms of each file's network at batch 1, one run a file a round.
 
     Fresh processes, because where a process has its memory makes one network faster and another
     slower in all of its rounds. Rows of fewer rounds (see _LIMIT_S) are cut to the shortest.

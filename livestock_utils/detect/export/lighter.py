@@ -1,5 +1,4 @@
-"""Lighter networks from trained weights: structured channel pruning and Tucker decomposition, to be
-trained further.
+"""Lighter networks from trained weights: pruned channels, Tucker decomposition.
 
 Both write ordinary weights files: `training.train(init_weights=...)` goes on from them, predict and
 export take them. Their architecture carries the mark "lighter", by which `checkpoints.build` gives
@@ -46,8 +45,7 @@ COLUMNS = [
     "speed_high",
 ]
 _FASTER = 1.1
-"""A lighter network pays from this speed on, if its AP75 falls by no more than
-`edge_parity.MAX_DROP`."""
+"""A lighter network pays from this speed on, if AP75 falls by no more than MAX_DROP."""
 ROUND_TO = 8
 """Channels are kept in multiples of this, which processors like."""
 
@@ -59,8 +57,7 @@ def prune(
     image_size: int = 320,
     trust: bool = False,
 ) -> Path:
-    """Remove `share` of all channels, by groups of connected layers, the network's weakest first;
-    returns `target`.
+    """Remove `share` of all channels, the weakest groups first; returns `target`.
 
     torch-pruning (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al.
     2021): on the sample it keeps two thirds of AP50 without training where ranking by plain norm
@@ -100,8 +97,7 @@ def decompose(
     least_channels: int = 64,
     trust: bool = False,
 ) -> Path:
-    """Replace large convolutions by three smaller ones, by Tucker decomposition of their kernels;
-    returns `target`.
+    """Replace large convolutions by three smaller ones (Tucker); returns `target`.
 
     Kernels above 1 x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with
     `share` of the channels between (Kim et al. 2016), by tensorly. Raises LivestockError for a
@@ -225,8 +221,7 @@ def _train_all(
     image_size: int = 640,
     **options: Any,
 ) -> dict[str, Path]:
-    """Train the plain weights and their lighter forms for equal epochs; model name -> best weights,
-    the plain first.
+    """Train plain and lighter weights for equal epochs: model name -> best weights.
 
     "plain", "pruned", "Tucker" and one of each of `teachers` (name -> predictions, see `distill`),
     each a run folder below `folder` that goes on where it stopped. `options` go to
@@ -311,8 +306,7 @@ def study(
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """Which lighter models pay: _FASTER in every process at a level AP75 (MAX_DROP), or better and
-    no slower."""
+    """Which lighter models pay: _FASTER in every process at a level AP75, or better."""
     if table.empty:
         return (
             "Lighter networks were not trained in this run: set `lighter` (four trainings of "

@@ -1,5 +1,4 @@
-"""Does an export still find the same animals? Scores, boxes and a recommendation that follows from
-stated budgets."""
+"""Does an export still find the same animals? Scores, boxes and a recommendation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +31,7 @@ SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
 def same_detections(
     reference: pd.DataFrame, other: pd.DataFrame, confidence_threshold: float = 0.25
 ) -> dict[str, float]:
-    """How alike two predictions tables of the same images are, from `confidence_threshold` up in
-    either.
+    """How alike two predictions of the same images are, from `confidence_threshold` up.
 
     Detections of one image and species are paired one to one by largest total IoU (at least .5).
     Gives `pairs`, `largest_difference_px` (of any side in any pair; NaN without pairs), and
@@ -79,8 +77,7 @@ def same_detections(
 def some_images(
     images: pd.DataFrame, boxes: pd.DataFrame, n: int, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """At most `n` images drawn by `seed`, sorted, with their boxes: enough to compare exports
-    on."""
+    """At most `n` photos drawn by `seed`: enough to compare exports on."""
     if len(images) > n:
         images = images.sample(n, random_state=seed).sort_values("image_id", ignore_index=True)
     return images, boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
@@ -95,8 +92,7 @@ def hard_settings(
     image_size: int,
     **options: Any,
 ) -> tuple[Settings, str]:
-    """The settings of suppression inside a network: `settings` if they fit there, else the best
-    hard NMS of a grid.
+    """Settings of suppression inside a network: `settings` if they fit, else the best NMS.
 
     The grid (`sweep.grid`, one IoU threshold for all classes) is scored on the labelled `images`; a
     sentence says which were taken. `options` go to predict.
@@ -126,8 +122,7 @@ def parity_table(
     inside: Settings | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Every export of `edge.export_all` scored on the same labelled images as the weights at the
-    same size.
+    """Every export scored on the same labelled images as the weights at the same size.
 
     "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings
     it was made with. Adds AP75 (contest's definition), difference with its paired 95 % interval
@@ -248,8 +243,7 @@ def parity_sentence(table: pd.DataFrame) -> str:
 def recommend(
     table: pd.DataFrame, max_latency_ms: float, max_size_mb: float
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The row of a parity and cost table to deploy, and the reason in a sentence; None where
-    nothing fits.
+    """The row of a parity and cost table to deploy, and why; None where nothing fits.
 
     Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and
     within both budgets, the fastest from letterbox to boxes (whole_ms) of those within _LEVEL_AP75

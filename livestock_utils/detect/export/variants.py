@@ -1,5 +1,4 @@
-"""An exported ONNX network made over: suppression inside, float16, INT8; each keeps the metadata of
-`onnx_backend`."""
+"""An exported ONNX network made over: suppression inside, float16, INT8."""
 
 import os
 import tempfile
@@ -35,8 +34,7 @@ def with_nms(
     max_detections: int = 300,
     made: dict[str, Any] | None = None,
 ) -> Path:
-    """Append ONNX's NonMaxSuppression, class by class and for every class of an anchor; returns
-    `target`.
+    """Append ONNX's NonMaxSuppression, class by class; returns `target`.
 
     The output becomes (m, 7): batch index, centre x, y, width, height in px of the input,
     confidence, class index. `max_detections` holds for each class. The same rule as
@@ -145,8 +143,7 @@ def with_nms(
 def to_float16(
     path: str | os.PathLike, target: str | os.PathLike, made: dict[str, Any] | None = None
 ) -> Path:
-    """Weights and arithmetic in float16 by ONNX Runtime's converter; input and output stay float32;
-    returns `target`.
+    """Weights and arithmetic in float16; input and output stay float32; returns `target`.
 
     The decoding of boxes stays in float32: at 640 px a float16 coordinate is only right to half a
     pixel.
@@ -173,8 +170,7 @@ def to_int8(
     made: dict[str, Any] | None = None,
     tensorrt: bool = False,
 ) -> Path:
-    """Static INT8 by ONNX Runtime's quantizer: weights per channel, activations by the range over
-    `batches`.
+    """Static INT8 by ONNX Runtime: weights per channel, activations by `batches`' range.
 
     `batches`: letterboxed training images (n, h, w, 3) BGR, see `edge.Calibration`. Returns
     `target`. Raises LivestockError for no images, and for sizes that a file of fixed shape does not

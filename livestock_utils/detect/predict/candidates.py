@@ -1,5 +1,4 @@
-"""Raw candidates of the network (before NMS), kept in one compact file so that it runs once and
-tuning costs seconds.
+"""Raw candidates of the network (before NMS) in one file: tuning costs seconds.
 
 A candidate is one anchor's box with one class above the floor. They are sorted by image and then by
 descending confidence; ties keep the network's order. Images without candidates, and unreadable
@@ -76,8 +75,7 @@ class Candidates:
     def clipped(
         self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]
     ) -> npt.NDArray[np.float32]:
-        """Boxes (m, 4) px of these images moved into their frames; frames of unknown size (0) do
-        not clip."""
+        """Boxes (m, 4) px of these images moved into their frames; unknown sizes do not clip."""
         size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
         limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
         return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
@@ -89,8 +87,7 @@ class Candidates:
         )
 
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
-        """Only these images with their candidates; raises DatasetError if one was never
-        predicted."""
+        """Only these images with their candidates; DatasetError if one was never predicted."""
         known, wanted = self.images["image_id"], set(image_ids)
         if missing := sorted(wanted - set(known)):
             raise DatasetError(
@@ -160,8 +157,7 @@ def build(
 
 
 def save(path: str | os.PathLike, candidates: Candidates) -> Path:
-    """Write candidates as one compressed .npz (about 15 bytes a candidate), whole or not at all;
-    returns the path."""
+    """Write candidates as one .npz (about 15 bytes each), whole or not at all."""
     about = {
         "format": _FORMAT,
         "names": candidates.names,
@@ -189,8 +185,7 @@ def save(path: str | os.PathLike, candidates: Candidates) -> Path:
 
 
 def load(path: str | os.PathLike) -> Candidates:
-    """Read what `save` wrote; raises DatasetError if the file is absent, damaged or of another
-    kind."""
+    """Read what `save` wrote; DatasetError if absent, damaged or of another kind."""
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
@@ -259,8 +254,7 @@ def merge(
 
 
 def stack(runs: Sequence[Candidates]) -> Candidates:
-    """Put passes over the same images together (flip, other scales, other weights): extra
-    candidates, one pass each.
+    """Put passes over the same images together (flip, scales, other weights).
 
     Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest
     of the passes.

@@ -1,5 +1,4 @@
-"""Run the network once over images: raw candidates into part files that shards share, or
-predictions in one call."""
+"""Run the network once over photos: candidates in part files, or predictions."""
 
 import contextlib
 import dataclasses
@@ -23,11 +22,9 @@ from livestock_utils.detect.predict.postprocess import PostprocessSettings
 log = logging.getLogger(__name__)
 
 FLOOR = 0.0005
-"""Lowest confidence of a stored candidate: half of the write-up's threshold, so that tuning has
-room."""
+"""Lowest confidence of a stored candidate: half of the write-up's threshold."""
 _CAP = 3000
-"""Most candidates kept of one image and pass, highest confidence first; how many images exceed it
-is reported."""
+"""Most candidates kept of one image and pass; images that exceed it are reported."""
 _LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
 
@@ -83,8 +80,7 @@ def predict(
 def collect_candidates(
     weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `photos` and keep every candidate of confidence >= `floor`, at most
-    `cap` an image.
+    """Run the network once over `photos`, keep up to `cap` candidates from `floor` on.
 
     `weights` as of `predict`. With `shard` "i/n" and a `parts_folder` every n-th part alone is
     computed and returned (`gather` puts all together). `options`, among them image_size, floor and
@@ -120,8 +116,7 @@ def shards(
     part_images: int = PART_IMAGES,
     workers: int = 2,
 ) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; first arguments and errors as
-    `collect_candidates`.
+    """A call that gives the candidates of a shard "i/n"; as `collect_candidates`.
 
     `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run each of
     "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU. `like`:
@@ -189,8 +184,7 @@ def shards(
 
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
-    """The part files of all shards -> one `Candidates`; DatasetError if parts are missing or do not
-    fit together."""
+    """The part files of all shards -> `Candidates`; DatasetError if parts are missing."""
     if not any(parts_there(parts_folder, passes)):
         raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
     if missing := missing_parts(parts_folder, passes):
@@ -208,8 +202,7 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
 def missing_parts(
     parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
 ) -> list[Path]:
-    """Part files that no shard has written yet; of a pass without any file, which does not tell how
-    many, the first."""
+    """Part files that no shard has written yet; of a pass without any, the first."""
     missing = []
     for name in passes:
         there = _parts(parts_folder, name)
@@ -222,8 +215,7 @@ def missing_parts(
 def parts_there(
     parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
 ) -> tuple[int, int]:
-    """How many part files there are, and how many there will be as far as those tell: (0, 0) while
-    there are none."""
+    """How many part files there are, and will be as far as they tell; (0, 0) for none."""
     there = [len(_parts(parts_folder, name)) for name in passes]
     totals = [
         count + len(missing_parts(parts_folder, [name])) if count else 0
@@ -238,8 +230,7 @@ def _parts(parts_folder: str | os.PathLike, name: str) -> list[Path]:
 
 
 def report(found: Candidates, images: pd.DataFrame) -> None:
-    """Log one line each: unreadable images, images with more candidates than the cap, frames of
-    unexpected size."""
+    """Log a line each: unreadable images, images over the cap, frames of unexpected size."""
     n = len(found.images)
     if unreadable := found.unreadable:
         why = found.images.set_index("image_id")["status"]

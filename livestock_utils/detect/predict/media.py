@@ -87,12 +87,10 @@ def _table(image_ids: Sequence[str] | pd.Series, members: Sequence[str] | pd.Ser
 
 
 class VideoReader:
-    """Frames of a video by number, read from front to back whatever order threads ask for them
-    in."""
+    """Frames of a video by number, read front to back whatever threads ask for."""
 
     def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
-        """Open the video; `count` frames of `size` (width, height) px. DatasetError if it cannot be
-        opened."""
+        """Open the video; `count` frames of `size` px. DatasetError if it cannot be opened."""
         import cv2
 
         self.path, self.every = Path(path), every
@@ -106,8 +104,7 @@ class VideoReader:
         self.waiting: dict[int, np.ndarray] = {}
 
     def bytes(self, archive: str, member: str) -> bytes:
-        """Frame `member` as BMP bytes (no loss, hardly any time); ArchiveError past the end of the
-        video."""
+        """Frame `member` as BMP bytes; ArchiveError past the end of the video."""
         import cv2
 
         number = int(member)
@@ -141,8 +138,7 @@ def predict(
     every: int = 1,
     **options: Any,
 ) -> tuple[pd.DataFrame, candidates.Candidates]:
-    """Predict photos or a video into `out`: predictions.csv, images.csv (with what could not be
-    read), drawn/*.jpg.
+    """Predict photos or a video into `out`: predictions.csv, images.csv, drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
     `engine.collect_candidates`. What lies in `out` is not predicted, should that be within the
@@ -178,8 +174,7 @@ def predict(
 
 
 def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
-    """A copy of the frame with its boxes in the species' colours, name and confidence above
-    each."""
+    """A copy of the frame with its boxes in the species' colours, name and confidence."""
     import cv2
 
     picture = frame_bgr.copy()

@@ -1,5 +1,4 @@
-"""Out-of-fold predictions: k small models, each predicts the fold that it has not seen; one table
-of all images.
+"""Out-of-fold predictions: k small models, each predicts the fold it has not seen.
 
 Only such predictions say something about labels: a model repeats the faults of the labels it was
 trained on.
@@ -111,8 +110,7 @@ def predict_out_of_fold(
 
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
-    """The folds of `images` (Series image_id -> int), joined to `n_folds`; strata stay as even as
-    they were.
+    """The folds of `images` (image_id -> int), joined to `n_folds`, strata as even.
 
     Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where
     a fold was taken out, and as even in size as can be. Without `n_folds` they keep their numbers.
@@ -134,8 +132,7 @@ def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = N
 def trained(
     out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series, name: str = "oof"
 ) -> tuple[dict[int, Path], pd.Series]:
-    """The weights that `predict` left below `out`, by fold, and the fold (image_id -> int) that
-    each has not seen.
+    """The weights left below `out`, by fold, and the fold that each has not seen.
 
     Raises DatasetError where they are absent, or were trained on other images or folds than these:
     such weights may have seen what they are to judge.
@@ -172,8 +169,7 @@ def _ids(images: pd.DataFrame) -> str:
 
 
 def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
-    """Write a predictions table as CSV.gz, whole or not at all; the same table gives the same
-    bytes."""
+    """Write predictions as CSV.gz, whole or not at all; same table, same bytes."""
     # Two decimals: a hundredth of a pixel is far below what any label means, and halves the file.
     rounded = predictions.assign(**{name: predictions[name].round(2) for name in XYXY})
     text = rounded.to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
@@ -183,8 +179,7 @@ def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """A predictions table from `write`; DatasetError for an absent file or one that is not such a
-    table."""
+    """A predictions table from `write`; DatasetError for anything else."""
     if not Path(path).is_file():
         raise DatasetError(
             f"predictions not found: {path}; run the notebook that writes them first"
@@ -209,8 +204,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, Path]:
-    """One set folder a fold, and for each fold the data.yaml that holds it out; what is there is
-    left as it is."""
+    """A set folder per fold, and per fold the data.yaml that holds it out."""
     numbers = sorted(int(number) for number in of_image.unique())
     places = {number: base / f"fold{number}" for number in numbers}
     for number, place in places.items():
@@ -230,8 +224,7 @@ def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, P
 
 
 def _is_written(target: Path, photos: Photos, of_image: pd.Series) -> bool:
-    """Does the folder hold these images with these labels, whole? Saves reading every image
-    again."""
+    """Does the folder hold these images with these labels, whole?"""
     if not (target / yolo.MANIFEST).is_file():
         return False
     there = reading.read_manifest(target)
@@ -245,8 +238,7 @@ def _is_written(target: Path, photos: Photos, of_image: pd.Series) -> bool:
 def _predict_fold(
     path: Path, weights: Path, photos: Photos, number: int, cut: dict[str, Any]
 ) -> pd.DataFrame:
-    """Predictions of one fold, from the file if it was made by the same weights, images and
-    settings."""
+    """Predictions of one fold, from the file if weights, images and settings agree."""
     made_with = {
         "weights": files.sha256(weights),
         "images": photos.fingerprint(),

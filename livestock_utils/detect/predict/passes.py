@@ -1,5 +1,4 @@
-"""One pass of a network over images: batches in, candidates out, in part files that a stopped run
-goes on from."""
+"""One pass of a network over images, in part files that a stopped run goes on from."""
 
 import contextlib
 import logging
@@ -27,8 +26,7 @@ PART_IMAGES = 256
 
 
 def parse_pass(name: str) -> tuple[float, bool]:
-    """Scale and mirroring of a pass: "plain", "flip", "x0.83", "x1.2-flip"; LivestockError for
-    other names."""
+    """Scale and mirroring of a pass: "plain", "flip", "x0.83", "x1.2-flip"."""
     scale, _, flip = (
         name.partition("-") if name.startswith("x") else ("x1", "", "" if name == "plain" else name)
     )
@@ -45,8 +43,7 @@ def parse_pass(name: str) -> tuple[float, bool]:
 def extract(
     raw: npt.NDArray[np.floating], floor: float, cap: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """The network's rows of one image -> candidates of confidence >= `floor`, and how many there
-    were before the cap.
+    """The network's rows of an image -> candidates from `floor`, and how many before the cap.
 
     `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's
     confidence is objectness x class score; an anchor gives one for each class above the floor
@@ -80,8 +77,7 @@ class NetworkPass:
         name: str,
         workers: int,
     ) -> None:
-        """`made_with` says how (image_size, floor, cap, like, images, ...), `name` which pass (see
-        `parse_pass`)."""
+        """`made_with` says how (image_size, floor, cap, ...), `name` which pass."""
         self.network, self.images, self.reader, self.made_with = network, images, reader, made_with
         self.name, self.workers = name, workers
         scale, self.flipped = parse_pass(name)
@@ -100,8 +96,7 @@ class NetworkPass:
         index: int,
         count: int,
     ) -> Candidates:
-        """The candidates of shard `index`/`count`, parts of `part_images` at most; those on disk
-        are taken as they are.
+        """The candidates of shard `index`/`count`; part files on disk are taken as they are.
 
         Which images make a part does not depend on `batch_size`, so that sessions on unlike
         machines can share.
@@ -128,8 +123,7 @@ class NetworkPass:
             return candidates.merge(done) if done else self._compute([], bar)
 
     def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
-        """For each part its batches of rows: runs of one letterboxed shape, joined while they fit
-        into a part."""
+        """For each part its batches of rows: runs of one letterboxed shape."""
         runs = frames.plan_batches(
             self.images, self.pixels, part_images, self.network.stride, self.made_with["like"]
         )
@@ -210,8 +204,7 @@ class NetworkPass:
         )
 
     def _load(self, row: int) -> frames.Frame:
-        """Read, decode and letterbox one image; what cannot be read is told in the frame, not
-        raised."""
+        """Read, decode and letterbox an image; what cannot be read is told in the frame."""
         try:
             frame_bgr = frames.decode(self.reader.bytes(self.archives[row], self.members[row]))
         except (ArchiveError, OSError) as error:

@@ -1,5 +1,4 @@
-"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS or fusion, and a limit an
-image.
+"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion.
 
 One `PostprocessSettings` says everything that a prediction depends on after the network; it is
 tuned by `sweep`, saved as YAML and applied as it stands.
@@ -120,8 +119,7 @@ class PostprocessSettings(Settings):
 def save_settings(
     path: str | os.PathLike, settings: PostprocessSettings, **provenance: Any
 ) -> Path:
-    """Write settings as YAML, whole or not at all, with `provenance` (how they were chosen) beside
-    them."""
+    """Write settings as YAML, whole or not at all, with `provenance` beside them."""
     content = {"settings": settings.to_dict(), "chosen": provenance}
     return write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
@@ -136,8 +134,7 @@ def load_settings(path: str | os.PathLike) -> PostprocessSettings:
 
 
 def load_image_size(path: str | os.PathLike) -> int | None:
-    """The image size that the settings of a file were tuned at, None where it does not say; errors
-    as above."""
+    """The image size that a file's settings were tuned at, None where it does not say."""
     size = (_read_settings(path).get("chosen") or {}).get("image_size")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 32):
         raise LivestockError(
@@ -187,8 +184,7 @@ def apply(
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """What is left of candidates, arrays of one length; boxes `xyxy` (n, 4) px are clipped to their
-    frames."""
+    """What is left of candidates, arrays of one length; `xyxy` (n, 4) px are clipped."""
 
     image_index: npt.NDArray[Any]
     class_index: npt.NDArray[Any]
@@ -209,8 +205,7 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
 
 
 def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
-    """Which candidates (n,) the settings let in: passes, labels of an anchor, confidence threshold
-    of the class."""
+    """Which candidates (n,) the settings let in: passes, labels, confidence by class."""
     thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
     mask = candidates.confidence >= thresholds.astype(np.float32)[candidates.class_index]
     if not settings.multi_label:
@@ -229,8 +224,7 @@ def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
 def _nms_keep(
     candidates: Candidates, iou_threshold: _PerClass, class_agnostic: bool = False
 ) -> npt.NDArray[np.bool_]:
-    """Hard NMS of all candidates, each image (and class, unless agnostic) by itself -> kept
-    (n,)."""
+    """Hard NMS of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
     thresholds = per_class(iou_threshold, candidates.names, "iou_threshold")
     kept = np.zeros(len(candidates), dtype=bool)
     for rows, _, class_index in _groups(candidates, class_agnostic):
@@ -241,8 +235,7 @@ def _nms_keep(
 
 
 def per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
-    """One number a class, in the order of `names`; raises LivestockError if a mapping's keys are
-    not the classes."""
+    """A number per class, in the order of `names`; LivestockError for other keys."""
     if isinstance(value, dict):
         if set(value) != set(names):
             raise LivestockError(
@@ -255,8 +248,7 @@ def per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArra
 def limit_detections(
     image_index: npt.NDArray[Any], confidence: npt.NDArray[Any], limit: int
 ) -> npt.NDArray[np.intp]:
-    """Row numbers sorted by image and descending confidence (ties in order), at most `limit` an
-    image."""
+    """Row numbers by image and falling confidence, at most `limit` an image."""
     order = np.lexsort((-confidence, image_index))
     by_image = image_index[order]
     position = np.arange(len(order)) - np.searchsorted(by_image, by_image)
@@ -266,8 +258,7 @@ def limit_detections(
 def _groups(
     candidates: Candidates, class_agnostic: bool
 ) -> Iterator[tuple[npt.NDArray[np.intp], int, int]]:
-    """(rows by descending confidence, image, class) of each image and class; class 0 stands for all
-    if agnostic."""
+    """(rows by falling confidence, image, class) per image and class; class 0 if agnostic."""
     class_index = candidates.class_index.astype(int) * (not class_agnostic)
     order = np.lexsort((-candidates.confidence, class_index, candidates.image_index))
     key = candidates.image_index.astype(np.int64) * (len(candidates.names) + 1) + class_index
@@ -277,8 +268,7 @@ def _groups(
 
 
 def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> tuple[Any, Any, Any, Any]:
-    """Soft-NMS and fusion: both change confidences, so the confidence threshold holds before and
-    after soft-NMS."""
+    """Soft-NMS and fusion, which change confidences: the threshold holds before and after."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
     floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
     n_passes = len(part.passes if settings.passes is None else settings.passes)

@@ -1,5 +1,4 @@
-"""Prediction as a Ray Data job, for millions of frames: the same part files and the same table as
-without it.
+"""Prediction as a Ray Data job: the same part files and table as without it.
 
 Each worker opens the network once and takes one shard of parts after another. A worker that dies
 loses at most the part in flight, which Ray hands to another; finished parts are whole files and are
@@ -23,8 +22,7 @@ from livestock_utils.detect.predict.passes import PART_IMAGES
 
 
 class _ShardPredictor:
-    """What runs in a worker: the network, the images' bytes and the plan, opened once, and one call
-    a shard."""
+    """What runs in a worker: network, bytes and plan, opened once; a call a shard."""
 
     def __init__(
         self,
@@ -43,8 +41,7 @@ class _ShardPredictor:
             self.problem = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make the parts of shard `row["shard"]`; gives back how many images they hold, or the
-        problem in a line.
+        """Make the parts of shard `row["shard"]`: how many images, or the problem in a line.
 
         Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
         """

@@ -54,8 +54,7 @@ def predict_runs(
     weights: str = "last",
     iou_threshold: float = 0.6,
 ) -> dict[str, pd.DataFrame]:
-    """Each run's predictions on the judge's images at the size that it was trained with, by run
-    name.
+    """Each run's predictions on the judge's images, at its own size, by run name.
 
     They are kept in the folder `kept` under the hashes of weights and images, and read from there
     the next time.

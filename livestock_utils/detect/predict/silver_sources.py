@@ -1,5 +1,4 @@
-"""Where the predictions behind silver labels come from: out of fold, in sample, or a table that
-exists."""
+"""Where silver's predictions come from: out of fold, in sample, or a table."""
 
 import dataclasses
 import os
@@ -15,8 +14,7 @@ from livestock_utils.detect.train.run import Run
 
 _OUT_OF_FOLD, IN_SAMPLE, _GIVEN = "out of fold", "in sample", "given"
 _FLOOR = 0.01
-"""Lowest confidence that is kept: far below the original's 0.05, so that thresholds can be
-swept."""
+"""Lowest confidence that is kept: far below the original's 0.05, to sweep."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +111,7 @@ def predict_for_silver(
 
 
 def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> Path | None:
-    """`weights` if given, else the best ones of the full training (08), else of the first one (05),
-    else None."""
+    """`weights`, else the best ones of the full training (08) or the first (05), else None."""
     if weights:
         return Path(weights)
     for name in ("full", "multilabel_split"):
@@ -127,8 +124,7 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
 def saw_validation(
     out: str | os.PathLike, weights: str | os.PathLike | None, source: str
 ) -> bool | None:
-    """Have the models behind silver labels been trained on validation images? None where that is
-    not known.
+    """Have the models behind silver labels seen validation images? None: not known.
 
     Teachers out of fold have not (`predict_for_silver` trains them on its photos alone), the run of
     notebook 05 has not, that of 08 has; of other weights and of given tables nothing is known.

@@ -1,5 +1,4 @@
-"""The best hyperparameters of a search on disk: one YAML a study, and a pointer to that of the
-newest call."""
+"""The best hyperparameters of a search: a YAML per study, a pointer to the newest."""
 
 import json
 import os
@@ -31,8 +30,7 @@ def write_best(
     against: str = "",
     chosen: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write OUT/hyp/hyp_<name>_best.yaml with a comment on where it comes from, and point
-    OUT/hyp/search.json at it.
+    """Write OUT/hyp/hyp_<name>_best.yaml, and point OUT/hyp/search.json at it.
 
     `name` is the study's. `chosen` are the best trial's values of what was searched besides genes
     (model, optimizer, ...), which no hyperparameter file holds. An equal file is left alone. With
@@ -76,8 +74,7 @@ def write_best(
 
 
 def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | os.PathLike | None:
-    """ "search" -> the best of the search that notebook 07 ran last, "search:NAME" -> that of the
-    study or group NAME.
+    """ "search" -> the best of notebook 07's last search, "search:NAME" -> that of NAME.
 
     Anything else is given back as it is.
 

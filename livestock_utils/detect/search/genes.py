@@ -37,8 +37,7 @@ class Gene:
 def read_genes(
     group: str, base: Mapping[str, float], path: str | os.PathLike | None = None
 ) -> tuple[Gene, ...]:
-    """The genes of a group of hyp/groups.yaml (or of `path`), in its order; `base` must hold all of
-    them.
+    """The genes of a group of hyp/groups.yaml, in its order; `base` must hold them all.
 
     Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can
     never change, a base without the gene, and one whose value lies outside the gene's range.
@@ -65,8 +64,7 @@ def read_genes(
 def read_groups(
     path: str | os.PathLike | None = None,
 ) -> tuple[dict[str, Gene], dict[str, list[str]]]:
-    """(genes by name, names by group) of a groups file, all of it checked; raises TrainingError as
-    `read_genes`."""
+    """(genes by name, names by group) of a groups file, checked as `read_genes`."""
     file = _GROUPS_FILE if path is None else Path(path)
     if not file.is_file():
         raise TrainingError(

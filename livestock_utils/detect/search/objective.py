@@ -20,8 +20,7 @@ EPOCH_COLUMNS = {
     "P": "metrics/precision",
     "R": "metrics/recall",
 }
-"""What an objective may weigh (columns of `detector.evaluate`) -> the training's own column that
-pruning looks at."""
+"""What an objective may weigh -> the training's column that pruning looks at."""
 CUT = "by the caller"
 """In the note of a run that `on_epoch` has ended, see `detector.train`."""
 AGAINST = ("latency_ms", "weights_mb")
@@ -29,8 +28,7 @@ AGAINST = ("latency_ms", "weights_mb")
 
 
 def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights of an objective as floats; raises TrainingError for unknown metrics and weights
-    that are none."""
+    """The weights of an objective as floats; TrainingError for unknown metrics."""
     if not isinstance(weights, Mapping):
         raise TrainingError(
             f"objective: expected metrics with weights, such as {{'mAP50': 1.0}}, got {weights!r}"
@@ -152,8 +150,7 @@ def _was_cut(run: Any, settings: Mapping[str, Any]) -> bool:
 
 
 def trial_folder(folder: Path, trial: Any) -> Path:
-    """The run folder of an Optuna FrozenTrial; one that is tried again goes on in the folder of its
-    first attempt."""
+    """The run folder of a trial; one tried again goes on in that of its first attempt."""
     return folder / f"trial_{trial.system_attrs.get('failed_trial', trial.number):03d}"
 
 

@@ -1,5 +1,4 @@
-"""Hyperparameter search: groups of genes, the contest's metric as the objective, any number of
-workers on one study.
+"""Hyperparameter search: groups of genes, the contest's metric, many workers.
 
     found = search.run(data_yaml, out, group="lr_momentum", sampler="tpe", trials=20, epochs=7,
     image_size=640) found.best_hyp, found.hyp_file, found.table
@@ -45,8 +44,7 @@ CONTEST = {"mAP75_contest": 1.0}
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A finished search: `table` has one row a trial (see `trials_table`), `best_hyp` is the base
-    with the best genes.
+    """A finished search: `table` per trial, `best_hyp` is the base with the best genes.
 
     `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else; `chosen` are
     the best trial's values of the choices (model, image_size, optimizer, schedule), which a
@@ -169,8 +167,7 @@ def run_chain(
     study: str = "",
     **options: Any,
 ) -> list[Found]:
-    """Search group after group, the best of one as the base of the next; "all" at the end polishes
-    jointly.
+    """Search group after group, the best of one as the base of the next.
 
     groups: names, or one text with commas. Each group has its own study, named `study`-group where
     `study` is given. Other options as in `run`.

@@ -1,5 +1,4 @@
-"""Samplers and pruners of the search, among them YOLOv5's own genetic algorithm (importing this
-loads optuna).
+"""Samplers and pruners of the search, YOLOv5's genetic algorithm among them.
 
 Every trial gets a sampler of its own, seeded by the study's seed and the trial's number: what a
 trial draws depends only on these and on the trials so far, so that many workers never share a
@@ -34,8 +33,7 @@ def evolve(
     genes: Sequence[Gene],
     rng: Any,
 ) -> list:
-    """A child of the trials so far by YOLOv5's rule (train.py, `--evolve`) -> its genes, within
-    limits, 5 decimals.
+    """A child of the trials by YOLOv5's rule (train.py, `--evolve`), within limits.
 
     values: (n, genes), scores: (n,), higher is better. One of the best five is the parent, drawn by
     its score's distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x
@@ -105,8 +103,7 @@ class _Genetic(samplers.BaseSampler):
 
 
 class _PerTrial(samplers.BaseSampler):
-    """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`, see the module's
-    text."""
+    """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`."""
 
     def __init__(
         self, make: Callable[[int], samplers.BaseSampler], first: Mapping[str, Any], seed: int
@@ -207,8 +204,7 @@ def sampler(
 
 
 def pruner(name: str) -> pruners.BasePruner:
-    """A pruner by name: "none", "median" (of the trials so far at the same epoch), "halving"
-    (successive halving).
+    """A pruner by name: "none", "median" (at the same epoch), "halving".
 
     Successive halving is Jamieson & Talwalkar 2016, asynchronous as Li et al. 2020. Both need a few
     trials and epochs before they cut anything. Raises TrainingError for an unknown name.

@@ -1,5 +1,4 @@
-"""Where a study lives: a local file, or a database that many sessions share (importing this loads
-optuna).
+"""Where a study lives: a local file, or a database that many sessions share.
 
 A dead worker's trial goes back into the queue: databases (SQLite too) by Optuna's heartbeat, and on
 the same machine at once, because the process is gone. A journal file has no heartbeat, so it is for
@@ -35,13 +34,11 @@ log = logging.getLogger(__name__)
 RETRIES = 2
 """A trial that fails or dies is tried again this often."""
 CREATE_TRIES = 8
-"""Workers that meet an empty database at once get into each other's way while the tables are
-made."""
+"""Workers that meet an empty database at once disturb each other's first tables."""
 
 
 def open_storage(url: str, heartbeat_s: int = 60) -> Any:
-    """An Optuna storage from an URL: sqlite:///FILE, journal:///FILE, postgresql://...,
-    mysql+pymysql://...
+    """An Optuna storage from an URL: sqlite:///, journal:///, postgresql://, mysql+pymysql://
 
     A worker that has not been heard of for two heartbeats counts as dead. Raises TrainingError,
     with the password hidden, for a URL that cannot be read, a missing driver and a database that
@@ -73,8 +70,7 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
 
 @contextlib.contextmanager
 def told(url: str) -> Iterator[None]:
-    """What a database has to complain of, now or in the middle of a study, as a TrainingError of
-    one line."""
+    """What a database complains of, now or later, as a TrainingError of one line."""
     shown = addresses.shown(url)
     try:
         yield
@@ -113,8 +109,7 @@ def quiet() -> Iterator[None]:
 
 
 def this_worker() -> str:
-    """Host, process and its start: what tells a living worker from another process of the same
-    number."""
+    """Host, process and its start: tells a living worker from another of its number."""
     return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
 
 
@@ -166,8 +161,7 @@ def _is_young(trial: FrozenTrial) -> bool:
 
 
 def _address(url: str) -> sqlalchemy.URL:
-    """The parsed URL; postgresql:// takes psycopg 3 where it is installed, else SQLAlchemy's
-    default."""
+    """The parsed URL; postgresql:// takes psycopg 3 where it is installed."""
     address = sqlalchemy.make_url(url)
     if address.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
         address = address.set(drivername="postgresql+psycopg")

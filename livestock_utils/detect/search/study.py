@@ -1,5 +1,4 @@
-"""One study, many workers: joining it, sharing its trials without losing or doubling any (importing
-this loads optuna).
+"""One study, many workers: joined, its trials shared without losing or doubling any.
 
 A study has a fixed number of slots. Finished, pruned, running and queued trials take one each,
 failed ones none.
@@ -32,16 +31,13 @@ SKIPPED = "skipped"
 """A trial's user attribute: why it was given back without training."""
 TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 CAUGHT = (RuntimeError, OSError, MemoryError)
-"""What may hit one trial and spare the next (GPU out of memory, Drive gone): counted, and tried
-again."""
+"""What may hit one trial and spare the next (GPU memory, Drive): tried again."""
 
 
 MOST_GIVEN_BACK = 50
-"""So many trials in a row that had nothing new to train, and a worker stops: the genes' limits
-leave no more."""
+"""So many trials in a row with nothing new, and a worker stops: the genes are used up."""
 MOST_FAILED = 9
-"""So many of a worker's trials failed in a row, retries included, and it stops: the fault is not
-the genes'."""
+"""So many failures in a row, and a worker stops: the fault is not the genes'."""
 
 
 SOON_S = 10.0
@@ -60,8 +56,7 @@ def join(
     pruner: Any,
     directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",),
 ) -> optuna.Study:
-    """Create the study, or join it if it is about the same; `identity` is all that decides what a
-    score means.
+    """Create the study, or join it if it is the same; `identity` decides what scores mean.
 
     A study without a running or finished trial takes the new identity: its first call may have had
     a wrong setting. Raises TrainingError that lists the differences to what the study was created
@@ -120,8 +115,7 @@ def recorded(name: str, storage: Any) -> dict[str, Any] | None:
 
 
 def folder_of(study: optuna.Study, root: Path) -> Path:
-    """The folder of the trials' runs, ROOT/<study>; another one where that belongs to an earlier
-    study of this name.
+    """The folder of the trials' runs, ROOT/<study>; another where that is taken.
 
     A study that was made anew (its file deleted, another storage) must not find the old one's runs
     finished.
@@ -193,8 +187,7 @@ def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
 
 
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
-    """Why this trial should not be trained: earlier ones fill the slots, or another has its genes;
-    None to go on."""
+    """Why a trial should not be trained: slots are full or genes doubled; None to go on."""
     trials = study.get_trials(deepcopy=False)
     others = [t for t in trials if t.state in TAKEN and t.number != trial.number]
     mine = _place(trials[trial.number])
@@ -205,14 +198,12 @@ def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
 
 
 def _place(trial: FrozenTrial) -> int:
-    """The number that a trial has among the slots: of a retry that of the trial which failed
-    first."""
+    """A trial's number among the slots: of a retry that of the first failure."""
     return int(trial.system_attrs.get("failed_trial", trial.number))
 
 
 def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that have just failed and are not in the queue again yet: their slot must not go to
-    new genes.
+    """Trials that have just failed and wait for the queue: their slot is taken.
 
     Failing and queueing are two steps. Should the worker that takes them die in between, the slot
     is free after SOON_S; so it is where the clocks of two machines differ by more.

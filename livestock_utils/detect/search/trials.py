@@ -1,5 +1,4 @@
-"""A study as tables and words: its trials, the best one, what two objectives leave, which genes
-mattered."""
+"""A study as tables: its trials, the best, the front, which genes mattered."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def trials_table(study: "optuna.Study") -> pd.DataFrame:
-    """One row a trial that was trained or waits, by number: trial, state, score, [second], genes
-    and choices, and more.
+    """A row per trial, by number: trial, state, score, [second], genes, choices.
 
     state: "complete", "pruned", "failed", "running", "waiting". Further columns: epochs, seconds,
     worker (host and process), retry_of (number of the trial that failed before) and reason. A
@@ -59,8 +57,7 @@ def trials_table(study: "optuna.Study") -> pd.DataFrame:
 
 
 def best_trial(table: pd.DataFrame) -> pd.Series:
-    """The complete trial of the highest score, the earliest of equal ones; TrainingError when none
-    has finished."""
+    """The complete trial of the highest score, the earliest of equals; or TrainingError."""
     complete = table[table["state"] == "complete"]
     if complete.empty:
         counts = table["state"].value_counts()
@@ -75,8 +72,7 @@ def best_trial(table: pd.DataFrame) -> pd.Series:
 
 
 def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """The `n` best complete trials by falling score, and the base (trial 0) if it is not among
-    them."""
+    """The `n` best complete trials by falling score, and the base if not among them."""
     complete = table[table["state"] == "complete"].sort_values(
         "score", ascending=False, kind="stable"
     )
@@ -85,8 +81,7 @@ def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
 
 
 def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
-    """The numbers of a search for metrics.json: best score, base's score, trials by state, and
-    epochs."""
+    """The numbers of a search for metrics.json: scores, trials by state, epochs."""
     counts = table["state"].value_counts()
     base = table.loc[(table["trial"] == 0) & (table["state"] == "complete"), "score"]
     return {
@@ -102,8 +97,7 @@ def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
 
 
 def pareto(table: pd.DataFrame) -> pd.DataFrame:
-    """Of a search with two objectives, the complete trials that no other beats in both, by falling
-    score."""
+    """Of a search with two objectives, the trials that none beats in both."""
     complete = table[table["state"] == "complete"].sort_values(
         ["score", "second"], ascending=[False, True]
     )
@@ -111,8 +105,7 @@ def pareto(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
-    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014), by
-    falling share.
+    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014).
 
     Needs at least 4 complete trials with unlike scores, and says little below some 30; empty where
     it cannot be told.
@@ -141,8 +134,7 @@ def so_far_sentence(table: pd.DataFrame) -> str:
 
 
 def agreement_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
-    """On which gene the better half of the trials agree most, against the other half; little with
-    few trials."""
+    """On which gene the better half of the trials agrees most, against the other half."""
     done = table[table["state"] == "complete"].sort_values("score", ascending=False)
     if len(done) < 4:
         return (
@@ -194,8 +186,7 @@ def importance_sentence(shares: pd.Series, finished: int) -> str:
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """What a search gave, in a sentence, from `trials_table`: how many trials, the best score
-    against the base's."""
+    """What a search gave: how many trials, the best score against the base's."""
     best = best_trial(table)
     counts = table["state"].value_counts()
     done = (

@@ -1,5 +1,4 @@
-"""Augmentation pipelines of albumentations 2 from YAML, handed to yolov5's loader in place of its
-own for 1.x."""
+"""Augmentation pipelines of albumentations 2 from YAML, for yolov5's loader."""
 
 import functools
 import json
@@ -84,8 +83,7 @@ def recorded(pipeline: Any) -> dict[str, Any] | None:
 
 
 def for_loader(pipeline: Any) -> Callable | None:
-    """A function (image BGR, labels (n, 5)) -> the same after the pipeline, for yolov5's loader;
-    None for none."""
+    """A function (image BGR, labels (n, 5)) -> the same after the pipeline; or None."""
     return None if pipeline is None else functools.partial(apply, pipeline)
 
 

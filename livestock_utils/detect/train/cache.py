@@ -27,17 +27,14 @@ from livestock_utils.core.threads import work_ahead
 SHARE = 0.8
 """All caches of a training together may take this share of the free memory or disk."""
 WINDOW = 64
-"""Images decoded ahead of the one that is stored: more would fill the memory when the disk is
-slow."""
+"""Images decoded ahead of the one that is stored: more would fill the memory."""
 
 _Wanted = tuple[Sequence[str], npt.NDArray, bool]
-"""Image files, their (n, 2) widths and heights in px, and whether they are for training
-(`augment`)."""
+"""Image files, their (n, 2) sizes in px, whether they are for training."""
 
 
 def folder() -> Path:
-    """Where disk caches are: $LIVESTOCK_CACHE, else a folder in the system's temporary one (local
-    disk on Colab)."""
+    """Where disk caches are: $LIVESTOCK_CACHE, else the system's temporary folder."""
     usual = Path(tempfile.gettempdir()) / "livestock_utils_images"
     return Path(os.environ.get("LIVESTOCK_CACHE") or usual)
 
@@ -45,8 +42,7 @@ def folder() -> Path:
 def chosen(
     kind: str | None, wanted: Sequence[_Wanted], image_size: int, copies: int = 1
 ) -> tuple[str | None, str]:
-    """The cache that there is room for, and a sentence if it is not the one asked for ("" if it
-    is).
+    """The cache that there is room for, and why it is not the one asked for, or "".
 
     `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the
     first one in memory each. "ram" falls back to "disk", and that to None: decoding anew in every
@@ -83,8 +79,7 @@ def _lack(kind: str, needed: int, free: int, where: str) -> str:
 def filled(
     kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
 ) -> list:
-    """Resized BGR images, one an image file, kept in memory ("ram") or in a file ("disk"); see
-    `chosen` for the room.
+    """Resized BGR images, one per file, in memory ("ram") or in a file ("disk").
 
     `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is
     found again by paths, sizes and modification times, and shared by loader workers, processes and
@@ -116,15 +111,13 @@ def filled(
 
 
 def _resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
-    """Height and width of an image after its long side became `image_size` px, rounded up as yolov5
-    does."""
+    """Height and width after the long side became `image_size` px, as yolov5 rounds."""
     ratio = image_size / max(height, width)
     return (height, width) if ratio == 1 else (math.ceil(height * ratio), math.ceil(width * ratio))
 
 
 def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
-    """Decode and resize as yolov5's load_image does: linear when training, by area when shrinking
-    for validation."""
+    """Decode and resize as yolov5 does: linear when training, by area when shrinking."""
     import cv2
 
     image = cv2.imread(file)
@@ -156,8 +149,7 @@ def _is_whole(path: Path, n_bytes: int) -> bool:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """One process fills a cache at a time; the others wait and find it (the processes of torchrun,
-    a batch's runs)."""
+    """One process fills a cache at a time; the others wait and find it."""
     folder().mkdir(parents=True, exist_ok=True)
     handle = os.open(folder(), os.O_RDONLY)
     try:
@@ -170,8 +162,7 @@ def _alone() -> Iterator[None]:
 
 
 def _path(image_files: Sequence[str], image_size: int, augment: bool) -> Path:
-    """The cache's file: named by the image folder and the use, then by everything that its bytes
-    depend on."""
+    """The cache's file: named by all that its bytes depend on."""
     ordered = sorted(image_files)
     place = hashlib.sha256(f"{Path(ordered[0]).parent} {augment}".encode()).hexdigest()[:16]
     digest = hashlib.sha256(f"{image_size} {augment}".encode())

@@ -1,5 +1,4 @@
-"""What a training reads: data.yaml, labels checked by ourselves, yolov5's augmenting data set over
-them, loaders.
+"""What a training reads: data.yaml, labels checked by ourselves, yolov5's loaders.
 
 yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when only paths and sizes
 agree, rewrites JPEGs that end early, and drops whole images with a log line. What follows (mosaic,
@@ -32,8 +31,7 @@ from livestock_utils.detect.train import cache as image_cache
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The training or validation part: image files, one (n, 5) array of class and xywhn an image,
-    sizes, findings."""
+    """A part: image files, an (n, 5) array of class and xywhn each, sizes, findings."""
 
     files: tuple[str, ...]
     labels: tuple[npt.NDArray[np.float32], ...]
@@ -201,8 +199,7 @@ def read_part(files: list[str], n_classes: int) -> Part:
 
 
 def image_size(file: str) -> npt.NDArray[np.int64] | None:
-    """Width and height in px after EXIF rotation, or None for a file that is no image or cut
-    short."""
+    """Width and height in px after EXIF rotation, or None for no whole image."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -224,8 +221,7 @@ def image_size(file: str) -> npt.NDArray[np.int64] | None:
 
 @functools.cache
 def dataset_class(base: type) -> type:
-    """yolov5's LoadImagesAndLabels over a checked Part; batches are the same, the caches are the
-    project's own."""
+    """yolov5's LoadImagesAndLabels over a checked Part, with the project's own caches."""
 
     class CheckedImages(base):
         """yolov5's augmenting data set without its own scan and pickled cache."""
@@ -263,8 +259,7 @@ def dataset_class(base: type) -> type:
                 self.ims = image_cache.filled(cache, *known)
 
         def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
-            """Image `i` in BGR with its long side at the training size, its own and its new height
-            and width."""
+            """Image `i` in BGR at the training size, its own and its new height and width."""
             image = self.ims[i]
             width, height = self.shapes[i]
             if image is None:
@@ -277,8 +272,7 @@ def dataset_class(base: type) -> type:
 def _batch_shapes(
     ratio: npt.NDArray, batch: npt.NDArray, image_size: int, stride: int
 ) -> npt.NDArray[np.int64]:
-    """(batches, 2) letterboxed heights and widths, padded by half a stride, from sorted height /
-    width ratios."""
+    """(batches, 2) letterboxed heights and widths, from sorted height / width ratios."""
     shapes = np.ones((batch[-1] + 1, 2))
     for index in range(len(shapes)):
         low, high = ratio[batch == index].min(), ratio[batch == index].max()
@@ -290,8 +284,7 @@ def _batch_shapes(
 
 
 class Loaders:
-    """Batches of an epoch for training, and of the validation part; the order of an epoch is
-    restorable.
+    """Batches of an epoch for training and validation; the order is restorable.
 
     Without workers everything random is drawn from the process's generators, whose states a resume
     file keeps. With workers each epoch starts them anew with seeds made of seed and epoch.

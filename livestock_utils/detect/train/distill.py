@@ -29,8 +29,7 @@ _BINS = 50
 def with_teacher(
     data: Data, predictions: pd.DataFrame | str | os.PathLike, confidence_threshold: float = 0.1
 ) -> Data:
-    """`data` with the teacher's boxes on its training images as coded labels; its sha256 tells the
-    teacher apart.
+    """`data` with the teacher's boxes on its training images as coded labels.
 
     predictions: a table (image_id, species, x_min, y_min, x_max, y_max px, confidence) or a CSV of
     one; the teacher should not have trained on labels that the student may not see. Boxes below
@@ -72,16 +71,14 @@ def labels_only(targets: Any, classes: int) -> Any:
 
 
 class TeachingLoss:
-    """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term; a call like
-    ComputeLoss's."""
+    """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term."""
 
     def __init__(self, base: Any, weight: float, classes: int, box_iou: Any) -> None:
         """`base`: yolov5's ComputeLoss, `box_iou`: its bbox_iou (with CIoU)."""
         self.base, self.weight, self.classes, self.box_iou = base, weight, classes, box_iou
 
     def __call__(self, heads: Any, targets: Any) -> tuple[Any, Any]:
-        """Loss to minimise (times batch size), and its box, objectness and class parts of the
-        labels alone."""
+        """Loss to minimise (times batch size), and its parts of the labels alone."""
         loss, parts = self.base(heads, labels_only(targets, self.classes))
         taught = targets[targets[:, 1] >= self.classes]
         if len(taught):

@@ -1,5 +1,4 @@
-"""The folder of a run on disk: what it records, its saves and mirror, and what it holds when it has
-finished."""
+"""The folder of a run on disk: its record, saves and mirror."""
 
 import contextlib
 import logging
@@ -59,8 +58,7 @@ class RunFolder:
         )
 
     def check(self) -> None:
-        """Refuse changed settings; count what the data set lacks; write settings.yaml and hyp.yaml
-        of a fresh run.
+        """Refuse changed settings, count what the set lacks, write a fresh run's settings.
 
         A finished run must have its weights; what a kill in its last moments left is done now.
         """
@@ -96,8 +94,7 @@ class RunFolder:
             self.notes.append(message)
 
     def restore(self, trainer: Any) -> Path | None:
-        """Continue from the newest valid resume file of the folder; returns its path, None
-        without."""
+        """Continue from the newest valid resume file of the folder; its path, or None."""
         path = training_state.newest(self.resume)
         self.status = "The run was started now."
         if path is not None:
@@ -137,8 +134,7 @@ class RunFolder:
             self._write_weights("best", trainer, trainer.best_weights, trainer.best_epoch)
 
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
-        """Write weights/`name`.pt in yolov5's own form: the EMA's model with these tensors,
-        fp16."""
+        """Write weights/`name`.pt in yolov5's own form: the EMA's model, fp16."""
         path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
         checkpoints.write_weights(path, model, state, epoch, yolov5pip_version=YOLOV5_VERSION)
 
@@ -177,8 +173,7 @@ class RunFolder:
             self._complete()
 
     def _complete(self) -> None:
-        """Drop a finished run's resume files and fill its mirror, unless run.json, which comes
-        last, is there."""
+        """Drop a finished run's resume files and fill its mirror, unless run.json is there."""
         training_state.prune(self.resume)
         with contextlib.suppress(OSError):
             self.resume.rmdir()
@@ -204,8 +199,7 @@ class RunFolder:
             trainer.y5.plots.plot_images(*trainer.first_batch, path, names)
 
     def _write_record(self, values: dict[str, Any]) -> None:
-        """Write run.json anew; versions that earlier sessions of the run had are kept beside
-        today's."""
+        """Write run.json anew; versions of earlier sessions are kept beside today's."""
         versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
         for name in _PACKAGES:
             with contextlib.suppress(metadata.PackageNotFoundError):
@@ -242,8 +236,7 @@ def opened(
     second: Any = None,
     tags: Mapping[str, Any] | None = None,
 ) -> Iterator[RunFolder]:
-    """Open a run folder for `train`: locks it, brings back what a mirror has, checks the settings;
-    closes all after."""
+    """Open a run folder for `train`: locked, restored, checked; all closed after."""
     target = None if second is None else records.mirror_folder(folder, second)
     with contextlib.ExitStack() as held:
         if target is None and records.read_record(folder).get("finished"):
@@ -275,8 +268,7 @@ def _missing_weights(folder: Path) -> str | None:
 
 
 def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
-    """Take from a mirror what the folder lacks, or all of a run that has finished only there;
-    returns warnings.
+    """Take from a mirror what the folder lacks, or a run finished there; returns warnings.
 
     A mirror that does not answer is left out if there is a run here; TrainingError if not, or if
     another uses it.

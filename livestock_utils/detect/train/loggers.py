@@ -1,5 +1,4 @@
-"""Curves while a training runs: _TensorBoard, and by name Weights & Biases or MLflow; each takes a
-row of results."""
+"""Curves while a training runs: TensorBoard, by name Weights & Biases or MLflow."""
 
 import contextlib
 import importlib
@@ -27,8 +26,7 @@ class _Logger(Protocol):
 
 
 def check(names: Sequence[str]) -> None:
-    """Before a long training: raises TrainingError for a logger that is not installed or has no
-    account."""
+    """Before a long training: TrainingError for a logger that is missing or locked."""
     for name in names:
         module = _imported(name)
         if name == "wandb":
@@ -107,8 +105,7 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    """A run in the project "livestock" of the account that wandb is logged in to; wandb_run_id.txt
-    knows it again."""
+    """A run in the project "livestock" of wandb's account; wandb_run_id.txt knows it."""
 
     def __init__(self, settings: Recorded, folder: Path, epoch: int) -> None:
         """Start the folder's run, or continue it."""

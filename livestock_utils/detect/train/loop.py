@@ -1,5 +1,4 @@
-"""The epochs of a training, over yolov5's model, loss, EMA and optimizer: a loop made to stop and
-go on anywhere.
+"""The epochs of a training, in a loop made to stop and go on anywhere.
 
 The same steps in the same order as yolov5 7.0.14's train.py, so that losses are equal with the same
 seed (a test shows it); left out are its downloads, its loggers and its swallowed errors. Like
@@ -78,8 +77,7 @@ def start(
     anchors_given: bool = False,
     mine: parallel.Ranks | None = None,
 ) -> Trainer:
-    """Set the seeds, build the model (`build`) and all that a fresh training needs; `y5` is the
-    open door."""
+    """Set the seeds, build the model and all that a fresh training needs."""
     import torch
 
     device = parallel.device_of(settings.device)
@@ -161,8 +159,7 @@ def set_seeds(seed: int) -> None:
 
 
 def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left; yields each one's row of results when the trainer's state is
-    complete.
+    """Train the epochs that are left; yields each one's row when the state is whole.
 
     On several GPUs the processes that do not lead yield empty rows.
     """
@@ -209,8 +206,7 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
 
 
 def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """One pass over the training images; returns the mean box, obj and cls losses and the learning
-    rates at its end."""
+    """One pass over the training images: mean losses, and the last learning rates."""
     import torch
 
     settings, hyp = trainer.settings, trainer.nominal
@@ -257,8 +253,7 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def _warm_up(trainer: Trainer, iteration: int, warmup: int) -> int:
-    """Set learning rates and momentum of a warm-up iteration; returns how many batches to
-    accumulate."""
+    """Learning rates and momentum of a warm-up iteration; returns batches to accumulate."""
     hyp, ends = trainer.nominal, [0, warmup]
     batches = trainer.settings.nominal_batch / trainer.settings.batch_size
     momenta = [hyp["warmup_momentum"], hyp["momentum"]]

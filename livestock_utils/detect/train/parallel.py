@@ -22,8 +22,7 @@ from livestock_utils.detect.settings import TrainSettings
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """This process among those that torchrun started: its number (-1: by hand), that on this
-    machine, how many."""
+    """This process among torchrun's: its number (-1: alone), on this machine, how many."""
 
     rank: int = -1
     local_rank: int = -1
@@ -36,8 +35,7 @@ class Ranks:
 
 
 def ranks() -> Ranks:
-    """From the environment variables that torchrun sets; raises TrainingError if only some of them
-    are there."""
+    """From torchrun's environment variables; TrainingError if only some are there."""
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
     values = [os.environ.get(name) for name in names]
     if not any(values):
@@ -54,8 +52,7 @@ def ranks() -> Ranks:
 
 @contextlib.contextmanager
 def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[str | None]:
-    """Join the process group for a training; yields this process's device (the given one when it
-    trains alone)."""
+    """Join the process group for a training; yields this process's device."""
     if mine.world == 1:
         yield str(device_of(device))
         return
@@ -105,8 +102,7 @@ def device_of(name: str | None) -> Any:
 
 
 def wrapped(model: Any, mine: Ranks) -> Any:
-    """The model for the forward pass: gradients averaged over the processes, weights and buffers
-    those of the first."""
+    """The model for the forward pass: gradients averaged over the processes."""
     if mine.world == 1:
         return model
     from torch.nn.parallel import DistributedDataParallel

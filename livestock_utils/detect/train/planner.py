@@ -1,5 +1,4 @@
-"""How much memory and time a training needs on this machine, a T4 and a P100, and what fits in a
-Colab session.
+"""How much memory and time a training needs here, on a T4 and a P100.
 
 Times elsewhere scale from the one number that was published, 50 minutes an epoch for YOLOv5m6 at
 1280 px on a P100, by the networks' FLOPs and the pixels; here from a few timed steps. Memory is
@@ -27,16 +26,13 @@ MODELS = {
 """Models and their GFLOPs at 640 px, from yolov5's own table."""
 
 _PUBLISHED_MODEL, _PUBLISHED_SIZE, _PUBLISHED_S = "yolov5m6", 1280, 50 * 60 / 13_164
-"""The write-up's seconds an image on a P100: 50 minutes for four fifths of 16,455 images,
-validation included."""
+"""The write-up's seconds an image on a P100: 50 minutes for 4/5 of 16,455 images."""
 _GPUS = {"P100": (16.0, 1.0), "T4": (15.0, 9.3 / 8.1)}
-"""GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS); mixed precision
-favours the T4."""
+"""GB of memory, and time relative to a P100 by fp32 peak (9.3 and 8.1 TFLOPS)."""
 _SESSION_HOURS = 12
 """The longest that Colab promises a runtime."""
 _SAVED_PER_ACTIVATION = 3
-"""Tensors that training keeps for each convolution's output: it, the batch norm's, the
-activation's."""
+"""Tensors that training keeps for each convolution's output."""
 _FIXED_GB = 1.0
 """CUDA context and workspaces."""
 
@@ -106,8 +102,7 @@ def _estimate(
 
 
 def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
-    """How many images a step of training fits the GPU by yolov5's probe (batch_size="auto"); 16 on
-    a CPU."""
+    """How many images a step fits on the GPU by yolov5's probe; 16 on a CPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -120,8 +115,7 @@ def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
 def time_steps(
     model: str, image_size: int, batch_size: int, n_steps: int = 3, limit_s: float = 5.0
 ) -> float | None:
-    """Seconds an image takes forward, backward and in the optimizer here: the median of `n_steps`
-    after one more.
+    """Seconds an image takes in a training step here: the median of `n_steps`.
 
     No step begins after `limit_s`. On a CPU two images a step, which take as long each as those of
     a larger batch. A batch that does not fit the GPU is halved until it does; None where not one
@@ -165,8 +159,7 @@ def _step_seconds(
 
 
 def memory_here() -> tuple[float, float]:
-    """GB that a training can take on this machine, and how many times `memory_gb`'s an image needs
-    on it."""
+    """GB that a training can take here, and the factor on an image's need."""
     import psutil
     import torch
 
@@ -176,8 +169,7 @@ def memory_here() -> tuple[float, float]:
 
 
 def memory_gb(model: str, image_size: int) -> tuple[float, float]:
-    """GB that an image of a batch takes in mixed precision, and GB for weights, gradients,
-    momentum, EMA and CUDA."""
+    """GB of an image in mixed precision, and GB of weights, gradients, EMA and CUDA."""
     parameters, activations = _counts(model)
     tensors = activations * (image_size / 256) ** 2 * _SAVED_PER_ACTIVATION
     return tensors * 2 / 1e9, parameters * 4 * 4 / 1e9 + _FIXED_GB
@@ -189,8 +181,7 @@ def weights_bytes(model: str, n_classes: int) -> int:
 
 
 def architecture_name(architecture: Mapping[str, Any]) -> str:
-    """ "yolov5m6" and the like for a model's settings by depth, width and levels, "unknown" for
-    others."""
+    """ "yolov5m6" and the like by a model's depth, width and levels, or "unknown"."""
 
     def key(one: Mapping[str, Any]) -> tuple[Any, Any, int]:
         return one.get("depth_multiple"), one.get("width_multiple"), len(one["head"])

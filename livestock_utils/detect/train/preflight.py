@@ -50,8 +50,7 @@ class Gpu:
 
     @property
     def has_kernels(self) -> bool:
-        """True if this build of torch has code for this GPU: the same major number up to its minor
-        one, or PTX."""
+        """True if this torch has code for this GPU: its major number, or PTX."""
         for kernel in self.kernels:
             kind, _, digits = kernel.partition("_")
             digits = digits.rstrip("af")
@@ -129,8 +128,7 @@ def checks(
 
 
 def require(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of `checks` itself; raises TrainingError with the first line that stops, if there
-    is one."""
+    """The table of `checks`; TrainingError with the first line that stops."""
     stops = table[table["state"] == "stop"]
     if len(stops):
         first = stops.iloc[0]
@@ -142,8 +140,7 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
-    """Which GPU trains and predicts, or what to click to have one; TrainingError for one without
-    kernels in this torch.
+    """Which GPU trains and predicts, or what to click; TrainingError without kernels.
 
     `found` stands in for the GPUs that torch sees.
     """
@@ -154,8 +151,7 @@ def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
 
 
 def recipes(n_images: int) -> pd.DataFrame:
-    """The recipes of hyp/recipes.yaml by data size: name, from_images, suits (True for one),
-    settings, why."""
+    """The recipes of hyp/recipes.yaml by data size: name, suits, settings, why, ..."""
     content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
     rows = [
         (name, *(entry[key] for key in ("images", "settings", "why")))

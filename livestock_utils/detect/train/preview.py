@@ -1,5 +1,4 @@
-"""What the network gets to see: the same photos as they are, under the augmentation pipeline, and
-in mosaics."""
+"""What the network gets to see: photos as they are, augmented, and in mosaics."""
 
 import contextlib
 import dataclasses
@@ -20,8 +19,7 @@ from livestock_utils.detect.train import augment
 from livestock_utils.detect.train.data import Part, Source, dataset_class, list_files, read_part
 
 KINDS = ("as it is", "pipeline", "mosaic")
-"""The rows of the preview: letterboxed only, after the albumentations pipeline, in a mosaic with
-all of training."""
+"""The rows of the preview: letterboxed, through the pipeline, in a mosaic."""
 _CHANGES = (
     *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
     *("flipud", "fliplr", "mosaic", "mixup", "copy_paste"),
@@ -31,8 +29,7 @@ _CHANGES = (
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One picture of the preview: (h, w, 3) RGB and its boxes (image_id, species, x_min ... in its
-    pixels)."""
+    """One picture of the preview: (h, w, 3) RGB and its boxes in its pixels."""
 
     kind: str
     picture: npt.NDArray[np.uint8]
@@ -47,8 +44,7 @@ def preview(
     n: int = 3,
     seed: int = 0,
 ) -> list[View]:
-    """`n` training photos drawn by `seed`, each of KINDS; "pipeline" is left out where there is
-    none.
+    """`n` training photos drawn by `seed`, each of KINDS that there are.
 
     `train` and the rest are as for `lu.train`. The process's random states are as before
     afterwards.
@@ -98,8 +94,7 @@ def _view(
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Python's and numpy's generators seeded inside, as they were afterwards (yolov5 draws from
-    both)."""
+    """Python's and numpy's generators seeded inside, restored afterwards."""
     before, before_numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

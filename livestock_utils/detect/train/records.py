@@ -50,8 +50,7 @@ def _read(path: Path, parse: Any, advice: str) -> dict[str, Any]:
 
 
 def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
-    """The recorded settings of a run, from its folder or else its mirror ({} for none), and whether
-    it has finished."""
+    """A run's recorded settings ({} for none), and whether it has finished."""
     places = [folder] if second is None else [folder, mirror_folder(folder, second)]
     recorded: dict[str, Any] = {}
     has_finished = False
@@ -63,8 +62,7 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
 
 
 def check_settings(folder: Path, settings: Recorded) -> bool:
-    """False for a folder without a run; raises TrainingError if its run was started with other
-    settings.
+    """False for a folder without a run; TrainingError if its settings differ.
 
     A run that ended before its first epoch was saved counts as none: nothing is lost when other
     settings begin anew.
@@ -78,8 +76,7 @@ def check_settings(folder: Path, settings: Recorded) -> bool:
 
 
 def mirror_folder(folder: Path, second: Any) -> Path:
-    """The absolute path of a mirror; TrainingError if it and the run folder are the same or one
-    holds the other."""
+    """The absolute path of a mirror; TrainingError if one folder holds the other."""
     target, here = Path(second).expanduser().resolve(), folder.resolve()
     if target == here or target in here.parents or here in target.parents:
         raise TrainingError(
@@ -91,8 +88,7 @@ def mirror_folder(folder: Path, second: Any) -> Path:
 
 @contextlib.contextmanager
 def storing(what: str, folder: Path) -> Iterator[None]:
-    """Turn a disk's error, also one that torch hides behind its own, into one line that says what
-    to do."""
+    """Turn a disk's error, hidden by torch or not, into one line with advice."""
     try:
         yield
     except (OSError, RuntimeError) as error:

@@ -1,5 +1,4 @@
-"""Train and evaluate: one call that starts, continues or returns a run, and leaves a folder that
-tells all about it.
+"""Train and evaluate: one call that starts, continues or returns a run.
 
 A run folder holds settings.yaml, hyp.yaml, run.json (state, versions, warnings), train_images.txt
 (ids of the photos it trains on), results.csv, per_class.csv, weights/best.pt and last.pt (yolov5's
@@ -40,8 +39,7 @@ from livestock_utils.detect.train.data import (
 log = logging.getLogger(__name__)
 
 _TRANSFER_SHARE = 0.9
-"""At least this share of the tensors before the head must fit for `init_weights` to be of the same
-model."""
+"""At least this share of the tensors before the head must fit from `init_weights`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,14 +72,12 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Weights of the last epoch, written when the run finishes (until then the resume file has
-        them)."""
+        """Weights of the last epoch, written when the run finishes."""
         return self.folder / "weights" / "last.pt"
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row an epoch: losses, metrics, learning rates, seconds (results.csv, yolov5's column
-        names)."""
+        """A row per epoch: losses, metrics, learning rates, seconds (results.csv)."""
         return pd.read_csv(self.folder / "results.csv")
 
     @property
@@ -213,8 +209,7 @@ def train(
 
 
 def _restore(trainer: Any, run: run_folder.RunFolder | None, mine: parallel.Ranks) -> None:
-    """Continue where the run stopped, in every process; those that do not lead draw new random
-    numbers."""
+    """Continue where the run stopped, in every process."""
     from livestock_utils.detect.train import loop, state
 
     path = parallel.from_leader(run.restore(trainer) if run is not None else None, mine)
@@ -273,8 +268,7 @@ def _batch_size(settings: TrainSettings, before: Mapping[str, Any], n_classes: i
 
 
 def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, trust: bool) -> Any:
-    """A model of the asked architecture, with the tensors of `init_weights` that fit; runs after
-    the seeds are set."""
+    """A model of the asked architecture, with the tensors of `init_weights` that fit."""
     architecture = yaml.safe_load(
         Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore")
     )

@@ -1,5 +1,4 @@
-"""The resume file of a training: everything in full precision, whole or absent, the newest valid
-one of two places.
+"""The resume file of a training: full precision, whole or absent, the newest counts.
 
 A file is named `resume-e0007-<SHA-256, 16 digits>.pt`: the epochs that are done, and a digest of
 its bytes, so a file that was cut, damaged or half copied does not fit its name.
@@ -57,8 +56,7 @@ def prune(folder: Path, kept: Collection[Path] = ()) -> None:
 
 
 def drop_damaged(folder: Path) -> list[Path]:
-    """Delete the resume files of a folder whose bytes do not fit their names; returns their
-    paths."""
+    """Delete the resume files whose bytes do not fit their names; returns their paths."""
     damaged = []
     for path in _files(folder):
         with contextlib.suppress(OSError):  # one that cannot be read now may be whole
@@ -95,8 +93,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check_same(state: Mapping[str, Any], settings: Mapping[str, Any], where: Path) -> None:
-    """Raise TrainingError with the differences unless a state was made with these recorded
-    settings."""
+    """Raise TrainingError unless a state was made with these recorded settings."""
     if changed := differences(state["settings"], settings):
         raise TrainingError(
             f"{where} was started with other settings ({'; '.join(changed[:6])}); restore them to "

@@ -1,5 +1,4 @@
-"""One pass over validation images with yolov5's own losses, suppression, matching and AP; keeps the
-predictions."""
+"""A pass over validation images with yolov5's losses, suppression and AP."""
 
 import dataclasses
 import logging
@@ -29,12 +28,10 @@ _MEASURES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """Results of one pass; numbers by yolov5's definitions (101-point AP, P and R at the best mean
-    F1)."""
+    """Results of one pass by yolov5's definitions (101-point AP, best mean F1)."""
 
     metrics: dict[str, float]
-    """By yolov5's column names: _METRICS, metrics/fitness, mean losses val/box_loss, val/obj_loss,
-    val/cls_loss."""
+    """By yolov5's column names: _METRICS, metrics/fitness, mean losses."""
     per_class: pd.DataFrame
     """Index "all" and the classes; images, labels, P, R, mAP50, mAP75, mAP50-95."""
     predictions: pd.DataFrame
@@ -54,8 +51,7 @@ def validate(
     iou_threshold: float = IOU,
     plots: Path | None = None,
 ) -> Validation:
-    """Predict every batch of `loader` with `model` (put in eval mode) and measure; needs the open
-    door `y5`.
+    """Predict every batch of `loader` with `model` and measure; needs the open door.
 
     `plots` is a folder for PR, F1, P and R curves, the confusion matrix and mosaics of the first
     three batches.
@@ -119,8 +115,7 @@ def validate(
 def _per_class(
     y5: Any, arrays: list[npt.NDArray], names: Sequence[str], plots: Path | None
 ) -> pd.DataFrame:
-    """yolov5's ap_per_class as a table; classes without labels are left out, without any detection
-    everything is 0."""
+    """yolov5's ap_per_class as a table; classes without labels are left out."""
     correct, _, _, labelled = arrays
     counts = np.bincount(labelled.astype(int), minlength=len(names))
     present = [name for name, n in zip(names, counts, strict=True) if n]
@@ -142,8 +137,7 @@ def _per_class(
 def _table(
     rows: list[tuple[str, npt.NDArray]], names: Sequence[str], with_confidence: bool
 ) -> pd.DataFrame:
-    """Arrays by image -> a table sorted by image_id; predictions are xyxy, confidence, class,
-    labels class, xyxy."""
+    """Arrays by image -> a table by image_id: predictions or labels with xyxy."""
     rows = sorted(rows, key=lambda row: row[0])
     each = [len(values) for _, values in rows]
     ids = np.repeat(np.array([image_id for image_id, _ in rows], dtype=object), each)

@@ -1,5 +1,4 @@
-"""The recipe of the shipped starting weights (assets/yolov5n_sample.pt): yolov5n from scratch on
-drawn scenes.
+"""The recipe of the shipped starting weights: yolov5n from scratch on drawn scenes.
 
     python -m livestock_utils.detect.train.warm_start runs/warm_start
 
@@ -47,8 +46,7 @@ _STAGES: tuple[dict[str, Any], ...] = (
 
 
 def write_sets(folder: Path) -> Path:
-    """Draw the scenes and write one set a seed, the last seed's for validation; returns the
-    data.yaml."""
+    """Draw the scenes, a set per seed, the last for validation; returns the data.yaml."""
     sets = []
     for seed in WARM_START_SEEDS:
         drawn = write_sample(folder / "samples" / str(seed), IMAGES_A_SEED, 0, seed, SCALE)
@@ -61,8 +59,7 @@ def write_sets(folder: Path) -> Path:
 
 
 def train(folder: Path) -> pd.DataFrame:
-    """Train stage by stage, and copy the stripped half-precision weights to the assets; returns
-    metrics by class."""
+    """Train stage by stage, copy the weights to the assets; returns metrics by class."""
     from livestock_utils.detect.settings import TrainSettings
     from livestock_utils.detect.train import run as training_run
 

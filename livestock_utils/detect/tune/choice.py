@@ -21,8 +21,7 @@ _WRITE_UP = "NMS, IoU 0.68, confidence 0.001"
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Chosen settings, all that were tried (by falling AP75), and the best ones against the
-    write-up's.
+    """Chosen settings, all that were tried, and the best against the write-up's.
 
     `tuned_on` names the images. Without images nothing was tried: the tables are empty, the
     settings the write-up's.
@@ -43,8 +42,7 @@ def choose(
     seed: int = 0,
     tuned_on: str = "validation",
 ) -> Choice:
-    """Tune on labelled images: a grid of hard NMS, then variants of its best (one threshold a
-    class, soft-NMS, ...).
+    """Tune on labelled images: a grid of hard NMS, then variants of its best.
 
     `n_random` more settings of every kind are drawn by `seed`. The `shown` best, the chosen one
     first, are compared with the write-up's setting on the same resampled images. Only labels of
@@ -74,8 +72,7 @@ def choose(
 def random_settings(
     candidates: Candidates, n: int, base: PostprocessSettings, seed: int = 0
 ) -> list[PostprocessSettings]:
-    """`n` settings of every kind that these candidates allow, drawn by `seed`: two of three for NMS
-    and soft-NMS.
+    """`n` settings of every kind that these candidates allow, drawn by `seed`.
 
     The third is for fusion, where there are several passes to fuse; it knows no class-agnostic
     form.
@@ -144,8 +141,7 @@ def _variants(
 
 
 def _distinct(tried: pd.DataFrame) -> pd.DataFrame:
-    """The first of settings that score the same to 1e-6: of a row of confidences below which
-    nothing changes, one."""
+    """The first of settings that score the same to 1e-6."""
     return tried[~tried["ap75"].round(6).duplicated()]
 
 
@@ -182,8 +178,7 @@ def describe(setting: PostprocessSettings) -> str:
 
 
 def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
-    """How wide the best part of the grid of hard NMS is: its settings `within` so much AP75 of the
-    best of them.
+    """How wide the best part of the grid is: settings `within` so much AP75 of the best.
 
     Keys: settings (of them), of (in the grid), ap75 (the best), within, and the low and high end of
     both thresholds; nothing where nothing was tried.
@@ -202,8 +197,7 @@ def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
 
 
 def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
-    """The `n` best settings tried and the write-up's, in words, with AP75 by class and boxes an
-    image.
+    """The `n` best settings tried and the write-up's, in words, with AP75 by class.
 
     Of settings that score the same only the one with the fewest boxes is listed.
     """
@@ -220,8 +214,7 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
 
 
 def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
-    """Write the chosen settings to OUT/predictions/settings.yaml with how they were chosen; returns
-    the path.
+    """Write the chosen settings to OUT/predictions/settings.yaml; returns the path.
 
     The file says all that a later prediction needs: passes by name, and beside the settings the
     image size. Nothing is written where nothing was chosen.

@@ -1,5 +1,4 @@
-"""How well each labelled image's animals were found: which images are the best, the median and the
-worst."""
+"""How well each image's animals were found: the best, the median, the worst."""
 
 import pandas as pd
 
@@ -13,8 +12,7 @@ def image_quality(
     confidence_threshold: float = 0.25,
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """How well each image's animals were found: image_id, labels, found, false_alarms, f1; from
-    best to worst.
+    """How well each image's animals were found: labels, found, false_alarms, f1.
 
     Counts predictions from `confidence_threshold` up; images with neither labels nor predictions
     are left out.

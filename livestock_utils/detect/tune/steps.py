@@ -19,8 +19,7 @@ from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
 
 _RUNS = ("full", "multilabel_split")
-"""Run folders below OUT/training whose best weights predict the test images, the first that exists
-(08, 05)."""
+"""Run folders below OUT/training whose best weights predict the test (08, 05)."""
 _TUNING_RUNS = ("multilabel_split",)
 """Runs that have not seen the validation images, so that settings can be tuned on these (05)."""
 
@@ -28,8 +27,7 @@ _TUNING_RUNS = ("multilabel_split",)
 def find_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", runs: Sequence[str] = _RUNS
 ) -> Path:
-    """The weights to use: as given, else the best of the first of `runs` that exists below
-    OUT/training."""
+    """The weights as given, else the best of the first of `runs` below OUT/training."""
     if weights:
         if not Path(weights).is_file():
             raise NotebookError(
@@ -49,8 +47,7 @@ def find_weights(
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[Path, Path]:
-    """Weights for the test images and for tuning, both opened once, so that a wrong file stops
-    before any prediction.
+    """Weights for test and tuning, both opened once, so that a wrong file stops early.
 
     Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those
     of other classes.
@@ -75,8 +72,7 @@ def pass_names(passes: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Candidates of photos, or of none while part files of other shards are missing: `there` of
-    `total` parts.
+    """Candidates of photos, or of none while parts of other shards are missing.
 
     A share of the photos would give a score of its own and settings of its own, so it gives
     neither. `name` says which photos; `lacking` why they are not those that were asked for.
@@ -171,8 +167,7 @@ def out_of_folds(
     name: str = "fold",
     **options: Any,
 ) -> Collected:
-    """Candidates of all images, or those whose image_id is in `keep`, each by the model trained
-    without its fold.
+    """Candidates of all images (or `keep`), each by the model trained without its fold.
 
     `options` of `collect`. Raises DatasetError where notebook 06 left no models for these images
     and folds.

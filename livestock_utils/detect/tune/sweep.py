@@ -1,5 +1,4 @@
-"""Tune post-processing on validation: many settings on one set of candidates, judged by the
-contest's AP75.
+"""Tune post-processing on validation: many settings, one set of candidates, AP75.
 
 Hard NMS and soft-NMS flow from higher to lower confidence only, so one suppression at the lowest
 confidence threshold serves all higher ones as a cut; and the contest's matching of a detection
@@ -41,8 +40,7 @@ _CONFIDENCE_THRESHOLDS = tuple(
 def grid(
     base: PostprocessSettings = WRITE_UP, **values: Sequence[Any]
 ) -> list[PostprocessSettings]:
-    """All combinations of the given values over `base`: grid(iou_threshold=[.6, .7],
-    method=["nms"]).
+    """All combinations of the values over `base`: grid(iou_threshold=[.6, .7], ...).
 
     Without values the default grid, IoU x confidence. Raises LivestockError for an unknown setting
     or bad value.
@@ -118,8 +116,7 @@ def evaluate(
 
 
 def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
-    """The setting of the highest objective; of equals (to 1e-9) the one with the fewest detections,
-    then the first."""
+    """The setting of the highest objective; of equals the fewest detections."""
     if tried.empty:
         raise LivestockError("no settings were tried; give evaluate at least one")
     order = tried.assign(score=-tried[objective].round(9)).sort_values(
@@ -131,8 +128,7 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
 def best_per_class(
     tried: pd.DataFrame, objective: str = "ap75", method: str = "nms"
 ) -> PostprocessSettings:
-    """One IoU and confidence threshold a class, each the best for its class among the tried
-    settings.
+    """An IoU and confidence threshold per class, each the best among those tried.
 
     Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds
     combine; evaluate the result, as the limit of detections is shared. Uses the rows of `method`,
@@ -201,8 +197,7 @@ def compare(
 
 
 class _Truth:
-    """The labels as arrays, sorted once, against which any detections of the same images are
-    matched."""
+    """The labels as arrays, sorted once, to match detections of the same images."""
 
     def __init__(self, candidates: Candidates, boxes: pd.DataFrame) -> None:
         known = pd.Index(candidates.images["image_id"])
@@ -233,8 +228,7 @@ class _Truth:
         self.class_of = np.array([labels.get(name, -1) for name in candidates.names], dtype=np.intp)
 
     def match(self, found: Detections) -> matching.Matches:
-        """Every detection with the label that it overlaps best; `row` is its position in
-        `found`."""
+        """Every detection with the label it overlaps best; `row` is its place in `found`."""
         detections: Any = (
             self.class_of[found.class_index],
             self.image_of[found.image_index],
@@ -247,8 +241,7 @@ class _Truth:
 
 
 def _shared(setting: PostprocessSettings) -> str:
-    """Equal for settings that one suppression serves: confidence and limit are cuts of it, where
-    that is exact."""
+    """Equal for settings that one suppression serves: threshold and limit are cuts."""
     exact = setting.method != "fusion" and not (
         setting.class_agnostic and isinstance(setting.confidence_threshold, dict)
     )
@@ -268,8 +261,7 @@ def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) 
 def _cut(
     candidates: Candidates, found: Detections, setting: PostprocessSettings
 ) -> npt.NDArray[np.bool_]:
-    """Which of the detections (n,) one setting keeps: above its threshold and within its limit an
-    image."""
+    """Which detections (n,) a setting keeps: above its threshold, within its limit."""
     kept = np.ones(len(found.confidence), dtype=bool)
     if setting.method != "fusion":  # fusion changes confidences after its threshold
         kept = (

@@ -211,8 +211,7 @@ class Tuning:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The numbers that metrics.json takes, the scores first; `headline` are the few that a
-        reader wants first.
+        """The numbers for metrics.json, the scores first; `headline` the few to show large.
 
         Of a share of the photos there are no numbers, only how many parts are there.
         """
@@ -313,8 +312,7 @@ def test_scores(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv with its bootstrap interval, and AP50; no rows where
-    there are no answers.
+    """The contest's AP75 on DATA/answer.csv with its interval; no rows without answers.
 
     Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack
     cost nothing. Images that were not predicted (another shard's, or the validation fold stands in)
