@@ -75,7 +75,7 @@ def silver_audit(
         "Animals with a label before and after, and silver boxes that are right.",
         table,
         functools.partial(plots.silver_audit, audits),
-        f"{words.audit(audits, has_truth)} {words.tightness(audits)}",
+        words.audit(audits, has_truth),
         {**metrics, **words.metrics(audits[mode], has_truth), "audits": table},
         shows_table=True,
         table_caption="Each mode on the images that it makes; a silver box is right from IoU 0.5 "

@@ -30,37 +30,13 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
 
 
 def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
-    """What `audit.audit` of each mode says; without a truth file a right box may count as
-    wrong."""
-    parts = []
-    for name, table in tables.items():
-        row = table.iloc[-1]
-        found = (
-            f" and {percent(row['unlabelled_found'])} of the {row['unlabelled']:,} unlabelled "
-            "animals get a box"
-            if row["unlabelled"]
-            else ""
-        )
-        ignored = (
-            f"; {percent(row['ignored_right'])} of its {count(row['ignored'], 'ignored region')} "
-            "show an animal without another box"
-            if row["ignored"] and row["ignored_right"] == row["ignored_right"]
-            else ""
-        )
-        parts.append(
-            f"“{name}”: {_of_none(row['precision'])} of its silver boxes are right{found}; labels "
-            f"cover {_of_none(row['recall'])} of the animals, before "
-            f"{_of_none(row['recall_before'])}{ignored}"
-        )
+    """What the audits of each mode leave unsaid: how sure they are without a truth file, and
+    whether the right boxes sit tight enough."""
     note = (
-        ""
-        if is_truth
-        else (
-            " There is no truth file here: a box on an animal that nobody labelled counts as "
-            "wrong, so the precision is a lower bound, and unlabelled animals cannot be counted."
-        )
+        "There is no truth file here: a box on an animal that nobody labelled counts as wrong, so "
+        "the precision is a lower bound, and unlabelled animals cannot be counted. "
     )
-    return f"{'; '.join(parts)}.{note}" if parts else "There is no silver set to judge."
+    return ("" if is_truth else note) + tightness(tables)
 
 
 def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
@@ -373,19 +349,13 @@ def _of_none(share: float) -> str:
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """The numbers of `effect.effect_table` that metrics.json takes, on the fuller answers
-    and on the others."""
+    """The numbers of `effect.effect_table` that metrics.json takes, on the fuller answers and on
+    the others."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    same = ("difference", "low", "high", "lowest_run", "highest_run")
+    columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}
     values: dict[str, float] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):
         row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        values |= {
-            f"mAP75_gold{place}": row["gold"],
-            f"mAP75_expanded{place}": row["expanded"],
-            f"difference{place}": row["difference"],
-            f"low{place}": row["low"],
-            f"high{place}": row["high"],
-            f"lowest_run{place}": row["lowest_run"],
-            f"highest_run{place}": row["highest_run"],
-        }
-    return {name: float(value) for name, value in values.items()}
+        values |= {f"{key}{place}": float(row[column]) for key, column in columns.items()}
+    return values
