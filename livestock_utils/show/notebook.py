@@ -87,13 +87,11 @@ class Step:
         return colab.training_folder(self.out, name)
 
     def archives(self, name: str = "data") -> Path:
-        """The folder of archives, "data" or "data_test"; on Colab their copy on the local disk, see
-        `colab.at_hand`."""
+        """The folder of archives, "data" or "data_test"; on Colab their local copy."""
         return colab.at_hand(self.data / name)
 
     def need(self, *parts: str, made_by: str) -> Path:
-        """A file or folder below the out folder that an earlier notebook wrote; NotebookError names
-        it where absent."""
+        """What an earlier notebook wrote below the out folder; NotebookError where absent."""
         target = self.out.joinpath(*parts)
         if not target.exists():
             raise NotebookError(
@@ -141,8 +139,7 @@ class Step:
         return silver_sets.write_silver_lists(place, train.folder, plus, valid.folder, share, seed)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
-        """Save a figure (Axes, Figure, seaborn grid or array of Axes) as OUT/figures/NN/name.png
-        and show it small.
+        """Save a figure as OUT/figures/NN/name.png and show it small.
 
         The caption is shown below, and is the picture's alternative text: say in a sentence what
         there is to see.
@@ -164,8 +161,7 @@ class Step:
     def table(
         self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False
     ) -> None:
-        """Show a table with thousands separators, `digits` decimals, names without underscores, and
-        a caption."""
+        """Show a table with thousands separators, `digits` decimals and a caption."""
 
         def number(value: Any) -> str:
             if isinstance(value, (bool, np.bool_)):
@@ -206,8 +202,7 @@ class Step:
                 raise display.error
 
     def metrics(self, **values: Any) -> None:
-        """Collect numbers, texts or nested mappings under this notebook's name; `finish` writes
-        them.
+        """Collect numbers, texts or mappings under this notebook's name for `finish`.
 
         The report's card shows the first four numbers; a mapping `headline` (name -> number) stands
         large on its index.
@@ -215,8 +210,7 @@ class Step:
         self.values.update({key: _plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:
-        """Merge this notebook's metrics into OUT/metrics.json, show them, and name the next
-        notebook.
+        """Merge this notebook's metrics into OUT/metrics.json, show them, name the next.
 
         Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew
         from all of them, so that no notebook can lose another's.
@@ -289,8 +283,7 @@ def start(
 
 
 def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
-    """The data and out folders; relative ones count from the current folder, empty ones mean the
-    usual place.
+    """The data and out folders; relative ones count from here, empty ones are the usual.
 
     Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the
     project. Where there are no archives, data is the drawn sample (data/sample, on Colab below
@@ -313,8 +306,7 @@ def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[
 
 
 def _home(given: list[Path]) -> Path:
-    """The folder of data/ and runs/ where they are not given; on Colab that is Drive, mounted
-    first, if it may be."""
+    """The folder of data/ and runs/ by default; on Colab that is Drive, mounted first."""
     if not colab.on_colab():
         return project.PACKAGE.parent if project.is_checkout() else Path.cwd()
     on_drive = [folder for folder in given if folder.is_relative_to(DRIVE.parents[1])]
@@ -341,8 +333,7 @@ def _not_kept(step: Step) -> str:
 
 
 def _one_line_messages() -> None:
-    """Log records, Python warnings and the library's own errors as one line each, without this
-    machine's paths."""
+    """Log records, warnings and the library's errors as one line each, without paths."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -383,14 +374,12 @@ def _png(figure: Any, dpi: int) -> bytes:
 
 
 def _json(value: Any) -> str:
-    """Indented JSON in the order of the calls, so that the first numbers are the ones that the
-    report shows first."""
+    """Indented JSON in the order of the calls: the report shows the first numbers first."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types: numpy scalars and arrays, paths, NaN (-> null) and tables (-> rows)
-    unwrapped."""
+    """JSON's own types: numpy, paths, NaN (-> null) and tables (-> rows) unwrapped."""
     if isinstance(value, (pd.DataFrame, pd.Series)):
         return _plain(
             value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict()

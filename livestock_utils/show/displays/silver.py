@@ -132,8 +132,7 @@ def silver_lists(lists: SilverLists) -> Display:
 
 
 def trained_pairs(runs: Mapping[str, Sequence[Run]], other: str | os.PathLike) -> Display:
-    """Validation mAP75 of all trainings by epoch; `other` is a run whose recipe they should
-    follow."""
+    """Validation mAP75 of all trainings by epoch; `other` is a run with their recipe."""
     both = [run for side in runs.values() for run in side]
     curves = {run.folder.name: run.results for run in both}
     status = " ".join(f"{run.folder.name}: {run.status}" for run in both)

@@ -13,8 +13,7 @@ _ROW = re.compile(r"^(\| \[\w+\]\((notebooks/\d\d_\w+\.ipynb)\))", re.M)
 
 
 def with_badges(text: str, repository: str, branch: str = "main") -> str:
-    """A README's text with a badge behind each notebook of its table, and the address in its `pip
-    install git+` line.
+    """A README's text with a badge behind each notebook, and the install address.
 
     Those of another address are replaced.
 
@@ -29,8 +28,7 @@ def with_badges(text: str, repository: str, branch: str = "main") -> str:
 
 
 def write_badges(folder: Path, repository: str) -> list[Path]:
-    """Put the badges into README.md and README.ko.md of a folder; returns the files that are
-    there."""
+    """Put the badges into README.md and README.ko.md; returns the files that are there."""
     found = [path for path in (folder / "README.md", folder / "README.ko.md") if path.is_file()]
     for path in found:
         files.write_text(path, with_badges(path.read_text(encoding="utf-8"), repository))

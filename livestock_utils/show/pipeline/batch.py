@@ -43,8 +43,7 @@ _COLUMNS = ["run", "state", "seconds", "reason"]
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """A checked batch file: notebooks by number or name, and the parameters of each run by its
-    name."""
+    """A checked batch file: notebooks, and the parameters of each run by its name."""
 
     about: str
     prepare: tuple[str, ...]
@@ -103,8 +102,7 @@ def run(
     tell: Callable[[pd.DataFrame], Any] = lambda table: None,
     say: Callable[[str], Any] = log.info,
 ) -> pd.DataFrame:
-    """Execute a batch into `out` -> table with a row a run: run, state, seconds, reason; also
-    OUT/batch.csv.
+    """Execute a batch into `out` -> a row per run: run, state, seconds, reason.
 
     `workers` runs go on at once and share the cores. `say` gets a line for each step of the
     preparation, `tell` the table whenever a state changes: "waiting", "running", "done",
@@ -258,8 +256,7 @@ def _check_keys(content: Any, known: Sequence[str] | None, where: str) -> None:
 
 
 def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Batch:
-    """The checked batch of a file's content, with a profile's keys in it or not; `where` begins its
-    messages."""
+    """The checked batch of a file's content, with a profile's keys in it or not."""
     parts: dict[str, Any] = {}
     for key, kind in _KINDS.items():
         parts[key] = content.get(key, kind())
@@ -279,8 +276,7 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
 
 
 def _seconds(path: Path) -> dict[str, float]:
-    """Run name -> seconds of an earlier call's batch.csv; nothing where there is none, or one of
-    another shape."""
+    """Run name -> seconds of an earlier batch.csv; nothing where there is none."""
     if not path.is_file():
         return {}
     before = pd.read_csv(path, dtype={"run": str})

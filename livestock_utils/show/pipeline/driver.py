@@ -28,8 +28,7 @@ def run(
     force: bool = False,
     tell: Callable[[str], Any] = log.info,
 ) -> dict[str, str]:
-    """Execute the notebooks into `out` -> {name: "done" | "share" | "unchanged"}; one line each
-    goes to `tell`.
+    """Execute notebooks into `out` -> {name: "done" | "share" | "unchanged"}.
 
     `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME",
     `profile` is a name or a YAML file, `force` runs what is unchanged too. Notebook files and
@@ -69,8 +68,7 @@ def run(
 def choose(
     found: Sequence[NotebookFile], only: Sequence[str] = (), start: str | None = None
 ) -> list[NotebookFile]:
-    """The notebooks named in `only` (all if empty) from `start` on, in order; NotebookError for a
-    name there is not."""
+    """The notebooks in `only` (all if empty) from `start` on, in order; or NotebookError."""
     names = {key: n for n in found for key in (n.number, n.name)}
     for key in [*only, *([start] if start else [])]:
         if key not in names:
@@ -85,8 +83,7 @@ def choose(
 def execute(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = ""
 ) -> bool:
-    """Run one notebook and keep it as OUT/notebooks/NN_name.ipynb, also when it fails; then its
-    record.
+    """Run a notebook and keep OUT/notebooks/NN_name.ipynb, also when it fails; its record.
 
     False, without a record, where it made its share only and waits for those of other sessions.
     NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not

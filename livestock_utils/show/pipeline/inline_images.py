@@ -9,8 +9,7 @@ from PIL import Image
 
 _COLOURS = 128  # enough for charts with colour maps; below it gradients start to show steps
 _JPEG_QUALITIES = (82, 65)
-"""The second is for pictures that must become smaller: coarser photos are read more easily than
-narrower ones."""
+"""The second is for pictures that must shrink: coarse is read better than narrow."""
 
 
 def shrink(

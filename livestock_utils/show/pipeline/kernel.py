@@ -1,5 +1,4 @@
-"""The Jupyter kernel of the headless runs: always this Python and this library, whatever kernels
-are registered."""
+"""The kernel of the headless runs: always this Python and this library."""
 
 import contextlib
 import os
@@ -24,8 +23,7 @@ class _ThisPythonSpecs(KernelSpecManager):
     """
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The spec that starts `sys.executable -m ipykernel_launcher`, with this library first on
-        PYTHONPATH."""
+        """The spec that starts `sys.executable -m ipykernel_launcher` with this library."""
         # Set before ipykernel is imported, and inherited by the kernel: its debugger else writes
         # four lines to stderr.
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
@@ -42,14 +40,12 @@ class _ThisPythonSpecs(KernelSpecManager):
 
 
 class ThisPythonKernel(AsyncKernelManager):
-    """A kernel manager that knows only `_ThisPythonSpecs`; handed to papermill as
-    `kernel_manager_class`."""
+    """A kernel manager that knows only `_ThisPythonSpecs`, for papermill."""
 
     kernel_spec_manager = Instance(KernelSpecManager)
 
     def __init__(self, **options: Any) -> None:
-        """As the base; encrypts the local connection where the releases can (jupyter_client 8.10,
-        ipykernel 7.4)."""
+        """As the base; encrypts the local connection where the releases can."""
         super().__init__(**options)
         if self.has_trait("transport_encryption") and zmq.has("curve"):
             self.transport_encryption = "auto"
@@ -61,8 +57,7 @@ class ThisPythonKernel(AsyncKernelManager):
 
 @contextlib.contextmanager
 def shared_cores(kernels: int) -> Iterator[None]:
-    """Give each of `kernels` kernels that are started inside and run at once its share of the
-    cores.
+    """Give each of `kernels` kernels that run at once its share of the cores.
 
     Two trainings that both use all cores wait for each other's threads at every layer and are many
     times slower than one after the other. A user's own OMP_NUM_THREADS stays.

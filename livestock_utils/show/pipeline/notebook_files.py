@@ -17,8 +17,7 @@ Literal = None | bool | int | float | str | list | dict
 
 @dataclasses.dataclass(frozen=True)
 class NotebookFile:
-    """One notebook's text: `name` ("01_eda"), its percent-format `path`, `nb` (nbformat),
-    `parameters` (the defaults).
+    """A notebook's text: `name`, percent-format `path`, `nb`, `parameters` (defaults).
 
     `reads` and `writes` are path patterns with parameters in braces ("{data}/data",
     "{out}/datasets/*.tar"), from the `livestock` entry of the text's header; `sha256` is of the
@@ -78,8 +77,7 @@ def read(path: str | os.PathLike) -> NotebookFile:
 
 
 def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, Literal]:
-    """The names and values of a cell that holds only assignments of literals; NotebookError for
-    anything else."""
+    """The names and values of a cell of literal assignments; else NotebookError."""
     values: dict[str, Literal] = {}
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -102,8 +100,7 @@ def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, L
 
 
 def expand(patterns: tuple[str, ...], parameters: Mapping[str, Literal]) -> dict[str, list[Path]]:
-    """Path patterns -> the files that each stands for now, folders walked, sorted; empty parameters
-    give no files.
+    """Path patterns -> their files now, folders walked, sorted; empty ones give none.
 
     Raises NotebookError for a name in braces that is not a parameter.
     """

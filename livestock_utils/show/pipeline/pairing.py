@@ -63,8 +63,7 @@ def synchronise_set_up(path: Path) -> bool:
 
 
 def rebuild(path: Path, executed: Path | None = None) -> Path:
-    """Write the .ipynb beside a text, with the outputs of `executed` (None: of the .ipynb as it is)
-    where cells agree.
+    """Write the .ipynb beside a text, with `executed`'s outputs where cells agree.
 
     NotebookError where it cannot be brought below MAX_BYTES.
     """
@@ -93,8 +92,7 @@ def rebuild(path: Path, executed: Path | None = None) -> Path:
 
 
 def _from_text(path: Path) -> Any:
-    """The notebook that a text stands for: no outputs, ids made from the content, Python 3 as
-    kernel."""
+    """The notebook of a text: no outputs, ids made from the content, Python 3."""
     nb = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     kept = {"kernelspec": _KERNEL, "language_info": {"name": "python"}}
     if "livestock" in nb.metadata:
@@ -112,8 +110,7 @@ def _from_text(path: Path) -> Any:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with a pair, one line each; [] when text and .ipynb agree, and the .ipynb is
-    clean and small."""
+    """What is wrong with a pair, a line each; [] when both agree and are clean."""
     target = path.with_suffix(".ipynb")
     if not target.is_file():
         return [f"{target} is missing"]
@@ -162,8 +159,7 @@ def _repository_url(address: str) -> str:
 
 
 def write_repository(address: str) -> str:
-    """Write the address (owner/name or a URL) into the set-up cell, the one place that holds it;
-    returns the URL."""
+    """Write the address (owner/name or URL) into the set-up cell; returns the URL."""
     url = _repository_url(address)
     text = SET_UP_CELL.read_text(encoding="utf-8")
     files.write_text(
@@ -198,8 +194,7 @@ def _quiet(text: str) -> str:
 
 
 def _fit(nb: Any, path: Path) -> None:
-    """Bring the notebook below MAX_BYTES: small pictures stay as they are, the large ones share
-    what is left alike."""
+    """Bring the notebook below MAX_BYTES: the large pictures share what is left."""
     pictures = [
         (output, mime)
         for cell in nb.cells
@@ -255,8 +250,7 @@ def _texts(output: Any) -> list[str]:
 
 
 def _run_sample(data: Path = Path("data/sample"), out: Path = Path("runs/sample")) -> Path:
-    """Draw the sample where it is missing and run all notebooks on it; returns the folder of
-    executed notebooks."""
+    """Draw the sample where missing and run all notebooks; returns their folder."""
     from livestock_utils.data.sample import drawing
     from livestock_utils.show.pipeline import driver
 

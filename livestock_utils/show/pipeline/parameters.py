@@ -24,15 +24,13 @@ _NUMBERED = re.compile(r"\d\d\.")
 
 
 class Typed(str):
-    """A value as it was typed: `resolve` reads it by `parse`, but for parameters whose default is
-    text."""
+    """A value as it was typed: `resolve` reads it by `parse`, but for texts."""
 
     __slots__ = ()
 
 
 def parse(text: str) -> Literal:
-    """A command-line value as YAML reads it: 3, 0.5, 1e-3, true, null, [1, 2], text; dates stay
-    text."""
+    """A command-line value as YAML reads it: 3, 0.5, true, null, [1, 2], text."""
     if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):  # YAML 1.1 wants a point in it
         return float(text)
     try:
@@ -45,8 +43,7 @@ def parse(text: str) -> Literal:
 
 
 def read_profile(name: str | None) -> dict[str, Literal]:
-    """A profile (a name of the package's, or a YAML file) as addressed parameters: {"seed": 0,
-    "05.epochs": 3}.
+    """A profile (name or YAML file) as addressed parameters: {"05.epochs": 3}.
 
     The file maps "all" and notebook numbers to parameters. NotebookError for an unknown name or
     another shape.
@@ -78,8 +75,7 @@ def read_profile(name: str | None) -> dict[str, Literal]:
 def resolve(
     notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Literal]], data: str, out: str
 ) -> dict[str, dict[str, Literal]]:
-    """All parameters of each notebook by name; later mappings of `given` win, and "05.NAME" wins
-    over NAME.
+    """All parameters of each notebook; later mappings win, "05.NAME" over NAME.
 
     Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and
     for another type than the default's. Values that were typed come as `Typed`.

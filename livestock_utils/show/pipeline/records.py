@@ -1,5 +1,4 @@
-"""What a finished notebook was made from, kept in OUT/.state, so that a second run skips what has
-not changed."""
+"""What a finished notebook was made from, so that a second run skips it."""
 
 import hashlib
 import os
@@ -13,15 +12,13 @@ from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile, 
 from livestock_utils.show.pipeline.parameters import FOLDERS
 
 HASHED_BYTES = 256 * 2**20
-"""Larger files outside the out folder (the archives) are told apart by size and time instead of by
-content."""
+"""Larger files outside the out folder are told apart by size and time."""
 
 
 def fingerprint(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
 ) -> dict[str, Any]:
-    """Everything that decides whether a notebook must run again: text, parameters, inputs, species,
-    library version.
+    """All that decides whether a notebook must run again: text, parameters, inputs.
 
     The folders themselves do not count, only what is in them: results moved to another disk stay
     finished.
@@ -60,8 +57,7 @@ def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
 
 
 def is_partial(notebook: NotebookFile, out: Path) -> bool:
-    """True when the notebook said `complete=False` in its metrics: its share is made, others' are
-    still missing."""
+    """True when a notebook said `complete=False`: others' shares are still missing."""
     path = out / ".state" / "metrics" / f"{notebook.name}.json"
     return made.read(path).get("complete") is False
 
@@ -77,8 +73,7 @@ def executed_path(notebook: NotebookFile, out: Path) -> Path:
 
 
 class _Digests:
-    """Content hashes of files; those of more than 1 MiB are remembered under their size and
-    time."""
+    """Content hashes of files; large ones are remembered under size and time."""
 
     def __init__(self, out: Path) -> None:
         self.path = out / ".state" / "digests.json"
@@ -86,8 +81,7 @@ class _Digests:
         self.changed = False
 
     def content(self, path: Path, ours: bool) -> str:
-        """A text that changes with the file's content; `ours` says that the file is below the out
-        folder."""
+        """A text that changes with the file's content; `ours` is below the out folder."""
         stat = path.stat()
         key, stamp = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
         if stat.st_size > HASHED_BYTES and not ours:

@@ -31,8 +31,7 @@ _MIMES = ("image/png", "image/jpeg")
 
 
 def write_report(out: str | os.PathLike) -> Path:
-    """Make OUT/report/ from OUT/notebooks, OUT/figures and OUT/metrics.json -> the path of
-    index.html.
+    """Make OUT/report/ from notebooks, figures and metrics.json -> index.html.
 
     Every page carries its styles, script and figures. Pages of notebooks that are gone are removed.
     NotebookError where no notebook has been executed yet.
@@ -96,8 +95,7 @@ def _exporter() -> Any:
 
 
 def _prepare(nb: Any, out: Path) -> Any:
-    """The notebook with figures from OUT/figures instead of the small inline ones, their captions
-    said only once."""
+    """The notebook with figures from OUT/figures, their captions said only once."""
     for cell in nb.cells:
         kept, said = [], ""
         for output in cell.get("outputs", []):
@@ -125,8 +123,7 @@ def _prepare(nb: Any, out: Path) -> Any:
 
 
 def _framed(table: str) -> str:
-    """A table in a frame that scrolls sideways by touch or keys, its caption outside, where it is
-    never cut."""
+    """A table in a frame that scrolls sideways, its caption outside."""
     found = re.search(r"<caption>(.*?)</caption>", table, flags=re.S)
     caption = found[1] if found else ""
     plain = table.replace(found[0], "", 1) if found else table

@@ -15,8 +15,7 @@ _ROW_TITLES = {
 
 
 def augmented(views: Sequence[View], axes: np.ndarray | None = None) -> np.ndarray:
-    """The views of `preview.preview`, a row a kind and a column a photo; (kinds,
-    photos) array of Axes.
+    """The views of `preview.preview`, a row per kind, a column per photo; Axes.
 
     Look for: boxes that do not follow the animals, and pictures in which you could no longer find
     them yourself.

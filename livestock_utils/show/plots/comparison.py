@@ -1,5 +1,4 @@
-"""Runs side by side: the scores of single runs by setting, and paired differences with their
-intervals."""
+"""Runs side by side: scores by setting, and paired differences."""
 
 from collections.abc import Mapping
 
@@ -20,8 +19,7 @@ _SCORES = (
 
 
 def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A mark a run by setting and a bar at the mean, for each score of _SCORES, from
-    `tables.run_scores`.
+    """A mark per run by setting and a bar at the mean, for each of _SCORES.
 
     Look for: settings whose marks overlap: their order is that of the seeds.
     """
@@ -56,8 +54,7 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """mAP75 of each setting minus the reference's with its 95 % interval, from
-    `tables.differences`.
+    """mAP75 of each setting minus the reference's with its 95 % interval.
 
     Thin marks are single pairs of runs (lowest and highest). Look for: lines that cross 0 (grey):
     no proof.
@@ -87,8 +84,7 @@ def setting_curves(
     column: str = "metrics/mAP_0.75",
     ax: Axes | None = None,
 ) -> Axes:
-    """A line a setting, the mean over its seeds by epoch; `results` maps run names to their results
-    tables.
+    """A line per setting, the mean over its seeds by epoch.
 
     Each run's curve is on its own validation set, as the training logged it; the score's axis spans
     the data. Look for: lines that still rise at the end, and lines that cross: the order then

@@ -20,8 +20,7 @@ from livestock_utils.show.plots import style
 
 
 def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images and boxes of each species, side by side; `counts` is from `eda.species_counts`;
-    returns 2 Axes.
+    """Images and boxes of each species, from `counts.species_counts`; 2 Axes.
 
     Look for: the species that has more images need not be the one that has more boxes.
     """
@@ -83,8 +82,7 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images of each box count, one panel a species, cut into the bins little, medium, many; one
-    Axes a species.
+    """Images of each box count, a panel per species, cut into the bins; its Axes.
 
     `histogram` is from `eda.count_histogram`; the bin edges are the species' own (species.yaml).
     Look for: where the mass lies, and a heap at 0 and 1, which in a barn often means unlabelled
@@ -177,8 +175,7 @@ def small_boxes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Distribution of box area on a log scale, one outline a species, with the bins of area as
-    dashed lines.
+    """Distribution of box area on a log scale, an outline per species, bins dashed.
 
     Look for: whether the species differ in size, and tails that cross the dashed lines to the left.
     """
@@ -272,8 +269,7 @@ def box_positions(
 
 
 def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """How many images have how many boxes, against the median of their neighbours; returns one Axes
-    a species.
+    """Images by boxes against the median of their neighbours; an Axes per species.
 
     `hints` is from `eda.completeness_hints`. The darker a cell, the more images (log scale); below
     the black line an image has at most half of its neighbours' boxes and at least two fewer. Look
@@ -331,8 +327,7 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
 
 
 def _grouped_bars(table: pd.DataFrame, ax: Axes | None) -> Axes:
-    """Share of the boxes in each bin, species beside each other, the number of boxes on each
-    bar."""
+    """Share of the boxes in each bin by species, the number of boxes on each bar."""
     ax = style.axes_or_new(ax, height_in=3.1)
     if table.empty or not table["boxes"].sum():
         return style.say_empty(ax, "no boxes")

@@ -12,18 +12,15 @@ from livestock_utils.show.plots import style
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 """By pixel size, from the smallest."""
 _CLIP = 2.5
-"""A line to the 95th percentile ends at so many times the largest median, or one busy moment would
-hide the rest."""
+"""A line to p95 ends at so many largest medians: one busy moment hides nothing."""
 _TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
-"""By export, the weights first; the rest of Paul Tol's "muted" scheme, as there are more exports
-than lines."""
+"""By export, the weights first; from Paul Tol's "muted" scheme."""
 
 
 def edge_front(
     table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """AP75 over whole_ms (log scale) of every export and pixel size, with the front of those that
-    no other beats.
+    """AP75 over whole_ms (log) of every export and size, with the front.
 
     Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the
     latency budget. Look for: rows left of the budget and high up; what lies below the front is
@@ -100,8 +97,7 @@ def edge_front(
 
 
 def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Loss or gain in AP75 of each export against the weights at the same pixels, with its paired
-    interval.
+    """Change in AP75 of each export against the weights, with its paired interval.
 
     Look for: dots left of the dashed line are red; an interval that holds 0 may be luck of the
     images.
@@ -183,8 +179,7 @@ def edge_cost(
 
 
 def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP75 over latency of lighter models beside the plain one at equal epochs, from
-    `lighter.compare`.
+    """AP75 over latency of lighter models beside the plain one, from `lighter.compare`.
 
     Columns model, AP75, low, high (paired interval of the difference to the plain model),
     latency_ms, size_mb. Look for: a dot left of the plain model's that is not below it pays.

@@ -25,8 +25,7 @@ _MOST_BOXES = 16
 
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP that each error type costs (bars) and how many boxes have it (text); `table` is from
-    `types.ap_lost`.
+    """AP that each error type costs (bars), its boxes (text), from `types.ap_lost`.
 
     Look for: the longest bar, which is what to work on first; a type with many boxes may still cost
     little, because faint detections rank last.
@@ -50,8 +49,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Share of each state in every group, one panel a grouping; `table` is from
-    `breakdowns.breakdown`.
+    """Share of each state in every group, a panel per grouping.
 
     Groups of fewer than 20 boxes are pale. Look for: a group whose dark end is much longer than its
     neighbours', and whether its n is large enough to matter.
@@ -102,8 +100,7 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
 
 
 def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Confidence against the share that is right, by species, with 95 % intervals; larger dots
-    stand for more boxes.
+    """Confidence against the share that is right, by species, with 95 % intervals.
 
     `table` is from `breakdowns.calibration`. Bins of fewer than 10 boxes are left out. Look
     for: dots whose bar lies below the diagonal, which promise more than they keep, and a species
@@ -145,8 +142,7 @@ def error_gallery(
     nothing: str = "no such errors",
     per_row: int = 2,
 ) -> np.ndarray:
-    """Each case twice, cut out around its box: left the labels, right the predictions; the box
-    itself is dotted dark.
+    """Each case twice, cut out: left the labels, right the predictions, itself dotted.
 
     `cases`: columns of a boxes table and `why`, a few words. Predictions are those from
     `confidence_threshold` up, the 16 most confident. Look for: an animal in plain sight under the
@@ -185,8 +181,7 @@ def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title
 
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Box plots of the boxes an image, by species and part; `counts` is from
-    `breakdowns.counts_by_part`.
+    """Box plots of the boxes per image, by species and part.
 
     As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign
     of an uneven split.
@@ -215,8 +210,7 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of rankings of missing labels; `curves` is from
-    `ranking.curves`.
+    """Precision against recall of rankings of missing labels.
 
     Look for: how much of the list a person can go through (from the left) before most of it is in
     vain.

@@ -19,8 +19,7 @@ from livestock_utils.core.text import count
 from livestock_utils.show.plots import style
 
 THUMBNAIL_PX = 640
-"""Longer side of a photo in a gallery: sharp at notebook width, small enough to keep notebooks
-under their limit."""
+"""Longer side of a gallery's photo: sharp at notebook width, small in bytes."""
 
 _LABEL_IN = 0.26, 0.13
 """Width and height in inches of a confidence on a photo."""
@@ -31,8 +30,7 @@ Picture = npt.NDArray[np.uint8]
 def read_photo(
     reader: Reader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
 ) -> Picture:
-    """(h, w, 3) RGB thumbnail of an archive's member, at most `longest_px` long, EXIF rotation
-    applied.
+    """(h, w, 3) RGB thumbnail of a member, at most `longest_px`, EXIF applied.
 
     JPEGs are decoded at about that scale already (libjpeg's draft mode). LivestockError for bytes
     that are no image.
@@ -58,8 +56,7 @@ def photo(
     title: str = "",
     line_width: float = 1.6,
 ) -> Axes:
-    """One photo with boxes in the species' colours; boxes in pixels of the full frame (width_px x
-    height_px).
+    """A photo with boxes in the species' colours, in px of the full frame.
 
     Boxes with a `confidence` column carry it (two decimals) at their upper left corner, else at
     another corner; where a more confident box's number stands at each of these, it is left out.
@@ -213,8 +210,7 @@ def truth_beside_prediction(
     confidence_threshold: float = 0.25,
     seed: int = 0,
 ) -> np.ndarray:
-    """Each photo twice: left its labels, right the predictions from `confidence_threshold` up;
-    (images, 2) Axes.
+    """Each photo twice: left its labels, right the predictions; (images, 2) Axes.
 
     Look for: boxes on the right without a partner on the left (missing labels or false alarms), and
     the reverse (misses).
@@ -253,8 +249,7 @@ def _tall(images: pd.DataFrame, image_ids: Sequence[str]) -> list[float]:
 
 
 def draw(images: pd.DataFrame, n: int, seed: int = 0) -> list[str]:
-    """`n` image ids drawn by `seed`, as evenly over the species as they come, species in label
-    order."""
+    """`n` image ids drawn by `seed`, evenly over the species, in label order."""
     shuffled = images.sample(frac=1, random_state=seed)
     turn = shuffled.groupby("species").cumcount()
     picked = shuffled.assign(turn=turn).sort_values(["turn", "species"], kind="stable").head(n)
@@ -265,8 +260,7 @@ def draw(images: pd.DataFrame, n: int, seed: int = 0) -> list[str]:
 
 
 def _rows(images: pd.DataFrame, image_ids: Sequence[str]) -> pd.DataFrame:
-    """The rows of `images` with these ids, in their order; LivestockError names the first that is
-    unknown."""
+    """The rows of `images` with these ids, in order; LivestockError for others."""
     known = images.set_index("image_id", drop=False)
     absent = [image_id for image_id in image_ids if image_id not in known.index]
     if absent:

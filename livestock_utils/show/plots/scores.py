@@ -13,8 +13,7 @@ _DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
 
 def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of each class at each IoU, with the AP (area below) at the curve's
-    name.
+    """Precision against recall of each class at each IoU, with the AP at its name.
 
     `curves` is from `metrics.pr_curves`: species, iou_threshold, confidence, recall, precision,
     envelope. The line drawn is the envelope, whose area the contest's AP is; it falls to 0 where
@@ -58,8 +57,7 @@ def class_scores(
     columns: tuple[str, ...] = ("mAP50", "mAP75", "mAP50-95"),
     ax: Axes | None = None,
 ) -> Axes:
-    """One dot a score and class ("all" in grey), values written at the dots; `table` is from
-    `lu.score`.
+    """A dot per score and class ("all" grey), with its value; from `lu.score`.
 
     Look for: the class that falls behind, and how much more it falls behind where IoU is strict
     (looser boxes).

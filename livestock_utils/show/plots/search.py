@@ -1,5 +1,4 @@
-"""A hyperparameter search: what was gained by which epoch, which genes the good trials share, which
-ones matter."""
+"""A hyperparameter search: gained by which epoch, shared genes, their weight."""
 
 from collections.abc import Sequence
 
@@ -14,8 +13,7 @@ from livestock_utils.show.plots import style
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Score of each trial by the epochs trained so far, and the best until then, from
-    `search.trials_table`.
+    """Score of each trial by the epochs so far, and the best until then.
 
     The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their
     last epoch). Look for: a step long before the end: the last trials bought nothing.
@@ -67,8 +65,7 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None = None) -> Axes:
-    """A line a trial through one axis a gene (parallel coordinates, Inselberg 1985), coloured by
-    the score's rank.
+    """A line per trial through an axis per gene (Inselberg 1985), coloured by rank.
 
     Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is
     the best trial. Look for: axes where the bright lines lie together: that gene decided.
@@ -159,8 +156,7 @@ def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
 def gene_slices(
     table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Score by each gene's value, a panel a gene over its range; the darker, the later the trial;
-    returns the Axes.
+    """Score by each gene's value, a panel per gene; the darker, the later the trial.
 
     The dashed line is the base's value; triangles at the lower edge are trials that scored far less
     than the others. Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
@@ -234,8 +230,7 @@ def gene_slices(
 
 
 def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None) -> Axes:
-    """Score against the second objective of each finished trial; `best` (from `search.pareto`)
-    joined by a line.
+    """Score against the second objective of each trial; `best` joined by a line.
 
     Look for: where the line turns flat: from there on more of the second objective buys little
     score.
@@ -261,8 +256,7 @@ def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None
 
 
 def _low_fence(scores: pd.Series) -> float:
-    """Where the scale may end below: Tukey's fence, so that one failed trial does not squeeze the
-    others together."""
+    """Where the scale may end below: Tukey's fence, against one failed trial."""
     if scores.empty:
         return 0.0
     low, high = scores.quantile([0.25, 0.75])

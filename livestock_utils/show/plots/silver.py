@@ -23,8 +23,7 @@ def silver_thresholds(
     marks: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Precision of the added boxes (solid) and unlabelled animals found (dashed) against the
-    confidence threshold.
+    """Precision of added boxes and unlabelled animals found, by threshold.
 
     `curves` maps sources of predictions to tables of `audit.threshold_curve`, `marks` names
     to thresholds. Look for: how far left the solid line may go before it falls, and whether the
@@ -85,8 +84,7 @@ def silver_counts(
     name: str = "cow",
     axes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes an image before (outline) and after (filled), a panel a mode; `before`, `after`: boxes
-    by source image.
+    """Boxes per image before (outline) and after (filled), a panel per mode.
 
     Only the images that get silver are counted, on both sides. `name` is the species whose colour
     is used. Look for: how the heap at the left end moves; a long tail to the right is double boxes.
@@ -122,8 +120,7 @@ def silver_counts(
 
 
 def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """A row a mode: share of the animals with a label, before (grey) and after (dot), and precision
-    (diamond).
+    """A row per mode: animals with a label before and after, and precision.
 
     `tables` maps modes to tables of `audit.audit`. Only silver boxes count for the
     precision. Look for: a long way from the grey dot to the right, with the diamond not far left of
@@ -190,8 +187,7 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
 def silver_examples(
     made: making.Silver, photos: Photos, source_ids: Sequence[str] | None = None, n: int = 3
 ) -> np.ndarray:
-    """Photos twice: left with people's labels, right as the silver set holds them; (images, 2)
-    Axes.
+    """Photos twice: left with people's labels, right as the silver set has them.
 
     Right: gold boxes in the species' colour, silver boxes dashed with their confidence, ignored
     regions as they are painted. Shown are `source_ids`, else the `n` images with most silver and

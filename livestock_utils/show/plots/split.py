@@ -1,5 +1,4 @@
-"""Figures of a split: is every stratum shared as promised, do the folds look alike, does train leak
-into valid."""
+"""Figures of a split: strata shared as promised, folds alike, no leak."""
 
 import math
 
@@ -17,8 +16,7 @@ _ALLOWED_POINTS = 0.5
 
 
 def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = None) -> Axes:
-    """Share in train (or another `part`) of each stratum (dot) against the promise (grey bar around
-    the target line).
+    """Share in train (or `part`) of each stratum (dot) against the promise (bar).
 
     `table` is from `split.balance_table` or `set_summary.kept_strata`. The bar spans half a
     percentage point or one image, whichever is more. Look for: dots outside their bar; with groups
@@ -61,8 +59,7 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
 def fold_balance(
     table: pd.DataFrame, valid_fold: int = 0, columns: int = 5, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Small multiples: how each label's images spread over the folds, one panel a label, the
-    validation fold dark.
+    """How each label's images spread over the folds, a panel per label.
 
     `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows,
     columns) array of Axes. Labels with fewer images than folds are left out: they cannot spread.
@@ -110,8 +107,7 @@ def fold_balance(
 def leakage(
     nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None
 ) -> Axes:
-    """How far each validation image is from its nearest training image, in bits of a perceptual
-    hash.
+    """How far each validation image is from its nearest training image, in bits.
 
     `nearest` is from `neighbours.nearest_train`, `images` gives the species. Up to `max_distance`
     bits (dashed line) two photos look alike: frames of one moment that a grouped split keeps on one

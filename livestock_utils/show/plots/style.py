@@ -1,5 +1,4 @@
-"""One look for every figure: fonts, grid, sizes, and small helpers for labels that stand on the
-data."""
+"""One look for every figure: fonts, grid, sizes, labels on the data."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,8 +25,7 @@ NEUTRAL, ALARM = "#8C8C8C", "#882255"
 """Marks that belong to no species, and what a reader should notice."""
 
 LINES = ("#332288", "#117733", "#AA4499", "#999933", "#44AA99", "#882255")
-"""Colours of lines that stand for runs or metrics, never for species (from Paul Tol's "muted"
-scheme)."""
+"""Colours of lines for runs or metrics, never species (Paul Tol's "muted")."""
 
 _FONTS = (
     "DejaVu Sans",
@@ -37,8 +35,7 @@ _FONTS = (
     "Malgun Gothic",
     "Apple SD Gothic Neo",
 )
-"""Font families in order of fall-back: the first ships with matplotlib, the others hold Korean
-where installed."""
+"""Fonts in order of fall-back: matplotlib's own, then those that hold Korean."""
 
 PERCENT = tuple(PercentFormatter(1, decimals=decimals, symbol=" %") for decimals in range(3))
 """Axis formats for shares in [0, 1], by decimals: 70 %, 2.5 %, 0.25 %."""
@@ -48,8 +45,7 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
 
 
 def theme() -> None:
-    """Set matplotlib's defaults to the project's look; call once a notebook, a second call changes
-    nothing.
+    """Set matplotlib's defaults to the project's look; once per notebook.
 
     White ground, horizontal grid only, no top and right frame, 8 in wide at 110 dots an inch,
     constrained layout (no overlapping labels), Korean glyphs from the first installed font of
@@ -105,8 +101,7 @@ def axes_or_new(ax: Axes | None, width_in: float = WIDTH_IN, height_in: float = 
 def grid_of_axes(
     rows: int, columns: int, height_in: float, width_in: float = WIDTH_IN, **options: Any
 ) -> np.ndarray:
-    """(rows, columns) array of axes of a new figure, for small multiples; `options` go to
-    `plt.subplots`."""
+    """(rows, columns) axes of a new figure; `options` go to `plt.subplots`."""
     return plt.subplots(
         rows, columns, figsize=(width_in, height_in), squeeze=False, layout="constrained", **options
     )[1]
@@ -120,8 +115,7 @@ def figure_of(axes: Axes | np.ndarray | Figure) -> Figure:
 
 
 def spread(axes: np.ndarray, wspace: float) -> None:
-    """Keep panels apart by `wspace` of their width, so that the tick labels of neighbours do not
-    touch."""
+    """Keep panels apart by `wspace` of their width: tick labels do not touch."""
     engine = figure_of(axes).get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(wspace=wspace)
@@ -133,8 +127,7 @@ def colour(name: str) -> str:
 
 
 def ink(tone: Any) -> str:
-    """A colour as hex, darkened as far as text in it needs to be read on white: contrast 4.5 (WCAG
-    AA)."""
+    """A colour as hex, dark enough for text on white: contrast 4.5 (WCAG AA)."""
     rgb = np.array(to_rgb(tone))
     while _contrast_on_white(rgb) < 4.5:
         rgb = rgb * 0.97
@@ -148,8 +141,7 @@ def _contrast_on_white(rgb: np.ndarray) -> float:
 
 
 def in_label_order(found: Iterable[str]) -> list[str]:
-    """Species that occur in `found`, in the order of their class index; unknown names come last,
-    sorted."""
+    """Species in `found` in label order; unknown names come last, sorted."""
     present = {str(name) for name in found}
     known = [name for name in species_settings.names() if name in present]
     return known + sorted(present - set(known))
@@ -197,8 +189,7 @@ def say_empty(ax: Axes, text: str = "no data") -> Axes:
 def label_line_ends(
     ax: Axes, ends: list[tuple[float, float, str, str]], gap_points: float = 11
 ) -> None:
-    """Names at the right end of lines instead of a legend; `ends` = (x, y, text, colour), moved
-    apart where they meet.
+    """Names at the right end of lines; `ends` = (x, y, text, colour), kept apart.
 
     Call after the axis limits are final: the moves are counted in points of the current scale.
     """
@@ -263,8 +254,7 @@ def sure_tones(low: Any, high: Any) -> list[str]:
 
 
 def species_key(ax: Axes, names: Iterable[str]) -> None:
-    """The species' names in their colours at the top right, where a legend never covers the
-    data."""
+    """The species' names in their colours at the top right, clear of the data."""
     labels = list(names)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour(name)) for name in labels]
     ax.legend(

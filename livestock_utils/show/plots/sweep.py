@@ -1,5 +1,4 @@
-"""What post-processing is worth: AP75 over IoU and confidence, and whether a gain is more than
-noise."""
+"""What post-processing is worth: AP75 over thresholds, and beyond noise."""
 
 import dataclasses
 import textwrap
@@ -21,8 +20,7 @@ _LABEL_CHARACTERS = 44
 
 
 def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
-    """AP75 of hard NMS over its IoU threshold (up) and the confidence threshold (right), from
-    `sweep.evaluate`.
+    """AP75 of hard NMS over IoU threshold (up) and confidence (right).
 
     Frames mark the best cell and the write-up's (.68, .001).
     Look for: how wide the bright area is: inside it the exact choice does not matter.
@@ -74,8 +72,7 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
 
 
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Gain in AP75 of each setting over the reference with its bootstrap interval, from
-    `sweep.compare`.
+    """Gain in AP75 of each setting over the reference with its interval.
 
     The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no
     larger than the noise of the choice of images.

@@ -20,13 +20,11 @@ METRICS = {
     "metrics/mAP_0.75": "mAP75",
     "metrics/mAP_0.5:0.95": "mAP50-95",
 }
-"""Columns of validation metrics in yolov5's results.csv, in drawing order; absent ones are left
-out."""
+"""Columns of yolov5's results.csv, in drawing order; absent ones are left out."""
 
 
 def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Training (solid) and validation (dashed) loss by epoch, one panel a loss with its own scale;
-    returns 3 Axes.
+    """Training (solid) and validation (dashed) loss by epoch; returns 3 Axes.
 
     `results` has "epoch" and "train/box_loss", "val/box_loss" and so on. Losses of runs with unlike
     gains cannot be compared. Look for: a dashed line that turns up while the solid one falls
@@ -53,8 +51,7 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
 def metric_curves(
     results: pd.DataFrame, ax: Axes | None = None, best: str = "metrics/mAP_0.75"
 ) -> Axes:
-    """Validation metrics by epoch, each line named at its end with its last value; the best epoch
-    is marked.
+    """Validation metrics by epoch, named at their ends; the best epoch is marked.
 
     `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the
     highest value of `best`, the column that best.pt was chosen by, marked on that line (or on the
@@ -93,8 +90,7 @@ def metric_curves(
 def compare_runs(
     runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0.95", ax: Axes | None = None
 ) -> Axes:
-    """One metric or loss of several runs by epoch, each line named at its end; `runs` maps names to
-    results tables.
+    """One metric or loss of several runs by epoch, named at their ends.
 
     Look for: runs of unequal length; compare them at the same epoch, not at their ends.
     """
@@ -113,8 +109,7 @@ def compare_runs(
 
 
 def _tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """`results` with the blanks cut that yolov5 pads its column names with, and epochs counted from
-    1."""
+    """`results` without yolov5's blanks in names, and epochs counted from 1."""
     table = results.rename(columns=lambda name: str(name).strip())
     return table.assign(epoch=table["epoch"] + 1) if "epoch" in table else table
 

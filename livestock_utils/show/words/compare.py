@@ -10,8 +10,7 @@ from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 
 _LEARNING, _UNTRAINED = 0.5, 0.1
-"""mAP75 below which a network is still learning the task, and below which it hardly does it at
-all."""
+"""mAP75 below which a network still learns, and below which it hardly does."""
 _SEEDS_NEEDED = 3
 """With fewer a side, the interval of a mean over seeds says next to nothing."""
 _LITERATURE = (
@@ -27,8 +26,7 @@ _LITERATURE = (
 
 
 def left_out(runs: pd.DataFrame) -> str:
-    """Which run folders no table uses, and why: unfinished, helpers, repeats, or no partner at the
-    same recipe."""
+    """Which run folders no table uses, and why."""
     if runs.empty:
         return "There is no run folder yet: notebooks 05, 08, 10 and `batch` write them."
     groups = run_folders.questions(runs)
@@ -104,8 +102,7 @@ def beside_write_up(scores: pd.DataFrame, question: str) -> str:
 
 
 def spread(scores: pd.DataFrame) -> str:
-    """Which setting has the highest mean mAP75, and whether single runs of the next one reach
-    it."""
+    """Which setting has the highest mean mAP75, and whether runs overlap."""
     by_setting = scores.groupby("setting", sort=False)["mAP75"]
     table = by_setting.agg(["min", "max", "std"]).assign(mAP75=by_setting.mean())
     table = table.assign(runs=by_setting.size())
@@ -177,8 +174,7 @@ def curves(ends: pd.DataFrame) -> str:
 
 
 def other_weights(scores: pd.DataFrame, weights: str) -> str:
-    """Why notebook 08 may say something else about full against split; empty where that is not
-    asked."""
+    """Why notebook 08 may say otherwise about full against split; else empty."""
     if weights == "best" or not {"full", "split"} <= set(scores["setting"]):
         return ""
     return (

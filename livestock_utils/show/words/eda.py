@@ -1,5 +1,4 @@
-"""Sentences for the notebooks that say what a table or figure shows, computed from the data at
-hand."""
+"""Sentences that say what a table or figure shows, computed from the data."""
 
 import pandas as pd
 
@@ -7,8 +6,7 @@ from livestock_utils.core.text import count, first_up, listed, percent
 
 
 def _sentence(parts: list[str]) -> str:
-    """The parts as one sentence, a semicolon between them; "There is nothing to count." for
-    none."""
+    """The parts as one sentence; "There is nothing to count." for none."""
     text = "; ".join(parts) or "there is nothing to count"
     return f"{first_up(text)}."
 
@@ -102,8 +100,7 @@ def write_up(table: pd.DataFrame) -> str:
 
 
 def balance(table: pd.DataFrame, part: str = "train") -> str:
-    """How well `split.balance_table` (or `set_summary.kept_strata`) meets its target, large and
-    small strata apart."""
+    """How well strata meet their target, large and small ones apart."""
     if table.empty:
         return "There are no strata."
     if (table["off_images"].abs() < 0.05).all():
@@ -128,8 +125,7 @@ def balance(table: pd.DataFrame, part: str = "train") -> str:
 
 
 def fold_balance(table: pd.DataFrame) -> str:
-    """Which label of `split.fold_table` spreads least evenly, among those with 20 images a fold or
-    more."""
+    """Which label spreads least evenly over the folds, of those with 20 images each."""
     folds = table["fold"].nunique()
     totals = table.groupby(["kind", "label"], sort=False)["images"].transform("sum")
     large = table[totals >= 20 * folds]
@@ -182,8 +178,7 @@ def sets(table: pd.DataFrame) -> str:
 
 
 def groups(table: pd.DataFrame) -> str:
-    """What `grouping.group_sizes` holds: how many images must stay together, and in how large
-    groups."""
+    """How many images must stay together, and in how large groups."""
     parts = [
         f"{row['species']}: {row['grouped_images']:,} of {count(row['images'], 'image')} have "
         f"company, the largest group holds {row['largest_group']:,}"
@@ -208,8 +203,7 @@ def leakage(nearest: pd.DataFrame, max_distance: int) -> str:
 
 
 def watched(number: int, total: int) -> str:
-    """How many images the full training set leaves out to watch the training, or that there is no
-    validation."""
+    """How many images the full set leaves out to watch, or that none is left."""
     if not number:
         return (
             f"**No validation:** all {count(total, 'image')} are trained on, so nothing can tell "

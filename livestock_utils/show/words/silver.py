@@ -1,5 +1,4 @@
-"""Sentences of notebooks 09 and 10: what silver labels hold, how true they are, and what they
-did."""
+"""Sentences of notebooks 09 and 10: what silver labels hold, and what they did."""
 
 import os
 from pathlib import Path
@@ -47,8 +46,7 @@ def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
 
 
 def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
-    """The numbers of an audit that metrics.json takes; those that need the truth are None without
-    it."""
+    """The numbers of an audit for metrics.json; None where they need the truth."""
     row = audit.iloc[-1]
     counts = {"silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
     names = {
@@ -79,8 +77,7 @@ def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> s
 
 
 def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str:
-    """Which confidence threshold would have been best for each source of predictions, and what the
-    chosen one gives."""
+    """Which threshold would have been best, and what the chosen one gives."""
     if not is_truth:
         return (
             "Without a truth file no animal is known to be unlabelled, so there is nothing to "
@@ -110,8 +107,7 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
 
 
 def trust(share: float, n_near: int, threshold: float) -> str:
-    """Are the teachers good enough for silver? What `audit.trust` gave, and what to do where
-    they are not."""
+    """Are the teachers good enough for silver, and what to do where they are not?"""
     if not n_near:
         return (
             f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be "
@@ -151,8 +147,7 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
 
 
 def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
-    """Median boxes an image before and after, `before` and `after` being boxes by image of each
-    mode."""
+    """Median boxes per image before and after, by mode."""
     parts = [
         f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, "
         f"{count(len(each), 'image')})"
@@ -173,8 +168,7 @@ def examples(made: making.Silver) -> str:
 
 
 def teachers(saw_validation: bool | None) -> str:
-    """Whether 10's comparison may trust its judges: had the models behind silver labels seen the
-    validation fold?"""
+    """Had the models behind silver labels seen the validation fold?"""
     if saw_validation is None:
         return (
             "**Not known** whether the models behind these silver labels have seen validation "
@@ -189,8 +183,7 @@ def teachers(saw_validation: bool | None) -> str:
 
 
 def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -> str:
-    """How the trainings of both sides ended, and when they were best; `runs` maps names to results
-    tables."""
+    """How the trainings of both sides ended, and when they were best."""
     parts = []
     for name, table in runs.items():
         score = table[column].to_numpy(float)
@@ -232,8 +225,7 @@ def lists(table: pd.DataFrame) -> str:
 
 
 def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
-    """Whether a training follows the recipe of another run; both are run folders, the other may not
-    exist."""
+    """Whether a training follows the recipe of another run, which may not exist."""
     name = Path(other).name
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
@@ -278,8 +270,7 @@ def luck(table: pd.DataFrame) -> str:
 
 
 def cause(table: pd.DataFrame) -> str:
-    """Did silver lose only because the answers lack boxes? The answer that
-    `effect.effect_table` allows."""
+    """Did silver lose only because the answers lack boxes?"""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     if len(names) < 2:
         return "With one set of answers this cannot be told."
@@ -330,8 +321,7 @@ _VERDICTS = {
     (-1, 0): "silver loses for sure on the fuller answers",
     (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
 }
-"""By the sign of the gain on the fuller and on the lacking answers, 0 where its interval holds
-0."""
+"""By the sign of the gain on fuller and lacking answers, 0 where it is open."""
 
 
 def _sign(row: pd.Series) -> int:
@@ -349,8 +339,7 @@ def _of_none(share: float) -> str:
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """The numbers of `effect.effect_table` that metrics.json takes, on the fuller answers and on
-    the others."""
+    """The numbers of an effect for metrics.json, on fuller answers and others."""
     names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
     same = ("difference", "low", "high", "lowest_run", "highest_run")
     columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}

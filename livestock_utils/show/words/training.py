@@ -9,8 +9,7 @@ from livestock_utils.core.text import count
 from livestock_utils.detect.train.preview import KINDS, View
 
 _TURNED = 0.05
-"""A validation loss has turned up when the last epoch's lies this share above the lowest; less is
-noise."""
+"""A validation loss has turned up when it ends this share above its lowest."""
 
 
 def measured(plan: pd.DataFrame, results: pd.DataFrame) -> str:

@@ -9,8 +9,7 @@ from livestock_utils.detect.tune.tuning import Checked, Submitted
 
 
 def collected(found: Collected) -> str:
-    """How many photos and candidates there are, and what was left out; or how many parts are
-    there."""
+    """How many photos and candidates there are, and what was left out."""
     if not found.complete:
         return (
             f"{found.state}: run the other shards, then the same command once more, with any "
