@@ -67,7 +67,7 @@ step.show(lu.displays.runs(runs))
 
 # %%
 answers = lu.compare(runs, step.out, weights, iou_threshold, seed)
-step.show(*lu.displays.comparison(answers, weights))
+step.show(*lu.displays.compared_runs(answers, weights))
 
 # %% [markdown]
 # ## SGD or AdamW?

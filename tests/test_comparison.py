@@ -659,7 +659,7 @@ def test_every_figure_stands_between_two_sentences(judged):
         )
         for number in (1, 2)
     ]
-    Step.show(Page(), *comparison.comparison(answers))
+    Step.show(Page(), *comparison.compared_runs(answers))
     kinds = [kind for kind, _ in shown]
     places = [place for place, kind in enumerate(kinds) if kind == "figure"]
     assert [shown[place][1] for place in places] == [

@@ -20,7 +20,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "training": (
         *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
     ),
-    "comparison": ("comparison", "optimisers", "runs"),
+    "comparison": ("compared_runs", "optimisers", "runs"),
     "errors": (
         *("boxes_by_part", "calibration", "error_costs", "labels_by_group"),
         *("predictions_by_group", "worst_cases"),

@@ -25,7 +25,7 @@ def runs(found: pd.DataFrame) -> Display:
     )
 
 
-def comparison(answers: Sequence[tables.Answer], weights: str = "last") -> list[Display]:
+def compared_runs(answers: Sequence[tables.Answer], weights: str = "last") -> list[Display]:
     """The answers of `lu.compare`, one after the other: table, single runs, differences, curves.
 
     The write-up's own table stands at the first answer to its question. `weights`: the ones that
