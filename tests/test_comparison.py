@@ -19,6 +19,7 @@ from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict import runs as runs_module
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
+from livestock_utils.show import displays
 from livestock_utils.show.displays import comparison
 from livestock_utils.show.notebook import Step
 from livestock_utils.show.plots.comparison import run_differences, run_scores, setting_curves
@@ -726,3 +727,8 @@ def test_other_photos_under_the_same_ids_are_predicted_anew(tmp_path, monkeypatc
                     archive.writestr(member, jpeg(100 + seed))
         runs_module.predict_runs(runs, on, tmp_path / "kept")
         assert len(calls) == number
+
+
+def test_no_display_is_hidden_by_the_module_that_holds_it():
+    for _ in range(2):  # an imported module becomes an attribute of its package
+        assert all(callable(getattr(displays, name)) for name in displays.__all__)
