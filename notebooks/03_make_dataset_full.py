@@ -72,9 +72,7 @@ step.show(lu.displays.watched(photos, watched))
 watch_tar = step.path("datasets", "Valid_Dataset_Full.tar")
 options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
 extra = {"backgrounds": background_folder, "background_share": background_share}
-full_tar = lu.write_set(
-    step.path("datasets", "Train_Dataset_Full.tar"), train, **options, **extra
-)
+full_tar = lu.write_set(step.path("datasets", "Train_Dataset_Full.tar"), train, **options, **extra)
 sets = {"train, full": full_tar}
 if len(watched):
     sets["watched"] = lu.write_set(watch_tar, watched, **options)

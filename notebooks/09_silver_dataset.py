@@ -129,9 +129,7 @@ step.show(lu.displays.teacher_trust(sources.predictions, train, settings["merge"
 # The same predictions, used in three ways.
 
 # %%
-made = {
-    name: lu.make_silver(train, sources.predictions, each) for name, each in settings.items()
-}
+made = {name: lu.make_silver(train, sources.predictions, each) for name, each in settings.items()}
 step.show(lu.displays.silver_audit(made, train, step.data, mode))
 
 # %% [markdown]
