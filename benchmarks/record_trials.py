@@ -125,21 +125,22 @@ def record(folder: Path) -> pd.DataFrame:
 def head_to_head(folder: Path) -> pd.DataFrame:
     """Real searches with the same number of trials and epochs, one a sampler, saved when all are
     done."""
-    from livestock_utils.detect.search import run as search_run
+    from livestock_utils.detect.search.run import search
+    from livestock_utils.detect.settings import TrainSettings
 
     data_yaml, parts = mini_sets(folder), []
-    training = {name: value for name, value in SETTINGS.items() if name != "loggers"}
+    settings = TrainSettings(**{**SETTINGS, "init_weights": WEIGHTS})
     for sampler in HEAD_TO_HEAD:
-        found = search_run.run(
+        found = search(
             data_yaml,
+            None,
             folder / "head_to_head",
-            group=GROUP,
+            settings,
+            groups=GROUP,
             sampler=sampler,
             study=sampler,
             trials=HEAD_TO_HEAD_TRIALS,
             pruner="none",
-            init_weights=WEIGHTS,
-            **training,
         )
         parts.append(
             found.table.drop(columns=["worker", "retry_of", "reason"]).assign(sampler=sampler)

@@ -39,6 +39,7 @@ _HOME: dict[str, str] = {
     "find_runs": "evaluate.compare.runs",
     "compare": "detect.predict.runs",
     "tune": "detect.tune.tuning",
+    "search": "detect.search.run",
     "contest_score": "evaluate.scoring.metrics",
     "error_types": "evaluate.errors.types",
     "SilverSettings": "evaluate.silver.making",

@@ -73,14 +73,9 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab
-from livestock_utils.data.sets import reading, writing
-from livestock_utils.detect.search import genes, run
-from livestock_utils.detect.search import trials as search_table
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import search
+import livestock_utils as lu
 
-step = notebook.start("07_hyperparameter_search", data, out, uses_gpu=True)
+step = lu.start("07_hyperparameter_search", globals())
 
 # %% [markdown]
 # ## The groups
@@ -90,34 +85,26 @@ step = notebook.start("07_hyperparameter_search", data, out, uses_gpu=True)
 # weights of each with `"{model}.pt"`. `against` then keeps latency or file size small as a second objective.
 
 # %%
-step.table(
-    genes.groups_table(groups, groups_file or None),
-    "Genes of the chosen groups and their ranges.",
-    digits=5,
-)
+step.show(lu.displays.gene_groups(groups, groups_file))
 
 # %% [markdown]
 # ## The mini sets
 
 # %%
-local = colab.local_disk(step.out)
-train_set = reading.extract(
-    step.need("datasets", "Train_Dataset_mini.tar", made_by="04"), local / "Train_Dataset_mini"
-)
-valid_set = reading.extract(
-    step.need("datasets", "Valid_Dataset_mini.tar", made_by="04"), local / "Valid_Dataset_mini"
-)
-data_yaml = writing.write_data_yaml(local / "mini.yaml", train_set, valid_set)
+train = step.open_set("Train_Dataset_mini", made_by="04")
+valid = step.open_set("Valid_Dataset_mini", made_by="04")
 
 # %% [markdown]
 # ## Search
 # Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base.
 
 # %%
-found = run.run_chain(
-    data_yaml,
+search = lu.search(
+    train,
+    valid,
     step.out,
-    groups,
+    step.settings(lu.TrainSettings),
+    groups=groups,
     base=base,
     sampler=sampler,
     trials=trials,
@@ -129,22 +116,6 @@ found = run.run_chain(
     choices=choices,
     groups_file=groups_file or None,
     sampler_seed=sampler_seed,
-    model=model,
-    init_weights=init_weights or None,
-    epochs=epochs,
-    image_size=image_size,
-    batch_size=batch_size,
-    optimizer=optimizer,
-    schedule=schedule,
-    nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations,
-    workers=workers,
-    seed=seed,
-    cache="disk",
-)
-last = found[-1]
-step.say(
-    "\n\n".join(f"**{result.group}**: {search_table.sentence(result.table)}" for result in found)
 )
 
 # %% [markdown]
@@ -152,84 +123,37 @@ step.say(
 # A long flat end says that more trials would not help, or that the sampler is stuck.
 
 # %%
-step.figure(
-    search.best_so_far(last.table),
-    "best_so_far",
-    f"Score of each trial of the group {last.group}, and the best so far, by epochs trained.",
-)
-step.say(search_table.so_far_sentence(last.table))
+step.show(lu.displays.best_so_far(search))
 
 # %% [markdown]
 # ## What the good trials share
 # Bright lines that lie together on an axis say that this gene decided; bright lines all over it, that it did not.
 
 # %%
-step.figure(
-    search.gene_coordinates(last.table, last.genes),
-    "gene_coordinates",
-    "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the best.",
-)
-step.say(search_table.agreement_sentence(last.table, last.genes))
+step.show(lu.displays.gene_coordinates(search))
 
 # %% [markdown]
 # Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
 
 # %%
-step.figure(
-    search.gene_slices(last.table, last.genes),
-    "gene_slices",
-    "Score by each gene's value, the dashed line is the base; triangles scored far less than the others.",
-)
-step.say(search_table.slices_sentence(last.table, last.genes))
+step.show(lu.displays.gene_slices(search))
 
 # %% [markdown]
 # How much of the scores' spread goes back to each gene alone or with others? Genes near 0 can be left alone next time.
 
 # %%
-shares = search_table.importances(last.study, sampler_seed)
-step.figure(
-    search.gene_importance(shares),
-    "gene_importance",
-    "How much of the scores' variance each gene explains; with few trials little more than chance.",
-)
-step.say(search_table.importance_sentence(shares, int((last.table["state"] == "complete").sum())))
+step.show(lu.displays.gene_importance(search))
 
 # %% [markdown]
 # ## The best trials
 # Neighbours in this table often differ by less than another seed would change.
 
 # %%
-step.table(
-    search_table.best_trials(last.table, 8),
-    "The best trials, the base among them marked as trial 0.",
-    digits=4,
-)
+step.show(lu.displays.best_trials(search))
 
 # %%
 if against:
-    best = search_table.pareto(last.table)
-    step.figure(
-        search.front(last.table, best, against),
-        "front",
-        f"Score and {against} of each trial; the line joins those that no other beats in both.",
-    )
-    step.table(best, f"Trials that no other beats in both score and {against}.", digits=4)
-
-# %% [markdown]
-# ## In short
+    step.show(lu.displays.trial_front(search))
 
 # %%
-step.say(
-    f"Written: {last.advice}. The figures above are of the group {last.group}; every group's trials lie in "
-    "`OUT/search/`."
-)
-step.metrics(
-    **search_table.key_numbers(last.table),
-    group=last.group,
-    sampler=sampler,
-    hyp_file=last.hyp_file.name,
-    best_genes={gene.name: last.best_hyp[gene.name] for gene in last.genes},
-    importance=shares.to_dict(),
-    groups={result.group: search_table.key_numbers(result.table) for result in found},
-)
 step.finish("08_train_full")

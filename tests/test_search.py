@@ -1,6 +1,7 @@
 """A search from end to end on tiny trainings: base first, best written, pruning, divergence,
 resuming, refusals."""
 
+import dataclasses
 import json
 import math
 import os
@@ -14,19 +15,16 @@ from livestock_utils.core.errors import DivergedError, NotebookError, TrainingEr
 from livestock_utils.detect import settings as training_settings
 from livestock_utils.detect.search import best as search_best
 from livestock_utils.detect.search import objective
-from livestock_utils.detect.search import run as search_run
 from livestock_utils.detect.search import trials as search_table
 from livestock_utils.detect.search.genes import Gene
+from livestock_utils.detect.search.run import search
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import run
+from livestock_utils.show.words import search as words
 
-TRAINING = {
-    "model": "yolov5n",
-    "epochs": 1,
-    "image_size": 64,
-    "batch_size": 4,
-    "warmup_min_iterations": 2,
-    "autoanchor": False,
-}
+TRAINING = TrainSettings(
+    epochs=1, image_size=64, batch_size=4, warmup_min_iterations=2, autoanchor=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +35,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(data, tmp_path_factory):
     """One real search of two trials, without pruning."""
-    return search_run.run(
-        data, tmp_path_factory.mktemp("out"), trials=2, sampler="genetic", pruner="none", **TRAINING
-    )
+    out = tmp_path_factory.mktemp("out")
+    return search(data, None, out, TRAINING, trials=2, sampler="genetic", pruner="none")
 
 
 @pytest.fixture
@@ -62,7 +59,7 @@ def made_up(monkeypatch):
         (folder / "weights" / "best.pt").write_bytes(bytes(int(1e6 * hyp["lr0"])))
         return run.Run(folder)
 
-    def evaluate(weights, data_yaml, **settings):
+    def evaluate(weights, data, **settings):
         columns = dict.fromkeys(objective.EPOCH_COLUMNS, 0.4)
         return pd.DataFrame(
             [columns | {"mAP75_contest": 1e-6 * weights.stat().st_size}], index=["all"]
@@ -76,18 +73,10 @@ def made_up(monkeypatch):
 def searched(data, out, trials, **options):
     """A search that keeps its study in a journal file, which is faster than a database that makes
     sure of each line."""
-    return search_run.run(
-        data,
-        out,
-        **{
-            "trials": trials,
-            "sampler": "random",
-            "pruner": "none",
-            "storage": f"journal://{out / 'study.log'}",
-            **TRAINING,
-            **options,
-        },
-    )
+    settings = {name: options.pop(name) for name in ("epochs", "image_size") if name in options}
+    usual = {"sampler": "random", "pruner": "none", "storage": f"journal://{out / 'study.log'}"}
+    asked = dataclasses.replace(TRAINING, **settings)
+    return search(data, None, out, asked, trials=trials, **usual | options)
 
 
 # ---- a real search
@@ -119,9 +108,8 @@ def test_trial_folders_keep_results_and_settings_but_no_weights(found):
 
 
 def test_a_finished_search_returns_at_once(found, data, made_up):
-    again = search_run.run(
-        data, found.hyp_file.parents[1], trials=2, sampler="tpe", pruner="none", **TRAINING
-    )
+    out = found.hyp_file.parents[1]
+    again = search(data, None, out, TRAINING, trials=2, sampler="tpe", pruner="none")
     assert made_up == [] and again.best_hyp == found.best_hyp
 
 
@@ -132,13 +120,13 @@ def test_another_data_set_or_objective_is_refused_with_the_difference(
     with pytest.raises(
         TrainingError, match=r"study 'lr_momentum' is about something else \(objective.mAP50: None"
     ):
-        search_run.run(data, out, trials=2, objective={"mAP50": 1.0}, **TRAINING)
+        search(data, None, out, TRAINING, trials=2, objective={"mAP50": 1.0})
     with pytest.raises(TrainingError, match=r"about something else \(data: .* there, .* here\)"):
-        search_run.run(write_set(tmp_path, n_train=5), out, trials=2, **TRAINING)
+        search(write_set(tmp_path, n_train=5), None, out, TRAINING, trials=2)
     with pytest.raises(
         TrainingError, match=r"about something else \(training.epochs: 1 there, 3 here\)"
     ):
-        search_run.run(data, out, trials=2, **TRAINING | {"epochs": 3})
+        search(data, None, out, dataclasses.replace(TRAINING, epochs=3), trials=2)
     assert made_up == []
 
 
@@ -197,25 +185,16 @@ def test_choices_reach_the_training(data, tmp_path, made_up):
     assert {call["image_size"] for call in made_up} == {64, 128} and made_up[0]["image_size"] == 64
     assert set(found.table["image_size"]) == {64, 128}
     best = int(search_table.best_trial(found.table)["image_size"])
-    assert found.chosen == {"image_size": best} and found.advice.endswith(
-        f", `image_size = {best}`"
-    )
+    assert found.chosen == {"image_size": best}
+    assert f'`hyp = "search"`, `image_size = {best}`.' in words.written(found)
     assert f"to be set where this file is used: image_size = {best}." in found.hyp_file.read_text()
     pointer = json.loads((tmp_path / "hyp" / "search.json").read_text())
     assert pointer["choices"] == {"image_size": best}
 
 
 def test_a_chain_hands_the_best_on(data, tmp_path, made_up):
-    chain = search_run.run_chain(
-        data,
-        tmp_path,
-        "lr_momentum, hsv",
-        study="s",
-        trials=4,
-        sampler="random",
-        **TRAINING,
-        storage=f"journal://{tmp_path / 'study.log'}",
-    )
+    last = searched(data, tmp_path, 4, groups="lr_momentum, hsv", study="s", pruner="median")
+    chain = last.chain
     assert [found.group for found in chain] == ["lr_momentum", "hsv"]
     assert all(call["hyp"]["lr0"] == chain[0].best_hyp["lr0"] for call in made_up[4:])
     assert search_best.resolve_hyp("search", tmp_path) == str(chain[1].hyp_file)
@@ -230,7 +209,7 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group": "x"}, "unknown group of genes 'x'; groups.yaml has lr_momentum, warmup"),
+        ({"groups": "x"}, "unknown group of genes 'x'; groups.yaml has lr_momentum, warmup"),
         ({"sampler": "x"}, "unknown sampler 'x'"),
         ({"pruner": "x"}, "unknown pruner 'x'"),
         ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
@@ -287,7 +266,8 @@ def test_weights_stay_where_asked(data, tmp_path, made_up):
 )
 def test_bad_input_is_one_clear_line(data, tmp_path, options, message, made_up):
     with pytest.raises(TrainingError, match=message) as error:
-        search_run.run(data, tmp_path, **{**TRAINING, **options})
+        settings = dataclasses.replace(TRAINING, hyp=options.pop("hyp", None))
+        search(data, None, tmp_path, settings, **options)
     assert "\n" not in str(error.value) and "sesame" not in str(error.value) and made_up == []
 
 
@@ -310,21 +290,34 @@ def test_resolve_hyp_passes_everything_else_through(tmp_path):
 
 
 def test_search_means_the_last_call_whatever_the_files_times(data, tmp_path, made_up):
-    first, second = (searched(data, tmp_path, 2, group=group) for group in ("lr_momentum", "hsv"))
+    first, second = (searched(data, tmp_path, 2, groups=group) for group in ("lr_momentum", "hsv"))
     os.utime(first.hyp_file)  # as a copy to another disk may do
     assert search_best.resolve_hyp("search", tmp_path) == str(second.hyp_file)
     searched(data, tmp_path, 2)
     assert search_best.resolve_hyp("search", tmp_path) == str(first.hyp_file)
     assert search_best.resolve_hyp("search:hsv", tmp_path) == str(second.hyp_file)
     named = searched(data, tmp_path, 1, study="mine")
-    assert named.hyp_file.name == "hyp_mine_best.yaml"
+    assert named.hyp_file.name == "hyp_mine-lr_momentum_best.yaml"
+
+
+def test_a_study_that_recorded_only_given_settings_is_joined(data, tmp_path, made_up):
+    """As version 0.1.0 did: what it left out had its default."""
+    study = searched(data, tmp_path, 1).study
+    told = study.user_attrs["search"]
+    for name in ("freeze", "amp", "patience"):
+        del told["training"][name]
+    study.set_user_attr("search", told)
+    assert len(searched(data, tmp_path, 2).table) == 2
+    asked = dataclasses.replace(TRAINING, patience=3)
+    with pytest.raises(TrainingError, match=r"training.patience: 100 there, 3 here"):
+        search(data, None, tmp_path, asked, trials=2, storage=f"journal://{tmp_path / 'study.log'}")
 
 
 def test_a_search_from_the_last_ones_best_can_be_called_again(data, tmp_path, made_up):
     searched(data, tmp_path, 2)
-    first = searched(data, tmp_path, 2, group="hsv", base="search")
+    first = searched(data, tmp_path, 2, groups="hsv", base="search")
     trained = len(made_up)
-    again = searched(data, tmp_path, 2, group="hsv", base="search")
+    again = searched(data, tmp_path, 2, groups="hsv", base="search")
     assert len(made_up) == trained and again.best_hyp == first.best_hyp
 
 
@@ -346,24 +339,14 @@ def test_a_wrong_setting_does_not_spoil_the_study(data, tmp_path, made_up, monke
 
 
 def test_a_chain_whose_first_best_has_changed_says_so(data, tmp_path, made_up):
-    options = {
-        "sampler": "random",
-        **TRAINING,
-        "storage": f"journal://{tmp_path / 'study.log'}",
-        "pruner": "none",
-    }
-    first = search_run.run_chain(
-        data, tmp_path, "lr_momentum,hsv", trials=1, sampler_seed=1, **options
-    )
-    longer = search_run.run(
-        data, tmp_path, group="lr_momentum", trials=9, sampler_seed=1, **options
-    )
-    assert longer.best_hyp != first[0].best_hyp
+    first = searched(data, tmp_path, 1, groups="lr_momentum,hsv", sampler_seed=1)
+    longer = searched(data, tmp_path, 9, groups="lr_momentum", sampler_seed=1)
+    assert longer.best_hyp != first.chain[0].best_hyp
     with pytest.raises(
         TrainingError,
         match=r"study 'hsv' began from another base \(base.lr0: .* an earlier group's",
     ):
-        search_run.run_chain(data, tmp_path, "lr_momentum,hsv", trials=9, sampler_seed=1, **options)
+        searched(data, tmp_path, 9, groups="lr_momentum,hsv", sampler_seed=1)
 
 
 def test_a_new_study_of_an_old_name_trains_in_a_folder_of_its_own(data, tmp_path, made_up):
@@ -411,37 +394,37 @@ def test_successive_halving_cuts(data, tmp_path, made_up):
 
 
 def test_importances_need_trials_with_unlike_scores(found, data, tmp_path, made_up):
-    assert search_table.importances(found.study).empty
+    assert found.importance.empty
     many = searched(data, tmp_path, 12)
-    shares = search_table.importances(many.study)
+    shares = many.importance
     assert shares.index[0] == "lr0" and shares.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
-    ("scores", "states", "words"),
+    ("scores", "states", "said"),
     [
         (
             [0.2],
             ["complete"],
-            "1 trials finished, 0 were pruned; the best score is 0.200, the base's own.",
+            "1 trial finished, 0 pruned; the best score is 0.200, that of the base.",
         ),
         (
             [0.2, 0.5, 0.1],
             ["complete", "complete", "pruned"],
-            r"2 trials finished, 1 were pruned; .* \(trial 1\), \+0.300",
+            r"2 trials finished, 1 pruned; .* \(trial 1\), \+0.300",
         ),
         (
             [0.2, 0.5],
             ["failed", "complete"],
-            "1 trials finished, 0 were pruned, 1 failed; the best score is 0.500.",
+            "1 trial finished, 0 pruned, 1 failed; the best score is 0.500.",
         ),
     ],
 )
-def test_the_sentence(scores, states, words):
+def test_the_sentence(scores, states, said):
     table = pd.DataFrame(
         {"trial": range(len(scores)), "score": scores, "state": states, "reason": ""}
     )
-    assert pd.Series(search_table.sentence(table)).str.match(words).all()
+    assert pd.Series(words.result(table)).str.match(said).all()
 
 
 def test_latency_of_random_weights(tmp_path):
@@ -464,36 +447,38 @@ FEW = WORDED.head(2)
 GENE = (Gene("lr0", 1, 1e-5, 0.1, True),)
 
 
+def genes_of(table):
+    return search_table.gene_table(table, GENE), int((table["state"] == "complete").sum())
+
+
 @pytest.mark.parametrize(
-    ("sentence", "words"),
+    ("sentence", "said"),
     [
         (
-            lambda: search_table.so_far_sentence(WORDED),
-            "The best score came after 9 of 16 epochs; the 7 that followed",
+            lambda: words.so_far(search_table.so_far(WORDED)),
+            "The best score came after 9 of 16 epochs; the 7 after it",
         ),
+        (lambda: words.so_far(search_table.so_far(FEW)), "The last trial was the best"),
         (
-            lambda: search_table.agreement_sentence(FEW, GENE),
+            lambda: words.agreement(*genes_of(FEW)),
             "With 2 finished trials there is nothing to compare",
         ),
         (
-            lambda: search_table.agreement_sentence(WORDED, GENE),
-            "The better 2 of 5 trials lie closest together in lr0: they use 1 %",
+            lambda: words.agreement(*genes_of(WORDED)),
+            "The better 2 of 5 trials agree most on lr0: they use 1 %",
         ),
-        (lambda: search_table.slices_sentence(FEW, GENE), "With 2 finished trials no slope"),
+        (lambda: words.slopes(*genes_of(FEW)), "With 2 finished trials no slope"),
         (
-            lambda: search_table.slices_sentence(WORDED, GENE),
-            r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials, no "
-            r"more than chance",
+            lambda: words.slopes(*genes_of(WORDED)),
+            r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials; "
+            "within chance",
         ),
+        (lambda: words.importance(pd.Series(dtype=float), 3), "Too few finished trials"),
         (
-            lambda: search_table.importance_sentence(pd.Series(dtype=float), 3),
-            "Too few finished trials",
-        ),
-        (
-            lambda: search_table.importance_sentence(pd.Series({"lr0": 0.8}), 12),
+            lambda: words.importance(pd.Series({"lr0": 0.8}), 12),
             "lr0 explains most, 80 % of the variance; 12 trials",
         ),
     ],
 )
-def test_what_the_figures_show(sentence, words):
-    assert pd.Series(sentence()).str.match(words).all()
+def test_what_the_figures_show(sentence, said):
+    assert pd.Series(sentence()).str.match(said).all()

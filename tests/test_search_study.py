@@ -92,7 +92,7 @@ def test_four_workers_two_killed_on_postgresql():
         ) as error:
             storage.open_storage(url.replace("worker:", "worker:wrong"))
         assert "wrong" not in str(error.value) and "worker:***@127.0.0.1" in str(error.value)
-    with pytest.raises(TrainingError, match="cannot be reached"), storage.told(url):
+    with pytest.raises(TrainingError, match="cannot be reached"), storage.one_line(url):
         search_study.work(
             study, score, n_trials + 1
         )  # the server has gone in the middle of a study

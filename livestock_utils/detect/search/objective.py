@@ -11,6 +11,8 @@ from typing import Any
 
 from livestock_utils.core.errors import DivergedError, TrainingError
 from livestock_utils.detect.search.genes import Gene
+from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.detect.train.data import Source
 
 EPOCH_COLUMNS = {
     "mAP75_contest": "metrics/mAP_0.75",
@@ -20,9 +22,8 @@ EPOCH_COLUMNS = {
     "P": "metrics/precision",
     "R": "metrics/recall",
 }
-"""What an objective may weigh -> the training's column that pruning looks at."""
-CUT = "by the caller"
-"""In the note of a run that `on_epoch` has ended, see `detector.train`."""
+"""What an objective may weigh (columns of `train.run.evaluate`) -> the training's own column that
+pruning looks at."""
 AGAINST = ("latency_ms", "weights_mb")
 """What a second objective may keep small."""
 
@@ -53,12 +54,13 @@ def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What Optuna calls with each trial; the fields are `search.run`'s arguments, checked.
+    """What Optuna calls with each trial; the fields are `search`'s arguments, checked.
 
     `folder` takes the trials' run folders, `hyp` is the base, `n_trials` the study's slots.
     """
 
-    data_yaml: str | os.PathLike
+    train: Source
+    valid: Source | None
     folder: Path
     hyp: Mapping[str, float]
     genes: Sequence[Gene]
@@ -66,14 +68,13 @@ class Objective:
     against: str
     choices: Mapping[str, Sequence[Any]]
     n_trials: int
-    training: Mapping[str, Any]
+    settings: TrainSettings
 
     def __call__(self, trial: Any) -> Any:
         """Train one trial and return its score, or (score, second)."""
         import optuna
 
         from livestock_utils.detect.search import study
-        from livestock_utils.detect.settings import TrainSettings
         from livestock_utils.detect.train import run as training_run
 
         drawn = {
@@ -87,11 +88,12 @@ class Objective:
         if why := study.slot_taken(trial.study, trial, self.n_trials):
             trial.set_user_attr(study.SKIPPED, why)
             raise study.GiveBack(why)
-        settings = {**self.training, **chosen}
-        if isinstance(settings.get("init_weights"), str):
-            settings["init_weights"] = settings["init_weights"].replace(
-                "{model}", str(settings.get("model", ""))
-            )
+        start = self.settings.init_weights
+        if isinstance(start, str):
+            start = start.replace("{model}", chosen.get("model", self.settings.model))
+        settings = dataclasses.replace(
+            self.settings, hyp={**self.hyp, **drawn}, init_weights=start, loggers=(), **chosen
+        )
         trial.set_user_attr("reason", "")  # a retry begins with that of the trial it repeats
         pruned: list[int] = []
 
@@ -102,34 +104,27 @@ class Objective:
                     sum(weight * row[EPOCH_COLUMNS[name]] for name, weight in self.weights.items()),
                     epoch,
                 )
-                if trial.should_prune() and epoch + 1 < settings.get("epochs", math.inf):
+                if trial.should_prune() and epoch + 1 < settings.epochs:
                     pruned.append(epoch + 1)
             return bool(pruned)
 
         try:
             place = trial_folder(self.folder, trial.study.trials[trial.number])
             run = training_run.train(
-                self.data_yaml,
-                None,
-                place,
-                TrainSettings(hyp={**self.hyp, **drawn}, loggers=(), **settings),
-                on_epoch=on_epoch,
-                final_evaluation=False,
+                self.train, self.valid, place, settings, on_epoch=on_epoch, final_evaluation=False
             )
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))
             raise optuna.TrialPruned(str(error)) from error
-        if not pruned and _was_cut(
-            run, settings
-        ):  # its worker died after the training, before it could tell
-            pruned.append(len(run.results))
+        ended = run.record.get("ended_after", settings.epochs)
+        if not pruned and ended < settings.epochs:
+            pruned.append(ended)  # its worker died after the training, before it could tell
         if pruned:
             trial.set_user_attr("reason", f"behind after epoch {pruned[0]}")
             raise optuna.TrialPruned
-        size, device = settings.get("image_size", 640), settings.get("device")
-        scores = training_run.evaluate(
-            run.best, self.data_yaml, image_size=size, device=device
-        ).loc["all"]
+        size, device = settings.image_size, settings.device
+        data = self.train if self.valid is None else self.valid
+        scores = training_run.evaluate(run.best, data, image_size=size, device=device).loc["all"]
         score = sum(weight * scores.to_dict()[name] for name, weight in self.weights.items())
         if not math.isfinite(score):
             trial.set_user_attr("reason", f"the score is {score}")
@@ -137,16 +132,6 @@ class Objective:
         if self.against == "weights_mb":
             return score, run.best.stat().st_size / 1e6
         return (score, latency_ms(run.best, size, device)) if self.against else score
-
-
-def _was_cut(run: Any, settings: Mapping[str, Any]) -> bool:
-    """True for a finished run that a search had ended before its last epoch."""
-    done = run.record.get("epochs")
-    return (
-        done is not None
-        and done < settings.get("epochs", 0)
-        and any(CUT in line for line in run.warnings)
-    )
 
 
 def trial_folder(folder: Path, trial: Any) -> Path:

@@ -1,13 +1,8 @@
-"""Hyperparameter search: groups of genes, the contest's metric, many workers.
-
-    found = search.run(data_yaml, out, group="lr_momentum", sampler="tpe", trials=20, epochs=7,
-    image_size=640) found.best_hyp, found.hyp_file, found.table
-
-optuna, torch and yolov5 load when a search runs.
-"""
+"""Hyperparameter search: groups of genes, the contest's metric as the objective, any number of
+workers on one study. Optuna, torch and yolov5 load when a search runs."""
 
 import dataclasses
-import logging
+import functools
 import os
 import shutil
 import warnings
@@ -20,35 +15,39 @@ import pandas as pd
 from livestock_utils.core import addresses, files
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.backends import onnx
-from livestock_utils.detect.search import genes as search_genes
+from livestock_utils.detect.search import trials as trial_tables
 from livestock_utils.detect.search.best import resolve_hyp, write_best
-from livestock_utils.detect.search.genes import Gene
+from livestock_utils.detect.search.genes import Gene, read_genes
 from livestock_utils.detect.search.objective import (
     AGAINST,
     Objective,
     check_objective,
     trial_folder,
 )
-from livestock_utils.detect.search.trials import best_trial, trials_table
-from livestock_utils.detect.settings import read_hyp
+from livestock_utils.detect.settings import FREE_TO_CHANGE, TrainSettings, read_hyp
+from livestock_utils.detect.train.data import Source, read_data
 
 if TYPE_CHECKING:
     import optuna
 
-log = logging.getLogger(__name__)
-
-CHOICES = ("model", "image_size", "optimizer", "schedule")
+_CHOICES = ("model", "image_size", "optimizer", "schedule")
 """Settings of a training that may be searched besides genes, each from a list of values."""
-CONTEST = {"mAP75_contest": 1.0}
+_CONTEST = {"mAP75_contest": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """A finished search: `table` per trial, `best_hyp` is the base with the best genes.
+class Search:
+    """A finished search of one group of genes; `chain` has it after those of the groups before.
 
-    `hyp_file` is the YAML of `best_hyp`, `study` the Optuna study for everything else; `chosen` are
-    the best trial's values of the choices (model, image_size, optimizer, schedule), which a
-    hyperparameter file does not hold.
+    Args:
+        group, genes: what was searched.
+        best_hyp: the base with the best genes, and `hyp_file` the YAML of it.
+        table: a row a trial, see `trials.trials_table`.
+        study: the Optuna study, for everything else.
+        sampler, seed, against: as asked for.
+        chosen: the best trial's values of the choices (model, image_size, optimizer, schedule),
+            which a hyperparameter file does not hold.
+        earlier: the searches of the groups before it.
     """
 
     group: str
@@ -57,135 +56,214 @@ class Found:
     hyp_file: Path
     table: pd.DataFrame
     study: "optuna.Study"
+    sampler: str = "tpe"
+    seed: int = 0
+    against: str = ""
     chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    earlier: "tuple[Search, ...]" = ()
 
     @property
-    def advice(self) -> str:
-        """What to set in 08 and 10 to train as the best trial did."""
-        others = "".join(f", `{key} = {value!r}`" for key, value in self.chosen.items())
-        return f'`{self.hyp_file.name}`; 08 and 10 take it with `hyp = "search"`{others}'
+    def chain(self) -> "tuple[Search, ...]":
+        """The searches of all groups in their order, this one last."""
+        return (*self.earlier, self)
+
+    @functools.cached_property
+    def importance(self) -> pd.Series:
+        """Share of the scores' variance that each gene explains, see `trials.importances`."""
+        return trial_tables.importances(self.study, self.seed)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """For metrics.json: scores, trials by state, best genes, importance; by group at the
+        end."""
+        return {
+            **trial_tables.key_numbers(self.table),
+            "group": self.group,
+            "sampler": self.sampler,
+            "hyp_file": self.hyp_file.name,
+            "best_genes": {gene.name: self.best_hyp[gene.name] for gene in self.genes},
+            "importance": self.importance.to_dict(),
+            "groups": {one.group: trial_tables.key_numbers(one.table) for one in self.chain},
+        }
 
 
-def run(
-    data_yaml: str | os.PathLike,
+def search(
+    train: Source,
+    valid: Source | None,
     out: str | os.PathLike,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
     *,
-    group: str = "lr_momentum",
+    groups: str | Sequence[str] = "lr_momentum",
     base: str | os.PathLike | Mapping[str, Any] | None = "default",
     sampler: str = "tpe",
     trials: int = 20,
+    pruner: str = "median",
     storage: str = "",
     study: str = "",
     objective: Mapping[str, float] | None = None,
     against: str = "",
     choices: Mapping[str, Sequence[Any]] | None = None,
-    pruner: str = "median",
-    sampler_seed: int = 0,
     groups_file: str | os.PathLike | None = None,
+    sampler_seed: int = 0,
     keep_weights: bool = False,
     heartbeat_s: int = 60,
-    **training: Any,
-) -> Found:
-    """Search a group of genes, or join a search that is going on, or return a finished one.
+) -> Search:
+    """Search groups of genes, or join a search that is going on, or return a finished one.
 
-    data_yaml: the mini sets, see `dataset.write_data_yaml`. out: takes `search/<study>/trial_NNN/`
-    run folders and `hyp/hyp_<study>_best.yaml`. base: hyperparameters as for `read_hyp`, or
-    "search" (see `resolve_hyp`) for the best of an earlier search; a study that has begun keeps the
-    base that it began with. sampler, pruner: names in `search_samplers`. trials: of the whole
-    study, by all workers together. storage: see `search_storage.open_storage`; "" is a SQLite file
-    in `out`, "$NAME" an environment variable or Colab secret, which keeps a password out of the
-    notebook. study: its name, "" is the group's. objective: weights of EPOCH_COLUMNS' names, the
-    contest's AP75 by default. against: "latency_ms" (one image on this device) or "weights_mb",
-    kept small as a second objective, without pruning. choices: values of "model", "image_size",
-    "optimizer" or "schedule" to search too; `init_weights` may then hold "{model}". training:
-    further arguments of `detector.train` (epochs, image_size, model, seed, ...).
+        search = lu.search(train, valid, "runs", lu.TrainSettings(epochs=7), trials=20)
+        search.best_hyp, search.hyp_file, search.table
 
-    A trial whose loss is no number is pruned; one that fails is tried again; its folder keeps
-    results and settings, the weights only with `keep_weights`. Raises TrainingError for bad groups,
-    samplers, storages, another study of the same name, and when no trial has finished.
+    Args:
+        train: the photos to learn from, mostly a mini set; see `lu.train`.
+        valid: those that score a trial.
+        out: takes `search/<study>/trial_NNN/` run folders and `hyp/hyp_<study>_best.yaml`.
+        settings: of each trial, but for its genes and choices; what was decoded is kept on disk.
+        groups: names in hyp/groups.yaml, in a list or one text with commas: each begins with the
+            best of the one before, and "all" at the end polishes.
+        base: hyperparameters as for `TrainSettings.hyp`, or "search" for the best of an earlier
+            search; a study that has begun keeps the base that it began with.
+        sampler: genetic (YOLOv5's own), tpe, cmaes, nsga2 or random.
+        trials: of the whole study, by all workers together.
+        pruner: none, median or halving.
+        storage: a database's URL, "$NAME" for one in an environment variable or Colab secret;
+            "" is a SQLite file in `out`.
+        study: a study is named by its group, after this and a hyphen where it is given.
+        objective: metric -> weight; the contest's AP75 by default.
+        against: "latency_ms" (one image on this device) or "weights_mb", kept small as a second
+            objective, without pruning.
+        choices: values of model, image_size, optimizer or schedule to search too;
+            `settings.init_weights` may then hold "{model}".
+        groups_file: in place of hyp/groups.yaml.
+        sampler_seed: of the draws.
+        keep_weights: whether trials keep theirs; results and settings stay in any case.
+        heartbeat_s: a worker silent for twice as long counts as dead.
+
+    Returns:
+        The search of the last group, with those before it in `.chain`.
+
+    Raises:
+        TrainingError: for bad groups, samplers or storages, another study of the same name, and
+            when no trial has finished. One whose loss is no number is pruned; one that fails is
+            tried again.
     """
+    names = [part.strip() for part in groups.split(",")] if isinstance(groups, str) else [*groups]
+    chain: tuple[Search, ...] = ()
+    task = _Task(
+        train,
+        valid,
+        Path(out),
+        dataclasses.replace(settings, cache=settings.cache and "disk"),
+        check_objective(_CONTEST if objective is None else objective),
+        against,
+        choices or {},
+        trials,
+    )
+    _check(task)
+    for group in names:
+        start = chain[-1].best_hyp if chain else base
+        name = f"{study}-{group}" if study else group
+        place = addresses.resolved(storage)
+        found = _search_group(
+            task,
+            group,
+            name,
+            start,
+            place or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}",
+            heartbeat_s,
+            (sampler, sampler_seed),
+            pruner,
+            groups_file,
+            keep_weights,
+        )
+        chain = (*chain, dataclasses.replace(found, earlier=chain))
+    return chain[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What all groups of a search have in common: `search`'s arguments, checked."""
+
+    train: Source
+    valid: Source | None
+    out: Path
+    settings: TrainSettings
+    weights: Mapping[str, float]
+    against: str
+    choices: Mapping[str, Sequence[Any]]
+    trials: int
+
+
+def _search_group(
+    task: _Task,
+    group: str,
+    name: str,
+    base: Any,
+    place: str,
+    heartbeat_s: int,
+    drawing: tuple[str, int],
+    pruner: str,
+    groups_file: str | os.PathLike | None,
+    keep_weights: bool,
+) -> Search:
+    """Search one group; `name` is the study's, `place` its storage, `drawing` sampler and seed."""
     with warnings.catch_warnings():  # optuna's progress bar asks for widgets, which nobody will see
         warnings.filterwarnings("ignore", message="IProgress not found")
         onnx.need("optuna", "search")
         from livestock_utils.detect.search import samplers
-        from livestock_utils.detect.search import storage as search_storage
-        from livestock_utils.detect.search import study as search_study
+        from livestock_utils.detect.search import storage as storages
+        from livestock_utils.detect.search import study as studies
 
-    weights = check_objective(CONTEST if objective is None else objective)
-    _check(trials, against, choices or {}, training)
-    name, two = study or group, bool(against)
+    two, (sampler, seed) = bool(task.against), drawing
     cut = samplers.pruner("none" if two else pruner)
-    place = (
-        addresses.resolved(storage) or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}"
-    )
-    opened = search_storage.open_storage(place, heartbeat_s)
-    with search_storage.told(place):
-        before = search_study.recorded(name, opened)
+    opened = storages.open_storage(place, heartbeat_s)
+    with storages.one_line(place):
+        before = studies.recorded(name, opened)
     if before is not None and str(base).split(":")[0] == "search":
-        hyp = read_hyp(
-            before["base"]
-        )  # what "search" meant when the study began, not what it means now
+        hyp = read_hyp(before["base"])  # what "search" meant when the study began
     else:
-        hyp = read_hyp(resolve_hyp(base, out) if isinstance(base, str) else base)
-    genes = search_genes.read_genes(group, hyp, groups_file)
-    identity = _identity(data_yaml, group, genes, hyp, weights, against, choices or {}, training)
+        hyp = read_hyp(resolve_hyp(base, task.out) if isinstance(base, str) else base)
+    genes = read_genes(group, hyp, groups_file)
     drawn = samplers.sampler(
-        sampler, genes, hyp, choices=choices, n_objectives=1 + two, seed=sampler_seed
+        sampler, genes, hyp, choices=task.choices, n_objectives=1 + two, seed=seed
     )
 
     def tidy(trial: Any) -> None:
         if not keep_weights and trial.state.name in ("COMPLETE", "PRUNED"):
             shutil.rmtree(trial_folder(folder, trial) / "weights", ignore_errors=True)
 
-    with search_storage.told(place):
-        joined = search_study.join(
-            name, opened, identity, drawn, cut, ("maximize", "minimize") if two else ("maximize",)
+    with storages.one_line(place):
+        joined = studies.join(
+            name,
+            opened,
+            _identity(task, group, genes, hyp),
+            drawn,
+            cut,
+            ("maximize", "minimize") if two else ("maximize",),
+            {f"training.{key}": value for key, value in _recorded(TrainSettings()).items()},
         )
-        folder = search_study.folder_of(joined, Path(out) / "search")
+        folder = studies.folder_of(joined, task.out / "search")
         one = Objective(
-            data_yaml, folder, hyp, genes, weights, against, choices or {}, trials, training
+            *(task.train, task.valid, folder, hyp, genes, task.weights, task.against),
+            *(task.choices, task.trials, task.settings),
         )
-        search_study.work(joined, one, trials, after=tidy)
-        table = trials_table(joined)
-    best = best_trial(table)
+        studies.work(joined, one, task.trials, after=tidy)
+        table = trial_tables.trials_table(joined)
+    best = trial_tables.best_trial(table)
     best_hyp = hyp | {gene.name: float(best[gene.name]) for gene in genes}
     chosen = {
-        key: best[key].item() if hasattr(best[key], "item") else best[key] for key in choices or {}
+        key: best[key].item() if hasattr(best[key], "item") else best[key] for key in task.choices
     }
     written = write_best(
-        Path(out), name, group, best_hyp, best, table, weights, training, against, chosen
+        *(task.out, name, group, best_hyp, best, table, task.weights, vars(task.settings)),
+        *(task.against, chosen),
     )
-    return Found(group, genes, best_hyp, written, table, joined, chosen)
-
-
-def run_chain(
-    data_yaml: str | os.PathLike,
-    out: str | os.PathLike,
-    groups: str | Sequence[str],
-    *,
-    base: str | os.PathLike | Mapping[str, Any] | None = "default",
-    study: str = "",
-    **options: Any,
-) -> list[Found]:
-    """Search group after group, the best of one as the base of the next.
-
-    groups: names, or one text with commas. Each group has its own study, named `study`-group where
-    `study` is given. Other options as in `run`.
-    """
-    names = (
-        [name.strip() for name in groups.split(",")] if isinstance(groups, str) else list(groups)
+    return Search(
+        group, genes, best_hyp, written, table, joined, sampler, seed, task.against, chosen
     )
-    found: list[Found] = []
-    for group in names:
-        start = found[-1].best_hyp if found else base
-        name = f"{study}-{group}" if study else group
-        found.append(run(data_yaml, out, group=group, base=start, study=name, **options))
-    return found
 
 
-def _check(
-    trials: int, against: str, choices: Mapping[str, Sequence[Any]], training: Mapping[str, Any]
-) -> None:
+def _check(task: _Task) -> None:
+    trials, against, choices = task.trials, task.against, task.choices
     if not isinstance(trials, int) or trials < 1:
         raise TrainingError(f"trials must be a whole number of at least 1, got {trials!r}")
     if against and against not in AGAINST:
@@ -200,41 +278,42 @@ def _check(
             'init_weights = "{model}.pt"'
         )
     for name, values in choices.items():
-        if name not in CHOICES or not isinstance(values, (list, tuple)) or not values:
+        if name not in _CHOICES or not isinstance(values, (list, tuple)) or not values:
             raise TrainingError(
-                f"choices: expected a list of values for some of {', '.join(CHOICES)}, got "
+                f"choices: expected a list of values for some of {', '.join(_CHOICES)}, got "
                 f"{name!r}: {values!r}"
             )
-    if taken := sorted({"hyp", "on_epoch", "loggers", "final_evaluation"} & set(training)):
-        raise TrainingError(f"{taken[0]} is set by the search itself; leave it out")
+    if task.settings.hyp is not None:
+        raise TrainingError("hyp is set by the search itself; leave it out, and give base")
+
+
+def _recorded(settings: TrainSettings) -> dict[str, Any]:
+    """The settings that decide what a score means; the search sets hyperparameters and loggers."""
+    left_out = (*FREE_TO_CHANGE, "hyp")
+    kept = {name: value for name, value in vars(settings).items() if name not in left_out}
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in kept.items()
+    }
 
 
 def _identity(
-    data_yaml: Any,
-    group: str,
-    genes: Sequence[Gene],
-    hyp: Mapping[str, float],
-    weights: Mapping[str, float],
-    against: str,
-    choices: Mapping[str, Sequence[Any]],
-    training: Mapping[str, Any],
+    task: _Task, group: str, genes: Sequence[Gene], hyp: Mapping[str, float]
 ) -> dict[str, Any]:
     """All that decides what a trial's score means, without paths and machines."""
     from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights
-    from livestock_utils.detect.settings import FREE_TO_CHANGE
-    from livestock_utils.detect.train.data import read_data
 
-    settings = {name: value for name, value in training.items() if name not in FREE_TO_CHANGE}
-    start = settings.get("init_weights")
+    training = _recorded(task.settings)
+    start = training["init_weights"]
     if start is not None and "{model}" not in str(start):
-        settings["init_weights"] = files.sha256(find_weights(start, DOWNLOADS))
+        training["init_weights"] = files.sha256(find_weights(start, DOWNLOADS))
     return {
-        "data": read_data(data_yaml).sha256,
+        "data": read_data(task.train, task.valid, task.out / "search" / "data").sha256,
         "group": group,
-        "objective": dict(weights),
-        "against": against,
+        "objective": dict(task.weights),
+        "against": task.against,
         "genes": {gene.name: [gene.low, gene.high, gene.log] for gene in genes},
         "base": dict(hyp),
-        "choices": {name: list(values) for name, values in choices.items()},
-        "training": settings,
+        "choices": {name: list(values) for name, values in task.choices.items()},
+        "training": training,
     }

@@ -55,7 +55,7 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
             return JournalStorage(
                 JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
             )
-    with told(url):
+    with one_line(url):
         address = _address(url)
         for attempt in range(CREATE_TRIES):
             try:
@@ -69,8 +69,9 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
 
 
 @contextlib.contextmanager
-def told(url: str) -> Iterator[None]:
-    """What a database complains of, now or later, as a TrainingError of one line."""
+def one_line(url: str) -> Iterator[None]:
+    """What a database has to complain of, now or in the middle of a study, as a TrainingError of
+    one line."""
     shown = addresses.shown(url)
     try:
         yield

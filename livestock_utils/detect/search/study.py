@@ -55,11 +55,13 @@ def join(
     sampler: Any,
     pruner: Any,
     directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",),
+    defaults: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """Create the study, or join it if it is the same; `identity` decides what scores mean.
 
     A study without a running or finished trial takes the new identity: its first call may have had
-    a wrong setting. Raises TrainingError that lists the differences to what the study was created
+    a wrong setting. `defaults` (keys joined by dots) stand for what an older study did not
+    record. Raises TrainingError that lists the differences to what the study was created
     with.
     """
     with search_storage.quiet():
@@ -80,25 +82,22 @@ def join(
             study.set_user_attr(KEY, uuid.uuid4().hex[:8])
         if IDENTITY not in study.user_attrs or _untouched(study, identity):
             study.set_user_attr(IDENTITY, dict(identity))
-        before = _flat(study.user_attrs[IDENTITY])
-    now = _flat(identity)
-    changed = [
-        f"{key}: {before.get(key)} there, {now.get(key)} here"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
+        before = (defaults or {}) | _flat(study.user_attrs[IDENTITY])
+    now = (defaults or {}) | _flat(identity)
+    keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    changed = [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in keys]
     if len(study.directions) != len(directions):
+        keys.insert(0, "directions")
         changed.insert(0, f"{len(study.directions)} objectives there, {len(directions)} here")
-    if changed and all(line.startswith("base.") for line in changed):
+    if keys and all(key.startswith("base.") for key in keys):
         raise TrainingError(
             f"study {name!r} began from another base ({'; '.join(changed[:4])}): an earlier "
             "group's best has changed since, or `base` has; give the study another name"
         )
-    if changed:
+    if keys:
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
         raise TrainingError(
-            f"study {name!r} is about something else "
-            f"({'; '.join(changed[:4])}"
-            f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}); "
+            f"study {name!r} is about something else ({'; '.join(changed[:4])}{more}); "
             "give the study another name, or take its settings"
         )
     return study

@@ -1,4 +1,4 @@
-"""A study as tables: its trials, the best, the front, which genes mattered."""
+"""A study as tables: its trials, the best one, what two objectives leave, which genes mattered."""
 
 import math
 from collections.abc import Sequence
@@ -122,87 +122,33 @@ def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
     return pd.Series(shares, name="importance", dtype=float)
 
 
-def so_far_sentence(table: pd.DataFrame) -> str:
-    """When the best score was reached, in epochs trained, and how much came after it."""
+def so_far(table: pd.DataFrame) -> pd.DataFrame:
+    """Finished and pruned trials in their order: trial, state, score, epochs_so_far (of all trials
+    together) and best_so_far (of finished ones)."""
     done = table[table["state"].isin(["complete", "pruned"])]
-    epochs, best = done["epochs"].to_numpy(float).cumsum(), best_trial(table)
-    at = float(epochs[(done["trial"] == best["trial"]).to_numpy()][0])
-    return (
-        f"The best score came after {at:,.0f} of {epochs[-1]:,.0f} epochs; the "
-        f"{epochs[-1] - at:,.0f} that followed brought nothing better."
+    score = done["score"].astype(float).where(done["state"] == "complete")
+    return done[["trial", "state", "score"]].assign(
+        epochs_so_far=done["epochs"].cumsum(), best_so_far=np.fmax.accumulate(score.to_numpy())
     )
 
 
-def agreement_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
-    """On which gene the better half of the trials agrees most, against the other half."""
+def gene_table(table: pd.DataFrame, genes: "Sequence[Gene]") -> pd.DataFrame:
+    """What finished trials say of each gene (the index); NaN below 4 trials and where nothing
+    varies.
+
+    Columns span (the share of all trials' values that the better half spans; small: they agree on
+    the gene) and correlation (Spearman's, of score and gene).
+    """
     done = table[table["state"] == "complete"].sort_values("score", ascending=False)
-    if len(done) < 4:
-        return (
-            f"With {len(done)} finished trials there is nothing to compare: at least 4 are needed."
-        )
-    half = len(done) // 2
-    spans = {}
+    rows = {}
     for gene in genes:
-        values = done[gene.name].to_numpy(float)
-        values = np.log(values) if gene.log else values
-        reach = np.ptp(values)
-        spans[gene.name] = np.ptp(values[:half]) / reach if reach else 1.0
-    name = min(spans, key=lambda key: spans[key])
-    doubt = "" if len(done) >= 20 else ", which so few trials may do by chance"
-    return (
-        f"The better {half} of {len(done)} trials lie closest together in {name}: they use "
-        f"{100 * spans[name]:.0f} % of what all trials span{doubt}."
-    )
-
-
-def slices_sentence(table: pd.DataFrame, genes: "Sequence[Gene]") -> str:
-    """With which gene the score rises or falls most steadily (Spearman's rank correlation)."""
-    done = table[table["state"] == "complete"]
-    if len(done) < 4 or done["score"].nunique() < 2:
-        return f"With {len(done)} finished trials no slope can be told from chance."
-    ranks = {
-        gene.name: done[gene.name].astype(float).rank().corr(done["score"].rank()) for gene in genes
-    }
-    known = {name: value for name, value in ranks.items() if value == value}
-    if not known:
-        return "No gene has changed."
-    name = max(known, key=lambda key: abs(known[key]))
-    sure = abs(known[name]) * (len(done) - 1) ** 0.5 > 1.96
-    way, than = "rises" if known[name] > 0 else "falls", "more than" if sure else "no more than"
-    return (
-        f"The score {way} most steadily with {name} (rank correlation {known[name]:+.2f} over "
-        f"{len(done)} trials, {than} chance for one gene)."
-    )
-
-
-def importance_sentence(shares: pd.Series, finished: int) -> str:
-    """The genes that explain most of the scores' variance, and how far that can be trusted."""
-    if shares.empty:
-        return "Too few finished trials, or all with the same score: no gene's share can be told."
-    trust = "" if finished >= 30 else f"; {finished} trials say little, some 30 are needed"
-    return f"{shares.index[0]} explains most, {shares.iloc[0]:.0%} of the variance{trust}.".replace(
-        "%", " %"
-    )
-
-
-def sentence(table: pd.DataFrame) -> str:
-    """What a search gave: how many trials, the best score against the base's."""
-    best = best_trial(table)
-    counts = table["state"].value_counts()
-    done = (
-        f"{int(counts.get('complete', 0))} trials finished, {int(counts.get('pruned', 0))} were "
-        "pruned"
-    )
-    if failed := int(counts.get("failed", 0)):
-        done += f", {failed} failed"
-    first = table[(table["trial"] == 0) & (table["state"] == "complete")]
-    if first.empty or int(best["trial"]) == 0:
-        return f"{done}; the best score is {best['score']:.3f}" + (
-            ", the base's own." if len(first) else "."
-        )
-    gain = float(best["score"]) - float(first["score"].iloc[0])
-    return (
-        f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} "
-        "against the base. The best of many noisy trials flatters itself: train both with other "
-        "seeds before believing it."
-    )
+        values = done[gene.name].astype(float)
+        reached = np.log(values) if gene.log else values
+        span, correlation = math.nan, math.nan
+        if len(done) >= 4:
+            whole = np.ptp(reached)
+            span = float(np.ptp(reached[: len(done) // 2]) / whole) if whole else 1.0
+        if len(done) >= 4 and done["score"].nunique() > 1:
+            correlation = float(values.rank().corr(done["score"].rank()))
+        rows[gene.name] = span, correlation
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["span", "correlation"])

@@ -28,6 +28,10 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "labels": (
         *("corrections", "images_to_check", "label_faults", "missing_curves", "suggestions"),
     ),
+    "search": (
+        *("best_so_far", "best_trials", "gene_coordinates", "gene_groups", "gene_importance"),
+        *("gene_slices", "trial_front"),
+    ),
     "scores": (
         *("class_scores", "complete_scores", "labels_and_predictions", "precision_recall"),
         *("run_difference", "run_scores_by_class", "score_definitions", "score_table"),

@@ -13,18 +13,19 @@ from livestock_utils.show.plots import style
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Score of each trial by the epochs so far, and the best until then.
+    """Score of each trial by the epochs trained so far, and the best until then, from
+    `trials.so_far`.
 
     The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their
-    last epoch). Look for: a step long before the end: the last trials bought nothing.
+    last epoch).
     """
     ax = style.axes_or_new(ax, height_in=3.4)
-    done = table[table["state"].isin(["complete", "pruned"])]
-    complete = done["state"].eq("complete").to_numpy()
+    complete = table["state"].eq("complete").to_numpy()
     if not complete.any():
         return style.say_empty(ax, "no trial has finished")
-    epochs, score = done["epochs"].to_numpy(float).cumsum(), done["score"].to_numpy(float)
-    best = np.fmax.accumulate(np.where(complete, score, np.nan))
+    epochs, score, best = (
+        table[name].to_numpy(float) for name in ("epochs_so_far", "score", "best_so_far")
+    )
     ax.step(epochs, best, where="post", color=style.LINES[0], zorder=2)
     ax.scatter(
         epochs[complete], score[complete], s=26, color=style.LINES[0], zorder=3, label="finished"
@@ -39,8 +40,8 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             zorder=3,
             label="pruned",
         )
-        style.legend_above(ax, ncols=2)
-    base = done.loc[(done["trial"] == 0) & complete, "score"]
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    base = table.loc[(table["trial"] == 0) & complete, "score"]
     ends = [(float(epochs[-1]), float(best[-1]), f"best {best[-1]:.3f}", style.LINES[0])]
     if len(base):
         ax.plot(
@@ -133,7 +134,7 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
 
 
 def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
-    """Share of the scores' variance that each gene explains, from `search.importances`.
+    """Share of the scores' variance that each gene explains, from `trials.importances`.
 
     Look for: genes near 0: leave them alone next time. With few trials the order is little more
     than chance.
@@ -229,8 +230,11 @@ def gene_slices(
     return axes
 
 
-def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None) -> Axes:
-    """Score against the second objective of each trial; `best` joined by a line.
+def trial_front(
+    table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None
+) -> Axes:
+    """Score against the second objective of each finished trial; `best` (from `trials.pareto`)
+    joined by a line.
 
     Look for: where the line turns flat: from there on more of the second objective buys little
     score.
@@ -242,10 +246,8 @@ def front(table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None
     ax.scatter(
         done["second"], done["score"], s=26, facecolor="white", edgecolor=style.MUTED, zorder=2
     )
-    front = best.sort_values("second")
-    ax.plot(
-        front["second"], front["score"], color=style.LINES[0], marker="o", markersize=5, zorder=3
-    )
+    line = best.sort_values("second")
+    ax.plot(line["second"], line["score"], color=style.LINES[0], marker="o", markersize=5, zorder=3)
     names = {
         "latency_ms": "latency of one image, ms (lower is better)",
         "weights_mb": "size of the weights, MB of 10⁶ bytes (lower is better)",

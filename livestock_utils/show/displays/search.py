@@ -1,0 +1,101 @@
+"""A search of hyperparameters: its groups of genes, what was gained, which genes mattered."""
+
+import functools
+import os
+
+from livestock_utils.detect.search import genes, trials
+from livestock_utils.detect.search.run import Search
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import search as plots
+from livestock_utils.show.words import search as words
+
+
+def gene_groups(groups: str, groups_file: str | os.PathLike | None = None) -> Display:
+    """The genes of groups (names with commas) and their ranges."""
+    table = genes.groups_table(groups, groups_file or None)
+    caption = "Genes of the chosen groups and their ranges."
+    return Display("gene_groups", caption, table, shows_table=True, digits=5)
+
+
+def best_so_far(search: Search) -> Display:
+    """Each trial's score and the best until then by epochs trained; what every group gave."""
+    table = trials.so_far(search.table)
+    gave = (f"**{one.group}**: {words.result(one.table)}" for one in search.chain)
+    return Display(
+        "best_so_far",
+        f"Score of each trial of the group {search.group}, and the best so far, by epochs trained.",
+        table,
+        functools.partial(plots.best_so_far, table),
+        "\n\n".join((*gave, words.so_far(table))),
+    )
+
+
+def gene_coordinates(search: Search) -> Display:
+    """A line a trial through one axis a gene: on which genes do the good trials agree?"""
+    table = trials.gene_table(search.table, search.genes)
+    return Display(
+        "gene_coordinates",
+        "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the "
+        "best.",
+        table,
+        functools.partial(plots.gene_coordinates, search.table, search.genes),
+        words.agreement(table, _finished(search)),
+    )
+
+
+def gene_slices(search: Search) -> Display:
+    """Score by each gene's value, a panel a gene."""
+    table = trials.gene_table(search.table, search.genes)
+    return Display(
+        "gene_slices",
+        "Score by each gene's value, the dashed line is the base; triangles scored far less than "
+        "the others.",
+        table,
+        functools.partial(plots.gene_slices, search.table, search.genes),
+        words.slopes(table, _finished(search)),
+    )
+
+
+def gene_importance(search: Search) -> Display:
+    """How much of the scores' variance each gene explains (fANOVA)."""
+    shares = search.importance
+    return Display(
+        "gene_importance",
+        "How much of the scores' variance each gene explains; with few trials little more than "
+        "chance.",
+        shares.rename_axis("gene").reset_index(),
+        functools.partial(plots.gene_importance, shares),
+        words.importance(shares, _finished(search)),
+    )
+
+
+def best_trials(search: Search, n: int = 8) -> Display:
+    """The best trials and the base, where they were written, and the numbers of the search."""
+    return Display(
+        "best_trials",
+        "The best trials, the base among them marked as trial 0.",
+        trials.best_trials(search.table, n),
+        verdict=words.written(search),
+        metrics=search.summary,
+        shows_table=True,
+        digits=4,
+    )
+
+
+def trial_front(search: Search) -> Display:
+    """Of a search with a second objective: the trials that no other beats in both."""
+    best = trials.pareto(search.table)
+    return Display(
+        "front",
+        f"Score and {search.against} of each trial; the line joins those that no other beats in "
+        "both.",
+        best,
+        functools.partial(plots.trial_front, search.table, best, search.against),
+        shows_table=True,
+        table_caption=f"Trials that no other beats in both score and {search.against}.",
+        digits=4,
+    )
+
+
+def _finished(search: Search) -> int:
+    return int((search.table["state"] == "complete").sum())

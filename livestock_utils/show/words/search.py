@@ -1,0 +1,87 @@
+"""What a search's numbers say and its figures do not."""
+
+import pandas as pd
+
+from livestock_utils.core.text import count
+from livestock_utils.detect.search import trials
+from livestock_utils.detect.search.run import Search
+
+
+def result(table: pd.DataFrame) -> str:
+    """How many trials finished, and the best score against the base's."""
+    best, counts = trials.best_trial(table), table["state"].value_counts()
+    done = (
+        f"{count(int(counts.get('complete', 0)), 'trial')} finished, "
+        f"{int(counts.get('pruned', 0))} pruned"
+    )
+    if failed := int(counts.get("failed", 0)):
+        done += f", {failed} failed"
+    first = table[(table["trial"] == 0) & (table["state"] == "complete")]
+    if first.empty or int(best["trial"]) == 0:
+        own = ", that of the base" if len(first) else ""
+        return f"{done}; the best score is {best['score']:.3f}{own}."
+    gain = float(best["score"]) - float(first["score"].iloc[0])
+    return (
+        f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} "
+        "against the base. The best of many noisy trials looks better than it is: train both with "
+        "other seeds before believing it."
+    )
+
+
+def so_far(table: pd.DataFrame) -> str:
+    """When the best score was reached (from `trials.so_far`)."""
+    best, finished = table["best_so_far"].max(), table["state"] == "complete"
+    first = table[finished & (table["score"] == best)].iloc[0]
+    at, end = int(first["epochs_so_far"]), int(table["epochs_so_far"].iloc[-1])
+    if at == end:
+        return "The last trial was the best: more trials may find better ones."
+    return (
+        f"The best score came after {at:,} of {end:,} epochs; the {end - at:,} after it brought "
+        "nothing better."
+    )
+
+
+def agreement(genes: pd.DataFrame, finished: int) -> str:
+    """On which gene the better half of the trials agree most (from `trials.gene_table`)."""
+    if genes["span"].isna().all():
+        return (
+            f"With {count(finished, 'finished trial')} there is nothing to compare: 4 are needed."
+        )
+    name = genes["span"].idxmin()
+    doubt = "" if finished >= 20 else " (with so few trials it may be chance)"
+    return (
+        f"The better {finished // 2} of {finished} trials agree most on {name}: they use "
+        f"{100 * genes.loc[name, 'span']:.0f} % of the range that all trials span{doubt}."
+    )
+
+
+def slopes(genes: pd.DataFrame, finished: int) -> str:
+    """With which gene the score rises or falls most steadily (from `trials.gene_table`)."""
+    known = genes["correlation"].dropna()
+    if known.empty:
+        return f"With {count(finished, 'finished trial')} no slope can be told from chance."
+    name = known.abs().idxmax()
+    sure = abs(known[name]) * (finished - 1) ** 0.5 > 1.96
+    return (
+        f"The score {'rises' if known[name] > 0 else 'falls'} most steadily with {name} (rank "
+        f"correlation {known[name]:+.2f} over {finished} trials; "
+        f"{'for one gene alone, that is significant' if sure else 'within chance'})."
+    )
+
+
+def importance(shares: pd.Series, finished: int) -> str:
+    """The gene that explains most of the scores' variance, and how far to trust that."""
+    if shares.empty:
+        return "Too few finished trials, or all with the same score: no gene's share can be told."
+    trust = "" if finished >= 30 else f"; {finished} trials say little, some 30 are needed"
+    return f"{shares.index[0]} explains most, {100 * shares.iloc[0]:.0f} % of the variance{trust}."
+
+
+def written(search: Search) -> str:
+    """The file, and what to set in 08 and 10 to train as the best trial did."""
+    others = "".join(f", `{key} = {value!r}`" for key, value in search.chosen.items())
+    return (
+        f'Written: `{search.hyp_file.name}`; 08 and 10 take it with `hyp = "search"`{others}. The '
+        f"figures above are of the group {search.group}; the trials of every group are in "
+        "`OUT/search/`."
+    )
