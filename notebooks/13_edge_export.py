@@ -65,48 +65,21 @@ workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-from livestock_utils import colab
-from livestock_utils.data.sets import reading
-from livestock_utils.detect.export import bundle as edge_bundle
-from livestock_utils.detect.export import cost, formats, parity
-from livestock_utils.detect.export import lighter as lighter_networks
-from livestock_utils.detect.search import best
-from livestock_utils.detect.tune import steps
-from livestock_utils.show import notebook
-from livestock_utils.show.plots import edge
+import livestock_utils as lu
 
-step = notebook.start("13_edge_export", data, out, uses_gpu=True)
-hyp = best.resolve_hyp(hyp, step.out)
-sizes = tuple(int(size) for size in str(pixel_sizes).split(","))
+step = lu.start("13_edge_export", globals())
 
 # %% [markdown]
 # ## The weights
 # A file over the budget stops here, with the name of a model that fits.
 
 # %%
-final_weights = steps.find_weights(step.out, weights)
-size_mb = formats.check_budget(final_weights, max_size_mb)
-step.say(
-    f"`{final_weights.parent.parent.name}/{final_weights.name}`: {size_mb:.1f} MB of {max_size_mb:g} MB "
-    "(10^6 bytes)."
+train = step.open_set("Train_Dataset", made_by="02")
+valid = step.open_set("Valid_Dataset", made_by="02")
+exports = lu.export(
+    train, valid, step.out, step.settings(lu.ExportSettings), step.settings(lu.TrainSettings)
 )
-
-# %%
-train_set = reading.extract(
-    step.need("datasets", "Train_Dataset.tar", made_by="02"),
-    colab.local_disk(step.out) / "Train_Dataset",
-)
-valid_set = reading.extract(
-    step.need("datasets", "Valid_Dataset.tar", made_by="02"),
-    colab.local_disk(step.out) / "Valid_Dataset",
-)
-train_images, _ = reading.read_tables(train_set)
-images, boxes = parity.some_images(*reading.read_tables(valid_set), n_images, seed)
-settings, sentence = edge_bundle.runner_settings(step.path("predictions", "settings.yaml"))
-inside, addition = parity.hard_settings(
-    settings, final_weights, images, valid_set, boxes, max(sizes)
-)
-step.say(f"{sentence} {addition}")
+step.show(lu.displays.weights_to_export(exports))
 
 # %% [markdown]
 # ## Exports
@@ -115,16 +88,7 @@ step.say(f"{sentence} {addition}")
 # the reason.
 
 # %%
-plan = formats.Plan(
-    tuple(exports.split(",")), sizes, images, train_images, train_set, n_calibration, inside, seed
-)
-made = formats.export_all(final_weights, step.path("edge"), plan)
-step.table(made.assign(path=[formats.display_name(path) for path in made["path"]]), "The files.")
-commands = edge_bundle.write_commands(made)
-step.say(
-    "The commands for TensorRT on a Jetson lie beside the models; they were not run here: "
-    f"{', '.join(f'`{path.name}`' for path in commands)}."
-)
+step.show(lu.displays.exported_files(exports))
 
 # %% [markdown]
 # ## As good as the weights?
@@ -132,27 +96,11 @@ step.say(
 # red: that export is not recommended. Files of one shape see wider borders than the weights do: `border difference` is
 # what that alone costs the weights, `border equal share` how alike file and weights are on the same borders. Detections
 # are equal if every side agrees to 1 px and the confidence to .01.
-
-# %%
-scored = parity.parity_table(
-    made, images, valid_set, boxes, settings, confidence_shown, seed, inside
-)
-step.table(
-    scored.dropna(subset="AP75").drop(columns=["path", "note", "pairs"]),
-    "Exports against the weights at the same pixels.",
-    digits=4,
-)
-
-# %% [markdown]
+#
 # In the figure look for dots left of the dashed line: they are red. An interval that holds 0 may be luck of the images.
 
 # %%
-step.figure(
-    edge.edge_parity(scored),
-    "parity",
-    "AP75 of each export minus that of the weights, with its interval.",
-)
-step.say(parity.parity_sentence(scored))
+step.show(lu.displays.parity(exports))
 
 # %% [markdown]
 # ## What does it cost?
@@ -160,47 +108,18 @@ step.say(parity.parity_sentence(scored))
 # best counts. `latency_ms` is the network alone, `whole_ms` from letterbox to boxes by the bundle's own code under the
 # thresholds above, `decode_ms` what a JPEG file adds to it. Latencies hold for this machine: compare rows, not numbers
 # from elsewhere; the bundle's `--benchmark` prints these for the device.
-
-# %%
-measured = cost.cost_table(
-    scored,
-    final_weights,
-    images,
-    valid_set,
-    settings=settings,
-    inside=inside,
-    max_size_mb=max_size_mb,
-    threads=threads or None,
-    rounds=rounds,
-)
-measured.drop(columns="path").to_csv(step.path("edge", "cost.csv"), index=False)
-step.table(
-    measured.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]],
-    "Size, arithmetic, latency, memory.",
-    digits=2,
-)
-step.say(f"{cost.own_part_sentence(measured)} {cost.noise_sentence(measured)}")
-
-# %% [markdown]
+#
 # In the figure look for the length of the bars, and for pale ends: there the thresholds cost more than they need to. A
 # long line to the 95th percentile is a busy machine.
 
 # %%
-step.figure(
-    edge.edge_cost(measured, max_size_mb), "cost", "Latency, file size and memory of each export."
-)
-step.say(cost.speed_sentence(measured))
+step.show(lu.displays.costs(exports))
 
 # %% [markdown]
 # In the next figure look for what stands left of the budget and high up; what lies below the line is beaten in both.
 
 # %%
-step.figure(
-    edge.edge_front(measured, max_latency_ms),
-    "front",
-    "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
-)
-step.say(cost.front_sentence(measured))
+step.show(lu.displays.front(exports))
 
 # %% [markdown]
 # ## The recommendation
@@ -208,8 +127,7 @@ step.say(cost.front_sentence(measured))
 # .005 AP75 of the best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %.
 
 # %%
-recommended, sentence = parity.recommend(measured, max_latency_ms, max_size_mb)
-step.say(sentence)
+step.show(lu.displays.recommended_export(exports))
 
 # %% [markdown]
 # ## A bundle to copy
@@ -217,18 +135,7 @@ step.say(sentence)
 # OpenCV.
 
 # %%
-file, image_size, sentence = edge_bundle.choose(measured, recommended, max_size_mb)
-bundle = edge_bundle.write_bundle(
-    step.out,
-    name,
-    file,
-    image_size,
-    edge_bundle.settings_for(file, settings, inside),
-    max_size_mb,
-    cost.notes(measured, file, image_size),
-)
-same, proof = edge_bundle.verify(bundle, images, valid_set, file)
-step.say(f"`dist/{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB. {sentence} {proof}")
+step.show(lu.displays.edge_bundle(exports))
 
 # %% [markdown]
 # ## Lighter networks
@@ -238,55 +145,11 @@ step.say(f"`dist/{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB. {sentence
 # Needs the extra `lighter`. In the figure a dot left of the plain model's that is not below it pays.
 
 # %%
-lighter_table = lighter_networks.study(
-    final_weights,
-    train_set,
-    valid_set,
-    step.path("edge", "lighter"),
-    images,
-    boxes,
-    wanted=lighter,
-    teacher=teacher,
-    settings=settings,
-    rounds=rounds,
-    threads=threads or None,
-    seed=seed,
-    epochs=lighter_epochs,
-    model=model,
-    prune_share=prune_share,
-    tucker_share=tucker_share,
-    image_size=max(sizes),
-    hyp=hyp,
-    batch_size=batch_size,
-    nominal_batch=nominal_batch,
-    warmup_min_iterations=warmup_min_iterations,
-    workers=workers,
-)
-if len(lighter_table):
-    step.table(
-        lighter_table, "Lighter networks after equal epochs; differences against the plain one."
-    )
-    step.figure(
-        edge.lighter_models(lighter_table),
-        "lighter",
-        "Lighter networks beside the plain one, equal epochs.",
-    )
-step.say(lighter_networks.sentence(lighter_table))
+step.show(lu.displays.lighter_networks(exports))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.metrics(headline=cost.headline(measured, recommended))
-step.metrics(
-    weights_mb=size_mb,
-    recommended=None if recommended is None else recommended["export"],
-    recommended_image_size=None if recommended is None else recommended["image_size"],
-    exports=len(made) - len(sizes),
-    red=int(measured["red"].sum()),
-    bundle_equal_share=same["equal_share"],
-    bundle=bundle.name,
-    table=measured.drop(columns=["path", "note"]),
-    lighter=lighter_table,
-)
+step.metrics(**exports.metrics)
 step.finish(None)

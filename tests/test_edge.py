@@ -15,6 +15,7 @@ from livestock_utils.detect.backends import onnx as onnx_backend
 from livestock_utils.detect.export import cost, formats, latency, parity
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
+from livestock_utils.show.words import edge as edge_module
 
 pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -370,11 +371,11 @@ def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     ).all()
     assert (measured["peak_memory_mb"] > 20).all()
     assert (measured["whole_ms"] > 0).all() and (measured["decode_ms"] > 0).all()
-    assert "from letterbox to boxes" in cost.own_part_sentence(measured)
+    assert "from letterbox to boxes" in edge_module.own_part(measured)
     assert cost.headline(measured, None)["file MB"] > 0
     assert measured["budget_share"].iloc[1] == pytest.approx(measured["size_mb"].iloc[1] / 100)
-    assert "pytorch" not in parity.parity_sentence(measured)
-    assert "PyTorch takes" in cost.speed_sentence(measured).replace("\n", " ")
+    assert "pytorch" not in edge_module.parity_verdict(measured)
+    assert "PyTorch takes" in edge_module.speed(measured).replace("\n", " ")
 
 
 def test_borders_of_a_file_of_one_shape_are_told_apart_from_the_file(made, tmp_path):
@@ -396,7 +397,7 @@ def test_borders_of_a_file_of_one_shape_are_told_apart_from_the_file(made, tmp_p
     assert scored.loc["onnx-static", "difference"] == pytest.approx(
         scored.loc["onnx-static", "border_difference"], abs=0.03
     )
-    assert "wider borders of a file of one shape (onnx-static) alone" in parity.parity_sentence(
+    assert "wider borders of a file of one shape (onnx-static) alone" in edge_module.parity_verdict(
         scored.reset_index()
     )
 
@@ -517,7 +518,7 @@ TIMED = pd.DataFrame(
 def test_a_disturbed_timing_is_told(row, column, value, words):
     rows = TIMED.copy()
     rows.loc[row, column] = value
-    sentence = cost.noise_sentence(rows)
+    sentence = edge_module.noise(rows)
     assert words in sentence and bool(words) == bool(sentence)
 
 

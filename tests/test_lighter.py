@@ -15,6 +15,7 @@ from livestock_utils.detect.export import formats, lighter
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.train import data as training_data
 from livestock_utils.detect.train import distill
+from livestock_utils.show.words import edge
 
 TRAIN = {
     "epochs": 1,
@@ -252,8 +253,8 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
         np.isnan(table["speed"][0])
         and table["speed_low"][1] <= table["speed"][1] <= table["speed_high"][1]
     )
-    assert "Tucker does not pay" in lighter.sentence(table)
-    assert "1.00 x as fast, 100% of the size" in lighter.sentence(table)
+    assert "Tucker does not pay" in edge.lighter(table)
+    assert "1.00 x as fast, 100% of the size" in edge.lighter(table)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(
         "size_mb": 2.0,
         **dict(zip(("speed_low", "speed", "speed_high"), speeds, strict=True)),
     }
-    assert f"small {verdict} 50% of the size" in lighter.sentence(pd.DataFrame([plain, small]))
+    assert f"small {verdict} 50% of the size" in edge.lighter(pd.DataFrame([plain, small]))
 
 
 def test_without_the_packages_nothing_is_trained_and_that_is_told(tmp_path, monkeypatch, caplog):
@@ -352,7 +353,7 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
         "distilled from two_stage",
     ]
     assert list(table.columns) == lighter.COLUMNS
-    assert lighter.sentence(table).startswith("Against the plain model at equal epochs: pruned ")
+    assert edge.lighter(table).startswith("Against the plain model at equal epochs: pruned ")
 
 
 def test_without_the_wish_nothing_is_trained(tmp_path):
@@ -360,4 +361,4 @@ def test_without_the_wish_nothing_is_trained(tmp_path):
         "w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame(), wanted=False
     )
     assert table.empty and not (tmp_path / "none").exists()
-    assert "were not trained in this run" in lighter.sentence(table)
+    assert "were not trained in this run" in edge.lighter(table)

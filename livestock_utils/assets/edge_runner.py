@@ -568,7 +568,7 @@ class Output:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         self.stream = sys.stdout
         if self.part:
-            self.stream = open(self.part, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            self.stream = open(self.part, "w", encoding="utf-8", newline="")
         if not self.json:
             self.stream.write(",".join(COLUMNS) + "\n")
 

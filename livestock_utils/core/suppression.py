@@ -21,7 +21,7 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
     running on the boxes above it.
     """
     import torch
-    import torchvision  # noqa: F401  (brings the operator)
+    import torchvision
 
     kept = np.zeros(len(confidence), dtype=bool)
     if len(kept):

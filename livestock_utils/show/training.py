@@ -19,7 +19,7 @@ def train(
     train: Source,
     valid: Source | None,
     folder: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     *,
     teacher: pd.DataFrame | str | os.PathLike | None = None,
     mirror: str | os.PathLike | None = None,
@@ -81,7 +81,7 @@ def train_pairs(
     valid: Source | None,
     folder_of: Callable[[str], tuple[Path, Path | None]],
     seeds: Sequence[int],
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     name: str = "expanded",
 ) -> dict[str, list[run.Run]]:
     """Two trainings a seed that differ in their data alone: with and without silver labels.

@@ -21,7 +21,6 @@ from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect import checkpoints, layers
 from livestock_utils.detect.backends import onnx
 from livestock_utils.detect.export import cost, formats, latency
-from livestock_utils.detect.export.parity import MAX_DROP
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 from livestock_utils.evaluate.scoring import tables
@@ -44,7 +43,7 @@ COLUMNS = [
     "speed_low",
     "speed_high",
 ]
-_FASTER = 1.1
+FASTER = 1.1
 """A lighter network pays from this speed on, if AP75 falls by no more than MAX_DROP."""
 ROUND_TO = 8
 """Channels are kept in multiples of this, which processors like."""
@@ -303,40 +302,6 @@ def study(
         weights, data_yaml, folder, teachers=teachers, image_size=image_size, seed=seed, **options
     )
     return compare(models, images, valid_set, boxes, image_size, settings, threads, rounds, seed)
-
-
-def sentence(table: pd.DataFrame) -> str:
-    """Which lighter models pay: _FASTER in every process at a level AP75, or better."""
-    if table.empty:
-        return (
-            "Lighter networks were not trained in this run: set `lighter` (four trainings of "
-            "`lighter_epochs`) and install the extra `lighter`."
-        )
-    plain, others = table.iloc[0], table.iloc[1:]
-    if others.empty:
-        return "Only the plain model was trained, so there is nothing to compare."
-    parts = []
-    for row in others.to_dict("records"):
-        proof = "" if row["low"] > 0 or row["high"] < 0 else " (within the luck of the images)"
-        pays = (row["speed_low"] >= _FASTER and row["difference"] >= -MAX_DROP) or (
-            row["speed"] >= 1 and row["low"] > 0
-        )
-        spread = (
-            ""
-            if row["speed_low"] == row["speed_high"]
-            else f" (in {latency.PROCESSES} processes {row['speed_low']:.2f} to "
-            f"{row['speed_high']:.2f})"
-        )
-        parts.append(
-            f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} "
-            f"AP75{proof}, {row['speed']:.2f} x as fast{spread}, "
-            f"{row['size_mb'] / plain['size_mb']:.0%} of the size"
-        )
-    return (
-        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {_FASTER:g} "
-        f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or better beyond luck "
-        "at the same speed."
-    )
 
 
 def _architecture(weights: str | os.PathLike) -> tuple[tuple[str, tuple[int, ...]], ...]:

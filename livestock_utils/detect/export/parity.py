@@ -206,40 +206,6 @@ def parity_table(
     )
 
 
-def parity_sentence(table: pd.DataFrame) -> str:
-    """Which exports are as good as the weights and which are not."""
-    scored = table[(table["export"] != "pytorch") & table["AP75"].notna()]
-    if scored.empty:
-        return "No export was made, so there is nothing to compare."
-    red = scored[scored["red"]]
-    equal = scored[scored["equal_share"] >= 0.99]
-    parts = [f"{len(equal)} of {len(scored)} exports give (almost) the very boxes of the weights"]
-    if len(red):
-        worst = red.sort_values("difference").iloc[0]
-        names = ", ".join(
-            sorted({f"{row.export} at {row.image_size} px" for row in red.itertuples()})
-        )
-        parts.append(
-            f"red, a drop above {MAX_DROP:g} AP75: {names} (worst {worst['difference']:+.3f}, "
-            f"interval {worst['low']:+.3f} to {worst['high']:+.3f})"
-        )
-    else:
-        parts.append(f"none falls by more than {MAX_DROP:g} AP75")
-    bordered = (
-        scored[scored["border_difference"].notna()]
-        if "border_difference" in scored
-        else scored.iloc[:0]
-    )
-    if len(bordered):
-        least = bordered.sort_values("border_difference").iloc[0]
-        parts.append(
-            f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) "
-            f"alone move the weights by {least['border_difference']:+.3f}, and on the same borders "
-            f"at least {bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal"
-        )
-    return "; ".join(parts) + "."
-
-
 def recommend(
     table: pd.DataFrame, max_latency_ms: float, max_size_mb: float
 ) -> tuple[Mapping[str, Any] | None, str]:

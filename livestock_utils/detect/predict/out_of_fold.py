@@ -36,7 +36,7 @@ def predict_out_of_fold(
     photos: Photos,
     folds: pd.Series,
     out: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     *,
     n_folds: int | None = None,
     fold_weights: Mapping[int, str | os.PathLike] | None = None,

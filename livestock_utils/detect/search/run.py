@@ -91,7 +91,7 @@ def search(
     train: Source,
     valid: Source | None,
     out: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     *,
     groups: str | Sequence[str] = "lr_momentum",
     base: str | os.PathLike | Mapping[str, Any] | None = "default",

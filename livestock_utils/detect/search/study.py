@@ -82,8 +82,8 @@ def join(
             study.set_user_attr(KEY, uuid.uuid4().hex[:8])
         if IDENTITY not in study.user_attrs or _untouched(study, identity):
             study.set_user_attr(IDENTITY, dict(identity))
-        before = (defaults or {}) | _flat(study.user_attrs[IDENTITY])
-    now = (defaults or {}) | _flat(identity)
+        before = {**(defaults or {}), **_flat(study.user_attrs[IDENTITY])}
+    now = {**(defaults or {}), **_flat(identity)}
     keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     changed = [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in keys]
     if len(study.directions) != len(directions):

@@ -127,7 +127,7 @@ def torchrun_command(
     n_processes: int,
     data_yaml: str | os.PathLike,
     run_folder: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     *,
     n_machines: int = 1,
     machine: int = 0,

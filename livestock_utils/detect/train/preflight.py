@@ -76,7 +76,7 @@ def gpus() -> list[Gpu]:
 def preflight(
     train: Source | None = None,
     valid: Source | None = None,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
 ) -> pd.DataFrame:
     """Look at the machine, the data and the weights before a long training.
@@ -102,7 +102,7 @@ def preflight(
 def checks(
     train: Source | None = None,
     valid: Source | None = None,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
     *,
     found: Sequence[Gpu] | None = None,

@@ -120,7 +120,7 @@ def train(
     train: Source,
     valid: Source | None,
     folder: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     *,
     teacher: pd.DataFrame | str | os.PathLike | None = None,
     mirror: str | os.PathLike | None = None,

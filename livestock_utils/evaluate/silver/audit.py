@@ -84,7 +84,7 @@ def threshold_curve(
     photos: Photos,
     predictions: pd.DataFrame,
     truth: Photos,
-    settings: SilverSettings = SilverSettings(),  # noqa: B008 (frozen)
+    settings: SilverSettings = SilverSettings(),
     confidences: Sequence[float] | None = None,
     iou_threshold: float = 0.5,
 ) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from livestock_utils.show.words import training as words
 def preflight(
     train: Source,
     valid: Source | None,
-    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
 ) -> Display:
     """`lu.preflight` as a table, worst line first; shown, it raises where a line stops."""

@@ -47,7 +47,7 @@ def agreement(genes: pd.DataFrame, finished: int) -> str:
         return (
             f"With {count(finished, 'finished trial')} there is nothing to compare: 4 are needed."
         )
-    name = genes["span"].idxmin()
+    name = str(genes["span"].idxmin())
     doubt = "" if finished >= 20 else " (with so few trials it may be chance)"
     return (
         f"The better {finished // 2} of {finished} trials agree most on {name}: they use "
@@ -60,7 +60,7 @@ def slopes(genes: pd.DataFrame, finished: int) -> str:
     known = genes["correlation"].dropna()
     if known.empty:
         return f"With {count(finished, 'finished trial')} no slope can be told from chance."
-    name = known.abs().idxmax()
+    name = str(known.abs().idxmax())
     sure = abs(known[name]) * (finished - 1) ** 0.5 > 1.96
     return (
         f"The score {'rises' if known[name] > 0 else 'falls'} most steadily with {name} (rank "

@@ -1,0 +1,97 @@
+"""From weights to a device: exports as good as the weights, what they cost, the bundle."""
+
+import functools
+
+from livestock_utils.detect.export import cost, formats
+from livestock_utils.detect.export.exports import Exports
+from livestock_utils.show.display import Display
+from livestock_utils.show.plots import edge as plots
+from livestock_utils.show.words import edge as words
+
+
+def weights_to_export(exports: Exports) -> Display:
+    """Which weights, how large, and the thresholds that all exports share."""
+    run, file = exports.weights.parent.parent.name, exports.weights.name
+    size = f"{exports.size_mb:.1f} MB of {exports.asked.max_size_mb:g} MB (10^6 bytes)"
+    return Display("weights", verdict=f"`{run}/{file}`: {size}. {exports.thresholds[2]}")
+
+
+def exported_files(exports: Exports) -> Display:
+    """The files that were made, and why others were not."""
+    table = exports.files.assign(
+        path=[formats.display_name(path) for path in exports.files["path"]]
+    )
+    commands = ", ".join(f"`{name}`" for name in exports.files.attrs["commands"])
+    verdict = (
+        f"The commands for TensorRT on a Jetson lie beside the models; not run here: {commands}."
+    )
+    return Display("files", "The files.", table, verdict=verdict, shows_table=True)
+
+
+def parity(exports: Exports) -> Display:
+    """AP75 of each export against the weights, with its interval."""
+    table = exports.scored
+    shown = table.dropna(subset="AP75").drop(columns=["path", "note", "pairs"])
+    return Display(
+        "parity",
+        "AP75 of each export minus that of the weights, with its interval.",
+        shown,
+        functools.partial(plots.edge_parity, table),
+        words.parity_verdict(table),
+        shows_table=True,
+        table_caption="Exports against the weights at the same pixels.",
+        digits=4,
+    )
+
+
+def costs(exports: Exports) -> Display:
+    """Latency, file size and memory of each export."""
+    table = exports.measured
+    shown = table.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]]
+    verdict = f"{words.own_part(table)} {words.noise(table)} {words.speed(table)}"
+    return Display(
+        "cost",
+        "Latency, file size and memory of each export.",
+        shown,
+        lambda ax=None: plots.edge_cost(table, exports.asked.max_size_mb, ax),
+        verdict,
+        shows_table=True,
+        table_caption="Size, arithmetic, latency, memory.",
+        digits=2,
+    )
+
+
+def front(exports: Exports) -> Display:
+    """AP75 over time, and the recommendation that follows from the budgets."""
+    table = exports.measured
+    return Display(
+        "front",
+        "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
+        cost.front(table),
+        lambda ax=None: plots.edge_front(table, exports.asked.max_latency_ms, ax),
+        words.front(table),
+    )
+
+
+def recommended_export(exports: Exports) -> Display:
+    """The export to deploy, and why."""
+    return Display("recommended", verdict=exports.recommended[1])
+
+
+def edge_bundle(exports: Exports) -> Display:
+    """The bundle, and whether it finds what the library finds."""
+    return Display("bundle", verdict=exports.bundle[2])
+
+
+def lighter_networks(exports: Exports) -> Display:
+    """Lighter networks beside the plain one after equal epochs, where they were asked for."""
+    table = exports.lighter
+    return Display(
+        "lighter",
+        "Lighter networks beside the plain one, equal epochs.",
+        table,
+        functools.partial(plots.lighter_models, table) if len(table) else None,
+        words.lighter(table),
+        shows_table=len(table) > 0,
+        table_caption="Lighter networks after equal epochs; differences against the plain one.",
+    )
