@@ -42,7 +42,6 @@ _HOME: dict[str, str] = {
     "search": "detect.search.run",
     "export": "detect.export.exports",
     "ExportSettings": "detect.export.exports",
-    "write_bundle": "detect.export.bundle",
     "contest_score": "evaluate.scoring.metrics",
     "error_types": "evaluate.errors.types",
     "SilverSettings": "evaluate.silver.making",

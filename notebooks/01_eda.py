@@ -54,8 +54,6 @@ step = lu.start("01_eda", globals())
 
 # %%
 step.show(lu.displays.archives(step.archives()))
-
-# %%
 photos = lu.read_archives(step.archives()).corrected(labels)
 photos.write_tables(step.path("tables"))
 
@@ -124,21 +122,15 @@ step.show(lu.displays.box_positions(photos))
 # ## Are all animals labelled?
 # Three hints that need no model. Images without a box; images with a single one; and images with far fewer boxes
 # than the photos around them, which are often the same pen a moment earlier or later.
-
-# %%
-step.show(lu.displays.empty_images(photos))
-
-# %% [markdown]
+#
 # In the next figure each cell counts images. Below the black line an image has at most half of its neighbours'
 # boxes: dark cells there are photos worth opening.
-
-# %%
-step.show(lu.displays.completeness(photos))
-
-# %% [markdown]
+#
 # The photos to open first: count the animals in them, then the boxes.
 
 # %%
+step.show(lu.displays.empty_images(photos))
+step.show(lu.displays.completeness(photos))
 step.show(lu.displays.suspects(photos))
 
 # %% [markdown]

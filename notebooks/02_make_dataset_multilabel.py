@@ -94,8 +94,6 @@ groups = lu.lookalikes(
     photos, group_by, max_distance=max_distance, block_size=block_size, cache=hashes
 )
 step.show(lu.displays.groups(photos, groups, group_by))
-
-# %%
 folds = lu.stratified_folds(
     photos, n_splits, groups, seed, hold_out=hold_out, valid_fold=valid_fold
 )
@@ -104,14 +102,11 @@ step.write_folds(folds, groups)
 # %% [markdown]
 # ## Balance
 # A dot is the share of a stratum that went to train; it should stand within its grey bar.
-
-# %%
-step.show(lu.displays.balance(photos, folds, valid_fold, held_out=bool(hold_out)))
-
-# %% [markdown]
+#
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
+step.show(lu.displays.balance(photos, folds, valid_fold, held_out=bool(hold_out)))
 step.show(lu.displays.folds(photos, folds, valid_fold))
 
 # %% [markdown]

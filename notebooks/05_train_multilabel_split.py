@@ -107,14 +107,11 @@ step.show(lu.displays.training_time(run, plan))
 # %% [markdown]
 # ## How it went
 # Box, objectness and class loss. A dashed line (validation) that turns up while the solid one falls is overfitting.
-
-# %%
-step.show(lu.displays.losses(run))
-
-# %% [markdown]
+#
 # Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
 
 # %%
+step.show(lu.displays.losses(run))
 step.show(lu.displays.metrics(run))
 
 # %% [markdown]
@@ -130,14 +127,11 @@ step.show(lu.displays.score_definitions(valid, predictions, run.per_class))
 
 # %% [markdown]
 # Look at how far the dots of a class move from IoU 0.5 to 0.75: so much of its animals is found, but framed loosely.
-
-# %%
-step.show(lu.displays.class_scores(valid, predictions))
-
-# %% [markdown]
+#
 # Look at where a curve drops, and how far left of its solid line the dashed one ends.
 
 # %%
+step.show(lu.displays.class_scores(valid, predictions))
 step.show(lu.displays.precision_recall(valid, predictions))
 
 # %% [markdown]

@@ -63,12 +63,10 @@ corrected_labels = ""  # @param {type:"string"}
 seed = 0  # @param {type:"integer"}
 
 # %%
-import dataclasses
-
 import livestock_utils as lu
 
 step = lu.start("06_error_analysis", globals())
-settings = dataclasses.replace(step.settings(lu.TrainSettings), image_size=oof_image_size)
+settings = step.settings(lu.TrainSettings, image_size=oof_image_size)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
 photos, (folds, _) = step.photos(), step.folds()
 train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, valid_fold)
@@ -131,20 +129,14 @@ step.show(lu.displays.calibration(errors))
 # ## The worst cases
 # Each case twice: left the labels, right the predictions; the dotted box is the case. First false alarms: is there an
 # animal under the dotted box? Then the label is at fault, not the model.
-
-# %%
-step.show(lu.displays.worst_cases(errors, "false", shown, step.data))
-
-# %% [markdown]
+#
 # Then animals that no confident box accounts for: is the animal cut off, hidden or hard to see even for a person?
-
-# %%
-step.show(lu.displays.worst_cases(errors, "missed", shown))
-
-# %% [markdown]
+#
 # And boxes that sit too loosely: which of the two, label or prediction, follows the animal's outline?
 
 # %%
+step.show(lu.displays.worst_cases(errors, "false", shown, step.data))
+step.show(lu.displays.worst_cases(errors, "missed", shown))
 step.show(lu.displays.worst_cases(errors, "loose", shown))
 
 # %% [markdown]
@@ -173,14 +165,11 @@ step.show(lu.displays.missing_curves(missing))
 # %% [markdown]
 # Now the suggestions themselves: one box an animal, images with the most expected animals first. A photo holds one
 # species, so a suggestion is of its photo's species, whatever the model called it.
-
-# %%
-step.show(lu.displays.images_to_check(missing))
-
-# %% [markdown]
+#
 # The highest scores: is there an animal under the dotted box, and no label on it?
 
 # %%
+step.show(lu.displays.images_to_check(missing))
 step.show(lu.displays.suggestions(missing, shown, errors.confidence))
 
 # %% [markdown]

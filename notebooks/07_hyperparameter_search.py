@@ -88,35 +88,14 @@ step = lu.start("07_hyperparameter_search", globals())
 step.show(lu.displays.gene_groups(groups, groups_file))
 
 # %% [markdown]
-# ## The mini sets
-
-# %%
-train = step.open_set("Train_Dataset_mini", made_by="04")
-valid = step.open_set("Valid_Dataset_mini", made_by="04")
-
-# %% [markdown]
 # ## Search
 # Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base.
 
 # %%
-search = lu.search(
-    train,
-    valid,
-    step.out,
-    step.settings(lu.TrainSettings),
-    groups=groups,
-    base=base,
-    sampler=sampler,
-    trials=trials,
-    pruner=pruner,
-    storage=storage,
-    study=study,
-    objective=objective,
-    against=against,
-    choices=choices,
-    groups_file=groups_file or None,
-    sampler_seed=sampler_seed,
-)
+train = step.open_set("Train_Dataset_mini", made_by="04")
+valid = step.open_set("Valid_Dataset_mini", made_by="04")
+training = step.settings(lu.TrainSettings)
+search = lu.search(train, valid, step.out, training, **step.options(lu.search))
 
 # %% [markdown]
 # ## What the epochs bought
@@ -128,20 +107,14 @@ step.show(lu.displays.best_so_far(search))
 # %% [markdown]
 # ## What the good trials share
 # Bright lines that lie together on an axis say that this gene decided; bright lines all over it, that it did not.
-
-# %%
-step.show(lu.displays.gene_coordinates(search))
-
-# %% [markdown]
+#
 # Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
-
-# %%
-step.show(lu.displays.gene_slices(search))
-
-# %% [markdown]
+#
 # How much of the scores' spread goes back to each gene alone or with others? Genes near 0 can be left alone next time.
 
 # %%
+step.show(lu.displays.gene_coordinates(search))
+step.show(lu.displays.gene_slices(search))
 step.show(lu.displays.gene_importance(search))
 
 # %% [markdown]
@@ -150,10 +123,6 @@ step.show(lu.displays.gene_importance(search))
 
 # %%
 step.show(lu.displays.best_trials(search))
-
-# %%
 if against:
     step.show(lu.displays.trial_front(search))
-
-# %%
 step.finish("08_train_full")

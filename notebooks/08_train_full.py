@@ -108,14 +108,11 @@ step.show(lu.displays.training_time(run, plan))
 # %% [markdown]
 # ## How it went
 # Losses of this run and of 05 cannot be compared: their gains differ. Look at the shapes.
-
-# %%
-step.show(lu.displays.losses(run))
-
-# %% [markdown]
+#
 # Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
 
 # %%
+step.show(lu.displays.losses(run))
 step.show(lu.displays.metrics(run))
 
 # %% [markdown]
@@ -130,8 +127,6 @@ found = {
     "the full training": lu.predict(run.best, watched, image_size=image_size),
 }
 step.show(lu.displays.run_scores_by_class(watched, found))
-
-# %%
 step.show(lu.displays.run_difference(watched, found, seed))
 
 # %% [markdown]

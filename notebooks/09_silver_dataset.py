@@ -145,8 +145,6 @@ step.show(lu.displays.silver_counts(made, train))
 
 # %%
 step.show(lu.displays.silver_examples(made[mode], train))
-
-# %%
 step.write_silver(made[mode], train, folds, sources.saw_validation)
 step.show(lu.displays.silver_provenance(made[mode]))
 

@@ -132,13 +132,5 @@ step.show(lu.displays.run_scores_by_class(fuller, first_pair, caption))
 # ## In short
 
 # %%
-step.metrics(
-    mode=lists.mode,
-    silver_share=silver_share,
-    silver_images=int(lists.table["silver_images"].max()),
-    images_an_epoch=int(lists.table["images"].iloc[0]),
-    epochs=len(runs["gold"][0].results),
-    repeats=repeats,
-    warnings=sorted({line for pair in runs.values() for run in pair for line in run.warnings}),
-)
+step.metrics(silver_share=silver_share, repeats=repeats)
 step.finish("11_inference")

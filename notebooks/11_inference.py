@@ -88,23 +88,17 @@ step.show(lu.displays.candidates(tuning.labelled))
 # class-agnostic, the best class of each box only, other limits of boxes an image, and `n_random` settings drawn from
 # all of these. A low confidence threshold never costs AP, as further boxes only append to the curve; the IoU threshold
 # decides. Look at how wide the bright band is.
-
-# %%
-step.show(lu.displays.heat_map(tuning))
-
-# %% [markdown]
+#
 # Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
 # is no proof. The best of many settings is always a little too good on the images that chose it. Look for lines that
 # stay right of 0.
-
-# %%
-step.show(lu.displays.gains(tuning))
-
-# %% [markdown]
+#
 # Does it also win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted
 # by a fold model of notebook 06 that has not seen it. An interval below 0 would speak against the choice.
 
 # %%
+step.show(lu.displays.heat_map(tuning))
+step.show(lu.displays.gains(tuning))
 step.show(lu.displays.choice_check(tuning))
 
 # %% [markdown]

@@ -79,7 +79,7 @@ valid = step.open_set("Valid_Dataset", made_by="02")
 exports = lu.export(
     train, valid, step.out, step.settings(lu.ExportSettings), step.settings(lu.TrainSettings)
 )
-step.show(lu.displays.weights_to_export(exports))
+step.say(exports.about)
 
 # %% [markdown]
 # ## Exports
@@ -111,14 +111,11 @@ step.show(lu.displays.parity(exports))
 #
 # In the figure look for the length of the bars, and for pale ends: there the thresholds cost more than they need to. A
 # long line to the 95th percentile is a busy machine.
-
-# %%
-step.show(lu.displays.costs(exports))
-
-# %% [markdown]
+#
 # In the next figure look for what stands left of the budget and high up; what lies below the line is beaten in both.
 
 # %%
+step.show(lu.displays.costs(exports))
 step.show(lu.displays.front(exports))
 
 # %% [markdown]
@@ -127,7 +124,7 @@ step.show(lu.displays.front(exports))
 # .005 AP75 of the best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %.
 
 # %%
-step.show(lu.displays.recommended_export(exports))
+step.say(exports.recommended[1])
 
 # %% [markdown]
 # ## A bundle to copy
@@ -135,7 +132,7 @@ step.show(lu.displays.recommended_export(exports))
 # OpenCV.
 
 # %%
-step.show(lu.displays.edge_bundle(exports))
+step.say(exports.bundle[2])
 
 # %% [markdown]
 # ## Lighter networks

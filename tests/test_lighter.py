@@ -265,22 +265,21 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
             -0.1,
             0.01,
             (2, 2, 2),
-            "does not pay: -0.042 AP75 (within the luck of the images), 2.00 x as fast,",
+            "does not pay: -0.042 AP75 (within noise), 2.00 x as fast,",
         ),
         (
             -0.005,
             -0.04,
             0.03,
             (1.9, 2, 2.1),
-            "pays: -0.005 AP75 (within the luck of the images), 2.00 x as fast (in 3 processes "
-            "1.90 to 2.10),",
+            "pays: -0.005 AP75 (within noise), 2.00 x as fast (in 3 processes 1.90 to 2.10),",
         ),
         (
             -0.005,
             -0.04,
             0.03,
             (1.05, 1.2, 1.3),
-            "does not pay: -0.005 AP75 (within the luck of the images), 1.20 x as fast (in 3 "
+            "does not pay: -0.005 AP75 (within noise), 1.20 x as fast (in 3 "
             "processes 1.05 to 1.30),",
         ),
         (-0.02, -0.03, -0.01, (2, 2, 2), "does not pay: -0.020 AP75, 2.00 x as fast,"),
@@ -290,7 +289,7 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
             -0.01,
             0.07,
             (1, 1, 1),
-            "does not pay: +0.030 AP75 (within the luck of the images), 1.00 x as fast,",
+            "does not pay: +0.030 AP75 (within noise), 1.00 x as fast,",
         ),
         (0.03, 0.01, 0.05, (0.5, 0.5, 0.5), "does not pay: +0.030 AP75, 0.50 x as fast,"),
     ],

@@ -568,7 +568,9 @@ class Output:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         self.stream = sys.stdout
         if self.part:
-            self.stream = open(self.part, "w", encoding="utf-8", newline="")
+            self.stream = open(  # noqa: SIM115
+                self.part, "w", encoding="utf-8", newline=""
+            )
         if not self.json:
             self.stream.write(",".join(COLUMNS) + "\n")
 

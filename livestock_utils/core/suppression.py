@@ -21,7 +21,7 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
     running on the boxes above it.
     """
     import torch
-    import torchvision
+    import torchvision  # noqa: F401 - registers the operator
 
     kept = np.zeros(len(confidence), dtype=bool)
     if len(kept):

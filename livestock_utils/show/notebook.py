@@ -7,6 +7,7 @@ step.show(lu.displays.losses(run), lu.displays.metrics(run))
 step.finish("06_error_analysis")
 """
 
+import inspect
 import io
 import json
 import logging
@@ -14,7 +15,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,15 +67,21 @@ class Step:
         """The folder for unpacked sets: the local disk on Colab, else below `out`."""
         return colab.local_disk(self.out)
 
-    def settings(self, kind: type[Asked]) -> Asked:
-        """Settings of this kind (`lu.TrainSettings`) from the parameters of the same names.
+    def settings(self, kind: type[Asked], **changes: Any) -> Asked:
+        """Settings of this kind (`lu.TrainSettings`) from the parameters of these names.
 
         `hyp = "search"` is resolved to the best of notebook 07.
         """
         asked = self.parameters
         if "hyp" in asked:
             asked = asked | {"hyp": resolve_hyp(asked["hyp"], self.out)}
-        return kind.of(asked)
+        return kind.of(asked | changes)
+
+    def options(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The parameters that bear the names of a function's keyword-only arguments."""
+        known = inspect.signature(function).parameters.values()
+        names = [one.name for one in known if one.kind is one.KEYWORD_ONLY]
+        return {name: self.parameters[name] for name in names if name in self.parameters}
 
     def path(self, *parts: str) -> Path:
         """A file below the out folder, its parent made: step.path("datasets", "Train.tar")."""

@@ -76,6 +76,13 @@ class Exports:
         )
         return settings, inside, f"{which} {addition}"
 
+    @property
+    def about(self) -> str:
+        """Which weights, how large, and the thresholds that all exports share."""
+        run, budget = self.weights.parent.parent.name, f"{self.asked.max_size_mb:g} MB (10^6 bytes)"
+        size = f"{self.size_mb:.1f} MB of {budget}"
+        return f"`{run}/{self.weights.name}`: {size}. {self.thresholds[2]}"
+
     @functools.cached_property
     def files(self) -> pd.DataFrame:
         """What was made: export, image_size, path, note; with TensorRT's commands beside them."""

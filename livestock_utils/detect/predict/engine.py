@@ -21,7 +21,7 @@ from livestock_utils.detect.predict.postprocess import PostprocessSettings
 
 log = logging.getLogger(__name__)
 
-FLOOR = 0.0005
+_FLOOR = 0.0005
 """Lowest confidence of a stored candidate: half of the write-up's threshold."""
 _CAP = 3000
 """Most candidates kept of one image and pass; images that exceed it are reported."""
@@ -102,7 +102,7 @@ def shards(
     *,
     image_size: int = 640,
     batch_size: int | None = None,
-    floor: float = FLOOR,
+    floor: float = _FLOOR,
     cap: int = _CAP,
     passes: Sequence[str] = ("plain",),
     device: str | None = None,

@@ -172,7 +172,7 @@ def search(
             heartbeat_s,
             (sampler, sampler_seed),
             pruner,
-            groups_file,
+            groups_file or None,
             keep_weights,
         )
         chain = (*chain, dataclasses.replace(found, earlier=chain))

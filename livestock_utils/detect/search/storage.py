@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 RETRIES = 2
 """A trial that fails or dies is tried again this often."""
-CREATE_TRIES = 8
+_CREATE_TRIES = 8
 """Workers that meet an empty database at once disturb each other's first tables."""
 
 
@@ -57,12 +57,12 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
             )
     with one_line(url):
         address = _address(url)
-        for attempt in range(CREATE_TRIES):
+        for attempt in range(_CREATE_TRIES):
             try:
                 return _database(address, heartbeat_s)
             except (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError) as error:
                 meeting = re.search(r"already exists|duplicate key|deadlock|is locked", str(error))
-                if not meeting or attempt == CREATE_TRIES - 1:
+                if not meeting or attempt == _CREATE_TRIES - 1:
                     raise
                 time.sleep(0.1 + 0.3 * attempt + 0.01 * (os.getpid() % 30))
     raise AssertionError("not reached: the last attempt returns or raises")

@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 
 IDENTITY, KEY = "search", "key"
 """The study's user attributes that say what is searched, and which study of that name it is."""
-KEY_FILE = "study.json"
+_KEY_FILE = "study.json"
 SKIPPED = "skipped"
 """A trial's user attribute: why it was given back without training."""
-TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-CAUGHT = (RuntimeError, OSError, MemoryError)
+_TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+_CAUGHT = (RuntimeError, OSError, MemoryError)
 """What may hit one trial and spare the next (GPU memory, Drive): tried again."""
 
 
-MOST_GIVEN_BACK = 50
+_MOST_GIVEN_BACK = 50
 """So many trials in a row with nothing new, and a worker stops: the genes are used up."""
 MOST_FAILED = 9
 """So many failures in a row, and a worker stops: the fault is not the genes'."""
@@ -121,7 +121,7 @@ def folder_of(study: optuna.Study, root: Path) -> Path:
     """
     key = study.user_attrs[KEY]
     for folder in (root / study.study_name, root / f"{study.study_name}-{key}"):
-        owner = folder / KEY_FILE
+        owner = folder / _KEY_FILE
         if not owner.is_file() and not any(folder.glob("trial_*")):
             files.write_json(owner, {KEY: key})
         if made.read(owner).get(KEY) == key:
@@ -140,9 +140,9 @@ def work(
     """Run trials until all `n_trials` slots of the study are done, whoever did them.
 
     When the last ones run elsewhere this worker waits, so that it can take them up should their
-    worker die. Errors of `CAUGHT` fail a trial, which is tried again; other errors end the work.
+    worker die. Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work.
     `after` is called with each own trial. Raises TrainingError after `MOST_FAILED` failures or
-    `MOST_GIVEN_BACK` repetitions in a row.
+    `_MOST_GIVEN_BACK` repetitions in a row.
     """
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
@@ -152,10 +152,10 @@ def work(
     while True:
         trials = study.get_trials(deepcopy=False)
         states = [trial.state for trial in trials]
-        bar.update(min(sum(state in TAKEN[:2] for state in states), n_trials) - bar.n)
-        if sum(state in TAKEN[:2] for state in states) >= n_trials:
+        bar.update(min(sum(state in _TAKEN[:2] for state in states), n_trials) - bar.n)
+        if sum(state in _TAKEN[:2] for state in states) >= n_trials:
             break
-        taken = sum(state in TAKEN for state in states) + len(_to_be_queued(trials))
+        taken = sum(state in _TAKEN for state in states) + len(_to_be_queued(trials))
         if taken < n_trials or TrialState.WAITING in states:
             ended = _one(study, objective, after)
             given_back = given_back + 1 if ended.given_back else 0
@@ -165,7 +165,7 @@ def work(
                     f"study {study.study_name!r}: the last {failed} trials failed, the newest with "
                     f"{ended.reason}; mend that and start again, finished trials are kept"
                 )
-            if given_back >= MOST_GIVEN_BACK:
+            if given_back >= _MOST_GIVEN_BACK:
                 raise TrainingError(
                     f"study {study.study_name!r}: the last {given_back} trials drew genes that "
                     "were tried before; widen their ranges, allow fewer trials, or take another "
@@ -188,7 +188,7 @@ def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:
     """Why a trial should not be trained: slots are full or genes doubled; None to go on."""
     trials = study.get_trials(deepcopy=False)
-    others = [t for t in trials if t.state in TAKEN and t.number != trial.number]
+    others = [t for t in trials if t.state in _TAKEN and t.number != trial.number]
     mine = _place(trials[trial.number])
     if sum(_place(t) < mine for t in [*others, *_to_be_queued(trials)]) >= n_trials:
         return "no slot left"
@@ -260,7 +260,7 @@ def _one(
 
     try:
         with search_storage.quiet():
-            study.optimize(guarded, n_trials=1, catch=CAUGHT, callbacks=[done])
+            study.optimize(guarded, n_trials=1, catch=_CAUGHT, callbacks=[done])
     except KeyboardInterrupt:
         if begun:
             search_storage.requeue(study, study.get_trials()[begun[0]])

@@ -8,10 +8,7 @@ import importlib
 from typing import Any
 
 _TOPICS: dict[str, tuple[str, ...]] = {
-    "edge": (
-        *("costs", "edge_bundle", "exported_files", "front", "lighter_networks", "parity"),
-        *("recommended_export", "weights_to_export"),
-    ),
+    "edge": (*("costs", "exported_files", "front", "lighter_networks", "parity"),),
     "eda": (
         *("archives", "beside_write_up", "box_areas", "box_positions", "box_ratios", "box_sizes"),
         *("boxes_per_image", "completeness", "count_bins", "empty_images", "examples"),

@@ -9,13 +9,6 @@ from livestock_utils.show.plots import edge as plots
 from livestock_utils.show.words import edge as words
 
 
-def weights_to_export(exports: Exports) -> Display:
-    """Which weights, how large, and the thresholds that all exports share."""
-    run, file = exports.weights.parent.parent.name, exports.weights.name
-    size = f"{exports.size_mb:.1f} MB of {exports.asked.max_size_mb:g} MB (10^6 bytes)"
-    return Display("weights", verdict=f"`{run}/{file}`: {size}. {exports.thresholds[2]}")
-
-
 def exported_files(exports: Exports) -> Display:
     """The files that were made, and why others were not."""
     table = exports.files.assign(
@@ -71,16 +64,6 @@ def front(exports: Exports) -> Display:
         lambda ax=None: plots.edge_front(table, exports.asked.max_latency_ms, ax),
         words.front(table),
     )
-
-
-def recommended_export(exports: Exports) -> Display:
-    """The export to deploy, and why."""
-    return Display("recommended", verdict=exports.recommended[1])
-
-
-def edge_bundle(exports: Exports) -> Display:
-    """The bundle, and whether it finds what the library finds."""
-    return Display("bundle", verdict=exports.bundle[2])
 
 
 def lighter_networks(exports: Exports) -> Display:

@@ -128,7 +128,12 @@ def silver_lists(lists: SilverLists) -> Display:
     """What an epoch of the two trainings holds, and whether the comparison may be a leak."""
     said = f"{words.lists(lists.table)} {words.teachers(lists.saw_validation)}"
     caption = f"What an epoch of each training holds; mode “{lists.mode}”."
-    return Display("lists", caption, lists.table, verdict=said, shows_table=True)
+    metrics = {
+        "mode": lists.mode,
+        "silver_images": int(lists.table["silver_images"].max()),
+        "images_an_epoch": int(lists.table["images"].iloc[0]),
+    }
+    return Display("lists", caption, lists.table, None, said, metrics, shows_table=True)
 
 
 def trained_pairs(runs: Mapping[str, Sequence[Run]], other: str | os.PathLike) -> Display:
@@ -143,6 +148,10 @@ def trained_pairs(runs: Mapping[str, Sequence[Run]], other: str | os.PathLike) -
         pd.concat(curves, names=["run"]).reset_index("run"),
         lambda ax=None: training_plots.compare_runs(curves, "metrics/mAP_0.75", ax),
         f"{recipe} {status} {words.trainings(curves)}",
+        {
+            "epochs": len(both[0].results),
+            "warnings": sorted({line for run in both for line in run.warnings}),
+        },
     )
 
 

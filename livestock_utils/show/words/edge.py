@@ -150,6 +150,6 @@ def lighter(table: pd.DataFrame) -> str:
         )
     return (
         f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {FASTER:g} "
-        f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or significantly better at "
-        "the same speed."
+        f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or significantly "
+        "better at the same speed."
     )

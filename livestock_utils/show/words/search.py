@@ -47,11 +47,12 @@ def agreement(genes: pd.DataFrame, finished: int) -> str:
         return (
             f"With {count(finished, 'finished trial')} there is nothing to compare: 4 are needed."
         )
-    name = str(genes["span"].idxmin())
+    spans = genes["span"].astype(float)
+    name, span = str(spans.idxmin()), float(spans.min())
     doubt = "" if finished >= 20 else " (with so few trials it may be chance)"
     return (
         f"The better {finished // 2} of {finished} trials agree most on {name}: they use "
-        f"{100 * genes.loc[name, 'span']:.0f} % of the range that all trials span{doubt}."
+        f"{100 * span:.0f} % of the range that all trials span{doubt}."
     )
 
 
