@@ -20,7 +20,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "gallery": ("examples", "pairs", "photo", "truth_beside_prediction"),
     "scores": ("class_scores", "precision_recall"),
-    "search": ("best_so_far", "front", "gene_coordinates", "gene_importance", "gene_slices"),
+    "search": ("best_so_far", "gene_coordinates", "gene_importance", "gene_slices", "trial_front"),
     "silver": (
         *("silver_audit", "silver_counts", "silver_effect", "silver_examples"),
         "silver_thresholds",
