@@ -7,7 +7,7 @@ number of epochs.
 Three ways, each once a seed: "plain" is yolov5's train.run with its defaults, "ours" the same
 hyperparameters through our loop (which picks the best epoch by AP75), "ours, nominal batch" the
 same with gradients gathered to the batch alone and not to 64 images, what few epochs on few images
-want. best.pt of each is scored by `detector.evaluate` on the validation images: yolov5's mAP50,
+want. best.pt of each is scored by `evaluate` on the validation images: yolov5's mAP50,
 mAP75 and mAP50-95, and the contest's mAP75. Prints a row a run, then means. Without --data-yaml
 nothing is measured: drawn scenes would say nothing here.
 """

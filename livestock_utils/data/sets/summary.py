@@ -18,7 +18,7 @@ Sets = Mapping[str, str | os.PathLike]
 def set_table(sets: Sets) -> pd.DataFrame:
     """A row per set: set, file, images, a column per species, backgrounds, boxes, megabytes.
 
-    `sets` maps names to tars or folders of `dataset.write_tar` and `to_folder`; only their
+    `sets` maps names to tars or folders of `lu.write_set`; only their
     manifests are read.
     """
     rows = []

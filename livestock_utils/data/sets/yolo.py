@@ -322,7 +322,7 @@ def _label_row(line: str, where: str, n_classes: int) -> list[float]:
     if len(row) != 5 or not all(0 <= value <= 1 for value in row[1:]):
         raise DatasetError(
             f"{where}: expected a class and four shares in [0, 1], got {line.strip()[:60]!r}; "
-            "write the labels with dataset.write_tar, which clips boxes to the frame"
+            "write the labels with lu.write_set, which clips boxes to the frame"
         )
     if row[0] not in range(n_classes):
         raise DatasetError(

@@ -165,7 +165,7 @@ def verify(
 ) -> tuple[dict[str, float], str]:
     """Run an unpacked bundle over `n` images and compare with `lu.predict`: numbers, a sentence.
 
-    The numbers are those of `edge_parity.same_detections` at confidence .05. Raises LivestockError
+    The numbers are those of `parity.same_detections` at confidence .05. Raises LivestockError
     with the runner's last line if it fails.
     """
     images = images.head(n)

@@ -1,6 +1,6 @@
 """From trained weights to the files that an edge device runs, one `export` for all.
 
-FORMATS lists them. All are files that `detector.predict` takes as weights, so that one scorer
+FORMATS lists them. All are files that `lu.predict` takes as weights, so that one scorer
 measures them all.
 """
 

@@ -30,7 +30,7 @@ PROCESSES = 3
 class Job(TypedDict):
     """What to time: `files`, input in px, repeats; with `about` and `photo` the whole runner.
 
-    about: what model.json of a bundle would say (see `edge_bundle.model_settings`); photo: path of
+    about: what model.json of a bundle would say (see `bundle.model_settings`); photo: path of
     an image file.
     """
 

@@ -49,7 +49,7 @@ def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np
 
 
 def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Images of each frame size, commonest first; `sizes` is from `eda.size_counts`.
+    """Images of each frame size, commonest first; `sizes` is from `counts.size_counts`.
 
     Look for: more than one size a species, which decides the training size and the contest's way to
     normalise.
@@ -84,7 +84,7 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Images of each box count, a panel per species, cut into the bins; its Axes.
 
-    `histogram` is from `eda.count_histogram`; the bin edges are the species' own (species.yaml).
+    `histogram` is from `counts.count_histogram`; the bin edges are the species' own (species.yaml).
     Look for: where the mass lies, and a heap at 0 and 1, which in a barn often means unlabelled
     animals.
     """
@@ -131,7 +131,7 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
 
 
 def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of the boxes that lie, are about square, or stand; `table` is from `eda.ratio_table`.
+    """Share of the boxes that lie, are about square, or stand; `table` is from `counts.ratio_table`.
 
     Look for: standing boxes, which are animals seen from the front or behind.
     """
@@ -143,7 +143,7 @@ def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of the boxes in each bin of area; `table` is from `eda.area_table`.
+    """Share of the boxes in each bin of area; `table` is from `counts.area_table`.
 
     Look for: how little lies left of "medium": small animals are rare, so their losses hardly move
     the score.
@@ -165,7 +165,7 @@ def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def small_boxes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of all boxes in the sub-bins of "small"; `table` is from `eda.small_box_table`.
+    """Share of all boxes in the sub-bins of "small"; `table` is from `counts.small_box_table`.
 
     Look for: how few boxes a minimum area would cost, bin by bin from the left.
     """
@@ -271,7 +271,7 @@ def box_positions(
 def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Images by boxes against the median of their neighbours; an Axes per species.
 
-    `hints` is from `eda.completeness_hints`. The darker a cell, the more images (log scale); below
+    `hints` is from `counts.completeness_hints`. The darker a cell, the more images (log scale); below
     the black line an image has at most half of its neighbours' boxes and at least two fewer. Look
     for: dark cells below the line: the animals of these images may lack labels.
     """

@@ -18,7 +18,7 @@ _ALLOWED_POINTS = 0.5
 def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = None) -> Axes:
     """Share in train (or `part`) of each stratum (dot) against the promise (bar).
 
-    `table` is from `split.balance_table` or `set_summary.kept_strata`. The bar spans half a
+    `table` is from `folds.balance_table` or `summary.kept_strata`. The bar spans half a
     percentage point or one image, whichever is more. Look for: dots outside their bar; with groups
     that stay together a few may be.
     """
@@ -61,7 +61,7 @@ def fold_balance(
 ) -> np.ndarray:
     """How each label's images spread over the folds, a panel per label.
 
-    `table` is from `split.fold_table`: kind, label, fold, images, share; returns the (rows,
+    `table` is from `folds.fold_table`: kind, label, fold, images, share; returns the (rows,
     columns) array of Axes. Labels with fewer images than folds are left out: they cannot spread.
     Look for: panels that are not flat; the dashed line marks an even share.
     """
@@ -109,7 +109,7 @@ def leakage(
 ) -> Axes:
     """How far each validation image is from its nearest training image, in bits.
 
-    `nearest` is from `neighbours.nearest_train`, `images` gives the species. Up to `max_distance`
+    `nearest` is from `lookalikes.nearest_train`, `images` gives the species. Up to `max_distance`
     bits (dashed line) two photos look alike: frames of one moment that a grouped split keeps on one
     side. Look for: a heap at the left end; its size is how much the validation score flatters.
     """

@@ -18,7 +18,7 @@ NOT_AIHUB = (
 
 
 def species_counts(counts: pd.DataFrame) -> str:
-    """What `eda.species_counts` shows: totals, and how the species share images and boxes."""
+    """What `counts.species_counts` shows: totals, and how the species share images and boxes."""
     *each, total = counts.to_dict("records")
     if not total["images"]:
         return "There are no images."
@@ -55,7 +55,7 @@ def suspects(table: pd.DataFrame) -> str:
 
 
 def small_boxes(table: pd.DataFrame, below_px2: float = 4000) -> str:
-    """What a minimum area would cost, from `eda.below_area`."""
+    """What a minimum area would cost, from `counts.below_area`."""
     parts = [
         f"{count(n, f'{name} box', f'{name} boxes')} ({percent(share)})"
         for name, n, share in zip(table["species"], table["boxes"], table["share"], strict=True)
@@ -77,7 +77,7 @@ def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
 
 
 def completeness(table: pd.DataFrame) -> str:
-    """What `eda.completeness_table` hints at."""
+    """What `counts.completeness_table` hints at."""
     parts = [
         f"of {row['images']:,} {row['species']} images, {row['suspect']:,} "
         f"({percent(row['suspect_share'])}) have far fewer boxes than their neighbours, "
@@ -88,7 +88,7 @@ def completeness(table: pd.DataFrame) -> str:
 
 
 def write_up(table: pd.DataFrame) -> str:
-    """How many counts of `eda.beside_write_up` agree, and the largest difference."""
+    """How many counts of `counts.beside_write_up` agree, and the largest difference."""
     equal = int((table["difference"] == 0).sum())
     if equal == len(table):
         return f"All {len(table)} counts are the write-up's."
@@ -144,7 +144,7 @@ def fold_balance(table: pd.DataFrame) -> str:
 
 
 def closest_pair(nearest: pd.DataFrame) -> str:
-    """The closest validation and training image of `neighbours.nearest_train`."""
+    """The closest validation and training image of `lookalikes.nearest_train`."""
     if nearest.empty:
         return "There are no validation images."
     pair = nearest.iloc[int(nearest["distance"].to_numpy().argmin())]
@@ -165,30 +165,8 @@ def folds(assigned: pd.Series) -> str:
     return f"{count(len(assigned), 'image')} in {count(len(number), 'fold')} of {span} images each."
 
 
-def sets(table: pd.DataFrame) -> str:
-    """What `set_summary.set_table` holds."""
-    parts = [
-        f"`{row['file']}` holds {count(row['images'], 'image')} and "
-        f"{count(row['boxes'], 'box', 'boxes')}"
-        f"{' and ' + count(row['backgrounds'], 'background') if row['backgrounds'] else ''} "
-        f"({row['megabytes']:,.0f} MB)"
-        for row in table.to_dict("records")
-    ]
-    return _sentence(parts)
-
-
-def groups(table: pd.DataFrame) -> str:
-    """How many images must stay together, and in how large groups."""
-    parts = [
-        f"{row['species']}: {row['grouped_images']:,} of {count(row['images'], 'image')} have "
-        f"company, the largest group holds {row['largest_group']:,}"
-        for row in table.to_dict("records")
-    ]
-    return _sentence(parts)
-
-
 def leakage(nearest: pd.DataFrame, max_distance: int) -> str:
-    """How many validation images have a look-alike in train, from `neighbours.nearest_train`."""
+    """How many validation images have a look-alike in train, from `lookalikes.nearest_train`."""
     close = int((nearest["distance"] <= max_distance).sum())
     if not close:
         return (
