@@ -131,7 +131,7 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
 
 
 def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of the boxes that lie, are about square, or stand; `table` is from `counts.ratio_table`.
+    """Share of boxes that lie, are square, or stand; `table` is from `counts.ratio_table`.
 
     Look for: standing boxes, which are animals seen from the front or behind.
     """
@@ -271,7 +271,7 @@ def box_positions(
 def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Images by boxes against the median of their neighbours; an Axes per species.
 
-    `hints` is from `counts.completeness_hints`. The darker a cell, the more images (log scale); below
+    `hints` is from `counts.completeness_hints`. Darker cells are more images (log scale); below
     the black line an image has at most half of its neighbours' boxes and at least two fewer. Look
     for: dark cells below the line: the animals of these images may lack labels.
     """
