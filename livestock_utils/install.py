@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 
 YOLOV5_VERSION = "7.0.14"
-NEEDED = ("numpy", "pandas", "matplotlib", "torch", "iterstrat", "papermill")
+NEEDED = ("numpy", "pandas", "matplotlib", "iterstrat", "papermill")
 """Modules without which no notebook runs."""
 _BROUGHT_BY_VENV = {"pip", "setuptools", "wheel"}
 
