@@ -220,7 +220,7 @@ def test_a_clone_is_fetched_where_the_address_is_known(runtime, executed, tmp_pa
     ):
         subprocess.run(["git", "-C", str(tmp_path / "repository"), *command], check=True)
     cell = pairing.SET_UP_CELL.read_text(encoding="utf-8")
-    cell = cell.replace('"/content/drive/MyDrive/livestock/project", ', "")
+    cell = cell.replace(', f"{drive}/MyDrive/livestock/project"', "")
     cell = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "file://{tmp_path}/repository"', cell)
     done = call("-c", cell + "\nimport livestock_utils as lu; print(lu.__file__)")
     assert done.returncode == 0, done.stderr
