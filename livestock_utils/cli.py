@@ -16,7 +16,8 @@ import click
 
 from livestock_utils import __version__
 from livestock_utils.core.errors import LivestockError
-from livestock_utils.core.settings import Settings
+from livestock_utils.core.settings import Settings, kinds_of
+from livestock_utils.core.threads import share_cores
 from livestock_utils.detect.settings import TrainSettings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -84,7 +85,10 @@ def _options_of(settings: type[Settings]) -> Callable[[Callable], Callable]:
         for field in reversed(dataclasses.fields(settings)):
             default, about = field.default, field.metadata
             name = field.name.replace("_", "-")
-            kind: Any = str if default is None else type(default)
+            kind: Any = type(default)
+            if default is None:
+                kinds = kinds_of(settings, field.name) - {type(None)}
+                kind = next(iter(kinds)) if kinds in ({int}, {float}) else str
             if about["choices"]:
                 kind = click.Choice([choice or "none" for choice in about["choices"]])
             command = _option(
@@ -421,6 +425,25 @@ def train(
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")
 
 
+@cli.command("check-gpu")
+@click.argument("folder", type=_FOLDER, default="runs/gpu_check")
+@_option("--device", help="Another device than the first GPU; cpu tries the check itself.")
+def check_gpu(folder: Path, device: str | None) -> None:
+    """Try training, kill and resume, half precision and export on this machine's GPU.
+
+    Prints one table to paste into an issue. Without a GPU it says so and exits 0.
+    """
+    from livestock_utils.detect.train.gpu_check import gpu_check
+
+    table = gpu_check(folder, device)
+    if table.empty:
+        click.echo("There is no GPU here: nothing was checked.")
+        return
+    rows = [list(table), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    click.echo("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+    _exit_if((table["state"] == "failed").any())
+
+
 def _exit_if(bad: Any) -> None:
     """Leave with exit code 1 where something is wrong."""
     if bad:
@@ -429,4 +452,5 @@ def _exit_if(bad: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m livestock_utils`; leaves the process with the exit codes above."""
+    share_cores()
     cli(args=sys.argv[1:] if arguments is None else arguments)

@@ -23,6 +23,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from livestock_utils.core.threads import share_cores
+
 YOLOV5_VERSION = "7.0.14"
 NEEDED = ("numpy", "pandas", "matplotlib", "iterstrat", "papermill")
 """Modules without which no notebook runs."""
@@ -35,6 +37,7 @@ def set_up() -> None:
     Elsewhere it only looks. Raises RuntimeError as `install`, ModuleNotFoundError for what is not
     there.
     """
+    share_cores()
     if "google.colab" in sys.modules:
         done = install(("edge", "search"))
         sys.stdout.write(f"Project: {Path(__file__).resolve().parents[1]}. {done}\n")

@@ -598,7 +598,7 @@ def test_a_mirror_that_does_not_answer_at_the_start(data, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": -1}, "epochs must be a whole number of at least 1, got -1"),
         ({"batch_size": 2.5}, "batch_size must be a whole number of at least 1, got 2.5"),
         ({"optimizer": "adam"}, "optimizer must be one of SGD, Adam, AdamW, got 'adam'"),
         (

@@ -15,6 +15,7 @@ BESIDE = ("teacher", "mirror", "tags", "on_epoch", "trust", "final_evaluation")
 
 def train(data_yaml: Path, folder: Path, **options) -> lu.Run:
     """`lu.train` with settings as keywords."""
+    options = {"recipe": "yolov5", **options}
     beside = {name: options.pop(name) for name in BESIDE if name in options}
     return lu.train(data_yaml, None, folder, lu.TrainSettings(**options), **beside)
 

@@ -52,7 +52,7 @@ class Settings:
                 self._check(field, getattr(self, field.name))
 
     def _check(self, field: dataclasses.Field, value: Any) -> None:
-        kinds = _kinds(type(self), field.name)
+        kinds = kinds_of(type(self), field.name)
         if value is None and type(None) in kinds:
             return
         known = field.metadata["choices"]
@@ -98,7 +98,7 @@ class Settings:
         return pd.DataFrame(rows, columns=["name", "default", "unit", "range", "help"])
 
 
-def _kinds(cls: type, name: str) -> set[Any]:
+def kinds_of(cls: type, name: str) -> set[Any]:
     """The types that a field's annotation allows, unions taken apart."""
     annotation = typing.get_type_hints(cls)[name]
     is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)

@@ -25,6 +25,7 @@ class Species:
     count_bins: tuple[int, int]
     contest_size_px: tuple[int, int]
     colour: str
+    start_from: tuple[str, ...] = ()
 
 
 def all_species() -> tuple[Species, ...]:
@@ -98,15 +99,16 @@ def _read(path: str) -> tuple[Species, ...]:
 
 def _problem(name: Any, entry: Any) -> str:
     """What is wrong with an entry: what was expected and what stands there; "" for a good one."""
-    wanted = {f.name for f in dataclasses.fields(Species)} - {"name", "index"}
+    fields = [f for f in dataclasses.fields(Species) if f.name not in ("name", "index")]
+    wanted = {f.name for f in fields}
+    needed = {f.name for f in fields if f.default is dataclasses.MISSING}
     if not isinstance(name, str):
         return "expected a text as the name of a species; put it in quotes"
-    if not isinstance(entry, dict) or set(entry) != wanted:
+    if not isinstance(entry, dict) or not needed <= set(entry) <= wanted:
         got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
-        return f"expected the keys {sorted(wanted)}, got {got}"
+        return f"expected the keys {sorted(needed)}, got {got}"
     words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
-    is_list = isinstance(words, list) and bool(words)
-    has_words = is_list and all(isinstance(w, str) and w.strip() for w in words)
+    has_words = bool(words) and _is_texts(words)
     has_colour = re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"]))
     rises = _two_numbers(bins) and bins[0] < bins[1]
     rules = (
@@ -114,12 +116,21 @@ def _problem(name: Any, entry: Any) -> str:
         ("id_prefix", isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
         ("count_bins", rises, "two rising whole numbers, such as [4, 6]"),
         ("contest_size_px", _two_numbers(size_px), "width and height, such as [1920, 1080]"),
+        (
+            "start_from",
+            _is_texts(entry.get("start_from", [])),
+            "a list of class names: [sheep, cow]",
+        ),
         ("colour", has_colour, '"#rrggbb" in quotes, such as "#0072B2"'),
     )
     faults = [
-        f"{key}: expected {what}, got {entry[key]!r}" for key, good, what in rules if not good
+        f"{key}: expected {what}, got {entry.get(key)!r}" for key, good, what in rules if not good
     ]
     return next(iter(faults), "")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value)
 
 
 def _two_numbers(value: Any) -> bool:

@@ -204,7 +204,8 @@ def write_weights(
 
     import torch
 
-    light = copy.deepcopy(model).half().cpu()
+    # In torch's own layout: yolov5 7.0.14 cannot fuse channels_last.
+    light = copy.deepcopy(model).half().cpu().to(memory_format=torch.contiguous_format)
     if state is not None:
         light.load_state_dict(state)
     for parameter in light.parameters():

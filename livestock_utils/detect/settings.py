@@ -80,24 +80,44 @@ class TrainSettings(Settings):
         "Weights to start from: a file, or yolov5n.pt and the like from yolov5's release page; "
         "none: random.",
     )
+    recipe: str | None = setting(
+        "auto",
+        "What settles the settings that are left open: auto, by data and budget; write_up, the "
+        "original's last; yolov5, its defaults.",
+        choices=("auto", "write_up", "yolov5"),
+    )
     hyp: str | os.PathLike | Mapping[str, Any] | None = setting(
         None,
-        "A file, a name in hyp/, or in notebooks search, search:GROUP (07's best); none: yolov5's "
-        "default.",
+        "A file, a name in hyp/, or in notebooks search, search:GROUP (07's best); none: the "
+        "recipe's.",
     )
-    epochs: int = setting(10, "Passes over the training images.", low=1)
+    epochs: int | None = setting(
+        None, "Passes over the training images; none: 10, or what fits the minutes.", low=1
+    )
+    minutes: float | None = setting(
+        None, "Time in place of epochs; the first epoch's pace tells how many fit.", unit="min"
+    )
     image_size: int = setting(640, "Square; a multiple of 32, of 64 for P6.", unit="px", low=32)
     batch_size: int | str = setting(
         16, "Images of a step; auto, in notebooks 0: what fits the GPU.", low=1
     )
-    nominal_batch: int = setting(
-        64, "Gradients add up to about so many images; lower it for few images.", low=1
+    nominal_batch: int | None = setting(
+        None, "Gradients add up to about so many images; none: the recipe's.", low=1
     )
-    optimizer: str = setting("SGD", "What takes the steps.", choices=("SGD", "Adam", "AdamW"))
-    schedule: str = setting(
-        "linear",
-        "How the learning rate falls; -v6.0: as yolov5 6.0 meant it, which the original ran.",
+    optimizer: str | None = setting(
+        None, "What takes the steps; none: the recipe's.", choices=("SGD", "Adam", "AdamW")
+    )
+    schedule: str | None = setting(
+        None,
+        "How the learning rate falls; -v6.0: as yolov5 6.0 meant it, which the original ran; none: "
+        "the recipe's.",
         choices=("linear", "cosine", "linear-v6.0", "cosine-v6.0"),
+    )
+    head: str | None = setting(
+        None,
+        "The head of start weights of other classes: carried over by meaning, or fresh as in "
+        "yolov5; none: the recipe's.",
+        choices=("carried", "fresh"),
     )
     freeze: int = setting(0, "First layers that stay as they are; 10: the backbone.", low=0)
     seed: int = setting(0, "Of weights, order and augmentation.", low=0, high=_LARGEST_SEED)
@@ -110,8 +130,18 @@ class TrainSettings(Settings):
     )
     patience: int = setting(100, "Epochs without a better best_metric; 0: never stop.", low=0)
     best_metric: str = setting("ap75", "What best.pt is chosen by.", choices=tuple(METRICS))
-    warmup_min_iterations: int = setting(
-        100, "yolov5 warms up at least so long; lower it for tiny runs.", low=0
+    warmup_min_iterations: int | None = setting(
+        None, "Warm-up lasts at least so long, 100 in yolov5; none: the recipe's.", low=0
+    )
+    close_mosaic: float | None = setting(
+        None,
+        "Last part of the epochs that has no mosaics; none: the recipe's.",
+        unit="share",
+        low=0,
+        high=1,
+    )
+    compile: bool = setting(
+        False, "Compile the network first (torch.compile): a minute that long runs win back."
     )
     autoanchor: bool = setting(True, "Fit the anchors to the boxes where they do not.")
     amp: bool = setting(True, "Mixed precision on a GPU.")
@@ -123,8 +153,9 @@ class TrainSettings(Settings):
 
     def __post_init__(self) -> None:
         """Make equal what means the same, then check every value."""
-        for name in ("init_weights", "hyp", "augmentation", "device"):
-            if getattr(self, name) == "":
+        empty = ("init_weights", "hyp", "augmentation", "device", "optimizer", "schedule", "head")
+        for name in (*empty, "epochs", "minutes", "nominal_batch"):
+            if getattr(self, name) == ("" if name in empty else 0):
                 object.__setattr__(self, name, None)
         if self.cache in ("", "none"):
             object.__setattr__(self, "cache", None)
@@ -139,6 +170,14 @@ class TrainSettings(Settings):
         size = self.batch_size
         if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise TrainingError(f"batch_size must be a whole number of at least 1, got {size!r}")
+        if self.minutes is not None and self.minutes <= 0:
+            raise TrainingError(f"minutes must be above 0, got {self.minutes!r}")
+        both = self.minutes is not None and self.epochs is not None
+        if both and not isinstance(self, Recorded):
+            raise TrainingError(
+                f"minutes {self.minutes} and epochs {self.epochs} cannot both be given: leave one "
+                "out (None; 0 in a notebook)"
+            )
         if self.teacher_weight is not None and not 0 < self.teacher_weight <= 10:
             raise TrainingError(f"teacher_weight must lie in (0, 10], got {self.teacher_weight!r}")
         if unknown := [name for name in self.loggers if name not in _LOGGERS]:
@@ -149,9 +188,21 @@ class TrainSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class Recorded(TrainSettings):
-    """What settings.yaml and the resume file keep: all settings with the files they named read."""
+    """What settings.yaml and the resume file keep: all settings with the files they named read.
 
+    Defaults are what a run of a release that did not know the setting did.
+    """
+
+    recipe: str | None = None
     hyp: dict[str, float] = dataclasses.field(default_factory=dict)
+    epochs: int | None = 10
+    """None with `minutes` until the first epoch has told how many fit."""
+    nominal_batch: int = 64
+    optimizer: str = "SGD"
+    schedule: str = "linear"
+    head: str = "fresh"
+    warmup_min_iterations: int = 100
+    close_mosaic: float = 0.0
     batch_size: int = 16
     augmentation: dict[str, Any] | None = None
     teacher_weight: float | None = None
@@ -159,6 +210,8 @@ class Recorded(TrainSettings):
     loggers: tuple[str, ...] = ()
     init_weights: str | None = None
     """The SHA-256 of the file, so that it may move."""
+    memory_format: str = "contiguous_format"
+    """How torch lays out images and kernels: contiguous_format or channels_last."""
     data: str = ""
     """SHA-256 of names, image sizes, file sizes and labels, see `train.data.Data`."""
     classes: tuple[str, ...] = ()

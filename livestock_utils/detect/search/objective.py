@@ -94,6 +94,7 @@ class Objective:
         settings = dataclasses.replace(
             self.settings, hyp={**self.hyp, **drawn}, init_weights=start, loggers=(), **chosen
         )
+        epochs = settings.epochs or 1  # a search's are settled
         trial.set_user_attr("reason", "")  # a retry begins with that of the trial it repeats
         pruned: list[int] = []
 
@@ -104,7 +105,7 @@ class Objective:
                     sum(weight * row[EPOCH_COLUMNS[name]] for name, weight in self.weights.items()),
                     epoch,
                 )
-                if trial.should_prune() and epoch + 1 < settings.epochs:
+                if trial.should_prune() and epoch + 1 < epochs:
                     pruned.append(epoch + 1)
             return bool(pruned)
 
@@ -116,8 +117,8 @@ class Objective:
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))
             raise optuna.TrialPruned(str(error)) from error
-        ended = run.record.get("ended_after", settings.epochs)
-        if not pruned and ended < settings.epochs:
+        ended = run.record.get("ended_after", epochs)
+        if not pruned and ended < epochs:
             pruned.append(ended)  # its worker died after the training, before it could tell
         if pruned:
             trial.set_user_attr("reason", f"behind after epoch {pruned[0]}")

@@ -15,6 +15,7 @@ import pandas as pd
 from livestock_utils.core import addresses, files
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.backends import onnx
+from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights
 from livestock_utils.detect.search import trials as trial_tables
 from livestock_utils.detect.search.best import resolve_hyp, write_best
 from livestock_utils.detect.search.genes import Gene, read_genes
@@ -24,7 +25,8 @@ from livestock_utils.detect.search.objective import (
     check_objective,
     trial_folder,
 )
-from livestock_utils.detect.settings import FREE_TO_CHANGE, TrainSettings, read_hyp
+from livestock_utils.detect.settings import FREE_TO_CHANGE, Recorded, TrainSettings, read_hyp
+from livestock_utils.detect.train import recipes
 from livestock_utils.detect.train.data import Source, read_data
 
 if TYPE_CHECKING:
@@ -152,13 +154,14 @@ def search(
         train,
         valid,
         Path(out),
-        dataclasses.replace(settings, cache=settings.cache and "disk"),
+        settings,
         check_objective(_CONTEST if objective is None else objective),
         against,
         choices or {},
         trials,
     )
     _check(task)
+    task = dataclasses.replace(task, settings=_settled(task))
     for group in names:
         start = chain[-1].best_hyp if chain else base
         name = f"{study}-{group}" if study else group
@@ -239,7 +242,7 @@ def _search_group(
             drawn,
             cut,
             ("maximize", "minimize") if two else ("maximize",),
-            {f"training.{key}": value for key, value in _recorded(TrainSettings()).items()},
+            {f"training.{key}": value for key, value in _recorded(Recorded()).items()},
         )
         folder = studies.folder_of(joined, task.out / "search")
         one = Objective(
@@ -285,11 +288,24 @@ def _check(task: _Task) -> None:
             )
     if task.settings.hyp is not None:
         raise TrainingError("hyp is set by the search itself; leave it out, and give base")
+    if task.settings.minutes is not None:
+        raise TrainingError("a search compares equal epochs; leave minutes out, and give epochs")
+
+
+def _settled(task: _Task) -> TrainSettings:
+    """The settings of every trial, with what was left open settled by the recipe but for `hyp`."""
+    data = read_data(task.train, task.valid, task.out / "search" / "data")
+    start = task.settings.init_weights
+    unknown = start is None or "{model}" in str(start)
+    weights = None if unknown else find_weights(str(start), DOWNLOADS)
+    values, _ = recipes.resolved(task.settings, {}, data, weights)
+    kept = {name: values[name] for name in ("epochs", *recipes.OPEN) if name != "hyp"}
+    return dataclasses.replace(task.settings, **kept, cache=task.settings.cache and "disk")
 
 
 def _recorded(settings: TrainSettings) -> dict[str, Any]:
     """The settings that decide what a score means; the search sets hyperparameters and loggers."""
-    left_out = (*FREE_TO_CHANGE, "hyp")
+    left_out = (*FREE_TO_CHANGE, "hyp", "recipe", "minutes")
     kept = {name: value for name, value in vars(settings).items() if name not in left_out}
     return {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -301,8 +317,6 @@ def _identity(
     task: _Task, group: str, genes: Sequence[Gene], hyp: Mapping[str, float]
 ) -> dict[str, Any]:
     """All that decides what a trial's score means, without paths and machines."""
-    from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights
-
     training = _recorded(task.settings)
     start = training["init_weights"]
     if start is not None and "{model}" not in str(start):

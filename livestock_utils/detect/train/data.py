@@ -306,6 +306,7 @@ class Loaders:
         from torch.utils.data import RandomSampler
         from torch.utils.data.distributed import DistributedSampler
 
+        self.train_set = train
         self.seed, self.order, self.worker_seeds = seed, torch.Generator(), torch.Generator()
         # yolov5's own start, so that runs can be compared; its loader draws the workers' seed.
         self.order.manual_seed(6148914691236517205 + seed + rank)

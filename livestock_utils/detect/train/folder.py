@@ -1,6 +1,7 @@
 """The folder of a run on disk: its record, saves and mirror."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import platform
@@ -44,13 +45,15 @@ class RunFolder:
         data: Data,
         second: mirror.Mirror | None,
         tags: Mapping[str, Any] | None = None,
+        decided: Mapping[str, str] | None = None,
     ) -> None:
-        """Look at what is there; nothing is written yet."""
+        """Look at what is there; nothing is written yet. `decided` is why the recipe chose so."""
         self.folder, self.settings, self.data, self.second = folder, settings, data, second
         self.resume = folder / "resume"
         self.loggers: list[Any] = []
         self.record = records.read_record(folder)
         self.tags = dict(tags or self.record.get("tags") or {})
+        self.decided = dict(decided or self.record.get("recipe") or {})
         self.notes: list[str] = list(self.record.get("warnings", []))
         self.finished = bool(self.record.get("finished"))
         self.status = (
@@ -80,12 +83,15 @@ class RunFolder:
             if not started:
                 hyp = yaml.safe_dump(self.settings.hyp, sort_keys=False)
                 files.write_text(self.folder / "hyp.yaml", hyp)
-                recorded = yaml.safe_dump(self.settings.plain(), allow_unicode=True)
-                files.write_text(self.folder / "settings.yaml", recorded)
+                self._write_settings()
             # Which photos a run has seen, so that a later comparison never judges it on them.
             ids = "".join(f"{Path(file).stem}\n" for file in self.data.train.files)
             files.write_text(self.folder / "train_images.txt", ids)
             self._write_record({"finished": False})
+
+    def _write_settings(self) -> None:
+        recorded = yaml.safe_dump(self.settings.plain(), allow_unicode=True)
+        files.write_text(self.folder / "settings.yaml", recorded)
 
     def note(self, message: str) -> None:
         """Count a warning: logged, and a line of run.json."""
@@ -112,6 +118,9 @@ class RunFolder:
     def save(self, trainer: Any) -> None:
         """Save an epoch: resume file, results.csv, weights; then ask the mirror for a copy."""
         with records.storing(f"save epoch {trainer.epoch}", self.folder):
+            if self.settings.epochs != trainer.settings.epochs:  # by the first epoch's pace
+                self.settings = dataclasses.replace(self.settings, epochs=trainer.settings.epochs)
+                self._write_settings()
             path = training_state.save(trainer, self.resume)
             self._write_epoch(trainer, is_best=trainer.best_epoch == trainer.epoch - 1)
             for logger in self.loggers:
@@ -213,6 +222,7 @@ class RunFolder:
             **values,
             **{key: self.record[key] for key in ("ended_after",) if key in self.record},
             **({"tags": self.tags} if self.tags else {}),
+            **({"recipe": self.decided} if self.decided else {}),
             **now,
             **({"earlier": earlier} if earlier else {}),
             "train_images": len(self.data.train.files),
@@ -235,6 +245,7 @@ def opened(
     data: Data,
     second: Any = None,
     tags: Mapping[str, Any] | None = None,
+    decided: Mapping[str, str] | None = None,
 ) -> Iterator[RunFolder]:
     """Open a run folder for `train`: locked, restored, checked; all closed after."""
     target = None if second is None else records.mirror_folder(folder, second)
@@ -254,7 +265,7 @@ def opened(
             copier = None
             if target is not None:
                 copier = held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
-            run = RunFolder(folder, settings, data, copier, tags)
+            run = RunFolder(folder, settings, data, copier, tags, decided)
             for note in notes:
                 run.note(note)
         held.callback(lambda: [logger.close() for logger in run.loggers])

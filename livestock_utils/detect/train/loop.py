@@ -42,7 +42,6 @@ class Trainer:
     stopper: Any
     loaders: Loaders
     compute_loss: Any
-    lr_factor: Callable[[float], float]
     nominal: dict[str, float]
     """Hyperparameters after scaling to classes, layers and pixels."""
     network: Any
@@ -61,11 +60,35 @@ class Trainer:
     stopped: bool = False
     """Patience ran out."""
     first_batch: tuple | None = None
+    began: float = dataclasses.field(default_factory=time.perf_counter)
+    """When the training was started or continued here (time.perf_counter)."""
 
     @property
     def done(self) -> bool:
         """True when no epoch is left to train."""
-        return self.stopped or self.epoch >= self.settings.epochs
+        return self.stopped or self.epoch >= (self.settings.epochs or math.inf)
+
+    @property
+    def lr_factor(self) -> Callable[[float], float]:
+        """The factor of lr0 by epoch; 1 while `minutes` has not told the number of epochs."""
+        asked = self.settings
+        if asked.epochs is None:
+            return lambda _: 1.0
+        return learning_rate_factor(asked.schedule, self.nominal["lrf"], asked.epochs)
+
+    @property
+    def mosaic(self) -> bool:
+        """Whether the next epoch has mosaics: not when the last part of the epochs has begun."""
+        epochs = self.settings.epochs
+        return not epochs or self.epoch < epochs - round(self.settings.close_mosaic * epochs)
+
+    def fit_epochs(self) -> None:
+        """Settle how many epochs fit `minutes` by the first one's pace; a validation stays over."""
+        train_s, valid_s = (self.rows[0][f"seconds/{part}"] for part in ("train", "valid"))
+        left_s = (self.settings.minutes or 0) * 60 - (time.perf_counter() - self.began) - valid_s
+        more = max(int(left_s / (train_s + valid_s)), 0)
+        self.settings = dataclasses.replace(self.settings, epochs=1 + more)
+        log.info("%g minutes are %d epochs at this pace", self.settings.minutes, 1 + more)
 
 
 def start(
@@ -80,10 +103,12 @@ def start(
     """Set the seeds, build the model and all that a fresh training needs."""
     import torch
 
+    began = time.perf_counter()
     device = parallel.device_of(settings.device)
     mine = mine or parallel.Ranks()
     set_seeds(settings.seed + 1 + mine.rank)
-    model = build().to(device)
+    layout = getattr(torch, settings.memory_format)
+    model = build().to(device, memory_format=layout)
     if settings.freeze >= len(model.model):
         raise TrainingError(
             f"freeze must leave a layer of {settings.model} to train, at most "
@@ -105,7 +130,6 @@ def start(
     optimizer = y5.torch_utils.smart_optimizer(
         model, settings.optimizer, hyp["lr0"], hyp["momentum"], decay
     )
-    factor = learning_rate_factor(settings.schedule, hyp["lrf"], settings.epochs)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     ema = y5.torch_utils.ModelEMA(model)
@@ -137,12 +161,15 @@ def start(
     scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and device.type == "cuda")
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
     network = parallel.wrapped(model, mine)
+    if settings.compile:
+        network = torch.compile(network)
     loss = y5.loss.ComputeLoss(model)
     if settings.teacher_weight is not None:
         loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
     return Trainer(
         *(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders, loss),
-        *(factor, nominal, network, mine),
+        *(nominal, network, mine),
+        began=began,
     )
 
 
@@ -164,7 +191,9 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
     On several GPUs the processes that do not lead yield empty rows.
     """
     while True:
-        trainer.stopped = parallel.from_leader(trainer.stopped, trainer.mine)
+        known = trainer.stopped, trainer.settings.epochs
+        trainer.stopped, fitted = parallel.from_leader(known, trainer.mine)
+        trainer.settings = dataclasses.replace(trainer.settings, epochs=fitted)
         if trainer.done:
             return
         began = time.perf_counter()
@@ -199,6 +228,8 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
             }
         trainer.rows.append(row)
         trainer.epoch += 1
+        if trainer.settings.epochs is None:
+            trainer.fit_epochs()
         told = "epoch %d of %d: box %.4f obj %.4f cls %.4f, mAP50 %.3f mAP75 %.3f mAP50-95 %.3f"
         scores = list(result.metrics.values())[2:5]
         log.info(told, trainer.epoch, trainer.settings.epochs, *losses, *scores)
@@ -211,7 +242,9 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
 
     settings, hyp = trainer.settings, trainer.nominal
     optimizer, epoch = trainer.optimizer, trainer.epoch
+    layout = getattr(torch, settings.memory_format)
     trainer.loaders.start_epoch(epoch)
+    trainer.loaders.train_set.mosaic = trainer.mosaic
     trainer.model.train()
     batches = len(trainer.loaders.train)
     warmup = max(round(hyp["warmup_epochs"] * batches), settings.warmup_min_iterations)
@@ -219,11 +252,11 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     mean = torch.zeros(3, device=trainer.device)
     optimizer.zero_grad()
     quiet = {} if trainer.mine.leads else {"disable": True}
-    told = f"epoch {epoch + 1}/{settings.epochs}"
+    told = f"epoch {epoch + 1}/{settings.epochs or '?'}"
     bar = progress(trainer.loaders.train, desc=told, total=batches, **quiet)
     for index, (images, targets, paths, _) in enumerate(bar):
         iteration = index + batches * epoch
-        images = images.to(trainer.device, non_blocking=True).float() / 255
+        images = images.to(trainer.device, non_blocking=True, memory_format=layout).float() / 255
         if iteration <= warmup:
             accumulate = _warm_up(trainer, iteration, warmup)
         with torch.autocast(trainer.device.type, enabled=trainer.scaler.is_enabled()):

@@ -18,6 +18,7 @@ import yaml
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect import yolov5
 from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.detect.train import recipes
 
 MODELS = {
     **{"yolov5n": 4.5, "yolov5s": 16.5, "yolov5m": 49.0, "yolov5l": 109.1, "yolov5x": 205.7},
@@ -59,6 +60,7 @@ def plan(settings: TrainSettings, n_images: int, timed: bool = True) -> pd.DataF
     Raises:
         TrainingError: for an unknown model.
     """
+    settings, _ = recipes.settled(settings, n_images)
     size = settings.batch_size
     if not isinstance(size, int):
         size = fitting_batch(settings.model, settings.image_size)
@@ -70,7 +72,8 @@ def _estimate(
     settings: TrainSettings, batch_size: int, n_images: int, seconds_here: float | None
 ) -> pd.DataFrame:
     """The table of `plan`; `seconds_here` an image takes on this machine, None leaves it out."""
-    model, image_size, nominal_batch = settings.model, settings.image_size, settings.nominal_batch
+    model, image_size = settings.model, settings.image_size
+    nominal_batch = settings.nominal_batch or batch_size
     work = _gflops(model, image_size)
     reference = _PUBLISHED_S / _gflops(_PUBLISHED_MODEL, _PUBLISHED_SIZE)
     per_image, fixed = memory_gb(model, image_size)
@@ -86,6 +89,8 @@ def _estimate(
         room = int((memory * 0.9 - fixed) / per_image)
         largest = min(max(room, 0), max(nominal_batch, batch_size))
         epoch_s = seconds * n_images
+        minutes = settings.minutes or 0
+        epochs = settings.epochs or max(int(minutes * 60 // epoch_s), 1)
         rows.append(
             {
                 "machine": name,
@@ -94,8 +99,8 @@ def _estimate(
                 "largest_batch": largest,
                 "accumulate": max(round(nominal_batch / largest), 1) if largest else 0,
                 "epoch_minutes": epoch_s / 60,
-                "total_hours": epoch_s * settings.epochs / 3600,
-                "epochs_a_session": min(int(_SESSION_HOURS * 3600 // epoch_s), settings.epochs),
+                "total_hours": epoch_s * epochs / 3600,
+                "epochs_a_session": min(int(_SESSION_HOURS * 3600 // epoch_s), epochs),
             }
         )
     return pd.DataFrame(rows).set_index("machine")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from livestock_utils import colab
 from livestock_utils.core import species
@@ -23,7 +22,7 @@ from livestock_utils.core.files import sha256
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.settings import Recorded, TrainSettings, read_hyp
 from livestock_utils.detect.train import cache as image_cache
-from livestock_utils.detect.train import distill, parallel, planner, records
+from livestock_utils.detect.train import distill, parallel, planner, recipes, records, start
 from livestock_utils.detect.train import folder as run_folder
 from livestock_utils.detect.train import loggers as training_loggers
 from livestock_utils.detect.train.data import (
@@ -37,9 +36,6 @@ from livestock_utils.detect.train.data import (
 )
 
 log = logging.getLogger(__name__)
-
-_TRANSFER_SHARE = 0.9
-"""At least this share of the tensors before the head must fit from `init_weights`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,14 +148,16 @@ def train(
 
     pipeline = augment.read(settings.augmentation)
     own_weights = before.get("init_weights") if settings.init_weights is not None else None
+    asked, decided = recipes.resolved(settings, before, data, start_from, trust)
     recorded = Recorded(
         **{
-            **vars(settings),
-            "hyp": read_hyp(settings.hyp),
+            **asked,
+            "hyp": read_hyp(asked["hyp"]),
             "batch_size": _batch_size(settings, before, len(data.names)),
             "augmentation": augment.recorded(pipeline),
             "teacher_weight": None if teacher is None else settings.teacher_weight,
             "init_weights": own_weights if start_from is None else sha256(start_from),
+            "memory_format": recipes.memory_format(before, asked["recipe"]),
         },
         classes=data.names,
         data=data.sha256,
@@ -167,7 +165,7 @@ def train(
     mine = parallel.ranks()
     with (
         parallel.joined(mine, recorded.batch_size, recorded.device) as own_device,
-        run_folder.opened(folder, recorded, data, mirror, tags)
+        run_folder.opened(folder, recorded, data, mirror, tags, decided)
         if mine.leads
         else contextlib.nullcontext() as run,
     ):
@@ -190,7 +188,7 @@ def train(
                 y5,
                 dataclasses.replace(recorded, device=own_device, cache=cache),
                 data,
-                lambda: _model(y5, recorded, start_from, trust),
+                lambda: start.starting_model(y5, recorded, start_from, trust),
                 augment.for_loader(pipeline),
                 anchors_given="anchors" in recorded.hyp,
                 mine=mine,
@@ -265,40 +263,6 @@ def _batch_size(settings: TrainSettings, before: Mapping[str, Any], n_classes: i
     if "batch_size" in before:
         return int(before["batch_size"])
     return planner.fitting_batch(settings.model, settings.image_size, n_classes)
-
-
-def _model(y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, trust: bool) -> Any:
-    """A model of the asked architecture, with the tensors of `init_weights` that fit."""
-    architecture = yaml.safe_load(
-        Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore")
-    )
-    weights = None if init_weights is None else checkpoints.read_weights(init_weights, trust=trust)
-    same_classes = weights is not None and weights.names == settings.classes
-    if weights is not None and same_classes and "lighter" in weights.architecture:
-        return checkpoints.build(weights)  # pruned or decomposed: its own shapes
-    anchors = settings.hyp.get("anchors")
-    model = y5.yolo.Model(architecture, ch=3, nc=len(settings.classes), anchors=anchors)
-    if weights is None:
-        return model
-    own = model.state_dict()
-    head = f"model.{len(model.model) - 1}."
-    fitting = {
-        name: tensor
-        for name, tensor in weights.state.items()
-        if name in own and tensor.shape == own[name].shape and not (anchors and "anchor" in name)
-    }
-    body = [name for name in own if not name.startswith(head)]
-    share = sum(name in fitting for name in body) / len(body)
-    if share < _TRANSFER_SHARE:
-        raise CheckpointError(
-            f"{init_weights}: only {share:.0%} of its tensors fit {settings.model}; give the model "
-            "that the weights were trained as, or other weights"
-        )
-    if not same_classes:  # a head of other classes of the same number is no use either
-        fitting = {name: fitting[name] for name in fitting if not name.startswith(f"{head}m.")}
-    model.load_state_dict(fitting, strict=False)
-    log.info("%d of %d tensors taken from %s", len(fitting), len(own), init_weights)
-    return model
 
 
 @contextlib.contextmanager

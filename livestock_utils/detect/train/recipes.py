@@ -1,0 +1,133 @@
+"""Recipes: what settles the settings of a training that are left open, and why.
+
+`auto` decides by the number of training images, the epochs and the start weights; each of its rules
+has a measured row in benchmarks/results/accuracy.csv. `write_up` is the original's last training
+(its table of hyperparameters), `yolov5` are the defaults of release 7.0.14.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from livestock_utils.core.text import count
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.settings import Recorded, TrainSettings
+from livestock_utils.detect.train.data import Data
+
+log = logging.getLogger(__name__)
+
+_YOLOV5 = {
+    "hyp": None,
+    "nominal_batch": 64,
+    "optimizer": "SGD",
+    "schedule": "linear",
+    "head": "fresh",
+    "warmup_min_iterations": 100,
+    "close_mosaic": 0.0,
+}
+OPEN = tuple(_YOLOV5)
+"""Settings that a recipe settles where they are left open."""
+_WRITE_UP = _YOLOV5 | {"hyp": "experiment_hyp_v1", "schedule": "linear-v6.0"}
+_EPOCHS = {"auto": 10, "yolov5": 10, "write_up": 20}
+_FEW, _MANY = 2000, 8000
+"""Training images up to which small sets were measured, and from which the write-up's holds."""
+
+
+def settled(
+    settings: TrainSettings, n_images: int, start: str = "other"
+) -> tuple[TrainSettings, pd.DataFrame]:
+    """Settings with nothing left open, and a row a setting: setting, value, why.
+
+    `start` is what the start weights know: "none" (random), "other" classes, or the "same". With
+    `minutes`, epochs stay open until the first one has been timed.
+    """
+    values, reasons = _recipe(settings, n_images, start)
+    rows, changes = [], {}
+    for name in ("epochs", *OPEN):
+        given = getattr(settings, name)
+        if name == "epochs" and settings.minutes is not None:
+            rows.append((name, "open", f"as many as fit {settings.minutes:g} minutes"))
+        elif given is None:
+            changes[name] = values[name]
+            rows.append((name, values[name], reasons[name]))
+        else:
+            rows.append((name, given, "given, in place of the recipe's " + str(values[name])))
+    table = pd.DataFrame(rows, columns=["setting", "value", "why"])
+    return dataclasses.replace(settings, **changes), table
+
+
+def resolved(
+    settings: TrainSettings,
+    before: Mapping[str, Any],
+    data: Data,
+    start_from: Path | None,
+    trust: bool = False,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`settled` for a run, as values by name; one that has begun goes on as it began.
+
+    `before` are its recorded settings, by whatever release, {} for a new run. Also returns why, by
+    setting.
+    """
+    values = dict(vars(settings))
+    if before and settings.recipe == before.get("recipe", settings.recipe):
+        defaults = {field.name: field.default for field in dataclasses.fields(Recorded)}
+        begun = {name: before.get(name, defaults[name]) for name in OPEN}
+        if settings.minutes == before.get("minutes"):
+            begun["epochs"] = before.get("epochs")
+        values |= {name: value for name, value in begun.items() if values[name] is None}
+        values["recipe"] = before.get("recipe")
+        return values, {}
+    start = "none"
+    if start_from is not None:
+        names = checkpoints.read_weights(start_from, trust=trust).names
+        start = "same" if names == data.names else "other"
+    asked, table = settled(settings, len(data.train.files), start)
+    for row in table.itertuples():
+        log.info("%s %s: %s", row.setting, row.value, row.why)
+    return dict(vars(asked)), dict(zip(table["setting"], table["why"], strict=True))
+
+
+def memory_format(before: Mapping[str, Any], recipe: str | None) -> str:
+    """How torch lays out images and kernels: as a run began, else what is known to be faster.
+
+    channels_last trains 1.17 times as many images a second on a CPU (YOLOv5n, 320 px, torch 2.14)
+    and is what tensor cores ask for; its sums differ in the last digits, so `yolov5` keeps torch's
+    own.
+    """
+    if before:
+        return str(before.get("memory_format", Recorded.memory_format))
+    return "contiguous_format" if recipe == "yolov5" else "channels_last"
+
+
+def _recipe(
+    settings: TrainSettings, n_images: int, start: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """All values of a recipe, and the reason of each."""
+    name = settings.recipe or "yolov5"
+    plain = _WRITE_UP if name == "write_up" else _YOLOV5
+    source = "the write-up's table" if name == "write_up" else "yolov5 7.0.14's default"
+    values: dict[str, Any] = {"epochs": _EPOCHS[name], **plain}
+    reasons = dict.fromkeys(values, source)
+    if name != "auto":
+        return values, reasons
+    batch = settings.batch_size if isinstance(settings.batch_size, int) else 16
+    reasons["epochs"] = "twice as many help little, see the table of recipes"
+    for key, value, why in _auto(n_images, settings.epochs or _EPOCHS[name], batch, start):
+        values[key], reasons[key] = value, why
+    return values, reasons
+
+
+def _auto(n_images: int, epochs: int, batch: int, start: str) -> list[tuple[str, Any, str]]:
+    """Where `auto` differs from yolov5's defaults: setting, value, why."""
+    photos = count(n_images, "photo")
+    rows: list[tuple[str, Any, str]] = [
+        ("head", "carried", "box and objectness rows of other classes hold for animals too")
+    ]
+    if n_images >= _MANY:
+        hyp: Any = "experiment_hyp_v1"
+        rows.append(("hyp", hyp, f"{photos}: the write-up's, tuned on as many"))
+    return rows
