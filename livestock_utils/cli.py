@@ -439,7 +439,7 @@ def check_gpu(folder: Path, device: str | None) -> None:
     if table.empty:
         click.echo("There is no GPU here: nothing was checked.")
         return
-    rows = [list(table), ["---"] * table.shape[1], *table.to_numpy().tolist()]
+    rows: list[list[Any]] = [list(table), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     click.echo("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
     _exit_if((table["state"] == "failed").any())
 

@@ -39,15 +39,17 @@ data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
-hyp = "default"  # @param {type:"string"}
+recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+hyp = ""  # @param {type:"string"}
 epochs = 10  # @param {type:"integer"}
+minutes = 0  # @param {type:"number"}
 image_size = 1280  # @param {type:"integer"}
 batch_size = 10  # @param {type:"integer"}
-nominal_batch = 64  # @param {type:"integer"}
-optimizer = "SGD"  # @param ["SGD", "Adam", "AdamW"]
-schedule = "linear"  # @param ["linear", "cosine", "linear-v6.0", "cosine-v6.0"]
+nominal_batch = 0  # @param {type:"integer"}
+optimizer = ""  # @param ["", "SGD", "Adam", "AdamW"]
+schedule = ""  # @param ["", "linear", "cosine", "linear-v6.0", "cosine-v6.0"]
 augmentation = ""  # @param ["", "light", "barn_night"] {allow-input: true}
-warmup_min_iterations = 100  # @param {type:"integer"}
+warmup_min_iterations = None  # @param {type:"raw"}
 workers = 2  # @param {type:"integer"}
 cache = "ram"  # @param ["ram", "disk", "none"]
 loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorboard,mlflow"] {allow-input: true}
@@ -76,6 +78,13 @@ valid = step.open_set("Valid_Dataset", made_by="02")
 
 # %%
 step.show(lu.displays.preflight(train, valid, settings, run_folder))
+
+# %% [markdown]
+# What is left open, the recipe settles by the number of photos, the epochs and the start weights. A setting that is
+# given wins; `minutes`, with `epochs = 0`, trains as long as that.
+
+# %%
+step.show(lu.displays.recipe(train, settings))
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes per

@@ -44,15 +44,17 @@ data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
-hyp = "experiment_hyp_v1"  # @param {type:"string"}
+recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+hyp = ""  # @param {type:"string"}
 epochs = 20  # @param {type:"integer"}
+minutes = 0  # @param {type:"number"}
 image_size = 1280  # @param {type:"integer"}
 batch_size = 10  # @param {type:"integer"}
-optimizer = "SGD"  # @param ["SGD", "Adam", "AdamW"]
-schedule = "linear"  # @param ["linear", "cosine", "linear-v6.0", "cosine-v6.0"]
+optimizer = ""  # @param ["", "SGD", "Adam", "AdamW"]
+schedule = ""  # @param ["", "linear", "cosine", "linear-v6.0", "cosine-v6.0"]
 augmentation = ""  # @param ["", "light", "barn_night"] {allow-input: true}
-nominal_batch = 64  # @param {type:"integer"}
-warmup_min_iterations = 100  # @param {type:"integer"}
+nominal_batch = 0  # @param {type:"integer"}
+warmup_min_iterations = None  # @param {type:"raw"}
 workers = 2  # @param {type:"integer"}
 cache = "ram"  # @param ["ram", "disk", "none"]
 loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorboard,mlflow"] {allow-input: true}
@@ -89,14 +91,13 @@ plan = lu.plan(settings, len(train))
 step.show(lu.displays.plan(plan))
 
 # %% [markdown]
-# ## Recipes by the size of the data
-# The write-up's recipe was made for 16,455 images and 20 epochs. On a few hundred photos and few epochs it scored below
-# plain defaults, so choose by what is at hand. Before the long run, compare: `python -m livestock_utils batch
-# notebooks/batches/recipes.yaml --data DATA --out runs/recipes` trains three on the split at equal epochs, and notebook
-# 12 says, with intervals, which differences are significant.
+# ## The recipe
+# Settings that are left open are settled by the data; `recipe = "write_up"` is the original's last training to the
+# letter. Before a long run, compare: `python -m livestock_utils batch notebooks/batches/recipes.yaml --data DATA --out
+# runs/recipes` trains three at equal epochs, and notebook 12 says, with intervals, which differences are significant.
 
 # %%
-step.show(lu.displays.recipes(len(train)))
+step.show(lu.displays.recipe(train, settings))
 
 # %% [markdown]
 # ## Training

@@ -57,10 +57,11 @@ prune_share = 0.3  # @param {type:"number"}
 tucker_share = 0.5  # @param {type:"number"}
 teacher = ""  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
-hyp = "experiment_hyp_v1"  # @param {type:"string"}
+recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+hyp = ""  # @param {type:"string"}
 batch_size = 10  # @param {type:"integer"}
-nominal_batch = 64  # @param {type:"integer"}
-warmup_min_iterations = 100  # @param {type:"integer"}
+nominal_batch = 0  # @param {type:"integer"}
+warmup_min_iterations = None  # @param {type:"raw"}
 workers = 2  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 

@@ -239,32 +239,6 @@ def test_a_plan_to_be_read_and_to_be_held_against_the_run():
         assert "no estimate" in words.measured(*nothing)
 
 
-@pytest.mark.parametrize(
-    ("n_images", "name"),
-    [(0, "tiny"), (199, "tiny"), (200, "small"), (6582, "medium"), (16455, "full")],
-)
-def test_one_recipe_suits(n_images, name):
-    table = preflight.recipes(n_images)
-    assert table.loc[table["suits"], "recipe"].tolist() == [name]
-
-
-def test_recipes_name_only_settings_that_train_knows():
-    for settings in preflight.recipes(0)["settings"]:
-        TrainSettings(**settings)
-        read_hyp(settings["hyp"])
-
-
-def test_recipes_can_be_read_as_a_table():
-    table = displays.recipes(300).table.set_index("recipe")
-    assert not {"settings", "optimizer", "schedule"} & {
-        *table.columns
-    }  # these two are the same in all
-    assert table.columns[-1] == "why"
-    assert table["suits"].tolist() == [False, True, False, False]
-    assert table["nominal_batch"].tolist() == [16, 16, "default", "default"]
-    assert table["hyp"].tolist() == ["few_epochs", "default", "default", "experiment_hyp_v1"]
-
-
 def test_the_hyp_files_say_what_they_claim():
     table, run = read_hyp("experiment_hyp_v1"), read_hyp("experiment_hyp_v1_as_run")
     assert read_hyp("default") == read_hyp(None)

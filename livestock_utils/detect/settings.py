@@ -140,6 +140,12 @@ class TrainSettings(Settings):
         low=0,
         high=1,
     )
+    ema_epochs: float | None = setting(
+        None,
+        "The weights kept are a moving average over about so many epochs; 0: yolov5's, over 10,000 "
+        "steps; none: the recipe's.",
+        low=0,
+    )
     compile: bool = setting(
         False, "Compile the network first (torch.compile): a minute that long runs win back."
     )
@@ -203,6 +209,7 @@ class Recorded(TrainSettings):
     head: str = "fresh"
     warmup_min_iterations: int = 100
     close_mosaic: float = 0.0
+    ema_epochs: float = 0.0
     batch_size: int = 16
     augmentation: dict[str, Any] | None = None
     teacher_weight: float | None = None
@@ -232,7 +239,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     defaults = {field.name: field.default for field in dataclasses.fields(Recorded)}
     before = {name: value for name, value in defaults.items() if name in now} | dict(before)
     lines = []
-    for name in sorted({*before, *now} - set(FREE_TO_CHANGE)):
+    known = {*before, *now} - set(FREE_TO_CHANGE)
+    for name in sorted(known, key=lambda name: (name == "hyp", name)):  # hyp may be long
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping) and name == "hyp":
             lines += [

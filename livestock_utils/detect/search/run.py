@@ -298,7 +298,8 @@ def _settled(task: _Task) -> TrainSettings:
     start = task.settings.init_weights
     unknown = start is None or "{model}" in str(start)
     weights = None if unknown else find_weights(str(start), DOWNLOADS)
-    values, _ = recipes.resolved(task.settings, {}, data, weights)
+    asked = dataclasses.replace(task.settings, hyp="default")  # some hyp is given
+    values, _ = recipes.resolved(asked, {}, data, weights)
     kept = {name: values[name] for name in ("epochs", *recipes.OPEN) if name != "hyp"}
     return dataclasses.replace(task.settings, **kept, cache=task.settings.cache and "disk")
 

@@ -97,7 +97,7 @@ def _trained(command: list[str], run: Path) -> str:
     """How fast, and how good, after a training in a process of its own."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise LivestockError((done.stderr.strip().splitlines() or ["no message"])[-1])
+        raise LivestockError(str(done.stderr).strip().rpartition("\n")[2])
     last = Run(run).results.iloc[-1]
     speed = (_N_IMAGES - _N_VALID) / last["seconds/train"]
     map75 = last["metrics/mAP_0.75"]
@@ -127,9 +127,10 @@ def _resumed(command: list[str], run: Path, whole: Path) -> str:
 def _precisions(weights: Path, valid: Photos, device: str) -> str:
     """mAP75 of both precisions, and how many sure boxes each finds."""
     told = []
-    for name, half in (("float16", True), ("float32", False)):
+    precisions = {"float32": False} if device == "cpu" else {"float16": True, "float32": False}
+    for name, half in precisions.items():
         found = predict(weights, valid, image_size=_SIZE, device=device, half=half)
-        map75 = score(valid, found).loc["all", "mAP75"]
+        map75 = score(valid, found)["mAP75"].astype(float)["all"]
         told.append(f"{name}: mAP75 {map75:.4f}, {(found['confidence'] >= 0.25).sum()} boxes")
     return "; ".join(told)
 

@@ -132,7 +132,7 @@ def start(
     )
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    ema = y5.torch_utils.ModelEMA(model)
+    ema = y5.torch_utils.ModelEMA(model, **_ema_decay(settings, len(data.train.files), accumulate))
 
     images = dataset_class(y5.dataloaders.LoadImagesAndLabels)
     plain, size, cache = yolov5.keep_as_it_is, settings.image_size, settings.cache
@@ -171,6 +171,12 @@ def start(
         *(nominal, network, mine),
         began=began,
     )
+
+
+def _ema_decay(settings: Recorded, n_images: int, accumulate: int) -> dict[str, float]:
+    """The moving average's decay, reached after about as many steps; yolov5's own for 0 epochs."""
+    steps = settings.ema_epochs * math.ceil(n_images / settings.batch_size) / accumulate
+    return {"decay": 1 - 1 / max(steps, 1.0), "tau": max(steps, 1.0)} if steps else {}
 
 
 def set_seeds(seed: int) -> None:

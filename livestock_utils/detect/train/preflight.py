@@ -1,7 +1,6 @@
 """Before a long training: is everything there, and how long will it take? One small table each.
 
-`preflight` looks at the machine, the data and the weights, red lines first; `recipes` offers
-settings by amount of data.
+`preflight` looks at the machine, the data and the weights, red lines first.
 """
 
 import dataclasses
@@ -15,13 +14,12 @@ from typing import Any
 
 import pandas as pd
 import psutil
-import yaml
 
 from livestock_utils import install
 from livestock_utils.core import species
 from livestock_utils.core.errors import LivestockError, TrainingError
 from livestock_utils.detect import checkpoints
-from livestock_utils.detect.settings import HYP_FOLDER, TrainSettings, hyp_file, read_hyp
+from livestock_utils.detect.settings import TrainSettings, hyp_file, read_hyp
 from livestock_utils.detect.train.data import Source, data_folder, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.evaluate.scoring import submission
@@ -148,20 +146,6 @@ def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
     table = require(pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"]))
     gpu = table[table["check"] == "GPU"].iloc[0]
     return f"GPU: {gpu['found']}" + (f" ({gpu['what_to_do']})." if gpu["what_to_do"] else ".")
-
-
-def recipes(n_images: int) -> pd.DataFrame:
-    """The recipes of hyp/recipes.yaml by data size: name, suits, settings, why, ..."""
-    content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
-    rows = [
-        (name, *(entry[key] for key in ("images", "settings", "why")))
-        for name, entry in content.items()
-    ]
-    table = pd.DataFrame(rows, columns=["recipe", "from_images", "settings", "why"])
-    table = table.sort_values("from_images", ignore_index=True)
-    reached = table["from_images"] <= n_images
-    table.insert(2, "suits", table.index == reached.sum() - 1)
-    return table
 
 
 _Row = tuple[str, str, str, str]

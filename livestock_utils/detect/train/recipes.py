@@ -7,7 +7,7 @@ has a measured row in benchmarks/results/accuracy.csv. `write_up` is the origina
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from livestock_utils.core.text import count
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.settings import Recorded, TrainSettings
 from livestock_utils.detect.train.data import Data
+from livestock_utils.detect.train.start import class_sources, told
 
 log = logging.getLogger(__name__)
 
-_YOLOV5 = {
+_YOLOV5: dict[str, Any] = {
     "hyp": None,
     "nominal_batch": 64,
     "optimizer": "SGD",
@@ -28,6 +29,7 @@ _YOLOV5 = {
     "head": "fresh",
     "warmup_min_iterations": 100,
     "close_mosaic": 0.0,
+    "ema_epochs": 0.0,
 }
 OPEN = tuple(_YOLOV5)
 """Settings that a recipe settles where they are left open."""
@@ -38,18 +40,25 @@ _FEW, _MANY = 2000, 8000
 
 
 def settled(
-    settings: TrainSettings, n_images: int, start: str = "other"
+    settings: TrainSettings,
+    n_images: int,
+    known: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[TrainSettings, pd.DataFrame]:
     """Settings with nothing left open, and a row a setting: setting, value, why.
 
-    `start` is what the start weights know: "none" (random), "other" classes, or the "same". With
-    `minutes`, epochs stay open until the first one has been timed.
+    `known` are the classes of the start weights, None without any. With `minutes`, epochs stay open
+    until the first one has been timed.
     """
-    values, reasons = _recipe(settings, n_images, start)
-    rows, changes = [], {}
+    values, reasons = _recipe(settings, n_images, known, classes)
+    rows: list[tuple[str, Any, str]] = []
+    changes: dict[str, Any] = {}
     for name in ("epochs", *OPEN):
         given = getattr(settings, name)
-        if name == "epochs" and settings.minutes is not None:
+        if name == "optimizer" and given is None and settings.hyp is not None:
+            changes[name] = _YOLOV5[name]
+            rows.append((name, _YOLOV5[name], "what a given hyp is made for, unless told"))
+        elif name == "epochs" and settings.minutes is not None:
             rows.append((name, "open", f"as many as fit {settings.minutes:g} minutes"))
         elif given is None:
             changes[name] = values[name]
@@ -81,11 +90,10 @@ def resolved(
         values |= {name: value for name, value in begun.items() if values[name] is None}
         values["recipe"] = before.get("recipe")
         return values, {}
-    start = "none"
+    known = None
     if start_from is not None:
-        names = checkpoints.read_weights(start_from, trust=trust).names
-        start = "same" if names == data.names else "other"
-    asked, table = settled(settings, len(data.train.files), start)
+        known = checkpoints.read_weights(start_from, trust=trust).names
+    asked, table = settled(settings, len(data.train.files), known, data.names)
     for row in table.itertuples():
         log.info("%s %s: %s", row.setting, row.value, row.why)
     return dict(vars(asked)), dict(zip(table["setting"], table["why"], strict=True))
@@ -104,7 +112,7 @@ def memory_format(before: Mapping[str, Any], recipe: str | None) -> str:
 
 
 def _recipe(
-    settings: TrainSettings, n_images: int, start: str
+    settings: TrainSettings, n_images: int, known: Sequence[str] | None, classes: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """All values of a recipe, and the reason of each."""
     name = settings.recipe or "yolov5"
@@ -112,22 +120,20 @@ def _recipe(
     source = "the write-up's table" if name == "write_up" else "yolov5 7.0.14's default"
     values: dict[str, Any] = {"epochs": _EPOCHS[name], **plain}
     reasons = dict.fromkeys(values, source)
-    if name != "auto":
-        return values, reasons
-    batch = settings.batch_size if isinstance(settings.batch_size, int) else 16
-    reasons["epochs"] = "twice as many help little, see the table of recipes"
-    for key, value, why in _auto(n_images, settings.epochs or _EPOCHS[name], batch, start):
-        values[key], reasons[key] = value, why
+    if name == "auto":
+        for key, value, why in _auto(settings, n_images, known, classes):
+            values[key], reasons[key] = value, why
     return values, reasons
 
 
-def _auto(n_images: int, epochs: int, batch: int, start: str) -> list[tuple[str, Any, str]]:
+def _auto(
+    settings: TrainSettings, n_images: int, known: Sequence[str] | None, classes: Sequence[str]
+) -> list[tuple[str, Any, str]]:
     """Where `auto` differs from yolov5's defaults: setting, value, why."""
     photos = count(n_images, "photo")
-    rows: list[tuple[str, Any, str]] = [
-        ("head", "carried", "box and objectness rows of other classes hold for animals too")
-    ]
+    rows: list[tuple[str, Any, str]] = []
+    if known is not None and tuple(known) != tuple(classes):
+        rows.append(("head", "carried", told(known, class_sources(known, classes))))
     if n_images >= _MANY:
-        hyp: Any = "experiment_hyp_v1"
-        rows.append(("hyp", hyp, f"{photos}: the write-up's, tuned on as many"))
+        rows.append(("hyp", "experiment_hyp_v1", f"{photos}: the write-up's, tuned on as many"))
     return rows

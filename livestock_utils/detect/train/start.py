@@ -58,11 +58,13 @@ def starting_model(
         )
     if not same_classes:  # a head of other classes of the same number is no use as it is
         fitting = {name: fitting[name] for name in fitting if not name.startswith(f"{head}m.")}
-        sources = class_sources(weights.names, settings.classes)
-        if not anchors:
-            n_anchors = model.model[-1].na
-            fitting |= carried_head(weights.state, own, f"{head}m.", n_anchors, sources)
-            log.info("the head starts with %s", told(weights.names, sources))
+        if settings.head == "carried" and not anchors:
+            n_anchors, known = model.model[-1].na, weights.names
+            sources = class_sources(known, settings.classes)
+            carried = carried_head(weights.state, own, f"{head}m.", n_anchors, len(known), sources)
+            if not carried:
+                log.warning("%s: the head has another layout and starts fresh", init_weights)
+            fitting |= carried
     model.load_state_dict(fitting, strict=False)
     log.info("%d of %d tensors taken from %s", len(fitting), len(own), init_weights)
     return model
@@ -90,19 +92,19 @@ def carried_head(
     own: Mapping[str, Any],
     prefix: str,
     n_anchors: int,
+    n_known: int,
     sources: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
     """Tensors of a head with the box and objectness rows of `state` and class rows by `sources`.
 
-    `own` is a fresh model's state; what has no source stays as it is there. A level of another
-    shape is left out.
+    `own` is a fresh model's state; what has no source stays as it is there. `state` is of a head
+    for `n_known` classes; a level of another shape is left out.
     """
     carried = {}
     for name, fresh in own.items():
         given = state.get(name)
-        if not name.startswith(prefix) or given is None or given.shape[1:] != fresh.shape[1:]:
-            continue
-        if len(given) % n_anchors:
+        wanted = (n_anchors * (_BOX_ROWS + n_known), *fresh.shape[1:])
+        if not name.startswith(prefix) or given is None or given.shape != wanted:
             continue
         rows = fresh.clone().view(n_anchors, -1, *fresh.shape[1:])
         theirs = given.to(fresh.dtype).view(n_anchors, -1, *fresh.shape[1:])

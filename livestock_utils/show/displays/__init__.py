@@ -19,7 +19,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         "worst_pairs",
     ),
     "training": (
-        *("augmentation", "losses", "metrics", "plan", "preflight", "recipes", "training_time"),
+        *("augmentation", "losses", "metrics", "plan", "preflight", "recipe", "training_time"),
     ),
     "comparison": ("compared_runs", "optimisers", "runs"),
     "errors": (

@@ -5,11 +5,15 @@ import os
 
 import pandas as pd
 
+from livestock_utils.core import species
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.photos import Photos
+from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights, read_weights
 from livestock_utils.detect.settings import METRICS, TrainSettings
 from livestock_utils.detect.train import preflight as checking
 from livestock_utils.detect.train import preview
-from livestock_utils.detect.train.data import Source
+from livestock_utils.detect.train import recipes as settling
+from livestock_utils.detect.train.data import Source, list_files
 from livestock_utils.detect.train.run import Run
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import augmentation as augmentation_plots
@@ -44,16 +48,18 @@ def plan(table: pd.DataFrame) -> Display:
     return Display("plan", caption, shown, shows_table=True, index=True)
 
 
-def recipes(n_images: int) -> Display:
-    """The recipes of hyp/recipes.yaml: where they differ, why, and which suits so many images."""
-    found = checking.recipes(n_images)
-    table = found.drop(columns=["settings", "why"])
-    for name in dict.fromkeys(name for settings in found["settings"] for name in settings):
-        values = [settings.get(name, "default") for settings in found["settings"]]
-        if len(set(values)) > 1:
-            table[name] = values
-    caption = "Recipes by the number of training images; the one that suits this set is marked."
-    return Display("recipes", caption, table.assign(why=found["why"]), shows_table=True)
+def recipe(train: Source, settings: TrainSettings) -> Display:
+    """What the settings that are left open become for these photos, and why."""
+    _, table = _settled(train, settings)
+    caption = f"What the recipe {settings.recipe} makes of these photos: each setting, and why."
+    return Display("recipe", caption, table, shows_table=True)
+
+
+def _settled(train: Source, settings: TrainSettings) -> tuple[TrainSettings, pd.DataFrame]:
+    n_images = len(train) if isinstance(train, Photos) else len(list_files(train)[1]["train"])
+    start = settings.init_weights
+    known = None if start is None else read_weights(find_weights(start, DOWNLOADS)).names
+    return settling.settled(settings, n_images, known, species.names())
 
 
 def augmentation(
@@ -63,7 +69,12 @@ def augmentation(
     used = settings.augmentation is not None
     pipeline = settings.augmentation if used else example
     views = preview.preview(
-        train, settings.hyp, pipeline, settings.image_size, n=n, seed=settings.seed
+        train,
+        _settled(train, settings)[0].hyp,
+        pipeline,
+        settings.image_size,
+        n=n,
+        seed=settings.seed,
     )
     table = pd.DataFrame(
         [(view.kind, len(view.boxes)) for view in views], columns=["kind", "boxes"]
