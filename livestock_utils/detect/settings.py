@@ -146,6 +146,14 @@ class TrainSettings(Settings):
         "steps; none: the recipe's.",
         low=0,
     )
+    blend: float | None = setting(
+        None,
+        "Share of the start weights in the weights kept: unseen barns gain (WiSE-FT, Wortsman et "
+        "al. 2022); none: the recipe's.",
+        unit="share",
+        low=0,
+        high=0.9,
+    )
     compile: bool = setting(
         False, "Compile the network first (torch.compile): a minute that long runs win back."
     )
@@ -210,6 +218,7 @@ class Recorded(TrainSettings):
     warmup_min_iterations: int = 100
     close_mosaic: float = 0.0
     ema_epochs: float = 0.0
+    blend: float = 0.0
     batch_size: int = 16
     augmentation: dict[str, Any] | None = None
     teacher_weight: float | None = None

@@ -156,7 +156,7 @@ class RunFolder:
         """Write the final weights and figures, mark the run as finished, drop the resume files."""
         best, last = (self.folder / name for name in _FINAL_WEIGHTS)
         with records.storing("finish the run", self.folder):
-            self._write_weights("last", trainer, trainer.ema.ema.state_dict(), -1)
+            self._write_weights("last", trainer, trainer.keep().state_dict(), -1)
             self._write_weights("best", trainer, trainer.best_weights, -1)
             if not checkpoints.within_budget(best):
                 self.note(

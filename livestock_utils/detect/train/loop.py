@@ -6,6 +6,7 @@ there, gradients that wait for a full nominal batch of 64 at the end of an epoch
 epoch's end is a clean point to resume from.
 """
 
+import copy
 import dataclasses
 import logging
 import math
@@ -47,6 +48,10 @@ class Trainer:
     network: Any
     """The model, or on several GPUs its wrapper that averages gradients."""
     mine: parallel.Ranks
+    start: dict[str, Any] | None = None
+    """Tensors that the training started from, where the weights kept are blended with them."""
+    kept: Any = None
+    """The model that is validated and saved: the moving average, blended where asked."""
     epoch: int = 0
     """The next epoch to train."""
     last_step: int = -1
@@ -62,6 +67,20 @@ class Trainer:
     first_batch: tuple | None = None
     began: float = dataclasses.field(default_factory=time.perf_counter)
     """When the training was started or continued here (time.perf_counter)."""
+
+    def keep(self) -> Any:
+        """The model to validate and save now: the moving average, blended with the start."""
+        if self.start is None:
+            self.kept = self.ema.ema
+            return self.kept
+        self.kept = self.kept or copy.deepcopy(self.ema.ema)
+        share, average = self.settings.blend, self.ema.ema.state_dict()
+        blended = {
+            name: tensor.lerp(self.start[name], share) if name in self.start else tensor
+            for name, tensor in average.items()
+        }
+        self.kept.load_state_dict(blended)
+        return self.kept
 
     @property
     def done(self) -> bool:
@@ -109,6 +128,11 @@ def start(
     set_seeds(settings.seed + 1 + mine.rank)
     layout = getattr(torch, settings.memory_format)
     model = build().to(device, memory_format=layout)
+    before = {
+        name: tensor.clone()
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point() and "anchor" not in name
+    }
     if settings.freeze >= len(model.model):
         raise TrainingError(
             f"freeze must leave a layer of {settings.model} to train, at most "
@@ -169,6 +193,7 @@ def start(
     return Trainer(
         *(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders, loss),
         *(nominal, network, mine),
+        start=before if settings.blend else None,
         began=began,
     )
 
@@ -212,7 +237,7 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
             yield {}
             continue
         half = trainer.settings.amp and trainer.device.type == "cuda"
-        model, loader, names = trainer.ema.ema, trainer.loaders.valid, trainer.data.names
+        model, loader, names = trainer.keep(), trainer.loaders.valid, trainer.data.names
         result = validate(trainer.y5, model, loader, names, trainer.compute_loss, half)
         by_class = result.per_class["mAP75"].drop(index="all")
         row = {
@@ -230,7 +255,7 @@ def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
             trainer.best_value, trainer.best_epoch = value, trainer.epoch
             trainer.best_weights = {
                 name: tensor.half().cpu() if tensor.is_floating_point() else tensor.cpu().clone()
-                for name, tensor in trainer.ema.ema.state_dict().items()
+                for name, tensor in model.state_dict().items()
             }
         trainer.rows.append(row)
         trainer.epoch += 1

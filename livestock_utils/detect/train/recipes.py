@@ -30,6 +30,7 @@ _YOLOV5: dict[str, Any] = {
     "warmup_min_iterations": 100,
     "close_mosaic": 0.0,
     "ema_epochs": 0.0,
+    "blend": 0.0,
 }
 OPEN = tuple(_YOLOV5)
 """Settings that a recipe settles where they are left open."""
