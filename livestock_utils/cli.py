@@ -432,6 +432,9 @@ def check_gpu(folder: Path, device: str | None) -> None:
     """Try training, kill and resume, half precision and export on this machine's GPU.
 
     Prints one table to paste into an issue. Without a GPU it says so and exits 0.
+
+    \b
+    python -m livestock_utils check-gpu runs/gpu_check
     """
     from livestock_utils.detect.train.gpu_check import gpu_check
 
