@@ -30,10 +30,22 @@ def hand_made(rows, width=100, height=80) -> candidates.Candidates:
     """Candidates of the images "a" and "b" from rows (image, class, confidence, box)."""
     image, label, confidence, boxes = zip(*rows, strict=True) if rows else ((), (), (), ())
     return candidates.build(
-        pd.DataFrame({"image_id": ["a", "b"], "width_px": width, "height_px": height}),
+        pd.DataFrame(
+            {
+                "image_id": ["a", "b"],
+                "width_px": width,
+                "height_px": height,
+                "status": "ok",
+                "found": 0,
+            }
+        ),
         ("pig", "cow"),
-        image_index=image,
+        ("plain",),
+        {},
+        image_index=np.array(image, dtype=int),
         class_index=label,
+        pass_index=[0] * len(label),
+        best_class=[True] * len(label),
         confidence=confidence,
         xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
     )

@@ -22,14 +22,10 @@ def whole_file(
 ) -> Iterator[IO[Any]]:
     """A temporary file beside `path` that takes its name when the block ends without an error.
 
-    Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is
-    removed and an older `path` stays as it was. The data is flushed to the disk before the rename.
-    What killed processes left in the folder is cleared at the first write into it. `named` gives
-    another path in the same folder, asked when everything is written (a name made of the content's
-    hash).
+    `mode` is "wb" or "w" (UTF-8). On any error the temporary file is removed and an older `path`
+    stays. What killed processes left in the folder is cleared at the first write into it. `named`
+    gives another path in the folder, asked when all is written (a name made of a hash).
     """
-    if mode not in ("wb", "w"):
-        raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target.parent)

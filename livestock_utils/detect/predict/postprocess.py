@@ -1,7 +1,6 @@
 """From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion.
 
-One `PostprocessSettings` says everything that a prediction depends on after the network; it is
-tuned by `sweep`, saved as YAML and applied as it stands.
+One `PostprocessSettings` says all that a prediction depends on after the network.
 """
 
 import dataclasses
@@ -66,7 +65,8 @@ class PostprocessSettings(Settings):
         for name in ("confidence_threshold", "iou_threshold"):
             value = getattr(self, name)
             for number in value.values() if isinstance(value, dict) else [value]:
-                if not (_is_number(number) and 0 <= number <= 1):
+                is_number = isinstance(number, int | float) and not isinstance(number, bool)
+                if not (is_number and 0 <= number <= 1):
                     raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
         if self.sigma == 0:
             raise LivestockError(f"sigma must be above 0, got {self.sigma!r}")
@@ -91,9 +91,9 @@ class PostprocessSettings(Settings):
     @property
     def needs(self) -> dict[str, Any]:
         """What the network's run must keep for these settings: options of `collect_candidates`."""
-        lowest = self.confidence_threshold
-        floor = min(lowest.values()) if isinstance(lowest, dict) else lowest
-        return {"floor": floor} | ({} if self.passes is None else {"passes": self.passes})
+        floor = self.confidence_threshold
+        needs = {"floor": min(floor.values()) if isinstance(floor, dict) else floor}
+        return needs if self.passes is None else needs | {"passes": self.passes}
 
     @property
     def is_plain(self) -> bool:
@@ -161,17 +161,15 @@ def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
 
 def apply(
     candidates: Candidates,
-    settings: PostprocessSettings | None = None,
+    settings: PostprocessSettings = PostprocessSettings(),
     images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Candidates -> predictions table (image_id, species, x_min..y_max px, confidence).
 
     Sorted by image_id and descending confidence; equal confidences keep the network's order.
-    `images`: only these (by image_id). Images without detections have no rows; they stay in
-    `candidates.images`. Raises DatasetError for an image without candidates data, LivestockError
-    for thresholds that lack a class or passes that were not predicted.
+    `images`: only these. Raises DatasetError for an image without candidates, LivestockError for
+    thresholds that lack a class or passes that were not predicted.
     """
-    settings = settings or PostprocessSettings()
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
@@ -194,17 +192,16 @@ class Detections:
 
 def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
     """Everything that `apply` does but the limit an image and the table; in no particular order."""
-    part = candidates.select(eligible(candidates, settings))
+    part = candidates.select(_eligible(candidates, settings))
     if settings.method == "nms":
         part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
-        found = (part.image_index, part.class_index, part.xyxy, part.confidence)
+        found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
-    image_index, class_index, xyxy, confidence = found
-    return Detections(image_index, class_index, part.clipped(image_index, xyxy), confidence)
+    return dataclasses.replace(found, xyxy=part.clipped(found.image_index, found.xyxy))
 
 
-def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     """Which candidates (n,) the settings let in: passes, labels, confidence by class."""
     thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
     mask = candidates.confidence >= thresholds.astype(np.float32)[candidates.class_index]
@@ -215,9 +212,8 @@ def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
             raise LivestockError(
                 f"pass {missing[0]!r} was not predicted: there are {list(candidates.passes)}"
             )
-        mask &= np.isin(
-            candidates.pass_index, [candidates.passes.index(name) for name in settings.passes]
-        )
+        used = [candidates.passes.index(name) for name in settings.passes]
+        mask &= np.isin(candidates.pass_index, used)
     return mask
 
 
@@ -267,49 +263,46 @@ def _groups(
         yield rows, int(candidates.image_index[rows[0]]), int(class_index[rows[0]])
 
 
-def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> tuple[Any, Any, Any, Any]:
+def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detections:
     """Soft-NMS and fusion, which change confidences: the threshold holds before and after."""
     ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
     floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
     n_passes = len(part.passes if settings.passes is None else settings.passes)
     is_fusion = settings.method == "fusion"
     if is_fusion and settings.fusion_nms is not None:
-        part = part.select(_nms_of_each_pass(part, settings))
-    nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
-    found = [nothing]
+        part = part.select(_nms_of_each_pass(part, settings.fusion_nms))
+    found: list[tuple[Any, ...]] = [
+        (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
+    ]
     for rows, image, class_index in _groups(part, settings.class_agnostic):
         xyxy, confidence, labels = part.xyxy[rows], part.confidence[rows], part.class_index[rows]
-        iou = ious[class_index]
         if is_fusion:
-            how = settings.fusion_confidence
             xyxy, confidence = suppression.fuse(
-                xyxy, confidence, iou, n_passes=n_passes, confidence_type=how
+                xyxy,
+                confidence,
+                ious[class_index],
+                n_passes=n_passes,
+                confidence_type=settings.fusion_confidence,
             )
             labels = np.full(len(confidence), class_index)
         else:
-            method = settings.method.removeprefix("soft_nms_")
-            lowest = floors.min() if settings.class_agnostic else floors[class_index]
             confidence = suppression.soft_nms(
-                xyxy, confidence, iou, sigma=settings.sigma, method=method, floor=lowest
+                xyxy,
+                confidence,
+                ious[class_index],
+                sigma=settings.sigma,
+                method=settings.method.removeprefix("soft_nms_"),
+                floor=floors.min() if settings.class_agnostic else floors[class_index],
             )
             alive = (confidence > 0) & (confidence >= floors.astype(np.float32)[labels])
             xyxy, confidence, labels = xyxy[alive], confidence[alive], labels[alive]
         found.append((np.full(len(confidence), image), labels, xyxy, confidence))
-    images, classes, boxes, confidences = (
-        np.concatenate(each) for each in zip(*found, strict=True)
-    )
-    return images, classes, boxes, confidences
+    return Detections(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
-def _nms_of_each_pass(part: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> npt.NDArray[np.bool_]:
     kept = np.zeros(len(part), dtype=bool)
     for number in range(len(part.passes)):
-        rows = np.flatnonzero(part.pass_index == number)
-        mask = np.zeros(len(part), dtype=bool)
-        mask[rows] = True
-        kept[rows] = _nms_keep(part.select(mask), float(settings.fusion_nms or 0))
+        mask = part.pass_index == number
+        kept[mask] = _nms_keep(part.select(mask), iou_threshold)
     return kept
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -56,8 +56,7 @@ def predict_runs(
 ) -> dict[str, pd.DataFrame]:
     """Each run's predictions on the judge's images, at its own size, by run name.
 
-    They are kept in the folder `kept` under the hashes of weights and images, and read from there
-    the next time.
+    They are kept in `kept` under the hashes of weights and images, and read from there next time.
     """
     stamp = on.photos.fingerprint()[:12]
     found = {}

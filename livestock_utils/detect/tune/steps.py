@@ -141,9 +141,9 @@ def collect(
             weights, photos, parts_folder=store, shard=shard, **options
         )
     there, total = engine.parts_there(store, passes)
-    if engine.missing_parts(store, passes):
-        return Collected(photos, found.of_images([]), there, total, name)
-    if kind == "local" and engine.parse_shard(shard)[1] > 1:
+    if not 0 < there == total:
+        found = found.of_images([])
+    elif kind == "local" and engine.parse_shard(shard)[1] > 1:
         found = engine.gather(store, passes)
     return Collected(photos, found, there, total, name)
 
