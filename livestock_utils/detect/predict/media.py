@@ -19,7 +19,8 @@ from livestock_utils.detect.predict import candidates, engine, postprocess
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-_GREY_BGR = (120, 120, 120)
+_GREY = "#787878"
+_SURE = postprocess.PostprocessSettings(confidence_threshold=0.25, iou_threshold=0.6)
 log = logging.getLogger(__name__)
 
 
@@ -29,9 +30,8 @@ def find(
     """The photos of an image file, a folder (with its subfolders) or a video; of no species.
 
     image_id is the path below the folder without its ending (with it where two differ by the ending
-    only); of a video the frame number, every `every`-th frame. `without`: a folder whose photos do
-    not count. Raises DatasetError for a source that is absent, of another kind, or holds no photos;
-    videos in a folder are left out, with a warning.
+    only); of a video the number of every `every`-th frame. `without`: a folder whose photos do not
+    count. Raises DatasetError for a source without photos; warns of videos in a folder.
     """
     path = Path(source)
     if not path.exists():
@@ -55,8 +55,7 @@ def find(
                 f"{path}: neither an image ({', '.join(_IMAGE_ENDINGS)}) nor a video "
                 f"({', '.join(_VIDEO_ENDINGS)}); convert it, or give a folder"
             )
-        table = _table([path.stem], [path.name])
-        return Photos(table, folder=path.parent)
+        return Photos(_table([path.stem], [path.name]), folder=path.parent)
     every_file = [p for p in path.rglob("*") if p.is_file()]
     apart = None if without is None else Path(without).resolve()
     found = sorted(
@@ -133,7 +132,7 @@ def predict(
     source: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    settings: postprocess.PostprocessSettings | None = None,
+    settings: postprocess.PostprocessSettings = _SURE,
     draw_from: float | None = 0.25,
     every: int = 1,
     **options: Any,
@@ -141,23 +140,18 @@ def predict(
     """Predict photos or a video into `out`: predictions.csv, images.csv, drawn/*.jpg.
 
     `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `engine.collect_candidates`. What lies in `out` is not predicted, should that be within the
-    photos. Returns the predictions table (px) and the candidates with their images table.
+    `engine.collect_candidates`. What lies in `out` is not predicted. Returns the predictions table
+    (px) and the candidates.
     """
-    settings = settings or postprocess.PostprocessSettings(
-        confidence_threshold=0.25, iou_threshold=0.6
-    )
+    import cv2
+
     own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
     photos = find(source, every, without=own)
     found = engine.collect_candidates(weights, photos, **{**settings.needs, **options})
     predictions = postprocess.apply(found, settings)
-    tables = {
-        "predictions": predictions.round(dict.fromkeys(XYXY, 3)),
-        "images": found.images.drop(columns="found"),
-    }
-    for name, table in tables.items():
-        with files.whole_file(Path(out) / f"{name}.csv", "w") as file:
-            table.to_csv(file, index=False, lineterminator="\n")
+    rounded, images = predictions.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
+    for name, table in (("predictions", rounded), ("images", images)):
+        files.write_text(Path(out) / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     if draw_from is not None:
         sure = predictions[predictions["confidence"] >= draw_from]
         by_image = dict(list(sure.groupby("image_id")))
@@ -165,15 +159,17 @@ def predict(
         rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
         with photos.reader() as reader:
             for row in progress(rows, desc="draw", unit="img"):
-                frame = draw(
+                frame = _draw(
                     frames.decode(reader.bytes(row["archive"], row["member"])),
                     by_image.get(row["image_id"], predictions.iloc[:0]),
                 )
-                _write_jpeg(Path(out) / "drawn" / f"{row['image_id']}.jpg", frame)
+                jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+                with files.whole_file(Path(out) / "drawn" / f"{row['image_id']}.jpg") as file:
+                    file.write(jpeg.tobytes())
     return predictions, found
 
 
-def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
+def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
     """A copy of the frame with its boxes in the species' colours, name and confidence."""
     import cv2
 
@@ -181,7 +177,8 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
     width = max(round(max(picture.shape[:2]) / 500), 1)
     scale, font = max(picture.shape[:2]) / 1400, cv2.FONT_HERSHEY_SIMPLEX
     for box in boxes.sort_values("confidence").to_dict("records"):
-        tone = _bgr(species.colours().get(box["species"]))
+        red, green, blue = bytes.fromhex(species.colours().get(box["species"], _GREY)[1:])
+        tone = blue, green, red
         (left, upper), corner = (
             (round(box[f"x_{k}"]), round(box[f"y_{k}"])) for k in ("min", "max")
         )
@@ -193,16 +190,3 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
         place, white, thin = (left, top + tall + base // 2), (255, 255, 255), max(width // 2, 1)
         cv2.putText(picture, text, place, font, scale, white, thin, cv2.LINE_AA)
     return picture
-
-
-def _bgr(colour: str | None) -> tuple[int, int, int]:
-    if colour is None:
-        return _GREY_BGR
-    return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
-
-
-def _write_jpeg(path: Path, frame_bgr: np.ndarray) -> None:
-    import cv2
-
-    with files.whole_file(path) as file:
-        file.write(cv2.imencode(".jpg", frame_bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())

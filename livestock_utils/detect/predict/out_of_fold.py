@@ -3,7 +3,6 @@
 Only these say something about labels: a model repeats the faults of those it was trained on.
 """
 
-import dataclasses
 import gzip
 import hashlib
 import logging
@@ -203,7 +202,7 @@ def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, P
     """A set folder per fold, and per fold the data.yaml that holds it out."""
     places = {number: base / f"fold{number}" for number in _numbers(of_image)}
     for number, place in places.items():
-        mine = dataclasses.replace(photos.fold(of_image, number), boxes=photos.boxes)
+        mine = photos.fold(of_image, number)
         if not _is_written(place, mine, of_image):
             writing.to_folder(place, mine, folds=of_image)
     return {

@@ -203,8 +203,8 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
 
 def _eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     """Which candidates (n,) the settings let in: passes, labels, confidence by class."""
-    thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
-    mask = candidates.confidence >= thresholds.astype(np.float32)[candidates.class_index]
+    limits = confidence_limits(candidates, settings).astype(np.float32)
+    mask = candidates.confidence >= limits[candidates.class_index]
     if not settings.multi_label:
         mask &= candidates.best_class
     if settings.passes is not None:
@@ -221,7 +221,7 @@ def _nms_keep(
     candidates: Candidates, iou_threshold: _PerClass, class_agnostic: bool = False
 ) -> npt.NDArray[np.bool_]:
     """Hard NMS of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
-    thresholds = per_class(iou_threshold, candidates.names, "iou_threshold")
+    thresholds = _per_class(iou_threshold, candidates.names, "iou_threshold")
     kept = np.zeros(len(candidates), dtype=bool)
     for rows, _, class_index in _groups(candidates, class_agnostic):
         kept[rows] = suppression.nms(
@@ -230,7 +230,14 @@ def _nms_keep(
     return kept
 
 
-def per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
+def confidence_limits(
+    candidates: Candidates, settings: PostprocessSettings
+) -> npt.NDArray[np.float64]:
+    """The confidence threshold of each class of the candidates."""
+    return _per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
+
+
+def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
     """A number per class, in the order of `names`; LivestockError for other keys."""
     if isinstance(value, dict):
         if set(value) != set(names):
@@ -265,8 +272,8 @@ def _groups(
 
 def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detections:
     """Soft-NMS and fusion, which change confidences: the threshold holds before and after."""
-    ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
-    floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
+    ious = _per_class(settings.iou_threshold, part.names, "iou_threshold")
+    floors = confidence_limits(part, settings)
     n_passes = len(part.passes if settings.passes is None else settings.passes)
     is_fusion = settings.method == "fusion"
     if is_fusion and settings.fusion_nms is not None:

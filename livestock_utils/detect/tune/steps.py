@@ -18,14 +18,11 @@ from livestock_utils.detect.predict import candidates, engine, out_of_fold
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
 
-_RUNS = ("full", "multilabel_split")
-"""Run folders below OUT/training whose best weights predict the test (08, 05)."""
-_TUNING_RUNS = ("multilabel_split",)
-"""Runs that have not seen the validation images, so that settings can be tuned on these (05)."""
-
 
 def find_weights(
-    out: str | os.PathLike, weights: str | os.PathLike = "", runs: Sequence[str] = _RUNS
+    out: str | os.PathLike,
+    weights: str | os.PathLike = "",
+    runs: Sequence[str] = ("full", "multilabel_split"),
 ) -> Path:
     """The weights as given, else the best of the first of `runs` below OUT/training."""
     if weights:
@@ -47,12 +44,11 @@ def find_weights(
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[Path, Path]:
-    """Weights for test and tuning, both opened once, so that a wrong file stops early.
+    """Weights for test (08's or 05's) and tuning (05's: these have not seen the validation images).
 
-    Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those
-    of other classes.
+    Both are opened once, so that a wrong file stops early.
     """
-    found = find_weights(out, weights), find_weights(out, tuning_weights, _TUNING_RUNS)
+    found = find_weights(out, weights), find_weights(out, tuning_weights, ["multilabel_split"])
     for path in dict.fromkeys(found):
         loading.open_backend(path, device="cpu")
     return found
@@ -72,10 +68,10 @@ def pass_names(passes: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Candidates of photos, or of none while parts of other shards are missing.
+    """Candidates of photos, or of none while parts of other shards are missing: a share of the
+    photos would give a score and settings of its own.
 
-    A share of the photos would give a score of its own and settings of its own, so it gives
-    neither. `name` says which photos; `lacking` why they are not those that were asked for.
+    `name` says which photos; `lacking` why they are not those that were asked for.
     """
 
     photos: Photos
@@ -103,10 +99,8 @@ class Collected:
         if not self.complete:
             return dataclasses.replace(self.photos, images=images.iloc[:0])
         sizes = self.candidates.images[["image_id", "width_px", "height_px"]]
-        images = images.drop(columns=["width_px", "height_px"]).merge(sizes, on="image_id")
-        return dataclasses.replace(
-            self.photos, images=images.reindex(columns=self.photos.images.columns)
-        )
+        sized = images.drop(columns=["width_px", "height_px"]).merge(sizes, on="image_id")
+        return dataclasses.replace(self.photos, images=sized.reindex(columns=images.columns))
 
 
 def collect(
@@ -120,9 +114,8 @@ def collect(
 ) -> Collected:
     """Candidates in part files OUT/predictions/<name>-...; `options` of `collect_candidates`.
 
-    With shard "i/n" this session computes its share, which may be none. Once all shards are done,
-    in any session, the whole is given. engine_name="ray" runs all shards as a Ray job (see
-    `ray_engine`); "ray:ADDRESS" on an existing cluster.
+    With shard "i/n" this session computes its share. Once all shards are done, in any session, the
+    whole is given. engine_name "ray" runs all as a Ray job; "ray:ADDRESS" on an existing cluster.
     """
     kind, _, address = engine_name.partition(":")
     if kind not in ("local", "ray"):
@@ -137,9 +130,8 @@ def collect(
             weights, photos, parts_folder=store, address=address or None, **options
         )
     else:
-        found = engine.collect_candidates(
-            weights, photos, parts_folder=store, shard=shard, **options
-        )
+        options |= {"parts_folder": store, "shard": shard}
+        found = engine.collect_candidates(weights, photos, **options)
     there, total = engine.parts_there(store, passes)
     if not 0 < there == total:
         found = found.of_images([])
@@ -169,8 +161,7 @@ def out_of_folds(
 ) -> Collected:
     """Candidates of all images (or `keep`), each by the model trained without its fold.
 
-    `options` of `collect`. Raises DatasetError where notebook 06 left no models for these images
-    and folds.
+    `options` of `collect`. Raises DatasetError where notebook 06 left no models for these.
     """
     images, boxes = tables.read_tables(Path(out) / "tables")
     folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
@@ -182,15 +173,14 @@ def out_of_folds(
         photos = photos.select(keep)
     assigned = photos.images["image_id"].map(of_image)
     parts = []
-    for number, path in models.items():
-        if (assigned == number).any():
-            mine = dataclasses.replace(photos, images=photos.images[assigned == number])
-            parts.append(collect(path, mine, f"{name}{number}", out, **options))
+    for number in sorted(assigned.unique().tolist()):
+        mine = dataclasses.replace(photos, images=photos.images[assigned == number])
+        parts.append(collect(models[number], mine, f"{name}{number}", out, **options))
     found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
-    there, total = sum(part.there for part in parts), sum(part.total for part in parts)
+    # A fold without any part does not tell how many it will have.
+    total = sum(part.total for part in parts) if all(part.total for part in parts) else 0
+    there = sum(part.there for part in parts)
     if not all(part.complete for part in parts):
         found = found.of_images([])
-        if not all(part.total for part in parts):
-            total = 0  # a fold without any part does not tell how many it will have
     which = f"{len(models)} folds, each by the model that has not seen it"
     return Collected(photos, found, there, total, which)
