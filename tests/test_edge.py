@@ -371,11 +371,9 @@ def test_the_whole_table_on_a_tiny_network(made, tmp_path):
     ).all()
     assert (measured["peak_memory_mb"] > 20).all()
     assert (measured["whole_ms"] > 0).all() and (measured["decode_ms"] > 0).all()
-    assert "from letterbox to boxes" in edge_module.own_part(measured)
     assert cost.headline(measured, None)["file MB"] > 0
     assert measured["budget_share"].iloc[1] == pytest.approx(measured["size_mb"].iloc[1] / 100)
     assert "pytorch" not in edge_module.parity_verdict(measured)
-    assert "PyTorch takes" in edge_module.speed(measured).replace("\n", " ")
 
 
 def test_borders_of_a_file_of_one_shape_are_told_apart_from_the_file(made, tmp_path):

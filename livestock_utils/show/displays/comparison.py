@@ -54,7 +54,6 @@ def _answer(answer: tables.Answer, weights: str) -> list[Display]:
             "Paired differences in mAP75 with their intervals.",
             answer.differences,
             functools.partial(plots.run_differences, answer.differences),
-            words.differences(answer.differences),
         ),
         Display(
             f"{answer.key}_curves",

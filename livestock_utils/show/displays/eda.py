@@ -29,7 +29,6 @@ def examples(photos: Photos, n: int = 6, seed: int = 0) -> Display:
         "Photos drawn at random with their labelled boxes in the colours of the species.",
         table,
         lambda: gallery.examples(photos, n=n, seed=seed),
-        words.covered(table),
     )
 
 
@@ -41,8 +40,7 @@ def species(photos: Photos) -> Display:
         "Images and boxes of each species.",
         table,
         functools.partial(plots.species_overview, table),
-        words.species_counts(table),
-        {"by_species": table},
+        metrics={"by_species": table},
     )
 
 
@@ -113,7 +111,6 @@ def box_sizes(photos: Photos) -> Display:
         "medians.",
         medians.rename_axis("species").reset_index(),
         functools.partial(plots.box_sizes, photos.boxes),
-        words.box_sizes(medians),
     )
 
 
@@ -181,7 +178,6 @@ def suspects(photos: Photos, n: int = 3) -> Display:
         "Of the images with boxes, those that fall furthest below their neighbours.",
         table,
         lambda: gallery.examples(photos, ids),
-        words.suspects(table),
     )
 
 
@@ -190,10 +186,4 @@ def beside_write_up(photos: Photos) -> Display:
     if not counts.is_aihub_size(photos.images):
         return Display("beside_write_up", verdict=words.NOT_AIHUB)
     table = counts.beside_write_up(photos.images, photos.boxes)
-    return Display(
-        "beside_write_up",
-        "Counts here and in the write-up.",
-        table,
-        verdict=words.write_up(table),
-        shows_table=True,
-    )
+    return Display("beside_write_up", "Counts here and in the write-up.", table, shows_table=True)

@@ -41,13 +41,12 @@ def costs(exports: Exports) -> Display:
     """Latency, file size and memory of each export."""
     table = exports.measured
     shown = table.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]]
-    verdict = f"{words.own_part(table)} {words.noise(table)} {words.speed(table)}"
     return Display(
         "cost",
         "Latency, file size and memory of each export.",
         shown,
         lambda ax=None: plots.edge_cost(table, exports.asked.max_size_mb, ax),
-        verdict,
+        words.noise(table),
         shows_table=True,
         table_caption="Size, arithmetic, latency, memory.",
         digits=2,
@@ -62,7 +61,6 @@ def front(exports: Exports) -> Display:
         "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
         cost.front(table),
         lambda ax=None: plots.edge_front(table, exports.asked.max_latency_ms, ax),
-        words.front(table),
     )
 
 

@@ -41,7 +41,6 @@ def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
         "Boxes in an image, by species and part.",
         table,
         functools.partial(plots.boxes_by_part, counts),
-        words.parts(table),
         shows_table=True,
         table_caption=f"Images and boxes of {' and '.join(parts)}.",
         digits=1,
@@ -56,8 +55,7 @@ def error_costs(errors: Errors) -> Display:
         "AP lost by each type of error, and how many boxes have it.",
         table,
         functools.partial(plots.error_costs, table),
-        words.costs(table),
-        {"ap_lost": table.set_index("error")["ap_lost"]},
+        metrics={"ap_lost": table.set_index("error")["ap_lost"]},
     )
 
 

@@ -45,9 +45,7 @@ def suggestions(missing: MissingLabels, n: int = 4, confidence: float = 0.25) ->
     """The suggestions of the highest scores, beside the predictions from `confidence` up."""
     cases = report.cases(missing.suggestions, n, missing.unlabelled)
     caption = "The highest scores: left the labels, right the out-of-fold predictions."
-    highest = float(missing.suggestions["score"].max()) if len(cases) else 0.0
-    verdict = words.cases(cases, len(missing.suggestions), highest)
-    return _gallery("suggestions", caption, missing, cases, confidence, verdict)
+    return _gallery("suggestions", caption, missing, cases, confidence)
 
 
 def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -> Display:
@@ -60,8 +58,8 @@ def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -
     cases = report.fault_cases(table, n)
     caption = "The most suspicious labels: left the labels, right the out-of-fold predictions."
     metrics = {"suspicious_labels": len(table)}
-    shown = _gallery("label_faults", caption, missing, cases, confidence, words.faults(table))
-    return dataclasses.replace(shown, table=table, metrics=metrics)
+    shown = _gallery("label_faults", caption, missing, cases, confidence)
+    return dataclasses.replace(shown, table=table, verdict=words.faults(table), metrics=metrics)
 
 
 def corrections(changes: pd.DataFrame) -> Display:
@@ -76,16 +74,11 @@ def corrections(changes: pd.DataFrame) -> Display:
 
 
 def _gallery(
-    name: str,
-    caption: str,
-    missing: MissingLabels,
-    cases: pd.DataFrame,
-    confidence: float,
-    verdict: str,
+    name: str, caption: str, missing: MissingLabels, cases: pd.DataFrame, confidence: float
 ) -> Display:
     nothing = {"suggestions": "no suggestions", "label_faults": "no suspicious labels"}[name]
 
     def draw() -> object:
         return plots.error_gallery(cases, missing.photos, missing.predictions, confidence, nothing)
 
-    return Display(name, caption, cases, draw, verdict)
+    return Display(name, caption, cases, draw)

@@ -29,14 +29,14 @@ def class_scores(
     predictions: pd.DataFrame,
     caption: str = "AP by class at three strictnesses, the contest's definition.",
 ) -> Display:
-    """AP of each class at three strictnesses, and what loose boxes cost."""
+    """AP of each class at three strictnesses, and which class is harder."""
     table = tables.score(photos, predictions)
     return Display(
         "class_scores",
         caption,
         table,
         lambda ax=None: plots.class_scores(table, ax=ax),
-        f"{words.harder_class(table)} {words.loose_boxes(table)}",
+        words.harder_class(table),
         _metrics(table),
     )
 
@@ -77,7 +77,6 @@ def precision_recall(photos: Photos, predictions: pd.DataFrame) -> Display:
         "its AP.",
         curves,
         functools.partial(plots.precision_recall, curves),
-        words.reached_recall(curves),
     )
 
 

@@ -26,7 +26,7 @@ def best_so_far(search: Search) -> Display:
         f"Score of each trial of the group {search.group}, and the best so far, by epochs trained.",
         table,
         functools.partial(plots.best_so_far, table),
-        "\n\n".join((*gave, words.so_far(table))),
+        "\n\n".join(gave),
     )
 
 
@@ -39,7 +39,6 @@ def gene_coordinates(search: Search) -> Display:
         "best.",
         table,
         functools.partial(plots.gene_coordinates, search.table, search.genes),
-        words.agreement(table, _finished(search)),
     )
 
 
@@ -52,7 +51,7 @@ def gene_slices(search: Search) -> Display:
         "the others.",
         table,
         functools.partial(plots.gene_slices, search.table, search.genes),
-        words.slopes(table, _finished(search)),
+        words.slopes(table, int((search.table["state"] == "complete").sum())),
     )
 
 
@@ -65,7 +64,6 @@ def gene_importance(search: Search) -> Display:
         "chance.",
         shares.rename_axis("gene").reset_index(),
         functools.partial(plots.gene_importance, shares),
-        words.importance(shares, _finished(search)),
     )
 
 
@@ -95,7 +93,3 @@ def trial_front(search: Search) -> Display:
         table_caption=f"Trials that no other beats in both score and {search.against}.",
         digits=4,
     )
-
-
-def _finished(search: Search) -> int:
-    return int((search.table["state"] == "complete").sum())

@@ -62,7 +62,6 @@ def worst_pairs(photos: Photos, nearest: pd.DataFrame, n: int = 2) -> Display:
         "The closest pairs of that split: validation left, train right.",
         nearest.head(n),
         lambda: gallery.pairs(nearest, photos, n=n),
-        words.closest_pair(nearest),
     )
 
 
@@ -84,8 +83,7 @@ def balance(
         "Share of each stratum in train.",
         table.drop(columns=["species", "count_bin", "target"]),
         functools.partial(plots.split_balance, table),
-        words.balance(table),
-        {
+        metrics={
             "largest_error_points": float(table["off_points"].abs().max()),
             "largest_error_images": float(table["off_images"].abs().max()),
             "balance": table,
@@ -104,8 +102,7 @@ def kept_strata(photos: Photos, kept: Photos, name: str) -> Display:
         f"Share of each {'' if name.startswith('the full') else 'training '}stratum in {name}.",
         table,
         functools.partial(plots.split_balance, table, name),
-        words.balance(table, name),
-        {"balance": table},
+        metrics={"balance": table},
     )
 
 
@@ -118,7 +115,7 @@ def folds(photos: Photos, of_image: pd.Series, valid_fold: int = 0) -> Display:
         "over the folds.",
         table,
         lambda axes=None: plots.fold_balance(table, valid_fold, axes=axes),
-        f"{words.folds(of_image)} {words.fold_balance(table)}",
+        words.folds(of_image),
     )
 
 

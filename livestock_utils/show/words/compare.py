@@ -126,34 +126,6 @@ def spread(scores: pd.DataFrame) -> str:
     return said
 
 
-def differences(table: pd.DataFrame) -> str:
-    """What the paired differences prove, and what they do not."""
-    said = []
-    for row in table.to_dict("records"):
-        sure = row["low"] > 0 or row["high"] < 0
-        seeds = (
-            f"; its {row['pairs']} seeds lie between {row['lowest_run']:+.3f} and "
-            f"{row['highest_run']:+.3f}"
-            if row["pairs"] > 1
-            else ""
-        )
-        verdict = (
-            f"significant over the images{'' if row['pairs'] > 1 else ' (one seed)'}"
-            if sure
-            else "within noise, the interval includes 0"
-        )
-        said.append(
-            f"{row['setting']} against {row['against']}: {row['difference']:+.3f} mAP75 "
-            f"({row['low']:+.3f} to {row['high']:+.3f}: {verdict}{seeds})"
-        )
-    if not said:
-        return "No two settings share a seed: there is nothing to pair."
-    single = (
-        " One seed each: another seed may turn the order." if (table["pairs"] == 1).all() else ""
-    )
-    return "; ".join(said) + "." + single
-
-
 def curves(ends: pd.DataFrame) -> str:
     """How the logged curves end, from `runs.curve_ends`: who leads, since when, which still rise,
     how much an epoch more or less matters."""

@@ -8,13 +8,15 @@ import pandas as pd
 from livestock_utils.core.text import count, first_up, listed, percent
 from livestock_utils.detect import settings
 from livestock_utils.detect.predict.silver_sources import IN_SAMPLE
-from livestock_utils.evaluate.silver import making
 from livestock_utils.evaluate.silver.effect import BETWEEN, COMPLETE
 
 _LEAST_TRUST = 0.5
 """Share of the teachers' boxes that must lie on a label where silver begins, see
 `audit.trust`. It was .7 on the drawn sample, whose silver is nine in ten right, and .2 with
 teachers of six epochs on real photos, where it was not."""
+
+
+GIVEN_LABELS = "These labels punish a model that finds what they lack: the next figure judges."
 
 
 def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
@@ -28,21 +30,9 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
     )
 
 
-def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
-    """What the audits of each mode leave unsaid: how sure they are without a truth file, and
-    whether the right boxes sit tight enough."""
-    note = (
-        "There is no truth file here: a box on an animal that nobody labelled counts as wrong, so "
-        "the precision is a lower bound, and unlabelled animals cannot be counted. "
-    )
-    return ("" if is_truth else note) + tightness(tables)
-
-
 def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
     """Several tables in one, with a first column of their names."""
-    parts = [each.assign(**{column: name}) for name, each in tables.items()]
-    table = pd.concat(parts, ignore_index=True)
-    return table[[column, *(name for name in table if name != column)]]
+    return pd.concat(tables, names=[column]).reset_index(column).reset_index(drop=True)
 
 
 def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
@@ -60,25 +50,29 @@ def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | No
     return counts | {told: float(row[name]) if has_truth else None for name, told in names.items()}
 
 
-def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> str:
-    """Whether silver boxes sit tight enough for the contest's IoU."""
-    parts = [
-        f"{table['mean_iou'].to_numpy(float)[-1]:.2f} (“{name}”)"
-        for name, table in tables.items()
-        if table["mean_iou"].notna().to_numpy()[-1]
-    ]
+def audit(tables: dict[str, pd.DataFrame], has_truth: bool) -> str:
+    """How sure the audits are without a truth file, and whether the right boxes sit tight enough
+    for the contest's IoU."""
+    said = ""
+    if not has_truth:
+        said = (
+            "There is no truth file here: a box on an animal that nobody labelled counts as wrong, "
+            "so the precision is a lower bound, and unlabelled animals cannot be counted. "
+        )
+    means = {name: table["mean_iou"].iloc[-1] for name, table in tables.items()}
+    parts = [f"{mean:.2f} (“{name}”)" for name, mean in means.items() if pd.notna(mean)]
     if not parts:
-        return "No silver box is right, so there is no overlap to measure."
+        return f"{said}No silver box is right, so there is no overlap to measure."
     return (
-        f"The right silver boxes overlap their animals by {listed(parts)} on average; the contest "
-        f"counts a box from {iou_threshold:g} on, so a model that learns looser boxes loses there "
-        "even where it finds more."
+        f"{said}The right silver boxes overlap their animals by {listed(parts)} on average; the "
+        "contest counts a box from 0.75 on, so a model that learns looser boxes loses there even "
+        "where it finds more."
     )
 
 
-def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str:
-    """Which threshold would have been best, and what the chosen one gives."""
-    if not is_truth:
+def curve(curves: dict[str, pd.DataFrame], chosen: float, has_truth: bool) -> str:
+    """Which threshold would have been best, beside the `chosen` one."""
+    if not has_truth:
         return (
             "Without a truth file no animal is known to be unlabelled, so there is nothing to "
             "sweep against: look at the examples below, or go through notebook 06's list of "
@@ -89,14 +83,9 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str
         if not table.attrs["unlabelled"]:
             return "No animal is unlabelled here: there is nothing to sweep against."
         best = table.iloc[int(table["f1"].to_numpy(float).argmax())]
-        near = table.iloc[
-            int((table["confidence_threshold"] - chosen).abs().to_numpy(float).argmin())
-        ]
         parts.append(
-            f"{name}: from {near['confidence_threshold']:g} on, {near['added']:,.0f} boxes are "
-            f"added, {_of_none(near['precision'])} of them right, and {percent(near['found'])} of "
-            f"the unlabelled animals are found; the best balance (F1 {best['f1']:.2f}) lies at "
-            f"{best['confidence_threshold']:g}"
+            f"{name}: the best balance (F1 {best['f1']:.2f}) lies at "
+            f"{best['confidence_threshold']:g}, chosen is {chosen:g}"
         )
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
     return (
@@ -146,27 +135,6 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     )
 
 
-def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
-    """Median boxes per image before and after, by mode."""
-    parts = [
-        f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, "
-        f"{count(len(each), 'image')})"
-        for name, each in after.items()
-    ]
-    return f"In the images that get silver the median goes from {listed(parts)}."
-
-
-def examples(made: making.Silver) -> str:
-    """What the written set adds to its images, and to how many of them."""
-    origin = made.labels["origin"].value_counts()
-    touched = made.labels.loc[made.labels["origin"] != making.GOLD, "source_id"].nunique()
-    return (
-        f"Of {count(len(made.images), 'image')} in the set, {count(touched, 'has', 'have')} "
-        f"{count(origin.get(making.SILVER, 0), 'added box', 'added boxes')} and "
-        f"{count(origin.get(making.IGNORED, 0), 'painted region')}."
-    )
-
-
 def teachers(saw_validation: bool | None) -> str:
     """Had the models behind silver labels seen the validation fold?"""
     if saw_validation is None:
@@ -182,46 +150,18 @@ def teachers(saw_validation: bool | None) -> str:
     return "The models behind the silver labels have seen no validation image."
 
 
-def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -> str:
-    """How the trainings of both sides ended, and when they were best."""
-    parts = []
-    for name, table in runs.items():
-        score = table[column].to_numpy(float)
-        parts.append(
-            f"{name} ends at {score[-1]:.3f}, its best being {score.max():.3f} in epoch "
-            f"{score.argmax() + 1}"
-        )
-    return (
-        (
-            f"By yolov5's mAP75 on the given labels, {'; '.join(parts)}. These labels punish "
-            "a model that finds what they lack: the next figure judges."
-        )
-        if parts
-        else "There are no trainings to show."
-    )
-
-
 def lists(table: pd.DataFrame) -> str:
-    """What `sets.write_silver_lists` put into the two trainings."""
+    """In what the two trainings of `sets.write_silver_lists` differ."""
     gold, expanded = (table[table["training"] == name].iloc[0] for name in ("gold", "expanded"))
-    again = gold["images"] - gold["distinct"]
-    twice = (
-        f" {count(again, 'photo')} are seen twice an epoch by both, the second time with silver "
-        "labels by the expanded one and with gold labels by the other."
-        if again
-        else ""
-    )
-    held = (
-        f" {count(expanded['held_out'], 'silver image')} whose source is held out for validation "
-        "stay out."
-        if expanded["held_out"]
-        else ""
-    )
-    return (
-        f"Both trainings see {count(gold['images'], 'image')} an epoch, the same photos; "
-        f"{expanded['silver_images']:,} of them carry silver labels in the expanded one, which "
-        f"makes {expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}"
-    )
+    said = "Both trainings see the same photos in an epoch."
+    if again := gold["images"] - gold["distinct"]:
+        said += (
+            f" {count(again, 'photo')} are seen twice by both, the second time with silver labels "
+            "by the expanded one and with gold labels by the other."
+        )
+    if held := expanded["held_out"]:
+        said += f" {count(held, 'silver image')} whose source is held out for validation stay out."
+    return said
 
 
 def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
@@ -235,22 +175,6 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
         f"The recipe is that of the run “{name}”, but for the "
         f"images{' and' + tail if tail else ''}."
     )
-
-
-def effect(table: pd.DataFrame) -> str:
-    """What `effect.effect_table` says about the gain on each set of answers."""
-    level = f"{table.attrs.get('level', 0.95):.0%}"
-    parts = []
-    for name in dict.fromkeys(table["answers"]):
-        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        if name != BETWEEN:
-            parts.append(
-                f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training "
-                f"scores {row['expanded']:.3f} and gold alone {row['gold']:.3f}, "
-                f"{row['difference']:+.3f} ({level} interval {row['low']:+.3f} to "
-                f"{row['high']:+.3f}: {_verdict(row)})"
-            )
-    return f"{first_up('; '.join(parts))}."
 
 
 def luck(table: pd.DataFrame) -> str:
@@ -326,16 +250,6 @@ _VERDICTS = {
 
 def _sign(row: pd.Series) -> int:
     return 1 if row["low"] > 0 else -1 if row["high"] < 0 else 0
-
-
-def _verdict(row: pd.Series) -> str:
-    if row["low"] <= 0 <= row["high"]:
-        return "within noise"
-    return "significant"
-
-
-def _of_none(share: float) -> str:
-    return percent(share) if share == share else "none"
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
