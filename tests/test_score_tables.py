@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 
-from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.core.photos import Photos
@@ -116,14 +115,14 @@ def test_labels_are_completed_only_where_the_truth_is_known(tmp_path):
     columns = ["image_id", "species", *XYXY]
     images = pd.DataFrame({"image_id": ["a"]})
     boxes = pd.DataFrame([["a", "cow", 0.0, 0.0, 9.0, 9.0]], columns=columns)
-    assert tables.complete_boxes(tmp_path, images, boxes).equals(boxes)
+    assert Photos(images, boxes).complete(tmp_path).boxes.equals(boxes)
     rows = [
         ["a", "cow", 0.0, 0.0, 9.0, 9.0, True],
         ["a", "cow", 20.0, 0.0, 30.0, 9.0, False],
         ["b", "pig", 0.0, 0.0, 9.0, 9.0, True],
     ]
     pd.DataFrame(rows, columns=[*columns, "labelled"]).to_csv(tmp_path / "truth.csv", index=False)
-    completed = tables.complete_boxes(tmp_path, images, boxes)
+    completed = Photos(images, boxes).complete(tmp_path).boxes
     assert list(completed["x_min"]) == [0, 20]
 
 

@@ -58,12 +58,9 @@ def write_json(path: str | os.PathLike, value: Any) -> Path:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's bytes, in hex; read in pieces of 1 MiB."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _clear_leftovers(folder: Path) -> None:
