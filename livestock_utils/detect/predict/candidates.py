@@ -51,8 +51,8 @@ class Candidates:
     confidence: npt.NDArray[np.float32]
     xyxy: npt.NDArray[np.float32]
     names: tuple[str, ...]
-    passes: tuple[str, ...] = ("plain",)
-    made_with: dict[str, Any] = dataclasses.field(default_factory=dict)
+    passes: tuple[str, ...]
+    made_with: dict[str, Any]
 
     def __len__(self) -> int:
         """Number of candidates."""
@@ -66,22 +66,12 @@ class Candidates:
     @property
     def capped(self) -> int:
         """Number of images that had more candidates than the cap, in any pass."""
-        cap = self.made_with.get("cap")
-        return 0 if cap is None else int((self.images["found"] > cap).sum())
-
-    def clipped(
-        self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]
-    ) -> npt.NDArray[np.float32]:
-        """Boxes (m, 4) px of these images moved into their frames; unknown sizes do not clip."""
-        size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
-        limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
-        return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+        return int((self.images["found"] > self.made_with["cap"]).sum())
 
     def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
         """Only the candidates where `mask` (n,) is true; the images stay."""
-        return dataclasses.replace(
-            self, **{name: getattr(self, name)[mask] for name in PER_CANDIDATE}
-        )
+        arrays = {name: getattr(self, name)[mask] for name in PER_CANDIDATE}
+        return dataclasses.replace(self, **arrays)
 
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
         """Only these images with their candidates; DatasetError if one was never predicted."""
@@ -92,12 +82,9 @@ class Candidates:
                 "predict them first, or merge the shard that holds them"
             )
         chosen = known.isin(wanted).to_numpy()
-        part = self.select(chosen[self.image_index])
-        return dataclasses.replace(
-            part,
-            images=self.images[chosen].reset_index(drop=True),
-            image_index=(np.cumsum(chosen) - 1)[part.image_index].astype(np.int32),
-        )
+        part, images = self.select(chosen[self.image_index]), self.images[chosen]
+        index = (np.cumsum(chosen) - 1)[part.image_index].astype(np.int32)
+        return dataclasses.replace(part, images=images.reset_index(drop=True), image_index=index)
 
 
 def build(
@@ -124,7 +111,7 @@ def build(
 
 
 def save(path: str | os.PathLike, candidates: Candidates) -> Path:
-    """Write candidates as one .npz (about 15 bytes each), whole or not at all."""
+    """Write candidates as one .npz, about 15 bytes each."""
     about = {name: getattr(candidates, name) for name in ("names", "passes", "made_with")}
     table = candidates.images
     columns = {
@@ -165,13 +152,9 @@ def load(path: str | os.PathLike) -> Candidates:
         raise DatasetError(
             f"{path}: candidates of format {form}, expected {_FORMAT}; predict again"
         )
+    names, passes = tuple(about["names"]), tuple(about["passes"])
     return Candidates(
-        images=table,
-        image_index=index,
-        names=tuple(about["names"]),
-        passes=tuple(about["passes"]),
-        made_with=about["made_with"],
-        **arrays,
+        table, index, **arrays, names=names, passes=passes, made_with=about["made_with"]
     )
 
 

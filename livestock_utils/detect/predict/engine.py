@@ -21,10 +21,6 @@ from livestock_utils.detect.predict.postprocess import PostprocessSettings
 
 log = logging.getLogger(__name__)
 
-_FLOOR = 0.0005
-"""Lowest confidence of a stored candidate: half of the write-up's threshold."""
-_CAP = 3000
-"""Most candidates kept of one image and pass; images that exceed it are reported."""
 _LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
 
@@ -72,9 +68,8 @@ def predict(
         max_detections=max_detections,
         multi_label=multi_label,
     )
-    options = {**settings.needs, **options}
-    found = collect_candidates(weights, photos, image_size=image_size, **options)
-    return postprocess.apply(found, settings)
+    options = {"image_size": image_size, **settings.needs, **options}
+    return postprocess.apply(collect_candidates(weights, photos, **options), settings)
 
 
 def collect_candidates(
@@ -100,8 +95,8 @@ def shards(
     *,
     image_size: int = 640,
     batch_size: int | None = None,
-    floor: float = _FLOOR,
-    cap: int = _CAP,
+    floor: float = 0.0005,
+    cap: int = 3000,
     passes: Sequence[str] = ("plain",),
     like: str = "detect",
     network: base.Backend | None = None,
@@ -112,20 +107,22 @@ def shards(
 ) -> Iterator[Callable[[str], Candidates]]:
     """A call that gives the candidates of a shard "i/n"; as `collect_candidates`.
 
-    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run each of
-    "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's "detect" or
-    "val" (see `frames.fit`). `opening`: backend, device, half (float16; default on a GPU),
-    any_classes (others than ours too), trust (unrestricted unpickling); or `network`, these weights
-    opened already. `parts_folder`: takes part files, which a stopped run goes on from;
-    `part_images`: images a part at most, the same for all shards.
+    `floor`: lowest confidence kept, half of the write-up's threshold; `cap`: most of an image and
+    pass. `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run
+    each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's
+    "detect" or "val". `opening`: backend, device, half (float16; default on a GPU), any_classes
+    (not ours too), trust (unrestricted unpickling); or `network`, these weights opened already.
+    `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
+    at most, the same for all shards.
 
     What looks at all images (order, fingerprint, plan of batches) is done once, so that a process
     can go through thousands of shards of millions of images.
     """
-    images = photos.images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    if images["image_id"].duplicated().any():
-        twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
-        raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
+    images = photos.images.sort_values("image_id", kind="stable", ignore_index=True)
+    if len(twice := images.loc[images["image_id"].duplicated(), "image_id"]):
+        raise DatasetError(
+            f"image {twice.iloc[0]!r} is in the table twice; give each image one row"
+        )
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(
             "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
@@ -213,10 +210,9 @@ def report(found: Candidates, images: pd.DataFrame) -> None:
             f"{found.capped} of {n} images have more than {found.made_with['cap']} candidates; "
             "their least confident were left out"
         )
-    if "width_px" not in images:
-        return
     size = ["width_px", "height_px"]
-    told = found.images[["image_id"]].merge(images[["image_id", *size]], how="left")
+    images = images.reindex(columns=["image_id", *size])
+    told = found.images[["image_id"]].merge(images, how="left")
     is_other = (found.images[size] != told[size]).any(axis=1) & (told["width_px"] > 0)
     is_other &= found.images["status"] == "ok"
     if is_other.any():

@@ -71,22 +71,18 @@ class PostprocessSettings(Settings):
         if self.sigma == 0:
             raise LivestockError(f"sigma must be above 0, got {self.sigma!r}")
         if self.class_agnostic and isinstance(self.iou_threshold, dict):
-            raise LivestockError(
-                "class-agnostic suppression takes one iou_threshold, not one a class"
-            )
+            raise LivestockError("class-agnostic suppression takes one iou_threshold")
         if self.class_agnostic and self.method == "fusion":
-            raise LivestockError(
-                "fusion mixes boxes of one class only; set class_agnostic to false"
-            )
-        if self.passes is None:
+            raise LivestockError("fusion mixes boxes of one class; set class_agnostic to false")
+        names = self.passes
+        if names is None:
             return
-        is_list = isinstance(self.passes, list | tuple) and len(self.passes) > 0
-        if not (is_list and all(isinstance(name, str) for name in self.passes)):
+        if not (isinstance(names, list | tuple) and names and all(type(n) is str for n in names)):
             raise LivestockError(
                 "passes must be a list of names such as [plain, flip], or null for all predicted, "
-                f"got {self.passes!r}"
+                f"got {names!r}"
             )
-        object.__setattr__(self, "passes", tuple(self.passes))
+        object.__setattr__(self, "passes", tuple(names))
 
     @property
     def needs(self) -> dict[str, Any]:
@@ -102,8 +98,7 @@ class PostprocessSettings(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
-        values = dataclasses.asdict(self)
-        return {**values, "passes": list(self.passes) if self.passes is not None else None}
+        return dataclasses.asdict(self) | {"passes": self.passes and list(self.passes)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PostprocessSettings":
@@ -136,10 +131,9 @@ def load_settings(path: str | os.PathLike) -> PostprocessSettings:
 def load_image_size(path: str | os.PathLike) -> int | None:
     """The image size that a file's settings were tuned at, None where it does not say."""
     size = (_read_settings(path).get("chosen") or {}).get("image_size")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 32):
-        raise LivestockError(
-            f"{path}: image_size must be a whole number of at least 32, got {size!r}"
-        )
+    if size is not None and (type(size) is not int or size < 32):
+        what = "a whole number of at least 32"
+        raise LivestockError(f"{path}: image_size must be {what}, got {size!r}")
     return size
 
 
@@ -152,10 +146,9 @@ def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
         raise LivestockError(f"{path}: not a settings file, it has no 'settings'; run the sweep")
-    if not isinstance(content.get("chosen", {}), dict | None):
-        raise LivestockError(
-            f"{path}: 'chosen' must hold names and values, got {content['chosen']!r}"
-        )
+    chosen = content.get("chosen")
+    if not isinstance(chosen, dict | None):
+        raise LivestockError(f"{path}: 'chosen' must hold names and values, got {chosen!r}")
     return content
 
 
@@ -191,14 +184,17 @@ class Detections:
 
 
 def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
-    """Everything that `apply` does but the limit an image and the table; in no particular order."""
+    """Everything that `apply` does but the limit an image and the table; in any order."""
     part = candidates.select(_eligible(candidates, settings))
     if settings.method == "nms":
         part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
         found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
-    return dataclasses.replace(found, xyxy=part.clipped(found.image_index, found.xyxy))
+    size = part.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
+    limits = np.where(size > 0, size, np.float32(np.inf))[found.image_index]
+    xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+    return dataclasses.replace(found, xyxy=xyxy)
 
 
 def _eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
@@ -241,9 +237,8 @@ def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArr
     """A number per class, in the order of `names`; LivestockError for other keys."""
     if isinstance(value, dict):
         if set(value) != set(names):
-            raise LivestockError(
-                f"{what} must have one entry a class {sorted(names)}, got {sorted(value)}"
-            )
+            wanted = f"one entry a class {sorted(names)}"
+            raise LivestockError(f"{what} must have {wanted}, got {sorted(value)}")
         return np.array([value[name] for name in names], dtype=float)
     return np.full(len(names), float(value))
 
