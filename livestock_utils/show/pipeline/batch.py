@@ -272,7 +272,7 @@ def _seconds(path: Path) -> dict[str, float]:
     before = pd.read_csv(path, dtype={"run": str}) if path.is_file() else pd.DataFrame()
     if not {"run", "seconds"} <= set(before):
         return {}
-    return before.set_index("run")["seconds"].astype(float).to_dict()
+    return dict(zip(before["run"], before["seconds"].astype(float), strict=True))
 
 
 def _expand(content: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
