@@ -14,8 +14,7 @@ def work_ahead(
 ) -> Generator[R, None, None]:
     """Results of `work` on each of `items`, in order, at most `ahead` beyond the one in use.
 
-    No more results are in memory than these, however many items there are. What is still waiting
-    when the caller stops, or when an item raises, is not begun any more.
+    What still waits when the caller stops, or when an item raises, is not begun any more.
     """
     with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
         waiting: deque[concurrent.futures.Future[R]] = deque()
