@@ -1,8 +1,5 @@
-"""Archives opened and read member by member, never extracted.
-
-A zip, a zip in parts as AI Hub delivers it (`x.zip.part0` or `x.zip.001`, ...), or an extracted
-folder: all three answer to the same small interface, `Archive`.
-"""
+"""Archives read member by member, never extracted: a zip, a zip in parts as AI Hub delivers it
+(`x.zip.part0` or `x.zip.001`, ...), or an extracted folder."""
 
 import contextlib
 import io
@@ -188,11 +185,8 @@ class FolderArchive(Archive):
 
 
 def open_archive(folder: str | os.PathLike, path: str) -> Archive:
-    """Open the archive at `path` below `folder`: a zip, its parts, or an extracted folder.
-
-    Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe:
-    members that are absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
-    """
+    """Open the zip, its parts, or the extracted folder at `path` below `folder`; ArchiveError for
+    what is absent, outside `folder`, damaged, empty or unsafe."""
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ArchiveError(
             f"archive path {path!r} leaves the data folder", f"give it relative to {folder}"

@@ -1,7 +1,4 @@
-"""From image bytes to batches: decoded ahead in threads, letterboxed as yolov5 does.
-
-No more image bytes are held than those of the batches in flight, however many images there are.
-"""
+"""From image bytes to batches: decoded ahead in threads, letterboxed as yolov5 does."""
 
 import contextlib
 import dataclasses
@@ -33,10 +30,7 @@ class _Letterbox:
         self, xyxy: npt.NDArray[np.floating], flipped: bool = False
     ) -> npt.NDArray[np.float32]:
         """Boxes (n, 4) px in the padded input -> px in the frame; `flipped` undoes mirroring.
-
-        Exact, where yolov5's scale_boxes takes unrounded sizes: the same for 1920 x 1080, up to
-        half an input pixel off for others.
-        """
+        Exact, where yolov5's scale_boxes is up to half an input pixel off."""
         scale = np.array([self.frame[0] / self.resized[0], self.frame[1] / self.resized[1]] * 2)
         boxes = (xyxy.astype(np.float64) - np.array(self.corner * 2)) * scale
         if flipped:
@@ -48,11 +42,9 @@ def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
 ) -> _Letterbox:
     """Plan a letterbox: long side `image_size`, short side padded to a multiple of `stride`.
-
-    like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular
-    batches of one shape (round up, half a stride of extra padding), which its own metrics are
-    measured with.
-    """
+    like="detect": as yolov5's detect.py (round, least padding); "val": as its val.py at rectangular
+    batches of one shape (round up, half a stride of extra padding), which its metrics are measured
+    with."""
     ratio = image_size / max(width_px, height_px)
     if like == "val":
         resized = math.ceil(width_px * ratio), math.ceil(height_px * ratio)
@@ -88,10 +80,8 @@ def letterbox(
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable or truncated.
-
-    OpenCV fills the rest of a truncated JPEG with grey, untold, so the end mark is looked for.
-    """
+    """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable, or truncated, which
+    OpenCV fills with grey, untold."""
     import cv2
 
     if not data:
@@ -110,9 +100,7 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 
 def is_truncated(data: bytes) -> bool:
     """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
-
-    What a camera writes after the end mark, however much, is no damage.
-    """
+    What a camera writes after the end mark is no damage."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return b"IEND" not in data[-64:]
     if data[:2] != b"\xff\xd8":
@@ -137,12 +125,8 @@ class Frame:
 def plan_batches(
     images: pd.DataFrame, image_size: int, batch_size: int, stride: int = 32, like: str = "detect"
 ) -> list[list[int]]:
-    """Row numbers of `images` in batches of one letterboxed shape, in a fixed order.
-
-    Rows of unknown size (0 or absent) share batches and are sorted out after decoding. Batches are
-    planned over the whole table, so that shards compute the same batches as one run does: the same
-    bits.
-    """
+    """Row numbers of `images` in batches of one letterboxed shape (of unknown size, 0 or absent:
+    one batch), planned over the whole table, so that shards compute the same bits as one run."""
     table = images.reindex(columns=["width_px", "height_px"]).fillna(0).astype(int)
     sizes = list(table.itertuples(index=False, name=None))
     shapes = {
@@ -162,10 +146,8 @@ def plan_batches(
 def read_ahead(
     batches: Sequence[Sequence[int]], load: Callable[[int], Frame], workers: int = 2, ahead: int = 2
 ) -> Iterator[list[Frame]]:
-    """Load batches in threads, `ahead` of them beyond the one in use, in the order given.
-
-    OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
-    """
+    """Load batches in threads, `ahead` of them beyond the one in use: OpenCV decodes and resizes
+    without Python's lock, so the network works meanwhile."""
     most = max(map(len, batches), default=0)
     rows = itertools.chain.from_iterable(batches)
     with contextlib.closing(work_ahead(load, rows, workers, ahead * most)) as loaded:

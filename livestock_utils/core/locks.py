@@ -26,10 +26,8 @@ _held: set[IO[Any]] = set()
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; TrainingError with process and host if another has it.
-
-    Without effect where the disk knows no locks or the folder cannot be written.
-    """
+    """Hold the lock of a run folder; TrainingError with process and host if another has it. Without
+    effect where the disk knows no locks or the folder cannot be written."""
     with contextlib.ExitStack() as opened:
         try:
             file = opened.enter_context(open(folder / LOCK, "a+", encoding="utf-8"))

@@ -72,10 +72,8 @@ def restore_missing(
     replace: bool = False,
     leave: Callable[[Path], bool] = lambda path: False,
 ) -> list[str]:
-    """Copy what `folder` lacks (with `replace`: all), but not `leave`'s, from its mirror.
-
-    Returns their names; raises OSError while the mirror cannot be read.
-    """
+    """Copy what `folder` lacks (with `replace`: all), but not `leave`'s, from its mirror; returns
+    the names. OSError while the mirror cannot be read."""
     names = [path.relative_to(mirror) for path in whole_files(mirror) if not leave(path)]
     back = [name for name in names if replace or not (folder / name).exists()]
     for name in back:

@@ -1,7 +1,5 @@
-"""Settings as flat typed data: each field with its unit, its range and a line of help.
-
-Checks, options of the command line and the rows of notebooks/PARAMETERS.md come from the fields.
-"""
+"""Settings as flat typed data: checks, options of the command line and the rows of
+notebooks/PARAMETERS.md come from the fields."""
 
 import dataclasses
 import types
@@ -24,10 +22,8 @@ def setting(
     high: float | None = None,
     choices: tuple[Any, ...] = (),
 ) -> Any:
-    """A field of a class of settings; whether None is allowed, the annotation says.
-
-    `low` and `high` belong to the range.
-    """
+    """A field of a class of settings; `low` and `high` belong to the range. Whether None is
+    allowed, the annotation says."""
     metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -29,10 +29,8 @@ class Species:
 
 
 def all_species() -> tuple[Species, ...]:
-    """All classes in label order, from $LIVESTOCK_SPECIES or the package's species.yaml.
-
-    Raises LivestockError for a file or an entry that is not as species.yaml says.
-    """
+    """All classes in label order, from $LIVESTOCK_SPECIES or the package's species.yaml;
+    LivestockError for a file or an entry that is not as species.yaml says."""
     return _read(os.environ.get("LIVESTOCK_SPECIES") or str(PACKAGE / "assets" / "species.yaml"))
 
 

@@ -13,11 +13,8 @@ Array = npt.NDArray[np.float32]
 
 
 def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
-    """Greedy non-maximum suppression, torchvision.ops.nms -> kept (n,).
-
-    It flows only downwards in confidence: cutting the result at a higher confidence equals running
-    on the boxes above it.
-    """
+    """Greedy non-maximum suppression, torchvision.ops.nms -> kept (n,). It flows only downwards in
+    confidence: cutting the result at a higher one equals running on the boxes above it."""
     import torch
     import torchvision  # noqa: F401 - registers the operator
 
@@ -37,11 +34,8 @@ def soft_nms(
     method: str = "gaussian",
     floor: float = 0.001,
 ) -> Array:
-    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; 0 below `floor`.
-
-    "linear": x (1 - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma),
-    no threshold.
-    """
+    """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; 0 below `floor`. "linear": x (1
+    - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma)."""
     scores = confidence.astype(np.float64)
     result = np.zeros(len(scores))
     boxes = xyxy.astype(np.float64)
@@ -70,12 +64,10 @@ def fuse(
     n_passes: int = 1,
     confidence_type: str = "avg",
 ) -> tuple[Array, Array]:
-    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes, (m,) confidences, sorted.
-
-    Each box joins the cluster whose fused box (the confidence-weighted mean) it overlaps most, if
-    above `iou_threshold`, else it starts one. Its confidence is the mean ("avg", times min(passes,
-    boxes) / passes) or the largest ("max"). Boxes without area are left out.
-    """
+    """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes, (m,) confidences, sorted. A box
+    joins the cluster whose fused box (the weighted mean) it overlaps most, if above
+    `iou_threshold`. Confidence: "avg" (mean x min(passes, boxes) / passes) or "max". Boxes without
+    area are left out."""
     keep = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
     boxes, scores = xyxy[keep].astype(np.float64), confidence[keep].astype(np.float64)
     n = len(scores)

@@ -1,8 +1,6 @@
-"""Raw candidates of the network (before NMS) in one file: tuning costs seconds.
-
-A candidate is one anchor's box with one class above the floor. They are sorted by image and falling
-confidence; ties keep the network's order. Images without candidates, or unreadable, stay.
-"""
+"""Raw candidates of the network (before NMS) in one file, so that tuning costs seconds: an anchor's
+box with one class above the floor, by image and falling confidence; ties keep the network's
+order."""
 
 import dataclasses
 import json
@@ -34,14 +32,11 @@ _IMAGE_TYPES = {"image_id": str, "width_px": int, "height_px": int, "status": st
 
 @dataclasses.dataclass(frozen=True)
 class Candidates:
-    """Candidates of a set of images: a table of images and one array entry a candidate.
-
-    `images`, by image_id: size of the decoded frame (0: unreadable), status ("ok" or what went
-    wrong), found (candidates above the floor before the cap). `image_index`, `class_index` and
-    `pass_index` are rows of `images`, `names`, `passes`. `best_class`: is it the anchor's best
-    (yolov5's single label)? `xyxy` (n, 4) px may leave the frame: suppression sees boxes whole, as
-    in yolov5; predictions are clipped.
-    """
+    """Images, also those without candidates, and one array entry a candidate. `images`, by
+    image_id: size of the decoded frame (0: unreadable), status ("ok" or what went wrong), found
+    (candidates before the cap). The indices are rows of `images`, `names` and `passes`.
+    `best_class`: is it the anchor's best (yolov5's single label)? `xyxy` (n, 4) px may leave the
+    frame: suppression sees boxes whole, as in yolov5; predictions are clipped."""
 
     images: pd.DataFrame
     image_index: npt.NDArray[np.int32]
@@ -161,12 +156,9 @@ def load(path: str | os.PathLike) -> Candidates:
 def merge(
     parts: Sequence[Candidates], sources: Sequence[str] | None = None, out_of_fold: bool = False
 ) -> Candidates:
-    """Put shards of different images together; the result does not depend on their number or order.
-
-    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each
-    predicted by the weights that have not seen it, so weights and image lists may differ. Raises
-    DatasetError for an image in two parts and for parts that were made in different ways.
-    """
+    """Put shards of different images together, in any order; `sources` names them in messages.
+    `out_of_fold`: parts are validation folds, each predicted by weights that have not seen it.
+    DatasetError for an image in two parts, or parts that were made in different ways."""
     first = parts[0]
     labels = list(sources or (f"shard {i + 1}" for i in range(len(parts))))
     ways = [{"classes": part.names, "passes": part.passes, **part.made_with} for part in parts]
@@ -195,11 +187,8 @@ def merge(
 
 
 def stack(runs: Sequence[Candidates]) -> Candidates:
-    """Put passes over the same images together (flip, scales, other weights).
-
-    Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest
-    of the passes.
-    """
+    """Put passes over the same images together (flip, scales); `found` becomes the largest.
+    DatasetError if the images differ or a pass is there twice."""
     if not runs:
         raise DatasetError("no passes to stack; predict at least one")
     first = runs[0]

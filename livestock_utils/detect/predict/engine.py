@@ -75,12 +75,9 @@ def predict(
 def collect_candidates(
     weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `photos`, keep up to `cap` candidates from `floor` on.
-
-    `weights` as of `predict`, `options` as of `shards`. With `shard` "i/n" and a `parts_folder`
-    every n-th part alone is computed and returned (`gather` puts all together). Unreadable images
-    are logged, counted and kept without candidates.
-    """
+    """Run the network once over `photos`; `weights` as of `predict`, `options` as of `shards`. With
+    `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts
+    all together). Unreadable images are logged and kept without candidates."""
     parse_shard(shard)
     with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)
@@ -105,19 +102,14 @@ def shards(
     workers: int = 2,
     **opening: Any,
 ) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; as `collect_candidates`.
-
+    """A call that gives the candidates of a shard "i/n"; what looks at all images is done once.
     `floor`: lowest confidence kept, half of the write-up's threshold; `cap`: most of an image and
     pass. `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run
     each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's
     "detect" or "val". `opening`: backend, device, half (float16; default on a GPU), any_classes
     (not ours too), trust (unrestricted unpickling); or `network`, these weights opened already.
     `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
-    at most, the same for all shards.
-
-    What looks at all images (order, fingerprint, plan of batches) is done once, so that a process
-    can go through thousands of shards of millions of images.
-    """
+    at most, the same for all shards."""
     images = photos.images.sort_values("image_id", kind="stable", ignore_index=True)
     if len(twice := images.loc[images["image_id"].duplicated(), "image_id"]):
         raise DatasetError(

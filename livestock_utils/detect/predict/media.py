@@ -27,12 +27,9 @@ log = logging.getLogger(__name__)
 def find(
     source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
 ) -> Photos:
-    """The photos of an image file, a folder (with its subfolders) or a video; of no species.
-
-    image_id is the path below the folder without its ending (with it where two differ by the ending
-    only); of a video the number of every `every`-th frame. `without`: a folder whose photos do not
-    count. Raises DatasetError for a source without photos; warns of videos in a folder.
-    """
+    """The photos of an image file, a folder (with its subfolders, but not `without`) or a video; of
+    no species. image_id is the path below the folder without its ending (with it where two differ
+    by the ending only); of a video the number of every `every`-th frame."""
     path = Path(source)
     if not path.exists():
         raise DatasetError(
@@ -137,12 +134,9 @@ def predict(
     every: int = 1,
     **options: Any,
 ) -> tuple[pd.DataFrame, candidates.Candidates]:
-    """Predict photos or a video into `out`: predictions.csv, images.csv, drawn/*.jpg.
-
-    `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `engine.collect_candidates`. What lies in `out` is not predicted. Returns the predictions table
-    (px) and the candidates.
-    """
+    """Predict photos or a video, but not what lies in `out`, into `out`: predictions.csv,
+    images.csv, drawn/*.jpg with boxes from `draw_from` on (None: none). `options`: of
+    `engine.collect_candidates`. Returns the predictions table (px) and the candidates."""
     import cv2
 
     own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)

@@ -1,7 +1,5 @@
-"""Out-of-fold predictions: k small models, each predicts the fold it has not seen.
-
-Only these say something about labels: a model repeats the faults of those it was trained on.
-"""
+"""Out-of-fold predictions: k small models, each predicts the fold it has not seen. Only these say
+something about labels: a model repeats the faults of those it was trained on."""
 
 import gzip
 import hashlib
@@ -111,12 +109,9 @@ def predict_out_of_fold(
 
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
-    """The folds of `images` (image_id -> int), joined to `n_folds`, strata as even.
-
-    Joined are the folds that occur, counted from 0, modulo `n_folds`: the same where a fold was
-    taken out, and as even in size as can be. Raises DatasetError for images without a fold and for
-    fewer than two folds.
-    """
+    """The folds of `images` (image_id -> int), joined to `n_folds`: those that occur, counted from
+    0, modulo `n_folds`, so as even as can be. DatasetError for images without a fold and fewer than
+    two folds."""
     mine = folds_of(images.set_index("image_id", drop=False)["image_id"], folds)
     for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
         if number is not None and number < 2:
@@ -135,11 +130,8 @@ def _numbers(of_image: pd.Series) -> list[int]:
 def trained(
     out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series, name: str = "oof"
 ) -> tuple[dict[int, Path], pd.Series]:
-    """The weights left below `out`, by fold, and the fold that each has not seen.
-
-    Raises DatasetError where they are absent, or were trained on other images or folds than these:
-    such weights may have seen what they are to judge.
-    """
+    """The weights left below `out`, by fold, and the fold that each has not seen; DatasetError
+    where they were trained on other images or folds: they may have seen what they are to judge."""
     out = Path(out)
     notes = {
         int(path.stem.rpartition("fold")[2]): made.read(path)

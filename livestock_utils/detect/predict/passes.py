@@ -44,12 +44,9 @@ def parse_pass(name: str) -> tuple[float, bool]:
 def extract(
     raw: npt.NDArray[np.floating], floor: float, cap: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """The network's rows of an image -> candidates from `floor`, and how many before the cap.
-
-    `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's
-    confidence is objectness x class score; an anchor gives one for each class above the floor
-    (yolov5's val.py). Sorted by descending confidence (stable), at most `cap`.
-    """
+    """The network's rows of an image -> candidates from `floor`, and how many before the cap. `raw`
+    (m, 5 + classes): centre x, y, width, height px, objectness, class scores; an anchor gives one
+    candidate for each class above the floor (yolov5's val.py). By falling confidence (stable)."""
     scores = raw[:, 5:] * raw[:, 4:5]
     anchor, class_index = np.nonzero(scores >= np.float32(floor))
     confidence = scores[anchor, class_index]
@@ -66,11 +63,8 @@ def extract(
 
 @dataclasses.dataclass(eq=False)
 class NetworkPass:
-    """One pass of one network over images.
-
-    `made_with` says how (image_size, floor, cap, ...), `name` which pass; `parts_folder` takes the
-    part files of all passes.
-    """
+    """One pass (`name`) of one network over images; `made_with` says how (image_size, floor, cap,
+    ...), `parts_folder` takes the part files of all passes."""
 
     network: base.Backend
     images: pd.DataFrame
@@ -115,11 +109,8 @@ class NetworkPass:
 
     @functools.cached_property
     def plan(self) -> list[list[list[int]]]:
-        """For each part its batches of rows: runs of one letterboxed shape.
-
-        Which images make a part does not depend on `batch_size`, so that sessions on unlike
-        machines can share.
-        """
+        """For each part its batches of rows: runs of one letterboxed shape. Which images make a
+        part does not depend on `batch_size`, so that unlike machines can share."""
         step, like = self.batch_size, self.made_with["like"]
         parts: list[list[list[int]]] = []
         room = 0
@@ -134,11 +125,8 @@ class NetworkPass:
         return parts or [[]]
 
     def _clear(self, folder: Path, total: int) -> None:
-        """Remove part files of other images or settings, which fit nothing any more.
-
-        Raises LivestockError, and removes nothing, where parts of these very images were cut
-        another way: they may be another session's.
-        """
+        """Remove part files of other images or settings. LivestockError, and nothing removed, where
+        these very images were cut another way: they may be another session's."""
         whole = f"-{total:05d}"
         others = [
             path for path in sorted(folder.glob("part-*-of-*.npz")) if not path.stem.endswith(whole)

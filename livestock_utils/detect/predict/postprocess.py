@@ -1,7 +1,4 @@
-"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion.
-
-One `PostprocessSettings` says all that a prediction depends on after the network.
-"""
+"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion."""
 
 import dataclasses
 import os
@@ -157,12 +154,10 @@ def apply(
     settings: PostprocessSettings = PostprocessSettings(),
     images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Candidates -> predictions table (image_id, species, x_min..y_max px, confidence).
-
-    Sorted by image_id and descending confidence; equal confidences keep the network's order.
-    `images`: only these. Raises DatasetError for an image without candidates, LivestockError for
-    thresholds that lack a class or passes that were not predicted.
-    """
+    """Candidates (of `images` only) -> predictions table (image_id, species, x_min..y_max px,
+    confidence), by image_id and falling confidence; ties keep the network's order. DatasetError for
+    an image without candidates, LivestockError for thresholds that lack a class or passes that were
+    not predicted."""
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)

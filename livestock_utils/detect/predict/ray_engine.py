@@ -1,8 +1,5 @@
-"""Prediction as a Ray Data job: the same part files and table as without it.
-
-Each worker opens the network once and takes one shard after another. One that dies loses at most
-the part in flight, which Ray hands to another; finished parts are whole files.
-"""
+"""Prediction as a Ray Data job: the same part files and table as without it. A worker opens the
+network once and takes shard after shard; one that dies loses at most the part in flight."""
 
 import contextlib
 import dataclasses
@@ -32,10 +29,8 @@ class _ShardPredictor:
             self.problem = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make the parts of shard `row["shard"]`: how many images, or the problem in a line.
-
-        Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
-        """
+        """Make the parts of shard `row["shard"]`: how many images, or the problem in a line;
+        raised, it would arrive as one of Ray's own errors, inside a traceback of many lines."""
         images, problem = 0, self.problem
         if not problem:
             try:
@@ -54,11 +49,9 @@ def collect_candidates(
     address: str | None = None,
     **options: Any,
 ) -> Candidates:
-    """`engine.collect_candidates` spread over `n_workers` workers; same arguments, same result.
-
-    `address`: of an existing cluster, which must see all files under the same paths; None starts
-    Ray on this machine. A `device` of "cuda" asks for one GPU a worker.
-    """
+    """`engine.collect_candidates` spread over `n_workers` workers. `address`: of a cluster that
+    sees all files under the same paths; None starts Ray here. A `device` of "cuda" asks for a GPU a
+    worker."""
     try:
         import ray
         import ray.data

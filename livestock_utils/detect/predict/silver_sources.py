@@ -20,10 +20,8 @@ _FLOOR = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class SilverSources:
-    """Predictions by source, the one that silver is made from first.
-
-    `saw_validation`: were the models behind it trained on validation images? None: not known.
-    """
+    """Predictions by source, the one that silver is made from first. `saw_validation`: were the
+    models behind it trained on validation images? None: not known."""
 
     tables: dict[str, pd.DataFrame]
     saw_validation: bool | None
@@ -109,11 +107,9 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
 def saw_validation(
     out: str | os.PathLike, weights: str | os.PathLike | None, source: str
 ) -> bool | None:
-    """Have the models behind silver labels seen validation images? None: not known.
-
-    Teachers out of fold have not (`predict_for_silver` trains them on its photos alone), the run of
-    notebook 05 has not, that of 08 has.
-    """
+    """Have the models behind silver labels seen validation images? None: not known. Teachers out of
+    fold are trained on the training photos alone, as is the run of notebook 05; 08's has seen
+    them."""
     if source == "out_of_fold":
         return False
     if source != "in_sample" or weights is None:

@@ -19,10 +19,8 @@ _WRITE_UP = "NMS, IoU 0.68, confidence 0.001"
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Chosen settings, all that were tried, and the best against the write-up's.
-
-    Without images to tune on, the tables are empty and the settings the write-up's.
-    """
+    """Chosen settings, all that were tried, and the best against the write-up's. Without images to
+    tune on, the tables are empty and the settings the write-up's."""
 
     settings: PostprocessSettings
     tried: pd.DataFrame
@@ -39,11 +37,9 @@ def choose(
     seed: int = 0,
     tuned_on: str = "validation",
 ) -> Choice:
-    """Tune on labelled images: a grid of hard NMS, then variants of its best, then `n_random` more.
-
+    """Tune on labelled images: a grid of hard NMS, then variants of its best and `n_random` more.
     The `shown` best, the chosen one first, are compared with the write-up's setting on the same
-    resampled images. Only labels of images in `candidates` count.
-    """
+    resampled images."""
     if candidates.images.empty:
         tried = pd.DataFrame(columns=["settings", "ap75", "detections_per_image"])
         columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
@@ -165,11 +161,9 @@ def describe(setting: PostprocessSettings) -> str:
 
 
 def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
-    """How wide the best part of the grid is: settings `within` so much AP75 of the best.
-
-    Keys: settings (how many), of (in the grid), ap75 (the best), within, and the low and high end
-    of both thresholds; nothing where nothing was tried.
-    """
+    """How wide the best part of the grid is: how many `settings` (of `of`) are `within` so much
+    AP75 of the best, and the low and high end of both thresholds; nothing where nothing was
+    tried."""
     grid = {repr(setting) for setting in sweep.grid()}
     rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
     if rows.empty:
@@ -184,10 +178,8 @@ def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
 
 
 def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
-    """The `n` best settings tried and the write-up's, in words, with AP75 by class.
-
-    Of settings that score the same only the one with the fewest boxes is listed.
-    """
+    """The `n` best settings tried and the write-up's, in words, with AP75 by class; of those that
+    score the same only the one with the fewest boxes."""
     rows = _distinct(choice.tried).head(n)
     write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
     shown = pd.concat([rows, write_up.drop(rows.index, errors="ignore")])
@@ -199,10 +191,8 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
 
 
 def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
-    """Write the chosen settings, if any, to OUT/predictions/settings.yaml; returns the path.
-
-    The file says all that a later prediction needs, also passes by name and the image size.
-    """
+    """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with all that a later
+    prediction needs, also passes by name and the image size."""
     if choice.compared.empty:
         return None
     settings = choice.settings

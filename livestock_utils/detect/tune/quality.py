@@ -13,9 +13,7 @@ def image_quality(
     confidence_threshold: float = 0.25,
 ) -> pd.DataFrame:
     """How well each image's animals were found: labels, found (at IoU 0.75), false_alarms, f1.
-
-    Counts predictions from `confidence_threshold` up; images with neither are left out.
-    """
+    Images with neither labels nor predictions are left out."""
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     matches = matching.match_best(metrics.table_sides(boxes, sure, images, "coco"))
     n = len(matches.image_ids)

@@ -44,10 +44,8 @@ def find_weights(
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[Path, Path]:
-    """Weights for test (08's or 05's) and tuning (05's: these have not seen the validation images).
-
-    Both are opened once, so that a wrong file stops early.
-    """
+    """Weights for test (08's or 05's) and tuning (05's: these have not seen the validation images),
+    both opened once, so that a wrong file stops early."""
     found = find_weights(out, weights), find_weights(out, tuning_weights, ["multilabel_split"])
     for path in dict.fromkeys(found):
         loading.open_backend(path, device="cpu")
@@ -68,11 +66,8 @@ def pass_names(passes: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Candidates of photos, or of none while parts of other shards are missing: a share of the
-    photos would give a score and settings of its own.
-
-    `name` says which photos; `lacking` why they are not those that were asked for.
-    """
+    """Candidates of photos, or of none while parts of other shards are missing: a share would give
+    a score and settings of its own. `name`: which photos; `lacking`: why not those asked for."""
 
     photos: Photos
     candidates: Candidates
@@ -112,11 +107,9 @@ def collect(
     engine_name: str = "local",
     **options: Any,
 ) -> Collected:
-    """Candidates in part files OUT/predictions/<name>-...; `options` of `collect_candidates`.
-
-    With shard "i/n" this session computes its share. Once all shards are done, in any session, the
-    whole is given. engine_name "ray" runs all as a Ray job; "ray:ADDRESS" on an existing cluster.
-    """
+    """Candidates in part files OUT/predictions/<name>-...; `options` of `collect_candidates`. With
+    shard "i/n" this session computes its share; once all are done, in any session, the whole is
+    given. engine_name "ray" runs all as a Ray job; "ray:ADDRESS" on an existing cluster."""
     kind, _, address = engine_name.partition(":")
     if kind not in ("local", "ray"):
         raise NotebookError(f"engine must be 'local', 'ray' or 'ray:ADDRESS', got {engine_name!r}")
@@ -159,10 +152,8 @@ def out_of_folds(
     name: str = "fold",
     **options: Any,
 ) -> Collected:
-    """Candidates of all images (or `keep`), each by the model trained without its fold.
-
-    `options` of `collect`. Raises DatasetError where notebook 06 left no models for these.
-    """
+    """Candidates of all images (or `keep`), each by the model trained without its fold;
+    DatasetError where notebook 06 left none for these. `options` of `collect`."""
     images, boxes = tables.read_tables(Path(out) / "tables")
     folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
     models, of_image = out_of_fold.trained(out, images, folds)

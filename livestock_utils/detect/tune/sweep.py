@@ -1,8 +1,6 @@
-"""Tune post-processing on validation: many settings, one set of candidates, AP75.
-
-NMS and soft-NMS flow from higher to lower confidence only, and the contest matches each detection
-by itself: one suppression at the lowest threshold serves all higher ones as a cut.
-"""
+"""Tune post-processing: many settings, one set of candidates, AP75. NMS and soft-NMS flow from
+higher to lower confidence only, and the contest matches each detection by itself: one suppression
+at the lowest threshold serves all higher ones as a cut."""
 
 import dataclasses
 import itertools
@@ -49,11 +47,9 @@ def grid(
 def random_settings(
     n: int, base: PostprocessSettings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
 ) -> list[PostprocessSettings]:
-    """`n` settings drawn by `seed`: a list is drawn from, a tuple (low, high) is a range.
-
-    Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. It takes
-    fewer tries than a grid where only some settings matter (Bergstra & Bengio 2012).
-    """
+    """`n` settings drawn by `seed`: from a list, or from a range (low, high), of confidences
+    log-uniform. It takes fewer tries than a grid where only some settings matter (Bergstra & Bengio
+    2012)."""
     rng = np.random.default_rng(seed)
 
     def draw(name: str, choice: Sequence[Any]) -> Any:
@@ -75,12 +71,9 @@ def evaluate(
     boxes: pd.DataFrame,
     settings: Sequence[PostprocessSettings] | None = None,
 ) -> pd.DataFrame:
-    """Score every setting on labelled images -> one row a setting, in the order given.
-
-    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75
-    (contest's definition, mean over classes), ap75_<class>, detections_per_image. Raises
-    DatasetError for labelled images that were not predicted.
-    """
+    """Score every setting on labelled images -> one row a setting: settings (the object), ap75
+    (contest's definition, mean over classes), ap75_<class>, detections_per_image. DatasetError for
+    labelled images that were not predicted."""
     listed = grid() if settings is None else list(settings)
     rows: list[dict[str, Any]] = [{} for _ in listed]
     groups: dict[str, list[int]] = {}
@@ -114,12 +107,9 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
 
 
 def best_per_class(tried: pd.DataFrame, method: str = "nms") -> PostprocessSettings:
-    """An IoU and confidence threshold per class, each the best among those tried.
-
-    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds
-    combine; evaluate the result, as the limit of detections is shared. Uses the class-wise rows of
-    `method` with thresholds as numbers; the rest is the overall best's.
-    """
+    """The best IoU and confidence threshold of each class among those tried with `method`. Classes
+    do not touch each other in class-wise NMS, so their best thresholds combine; evaluate the
+    result, as the limit of detections is shared."""
     usable = tried[
         [s.method == method and not s.class_agnostic and s.is_plain for s in tried["settings"]]
     ]
@@ -142,13 +132,10 @@ def compare(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Bootstrap intervals over images of named settings, and of their paired gain over `reference`.
-
-    One row a setting, index its name: value, low, high, gain, gain_low, gain_high, better (share of
-    resamplings in which it scores above the reference, ties half), all on the same draws. A gain
-    whose interval holds 0 is noise. The best of many tries is a little too good on the images that
-    chose it.
-    """
+    """Bootstrap intervals over images of named settings, and of their paired gain over `reference`:
+    value, low, high, gain, gain_low, gain_high, better (share of draws above the reference, ties
+    half). A gain whose interval holds 0 is noise. The best of many tries is a little too good on
+    the images that chose it."""
     truth = _Truth(candidates, boxes)
     draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
     values, samples = {}, {}

@@ -133,11 +133,9 @@ class Tuning:
 
     @functools.cached_property
     def checked(self) -> Checked:
-        """Whether the choice also wins on photos that did not choose it.
-
-        At most `check_images` other labelled ones, each predicted by the model of notebook 06 that
-        has not seen it; against the write-up's setting by paired bootstrap.
-        """
+        """Whether the choice also beats the write-up's setting (paired bootstrap) on at most
+        `check_images` photos that did not choose it, each predicted by 06's model that has not seen
+        it."""
         n = self.asked.check_images
         nothing = self.choice.compared.iloc[:0].rename_axis("setting").astype(float)
         if self.choice.tried.empty or not self.complete or not n:
@@ -296,11 +294,8 @@ def test_scores(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv with its interval; no rows without answers.
-
-    Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack
-    cost nothing; images that were not predicted leave nothing to score.
-    """
+    """The contest's AP75 on DATA/answer.csv with its interval: AP75, low, high, AP50 of "all" and
+    each class; no rows without answers. Test images that the answers lack cost nothing."""
     path = Path(data) / "answer.csv"
     answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
     require_columns(answers, ["ImageID"], path, NotebookError)
