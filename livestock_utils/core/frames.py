@@ -84,10 +84,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     OpenCV fills with grey, untold."""
     import cv2
 
-    if not data:
-        raise ArchiveError("empty file")
-    if is_truncated(data):
-        raise ArchiveError("truncated image")
+    if not data or is_truncated(data):
+        raise ArchiveError("truncated image" if data else "empty file")
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # e.g. more pixels than OpenCV takes

@@ -86,10 +86,7 @@ class Photos:
         )
 
     def select(self, image_ids: Iterable[str]) -> "Photos":
-        """The images of these ids, in the order of the table, with their boxes.
-
-        Raises DatasetError for an id that is not there.
-        """
+        """The images of these ids, in the order of the table; DatasetError for one not there."""
         wanted = set(image_ids)
         is_wanted = self.images["image_id"].isin(wanted)
         if unknown := sorted(wanted - set(self.images["image_id"])):
@@ -142,10 +139,8 @@ class Photos:
         return dataclasses.replace(self, boxes=boxes[mine].reset_index(drop=True))
 
     def corrected(self, folder: str | os.PathLike) -> "Photos":
-        """The same images with the labels of `folder`'s tables; "" changes nothing.
-
-        Raises DatasetError for a folder without tables, and for tables of other images.
-        """
+        """The same images with the labels of `folder`'s tables, or as they are for ""; DatasetError
+        for a folder without tables, and for tables of other images."""
         if not folder:
             return self
         if not (Path(folder) / "boxes.csv").is_file():
@@ -169,14 +164,13 @@ class Photos:
         """The photo as an upright RGB PIL image; DatasetError for an unknown id."""
         from PIL import Image, ImageOps
 
-        row = self.images[self.images["image_id"] == image_id]
-        if row.empty:
+        rows = self.images[self.images["image_id"] == image_id].to_dict("records")
+        if not rows:
             raise DatasetError(
                 f"no photo {image_id!r} among {len(self)}; see .images for their image_id"
             )
-        archive = row["archive"].iloc[0] if "archive" in row else ""
         with self.reader() as reader:
-            data = reader.bytes(archive, row["member"].iloc[0])
+            data = reader.bytes(rows[0].get("archive", ""), rows[0]["member"])
         with Image.open(io.BytesIO(data)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
 
@@ -198,10 +192,9 @@ class Photos:
         digest = hashlib.sha256()
         with self.reader() as reader:
             for image_id, archive, member in places:
-                try:
+                stamp = "unreadable"
+                with contextlib.suppress(ArchiveError, OSError):
                     stamp = reader.stamp(archive, member)
-                except (ArchiveError, OSError):
-                    stamp = "unreadable"
                 digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
         return digest.hexdigest()
 

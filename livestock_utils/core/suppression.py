@@ -79,9 +79,8 @@ def fuse(
         if clusters:
             area = (box[2] - box[0]) * (box[3] - box[1])
             iou = _iou_with(box, area, fused[:clusters], areas[:clusters])
-            best = int(np.argmax(iou))
-            if iou[best] > iou_threshold:
-                at = best
+            if iou.max() > iou_threshold:
+                at = int(iou.argmax())
         clusters = max(clusters, at + 1)
         sums[at] += score * box
         weight[at] += score
@@ -89,10 +88,8 @@ def fuse(
         top[at] = max(top[at], score)
         fused[at] = sums[at] / weight[at] if weight[at] > 0 else box
         areas[at] = (fused[at, 2] - fused[at, 0]) * (fused[at, 3] - fused[at, 1])
-    count = np.maximum(count[:clusters], 1)
-    if confidence_type == "max":
-        final = top[:clusters]
-    else:
+    final, count = top[:clusters], count[:clusters]
+    if confidence_type == "avg":
         final = weight[:clusters] / count * np.minimum(n_passes, count) / n_passes
     order = np.argsort(-final, kind="stable")
     return fused[:clusters][order].astype(np.float32), final[order].astype(np.float32)

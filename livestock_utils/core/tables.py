@@ -30,13 +30,10 @@ def require_columns(
 ) -> None:
     """Raise `error` that names the `columns` which `table` lacks; `what` says which table it is."""
     wanted, there = list(columns), list(table.columns)
-    absent = [name for name in wanted if name not in there]
-    if absent:
+    if absent := [name for name in wanted if name not in there]:
         lacking = f"the column {absent[0]!r} is" if len(absent) == 1 else f"columns {absent} are"
-        raise error(
-            f"{os.fspath(what)}: {lacking} lacking; expected {wanted}, got {there}"
-            f"{'; ' if advice else ''}{advice}"
-        )
+        told = f"{os.fspath(what)}: {lacking} lacking; expected {wanted}, got {there}"
+        raise error(f"{told}; {advice}" if advice else told)
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:

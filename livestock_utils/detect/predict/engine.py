@@ -162,12 +162,11 @@ def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) 
         raise DatasetError(
             f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them"
         )
-    return candidates.stack(
-        [
-            candidates.merge([candidates.load(path) for path in there], [p.name for p in there])
-            for there, _ in parts
-        ]
-    )
+    runs = [
+        candidates.merge([candidates.load(path) for path in there], [path.name for path in there])
+        for there, _ in parts
+    ]
+    return candidates.stack(runs)
 
 
 def parts_there(parts_folder: str | os.PathLike, passes: Sequence[str]) -> tuple[int, int]:

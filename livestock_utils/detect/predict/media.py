@@ -53,16 +53,13 @@ def find(
                 f"({', '.join(_VIDEO_ENDINGS)}); convert it, or give a folder"
             )
         return Photos(_table([path.stem], [path.name]), folder=path.parent)
-    every_file = [p for p in path.rglob("*") if p.is_file()]
-    apart = None if without is None else Path(without).resolve()
-    found = sorted(
-        p.relative_to(path)
-        for p in every_file
-        if p.suffix.lower() in _IMAGE_ENDINGS
-        and not p.name.startswith(".")
-        and (apart is None or not p.resolve().is_relative_to(apart))
-    )
-    videos = sorted(p.name for p in every_file if p.suffix.lower() in _VIDEO_ENDINGS)
+    inside = [p for p in path.rglob("*") if p.is_file()]
+    videos = sorted(p.name for p in inside if p.suffix.lower() in _VIDEO_ENDINGS)
+    pictures = [p for p in inside if p.suffix.lower() in _IMAGE_ENDINGS and p.name[0] != "."]
+    if without is not None:
+        apart = Path(without).resolve()
+        pictures = [p for p in pictures if not p.resolve().is_relative_to(apart)]
+    found = sorted(p.relative_to(path) for p in pictures)
     if not found:
         hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
         raise DatasetError(
@@ -139,13 +136,14 @@ def predict(
     `engine.collect_candidates`. Returns the predictions table (px) and the candidates."""
     import cv2
 
-    own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
+    out = Path(out)
+    own = out / "drawn" if out.resolve() == Path(source).resolve() else out
     photos = find(source, every, without=own)
     found = engine.collect_candidates(weights, photos, **{**settings.needs, **options})
     predictions = postprocess.apply(found, settings)
     rounded, images = predictions.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
     for name, table in (("predictions", rounded), ("images", images)):
-        files.write_text(Path(out) / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+        files.write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     if draw_from is not None:
         sure = predictions[predictions["confidence"] >= draw_from]
         by_image = dict(list(sure.groupby("image_id")))
@@ -153,12 +151,10 @@ def predict(
         rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
         with photos.reader() as reader:
             for row in progress(rows, desc="draw", unit="img"):
-                frame = _draw(
-                    frames.decode(reader.bytes(row["archive"], row["member"])),
-                    by_image.get(row["image_id"], predictions.iloc[:0]),
-                )
-                jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-                with files.whole_file(Path(out) / "drawn" / f"{row['image_id']}.jpg") as file:
+                frame = frames.decode(reader.bytes(row["archive"], row["member"]))
+                drawn = _draw(frame, by_image.get(row["image_id"], predictions.iloc[:0]))
+                jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+                with files.whole_file(out / "drawn" / f"{row['image_id']}.jpg") as file:
                     file.write(jpeg.tobytes())
     return predictions, found
 
@@ -173,10 +169,8 @@ def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
     for box in boxes.sort_values("confidence").to_dict("records"):
         red, green, blue = bytes.fromhex(species.colours().get(box["species"], _GREY)[1:])
         tone = blue, green, red
-        (left, upper), corner = (
-            (round(box[f"x_{k}"]), round(box[f"y_{k}"])) for k in ("min", "max")
-        )
-        cv2.rectangle(picture, (left, upper), corner, tone, width, cv2.LINE_AA)
+        left, upper, right, lower = (round(box[name]) for name in XYXY)
+        cv2.rectangle(picture, (left, upper), (right, lower), tone, width, cv2.LINE_AA)
         text = f"{box['species']} {box['confidence']:.2f}"
         (wide, tall), base = cv2.getTextSize(text, font, scale, width)
         top = max(upper - tall - base, 0)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from livestock_utils import colab
 from livestock_utils.core import files, tables
-from livestock_utils.core.errors import ArchiveError, NotebookError
+from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.detect.backends import loading
@@ -25,6 +25,7 @@ def find_weights(
     runs: Sequence[str] = ("full", "multilabel_split"),
 ) -> Path:
     """The weights as given, else the best of the first of `runs` below OUT/training."""
+    training = Path(out) / "training"
     if weights:
         if not Path(weights).is_file():
             raise NotebookError(
@@ -32,12 +33,11 @@ def find_weights(
             )
         return Path(weights)
     for run in runs:
-        path = Path(out) / "training" / run / "weights" / "best.pt"
-        if path.is_file():
+        if (path := training / run / "weights" / "best.pt").is_file():
             return path
     raise NotebookError(
-        f"no trained weights below {Path(out) / 'training'} (looked for {', '.join(runs)}); run "
-        "notebook 05 or 08 first, or set the parameter weights"
+        f"no trained weights below {training} (looked for {', '.join(runs)}); run notebook 05 or "
+        "08 first, or set the parameter weights"
     )
 
 
@@ -84,9 +84,8 @@ class Collected:
     @property
     def state(self) -> str:
         """How many parts are there, for metrics.json."""
-        if not self.there:
-            return "no part is there yet"
-        return f"{self.there} of {self.total or 'more'} parts are there"
+        told = f"{self.there} of {self.total or 'more'} parts are there"
+        return told if self.there else "no part is there yet"
 
     def seen(self) -> Photos:
         """The photos with the sizes of their decoded frames (0: unreadable); none before."""
@@ -136,12 +135,9 @@ def collect(
 def test_photos(data: str | os.PathLike, valid: Photos) -> tuple[Photos, str]:
     """The photos to submit, and why they are not the test archives' where `valid` stands in."""
     folder = colab.at_hand(Path(data) / "data_test")
-    try:
-        photos = data_folder.read_test_archives(folder) if folder.is_dir() else None
-    except ArchiveError:
-        if any(folder.iterdir()):
-            raise
-        photos = None
+    photos = None
+    if folder.is_dir() and any(folder.iterdir()):
+        photos = data_folder.read_test_archives(folder)
     return (photos, "") if photos else (valid, "there are no test archives")
 
 

@@ -120,15 +120,16 @@ class Tuning:
     @functools.cached_property
     def choice(self) -> choosing.Choice:
         """The settings chosen, also in OUT/predictions/settings.yaml, and all that were tried."""
+        found, asked = self.labelled, self.asked
         chosen = choosing.choose(
-            self.labelled.candidates,
-            self.labelled.photos.boxes,
-            n_random=self.asked.n_random,
-            n_resamples=self.asked.n_resamples,
-            seed=self.asked.seed,
-            tuned_on=self.labelled.name,
+            found.candidates,
+            found.photos.boxes,
+            n_random=asked.n_random,
+            n_resamples=asked.n_resamples,
+            seed=asked.seed,
+            tuned_on=found.name,
         )
-        choosing.save(self.out, chosen, self.labelled.candidates)
+        choosing.save(self.out, chosen, found.candidates)
         return chosen
 
     @functools.cached_property
@@ -152,13 +153,9 @@ class Tuning:
             found = steps.out_of_folds(self.out, self.data, others, name, **options)
         except DatasetError as error:
             return Checked(nothing, why=str(error))
-        table = sweep.compare(
-            found.candidates,
-            found.photos.boxes,
-            {choosing.describe(self.choice.settings): self.choice.settings},
-            n_resamples=self.asked.n_resamples,
-            seed=self.asked.seed,
-        )
+        named = {choosing.describe(self.choice.settings): self.choice.settings}
+        n, seed = self.asked.n_resamples, self.asked.seed
+        table = sweep.compare(found.candidates, found.photos.boxes, named, n_resamples=n, seed=seed)
         return Checked(table, len(others))
 
     @functools.cached_property
@@ -273,17 +270,15 @@ def tune(
         CheckpointError: weights that are damaged or of other classes.
     """
     asked = settings if isinstance(settings, TuneSettings) else TuneSettings.of(settings)
-    weights, tuning_weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    names = ("image_size", "backend", "workers", "shard")
     options = {
-        "image_size": asked.image_size,
+        **{name: getattr(asked, name) for name in names},
         "passes": steps.pass_names(asked.passes),
-        "backend": asked.backend,
-        "workers": asked.workers,
-        "shard": asked.shard,
         "engine_name": asked.engine,
         **options,
     }
-    return Tuning(asked, valid, Path(data), Path(out), weights, tuning_weights, options)
+    return Tuning(asked, valid, Path(data), Path(out), *weights, options)
 
 
 def test_scores(
@@ -299,13 +294,12 @@ def test_scores(
     path = Path(data) / "answer.csv"
     answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
     require_columns(answers, ["ImageID"], path, NotebookError)
-    known = answers["ImageID"].map(contest.image_stem).isin(images["image_id"])
-    if not known.any():
-        return pd.DataFrame(
-            columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float
-        )
-    matches = metrics.contest_matches(answers[known], predictions, normaliser, images)
-    if doubt := metrics.normaliser_doubt(answers[known], predictions, normaliser, images):
+    answers = answers[answers["ImageID"].map(contest.image_stem).isin(images["image_id"])]
+    if answers.empty:
+        columns = ["AP75", "low", "high", "AP50"]
+        return pd.DataFrame(columns=columns, index=pd.Index([], name="class"), dtype=float)
+    matches = metrics.contest_matches(answers, predictions, normaliser, images)
+    if doubt := metrics.normaliser_doubt(answers, predictions, normaliser, images):
         log.warning("%s", doubt)
     table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
     loose = metrics.average_precisions(matches, 0.5)
