@@ -1,8 +1,4 @@
-"""Before a long training: is everything there, and how long will it take? One small table each.
-
-`preflight` looks at the machine, the data and the weights, red lines first; `recipes` offers
-settings by amount of data.
-"""
+"""Before a long training: is everything there, and which settings suit the amount of data?"""
 
 import dataclasses
 import os
@@ -26,14 +22,9 @@ from livestock_utils.detect.train.data import Source, data_folder, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.evaluate.scoring import submission
 
+_COLUMNS = ["check", "found", "state", "what_to_do"]
 _STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
-
-_PYTHON = ((3, 11), (3, 13))
-_DISK_BYTES = 5 * 10**9
-"""Free disk below this gets a line: a YOLOv5m6 run keeps two resume files of 0.5 GB."""
-
-
 _PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
 """What brings a build with a P100's kernels (sm_60); builds for CUDA 12.8 and later lack them."""
 
@@ -52,12 +43,10 @@ class Gpu:
     def has_kernels(self) -> bool:
         """True if this torch has code for this GPU: its major number, or PTX."""
         for kernel in self.kernels:
-            kind, _, digits = kernel.partition("_")
-            digits = digits.rstrip("af")
-            major, minor = int(digits[:-1]), int(digits[-1])
-            if kind == "sm" and major == self.capability[0] and minor <= self.capability[1]:
-                return True
-            if kind == "compute" and (major, minor) <= self.capability:
+            kind, _, digits = kernel.rstrip("af").partition("_")
+            built_for = int(digits[:-1]), int(digits[-1])
+            is_near = kind == "compute" or built_for[0] == self.capability[0]
+            if is_near and built_for <= self.capability:
                 return True
         return False
 
@@ -110,7 +99,7 @@ def checks(
     """The table of `preflight`, also where a line stops; `found` stands in for torch's GPUs."""
     rows = [
         _python(),
-        *_torch(list(found) if found is not None else gpus()),
+        *_torch(found if found is not None else gpus()),
         _yolov5(),
         _memory(),
         _disk(folder),
@@ -121,10 +110,8 @@ def checks(
         rows += _data(train, valid, Path(folder))
     if settings.init_weights is not None:
         rows.append(_init_weights(settings.init_weights))
-    table = pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"])
-    return table.sort_values(
-        "state", key=lambda column: column.map(_STATES.index), kind="stable", ignore_index=True
-    )
+    rows.sort(key=lambda row: _STATES.index(row[2]))
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def require(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,23 +127,17 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
-    """Which GPU trains and predicts, or what to click; TrainingError without kernels.
-
-    `found` stands in for the GPUs that torch sees.
-    """
-    rows = _torch(list(found) if found is not None else gpus())
-    table = require(pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"]))
-    gpu = table[table["check"] == "GPU"].iloc[0]
-    return f"GPU: {gpu['found']}" + (f" ({gpu['what_to_do']})." if gpu["what_to_do"] else ".")
+    """Which GPU (of `found` or torch's) works, or what to click; TrainingError without kernels."""
+    rows = _torch(found if found is not None else gpus())
+    require(pd.DataFrame(rows, columns=_COLUMNS))
+    _, gpu, _, advice = rows[1]
+    return f"GPU: {gpu} ({advice})." if advice else f"GPU: {gpu}."
 
 
 def recipes(n_images: int) -> pd.DataFrame:
     """The recipes of hyp/recipes.yaml by data size: name, suits, settings, why, ..."""
     content = yaml.safe_load((HYP_FOLDER / "recipes.yaml").read_text(encoding="utf-8"))
-    rows = [
-        (name, *(entry[key] for key in ("images", "settings", "why")))
-        for name, entry in content.items()
-    ]
+    rows = [(name, row["images"], row["settings"], row["why"]) for name, row in content.items()]
     table = pd.DataFrame(rows, columns=["recipe", "from_images", "settings", "why"])
     table = table.sort_values("from_images", ignore_index=True)
     reached = table["from_images"] <= n_images
@@ -173,8 +154,8 @@ def _row(check: str, found: str, fine: bool = True, advice: str = "", worst: str
 
 
 def _python() -> _Row:
-    fine = _PYTHON[0] <= sys.version_info[:2] <= _PYTHON[1]
-    return _row("Python", platform.python_version(), fine, "tested with 3.11 to 3.13")
+    is_tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return _row("Python", platform.python_version(), is_tested, "tested with 3.11 to 3.13")
 
 
 def _torch(found: Sequence[Gpu]) -> list[_Row]:
@@ -218,7 +199,7 @@ def _disk(run_folder: str | os.PathLike) -> _Row:
     # The whole path says nothing elsewhere.
     short = "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)
     advice = "make room: two resume files are kept, 0.5 GB each for YOLOv5m6"
-    return _row("disk", f"{free / 1e9:.1f} GB free for {short}", free > _DISK_BYTES, advice)
+    return _row("disk", f"{free / 1e9:.1f} GB free for {short}", free > 5e9, advice)
 
 
 def _model(model: str) -> _Row:
@@ -231,14 +212,12 @@ def _model(model: str) -> _Row:
 
 
 def _hyp(hyp: Any) -> _Row:
-    given = isinstance(hyp, Mapping)
+    name = "given as values" if isinstance(hyp, Mapping) else str(hyp)
     try:
-        name = "given as values" if given else hyp_file(hyp).name
         read_hyp(hyp)
     except LivestockError as error:
-        name = "given as values" if given else str(hyp)
         return _row("hyperparameters", name, False, str(error), "stop")
-    return _row("hyperparameters", name)
+    return _row("hyperparameters", name if isinstance(hyp, Mapping) else hyp_file(hyp).name)
 
 
 def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
@@ -252,11 +231,11 @@ def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
         f"{len(data.valid.files)} for validation with {data.valid.n_boxes}"
     )
     damaged = f"{len(findings)} images are damaged or have no label file: {findings}"[:160]
-    wanted = species.names()
-    order = f"expected {', '.join(wanted)} in this order in data.yaml"
+    order = f"expected {', '.join(species.names())} in this order in data.yaml"
+    fits = data.names == species.names()
     return [
         _row("data set", counts, not findings, damaged),
-        _row("class order", ", ".join(data.names), data.names == wanted, order, "stop"),
+        _row("class order", ", ".join(data.names), fits, order, "stop"),
     ]
 
 
