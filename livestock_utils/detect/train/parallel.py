@@ -120,31 +120,20 @@ def torchrun_command(
     data_yaml: str | os.PathLike,
     run_folder: str | os.PathLike,
     settings: TrainSettings = TrainSettings(),
-    *,
-    n_machines: int = 1,
-    machine: int = 0,
-    leader: str = "",
     **others: Any,
 ) -> list[str]:
-    """The command to train on `n_processes` GPUs of each of `n_machines`; TrainingError if unfit.
+    """The command to train on `n_processes` GPUs of this machine; TrainingError if unfit.
 
-    `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than
-    one); `others` are the command's options beside the settings (teacher, mirror, trust, ...).
+    `others` are the command's options beside the settings (teacher, mirror, trust, ...).
     """
-    world = n_processes * n_machines
-    if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
-        raise TrainingError(
-            f"cannot start {n_processes} processes on machine {machine} of {n_machines} with "
-            f"leader {leader!r}: give counts of at least 1 and the leader as host:port"
-        )
     size = settings.batch_size
-    if world > 1 and (not isinstance(size, int) or size % world):
-        raise TrainingError(f"batch_size must be a multiple of the {world} processes, got {size}")
-    meeting = ["--standalone"]
-    if n_machines > 1:
-        meeting = ["--nnodes", str(n_machines), "--node_rank", str(machine)]
-        meeting += ["--rdzv_backend", "c10d", "--rdzv_endpoint", leader]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *meeting]
+    if n_processes < 1:
+        raise TrainingError(f"cannot start {n_processes} processes: give at least 1")
+    if n_processes > 1 and (not isinstance(size, int) or size % n_processes):
+        raise TrainingError(
+            f"batch_size must be a multiple of the {n_processes} processes, got {size}"
+        )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launcher += ["--nproc_per_node", str(n_processes), "-m", "livestock_utils", "train"]
     return [*launcher, str(data_yaml), str(run_folder), *_options(settings, others)]
 

@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +93,11 @@ def checks(
     valid: Source | None = None,
     settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
-    *,
-    found: Sequence[Gpu] | None = None,
 ) -> pd.DataFrame:
-    """The table of `preflight`, also where a line stops; `found` stands in for torch's GPUs."""
+    """The table of `preflight`, also where a line stops."""
     rows = [
         _python(),
-        *_torch(found if found is not None else gpus()),
+        *_torch(),
         _yolov5(),
         _memory(),
         _disk(folder),
@@ -126,9 +124,9 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
-    """Which GPU (of `found` or torch's) works, or what to click; TrainingError without kernels."""
-    rows = _torch(found if found is not None else gpus())
+def gpu_sentence() -> str:
+    """Which GPU trains and predicts, or what to click; TrainingError without kernels."""
+    rows = _torch()
     require(pd.DataFrame(rows, columns=_COLUMNS))
     _, gpu, _, advice = rows[1]
     return f"GPU: {gpu} ({advice})." if advice else f"GPU: {gpu}."
@@ -158,9 +156,10 @@ def _python() -> _Row:
     return _row("Python", platform.python_version(), is_tested, "tested with 3.11 to 3.13")
 
 
-def _torch(found: Sequence[Gpu]) -> list[_Row]:
+def _torch() -> list[_Row]:
     import torch
 
+    found = gpus()
     rows = [_row("torch", torch.__version__)]
     if not found:
         advice = "fine for small runs; on Colab choose Runtime > Change runtime type > T4 GPU"
