@@ -41,10 +41,9 @@ def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, A
     new names; others are refused by CheckpointError unless `trust`, which runs what the file says.
     """
     if not Path(path).is_file():
-        raise CheckpointError(
-            f"weights file not found: {path}; give the path of a .pt file that is there"
-        )
-    found = load_pickle(yolov5.modules(), path, map_location="cpu", trust=trust)
+        told = f"weights file not found: {path}; give the path of a .pt file that is there"
+        raise CheckpointError(told)
+    found = load_pickle(yolov5.modules(), path, "cpu", trust)
     is_mapping = isinstance(found, Mapping)
     if not is_mapping or not hasattr(found.get("ema") or found.get("model"), "yaml"):
         got = sorted(map(str, found))[:6] if is_mapping else type(found).__name__
@@ -73,10 +72,8 @@ def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
         for word in [row[2], *row[3]]
         if isinstance(word, str) and word not in _MODULE_WORDS
     ]
-    activation = architecture.get("activation")
-    if activation is not None and not re.fullmatch(
-        r"nn\.\w+\((inplace=(True|False))?\)", str(activation)
-    ):
+    activation = str(architecture.get("activation") or "nn.SiLU()")
+    if not re.fullmatch(r"nn\.\w+\((inplace=(True|False))?\)", activation):
         bad.append(activation)
     if bad:
         raise CheckpointError(
@@ -89,7 +86,7 @@ def build(weights: Weights) -> Any:
     """A fresh fp32 model with these weights, in training mode; CheckpointError if unfit."""
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
-    if "lighter" in weights.architecture:  # pruned or decomposed: of other shapes
+    if "lighter" in weights.architecture:  # pruned or decomposed
         layers.fit_shapes(model, weights.state)
     try:
         model.load_state_dict(weights.state)

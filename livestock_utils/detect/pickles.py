@@ -49,7 +49,8 @@ def load_pickle(
         if trust:
             with old_names():
                 return load(file, map_location=map_location, weights_only=False)
-        with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
+        unbuilt = mock.patch.object(parts.yolo.DetectionModel, "__init__", _refuse_building)
+        with torch.serialization.safe_globals(_allowed(parts)), unbuilt:
             return load(file, map_location=map_location, weights_only=True)
     except _DAMAGED as error:
         culprit = _REFUSED.search(str(error))
@@ -91,17 +92,11 @@ def _allowed(parts: Any) -> list[Any]:
     return [*rows, argparse.Namespace]
 
 
-@contextlib.contextmanager
-def _no_construction(parts: Any) -> Iterator[None]:
+def _refuse_building(*_: Any, **__: Any) -> None:
     """A pickle may restore a model, not build one: building evaluates strings as code."""
-
-    def refuse(self: Any, *_: Any, **__: Any) -> None:
-        raise pickle.UnpicklingError(
-            "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
-        )
-
-    with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
-        yield
+    raise pickle.UnpicklingError(
+        "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
+    )
 
 
 @contextlib.contextmanager

@@ -33,8 +33,12 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     if isinstance(augmentation, Mapping):
         content, where = dict(augmentation), "augmentation"
     else:
-        where = str(_augmentation_file(augmentation))
-        content = read_yaml(Path(where))
+        places = Path(augmentation).expanduser(), HYP_FOLDER / f"augment_{augmentation}.yaml"
+        if not (found := [place for place in places if place.is_file()]):
+            raise TrainingError(
+                f"augmentation not found: {augmentation}; give a path or one of {', '.join(_NAMES)}"
+            )
+        content, where = read_yaml(found[0]), str(found[0])
     with warnings.catch_warnings():
         # A pipeline without geometry is fine.
         warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform", UserWarning)
@@ -59,16 +63,6 @@ def _albumentations() -> Any:
     with mock.patch.dict(os.environ, {"NO_ALBUMENTATIONS_UPDATE": "1"}):
         import albumentations
     return albumentations
-
-
-def _augmentation_file(name: str | os.PathLike) -> Path:
-    """Path of a pipeline given as a path or as a preset's name."""
-    for path in (Path(name).expanduser(), HYP_FOLDER / f"augment_{name}.yaml"):
-        if path.is_file():
-            return path
-    raise TrainingError(
-        f"augmentation not found: {name}; give a path or one of {', '.join(_NAMES)}"
-    )
 
 
 def recorded(pipeline: Any) -> dict[str, Any] | None:
