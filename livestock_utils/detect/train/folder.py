@@ -150,12 +150,11 @@ class RunFolder:
                     "100; take a smaller model for a submission"
                 )
             if final_evaluation:
-                model, names = checkpoints.load(best, device=str(trainer.device)), self.data.names
-                table = evaluation(
-                    trainer.y5, model, trainer.loaders.valid, names, plots=self.folder
-                )
+                model, names = checkpoints.load(best, str(trainer.device)), self.data.names
+                loader = trainer.loaders.valid
+                table = evaluation(trainer.y5, model, loader, names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
-                if trainer.first_batch is not None:  # none was trained now
+                if trainer.first_batch is not None:  # None when no epoch was trained now
                     shown = self.folder / "train_batch0.jpg", dict(enumerate(names))
                     trainer.y5.plots.plot_images(*trainer.first_batch, *shown)
                 if draw is not None:
@@ -163,12 +162,8 @@ class RunFolder:
                     draw(self.folder, pd.DataFrame(trainer.rows), column)
             if self.second is not None:
                 self.second.wait()  # a copy under way must not take run.json before the weights
-            done = {name: getattr(trainer, name) for name in ("best_epoch", "best_value")}
-            done |= {
-                "finished": True,
-                "epochs": trainer.epoch,
-                "weights_bytes": best.stat().st_size,
-            }
+            done = {"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch}
+            done |= {"best_value": trainer.best_value, "weights_bytes": best.stat().st_size}
             digests = {"best": files.sha256(best), "last": files.sha256(last)}
             self._write_record({**done, "weights_sha256": digests})
             self._complete()
@@ -203,11 +198,8 @@ class RunFolder:
         earlier = list(self.record.get("earlier", []))
         if before["versions"] and before != now:
             earlier.append(before)
-        kept = {
-            "ended_after": self.record.get("ended_after"),
-            "tags": self.tags,
-            "earlier": earlier,
-        }
+        kept: dict[str, Any] = {"tags": self.tags, "earlier": earlier}
+        kept["ended_after"] = self.record.get("ended_after")
         self.record = {
             **values,
             **{name: value for name, value in kept.items() if value},

@@ -22,9 +22,9 @@ from livestock_utils.detect.train.data import Part, Source, dataset_class, list_
 KINDS = ("as it is", "pipeline", "mosaic")
 """The rows of the preview: letterboxed, through the pipeline, in a mosaic."""
 _CHANGES = (
-    *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
-    *("flipud", "fliplr", "mosaic", "mixup", "copy_paste"),
-)
+    "hsv_h hsv_s hsv_v degrees translate scale shear perspective flipud fliplr mosaic mixup "
+    "copy_paste"
+).split()
 """Hyperparameters that change a photo."""
 
 
