@@ -185,11 +185,8 @@ def fonts(parts: Yolov5) -> list[_Replacement]:
     def check_pil_font(font: str = "", size: int = 10) -> Any:
         return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
 
-    return [
-        (parts.plots, "check_pil_font", check_pil_font),
-        (parts.plots, "check_font", _nothing),
-        (parts.general, "check_font", _nothing),
-    ]
+    quiet = [(module, "check_font", _nothing) for module in (parts.plots, parts.general)]
+    return [(parts.plots, "check_pil_font", check_pil_font), *quiet]
 
 
 def threads_and_errors(parts: Yolov5) -> list[_Replacement]:

@@ -35,7 +35,7 @@ _Wanted = tuple[Sequence[str], npt.NDArray, bool]
 
 def folder() -> Path:
     """Where disk caches are: $LIVESTOCK_CACHE, else the system's temporary folder."""
-    usual = Path(tempfile.gettempdir()) / "livestock_utils_images"
+    usual = f"{tempfile.gettempdir()}/livestock_utils_images"
     return Path(os.environ.get("LIVESTOCK_CACHE") or usual)
 
 

@@ -22,6 +22,7 @@ from livestock_utils.detect.train.data import Source, data_folder, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.evaluate.scoring import submission
 
+_LESS_MEMORY = "use cache=None, fewer workers, or a smaller batch"
 _COLUMNS = ["check", "found", "state", "what_to_do"]
 _STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
@@ -95,11 +96,13 @@ def checks(
     folder: str | os.PathLike = ".",
 ) -> pd.DataFrame:
     """The table of `preflight`, also where a line stops."""
+    memory = psutil.virtual_memory().available
+    is_tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
     rows = [
-        _python(),
+        _row("Python", platform.python_version(), is_tested, "tested with 3.11 to 3.13"),
         *_torch(),
         _yolov5(),
-        _memory(),
+        _row("memory", f"{memory / 1e9:.1f} GB free", memory > 4e9, _LESS_MEMORY),
         _disk(folder),
         _model(settings.model),
         _hyp(settings.hyp),
@@ -151,11 +154,6 @@ def _row(check: str, found: str, fine: bool = True, advice: str = "", worst: str
     return check, found, "ok" if fine else worst, "" if fine else advice
 
 
-def _python() -> _Row:
-    is_tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return _row("Python", platform.python_version(), is_tested, "tested with 3.11 to 3.13")
-
-
 def _torch() -> list[_Row]:
     import torch
 
@@ -167,15 +165,13 @@ def _torch() -> list[_Row]:
     for gpu in found:
         label = f"{gpu.name}, {gpu.memory_bytes / 1e9:.0f} GB"
         capability = "sm_{}{}".format(*gpu.capability)
-        if gpu.has_kernels:
-            rows.append(_row("GPU", f"{label}, {capability}"))
-            continue
-        lacks = f"{label}: torch {torch.__version__} has no kernels for {capability}"
+        lacks = f": torch {torch.__version__} has no kernels for {capability}"
+        label += f", {capability}" if gpu.has_kernels else lacks
         advice = (
             f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: "
             f"for a P100 one for CUDA 12.6 or older: {_PIP_CU126}, then restart the runtime"
         )
-        rows.append(_row("GPU", lacks, False, advice, "stop"))
+        rows.append(_row("GPU", label, gpu.has_kernels, advice, "stop"))
     return rows
 
 
@@ -183,12 +179,6 @@ def _yolov5() -> _Row:
     there = (install.yolov5_folder() / "yolov5").is_dir()
     found = install.YOLOV5_VERSION if there else "not installed"
     return _row("yolov5", found, there, "run python -m livestock_utils.install", "stop")
-
-
-def _memory() -> _Row:
-    free = psutil.virtual_memory().available
-    advice = "use cache=None, fewer workers, or a smaller batch"
-    return _row("memory", f"{free / 1e9:.1f} GB free", free > 4e9, advice)
 
 
 def _disk(run_folder: str | os.PathLike) -> _Row:
