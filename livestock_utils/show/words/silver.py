@@ -39,15 +39,10 @@ def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | No
     """The numbers of an audit for metrics.json; None where they need the truth."""
     row = audit.iloc[-1]
     counts = {"silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
-    names = {
-        "precision": "silver_precision",
-        "mean_iou": "silver_mean_iou",
-        "recall_before": "recall_before",
-        "recall": "recall",
-        "unlabelled": "unlabelled",
-        "unlabelled_found": "unlabelled_found",
-    }
-    return counts | {told: float(row[name]) if has_truth else None for name, told in names.items()}
+    same = ("recall_before", "recall", "unlabelled", "unlabelled_found")
+    names = {"silver_precision": "precision", "silver_mean_iou": "mean_iou"}
+    names |= {name: name for name in same}
+    return counts | {told: float(row[name]) if has_truth else None for told, name in names.items()}
 
 
 def audit(tables: dict[str, pd.DataFrame], has_truth: bool) -> str:
@@ -78,20 +73,14 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, has_truth: bool) -> st
             "sweep against: look at the examples below, or go through notebook 06's list of "
             "missing labels."
         )
-    parts = []
-    for name, table in curves.items():
-        if not table.attrs["unlabelled"]:
-            return "No animal is unlabelled here: there is nothing to sweep against."
-        best = table.iloc[int(table["f1"].to_numpy(float).argmax())]
-        parts.append(
-            f"{name}: the best balance (F1 {best['f1']:.2f}) lies at "
-            f"{best['confidence_threshold']:g}, chosen is {chosen:g}"
-        )
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
+    if not unlabelled:
+        return "No animal is unlabelled here: there is nothing to sweep against."
+    best = {name: table.loc[table["f1"].idxmax()] for name, table in curves.items()}
+    parts = [f"{row['confidence_threshold']:g} {name}" for name, row in best.items()]
     return (
-        f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
-        f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to "
-        "choose it by."
+        f"{count(unlabelled, 'animal has', 'animals have')} no label. The best balance lies at "
+        f"{listed(parts)}, chosen is {chosen:g}: real data has no truth to choose it by."
     )
 
 
@@ -99,8 +88,7 @@ def trust(share: float, n_near: int, threshold: float) -> str:
     """Are the teachers good enough for silver, and what to do where they are not?"""
     if not n_near:
         return (
-            f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be "
-            "said of their trust."
+            f"No box of the teachers has a confidence of about {threshold:g}: nothing can be said."
         )
     said = (
         f"{percent(share)} of the {count(n_near, 'box', 'boxes')} that the teachers give a "
@@ -129,9 +117,8 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     if first > second:
         return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
     return (
-        f"Here the model that has seen the labels is the better judge of what they lack: {gap}. "
-        "The two differ in more than that: a teacher learns from fewer images and, by these "
-        "settings, maybe for fewer epochs."
+        f"Here the model that has seen the labels is the better judge of what they lack: {gap}; "
+        "but a teacher learns from fewer images, and maybe for fewer epochs."
     )
 
 
@@ -169,12 +156,9 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
     name = Path(other).name
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
-    differences = settings.recipe_differences(other, run)
-    tail = f": {'; '.join(differences)}" if differences else ""
-    return (
-        f"The recipe is that of the run “{name}”, but for the "
-        f"images{' and' + tail if tail else ''}."
-    )
+    differences = "; ".join(settings.recipe_differences(other, run))
+    also = f" and: {differences}" if differences else ""
+    return f"The recipe is that of the run “{name}”, but for the images{also}."
 
 
 def luck(table: pd.DataFrame) -> str:
@@ -195,57 +179,55 @@ def luck(table: pd.DataFrame) -> str:
 
 def cause(table: pd.DataFrame) -> str:
     """Did silver lose only because the answers lack boxes?"""
-    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    rows, names = _overall(table)
     if len(names) < 2:
         return "With one set of answers this cannot be told."
-    rows = {
-        name: table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        for name in [*names, BETWEEN]
-    }
-    full, lacking, between = rows[names[0]], rows[names[1]], rows[BETWEEN]
-    size = f"{abs(between['difference']):.3f} ({between['low']:+.3f} to {between['high']:+.3f})"
-    if between["low"] <= 0 <= between["high"]:
-        shift = (
-            f"the gaps of “{names[1]}” move the comparison by {between['difference']:+.3f} "
-            f"({between['low']:+.3f} to {between['high']:+.3f}), within noise"
-        )
-    elif between["difference"] > 0:
-        shift = f"the gaps of “{names[1]}” take {size} from silver"
-    else:
-        shift = f"the gaps of “{names[1]}” flatter silver by {size}"
-    verdict = _VERDICTS[_sign(full), _sign(lacking)]
+    full, lacking, between = _sign(rows.loc[names[0]]), _sign(rows.loc[names[1]]), rows.loc[BETWEEN]
+    shift, gaps = _sign(between), f"the gaps of “{names[1]}”"
+    interval = f"({between['low']:+.3f} to {between['high']:+.3f})"
+    size = f"{abs(between['difference']):.3f} {interval}"
+    said = {
+        0: f"{gaps} move the comparison by {between['difference']:+.3f} {interval}, within noise",
+        1: f"{gaps} take {size} from silver",
+        -1: f"{gaps} flatter silver by {size}",
+    }[shift]
+    verdict = _VERDICTS[full][lacking]
     if names[0] != COMPLETE:
-        shift += (
+        said += (
             f". No answers here are known to be complete: “{names[0]}” may lack animals too, so "
             "this shows what further gaps do, and clears neither the labels nor the gaps"
         )
-    elif _sign(full) < 0 and _sign(lacking) == 0:
+    elif full < 0 and lacking == 0:
         verdict += ": its labels are to blame, not the gaps"
-    return f"{first_up(verdict)}; {shift}."
+    return f"{first_up(verdict)}; {said}."
 
 
 _VERDICTS = {
-    (
-        1,
-        1,
-    ): "silver wins on both: a loss as in the contest is not seen here, so its cause is not either",
-    (1, 0): "silver wins for sure on the fuller answers only: the gaps hide its gain",
-    (
-        1,
-        -1,
-    ): "silver loses where boxes are lacking and wins where they are not, as if the gaps had "
-    "decided the contest",
-    (0, 1): "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
-    (
-        0,
-        0,
-    ): "with neither label set is the difference significant, so no cause can be told from it",
-    (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
-    (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
-    (-1, 0): "silver loses for sure on the fuller answers",
-    (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
+    1: {
+        1: "silver wins on both: a loss as in the contest is not seen here, so its cause is not "
+        "either",
+        0: "silver wins for sure on the fuller answers only: the gaps hide its gain",
+        -1: "silver loses where boxes are lacking and wins where they are not, as if the gaps had "
+        "decided the contest",
+    },
+    0: {
+        1: "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
+        0: "with neither label set is the difference significant, so no cause can be told from it",
+        -1: "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
+    },
+    -1: {
+        1: "silver wins only where boxes are lacking: the gaps are no excuse",
+        0: "silver loses for sure on the fuller answers",
+        -1: "silver loses on the fuller answers too: the gaps alone do not explain it",
+    },
 }
-"""By the sign of the gain on fuller and lacking answers, 0 where it is open."""
+"""By the sign of the gain on fuller and on lacking answers, 0 where it is open."""
+
+
+def _overall(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of all classes by answers, and the names of the sets of answers."""
+    rows = table[table["class"] == "all"].set_index("answers")
+    return rows, [name for name in rows.index if name != BETWEEN]
 
 
 def _sign(row: pd.Series) -> int:
@@ -254,11 +236,12 @@ def _sign(row: pd.Series) -> int:
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
     """The numbers of an effect for metrics.json, on fuller answers and others."""
-    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    rows, names = _overall(table)
     same = ("difference", "low", "high", "lowest_run", "highest_run")
     columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}
     values: dict[str, float] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):
-        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        values |= {f"{key}{place}": float(row[column]) for key, column in columns.items()}
+        values |= {
+            f"{key}{place}": float(rows.loc[name, column]) for key, column in columns.items()
+        }
     return values
