@@ -22,13 +22,13 @@ def small_boxes(table: pd.DataFrame) -> str:
     )
 
 
-def empty_images(empty: pd.DataFrame, shown: int = 5) -> str:
+def empty_images(empty: pd.DataFrame) -> str:
     """How many images have no box, and which."""
     if empty.empty:
         return "Every image has at least one box."
-    ids = ", ".join(f"`{name}`" for name in empty["image_id"].head(shown))
+    ids = ", ".join(f"`{name}`" for name in empty["image_id"].head(5))
     each = listed([f"{n} {name}" for name, n in empty["species"].value_counts(sort=False).items()])
-    more = f" and {len(empty) - shown} more" if len(empty) > shown else ""
+    more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
     return f"{count(len(empty), 'image has', 'images have')} no box ({each}): {ids}{more}."
 
 

@@ -17,12 +17,10 @@ def groups(gaps: pd.DataFrame, good: str, least: int = 20) -> str:
         f"“{row['strongest']}” (n = {row['strongest_n']:,}), {row['gap'] * 100:.0f} points apart "
         f"(95 % interval {row['gap_low'] * 100:.0f} to {row['gap_high'] * 100:.0f})"
     )
-    name = GROUPINGS[row["grouping"]]
+    clearest = "The clearest difference is"
     if row["gap_low"] <= 0:
-        return (
-            f"No difference between groups is significant; the nearest to it is by {name}: {text}."
-        )
-    return f"The clearest difference is by {name}: {text}."
+        clearest = "No difference between groups is significant; the nearest to it is"
+    return f"{clearest} by {GROUPINGS[row['grouping']]}: {text}."
 
 
 def calibration(table: pd.DataFrame) -> str:

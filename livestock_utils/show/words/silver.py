@@ -1,7 +1,9 @@
 """Sentences of notebooks 09 and 10: what silver labels hold, and what they did."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -76,7 +78,7 @@ def curve(curves: dict[str, pd.DataFrame], chosen: float, has_truth: bool) -> st
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
     if not unlabelled:
         return "No animal is unlabelled here: there is nothing to sweep against."
-    best = {name: table.loc[table["f1"].idxmax()] for name, table in curves.items()}
+    best = {name: table.iloc[int(table["f1"].argmax())] for name, table in curves.items()}
     parts = [f"{row['confidence_threshold']:g} {name}" for name, row in best.items()]
     return (
         f"{count(unlabelled, 'animal has', 'animals have')} no label. The best balance lies at "
@@ -182,8 +184,8 @@ def cause(table: pd.DataFrame) -> str:
     rows, names = _overall(table)
     if len(names) < 2:
         return "With one set of answers this cannot be told."
-    full, lacking, between = _sign(rows.loc[names[0]]), _sign(rows.loc[names[1]]), rows.loc[BETWEEN]
-    shift, gaps = _sign(between), f"the gaps of “{names[1]}”"
+    full, lacking, shift = (_sign(rows[name]) for name in (*names[:2], BETWEEN))
+    between, gaps = rows[BETWEEN], f"the gaps of “{names[1]}”"
     interval = f"({between['low']:+.3f} to {between['high']:+.3f})"
     size = f"{abs(between['difference']):.3f} {interval}"
     said = {
@@ -224,13 +226,13 @@ _VERDICTS = {
 """By the sign of the gain on fuller and on lacking answers, 0 where it is open."""
 
 
-def _overall(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _overall(table: pd.DataFrame) -> tuple[dict[str, dict[Any, Any]], list[str]]:
     """The rows of all classes by answers, and the names of the sets of answers."""
-    rows = table[table["class"] == "all"].set_index("answers")
-    return rows, [name for name in rows.index if name != BETWEEN]
+    rows = {row["answers"]: row for row in table[table["class"] == "all"].to_dict("records")}
+    return rows, [name for name in rows if name != BETWEEN]
 
 
-def _sign(row: pd.Series) -> int:
+def _sign(row: Mapping[Any, Any]) -> int:
     return 1 if row["low"] > 0 else -1 if row["high"] < 0 else 0
 
 
@@ -241,7 +243,5 @@ def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
     columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}
     values: dict[str, float] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):
-        values |= {
-            f"{key}{place}": float(rows.loc[name, column]) for key, column in columns.items()
-        }
+        values |= {f"{key}{place}": float(rows[name][column]) for key, column in columns.items()}
     return values
