@@ -45,7 +45,6 @@ _COLUMNS = ["run", "state", "seconds", "reason"]
 class Batch:
     """A checked batch file: notebooks, and the parameters of each run by its name."""
 
-    about: str
     prepare: tuple[str, ...]
     notebooks: tuple[str, ...]
     shared: dict[str, Any]
@@ -257,7 +256,6 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
     if not parts["notebooks"]:
         raise NotebookError(f'{where}: notebooks is empty; name at least one, such as ["05"]')
     batch = Batch(
-        str(content.get("about", "")),
         tuple(map(str, parts["prepare"])),
         tuple(map(str, parts["notebooks"])),
         parts["parameters"],
