@@ -1,6 +1,6 @@
 """From weights to a device: exports as good as the weights, what they cost, the bundle."""
 
-import functools
+from functools import partial
 
 from livestock_utils.detect.export import cost, formats
 from livestock_utils.detect.export.exports import Exports
@@ -29,7 +29,7 @@ def parity(exports: Exports) -> Display:
         "parity",
         "AP75 of each export minus that of the weights, with its interval.",
         shown,
-        functools.partial(plots.edge_parity, table),
+        partial(plots.edge_parity, table),
         words.parity_verdict(table),
         shows_table=True,
         table_caption="Exports against the weights at the same pixels.",
@@ -71,7 +71,7 @@ def lighter_networks(exports: Exports) -> Display:
         "lighter",
         "Lighter networks beside the plain one, equal epochs.",
         table,
-        functools.partial(plots.lighter_models, table) if len(table) else None,
+        partial(plots.lighter_models, table) if len(table) else None,
         words.lighter(table),
         shows_table=len(table) > 0,
         table_caption="Lighter networks after equal epochs; differences against the plain one.",

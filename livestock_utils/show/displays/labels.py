@@ -1,7 +1,7 @@
 """Where labels err: the ranking of missing ones, suggestions, suspicious labels, corrections."""
 
 import dataclasses
-import functools
+from functools import partial
 
 import pandas as pd
 
@@ -14,14 +14,11 @@ from livestock_utils.show.words import labels as words
 
 def missing_curves(missing: MissingLabels) -> Display:
     """How well the ranking finds labels that are known to be missing, beside its peers."""
-    return Display(
-        "missing_curves",
-        "Rankings of the boxes that lie on unlabelled animals.",
-        missing.curves,
-        functools.partial(plots.missing_curves, missing.curves),
-        words.ranking(missing.curves),
-        {"missing_label_ap": ranking.average_precisions(missing.curves)},
-    )
+    caption = "Rankings of the boxes that lie on unlabelled animals."
+    draw = partial(plots.missing_curves, missing.curves)
+    verdict = words.ranking(missing.curves)
+    metrics = {"missing_label_ap": ranking.average_precisions(missing.curves)}
+    return Display("missing_curves", caption, missing.curves, draw, verdict, metrics)
 
 
 def images_to_check(missing: MissingLabels, n: int = 10) -> Display:

@@ -1,8 +1,8 @@
 """Silver labels: teachers, thresholds, modes and examples, and what training with them did."""
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +74,7 @@ def silver_audit(
         "audit",
         "Animals with a label before and after, and silver boxes that are right.",
         table,
-        functools.partial(plots.silver_audit, audits),
+        partial(plots.silver_audit, audits),
         words.audit(audits, has_truth),
         {**metrics, **words.metrics(audits[mode], has_truth), "audits": table},
         shows_table=True,
@@ -172,7 +172,7 @@ def silver_effect(
         "effect",
         "AP75 of the expanded training minus gold alone, with its interval.",
         table,
-        functools.partial(plots.silver_effect, table),
+        partial(plots.silver_effect, table),
         f"{words.luck(table)} {words.cause(table)}",
         {**words.effect_metrics(table), "effect": table},
         shows_table=True,
