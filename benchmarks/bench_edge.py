@@ -59,7 +59,7 @@ def networks(folder: Path, weights: Path, pixels: int, threads: int) -> None:
     train, valid = images.iloc[::2].reset_index(drop=True), images.iloc[1::2].reset_index(drop=True)
     place = folder / "sample" / "data"
     plain = formats.export(weights, folder, "onnx", image_size=pixels)
-    calibration = formats.Calibration(train, place, image_size=pixels, n=16)
+    calibration = formats.Calibration(Photos(train, folder=place), pixels, n=16)
     small = formats.export(weights, folder, "onnx-int8", image_size=pixels, calibration=calibration)
     batch = np.random.default_rng(0).random((1, 3, pixels, pixels), dtype=np.float32)
     ms = interleaved(

@@ -51,7 +51,6 @@ class _Group(click.Group):
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Callable], Callable]:
-    """An option that shows its default; one without default and type is a flag or a text."""
     return click.option(*names, show_default=settings.get("default") is not None, **settings)
 
 
@@ -68,8 +67,6 @@ _units = _option("--units", type=_UNITS, default="px", help="What the submission
 
 
 class _BatchSize(click.ParamType):
-    """A whole number, or "auto"."""
-
     name = "integer or auto"
 
     def convert(
@@ -263,13 +260,7 @@ def score(answers: Path, submission: Path, iou: float, as_json: bool, **options:
 )
 @_json
 def validate(
-    submission: Path,
-    images: Path | None,
-    units: str,
-    normaliser: str,
-    weights: tuple[Path, ...],
-    sort_to: Path | None,
-    as_json: bool,
+    submission: Path, images: Path | None, sort_to: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Check a submission line by line; exit code 1 when it has errors.
 
@@ -283,7 +274,7 @@ def validate(
     if sort_to is not None:
         submission = submissions.write_sorted(sort_to, submission)
     table = None if images is None else submissions.read_images(images)
-    findings = submissions.validate_submission(submission, table, units, normaliser, weights)
+    findings = submissions.validate_submission(submission, table, **options)
     click.echo(
         report.findings_json(findings)
         if as_json
@@ -358,10 +349,9 @@ def predict(
     """
     from livestock_utils.detect.predict import media, postprocess
 
-    if settings is None:
-        tuned_at = None
-        chosen = postprocess.PostprocessSettings(confidence_threshold=confidence, iou_threshold=iou)
-    else:
+    chosen = postprocess.PostprocessSettings(confidence_threshold=confidence, iou_threshold=iou)
+    tuned_at = None
+    if settings is not None:
         chosen = postprocess.load_settings(settings)
         tuned_at = postprocess.load_image_size(settings)
     if None not in (image_size, tuned_at) and image_size != tuned_at:
@@ -392,15 +382,7 @@ def predict(
 @_option("--mirror", type=_FOLDER, help="A second folder that gets a copy after each epoch.")
 @_trust
 @_option("--final-evaluation/--no-final-evaluation", default=True)
-def train(
-    data_yaml: Path,
-    run_folder: Path,
-    teacher: str | None,
-    mirror: Path | None,
-    trust: bool,
-    final_evaluation: bool,
-    **settings: Any,
-) -> None:
+def train(data_yaml: Path, run_folder: Path, **options: Any) -> None:
     """Train a detector into RUN_FOLDER; the same command again goes on where it stopped.
 
     For several GPUs start it through torchrun, with a batch size that is a multiple of their
@@ -412,16 +394,9 @@ def train(
     """
     from livestock_utils.show import training
 
-    run = training.train(
-        data_yaml,
-        None,
-        run_folder,
-        TrainSettings(**settings),
-        teacher=teacher,
-        mirror=mirror,
-        trust=trust,
-        final_evaluation=final_evaluation,
-    )
+    fields = dataclasses.fields(TrainSettings)
+    settings = TrainSettings(**{field.name: options.pop(field.name) for field in fields})
+    run = training.train(data_yaml, None, run_folder, settings, **options)
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")
 
 
@@ -448,7 +423,6 @@ def check_gpu(folder: Path, device: str | None) -> None:
 
 
 def _exit_if(bad: Any) -> None:
-    """Leave with exit code 1 where something is wrong."""
     if bad:
         click.get_current_context().exit(1)
 

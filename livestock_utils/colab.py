@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 DRIVE = Path("/content/drive")
 LOCAL_DISK = Path("/content/livestock_local")
-_MOUNT_TRIES = 3
+_TRIES = 3
 MOST_ARCHIVES = 100
 """Files in a folder of archives that are worth a copy: AI Hub's set has six."""
 SPARE_BYTES = 20 * 10**9
@@ -38,17 +38,14 @@ def on_colab() -> bool:
 
 
 def mount(folder: Path = DRIVE) -> Path | None:
-    """Mount Google Drive -> its "MyDrive"; a dropped mount again; "." outside Colab.
-
-    None, and a warning, where the user refuses access. Raises LivestockError when Drive cannot be
-    mounted or listed.
-    """
+    """Mount Google Drive, a dropped mount again -> its "MyDrive"; "." outside Colab, None where the
+    user refuses access."""
     if not on_colab():
         return Path(".")
     from google.colab import drive, errors
 
     problem: BaseException | None = None
-    for attempt in range(_MOUNT_TRIES):
+    for attempt in range(_TRIES):
         try:
             drive.mount(str(folder), force_remount=attempt > 0)
             next(iter((folder / "MyDrive").iterdir()), None)
@@ -58,9 +55,7 @@ def mount(folder: Path = DRIVE) -> Path | None:
             return None
         except (OSError, ValueError) as error:  # ValueError is google.colab's for a failed mount
             problem = error
-            log.warning(
-                "Drive did not mount (%s), attempt %d of %d", error, attempt + 1, _MOUNT_TRIES
-            )
+            log.warning("Drive did not mount (%s), attempt %d of %d", error, attempt + 1, _TRIES)
     raise LivestockError(
         f"Google Drive cannot be mounted ({problem}); run the cell again, and if that does not "
         "help, Runtime > Disconnect and delete runtime"
@@ -84,13 +79,11 @@ class RunFolder(NamedTuple):
 
 
 def training_folder(out: str | os.PathLike, name: str) -> RunFolder:
-    """Where a training writes: on Colab the local disk, mirrored to OUT on Drive; else in OUT.
-
-    Each OUT has a place of its own on the local disk: the runs of a batch bear the same name.
-    """
+    """Where a training writes: on Colab the local disk, mirrored to OUT on Drive; else in OUT."""
     kept = Path(out) / "training" / name
     if not on_colab():
         return RunFolder(kept, None)
+    # A place for each OUT: the runs of a batch bear the same name.
     return RunFolder(LOCAL_DISK / "training" / _short_hash(Path(out)) / name, kept)
 
 
@@ -98,49 +91,43 @@ def _short_hash(folder: Path) -> str:
     return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
 
 
-def copy_local(
-    archive: str | os.PathLike,
-    folder: str | os.PathLike = "/content/data",
-    tries: int = 3,
-    wait_s: float = 5.0,
-) -> Path:
+def copy_local(source: Path, folder: Path, wait_s: float = 5.0) -> Path:
     """Copy a file from Drive to the local disk, checked by SHA-256; returns the copy.
 
-    A copy of the same size and time that is already there is kept. A mount that drops out is tried
-    again. Raises LivestockError for a file that is not there, a full disk, or a mount that stays
-    away.
+    A copy of the same size and time is kept; a mount that drops out is tried again.
     """
-    source, target = Path(archive), Path(folder) / Path(archive).name
-    for attempt in range(1, tries + 1):
+    target = folder / source.name
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             status = source.stat()
-            if target.is_file():
-                copy = target.stat()
-                is_same = copy.st_size == status.st_size
-                if is_same and int(copy.st_mtime) == int(status.st_mtime):
-                    return target
-            mirror.copy_checked(source, target)
-            os.utime(target, (status.st_atime, status.st_mtime))
+            if not (target.is_file() and _size_and_time(target) == _size_and_time(source)):
+                mirror.copy_checked(source, target)
+                os.utime(target, (status.st_atime, status.st_mtime))
             return target
         except FileNotFoundError as error:
             raise LivestockError(f"{source} is not there; check the path below MyDrive") from error
         except OSError as error:
-            if error.errno not in _TRANSIENT or attempt == tries:
+            if error.errno not in _TRANSIENT or attempt == _TRIES:
                 raise LivestockError(
                     f"{source} could not be copied to {folder} ({error.strerror or error}); make "
                     "room on the local disk, or mount Drive again"
                 ) from error
-            log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, tries)
+            log.warning("%s: %s, attempt %d of %d", source, error.strerror, attempt, _TRIES)
             time.sleep(wait_s)
-    raise AssertionError("not reached: the last attempt returns or raises")
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, int(status.st_mtime)
 
 
 def at_hand(folder: str | os.PathLike) -> Path:
-    """A folder of archives where reading is fast: on Colab a checked copy of Drive's.
+    """A folder of archives where reading is fast: on Colab a checked copy of Drive's, which is slow
+    for reads here and there.
 
-    Drive is slow where one reads a little here and there, as from a zip. Archives that are
-    extracted already, or for which the local disk has no room, are read where they are, with a
-    warning. The copy is made once a runtime.
+    Archives that are extracted already, or too large for the local disk, are read where they are.
     """
     source = Path(folder)
     is_on_drive = on_colab() and source.resolve().is_relative_to(DRIVE.resolve())
@@ -148,7 +135,6 @@ def at_hand(folder: str | os.PathLike) -> Path:
         return source
     every = (path for path in source.rglob("*") if path.is_file())
     found = list(itertools.islice(every, MOST_ARCHIVES + 1))
-    target = LOCAL_DISK / "archives" / _short_hash(source) / source.name
     if len(found) > MOST_ARCHIVES:
         log.warning(
             "%s: more than %d files are read from Drive, which is slow; put AI Hub's zips there as "
@@ -157,11 +143,11 @@ def at_hand(folder: str | os.PathLike) -> Path:
             MOST_ARCHIVES,
         )
         return source
+    target = LOCAL_DISK / "archives" / _short_hash(source) / source.name
     target.mkdir(parents=True, exist_ok=True)
     copies = {target / path.relative_to(source): path for path in found}
-    for path in [path for path in target.rglob("*") if path.is_file()]:
-        if path not in copies:
-            path.unlink()
+    for path in {path for path in target.rglob("*") if path.is_file()} - copies.keys():
+        path.unlink()
     to_copy = sum(path.stat().st_size for copy, path in copies.items() if not copy.is_file())
     if to_copy + SPARE_BYTES > shutil.disk_usage(target).free:
         log.warning(

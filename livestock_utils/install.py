@@ -13,6 +13,7 @@ Only the standard library is used: this runs before anything else is installed.
 """
 
 import argparse
+import configparser
 import importlib
 import importlib.util
 import os
@@ -32,11 +33,8 @@ _BROUGHT_BY_VENV = {"pip", "setuptools", "wheel"}
 
 
 def set_up() -> None:
-    """What a notebook's first cell does once the project is found: on Colab add what is missing.
-
-    Elsewhere it only looks. Raises RuntimeError as `install`, ModuleNotFoundError for what is not
-    there.
-    """
+    """What a notebook's first cell does once the project is found: on Colab add what is missing,
+    elsewhere only look."""
     share_cores()
     if "google.colab" in sys.modules:
         done = install(("edge", "search"))
@@ -49,24 +47,19 @@ def set_up() -> None:
 
 def yolov5_folder() -> Path:
     """The folder below this environment's own that holds the pinned yolov5 package."""
-    if folder := os.environ.get("LIVESTOCK_YOLOV5"):
-        return Path(folder)
-    return (
-        Path(sysconfig.get_path("purelib")) / "livestock_utils_vendor" / f"yolov5-{YOLOV5_VERSION}"
-    )
+    packages = Path(sysconfig.get_path("purelib"))
+    usual = packages / "livestock_utils_vendor" / f"yolov5-{YOLOV5_VERSION}"
+    return Path(os.environ.get("LIVESTOCK_YOLOV5") or usual)
 
 
 def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> str:
     """Install what is missing; returns a line on what was added.
 
-    `extras` are names of setup.py's extras; `lock` is a file of exact versions used as further
-    constraints. Raises RuntimeError with pip's last lines when it cannot install, or when a package
-    that was there has changed.
+    `extras` are names of setup.py's extras, `lock` is a file of exact versions. Raises RuntimeError
+    where pip cannot install, or when a package that was there has changed.
     """
     before = _installed()
-    if set(before) <= _BROUGHT_BY_VENV:
-        # a fresh environment has nothing to protect, and its old setuptools is too old for today's
-        # torch
+    if set(before) <= _BROUGHT_BY_VENV:  # nothing to protect, and a setuptools too old for torch
         before = {}
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "already-here.txt"
@@ -75,24 +68,15 @@ def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None)
         )
         arguments = ["--constraint", str(constraints)]
         if lock:
-            locked = [
-                line
-                for line in Path(lock).read_text(encoding="utf-8").splitlines()
-                if line.split("==")[0].strip().lower() not in before
-            ]
-            (Path(folder) / "lock.txt").write_text("\n".join(locked), encoding="utf-8")
+            lines = Path(lock).read_text(encoding="utf-8").splitlines()
+            new = [line for line in lines if line.split("==")[0].strip().lower() not in before]
+            (Path(folder) / "lock.txt").write_text("\n".join(new), encoding="utf-8")
             arguments += ["--constraint", str(Path(folder) / "lock.txt")]
         _pip("install", "--quiet", *arguments, *_requirements(extras))
         if not (yolov5_folder() / "yolov5").is_dir():
             target = Path(folder) / "yolov5"
-            _pip(
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--target",
-                str(target),
-                f"yolov5=={YOLOV5_VERSION}",
-            )
+            alone = ("--no-deps", "--target", str(target))
+            _pip("install", "--quiet", *alone, f"yolov5=={YOLOV5_VERSION}")
             yolov5_folder().parent.mkdir(parents=True, exist_ok=True)
             staging = yolov5_folder().with_suffix(".part")
             shutil.rmtree(staging, ignore_errors=True)
@@ -115,19 +99,16 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
     """The requirement lines of the checkout, or of the installed package's metadata outside one."""
     root = Path(__file__).resolve().parents[1]
     if (root / "setup.py").is_file() and (root / "requirements.txt").is_file():
-        lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
-        wanted = [line.split("#")[0].strip() for line in lines]
-        listing = (root / "extras.txt").read_text(encoding="utf-8").splitlines() if extras else []
-        if unknown := sorted(
-            set(extras) - {line.strip()[1:-1] for line in listing if line.startswith("[")}
-        ):
+        listing = configparser.ConfigParser(
+            allow_no_value=True, delimiters="\0", inline_comment_prefixes="#"
+        )
+        listing.optionxform = str  # type: ignore[assignment]
+        required = (root / "requirements.txt").read_text(encoding="utf-8")
+        listing.read_string(f"[required]\n{required}")
+        listing.read(root / "extras.txt", encoding="utf-8")
+        if unknown := sorted(set(extras) - set(listing.sections())):
             raise RuntimeError(f"unknown extra {unknown[0]!r}; extras.txt lists them")
-        section = ""
-        for line in (text.split("#")[0].strip() for text in listing):
-            section = line.strip("[]") if line.startswith("[") else section
-            if section in extras and line and not line.startswith("["):
-                wanted.append(line)
-        return [line for line in wanted if line]
+        return [line for part in ("required", *extras) for line in listing[part]]
     from importlib import metadata
 
     rows = [row.partition(";") for row in metadata.requires("livestock_utils") or []]
@@ -140,9 +121,7 @@ def _requirements(extras: tuple[str, ...]) -> list[str]:
 
 def _installed() -> dict[str, str]:
     """Installed distributions, lower-case name -> version, as pip sees them (ours left out)."""
-    rows = _pip(
-        "list", "--format=freeze"
-    ).splitlines()  # without --quiet, which would silence the list itself
+    rows = _pip("list", "--format=freeze").splitlines()  # --quiet would silence the list itself
     pairs = (row.partition("==") for row in rows if "==" in row)
     return {
         name.lower(): version

@@ -30,10 +30,18 @@ def made(
     keep = image_index != 1
     n = int(keep.sum())
     found = candidates.build(
-        pd.DataFrame({"image_id": ids, "width_px": 640, "height_px": 480}),
+        pd.DataFrame(
+            {
+                "image_id": ids,
+                "width_px": 640,
+                "height_px": 480,
+                "status": "ok",
+                "found": np.bincount(image_index[keep], minlength=n_images),
+            }
+        ),
         ("pig", "cow"),
-        passes=[f"x{1 + k / 10:g}" if k else "plain" for k in range(passes)],
-        made_with={"cap": 1000, "weights": "w"},
+        [f"x{1 + k / 10:g}" if k else "plain" for k in range(passes)],
+        {"cap": 1000, "weights": "w"},
         image_index=image_index[keep],
         xyxy=(base + offset)[keep],
         class_index=np.where(

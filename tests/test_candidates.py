@@ -123,7 +123,6 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, how, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda c: candidates.merge([]), "no shards to merge"),
         (
             lambda c: candidates.merge([c, c], ["a.npz", "b.npz"]),
             r"b.npz: image 'livestock_cow.*' is already in a.npz",

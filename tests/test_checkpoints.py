@@ -55,7 +55,7 @@ def test_a_model_comes_back_in_fp16_precision(model, file):
     assert loaded.names == {0: "pig", 1: "cow"}
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     weights = checkpoints.read_weights(file)
-    assert (weights.epoch, weights.finished, weights.names) == (3, False, ("pig", "cow"))
+    assert weights.names == ("pig", "cow")
 
 
 def test_old_names_of_the_classes_are_read(model, tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_old_names_of_the_classes_are_read(model, tmp_path, monkeypatch):
         torch.save({"model": model, "epoch": -1}, tmp_path / "old.pt")
     content = (tmp_path / "old.pt").read_bytes()  # the pickle names classes as "cmodule\\nname"
     assert b"cmodels.yolo\nDetectionModel\n" in content and b"cyolov5.models" not in content
-    assert checkpoints.read_weights(tmp_path / "old.pt").finished
+    assert checkpoints.read_weights(tmp_path / "old.pt").names == ("pig", "cow")
     assert checkpoints.load_checkpoint(tmp_path / "old.pt", trust=True)["epoch"] == -1
 
 
@@ -216,19 +216,8 @@ def test_class_names_must_be_in_order(names, fits):
             checkpoints.check_class_names(names, "x.pt")
 
 
-def test_the_budget_counts_millions_of_bytes(file):
-    assert checkpoints.within_budget(file)
-    assert checkpoints.within_budget(file, file.stat().st_size)
-    assert not checkpoints.within_budget(file, file.stat().st_size - 1)
-
-
 def test_weights_are_found_or_the_way_to_them_is_told(file, tmp_path, monkeypatch):
     assert checkpoints.find_weights(file) == file.resolve()
-    with pytest.raises(
-        CheckpointError,
-        match=r"weights file not found: yolov5m6\.pt; download https://github\.com/",
-    ):
-        checkpoints.find_weights("yolov5m6.pt")
     with pytest.raises(CheckpointError, match=r"weights file not found: mine\.pt; give a path"):
         checkpoints.find_weights("mine.pt", download_to=tmp_path)
 

@@ -483,31 +483,6 @@ def test_epochs_are_equal_or_said(epochs, words):
     assert words in compare.epochs(pd.DataFrame({"epochs": epochs}))
 
 
-def test_differences_in_words():
-    table = pd.DataFrame(
-        {
-            "setting": ["b", "c"],
-            "against": "a",
-            "pairs": [1, 1],
-            "difference": [0.1, -0.2],
-            "low": [-0.1, -0.3],
-            "high": [0.3, -0.1],
-            "lowest_run": 0.0,
-            "highest_run": 0.0,
-        }
-    )
-    said = compare.differences(table)
-    assert "b against a: +0.100 mAP75 (-0.100 to +0.300: within noise" in said
-    assert (
-        "c against a: -0.200 mAP75 (-0.300 to -0.100: significant over the images (one seed))"
-        in said
-    )
-    assert said.endswith("One seed each: another seed may turn the order.")
-    assert (
-        compare.differences(table[:0]) == "No two settings share a seed: there is nothing to pair."
-    )
-
-
 @pytest.mark.parametrize(
     ("sgd", "adamw", "words"),
     [

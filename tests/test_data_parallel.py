@@ -63,22 +63,6 @@ def test_the_command_for_one_machine():
     ]
 
 
-def test_the_command_for_two_machines():
-    command = parallel.torchrun_command(4, "d", "r", n_machines=2, machine=1, leader="host:29500")
-    assert command[3:13] == [
-        "--nnodes",
-        "2",
-        "--node_rank",
-        "1",
-        "--rdzv_backend",
-        "c10d",
-        "--rdzv_endpoint",
-        "host:29500",
-        "--nproc_per_node",
-        "4",
-    ]
-
-
 GIVEN = {
     "model": "yolov5s",
     "init_weights": "a.pt",
@@ -211,7 +195,6 @@ def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
             "must be a multiple of the 2 processes, got auto",
         ),
         ({"n_processes": 0}, "cannot start 0 processes"),
-        ({"n_processes": 1, "n_machines": 2}, "the leader as host:port"),
     ],
 )
 def test_what_cannot_start_is_told(arguments, message):

@@ -38,22 +38,6 @@ BOXES = pd.DataFrame(
 )
 PHOTOS = Photos(IMAGES, BOXES)
 NO_IMAGES, NO_BOXES = IMAGES.iloc[:0], BOXES.iloc[:0]
-SUSPECT = pd.DataFrame(
-    {"image_id": ["e", "f"], "boxes": [2, 1], "local_median": [6.0, 4.5], "suspect": True}
-)
-PAIRS = pd.DataFrame({"image_id": ["a", "b"], "train_id": ["y", "z"], "distance": [9, 3]})
-
-
-def spread_over_folds(*images: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "kind": "stratum",
-            "label": "pig-many",
-            "fold": range(len(images)),
-            "images": images,
-            "share": [n / sum(images) for n in images],
-        }
-    )
 
 
 def box_of_area(area_px2: float) -> pd.DataFrame:
@@ -312,51 +296,10 @@ def test_percent_keeps_two_digits_of_small_shares(share, text):
 @pytest.mark.parametrize(
     "sentence, expected",
     [
-        (
-            lambda: eda.species_counts(count_tables.species_counts(NO_IMAGES, NO_BOXES)),
-            "There are no images.",
-        ),
-        (lambda: displays.box_sizes(Photos(NO_IMAGES, NO_BOXES)).verdict, ""),
         (lambda: eda.empty_images(NO_IMAGES), "Every image has at least one box."),
-        (
-            lambda: eda.species_counts(count_tables.species_counts(IMAGES, BOXES)),
-            "**4 images hold 4 boxes**: pig 50 % of the images and 75 % of the boxes, 1.5 an "
-            "image; cow 50 % of the images and 25 % of the boxes, 0.5 an image.",
-        ),
         (
             lambda: eda.empty_images(count_tables.empty_images(IMAGES, BOXES)),
             "1 image has no box (1 cow): `d`.",
-        ),
-        (
-            lambda: displays.box_sizes(PHOTOS).verdict,
-            "The median cow box is 75.0 times a pig box.",
-        ),
-        (
-            lambda: displays.examples(Photos(NO_IMAGES, NO_BOXES)).verdict,
-            "There is nothing to count.",
-        ),
-        (
-            lambda: displays.examples(Photos(IMAGES, BOXES.iloc[1:])).verdict,
-            "The median pig box takes 0.45 % of its frame; the median cow box takes 5.8 % of its "
-            "frame.",
-        ),
-        (
-            lambda: eda.suspects(SUSPECT.iloc[:0]),
-            "No image with boxes has far fewer than its neighbours.",
-        ),
-        (lambda: eda.closest_pair(PAIRS.iloc[:0]), "There are no validation images."),
-        (
-            lambda: eda.closest_pair(PAIRS),
-            "The closest two, `b` and `z`, differ in 3 of the hash's 64 bits.",
-        ),
-        (
-            lambda: eda.fold_balance(spread_over_folds(4, 6)),
-            "No label has 20 images for each of the 2 folds: a few images decide every panel.",
-        ),
-        (
-            lambda: eda.fold_balance(spread_over_folds(40, 60)),
-            "Among 1 label with 20 images a fold or more, none strays further from an even 50 % "
-            "than pig many in fold 0, with 40 %.",
         ),
     ],
 )

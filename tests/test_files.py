@@ -51,14 +51,6 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     assert names(tmp_path) == ["a.tar"] and (tmp_path / "a.tar").read_text() == "first"
 
 
-def test_an_unknown_mode_is_refused(tmp_path):
-    with (
-        pytest.raises(ValueError, match="mode must be 'wb' or 'w', got 'a'"),
-        files.whole_file(tmp_path / "a", "a"),
-    ):
-        pytest.fail("opened")
-
-
 def test_leftovers_of_others_go_at_the_first_write_into_a_folder(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "gone.tar")], check=False)
     assert done.returncode == -signal.SIGKILL

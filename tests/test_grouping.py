@@ -152,11 +152,6 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
 @pytest.mark.parametrize(
     "sentence, expected",
     [
-        (lambda: eda.balance(pd.DataFrame(columns=["images"])), "There are no strata."),
-        (
-            lambda: eda.balance(summary.kept_strata(PHOTOS, PHOTOS)),
-            "Every stratum has exactly its share in train.",
-        ),
         (lambda: eda.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
         (
             lambda: eda.watched(0, 9),

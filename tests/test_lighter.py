@@ -11,8 +11,9 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.data.sets import reading, writing
 from livestock_utils.detect import checkpoints, settings, yolov5
 from livestock_utils.detect.backends import loading
-from livestock_utils.detect.export import formats, lighter
+from livestock_utils.detect.export import exports, formats, lighter
 from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.train import data as training_data
 from livestock_utils.detect.train import distill
 from livestock_utils.show.words import edge
@@ -28,6 +29,13 @@ TRAIN = {
     "autoanchor": False,
     "final_evaluation": False,
 }
+
+
+ASKED = settings.TrainSettings(
+    model="yolov5n",
+    **{name: value for name, value in TRAIN.items() if name != "final_evaluation"},
+)
+SHARES = {"prune_share": 0.3, "tucker_share": 0.5, "settings": PostprocessSettings()}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +102,10 @@ def test_a_decomposition_of_nearly_full_rank_changes_nearly_nothing(weights, tmp
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda path, out: lighter.prune(path, out, 0), r"share must lie in \(0, 0\.9\], got 0"),
+        (
+            lambda path, out: lighter.prune(path, out, 0, 64),
+            r"share must lie in \(0, 0\.9\], got 0",
+        ),
         (lambda path, out: lighter.decompose(path, out, 1), r"share must lie in \(0, 1\), got 1"),
         (
             lambda path, out: lighter.decompose(path, out, 0.5, least_channels=4096),
@@ -236,10 +247,9 @@ def test_models_side_by_side(weights, data_yaml, tmp_path):
     same = write_network(tmp_path / "same" / "other.pt", seed=1)
     table = lighter.compare(
         {"plain": weights, "Tucker": decomposed(weights, tmp_path), "distilled": same},
-        images,
-        folder,
-        boxes[["image_id", "species", *XYXY]],
+        Photos(images, boxes[["image_id", "species", *XYXY]], folder),
         64,
+        PostprocessSettings(),
         threads=1,
         rounds=2,
     )
@@ -311,9 +321,8 @@ def test_what_pays_is_faster_at_a_level_score_or_better_beyond_luck(
 
 def test_without_the_packages_nothing_is_trained_and_that_is_told(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(lighter.importlib.util, "find_spec", lambda name: None)
-    table = lighter.study(
-        "w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame()
-    )
+    train, valid = Photos(pd.DataFrame()), Photos(pd.DataFrame())
+    table = lighter.study("w.pt", train, valid, tmp_path / "none", ASKED, **SHARES)
     assert table.empty and not (tmp_path / "none").exists()
     assert (
         "this needs torch_pruning and tensorly; run python -m livestock_utils.install"
@@ -329,20 +338,18 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
     sets = [tmp_path / name for name in ("Train", "Valid")]
     for folder in sets:
         writing.to_folder(folder, Photos(images, boxes, tmp_path / "zips"))
-    tables = reading.read_tables(sets[1])
-    options = {**TRAIN, "warmup_min_iterations": 1}
-    options.pop("final_evaluation")
+    train_set, valid_set = (reading.open_set(folder) for folder in sets)
     boxes.assign(confidence=0.9).to_csv(tmp_path / "two_stage.csv", index=False)
     table = lighter.study(
         weights,
-        *sets,
+        train_set,
+        valid_set,
         tmp_path / "runs",
-        *tables,
-        model="yolov5n",
+        ASKED,
+        **SHARES,
+        teacher=f"{weights}, {tmp_path / 'two_stage.csv'}",
         threads=1,
         rounds=2,
-        teacher=f"{weights}, {tmp_path / 'two_stage.csv'}",
-        **options,
     )
     assert table["model"].tolist() == [
         "plain",
@@ -356,8 +363,8 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
 
 
 def test_without_the_wish_nothing_is_trained(tmp_path):
-    table = lighter.study(
-        "w.pt", "train", "valid", tmp_path / "none", pd.DataFrame(), pd.DataFrame(), wanted=False
-    )
-    assert table.empty and not (tmp_path / "none").exists()
-    assert "were not trained in this run" in edge.lighter(table)
+    photos = Photos(pd.DataFrame())
+    asked = exports.ExportSettings(lighter=False)
+    made = exports.Exports(asked, photos, photos, tmp_path, tmp_path, 0.0, settings.TrainSettings())
+    assert made.lighter.empty and not list(tmp_path.iterdir())
+    assert "were not trained in this run" in edge.lighter(made.lighter)

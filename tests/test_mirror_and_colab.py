@@ -209,7 +209,7 @@ def test_a_dropped_mount_is_tried_again_and_then_told(tmp_path, monkeypatch):
     with pytest.raises(
         LivestockError, match=r"a\.tar could not be copied .*Transport endpoint.*mount Drive again"
     ):
-        colab.copy_local(tmp_path / "a.tar", tmp_path / "local", tries=3, wait_s=0)
+        colab.copy_local(tmp_path / "a.tar", tmp_path / "local", wait_s=0)
     assert len(calls) == 3
     with pytest.raises(LivestockError, match=r"absent\.tar is not there"):
         colab.copy_local(tmp_path / "absent.tar", tmp_path / "local")

@@ -6,7 +6,6 @@ import json
 import pandas as pd
 import pytest
 
-from livestock_utils.core import tables
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
@@ -168,16 +167,6 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
     paths = [out_of_fold.write(tmp_path / f"{name}.csv.gz", table) for name in "xy"]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert out_of_fold.read(paths[0])["x_max"].tolist() == [3.0]
-
-
-def test_tables_of_a_fold(drawn):
-    images, boxes, folds = drawn[0].images, drawn[0].boxes, drawn[1]
-    mine, others = (
-        tables.of_fold(images, boxes, folds, 0, others=flag)[0] for flag in (False, True)
-    )
-    assert sorted([*mine["image_id"], *others["image_id"]]) == images["image_id"].tolist()
-    with pytest.raises(DatasetError, match="no image is in fold 9; the folds are"):
-        tables.of_fold(images, boxes, folds, 9)
 
 
 def test_other_photos_under_the_same_ids_are_predicted_anew(drawn, first_run, tmp_path):

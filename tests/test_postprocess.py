@@ -30,10 +30,22 @@ def hand_made(rows, width=100, height=80) -> candidates.Candidates:
     """Candidates of the images "a" and "b" from rows (image, class, confidence, box)."""
     image, label, confidence, boxes = zip(*rows, strict=True) if rows else ((), (), (), ())
     return candidates.build(
-        pd.DataFrame({"image_id": ["a", "b"], "width_px": width, "height_px": height}),
+        pd.DataFrame(
+            {
+                "image_id": ["a", "b"],
+                "width_px": width,
+                "height_px": height,
+                "status": "ok",
+                "found": 0,
+            }
+        ),
         ("pig", "cow"),
-        image_index=image,
+        ("plain",),
+        {},
+        image_index=np.array(image, dtype=int),
         class_index=label,
+        pass_index=[0] * len(label),
+        best_class=[True] * len(label),
         confidence=confidence,
         xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
     )
@@ -188,9 +200,9 @@ def test_settings_go_through_yaml(tmp_path, setting):
         ({"sigma": 0}, "sigma must be above 0"),
         (
             {"class_agnostic": True, "iou_threshold": {"pig": 0.5, "cow": 0.5}},
-            "one iou_threshold, not one a class",
+            "takes one iou_threshold",
         ),
-        ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class only"),
+        ({"class_agnostic": True, "method": "fusion"}, "fusion mixes boxes of one class"),
         ({"fusion_confidence": "sum"}, "fusion_confidence must be one of avg, max"),
         ({"iou_threshold": None}, r"iou_threshold must lie in \[0, 1\], got None"),
         ({"fusion_nms": {"pig": 0.5}}, r"fusion_nms must be a number from 0 to 1, got \{'pig'"),

@@ -20,6 +20,11 @@ T4 = preflight.Gpu("Tesla T4", 15_800_000_000, (7, 5), CU128)
 P100 = preflight.Gpu("Tesla P100-PCIE-16GB", 17_000_000_000, (6, 0), CU128)
 
 
+@pytest.fixture(autouse=True)
+def _a_gpu_that_fits(monkeypatch):
+    monkeypatch.setattr(preflight, "gpus", lambda: [T4])
+
+
 def plan_of(model, image_size, batch_size, n_images, epochs, seconds_here=None, nominal_batch=64):
     settings = TrainSettings(
         model=model,
@@ -50,8 +55,10 @@ def test_kernels_of_a_build_against_a_gpu(capability, kernels, runs):
     assert preflight.Gpu("x", 0, capability, kernels).has_kernels is runs
 
 
-def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
-    table = preflight.checks(found=[P100])
+def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do(monkeypatch):
+    fine = preflight.checks()
+    monkeypatch.setattr(preflight, "gpus", lambda: [P100])
+    table = preflight.checks()
     assert table.iloc[0][["check", "state"]].tolist() == ["GPU", "stop"]
     told = (
         r"preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU .*T4.*CUDA 12\.6 "
@@ -61,7 +68,6 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
     )
     with pytest.raises(TrainingError, match=told):
         preflight.require(table)
-    fine = preflight.checks(found=[T4])
     assert preflight.require(fine) is fine
     assert fine.loc[fine["check"] == "GPU", "found"].item() == "Tesla T4, 16 GB, sm_75"
 
@@ -77,23 +83,25 @@ def test_a_p100_on_a_build_without_its_kernels_is_stopped_with_what_to_do():
         ([T4], r"^GPU: Tesla T4, 16 GB, sm_75\.$"),
     ],
 )
-def test_one_sentence_about_the_gpu(found, told):
-    assert re.search(told, preflight.gpu_sentence(found))
+def test_one_sentence_about_the_gpu(monkeypatch, found, told):
+    monkeypatch.setattr(preflight, "gpus", lambda: found)
+    assert re.search(told, preflight.gpu_sentence())
 
 
-def test_the_sentence_about_a_gpu_without_kernels_is_an_error():
+def test_the_sentence_about_a_gpu_without_kernels_is_an_error(monkeypatch):
+    monkeypatch.setattr(preflight, "gpus", lambda: [P100])
     with pytest.raises(
         TrainingError,
         match=r"^preflight: GPU: Tesla P100.* no kernels for sm_60; choose another GPU",
     ):
-        preflight.gpu_sentence([P100])
+        preflight.gpu_sentence()
 
 
 def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
     data = write_set(tmp_path / "set")
     next((tmp_path / "set" / "train" / "labels").iterdir()).unlink()
     settings = TrainSettings(model="yolov5x6", init_weights=tmp_path / "absent.pt", hyp="absent")
-    table = preflight.checks(data, settings=settings, found=[T4])
+    table = preflight.checks(data, settings=settings)
     states = table.set_index("check")["state"]
     assert states[["init weights", "hyperparameters"]].tolist() == ["stop", "stop"]
     assert states[["data set", "weights budget"]].tolist() == ["look", "look"]
@@ -102,12 +110,12 @@ def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
     with pytest.raises(TrainingError, match=r"^preflight: .*\(1 more\)$"):
         preflight.require(table)
     data.write_text(data.read_text().replace("0: pig", "0: cow").replace("1: cow", "1: pig"))
-    row = preflight.checks(data, found=[T4]).iloc[0]
+    row = preflight.checks(data).iloc[0]
     assert (
         row[["check", "state"]].tolist() == ["class order", "stop"]
         and "expected pig, cow" in row["what_to_do"]
     )
-    assert preflight.checks(tmp_path / "absent.yaml", found=[T4]).iloc[0]["check"] == "data set"
+    assert preflight.checks(tmp_path / "absent.yaml").iloc[0]["check"] == "data set"
 
 
 @pytest.mark.parametrize(
@@ -126,21 +134,19 @@ def test_hyperparameters_are_read_not_only_found(tmp_path, hyp, state, told):
         (tmp_path / "h.yaml").write_text(hyp)
         hyp = tmp_path / "h.yaml"
     row = (
-        preflight.checks(settings=TrainSettings(hyp=hyp), found=[T4])
-        .set_index("check")
-        .loc["hyperparameters"]
+        preflight.checks(settings=TrainSettings(hyp=hyp)).set_index("check").loc["hyperparameters"]
     )
     assert row["state"] == state and told in row["what_to_do"]
 
 
 def test_the_disk_is_named_by_the_last_folders_that_exist(tmp_path):
-    row = preflight.checks(folder=tmp_path / "a" / "b", found=[T4]).set_index("check").loc["disk"]
+    row = preflight.checks(folder=tmp_path / "a" / "b").set_index("check").loc["disk"]
     assert row["found"].endswith(f"GB free for {tmp_path.parent.name}/{tmp_path.name}")
 
 
 def test_an_untested_python_gets_a_look(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 0))
-    assert preflight.checks(found=[T4]).set_index("check").loc["Python", "state"] == "look"
+    assert preflight.checks().set_index("check").loc["Python", "state"] == "look"
 
 
 def test_the_published_epoch_comes_back():

@@ -454,29 +454,11 @@ def genes_of(table):
 @pytest.mark.parametrize(
     ("sentence", "said"),
     [
-        (
-            lambda: words.so_far(search_table.so_far(WORDED)),
-            "The best score came after 9 of 16 epochs; the 7 after it",
-        ),
-        (lambda: words.so_far(search_table.so_far(FEW)), "The last trial was the best"),
-        (
-            lambda: words.agreement(*genes_of(FEW)),
-            "With 2 finished trials there is nothing to compare",
-        ),
-        (
-            lambda: words.agreement(*genes_of(WORDED)),
-            "The better 2 of 5 trials agree most on lr0: they use 1 %",
-        ),
         (lambda: words.slopes(*genes_of(FEW)), "With 2 finished trials no slope"),
         (
             lambda: words.slopes(*genes_of(WORDED)),
             r"The score rises most steadily with lr0 \(rank correlation \+0.40 over 5 trials; "
             "within chance",
-        ),
-        (lambda: words.importance(pd.Series(dtype=float), 3), "Too few finished trials"),
-        (
-            lambda: words.importance(pd.Series({"lr0": 0.8}), 12),
-            "lr0 explains most, 80 % of the variance; 12 trials",
         ),
     ],
 )

@@ -295,9 +295,7 @@ def test_training_lists(written, gold, tmp_path):
         assert len(data.train.files) == len(plain) and len(data.valid.files) == 1
         assert data.train.n_boxes == table.loc[path.stem, "boxes"]
     assert yaml.safe_load(first.read_text())["names"] == {0: "pig", 1: "cow"}
-    assert silver.lists(table.reset_index()).startswith(
-        f"Both trainings see {len(plain)} images an epoch, the"
-    )
+    assert ("seen twice" in silver.lists(table.reset_index())) is bool(twice)
 
 
 def test_a_share_of_silver(written, gold, tmp_path):
@@ -400,7 +398,6 @@ def test_effect_hangs_on_the_answers():
     text = silver.cause(table)
     assert text.startswith("Silver loses where boxes are lacking and wins where they are not")
     assert "take" in text
-    assert "significant" in silver.effect(table)
     metrics = silver.effect_metrics(table)
     assert metrics["difference"] > 0 > metrics["difference_lacking"]
 
@@ -582,13 +579,6 @@ def test_no_answers_are_refused():
         ScoringError, match="there are no answers to score against: give one or two boxes tables"
     ):
         effect.effect_table({}, [gold], [expanded], images)
-
-
-def test_how_the_trainings_ended():
-    assert silver.trainings({}) == "There are no trainings to show."
-    table = pd.DataFrame({"metrics/mAP_0.75": [0.1, 0.6, 0.5]})
-    text = silver.trainings({"expanded": table})
-    assert "expanded ends at 0.500, its best being 0.600 in epoch 2." in text
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,7 @@ from livestock_utils.core.errors import TrainingError
 
 
 def resolved(address: str) -> str:
-    """The address itself; for "$NAME" the environment variable, on Colab also the secret.
-
-    Raises TrainingError where neither is set.
-    """
+    """The address itself; for "$NAME" the environment variable, on Colab also the secret."""
     if not address.startswith("$"):
         return address
     name = address[1:]

@@ -1,10 +1,8 @@
-"""Archives opened and read member by member, never extracted.
+"""Archives read member by member, never extracted: a zip, a zip in parts as AI Hub delivers it
+(`x.zip.part0` or `x.zip.001`, ...), or an extracted folder."""
 
-An archive is a zip, a zip that AI Hub delivered in parts (`x.zip.part0`, ... or `x.zip.001`, ...),
-or a folder that somebody has already extracted. All three answer to the same small interface,
-`Archive`.
-"""
-
+import contextlib
+import io
 import lzma
 import os
 import re
@@ -13,7 +11,9 @@ import struct
 import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.joined_file import JoinedFile
@@ -28,10 +28,11 @@ _MAX_MEMBER_BYTES = 256 << 20
 _MAX_RATIO = 200
 """A member over 1 MiB that unpacks to more than so many times its size is refused (zip bomb)."""
 
-_ALL_SUFFIXES = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-_DECODERS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-_ZIP_ERRORS = (*_DECODERS, EOFError, OSError, RuntimeError, ValueError)
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)
 """What zipfile raises on damaged zips; NotImplementedError, UnicodeDecodeError by the last two."""
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,3}[A-Za-z]+$")
 """Absolute names, names that climb out, control characters, stems that would be dots."""
@@ -40,13 +41,11 @@ _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", 
 
 
 class Archive:
-    """An opened archive: `members` maps member names to sizes in bytes, in its order.
-
-    Names are in NFC with "/" between folders. Reading is thread-safe. Use `open_archive` to get
-    one.
-    """
+    """An opened archive: `members` maps names (NFC, "/" between folders) to sizes in bytes, in its
+    order. Reading is thread-safe."""
 
     members: dict[str, int]
+    _advice = ""
 
     def __init__(self, path: str):
         """`path` is the archive's name in messages and tables."""
@@ -55,7 +54,13 @@ class Archive:
 
     def read(self, member: str, limit: int | None = None) -> bytes:
         """The bytes of a member, or its first `limit`; ArchiveError if absent or damaged."""
-        raise NotImplementedError
+        self._check(member)
+        try:
+            with self._open(member) as file:
+                return file.read(-1 if limit is None else limit)
+        except _ZIP_ERRORS as error:
+            what = f"{self.path}, member {member}: cannot be read ({_one_line(error)})"
+            raise ArchiveError(what, self._advice) from error
 
     def crc(self, member: str) -> int:
         """CRC-32 of a member: from the zip's directory, or computed for an extracted file."""
@@ -63,16 +68,14 @@ class Archive:
 
     def stamp(self, member: str) -> str:
         """Size of a member, in a zip with its CRC: tells other bytes without reading them."""
-        if member not in self.members:
-            raise self._missing(member)
+        self._check(member)
         return str(self.members[member])
 
     def close(self) -> None:
         """Close the file under it."""
 
     def wanted(self, kind: str) -> list[str]:
-        """Members of the kind "images" or "labels", in the archive's order, without what macOS and
-        Windows leave."""
+        """Members of the kind "images" or "labels", in the archive's order, without litter."""
         if kind not in self._wanted:
             endings = SUFFIXES[kind]
             named = [name for name in self.members if name.lower().endswith(endings)]
@@ -87,37 +90,45 @@ class Archive:
         rest = [name for name in self.members if name not in wanted and not name.endswith("/")]
         return [name for name in rest if not _LITTER.search(name)]
 
-    def _missing(self, member: str) -> ArchiveError:
-        return ArchiveError(
-            f"{self.path} has no member {member!r}",
-            "the tables are of another archive, read them again",
-        )
+    def _open(self, member: str) -> IO[bytes]:
+        raise NotImplementedError
+
+    def _check(self, member: str) -> None:
+        if member not in self.members:
+            raise ArchiveError(
+                f"{self.path} has no member {member!r}",
+                "the tables are of another archive, read them again",
+            )
 
 
 class _ZipArchive(Archive):
     """A zip, or the parts of one read as if they were joined."""
 
+    _advice = "download the archive again"
+
     def __init__(self, path: str, files: list[Path]):
-        """Open a zip, or the parts of one; raises ArchiveError as `open_archive` says."""
         super().__init__(path)
         try:
-            self._file = files[0].open("rb") if len(files) == 1 else JoinedFile(files)
+            one = files[0].open("rb") if len(files) == 1 else None
+            self._file = one or io.BufferedReader(JoinedFile(files))
         except OSError as error:
             raise ArchiveError(
                 f"{path} cannot be opened ({_one_line(error)})", "check its permissions"
             ) from error
         try:
             self._zip = zipfile.ZipFile(self._file)
-            if not self._zip.infolist():
+            entries = self._zip.infolist()
+            if not entries:
                 raise ArchiveError(f"{path} is an empty archive", "download it again")
-            self._infos = {_member_name(info): info for info in self._zip.infolist()}
-            if len(self._infos) < len(self._zip.infolist()):
+            self._infos = {_member_name(info): info for info in entries}
+            if len(self._infos) < len(entries):
                 raise ArchiveError(
                     f"{path} holds two members of the same name",
                     "pack it again with each file once",
                 )
             for name, info in self._infos.items():
-                _refuse_unsafe(path, name, info)
+                for what, advice in _dangers(name, info):
+                    raise ArchiveError(f"{path}, member {name!r}: {what}", advice)
         except _ZIP_ERRORS as error:
             self.close()
             if isinstance(error, ArchiveError):
@@ -128,24 +139,12 @@ class _ZipArchive(Archive):
             ) from error
         self.members = {name: info.file_size for name, info in self._infos.items()}
 
-    def read(self, member: str, limit: int | None = None) -> bytes:
-        """See `Archive.read`; the CRC is checked when the member is read whole."""
-        info = self._infos.get(member)
-        if info is None:
-            raise self._missing(member)
-        try:
-            with self._zip.open(info) as file:
-                return file.read() if limit is None else file.read(limit)
-        except _ZIP_ERRORS as error:
-            raise ArchiveError(
-                f"{self.path}, member {member}: cannot be read ({_one_line(error)})",
-                "download the archive again",
-            ) from error
+    def _open(self, member: str) -> IO[bytes]:
+        return self._zip.open(self._infos[member])  # checks the CRC where it is read whole
 
     def crc(self, member: str) -> int:
         """CRC-32 as the zip's directory gives it."""
-        if member not in self._infos:
-            raise self._missing(member)
+        self._check(member)
         return self._infos[member].CRC
 
     def stamp(self, member: str) -> str:
@@ -166,8 +165,7 @@ class FolderArchive(Archive):
         self._files: dict[str, Path] = {}
         for parent, folders, files in os.walk(root):
             folders.sort()
-            for name in sorted(files):
-                file = Path(parent, name)
+            for file in (Path(parent, name) for name in sorted(files)):
                 self._files[nfc(file.relative_to(root).as_posix())] = file
         if not self._files:
             raise ArchiveError(
@@ -177,29 +175,18 @@ class FolderArchive(Archive):
 
     def read(self, member: str, limit: int | None = None) -> bytes:
         """See `Archive.read`."""
-        file = self._files.get(member)
-        if file is None:
-            raise self._missing(member)
-        if limit is None and self.members[member] > _MAX_MEMBER_BYTES:
-            raise ArchiveError(
-                f"{self.path}, member {member}: larger than {_MAX_MEMBER_BYTES >> 20} MiB",
-                "remove it",
-            )
-        try:
-            with file.open("rb") as stream:
-                return stream.read() if limit is None else stream.read(limit)
-        except OSError as error:
-            raise ArchiveError(
-                f"{self.path}, member {member}: cannot be read ({_one_line(error)})"
-            ) from error
+        if limit is None and self.members.get(member, 0) > _MAX_MEMBER_BYTES:
+            what = f"larger than {_MAX_MEMBER_BYTES >> 20} MiB"
+            raise ArchiveError(f"{self.path}, member {member}: {what}", "remove it")
+        return super().read(member, limit)
+
+    def _open(self, member: str) -> IO[bytes]:
+        return self._files[member].open("rb")
 
 
 def open_archive(folder: str | os.PathLike, path: str) -> Archive:
-    """Open the archive at `path` below `folder`: a zip, its parts, or an extracted folder.
-
-    Raises ArchiveError for what is absent, outside `folder`, not a whole zip, empty, or unsafe:
-    members that are absolute, climb out with "..", are links or devices, or unpack to absurd sizes.
-    """
+    """Open the zip, its parts, or the extracted folder at `path` below `folder`; ArchiveError for
+    what is absent, outside `folder`, damaged, empty or unsafe."""
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ArchiveError(
             f"archive path {path!r} leaves the data folder", f"give it relative to {folder}"
@@ -217,12 +204,8 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     )
 
 
-class ImageReader:
-    """Bytes of images by `archive` and `member`, each archive opened once; thread-safe.
-
-    Use it as a context manager: `with ImageReader(folder) as reader: reader.bytes(row.archive,
-    row.member)`.
-    """
+class ImageReader(contextlib.AbstractContextManager):
+    """Bytes of images by `archive` and `member`, each archive opened once; thread-safe."""
 
     def __init__(self, folder: str | os.PathLike):
         """`folder` is the one that the tables' `archive` column is relative to."""
@@ -245,20 +228,12 @@ class ImageReader:
                 self._archives[path] = open_archive(self.folder, path)
             return self._archives[path]
 
-    def close(self) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """Close all archives; a later read opens them again."""
         with self._lock:
             for archive in self._archives.values():
                 archive.close()
             self._archives.clear()
-
-    def __enter__(self) -> "ImageReader":
-        """The reader itself."""
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Close all archives."""
-        self.close()
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
@@ -277,36 +252,21 @@ def _member_name(info: zipfile.ZipInfo) -> str:
     return nfc(name.replace("\\", "/"))
 
 
-def _refuse_unsafe(path: str, name: str, info: zipfile.ZipInfo) -> None:
+def _dangers(name: str, info: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
+    """What makes a member unsafe or unreadable, and what to do."""
+    again = "get the archive from its source again"
     if _UNSAFE.search(name):
-        raise ArchiveError(
-            f"{path}, member {name!r}: the name leads outside the archive or holds control "
-            "characters",
-            "get the archive from its source again",
-        )
-    mode = info.external_attr >> 16
-    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveError(
-            f"{path}, member {name!r}: a link or device, not a file", "get it from its source again"
-        )
+        yield "the name leads outside the archive or holds control characters", again
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        yield "a link or device, not a file", "get it from its source again"
     is_bomb = info.file_size > 1 << 20 and info.file_size > _MAX_RATIO * max(info.compress_size, 1)
-    is_read = name.lower().endswith(_ALL_SUFFIXES)
+    is_read = name.lower().endswith(SUFFIXES["images"] + SUFFIXES["labels"])
     if is_bomb or (is_read and info.file_size > _MAX_MEMBER_BYTES):
-        raise ArchiveError(
-            f"{path}, member {name!r}: {info.compress_size:,} bytes unpack to {info.file_size:,} "
-            "(zip bomb?)",
-            "get the archive from its source again",
-        )
+        yield f"{info.compress_size:,} bytes unpack to {info.file_size:,} (zip bomb?)", again
     if is_read and info.flag_bits & 1:
-        raise ArchiveError(
-            f"{path}, member {name!r}: encrypted",
-            "extract the archive with its password into a folder",
-        )
+        yield "encrypted", "extract the archive with its password into a folder"
     if is_read and info.compress_type not in _METHODS:
-        raise ArchiveError(
-            f"{path}, member {name!r}: compression method {info.compress_type} is unknown",
-            "extract it with 7-Zip",
-        )
+        yield f"compression method {info.compress_type} is unknown", "extract it with 7-Zip"
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,8 +1,5 @@
-"""Box arithmetic on arrays: corners in px (`xyxy`, half-open) and YOLO's `xywhn` shares.
-
-Names carry the format, as in the field: `xyxy` = x_min, y_min, x_max, y_max in pixels; `xywhn` =
-centre x, centre y, width, height as shares of the frame.
-"""
+"""Box arithmetic on arrays: `xyxy` = x_min, y_min, x_max, y_max in px, half-open; `xywhn` = centre
+x, centre y, width, height as shares of the frame, as in YOLO's labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,17 +47,14 @@ def iou_matrix(first_xyxy: npt.ArrayLike, second_xyxy: npt.ArrayLike) -> Boxes:
 
 def clip_to_frame(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
     """Move the corners of (n, 4) boxes into the frame; sizes are numbers or (n,) arrays."""
-    size = _size(width_px, height_px)
-    return np.clip(_as_boxes(xyxy), 0, np.hstack([size, size]))
+    return np.clip(_as_boxes(xyxy), 0, np.tile(_size(width_px, height_px), 2))
 
 
 def xyxy_to_xywhn(xyxy: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
     """Pixel corners (n, 4) -> centre and size as shares (n, 4); sizes are numbers or (n,)."""
     boxes = _as_boxes(xyxy)
-    size = _known_size(width_px, height_px)
-    return np.hstack([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]]) / np.hstack(
-        [size, size]
-    )
+    size = np.tile(_known_size(width_px, height_px), 2)
+    return np.hstack([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]]) / size
 
 
 def xywhn_to_xyxy(xywhn: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
@@ -72,12 +66,7 @@ def xywhn_to_xyxy(xywhn: npt.ArrayLike, width_px: npt.ArrayLike, height_px: npt.
 
 
 def _as_boxes(values: npt.ArrayLike) -> Boxes:
-    boxes = np.asarray(values, dtype=float)
-    if boxes.size == 0:
-        return boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"boxes must have the shape (n, 4), got {boxes.shape}")
-    return boxes
+    return np.asarray(values, dtype=float).reshape(-1, 4)
 
 
 def _size(width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:

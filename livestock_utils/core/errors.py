@@ -2,8 +2,7 @@
 
 
 class LivestockError(ValueError):
-    """Base of all errors that the library raises on purpose; a ValueError, so callers may catch
-    either. Its one line is `what`, and `advice` after a semicolon where that was given apart."""
+    """Base of all errors that the library raises on purpose; its one line is `what; advice`."""
 
     def __init__(self, what: str = "", advice: str = "") -> None:
         """What is wrong, and what to do."""
@@ -20,11 +19,8 @@ class DatasetError(LivestockError):
 
 
 class ScoringError(LivestockError):
-    """Answers or predictions that the scorer cannot take.
-
-    `table` names the one at fault, before what is wrong with it; `line` is the line of its file
-    (1 the header, 0 the whole file, -1 unknown).
-    """
+    """Answers or predictions that the scorer cannot take: `table` is at fault, in the `line` of its
+    file (1 the header, 0 the whole file, -1 unknown)."""
 
     def __init__(self, what: str, table: str = "", line: int = -1) -> None:
         """What is wrong, with which table, and where."""

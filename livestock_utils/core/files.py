@@ -20,16 +20,10 @@ _cleared: set[str] = set()
 def whole_file(
     path: str | os.PathLike, mode: str = "wb", named: Callable[[], str | os.PathLike] | None = None
 ) -> Iterator[IO[Any]]:
-    """A temporary file beside `path` that takes its name when the block ends without an error.
-
-    Parent folders are made. `mode` is "wb" or "w" (UTF-8). On any error the temporary file is
-    removed and an older `path` stays as it was. The data is flushed to the disk before the rename.
-    What killed processes left in the folder is cleared at the first write into it. `named` gives
-    another path in the same folder, asked when everything is written (a name made of the content's
-    hash).
-    """
-    if mode not in ("wb", "w"):
-        raise ValueError(f"mode must be 'wb' or 'w', got {mode!r}")
+    """A temporary file beside `path` that takes its name when the block ends without an error;
+    `mode` is "wb" or "w" (UTF-8). `named` gives another path in the folder, asked when all is
+    written (a name made of a hash). The first write into a folder clears what killed processes
+    left."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target.parent)
@@ -62,12 +56,9 @@ def write_json(path: str | os.PathLike, value: Any) -> Path:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's bytes, in hex; read in pieces of 1 MiB."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""From image bytes to batches: decoded ahead in threads, letterboxed as yolov5 does.
-
-No more image bytes are held than those of the batches in flight, however many images there are.
-"""
+"""From image bytes to batches: decoded ahead in threads, letterboxed as yolov5 does."""
 
 import contextlib
 import dataclasses
@@ -13,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core.errors import ArchiveError, LivestockError
+from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.threads import work_ahead
 
 _GREY = (114, 114, 114)
@@ -33,11 +30,7 @@ class _Letterbox:
         self, xyxy: npt.NDArray[np.floating], flipped: bool = False
     ) -> npt.NDArray[np.float32]:
         """Boxes (n, 4) px in the padded input -> px in the frame; `flipped` undoes mirroring.
-
-        Exact in the resized size and the corner. yolov5's scale_boxes takes their unrounded values
-        instead, which is the same for frames like 1920 x 1080 and up to half an input pixel off for
-        others.
-        """
+        Exact, where yolov5's scale_boxes is up to half an input pixel off."""
         scale = np.array([self.frame[0] / self.resized[0], self.frame[1] / self.resized[1]] * 2)
         boxes = (xyxy.astype(np.float64) - np.array(self.corner * 2)) * scale
         if flipped:
@@ -49,27 +42,21 @@ def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
 ) -> _Letterbox:
     """Plan a letterbox: long side `image_size`, short side padded to a multiple of `stride`.
-
-    like="detect": yolov5's detect.py (round, least padding). like="val": its val.py at rectangular
-    batches of one shape (round up, half a stride of extra padding), which its own metrics are
-    measured with.
-    """
+    like="detect": as yolov5's detect.py (round, least padding); "val": as its val.py at rectangular
+    batches of one shape (round up, half a stride of extra padding), which its metrics are measured
+    with."""
     ratio = image_size / max(width_px, height_px)
     if like == "val":
-        resized = _val_side(width_px, ratio), _val_side(height_px, ratio)
+        resized = math.ceil(width_px * ratio), math.ceil(height_px * ratio)
         aspect = height_px / width_px  # of the batch, computed as yolov5 does: the long side is 1
-        sides = (1.0, aspect) if aspect < 1 else (1 / aspect, 1.0)
-        padded = (
-            _val_padded(sides[0], image_size, stride),
-            _val_padded(sides[1], image_size, stride),
-        )
+        shares = (1.0, aspect) if aspect < 1 else (1 / aspect, 1.0)
+        width, height = (int(np.ceil(s * image_size / stride + 0.5)) * stride for s in shares)
     else:
         resized = max(round(width_px * ratio), 1), max(round(height_px * ratio), 1)
         width, height = (side + (image_size - side) % stride for side in resized)
-        padded = width, height
     # yolov5 splits the padding so; the odd pixel goes to the right and to the bottom.
-    corner = round((padded[0] - resized[0]) / 2 - 0.1), round((padded[1] - resized[1]) / 2 - 0.1)
-    return _Letterbox((width_px, height_px), resized, padded, corner)
+    corner = round((width - resized[0]) / 2 - 0.1), round((height - resized[1]) / 2 - 0.1)
+    return _Letterbox((width_px, height_px), resized, (width, height), corner)
 
 
 def letterbox(
@@ -83,9 +70,7 @@ def letterbox(
     if box.resized != box.frame:
         shrinks = like == "val" and max(box.resized) < max(box.frame)
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        frame_bgr = np.asarray(
-            cv2.resize(frame_bgr, box.resized, interpolation=way), dtype=np.uint8
-        )
+        frame_bgr = cv2.resize(frame_bgr, box.resized, interpolation=way)  # type: ignore[assignment]
     left, top = box.corner
     right, bottom = box.padded[0] - box.resized[0] - left, box.padded[1] - box.resized[1] - top
     padded = cv2.copyMakeBorder(
@@ -95,17 +80,12 @@ def letterbox(
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable or truncated.
-
-    OpenCV fills the missing rest of a truncated JPEG with grey and says nothing, so the end mark is
-    looked for.
-    """
+    """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable, or truncated, which
+    OpenCV fills with grey, untold."""
     import cv2
 
-    if not data:
-        raise ArchiveError("empty file")
-    if is_truncated(data):
-        raise ArchiveError("truncated image")
+    if not data or is_truncated(data):
+        raise ArchiveError("truncated image" if data else "empty file")
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # e.g. more pixels than OpenCV takes
@@ -118,10 +98,7 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
 
 def is_truncated(data: bytes) -> bool:
     """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
-
-    The project's one rule for it: what a camera writes after the end mark, however much, is no
-    damage.
-    """
+    What a camera writes after the end mark is no damage."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return b"IEND" not in data[-64:]
     if data[:2] != b"\xff\xd8":
@@ -146,25 +123,17 @@ class Frame:
 def plan_batches(
     images: pd.DataFrame, image_size: int, batch_size: int, stride: int = 32, like: str = "detect"
 ) -> list[list[int]]:
-    """Row numbers of `images` in batches of one letterboxed shape, in a fixed order.
-
-    Needs width_px and height_px; rows of unknown size (0 or absent) share batches and are sorted
-    out after decoding. Batches are planned over the whole table, so that shards compute the same
-    batches as one run does: the same bits.
-    """
-    if batch_size < 1:
-        raise LivestockError(f"batch_size must be at least 1, got {batch_size}")
-    n = len(images)
-    width, height = (
-        images[c].fillna(0).to_numpy(dtype=int) if c in images else np.zeros(n, dtype=int)
-        for c in ("width_px", "height_px")
-    )
-    shapes: dict[tuple[int, int], tuple[int, int]] = {}
-    for size in set(zip(width.tolist(), height.tolist(), strict=True)):
-        shapes[size] = fit(*size, image_size, stride, like).padded if min(size) > 0 else (0, 0)
+    """Row numbers of `images` in batches of one letterboxed shape (of unknown size, 0 or absent:
+    one batch), planned over the whole table, so that shards compute the same bits as one run."""
+    table = images.reindex(columns=["width_px", "height_px"]).fillna(0).astype(int)
+    sizes = list(table.itertuples(index=False, name=None))
+    shapes = {
+        (w, h): fit(w, h, image_size, stride, like).padded if min(w, h) > 0 else (0, 0)
+        for w, h in set(sizes)
+    }
     groups: dict[tuple[int, int], list[int]] = {}
     for row in np.argsort(images["image_id"].to_numpy(dtype=object), kind="stable").tolist():
-        groups.setdefault(shapes[(int(width[row]), int(height[row]))], []).append(row)
+        groups.setdefault(shapes[sizes[row]], []).append(row)
     return [
         rows[i : i + batch_size]
         for _, rows in sorted(groups.items())
@@ -175,21 +144,10 @@ def plan_batches(
 def read_ahead(
     batches: Sequence[Sequence[int]], load: Callable[[int], Frame], workers: int = 2, ahead: int = 2
 ) -> Iterator[list[Frame]]:
-    """Load batches in threads, `ahead` of them beyond the one in use, in the order given.
-
-    OpenCV decodes and resizes without Python's lock, so the network works meanwhile.
-    """
+    """Load batches in threads, `ahead` of them beyond the one in use: OpenCV decodes and resizes
+    without Python's lock, so the network works meanwhile."""
     most = max(map(len, batches), default=0)
     rows = itertools.chain.from_iterable(batches)
     with contextlib.closing(work_ahead(load, rows, workers, ahead * most)) as loaded:
         for batch in batches:
             yield list(itertools.islice(loaded, len(batch)))
-
-
-def _val_side(side_px: int, ratio: float) -> int:
-    """The resized side as yolov5's load_image rounds it: up."""
-    return math.ceil(side_px * ratio)
-
-
-def _val_padded(share: float, image_size: int, stride: int) -> int:
-    return int(np.ceil(share * image_size / stride + 0.5)) * stride

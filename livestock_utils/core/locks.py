@@ -1,9 +1,7 @@
 """One training at a time: a lock on its run folder, a dated note in its mirror.
 
-The lock (`.lock`) goes with its process, however that ends, so a killed training is started again
-at once. The note (`in_use.json`: host, process, time) is renewed every BEAT_S seconds and removed
-at the end. One that a lost machine left counts until it is FRESH_S old: wait as long, or delete the
-file, then the training goes on from the mirror.
+The lock (`.lock`) goes with its process, however that ends. The note (`in_use.json`) is removed at
+the end; one that a lost machine left counts until it is FRESH_S old, or deleted by hand.
 """
 
 import contextlib
@@ -28,11 +26,8 @@ _held: set[IO[Any]] = set()
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; TrainingError with process and host if another has it.
-
-    Without effect where the disk knows no locks or the folder cannot be written (saving tells the
-    latter).
-    """
+    """Hold the lock of a run folder; TrainingError with process and host if another has it. Without
+    effect where the disk knows no locks or the folder cannot be written."""
     with contextlib.ExitStack() as opened:
         try:
             file = opened.enter_context(open(folder / LOCK, "a+", encoding="utf-8"))
@@ -74,13 +69,12 @@ class Note:
     def other(self) -> str | None:
         """Who else uses the mirror, by a note that is still fresh, in words; None for nobody."""
         found, age_s = self._read()
-        if not found or age_s > FRESH_S or self._is_ours(found):
+        if not found or age_s > FRESH_S or found == self.mine:
             return None
-        if found["host"] == self.mine["host"] and not _is_alive(found["pid"]):
+        pid, host = found["pid"], found["host"]
+        if host == self.mine["host"] and not _is_alive(pid):
             return None
-        return (
-            f"process {found['pid']} on {found['host']} (seen {max(age_s, 0) / 60:.0f} minutes ago)"
-        )
+        return f"process {pid} on {host} (seen {max(age_s, 0) / 60:.0f} minutes ago)"
 
     def renew(self) -> None:
         """Write the note with the time of now."""
@@ -89,21 +83,17 @@ class Note:
 
     def remove(self) -> None:
         """Delete the note if it is ours."""
-        found, _ = self._read()
-        if self._is_ours(found):
+        if self._read()[0] == self.mine:
             self.path.unlink(missing_ok=True)
-
-    def _is_ours(self, found: dict[str, Any]) -> bool:
-        return {name: found.get(name) for name in self.mine} == self.mine
 
     def _read(self) -> tuple[dict[str, Any], float]:
         """The note and its age in seconds; an empty one if there is none that can be understood."""
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            now = datetime.datetime.now(datetime.UTC)
-            return {"host": str(found["host"]), "pid": int(found["pid"])}, (
-                now - datetime.datetime.fromisoformat(found["time"])
-            ).total_seconds()
+            age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(
+                found["time"]
+            )
+            return {"host": str(found["host"]), "pid": int(found["pid"])}, age.total_seconds()
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return {}, 0.0
 

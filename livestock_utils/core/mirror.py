@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 TRIES, FIRST_WAIT_S = 3, 1.0
 """Attempts to copy a file, and the pause before the second, doubled for the next."""
 _NOT_COPIED = frozenset({LOCK, NOTE})
-"""Files of a run folder and of its mirror that belong to that place."""
+"""Files that belong to their place."""
 
 T = TypeVar("T")
 
@@ -58,14 +58,12 @@ def copy_checked(source: Path, target: Path) -> None:
 
 def whole_files(folder: Path) -> list[Path]:
     """The whole files of a run folder or mirror, run.json last: then all else has arrived."""
-    return sorted(
-        (
-            path
-            for path in folder.rglob("*")
-            if path.is_file() and path.suffix != ".part" and path.name not in _NOT_COPIED
-        ),
-        key=lambda path: (path.name == "run.json", path),
-    )
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".part" and path.name not in _NOT_COPIED
+    ]
+    return sorted(found, key=lambda path: (path.name == "run.json", path))
 
 
 def restore_missing(
@@ -74,18 +72,13 @@ def restore_missing(
     replace: bool = False,
     leave: Callable[[Path], bool] = lambda path: False,
 ) -> list[str]:
-    """Copy what `folder` lacks (with `replace`: all), but not `leave`'s, from its mirror.
-
-    Returns their names; raises OSError while the mirror cannot be read.
-    """
-    back = [
-        path
-        for path in whole_files(mirror)
-        if not leave(path) and (replace or not (folder / path.relative_to(mirror)).exists())
-    ]
-    for path in back:
-        copy_checked(path, folder / path.relative_to(mirror))
-    return [path.relative_to(mirror).as_posix() for path in back]
+    """Copy what `folder` lacks (with `replace`: all), but not `leave`'s, from its mirror; returns
+    the names. OSError while the mirror cannot be read."""
+    names = [path.relative_to(mirror) for path in whole_files(mirror) if not leave(path)]
+    back = [name for name in names if replace or not (folder / name).exists()]
+    for name in back:
+        copy_checked(mirror / name, folder / name)
+    return [name.as_posix() for name in back]
 
 
 def sweep(folder: Path) -> None:
@@ -101,9 +94,7 @@ class Mirror:
         """Start the copying thread."""
         self.folder, self.target = folder, target
         self.note = Note(target)
-        self.failures = 0
-        self.last_failure = ""
-        """Of the last request; empty when it got through."""
+        self.failures, self.last_failure = 0, ""  # the last request's, "" when it got through
         self._waiting: queue.Queue[tuple[list[Path], list[str]] | None] = queue.Queue()
         self._idle = threading.Condition()
         self._busy = False
@@ -148,12 +139,11 @@ class Mirror:
                 continue
             if job is None:
                 return
-            paths, remove = job
             self.last_failure = ""
             if other := self._other():
                 self._failed(f"it is in use by {other}")
-            elif all(map(self._copy, paths)):  # after a failure the others wait for a next request
-                self._remove(remove)
+            elif all(map(self._copy, job[0])):  # after a failure the others wait for the next one
+                self._remove(job[1])
             with self._idle:
                 self._busy = not self._waiting.empty()
                 self._idle.notify_all()
@@ -169,9 +159,8 @@ class Mirror:
     def _failed(self, problem: str) -> None:
         self.failures, self.last_failure = self.failures + 1, problem
         log.warning(
-            "no copy in the mirror %s (%s); the training goes on, the next epoch tries again",
-            self.target,
-            problem,
+            f"no copy in the mirror {self.target} ({problem}); the training goes on, the next "
+            "epoch tries again"
         )
 
     def _copy(self, path: Path) -> bool:

@@ -18,11 +18,8 @@ def image_codes(*columns: pd.Series) -> tuple[Ints, ...]:
 
 
 def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
-    """Every pair of rows of one image -> two index arrays, by first and then second row.
-
-    Takes codes from `image_codes`. Pairs of 1,000 images with 300 predictions and 6 labels each are
-    1.8 million.
-    """
+    """Every pair of rows of one image (codes from `image_codes`) -> two index arrays, by first and
+    then second row."""
     order = np.argsort(second_image, kind="stable")
     ordered = second_image[order]
     start = np.searchsorted(ordered, first_image, "left")

@@ -68,12 +68,8 @@ class Photos:
 
     @classmethod
     def read_tables(cls, folder: str | os.PathLike, archives: str | os.PathLike) -> "Photos":
-        """The photos whose tables notebook 01 wrote into `folder`; `archives` holds their bytes.
-
-        Raises DatasetError for an absent file or column, and for a bad number.
-        """
-        images, boxes = tables.read_tables(folder)
-        return cls(images, boxes, archives)
+        """The photos whose tables notebook 01 wrote into `folder`; `archives` holds their bytes."""
+        return cls(*tables.read_tables(folder), archives)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -90,10 +86,7 @@ class Photos:
         )
 
     def select(self, image_ids: Iterable[str]) -> "Photos":
-        """The images of these ids, in the order of the table, with their boxes.
-
-        Raises DatasetError for an id that is not there.
-        """
+        """The images of these ids, in the order of the table; DatasetError for one not there."""
         wanted = set(image_ids)
         is_wanted = self.images["image_id"].isin(wanted)
         if unknown := sorted(wanted - set(self.images["image_id"])):
@@ -101,12 +94,11 @@ class Photos:
                 f"{len(unknown)} of {len(wanted)} image ids are not among the {len(self)} photos, "
                 f"the first is {unknown[0]!r}; select from the photos that hold them"
             )
-        return self._part(self.images[is_wanted].reset_index(drop=True))
+        return self._part(self.images[is_wanted])
 
     def without(self, others: "Photos") -> "Photos":
         """The photos that are not among `others`."""
-        rest = ~self.images["image_id"].isin(others.images["image_id"])
-        return self._part(self.images[rest].reset_index(drop=True))
+        return self._part(self.images[~self.images["image_id"].isin(others.images["image_id"])])
 
     def fold(self, folds: pd.Series, fold: int, others: bool = False) -> "Photos":
         """The photos of one fold, or with `others` of all other folds.
@@ -119,21 +111,27 @@ class Photos:
         Raises:
             DatasetError: for images without a fold, and a fold that holds no image.
         """
-        images, boxes = tables.of_fold(self.images, self.boxes, folds, fold, others)
-        return dataclasses.replace(self, images=images, boxes=boxes)
+        of_image = tables.folds_of(self.images["image_id"], folds)
+        chosen = self._part(self.images[(of_image == fold) != others])
+        if not len(chosen):
+            raise DatasetError(
+                f"no image is in {'any fold but ' if others else 'fold '}{fold}; the folds are "
+                f"{sorted(of_image.unique().tolist())}"
+            )
+        return chosen
 
     def sample(self, n: int, seed: int = 0) -> "Photos":
         """`n` photos drawn at random (all if there are fewer), in the order of the table."""
         drawn = np.random.default_rng(seed).permutation(len(self))[:n]
-        return self._part(self.images.iloc[np.sort(drawn)].reset_index(drop=True))
+        return self._part(self.images.iloc[np.sort(drawn)])
 
     def complete(self, data: str | os.PathLike) -> "Photos":
-        """The same photos with all animals labelled, where `data`/truth.csv knows them.
-
-        Only a drawn sample has the truth; elsewhere the labels stay as they are.
-        """
-        boxes = tables.complete_boxes(data, self.images, self.boxes)
-        return dataclasses.replace(self, boxes=boxes)
+        """The same photos with all animals labelled, where `data`/truth.csv knows them: that is,
+        in a drawn sample."""
+        path, boxes = Path(data) / "truth.csv", self.boxes
+        if path.is_file():
+            boxes = pd.read_csv(path, dtype=tables.COLUMN_TYPES, keep_default_na=False)
+        return self.with_boxes(boxes[tables.BOX_COLUMNS])
 
     def with_boxes(self, boxes: pd.DataFrame) -> "Photos":
         """The same images with other labels; boxes of other images are left out."""
@@ -141,11 +139,8 @@ class Photos:
         return dataclasses.replace(self, boxes=boxes[mine].reset_index(drop=True))
 
     def corrected(self, folder: str | os.PathLike) -> "Photos":
-        """The same images with the labels of `folder`'s tables; "" changes nothing.
-
-        Notebook 06 writes such tables into OUT/labels/tables. Raises DatasetError for a folder
-        without tables, and for tables of other images.
-        """
+        """The same images with the labels of `folder`'s tables, or as they are for ""; DatasetError
+        for a folder without tables, and for tables of other images."""
         if not folder:
             return self
         if not (Path(folder) / "boxes.csv").is_file():
@@ -169,14 +164,13 @@ class Photos:
         """The photo as an upright RGB PIL image; DatasetError for an unknown id."""
         from PIL import Image, ImageOps
 
-        row = self.images[self.images["image_id"] == image_id]
-        if row.empty:
+        rows = self.images[self.images["image_id"] == image_id].to_dict("records")
+        if not rows:
             raise DatasetError(
                 f"no photo {image_id!r} among {len(self)}; see .images for their image_id"
             )
-        archive = row["archive"].iloc[0] if "archive" in row else ""
         with self.reader() as reader:
-            data = reader.bytes(archive, row["member"].iloc[0])
+            data = reader.bytes(rows[0].get("archive", ""), rows[0]["member"])
         with Image.open(io.BytesIO(data)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
 
@@ -198,14 +192,12 @@ class Photos:
         digest = hashlib.sha256()
         with self.reader() as reader:
             for image_id, archive, member in places:
-                try:
+                stamp = "unreadable"
+                with contextlib.suppress(ArchiveError, OSError):
                     stamp = reader.stamp(archive, member)
-                except (ArchiveError, OSError):
-                    stamp = "unreadable"
                 digest.update(f"{image_id}\0{archive}\0{member}\0{stamp}\n".encode())
         return digest.hexdigest()
 
     def _part(self, images: pd.DataFrame) -> "Photos":
-        mine = self.boxes["image_id"].isin(images["image_id"])
-        boxes = self.boxes[mine].reset_index(drop=True)
-        return dataclasses.replace(self, images=images, boxes=boxes)
+        part = dataclasses.replace(self, images=images.reset_index(drop=True))
+        return part.with_boxes(self.boxes)

@@ -9,10 +9,7 @@ T = TypeVar("T")
 
 
 def progress(iterable: Iterable[T] | None = None, **options: Any) -> Any:
-    """A tqdm bar over `iterable` (same options), silent unless a person watches; see `watched`.
-
-    Without an iterable it is a bar to `update` by hand. A `disable=` given by the caller wins.
-    """
+    """A tqdm bar over `iterable`, or to `update` by hand; silent unless a person watches."""
     options = {"disable": not watched(), "leave": False, "dynamic_ncols": True} | options
     if _kernel() is not None and not options["disable"] and importlib.util.find_spec("ipywidgets"):
         from tqdm.notebook import tqdm as notebook_tqdm

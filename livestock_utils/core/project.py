@@ -8,10 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder `hyp` or `notebooks`: the checkout's, else the copy in the wheel.
-
-    Raises LivestockError where there is neither.
-    """
+    """The folder `hyp` or `notebooks`: the checkout's, else the copy in the wheel."""
     for place in (PACKAGE.parent / name, PACKAGE / name) if is_checkout() else (PACKAGE / name,):
         if place.is_dir():
             return place
@@ -22,6 +19,4 @@ def folder(name: str) -> Path:
 
 def is_checkout() -> bool:
     """True if the library is used from the project's folder rather than from a wheel."""
-    return (PACKAGE.parent / "setup.py").is_file() and (
-        PACKAGE.parent / "requirements.txt"
-    ).is_file()
+    return all((PACKAGE.parent / name).is_file() for name in ("setup.py", "requirements.txt"))

@@ -1,12 +1,5 @@
-"""Settings as flat typed data: each field with its unit, its range and a line of help.
-
-A class of settings is the only list of what can be set: checks, options of the command line and the
-rows of notebooks/PARAMETERS.md come from its fields.
-
-    @dataclasses.dataclass(frozen=True)
-    class SweepSettings(Settings):
-        n_random: int = setting(0, "random settings tried besides the grid", low=0)
-"""
+"""Settings as flat typed data: checks, options of the command line and the rows of
+notebooks/PARAMETERS.md come from the fields."""
 
 import dataclasses
 import types
@@ -29,13 +22,9 @@ def setting(
     high: float | None = None,
     choices: tuple[Any, ...] = (),
 ) -> Any:
-    """A field of a class of settings: its default, a line of help, unit, range and choices.
-
-    `low` and `high` belong to the range. Whether None is allowed, the annotation says.
-    """
+    """A field of a class of settings; `low` and `high` belong to the range. Whether None is
+    allowed, the annotation says."""
     metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices}
-    if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -53,30 +42,29 @@ class Settings:
 
     def _check(self, field: dataclasses.Field, value: Any) -> None:
         kinds = kinds_of(type(self), field.name)
-        if value is None and type(None) in kinds:
-            return
-        known = field.metadata["choices"]
-        if known and value not in known:
-            names = ", ".join(map(str, known))
-            raise self.error(f"{field.name} must be one of {names}, got {value!r}")
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if bool in kinds and kinds <= {bool, type(None)} and not isinstance(value, bool):
-            raise self.error(f"{field.name} must be True or False, got {value!r}")
-        low, high = field.metadata["low"], field.metadata["high"]
         wanted = kinds - {type(None)}
-        if wanted == {int} or (wanted <= {int, float} and wanted):
-            fits = isinstance(value, int) or (float in wanted and isinstance(value, float))
-            inside = is_number and (low is None or value >= low) and (high is None or value <= high)
-            if not (is_number and fits and inside):
-                what = "a whole number" if wanted == {int} else "a number"
-                raise self.error(f"{field.name} must be {what}{_range(low, high)}, got {value!r}")
+        if value is None and wanted != kinds:
+            return
+        choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
+        taken = (int, float) if float in wanted else int
+        fits = isinstance(value, taken) and not isinstance(value, bool)
+        if choices and value not in choices:
+            expected = f"one of {', '.join(map(str, choices))}"
+        elif wanted == {bool} and not isinstance(value, bool):
+            expected = "True or False"
+        elif (
+            wanted
+            and wanted <= {int, float}
+            and not (fits and (low is None or value >= low) and (high is None or value <= high))
+        ):
+            expected = f"{'a whole number' if wanted == {int} else 'a number'}{_range(low, high)}"
+        else:
+            return
+        raise self.error(f"{field.name} must be {expected}, got {value!r}")
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """Settings from a mapping that may hold other things too, such as a notebook's globals.
-
-        Fields that the mapping lacks keep their defaults.
-        """
+        """Settings from a mapping that may hold other things too, such as a notebook's globals."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: parameters[name] for name in names if name in parameters})
 
@@ -87,14 +75,10 @@ class Settings:
 
         rows = []
         for field in dataclasses.fields(cls):
-            if not field.metadata:
-                continue
-            meta = field.metadata
-            limits = ", ".join(map(str, meta["choices"])) or _range(meta["low"], meta["high"])
-            default = field.default
-            if default is dataclasses.MISSING and callable(field.default_factory):
-                default = field.default_factory()
-            rows.append((field.name, default, meta["unit"], limits.strip(), meta["help"]))
+            if meta := field.metadata:
+                limits = ", ".join(map(str, meta["choices"])) or _range(meta["low"], meta["high"])
+                row = (field.name, field.default, meta["unit"], limits.strip(), meta["help"])
+                rows.append(row)
         return pd.DataFrame(rows, columns=["name", "default", "unit", "range", "help"])
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import re
-import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.text import nfc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +30,8 @@ class Species:
 
 
 def all_species() -> tuple[Species, ...]:
-    """All classes in label order, from $LIVESTOCK_SPECIES or the package's species.yaml.
-
-    Raises LivestockError for a file that is absent or no YAML, and for an entry that lacks a key,
-    has an unknown one, a value of another type (see species.yaml), or an archive word of another
-    species.
-    """
+    """All classes in label order, from $LIVESTOCK_SPECIES or the package's species.yaml;
+    LivestockError for a file or an entry that is not as species.yaml says."""
     return _read(os.environ.get("LIVESTOCK_SPECIES") or str(PACKAGE / "assets" / "species.yaml"))
 
 
@@ -78,41 +75,39 @@ def _read(path: str) -> tuple[Species, ...]:
             f"species file {path}: expected a mapping of species names, got {type(data).__name__}"
         )
     species = []
+    whose: dict[str, str] = {}
     for index, (name, entry) in enumerate(data.items()):
-        if problem := _problem(name, entry):
+        for problem in _problems(name, entry):
             raise LivestockError(f"species file {path}, {name!r}: {problem}")
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
         }
-        species.append(Species(name=name, index=index, **values))
-    whose: dict[str, str] = {}
-    for one in species:
-        for word in one.archive_words:
-            other = whose.setdefault(unicodedata.normalize("NFC", word), one.name)
-            if other != one.name:
+        species.append(Species(name, index, **values))
+        for word in species[-1].archive_words:
+            other = whose.setdefault(nfc(word), name)
+            if other != name:
                 raise LivestockError(
                     f"species file {path}: the archive word {word!r} is that of {other!r} and of "
-                    f"{one.name!r}; each needs words of its own"
+                    f"{name!r}; each needs words of its own"
                 )
     return tuple(species)
 
 
-def _problem(name: Any, entry: Any) -> str:
-    """What is wrong with an entry: what was expected and what stands there; "" for a good one."""
+def _problems(name: Any, entry: Any) -> Iterator[str]:
+    """What is wrong with an entry: what was expected and what stands there."""
     fields = [f for f in dataclasses.fields(Species) if f.name not in ("name", "index")]
-    wanted = {f.name for f in fields}
     needed = {f.name for f in fields if f.default is dataclasses.MISSING}
     if not isinstance(name, str):
-        return "expected a text as the name of a species; put it in quotes"
-    if not isinstance(entry, dict) or not needed <= set(entry) <= wanted:
+        yield "expected a text as the name of a species; put it in quotes"
+    if not isinstance(entry, dict) or not needed <= set(entry) <= {f.name for f in fields}:
         got = sorted(map(str, entry)) if isinstance(entry, dict) else entry
-        return f"expected the keys {sorted(needed)}, got {got}"
+        yield f"expected the keys {sorted(needed)}, got {got}"
     words, bins, size_px = entry["archive_words"], entry["count_bins"], entry["contest_size_px"]
     has_words = bool(words) and _is_texts(words)
     has_colour = re.fullmatch("#[0-9A-Fa-f]{6}", str(entry["colour"]))
     rises = _two_numbers(bins) and bins[0] < bins[1]
     rules = (
-        ("archive_words", has_words, "a list of words, such as [소, 한우]"),
+        ("archive_words", words and has_words, "a list of words, such as [소, 한우]"),
         ("id_prefix", isinstance(entry["id_prefix"], str), "a text, such as livestock_cow_bbox_"),
         ("count_bins", rises, "two rising whole numbers, such as [4, 6]"),
         ("contest_size_px", _two_numbers(size_px), "width and height, such as [1920, 1080]"),
@@ -123,10 +118,9 @@ def _problem(name: Any, entry: Any) -> str:
         ),
         ("colour", has_colour, '"#rrggbb" in quotes, such as "#0072B2"'),
     )
-    faults = [
-        f"{key}: expected {what}, got {entry.get(key)!r}" for key, good, what in rules if not good
-    ]
-    return next(iter(faults), "")
+    for key, good, what in rules:
+        if not good:
+            yield f"{key}: expected {what}, got {entry.get(key)!r}"
 
 
 def _is_texts(value: Any) -> bool:

@@ -9,18 +9,14 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
-from livestock_utils.core.files import whole_file
+from livestock_utils.core.files import write_text
 
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
-_TYPES: dict[str, Any] = {
-    "image_id": str,
-    "species": str,
-    "archive": str,
-    "member": str,
-    "width_px": int,
-    "height_px": int,
+COLUMN_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("image_id", "species", "archive", "member"), str),
+    **dict.fromkeys(("width_px", "height_px"), int),
     **dict.fromkeys(XYXY, float),
 }
 
@@ -34,20 +30,16 @@ def require_columns(
 ) -> None:
     """Raise `error` that names the `columns` which `table` lacks; `what` says which table it is."""
     wanted, there = list(columns), list(table.columns)
-    absent = [name for name in wanted if name not in there]
-    if absent:
+    if absent := [name for name in wanted if name not in there]:
         lacking = f"the column {absent[0]!r} is" if len(absent) == 1 else f"columns {absent} are"
-        raise error(
-            f"{os.fspath(what)}: {lacking} lacking; expected {wanted}, got {there}"
-            f"{'; ' if advice else ''}{advice}"
-        )
+        told = f"{os.fspath(what)}: {lacking} lacking; expected {wanted}, got {there}"
+        raise error(f"{told}; {advice}" if advice else told)
 
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
     """Write images.csv and boxes.csv into `folder`, each whole or not at all, all digits."""
-    for name, table, columns in (("images", images, IMAGE_COLUMNS), ("boxes", boxes, BOX_COLUMNS)):
-        with whole_file(Path(folder) / f"{name}.csv", "w") as file:
-            table[columns].to_csv(file, index=False, lineterminator="\n")
+    for name, table in (("images", images[IMAGE_COLUMNS]), ("boxes", boxes[BOX_COLUMNS])):
+        write_text(Path(folder) / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -69,51 +61,29 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """A table of text with its numbers read; DatasetError with line and column for what is none."""
     read = {}
     for name in map(str, table):
-        values: list[Any] = []
+        kind, values = COLUMN_TYPES[name], []
         for line, text in enumerate(table[name], start=2):
-            try:
-                values.append(
-                    _TYPES[name](text)
-                )  # Python's float gives back the very digits, pandas 2's may not
+            try:  # Python's float gives back the very digits, pandas 2's may not
+                values.append(kind(text))
             except ValueError as error:
+                number = "a whole number" if kind is int else "a number"
                 raise DatasetError(
-                    f"{path}, line {line}: {name} is {text!r}, expected "
-                    f"{'a whole number' if _TYPES[name] is int else 'a number'}; run notebook "
+                    f"{path}, line {line}: {name} is {text!r}, expected {number}; run notebook "
                     "01_eda again"
                 ) from error
-        read[name] = pd.Series(values, dtype=_TYPES[name])
+        read[name] = pd.Series(values, dtype=kind)
     return pd.DataFrame(read)
 
 
-def complete_boxes(
-    data: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame
-) -> pd.DataFrame:
-    """The labels of `images`, completed from `data`/truth.csv where there is such a file.
-
-    Only a drawn sample has the truth: all animals, also those that were left unlabelled on purpose.
-    """
-    path = Path(data) / "truth.csv"
-    known = pd.read_csv(path, dtype=_TYPES, keep_default_na=False) if path.is_file() else boxes
-    return known.loc[known["image_id"].isin(images["image_id"]), BOX_COLUMNS].reset_index(drop=True)
-
-
 def write_folds(path: str | os.PathLike, folds: pd.Series, groups: pd.Series | None = None) -> Path:
-    """Write folds.csv (image_id, fold, group; by image_id); returns the path.
-
-    `folds` and `groups` are Series indexed by image_id; the column `group` is empty without groups.
-    """
+    """Write folds.csv (image_id, fold, group; by image_id) from Series by image_id."""
     table = folds.rename("fold").rename_axis("image_id").sort_index().reset_index()
     table["group"] = "" if groups is None else table["image_id"].map(groups).astype(str)
-    with whole_file(path, "w") as file:
-        table.to_csv(file, index=False, lineterminator="\n")
-    return Path(path)
+    return write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
-    """(folds, groups) as `write_folds` got them, by image_id; groups may be None.
-
-    Raises DatasetError for an absent file or column, and for a fold that is no whole number.
-    """
+    """(folds, groups) as `write_folds` got them; DatasetError for what is absent or bad."""
     if not Path(path).is_file():
         raise DatasetError(
             f"{path} is missing: notebook 02_make_dataset_multilabel writes it; run that first"
@@ -125,10 +95,8 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
         raise DatasetError(
             f"{path}: fold {wrong.iloc[0]!r} is not a whole number; run notebook 02 again"
         )
-    index = pd.Index(table["image_id"], name="image_id")
-    folds = pd.Series(table["fold"].astype(int).to_numpy(), index=index, name="fold")
-    groups = pd.Series(table["group"].to_numpy(), index=index, name="group")
-    return folds, groups if (groups != "").any() else None
+    table = table.set_index("image_id")
+    return table["fold"].astype(int), table["group"] if (table["group"] != "").any() else None
 
 
 def folds_of(image_ids: pd.Series, folds: pd.Series, what: str = "images") -> pd.Series:
@@ -140,17 +108,3 @@ def folds_of(image_ids: pd.Series, folds: pd.Series, what: str = "images") -> pd
             f"{absent.iloc[0]!r}; make the folds from the same images"
         )
     return of_image.astype(int)
-
-
-def of_fold(
-    images: pd.DataFrame, boxes: pd.DataFrame, folds: pd.Series, fold: int, others: bool = False
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(images, boxes) of a fold, or of all `others`; DatasetError for images without one."""
-    of_image = folds_of(images["image_id"], folds)
-    mine = images[(of_image == fold) != others].reset_index(drop=True)
-    if mine.empty:
-        known = sorted(of_image.unique().tolist())
-        raise DatasetError(
-            f"no image is in {'any fold but ' if others else 'fold '}{fold}; the folds are {known}"
-        )
-    return mine, boxes[boxes["image_id"].isin(mine["image_id"])].reset_index(drop=True)

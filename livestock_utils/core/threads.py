@@ -26,11 +26,8 @@ def share_cores() -> None:
 def work_ahead(
     work: Callable[[T], R], items: Iterable[T], workers: int = 2, ahead: int = 16
 ) -> Generator[R, None, None]:
-    """Results of `work` on each of `items`, in order, at most `ahead` beyond the one in use.
-
-    No more results are in memory than these, however many items there are. What is still waiting
-    when the caller stops, or when an item raises, is not begun any more.
-    """
+    """Results of `work` on each of `items`, in order, at most `ahead` beyond the one in use. What
+    waits when the caller stops, or an item raises, is not begun any more."""
     with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
         waiting: deque[concurrent.futures.Future[R]] = deque()
         try:

@@ -13,15 +13,12 @@ from livestock_utils.core.files import whole_file
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect import layers, yolov5
 from livestock_utils.detect.pickles import LAYERS, TORCH_LAYERS, load_pickle
-from livestock_utils.evaluate.scoring.submission import WEIGHTS_BUDGET_BYTES
 
 RELEASE_URL = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
 _RELEASE_NAMES = tuple(f"yolov5{size}{suffix}.pt" for suffix in ("", "6") for size in "nsmlx")
 """Weights trained on COCO that yolov5's release page offers."""
 DOWNLOADS = Path.home() / ".cache" / "livestock_utils" / "weights"
 """Where trainings keep weights of the release page, fetched once."""
-
-
 _MODULE_WORDS = {
     *("nc", "anchors", "nearest", "None", "True", "False", "Detect", *LAYERS),
     *(f"nn.{name}" for name in TORCH_LAYERS),
@@ -30,32 +27,23 @@ _MODULE_WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A checkpoint: architecture, tensors by name (fp32, CPU), class names, epoch."""
+    """A checkpoint: architecture, tensors by name (fp32, CPU), class names."""
 
     architecture: dict[str, Any]
     state: dict[str, Any]
     names: tuple[str, ...]
-    epoch: int
-
-    @property
-    def finished(self) -> bool:
-        """True for weights stripped at the end of a training (epoch -1): nothing to resume."""
-        return self.epoch == -1
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
     """The mapping that a YOLOv5 weights file holds ("model", "ema", ...), on the CPU.
 
-    Only the classes of YOLOv5 detection checkpoints are unpickled, under their old (`models.yolo`)
-    and new names; anything else is refused by name unless `trust=True`, which runs whatever the
-    file says. Raises CheckpointError for a file that is absent, damaged, refused, or not a YOLOv5
-    checkpoint.
+    Only the classes of YOLOv5 detection checkpoints are unpickled, under old (`models.yolo`) and
+    new names; others are refused by CheckpointError unless `trust`, which runs what the file says.
     """
     if not Path(path).is_file():
-        raise CheckpointError(
-            f"weights file not found: {path}; give the path of a .pt file that is there"
-        )
-    found = load_pickle(yolov5.modules(), path, map_location="cpu", trust=trust)
+        told = f"weights file not found: {path}; give the path of a .pt file that is there"
+        raise CheckpointError(told)
+    found = load_pickle(yolov5.modules(), path, "cpu", trust)
     is_mapping = isinstance(found, Mapping)
     if not is_mapping or not hasattr(found.get("ema") or found.get("model"), "yaml"):
         got = sorted(map(str, found))[:6] if is_mapping else type(found).__name__
@@ -72,28 +60,20 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
     architecture = dict(model.yaml)
     check_architecture(architecture, str(path))
     names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
-    epoch = checkpoint.get("epoch")
     ordered = tuple(str(names[index]) for index in sorted(names))
-    state = model.float().state_dict()
-    return Weights(architecture, state, ordered, -1 if epoch is None else int(epoch))
+    return Weights(architecture, model.float().state_dict(), ordered)
 
 
 def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
-    """Refuse an architecture with words that yolov5 would evaluate as code; raises CheckpointError.
-
-    yolov5's parse_model calls eval on every string of `backbone`, `head` and `activation`.
-    """
-    words = [
+    """CheckpointError for words that are no layers: yolov5's parse_model evaluates every string."""
+    bad = [
         word
         for row in [*architecture.get("backbone", []), *architecture.get("head", [])]
         for word in [row[2], *row[3]]
-        if isinstance(word, str)
+        if isinstance(word, str) and word not in _MODULE_WORDS
     ]
-    bad = [word for word in words if word not in _MODULE_WORDS]
-    activation = architecture.get("activation")
-    if activation is not None and not re.fullmatch(
-        r"nn\.\w+\((inplace=(True|False))?\)", str(activation)
-    ):
+    activation = str(architecture.get("activation") or "nn.SiLU()")
+    if not re.fullmatch(r"nn\.\w+\((inplace=(True|False))?\)", activation):
         bad.append(activation)
     if bad:
         raise CheckpointError(
@@ -106,7 +86,7 @@ def build(weights: Weights) -> Any:
     """A fresh fp32 model with these weights, in training mode; CheckpointError if unfit."""
     with yolov5.yolov5() as y5:
         model = y5.yolo.Model(weights.architecture, ch=3, nc=len(weights.names))
-    if "lighter" in weights.architecture:  # pruned or decomposed: of other shapes
+    if "lighter" in weights.architecture:  # pruned or decomposed
         layers.fit_shapes(model, weights.state)
     try:
         model.load_state_dict(weights.state)
@@ -196,10 +176,7 @@ def write_weights(
     epoch: int = -1,
     **extra: Any,
 ) -> Path:
-    """Write `model`, with the tensors of `state`, in yolov5's stripped form; returns the path.
-
-    fp16, no optimizer, whole or not at all; `extra` are further entries of the checkpoint.
-    """
+    """Write `model` with the tensors of `state` (fp16) and `extra` entries in yolov5's form."""
     import copy
 
     import torch
@@ -220,16 +197,10 @@ def write_weights(
     return Path(path)
 
 
-def within_budget(path: str | os.PathLike, budget_bytes: int = WEIGHTS_BUDGET_BYTES) -> bool:
-    """True if the weights file is at most `budget_bytes` large (the contest allows 100 x 10^6)."""
-    return Path(path).stat().st_size <= budget_bytes
+def find_weights(name: str | os.PathLike, download_to: str | os.PathLike = DOWNLOADS) -> Path:
+    """Absolute path of a weights file, else CheckpointError; a release's is fetched, no hub asked.
 
-
-def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None = None) -> Path:
-    """Absolute path of a weights file; a release's is fetched into `download_to`.
-
-    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere. Never
-    asks a model hub. Raises CheckpointError for a file that is absent, with what to do.
+    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -241,10 +212,7 @@ def find_weights(name: str | os.PathLike, download_to: str | os.PathLike | None 
         raise CheckpointError(
             f"weights file not found: {path}; give a path, or one of {', '.join(_RELEASE_NAMES)}"
         )
-    url = f"{RELEASE_URL}/{path.name}"
-    if download_to is None:
-        raise CheckpointError(f"weights file not found: {path}; download {url} to that path first")
-    target = Path(download_to).resolve() / path.name
+    url, target = f"{RELEASE_URL}/{path.name}", Path(download_to).resolve() / path.name
     if not target.is_file():
         import torch
 

@@ -25,8 +25,8 @@ def fit_shapes(model: Any, state: Mapping[str, Any]) -> None:
             if wanted is None or getattr(module, part, None) is None:
                 continue
             fresh = torch.zeros(wanted.shape)
-            learnt = part in ("weight", "bias")
-            setattr(module, part, torch.nn.Parameter(fresh) if learnt else fresh)
+            is_learnt = part in ("weight", "bias")
+            setattr(module, part, torch.nn.Parameter(fresh) if is_learnt else fresh)
         if isinstance(module, torch.nn.Conv2d):
             module.out_channels, width = tensor.shape[:2]
             module.in_channels = width * module.groups
@@ -48,13 +48,13 @@ def replace_block(model: Any, name: str, kernels: list[Any]) -> None:
     for place, kernel in enumerate(kernels):
         shape = (old.kernel_size, old.stride, old.padding) if place == 1 else (1, 1, 0)
         size, stride, padding = shape
-        width, depth = kernel.shape[1], kernel.shape[0]
+        depth, width = kernel.shape[:2]
         layer = torch.nn.Conv2d(width, depth, size, stride, padding, bias=False)
         layer.weight.data = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float32))
         layers.append(layer)
     last = copy.deepcopy(block)
-    last.conv = layers[2]
-    three = torch.nn.Sequential(layers[0], layers[1], last)
+    last.conv = layers.pop()
+    three = torch.nn.Sequential(*layers, last)
     for mark in ("i", "f", "type", "np"):  # where yolov5 notes a layer's place and input
         if mark in vars(block):
             setattr(three, mark, getattr(block, mark))

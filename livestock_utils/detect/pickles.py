@@ -12,30 +12,24 @@ from unittest import mock
 
 from livestock_utils.core.errors import CheckpointError
 
-LAYERS = tuple(
-    (
-        "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP "
-        "CrossConv C3 C3x C3TR C3SPP C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract "
-        "Expand Concat"
-    ).split()
-)
+LAYERS = (
+    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP "
+    "CrossConv C3 C3x C3TR C3SPP C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract "
+    "Expand Concat"
+).split()
 """Layer classes of yolov5's models/common.py that a detection model may hold."""
 
-
-TORCH_LAYERS = tuple(
-    (
-        "Sequential ModuleList Conv2d ConvTranspose2d BatchNorm2d MaxPool2d Upsample SiLU "
-        "Identity LeakyReLU ReLU ReLU6 Hardswish Dropout Linear MultiheadAttention LayerNorm "
-        "ZeroPad2d"
-    ).split()
-)
+TORCH_LAYERS = (
+    "Sequential ModuleList Conv2d ConvTranspose2d BatchNorm2d MaxPool2d Upsample SiLU Identity "
+    "LeakyReLU ReLU ReLU6 Hardswish Dropout Linear MultiheadAttention LayerNorm ZeroPad2d"
+).split()
 _REFUSED = re.compile(
     r"GLOBAL (\S+) was not an allowed global|(?:blocked|unsupported).{0,40}?([\w.]+\.[\w.]+)",
     re.IGNORECASE,
 )
 _DAMAGED = (
-    *(RuntimeError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, TypeError),
-    ValueError,
+    *(pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError),
+    *(AttributeError, TypeError, ValueError),
 )
 
 
@@ -46,10 +40,7 @@ def load_pickle(
     trust: bool = False,
     torch_load: Callable | None = None,
 ) -> Any:
-    """`torch.load` with an allow-list of YOLOv5's classes.
-
-    `parts` are yolov5's modules (`yolov5.Yolov5`), `file` is a path or an open binary file.
-    """
+    """`torch.load` of a path or open file with an allow-list of YOLOv5's classes (`parts`)."""
     import torch
 
     load = torch_load or torch.load
@@ -58,21 +49,16 @@ def load_pickle(
         if trust:
             with old_names():
                 return load(file, map_location=map_location, weights_only=False)
-        with torch.serialization.safe_globals(_allowed(parts)), _no_construction(parts):
+        unbuilt = mock.patch.object(parts.yolo.DetectionModel, "__init__", _refuse_building)
+        with torch.serialization.safe_globals(_allowed(parts)), unbuilt:
             return load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        culprit = _REFUSED.search(str(error))
-        if culprit is None:
-            raise CheckpointError(
-                f"{name}: damaged or not a weights file; copy or download it again"
-            ) from error
-        raise CheckpointError(
-            f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
-            "weights need; pass trust=True only if you know who made the file"
-        ) from error
     except _DAMAGED as error:
-        if isinstance(error, CheckpointError):
-            raise
+        culprit = _REFUSED.search(str(error))
+        if culprit and isinstance(error, pickle.UnpicklingError):
+            raise CheckpointError(
+                f"{name}: refused, it wants to load {culprit[1] or culprit[2]}, which no YOLOv5 "
+                "weights need; pass trust=True only if you know who made the file"
+            ) from error
         raise CheckpointError(
             f"{name}: damaged or not a weights file ({type(error).__name__}); copy or download it "
             "again"
@@ -87,13 +73,11 @@ def _allowed(parts: Any) -> list[Any]:
     import torch
 
     rows: list[Any] = [getattr(torch.nn, name) for name in TORCH_LAYERS]
-    named = [("models.common", name, getattr(parts.common, name)) for name in LAYERS]
-    named += [
-        ("models.yolo", name, getattr(parts.yolo, name))
-        for name in ("Detect", "Model", "DetectionModel")
-    ]
-    for module, name, found in named:
-        rows += [(found, f"{module}.{name}"), (found, f"yolov5.{module}.{name}")]
+    models = ("Detect", "Model", "DetectionModel")
+    for module, names in (("common", LAYERS), ("yolo", models)):
+        for name in names:
+            found = getattr(getattr(parts, module), name)
+            rows += [(found, f"{prefix}models.{module}.{name}") for prefix in ("", "yolov5.")]
     # numpy's own helpers, old names and new
     scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
     for prefix in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -108,17 +92,11 @@ def _allowed(parts: Any) -> list[Any]:
     return [*rows, argparse.Namespace]
 
 
-@contextlib.contextmanager
-def _no_construction(parts: Any) -> Iterator[None]:
+def _refuse_building(*_: Any, **__: Any) -> None:
     """A pickle may restore a model, not build one: building evaluates strings as code."""
-
-    def refuse(self: Any, *_: Any, **__: Any) -> None:
-        raise pickle.UnpicklingError(
-            "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
-        )
-
-    with mock.patch.object(parts.yolo.DetectionModel, "__init__", refuse):
-        yield
+    raise pickle.UnpicklingError(
+        "GLOBAL models.yolo.DetectionModel.__init__ was not an allowed global"
+    )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,7 @@
 """The one door to yolov5 7.0.14: imported without side effects, fit for today.
 
-    with yolov5.yolov5() as y5:
-        model = y5.yolo.Model(...)
-
 Everything that the door changes (module stubs, replaced functions, warning filters) is undone when
-the block ends. Only yolov5's own modules stay imported. The block is for whatever calls into
-yolov5; a finished model needs no open door.
+its block ends. Only yolov5's own modules stay imported; a finished model needs no open door.
 """
 
 import contextlib
@@ -41,7 +37,6 @@ _PARTS = {
 _AMP_WARNING = (
     r"`torch\.cuda\.amp\.(GradScaler|autocast|custom_fwd|custom_bwd)\(args\.\.\.\)` is deprecated"
 )
-_CONFIG_VARIABLE = "YOLOV5_CONFIG_DIR"  # else the import makes a folder in the user's home
 
 
 class Yolov5(types.SimpleNamespace):
@@ -54,12 +49,9 @@ class Yolov5(types.SimpleNamespace):
 
     def model_file(self, name: str) -> str:
         """Path of the architecture file of "yolov5n", ...; LivestockError lists them."""
-        known = {
-            path.stem: str(path)
-            for folder in ("models", "models/hub")
-            for path in sorted((yolov5_folder() / "yolov5" / folder).glob("yolov5[nsmlx]*.yaml"))
-            if re.fullmatch("yolov5[nsmlx]6?", path.stem)
-        }
+        found = (yolov5_folder() / "yolov5" / "models").glob("**/yolov5*.yaml")
+        known = {str(path.stem): str(path) for path in found}
+        known = {stem: known[stem] for stem in known if re.fullmatch("yolov5[nsmlx]6?", stem)}
         if name not in known:
             raise LivestockError(
                 f"unknown model {name!r}: expected one of {', '.join(sorted(known))}"
@@ -71,9 +63,7 @@ class Yolov5(types.SimpleNamespace):
 def yolov5(trust: bool = False) -> Iterator[Yolov5]:
     """Open the door: yields yolov5's modules with every shim in place; may be nested.
 
-    `trust=True` lets yolov5's own `torch.load` calls unpickle anything; otherwise they go through
-    `checkpoints.load_checkpoint`'s allow-list. Raises LivestockError when the pinned yolov5 is not
-    installed.
+    Only with `trust` may yolov5's own `torch.load` calls pass the allow-list of `pickles`.
     """
     parts = modules()
     with contextlib.ExitStack() as stack:
@@ -87,9 +77,6 @@ def yolov5(trust: bool = False) -> Iterator[Yolov5]:
         yield parts
 
 
-# ---- importing
-
-
 @functools.cache
 def modules() -> Yolov5:
     """yolov5's modules, imported once without side effects; the shims come with `yolov5()`."""
@@ -98,10 +85,9 @@ def modules() -> Yolov5:
         raise LivestockError(
             f"yolov5 {YOLOV5_VERSION} is not installed: run python -m livestock_utils.install"
         )
-    with _quiet_import():
-        parts = Yolov5(
-            **{name: importlib.import_module(f"yolov5.{path}") for name, path in _PARTS.items()}
-        )
+    parts = Yolov5()
+    for name, path in _PARTS.items():
+        setattr(parts, name, parts.module(path))
     if parts.general.LOGGER.level == logging.NOTSET:
         parts.general.LOGGER.setLevel(logging.WARNING)  # summaries and banners at INFO, on request
     return parts
@@ -111,10 +97,9 @@ def modules() -> Yolov5:
 def _quiet_import() -> Iterator[None]:
     """sys.path, stubs and muted setters while a module of yolov5 is imported.
 
-    yolov5 sets global options at import: print options of numpy, pandas and torch, OpenCV's
-    threads, the matplotlib backend (which would switch off inline figures), logging (which closes
-    the handlers of everybody else), environment variables (OMP_NUM_THREADS among them), sys.path
-    and warning filters. None of them outlives the import.
+    yolov5 sets print options of numpy, pandas and torch, OpenCV's threads, matplotlib's backend (no
+    more inline figures), logging (which closes everybody's handlers), environment variables
+    (OMP_NUM_THREADS too), sys.path and warning filters. None of them outlives the import.
     """
     import cv2
     import matplotlib
@@ -131,7 +116,8 @@ def _quiet_import() -> Iterator[None]:
             stack.enter_context(mock.patch.object(target, name, _nothing))
         stack.enter_context(pd.option_context(columns, pd.get_option(columns)))
         stack.enter_context(warnings.catch_warnings())
-        stack.enter_context(mock.patch.dict(os.environ, {_CONFIG_VARIABLE: folder}))
+        # Else the import makes a folder in the user's home.
+        stack.enter_context(mock.patch.dict(os.environ, {"YOLOV5_CONFIG_DIR": folder}))
         stack.enter_context(mock.patch.object(sys, "path", [folder, *sys.path]))
         sys.modules.update(_stubs())
         try:
@@ -144,11 +130,10 @@ def _quiet_import() -> Iterator[None]:
 
 
 def _stubs() -> dict[str, types.ModuleType]:
-    """Modules that yolov5 imports and that nothing here uses; none of them needs to be installed.
+    """Modules that yolov5 imports and nothing here uses.
 
-    - pkg_resources: gone from setuptools 82; only parse_version is called.
-    - ultralytics (AGPL-3.0): only check_requirements is imported, which would run pip.
-    - roboflow: imported at the top of train.py for uploads.
+    pkg_resources is gone from setuptools 82; of ultralytics (AGPL-3.0) check_requirements, which
+    would run pip; roboflow is for uploads of train.py.
     """
     from packaging.version import parse
 
@@ -159,7 +144,7 @@ def _stubs() -> dict[str, types.ModuleType]:
         **{"roboflow": {"Roboflow": None}, "roboflow.core": {}},
         "roboflow.core.version": {"Version": None},
     }
-    stubs = {name: types.ModuleType(name, "stands in for yolov5's import") for name in members}
+    stubs = {name: types.ModuleType(name) for name in members}
     for name, stub in stubs.items():
         vars(stub).update(members[name], __path__=[])  # packages: names below can be imported
     return stubs
@@ -200,11 +185,8 @@ def fonts(parts: Yolov5) -> list[_Replacement]:
     def check_pil_font(font: str = "", size: int = 10) -> Any:
         return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
 
-    return [
-        (parts.plots, "check_pil_font", check_pil_font),
-        (parts.plots, "check_font", _nothing),
-        (parts.general, "check_font", _nothing),
-    ]
+    quiet = [(module, "check_font", _nothing) for module in (parts.plots, parts.general)]
+    return [(parts.plots, "check_pil_font", check_pil_font), *quiet]
 
 
 def threads_and_errors(parts: Yolov5) -> list[_Replacement]:
@@ -230,10 +212,7 @@ def backend(_: Yolov5) -> list[_Replacement]:
 def albumentations_arguments(parts: Yolov5) -> list[_Replacement]:
     """albumentations 2 rejects yolov5's arguments: it would train without; ours goes in."""
 
-    def without(size: int = 640) -> Callable:
-        return keep_as_it_is
-
-    return [(parts.dataloaders, "Albumentations", without)]
+    return [(parts.dataloaders, "Albumentations", lambda size=640: keep_as_it_is)]
 
 
 def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
@@ -243,9 +222,7 @@ def keep_as_it_is(image: Any, labels: Any) -> tuple[Any, Any]:
 
 def hub_lookups(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 takes a path for a hub id and imports what huggingface_hub 0.25 lost."""
-    downloads = sys.modules["yolov5.utils.downloads"]
-    experimental = sys.modules["yolov5.models.experimental"]
-    train = sys.modules.get("yolov5.train")
+    names = ("utils.downloads", "models.experimental", "models.common", "train")
 
     def local_only(file: Any, *_: object, **__: object) -> str:
         if not os.path.isfile(file):
@@ -254,13 +231,11 @@ def hub_lookups(parts: Yolov5) -> list[_Replacement]:
             )
         return str(file)
 
+    stand_ins = {"attempt_download": local_only, "attempt_download_from_hub": _nothing}
     return [
         (module, name, stand_in)
-        for module in (downloads, experimental, parts.common, train)
-        for name, stand_in in (
-            ("attempt_download", local_only),
-            ("attempt_download_from_hub", _nothing),
-        )
+        for module in (sys.modules.get(f"yolov5.{module}") for module in names)
+        for name, stand_in in stand_ins.items()
         if hasattr(module, name)
     ]
 
@@ -275,17 +250,14 @@ def nms_time_limit(parts: Yolov5) -> list[_Replacement]:
             return suppress(*args, **kwargs)
 
     functools.update_wrapper(without_limit, suppress)
-    return [
-        (module, "non_max_suppression", without_limit)
-        for module in (parts.general, parts.val, parts.common)
-    ]
+    modules = (parts.general, parts.val, parts.common)
+    return [(module, "non_max_suppression", without_limit) for module in modules]
 
 
 def progress_bars(parts: Yolov5) -> list[_Replacement]:
     """yolov5 7.0.14 draws its bars into logs and headless notebooks."""
-    return [
-        (module, "tqdm", progress) for module in (parts.autoanchor, parts.val, parts.dataloaders)
-    ]
+    modules = (parts.autoanchor, parts.val, parts.dataloaders)
+    return [(module, "tqdm", progress) for module in modules]
 
 
 SHIMS = (
@@ -304,9 +276,7 @@ def _safe_torch_load(parts: Yolov5, trust: bool) -> Iterator[None]:
     def load(file: Any, map_location: Any = None, **kwargs: Any) -> Any:
         if kwargs.get("weights_only") is not None or getattr(original, "is_safe_load", False):
             return original(file, map_location=map_location, **kwargs)
-        return pickles.load_pickle(
-            parts, file, map_location=map_location, trust=trust, torch_load=original
-        )
+        return pickles.load_pickle(parts, file, map_location, trust, original)
 
     load.is_safe_load = True  # type: ignore[attr-defined]  # marks an outer door's loader
     with mock.patch.object(torch, "load", load):

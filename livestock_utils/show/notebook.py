@@ -7,6 +7,7 @@ step.show(lu.displays.losses(run), lu.displays.metrics(run))
 step.finish("06_error_analysis")
 """
 
+import html
 import inspect
 import io
 import json
@@ -152,10 +153,8 @@ class Step:
         there is to see.
         """
         from matplotlib import pyplot
-        from matplotlib.figure import Figure
 
-        if not isinstance(figure, Figure):
-            figure = _figure_of(figure)
+        figure = _figure_of(figure)
         target = self.path("figures", self.number, f"{name}.png")
         with files.whole_file(target) as file:
             file.write(_png(figure, _FILE_DPI))
@@ -185,10 +184,11 @@ class Step:
         for column in range(plain.shape[1]):
             plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])
         with pd.option_context("display.max_colwidth", None):
-            html = plain.to_html(index=index, border=0, justify="left")
+            page = plain.to_html(index=index, border=0, justify="left")
         if caption:
-            html = html.replace(">", f"><caption>{_escape(caption)}</caption>", 1)
-        _display({"text/html": html, "text/plain": plain.to_string(index=index)})
+            escaped = html.escape(caption, quote=False)
+            page = page.replace(">", f"><caption>{escaped}</caption>", 1)
+        _display({"text/html": page, "text/plain": plain.to_string(index=index)})
 
     def say(self, sentence: str) -> None:
         """Show one sentence, in Markdown, that the cell computed from the data."""
@@ -229,8 +229,8 @@ class Step:
         rows = []
         for key, value in self.values.items():
             if value is None or isinstance(value, (str, int, float)):
-                text = f"{value:,}" if isinstance(value, int) else "–" if value is None else value
-                text = f"{value:,.4g}" if isinstance(value, float) else text
+                form = {int: ",", bool: ",", float: ",.4g"}.get(type(value), "")
+                text = "–" if value is None else format(value, form)
                 rows.append((key.replace("_", " "), text))
         if rows:
             frame = pd.DataFrame(rows, columns=["number", "value"])
@@ -290,12 +290,11 @@ def start(
 
 
 def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
-    """The data and out folders; relative ones count from here, empty ones are the usual.
+    """The data and out folders; empty ones are the usual: on Colab MyDrive/livestock and its runs/,
+    elsewhere data/ and runs/ of the project.
 
-    Usual places: on Colab MyDrive/livestock and its runs/, elsewhere data/ and runs/ of the
-    project. Where there are no archives, data is the drawn sample (data/sample, on Colab below
-    /content/livestock), written when it is missing, and the results go to runs/sample. Raises
-    NotebookError for a given folder on a Drive that may not be mounted.
+    Where there are no archives, data is the drawn sample (data/sample, on Colab below
+    /content/livestock), written when it is missing, and the results go to runs/sample.
     """
     home = _home([Path(folder) for folder in (data, out) if folder])
     if not data:
@@ -356,22 +355,23 @@ def _one_line_messages() -> None:
         shell._showtraceback(kind, error, lines)
         return lines
 
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None:
+    if (shell := _shell()) is not None:
         shell.set_custom_exc((LivestockError,), short)
 
 
+def _shell() -> Any:
+    """IPython's shell in a notebook; outside of one None."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def _figure_of(plotted: Any) -> Any:
-    """The Figure behind an Axes, a seaborn grid, or an array of Axes."""
-    if isinstance(plotted, np.ndarray):
-        plotted = plotted.ravel()[0]
-    for attribute in ("get_figure", "figure"):
-        found = getattr(plotted, attribute, None)
-        if found is not None:
-            return found() if callable(found) else found
-    raise NotebookError(
-        f"step.figure got {type(plotted).__name__}: expected Axes, a Figure or a seaborn grid"
-    )
+    """The Figure of an Axes, a seaborn grid, an array of Axes, or itself."""
+    one = plotted.flat[0] if isinstance(plotted, np.ndarray) else plotted
+    if not hasattr(one, "figure"):
+        raise NotebookError(
+            f"step.figure got {type(one).__name__}: expected Axes, a Figure or a seaborn grid"
+        )
+    return one.figure
 
 
 def _png(figure: Any, dpi: int) -> bytes:
@@ -387,11 +387,9 @@ def _json(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """JSON's own types: numpy, paths, NaN (-> null) and tables (-> rows) unwrapped."""
-    if isinstance(value, (pd.DataFrame, pd.Series)):
-        return _plain(
-            value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict()
-        )
-    if isinstance(value, Mapping):
+    if isinstance(value, pd.DataFrame):
+        value = value.to_dict("records")
+    if isinstance(value, (Mapping, pd.Series)):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, np.ndarray)):
         return [_plain(entry) for entry in value]
@@ -415,17 +413,13 @@ def _short(folder: Path) -> str:
     return os.path.relpath(folder) if is_below else folder.as_posix()
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _markdown(text: str) -> None:
     _display({"text/markdown": text, "text/plain": text})
 
 
 def _display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
     """Show a bundle of mime types in the notebook; outside of one, nothing."""
-    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+    if _shell() is not None:
         from IPython.display import display
 
         display(data, raw=True, metadata=metadata)

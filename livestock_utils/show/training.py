@@ -107,11 +107,8 @@ def train_pairs(
     for seed in seeds:
         suffix = "" if seed == seeds[0] else f"_seed{seed}"
         seeded = dataclasses.replace(settings, seed=seed)
-        for side, run_name, data in (
-            ("gold", f"{name}_gold", gold),
-            ("expanded", name, expanded),
-        ):
-            folder, mirror = folder_of(f"{run_name}{suffix}")
+        for side, ending, data in (("gold", "_gold", gold), ("expanded", "", expanded)):
+            folder, mirror = folder_of(f"{name}{ending}{suffix}")
             tags = {"trained_on": SILVER[side == "expanded"]} | variant
             runs[side].append(train(data, valid, folder, seeded, mirror=mirror, tags=tags))
     return runs

@@ -11,17 +11,12 @@ from livestock_utils.core.errors import CheckpointError
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import base, onnx
 
-KEY = onnx.KEY
-
 
 def open_exported(
     path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
 ) -> base.Backend:
-    """The network of a .onnx, .torchscript or .xml file that `edge.export` wrote, on the CPU.
-
-    `threads`: default all cores. Raises CheckpointError for a file that is absent, damaged, of
-    other classes (unless `any_classes`) or not ours; LivestockError if a package is missing.
-    """
+    """The network of a .onnx, .torchscript or .xml file of ours, on the CPU; `threads`: default all
+    cores. CheckpointError for other files, and for other classes unless `any_classes`."""
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return onnx.OnnxBackend(path, any_classes=any_classes, threads=threads)
@@ -40,13 +35,12 @@ class _TorchScriptBackend(onnx.Exported):
     """A traced network; `threads` is set for the whole process, as torch has it."""
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
-        """Open `path`; errors as `open_exported`."""
+        """`threads`: default all cores."""
         import torch
 
         if threads:
             torch.set_num_threads(threads)
-        about = read_torchscript(path)
-        self.network = about.pop("network")
+        self.network, about = read_torchscript(path)
         self._take(about)
 
     def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -60,7 +54,7 @@ class _OpenVinoBackend(onnx.Exported):
     """An OpenVINO network (.xml with its .bin) on the CPU."""
 
     def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
-        """Open `path`; errors as `open_exported`."""
+        """`threads`: default all cores."""
         openvino = onnx.need("openvino", "openvino")
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads:
@@ -73,13 +67,14 @@ class _OpenVinoBackend(onnx.Exported):
         return np.asarray(self.network([pixels])[0])
 
 
-def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
-    """Metadata of a TorchScript file, as of `onnx.read_about`, and "network" itself."""
+def read_torchscript(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
+    """A TorchScript network and its metadata, as of `onnx.read_about`."""
     import warnings
 
     import torch
 
-    extra = {f"{KEY}.json": ""}
+    entry = f"{onnx.KEY}.json"
+    extra = {entry: ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.9 and later call TorchScript deprecated
@@ -88,7 +83,7 @@ def read_torchscript(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: damaged or not a TorchScript file; export the weights again"
         ) from error
-    return onnx.parse_about(extra[f"{KEY}.json"], path) | {"network": network}
+    return network, onnx.parse_about(extra[entry], path)
 
 
 def read_openvino(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
@@ -100,6 +95,5 @@ def read_openvino(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
         raise CheckpointError(
             f"{path}: damaged, without its .bin, or not an OpenVINO file; export again"
         ) from error
-    return model, onnx.parse_about(
-        str(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else "", path
-    )
+    text = str(model.get_rt_info([onnx.KEY]).value) if model.has_rt_info([onnx.KEY]) else ""
+    return model, onnx.parse_about(text, path)

@@ -21,9 +21,8 @@ def open_backend(
 ) -> Backend:
     """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
 
-    backend="onnx" exports a .pt beside itself first (once). Raises CheckpointError for weights
-    whose classes are not the species, unless `any_classes`; LivestockError for a combination that
-    does not exist: an exported network runs in float32 on the CPU.
+    backend="onnx" exports a .pt beside itself first (once); an exported network runs in float32 on
+    the CPU. CheckpointError for classes that are not the species, unless `any_classes`.
     """
     if backend not in _BACKENDS:
         raise LivestockError(f"backend must be one of {list(_BACKENDS)}, got {backend!r}")

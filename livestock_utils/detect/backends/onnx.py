@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,7 @@ def export(
     """Export a .pt to ONNX, checked by the ONNX checker and written whole; returns the path.
 
     Batch, height and width are free unless `shape` (batch, height px, width px) fixes them, which
-    runs a little faster. `image_size` is only the size of the traced example; `made` is kept in the
-    metadata. Raises CheckpointError as `checkpoints.load`, LivestockError if `onnx` is not
-    installed or lacks an operator of the network.
+    runs a little faster. `image_size` is only the size of the traced example.
     """
     import torch
 
@@ -60,13 +58,12 @@ def export(
     model = checkpoints.load(weights, device="cpu", trust=trust, check_names=False)
     stride = int(model.stride.max())
     batch, height, width = shape or (1, *[max(image_size // stride, 1) * stride] * 2)
-    detect = model.model[-1]
-    detect.export, detect.inplace, detect.dynamic = True, False, shape is None
+    head = model.model[-1]
+    head.export, head.inplace, head.dynamic = True, False, shape is None
     free = {"images": {0: "batch", 2: "height", 3: "width"}, "output": {0: "batch", 1: "anchors"}}
     with tempfile.TemporaryDirectory() as folder, yolov5.yolov5(), warnings.catch_warnings():
         raw = str(Path(folder) / "model.onnx")
-        # Tracing warns of each shape taken as constant (they are attributes), and that the older
-        # exporter is older.
+        # tracing warns of each shape taken as constant, and that the older exporter is older
         warnings.simplefilter("ignore")
         try:
             with quiet_stdout():
@@ -87,15 +84,20 @@ def export(
                 "to torchscript, or replace the layer"
             ) from error
         graph = onnx.load(raw)
-    names = [str(model.names[index]) for index in sorted(model.names)]
-    about = {
-        "names": names,
-        "stride": stride,
-        "weights": files.sha256(weights),
-        "shape": list(shape or []),
+    return write(path, graph, describe(model, files.sha256(weights), shape or (), made))
+
+
+def describe(
+    model: Any, weights: str, shape: Sequence[int] = (), made: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Metadata of a loaded model's export, see KEY."""
+    return {
+        "names": [str(model.names[index]) for index in sorted(model.names)],
+        "stride": int(model.stride.max()),
+        "weights": weights,
+        "shape": list(shape),
         "made": made or {},
     }
-    return write(path, graph, about)
 
 
 @contextlib.contextmanager
@@ -118,7 +120,7 @@ def quiet_stdout() -> Iterator[None]:
 
 
 def write(path: str | os.PathLike, graph: Any, about: dict[str, Any]) -> Path:
-    """Write an ONNX graph with its metadata, checked and whole; returns the path."""
+    """Write an ONNX graph with its metadata, checked and whole."""
     onnx = need("onnx")
     onnx.helper.set_model_props(graph, {KEY: json.dumps(about, sort_keys=True)})
     onnx.checker.check_model(graph)
@@ -132,11 +134,10 @@ def read_about(path: str | os.PathLike) -> dict[str, Any]:
     return _about(_session(path), path)
 
 
-def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey right and below.
-
-    Raises LivestockError for more or larger images than the shape takes.
-    """
+def _fill_shape(
+    pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]
+) -> npt.NDArray[np.uint8]:
+    """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey right and below."""
     n, height, width = pixels.shape[:3]
     if n > shape[0] or height > shape[1] or width > shape[2]:
         raise LivestockError(
@@ -151,8 +152,7 @@ def fill_shape(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> np
 
 
 class Exported:
-    """What all exported networks have in common: names, stride and fixed shape from the metadata,
-    float32 on the CPU; see `backends.Backend`."""
+    """What all exported networks have in common: their metadata, float32 on the CPU."""
 
     half = False
     best_batch = 4
@@ -172,7 +172,7 @@ class Exported:
         """See `Backend`; a file of fixed shape takes batches and sizes up to its own."""
         n = len(batch_bgr)
         if self.shape:
-            batch_bgr = fill_shape(batch_bgr, self.shape)
+            batch_bgr = _fill_shape(batch_bgr, self.shape)
         rgb = np.ascontiguousarray(batch_bgr.transpose(0, 3, 1, 2)[:, ::-1])
         images = self._run(rgb.astype(np.float32) / np.float32(255))[:n]
         return [rows[rows[:, 4] >= floor] for rows in images]
@@ -184,7 +184,7 @@ class OnnxBackend(Exported):
     def __init__(
         self, path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
     ) -> None:
-        """Open `path`; `threads`: all cores by default. CheckpointError if not `export`'s."""
+        """`threads`: all cores by default."""
         self.session = _session(path, threads)
         about = _about(self.session, path)
         self._take(about)
@@ -201,7 +201,7 @@ class OnCanvas:
     """Another backend's network, on the wider canvas of a file of one shape."""
 
     def __init__(self, network: Any, shape: tuple[int, int, int]) -> None:
-        """`network`: an open `Backend`; `shape`: (batch, height px, width px)."""
+        """`shape`: (batch, height px, width px)."""
         self.network, self.shape = network, shape
         self.names, self.stride, self.half = network.names, network.stride, network.half
         self.best_batch = shape[0]
@@ -209,16 +209,15 @@ class OnCanvas:
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
-        """See `backends.Backend`."""
-        return self.network(fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
+        """See `Backend`."""
+        return self.network(_fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
 
 
 def _rows_of_detections(
     found: npt.NDArray[np.float32], n: int, classes: int
 ) -> list[npt.NDArray[np.float32]]:
-    """Output of a network with NMS inside, (m, 7) of batch index, centre x, y, width, height,
-    confidence, class -> rows as of `Backend` for each of `n` images: the confidence as objectness,
-    1 as the class score."""
+    """Output of a network with NMS inside (see `variants.with_nms`) -> rows as of `Backend` for
+    each of `n` images: the confidence as objectness, 1 as the class score."""
     raw = np.zeros((len(found), 5 + classes), dtype=np.float32)
     raw[:, :5] = found[:, 1:6]
     raw[np.arange(len(found)), 5 + found[:, 6].astype(int)] = 1

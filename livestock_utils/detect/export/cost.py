@@ -1,5 +1,6 @@
 """What a model costs where it runs: size, parameters, arithmetic, latency, memory."""
 
+import functools
 import os
 import platform
 import tempfile
@@ -15,23 +16,13 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.detect import checkpoints
-from livestock_utils.detect.backends import exported, onnx
 from livestock_utils.detect.export import bundle, formats, latency
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
-COLUMNS = [
-    "size_mb",
-    "budget_share",
-    "parameters_million",
-    "gflops",
-    "latency_ms",
-    "p95_ms",
-    "whole_ms",
-    "decode_ms",
-    "images_per_s",
-    "threads",
-    "peak_memory_mb",
-]
+COLUMNS = (
+    "size_mb budget_share parameters_million gflops latency_ms p95_ms whole_ms decode_ms "
+    "images_per_s threads peak_memory_mb"
+).split()
 _TURNS = 3
 """Rows are timed in turns and the best turn counts: a busy moment is no slow export."""
 NOISY = 2.0
@@ -40,128 +31,92 @@ UNEQUAL = 1.25
 """Latencies of one network ("onnx", "onnx-static") that differ by more are noise."""
 
 
-def arithmetic(
-    weights: str | os.PathLike, height_px: int, width_px: int, trust: bool = False
-) -> tuple[float, float]:
+def arithmetic(weights: str | os.PathLike, height_px: int, width_px: int) -> tuple[float, float]:
     """Millions of parameters of the fused network, and GFLOPs of one image."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = checkpoints.load(weights, device="cpu", trust=trust, check_names=False)
+    model = checkpoints.load(weights, device="cpu", check_names=False)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, height_px, width_px))
-    return sum(
-        parameter.numel() for parameter in model.parameters()
-    ) / 1e6, counter.get_total_flops() / 1e9
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters / 1e6, counter.get_total_flops() / 1e9
 
 
-def latencies(jobs: Sequence[latency.Job]) -> list[dict[str, Any]]:
+def _latencies(jobs: Sequence[latency.Job]) -> list[dict[str, Any]]:
     """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1,
     whole_ms and decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb.
 
     First each in a process of its own, which tells its memory, then _TURNS - 1 times all after each
-    other; the turn of the least latency_ms counts. Errors as `edge_latency.run`.
+    other; the turn of the least latency_ms counts.
     """
-    if not jobs:
-        return []
-    turns = [[latency.run([job])[0] for job in progress(jobs, desc="latency")]]
-    again = latency.run(list(jobs) * (_TURNS - 1))
-    turns += [again[start : start + len(jobs)] for start in range(0, len(again), len(jobs))]
-    found = []
-    for job, first, *others in zip(jobs, *turns, strict=True):
-        ms = min(
-            (turn["files"][0] for turn in (first, *others)), key=lambda ms: np.median(ms["network"])
-        )
-        network, whole, decode = (
-            float(np.median(ms[name])) for name in ("network", "whole", "decode")
-        )
-        found.append(
+    alone = [latency.run([job])[0] for job in progress(jobs, desc="latency")]
+    again = latency.run(list(jobs) * (_TURNS - 1)) if jobs else []
+    rows = []
+    for number, (job, first) in enumerate(zip(jobs, alone, strict=True)):
+        turns = [turn["files"][0] for turn in (first, *again[number :: len(jobs)])]
+        ms = min(turns, key=lambda ms: np.median(ms["network"]))
+        whole = float(np.median(ms["whole"]))
+        rows.append(
             {
-                "latency_ms": network,
+                "latency_ms": float(np.median(ms["network"])),
                 "p95_ms": float(np.percentile(ms["network"], 95)),
                 "whole_ms": whole,
-                "decode_ms": decode,
+                "decode_ms": float(np.median(ms["decode"])),
                 "images_per_s": 1e3 / whole,
                 "threads": job["threads"],
                 "peak_memory_mb": first["peak_memory_mb"],
             }
         )
-    return found
+    return rows
 
 
 def cost_table(
     exports: pd.DataFrame,
-    weights: str | os.PathLike,
-    images: pd.DataFrame,
-    folder: str | os.PathLike,
-    *,
-    settings: Settings | None = None,
-    inside: Settings | None = None,
+    photos: Photos,
+    settings: Settings,
+    inside: Settings,
     max_size_mb: float = 100.0,
     threads: int | None = None,
     rounds: int = 20,
-    trust: bool = False,
 ) -> pd.DataFrame:
     """`exports` (of `export_all` or `parity_table`) with the columns COLUMNS added.
 
     The network alone is timed on the letterboxed frame that the formats of one shape have too (see
-    `edge.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes by
-    the bundle's code under `settings` (of "onnx-nms": `inside`) on a photo of `images` (in
-    `folder`) that fills this frame best, and images_per_s is of that. `threads`: default all cores;
-    `rounds` are shared out over _TURNS turns. Rows without a file stay without numbers.
+    `formats.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes
+    by the bundle's code under `settings` (of "onnx-nms": `inside`) on the one of `photos` that
+    fills this frame best. `threads`: default all cores; `rounds` are shared out over _TURNS turns.
+    Rows without a file stay without numbers.
     """
-    threads = threads or os.cpu_count() or 1
-    counted: dict[tuple[int, int], tuple[float, float]] = {}
-    rows = [{str(key): value for key, value in row.items()} for row in exports.to_dict("records")]
-    jobs: dict[int, latency.Job] = {}
+    counted = functools.cache(functools.partial(arithmetic, exports["path"].iloc[0]))
+    rows: list[dict[Any, Any]] = exports.to_dict("records")
+    made = [row for row in rows if row["path"]]
+    jobs: list[latency.Job] = []
     with tempfile.TemporaryDirectory() as place:
-        for number, row in enumerate(rows):
-            if not row["path"]:
-                continue
-            about = read_about(row["path"], trust)
-            height, width = (
-                about["shape"][1:]
-                or formats.common_shape(images, row["image_size"], about["stride"])[1:]
+        for row in made:
+            path, size = row["path"], row["image_size"]
+            about = formats.read_about(path)
+            _, height, width = about["shape"] or formats.common_shape(
+                photos.images, size, about["stride"]
             )
-            if (height, width) not in counted:
-                counted[height, width] = arithmetic(weights, height, width, trust)
-            size_mb = formats.size_bytes(row["path"]) / 1e6
-            row |= {
-                "size_mb": size_mb,
-                "budget_share": size_mb / max_size_mb,
-                "parameters_million": counted[height, width][0],
-                "gflops": counted[height, width][1],
-            }
-            chosen = (inside or settings) if about.get("nms") else settings
-            jobs[number] = {
-                "files": [str(Path(row["path"]).resolve())],
-                "height": height,
-                "width": width,
-                "threads": threads,
-                "rounds": max(round(rounds / _TURNS), 1),
-                "photo": _photo(images, folder, row["image_size"], place),
-                "about": bundle.model_settings(about, row["image_size"], chosen or Settings()),
-            }
-        for number, timed in zip(jobs, latencies([*jobs.values()]), strict=True):
-            rows[number] |= timed
+            row["size_mb"] = formats.size_bytes(path) / 1e6
+            row["budget_share"] = row["size_mb"] / max_size_mb
+            row["parameters_million"], row["gflops"] = counted(height, width)
+            chosen = inside if about.get("nms") else settings
+            jobs.append(
+                {
+                    "files": [str(Path(path).resolve())],
+                    "height": height,
+                    "width": width,
+                    "threads": threads or os.cpu_count() or 1,
+                    "rounds": max(round(rounds / _TURNS), 1),
+                    "photo": _photo(photos, size, place),
+                    "about": bundle.model_settings(about, size, chosen),
+                }
+            )
+        for row, timed in zip(made, _latencies(jobs), strict=True):
+            row |= timed
     return pd.DataFrame(rows).reindex(columns=[*exports.columns, *COLUMNS])
-
-
-def read_about(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """Names, stride, shape ([] where free) of an export or of the weights themselves."""
-    suffix = Path(path).suffix.lower()
-    if suffix == ".pt":
-        model = checkpoints.load(path, device="cpu", trust=trust, check_names=False)
-        return {
-            "names": [str(model.names[index]) for index in sorted(model.names)],
-            "stride": int(model.stride.max()),
-            "shape": [],
-            "weights": str(path),
-        }
-    if suffix == ".torchscript":
-        about = exported.read_torchscript(path)
-        return {key: value for key, value in about.items() if key != "network"}
-    return exported.read_openvino(path)[1] if suffix == ".xml" else onnx.read_about(path)
 
 
 def front(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,11 +136,9 @@ def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict
     row = rows.iloc[0]
     return {
         "AP75 on validation": f"{row['AP75']:.3f} ({row['difference']:+.3f} against the PyTorch "
-        "weights under the "
-        "same thresholds)",
+        "weights under the same thresholds)",
         "network alone, batch 1": f"{row['latency_ms']:.1f} ms, 95th percentile "
-        f"{row['p95_ms']:.1f} ms, "
-        f"{row['threads']:.0f} threads of a {platform.machine()} processor",
+        f"{row['p95_ms']:.1f} ms, {row['threads']:.0f} threads of a {platform.machine()} processor",
         "letterbox to boxes": f"{row['whole_ms']:.1f} ms; decoding a photo {row['decode_ms']:.1f} "
         "ms more",
         "arithmetic": f"{row['gflops']:.2f} GFLOPs, {row['parameters_million']:.2f} million "
@@ -196,11 +149,12 @@ def notes(table: pd.DataFrame, path: str | os.PathLike, image_size: int) -> dict
 
 def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict[str, Any]:
     """The few numbers to show large: file size and time of the recommended or fastest."""
-    timed = table[table["whole_ms"].notna()].sort_values("whole_ms")
-    if timed.empty:
-        return {}
-    row = timed.iloc[0] if recommended is None else pd.Series(dict(recommended))
-    kind = "recommended" if recommended is not None else "fastest, over budget or red"
+    kind, row = "recommended", pd.Series(recommended)
+    if recommended is None:
+        timed = table[table["whole_ms"].notna()].sort_values("whole_ms")
+        if timed.empty:
+            return {}
+        kind, row = "fastest, over budget or red", timed.iloc[0]
     return {
         f"{kind} export": f"{row['export']}, {row['image_size']} px",
         "file MB": round(float(row["size_mb"]), 1),
@@ -208,22 +162,19 @@ def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict
     }
 
 
-def _photo(images: pd.DataFrame, folder: str | os.PathLike, image_size: int, place: str) -> str:
+def _photo(photos: Photos, image_size: int, place: str) -> str:
     """The photo of the largest letterbox, written into the folder `place`; its path."""
-
-    def area(row: Any) -> int:
-        return int(
-            np.prod(frames.fit(int(row["width_px"]), int(row["height_px"]), image_size).padded)
-        )
-
-    known = images[(images["width_px"] > 0) & (images["height_px"] > 0)].sort_values("image_id")
+    images = photos.images.sort_values("image_id")
+    known = images[(images["width_px"] > 0) & (images["height_px"] > 0)]
     if known.empty:
         raise LivestockError(
             "no image of known size to time the runner on; give a table with width_px and height_px"
         )
-    row = known.iloc[int(np.argmax([area(row) for row in known.to_dict("records")]))]
+    sides = zip(known["width_px"].astype(int), known["height_px"].astype(int), strict=True)
+    areas = [np.prod(frames.fit(*side, image_size).padded) for side in sides]
+    row = known.iloc[int(np.argmax(areas))]
     target = Path(place) / f"{image_size}{Path(row['member']).suffix}"
     if not target.exists():
-        with Photos(images, folder=folder).reader() as reader:
+        with photos.reader() as reader:
             target.write_bytes(reader.bytes(row.get("archive", ""), row["member"]))
     return str(target)

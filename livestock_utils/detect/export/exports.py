@@ -67,12 +67,7 @@ class Exports:
         """The runner's settings, those of suppression inside a network, and a sentence on both."""
         settings, which = bundle.runner_settings(self.out / "predictions" / "settings.yaml")
         inside, addition = parity.hard_settings(
-            settings,
-            self.weights,
-            self.valid.images,
-            self.valid.folder,
-            self.valid.boxes,
-            max(self.asked.sizes),
+            settings, self.weights, self.valid, max(self.asked.sizes)
         )
         return settings, inside, f"{which} {addition}"
 
@@ -86,49 +81,37 @@ class Exports:
     @functools.cached_property
     def files(self) -> pd.DataFrame:
         """What was made: export, image_size, path, note; with TensorRT's commands beside them."""
-        plan = formats.Plan(
-            tuple(self.asked.exports.split(",")),
+        made = formats.export_all(
+            self.weights,
+            self.out / "edge",
+            self.asked.exports.split(","),
             self.asked.sizes,
-            self.valid.images,
-            self.train.images,
-            self.train.folder,
-            self.asked.n_calibration,
+            self.train,
+            self.valid,
             self.thresholds[1],
+            self.asked.n_calibration,
             self.asked.seed,
         )
-        made = formats.export_all(self.weights, self.out / "edge", plan)
         made.attrs["commands"] = [path.name for path in bundle.write_commands(made)]
         return made
 
     @functools.cached_property
     def scored(self) -> pd.DataFrame:
         """Every export against the weights at the same pixels, see `parity.parity_table`."""
-        settings, inside, _ = self.thresholds
-        return parity.parity_table(
-            self.files,
-            self.valid.images,
-            self.valid.folder,
-            self.valid.boxes,
-            settings,
-            self.asked.confidence_shown,
-            self.asked.seed,
-            inside,
-        )
+        shown, seed = self.asked.confidence_shown, self.asked.seed
+        return parity.parity_table(self.files, self.valid, *self.thresholds[:2], shown, seed)
 
     @functools.cached_property
     def measured(self) -> pd.DataFrame:
         """`scored` with size, arithmetic, latency and memory; also in OUT/edge/cost.csv."""
-        settings, inside, _ = self.thresholds
+        asked = self.asked
         table = cost.cost_table(
             self.scored,
-            self.weights,
-            self.valid.images,
-            self.valid.folder,
-            settings=settings,
-            inside=inside,
-            max_size_mb=self.asked.max_size_mb,
-            threads=self.asked.threads or None,
-            rounds=self.asked.rounds,
+            self.valid,
+            *self.thresholds[:2],
+            asked.max_size_mb,
+            asked.threads or None,
+            asked.rounds,
         )
         table.drop(columns="path").to_csv(self.out / "edge" / "cost.csv", index=False)
         return table
@@ -142,50 +125,41 @@ class Exports:
     def bundle(self) -> tuple[Path, float, str]:
         """The bundle, the share of boxes that it finds like the library, and a sentence on both."""
         settings, inside, _ = self.thresholds
-        budget = self.asked.max_size_mb
-        file, size, reason = bundle.choose(self.measured, self.recommended[0], budget)
-        path = bundle.write_bundle(
-            self.out,
-            self.asked.name,
-            file,
-            size,
-            bundle.settings_for(file, settings, inside),
-            budget,
-            cost.notes(self.measured, file, size),
+        file, size, reason = bundle.choose(
+            self.measured, self.recommended[0], self.asked.max_size_mb
         )
-        same, proof = bundle.verify(path, self.valid.images, self.valid.folder, file)
+        suppression = inside if formats.read_about(file).get("nms") else settings
+        notes = cost.notes(self.measured, file, size)
+        path = bundle.write_bundle(self.out, self.asked.name, file, size, suppression, notes)
+        same, proof = bundle.verify(path, self.valid, file)
         megabytes = path.stat().st_size / 1e6
-        return (
-            path,
-            same["equal_share"],
-            f"`dist/{path.name}`, {megabytes:.1f} MB. {reason} {proof}",
-        )
+        sentence = f"`dist/{path.name}`, {megabytes:.1f} MB. {reason} {proof}"
+        return path, same["equal_share"], sentence
 
     @functools.cached_property
     def lighter(self) -> pd.DataFrame:
         """Pruned, decomposed and taught networks after equal epochs; no rows unless asked for."""
-        training = {
-            name: getattr(self.training, name)
-            for name in "model hyp batch_size nominal_batch warmup_min_iterations workers".split()
-        }
+        if not self.asked.lighter:
+            return pd.DataFrame(columns=lighter_networks.COLUMNS)
+        names = "model hyp batch_size nominal_batch warmup_min_iterations workers".split()
+        training = TrainSettings(
+            epochs=self.asked.lighter_epochs,
+            image_size=max(self.asked.sizes),
+            seed=self.asked.seed,
+            **{name: getattr(self.training, name) for name in names},
+        )
         return lighter_networks.study(
             self.weights,
-            self.train.folder,
-            self.valid.folder,
+            self.train,
+            self.valid,
             self.out / "edge" / "lighter",
-            self.valid.images,
-            self.valid.boxes,
-            wanted=self.asked.lighter,
+            training,
+            prune_share=self.asked.prune_share,
+            tucker_share=self.asked.tucker_share,
             teacher=self.asked.teacher,
-            image_size=max(self.asked.sizes),
             settings=self.thresholds[0],
             threads=self.asked.threads or None,
             rounds=self.asked.rounds,
-            seed=self.asked.seed,
-            epochs=self.asked.lighter_epochs,
-            prune_share=self.asked.prune_share,
-            tucker_share=self.asked.tucker_share,
-            **training,
         )
 
     @property
@@ -235,6 +209,8 @@ def export(
     """
     weights = steps.find_weights(Path(out), str(settings.weights))
     size_mb = formats.check_budget(weights, settings.max_size_mb)
-    images, boxes = parity.some_images(valid.images, valid.boxes, settings.n_images, settings.seed)
-    judges = Photos(images, boxes, valid.folder)
-    return Exports(settings, train, judges, Path(out), weights, size_mb, training)
+    if len(valid) > settings.n_images:
+        drawn = valid.images.sample(settings.n_images, random_state=settings.seed)
+        images = drawn.sort_values("image_id", ignore_index=True)
+        valid = dataclasses.replace(valid, images=images).with_boxes(valid.boxes)
+    return Exports(settings, train, valid, Path(out), weights, size_mb, training)

@@ -1,8 +1,7 @@
 """Exported files, timed in a process of its own (`python -m` this, a `Job` on stdin).
 
-A process that times one file holds one network and what it needs, so its peak memory is that of a
-deployment. Several files of one job are timed in turns, so that a busy moment meets all of them;
-jobs follow each other. Prints one line of JSON.
+A process that times one file holds what a deployment does: its peak memory is the same. Several
+files of one job are timed in turns, so that a busy moment meets all. Prints one line of JSON.
 """
 
 import json
@@ -22,17 +21,12 @@ from livestock_utils.core.project import PACKAGE
 WARM_UP = 3
 _LIMIT_S = 5.0
 """No further rounds after so long a file: a busy machine may be 100 times as slow."""
-
-
 PROCESSES = 3
 
 
 class Job(TypedDict):
-    """What to time: `files`, input in px, repeats; with `about` and `photo` the whole runner.
-
-    about: what model.json of a bundle would say (see `bundle.model_settings`); photo: path of
-    an image file.
-    """
+    """What to time: `files`, input in px, repeats; with `about` (see `bundle.model_settings`) and
+    `photo`, the path of an image, the whole runner too."""
 
     files: list[str]
     height: int
@@ -54,10 +48,9 @@ def open_network(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         model = base.TorchBackend(path, device="cpu", any_classes=True).model
 
         def by_torch(images: np.ndarray) -> np.ndarray:
+            batch = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
             with torch.inference_mode():
-                return model(
-                    torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-                )[0].numpy()
+                return model(batch)[0].numpy()
 
         return by_torch
     from livestock_utils.detect.backends import exported, onnx
@@ -77,13 +70,10 @@ def measure(job: Job) -> dict[str, Any]:
     from livestock_utils.assets import edge_runner
 
     images = np.random.default_rng(0).random((1, 3, job["height"], job["width"]), dtype=np.float32)
-    steps: list[dict[str, Callable[[], Any]]] = []
-    for path in job["files"]:
-        steps.append(_steps(open_network(path, job["threads"]), images, job["about"], job["photo"]))
+    steps = [_steps(open_network(path, job["threads"]), images, job) for path in job["files"]]
     taken: list[dict[str, list[float]]] = [{name: [] for name in step} for step in steps]
-    for _ in range(WARM_UP):
-        for step in steps:
-            step["network"]()
+    for step in steps * WARM_UP:
+        step["network"]()
     start = time.perf_counter()
     for turn in range(job["rounds"]):
         if turn and time.perf_counter() - start > _LIMIT_S * len(steps):
@@ -97,22 +87,16 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def run(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """`measure` of each job, one after the other, in one process of its own.
-
-    Raises LivestockError with the reason if that process fails.
-    """
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(job["threads"] for job in jobs))}
-    package = str(PACKAGE.parent)
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [package, os.environ.get("PYTHONPATH")])
-    )
+    """`measure` of each job, one after the other, in one process of its own."""
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = str(max(job["threads"] for job in jobs))
     done = subprocess.run(
         [sys.executable, "-m", "livestock_utils.detect.export.latency"],
         input=json.dumps(list(jobs)),
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(paths)},
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -127,9 +111,8 @@ def in_turns(
     width_px: int,
     threads: int,
     rounds: int = 20,
-    processes: int = PROCESSES,
 ) -> list[np.ndarray]:
-    """(processes, rounds) ms of each file's network at batch 1, one run a file a round.
+    """(PROCESSES, rounds) ms of each file's network at batch 1, one run a file a round.
 
     Fresh processes, because where a process has its memory makes one network faster and another
     slower in all of its rounds. Rows of fewer rounds (see _LIMIT_S) are cut to the shortest.
@@ -143,25 +126,22 @@ def in_turns(
         "about": None,
         "photo": "",
     }
-    taken = [[ms["network"] for ms in run([job])[0]["files"]] for _ in range(processes)]
+    taken = [[ms["network"] for ms in run([job])[0]["files"]] for _ in range(PROCESSES)]
     shortest = min(len(times) for of_process in taken for times in of_process)
     return [np.array([of_process[k][:shortest] for of_process in taken]) for k in range(len(files))]
 
 
 def _steps(
-    network: Callable[[np.ndarray], np.ndarray],
-    images: np.ndarray,
-    about: dict[str, Any] | None,
-    photo: str,
+    network: Callable[[np.ndarray], np.ndarray], images: np.ndarray, job: Job
 ) -> dict[str, Callable[[], Any]]:
     """What is timed of one network; the whole runs once here, which warms it up."""
     steps: dict[str, Callable[[], Any]] = {"network": lambda: network(images)}
-    if about is None:
+    if job["about"] is None:
         return steps
     from livestock_utils.assets import edge_runner
 
-    detector = edge_runner.Detector(about, network)
-    data = Path(photo).read_bytes()
+    detector = edge_runner.Detector(job["about"], network)
+    data = Path(job["photo"]).read_bytes()
     frame = edge_runner.decode(data)
     detector.detect(frame)
     return steps | {

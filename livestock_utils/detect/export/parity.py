@@ -1,5 +1,6 @@
 """Does an export still find the same animals? Scores, boxes and a recommendation."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ from scipy.optimize import linear_sum_assignment
 
 from livestock_utils.core import overlaps
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.backends import loading, onnx
 from livestock_utils.detect.export import formats
@@ -39,33 +39,26 @@ def same_detections(
     counted once; 1 if neither has any. A detection is looked for in the whole other table, so that
     one that falls just below the threshold there is no loss.
     """
-    first_sure = (reference["confidence"] >= confidence_threshold).to_numpy()
-    second_sure = (other["confidence"] >= confidence_threshold).to_numpy()
-    keys = [
-        table["image_id"].astype(str) + "|" + table["species"].astype(str)
-        for table in (reference, other)
-    ]
-    codes = overlaps.image_codes(*keys)
+    both = (reference, other)
+    codes = overlaps.image_codes(
+        *(table["image_id"].astype(str) + "|" + table["species"].astype(str) for table in both)
+    )
+    xyxy = [table[XYXY].to_numpy(float) for table in both]
+    # boxes that the frame's edge cut to nothing pair too
+    wider = [sides + (-0.5, -0.5, 0.5, 0.5) for sides in xyxy]
     rows, columns = overlaps.same_image(*codes)
-    xyxy = [table[XYXY].to_numpy(float) for table in (reference, other)]
-    wider = [
-        sides + (-0.5, -0.5, 0.5, 0.5) for sides in xyxy
-    ]  # boxes that the frame's edge cut to nothing pair too
     iou = overlaps.overlaps(wider[0], wider[1], rows, columns)[0]
     near = iou >= 0.5
     rows, columns = _assigned(codes[0], rows[near], columns[near], iou[near])
-    counted = (
-        first_sure[rows] | second_sure[columns]
-    )  # only now: the unsure keep their partners from the sure
+    confidence = [table["confidence"].to_numpy(float) for table in both]
+    sure = [values >= confidence_threshold for values in confidence]
+    # only now: the unsure keep their partners from the sure
+    counted = sure[0][rows] | sure[1][columns]
     rows, columns = rows[counted], columns[counted]
-    side = np.abs(xyxy[0][rows] - xyxy[1][columns]).max(axis=1) if len(rows) else np.zeros(0)
-    confidence = [table["confidence"].to_numpy(float) for table in (reference, other)]
-    equal = (side <= SAME_PX) & (
-        np.abs(confidence[0][rows] - confidence[1][columns]) <= SAME_CONFIDENCE
-    )
-    alone = (
-        first_sure.sum() - first_sure[rows].sum() + second_sure.sum() - second_sure[columns].sum()
-    )
+    side = np.abs(xyxy[0][rows] - xyxy[1][columns]).max(axis=1, initial=0)
+    unsure = np.abs(confidence[0][rows] - confidence[1][columns])
+    equal = (side <= SAME_PX) & (unsure <= SAME_CONFIDENCE)
+    alone = sure[0].sum() - sure[0][rows].sum() + sure[1].sum() - sure[1][columns].sum()
     total = len(rows) + alone
     return {
         "pairs": len(rows),
@@ -74,38 +67,18 @@ def same_detections(
     }
 
 
-def some_images(
-    images: pd.DataFrame, boxes: pd.DataFrame, n: int, seed: int = 0
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """At most `n` photos drawn by `seed`: enough to compare exports on."""
-    if len(images) > n:
-        images = images.sample(n, random_state=seed).sort_values("image_id", ignore_index=True)
-    return images, boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
-
-
 def hard_settings(
-    settings: Settings,
-    weights: Any,
-    images: pd.DataFrame,
-    folder: Any,
-    boxes: pd.DataFrame,
-    image_size: int,
-    **options: Any,
+    settings: Settings, weights: Any, photos: Photos, image_size: int
 ) -> tuple[Settings, str]:
-    """Settings of suppression inside a network: `settings` if they fit, else the best NMS.
-
-    The grid (`sweep.grid`, one IoU threshold for all classes) is scored on the labelled `images`; a
-    sentence says which were taken. `options` go to predict.
-    """
+    """Settings of suppression inside a network: `settings` if they fit, else the best NMS of
+    `sweep.grid` (one IoU threshold for all classes) on the labelled `photos`; which, in words."""
     if formats.fits_inside(settings):
         return settings, "Suppression inside a network takes the same thresholds."
-    found = engine.collect_candidates(
-        weights, Photos(images, folder=folder), image_size=image_size, **options
-    )
-    best = sweep.best(sweep.evaluate(found, boxes))
+    found = engine.collect_candidates(weights, photos, image_size=image_size)
+    best = sweep.best(sweep.evaluate(found, photos.boxes))
     return best, (
         f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms "
-        f"takes the best hard NMS on these {len(images)} images instead, IoU {best.iou_threshold}, "
+        f"takes the best hard NMS on these {len(photos)} images instead, IoU {best.iou_threshold}, "
         f"confidence from {best.confidence_threshold}, and is compared with the weights under the "
         "same."
     )
@@ -113,97 +86,57 @@ def hard_settings(
 
 def parity_table(
     exports: pd.DataFrame,
-    images: pd.DataFrame,
-    folder: Any,
-    boxes: pd.DataFrame,
-    settings: Settings | None = None,
+    photos: Photos,
+    settings: Settings,
+    inside: Settings,
     confidence_threshold: float = 0.25,
     seed: int = 0,
-    inside: Settings | None = None,
-    **options: Any,
 ) -> pd.DataFrame:
-    """Every export scored on the same labelled images as the weights at the same size.
+    """Every export (of `export_all`) scored on the labelled photos like the weights at its size.
 
-    "onnx-nms" is run, and the weights beside it, under `inside` (default `settings`), the settings
-    it was made with. Adds AP75 (contest's definition), difference with its paired 95 % interval
-    (difference, low, high), the columns of `same_detections`, and `red` (a drop above MAX_DROP). A
-    file of one shape sees wider borders than the weights do: `border_difference` is the AP75 that
-    these borders alone cost the weights, `border_equal_share` the share of detections that the file
-    and the weights have in common on the same borders. Rows without a file stay, unscored.
-    `options` go to predict. Raises LivestockError if a size has no "pytorch" row.
+    "onnx-nms" is run, and the weights beside it, under `inside`, the settings it was made with.
+    Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low,
+    high), the columns of `same_detections`, and `red` (a drop above MAX_DROP). A file of one shape
+    sees wider borders than the weights do: `border_difference` is the AP75 that these borders alone
+    cost the weights, `border_equal_share` the share of detections that the file and the weights
+    have in common on the same borders. Rows without a file stay, unscored.
     """
-    settings = settings or Settings()
-    inside = inside or settings
-    photos = Photos(images, boxes, folder)
-    options.setdefault("batch_size", 1)  # what a camera gives, and what files of fixed shape take
-    options.setdefault(
-        "cap", 100_000
-    )  # all candidates: which ones a cap leaves out would differ by rounding
-    found: list[dict[str, Any]] = []
-    references: dict[tuple[int, bool], pd.DataFrame] = {}
-    weights: dict[int, Any] = {}
-    first = exports.sort_values("export", key=lambda names: names != "pytorch", kind="stable")
-    for row in (
-        {str(key): value for key, value in row.items()} for row in first.to_dict("records")
-    ):
-        if not row["path"]:
-            found.append(row)
+    weights = exports["path"].iloc[0]
+
+    def predict(path: str, size: int, hard: bool, network: Any = None) -> pd.DataFrame:
+        # a batch of 1 is what a camera gives, and what files of fixed shape take; all candidates,
+        # because which ones a cap leaves out would differ by rounding
+        options = {"image_size": size, "batch_size": 1, "cap": 100_000, "network": network}
+        return engine.predict(path, photos, settings=inside if hard else settings, **options)
+
+    references = functools.cache(functools.partial(predict, weights))
+    rows: list[dict[Any, Any]] = exports.to_dict("records")
+    for row in rows:
+        path, size = row["path"], row["image_size"]
+        if not path:
             continue
-        size, hard = row["image_size"], row["export"] == "onnx-nms" and inside != settings
-        same = {"image_size": size, "settings": inside if hard else settings, **options}
-        network = loading.open_backend(row["path"])
-        predictions = engine.predict(row["path"], photos, network=network, **same)
-        if row["export"] == "pytorch":
-            weights[size], references[size, False] = row["path"], predictions
-        if size not in weights:
-            raise LivestockError(f"no 'pytorch' row of {size} px to compare {row['export']} with")
-        if (size, hard) not in references:
-            references[size, hard] = engine.predict(weights[size], photos, **same)
-        reference = references[size, hard]
-        compared = tables.paired_difference(photos, reference, predictions, seed).loc["all"]
-        if shape := getattr(network, "shape", ()):
-            canvas = onnx.OnCanvas(loading.open_backend(weights[size]), shape)
-            wide = engine.predict(weights[size], photos, network=canvas, **same)
-            by_border = tables.paired_difference(photos, reference, wide, seed).loc["all"]
-            row |= {
-                "border_difference": by_border["difference"],
-                "border_equal_share": same_detections(wide, predictions, confidence_threshold)[
-                    "equal_share"
-                ],
-            }
-        found.append(
-            row
-            | {
-                "AP75": compared["second"],
-                "difference": compared["difference"],
-                "low": compared["low"],
-                "high": compared["high"],
-                "red": bool(compared["difference"] < -MAX_DROP),
-                **same_detections(reference, predictions, confidence_threshold),
-            }
-        )
-    columns = [
-        *exports.columns,
-        "AP75",
-        "difference",
-        "low",
-        "high",
-        "largest_difference_px",
-        "equal_share",
-        "pairs",
-        "red",
-        "border_difference",
-        "border_equal_share",
-    ]
-    table = pd.DataFrame(found).reindex(columns=columns)
-    table["red"] = table["red"].eq(True)
-    order = exports.assign(place=range(len(exports)))[["export", "image_size", "place"]]
-    return (
-        table.merge(order, on=["export", "image_size"])
-        .sort_values("place")
-        .drop(columns="place")
-        .reset_index(drop=True)
-    )
+        hard = row["export"] == "onnx-nms" and inside != settings
+        reference = found = references(size, hard)
+        if row["export"] != "pytorch":
+            network = loading.open_backend(path)
+            found = predict(path, size, hard, network)
+            if shape := getattr(network, "shape", ()):
+                canvas = onnx.OnCanvas(loading.open_backend(weights), shape)
+                wide = predict(weights, size, hard, canvas)
+                by_border = tables.paired_difference(photos, reference, wide, seed).loc["all"]
+                row["border_difference"] = by_border["difference"]
+                same = same_detections(wide, found, confidence_threshold)
+                row["border_equal_share"] = same["equal_share"]
+        compared = tables.paired_difference(photos, reference, found, seed).loc["all"]
+        row |= {"AP75": compared["second"], **compared[["difference", "low", "high"]]}
+        row |= same_detections(reference, found, confidence_threshold)
+    added = (
+        "AP75 difference low high largest_difference_px equal_share pairs red border_difference "
+        "border_equal_share"
+    ).split()
+    table = pd.DataFrame(rows).reindex(columns=[*exports.columns, *added])
+    table["red"] = table["difference"] < -MAX_DROP
+    return table
 
 
 def recommend(
@@ -211,51 +144,47 @@ def recommend(
 ) -> tuple[Mapping[str, Any] | None, str]:
     """The row of a parity and cost table to deploy, and why; None where nothing fits.
 
-    Needs export, image_size, AP75, red, whole_ms, size_mb. Among the rows that are not red and
-    within both budgets, the fastest from letterbox to boxes (whole_ms) of those within _LEVEL_AP75
-    of the best AP75; plain ONNX, which runs everywhere, before what is at most _LEVEL_LATENCY
-    faster.
+    Among the rows that are not red and within both budgets, the fastest from letterbox to boxes
+    (whole_ms) of those within _LEVEL_AP75 of the best AP75; plain ONNX, which runs everywhere,
+    before what is at most _LEVEL_LATENCY faster.
     """
-    measured = table[table["AP75"].notna() & table["whole_ms"].notna()]
+    measured = table[table["AP75"].notna() & table["whole_ms"].notna()].sort_values(
+        "whole_ms", kind="stable"
+    )
     if measured.empty:
         return None, "Nothing was measured, so nothing is recommended."
-    budget = f"{max_latency_ms:g} ms and {max_size_mb:g} MB"
+    budget = f"Within {max_latency_ms:g} ms and {max_size_mb:g} MB"
     fits = measured[(measured["whole_ms"] <= max_latency_ms) & (measured["size_mb"] <= max_size_mb)]
     sound = fits[~fits["red"]]
     if sound.empty:
-        fastest = measured.sort_values("whole_ms").iloc[0]
-        why = "only red exports fit" if len(fits) else "nothing fits"
+        fastest = measured.iloc[0]
         return None, (
-            f"Within {budget} {why}: the fastest of all is {_name(fastest)} with "
-            f"{fastest['whole_ms']:.0f} ms and {fastest['size_mb']:.1f} MB. Take fewer pixels or a "
-            "smaller model, or allow more."
+            f"{budget} {'only red exports fit' if len(fits) else 'nothing fits'}: the fastest of "
+            f"all is {_name(fastest)} with {fastest['whole_ms']:.0f} ms and "
+            f"{fastest['size_mb']:.1f} MB. Take fewer pixels or a smaller model, or allow more."
         )
-    best = sound["AP75"].max()
-    level = sound[sound["AP75"] >= best - _LEVEL_AP75].sort_values("whole_ms", kind="stable")
+    level = sound[sound["AP75"] >= sound["AP75"].max() - _LEVEL_AP75]
     row = fastest = level.iloc[0]
-    plain = level[
-        (level["export"] == "onnx")
-        & (level["whole_ms"] <= fastest["whole_ms"] * (1 + _LEVEL_LATENCY))
-    ]
-    why = (
-        f"it is the fastest of {len(level)} within {_LEVEL_AP75:g} AP75 of the best"
-        if len(level) > 1
-        else f"no other is within {_LEVEL_AP75:g} AP75 of it"
-    )
-    if len(plain) and fastest["export"] != "onnx":
-        row = plain.iloc[0]
+    least = fastest["whole_ms"]
+    near = level[(level["export"] == "onnx") & (level["whole_ms"] <= least * (1 + _LEVEL_LATENCY))]
+    if len(near) and fastest["export"] != "onnx":
+        row = near.iloc[0]
         why = (
-            f"{_name(fastest)} is {1 - fastest['whole_ms'] / row['whole_ms']:.0%} faster, which is "
-            "within the noise of timing, and plain ONNX runs everywhere"
+            f"{_name(fastest)} is {1 - least / row['whole_ms']:.0%} faster, which is within the "
+            "noise of timing, and plain ONNX runs everywhere"
         )
+    elif len(level) > 1:
+        why = f"it is the fastest of {len(level)} within {_LEVEL_AP75:g} AP75 of the best"
+    else:
+        why = f"no other is within {_LEVEL_AP75:g} AP75 of it"
     return row.to_dict(), (
-        f"Within {budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms an "
-        f"image here from letterbox to boxes, {row['size_mb']:.1f} MB. Of {len(measured)} rows "
+        f"{budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms an image "
+        f"here from letterbox to boxes, {row['size_mb']:.1f} MB. Of {len(measured)} rows "
         f"{len(sound)} fit; {why}."
     )
 
 
-def _name(row: Mapping[str, Any] | pd.Series) -> str:
+def _name(row: pd.Series) -> str:
     return f"{row['export']} at {row['image_size']} px"
 
 

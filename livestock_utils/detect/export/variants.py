@@ -1,8 +1,8 @@
 """An exported ONNX network made over: suppression inside, float16, INT8."""
 
-import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.backends import onnx as onnx_backend
 
-_QUANTIZED = ("Conv", "Mul", "Sigmoid", "Concat", "Add", "MaxPool", "Resize")
+_LAYER = re.compile(r"[^/]*/model\.(\d+)(/|$)")
+_QUANTIZED = ["Conv", "Mul", "Sigmoid", "Concat", "Add", "MaxPool", "Resize"]
 """Operators that INT8 covers, up to the head. The whole head stays in float32: boxes need more than
 256 steps, and the last three convolutions in INT8 cost twice the AP75 for no time (measured on the
 sample)."""
@@ -25,128 +26,68 @@ _FOR_TENSORRT = {
 }
 
 
-def with_nms(
-    path: str | os.PathLike,
-    target: str | os.PathLike,
-    *,
-    iou_threshold: float,
-    confidence_threshold: float,
-    max_detections: int = 300,
-    made: dict[str, Any] | None = None,
-) -> Path:
-    """Append ONNX's NonMaxSuppression, class by class; returns `target`.
+def with_nms(path: Path, target: Path, made: dict[str, Any]) -> Path:
+    """Append ONNX's NonMaxSuppression with `made["settings"]`, class by class, by the rule of
+    `suppression.nms` (IoU strictly above goes); `max_detections` holds for each class.
 
     The output becomes (m, 7): batch index, centre x, y, width, height in px of the input,
-    confidence, class index. `max_detections` holds for each class. The same rule as
-    `suppression.nms` (IoU strictly above goes).
+    confidence, class index.
     """
     onnx = onnx_backend.need("onnx")
-    about = onnx_backend.read_about(path)
+    about, settings = onnx_backend.read_about(path), made["settings"]
     model = onnx.load(str(path))
-    graph, node = model.graph, onnx.helper.make_node
-    raw = graph.output[0].name
+    graph = model.graph
 
-    def constant(name: str, value: npt.NDArray) -> str:
-        graph.initializer.append(
-            onnx.numpy_helper.from_array(np.asarray(value), f"nms_constant_{name}")
+    def constant(name: str, values: list[Any], dtype: Any = np.int64) -> str:
+        name = f"nms_constant_{name}"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, dtype), name))
+        return name
+
+    def add(kind: str, name: str, *inputs: str, output: str = "", **options: Any) -> str:
+        output = output or f"nms_{name}"
+        graph.node.append(
+            onnx.helper.make_node(kind, inputs, [output], name=f"nms/{name}", **options)
         )
-        return f"nms_constant_{name}"
+        return output
 
     # ONNX keeps scores above its threshold, the library those from it up: the next smaller float
     # makes them agree.
-    lowest = np.nextafter(np.float32(confidence_threshold), np.float32(-1))
+    lowest = np.nextafter(np.float32(settings["confidence_threshold"]), np.float32(-1))
     limits = [
-        constant("limit", np.array([max_detections], dtype=np.int64)),
-        constant("iou", np.array([iou_threshold], dtype=np.float32)),
-        constant("confidence", np.array([lowest], dtype=np.float32)),
+        constant("limit", [settings["max_detections"]]),
+        constant("iou", [settings["iou_threshold"]], np.float32),
+        constant("confidence", [lowest], np.float32),
     ]
-    whole = np.iinfo(np.int64).max
+    raw, whole, parts = graph.output[0].name, np.iinfo(np.int64).max, []
     for name, first, last in (("boxes", 0, 4), ("objectness", 4, 5), ("classes", 5, whole)):
-        ends = [
-            constant(f"{name}_{end}", np.array([value], dtype=np.int64))
-            for end, value in (("from", first), ("to", last), ("axis", 2))
-        ]
-        graph.node.append(node("Slice", [raw, *ends], [f"nms_{name}"], name=f"nms/{name}"))
-    graph.node.extend(
-        [
-            node("Mul", ["nms_objectness", "nms_classes"], ["nms_scores"], name="nms/scores"),
-            node(
-                "Transpose", ["nms_scores"], ["nms_by_class"], name="nms/by_class", perm=[0, 2, 1]
-            ),
-            node(
-                "NonMaxSuppression",
-                ["nms_boxes", "nms_by_class", *limits],
-                ["nms_kept"],
-                name="nms/kept",
-                center_point_box=1,
-            ),
-            node(
-                "Gather",
-                ["nms_kept", constant("image_and_box", np.array([0, 2]))],
-                ["nms_places"],
-                name="nms/places",
-                axis=1,
-            ),
-            node(
-                "GatherND", ["nms_boxes", "nms_places"], ["nms_kept_boxes"], name="nms/kept_boxes"
-            ),
-            node(
-                "GatherND",
-                ["nms_by_class", "nms_kept"],
-                ["nms_kept_scores"],
-                name="nms/kept_scores",
-            ),
-            node(
-                "Unsqueeze",
-                ["nms_kept_scores", constant("column", np.array([1]))],
-                ["nms_confidence"],
-                name="nms/confidence",
-            ),
-            node(
-                "Cast", ["nms_kept"], ["nms_numbers"], name="nms/numbers", to=onnx.TensorProto.FLOAT
-            ),
-            node(
-                "Gather",
-                ["nms_numbers", constant("first", np.array([0]))],
-                ["nms_image"],
-                name="nms/image",
-                axis=1,
-            ),
-            node(
-                "Gather",
-                ["nms_numbers", constant("second", np.array([1]))],
-                ["nms_class"],
-                name="nms/class",
-                axis=1,
-            ),
-            node(
-                "Concat",
-                ["nms_image", "nms_kept_boxes", "nms_confidence", "nms_class"],
-                ["detections"],
-                name="nms/detections",
-                axis=1,
-            ),
-        ]
+        ends = (("from", first), ("to", last), ("axis", 2))
+        places = [constant(f"{name}_{end}", [value]) for end, value in ends]
+        parts.append(add("Slice", name, raw, *places))
+    boxes, objectness, classes = parts
+    by_class = add(
+        "Transpose", "by_class", add("Mul", "scores", objectness, classes), perm=[0, 2, 1]
     )
+    kept = add("NonMaxSuppression", "kept", boxes, by_class, *limits, center_point_box=1)
+    image_and_box = add("Gather", "places", kept, constant("image_and_box", [0, 2]), axis=1)
+    kept_boxes = add("GatherND", "kept_boxes", boxes, image_and_box)
+    kept_scores = add("GatherND", "kept_scores", by_class, kept)
+    confidence = add("Unsqueeze", "confidence", kept_scores, constant("column", [1]))
+    numbers = add("Cast", "numbers", kept, to=onnx.TensorProto.FLOAT)
+    image = add("Gather", "image", numbers, constant("first", [0]), axis=1)
+    species = add("Gather", "class", numbers, constant("second", [1]), axis=1)
+    columns = (image, kept_boxes, confidence, species)
+    found = add("Concat", "detections", *columns, output="detections", axis=1)
     del graph.output[:]
     graph.output.append(
-        onnx.helper.make_tensor_value_info("detections", onnx.TensorProto.FLOAT, ["found", 7])
+        onnx.helper.make_tensor_value_info(found, onnx.TensorProto.FLOAT, ["found", 7])
     )
-    settings = {
-        "iou_threshold": iou_threshold,
-        "confidence_threshold": confidence_threshold,
-        "max_detections": max_detections,
-    }
-    return onnx_backend.write(target, model, about | {"nms": settings, "made": made or {}})
+    return onnx_backend.write(target, model, about | {"nms": settings, "made": made})
 
 
-def to_float16(
-    path: str | os.PathLike, target: str | os.PathLike, made: dict[str, Any] | None = None
-) -> Path:
-    """Weights and arithmetic in float16; input and output stay float32; returns `target`.
+def to_float16(path: Path, target: Path, made: dict[str, Any]) -> Path:
+    """Weights and arithmetic in float16; input and output stay float32.
 
-    The decoding of boxes stays in float32: at 640 px a float16 coordinate is only right to half a
-    pixel.
+    The decoding of boxes does too: at 640 px a float16 coordinate is only right to half a pixel.
     """
     onnx_backend.need("onnxruntime")
     from onnxruntime.transformers import float16, onnx_model
@@ -154,27 +95,24 @@ def to_float16(
     onnx = onnx_backend.need("onnx")
     about = onnx_backend.read_about(path)
     model = onnx.load(str(path))
-    small = float16.convert_float_to_float16(
-        model, keep_io_types=True, node_block_list=_decoding(model.graph.node)
-    )
-    onnx_model.OnnxModel.graph_topological_sort(
-        small.graph
-    )  # the converter appends its casts at the end
-    return onnx_backend.write(target, small, about | {"made": made or {}})
+    decoding = [node.name for node in _head(model.graph) if node.op_type != "Conv"]
+    small = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=decoding)
+    # the converter appends its casts at the end
+    onnx_model.OnnxModel.graph_topological_sort(small.graph)
+    return onnx_backend.write(target, small, about | {"made": made})
 
 
 def to_int8(
-    path: str | os.PathLike,
-    target: str | os.PathLike,
-    batches: Iterable[npt.NDArray[np.uint8]],
-    made: dict[str, Any] | None = None,
+    path: Path,
+    target: Path,
+    images: Iterable[npt.NDArray[np.uint8]],
+    made: dict[str, Any],
     tensorrt: bool = False,
 ) -> Path:
-    """Static INT8 by ONNX Runtime: weights per channel, activations by `batches`' range.
+    """Static INT8 by ONNX Runtime: weights per channel, activations by the range on `images`,
+    letterboxed training photos (h, w, 3) BGR.
 
-    `batches`: letterboxed training images (n, h, w, 3) BGR, see `edge.Calibration`. Returns
-    `target`. Raises LivestockError for no images, and for sizes that a file of fixed shape does not
-    take. tensorrt: the form that TensorRT parses instead of the one that is fastest on a processor:
+    tensorrt: the form that TensorRT parses instead of the one that is fastest on a processor:
     signed and symmetric (every zero point 0), convolutions only, weights as float32 behind a
     QuantizeLinear (so the file stays large, the engine does not), no INT32 bias (onnxruntime issue
     14229).
@@ -185,45 +123,34 @@ def to_int8(
 
     onnx = onnx_backend.need("onnx")
     about = onnx_backend.read_about(path)
+    kinds = quantization.QuantType
     with tempfile.TemporaryDirectory() as folder:
-        prepared, raw = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        shape_inference.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(str(prepared)).graph.node
+        prepared, raw = f"{folder}/prepared.onnx", f"{folder}/int8.onnx"
+        shape_inference.quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
-            str(prepared),
-            str(raw),
-            _reader(batches, about["shape"], quantization.CalibrationDataReader),
-            quant_format=quantization.QuantFormat.QDQ,
+            prepared,
+            raw,
+            _reader(images, quantization.CalibrationDataReader),
             per_channel=True,
-            weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["Conv"] if tensorrt else list(_QUANTIZED),
-            activation_type=quantization.QuantType.QInt8
-            if tensorrt
-            else quantization.QuantType.QUInt8,
-            nodes_to_exclude=_head(nodes),
-            calibrate_method=quantization.CalibrationMethod.MinMax,
+            weight_type=kinds.QInt8,
+            op_types_to_quantize=["Conv"] if tensorrt else _QUANTIZED,
+            activation_type=kinds.QInt8 if tensorrt else kinds.QUInt8,
+            nodes_to_exclude=[node.name for node in _head(onnx.load(prepared).graph)],
             extra_options=_FOR_TENSORRT if tensorrt else {},
         )
-        model = onnx.load(str(raw))
-    return onnx_backend.write(target, model, about | {"made": made or {}})
+        model = onnx.load(raw)
+    return onnx_backend.write(target, model, about | {"made": made})
 
 
-def _reader(batches: Iterable[npt.NDArray[np.uint8]], shape: Sequence[int], base: type) -> Any:
+def _reader(images: Iterable[npt.NDArray[np.uint8]], base: type) -> Any:
     """ONNX Runtime's calibration interface over images, one at a time."""
 
-    def images() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-        count = 0
-        for batch in batches:
-            for pixels in batch:
-                image = pixels[None]
-                if shape:
-                    image = onnx_backend.fill_shape(image, (shape[0], shape[1], shape[2]))
-                count += 1
-                yield {
-                    "images": image[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-                    / np.float32(255)
-                }
-        if not count:
+    def feeds() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+        image = None
+        for image in images:
+            pixels = image[None, ..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+            yield {"images": pixels / np.float32(255)}
+        if image is None:
             raise LivestockError(
                 "the calibration set is empty: INT8 needs some training images (32 or more)"
             )
@@ -232,7 +159,7 @@ def _reader(batches: Iterable[npt.NDArray[np.uint8]], shape: Sequence[int], base
         """Hands out one image a call, then None."""
 
         def __init__(self) -> None:
-            self.left = images()
+            self.left = feeds()
 
         def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
             return next(self.left, None)
@@ -240,25 +167,11 @@ def _reader(batches: Iterable[npt.NDArray[np.uint8]], shape: Sequence[int], base
     return Reader()
 
 
-def _decoding(nodes: Iterable[Any]) -> list[str]:
-    """Names of the nodes after the last convolutions: those of the head that are no convolution."""
-    nodes = list(nodes)
-    head = set(_head(nodes))
-    return [node.name for node in nodes if node.name in head and node.op_type != "Conv"]
-
-
-def _head(nodes: Iterable[Any]) -> list[str]:
-    """Names of the nodes of the last layer, which turns features into boxes and scores."""
-    nodes = list(nodes)
-    layers = {
-        int(part[6:])
-        for node in nodes
-        for part in node.name.split("/")[1:2]
-        if part.startswith("model.") and part[6:].isdecimal()
-    }
+def _head(graph: Any) -> list[Any]:
+    """The nodes of the last layer, which turns features into boxes and scores."""
+    layers = [int(found[1]) for node in graph.node if (found := _LAYER.match(node.name))]
     if not layers:
         raise LivestockError(
             "the ONNX file names no layers of a YOLOv5 network; export it with onnx_backend.export"
         )
-    last = f"/model.{max(layers)}/"
-    return [node.name for node in nodes if node.name.startswith(last)]
+    return [node for node in graph.node if node.name.startswith(f"/model.{max(layers)}/")]

@@ -1,9 +1,6 @@
-"""Raw candidates of the network (before NMS) in one file: tuning costs seconds.
-
-A candidate is one anchor's box with one class above the floor. They are sorted by image and then by
-descending confidence; ties keep the network's order. Images without candidates, and unreadable
-ones, stay in the table.
-"""
+"""Raw candidates of the network (before NMS) in one file, so that tuning costs seconds: an anchor's
+box with one class above the floor, by image and falling confidence; ties keep the network's
+order."""
 
 import dataclasses
 import json
@@ -35,16 +32,11 @@ _IMAGE_TYPES = {"image_id": str, "width_px": int, "height_px": int, "status": st
 
 @dataclasses.dataclass(frozen=True)
 class Candidates:
-    """Candidates of a set of images: a table of images and one array entry a candidate.
-
-    `images`: image_id, width_px, height_px (of the decoded frame; 0 if unreadable), status ("ok" or
-    what went wrong), found (candidates above the floor before the cap), sorted by image_id. Arrays
-    of length n: `image_index` (row of `images`), `class_index` (into `names`), `pass_index` (into
-    `passes`), `best_class` (is it the anchor's best class? keeping only these gives yolov5's
-    single-label candidates), `confidence` in [0, 1], `xyxy` (n, 4) px of the frame, which boxes at
-    its edge may leave (suppression sees them whole, as in yolov5; predictions are clipped).
-    `made_with` says how they were made (weights, image size, floor, cap, ...).
-    """
+    """Images, also those without candidates, and one array entry a candidate. `images`, by
+    image_id: size of the decoded frame (0: unreadable), status ("ok" or what went wrong), found
+    (candidates before the cap). The indices are rows of `images`, `names` and `passes`.
+    `best_class`: is it the anchor's best (yolov5's single label)? `xyxy` (n, 4) px may leave the
+    frame: suppression sees boxes whole, as in yolov5; predictions are clipped."""
 
     images: pd.DataFrame
     image_index: npt.NDArray[np.int32]
@@ -54,8 +46,8 @@ class Candidates:
     confidence: npt.NDArray[np.float32]
     xyxy: npt.NDArray[np.float32]
     names: tuple[str, ...]
-    passes: tuple[str, ...] = ("plain",)
-    made_with: dict[str, Any] = dataclasses.field(default_factory=dict)
+    passes: tuple[str, ...]
+    made_with: dict[str, Any]
 
     def __len__(self) -> int:
         """Number of candidates."""
@@ -63,28 +55,18 @@ class Candidates:
 
     @property
     def unreadable(self) -> list[str]:
-        """Ids of the images that could not be read; they are kept, without candidates."""
+        """Ids of the images that could not be read."""
         return self.images.loc[self.images["status"] != "ok", "image_id"].tolist()
 
     @property
     def capped(self) -> int:
         """Number of images that had more candidates than the cap, in any pass."""
-        cap = self.made_with.get("cap")
-        return 0 if cap is None else int((self.images["found"] > cap).sum())
-
-    def clipped(
-        self, image_index: npt.NDArray[Any], xyxy: npt.NDArray[Any]
-    ) -> npt.NDArray[np.float32]:
-        """Boxes (m, 4) px of these images moved into their frames; unknown sizes do not clip."""
-        size = self.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
-        limits = np.where(size > 0, size, np.float32(np.inf))[image_index]
-        return np.clip(xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+        return int((self.images["found"] > self.made_with["cap"]).sum())
 
     def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
         """Only the candidates where `mask` (n,) is true; the images stay."""
-        return dataclasses.replace(
-            self, **{name: getattr(self, name)[mask] for name in PER_CANDIDATE}
-        )
+        arrays = {name: getattr(self, name)[mask] for name in PER_CANDIDATE}
+        return dataclasses.replace(self, **arrays)
 
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
         """Only these images with their candidates; DatasetError if one was never predicted."""
@@ -95,89 +77,50 @@ class Candidates:
                 "predict them first, or merge the shard that holds them"
             )
         chosen = known.isin(wanted).to_numpy()
-        part = self.select(chosen[self.image_index])
-        return dataclasses.replace(
-            part,
-            images=self.images[chosen].reset_index(drop=True),
-            image_index=(np.cumsum(chosen) - 1)[part.image_index].astype(np.int32),
-        )
+        part, images = self.select(chosen[self.image_index]), self.images[chosen]
+        index = (np.cumsum(chosen) - 1)[part.image_index].astype(np.int32)
+        return dataclasses.replace(part, images=images.reset_index(drop=True), image_index=index)
 
 
 def build(
     images: pd.DataFrame,
     names: Sequence[str],
-    *,
-    passes: Sequence[str] = ("plain",),
-    made_with: dict[str, Any] | None = None,
+    passes: Sequence[str],
+    made_with: dict[str, Any],
     **arrays: npt.ArrayLike,
 ) -> Candidates:
-    """Candidates from an images table and arrays in any order: sorted, typed and checked.
-
-    `arrays` are the fields of `Candidates`; `pass_index` (0) and `best_class` (true) may be left
-    out. `images` needs `image_id`; width_px, height_px, status and found are filled in where
-    absent.
-    """
-    table = images.copy()
-    n = len(np.asarray(arrays["confidence"]))
-    arrays.setdefault("pass_index", np.zeros(n, "uint8"))
-    arrays.setdefault("best_class", np.ones(n, "bool"))
-    values = {name: np.asarray(arrays[name], dtype=_TYPES[name]) for name in PER_CANDIDATE}
-    values["xyxy"] = values["xyxy"].reshape(-1, 4)
-    if any(len(value) != n for value in values.values()):
-        raise DatasetError(
-            "arrays of candidates must be equally long, got "
-            f"{ {k: len(v) for k, v in values.items()} }"
-        )
-    index = values["image_index"]
-    if n and (index.min() < 0 or index.max() >= len(table)):
-        raise DatasetError(
-            f"image_index must lie in 0..{len(table) - 1}, got {index.min()}..{index.max()}"
-        )
-    defaults: dict[str, Any] = {"width_px": 0, "height_px": 0, "status": "ok"}
-    defaults["found"] = np.bincount(index, minlength=len(table))
-    table = table.assign(**{k: value for k, value in defaults.items() if k not in table})
-    if table["image_id"].duplicated().any():
-        raise DatasetError(
-            f"image {table.loc[table['image_id'].duplicated(), 'image_id'].iloc[0]!r} is there "
-            "twice: a shard merged twice? leave one of them out"
-        )
-    order = np.argsort(table["image_id"].to_numpy(dtype=object), kind="stable")
-    rank = np.empty(len(table), "int32")
-    rank[order] = np.arange(len(table))
-    values["image_index"] = rank[index] if n else index
+    """Candidates from a table of images and arrays, the fields of `Candidates`, in any order."""
+    values = {name: np.asarray(arrays[name], dtype=kind) for name, kind in _TYPES.items()}
+    order = np.argsort(images["image_id"].to_numpy(dtype=object), kind="stable")
+    rank = np.empty(len(images), "int32")
+    rank[order] = np.arange(len(images))
+    values["image_index"] = rank[values["image_index"]]
     rows = np.lexsort((-values["confidence"], values["image_index"]))
-    table = table.iloc[order][[*_IMAGE_TYPES]].reset_index(drop=True)
     return Candidates(
-        images=table,
+        images=images.iloc[order][[*_IMAGE_TYPES]].reset_index(drop=True),
         names=tuple(names),
         passes=tuple(passes),
-        made_with=dict(made_with or {}),
+        made_with=made_with,
         **{name: value[rows] for name, value in values.items()},
     )
 
 
 def save(path: str | os.PathLike, candidates: Candidates) -> Path:
-    """Write candidates as one .npz (about 15 bytes each), whole or not at all."""
-    about = {
-        "format": _FORMAT,
-        "names": candidates.names,
-        "passes": candidates.passes,
-        "made_with": candidates.made_with,
-    }
+    """Write candidates as one .npz, about 15 bytes each."""
+    about = {name: getattr(candidates, name) for name in ("names", "passes", "made_with")}
     table = candidates.images
     columns = {
         name: np.array(table[name].tolist(), dtype=np.str_ if kind is str else np.int32)
         for name, kind in _IMAGE_TYPES.items()
     }
-    # Sorted by image, so the index is stored as counts.
-    counts = np.bincount(candidates.image_index, minlength=len(table)).astype("int32")
     arrays = {name: getattr(candidates, name) for name in PER_CANDIDATE if name != "image_index"}
     with whole_file(path) as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
-            about=np.array(json.dumps(about, sort_keys=True)),
-            counts=counts,
+            about=np.array(json.dumps(about | {"format": _FORMAT}, sort_keys=True)),
+            # Sorted by image, so the index is stored as counts.
+            counts=np.bincount(candidates.image_index, minlength=len(table)).astype("int32"),
             **columns,
             **arrays,
         )
@@ -189,48 +132,45 @@ def load(path: str | os.PathLike) -> Candidates:
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
-        about = json.loads(str(content.pop("about")))
-        if about["format"] != _FORMAT:
-            raise DatasetError(
-                f"{path}: candidates of format {about['format']}, expected {_FORMAT}; predict again"
-            )
+        about = json.loads(str(content["about"]))
+        form = about["format"]
         table = pd.DataFrame({name: content[name] for name in _IMAGE_TYPES}).astype(_IMAGE_TYPES)
         index = np.repeat(np.arange(len(table), dtype="int32"), content["counts"])
         arrays = {name: content[name] for name in PER_CANDIDATE if name != "image_index"}
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file of candidates; predict first") from error
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DatasetError):
-            raise
         raise DatasetError(
             f"{path}: not a whole file of candidates ({error}); delete it and predict again"
         ) from error
+    if form != _FORMAT:
+        raise DatasetError(
+            f"{path}: candidates of format {form}, expected {_FORMAT}; predict again"
+        )
+    names, passes = tuple(about["names"]), tuple(about["passes"])
     return Candidates(
-        images=table,
-        image_index=index,
-        names=tuple(about["names"]),
-        passes=tuple(about["passes"]),
-        made_with=about["made_with"],
-        **arrays,
+        table, index, **arrays, names=names, passes=passes, made_with=about["made_with"]
     )
 
 
 def merge(
     parts: Sequence[Candidates], sources: Sequence[str] | None = None, out_of_fold: bool = False
 ) -> Candidates:
-    """Put shards of different images together; the result does not depend on their number or order.
-
-    `sources` names the parts in messages. `out_of_fold`: the parts are validation folds, each
-    predicted by the weights that have not seen it, so weights and image lists may differ. Raises
-    DatasetError for no parts, an image that two parts hold (a shard merged twice), or parts that
-    were made in different ways (weights, pixels, floor, cap, passes).
-    """
-    if not parts:
-        raise DatasetError("no shards to merge; predict at least one")
-    labels = list(sources) if sources is not None else [f"shard {i + 1}" for i in range(len(parts))]
-    _same_making(parts, labels, ("weights", "images") if out_of_fold else ())
+    """Put shards of different images together, in any order; `sources` names them in messages.
+    `out_of_fold`: parts are validation folds, each predicted by weights that have not seen it.
+    DatasetError for an image in two parts, or parts that were made in different ways."""
+    first = parts[0]
+    labels = list(sources or (f"shard {i + 1}" for i in range(len(parts))))
+    ways = [{"classes": part.names, "passes": part.passes, **part.made_with} for part in parts]
     seen: dict[str, str] = {}
-    for part, label in zip(parts, labels, strict=True):
+    for part, label, way in zip(parts, labels, ways, strict=True):
+        free = {"weights", "images"} if out_of_fold else set()
+        for key in sorted((way.keys() | ways[0].keys()) - free):
+            if way.get(key) != ways[0].get(key):
+                raise DatasetError(
+                    f"{label} was made with {key} {way.get(key)!r}, {labels[0]} with "
+                    f"{ways[0].get(key)!r}: predict one of them again"
+                )
         for image_id in part.images["image_id"]:
             if image_id in seen:
                 raise DatasetError(
@@ -238,27 +178,17 @@ def merge(
                     "twice; leave one of them out"
                 )
             seen[image_id] = label
-    first = parts[0]
-    made_with = dict(first.made_with)
+    made_with = first.made_with
     if out_of_fold:
-        for key in ("weights", "image_ids"):
-            made_with[key] = [part.made_with.get(key) for part in parts]
-    offsets = np.cumsum([0] + [len(part.images) for part in parts])
-    return build(
-        pd.concat([part.images for part in parts], ignore_index=True),
-        first.names,
-        passes=first.passes,
-        made_with=made_with,
-        **_joined(parts, "image_index", offsets),
-    )
+        made_with = made_with | {"weights": [part.made_with["weights"] for part in parts]}
+    images = pd.concat([part.images for part in parts], ignore_index=True)
+    arrays = _joined(parts, "image_index", [len(part.images) for part in parts])
+    return build(images, first.names, first.passes, made_with, **arrays)
 
 
 def stack(runs: Sequence[Candidates]) -> Candidates:
-    """Put passes over the same images together (flip, scales, other weights).
-
-    Raises DatasetError if the images differ or a pass is there twice. `found` becomes the largest
-    of the passes.
-    """
+    """Put passes over the same images together (flip, scales); `found` becomes the largest.
+    DatasetError if the images differ or a pass is there twice."""
     if not runs:
         raise DatasetError("no passes to stack; predict at least one")
     first = runs[0]
@@ -266,45 +196,21 @@ def stack(runs: Sequence[Candidates]) -> Candidates:
     if len(set(passes)) != len(passes):
         raise DatasetError(f"passes must differ by name, got {passes}: one of them was given twice")
     for run in runs[1:]:
-        if run.names != first.names:
-            raise DatasetError(
-                f"pass {run.passes[0]!r} has the classes {run.names}, expected {first.names}"
-            )
         if run.images["image_id"].tolist() != first.images["image_id"].tolist():
             raise DatasetError(
                 f"pass {run.passes[0]!r} covers other images than {first.passes[0]!r}; predict "
                 "them all"
             )
-    images = first.images.assign(
-        found=np.max([run.images["found"].to_numpy() for run in runs], axis=0)
-    )
-    offsets = np.cumsum([0] + [len(run.passes) for run in runs])
-    return build(
-        images,
-        first.names,
-        passes=passes,
-        made_with=first.made_with,
-        **_joined(runs, "pass_index", offsets),
-    )
+    images = first.images.assign(found=np.max([run.images["found"] for run in runs], axis=0))
+    arrays = _joined(runs, "pass_index", [len(run.passes) for run in runs])
+    return build(images, first.names, passes, first.made_with, **arrays)
 
 
 def _joined(
-    parts: Sequence[Candidates], moved: str, offsets: npt.NDArray[np.int_]
+    parts: Sequence[Candidates], moved: str, lengths: Sequence[int]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of all parts one after another; the index `moved` counts on by `offsets`."""
-    arrays = {name: [getattr(part, name) for part in parts] for name in PER_CANDIDATE}
-    arrays[moved] = [i.astype(int) + o for i, o in zip(arrays[moved], offsets, strict=False)]
+    """The arrays of all parts one after another; the index `moved` goes on behind each part."""
+    arrays = {name: [getattr(part, name) for part in parts] for name in _TYPES}
+    offsets = np.cumsum([0, *lengths[:-1]])
+    arrays[moved] = [i.astype(int) + o for i, o in zip(arrays[moved], offsets, strict=True)]
     return {name: np.concatenate(pieces) for name, pieces in arrays.items()}
-
-
-def _same_making(parts: Sequence[Candidates], labels: Sequence[str], free: Sequence[str]) -> None:
-    first = parts[0]
-    for part, label in zip(parts[1:], labels[1:], strict=True):
-        here = {"classes": part.names, "passes": part.passes, **part.made_with}
-        there = {"classes": first.names, "passes": first.passes, **first.made_with}
-        for key in sorted((here.keys() | there.keys()) - set(free)):
-            if here.get(key) != there.get(key):
-                raise DatasetError(
-                    f"{label} was made with {key} {here.get(key)!r}, {labels[0]} with "
-                    f"{there.get(key)!r}: predict one of them again"
-                )

@@ -21,10 +21,6 @@ from livestock_utils.detect.predict.postprocess import PostprocessSettings
 
 log = logging.getLogger(__name__)
 
-_FLOOR = 0.0005
-"""Lowest confidence of a stored candidate: half of the write-up's threshold."""
-_CAP = 3000
-"""Most candidates kept of one image and pass; images that exceed it are reported."""
 _LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
 
@@ -72,22 +68,16 @@ def predict(
         max_detections=max_detections,
         multi_label=multi_label,
     )
-    options = {**settings.needs, **options}
-    found = collect_candidates(weights, photos, image_size=image_size, **options)
-    return postprocess.apply(found, settings)
+    options = {"image_size": image_size, **settings.needs, **options}
+    return postprocess.apply(collect_candidates(weights, photos, **options), settings)
 
 
 def collect_candidates(
     weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `photos`, keep up to `cap` candidates from `floor` on.
-
-    `weights` as of `predict`. With `shard` "i/n" and a `parts_folder` every n-th part alone is
-    computed and returned (`gather` puts all together). `options`, among them image_size, floor and
-    cap, are those of `shards`. Unreadable images are logged, counted and kept without candidates.
-    Raises CheckpointError for weights of other classes, DatasetError or LivestockError for what
-    cannot be done.
-    """
+    """Run the network once over `photos`; `weights` as of `predict`, `options` as of `shards`. With
+    `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts
+    all together). Unreadable images are logged and kept without candidates."""
     parse_shard(shard)
     with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)
@@ -102,38 +92,29 @@ def shards(
     *,
     image_size: int = 640,
     batch_size: int | None = None,
-    floor: float = _FLOOR,
-    cap: int = _CAP,
+    floor: float = 0.0005,
+    cap: int = 3000,
     passes: Sequence[str] = ("plain",),
-    device: str | None = None,
-    half: bool | None = None,
-    backend: str = "torch",
     like: str = "detect",
-    any_classes: bool = False,
-    trust: bool = False,
     network: base.Backend | None = None,
     parts_folder: str | os.PathLike | None = None,
     part_images: int = PART_IMAGES,
     workers: int = 2,
+    **opening: Any,
 ) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; as `collect_candidates`.
-
-    `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run each of
-    "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `half`: float16, by default on a GPU. `like`:
-    letterbox as yolov5's "detect" or "val" (see `frames.fit`). `any_classes`: weights of other
-    classes too; `trust`: weights that only an unrestricted unpickling opens (see
-    `checkpoints.load_checkpoint`). `parts_folder`: write part files there and take those that were
-    made the same way, so that a stopped run goes on. `part_images`: how many images a part holds at
-    most, what a stopped run loses; the same for all shards. `network`: the backend of these weights
-    if it is open already.
-
-    Everything that looks at all images (their order, what tells them again, the plan of batches) is
-    done once, so that a process can go through thousands of shards of millions of images.
-    """
-    images = photos.images.sort_values("image_id", kind="stable").reset_index(drop=True)
-    if images["image_id"].duplicated().any():
-        twice = images.loc[images["image_id"].duplicated(), "image_id"].iloc[0]
-        raise DatasetError(f"image {twice!r} is in the table twice; give each image one row")
+    """A call that gives the candidates of a shard "i/n"; what looks at all images is done once.
+    `floor`: lowest confidence kept, half of the write-up's threshold; `cap`: most of an image and
+    pass. `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run
+    each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's
+    "detect" or "val". `opening`: backend, device, half (float16; default on a GPU), any_classes
+    (not ours too), trust (unrestricted unpickling); or `network`, these weights opened already.
+    `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
+    at most, the same for all shards."""
+    images = photos.images.sort_values("image_id", kind="stable", ignore_index=True)
+    if len(twice := images.loc[images["image_id"].duplicated(), "image_id"]):
+        raise DatasetError(
+            f"image {twice.iloc[0]!r} is in the table twice; give each image one row"
+        )
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(
             "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
@@ -146,14 +127,7 @@ def shards(
         raise LivestockError(
             "part files need the path of the weights, to know them again; got a loaded model"
         )
-    network = network or loading.open_backend(
-        weights,
-        backend=backend,
-        device=device,
-        half=half,
-        any_classes=any_classes,
-        trust=trust,
-    )
+    network = network or loading.open_backend(weights, **opening)
     step = batch_size if batch_size is not None else network.best_batch
     if step < 1 or part_images < 1:
         raise LivestockError(
@@ -170,63 +144,46 @@ def shards(
             "backend": type(network).__name__,
             "images": dataclasses.replace(photos, source=reader).fingerprint(),
         }
-        runs = [NetworkPass(network, images, reader, made_with, name, workers) for name in passes]
+        how = (workers, step, part_images, parts_folder)
+        runs = [NetworkPass(network, images, reader, made_with, name, *how) for name in passes]
 
         def of_shard(shard: str) -> Candidates:
-            return candidates.stack(
-                [
-                    run.all_parts(parts_folder, step, part_images, *parse_shard(shard))
-                    for run in runs
-                ]
-            )
+            return candidates.stack([run.all_parts(*parse_shard(shard)) for run in runs])
 
         yield of_shard
 
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:
     """The part files of all shards -> `Candidates`; DatasetError if parts are missing."""
-    if not any(parts_there(parts_folder, passes)):
+    parts = [_parts(parts_folder, name) for name in passes]
+    if not any(there for there, _ in parts):
         raise DatasetError(f"{parts_folder}: no part files; predict at least one shard first")
-    if missing := missing_parts(parts_folder, passes):
+    if missing := [path for _, lacking in parts for path in lacking]:
         raise DatasetError(
             f"{missing[0]} is missing ({len(missing)} such parts); run the shards that make them"
         )
-    runs = []
-    for name in passes:
-        paths = _parts(parts_folder, name)
-        parts = [candidates.load(path) for path in paths]
-        runs.append(candidates.merge(parts, [path.name for path in paths]))
+    runs = [
+        candidates.merge([candidates.load(path) for path in there], [path.name for path in there])
+        for there, _ in parts
+    ]
     return candidates.stack(runs)
 
 
-def missing_parts(
-    parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
-) -> list[Path]:
-    """Part files that no shard has written yet; of a pass without any, the first."""
-    missing = []
-    for name in passes:
-        there = _parts(parts_folder, name)
-        total = int(there[-1].stem.rpartition("-")[2]) if there else 1
-        wanted = [part_path(Path(parts_folder) / name, k, total) for k in range(total)]
-        missing += [path for path in wanted if path not in there]
-    return missing
-
-
-def parts_there(
-    parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)
-) -> tuple[int, int]:
+def parts_there(parts_folder: str | os.PathLike, passes: Sequence[str]) -> tuple[int, int]:
     """How many part files there are, and will be as far as they tell; (0, 0) for none."""
-    there = [len(_parts(parts_folder, name)) for name in passes]
-    totals = [
-        count + len(missing_parts(parts_folder, [name])) if count else 0
-        for name, count in zip(passes, there, strict=True)
-    ]
-    most = max(totals, default=0)  # of a pass without files: about as many as the others
-    return sum(there), sum(total or most for total in totals)
+    parts = [_parts(parts_folder, name) for name in passes]
+    totals = [len(there) + len(missing) if there else 0 for there, missing in parts]
+    most = max(totals)  # of a pass without files: about as many as the others
+    return sum(len(there) for there, _ in parts), sum(total or most for total in totals)
 
 
-def _parts(parts_folder: str | os.PathLike, name: str) -> list[Path]:
-    return sorted((Path(parts_folder) / name).glob("part-*-of-*.npz"))
+def _parts(parts_folder: str | os.PathLike, name: str) -> tuple[list[Path], list[Path]]:
+    """Part files of a pass, and those that no shard has written yet; without any, the first."""
+    folder = Path(parts_folder) / name
+    there = sorted(folder.glob("part-*-of-*.npz"))
+    total = int(there[-1].stem.rpartition("-")[2]) if there else 1
+    wanted = [part_path(folder, k, total) for k in range(total)]
+    return there, [path for path in wanted if path not in there]
 
 
 def report(found: Candidates, images: pd.DataFrame) -> None:
@@ -244,10 +201,9 @@ def report(found: Candidates, images: pd.DataFrame) -> None:
             f"{found.capped} of {n} images have more than {found.made_with['cap']} candidates; "
             "their least confident were left out"
         )
-    if "width_px" not in images:
-        return
     size = ["width_px", "height_px"]
-    told = found.images[["image_id"]].merge(images[["image_id", *size]], how="left")
+    images = images.reindex(columns=["image_id", *size])
+    told = found.images[["image_id"]].merge(images, how="left")
     is_other = (found.images[size] != told[size]).any(axis=1) & (told["width_px"] > 0)
     is_other &= found.images["status"] == "ok"
     if is_other.any():

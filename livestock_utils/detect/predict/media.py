@@ -19,20 +19,17 @@ from livestock_utils.detect.predict import candidates, engine, postprocess
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-_GREY_BGR = (120, 120, 120)
+_GREY = "#787878"
+_SURE = postprocess.PostprocessSettings(confidence_threshold=0.25, iou_threshold=0.6)
 log = logging.getLogger(__name__)
 
 
 def find(
     source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
 ) -> Photos:
-    """The photos of an image file, a folder (with its subfolders) or a video; of no species.
-
-    image_id is the path below the folder without its ending (with it where two differ by the ending
-    only); of a video the frame number, every `every`-th frame. `without`: a folder whose photos do
-    not count. Raises DatasetError for a source that is absent, of another kind, or holds no photos;
-    videos in a folder are left out, with a warning.
-    """
+    """The photos of an image file, a folder (with its subfolders, but not `without`) or a video; of
+    no species. image_id is the path below the folder without its ending (with it where two differ
+    by the ending only); of a video the number of every `every`-th frame."""
     path = Path(source)
     if not path.exists():
         raise DatasetError(
@@ -55,18 +52,14 @@ def find(
                 f"{path}: neither an image ({', '.join(_IMAGE_ENDINGS)}) nor a video "
                 f"({', '.join(_VIDEO_ENDINGS)}); convert it, or give a folder"
             )
-        table = _table([path.stem], [path.name])
-        return Photos(table, folder=path.parent)
-    every_file = [p for p in path.rglob("*") if p.is_file()]
-    apart = None if without is None else Path(without).resolve()
-    found = sorted(
-        p.relative_to(path)
-        for p in every_file
-        if p.suffix.lower() in _IMAGE_ENDINGS
-        and not p.name.startswith(".")
-        and (apart is None or not p.resolve().is_relative_to(apart))
-    )
-    videos = sorted(p.name for p in every_file if p.suffix.lower() in _VIDEO_ENDINGS)
+        return Photos(_table([path.stem], [path.name]), folder=path.parent)
+    inside = [p for p in path.rglob("*") if p.is_file()]
+    videos = sorted(p.name for p in inside if p.suffix.lower() in _VIDEO_ENDINGS)
+    pictures = [p for p in inside if p.suffix.lower() in _IMAGE_ENDINGS and p.name[0] != "."]
+    if without is not None:
+        apart = Path(without).resolve()
+        pictures = [p for p in pictures if not p.resolve().is_relative_to(apart)]
+    found = sorted(p.relative_to(path) for p in pictures)
     if not found:
         hint = f"; give a video by itself, such as {videos[0]}" if videos else ""
         raise DatasetError(
@@ -133,31 +126,24 @@ def predict(
     source: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    settings: postprocess.PostprocessSettings | None = None,
+    settings: postprocess.PostprocessSettings = _SURE,
     draw_from: float | None = 0.25,
     every: int = 1,
     **options: Any,
 ) -> tuple[pd.DataFrame, candidates.Candidates]:
-    """Predict photos or a video into `out`: predictions.csv, images.csv, drawn/*.jpg.
+    """Predict photos or a video, but not what lies in `out`, into `out`: predictions.csv,
+    images.csv, drawn/*.jpg with boxes from `draw_from` on (None: none). `options`: of
+    `engine.collect_candidates`. Returns the predictions table (px) and the candidates."""
+    import cv2
 
-    `draw_from`: least confidence of drawn boxes, None draws nothing. `options` are those of
-    `engine.collect_candidates`. What lies in `out` is not predicted, should that be within the
-    photos. Returns the predictions table (px) and the candidates with their images table.
-    """
-    settings = settings or postprocess.PostprocessSettings(
-        confidence_threshold=0.25, iou_threshold=0.6
-    )
-    own = Path(out) / "drawn" if Path(out).resolve() == Path(source).resolve() else Path(out)
+    out = Path(out)
+    own = out / "drawn" if out.resolve() == Path(source).resolve() else out
     photos = find(source, every, without=own)
     found = engine.collect_candidates(weights, photos, **{**settings.needs, **options})
     predictions = postprocess.apply(found, settings)
-    tables = {
-        "predictions": predictions.round(dict.fromkeys(XYXY, 3)),
-        "images": found.images.drop(columns="found"),
-    }
-    for name, table in tables.items():
-        with files.whole_file(Path(out) / f"{name}.csv", "w") as file:
-            table.to_csv(file, index=False, lineterminator="\n")
+    rounded, images = predictions.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
+    for name, table in (("predictions", rounded), ("images", images)):
+        files.write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     if draw_from is not None:
         sure = predictions[predictions["confidence"] >= draw_from]
         by_image = dict(list(sure.groupby("image_id")))
@@ -165,15 +151,15 @@ def predict(
         rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
         with photos.reader() as reader:
             for row in progress(rows, desc="draw", unit="img"):
-                frame = draw(
-                    frames.decode(reader.bytes(row["archive"], row["member"])),
-                    by_image.get(row["image_id"], predictions.iloc[:0]),
-                )
-                _write_jpeg(Path(out) / "drawn" / f"{row['image_id']}.jpg", frame)
+                frame = frames.decode(reader.bytes(row["archive"], row["member"]))
+                drawn = _draw(frame, by_image.get(row["image_id"], predictions.iloc[:0]))
+                jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+                with files.whole_file(out / "drawn" / f"{row['image_id']}.jpg") as file:
+                    file.write(jpeg.tobytes())
     return predictions, found
 
 
-def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
+def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
     """A copy of the frame with its boxes in the species' colours, name and confidence."""
     import cv2
 
@@ -181,11 +167,10 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
     width = max(round(max(picture.shape[:2]) / 500), 1)
     scale, font = max(picture.shape[:2]) / 1400, cv2.FONT_HERSHEY_SIMPLEX
     for box in boxes.sort_values("confidence").to_dict("records"):
-        tone = _bgr(species.colours().get(box["species"]))
-        (left, upper), corner = (
-            (round(box[f"x_{k}"]), round(box[f"y_{k}"])) for k in ("min", "max")
-        )
-        cv2.rectangle(picture, (left, upper), corner, tone, width, cv2.LINE_AA)
+        red, green, blue = bytes.fromhex(species.colours().get(box["species"], _GREY)[1:])
+        tone = blue, green, red
+        left, upper, right, lower = (round(box[name]) for name in XYXY)
+        cv2.rectangle(picture, (left, upper), (right, lower), tone, width, cv2.LINE_AA)
         text = f"{box['species']} {box['confidence']:.2f}"
         (wide, tall), base = cv2.getTextSize(text, font, scale, width)
         top = max(upper - tall - base, 0)
@@ -193,16 +178,3 @@ def draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
         place, white, thin = (left, top + tall + base // 2), (255, 255, 255), max(width // 2, 1)
         cv2.putText(picture, text, place, font, scale, white, thin, cv2.LINE_AA)
     return picture
-
-
-def _bgr(colour: str | None) -> tuple[int, int, int]:
-    if colour is None:
-        return _GREY_BGR
-    return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
-
-
-def _write_jpeg(path: Path, frame_bgr: np.ndarray) -> None:
-    import cv2
-
-    with files.whole_file(path) as file:
-        file.write(cv2.imencode(".jpg", frame_bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())

@@ -1,8 +1,5 @@
-"""Out-of-fold predictions: k small models, each predicts the fold it has not seen.
-
-Only such predictions say something about labels: a model repeats the faults of the labels it was
-trained on.
-"""
+"""Out-of-fold predictions: k small models, each predicts the fold it has not seen. Only these say
+something about labels: a model repeats the faults of those it was trained on."""
 
 import gzip
 import hashlib
@@ -75,13 +72,14 @@ def predict_out_of_fold(
     """
     out = Path(out)
     of_image = joined_folds(photos.images, folds, n_folds)
-    numbers = sorted(int(number) for number in of_image.unique())
+    numbers = _numbers(of_image)
     given = {int(number): Path(path) for number, path in (fold_weights or {}).items()}
     if strangers := sorted(set(given) - set(numbers)):
         raise DatasetError(
             f"weights are given for fold {strangers[0]}, but the folds are {numbers}"
         )
     base = Path(sets) if sets is not None else colab.local_disk(out) / name
+    held_out: dict[int, Path] = {}
     cut = {
         "image_size": settings.image_size,
         "confidence_threshold": confidence_threshold,
@@ -89,17 +87,18 @@ def predict_out_of_fold(
         "max_detections": max_detections,
     }
     parts = []
-    held_out: dict[int, Path] = {}
     for number in progress(numbers, desc="folds", unit="fold"):
         weights = given.get(number)
         if weights is None:
             held_out = held_out or _write_folds(base, photos, of_image)
-            place = colab.training_folder(out, f"{name}_fold{number}")
-            tags = {"trained_on": name, "helper": "out of fold"}
-            trained = run.train(
-                held_out[number], None, place, settings, tags=tags, final_evaluation=False
-            )
-            weights = trained.last
+            weights = run.train(
+                held_out[number],
+                None,
+                colab.training_folder(out, f"{name}_fold{number}"),
+                settings,
+                tags={"trained_on": name, "helper": "out of fold"},
+                final_evaluation=False,
+            ).last
         file = out / "predictions" / f"{name}_fold{number}.csv.gz"
         parts.append(_predict_fold(file, weights, photos.fold(of_image, number), number, cut))
     table = pd.concat(parts).sort_values(
@@ -110,33 +109,29 @@ def predict_out_of_fold(
 
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
-    """The folds of `images` (image_id -> int), joined to `n_folds`, strata as even.
-
-    Joined are the folds that occur among `images`, counted from 0, modulo `n_folds`: the same where
-    a fold was taken out, and as even in size as can be. Without `n_folds` they keep their numbers.
-    Raises DatasetError for images without a fold and for fewer than two folds.
-    """
+    """The folds of `images` (image_id -> int), joined to `n_folds`: those that occur, counted from
+    0, modulo `n_folds`, so as even as can be. DatasetError for images without a fold and fewer than
+    two folds."""
     mine = folds_of(images.set_index("image_id", drop=False)["image_id"], folds)
     for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
         if number is not None and number < 2:
             raise DatasetError(
                 f"out-of-fold predictions need at least 2 folds, got {number}; {advice}"
             )
-    if n_folds is not None:
-        mine = mine.map(
-            {number: place % n_folds for place, number in enumerate(sorted(mine.unique()))}
-        )
-    return mine
+    if n_folds is None:
+        return mine
+    return mine.map({number: place % n_folds for place, number in enumerate(_numbers(mine))})
+
+
+def _numbers(of_image: pd.Series) -> list[int]:
+    return sorted(of_image.unique().tolist())
 
 
 def trained(
     out: str | os.PathLike, images: pd.DataFrame, folds: pd.Series, name: str = "oof"
 ) -> tuple[dict[int, Path], pd.Series]:
-    """The weights left below `out`, by fold, and the fold that each has not seen.
-
-    Raises DatasetError where they are absent, or were trained on other images or folds than these:
-    such weights may have seen what they are to judge.
-    """
+    """The weights left below `out`, by fold, and the fold that each has not seen; DatasetError
+    where they were trained on other images or folds: they may have seen what they are to judge."""
     out = Path(out)
     notes = {
         int(path.stem.rpartition("fold")[2]): made.read(path)
@@ -144,18 +139,16 @@ def trained(
     }
     for n_folds in range(len(notes), 1, -1):
         of_image = joined_folds(images, folds, n_folds)
-        assigned = images["image_id"].map(of_image)
-        numbers = sorted(int(number) for number in of_image.unique())
         weights = {
             number: out / "training" / f"{name}_fold{number}" / "weights" / "last.pt"
-            for number in numbers
+            for number in _numbers(of_image)
         }
         if all(
             number in notes
-            and weights[number].is_file()
-            and notes[number]["image_ids"] == _ids(images[assigned == number])
-            and notes[number]["weights"] == files.sha256(weights[number])
-            for number in numbers
+            and path.is_file()
+            and notes[number]["image_ids"] == _ids(of_image.index[of_image == number])
+            and notes[number]["weights"] == files.sha256(path)
+            for number, path in weights.items()
         ):
             return weights, of_image
     raise DatasetError(
@@ -164,14 +157,14 @@ def trained(
     )
 
 
-def _ids(images: pd.DataFrame) -> str:
-    return hashlib.sha256("\n".join(sorted(images["image_id"])).encode()).hexdigest()
+def _ids(image_ids: pd.Series | pd.Index) -> str:
+    return hashlib.sha256("\n".join(sorted(image_ids)).encode()).hexdigest()
 
 
 def write(path: str | os.PathLike, predictions: pd.DataFrame) -> Path:
     """Write predictions as CSV.gz, whole or not at all; same table, same bytes."""
     # Two decimals: a hundredth of a pixel is far below what any label means, and halves the file.
-    rounded = predictions.assign(**{name: predictions[name].round(2) for name in XYXY})
+    rounded = predictions.round(dict.fromkeys(XYXY, 2))
     text = rounded.to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
     with files.whole_file(path) as file:
         file.write(gzip.compress(text, compresslevel=6, mtime=0))
@@ -185,16 +178,10 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
             f"predictions not found: {path}; run the notebook that writes them first"
         )
     try:
-        table = pd.read_csv(
-            path,
-            dtype={
-                "image_id": str,
-                "species": str,
-                "confidence": float,
-                **dict.fromkeys(XYXY, float),
-            },
-            keep_default_na=False,
+        kinds: dict[str, Any] = dict.fromkeys(COLUMNS[:2], str) | dict.fromkeys(
+            COLUMNS[2:-1], float
         )
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False)
     except (ValueError, EOFError, OSError) as error:
         raise DatasetError(
             f"{path} is damaged ({str(error).splitlines()[0]}); remove it and predict again"
@@ -205,34 +192,31 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 
 def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, Path]:
     """A set folder per fold, and per fold the data.yaml that holds it out."""
-    numbers = sorted(int(number) for number in of_image.unique())
-    places = {number: base / f"fold{number}" for number in numbers}
+    places = {number: base / f"fold{number}" for number in _numbers(of_image)}
     for number, place in places.items():
         mine = photos.fold(of_image, number)
         if not _is_written(place, mine, of_image):
-            writing.to_folder(
-                place, Photos(mine.images, photos.boxes, photos.folder), folds=of_image
-            )
+            writing.to_folder(place, mine, folds=of_image)
     return {
         number: writing.write_data_yaml(
             base / f"held_out_{number}.yaml",
-            [place for other, place in places.items() if other != number],
-            places[number],
+            [other for other in places.values() if other != place],
+            place,
         )
-        for number in numbers
+        for number, place in places.items()
     }
 
 
 def _is_written(target: Path, photos: Photos, of_image: pd.Series) -> bool:
     """Does the folder hold these images with these labels, whole?"""
-    if not (target / yolo.MANIFEST).is_file():
+    manifest = target / yolo.MANIFEST
+    if not manifest.is_file():
         return False
     there = reading.read_manifest(target)
     wanted = yolo.plan(photos.images, photos.boxes, of_image).manifest
     same = ["image_id", "archive", "member", "label_sha256"]
-    return there[same].equals(wanted[same]) and set_folder.holds(
-        target, (target / yolo.MANIFEST).read_bytes(), there
-    )
+    is_same = there[same].equals(wanted[same])
+    return is_same and set_folder.holds(target, manifest.read_bytes(), there)
 
 
 def _predict_fold(
@@ -242,7 +226,7 @@ def _predict_fold(
     made_with = {
         "weights": files.sha256(weights),
         "images": photos.fingerprint(),
-        "image_ids": _ids(photos.images),
+        "image_ids": _ids(photos.images["image_id"]),
         "fold": number,
         **cut,
     }

@@ -1,9 +1,10 @@
 """One pass of a network over images, in part files that a stopped run goes on from."""
 
 import contextlib
+import dataclasses
+import functools
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,68 +44,52 @@ def parse_pass(name: str) -> tuple[float, bool]:
 def extract(
     raw: npt.NDArray[np.floating], floor: float, cap: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """The network's rows of an image -> candidates from `floor`, and how many before the cap.
-
-    `raw` (m, 5 + classes): centre x, y, width, height px, objectness, class scores. A candidate's
-    confidence is objectness x class score; an anchor gives one for each class above the floor
-    (yolov5's val.py). Sorted by descending confidence (stable), at most `cap`; keys xyxy (n, 4) px,
-    class_index, best_class (the anchor's best), confidence.
-    """
+    """The network's rows of an image -> candidates from `floor`, and how many before the cap. `raw`
+    (m, 5 + classes): centre x, y, width, height px, objectness, class scores; an anchor gives one
+    candidate for each class above the floor (yolov5's val.py). By falling confidence (stable)."""
     scores = raw[:, 5:] * raw[:, 4:5]
     anchor, class_index = np.nonzero(scores >= np.float32(floor))
     confidence = scores[anchor, class_index]
     order = np.argsort(-confidence, kind="stable")[:cap]
     anchor, class_index = anchor[order], class_index[order]
-    best = scores[anchor].argmax(axis=1) == class_index if len(anchor) else np.zeros(0, dtype=bool)
     centre, half_size = raw[anchor, :2], raw[anchor, 2:4] / 2
     return {
         "xyxy": np.hstack([centre - half_size, centre + half_size]),
         "class_index": class_index,
-        "best_class": best,
+        "best_class": scores[anchor].argmax(axis=1) == class_index,
         "confidence": confidence[order],
     }, len(confidence)
 
 
+@dataclasses.dataclass(eq=False)
 class NetworkPass:
-    """One pass of one network over images."""
+    """One pass (`name`) of one network over images; `made_with` says how (image_size, floor, cap,
+    ...), `parts_folder` takes the part files of all passes."""
 
-    def __init__(
-        self,
-        network: base.Backend,
-        images: pd.DataFrame,
-        reader: Reader,
-        made_with: dict[str, Any],
-        name: str,
-        workers: int,
-    ) -> None:
-        """`made_with` says how (image_size, floor, cap, ...), `name` which pass."""
-        self.network, self.images, self.reader, self.made_with = network, images, reader, made_with
-        self.name, self.workers = name, workers
-        scale, self.flipped = parse_pass(name)
-        self.pixels = (
-            max(round(made_with["image_size"] * scale / network.stride), 1) * network.stride
-        )
-        self.archives = images["archive"].tolist() if "archive" in images else [""] * len(images)
-        self.members = images["member"].tolist()
-        self._plans: dict[tuple[int, int], list[list[list[int]]]] = {}
+    network: base.Backend
+    images: pd.DataFrame
+    reader: Reader
+    made_with: dict[str, Any]
+    name: str
+    workers: int
+    batch_size: int
+    part_images: int
+    parts_folder: str | os.PathLike | None
 
-    def all_parts(
-        self,
-        parts_folder: str | os.PathLike | None,
-        batch_size: int,
-        part_images: int,
-        index: int,
-        count: int,
-    ) -> Candidates:
-        """The candidates of shard `index`/`count`; part files on disk are taken as they are.
+    def __post_init__(self) -> None:
+        """Check the name, and tell what it says."""
+        scale, self.flipped = parse_pass(self.name)
+        stride = self.network.stride
+        self.pixels = max(round(self.made_with["image_size"] * scale / stride), 1) * stride
+        n = len(self.images)
+        self.archives = self.images["archive"].tolist() if "archive" in self.images else [""] * n
+        self.members = self.images["member"].tolist()
 
-        Which images make a part does not depend on `batch_size`, so that sessions on unlike
-        machines can share.
-        """
-        key = (batch_size, part_images)
-        parts = self._plans[key] = self._plans.get(key) or self._plan(*key)
+    def all_parts(self, index: int, count: int) -> Candidates:
+        """The candidates of shard `index`/`count`; part files on disk are taken as they are."""
+        parts = self.plan
         mine = list(range(index - 1, len(parts), count))
-        folder = None if parts_folder is None else Path(parts_folder) / self.name
+        folder = None if self.parts_folder is None else Path(self.parts_folder) / self.name
         if folder is not None:
             self._clear(folder, len(parts))
         total = sum(len(rows) for k in mine for rows in parts[k])
@@ -122,31 +107,29 @@ class NetworkPass:
                 done.append(ready)
             return candidates.merge(done) if done else self._compute([], bar)
 
-    def _plan(self, batch_size: int, part_images: int) -> list[list[list[int]]]:
-        """For each part its batches of rows: runs of one letterboxed shape."""
-        runs = frames.plan_batches(
-            self.images, self.pixels, part_images, self.network.stride, self.made_with["like"]
-        )
+    @functools.cached_property
+    def plan(self) -> list[list[list[int]]]:
+        """For each part its batches of rows: runs of one letterboxed shape. Which images make a
+        part does not depend on `batch_size`, so that unlike machines can share."""
+        step, like = self.batch_size, self.made_with["like"]
         parts: list[list[list[int]]] = []
         room = 0
-        for rows in runs:
+        for rows in frames.plan_batches(
+            self.images, self.pixels, self.part_images, self.network.stride, like
+        ):
             if not parts or len(rows) > room:
                 parts.append([])
-                room = part_images
-            parts[-1] += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+                room = self.part_images
+            parts[-1] += [rows[i : i + step] for i in range(0, len(rows), step)]
             room -= len(rows)
         return parts or [[]]
 
     def _clear(self, folder: Path, total: int) -> None:
-        """Remove part files of other images or settings, which fit nothing any more.
-
-        Raises LivestockError, and removes nothing, where parts of these very images were cut
-        another way: they may be another session's.
-        """
+        """Remove part files of other images or settings. LivestockError, and nothing removed, where
+        these very images were cut another way: they may be another session's."""
+        whole = f"-{total:05d}"
         others = [
-            path
-            for path in sorted(folder.glob("part-*-of-*.npz"))
-            if not path.stem.endswith(f"-{total:05d}")
+            path for path in sorted(folder.glob("part-*-of-*.npz")) if not path.stem.endswith(whole)
         ]
         for path in others:
             with contextlib.suppress(DatasetError):
@@ -175,33 +158,35 @@ class NetworkPass:
 
     def _compute(self, batches: list[list[int]], bar: Any) -> Candidates:
         rows = [row for batch in batches for row in batch]
-        table = pd.DataFrame({"image_id": self.images["image_id"].iloc[rows].to_numpy()})
-        width_px, height_px, found = (np.zeros(len(rows), dtype=int) for _ in range(3))
-        status = ["ok"] * len(rows)
         place = {row: i for i, row in enumerate(rows)}
+        sizes, found = np.zeros((len(rows), 2), dtype=int), np.zeros(len(rows), dtype=int)
+        status = ["ok"] * len(rows)
         floor, cap = self.made_with["floor"], self.made_with["cap"]
         nothing, _ = extract(np.zeros((0, 5 + len(self.network.names)), dtype=np.float32), 0, 1)
         pieces = [{"image_index": np.zeros(0, dtype=int), **nothing}]
         for batch in frames.read_ahead(batches, self._load, self.workers):
-            for same in _by_shape(batch):
-                raw = self.network(np.stack([frame.pixels for frame in same]), floor)
-                for frame, rows_of_image in zip(same, raw, strict=True):
-                    at = place[frame.row]
-                    width_px[at], height_px[at] = frame.box.frame
-                    piece, found[at] = extract(rows_of_image, floor, cap)
-                    piece["xyxy"] = frame.box.to_frame(piece["xyxy"], self.flipped)
-                    pieces.append({"image_index": np.full(len(piece["confidence"]), at), **piece})
+            shapes: dict[tuple[int, ...], list[Any]] = {}
             for frame in batch:
                 if frame.pixels is None:
                     status[place[frame.row]] = frame.problem
+                else:
+                    shapes.setdefault(frame.pixels.shape, []).append(frame)
+            for same in shapes.values():
+                raw = self.network(np.stack([frame.pixels for frame in same]), floor)
+                for frame, rows_of_image in zip(same, raw, strict=True):
+                    at = place[frame.row]
+                    sizes[at] = frame.box.frame
+                    piece, found[at] = extract(rows_of_image, floor, cap)
+                    piece["xyxy"] = frame.box.to_frame(piece["xyxy"], self.flipped)
+                    pieces.append({"image_index": np.full(len(piece["confidence"]), at), **piece})
             bar.update(len(batch))
-        return candidates.build(
-            table.assign(width_px=width_px, height_px=height_px, status=status, found=found),
-            self.network.names,
-            passes=(self.name,),
-            made_with=self.made_with,
-            **{key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]},
+        arrays = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+        arrays["pass_index"] = np.zeros(len(arrays["confidence"]))
+        images = pd.DataFrame({"image_id": self.images["image_id"].iloc[rows].to_numpy()})
+        images = images.assign(
+            width_px=sizes[:, 0], height_px=sizes[:, 1], status=status, found=found
         )
+        return candidates.build(images, self.network.names, (self.name,), self.made_with, **arrays)
 
     def _load(self, row: int) -> frames.Frame:
         """Read, decode and letterbox an image; what cannot be read is told in the frame."""
@@ -213,15 +198,6 @@ class NetworkPass:
         like = self.made_with["like"]
         box = frames.fit(width, height, self.pixels, self.network.stride, like)
         return frames.Frame(row, frames.letterbox(frame_bgr, box, like, self.flipped), box)
-
-
-def _by_shape(batch: Sequence[frames.Frame]) -> list[list[Any]]:
-    """Readable frames of a batch, those of one letterboxed shape together, in order."""
-    shapes: dict[tuple[int, ...], list[Any]] = {}
-    for frame in batch:
-        if frame.pixels is not None:
-            shapes.setdefault(frame.pixels.shape, []).append(frame)
-    return list(shapes.values())
 
 
 def part_path(folder: Path, part: int, total: int) -> Path:

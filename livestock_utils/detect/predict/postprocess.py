@@ -1,8 +1,4 @@
-"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion.
-
-One `PostprocessSettings` says everything that a prediction depends on after the network; it is
-tuned by `sweep`, saved as YAML and applied as it stands.
-"""
+"""From raw candidates to predictions, offline: thresholds, NMS, soft-NMS, fusion."""
 
 import dataclasses
 import os
@@ -66,34 +62,31 @@ class PostprocessSettings(Settings):
         for name in ("confidence_threshold", "iou_threshold"):
             value = getattr(self, name)
             for number in value.values() if isinstance(value, dict) else [value]:
-                if not (_is_number(number) and 0 <= number <= 1):
+                is_number = isinstance(number, int | float) and not isinstance(number, bool)
+                if not (is_number and 0 <= number <= 1):
                     raise LivestockError(f"{name} must lie in [0, 1], got {number!r}")
         if self.sigma == 0:
             raise LivestockError(f"sigma must be above 0, got {self.sigma!r}")
         if self.class_agnostic and isinstance(self.iou_threshold, dict):
-            raise LivestockError(
-                "class-agnostic suppression takes one iou_threshold, not one a class"
-            )
+            raise LivestockError("class-agnostic suppression takes one iou_threshold")
         if self.class_agnostic and self.method == "fusion":
-            raise LivestockError(
-                "fusion mixes boxes of one class only; set class_agnostic to false"
-            )
-        if self.passes is None:
+            raise LivestockError("fusion mixes boxes of one class; set class_agnostic to false")
+        names = self.passes
+        if names is None:
             return
-        is_list = isinstance(self.passes, list | tuple) and len(self.passes) > 0
-        if not (is_list and all(isinstance(name, str) for name in self.passes)):
+        if not (isinstance(names, list | tuple) and names and all(type(n) is str for n in names)):
             raise LivestockError(
                 "passes must be a list of names such as [plain, flip], or null for all predicted, "
-                f"got {self.passes!r}"
+                f"got {names!r}"
             )
-        object.__setattr__(self, "passes", tuple(self.passes))
+        object.__setattr__(self, "passes", tuple(names))
 
     @property
     def needs(self) -> dict[str, Any]:
         """What the network's run must keep for these settings: options of `collect_candidates`."""
-        lowest = self.confidence_threshold
-        floor = min(lowest.values()) if isinstance(lowest, dict) else lowest
-        return {"floor": floor} | ({} if self.passes is None else {"passes": self.passes})
+        floor = self.confidence_threshold
+        needs = {"floor": min(floor.values()) if isinstance(floor, dict) else floor}
+        return needs if self.passes is None else needs | {"passes": self.passes}
 
     @property
     def is_plain(self) -> bool:
@@ -102,8 +95,7 @@ class PostprocessSettings(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
-        values = dataclasses.asdict(self)
-        return {**values, "passes": list(self.passes) if self.passes is not None else None}
+        return dataclasses.asdict(self) | {"passes": self.passes and list(self.passes)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PostprocessSettings":
@@ -136,10 +128,9 @@ def load_settings(path: str | os.PathLike) -> PostprocessSettings:
 def load_image_size(path: str | os.PathLike) -> int | None:
     """The image size that a file's settings were tuned at, None where it does not say."""
     size = (_read_settings(path).get("chosen") or {}).get("image_size")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 32):
-        raise LivestockError(
-            f"{path}: image_size must be a whole number of at least 32, got {size!r}"
-        )
+    if size is not None and (type(size) is not int or size < 32):
+        what = "a whole number of at least 32"
+        raise LivestockError(f"{path}: image_size must be {what}, got {size!r}")
     return size
 
 
@@ -152,26 +143,21 @@ def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
         raise LivestockError(f"{path}: not a settings file, it has no 'settings'; run the sweep")
-    if not isinstance(content.get("chosen", {}), dict | None):
-        raise LivestockError(
-            f"{path}: 'chosen' must hold names and values, got {content['chosen']!r}"
-        )
+    chosen = content.get("chosen")
+    if not isinstance(chosen, dict | None):
+        raise LivestockError(f"{path}: 'chosen' must hold names and values, got {chosen!r}")
     return content
 
 
 def apply(
     candidates: Candidates,
-    settings: PostprocessSettings | None = None,
+    settings: PostprocessSettings = PostprocessSettings(),
     images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Candidates -> predictions table (image_id, species, x_min..y_max px, confidence).
-
-    Sorted by image_id and descending confidence; equal confidences keep the network's order.
-    `images`: only these (by image_id). Images without detections have no rows; they stay in
-    `candidates.images`. Raises DatasetError for an image without candidates data, LivestockError
-    for thresholds that lack a class or passes that were not predicted.
-    """
-    settings = settings or PostprocessSettings()
+    """Candidates (of `images` only) -> predictions table (image_id, species, x_min..y_max px,
+    confidence), by image_id and falling confidence; ties keep the network's order. DatasetError for
+    an image without candidates, LivestockError for thresholds that lack a class or passes that were
+    not predicted."""
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
@@ -193,21 +179,23 @@ class Detections:
 
 
 def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
-    """Everything that `apply` does but the limit an image and the table; in no particular order."""
-    part = candidates.select(eligible(candidates, settings))
+    """Everything that `apply` does but the limit an image and the table; in any order."""
+    part = candidates.select(_eligible(candidates, settings))
     if settings.method == "nms":
         part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
-        found = (part.image_index, part.class_index, part.xyxy, part.confidence)
+        found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
-    image_index, class_index, xyxy, confidence = found
-    return Detections(image_index, class_index, part.clipped(image_index, xyxy), confidence)
+    size = part.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
+    limits = np.where(size > 0, size, np.float32(np.inf))[found.image_index]
+    xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
+    return dataclasses.replace(found, xyxy=xyxy)
 
 
-def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     """Which candidates (n,) the settings let in: passes, labels, confidence by class."""
-    thresholds = per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
-    mask = candidates.confidence >= thresholds.astype(np.float32)[candidates.class_index]
+    limits = confidence_limits(candidates, settings).astype(np.float32)
+    mask = candidates.confidence >= limits[candidates.class_index]
     if not settings.multi_label:
         mask &= candidates.best_class
     if settings.passes is not None:
@@ -215,9 +203,8 @@ def eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
             raise LivestockError(
                 f"pass {missing[0]!r} was not predicted: there are {list(candidates.passes)}"
             )
-        mask &= np.isin(
-            candidates.pass_index, [candidates.passes.index(name) for name in settings.passes]
-        )
+        used = [candidates.passes.index(name) for name in settings.passes]
+        mask &= np.isin(candidates.pass_index, used)
     return mask
 
 
@@ -225,7 +212,7 @@ def _nms_keep(
     candidates: Candidates, iou_threshold: _PerClass, class_agnostic: bool = False
 ) -> npt.NDArray[np.bool_]:
     """Hard NMS of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
-    thresholds = per_class(iou_threshold, candidates.names, "iou_threshold")
+    thresholds = _per_class(iou_threshold, candidates.names, "iou_threshold")
     kept = np.zeros(len(candidates), dtype=bool)
     for rows, _, class_index in _groups(candidates, class_agnostic):
         kept[rows] = suppression.nms(
@@ -234,13 +221,19 @@ def _nms_keep(
     return kept
 
 
-def per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
+def confidence_limits(
+    candidates: Candidates, settings: PostprocessSettings
+) -> npt.NDArray[np.float64]:
+    """The confidence threshold of each class of the candidates."""
+    return _per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
+
+
+def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
     """A number per class, in the order of `names`; LivestockError for other keys."""
     if isinstance(value, dict):
         if set(value) != set(names):
-            raise LivestockError(
-                f"{what} must have one entry a class {sorted(names)}, got {sorted(value)}"
-            )
+            wanted = f"one entry a class {sorted(names)}"
+            raise LivestockError(f"{what} must have {wanted}, got {sorted(value)}")
         return np.array([value[name] for name in names], dtype=float)
     return np.full(len(names), float(value))
 
@@ -267,49 +260,46 @@ def _groups(
         yield rows, int(candidates.image_index[rows[0]]), int(class_index[rows[0]])
 
 
-def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> tuple[Any, Any, Any, Any]:
+def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detections:
     """Soft-NMS and fusion, which change confidences: the threshold holds before and after."""
-    ious = per_class(settings.iou_threshold, part.names, "iou_threshold")
-    floors = per_class(settings.confidence_threshold, part.names, "confidence_threshold")
+    ious = _per_class(settings.iou_threshold, part.names, "iou_threshold")
+    floors = confidence_limits(part, settings)
     n_passes = len(part.passes if settings.passes is None else settings.passes)
     is_fusion = settings.method == "fusion"
     if is_fusion and settings.fusion_nms is not None:
-        part = part.select(_nms_of_each_pass(part, settings))
-    nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
-    found = [nothing]
+        part = part.select(_nms_of_each_pass(part, settings.fusion_nms))
+    found: list[tuple[Any, ...]] = [
+        (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
+    ]
     for rows, image, class_index in _groups(part, settings.class_agnostic):
         xyxy, confidence, labels = part.xyxy[rows], part.confidence[rows], part.class_index[rows]
-        iou = ious[class_index]
         if is_fusion:
-            how = settings.fusion_confidence
             xyxy, confidence = suppression.fuse(
-                xyxy, confidence, iou, n_passes=n_passes, confidence_type=how
+                xyxy,
+                confidence,
+                ious[class_index],
+                n_passes=n_passes,
+                confidence_type=settings.fusion_confidence,
             )
             labels = np.full(len(confidence), class_index)
         else:
-            method = settings.method.removeprefix("soft_nms_")
-            lowest = floors.min() if settings.class_agnostic else floors[class_index]
             confidence = suppression.soft_nms(
-                xyxy, confidence, iou, sigma=settings.sigma, method=method, floor=lowest
+                xyxy,
+                confidence,
+                ious[class_index],
+                sigma=settings.sigma,
+                method=settings.method.removeprefix("soft_nms_"),
+                floor=floors.min() if settings.class_agnostic else floors[class_index],
             )
             alive = (confidence > 0) & (confidence >= floors.astype(np.float32)[labels])
             xyxy, confidence, labels = xyxy[alive], confidence[alive], labels[alive]
         found.append((np.full(len(confidence), image), labels, xyxy, confidence))
-    images, classes, boxes, confidences = (
-        np.concatenate(each) for each in zip(*found, strict=True)
-    )
-    return images, classes, boxes, confidences
+    return Detections(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
-def _nms_of_each_pass(part: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> npt.NDArray[np.bool_]:
     kept = np.zeros(len(part), dtype=bool)
     for number in range(len(part.passes)):
-        rows = np.flatnonzero(part.pass_index == number)
-        mask = np.zeros(len(part), dtype=bool)
-        mask[rows] = True
-        kept[rows] = _nms_keep(part.select(mask), float(settings.fusion_nms or 0))
+        mask = part.pass_index == number
+        kept[mask] = _nms_keep(part.select(mask), iou_threshold)
     return kept
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

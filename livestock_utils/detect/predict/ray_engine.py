@@ -1,9 +1,5 @@
-"""Prediction as a Ray Data job: the same part files and table as without it.
-
-Each worker opens the network once and takes one shard of parts after another. A worker that dies
-loses at most the part in flight, which Ray hands to another; finished parts are whole files and are
-not made again.
-"""
+"""Prediction as a Ray Data job: the same part files and table as without it. A worker opens the
+network once and takes shard after shard; one that dies loses at most the part in flight."""
 
 import contextlib
 import dataclasses
@@ -24,27 +20,17 @@ from livestock_utils.detect.predict.passes import PART_IMAGES
 class _ShardPredictor:
     """What runs in a worker: network, bytes and plan, opened once; a call a shard."""
 
-    def __init__(
-        self,
-        weights: str,
-        photos: Photos,
-        parts_folder: str,
-        options: dict[str, Any],
-    ) -> None:
-        """The arguments of `engine.collect_candidates`."""
+    def __init__(self, weights: str, photos: Photos, options: dict[str, Any]) -> None:
+        """The arguments of `engine.shards`."""
         self.problem, self.held = "", contextlib.ExitStack()
         try:
-            self.of_shard = self.held.enter_context(
-                engine.shards(weights, photos, parts_folder=parts_folder, **options)
-            )
+            self.of_shard = self.held.enter_context(engine.shards(weights, photos, **options))
         except LivestockError as error:
             self.problem = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make the parts of shard `row["shard"]`: how many images, or the problem in a line.
-
-        Raised, it would arrive as one of Ray's own errors, inside a traceback of many lines.
-        """
+        """Make the parts of shard `row["shard"]`: how many images, or the problem in a line;
+        raised, it would arrive as one of Ray's own errors, inside a traceback of many lines."""
         images, problem = 0, self.problem
         if not problem:
             try:
@@ -63,13 +49,9 @@ def collect_candidates(
     address: str | None = None,
     **options: Any,
 ) -> Candidates:
-    """`engine.collect_candidates` spread over `n_workers` workers; same arguments, same result.
-
-    `address`: of an existing cluster, which must see the photos, `parts_folder` and the weights
-    under the same paths; None starts Ray on this machine. A `device` of "cuda" asks for one GPU a
-    worker. Raises CheckpointError for weights that cannot be used before Ray is started,
-    LivestockError if Ray is not installed, and what the workers raise.
-    """
+    """`engine.collect_candidates` spread over `n_workers` workers. `address`: of a cluster that
+    sees all files under the same paths; None starts Ray here. A `device` of "cuda" asks for a GPU a
+    worker."""
     try:
         import ray
         import ray.data
@@ -82,8 +64,8 @@ def collect_candidates(
     chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}
     loading.open_backend(weights, **chosen)
     engine.parse_shard(options.pop("shard", "1/1"))
-    given = tuple(options.get("passes", ("plain",)))
-    options["passes"] = given
+    passes = tuple(options.get("passes", ("plain",)))
+    options |= {"passes": passes, "parts_folder": str(Path(parts_folder).resolve())}
     if not ray.is_initialized():
         ray.init(address=address or "local", logging_level="warning", log_to_driver=False)
     n_shards = max(math.ceil(len(photos) / options.get("part_images", PART_IMAGES)), n_workers)
@@ -91,18 +73,13 @@ def collect_candidates(
         [{"shard": f"{k + 1}/{n_shards}"} for k in range(n_shards)], override_num_blocks=n_shards
     )
     on_gpu = str(options.get("device") or "").startswith("cuda")
-    arguments = (
-        str(Path(weights).resolve()),
-        dataclasses.replace(photos, folder=Path(photos.folder).resolve()),
-        str(Path(parts_folder).resolve()),
-        options,
-    )
+    placed = dataclasses.replace(photos, folder=Path(photos.folder).resolve())
     try:
         done = shards.map(
             _ShardPredictor,
             compute=ray.data.ActorPoolStrategy(size=n_workers),
             num_gpus=1 if on_gpu else None,
-            fn_constructor_args=arguments,
+            fn_constructor_args=(str(Path(weights).resolve()), placed, options),
         ).take_all()
     except ray.exceptions.RayError as error:
         raise LivestockError(
@@ -114,7 +91,7 @@ def collect_candidates(
         raise LivestockError(
             f"Ray finished {len(done)} of {n_shards} shards; run the same command again to go on"
         )
-    found = engine.gather(parts_folder, given)
+    found = engine.gather(parts_folder, passes)
     engine.report(found, photos.images)
     return found
 

@@ -54,11 +54,8 @@ def predict_runs(
     weights: str = "last",
     iou_threshold: float = 0.6,
 ) -> dict[str, pd.DataFrame]:
-    """Each run's predictions on the judge's images, at its own size, by run name.
-
-    They are kept in the folder `kept` under the hashes of weights and images, and read from there
-    the next time.
-    """
+    """Each run's predictions on the judge's images, at its own size, by run name; kept in `kept`
+    under the hashes of weights and images."""
     stamp = on.photos.fingerprint()[:12]
     found = {}
     for run in progress(group.to_dict("records"), desc="predicting", unit="run"):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,17 +20,15 @@ _FLOOR = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class SilverSources:
-    """Predictions by source, the one that silver is made from first.
-
-    `saw_validation`: were the models behind that trained on validation images? None: not known.
-    """
+    """Predictions by source, the one that silver is made from first. `saw_validation`: were the
+    models behind it trained on validation images? None: not known."""
 
     tables: dict[str, pd.DataFrame]
     saw_validation: bool | None
 
     @property
     def name(self) -> str:
-        """The source that silver is made from: "out of fold", "in sample" or "given"."""
+        """The source that silver is made from."""
         return next(iter(self.tables))
 
     @property
@@ -72,6 +71,7 @@ def predict_for_silver(
         DatasetError: "in_sample" without weights, or a table that has none of the images.
     """
     used = default_weights(out, weights)
+    cut: dict[str, Any] = {"iou_threshold": iou_threshold, "confidence_threshold": _FLOOR}
     found: dict[str, pd.DataFrame] = {}
     if source == "in_sample" and used is None:
         raise DatasetError(
@@ -80,15 +80,7 @@ def predict_for_silver(
         )
     if source == "out_of_fold":
         found[_OUT_OF_FOLD] = out_of_fold.predict_out_of_fold(
-            photos,
-            folds,
-            out,
-            settings,
-            n_folds=n_folds,
-            name="silver",
-            sets=sets,
-            iou_threshold=iou_threshold,
-            confidence_threshold=_FLOOR,
+            photos, folds, out, settings, n_folds=n_folds, name="silver", sets=sets, **cut
         )
     elif source != "in_sample":
         table, ids = out_of_fold.read(source), photos.images["image_id"]
@@ -99,13 +91,7 @@ def predict_for_silver(
                 f"is among the {len(photos)} training images; give the predictions of these images"
             )
     if used is not None:
-        made = engine.predict(
-            used,
-            photos,
-            image_size=settings.image_size,
-            iou_threshold=iou_threshold,
-            confidence_threshold=_FLOOR,
-        )
+        made = engine.predict(used, photos, image_size=settings.image_size, **cut)
         found[IN_SAMPLE] = made.assign(source="in sample, " + "/".join(used.parts[-3:]))
     return SilverSources(found, saw_validation(out, used, source))
 
@@ -114,25 +100,20 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
     """`weights`, else the best ones of the full training (08) or the first (05), else None."""
     if weights:
         return Path(weights)
-    for name in ("full", "multilabel_split"):
-        run = Run(Path(out) / "training" / name)
-        if run.finished:
-            return run.best
-    return None
+    runs = (Run(Path(out) / "training" / name) for name in ("full", "multilabel_split"))
+    return next((run.best for run in runs if run.finished), None)
 
 
 def saw_validation(
     out: str | os.PathLike, weights: str | os.PathLike | None, source: str
 ) -> bool | None:
-    """Have the models behind silver labels seen validation images? None: not known.
-
-    Teachers out of fold have not (`predict_for_silver` trains them on its photos alone), the run of
-    notebook 05 has not, that of 08 has; of other weights and of given tables nothing is known.
-    """
+    """Have the models behind silver labels seen validation images? None: not known. Teachers out of
+    fold are trained on the training photos alone, as is the run of notebook 05; 08's has seen
+    them."""
     if source == "out_of_fold":
         return False
     if source != "in_sample" or weights is None:
         return None
     training = Path(out).resolve() / "training"
-    folder = Path(weights).resolve().parents[1]
-    return {training / "multilabel_split": False, training / "full": True}.get(folder)
+    seen = {training / "multilabel_split": False, training / "full": True}
+    return seen.get(Path(weights).resolve().parents[1])

@@ -27,59 +27,44 @@ def write_best(
     table: pd.DataFrame,
     weights: Mapping[str, float],
     training: Mapping[str, Any],
-    against: str = "",
-    chosen: Mapping[str, Any] | None = None,
+    against: str,
+    chosen: Mapping[str, Any],
 ) -> Path:
-    """Write OUT/hyp/hyp_<name>_best.yaml, and point OUT/hyp/search.json at it.
+    """Write OUT/hyp/hyp_<name>_best.yaml of the study `name`, and point OUT/hyp/search.json at it.
 
-    `name` is the study's. `chosen` are the best trial's values of what was searched besides genes
-    (model, optimizer, ...), which no hyperparameter file holds. An equal file is left alone. With
-    two objectives it is the best by score, whatever the other.
+    `chosen` are the best trial's values of what was searched besides genes (model, optimizer, ...),
+    which no hyperparameter file holds. An equal file is left alone.
     """
-    chosen = dict(chosen or {})
     formula = " + ".join(f"{weight:g} x {metric}" for metric, weight in weights.items())
     aside = f"; the highest score, whatever its {against}" if against else ""
+    told = {key: value for key, value in training.items() if key in _TOLD} | dict(chosen)
+    each = ", ".join(f"{key} {value}" for key, value in sorted(told.items()))
     lines = [
         f"# Best of {int((table['state'] == 'complete').sum())} finished trials of the genes "
         f"{group!r}: {formula} = {best['score']:.4f} (trial {int(best['trial'])}{aside}).",
-        "# Each trial: "
-        + ", ".join(
-            f"{key} {value}"
-            for key, value in sorted({**training, **chosen}.items())
-            if key in _TOLD or key in chosen
-        )
-        + ".",
-        *(
-            [
-                "# Searched with the genes, and to be set where this file is used: "
-                + ", ".join(f"{key} = {value}" for key, value in chosen.items())
-                + "."
-            ]
-            if chosen
-            else []
-        ),
-        yaml.safe_dump(dict(best_hyp), sort_keys=False),
+        f"# Each trial: {each}.",
     ]
-    path = out / "hyp" / f"hyp_{name}_best.yaml"
-    _write_changed(path, "\n".join(lines))
-    pointer = {
-        "file": path.name,
+    pointer: dict[str, Any] = {
+        "file": f"hyp_{name}_best.yaml",
         "study": name,
         "group": group,
         "score": float(best["score"]),
-        **({"choices": chosen} if chosen else {}),
     }
+    if chosen:
+        set_too = ", ".join(f"{key} = {value}" for key, value in chosen.items())
+        lines.append(
+            f"# Searched with the genes, and to be set where this file is used: {set_too}."
+        )
+        pointer["choices"] = dict(chosen)
+    path = out / "hyp" / pointer["file"]
+    _write_changed(path, "\n".join([*lines, yaml.safe_dump(dict(best_hyp), sort_keys=False)]))
     _write_changed(path.with_name(_POINTER), json.dumps(pointer, indent=2) + "\n")
     return path
 
 
 def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | os.PathLike | None:
-    """ "search" -> the best of notebook 07's last search, "search:NAME" -> that of NAME.
-
-    Anything else is given back as it is.
-
-    Raises NotebookError when 07 has not written them.
-    """
+    """ "search" -> the best of notebook 07's last search, "search:NAME" -> that of NAME; anything
+    else is given back as it is."""
     text = str(hyp)
     if text != _SEARCH and not text.startswith(f"{_SEARCH}:"):
         return hyp
@@ -95,10 +80,8 @@ def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | 
     else:
         path = folder / f"hyp_{text.removeprefix(f'{_SEARCH}:').strip()}_best.yaml"
     if not path.is_file():
-        known = [
-            file.name[len("hyp_") : -len("_best.yaml")]
-            for file in sorted(folder.glob("hyp_*_best.yaml"))
-        ]
+        files_there = sorted(folder.glob("hyp_*_best.yaml"))
+        known = [file.name[len("hyp_") : -len("_best.yaml")] for file in files_there]
         raise NotebookError(
             f"hyp is {text!r}, but {path} is missing; searched were {', '.join(known) or 'none'}: "
             "run notebook 07 for it, with the same out"

@@ -17,11 +17,8 @@ _GROUPS_FILE = HYP_FOLDER / "groups.yaml"
 
 @dataclasses.dataclass(frozen=True)
 class Gene:
-    """A hyperparameter that a search changes.
-
-    `gain` scales the genetic algorithm's mutation, `low` and `high` are its limits, `log` draws it
-    on a log scale.
-    """
+    """A hyperparameter that a search changes: `gain` scales the genetic algorithm's mutation, `low`
+    and `high` are its limits, `log` draws it on a log scale."""
 
     name: str
     gain: float
@@ -37,34 +34,31 @@ class Gene:
 def read_genes(
     group: str, base: Mapping[str, float], path: str | os.PathLike | None = None
 ) -> tuple[Gene, ...]:
-    """The genes of a group of hyp/groups.yaml, in its order; `base` must hold them all.
-
-    Raises TrainingError for an unknown group or gene, a range with low > high, a gene that can
-    never change, a base without the gene, and one whose value lies outside the gene's range.
-    """
+    """The genes of a group of hyp/groups.yaml, in its order; `base` must hold all, in range."""
     genes, groups = read_groups(path)
     where = _GROUPS_FILE.name if path is None else str(path)
     if group not in groups:
         raise TrainingError(f"unknown group of genes {group!r}; {where} has {', '.join(groups)}")
-    for gene in groups[group]:
-        if gene not in base:
+    chosen = tuple(genes[name] for name in groups[group])
+    for gene in chosen:
+        if gene.name not in base:
             raise TrainingError(
-                f"the base hyperparameters lack {gene}, a gene of group {group!r}; add it to the "
-                "base"
+                f"the base hyperparameters lack {gene.name}, a gene of group {group!r}; add it to "
+                "the base"
             )
-        if not genes[gene].low <= base[gene] <= genes[gene].high:
+        if not gene.low <= base[gene.name] <= gene.high:
             raise TrainingError(
-                f"the base has {gene} {base[gene]:g}, but group {group!r} ranges from "
-                f"{genes[gene].low:g} to {genes[gene].high:g} in {where}: trial 0 is to be the "
-                "base; change it, or widen the range in a groups_file"
+                f"the base has {gene.name} {base[gene.name]:g}, but group {group!r} ranges from "
+                f"{gene.low:g} to {gene.high:g} in {where}: trial 0 is to be the base; change it, "
+                "or widen the range in a groups_file"
             )
-    return tuple(genes[name] for name in groups[group])
+    return chosen
 
 
 def read_groups(
     path: str | os.PathLike | None = None,
 ) -> tuple[dict[str, Gene], dict[str, list[str]]]:
-    """(genes by name, names by group) of a groups file, checked as `read_genes`."""
+    """(genes by name, names by group) of a groups file, checked."""
     file = _GROUPS_FILE if path is None else Path(path)
     if not file.is_file():
         raise TrainingError(
@@ -96,42 +90,32 @@ def groups_table(groups: str, path: str | os.PathLike | None = None) -> pd.DataF
 
 
 def _gene(name: str, entry: Any, file: Path) -> Gene:
-    """One entry of `genes:`, checked."""
     if name not in LIMITS:
         raise TrainingError(
             f"{file}: unknown gene {name!r}; the hyperparameters are {', '.join(LIMITS)}"
         )
     try:
-        gene = Gene(
-            name,
-            float(entry["gain"]),
-            float(entry["low"]),
-            float(entry["high"]),
-            bool(entry.get("log")),
-        )
+        gain, low, high = (float(entry[key]) for key in ("gain", "low", "high"))
+        gene = Gene(name, gain, low, high, bool(entry.get("log")))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{file}: gene {name} needs numbers gain, low and high, got {entry!r}"
         ) from error
-    if gene.low > gene.high:
+    least, most = LIMITS[name]
+    if low > high:
+        raise TrainingError(f"{file}: gene {name} has low {low:g} > high {high:g}; swap them")
+    if low < least or high > most:
         raise TrainingError(
-            f"{file}: gene {name} has low {gene.low:g} > high {gene.high:g}; swap them"
+            f"{file}: gene {name} ranges from {low:g} to {high:g}, YOLOv5 takes {least} to {most}"
         )
-    low, high = LIMITS[name]
-    if gene.low < low or gene.high > high:
+    if gene.log and low <= 0:
         raise TrainingError(
-            f"{file}: gene {name} ranges from {gene.low:g} to {gene.high:g}, YOLOv5 takes {low} to "
-            f"{high}"
-        )
-    if gene.log and gene.low <= 0:
-        raise TrainingError(
-            f"{file}: gene {name} is on a log scale, so low must be above 0, got {gene.low:g}"
+            f"{file}: gene {name} is on a log scale, so low must be above 0, got {low:g}"
         )
     return gene
 
 
 def _check_group(group: str, names: Any, genes: Mapping[str, Gene], file: Path) -> None:
-    """A group is a list of genes that can change."""
     if not isinstance(names, Sequence) or isinstance(names, str) or not names:
         raise TrainingError(f"{file}: group {group!r} must be a list of genes, got {names!r}")
     for name in names:
@@ -140,9 +124,9 @@ def _check_group(group: str, names: Any, genes: Mapping[str, Gene], file: Path) 
                 f"{file}: group {group!r} has the unknown gene {name!r}; genes are "
                 f"{', '.join(genes)}"
             )
-        if genes[name].gain == 0 or genes[name].low == genes[name].high:
+        gene = genes[name]
+        if gene.gain == 0 or gene.low == gene.high:
             raise TrainingError(
-                f"{file}: gene {name} of group {group!r} can never change (gain "
-                f"{genes[name].gain:g}, {genes[name].low:g} to {genes[name].high:g}); leave it out "
-                "or widen it"
+                f"{file}: gene {name} of group {group!r} can never change (gain {gene.gain:g}, "
+                f"{gene.low:g} to {gene.high:g}); leave it out or widen it"
             )

@@ -24,8 +24,8 @@ EPOCH_COLUMNS = {
 }
 """What an objective may weigh (columns of `train.run.evaluate`) -> the training's own column that
 pruning looks at."""
-AGAINST = ("latency_ms", "weights_mb")
-"""What a second objective may keep small."""
+AGAINST = {"latency_ms": ("model", "image_size"), "weights_mb": ("model",)}
+"""What a second objective may keep small -> the choices that change it."""
 
 
 def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
@@ -39,11 +39,8 @@ def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
             raise TrainingError(
                 f"objective: unknown metric {name!r}; expected some of {', '.join(EPOCH_COLUMNS)}"
             )
-        if (
-            isinstance(weight, bool)
-            or not isinstance(weight, (int, float))
-            or not math.isfinite(weight)
-        ):
+        is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not is_number or not math.isfinite(weight):
             raise TrainingError(f"objective: the weight of {name} must be a number, got {weight!r}")
     if not any(weights.values()):
         raise TrainingError(
@@ -53,22 +50,35 @@ def check_objective(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-    """What Optuna calls with each trial; the fields are `search`'s arguments, checked.
-
-    `folder` takes the trials' run folders, `hyp` is the base, `n_trials` the study's slots.
-    """
+class Task:
+    """What all groups of a search have in common: `search`'s arguments, checked; `weights` are
+    those of the objective."""
 
     train: Source
     valid: Source | None
-    folder: Path
-    hyp: Mapping[str, float]
-    genes: Sequence[Gene]
+    out: Path
+    settings: TrainSettings
     weights: Mapping[str, float]
     against: str
     choices: Mapping[str, Sequence[Any]]
-    n_trials: int
-    settings: TrainSettings
+    trials: int
+    storage: str
+    heartbeat_s: int
+    sampler: str
+    sampler_seed: int
+    pruner: str
+    groups_file: str | os.PathLike | None
+    keep_weights: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What Optuna calls with each trial; `folder` takes the run folders, `hyp` is the base."""
+
+    task: Task
+    folder: Path
+    hyp: Mapping[str, float]
+    genes: Sequence[Gene]
 
     def __call__(self, trial: Any) -> Any:
         """Train one trial and return its score, or (score, second)."""
@@ -77,22 +87,23 @@ class Objective:
         from livestock_utils.detect.search import study
         from livestock_utils.detect.train import run as training_run
 
+        task = self.task
         drawn = {
             gene.name: trial.suggest_float(gene.name, gene.low, gene.high, log=gene.log)
             for gene in self.genes
         }
         chosen = {
             name: trial.suggest_categorical(name, list(values))
-            for name, values in self.choices.items()
+            for name, values in task.choices.items()
         }
-        if why := study.slot_taken(trial.study, trial, self.n_trials):
+        if why := study.slot_taken(trial.study, trial, task.trials):
             trial.set_user_attr(study.SKIPPED, why)
             raise study.GiveBack(why)
-        start = self.settings.init_weights
+        start = task.settings.init_weights
         if isinstance(start, str):
-            start = start.replace("{model}", chosen.get("model", self.settings.model))
+            start = start.replace("{model}", chosen.get("model", task.settings.model))
         settings = dataclasses.replace(
-            self.settings, hyp={**self.hyp, **drawn}, init_weights=start, loggers=(), **chosen
+            task.settings, hyp={**self.hyp, **drawn}, init_weights=start, loggers=(), **chosen
         )
         epochs = settings.epochs or 1  # a search's are settled
         trial.set_user_attr("reason", "")  # a retry begins with that of the trial it repeats
@@ -100,9 +111,9 @@ class Objective:
 
         def on_epoch(epoch: int, row: Mapping[str, float]) -> bool:
             trial.set_user_attr("epochs", epoch + 1)
-            if not self.against:
+            if not task.against:
                 trial.report(
-                    sum(weight * row[EPOCH_COLUMNS[name]] for name, weight in self.weights.items()),
+                    sum(weight * row[EPOCH_COLUMNS[name]] for name, weight in task.weights.items()),
                     epoch,
                 )
                 if trial.should_prune() and epoch + 1 < epochs:
@@ -112,7 +123,7 @@ class Objective:
         try:
             place = trial_folder(self.folder, trial.study.trials[trial.number])
             run = training_run.train(
-                self.train, self.valid, place, settings, on_epoch=on_epoch, final_evaluation=False
+                task.train, task.valid, place, settings, on_epoch=on_epoch, final_evaluation=False
             )
         except DivergedError as error:
             trial.set_user_attr("reason", str(error))
@@ -124,15 +135,15 @@ class Objective:
             trial.set_user_attr("reason", f"behind after epoch {pruned[0]}")
             raise optuna.TrialPruned
         size, device = settings.image_size, settings.device
-        data = self.train if self.valid is None else self.valid
+        data = task.train if task.valid is None else task.valid
         scores = training_run.evaluate(run.best, data, image_size=size, device=device).loc["all"]
-        score = sum(weight * scores.to_dict()[name] for name, weight in self.weights.items())
+        score = sum(weight * scores.to_dict()[name] for name, weight in task.weights.items())
         if not math.isfinite(score):
             trial.set_user_attr("reason", f"the score is {score}")
             raise optuna.TrialPruned
-        if self.against == "weights_mb":
+        if task.against == "weights_mb":
             return score, run.best.stat().st_size / 1e6
-        return (score, latency_ms(run.best, size, device)) if self.against else score
+        return (score, latency_ms(run.best, size, device)) if task.against else score
 
 
 def trial_folder(folder: Path, trial: Any) -> Path:

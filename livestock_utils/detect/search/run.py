@@ -22,6 +22,7 @@ from livestock_utils.detect.search.genes import Gene, read_genes
 from livestock_utils.detect.search.objective import (
     AGAINST,
     Objective,
+    Task,
     check_objective,
     trial_folder,
 )
@@ -41,15 +42,9 @@ _CONTEST = {"mAP75_contest": 1.0}
 class Search:
     """A finished search of one group of genes; `chain` has it after those of the groups before.
 
-    Args:
-        group, genes: what was searched.
-        best_hyp: the base with the best genes, and `hyp_file` the YAML of it.
-        table: a row a trial, see `trials.trials_table`.
-        study: the Optuna study, for everything else.
-        sampler, seed, against: as asked for.
-        chosen: the best trial's values of the choices (model, image_size, optimizer, schedule),
-            which a hyperparameter file does not hold.
-        earlier: the searches of the groups before it.
+    `best_hyp` is the base with the best genes, `hyp_file` the YAML of it, `table` a row a trial
+    (see `trials.trials_table`), `study` the Optuna study, `chosen` the best trial's values of the
+    choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold.
     """
 
     group: str
@@ -58,10 +53,10 @@ class Search:
     hyp_file: Path
     table: pd.DataFrame
     study: "optuna.Study"
-    sampler: str = "tpe"
-    seed: int = 0
-    against: str = ""
-    chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sampler: str
+    seed: int
+    against: str
+    chosen: Mapping[str, Any]
     earlier: "tuple[Search, ...]" = ()
 
     @property
@@ -76,8 +71,7 @@ class Search:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """For metrics.json: scores, trials by state, best genes, importance; by group at the
-        end."""
+        """For metrics.json: scores, trials by state, best genes, importance; scores by group."""
         return {
             **trial_tables.key_numbers(self.table),
             "group": self.group,
@@ -150,65 +144,35 @@ def search(
     """
     names = [part.strip() for part in groups.split(",")] if isinstance(groups, str) else [*groups]
     chain: tuple[Search, ...] = ()
-    task = _Task(
+    place = Path(out)
+    task = Task(
         train,
         valid,
-        Path(out),
+        place,
         settings,
         check_objective(_CONTEST if objective is None else objective),
         against,
         choices or {},
         trials,
+        addresses.resolved(storage) or f"sqlite:///{place.resolve() / 'search' / 'study.db'}",
+        heartbeat_s,
+        sampler,
+        sampler_seed,
+        pruner,
+        groups_file or None,
+        keep_weights,
     )
     _check(task)
     task = dataclasses.replace(task, settings=_settled(task))
     for group in names:
         start = chain[-1].best_hyp if chain else base
-        name = f"{study}-{group}" if study else group
-        place = addresses.resolved(storage)
-        found = _search_group(
-            task,
-            group,
-            name,
-            start,
-            place or f"sqlite:///{Path(out).resolve() / 'search' / 'study.db'}",
-            heartbeat_s,
-            (sampler, sampler_seed),
-            pruner,
-            groups_file or None,
-            keep_weights,
-        )
+        found = _search_group(task, group, f"{study}-{group}" if study else group, start)
         chain = (*chain, dataclasses.replace(found, earlier=chain))
     return chain[-1]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """What all groups of a search have in common: `search`'s arguments, checked."""
-
-    train: Source
-    valid: Source | None
-    out: Path
-    settings: TrainSettings
-    weights: Mapping[str, float]
-    against: str
-    choices: Mapping[str, Sequence[Any]]
-    trials: int
-
-
-def _search_group(
-    task: _Task,
-    group: str,
-    name: str,
-    base: Any,
-    place: str,
-    heartbeat_s: int,
-    drawing: tuple[str, int],
-    pruner: str,
-    groups_file: str | os.PathLike | None,
-    keep_weights: bool,
-) -> Search:
-    """Search one group; `name` is the study's, `place` its storage, `drawing` sampler and seed."""
+def _search_group(task: Task, group: str, name: str, base: Any) -> Search:
+    """Search one group; `name` is the study's."""
     with warnings.catch_warnings():  # optuna's progress bar asks for widgets, which nobody will see
         warnings.filterwarnings("ignore", message="IProgress not found")
         onnx.need("optuna", "search")
@@ -216,41 +180,37 @@ def _search_group(
         from livestock_utils.detect.search import storage as storages
         from livestock_utils.detect.search import study as studies
 
-    two, (sampler, seed) = bool(task.against), drawing
-    cut = samplers.pruner("none" if two else pruner)
-    opened = storages.open_storage(place, heartbeat_s)
-    with storages.one_line(place):
+    two, seed = bool(task.against), task.sampler_seed
+    pruner = samplers.pruner("none" if two else task.pruner)
+    opened = storages.open_storage(task.storage, task.heartbeat_s)
+    with storages.one_line(task.storage):
         before = studies.recorded(name, opened)
     if before is not None and str(base).split(":")[0] == "search":
         hyp = read_hyp(before["base"])  # what "search" meant when the study began
     else:
         hyp = read_hyp(resolve_hyp(base, task.out) if isinstance(base, str) else base)
-    genes = read_genes(group, hyp, groups_file)
-    drawn = samplers.sampler(
-        sampler, genes, hyp, choices=task.choices, n_objectives=1 + two, seed=seed
+    genes = read_genes(group, hyp, task.groups_file)
+    sampler = samplers.sampler(
+        task.sampler, genes, hyp, choices=task.choices, n_objectives=1 + two, seed=seed
     )
 
     def tidy(trial: Any) -> None:
-        if not keep_weights and trial.state.name in ("COMPLETE", "PRUNED"):
+        if not task.keep_weights and trial.state.name in ("COMPLETE", "PRUNED"):
             shutil.rmtree(trial_folder(folder, trial) / "weights", ignore_errors=True)
 
-    with storages.one_line(place):
-        joined = studies.join(
+    with storages.one_line(task.storage):
+        study = studies.join(
             name,
             opened,
             _identity(task, group, genes, hyp),
-            drawn,
-            cut,
+            sampler,
+            pruner,
             ("maximize", "minimize") if two else ("maximize",),
             {f"training.{key}": value for key, value in _recorded(Recorded()).items()},
         )
-        folder = studies.folder_of(joined, task.out / "search")
-        one = Objective(
-            *(task.train, task.valid, folder, hyp, genes, task.weights, task.against),
-            *(task.choices, task.trials, task.settings),
-        )
-        studies.work(joined, one, task.trials, after=tidy)
-        table = trial_tables.trials_table(joined)
+        folder = studies.folder_of(study, task.out / "search")
+        studies.work(study, Objective(task, folder, hyp, genes), task.trials, after=tidy)
+        table = trial_tables.trials_table(study)
     best = trial_tables.best_trial(table)
     best_hyp = hyp | {gene.name: float(best[gene.name]) for gene in genes}
     chosen = {
@@ -261,26 +221,25 @@ def _search_group(
         *(task.against, chosen),
     )
     return Search(
-        group, genes, best_hyp, written, table, joined, sampler, seed, task.against, chosen
+        *(group, genes, best_hyp, written, table, study, task.sampler, seed, task.against, chosen)
     )
 
 
-def _check(task: _Task) -> None:
-    trials, against, choices = task.trials, task.against, task.choices
-    if not isinstance(trials, int) or trials < 1:
-        raise TrainingError(f"trials must be a whole number of at least 1, got {trials!r}")
+def _check(task: Task) -> None:
+    against = task.against
+    if not isinstance(task.trials, int) or task.trials < 1:
+        raise TrainingError(f"trials must be a whole number of at least 1, got {task.trials!r}")
     if against and against not in AGAINST:
         raise TrainingError(
             f"against must be empty or one of {', '.join(AGAINST)}, got {against!r}"
         )
-    changes = {"weights_mb": ("model",), "latency_ms": ("model", "image_size")}.get(against, ())
-    if against and not set(changes) & set(choices):
+    if against and not set(AGAINST[against]) & set(task.choices):
         raise TrainingError(
             f"against is {against}, which genes do not change; give choices a list of "
-            f'{" or ".join(changes)}, such as choices = {{"model": ["yolov5n", "yolov5s"]}} with '
-            'init_weights = "{model}.pt"'
+            f'{" or ".join(AGAINST[against])}, such as choices = {{"model": ["yolov5n", '
+            '"yolov5s"]} with init_weights = "{model}.pt"'
         )
-    for name, values in choices.items():
+    for name, values in task.choices.items():
         if name not in _CHOICES or not isinstance(values, (list, tuple)) or not values:
             raise TrainingError(
                 f"choices: expected a list of values for some of {', '.join(_CHOICES)}, got "
@@ -292,7 +251,7 @@ def _check(task: _Task) -> None:
         raise TrainingError("a search compares equal epochs; leave minutes out, and give epochs")
 
 
-def _settled(task: _Task) -> TrainSettings:
+def _settled(task: Task) -> TrainSettings:
     """The settings of every trial, with what was left open settled by the recipe but for `hyp`."""
     data = read_data(task.train, task.valid, task.out / "search" / "data")
     start = task.settings.init_weights
@@ -307,15 +266,15 @@ def _settled(task: _Task) -> TrainSettings:
 def _recorded(settings: TrainSettings) -> dict[str, Any]:
     """The settings that decide what a score means; the search sets hyperparameters and loggers."""
     left_out = (*FREE_TO_CHANGE, "hyp", "recipe", "minutes")
-    kept = {name: value for name, value in vars(settings).items() if name not in left_out}
     return {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
-        for name, value in kept.items()
+        for name, value in vars(settings).items()
+        if name not in left_out
     }
 
 
 def _identity(
-    task: _Task, group: str, genes: Sequence[Gene], hyp: Mapping[str, float]
+    task: Task, group: str, genes: Sequence[Gene], hyp: Mapping[str, float]
 ) -> dict[str, Any]:
     """All that decides what a trial's score means, without paths and machines."""
     training = _recorded(task.settings)

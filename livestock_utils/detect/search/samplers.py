@@ -1,17 +1,18 @@
 """Samplers and pruners of the search, YOLOv5's genetic algorithm among them.
 
-Every trial gets a sampler of its own, seeded by the study's seed and the trial's number: what a
-trial draws depends only on these and on the trials so far, so that many workers never share a
-random stream and a restarted one does not repeat itself. Trial 0 is always the base, as in YOLOv5.
+Every trial gets a sampler of its own, seeded by the study's seed and the trial's number, so that
+many workers never share a random stream and a restarted one does not repeat itself. Trial 0 is
+always the base, as in YOLOv5.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from optuna import pruners, samplers
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,9 +23,6 @@ PARENTS, MUTATION_PROBABILITY, SIGMA, FACTORS = 5, 0.8, 0.2, (0.3, 3.0)
 """YOLOv5's genetic algorithm: the best five may be parents; see `evolve`."""
 _REDRAWS = 100
 """A child that some trial already has is drawn again this often; then the limits leave no other."""
-
-SAMPLERS = ("genetic", "tpe", "cmaes", "nsga2", "random")
-_PRUNERS = ("none", "median", "halving")
 
 
 def evolve(
@@ -37,8 +35,7 @@ def evolve(
 
     values: (n, genes), scores: (n,), higher is better. One of the best five is the parent, drawn by
     its score's distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x
-    normal x uniform x .2, clipped to .3 to 3. `rng` has numpy's Generator methods choice, random
-    and standard_normal.
+    normal x uniform x .2, clipped to .3 to 3.
     """
     best = np.argsort(-scores)[:PARENTS]
     weights = scores[best] - scores[best].min() + 1e-6
@@ -47,9 +44,8 @@ def evolve(
     factors = np.ones(n)
     while (factors == 1).all():
         mutated = rng.random(n) < MUTATION_PROBABILITY
-        factors = (gains * mutated * rng.standard_normal(n) * rng.random() * SIGMA + 1).clip(
-            *FACTORS
-        )
+        changes = gains * mutated * rng.standard_normal(n) * rng.random() * SIGMA
+        factors = (changes + 1).clip(*FACTORS)
     return [gene.clip(float(value)) for gene, value in zip(genes, parent * factors, strict=True)]
 
 
@@ -59,18 +55,16 @@ class _Genetic(samplers.BaseSampler):
     Until a trial has finished the base is the parent. Pruned and failed trials have no children.
     """
 
-    def __init__(
-        self, genes: Sequence[Gene], base: Mapping[str, float], seed: int | Sequence[int] = 0
-    ) -> None:
-        """`base` gives the first parent; `seed` is numpy's."""
+    def __init__(self, genes: Sequence[Gene], base: Mapping[str, float], seed: int) -> None:
         self.genes, self.rng = tuple(genes), np.random.default_rng(seed)
         self.first = np.array([[gene.clip(base[gene.name]) for gene in genes]])
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """All genes, drawn together."""
-        return distributions(self.genes)
+        return {
+            gene.name: FloatDistribution(gene.low, gene.high, log=gene.log) for gene in self.genes
+        }
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict
@@ -103,65 +97,47 @@ class _Genetic(samplers.BaseSampler):
 
 
 class _PerTrial(samplers.BaseSampler):
-    """Hands each trial to a new sampler from `make(seed)`; trial 0 gets `first`."""
+    """Hands each trial to a new sampler from `make(seed=...)`; trial 0 gets `first`."""
 
     def __init__(
-        self, make: Callable[[int], samplers.BaseSampler], first: Mapping[str, Any], seed: int
+        self, make: Callable[..., samplers.BaseSampler], first: Mapping[str, Any], seed: int
     ) -> None:
-        """`seed` is the study's; two workers give the same one."""
-        self.make, self.first, self.seed = make, dict(first), seed
+        self.make, self.first, self.seed = make, first, seed
         self.made: tuple[int, samplers.BaseSampler] | None = None
 
     def of(self, trial: FrozenTrial) -> samplers.BaseSampler:
         """The sampler of this trial."""
         if self.made is None or self.made[0] != trial.number:
             seed = int(np.random.SeedSequence([self.seed, trial.number]).generate_state(1)[0])
-            self.made = trial.number, self.make(seed)
+            self.made = trial.number, self.make(seed=seed)
         return self.made[1]
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """As the trial's sampler has it."""
         return {} if trial.number == 0 else self.of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict
     ) -> dict[str, Any]:
-        """As the trial's sampler has it."""
-        return (
-            {} if trial.number == 0 else self.of(trial).sample_relative(study, trial, search_space)
-        )
+        if trial.number == 0:
+            return {}
+        return self.of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        """The base for trial 0, else as the trial's sampler has it."""
         if trial.number == 0:
             return self.first[param_name]
         return self.of(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """As the trial's sampler has it."""
         self.of(trial).before_trial(study, trial)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """As the trial's sampler has it."""
         self.of(trial).after_trial(study, trial, state, values)
-
-
-def distributions(
-    genes: Sequence[Gene], choices: Mapping[str, Sequence[Any]] | None = None
-) -> dict[str, Any]:
-    """Optuna's distributions of genes and choices, by name."""
-    spaces: dict[str, Any] = {
-        gene.name: FloatDistribution(gene.low, gene.high, log=gene.log) for gene in genes
-    }
-    return spaces | {
-        name: CategoricalDistribution(tuple(values)) for name, values in (choices or {}).items()
-    }
 
 
 def sampler(
@@ -174,47 +150,33 @@ def sampler(
     seed: int = 0,
 ) -> _PerTrial:
     """A sampler by name: "genetic" (YOLOv5), "tpe" (Bergstra et al. 2011, multivariate), "cmaes"
-    (Hansen 2001), "nsga2" (Deb et al. 2002, for two objectives), "random".
-
-    Raises TrainingError for an unknown name, and where a sampler cannot do what is asked.
-    """
-    if name not in SAMPLERS:
-        raise TrainingError(f"unknown sampler {name!r}: expected one of {', '.join(SAMPLERS)}")
+    (Hansen 2001), "nsga2" (Deb et al. 2002, for two objectives), "random"."""
+    kinds: dict[str, Callable[..., samplers.BaseSampler]] = {
+        "genetic": partial(_Genetic, genes, base),
+        "tpe": partial(samplers.TPESampler, multivariate=True, group=True, constant_liar=True),
+        "cmaes": partial(samplers.CmaEsSampler, warn_independent_sampling=False),
+        "nsga2": partial(samplers.NSGAIISampler, population_size=10),
+        "random": samplers.RandomSampler,
+    }
+    if name not in kinds:
+        raise TrainingError(f"unknown sampler {name!r}: expected one of {', '.join(kinds)}")
     if name in ("genetic", "cmaes") and (choices or n_objectives > 1):
         what = "choices besides the genes" if choices else "two objectives"
         raise TrainingError(f"the {name} sampler knows no {what}; take tpe, nsga2 or random")
-    start = {gene.name: gene.clip(base[gene.name]) for gene in genes}
-
-    def make(trial_seed: int) -> samplers.BaseSampler:
-        if name == "genetic":
-            return _Genetic(genes, base, trial_seed)
-        if name == "tpe":
-            return samplers.TPESampler(
-                seed=trial_seed, multivariate=True, group=True, constant_liar=True
-            )
-        if name == "cmaes":
-            return samplers.CmaEsSampler(seed=trial_seed, warn_independent_sampling=False)
-        if name == "nsga2":
-            return samplers.NSGAIISampler(seed=trial_seed, population_size=10)
-        return samplers.RandomSampler(seed=trial_seed)
-
+    first = {gene.name: gene.clip(base[gene.name]) for gene in genes}
     return _PerTrial(
-        make, start | {key: values[0] for key, values in (choices or {}).items()}, seed
+        kinds[name], first | {key: values[0] for key, values in (choices or {}).items()}, seed
     )
 
 
 def pruner(name: str) -> pruners.BasePruner:
-    """A pruner by name: "none", "median" (at the same epoch), "halving".
-
-    Successive halving is Jamieson & Talwalkar 2016, asynchronous as Li et al. 2020. Both need a few
-    trials and epochs before they cut anything. Raises TrainingError for an unknown name.
-    """
-    if name not in _PRUNERS:
-        raise TrainingError(f"unknown pruner {name!r}: expected one of {', '.join(_PRUNERS)}")
-    if name == "median":
-        return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
-    return (
-        pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=2)
-        if name == "halving"
-        else (pruners.NopPruner())
-    )
+    """A pruner by name: "none", "median" (at the same epoch), "halving" (Jamieson & Talwalkar 2016,
+    asynchronous as Li et al. 2020); both need a few trials and epochs before they cut anything."""
+    kinds: dict[str, Callable[[], pruners.BasePruner]] = {
+        "none": pruners.NopPruner,
+        "median": partial(pruners.MedianPruner, n_startup_trials=4, n_warmup_steps=1),
+        "halving": partial(pruners.SuccessiveHalvingPruner, min_resource=2, reduction_factor=2),
+    }
+    if name not in kinds:
+        raise TrainingError(f"unknown pruner {name!r}: expected one of {', '.join(kinds)}")
+    return kinds[name]()

@@ -38,12 +38,8 @@ _CREATE_TRIES = 8
 
 
 def open_storage(url: str, heartbeat_s: int = 60) -> Any:
-    """An Optuna storage from an URL: sqlite:///, journal:///, postgresql://, mysql+pymysql://
-
-    A worker that has not been heard of for two heartbeats counts as dead. Raises TrainingError,
-    with the password hidden, for a URL that cannot be read, a missing driver and a database that
-    cannot be reached.
-    """
+    """An Optuna storage from an URL: sqlite:///, journal:///, postgresql://, mysql+pymysql://; a
+    worker that has not been heard of for two heartbeats counts as dead."""
     if url.startswith("journal://"):
         path = Path(url.removeprefix("journal://"))
         _make_folder(path)
@@ -70,8 +66,8 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
 
 @contextlib.contextmanager
 def one_line(url: str) -> Iterator[None]:
-    """What a database has to complain of, now or in the middle of a study, as a TrainingError of
-    one line."""
+    """What a database complains of, now or in the middle of a study, as a TrainingError of one
+    line without the password."""
     shown = addresses.shown(url)
     try:
         yield
@@ -86,9 +82,7 @@ def one_line(url: str) -> Iterator[None]:
             "postgresql://USER:PASSWORD@HOST/DATABASE"
         ) from error
     except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = (
-            error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-        )
+        cause = error if isinstance(error, exc.SQLAlchemyError) else error.__cause__
         reason = " ".join(addresses.scrub(str(getattr(cause, "orig", cause)), url).split())[:160]
         raise TrainingError(
             f"storage {shown} cannot be reached ({reason}); check host, port, database and "
@@ -122,9 +116,7 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
 
 def fail_dead(study: optuna.Study, has_heartbeat: bool) -> int:
     """Fail and queue again the running trials whose worker is gone; returns how many there were.
-
-    Other machines' are judged by their heartbeat; without one (journal file) they count as dead.
-    """
+    Other machines' are judged by their heartbeat; without one (journal file) they count as dead."""
     host, found = socket.gethostname(), 0
     with quiet():
         if has_heartbeat:
@@ -136,9 +128,8 @@ def fail_dead(study: optuna.Study, has_heartbeat: bool) -> int:
                 continue
             if _lives(worker) if here else not worker and _is_young(trial):
                 continue
-            with contextlib.suppress(
-                ValueError, optuna.exceptions.UpdateFinishedTrialError
-            ):  # another was faster
+            # another was faster
+            with contextlib.suppress(ValueError, optuna.exceptions.UpdateFinishedTrialError):
                 study.tell(trial.number, state=TrialState.FAIL)
                 requeue(study, trial)
                 found += 1
@@ -165,7 +156,7 @@ def _address(url: str) -> sqlalchemy.URL:
     """The parsed URL; postgresql:// takes psycopg 3 where it is installed."""
     address = sqlalchemy.make_url(url)
     if address.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
-        address = address.set(drivername="postgresql+psycopg")
+        return address.set(drivername="postgresql+psycopg")
     if address.drivername.startswith("sqlite") and address.database:
         _make_folder(Path(address.database))
     return address
@@ -181,13 +172,14 @@ def _make_folder(path: Path) -> None:
 
 
 def _database(address: sqlalchemy.URL, heartbeat_s: int) -> RDBStorage:
-    connect = (
-        {"timeout": 60} if address.drivername.startswith("sqlite") else {"connect_timeout": 10}
-    )
+    is_file = address.drivername.startswith("sqlite")
     with quiet():
         return RDBStorage(
             address.render_as_string(hide_password=False),
-            engine_kwargs={"pool_pre_ping": True, "connect_args": connect},
+            engine_kwargs={
+                "pool_pre_ping": True,
+                "connect_args": {"timeout": 60} if is_file else {"connect_timeout": 10},
+            },
             heartbeat_interval=heartbeat_s,
             grace_period=2 * heartbeat_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),

@@ -32,14 +32,10 @@ SKIPPED = "skipped"
 _TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 _CAUGHT = (RuntimeError, OSError, MemoryError)
 """What may hit one trial and spare the next (GPU memory, Drive): tried again."""
-
-
 _MOST_GIVEN_BACK = 50
 """So many trials in a row with nothing new, and a worker stops: the genes are used up."""
 MOST_FAILED = 9
 """So many failures in a row, and a worker stops: the fault is not the genes'."""
-
-
 SOON_S = 10.0
 """Seconds after its failure within which a trial is back in the queue."""
 
@@ -60,9 +56,7 @@ def join(
     """Create the study, or join it if it is the same; `identity` decides what scores mean.
 
     A study without a running or finished trial takes the new identity: its first call may have had
-    a wrong setting. `defaults` (keys joined by dots) stand for what an older study did not
-    record. Raises TrainingError that lists the differences to what the study was created
-    with.
+    a wrong setting. `defaults` (keys joined by dots) stand for what an older study did not record.
     """
     with search_storage.quiet():
         try:
@@ -80,7 +74,8 @@ def join(
             ) from error
         if KEY not in study.user_attrs:
             study.set_user_attr(KEY, uuid.uuid4().hex[:8])
-        if IDENTITY not in study.user_attrs or _untouched(study, identity):
+        begun = study.get_trials(deepcopy=False, states=_TAKEN[:3])
+        if IDENTITY not in study.user_attrs or not begun:
             study.set_user_attr(IDENTITY, dict(identity))
         before = {**(defaults or {}), **_flat(study.user_attrs[IDENTITY])}
     now = {**(defaults or {}), **_flat(identity)}
@@ -114,11 +109,8 @@ def recorded(name: str, storage: Any) -> dict[str, Any] | None:
 
 
 def folder_of(study: optuna.Study, root: Path) -> Path:
-    """The folder of the trials' runs, ROOT/<study>; another where that is taken.
-
-    A study that was made anew (its file deleted, another storage) must not find the old one's runs
-    finished.
-    """
+    """The folder of the trials' runs, ROOT/<study>; another where that is taken: a study that was
+    made anew (its file deleted, another storage) must not find the old one's runs finished."""
     key = study.user_attrs[KEY]
     for folder in (root / study.study_name, root / f"{study.study_name}-{key}"):
         owner = folder / _KEY_FILE
@@ -141,8 +133,7 @@ def work(
 
     When the last ones run elsewhere this worker waits, so that it can take them up should their
     worker die. Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work.
-    `after` is called with each own trial. Raises TrainingError after `MOST_FAILED` failures or
-    `_MOST_GIVEN_BACK` repetitions in a row.
+    `after` is called with each own trial.
     """
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
@@ -152,8 +143,9 @@ def work(
     while True:
         trials = study.get_trials(deepcopy=False)
         states = [trial.state for trial in trials]
-        bar.update(min(sum(state in _TAKEN[:2] for state in states), n_trials) - bar.n)
-        if sum(state in _TAKEN[:2] for state in states) >= n_trials:
+        done = sum(state in _TAKEN[:2] for state in states)
+        bar.update(min(done, n_trials) - bar.n)
+        if done >= n_trials:
             break
         taken = sum(state in _TAKEN for state in states) + len(_to_be_queued(trials))
         if taken < n_trials or TrialState.WAITING in states:
@@ -175,14 +167,6 @@ def work(
             log.info("waiting for %d trials of other workers", states.count(TrialState.RUNNING))
             time.sleep(poll_s)
     bar.close()
-
-
-def _untouched(study: optuna.Study, identity: Mapping[str, Any]) -> bool:
-    """True where nothing has been trained for what the study was created for."""
-    begun = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    return study.user_attrs[IDENTITY] != dict(identity) and not study.get_trials(
-        deepcopy=False, states=begun
-    )
 
 
 def slot_taken(study: optuna.Study, trial: Trial, n_trials: int) -> str | None:

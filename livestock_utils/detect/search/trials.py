@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 
 
 def trials_table(study: "optuna.Study") -> pd.DataFrame:
-    """A row per trial, by number: trial, state, score, [second], genes, choices.
+    """A row per trial, by number: trial, state, score, [second], genes, choices, epochs, seconds,
+    worker (host and process), retry_of (number of the trial that failed before), reason.
 
-    state: "complete", "pruned", "failed", "running", "waiting". Further columns: epochs, seconds,
-    worker (host and process), retry_of (number of the trial that failed before) and reason. A
-    pruned trial's score is its last epoch's.
+    state: "complete", "pruned", "failed", "running", "waiting". A pruned trial's score is its last
+    epoch's.
     """
-    names = list(
-        dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params)
-    )
+    trials = study.get_trials(deepcopy=False)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     rows = []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         if "skipped" in trial.user_attrs:
             continue
         values = list(trial.values or ()) + [math.nan, math.nan]
@@ -45,12 +44,8 @@ def trials_table(study: "optuna.Study") -> pd.DataFrame:
                 "reason": trial.user_attrs.get("reason", ""),
             }
         )
-    table = pd.DataFrame(
-        rows,
-        columns=None
-        if rows
-        else ["trial", "state", "score", "epochs", "seconds", "worker", "retry_of", "reason"],
-    )
+    columns = "trial state score epochs seconds worker retry_of reason".split()
+    table = pd.DataFrame(rows, columns=None if rows else columns)
     table["retry_of"] = table["retry_of"].astype("Int64")
     table.attrs["genes"] = names
     return table
@@ -60,38 +55,33 @@ def best_trial(table: pd.DataFrame) -> pd.Series:
     """The complete trial of the highest score, the earliest of equals; or TrainingError."""
     complete = table[table["state"] == "complete"]
     if complete.empty:
-        counts = table["state"].value_counts()
-        reasons = [reason for reason in table["reason"] if reason]
+        pruned, failed = ((table["state"] == state).sum() for state in ("pruned", "failed"))
+        first = next((f", the first: {reason}" for reason in table["reason"] if reason), "")
         raise TrainingError(
-            f"no trial has finished ({int(counts.get('pruned', 0))} pruned, "
-            f"{int(counts.get('failed', 0))} "
-            f"failed{f', the first: {reasons[0]}' if reasons else ''}); correct that, or allow "
-            "more trials"
+            f"no trial has finished ({pruned} pruned, {failed} failed{first}); correct that, or "
+            "allow more trials"
         )
     return complete.iloc[int(complete["score"].to_numpy(float).argmax())]
 
 
 def best_trials(table: pd.DataFrame, n: int = 10) -> pd.DataFrame:
     """The `n` best complete trials by falling score, and the base if not among them."""
-    complete = table[table["state"] == "complete"].sort_values(
-        "score", ascending=False, kind="stable"
-    )
+    complete = table[table["state"] == "complete"]
+    complete = complete.sort_values("score", ascending=False, kind="stable")
     chosen = pd.concat([complete.head(n), complete.iloc[n:].query("trial == 0")])
     return chosen.drop(columns=["state", "worker", "retry_of", "reason"])
 
 
 def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
     """The numbers of a search for metrics.json: scores, trials by state, epochs."""
-    counts = table["state"].value_counts()
+    best, counts = best_trial(table), table["state"].value_counts()
     base = table.loc[(table["trial"] == 0) & (table["state"] == "complete"), "score"]
+    states = ("complete", "pruned", "failed")
     return {
-        "best_score": float(best_trial(table)["score"]),
+        "best_score": float(best["score"]),
         "base_score": float(base.iloc[0]) if len(base) else None,
-        "best_trial": int(best_trial(table)["trial"]),
-        **{
-            f"trials_{state}": int(counts.get(state, 0))
-            for state in ("complete", "pruned", "failed")
-        },
+        "best_trial": int(best["trial"]),
+        **{f"trials_{state}": int(counts.get(state, 0)) for state in states},
         "epochs_trained": int(table["epochs"].sum()),
     }
 
@@ -105,11 +95,8 @@ def pareto(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def importances(study: "optuna.Study", seed: int = 0) -> pd.Series:
-    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014).
-
-    Needs at least 4 complete trials with unlike scores, and says little below some 30; empty where
-    it cannot be told.
-    """
+    """Share of the scores' variance that each gene explains (fANOVA, Hutter et al. 2014); says
+    little below some 30 trials, empty below 4 or where all scores are equal."""
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
@@ -133,11 +120,10 @@ def so_far(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gene_table(table: pd.DataFrame, genes: "Sequence[Gene]") -> pd.DataFrame:
-    """What finished trials say of each gene (the index); NaN below 4 trials and where nothing
-    varies.
+    """Of each gene (the index) the columns span (the share of finished trials' values that the
+    better half spans; small: they agree on it) and correlation (Spearman's, of score and gene).
 
-    Columns span (the share of all trials' values that the better half spans; small: they agree on
-    the gene) and correlation (Spearman's, of score and gene).
+    NaN below 4 trials and where nothing varies.
     """
     done = table[table["state"] == "complete"].sort_values("score", ascending=False)
     rows = {}

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import os
 import random
 import warnings
@@ -17,8 +16,6 @@ import numpy.typing as npt
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.settings import HYP_FOLDER, read_yaml
 
-log = logging.getLogger(__name__)
-
 _NAMES = ("none", "light", "barn_night")
 """Presets: hyp/augment_<name>.yaml."""
 _SMALLEST_SHARE = 1e-3
@@ -26,11 +23,9 @@ _SMALLEST_SHARE = 1e-3
 
 
 def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
-    """An albumentations Compose for boxes in YOLO format, or None for none.
+    """An albumentations Compose for boxes in YOLO format, or None for none; else TrainingError.
 
-    Takes a preset of _NAMES, a YAML or JSON file in albumentations' own serialisation, or that as a
-    mapping. Raises TrainingError for a file that is absent or that albumentations does not
-    understand.
+    Takes a preset of _NAMES, a file in albumentations' own serialisation, or that as a mapping.
     """
     if augmentation is None or augmentation == "none":
         return None
@@ -38,8 +33,12 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     if isinstance(augmentation, Mapping):
         content, where = dict(augmentation), "augmentation"
     else:
-        path = _augmentation_file(augmentation)
-        content, where = read_yaml(path), str(path)
+        places = Path(augmentation).expanduser(), HYP_FOLDER / f"augment_{augmentation}.yaml"
+        if not (found := [place for place in places if place.is_file()]):
+            raise TrainingError(
+                f"augmentation not found: {augmentation}; give a path or one of {', '.join(_NAMES)}"
+            )
+        content, where = read_yaml(found[0]), str(found[0])
     with warnings.catch_warnings():
         # A pipeline without geometry is fine.
         warnings.filterwarnings("ignore", "Got processor for bboxes, but no transform", UserWarning)
@@ -52,8 +51,9 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
             ) from error
         # Of another container all members would become steps.
         whole = type(loaded) is albumentations.Compose
-        fields = {"format": "yolo", "label_fields": ["labels"], "min_visibility": 0.1}
-        boxes = albumentations.BboxParams(**fields, clip=True, filter_invalid_bboxes=True)
+        boxes = albumentations.BboxParams(
+            "yolo", ["labels"], min_visibility=0.1, clip=True, filter_invalid_bboxes=True
+        )
         steps, share = (loaded.transforms, loaded.p) if whole else ([loaded], 1.0)
         return albumentations.Compose(steps, p=share, bbox_params=boxes)
 
@@ -63,16 +63,6 @@ def _albumentations() -> Any:
     with mock.patch.dict(os.environ, {"NO_ALBUMENTATIONS_UPDATE": "1"}):
         import albumentations
     return albumentations
-
-
-def _augmentation_file(name: str | os.PathLike) -> Path:
-    """Path of a pipeline given as a path or as a preset's name."""
-    for path in (Path(name).expanduser(), HYP_FOLDER / f"augment_{name}.yaml"):
-        if path.is_file():
-            return path
-    raise TrainingError(
-        f"augmentation not found: {name}; give a path or one of {', '.join(_NAMES)}"
-    )
 
 
 def recorded(pipeline: Any) -> dict[str, Any] | None:
@@ -90,9 +80,8 @@ def for_loader(pipeline: Any) -> Callable | None:
 def apply(
     pipeline: Any, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray, npt.NDArray]:
-    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn).
+    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped to the frame.
 
-    Boxes that leave the frame are clipped, or dropped when a tenth or less is left.
     Its random state is drawn from Python's `random`, which trainings save and restore.
     """
     pipeline.set_random_seed(random.getrandbits(32))

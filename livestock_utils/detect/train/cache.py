@@ -35,18 +35,16 @@ _Wanted = tuple[Sequence[str], npt.NDArray, bool]
 
 def folder() -> Path:
     """Where disk caches are: $LIVESTOCK_CACHE, else the system's temporary folder."""
-    usual = Path(tempfile.gettempdir()) / "livestock_utils_images"
+    usual = f"{tempfile.gettempdir()}/livestock_utils_images"
     return Path(os.environ.get("LIVESTOCK_CACHE") or usual)
 
 
 def chosen(
     kind: str | None, wanted: Sequence[_Wanted], image_size: int, copies: int = 1
 ) -> tuple[str | None, str]:
-    """The cache that there is room for, and why it is not the one asked for, or "".
+    """The cache that there is room for ("ram", "disk" or None), and why not the one asked for.
 
-    `wanted` are all sets that will be kept at once; `copies` processes of this machine keep the
-    first one in memory each. "ram" falls back to "disk", and that to None: decoding anew in every
-    epoch.
+    `wanted` are all sets kept at once; of the first one each of `copies` processes has its own.
     """
     if kind is None:
         return None, ""
@@ -57,7 +55,7 @@ def chosen(
         free = psutil.virtual_memory().available
         if in_memory <= free * SHARE:
             return "ram", ""
-        told.append(_lack("ram", in_memory, free, "memory"))
+        told = [_lack("ram", in_memory, free, "memory")]
     on_disk = sum(
         size
         for size, (files, sizes_px, augment) in zip(sizes, wanted, strict=True)
@@ -67,7 +65,7 @@ def chosen(
     free = shutil.disk_usage(place).free
     if on_disk <= free * SHARE:
         return "disk", f"{told[0]}: the images are kept on the local disk instead" if told else ""
-    told.append(_lack("disk", on_disk, free, "disk"))
+    told += [_lack("disk", on_disk, free, "disk")]
     return None, f"{' and '.join(told)}: every epoch decodes the images anew"
 
 
@@ -82,9 +80,7 @@ def filled(
     """Resized BGR images, one per file, in memory ("ram") or in a file ("disk").
 
     `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is
-    found again by paths, sizes and modification times, and shared by loader workers, processes and
-    later runs; a new one replaces the one of the same image folder at another size or before its
-    images changed.
+    shared by workers, processes and later runs; a new one replaces an older one of the same folder.
     """
     if kind == "ram":
         return list(_decoded(image_files, image_size, augment))
@@ -101,12 +97,9 @@ def filled(
                     file.write(image.data)
     pixels = np.memmap(path, dtype=np.uint8, mode="r")
     images: list = [None] * len(ordered)
-    end = 0
-    for index, size in zip(order, n_bytes, strict=True):
-        width_px, height_px = map(int, sizes_px[index])
-        height, width = _resized_shape(width_px, height_px, image_size)
-        images[index] = pixels[end : end + size].reshape(height, width, 3)
-        end += size
+    for index, part in zip(order, np.split(pixels, np.cumsum(n_bytes)[:-1]), strict=True):
+        width, height = map(int, sizes_px[index])
+        images[index] = part.reshape(*_resized_shape(width, height, image_size), 3)
     return images
 
 
@@ -123,18 +116,17 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
     image = cv2.imread(file)
     if image is None:
         raise DatasetError(f"{file}: cannot be decoded any more; extract the data set again")
-    height, width = _resized_shape(image.shape[1], image.shape[0], image_size)
-    if (height, width) == image.shape[:2]:
+    shape = _resized_shape(image.shape[1], image.shape[0], image_size)
+    if shape == image.shape[:2]:
         return image
-    linear = augment or image_size > max(image.shape)
-    way = cv2.INTER_LINEAR if linear else cv2.INTER_AREA
-    return cv2.resize(image, (width, height), interpolation=way)
+    is_linear = augment or image_size > max(image.shape)
+    way = cv2.INTER_LINEAR if is_linear else cv2.INTER_AREA
+    return cv2.resize(image, shape[::-1], interpolation=way)
 
 
 def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
     read = functools.partial(read_resized, image_size=image_size, augment=augment)
-    decoded = work_ahead(read, image_files, workers=8, ahead=WINDOW)
-    with contextlib.closing(decoded):
+    with contextlib.closing(work_ahead(read, image_files, workers=8, ahead=WINDOW)) as decoded:
         yield from progress(decoded, total=len(image_files), desc="images")
 
 

@@ -1,8 +1,7 @@
 """What a training reads: data.yaml, labels checked by ourselves, yolov5's loaders.
 
-yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when only paths and sizes
-agree, rewrites JPEGs that end early, and drops whole images with a log line. What follows (mosaic,
-letterbox, batches) is yolov5's.
+yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when paths and sizes agree,
+rewrites JPEGs that end early, and drops whole images with a log line.
 """
 
 import dataclasses
@@ -48,11 +47,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Class names in order, both parts, and a SHA-256 that tells a changed data set.
-
-    It covers class names and of each image its file name, width, height, bytes and labels; not the
-    pixels themselves.
-    """
+    """Class names in order, both parts, and a SHA-256 of all but the pixels themselves."""
 
     names: tuple[str, ...]
     train: Part
@@ -68,9 +63,7 @@ def read_data(train: Source, valid: Source | None = None, place: str | os.PathLi
     """Read both parts; without `valid`, `train` is a data.yaml that names them.
 
     Photos that lie in a set folder are used there; others are written below `place` as a set.
-    Images that cannot be decoded are left out and counted in `findings`, as are images without a
-    label file (they train as background). Raises DatasetError for a YAML, folder or label file
-    that cannot be used, naming the file and line.
+    `findings` count damaged images, left out, and those without a label file, used as background.
     """
     names, files = list_files(train, valid, place)
     if "valid" not in files:
@@ -85,8 +78,8 @@ def read_data(train: Source, valid: Source | None = None, place: str | os.PathLi
     digest = hashlib.sha256(repr(names).encode())
     for part in (train_part, valid_part):
         for file, size, labels in zip(part.files, part.sizes_px, part.labels, strict=True):
-            path = Path(file)
-            known = f"{path.name} {size[0]} {size[1]} {path.stat().st_size} {len(labels)}\n"
+            n_bytes = os.path.getsize(file)
+            known = f"{Path(file).name} {size[0]} {size[1]} {n_bytes} {len(labels)}\n"
             digest.update(known.encode() + labels.tobytes())
         digest.update(b"|")
     return Data(names, train_part, valid_part, digest.hexdigest())
@@ -139,11 +132,11 @@ def _lies_in(photos: Photos, folder: Path) -> bool:
     if not set(photos.images["image_id"]) <= set(there.images["image_id"]):
         return False
     columns = ["image_id", "species", *XYXY]
-    labels = [
+    own, same = (
         part.boxes[columns].sort_values(columns, ignore_index=True)
         for part in (photos, there.select(photos.images["image_id"]))
-    ]
-    return labels[0].equals(labels[1])
+    )
+    return own.equals(same)
 
 
 def _write_once(place: Path, photos: Photos) -> None:
@@ -181,21 +174,20 @@ def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str,
 def read_part(files: list[str], n_classes: int) -> Part:
     """Check and read the images' headers and label files (`images` -> `labels`, suffix .txt)."""
 
-    def one(file: str) -> tuple[str, npt.NDArray[np.int64] | None, npt.NDArray[np.float32], bool]:
-        label = label_file(file)
-        return file, image_size(file), read_label(label, n_classes), label.is_file()
+    def one(file: str) -> tuple[str, npt.NDArray[np.int64] | None, npt.NDArray[np.float32]]:
+        return file, image_size(file), read_label(label_file(file), n_classes)
 
     rows = list(progress(work_ahead(one, files, workers=8), total=len(files), desc="labels"))
     kept = [row for row in rows if row[1] is not None]
-    findings = [("damaged image, left out", row[0]) for row in rows if row[1] is None]
-    findings += [("no label file, background", row[0]) for row in kept if not row[3]]
     if not kept:
         raise DatasetError(
             f"none of {len(files)} images can be read, {files[0]} for one; copy the data set again"
         )
-    read, sizes, labels, _ = zip(*kept, strict=True)
-    named = tuple((finding, Path(file).name) for finding, file in findings)
-    return Part(read, labels, np.array(sizes), named)
+    read, sizes, labels = zip(*kept, strict=True)
+    findings = [("damaged image, left out", Path(row[0]).name) for row in rows if row[1] is None]
+    bare = [Path(file).name for file in read if not label_file(file).is_file()]
+    findings += [("no label file, background", name) for name in bare]
+    return Part(read, labels, np.array(sizes), tuple(findings))
 
 
 def image_size(file: str) -> npt.NDArray[np.int64] | None:
@@ -205,8 +197,8 @@ def image_size(file: str) -> npt.NDArray[np.int64] | None:
     try:
         with open(file, "rb") as stream:
             image = Image.open(stream)
-            width, height = image.size
-            rotated = image.getexif().get(274) in (5, 6, 7, 8)  # those that swap the sides
+            # Four orientations of EXIF swap the sides.
+            sides = image.size[::-1] if image.getexif().get(274) in (5, 6, 7, 8) else image.size
             stream.seek(-2, 2)
             if stream.read() != b"\xff\xd9":  # most end so, and need not be read
                 stream.seek(0)
@@ -214,9 +206,7 @@ def image_size(file: str) -> npt.NDArray[np.int64] | None:
                     return None
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
-    if min(width, height) < 10:
-        return None
-    return np.array([height, width] if rotated else [width, height])
+    return None if min(sides) < 10 else np.array(sides)
 
 
 @functools.cache
@@ -243,12 +233,11 @@ def dataset_class(base: type) -> type:
             self.albumentations = augmentation
             self.n = len(part.files)
             order = np.arange(self.n)
-            batch = order // batch_size
+            self.batch, self.indices = order // batch_size, range(self.n)
             if self.rect:
                 ratio = part.sizes_px[:, 1] / part.sizes_px[:, 0]
                 order = ratio.argsort()
-                self.batch_shapes = _batch_shapes(ratio[order], batch, image_size, stride)
-            self.batch, self.indices = batch, range(self.n)
+                self.batch_shapes = _batch_shapes(ratio[order], self.batch, image_size, stride)
             self.im_files = [part.files[i] for i in order]
             self.labels = [part.labels[i] for i in order]
             self.shapes = part.sizes_px[order]
@@ -261,10 +250,10 @@ def dataset_class(base: type) -> type:
         def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
             """Image `i` in BGR at the training size, its own and its new height and width."""
             image = self.ims[i]
-            width, height = self.shapes[i]
             if image is None:
                 image = image_cache.read_resized(self.im_files[i], self.img_size, self.augment)
-            return image, (int(height), int(width)), image.shape[:2]
+            width, height = map(int, self.shapes[i])
+            return image, (height, width), image.shape[:2]
 
     return CheckedImages
 
@@ -274,20 +263,20 @@ def _batch_shapes(
 ) -> npt.NDArray[np.int64]:
     """(batches, 2) letterboxed heights and widths, from sorted height / width ratios."""
     shapes = np.ones((batch[-1] + 1, 2))
-    for index in range(len(shapes)):
-        low, high = ratio[batch == index].min(), ratio[batch == index].max()
+    for index, shape in enumerate(shapes):
+        low, high = ratio[batch == index][[0, -1]]
         if high < 1:
-            shapes[index, 0] = high
+            shape[0] = high
         elif low > 1:
-            shapes[index, 1] = 1 / low
+            shape[1] = 1 / low
     return np.ceil(shapes * image_size / stride + 0.5).astype(int) * stride
 
 
 class Loaders:
     """Batches of an epoch for training and validation; the order is restorable.
 
-    Without workers everything random is drawn from the process's generators, whose states a resume
-    file keeps. With workers each epoch starts them anew with seeds made of seed and epoch.
+    Without workers all is drawn from the process's generators, which a resume file keeps. Workers
+    start each epoch anew with seeds made of seed and epoch.
     """
 
     def __init__(
@@ -311,10 +300,10 @@ class Loaders:
         # yolov5's own start, so that runs can be compared; its loader draws the workers' seed.
         self.order.manual_seed(6148914691236517205 + seed + rank)
         torch.empty((), dtype=torch.int64).random_(generator=self.order)
-        alone = rank == -1
-        self.sampler = (
-            RandomSampler(train, generator=self.order) if alone else DistributedSampler(train)
-        )
+        if rank == -1:
+            self.sampler: Any = RandomSampler(train, generator=self.order)
+        else:
+            self.sampler = DistributedSampler(train)
         # Forked where the system can, whatever Python's default: the cache is shared, not pickled.
         forks = workers and "fork" in multiprocessing.get_all_start_methods()
         loader = functools.partial(

@@ -1,11 +1,8 @@
 """Knowledge distillation into a small YOLOv5 from any teacher that gives a predictions table.
 
-The teacher's boxes travel through yolov5's augmentations (mosaic, flips, scaling) as further labels
-whose class number also holds the confidence, so that they stay where the animals are. The loss
-takes them out again: the labels train as ever, the teacher's boxes add a term that pulls the
-network's box and class to them and its objectness to the teacher's confidence (soft targets, after
-Hinton et al. 2015 and, for detectors, Chen et al. 2017). Cells without a teacher's box are left to
-the labels.
+The teacher's boxes travel through yolov5's augmentations as labels whose class number also holds
+the confidence. The loss takes them out again as soft targets (after Hinton et al. 2015 and, for
+detectors, Chen et al. 2017); cells without a teacher's box are left to the labels.
 """
 
 import dataclasses
@@ -29,14 +26,19 @@ _BINS = 50
 def with_teacher(
     data: Data, predictions: pd.DataFrame | str | os.PathLike, confidence_threshold: float = 0.1
 ) -> Data:
-    """`data` with the teacher's boxes on its training images as coded labels.
+    """`data` with the teacher's boxes on its training images as coded labels (or TrainingError).
 
-    predictions: a table (image_id, species, x_min, y_min, x_max, y_max px, confidence) or a CSV of
-    one; the teacher should not have trained on labels that the student may not see. Boxes below
-    `confidence_threshold` teach nothing. Raises TrainingError for a table that lacks a column, a
-    species that the data lack, or no box on any image.
+    predictions: a table (BOX_COLUMNS px, confidence) or a CSV of one; the teacher should not have
+    trained on labels that the student may not see.
     """
-    table, where = _read(predictions)
+    if isinstance(predictions, pd.DataFrame):
+        table, where = predictions, "the teacher's table"
+    elif Path(predictions).is_file():
+        table, where = pd.read_csv(predictions, dtype={"image_id": str}), str(predictions)
+    else:
+        raise TrainingError(
+            f"teacher's predictions not found: {predictions}; write them with predictions.to_csv"
+        )
     require_columns(table, (*BOX_COLUMNS, "confidence"), where, TrainingError)
     table = table[table["confidence"] >= confidence_threshold]
     if unknown := sorted(set(table["species"]) - set(data.names)):
@@ -47,16 +49,13 @@ def with_teacher(
     code = pd.Index(data.names).get_indexer(pd.Index(table["species"])).astype(float)
     steps = np.clip((table["confidence"].to_numpy(float) * _BINS).astype(int), 0, _BINS - 1)
     rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
-    found = table.groupby("image_id").indices
-    by_image = {str(name): rows[places] for name, places in found.items()}
-    labels, digest, taught = [], hashlib.sha256(data.sha256.encode()), 0
-    part = data.train
+    found = {str(name): places for name, places in table.groupby("image_id").indices.items()}
+    labels, digest, part = [], hashlib.sha256(data.sha256.encode()), data.train
     for file, own, size in zip(part.files, part.labels, part.sizes_px, strict=True):
-        extra = _as_labels(by_image.get(Path(file).stem, rows[:0]), size)
-        taught += len(extra)
+        extra = _as_labels(rows[found.get(Path(file).stem, [])], size)
         digest.update(extra.tobytes())
-        labels.append(np.concatenate([own.reshape(-1, 5), extra]).astype(np.float32))
-    if not taught:
+        labels.append(np.concatenate([own.reshape(-1, 5), extra]))
+    if sum(map(len, labels)) == part.n_boxes:
         raise TrainingError(
             f"{where}: no box of confidence {confidence_threshold} or more on any training image; "
             "predict the training images with the teacher first"
@@ -74,7 +73,7 @@ class TeachingLoss:
     """yolov5's ComputeLoss on the labels, plus `weight` times the teacher's term."""
 
     def __init__(self, base: Any, weight: float, classes: int, box_iou: Any) -> None:
-        """`base`: yolov5's ComputeLoss, `box_iou`: its bbox_iou (with CIoU)."""
+        """`base`: yolov5's ComputeLoss, `box_iou`: its bbox_iou."""
         self.base, self.weight, self.classes, self.box_iou = base, weight, classes, box_iou
 
     def __call__(self, heads: Any, targets: Any) -> tuple[Any, Any]:
@@ -89,10 +88,11 @@ class TeachingLoss:
         import torch
         from torch.nn import functional
 
-        found, boxes, places, anchors = self.base.build_targets(heads, taught)
+        entropy = functional.binary_cross_entropy_with_logits
+        targets = self.base.build_targets(heads, taught)
         box = objectness = class_ = heads[0].sum() * 0
         for head, coded, wanted, (image, anchor, row, column), size in zip(
-            heads, found, boxes, places, anchors, strict=True
+            heads, *targets, strict=True
         ):
             if not len(coded):
                 continue
@@ -104,27 +104,13 @@ class TeachingLoss:
             iou = self.box_iou(torch.cat([centre, extent], 1), wanted, CIoU=True).squeeze(-1)
             share = confidence / confidence.sum()
             box = box + ((1 - iou) * share).sum()
-            objectness = objectness + functional.binary_cross_entropy_with_logits(
-                raw[:, 4], confidence
-            )
+            objectness = objectness + entropy(raw[:, 4], confidence)
             if self.classes > 1:
                 one_hot = functional.one_hot(label.long(), self.classes).to(head.dtype)
-                each = functional.binary_cross_entropy_with_logits(
-                    raw[:, 5:], one_hot, reduction="none"
-                ).mean(1)
+                each = entropy(raw[:, 5:], one_hot, reduction="none").mean(1)
                 class_ = class_ + (each * share).sum()
         hyp = self.base.hyp
         return hyp["box"] * box + hyp["obj"] * objectness + hyp["cls"] * class_
-
-
-def _read(predictions: pd.DataFrame | str | os.PathLike) -> tuple[pd.DataFrame, str]:
-    if isinstance(predictions, pd.DataFrame):
-        return predictions, "the teacher's table"
-    if not Path(predictions).is_file():
-        raise TrainingError(
-            f"teacher's predictions not found: {predictions}; write them with predictions.to_csv"
-        )
-    return pd.read_csv(predictions, dtype={"image_id": str}), str(predictions)
 
 
 def _as_labels(rows: np.ndarray, size_px: np.ndarray) -> np.ndarray:

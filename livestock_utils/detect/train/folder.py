@@ -23,16 +23,13 @@ from livestock_utils.detect.train import loggers, records
 from livestock_utils.detect.train import state as training_state
 from livestock_utils.detect.train.data import Data
 from livestock_utils.detect.train.validation import validate
-from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.evaluate.scoring import metrics, submission
 from livestock_utils.install import YOLOV5_VERSION
 
 log = logging.getLogger(__name__)
 
 _FINAL_WEIGHTS = ("weights/best.pt", "weights/last.pt")
-_PACKAGES = (
-    *("torch", "torchvision", "numpy", "pandas", "opencv-python-headless", "albumentations"),
-    "pillow",
-)
+_PACKAGES = "torch torchvision numpy pandas opencv-python-headless albumentations pillow".split()
 
 
 class RunFolder:
@@ -56,9 +53,7 @@ class RunFolder:
         self.decided = dict(decided or self.record.get("recipe") or {})
         self.notes: list[str] = list(self.record.get("warnings", []))
         self.finished = bool(self.record.get("finished"))
-        self.status = (
-            "The run had finished before: nothing was trained now." if self.finished else ""
-        )
+        self.status = "The run had finished before: nothing was trained now."
 
     def check(self) -> None:
         """Refuse changed settings, count what the set lacks, write a fresh run's settings.
@@ -75,7 +70,7 @@ class RunFolder:
             with records.storing("complete the run", self.folder):
                 self._complete()
             return
-        findings = [*self.data.train.findings, *self.data.valid.findings]
+        findings = self.data.train.findings + self.data.valid.findings
         for kind in sorted({kind for kind, _ in findings}):
             names = [name for found, name in findings if found == kind]
             self.note(f"{len(names)} of the images: {kind} (first: {names[0]})")
@@ -158,21 +153,22 @@ class RunFolder:
         with records.storing("finish the run", self.folder):
             self._write_weights("last", trainer, trainer.keep().state_dict(), -1)
             self._write_weights("best", trainer, trainer.best_weights, -1)
-            if not checkpoints.within_budget(best):
+            if best.stat().st_size > submission.WEIGHTS_BUDGET_BYTES:
                 self.note(
                     f"best.pt has {best.stat().st_size / 1e6:.1f} x 10^6 bytes, the contest allows "
                     "100; take a smaller model for a submission"
                 )
             if final_evaluation:
-                model = checkpoints.load(best, device=str(trainer.device))
+                model, names = checkpoints.load(best, str(trainer.device)), self.data.names
                 loader = trainer.loaders.valid
-                table = evaluation(trainer.y5, model, loader, self.data.names, plots=self.folder)
+                table = evaluation(trainer.y5, model, loader, names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
-                self._draw_first_batch(trainer)
+                if trainer.first_batch is not None:  # None when no epoch was trained now
+                    shown = self.folder / "train_batch0.jpg", dict(enumerate(names))
+                    trainer.y5.plots.plot_images(*trainer.first_batch, *shown)
                 if draw is not None:
-                    draw(
-                        self.folder, pd.DataFrame(trainer.rows), METRICS[self.settings.best_metric]
-                    )
+                    column = METRICS[self.settings.best_metric]
+                    draw(self.folder, pd.DataFrame(trainer.rows), column)
             if self.second is not None:
                 self.second.wait()  # a copy under way must not take run.json before the weights
             done = {"finished": True, "epochs": trainer.epoch, "best_epoch": trainer.best_epoch}
@@ -200,13 +196,6 @@ class RunFolder:
             self.note(failure)
             self._rewrite_record()
 
-    def _draw_first_batch(self, trainer: Any) -> None:
-        """The first batch as the network saw it; absent when no epoch was trained now."""
-        if trainer.first_batch is not None:
-            names = dict(enumerate(self.data.names))
-            path = self.folder / "train_batch0.jpg"
-            trainer.y5.plots.plot_images(*trainer.first_batch, path, names)
-
     def _write_record(self, values: dict[str, Any]) -> None:
         """Write run.json anew; versions of earlier sessions are kept beside today's."""
         versions = {"python": platform.python_version(), "yolov5": YOLOV5_VERSION}
@@ -218,13 +207,12 @@ class RunFolder:
         earlier = list(self.record.get("earlier", []))
         if before["versions"] and before != now:
             earlier.append(before)
+        kept: dict[str, Any] = {"tags": self.tags, "recipe": self.decided, "earlier": earlier}
+        kept["ended_after"] = self.record.get("ended_after")
         self.record = {
             **values,
-            **{key: self.record[key] for key in ("ended_after",) if key in self.record},
-            **({"tags": self.tags} if self.tags else {}),
-            **({"recipe": self.decided} if self.decided else {}),
+            **{name: value for name, value in kept.items() if value},
             **now,
-            **({"earlier": earlier} if earlier else {}),
             "train_images": len(self.data.train.files),
             "valid_images": len(self.data.valid.files),
         }
@@ -261,9 +249,9 @@ def opened(
                 f"{path.name} was damaged (its bytes did not fit its name) and has been deleted"
                 for path in training_state.drop_damaged(folder / "resume")
             ]
-            notes += [] if target is None else _bring_back(folder, target, settings)
             copier = None
             if target is not None:
+                notes += _bring_back(folder, target, settings)
                 copier = held.enter_context(contextlib.closing(mirror.Mirror(folder, target)))
             run = RunFolder(folder, settings, data, copier, tags, decided)
             for note in notes:
@@ -281,8 +269,7 @@ def _missing_weights(folder: Path) -> str | None:
 def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
     """Take from a mirror what the folder lacks, or a run finished there; returns warnings.
 
-    A mirror that does not answer is left out if there is a run here; TrainingError if not, or if
-    another uses it.
+    TrainingError if another uses it, or if it does not answer and there is no run here.
     """
 
     def take() -> list[str]:
@@ -318,9 +305,8 @@ def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
             log.info("%d files came back from the mirror %s", len(back), target)
         return []
     except OSError as error:
-        if not (
-            records.read_record(folder).get("finished") or training_state.newest(folder / "resume")
-        ):
+        is_here = records.read_record(folder).get("finished")
+        if not (is_here or training_state.newest(folder / "resume")):
             raise TrainingError(
                 f"the mirror {target} does not answer ({error}) and may hold this run; mount it "
                 "again, or start without a mirror or with another"
@@ -345,11 +331,9 @@ def evaluation(
         plots.mkdir(parents=True, exist_ok=True)
     cut = confidence_threshold, iou_threshold
     result = validate(y5, model, loader, names, None, False, *cut, plots)
-    table = result.per_class.copy()
+    table = contest = result.per_class
     images = result.boxes.groupby("species")["image_id"].nunique()
-    counts = [len(loader.dataset), *(int(images.get(name, 0)) for name in table.index[1:])]
-    table.insert(0, "images", counts)
-    contest = table
+    table.insert(0, "images", [len(loader.dataset), *images.reindex(table.index[1:])])
     if len(result.boxes):
         contest = metrics.per_class_table(result.boxes, result.predictions)
     table["mAP75_contest"] = contest["mAP75"].reindex(table.index)

@@ -3,10 +3,8 @@
     python -m torch.distributed.run --standalone --nproc_per_node 2 \\
         -m livestock_utils train data.yaml runs/two --batch-size 20
 
-`torchrun_command` builds that line. Each process trains its share of every batch; the first
-validates, saves and logs. cache="disk" is kept once for all processes of a machine, cache="ram"
-once in each. After an interruption weights, optimizer and epoch go on exactly; the augmentations of
-that epoch are drawn anew.
+Each process trains its share of every batch; the first validates, saves and logs. cache="ram" is
+kept once in each. After an interruption that epoch's augmentations are drawn anew.
 """
 
 import contextlib
@@ -37,17 +35,16 @@ class Ranks:
 def ranks() -> Ranks:
     """From torchrun's environment variables; TrainingError if only some are there."""
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
-    values = [os.environ.get(name) for name in names]
-    if not any(values):
+    missing = [name for name in names if not os.environ.get(name)]
+    if len(missing) == len(names):
         return Ranks()
-    if not all(values):
-        missing = [name for name, value in zip(names, values, strict=True) if not value]
+    if missing:
         raise TrainingError(
             f"{', '.join(missing)} not set, though torchrun's other variables are; start with "
             "torchrun"
         )
-    rank, local_rank, world = (int(str(value)) for value in values)
-    return Ranks(rank, local_rank, world) if world > 1 else Ranks()
+    found = Ranks(*(int(os.environ[name]) for name in names))
+    return found if found.world > 1 else Ranks()
 
 
 @contextlib.contextmanager
@@ -79,21 +76,17 @@ def joined(mine: Ranks, batch_size: int, device: str | None = None) -> Iterator[
 
 
 def device_of(name: str | None) -> Any:
-    """The torch.device of "cpu", "cuda", "cuda:1", or None for a GPU if there is one.
-
-    Raises TrainingError for other names and for a GPU that is not there.
-    """
+    """The torch.device of a name (None: a GPU if there is one); TrainingError if it is not here."""
     import torch
 
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if there else "cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise TrainingError(
-            f"device must be cpu, cuda, or cuda:0 and so on, got {name!r}"
-        ) from error
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        told = f"device must be cpu, cuda, or cuda:0 and so on, got {name!r}"
+        raise TrainingError(told) from error
     if device.type == "cuda" and (device.index or 0) >= there:
         raise TrainingError(
             f"device {name!r} is not here, torch sees {there} GPUs; take cpu, or leave device out"
@@ -107,9 +100,8 @@ def wrapped(model: Any, mine: Ranks) -> Any:
         return model
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(
-        model, device_ids=[mine.local_rank] if next(model.parameters()).is_cuda else None
-    )
+    devices = [mine.local_rank] if next(model.parameters()).is_cuda else None
+    return DistributedDataParallel(model, device_ids=devices)
 
 
 def from_leader(value: Any, mine: Ranks) -> Any:
@@ -128,41 +120,22 @@ def torchrun_command(
     data_yaml: str | os.PathLike,
     run_folder: str | os.PathLike,
     settings: TrainSettings = TrainSettings(),
-    *,
-    n_machines: int = 1,
-    machine: int = 0,
-    leader: str = "",
     **others: Any,
 ) -> list[str]:
-    """The command to train on `n_processes` GPUs of each of `n_machines`.
+    """The command to train on `n_processes` GPUs of this machine; TrainingError if unfit.
 
-    `machine` is this machine's number, `leader` the host:port of machine 0 (needed for more than
-    one); `others` are the command's options beside the settings (teacher, mirror, trust, ...).
-    Raises TrainingError for a batch_size that is no multiple of all processes, and for a setting
-    that is no text, number or list of them (a mapping of hyperparameters).
+    `others` are the command's options beside the settings (teacher, mirror, trust, ...).
     """
-    world = n_processes * n_machines
-    if n_processes < 1 or not 0 <= machine < n_machines or (n_machines > 1 and ":" not in leader):
-        raise TrainingError(
-            f"cannot start {n_processes} processes on machine {machine} of {n_machines} with "
-            f"leader {leader!r}: give counts of at least 1 and the leader as host:port"
-        )
     size = settings.batch_size
-    if world > 1 and (not isinstance(size, int) or size % world):
-        raise TrainingError(f"batch_size must be a multiple of the {world} processes, got {size}")
-    meeting = ["--standalone"]
-    if n_machines > 1:
-        meeting = ["--nnodes", str(n_machines), "--node_rank", str(machine)]
-        meeting += ["--rdzv_backend", "c10d", "--rdzv_endpoint", leader]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *meeting]
-    command = ["-m", "livestock_utils", "train", str(data_yaml), str(run_folder)]
-    return [
-        *launcher,
-        "--nproc_per_node",
-        str(n_processes),
-        *command,
-        *_options(settings, others),
-    ]
+    if n_processes < 1:
+        raise TrainingError(f"cannot start {n_processes} processes: give at least 1")
+    if n_processes > 1 and (not isinstance(size, int) or size % n_processes):
+        raise TrainingError(
+            f"batch_size must be a multiple of the {n_processes} processes, got {size}"
+        )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher += ["--nproc_per_node", str(n_processes), "-m", "livestock_utils", "train"]
+    return [*launcher, str(data_yaml), str(run_folder), *_options(settings, others)]
 
 
 def _options(settings: TrainSettings, others: Mapping[str, Any]) -> list[str]:
@@ -180,12 +153,10 @@ def _options(settings: TrainSettings, others: Mapping[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
-        elif value is None or value == ():
-            words += [f"--{option}", "none"]
-        elif isinstance(value, (str, int, float, os.PathLike)):
-            words += [f"--{option}", str(value)]
+        elif value is None or isinstance(value, (str, int, float, os.PathLike)):
+            words += [f"--{option}", "none" if value is None else str(value)]
         elif isinstance(value, (list, tuple)):
-            words += [f"--{option}", ",".join(map(str, value))]
+            words += [f"--{option}", ",".join(map(str, value)) if value else "none"]
         else:
             raise TrainingError(
                 f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; "

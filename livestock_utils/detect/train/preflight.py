@@ -1,14 +1,11 @@
-"""Before a long training: is everything there, and how long will it take? One small table each.
-
-`preflight` looks at the machine, the data and the weights, red lines first.
-"""
+"""Before a long training: is everything there? Red lines first."""
 
 import dataclasses
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,10 @@ from livestock_utils.detect.train.data import Source, data_folder, read_data
 from livestock_utils.detect.train.planner import MODELS, architecture_name, weights_bytes
 from livestock_utils.evaluate.scoring import submission
 
+_LESS_MEMORY = "use cache=None, fewer workers, or a smaller batch"
+_COLUMNS = ["check", "found", "state", "what_to_do"]
 _STATES = ("stop", "look", "ok")
 """How a check ends, worst first: it cannot work, it may not be what was meant, it is fine."""
-
-_PYTHON = ((3, 11), (3, 13))
-_DISK_BYTES = 5 * 10**9
-"""Free disk below this gets a line: a YOLOv5m6 run keeps two resume files of 0.5 GB."""
-
-
 _PIP_CU126 = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu126"
 """What brings a build with a P100's kernels (sm_60); builds for CUDA 12.8 and later lack them."""
 
@@ -50,12 +43,10 @@ class Gpu:
     def has_kernels(self) -> bool:
         """True if this torch has code for this GPU: its major number, or PTX."""
         for kernel in self.kernels:
-            kind, _, digits = kernel.partition("_")
-            digits = digits.rstrip("af")
-            major, minor = int(digits[:-1]), int(digits[-1])
-            if kind == "sm" and major == self.capability[0] and minor <= self.capability[1]:
-                return True
-            if kind == "compute" and (major, minor) <= self.capability:
+            kind, _, digits = kernel.rstrip("af").partition("_")
+            built_for = int(digits[:-1]), int(digits[-1])
+            is_near = kind == "compute" or built_for[0] == self.capability[0]
+            if is_near and built_for <= self.capability:
                 return True
         return False
 
@@ -102,15 +93,15 @@ def checks(
     valid: Source | None = None,
     settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
-    *,
-    found: Sequence[Gpu] | None = None,
 ) -> pd.DataFrame:
-    """The table of `preflight`, also where a line stops; `found` stands in for torch's GPUs."""
+    """The table of `preflight`, also where a line stops."""
+    memory = psutil.virtual_memory().available
+    is_tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
     rows = [
-        _python(),
-        *_torch(list(found) if found is not None else gpus()),
+        _row("Python", platform.python_version(), is_tested, "tested with 3.11 to 3.13"),
+        *_torch(),
         _yolov5(),
-        _memory(),
+        _row("memory", f"{memory / 1e9:.1f} GB free", memory > 4e9, _LESS_MEMORY),
         _disk(folder),
         _model(settings.model),
         _hyp(settings.hyp),
@@ -119,10 +110,8 @@ def checks(
         rows += _data(train, valid, Path(folder))
     if settings.init_weights is not None:
         rows.append(_init_weights(settings.init_weights))
-    table = pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"])
-    return table.sort_values(
-        "state", key=lambda column: column.map(_STATES.index), kind="stable", ignore_index=True
-    )
+    rows.sort(key=lambda row: _STATES.index(row[2]))
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def require(table: pd.DataFrame) -> pd.DataFrame:
@@ -137,15 +126,12 @@ def require(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def gpu_sentence(found: Sequence[Gpu] | None = None) -> str:
-    """Which GPU trains and predicts, or what to click; TrainingError without kernels.
-
-    `found` stands in for the GPUs that torch sees.
-    """
-    rows = _torch(list(found) if found is not None else gpus())
-    table = require(pd.DataFrame(rows, columns=["check", "found", "state", "what_to_do"]))
-    gpu = table[table["check"] == "GPU"].iloc[0]
-    return f"GPU: {gpu['found']}" + (f" ({gpu['what_to_do']})." if gpu["what_to_do"] else ".")
+def gpu_sentence() -> str:
+    """Which GPU trains and predicts, or what to click; TrainingError without kernels."""
+    rows = _torch()
+    require(pd.DataFrame(rows, columns=_COLUMNS))
+    _, gpu, _, advice = rows[1]
+    return f"GPU: {gpu} ({advice})." if advice else f"GPU: {gpu}."
 
 
 _Row = tuple[str, str, str, str]
@@ -156,14 +142,10 @@ def _row(check: str, found: str, fine: bool = True, advice: str = "", worst: str
     return check, found, "ok" if fine else worst, "" if fine else advice
 
 
-def _python() -> _Row:
-    fine = _PYTHON[0] <= sys.version_info[:2] <= _PYTHON[1]
-    return _row("Python", platform.python_version(), fine, "tested with 3.11 to 3.13")
-
-
-def _torch(found: Sequence[Gpu]) -> list[_Row]:
+def _torch() -> list[_Row]:
     import torch
 
+    found = gpus()
     rows = [_row("torch", torch.__version__)]
     if not found:
         advice = "fine for small runs; on Colab choose Runtime > Change runtime type > T4 GPU"
@@ -171,15 +153,13 @@ def _torch(found: Sequence[Gpu]) -> list[_Row]:
     for gpu in found:
         label = f"{gpu.name}, {gpu.memory_bytes / 1e9:.0f} GB"
         capability = "sm_{}{}".format(*gpu.capability)
-        if gpu.has_kernels:
-            rows.append(_row("GPU", f"{label}, {capability}"))
-            continue
-        lacks = f"{label}: torch {torch.__version__} has no kernels for {capability}"
+        lacks = f": torch {torch.__version__} has no kernels for {capability}"
+        label += f", {capability}" if gpu.has_kernels else lacks
         advice = (
             f"choose another GPU (a T4 is sm_75), or install a torch build that has {capability}: "
             f"for a P100 one for CUDA 12.6 or older: {_PIP_CU126}, then restart the runtime"
         )
-        rows.append(_row("GPU", lacks, False, advice, "stop"))
+        rows.append(_row("GPU", label, gpu.has_kernels, advice, "stop"))
     return rows
 
 
@@ -189,12 +169,6 @@ def _yolov5() -> _Row:
     return _row("yolov5", found, there, "run python -m livestock_utils.install", "stop")
 
 
-def _memory() -> _Row:
-    free = psutil.virtual_memory().available
-    advice = "use cache=None, fewer workers, or a smaller batch"
-    return _row("memory", f"{free / 1e9:.1f} GB free", free > 4e9, advice)
-
-
 def _disk(run_folder: str | os.PathLike) -> _Row:
     place = Path(run_folder).resolve()
     place = next(folder for folder in (place, *place.parents) if folder.exists())
@@ -202,7 +176,7 @@ def _disk(run_folder: str | os.PathLike) -> _Row:
     # The whole path says nothing elsewhere.
     short = "/".join(place.parts[-2:]) if len(place.parts) > 2 else str(place)
     advice = "make room: two resume files are kept, 0.5 GB each for YOLOv5m6"
-    return _row("disk", f"{free / 1e9:.1f} GB free for {short}", free > _DISK_BYTES, advice)
+    return _row("disk", f"{free / 1e9:.1f} GB free for {short}", free > 5e9, advice)
 
 
 def _model(model: str) -> _Row:
@@ -215,14 +189,12 @@ def _model(model: str) -> _Row:
 
 
 def _hyp(hyp: Any) -> _Row:
-    given = isinstance(hyp, Mapping)
+    name = "given as values" if isinstance(hyp, Mapping) else str(hyp)
     try:
-        name = "given as values" if given else hyp_file(hyp).name
         read_hyp(hyp)
     except LivestockError as error:
-        name = "given as values" if given else str(hyp)
         return _row("hyperparameters", name, False, str(error), "stop")
-    return _row("hyperparameters", name)
+    return _row("hyperparameters", name if isinstance(hyp, Mapping) else hyp_file(hyp).name)
 
 
 def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
@@ -236,11 +208,11 @@ def _data(train: Source, valid: Source | None, folder: Path) -> list[_Row]:
         f"{len(data.valid.files)} for validation with {data.valid.n_boxes}"
     )
     damaged = f"{len(findings)} images are damaged or have no label file: {findings}"[:160]
-    wanted = species.names()
-    order = f"expected {', '.join(wanted)} in this order in data.yaml"
+    order = f"expected {', '.join(species.names())} in this order in data.yaml"
+    fits = data.names == species.names()
     return [
         _row("data set", counts, not findings, damaged),
-        _row("class order", ", ".join(data.names), data.names == wanted, order, "stop"),
+        _row("class order", ", ".join(data.names), fits, order, "stop"),
     ]
 
 

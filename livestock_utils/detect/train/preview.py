@@ -6,6 +6,7 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ from livestock_utils.detect.train.data import Part, Source, dataset_class, list_
 KINDS = ("as it is", "pipeline", "mosaic")
 """The rows of the preview: letterboxed, through the pipeline, in a mosaic."""
 _CHANGES = (
-    *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
-    *("flipud", "fliplr", "mosaic", "mixup", "copy_paste"),
-)
+    "hsv_h hsv_s hsv_v degrees translate scale shear perspective flipud fliplr mosaic mixup "
+    "copy_paste"
+).split()
 """Hyperparameters that change a photo."""
 
 
@@ -44,22 +45,13 @@ def preview(
     n: int = 3,
     seed: int = 0,
 ) -> list[View]:
-    """`n` training photos drawn by `seed`, each of KINDS that there are.
-
-    `train` and the rest are as for `lu.train`. The process's random states are as before
-    afterwards.
-    """
-    pipeline = augment.read(augmentation)
-    with (
-        tempfile.TemporaryDirectory() as place,
-        _seeded(seed),
-        yolov5.yolov5() as y5,
-    ):
+    """`n` training photos drawn by `seed`, each of KINDS that there are; see `lu.train`."""
+    step = augment.for_loader(augment.read(augmentation))
+    with tempfile.TemporaryDirectory() as place, _seeded(seed), yolov5.yolov5() as y5:
         names, files = list_files(train, place=place)
         part = read_part(files["train"], len(names))
-        labelled = [i for i, labels in enumerate(part.labels) if len(labels)] or list(
-            range(len(part.files))
-        )
+        labelled = [i for i, labels in enumerate(part.labels) if len(labels)]
+        labelled = labelled or list(range(len(part.files)))
         chosen = sorted(random.sample(labelled, min(n, len(labelled))))
         images = dataset_class(y5.dataloaders.LoadImagesAndLabels)
 
@@ -71,7 +63,6 @@ def preview(
         values = read_hyp(hyp)
         still = values | dict.fromkeys(_CHANGES, 0.0)
         found = views("as it is", still, yolov5.keep_as_it_is)
-        step = augment.for_loader(pipeline)
         if step is not None:
             found += views("pipeline", still, step)
         # Few photos must not miss the mosaic by chance.
@@ -83,11 +74,11 @@ def _view(
     kind: str, item: tuple[Any, Any, str, Any], part: Part, index: int, names: tuple[str, ...]
 ) -> View:
     """yolov5's item (image CHW RGB, labels (n, 6: image, class, xywhn)) as a View."""
-    image, labels = item[0].numpy(), item[1].numpy()
-    picture = np.ascontiguousarray(image.transpose(1, 2, 0))
+    labels = item[1].numpy()
+    picture = np.ascontiguousarray(item[0].numpy().transpose(1, 2, 0))
     height, width = picture.shape[:2]
     boxes = pd.DataFrame(xywhn_to_xyxy(labels[:, 2:], width, height), columns=XYXY)
-    boxes.insert(0, "image_id", os.path.splitext(os.path.basename(part.files[index]))[0])
+    boxes.insert(0, "image_id", Path(part.files[index]).stem)
     boxes.insert(1, "species", [names[int(code)] for code in labels[:, 1]])
     return View(kind, picture, boxes)
 

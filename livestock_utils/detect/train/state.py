@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 _KEPT = 2
 """How many resume files stay in a folder."""
-_PLAIN = (*("epoch", "last_step", "best_value", "best_epoch", "best_weights", "rows", "stopped"),)
+_PLAIN = ("epoch", "last_step", "best_value", "best_epoch", "best_weights", "rows", "stopped")
 """What a trainer holds that is kept as it is."""
+_STOPPER = ("best_fitness", "best_epoch", "possible_stop")
 _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 
 
 def save(trainer: Trainer, folder: Path) -> Path:
     """Write the trainer's state into `folder`, keep _KEPT files; returns the path of the new one.
 
-    On a full disk torch raises RuntimeError with the OSError as its context; earlier files stay as
-    they were.
+    On a full disk torch raises RuntimeError with the OSError as its context.
     """
     import torch
 
@@ -67,10 +67,7 @@ def drop_damaged(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> Path | None:
-    """The valid resume file of a folder with the most epochs, or None.
-
-    Files whose bytes do not fit their name are passed over with a warning.
-    """
+    """The valid resume file of a folder with the most epochs, or None; warns of damaged ones."""
     for path in _files(folder):
         with contextlib.suppress(OSError):
             if _fits(path):
@@ -86,7 +83,7 @@ def epochs_in(path: Path) -> int:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a resume file: plain values and tensors only (`weights_only`), on the CPU."""
+    """The content of a resume file, plain values and tensors only, on the CPU."""
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
@@ -137,10 +134,7 @@ def _pack(trainer: Trainer) -> dict[str, Any]:
         "ema_updates": trainer.ema.updates,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "stopper": {
-            name: vars(trainer.stopper)[name]
-            for name in ("best_fitness", "best_epoch", "possible_stop")
-        },
+        "stopper": {name: getattr(trainer.stopper, name) for name in _STOPPER},
         **{name: getattr(trainer, name) for name in _PLAIN},
         "rng": {
             "python": (version, list(words), gauss),
@@ -181,15 +175,12 @@ class _Hashing:
 
 
 def interrupted_run(*folders: str | os.PathLike) -> Path | None:
-    """The run folder below these folders that was saved last and has not finished, or None.
-
-    A run that only its mirror on Drive still has counts: a training with that mirror goes on from
-    there.
-    """
-    found: list[tuple[float, Path]] = []
-    for folder in folders:
-        for resume in Path(folder).glob("**/resume"):
-            latest = newest(resume)
-            if latest is not None:
-                found.append((latest.stat().st_mtime, resume.parent))
-    return max(found)[1] if found else None
+    """The run folder (or mirror of one) below these that was saved last, unfinished; or None."""
+    found = [
+        latest
+        for folder in folders
+        for resume in Path(folder).glob("**/resume")
+        if (latest := newest(resume)) is not None
+    ]
+    saved_last = max(found, key=os.path.getmtime, default=None)
+    return None if saved_last is None else saved_last.parent.parent

@@ -1,7 +1,6 @@
 """A pass over validation images with yolov5's losses, suppression and AP."""
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,10 @@ import pandas as pd
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.progress import progress
 
-log = logging.getLogger(__name__)
-
-CONFIDENCE, IOU, MAX_DETECTIONS = 0.001, 0.6, 300
-"""yolov5's validation: confidence threshold, NMS IoU threshold, detections an image."""
-
-_METRICS = tuple(
-    f"metrics/{name}" for name in ("precision", "recall", "mAP_0.5", "mAP_0.75", "mAP_0.5:0.95")
-)
-"""Columns of results.csv, by yolov5's names (it has no mAP_0.75)."""
-
+_MAX_DETECTIONS = 300
+"""An image, as in yolov5's validation."""
+_METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.75", "mAP_0.5:0.95")
+"""Columns of results.csv after metrics/, by yolov5's names (it has no mAP_0.75)."""
 _MEASURES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
 
 
@@ -31,7 +24,7 @@ class Validation:
     """Results of one pass by yolov5's definitions (101-point AP, best mean F1)."""
 
     metrics: dict[str, float]
-    """By yolov5's column names: _METRICS, metrics/fitness, mean losses."""
+    """By yolov5's column names: metrics/..., mean losses val/..._loss."""
     per_class: pd.DataFrame
     """Index "all" and the classes; images, labels, P, R, mAP50, mAP75, mAP50-95."""
     predictions: pd.DataFrame
@@ -47,14 +40,13 @@ def validate(
     names: Sequence[str],
     compute_loss: Any = None,
     half: bool = False,
-    confidence_threshold: float = CONFIDENCE,
-    iou_threshold: float = IOU,
+    confidence_threshold: float = 0.001,
+    iou_threshold: float = 0.6,
     plots: Path | None = None,
 ) -> Validation:
     """Predict every batch of `loader` with `model` and measure; needs the open door.
 
-    `plots` is a folder for PR, F1, P and R curves, the confusion matrix and mosaics of the first
-    three batches.
+    `plots`: a folder for yolov5's curves, its confusion matrix and mosaics of three batches.
     """
     import torch
 
@@ -76,19 +68,19 @@ def validate(
             height, width = images.shape[2:]
             targets[:, 2:] *= torch.tensor((width, height, width, height), device=device)
             kept = y5.general.non_max_suppression(
-                raw, confidence_threshold, iou_threshold, multi_label=True, max_det=MAX_DETECTIONS
+                raw, confidence_threshold, iou_threshold, multi_label=True, max_det=_MAX_DETECTIONS
             )
             for image, boxes in enumerate(kept):
-                shape, ratio_pad = shapes[image][0], shapes[image][1]
                 labels = targets[targets[:, 0] == image, 1:]
                 native, answer = boxes.clone(), y5.general.xywh2xyxy(labels[:, 1:])
-                y5.general.scale_boxes((height, width), native[:, :4], shape, ratio_pad)
-                y5.general.scale_boxes((height, width), answer, shape, ratio_pad)
+                for xyxy in (native[:, :4], answer):
+                    y5.general.scale_boxes((height, width), xyxy, *shapes[image][:2])
                 labels = torch.cat((labels[:, :1], answer), 1)
                 correct = y5.val.process_batch(native, labels, iou_levels)
                 stats.append((correct, boxes[:, 4], boxes[:, 5], labels[:, 0]))
-                found.append((Path(paths[image]).stem, native.float().cpu().numpy()))
-                truth.append((Path(paths[image]).stem, labels.float().cpu().numpy()))
+                image_id, coded = Path(paths[image]).stem, native[:, [5, 0, 1, 2, 3, 4]]
+                found.append((image_id, coded.float().cpu().numpy()))
+                truth.append((image_id, labels.float().cpu().numpy()))
                 if confusion is not None:
                     some = len(native) > 0
                     confusion.process_batch(
@@ -103,13 +95,13 @@ def validate(
     model.float()
     arrays = [torch.cat(column).cpu().numpy() for column in zip(*stats, strict=True)]
     per_class = _per_class(y5, arrays, names, plots)
-    metrics = dict(zip(_METRICS, per_class[_MEASURES].loc["all"], strict=True))
+    whole = per_class[_MEASURES].loc["all"]
+    metrics = {f"metrics/{name}": value for name, value in zip(_METRICS, whole, strict=True)}
     fitness = 0.1 * metrics["metrics/mAP_0.5"] + 0.9 * metrics["metrics/mAP_0.5:0.95"]
     metrics["metrics/fitness"] = fitness
     means = (losses.cpu() / len(loader)).tolist()
     metrics |= {f"val/{name}_loss": means[i] for i, name in enumerate(("box", "obj", "cls"))}
-    predictions, labels = _table(found, names, True), _table(truth, names, False)
-    return Validation(metrics, per_class, predictions, labels)
+    return Validation(metrics, per_class, _table(found, names), _table(truth, names))
 
 
 def _per_class(
@@ -126,28 +118,22 @@ def _per_class(
         *_, precision, recall, _, ap, classes = y5.metrics.ap_per_class(
             *arrays, **drawing, names=dict(enumerate(names))
         )
-        rows = [names[code] for code in classes]
         measured = np.column_stack([precision, recall, ap[:, 0], ap[:, 5], ap.mean(1)])
-        table.loc[rows, _MEASURES] = measured
+        table.loc[[names[code] for code in classes], _MEASURES] = measured
     whole = table.mean() if len(table) else pd.Series(0.0, index=table.columns)
     whole["labels"] = counts.sum()
     return pd.concat([whole.to_frame("all").T, table]).astype({"labels": int}).rename_axis("class")
 
 
-def _table(
-    rows: list[tuple[str, npt.NDArray]], names: Sequence[str], with_confidence: bool
-) -> pd.DataFrame:
-    """Arrays by image -> a table by image_id: predictions or labels with xyxy."""
+def _table(rows: list[tuple[str, npt.NDArray]], names: Sequence[str]) -> pd.DataFrame:
+    """Arrays by image (class, xyxy, of predictions also confidence) -> a table by image_id."""
     rows = sorted(rows, key=lambda row: row[0])
-    each = [len(values) for _, values in rows]
-    ids = np.repeat(np.array([image_id for image_id, _ in rows], dtype=object), each)
-    width = 6 if with_confidence else 5
-    values = np.concatenate([values for _, values in rows]) if rows else np.zeros((0, width))
-    first = 0 if with_confidence else 1
-    label, xyxy = values[:, 5 if with_confidence else 0], values[:, first : first + 4]
-    species = np.array(names, dtype=object)[label.astype(int)]
-    table = pd.DataFrame({"image_id": ids, "species": species})
-    if with_confidence:
-        table["confidence"] = values[:, 4].astype(float)
-    table[XYXY] = xyxy.astype(float)
+    ids = np.array([image_id for image_id, _ in rows], dtype=object)
+    values = np.concatenate([values for _, values in rows]).astype(float)
+    species = np.array(names, dtype=object)[values[:, 0].astype(int)]
+    image_ids = np.repeat(ids, [len(values) for _, values in rows])
+    table = pd.DataFrame({"image_id": image_ids, "species": species})
+    if values.shape[1] == 6:
+        table["confidence"] = values[:, 5]
+    table[XYXY] = values[:, 1:5]
     return table

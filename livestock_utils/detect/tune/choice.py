@@ -13,19 +13,14 @@ from livestock_utils.detect.tune import sweep
 
 _LIMITS = [100, 300, 1000]
 """Boxes an image at most, tried: the contest has no limit of its own, 300 is yolov5's."""
-
-
 _WRITE_UP = "NMS, IoU 0.68, confidence 0.001"
 """`describe` of the write-up's setting."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Chosen settings, all that were tried, and the best against the write-up's.
-
-    `tuned_on` names the images. Without images nothing was tried: the tables are empty, the
-    settings the write-up's.
-    """
+    """Chosen settings, all that were tried, and the best against the write-up's. Without images to
+    tune on, the tables are empty and the settings the write-up's."""
 
     settings: PostprocessSettings
     tried: pd.DataFrame
@@ -42,12 +37,9 @@ def choose(
     seed: int = 0,
     tuned_on: str = "validation",
 ) -> Choice:
-    """Tune on labelled images: a grid of hard NMS, then variants of its best.
-
-    `n_random` more settings of every kind are drawn by `seed`. The `shown` best, the chosen one
-    first, are compared with the write-up's setting on the same resampled images. Only labels of
-    images in `candidates` count; no images, no choice.
-    """
+    """Tune on labelled images: a grid of hard NMS, then variants of its best and `n_random` more.
+    The `shown` best, the chosen one first, are compared with the write-up's setting on the same
+    resampled images."""
     if candidates.images.empty:
         tried = pd.DataFrame(columns=["settings", "ap75", "detections_per_image"])
         columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
@@ -60,10 +52,7 @@ def choose(
     # From what was just tried: one threshold a class.
     soft = sweep.best_per_class(more, method="soft_nms_linear")
     tried = pd.concat([first, more, sweep.evaluate(candidates, boxes, [soft])], ignore_index=True)
-    order = tried.assign(score=-tried["ap75"].round(9)).sort_values(
-        ["score", "detections_per_image"], kind="stable", ignore_index=True
-    )
-    tried = order.drop(columns="score")
+    tried = sweep.ranked(tried).reset_index(drop=True)
     named = {describe(setting): setting for setting in _distinct(tried)["settings"].head(shown)}
     compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
     return Choice(tried["settings"].iloc[0], tried, compared, tuned_on)
@@ -72,14 +61,9 @@ def choose(
 def random_settings(
     candidates: Candidates, n: int, base: PostprocessSettings, seed: int = 0
 ) -> list[PostprocessSettings]:
-    """`n` settings of every kind that these candidates allow, drawn by `seed`.
-
-    The third is for fusion, where there are several passes to fuse; it knows no class-agnostic
-    form.
-    """
+    """`n` settings drawn by `seed`, a third of them fusion where there are several passes."""
     several = len(candidates.passes) > 1
     n_fusion = n // 3 if several else 0
-    passes = [None, *([(name,) for name in candidates.passes[:1]] if several else [])]
     common = {
         "iou_threshold": (0.4, 0.9),
         "confidence_threshold": (5e-4, 0.1),
@@ -93,7 +77,7 @@ def random_settings(
         method=["nms", "soft_nms_linear", "soft_nms_gaussian"],
         sigma=(0.05, 0.6),
         class_agnostic=[False, True],
-        passes=passes,
+        passes=[None, candidates.passes[:1]] if several else [None],
         **common,
     )
     return suppressed + sweep.random_settings(
@@ -111,29 +95,28 @@ def _variants(
     candidates: Candidates, first: pd.DataFrame, top: PostprocessSettings
 ) -> list[PostprocessSettings]:
     """What else to try once the best hard NMS is known."""
+    confidences = [0.001, 0.01]
     variants = [
         sweep.best_per_class(first),
         dataclasses.replace(top, class_agnostic=True),
         dataclasses.replace(top, multi_label=False),
-        *sweep.grid(
-            top, max_detections=[limit for limit in _LIMITS if limit != top.max_detections]
-        ),
+        *sweep.grid(top, max_detections=[n for n in _LIMITS if n != top.max_detections]),
         *sweep.grid(
             PostprocessSettings(method="soft_nms_linear"),
             iou_threshold=[0.4, 0.5, 0.6, 0.7],
-            confidence_threshold=[0.001, 0.01],
+            confidence_threshold=confidences,
         ),
         *sweep.grid(
             PostprocessSettings(method="soft_nms_gaussian"),
             sigma=[0.1, 0.3, 0.5],
-            confidence_threshold=[0.001, 0.01],
+            confidence_threshold=confidences,
         ),
     ]
     if len(candidates.passes) > 1:
         variants += sweep.grid(
             PostprocessSettings.from_dict({"method": "fusion", "fusion_nms": top.iou_threshold}),
             iou_threshold=[0.55, 0.65, 0.75],
-            confidence_threshold=[0.001, 0.01],
+            confidence_threshold=confidences,
             fusion_confidence=["avg", "max"],
         )
         variants.append(dataclasses.replace(top, passes=candidates.passes[:1]))
@@ -178,34 +161,28 @@ def describe(setting: PostprocessSettings) -> str:
 
 
 def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
-    """How wide the best part of the grid is: settings `within` so much AP75 of the best.
-
-    Keys: settings (of them), of (in the grid), ap75 (the best), within, and the low and high end of
-    both thresholds; nothing where nothing was tried.
-    """
+    """How wide the best part of the grid is: how many `settings` (of `of`) are `within` so much
+    AP75 of the best, and the low and high end of both thresholds; nothing where nothing was
+    tried."""
     grid = {repr(setting) for setting in sweep.grid()}
     rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
     if rows.empty:
         return {}
-    near = rows[rows["ap75"] >= rows["ap75"].max() - within]["settings"]
-    ends: dict[str, float] = {}
+    best = float(rows["ap75"].max())
+    near = rows.loc[rows["ap75"] >= best - within, "settings"]
+    band = {"settings": len(near), "of": len(rows), "ap75": best, "within": within}
     for name in ("iou_threshold", "confidence_threshold"):
         values = [getattr(setting, name) for setting in near]
-        ends |= {f"{name}_low": min(values), f"{name}_high": max(values)}
-    best = float(rows["ap75"].max())
-    return {"settings": len(near), "of": len(rows), "ap75": best, "within": within, **ends}
+        band |= {f"{name}_low": min(values), f"{name}_high": max(values)}
+    return band
 
 
 def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
-    """The `n` best settings tried and the write-up's, in words, with AP75 by class.
-
-    Of settings that score the same only the one with the fewest boxes is listed.
-    """
+    """The `n` best settings tried and the write-up's, in words, with AP75 by class; of those that
+    score the same only the one with the fewest boxes."""
     rows = _distinct(choice.tried).head(n)
-    is_write_up = choice.tried["settings"].map(lambda setting: setting == sweep.WRITE_UP)
-    shown = pd.concat(
-        [rows, choice.tried[is_write_up.astype(bool)].drop(rows.index, errors="ignore")]
-    )
+    write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
+    shown = pd.concat([rows, write_up.drop(rows.index, errors="ignore")])
     table = shown.drop(columns="settings")
     table.insert(0, "rank", shown.index + 1)
     names = [describe(setting) for setting in shown["settings"]]
@@ -214,14 +191,10 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
 
 
 def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
-    """Write the chosen settings to OUT/predictions/settings.yaml; returns the path.
-
-    The file says all that a later prediction needs: passes by name, and beside the settings the
-    image size. Nothing is written where nothing was chosen.
-    """
+    """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with all that a later
+    prediction needs, also passes by name and the image size."""
     if choice.compared.empty:
         return None
-    row = choice.compared.iloc[0]
     settings = choice.settings
     if settings.passes is None:
         settings = dataclasses.replace(settings, passes=candidates.passes)
@@ -231,10 +204,7 @@ def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path
         objective=f"contest AP75 on {choice.tuned_on}",
         images=len(candidates.images),
         settings_tried=len(choice.tried),
-        **{
-            key: round(float(row[key]), 6)
-            for key in ("value", "low", "high", "gain", "gain_low", "gain_high")
-        },
+        **{str(k): round(float(v), 6) for k, v in choice.compared.iloc[0].drop("better").items()},
         reference="IoU 0.68, confidence 0.001",
         weights_sha256=candidates.made_with.get("weights"),
         image_size=candidates.made_with.get("image_size"),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from livestock_utils import colab
 from livestock_utils.core import files, tables
-from livestock_utils.core.errors import ArchiveError, NotebookError
+from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.detect.backends import loading
@@ -18,16 +18,14 @@ from livestock_utils.detect.predict import candidates, engine, out_of_fold
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
 
-_RUNS = ("full", "multilabel_split")
-"""Run folders below OUT/training whose best weights predict the test (08, 05)."""
-_TUNING_RUNS = ("multilabel_split",)
-"""Runs that have not seen the validation images, so that settings can be tuned on these (05)."""
-
 
 def find_weights(
-    out: str | os.PathLike, weights: str | os.PathLike = "", runs: Sequence[str] = _RUNS
+    out: str | os.PathLike,
+    weights: str | os.PathLike = "",
+    runs: Sequence[str] = ("full", "multilabel_split"),
 ) -> Path:
     """The weights as given, else the best of the first of `runs` below OUT/training."""
+    training = Path(out) / "training"
     if weights:
         if not Path(weights).is_file():
             raise NotebookError(
@@ -35,24 +33,20 @@ def find_weights(
             )
         return Path(weights)
     for run in runs:
-        path = Path(out) / "training" / run / "weights" / "best.pt"
-        if path.is_file():
+        if (path := training / run / "weights" / "best.pt").is_file():
             return path
     raise NotebookError(
-        f"no trained weights below {Path(out) / 'training'} (looked for {', '.join(runs)}); run "
-        "notebook 05 or 08 first, or set the parameter weights"
+        f"no trained weights below {training} (looked for {', '.join(runs)}); run notebook 05 or "
+        "08 first, or set the parameter weights"
     )
 
 
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[Path, Path]:
-    """Weights for test and tuning, both opened once, so that a wrong file stops early.
-
-    Raises NotebookError for weights that are not there, CheckpointError for damaged ones and those
-    of other classes.
-    """
-    found = find_weights(out, weights), find_weights(out, tuning_weights, _TUNING_RUNS)
+    """Weights for test (08's or 05's) and tuning (05's: these have not seen the validation images),
+    both opened once, so that a wrong file stops early."""
+    found = find_weights(out, weights), find_weights(out, tuning_weights, ["multilabel_split"])
     for path in dict.fromkeys(found):
         loading.open_backend(path, device="cpu")
     return found
@@ -72,11 +66,8 @@ def pass_names(passes: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Candidates of photos, or of none while parts of other shards are missing.
-
-    A share of the photos would give a score of its own and settings of its own, so it gives
-    neither. `name` says which photos; `lacking` why they are not those that were asked for.
-    """
+    """Candidates of photos, or of none while parts of other shards are missing: a share would give
+    a score and settings of its own. `name`: which photos; `lacking`: why not those asked for."""
 
     photos: Photos
     candidates: Candidates
@@ -93,9 +84,8 @@ class Collected:
     @property
     def state(self) -> str:
         """How many parts are there, for metrics.json."""
-        if not self.there:
-            return "no part is there yet"
-        return f"{self.there} of {self.total or 'more'} parts are there"
+        told = f"{self.there} of {self.total or 'more'} parts are there"
+        return told if self.there else "no part is there yet"
 
     def seen(self) -> Photos:
         """The photos with the sizes of their decoded frames (0: unreadable); none before."""
@@ -103,10 +93,8 @@ class Collected:
         if not self.complete:
             return dataclasses.replace(self.photos, images=images.iloc[:0])
         sizes = self.candidates.images[["image_id", "width_px", "height_px"]]
-        images = images.drop(columns=["width_px", "height_px"]).merge(sizes, on="image_id")
-        return dataclasses.replace(
-            self.photos, images=images.reindex(columns=self.photos.images.columns)
-        )
+        sized = images.drop(columns=["width_px", "height_px"]).merge(sizes, on="image_id")
+        return dataclasses.replace(self.photos, images=sized.reindex(columns=images.columns))
 
 
 def collect(
@@ -118,12 +106,9 @@ def collect(
     engine_name: str = "local",
     **options: Any,
 ) -> Collected:
-    """Candidates in part files OUT/predictions/<name>-...; `options` of `collect_candidates`.
-
-    With shard "i/n" this session computes its share, which may be none. Once all shards are done,
-    in any session, the whole is given. engine_name="ray" runs all shards as a Ray job (see
-    `ray_engine`); "ray:ADDRESS" on an existing cluster.
-    """
+    """Candidates in part files OUT/predictions/<name>-...; `options` of `collect_candidates`. With
+    shard "i/n" this session computes its share; once all are done, in any session, the whole is
+    given. engine_name "ray" runs all as a Ray job; "ray:ADDRESS" on an existing cluster."""
     kind, _, address = engine_name.partition(":")
     if kind not in ("local", "ray"):
         raise NotebookError(f"engine must be 'local', 'ray' or 'ray:ADDRESS', got {engine_name!r}")
@@ -137,13 +122,12 @@ def collect(
             weights, photos, parts_folder=store, address=address or None, **options
         )
     else:
-        found = engine.collect_candidates(
-            weights, photos, parts_folder=store, shard=shard, **options
-        )
+        options |= {"parts_folder": store, "shard": shard}
+        found = engine.collect_candidates(weights, photos, **options)
     there, total = engine.parts_there(store, passes)
-    if engine.missing_parts(store, passes):
-        return Collected(photos, found.of_images([]), there, total, name)
-    if kind == "local" and engine.parse_shard(shard)[1] > 1:
+    if not 0 < there == total:
+        found = found.of_images([])
+    elif kind == "local" and engine.parse_shard(shard)[1] > 1:
         found = engine.gather(store, passes)
     return Collected(photos, found, there, total, name)
 
@@ -151,12 +135,9 @@ def collect(
 def test_photos(data: str | os.PathLike, valid: Photos) -> tuple[Photos, str]:
     """The photos to submit, and why they are not the test archives' where `valid` stands in."""
     folder = colab.at_hand(Path(data) / "data_test")
-    try:
-        photos = data_folder.read_test_archives(folder) if folder.is_dir() else None
-    except ArchiveError:
-        if any(folder.iterdir()):
-            raise
-        photos = None
+    photos = None
+    if folder.is_dir() and any(folder.iterdir()):
+        photos = data_folder.read_test_archives(folder)
     return (photos, "") if photos else (valid, "there are no test archives")
 
 
@@ -167,11 +148,8 @@ def out_of_folds(
     name: str = "fold",
     **options: Any,
 ) -> Collected:
-    """Candidates of all images (or `keep`), each by the model trained without its fold.
-
-    `options` of `collect`. Raises DatasetError where notebook 06 left no models for these images
-    and folds.
-    """
+    """Candidates of all images (or `keep`), each by the model trained without its fold;
+    DatasetError where notebook 06 left none for these. `options` of `collect`."""
     images, boxes = tables.read_tables(Path(out) / "tables")
     folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
     models, of_image = out_of_fold.trained(out, images, folds)
@@ -182,15 +160,14 @@ def out_of_folds(
         photos = photos.select(keep)
     assigned = photos.images["image_id"].map(of_image)
     parts = []
-    for number, path in models.items():
-        if (assigned == number).any():
-            mine = dataclasses.replace(photos, images=photos.images[assigned == number])
-            parts.append(collect(path, mine, f"{name}{number}", out, **options))
+    for number in sorted(assigned.unique().tolist()):
+        mine = dataclasses.replace(photos, images=photos.images[assigned == number])
+        parts.append(collect(models[number], mine, f"{name}{number}", out, **options))
     found = candidates.merge([part.candidates for part in parts], out_of_fold=True)
-    there, total = sum(part.there for part in parts), sum(part.total for part in parts)
+    # A fold without any part does not tell how many it will have.
+    total = sum(part.total for part in parts) if all(part.total for part in parts) else 0
+    there = sum(part.there for part in parts)
     if not all(part.complete for part in parts):
         found = found.of_images([])
-        if not all(part.total for part in parts):
-            total = 0  # a fold without any part does not tell how many it will have
     which = f"{len(models)} folds, each by the model that has not seen it"
     return Collected(photos, found, there, total, which)

@@ -1,10 +1,6 @@
-"""Tune post-processing on validation: many settings, one set of candidates, AP75.
-
-Hard NMS and soft-NMS flow from higher to lower confidence only, so one suppression at the lowest
-confidence threshold serves all higher ones as a cut; and the contest's matching of a detection
-depends on no other. 21 confidences x 10 IoUs cost 10 suppressions. Choose on validation (out of
-fold where folds exist); the test answers score the choice once.
-"""
+"""Tune post-processing: many settings, one set of candidates, AP75. NMS and soft-NMS flow from
+higher to lower confidence only, and the contest matches each detection by itself: one suppression
+at the lowest threshold serves all higher ones as a cut."""
 
 import dataclasses
 import itertools
@@ -17,7 +13,7 @@ import pandas as pd
 
 from livestock_utils.core import species
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.candidates import Candidates
@@ -27,12 +23,9 @@ from livestock_utils.evaluate.scoring import intervals, matching, metrics
 WRITE_UP = PostprocessSettings()
 """The write-up's setting: NMS, IoU .68, confidence .001."""
 IOU_THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.68, 0.7, 0.75, 0.8, 0.85)
-_CONFIDENCE_THRESHOLDS = tuple(
-    map(
-        float,
-        ".0005 .0007 .001 .0015 .002 .003 .005 .007 .01 .015 .02 .03 .05 .07 .1 .15 .2 .25 .3 .4 "
-        ".5".split(),
-    )
+_CONFIDENCE_THRESHOLDS = (
+    *(0.0005, 0.0007, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05),
+    *(0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
 )
 """The default grid: 10 IoUs x 21 confidences = 210 settings, the write-up's among them."""
 
@@ -40,17 +33,13 @@ _CONFIDENCE_THRESHOLDS = tuple(
 def grid(
     base: PostprocessSettings = WRITE_UP, **values: Sequence[Any]
 ) -> list[PostprocessSettings]:
-    """All combinations of the values over `base`: grid(iou_threshold=[.6, .7], ...).
-
-    Without values the default grid, IoU x confidence. Raises LivestockError for an unknown setting
-    or bad value.
-    """
+    """All combinations of the values over `base`, by default of IoU and confidence."""
     values = values or {
         "iou_threshold": IOU_THRESHOLDS,
         "confidence_threshold": _CONFIDENCE_THRESHOLDS,
     }
     return [
-        PostprocessSettings.from_dict({**base.to_dict(), **dict(zip(values, row, strict=True))})
+        dataclasses.replace(base, **dict(zip(values, row, strict=True)))
         for row in itertools.product(*values.values())
     ]
 
@@ -58,12 +47,9 @@ def grid(
 def random_settings(
     n: int, base: PostprocessSettings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
 ) -> list[PostprocessSettings]:
-    """`n` settings drawn by `seed`: a list is drawn from, a tuple (low, high) is a range.
-
-    Ranges are uniform; of confidence_threshold log-uniform, as confidences crowd near 0. Random
-    search finds as good settings as a grid with fewer tries when only some of them matter (Bergstra
-    & Bengio 2012).
-    """
+    """`n` settings drawn by `seed`: from a list, or from a range (low, high), of confidences
+    log-uniform. It takes fewer tries than a grid where only some settings matter (Bergstra & Bengio
+    2012)."""
     rng = np.random.default_rng(seed)
 
     def draw(name: str, choice: Sequence[Any]) -> Any:
@@ -74,27 +60,21 @@ def random_settings(
         value = rng.uniform(low, high)
         return float(f"{np.exp(value) if is_log else value:.3g}")  # enough, and readable
 
-    drawn = []
-    for _ in range(n):
-        drawn_values = {name: draw(name, choice) for name, choice in values.items()}
-        drawn.append(PostprocessSettings.from_dict({**base.to_dict(), **drawn_values}))
-    return drawn
+    return [
+        dataclasses.replace(base, **{name: draw(name, choice) for name, choice in values.items()})
+        for _ in range(n)
+    ]
 
 
 def evaluate(
     candidates: Candidates,
     boxes: pd.DataFrame,
     settings: Sequence[PostprocessSettings] | None = None,
-    iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """Score every setting on labelled images -> one row a setting, in the order given.
-
-    `boxes` are the labels of the candidates' images (px). Columns: settings (the object), ap75
-    (mean over classes, contest's definition; the name carries `iou_threshold`), ap75_<class>,
-    detections_per_image. Raises DatasetError for labelled images that were not predicted.
-    """
-    listed = list(settings) if settings is not None else grid()
-    name = f"ap{round(iou_threshold * 100)}"
+    """Score every setting on labelled images -> one row a setting: settings (the object), ap75
+    (contest's definition, mean over classes), ap75_<class>, detections_per_image. DatasetError for
+    labelled images that were not predicted."""
+    listed = grid() if settings is None else list(settings)
     rows: list[dict[str, Any]] = [{} for _ in listed]
     groups: dict[str, list[int]] = {}
     for position, setting in enumerate(listed):
@@ -105,54 +85,43 @@ def evaluate(
         matches = truth.match(found)
         for position in members:
             kept = _cut(candidates, found, listed[position])
-            per_class = metrics.average_precisions(matches, iou_threshold, kept=kept[matches.row])
+            per_class = metrics.average_precisions(matches, 0.75, kept=kept[matches.row])
             rows[position] = {
-                name: float(np.mean(list(per_class.values()))),
-                **{f"{name}_{label}": value for label, value in per_class.items()},
+                "ap75": float(np.mean(list(per_class.values()))),
+                **{f"ap75_{label}": value for label, value in per_class.items()},
                 "detections_per_image": float(kept.sum()) / max(len(candidates.images), 1),
             }
     table = pd.DataFrame({"settings": pd.Series(listed, dtype=object)})
     return pd.concat([table, pd.DataFrame(rows)], axis=1)
 
 
+def ranked(tried: pd.DataFrame, objective: str = "ap75") -> pd.DataFrame:
+    """The rows of `evaluate` by falling objective; of equals the fewest detections first."""
+    score = -tried[objective].round(9)
+    return tried.iloc[np.lexsort((tried["detections_per_image"], score))]
+
+
 def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
     """The setting of the highest objective; of equals the fewest detections."""
-    if tried.empty:
-        raise LivestockError("no settings were tried; give evaluate at least one")
-    order = tried.assign(score=-tried[objective].round(9)).sort_values(
-        ["score", "detections_per_image"], kind="stable"
-    )
-    return order["settings"].iloc[0]
+    return ranked(tried, objective)["settings"].iloc[0]
 
 
-def best_per_class(
-    tried: pd.DataFrame, objective: str = "ap75", method: str = "nms"
-) -> PostprocessSettings:
-    """An IoU and confidence threshold per class, each the best among those tried.
-
-    Classes do not touch each other in class-wise NMS, hard or soft, so their best thresholds
-    combine; evaluate the result, as the limit of detections is shared. Uses the rows of `method`,
-    class-wise, thresholds as numbers; where these differ in more than the two thresholds (passes,
-    ...), the rest is the overall best's.
-    """
+def best_per_class(tried: pd.DataFrame, method: str = "nms") -> PostprocessSettings:
+    """The best IoU and confidence threshold of each class among those tried with `method`. Classes
+    do not touch each other in class-wise NMS, so their best thresholds combine; evaluate the
+    result, as the limit of detections is shared."""
     usable = tried[
         [s.method == method and not s.class_agnostic and s.is_plain for s in tried["settings"]]
     ]
-    prefix = f"{objective}_"
-    columns = [str(name) for name in tried.columns if str(name).startswith(prefix)]
-    if usable.empty:
-        what = "hard NMS" if method == "nms" else method
-        raise LivestockError(
-            f"no class-wise {what} among the settings tried; evaluate grid() first"
-        )
-    overall = best(usable, objective)
-    chosen = dict.fromkeys(species.names(), overall)
-    chosen |= {name.removeprefix(prefix): best(usable, name) for name in columns}
+    chosen = {
+        name: best(usable, f"ap75_{name}" if f"ap75_{name}" in tried else "ap75")
+        for name in species.names()
+    }
     values: dict[str, Any] = {
-        field: {label: getattr(chosen[label], field) for label in species.names()}
+        field: {name: getattr(setting, field) for name, setting in chosen.items()}
         for field in ("iou_threshold", "confidence_threshold")
     }
-    return dataclasses.replace(overall, **values)
+    return dataclasses.replace(best(usable), **values)
 
 
 def compare(
@@ -160,39 +129,32 @@ def compare(
     boxes: pd.DataFrame,
     settings: dict[str, PostprocessSettings],
     reference: PostprocessSettings = WRITE_UP,
-    iou_threshold: float = 0.75,
     n_resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Bootstrap intervals over images of named settings, and of their paired gain over `reference`.
-
-    One row a setting, index its name: value, low, high, gain, gain_low, gain_high, better (share of
-    resamplings in which it scores above the reference, ties half). A gain whose interval holds 0 is
-    not larger than noise. All rows are scored on the same draws. The best of many tries is a little
-    too good on the images that chose it.
-    """
+    """Bootstrap intervals over images of named settings, and of their paired gain over `reference`:
+    value, low, high, gain, gain_low, gain_high, better (share of draws above the reference, ties
+    half). A gain whose interval holds 0 is noise. The best of many tries is a little too good on
+    the images that chose it."""
     truth = _Truth(candidates, boxes)
-    samples: dict[str, Any] = {}
-    values: dict[str, float] = {}
     draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
+    values, samples = {}, {}
     for name, setting in {"": reference, **settings}.items():
         found = _detections(candidates, [setting])
         matches = truth.match(found)
         mask = _cut(candidates, found, setting)[matches.row]
-        per_class = metrics.average_precisions(matches, iou_threshold, kept=mask)
+        per_class = metrics.average_precisions(matches, 0.75, kept=mask)
         values[name] = float(np.mean(list(per_class.values())))
-        drawn = intervals.resampled(matches, draws, (iou_threshold,), mask)
-        samples[name] = drawn["all"].to_numpy()
+        samples[name] = intervals.resampled(matches, draws, (0.75,), mask)["all"].to_numpy()
     rows = []
     for name in settings:
-        low, high = intervals.limits(samples[name], level)
-        gain = intervals.of_gains(samples[name] - samples[""], level)
+        gain = intervals.of_gains(samples[name] - samples[""])
         difference = values[name] - values[""]
-        rows.append([values[name], low, high, difference, *gain.values()])
+        limits = intervals.limits(samples[name])
+        rows.append([values[name], *limits, difference, *gain.values()])
     columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
     table = pd.DataFrame(rows, pd.Index(list(settings), name="setting"), columns)
-    table.attrs = {"level": level, "reference": values[""]}
+    table.attrs = {"level": 0.95, "reference": values[""]}
     return table
 
 
@@ -207,7 +169,7 @@ class _Truth:
                 f"{len(absent)} labelled images were not predicted, first {absent[0]!r}; predict "
                 "them, or leave their boxes out"
             )
-        if not len(boxes):
+        if boxes.empty:
             raise DatasetError(
                 "there are no labelled boxes to tune on; give the boxes of the validation images"
             )
@@ -242,16 +204,15 @@ class _Truth:
 
 def _shared(setting: PostprocessSettings) -> str:
     """Equal for settings that one suppression serves: threshold and limit are cuts."""
-    exact = setting.method != "fusion" and not (
-        setting.class_agnostic and isinstance(setting.confidence_threshold, dict)
-    )
+    by_class = isinstance(setting.confidence_threshold, dict)
+    exact = setting.method != "fusion" and not (setting.class_agnostic and by_class)
     confidence = 0.0 if exact else setting.confidence_threshold
     return repr(dataclasses.replace(setting, max_detections=1, confidence_threshold=confidence))
 
 
 def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) -> Detections:
     """Detections at the lowest confidence thresholds of settings that one suppression serves."""
-    limits = [_confidence_limits(candidates, setting) for setting in members]
+    limits = [postprocess.confidence_limits(candidates, setting) for setting in members]
     lowest = dict(zip(candidates.names, np.min(limits, axis=0).tolist(), strict=True))
     return postprocess.detections(
         candidates, dataclasses.replace(members[0], confidence_threshold=lowest)
@@ -264,23 +225,13 @@ def _cut(
     """Which detections (n,) a setting keeps: above its threshold, within its limit."""
     kept = np.ones(len(found.confidence), dtype=bool)
     if setting.method != "fusion":  # fusion changes confidences after its threshold
-        kept = (
-            found.confidence
-            >= _confidence_limits(candidates, setting).astype(np.float32)[found.class_index]
-        )
+        limits = postprocess.confidence_limits(candidates, setting).astype(np.float32)
+        kept = found.confidence >= limits[found.class_index]
     rows = np.flatnonzero(kept)
     if len(rows) and np.bincount(found.image_index[rows]).max() > setting.max_detections:
         inside = postprocess.limit_detections(
             found.image_index[rows], found.confidence[rows], setting.max_detections
         )
-        kept = np.zeros(len(kept), dtype=bool)
+        kept[:] = False
         kept[rows[inside]] = True
     return kept
-
-
-def _confidence_limits(
-    candidates: Candidates, setting: PostprocessSettings
-) -> npt.NDArray[np.float64]:
-    return postprocess.per_class(
-        setting.confidence_threshold, candidates.names, "confidence_threshold"
-    )

@@ -64,8 +64,7 @@ class TuneSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """The chosen setting on photos that did not choose it: a table of one row or none, on how many
-    photos, and why it was not checked."""
+    """The chosen setting on `photos` that did not choose it (no row: `why` says why not)."""
 
     table: pd.DataFrame
     photos: int = 0
@@ -74,7 +73,7 @@ class Checked:
 
 @dataclasses.dataclass(frozen=True)
 class Submitted:
-    """A submission: its file (None: other shards are missing), and what `validate` found in it."""
+    """A submission: its file (None: other shards are missing), and what the check found in it."""
 
     path: Path | None
     predictions: pd.DataFrame
@@ -105,11 +104,11 @@ class Tuning:
     def labelled(self) -> Collected:
         """Candidates of the photos that choose; their models have not seen them."""
         lacking = ""
-        if self.asked.tune_on == "out_of_fold":
-            try:
+        try:
+            if self.asked.tune_on == "out_of_fold":
                 return steps.out_of_folds(self.out, self.data, **self.options)
-            except DatasetError as error:
-                lacking = str(error)
+        except DatasetError as error:
+            lacking = str(error)
         found = steps.collect(self.tuning_weights, self.valid, "valid", self.out, **self.options)
         return dataclasses.replace(found, name="validation", lacking=lacking)
 
@@ -121,29 +120,27 @@ class Tuning:
     @functools.cached_property
     def choice(self) -> choosing.Choice:
         """The settings chosen, also in OUT/predictions/settings.yaml, and all that were tried."""
+        found, asked = self.labelled, self.asked
         chosen = choosing.choose(
-            self.labelled.candidates,
-            self.labelled.photos.boxes,
-            n_random=self.asked.n_random,
-            n_resamples=self.asked.n_resamples,
-            seed=self.asked.seed,
-            tuned_on=self.labelled.name,
+            found.candidates,
+            found.photos.boxes,
+            n_random=asked.n_random,
+            n_resamples=asked.n_resamples,
+            seed=asked.seed,
+            tuned_on=found.name,
         )
-        choosing.save(self.out, chosen, self.labelled.candidates)
+        choosing.save(self.out, chosen, found.candidates)
         return chosen
 
     @functools.cached_property
     def checked(self) -> Checked:
-        """Whether the choice also wins on photos that did not choose it.
-
-        At most `check_images` other labelled ones, each predicted by the model of notebook 06 that
-        has not seen it; against the write-up's setting by paired bootstrap.
-        """
-        n = self.asked.check_images if self.complete else 0
+        """Whether the choice also beats the write-up's setting (paired bootstrap) on at most
+        `check_images` photos that did not choose it, each predicted by 06's model that has not seen
+        it."""
+        n = self.asked.check_images
         nothing = self.choice.compared.iloc[:0].rename_axis("setting").astype(float)
-        if self.choice.tried.empty or n < 1:
-            why = "no setting was chosen" if self.asked.check_images else "check_images is 0"
-            return Checked(nothing, why=why)
+        if self.choice.tried.empty or not self.complete or not n:
+            return Checked(nothing, why="no setting was chosen" if n else "check_images is 0")
         try:
             images, _ = read_tables(self.out / "tables")
             used = self.labelled.candidates.images["image_id"]
@@ -156,13 +153,9 @@ class Tuning:
             found = steps.out_of_folds(self.out, self.data, others, name, **options)
         except DatasetError as error:
             return Checked(nothing, why=str(error))
-        table = sweep.compare(
-            found.candidates,
-            found.photos.boxes,
-            {choosing.describe(self.choice.settings): self.choice.settings},
-            n_resamples=self.asked.n_resamples,
-            seed=self.asked.seed,
-        )
+        named = {choosing.describe(self.choice.settings): self.choice.settings}
+        n, seed = self.asked.n_resamples, self.asked.seed
+        table = sweep.compare(found.candidates, found.photos.boxes, named, n_resamples=n, seed=seed)
         return Checked(table, len(others))
 
     @functools.cached_property
@@ -199,22 +192,12 @@ class Tuning:
     @functools.cached_property
     def scores(self) -> pd.DataFrame:
         """The test score, see `test_scores`."""
-        asked = self.asked
-        return test_scores(
-            self.data,
-            self.predictions,
-            self.photos.images,
-            asked.normaliser,
-            asked.n_resamples,
-            asked.seed,
-        )
+        how = self.asked.normaliser, self.asked.n_resamples, self.asked.seed
+        return test_scores(self.data, self.predictions, self.photos.images, *how)
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The numbers for metrics.json, the scores first; `headline` the few to show large.
-
-        Of a share of the photos there are no numbers, only how many parts are there.
-        """
+        """The numbers for metrics.json; of a share of the photos only how many parts are there."""
         last = {"complete": self.complete, "weights": self.weights.name}
         if not self.complete:
             states = {"images_to_tune_on": self.labelled.state, "test_images": self.tested.state}
@@ -224,11 +207,9 @@ class Tuning:
         if "all" in self.scores.index:
             total = self.scores.loc["all"]
             low, high = total["low"], total["high"]
+            large = f"test mAP75, 95 % from {low:.3f} to {high:.3f}"
             values = {
-                "headline": {
-                    f"test mAP75, 95 % from {low:.3f} to {high:.3f}": total["AP75"],
-                    "test mAP50": total["AP50"],
-                },
+                "headline": {large: total["AP75"], "test mAP50": total["AP50"]},
                 "mAP75": total["AP75"],
                 "mAP75_interval": f"[{low:.4f}, {high:.4f}]",
                 "mAP50": total["AP50"],
@@ -236,13 +217,11 @@ class Tuning:
                 "mAP75_low": low,
                 "mAP75_high": high,
             }
-            by_class = self.scores["AP75"].drop("all")
-            values |= {f"mAP75_{name}": value for name, value in by_class.items()}
+            values |= {f"mAP75_{n}": ap for n, ap in self.scores["AP75"].drop("all").items()}
         else:
             values["headline"] = {f"mAP75 on {self.choice.tuned_on}": row["value"]}
-        labelled = self.labelled
         per_class = metrics.per_class_table(
-            labelled.photos.boxes, self.found, labelled.candidates.images
+            self.labelled.photos.boxes, self.found, self.labelled.candidates.images
         )
         return values | {
             "valid_gain_over_write_up": row["gain"],
@@ -291,17 +270,15 @@ def tune(
         CheckpointError: weights that are damaged or of other classes.
     """
     asked = settings if isinstance(settings, TuneSettings) else TuneSettings.of(settings)
-    weights, tuning_weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    names = ("image_size", "backend", "workers", "shard")
     options = {
-        "image_size": asked.image_size,
+        **{name: getattr(asked, name) for name in names},
         "passes": steps.pass_names(asked.passes),
-        "backend": asked.backend,
-        "workers": asked.workers,
-        "shard": asked.shard,
         "engine_name": asked.engine,
         **options,
     }
-    return Tuning(asked, valid, Path(data), Path(out), weights, tuning_weights, options)
+    return Tuning(asked, valid, Path(data), Path(out), *weights, options)
 
 
 def test_scores(
@@ -312,27 +289,19 @@ def test_scores(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv with its interval; no rows without answers.
-
-    Index "all" and each class; columns AP75, low, high, AP50. Test images that the answers lack
-    cost nothing. Images that were not predicted (another shard's, or the validation fold stands in)
-    leave nothing to score either.
-    """
+    """The contest's AP75 on DATA/answer.csv with its interval: AP75, low, high, AP50 of "all" and
+    each class; no rows without answers. Test images that the answers lack cost nothing."""
     path = Path(data) / "answer.csv"
     answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
     require_columns(answers, ["ImageID"], path, NotebookError)
-    known = answers["ImageID"].map(contest.image_stem).isin(images["image_id"])
-    if not known.any():
-        return pd.DataFrame(
-            columns=["AP75", "low", "high", "AP50"], index=pd.Index([], name="class"), dtype=float
-        )
-    matches = metrics.contest_matches(answers[known], predictions, normaliser, images)
-    if doubt := metrics.normaliser_doubt(answers[known], predictions, normaliser, images):
+    answers = answers[answers["ImageID"].map(contest.image_stem).isin(images["image_id"])]
+    if answers.empty:
+        columns = ["AP75", "low", "high", "AP50"]
+        return pd.DataFrame(columns=columns, index=pd.Index([], name="class"), dtype=float)
+    matches = metrics.contest_matches(answers, predictions, normaliser, images)
+    if doubt := metrics.normaliser_doubt(answers, predictions, normaliser, images):
         log.warning("%s", doubt)
     table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
     loose = metrics.average_precisions(matches, 0.5)
-    table = table.rename(columns={"value": "AP75"})
-    table["AP50"] = pd.Series({"all": sum(loose.values()) / len(loose), **loose}).reindex(
-        table.index
-    )
-    return table
+    loose = {"all": sum(loose.values()) / len(loose), **loose}
+    return table.rename(columns={"value": "AP75"}).assign(AP50=pd.Series(loose))

@@ -1,7 +1,7 @@
 """Runs side by side: what there is, each question with its tables and figures, optimisers."""
 
-import functools
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -46,15 +46,14 @@ def _answer(answer: tables.Answer, weights: str) -> list[Display]:
             f"{answer.key}_scores",
             "Scores of the single runs by setting.",
             scores,
-            functools.partial(plots.run_scores, scores),
+            partial(plots.run_scores, scores),
             words.spread(scores),
         ),
         Display(
             f"{answer.key}_differences",
             "Paired differences in mAP75 with their intervals.",
             answer.differences,
-            functools.partial(plots.run_differences, answer.differences),
-            words.differences(answer.differences),
+            partial(plots.run_differences, answer.differences),
         ),
         Display(
             f"{answer.key}_curves",

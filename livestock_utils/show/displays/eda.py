@@ -1,7 +1,7 @@
 """What is in the photos: species, frames, boxes, and whether all animals are labelled."""
 
-import functools
 import os
+from functools import partial
 
 import pandas as pd
 
@@ -24,50 +24,34 @@ def archives(folder: str | os.PathLike) -> Display:
 def examples(photos: Photos, n: int = 6, seed: int = 0) -> Display:
     """Photos drawn at random with their boxes; the table has the share of its frame a box takes."""
     table = counts.covered_shares(photos.images, photos.boxes)
-    return Display(
-        "examples",
-        "Photos drawn at random with their labelled boxes in the colours of the species.",
-        table,
-        lambda: gallery.examples(photos, n=n, seed=seed),
-        words.covered(table),
-    )
+    caption = "Photos drawn at random with their labelled boxes in the colours of the species."
+    return Display("examples", caption, table, lambda: gallery.examples(photos, n=n, seed=seed))
 
 
 def species(photos: Photos) -> Display:
     """Images and boxes of each species."""
     table = counts.species_counts(photos.images, photos.boxes)
-    return Display(
-        "species",
-        "Images and boxes of each species.",
-        table,
-        functools.partial(plots.species_overview, table),
-        words.species_counts(table),
-        {"by_species": table},
-    )
+    caption = "Images and boxes of each species."
+    draw = partial(plots.species_overview, table)
+    return Display("species", caption, table, draw, metrics={"by_species": table})
 
 
 def image_sizes(photos: Photos) -> Display:
     """Frame sizes by species, the rare ones gathered."""
     table = counts.size_counts(photos.images)
-    return Display(
-        "image_sizes",
-        "Images of each frame size; pale bars gather the rare sizes.",
-        table,
-        functools.partial(plots.image_sizes, table),
-        metrics={"sizes": table},
-    )
+    caption = "Images of each frame size; pale bars gather the rare sizes."
+    draw = partial(plots.image_sizes, table)
+    return Display("image_sizes", caption, table, draw, metrics={"sizes": table})
 
 
 def boxes_per_image(photos: Photos) -> Display:
     """How many boxes an image holds."""
     table = counts.count_histogram(photos.images, photos.boxes)
-    return Display(
-        "boxes_per_image",
+    caption = (
         "Images by their number of boxes; dashed lines part the bins, the number is that of the "
-        "bin's images.",
-        table,
-        functools.partial(plots.boxes_per_image, table),
+        "bin's images."
     )
+    return Display("boxes_per_image", caption, table, partial(plots.boxes_per_image, table))
 
 
 def count_bins(photos: Photos) -> Display:
@@ -82,25 +66,17 @@ def count_bins(photos: Photos) -> Display:
 def box_ratios(photos: Photos) -> Display:
     """Boxes by shape."""
     table = counts.ratio_table(photos.boxes)
-    return Display(
-        "box_ratios",
-        "Boxes by their ratio of width to height; the number is that of the boxes.",
-        table,
-        functools.partial(plots.box_ratios, table),
-        metrics={"ratios": table},
-    )
+    caption = "Boxes by their ratio of width to height; the number is that of the boxes."
+    draw = partial(plots.box_ratios, table)
+    return Display("box_ratios", caption, table, draw, metrics={"ratios": table})
 
 
 def box_areas(photos: Photos) -> Display:
     """Boxes by the write-up's bins of area."""
     table = counts.area_table(photos.boxes)
-    return Display(
-        "box_areas",
-        "Boxes by their area; the number is that of the boxes.",
-        table,
-        functools.partial(plots.box_areas, table),
-        metrics={"areas": table},
-    )
+    caption = "Boxes by their area; the number is that of the boxes."
+    draw = partial(plots.box_areas, table)
+    return Display("box_areas", caption, table, draw, metrics={"areas": table})
 
 
 def box_sizes(photos: Photos) -> Display:
@@ -112,8 +88,7 @@ def box_sizes(photos: Photos) -> Display:
         "Distribution of box area, log scale; dashed lines part the bins, thick marks are the "
         "medians.",
         medians.rename_axis("species").reset_index(),
-        functools.partial(plots.box_sizes, photos.boxes),
-        words.box_sizes(medians),
+        partial(plots.box_sizes, photos.boxes),
     )
 
 
@@ -121,14 +96,10 @@ def small_boxes(photos: Photos) -> Display:
     """What a minimum area would lose; `.table` counts the boxes of 1,000 to 4,000 px2."""
     table = counts.below_area(photos.boxes)
     detail = counts.small_box_table(photos.boxes)
-    return Display(
-        "small_boxes",
-        "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species.",
-        table,
-        functools.partial(plots.small_boxes, detail),
-        words.small_boxes(table),
-        {"boxes_of_1000_to_4000_px2": int(table["boxes"].sum()), "small_boxes": detail},
-    )
+    caption = "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species."
+    draw = partial(plots.small_boxes, detail)
+    metrics = {"boxes_of_1000_to_4000_px2": int(table["boxes"].sum()), "small_boxes": detail}
+    return Display("small_boxes", caption, table, draw, words.small_boxes(table), metrics)
 
 
 def box_positions(photos: Photos) -> Display:
@@ -139,7 +110,7 @@ def box_positions(photos: Photos) -> Display:
         "How many boxes cover each point of the frame on average, as a share of the panel's "
         "largest.",
         table,
-        functools.partial(plots.box_positions, photos.images, photos.boxes),
+        partial(plots.box_positions, photos.images, photos.boxes),
     )
 
 
@@ -160,15 +131,13 @@ def completeness(photos: Photos) -> Display:
     """Box counts beside those of the neighbours by name; the table counts the suspects."""
     hints = counts.completeness_hints(photos.images, photos.boxes)
     table = counts.completeness_table(photos.images, photos.boxes)
-    return Display(
-        "completeness",
+    caption = (
         "Boxes in an image against the median of its neighbours by name; the darker, the more "
-        "images (log scale).",
-        table,
-        functools.partial(plots.completeness, hints),
-        words.completeness(table),
-        {"suspect_images": int(hints["suspect"].sum())},
+        "images (log scale)."
     )
+    draw = partial(plots.completeness, hints)
+    metrics = {"suspect_images": int(hints["suspect"].sum())}
+    return Display("completeness", caption, table, draw, words.completeness(table), metrics)
 
 
 def suspects(photos: Photos, n: int = 3) -> Display:
@@ -176,13 +145,8 @@ def suspects(photos: Photos, n: int = 3) -> Display:
     hints = counts.completeness_hints(photos.images, photos.boxes)
     ids = list(counts.most_suspect(hints[hints["boxes"] > 0], n))
     table = hints.set_index("image_id").loc[ids, ["boxes", "local_median"]].reset_index()
-    return Display(
-        "suspects",
-        "Of the images with boxes, those that fall furthest below their neighbours.",
-        table,
-        lambda: gallery.examples(photos, ids),
-        words.suspects(table),
-    )
+    caption = "Of the images with boxes, those that fall furthest below their neighbours."
+    return Display("suspects", caption, table, lambda: gallery.examples(photos, ids))
 
 
 def beside_write_up(photos: Photos) -> Display:
@@ -190,10 +154,4 @@ def beside_write_up(photos: Photos) -> Display:
     if not counts.is_aihub_size(photos.images):
         return Display("beside_write_up", verdict=words.NOT_AIHUB)
     table = counts.beside_write_up(photos.images, photos.boxes)
-    return Display(
-        "beside_write_up",
-        "Counts here and in the write-up.",
-        table,
-        verdict=words.write_up(table),
-        shows_table=True,
-    )
+    return Display("beside_write_up", "Counts here and in the write-up.", table, shows_table=True)

@@ -1,6 +1,6 @@
 """From weights to a device: exports as good as the weights, what they cost, the bundle."""
 
-import functools
+from functools import partial
 
 from livestock_utils.detect.export import cost, formats
 from livestock_utils.detect.export.exports import Exports
@@ -29,7 +29,7 @@ def parity(exports: Exports) -> Display:
         "parity",
         "AP75 of each export minus that of the weights, with its interval.",
         shown,
-        functools.partial(plots.edge_parity, table),
+        partial(plots.edge_parity, table),
         words.parity_verdict(table),
         shows_table=True,
         table_caption="Exports against the weights at the same pixels.",
@@ -41,13 +41,12 @@ def costs(exports: Exports) -> Display:
     """Latency, file size and memory of each export."""
     table = exports.measured
     shown = table.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]]
-    verdict = f"{words.own_part(table)} {words.noise(table)} {words.speed(table)}"
     return Display(
         "cost",
         "Latency, file size and memory of each export.",
         shown,
         lambda ax=None: plots.edge_cost(table, exports.asked.max_size_mb, ax),
-        verdict,
+        words.noise(table),
         shows_table=True,
         table_caption="Size, arithmetic, latency, memory.",
         digits=2,
@@ -62,7 +61,6 @@ def front(exports: Exports) -> Display:
         "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
         cost.front(table),
         lambda ax=None: plots.edge_front(table, exports.asked.max_latency_ms, ax),
-        words.front(table),
     )
 
 
@@ -73,7 +71,7 @@ def lighter_networks(exports: Exports) -> Display:
         "lighter",
         "Lighter networks beside the plain one, equal epochs.",
         table,
-        functools.partial(plots.lighter_models, table) if len(table) else None,
+        partial(plots.lighter_models, table) if len(table) else None,
         words.lighter(table),
         shows_table=len(table) > 0,
         table_caption="Lighter networks after equal epochs; differences against the plain one.",

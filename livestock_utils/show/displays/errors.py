@@ -1,8 +1,8 @@
 """Where a detector errs: costs of error types, groups of boxes, calibration, the worst cases."""
 
-import functools
 import os
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -40,8 +40,7 @@ def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
         "boxes_by_part",
         "Boxes in an image, by species and part.",
         table,
-        functools.partial(plots.boxes_by_part, counts),
-        words.parts(table),
+        partial(plots.boxes_by_part, counts),
         shows_table=True,
         table_caption=f"Images and boxes of {' and '.join(parts)}.",
         digits=1,
@@ -51,14 +50,10 @@ def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
 def error_costs(errors: Errors) -> Display:
     """AP that each type of error costs."""
     table = errors.costs
-    return Display(
-        "error_costs",
-        "AP lost by each type of error, and how many boxes have it.",
-        table,
-        functools.partial(plots.error_costs, table),
-        words.costs(table),
-        {"ap_lost": table.set_index("error")["ap_lost"]},
-    )
+    caption = "AP lost by each type of error, and how many boxes have it."
+    draw = partial(plots.error_costs, table)
+    metrics = {"ap_lost": table.set_index("error")["ap_lost"]}
+    return Display("error_costs", caption, table, draw, metrics=metrics)
 
 
 def labels_by_group(errors: Errors) -> Display:
@@ -80,14 +75,10 @@ def predictions_by_group(errors: Errors) -> Display:
 def calibration(errors: Errors) -> Display:
     """Confidence against the share of boxes that are right."""
     table = breakdowns.calibration(errors.detections)
-    return Display(
-        "calibration",
-        "Confidence against the share of boxes that are right.",
-        table,
-        functools.partial(plots.calibration, table),
-        words.calibration(table),
-        {"calibration_error": table.groupby("species")["error"].first()},
-    )
+    caption = "Confidence against the share of boxes that are right."
+    draw = partial(plots.calibration, table)
+    metrics = {"calibration_error": table.groupby("species")["error"].first()}
+    return Display("calibration", caption, table, draw, words.calibration(table), metrics)
 
 
 def worst_cases(errors: Errors, kind: str, n: int = 4, data: str | os.PathLike = "") -> Display:
@@ -113,5 +104,5 @@ def _groups(name: str, caption: str, groups: pd.DataFrame, states: pd.Series, go
     shares = breakdowns.breakdown(groups, states)
     gaps = breakdowns.gaps(shares, good)
     table = shares.merge(gaps, on="grouping", how="left")
-    draw = functools.partial(plots.error_groups, shares)
+    draw = partial(plots.error_groups, shares)
     return Display(name, caption, table, draw, words.groups(gaps, good))

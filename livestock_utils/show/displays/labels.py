@@ -1,7 +1,7 @@
 """Where labels err: the ranking of missing ones, suggestions, suspicious labels, corrections."""
 
 import dataclasses
-import functools
+from functools import partial
 
 import pandas as pd
 
@@ -14,14 +14,11 @@ from livestock_utils.show.words import labels as words
 
 def missing_curves(missing: MissingLabels) -> Display:
     """How well the ranking finds labels that are known to be missing, beside its peers."""
-    return Display(
-        "missing_curves",
-        "Rankings of the boxes that lie on unlabelled animals.",
-        missing.curves,
-        functools.partial(plots.missing_curves, missing.curves),
-        words.ranking(missing.curves),
-        {"missing_label_ap": ranking.average_precisions(missing.curves)},
-    )
+    caption = "Rankings of the boxes that lie on unlabelled animals."
+    draw = partial(plots.missing_curves, missing.curves)
+    verdict = words.ranking(missing.curves)
+    metrics = {"missing_label_ap": ranking.average_precisions(missing.curves)}
+    return Display("missing_curves", caption, missing.curves, draw, verdict, metrics)
 
 
 def images_to_check(missing: MissingLabels, n: int = 10) -> Display:
@@ -45,9 +42,7 @@ def suggestions(missing: MissingLabels, n: int = 4, confidence: float = 0.25) ->
     """The suggestions of the highest scores, beside the predictions from `confidence` up."""
     cases = report.cases(missing.suggestions, n, missing.unlabelled)
     caption = "The highest scores: left the labels, right the out-of-fold predictions."
-    highest = float(missing.suggestions["score"].max()) if len(cases) else 0.0
-    verdict = words.cases(cases, len(missing.suggestions), highest)
-    return _gallery("suggestions", caption, missing, cases, confidence, verdict)
+    return _gallery("suggestions", caption, missing, cases, confidence)
 
 
 def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -> Display:
@@ -60,8 +55,8 @@ def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -
     cases = report.fault_cases(table, n)
     caption = "The most suspicious labels: left the labels, right the out-of-fold predictions."
     metrics = {"suspicious_labels": len(table)}
-    shown = _gallery("label_faults", caption, missing, cases, confidence, words.faults(table))
-    return dataclasses.replace(shown, table=table, metrics=metrics)
+    shown = _gallery("label_faults", caption, missing, cases, confidence)
+    return dataclasses.replace(shown, table=table, verdict=words.faults(table), metrics=metrics)
 
 
 def corrections(changes: pd.DataFrame) -> Display:
@@ -76,16 +71,11 @@ def corrections(changes: pd.DataFrame) -> Display:
 
 
 def _gallery(
-    name: str,
-    caption: str,
-    missing: MissingLabels,
-    cases: pd.DataFrame,
-    confidence: float,
-    verdict: str,
+    name: str, caption: str, missing: MissingLabels, cases: pd.DataFrame, confidence: float
 ) -> Display:
     nothing = {"suggestions": "no suggestions", "label_faults": "no suspicious labels"}[name]
 
     def draw() -> object:
         return plots.error_gallery(cases, missing.photos, missing.predictions, confidence, nothing)
 
-    return Display(name, caption, cases, draw, verdict)
+    return Display(name, caption, cases, draw)

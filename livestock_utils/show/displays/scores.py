@@ -1,8 +1,8 @@
 """Scores: by class, definition, group and run; precision against recall; labels and predictions."""
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -29,14 +29,14 @@ def class_scores(
     predictions: pd.DataFrame,
     caption: str = "AP by class at three strictnesses, the contest's definition.",
 ) -> Display:
-    """AP of each class at three strictnesses, and what loose boxes cost."""
+    """AP of each class at three strictnesses, and which class is harder."""
     table = tables.score(photos, predictions)
     return Display(
         "class_scores",
         caption,
         table,
         lambda ax=None: plots.class_scores(table, ax=ax),
-        f"{words.harder_class(table)} {words.loose_boxes(table)}",
+        words.harder_class(table),
         _metrics(table),
     )
 
@@ -44,41 +44,30 @@ def class_scores(
 def score_table(photos: Photos, predictions: pd.DataFrame) -> Display:
     """`lu.score` as a table, and which class is harder."""
     table = tables.score(photos, predictions)
+    caption = "Validation, by class, the contest's definition."
+    verdict = words.harder_class(table)
+    metrics = _metrics(table)
     return Display(
-        "scores",
-        "Validation, by class, the contest's definition.",
-        table,
-        verdict=words.harder_class(table),
-        metrics=_metrics(table),
-        shows_table=True,
-        index=True,
+        "scores", caption, table, verdict=verdict, metrics=metrics, shows_table=True, index=True
     )
 
 
 def complete_scores(photos: Photos, predictions: pd.DataFrame, data: str | os.PathLike) -> Display:
     """The scores with all animals labelled, where `data`/truth.csv knows them."""
     table = tables.score(photos.complete(data), predictions)
-    return Display(
-        "complete_scores",
-        "Validation, labels completed where a truth file knows them, contest's definition.",
-        table,
-        metrics={"mAP75_complete": table.loc["all", "mAP75"]},
-        shows_table=True,
-        index=True,
-    )
+    caption = "Validation, labels completed where a truth file knows them, contest's definition."
+    metrics = {"mAP75_complete": table.loc["all", "mAP75"]}
+    return Display("complete_scores", caption, table, metrics=metrics, shows_table=True, index=True)
 
 
 def precision_recall(photos: Photos, predictions: pd.DataFrame) -> Display:
     """Precision against recall of each class at IoU .5 and .75."""
     curves = metrics.pr_curves(photos.boxes, predictions, photos.images)
-    return Display(
-        "precision_recall",
+    caption = (
         "Precision against recall at IoU 0.5 (solid) and 0.75 (dashed); the area under a curve is "
-        "its AP.",
-        curves,
-        functools.partial(plots.precision_recall, curves),
-        words.reached_recall(curves),
+        "its AP."
     )
+    return Display("precision_recall", caption, curves, partial(plots.precision_recall, curves))
 
 
 def labels_and_predictions(
@@ -99,13 +88,8 @@ def labels_and_predictions(
     def draw() -> object:
         return gallery.truth_beside_prediction(photos, predictions, image_ids, n, confidence, seed)
 
-    return Display(
-        "labels_and_predictions",
-        "Validation photos with their labels (left) and with predictions (right).",
-        table,
-        draw,
-        words.at_confidence(table),
-    )
+    caption = "Validation photos with their labels (left) and with predictions (right)."
+    return Display("labels_and_predictions", caption, table, draw, words.at_confidence(table))
 
 
 def scores_by_group(photos: Photos, predictions: pd.DataFrame, groups: pd.Series | None) -> Display:

@@ -1,7 +1,7 @@
 """A search of hyperparameters: its groups of genes, what was gained, which genes mattered."""
 
-import functools
 import os
+from functools import partial
 
 from livestock_utils.detect.search import genes, trials
 from livestock_utils.detect.search.run import Search
@@ -21,13 +21,11 @@ def best_so_far(search: Search) -> Display:
     """Each trial's score and the best until then by epochs trained; what every group gave."""
     table = trials.so_far(search.table)
     gave = (f"**{one.group}**: {words.result(one.table)}" for one in search.chain)
-    return Display(
-        "best_so_far",
-        f"Score of each trial of the group {search.group}, and the best so far, by epochs trained.",
-        table,
-        functools.partial(plots.best_so_far, table),
-        "\n\n".join((*gave, words.so_far(table))),
+    caption = (
+        f"Score of each trial of the group {search.group}, and the best so far, by epochs trained."
     )
+    draw = partial(plots.best_so_far, table)
+    return Display("best_so_far", caption, table, draw, "\n\n".join(gave))
 
 
 def gene_coordinates(search: Search) -> Display:
@@ -38,8 +36,7 @@ def gene_coordinates(search: Search) -> Display:
         "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the "
         "best.",
         table,
-        functools.partial(plots.gene_coordinates, search.table, search.genes),
-        words.agreement(table, _finished(search)),
+        partial(plots.gene_coordinates, search.table, search.genes),
     )
 
 
@@ -51,8 +48,8 @@ def gene_slices(search: Search) -> Display:
         "Score by each gene's value, the dashed line is the base; triangles scored far less than "
         "the others.",
         table,
-        functools.partial(plots.gene_slices, search.table, search.genes),
-        words.slopes(table, _finished(search)),
+        partial(plots.gene_slices, search.table, search.genes),
+        words.slopes(table, int((search.table["state"] == "complete").sum())),
     )
 
 
@@ -64,8 +61,7 @@ def gene_importance(search: Search) -> Display:
         "How much of the scores' variance each gene explains; with few trials little more than "
         "chance.",
         shares.rename_axis("gene").reset_index(),
-        functools.partial(plots.gene_importance, shares),
-        words.importance(shares, _finished(search)),
+        partial(plots.gene_importance, shares),
     )
 
 
@@ -90,12 +86,8 @@ def trial_front(search: Search) -> Display:
         f"Score and {search.against} of each trial; the line joins those that no other beats in "
         "both.",
         best,
-        functools.partial(plots.trial_front, search.table, best, search.against),
+        partial(plots.trial_front, search.table, best, search.against),
         shows_table=True,
         table_caption=f"Trials that no other beats in both score and {search.against}.",
         digits=4,
     )
-
-
-def _finished(search: Search) -> int:
-    return int((search.table["state"] == "complete").sum())

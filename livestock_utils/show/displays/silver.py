@@ -1,8 +1,8 @@
 """Silver labels: teachers, thresholds, modes and examples, and what training with them did."""
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +74,7 @@ def silver_audit(
         "audit",
         "Animals with a label before and after, and silver boxes that are right.",
         table,
-        functools.partial(plots.silver_audit, audits),
+        partial(plots.silver_audit, audits),
         words.audit(audits, has_truth),
         {**metrics, **words.metrics(audits[mode], has_truth), "audits": table},
         shows_table=True,
@@ -93,7 +93,6 @@ def silver_counts(made: Mapping[str, Silver], photos: Photos) -> Display:
         "Images that get silver labels by their number of boxes, before (line) and after (bars).",
         pd.DataFrame(medians, list(after), ["median_before", "median_after"]),
         lambda axes=None: plots.silver_counts(before, after, species, axes),
-        words.counts(before, after),
     )
 
 
@@ -104,7 +103,6 @@ def silver_examples(made: Silver, photos: Photos, n: int = 3) -> Display:
         f"Photos with most additions: people's labels left, the {made.settings.mode} set right.",
         made.labels,
         lambda: plots.silver_examples(made, photos, n=n),
-        words.examples(made),
     )
 
 
@@ -147,7 +145,7 @@ def trained_pairs(runs: Mapping[str, Sequence[Run]], other: str | os.PathLike) -
         "Validation mAP75 of the trainings by epoch, yolov5's definition, on the given labels.",
         pd.concat(curves, names=["run"]).reset_index("run"),
         lambda ax=None: training_plots.compare_runs(curves, "metrics/mAP_0.75", ax),
-        f"{recipe} {status} {words.trainings(curves)}",
+        f"{recipe} {status} {words.GIVEN_LABELS}",
         {
             "epochs": len(both[0].results),
             "warnings": sorted({line for run in both for line in run.warnings}),
@@ -174,8 +172,8 @@ def silver_effect(
         "effect",
         "AP75 of the expanded training minus gold alone, with its interval.",
         table,
-        functools.partial(plots.silver_effect, table),
-        f"{words.effect(table)} {words.luck(table)} {words.cause(table)}",
+        partial(plots.silver_effect, table),
+        f"{words.luck(table)} {words.cause(table)}",
         {**words.effect_metrics(table), "effect": table},
         shows_table=True,
         table_caption="Contest's AP75 of both trainings and their difference; second better: share "

@@ -1,8 +1,8 @@
 """How photos are split: strata, balance, groups, leaks, and the sets that are written."""
 
-import functools
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -45,24 +45,18 @@ def leakage(
     )
     subject = "A split without groups" if plain else "The split as used"
     suffix = "_plain" if plain else ""
-    return Display(
-        f"leakage{suffix}",
-        f"{subject}: distance of each validation image to its nearest training image.",
-        nearest,
-        functools.partial(plots.leakage, nearest, photos.images, max_distance),
-        words.leakage(nearest, max_distance),
-        {f"look_alikes{suffix}": int((nearest["distance"] <= max_distance).sum())},
-    )
+    caption = f"{subject}: distance of each validation image to its nearest training image."
+    draw = partial(plots.leakage, nearest, photos.images, max_distance)
+    verdict = words.leakage(nearest, max_distance)
+    metrics = {f"look_alikes{suffix}": int((nearest["distance"] <= max_distance).sum())}
+    return Display(f"leakage{suffix}", caption, nearest, draw, verdict, metrics)
 
 
 def worst_pairs(photos: Photos, nearest: pd.DataFrame, n: int = 2) -> Display:
     """The closest pairs of a split's `leakage` table, as photos."""
+    caption = "The closest pairs of that split: validation left, train right."
     return Display(
-        "worst_pairs",
-        "The closest pairs of that split: validation left, train right.",
-        nearest.head(n),
-        lambda: gallery.pairs(nearest, photos, n=n),
-        words.closest_pair(nearest),
+        "worst_pairs", caption, nearest.head(n), lambda: gallery.pairs(nearest, photos, n=n)
     )
 
 
@@ -83,9 +77,8 @@ def balance(
         "balance",
         "Share of each stratum in train.",
         table.drop(columns=["species", "count_bin", "target"]),
-        functools.partial(plots.split_balance, table),
-        words.balance(table),
-        {
+        partial(plots.split_balance, table),
+        metrics={
             "largest_error_points": float(table["off_points"].abs().max()),
             "largest_error_images": float(table["off_images"].abs().max()),
             "balance": table,
@@ -99,14 +92,11 @@ def balance(
 def kept_strata(photos: Photos, kept: Photos, name: str) -> Display:
     """The share of each stratum that is among `kept`; `name` is the set's."""
     table = summary.kept_strata(photos, kept)
-    return Display(
-        "balance",
-        f"Share of each {'' if name.startswith('the full') else 'training '}stratum in {name}.",
-        table,
-        functools.partial(plots.split_balance, table, name),
-        words.balance(table, name),
-        {"balance": table},
+    caption = (
+        f"Share of each {'' if name.startswith('the full') else 'training '}stratum in {name}."
     )
+    draw = partial(plots.split_balance, table, name)
+    return Display("balance", caption, table, draw, metrics={"balance": table})
 
 
 def folds(photos: Photos, of_image: pd.Series, valid_fold: int = 0) -> Display:
@@ -118,7 +108,7 @@ def folds(photos: Photos, of_image: pd.Series, valid_fold: int = 0) -> Display:
         "over the folds.",
         table,
         lambda axes=None: plots.fold_balance(table, valid_fold, axes=axes),
-        f"{words.folds(of_image)} {words.fold_balance(table)}",
+        words.folds(of_image),
     )
 
 
@@ -133,5 +123,5 @@ def sets(paths: Mapping[str, str | os.PathLike], caption: str) -> Display:
     table = summary.set_table(paths)
     by_species = summary.by_species(table)
     metrics: dict[str, Any] = {"sets": table}
-    draw = functools.partial(plots.set_sizes, by_species)
+    draw = partial(plots.set_sizes, by_species)
     return Display("sets", caption, table, draw, metrics=metrics)

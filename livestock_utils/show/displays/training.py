@@ -1,7 +1,7 @@
 """Before, during and after a training: is all there, how long will it take, how did it go."""
 
-import functools
 import os
+from functools import partial
 
 import pandas as pd
 
@@ -84,7 +84,7 @@ def augmentation(
         f"Training photos as they are, after the pipeline {pipeline}, and in mosaics, with their "
         "boxes.",
         table.groupby("kind", sort=False)["boxes"].agg(["size", "sum"]),
-        functools.partial(augmentation_plots.augmented, views),
+        partial(augmentation_plots.augmented, views),
         words.augmentation(views, used),
     )
 
@@ -97,21 +97,13 @@ def training_time(run: Run, plan: pd.DataFrame) -> Display:
 
 def losses(run: Run) -> Display:
     """Training and validation losses by epoch."""
-    return Display(
-        "losses",
-        "Losses by epoch, training solid and validation dashed.",
-        run.results,
-        functools.partial(plots.loss_curves, run.results),
-        words.losses(run.results),
-    )
+    caption = "Losses by epoch, training solid and validation dashed."
+    draw = partial(plots.loss_curves, run.results)
+    return Display("losses", caption, run.results, draw, words.losses(run.results))
 
 
 def metrics(run: Run) -> Display:
     """Validation metrics by epoch, with the epoch whose weights are kept."""
-    return Display(
-        "metrics",
-        "yolov5's validation metrics by epoch; ringed: the one kept.",
-        run.results,
-        functools.partial(plots.metric_curves, run.results, best=METRICS[run.best_metric]),
-        words.metrics(run.results),
-    )
+    caption = "yolov5's validation metrics by epoch; ringed: the one kept."
+    draw = partial(plots.metric_curves, run.results, best=METRICS[run.best_metric])
+    return Display("metrics", caption, run.results, draw, words.metrics(run.results))

@@ -36,12 +36,10 @@ def heat_map(tuning: Tuning) -> Display:
 def gains(tuning: Tuning) -> Display:
     """What the best settings gain over the write-up's, and whether that is noise."""
     compared = tuning.choice.compared
+    caption = "Gain of the five best settings over the write-up's, with 95 % intervals over images."
+    verdict = words.chosen(tuning.choice)
     return Display(
-        "gains",
-        "Gain of the five best settings over the write-up's, with 95 % intervals over images.",
-        compared,
-        lambda ax=None: plots.sweep_gains(compared, ax=ax),
-        words.chosen(tuning.choice),
+        "gains", caption, compared, lambda ax=None: plots.sweep_gains(compared, ax=ax), verdict
     )
 
 

@@ -13,12 +13,8 @@ _ROW = re.compile(r"^(\| \[\w+\]\((notebooks/\d\d_\w+\.ipynb)\))", re.M)
 
 
 def with_badges(text: str, repository: str, branch: str = "main") -> str:
-    """A README's text with a badge behind each notebook, and the install address.
-
-    Those of another address are replaced.
-
-    `repository` is the address of a GitHub repository; Colab opens no others: NotebookError.
-    """
+    """A README's text with a badge behind each notebook, and the install address; `repository` is
+    an address on GitHub, as Colab opens no others."""
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", repository)
     if match is None:
         raise NotebookError(f"badges need a repository on GitHub, owner/name, got {repository!r}")

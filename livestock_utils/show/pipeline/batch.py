@@ -45,7 +45,6 @@ _COLUMNS = ["run", "state", "seconds", "reason"]
 class Batch:
     """A checked batch file: notebooks, and the parameters of each run by its name."""
 
-    about: str
     prepare: tuple[str, ...]
     notebooks: tuple[str, ...]
     shared: dict[str, Any]
@@ -55,12 +54,8 @@ class Batch:
 def read(
     path: str | os.PathLike, profile: str | None = None, notebooks: Path | None = None
 ) -> Batch:
-    """Read and check a batch file with all its profiles; returns it as `profile` changes it.
-
-    `profile` names one of the file's own profiles or of the package's (`base_profile`), which
-    changes nothing here. Raises NotebookError for another shape, an unknown profile, key, notebook
-    or parameter, two runs of one name, and no run at all.
-    """
+    """Check a batch file with all its profiles; returns it as `profile` changes it: one of the
+    file's own, or of the package's (`base_profile`), which changes nothing here."""
     file = Path(path)
     if not file.is_file():
         raise NotebookError(f"batch file {file} not found; notebooks/batches/ holds some")
@@ -74,7 +69,7 @@ def read(
     found: dict[str | None, Batch] = {None: _batch(content, f"{file}", notebooks)}
     for name, own in profiles.items():
         where = f"{file}: profile {name}"
-        _check_keys(own or {}, tuple(key for key in _KEYS if key != "profiles"), where)
+        _check_keys(own or {}, _KEYS[:-1], where)
         found[str(name)] = _batch({**content, **(own or {})}, where, notebooks)
     if profile not in found and base_profile(profile) is None:
         names = sorted({*(name for name in found if name), *_known_profiles()})
@@ -104,10 +99,9 @@ def run(
 ) -> pd.DataFrame:
     """Execute a batch into `out` -> a row per run: run, state, seconds, reason.
 
-    `workers` runs go on at once and share the cores. `say` gets a line for each step of the
-    preparation, `tell` the table whenever a state changes: "waiting", "running", "done",
-    "unchanged" (with the seconds that it once took) or "failed". A failed run does not stop the
-    others. Raises NotebookError for a bad file, and when the preparation fails.
+    `say` gets a line for each step of the preparation, `tell` the table whenever a state changes:
+    "waiting", "running", "done", "unchanged" (with the seconds that it once took) or "failed". A
+    failed run does not stop the others.
     """
     if workers < 1:
         raise NotebookError(f"workers must be at least 1, got {workers}")
@@ -140,6 +134,7 @@ def run(
     def one(place: int, name: str, parameters: Mapping[str, Any]) -> None:
         note(place, state="running", seconds=0.0)
         began = time.monotonic()
+        state, reason = "done", ""
         try:
             share(prepared, out / "runs" / name)
             outcome = driver.run(
@@ -149,13 +144,12 @@ def run(
                 only=batch.notebooks,
                 profile=known,
                 parameters={**batch.shared, **parameters},
-                tell=log.info,
             )
-            state, reason = "done", ""
-            if set(outcome.values()) == {"unchanged"}:
-                state = "unchanged"
         except (LivestockError, OSError) as error:
             state, reason = "failed", str(error)
+        else:
+            if set(outcome.values()) == {"unchanged"}:
+                state = "unchanged"
         seconds = time.monotonic() - began
         if state == "unchanged":
             seconds = took.get(name, seconds)
@@ -169,11 +163,8 @@ def run(
 
 
 def share(prepared: Path, run_folder: Path) -> None:
-    """Give a run the prepared data sets and tables: linked where the file system can, else copied.
-
-    What the run has from an earlier preparation is replaced; a newer file is the run's own and
-    stays.
-    """
+    """Give a run the prepared data sets and tables: linked where the file system can, else copied;
+    a newer file is the run's own and stays."""
     for folder in ("datasets", "tables"):
         for source in sorted((prepared / folder).glob("*")):
             target = run_folder / folder / source.name
@@ -206,7 +197,7 @@ def _is_shared(source: Path, target: Path) -> bool:
 def summary(table: pd.DataFrame) -> str:
     """One line of counts by state, then one line a failed run with its reason."""
     counts = table["state"].value_counts(sort=False)
-    lines = [", ".join(f"{count} {state}" for state, count in counts.to_dict().items())]
+    lines = [", ".join(f"{count} {state}" for state, count in counts.items())]
     failed = table[table["state"] == "failed"]
     lines += [f"{name}: {why}" for name, why in zip(failed["run"], failed["reason"], strict=True)]
     return "\n".join(lines)
@@ -247,7 +238,7 @@ def _known_profiles() -> set[str]:
 
 
 def _check_keys(content: Any, known: Sequence[str] | None, where: str) -> None:
-    """A mapping with these keys only (any, if None); NotebookError tells what it is instead."""
+    """A mapping with these keys only (any, if None), or NotebookError."""
     expected = f"expected {', '.join(known)}" if known else "expected a mapping of names"
     if not isinstance(content, dict):
         raise NotebookError(f"{where}: got a {type(content).__name__}; {expected}")
@@ -265,7 +256,6 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
     if not parts["notebooks"]:
         raise NotebookError(f'{where}: notebooks is empty; name at least one, such as ["05"]')
     batch = Batch(
-        str(content.get("about", "")),
         tuple(map(str, parts["prepare"])),
         tuple(map(str, parts["notebooks"])),
         parts["parameters"],
@@ -277,9 +267,7 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
 
 def _seconds(path: Path) -> dict[str, float]:
     """Run name -> seconds of an earlier batch.csv; nothing where there is none."""
-    if not path.is_file():
-        return {}
-    before = pd.read_csv(path, dtype={"run": str})
+    before = pd.read_csv(path, dtype={"run": str}) if path.is_file() else pd.DataFrame()
     if not {"run", "seconds"} <= set(before):
         return {}
     return dict(zip(before["run"], before["seconds"].astype(float), strict=True))
@@ -294,11 +282,11 @@ def _expand(content: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]
     points = [dict(zip(names, point, strict=True)) for point in itertools.product(*values)]
     runs: dict[str, dict[str, Any]] = {}
     for name, own in (content["runs"] or {"": {}}).items():
+        if not isinstance(own or {}, dict):
+            raise NotebookError(
+                f"{where}: run {name!r} must be a mapping of parameters, got {own!r}"
+            )
         for point in points:
-            if not isinstance(own or {}, dict):
-                raise NotebookError(
-                    f"{where}: run {name!r} must be a mapping of parameters, got {own!r}"
-                )
             parts = [str(name), *(f"{key.split('.')[-1]}{value}" for key, value in point.items())]
             full = re.sub(r"[^\w.+-]+", "_", "-".join(part for part in parts if part))
             if not full or full in runs:
@@ -315,9 +303,8 @@ def _check(batch: Batch, where: str, folder: Path | None) -> None:
     found = notebook_files.find(folder)
     try:
         chosen = driver.choose(found, batch.notebooks)
-        driver.choose(found, batch.prepare)
-        every = chosen + driver.choose(found, batch.prepare) if batch.prepare else chosen
-        run_parameters.resolve(every, [batch.shared], "", "")
+        prepared = driver.choose(found, batch.prepare) if batch.prepare else []
+        run_parameters.resolve(chosen + prepared, [batch.shared], "", "")
         for name, parameters in batch.runs.items():
             try:
                 run_parameters.resolve(chosen, [parameters], "", "")

@@ -30,12 +30,9 @@ def run(
 ) -> dict[str, str]:
     """Execute notebooks into `out` -> {name: "done" | "share" | "unchanged"}.
 
-    `only` and `start` choose by number or name, `parameters` are addressed as "NAME" or "05.NAME",
-    `profile` is a name or a YAML file, `force` runs what is unchanged too. Notebook files and
-    records are written whole; a notebook counts as done only when its record is there, which is the
-    last thing written; one that waits for the shards of other sessions ("share") has none, so that
-    the same command runs it again. Relative paths count from the current folder. Raises
-    NotebookError for unknown names, a missing data folder, and the first notebook that fails.
+    `parameters` are addressed as "NAME" or "05.NAME". A notebook counts as done when its record is
+    there, the last thing written; one that waits for the shards of other sessions ("share") has
+    none, so that the same command runs it again.
     """
     found = notebook_files.find(notebooks)
     chosen = choose(found, only, start)
@@ -69,25 +66,25 @@ def choose(
     found: Sequence[NotebookFile], only: Sequence[str] = (), start: str | None = None
 ) -> list[NotebookFile]:
     """The notebooks in `only` (all if empty) from `start` on, in order; or NotebookError."""
-    names = {key: n for n in found for key in (n.number, n.name)}
-    for key in [*only, *([start] if start else [])]:
+    names = {key: n.name for n in found for key in (n.number, n.name)}
+    for key in (*only, start) if start else only:
         if key not in names:
             raise NotebookError(
                 f"no notebook {key!r}; there are {', '.join(n.name for n in found)}"
             )
-    wanted = {names[key].name for key in only} or {n.name for n in found}
-    first = names[start].name if start else ""
+    wanted = {names[key] for key in only or names}
+    first = names[start] if start else ""
     return [n for n in found if n.name in wanted and n.name >= first]
 
 
 def execute(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = ""
 ) -> bool:
-    """Run a notebook and keep OUT/notebooks/NN_name.ipynb, also when it fails; its record.
+    """Run a notebook, keep OUT/notebooks/NN_name.ipynb, also when it fails, and its record; False,
+    without a record, where it made its share only.
 
-    False, without a record, where it made its share only and waits for those of other sessions.
-    NotebookError tells notebook, cell and cause in one line. Papermill saves after every cell, not
-    whole: it does so in OUT/.state/running, and the finished file takes its place in one step.
+    Papermill saves after every cell, not whole: it does so in OUT/.state/running, and the finished
+    file takes its place in one step.
     """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError

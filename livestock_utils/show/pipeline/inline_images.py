@@ -17,10 +17,8 @@ def shrink(
 ) -> tuple[str, bytes, tuple[int, int]]:
     """Re-encode a PNG or JPEG for the web -> (mime type, bytes, (width_px, height_px)).
 
-    Charts become palette PNGs, photos JPEGs, whichever is smaller. Wider images are scaled down to
-    `max_width_px`; with `max_bytes` first the JPEG's quality goes down, then the width in steps of
-    a tenth, until the result fits or is 320 px wide. Transparency becomes white. The same input
-    gives the same bytes.
+    The smaller of a palette PNG and a JPEG; for `max_bytes` first the JPEG's quality goes down,
+    then the width by tenths, to 320 px at least. Transparency becomes white.
     """
     with Image.open(io.BytesIO(image)) as opened:
         picture = _on_white(opened)

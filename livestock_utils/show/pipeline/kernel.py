@@ -15,12 +15,8 @@ from livestock_utils.core.project import PACKAGE
 
 
 class _ThisPythonSpecs(KernelSpecManager):
-    """Answers any kernel name with ipykernel on `sys.executable`.
-
-    A registered "python3" may be another interpreter: `~/.local/share/jupyter` goes before the
-    environment's own, and a bare "python" in a spec is looked up on PATH. Nothing is registered or
-    written here.
-    """
+    """Answers any kernel name with ipykernel on `sys.executable`: a registered "python3" may be
+    another interpreter."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """The spec that starts `sys.executable -m ipykernel_launcher` with this library."""
@@ -30,8 +26,7 @@ class _ThisPythonSpecs(KernelSpecManager):
         from ipykernel.kernelspec import get_kernel_dict
 
         values: dict[str, Any] = get_kernel_dict()
-        # The kernel's own log is not for readers: cells tell their errors in the notebook, and a
-        # death is told anyway.
+        # The kernel's own log is not for readers: cells tell their errors in the notebook.
         values["argv"] = [sys.executable, *values["argv"][1:], "--IPKernelApp.log_level=CRITICAL"]
         library = str(PACKAGE.parent)
         paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
@@ -57,11 +52,8 @@ class ThisPythonKernel(AsyncKernelManager):
 
 @contextlib.contextmanager
 def shared_cores(kernels: int) -> Iterator[None]:
-    """Give each of `kernels` kernels that run at once its share of the cores.
-
-    Two trainings that both use all cores wait for each other's threads at every layer and are many
-    times slower than one after the other. A user's own OMP_NUM_THREADS stays.
-    """
+    """Give each of `kernels` kernels its share of the cores, unless OMP_NUM_THREADS is set: two
+    trainings that both use all cores are many times slower than one after the other."""
     if kernels < 2 or "OMP_NUM_THREADS" in os.environ:
         yield
         return

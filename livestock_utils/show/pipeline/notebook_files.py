@@ -17,12 +17,8 @@ Literal = None | bool | int | float | str | list | dict
 
 @dataclasses.dataclass(frozen=True)
 class NotebookFile:
-    """A notebook's text: `name`, percent-format `path`, `nb`, `parameters` (defaults).
-
-    `reads` and `writes` are path patterns with parameters in braces ("{data}/data",
-    "{out}/datasets/*.tar"), from the `livestock` entry of the text's header; `sha256` is of the
-    text.
-    """
+    """A notebook's text; `reads` and `writes` are path patterns with parameters in braces
+    ("{out}/datasets/*.tar"), from the `livestock` entry of its header."""
 
     name: str
     path: Path
@@ -39,14 +35,9 @@ class NotebookFile:
 
 
 def find(folder: str | os.PathLike | None = None) -> list[NotebookFile]:
-    """All notebooks NN_name.py of a folder in reading order; None: the project's.
-
-    Raises NotebookError where there are none, and for a text without exactly one cell of literal
-    parameters.
-    """
-    if folder is None:
-        folder = project.folder("notebooks")
-    found = sorted(Path(folder).glob("[0-9][0-9]_*.py"))
+    """All notebooks NN_name.py of a folder in reading order; None: the project's."""
+    folder = project.folder("notebooks") if folder is None else Path(folder)
+    found = sorted(folder.glob("[0-9][0-9]_*.py"))
     if not found:
         raise NotebookError(
             f"no notebooks NN_name.py in {folder}; run from the project or pass --notebooks FOLDER"
@@ -62,8 +53,7 @@ def read(path: str | os.PathLike) -> NotebookFile:
     text = path.read_text(encoding="utf-8")
     nb = jupytext.reads(text, fmt="py:percent")
     declared = nb.metadata.get("livestock", {})
-    unknown = set(declared) - {"reads", "writes"}
-    if unknown:
+    if unknown := set(declared) - {"reads", "writes"}:
         raise NotebookError(
             f"{path}: the header's livestock entry knows reads and writes, got {sorted(unknown)}"
         )
@@ -100,16 +90,12 @@ def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, L
 
 
 def expand(patterns: tuple[str, ...], parameters: Mapping[str, Literal]) -> dict[str, list[Path]]:
-    """Path patterns -> their files now, folders walked, sorted; empty ones give none.
-
-    Raises NotebookError for a name in braces that is not a parameter.
-    """
+    """Path patterns -> their files now, folders walked, sorted; empty ones give none."""
     found: dict[str, list[Path]] = {}
+    escaped = {key: glob.escape(str(value or "")) for key, value in parameters.items()}
     for pattern in patterns:
         try:
-            filled = pattern.format(
-                **{key: glob.escape(str(value or "")) for key, value in parameters.items()}
-            )
+            filled = pattern.format(**escaped)
             names = [part.partition("}")[0] for part in pattern.split("{")[1:]]
         except KeyError as error:
             known = ", ".join(sorted(parameters))

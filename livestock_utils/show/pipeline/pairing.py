@@ -45,10 +45,8 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def synchronise_set_up(path: Path) -> bool:
-    """Put the one set-up cell into a text as its first code cell; True if the file changed.
-
-    It replaces the code cell tagged "setup", or is put before the first code cell.
-    """
+    """Put the set-up cell into a text, in place of the cell tagged "setup" or before the first code
+    cell; True if the file changed."""
     text = path.read_text(encoding="utf-8")
     cell = f'# %% tags=["{SET_UP_TAG}"]\n{SET_UP_CELL.read_text(encoding="utf-8").strip()}\n\n'
     tagged = re.search(rf'^# %% tags=\["{SET_UP_TAG}"\]\n.*?(?=^# %%|\Z)', text, flags=re.M | re.S)
@@ -63,13 +61,10 @@ def synchronise_set_up(path: Path) -> bool:
 
 
 def rebuild(path: Path, executed: Path | None = None) -> Path:
-    """Write the .ipynb beside a text, with `executed`'s outputs where cells agree.
-
-    NotebookError where it cannot be brought below MAX_BYTES.
-    """
+    """Write the .ipynb beside a text, with `executed`'s outputs where cells agree."""
     target = path.with_suffix(".ipynb")
     nb = _from_text(path)
-    source = executed if executed is not None else target
+    source = executed or target
     known: dict[tuple[str, int], list] = {}
     if source.is_file():
         seen: Counter[str] = Counter()
@@ -116,11 +111,11 @@ def faults(path: Path) -> list[str]:
         return [f"{target} is missing"]
     wanted, found = _from_text(path), nbformat.read(target, as_version=4)
     lines = []
-    cells = [
+    ours, theirs = (
         [(cell.cell_type, cell.source, dict(cell.metadata), cell.get("id")) for cell in nb.cells]
         for nb in (wanted, found)
-    ]
-    if cells[0] != cells[1]:
+    )
+    if ours != theirs:
         lines.append(f"{target} and {path.name} disagree in their cells")
     if wanted.metadata != found.metadata:
         lines.append(f"{target} has other metadata than {path.name}")
@@ -142,10 +137,8 @@ def faults(path: Path) -> list[str]:
                 for what, pattern in _NOISE.items()
                 if (match := pattern.search(text))
             ]
-    if (
-        "".join(cell.source for cell in _code(found)[:1])
-        != SET_UP_CELL.read_text(encoding="utf-8").strip()
-    ):
+    set_up = SET_UP_CELL.read_text(encoding="utf-8").strip()
+    if [cell.source for cell in _code(found)[:1]] != [set_up]:
         lines.append(f"{target} does not begin with the set-up cell of {SET_UP_CELL.name}")
     return lines
 
@@ -162,9 +155,8 @@ def write_repository(address: str) -> str:
     """Write the address (owner/name or URL) into the set-up cell; returns the URL."""
     url = _repository_url(address)
     text = SET_UP_CELL.read_text(encoding="utf-8")
-    files.write_text(
-        SET_UP_CELL, re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M)
-    )
+    text = re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{url}"', text, flags=re.M)
+    files.write_text(SET_UP_CELL, text)
     return url
 
 
@@ -185,9 +177,9 @@ def _clean(output: Any) -> Any:
 
 def _quiet(text: str) -> str:
     text = re.sub(r"^.*\r(?!\n)", "", text, flags=re.M)  # what a progress bar has written over
-    root = str(project.PACKAGE.parent)
-    for prefix in (root, sys.prefix, str(Path.home())):
-        text = text.replace(prefix + "/", "")
+    root = project.PACKAGE.parent
+    for prefix in (root, sys.prefix, Path.home()):
+        text = text.replace(f"{prefix}/", "")
     for pattern in _NOISE.values():
         text = pattern.sub("", text)
     return text
@@ -196,28 +188,26 @@ def _quiet(text: str) -> str:
 def _fit(nb: Any, path: Path) -> None:
     """Bring the notebook below MAX_BYTES: the large pictures share what is left."""
     pictures = [
-        (output, mime)
+        (output, mime, base64.b64decode(output.data[mime]))
         for cell in nb.cells
         for output in cell.get("outputs", [])
         for mime in _PICTURES
         if mime in output.get("data", {})
     ]
-    originals = [base64.b64decode(output.data[mime]) for output, mime in pictures]
-    beside = len(_text(nb).encode()) - sum(len(output.data[mime]) for output, mime in pictures)
+    beside = len(_text(nb).encode()) - sum(len(output.data[mime]) for output, mime, _ in pictures)
+    sizes = [len(original) for *_, original in pictures]
     for share in (0.98, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2):
         if len(_text(nb).encode()) < MAX_BYTES:
             return
-        limit = _level(
-            [len(original) for original in originals], int((MAX_BYTES - beside) / 4 * 3 * share)
-        )
-        for (output, mime), original in zip(pictures, originals, strict=True):
+        limit = _level(sizes, int((MAX_BYTES - beside) / 4 * 3 * share))
+        for output, mime, original in pictures:
             if len(original) > limit:
                 kind = next((kind for kind in _PICTURES if kind in output.metadata), mime)
-                about = dict(output.metadata.pop(kind, {}))
+                about = output.metadata.pop(kind, {})
                 data, metadata = inline_images.output(original, about, max_bytes=limit)
                 rest = {key: value for key, value in output.data.items() if key not in _PICTURES}
                 output.data = nbformat.from_dict(rest | data)
-                output.metadata = nbformat.from_dict(dict(output.metadata) | metadata)
+                output.metadata = nbformat.from_dict(output.metadata | metadata)
     size = len(_text(nb).encode())
     if size >= MAX_BYTES:
         raise NotebookError(
@@ -227,11 +217,11 @@ def _fit(nb: Any, path: Path) -> None:
 
 def _level(sizes: list[int], budget: int) -> int:
     """The largest limit for which the sizes, each cut to it, sum up to no more than `budget`."""
-    left = budget
     for place, size in enumerate(sorted(sizes)):
-        if size * (len(sizes) - place) > left:
-            return max(0, left // (len(sizes) - place))
-        left -= size
+        others = len(sizes) - place
+        if size * others > budget:
+            return max(0, budget // others)
+        budget -= size
     return max(sizes, default=0)
 
 
@@ -280,8 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.repository and not options.check:
-            # Badges first: they refuse a URL that Colab cannot open, and then nothing has been
-            # written.
+            # Badges first: they refuse a URL that Colab cannot open before anything is written.
             badges.write_badges(project.PACKAGE.parent, _repository_url(options.repository))
             write_repository(options.repository)
         notebooks = notebook_files.find(options.notebooks)

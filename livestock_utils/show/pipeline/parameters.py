@@ -37,17 +37,12 @@ def parse(text: str) -> Literal:
         value = yaml.safe_load(text) if text else ""
     except yaml.YAMLError:
         return text
-    return (
-        value if value is None or isinstance(value, (bool, int, float, str, list, dict)) else text
-    )
+    return value if isinstance(value, Literal) else text
 
 
 def read_profile(name: str | None) -> dict[str, Literal]:
-    """A profile (name or YAML file) as addressed parameters: {"05.epochs": 3}.
-
-    The file maps "all" and notebook numbers to parameters. NotebookError for an unknown name or
-    another shape.
-    """
+    """A profile (name or YAML file: "all" and notebook numbers to parameters) as addressed
+    parameters: {"05.epochs": 3}."""
     if name is None:
         return {}
     known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
@@ -65,9 +60,8 @@ def read_profile(name: str | None) -> dict[str, Literal]:
         )
     addressed: dict[str, Literal] = {}
     for number, part in data.items():
-        prefix = f"{int(number):02d}." if str(number).isdigit() else f"{number}."
-        if number == "all":
-            prefix = ""
+        whose = f"{int(number):02d}" if str(number).isdigit() else number
+        prefix = "" if number == "all" else f"{whose}."
         addressed |= {f"{prefix}{key}": value for key, value in (part or {}).items()}
     return addressed
 
@@ -75,11 +69,8 @@ def read_profile(name: str | None) -> dict[str, Literal]:
 def resolve(
     notebooks: Sequence[NotebookFile], given: Sequence[Mapping[str, Literal]], data: str, out: str
 ) -> dict[str, dict[str, Literal]]:
-    """All parameters of each notebook; later mappings win, "05.NAME" over NAME.
-
-    Raises NotebookError for a name that no (or not that) notebook has, with the nearest one, and
-    for another type than the default's. Values that were typed come as `Typed`.
-    """
+    """All parameters of each notebook; later mappings win, "05.NAME" over NAME; typed ones come as
+    `Typed`."""
     values = {n.name: dict(n.parameters) for n in notebooks}
     for own in values.values():
         own |= {name: folder for name, folder in (("data", data), ("out", out)) if name in own}
@@ -100,19 +91,18 @@ def resolve(
 
 
 def parameters_table(text: str, notebooks: Sequence[NotebookFile]) -> str:
-    """notebooks/PARAMETERS.md with its rows brought up to date.
-
-    The column of notebooks comes from them; the meaning from the class of settings that a parameter
-    of those notebooks goes to, where there is one, else it stays as written. Raises NotebookError
-    for a parameter that has no row.
-    """
+    """notebooks/PARAMETERS.md with its rows brought up to date: meanings from the class of settings
+    that a parameter goes to, where there is one, else as written."""
     rows = dict(re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (.*) \|$", text, flags=re.M))
     lines = []
     for name in dict.fromkeys(name for notebook in notebooks for name in notebook.parameters):
         numbers = [notebook.number for notebook in notebooks if name in notebook.parameters]
-        kinds = [kind for kind, whose in _SETTINGS.items() if set(numbers) <= whose]
         found = [
-            row for kind in kinds for row in kind.table().to_dict("records") if row["name"] == name
+            row
+            for kind, whose in _SETTINGS.items()
+            if set(numbers) <= whose
+            for row in kind.table().to_dict("records")
+            if row["name"] == name
         ]
         meaning = _meaning(found[0]) if found else rows.get(name)
         if meaning is None:
@@ -136,13 +126,9 @@ def _fit(address: str, value: Literal, default: Literal) -> Literal:
     """The value, as the default's type where that is exact; a default of None takes anything."""
     if isinstance(value, Typed):
         read = parse(str(value))
-        # Text keeps its digits and words (03, no, 1e3, 12:30); quotes are YAML's, null is still no
-        # value.
-        value = (
-            str(value)
-            if isinstance(default, str) and read is not None and not isinstance(read, str)
-            else read
-        )
+        # Text keeps its digits and words (03, no, 1e3, 12:30); null is still no value.
+        keeps = isinstance(default, str) and not isinstance(read, str | None)
+        value = str(value) if keeps else read
     if value is None or default is None or type(value) is type(default):
         return value
     if isinstance(default, float) and type(value) is int:

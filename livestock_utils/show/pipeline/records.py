@@ -18,11 +18,8 @@ HASHED_BYTES = 256 * 2**20
 def fingerprint(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
 ) -> dict[str, Any]:
-    """All that decides whether a notebook must run again: text, parameters, inputs.
-
-    The folders themselves do not count, only what is in them: results moved to another disk stay
-    finished.
-    """
+    """All that decides whether a notebook must run again: text, parameters, inputs; of the folders
+    only what is in them, so that results moved to another disk stay finished."""
     digest = hashlib.sha256()
     cache = _Digests(out)
     for pattern, paths in expand(notebook.reads, parameters).items():
@@ -48,18 +45,17 @@ def fingerprint(
 
 def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path) -> bool:
     """True when the record matches and everything that the notebook writes is there."""
-    record = record_path(notebook, out)
-    if not executed_path(notebook, out).is_file():
-        return False
-    if not all(expand(notebook.writes, parameters).values()):
-        return False
-    return made.read(record) == fingerprint(notebook, parameters, out)
+    return (
+        executed_path(notebook, out).is_file()
+        and all(expand(notebook.writes, parameters).values())
+        and made.read(record_path(notebook, out)) == fingerprint(notebook, parameters, out)
+    )
 
 
 def is_partial(notebook: NotebookFile, out: Path) -> bool:
     """True when a notebook said `complete=False`: others' shares are still missing."""
-    path = out / ".state" / "metrics" / f"{notebook.name}.json"
-    return made.read(path).get("complete") is False
+    kept = made.read(out / ".state" / "metrics" / f"{notebook.name}.json")
+    return kept.get("complete") is False
 
 
 def record_path(notebook: NotebookFile, out: Path) -> Path:

@@ -31,11 +31,8 @@ _MIMES = ("image/png", "image/jpeg")
 
 
 def write_report(out: str | os.PathLike) -> Path:
-    """Make OUT/report/ from notebooks, figures and metrics.json -> index.html.
-
-    Every page carries its styles, script and figures. Pages of notebooks that are gone are removed.
-    NotebookError where no notebook has been executed yet.
-    """
+    """Make OUT/report/ from notebooks, figures and metrics.json -> index.html; every page carries
+    its styles, script and figures."""
     out = Path(out)
     paths = sorted((out / "notebooks").glob("*.ipynb"))
     if not paths:
@@ -50,18 +47,13 @@ def write_report(out: str | os.PathLike) -> Path:
     for earlier, later in itertools.pairwise(pages):
         earlier["next"], later["previous"] = later, earlier
     exporter = _exporter()
+    headlines = {name: part.get("headline", {}) for name, part in metrics.items()}
     site = _SITE | {
         "pages": pages,
         "style": _style(),
         "script": (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8"),
-        "headlines": [
-            (name, key, value)
-            for name, part in metrics.items()
-            for key, value in _flat(part.get("headline", {}))
-        ],
-        "numbers": [
-            (name, key, value) for name, part in metrics.items() for key, value in _flat(part)
-        ],
+        "headlines": [(name, *row) for name, part in headlines.items() for row in _flat(part)],
+        "numbers": [(name, *row) for name, part in metrics.items() for row in _flat(part)],
     }
     contents = exporter.environment.from_string(
         "{% import 'frame.html.j2' as frame with context %}{{ frame.contents(site, name) }}"
@@ -69,9 +61,8 @@ def write_report(out: str | os.PathLike) -> Path:
     folder = out / "report"
     for page in pages:
         body, _ = exporter.from_notebook_node(notebooks[page["name"]], {"site": site, "page": page})
-        body = re.sub(
-            r'<a class="anchor-link"[^>]*>.*?</a>', "", body
-        )  # nbconvert gives ids only together with these
+        # nbconvert gives ids only together with anchors.
+        body = re.sub(r'<a class="anchor-link"[^>]*>.*?</a>', "", body)
         page["headings"] = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
@@ -199,14 +190,15 @@ def _style() -> str:
     """The style sheet, with Pygments' colours for light and dark."""
     from pygments.formatters import HtmlFormatter
 
-    light = HtmlFormatter(style="friendly_grayscale", nobackground=True).get_style_defs(
-        ".highlight"
+    light, dark = (
+        HtmlFormatter(style=name, nobackground=True)
+        for name in ("friendly_grayscale", "github-dark")
     )
-    dark = HtmlFormatter(style="github-dark", nobackground=True)
+    plain = light.get_style_defs(".highlight")
     by_choice = dark.get_style_defs(':root[data-theme="dark"] .highlight')
     by_system = dark.get_style_defs(':root:not([data-theme="light"]) .highlight')
     own = (TEMPLATES / "livestock" / "style.css").read_text(encoding="utf-8")
-    return f"{own}\n{light}\n{by_choice}\n@media (prefers-color-scheme: dark) {{ {by_system} }}"
+    return f"{own}\n{plain}\n{by_choice}\n@media (prefers-color-scheme: dark) {{ {by_system} }}"
 
 
 def _link(page: str, names: set[str]) -> str:

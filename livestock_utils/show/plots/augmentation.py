@@ -15,11 +15,7 @@ _ROW_TITLES = {
 
 
 def augmented(views: Sequence[View], axes: np.ndarray | None = None) -> np.ndarray:
-    """The views of `preview.preview`, a row per kind, a column per photo; Axes.
-
-    Look for: boxes that do not follow the animals, and pictures in which you could no longer find
-    them yourself.
-    """
+    """The views of `preview.preview`, a row per kind, a column per photo; Axes."""
     kinds = [kind for kind in KINDS if any(view.kind == kind for view in views)]
     if not kinds:
         axes = style.grid_of_axes(1, 1, 1.2) if axes is None else axes

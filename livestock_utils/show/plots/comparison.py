@@ -19,10 +19,7 @@ _SCORES = (
 
 
 def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """A mark per run by setting and a bar at the mean, for each of _SCORES.
-
-    Look for: settings whose marks overlap: their order is that of the seeds.
-    """
+    """A mark per run by setting and a bar at the mean, for each of _SCORES."""
     settings = list(dict.fromkeys(scores["setting"])) if len(scores) else []
     ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * max(len(settings), 2))
     if not settings:
@@ -55,10 +52,7 @@ def run_scores(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """mAP75 of each setting minus the reference's with its 95 % interval.
-
-    Thin marks are single pairs of runs (lowest and highest). Look for: lines that cross 0 (grey):
-    no proof.
-    """
+    Thin marks are single pairs of runs (lowest and highest); grey lines cross 0: no proof."""
     ax = style.axes_or_new(ax, height_in=0.9 + 0.4 * max(len(differences), 2))
     if differences.empty:
         return style.say_empty(ax, "no pair of runs with the same seed")
@@ -84,12 +78,7 @@ def setting_curves(
     column: str = "metrics/mAP_0.75",
     ax: Axes | None = None,
 ) -> Axes:
-    """A line per setting, the mean over its seeds by epoch.
-
-    Each run's curve is on its own validation set, as the training logged it; the score's axis spans
-    the data. Look for: lines that still rise at the end, and lines that cross: the order then
-    depends on when one stops.
-    """
+    """A line per setting, the mean over its seeds by epoch, each on its own validation set."""
     counts = scores["setting"].value_counts()
     lines = {
         name if counts[name] == 1 else f"{name} ({counts[name]} seeds)": table

@@ -20,10 +20,7 @@ from livestock_utils.show.plots import style
 
 
 def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images and boxes of each species, from `counts.species_counts`; 2 Axes.
-
-    Look for: the species that has more images need not be the one that has more boxes.
-    """
+    """Images and boxes of each species, from `counts.species_counts`; 2 Axes."""
     axes = style.grid_of_axes(1, 2, 1.7, sharey=True)[0] if axes is None else axes
     rows = counts[counts["species"] != "all"].iloc[::-1]
     for ax, what in zip(axes, ("images", "boxes"), strict=True):
@@ -49,11 +46,7 @@ def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np
 
 
 def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Images of each frame size, commonest first; `sizes` is from `counts.size_counts`.
-
-    Look for: more than one size a species, which decides the training size and the contest's way to
-    normalise.
-    """
+    """Images of each frame size, commonest first, from `counts.size_counts`."""
     ax = style.axes_or_new(ax, height_in=0.8 + 0.34 * max(len(sizes), 2))
     if sizes.empty:
         return style.say_empty(ax, "no images")
@@ -82,12 +75,8 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images of each box count, a panel per species, cut into the bins; its Axes.
-
-    `histogram` is from `counts.count_histogram`; the bin edges are the species' own (species.yaml).
-    Look for: where the mass lies, and a heap at 0 and 1, which in a barn often means unlabelled
-    animals.
-    """
+    """Images of each box count, a panel per species, cut into its bins (species.yaml), from
+    `counts.count_histogram`. A heap at 0 and 1 often means unlabelled animals."""
     names = style.in_label_order(histogram["species"])
     panels = max(len(names), 1)
     axes = (
@@ -131,10 +120,7 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
 
 
 def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of boxes that lie, are square, or stand; `table` is from `counts.ratio_table`.
-
-    Look for: standing boxes, which are animals seen from the front or behind.
-    """
+    """Share of boxes that lie, are square, or stand, from `counts.ratio_table`."""
     ax = _grouped_bars(table, ax)
     ax.set_xlabel(
         "shape of the box: horizontal from width / (width + height) = 0.6, vertical likewise"
@@ -143,11 +129,7 @@ def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of the boxes in each bin of area; `table` is from `counts.area_table`.
-
-    Look for: how little lies left of "medium": small animals are rare, so their losses hardly move
-    the score.
-    """
+    """Share of the boxes in each bin of area, from `counts.area_table`."""
     ax = _grouped_bars(table, ax)
     if len(table):
         edges = [f"{edge // 1000}k" if edge >= 1000 else str(edge) for edge in bins.AREA_EDGES_PX2]
@@ -165,20 +147,14 @@ def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def small_boxes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of all boxes in the sub-bins of "small"; `table` is from `counts.small_box_table`.
-
-    Look for: how few boxes a minimum area would cost, bin by bin from the left.
-    """
+    """Share of all boxes in the sub-bins of "small", from `counts.small_box_table`."""
     ax = _grouped_bars(table, ax)
     ax.set_xlabel("area of the box in thousand px²")
     return ax
 
 
 def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Distribution of box area on a log scale, an outline per species, bins dashed.
-
-    Look for: whether the species differ in size, and tails that cross the dashed lines to the left.
-    """
+    """Distribution of box area on a log scale, an outline per species, bins dashed."""
     ax = style.axes_or_new(ax, height_in=3.2)
     areas = area(boxes[XYXY].to_numpy())
     boxes, areas = boxes[areas > 0], areas[areas > 0]
@@ -230,13 +206,9 @@ def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def box_positions(
     images: pd.DataFrame, boxes: pd.DataFrame, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Heat map of where boxes lie in the frame, one panel a species; returns one Axes a species.
-
-    The colour is the mean number of boxes that cover a point, an image, as a share of the panel's
-    largest (its title says how many that is). Frames of unlike sizes are laid on each other as
-    shares. Look for: edges and corners without animals (fences, walls), which a detector learns as
-    easily as the animals.
-    """
+    """Boxes that cover each point of the frame, a panel per species, as a share of its largest.
+    Frames of unlike sizes are laid on each other as shares. A detector learns edges without
+    animals as easily as the animals."""
     names = style.in_label_order(images["species"])
     axes = style.grid_of_axes(1, max(len(names), 1), 2.7, sharey=True)[0] if axes is None else axes
     if not names:
@@ -269,12 +241,9 @@ def box_positions(
 
 
 def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Images by boxes against the median of their neighbours; an Axes per species.
-
-    `hints` is from `counts.completeness_hints`. Darker cells are more images (log scale); below
-    the black line an image has at most half of its neighbours' boxes and at least two fewer. Look
-    for: dark cells below the line: the animals of these images may lack labels.
-    """
+    """Images by boxes against the median of their neighbours, from `counts.completeness_hints`.
+    Below the black line an image has at most half of its neighbours' boxes and at least two
+    fewer."""
     names = style.in_label_order(hints["species"])
     axes = style.grid_of_axes(1, max(len(names), 1), 3.4)[0] if axes is None else axes
     if not names:

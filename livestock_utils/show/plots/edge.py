@@ -20,12 +20,8 @@ _TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
 def edge_front(
     table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """AP75 over whole_ms (log) of every export and size, with the front.
-
-    Colours are exports, markers pixel sizes; a red edge is a red export. A dashed line is the
-    latency budget. Look for: rows left of the budget and high up; what lies below the front is
-    beaten in both.
-    """
+    """AP75 over whole_ms (log) of every export (colour) and size (marker), with the front.
+    A red edge is a red export, the dashed line the latency budget."""
     ax = style.axes_or_new(ax, height_in=3.9)
     rows = table[table["AP75"].notna() & table["whole_ms"].notna()]
     if rows.empty:
@@ -97,11 +93,7 @@ def edge_front(
 
 
 def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Change in AP75 of each export against the weights, with its paired interval.
-
-    Look for: dots left of the dashed line are red; an interval that holds 0 may be luck of the
-    images.
-    """
+    """Change in AP75 of each export against the weights, with its paired interval."""
     rows = table[(table["export"] != "pytorch") & table["AP75"].notna()]
     ax = style.axes_or_new(ax, height_in=0.9 + 0.28 * max(len(rows), 2))
     if rows.empty:
@@ -133,13 +125,8 @@ def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def edge_cost(
     table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Latency of every export at the largest pixel size: the network's median as a bar with a line
-    to its 95th percentile (an arrow beyond _CLIP of the largest median), and in pale what letterbox
-    and suppression add.
-
-    The text beside each bar gives the file's size and the peak memory of a process that holds this
-    network alone; files over `max_size_mb` are red.
-    """
+    """Latency of every export at the largest pixel size: median (bar), 95th percentile (line; an
+    arrow beyond _CLIP), letterbox and suppression (pale); text: file, and memory of its process."""
     rows = table[table["latency_ms"].notna()]
     rows = rows[rows["image_size"] == rows["image_size"].max()].sort_values("latency_ms")
     ax = style.axes_or_new(ax, height_in=0.9 + 0.34 * max(len(rows), 2))
@@ -179,11 +166,7 @@ def edge_cost(
 
 
 def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP75 over latency of lighter models beside the plain one, from `lighter.compare`.
-
-    Columns model, AP75, low, high (paired interval of the difference to the plain model),
-    latency_ms, size_mb. Look for: a dot left of the plain model's that is not below it pays.
-    """
+    """AP75 over latency of lighter models beside the plain one, from `lighter.compare`."""
     ax = style.axes_or_new(ax, height_in=3.6)
     if table.empty:
         return style.say_empty(ax, "no model was trained")

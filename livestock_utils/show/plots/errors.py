@@ -25,11 +25,7 @@ _MOST_BOXES = 16
 
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP that each error type costs (bars), its boxes (text), from `types.ap_lost`.
-
-    Look for: the longest bar, which is what to work on first; a type with many boxes may still cost
-    little, because faint detections rank last.
-    """
+    """AP that each error type costs (bars) and its boxes (text), from `types.ap_lost`."""
     ax = style.axes_or_new(ax, height_in=3.0)
     rows = table[~table["error"].str.startswith("false ")].iloc[::-1]
     if rows.empty or not rows["count"].any():
@@ -49,11 +45,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Share of each state in every group, a panel per grouping.
-
-    Groups of fewer than 20 boxes are pale. Look for: a group whose dark end is much longer than its
-    neighbours', and whether its n is large enough to matter.
-    """
+    """Share of each state in every group, a panel per grouping; groups below 20 boxes are pale."""
     groupings = list(dict.fromkeys(table["grouping"]))
     states = [name for name in table.columns if name not in ("grouping", "group", "n")]
     heights = [0.62 + 0.25 * int((table["grouping"] == name).sum()) for name in groupings]
@@ -100,12 +92,8 @@ def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
 
 
 def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Confidence against the share that is right, by species, with 95 % intervals.
-
-    `table` is from `breakdowns.calibration`. Bins of fewer than 10 boxes are left out. Look
-    for: dots whose bar lies below the diagonal, which promise more than they keep, and a species
-    that needs another confidence threshold than the other.
-    """
+    """Confidence against the share that is right, by species, from `breakdowns.calibration`;
+    with 95 % intervals, without bins of fewer than 10 boxes."""
     ax = style.axes_or_new(ax, height_in=4.0)
     ax.set(
         xlim=(0, 1),
@@ -142,12 +130,9 @@ def error_gallery(
     nothing: str = "no such errors",
     per_row: int = 2,
 ) -> np.ndarray:
-    """Each case twice, cut out: left the labels, right the predictions, itself dotted.
-
-    `cases`: columns of a boxes table and `why`, a few words. Predictions are those from
-    `confidence_threshold` up, the 16 most confident. Look for: an animal in plain sight under the
-    dotted box without a label beside it, which is no error of the model.
-    """
+    """Each case cut out twice: left the labels, right the 16 surest predictions, itself dotted.
+    `cases`: columns of a boxes table and `why`. An animal in plain sight under the dotted box
+    without a label beside it is no error of the model."""
     sizes = photos.images.set_index("image_id")[["width_px", "height_px"]]
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     sure = sure.sort_values("confidence", ascending=False, kind="stable")
@@ -181,11 +166,7 @@ def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title
 
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Box plots of the boxes per image, by species and part.
-
-    As in the original's Data_Checking. Look for: boxes of one species at different heights, a sign
-    of an uneven split.
-    """
+    """Box plots of the boxes per image, by species and part, as in the original's Data_Checking."""
     import seaborn
 
     ax = style.axes_or_new(ax, height_in=3.4)
@@ -210,11 +191,7 @@ def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of rankings of missing labels.
-
-    Look for: how much of the list a person can go through (from the left) before most of it is in
-    vain.
-    """
+    """Precision against recall of rankings of missing labels."""
     ax = style.axes_or_new(ax, height_in=4.0)
     ax.set(
         xlim=(0, 1),

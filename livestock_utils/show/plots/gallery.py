@@ -31,10 +31,7 @@ def read_photo(
     reader: Reader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
 ) -> Picture:
     """(h, w, 3) RGB thumbnail of a member, at most `longest_px`, EXIF applied.
-
-    JPEGs are decoded at about that scale already (libjpeg's draft mode). LivestockError for bytes
-    that are no image.
-    """
+    JPEGs are decoded at about that scale already (libjpeg's draft mode)."""
     try:
         with Image.open(io.BytesIO(reader.bytes(archive, member))) as opened:
             opened.draft("RGB", (longest_px, longest_px))
@@ -57,10 +54,8 @@ def photo(
     line_width: float = 1.6,
 ) -> Axes:
     """A photo with boxes in the species' colours, in px of the full frame.
-
-    Boxes with a `confidence` column carry it (two decimals) at their upper left corner, else at
-    another corner; where a more confident box's number stands at each of these, it is left out.
-    """
+    A `confidence` stands at a corner of its box where no more confident one stands, else
+    nowhere."""
     ax = style.axes_or_new(ax, height_in=style.WIDTH_IN * height_px / width_px)
     ax.imshow(picture, extent=(0, width_px, height_px, 0), interpolation="antialiased")
     px_per_in = width_px / _width_in(ax)
@@ -152,10 +147,8 @@ def photo_grid(
     title_in: float = 0.25,
 ) -> np.ndarray:
     """Photos in rows of `columns`, each with its boxes and title; (rows, columns) Axes.
-
-    `tall` is height / width of all cells, or of each row. Without cells a line says `nothing`, once
-    or, where rows differ, in each column. Raises LivestockError for an id that is unknown.
-    """
+    `tall` is height / width of all cells, or of each row; `nothing` is said where there are
+    none."""
     n_rows = math.ceil(len(cells) / columns)
     ratios, each = (None, [tall] * n_rows) if isinstance(tall, float) else (list(tall), tall)
     if not cells:
@@ -188,11 +181,7 @@ def examples(
     seed: int = 0,
     columns: int = 3,
 ) -> np.ndarray:
-    """Photos with their boxes, `columns` in a row; returns the (rows, columns) array of Axes.
-
-    Shown are `image_ids` in their order, else `n` drawn by `seed`, as evenly over the species as
-    they come. Look for: boxes that are loose, doubled, or missing on an animal in plain sight.
-    """
+    """Photos with their boxes: `image_ids`, else `n` drawn by `seed`, evenly over the species."""
     ids = draw(photos.images, n, seed) if image_ids is None else list(image_ids)
     cells = []
     for image_id in ids:
@@ -210,11 +199,7 @@ def truth_beside_prediction(
     confidence_threshold: float = 0.25,
     seed: int = 0,
 ) -> np.ndarray:
-    """Each photo twice: left its labels, right the predictions; (images, 2) Axes.
-
-    Look for: boxes on the right without a partner on the left (missing labels or false alarms), and
-    the reverse (misses).
-    """
+    """Each photo twice: left its labels, right the predictions; (images, 2) Axes."""
     ids = draw(photos.images, n, seed) if image_ids is None else list(image_ids)
     sure = predictions[predictions["confidence"] >= confidence_threshold]
     cells = []
@@ -227,11 +212,8 @@ def truth_beside_prediction(
 
 
 def pairs(nearest: pd.DataFrame, photos: Photos, n: int = 3) -> np.ndarray:
-    """The first `n` pairs of look-alikes side by side, valid left, train right; (pairs, 2) Axes.
-
-    `nearest`: columns image_id, train_id, distance (bits). Look for: two photos of the same moment;
-    in train and valid at once they make the validation score too good.
-    """
+    """The first `n` look-alikes of `nearest` (image_id, train_id, distance in bits): valid left,
+    train right; (pairs, 2) Axes."""
     shown = nearest.head(n)[["image_id", "train_id", "distance"]]
     cells = []
     for valid, train, bits in shown.itertuples(index=False):

@@ -13,13 +13,8 @@ _DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
 
 def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Precision against recall of each class at each IoU, with the AP at its name.
-
-    `curves` is from `metrics.pr_curves`: species, iou_threshold, confidence, recall, precision,
-    envelope. The line drawn is the envelope, whose area the contest's AP is; it falls to 0 where
-    the detections end. Look for: how far right a curve goes before it drops; where the curves of
-    two IoUs part, boxes are loose.
-    """
+    """Precision against recall of each class at each IoU, from `metrics.pr_curves`.
+    The line drawn is the envelope, whose area the contest's AP is."""
     ax = style.axes_or_new(ax, height_in=4.2)
     ax.set(
         xlim=(0, 1),
@@ -57,11 +52,7 @@ def class_scores(
     columns: tuple[str, ...] = ("mAP50", "mAP75", "mAP50-95"),
     ax: Axes | None = None,
 ) -> Axes:
-    """A dot per score and class ("all" grey), with its value; from `lu.score`.
-
-    Look for: the class that falls behind, and how much more it falls behind where IoU is strict
-    (looser boxes).
-    """
+    """A dot per score and class ("all" grey), with its value; from `lu.score`."""
     ax = style.axes_or_new(ax, height_in=0.9 + 0.55 * len(columns))
     if table.empty:
         return style.say_empty(ax, "no scores")

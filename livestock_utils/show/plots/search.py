@@ -13,12 +13,8 @@ from livestock_utils.show.plots import style
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Score of each trial by the epochs trained so far, and the best until then, from
-    `trials.so_far`.
-
-    The dashed line is trial 0, the base; hollow marks were pruned (their score is that of their
-    last epoch).
-    """
+    """Score of each trial by epochs trained, and the best until then, from `trials.so_far`.
+    The dashed line is trial 0, the base; hollow marks were pruned (score of their last epoch)."""
     ax = style.axes_or_new(ax, height_in=3.4)
     complete = table["state"].eq("complete").to_numpy()
     if not complete.any():
@@ -66,11 +62,7 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None = None) -> Axes:
-    """A line per trial through an axis per gene (Inselberg 1985), coloured by rank.
-
-    Each axis runs over the gene's range, on a log scale where the gene has one; the thick line is
-    the best trial. Look for: axes where the bright lines lie together: that gene decided.
-    """
+    """A line per trial through an axis per gene (Inselberg 1985), coloured by rank, best thick."""
     ax = style.axes_or_new(ax, height_in=3.8)
     done = table[table["state"] == "complete"].sort_values("score")
     if done.empty:
@@ -134,11 +126,7 @@ def gene_coordinates(table: pd.DataFrame, genes: Sequence[Gene], ax: Axes | None
 
 
 def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
-    """Share of the scores' variance that each gene explains, from `trials.importances`.
-
-    Look for: genes near 0: leave them alone next time. With few trials the order is little more
-    than chance.
-    """
+    """Share of the scores' variance that each gene explains, from `trials.importances`."""
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(shares), 3))
     if shares.empty:
         return style.say_empty(ax, "too few finished trials, or all with the same score")
@@ -158,10 +146,8 @@ def gene_slices(
     table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None
 ) -> np.ndarray:
     """Score by each gene's value, a panel per gene; the darker, the later the trial.
-
-    The dashed line is the base's value; triangles at the lower edge are trials that scored far less
-    than the others. Look for: a slope or a hill; a flat cloud says that the gene hardly matters.
-    """
+    The dashed line is the base's value; triangles at the lower edge scored far less than the
+    others."""
     columns = min(4, max(len(genes), 1))
     rows = -(-len(genes) // columns)
     if axes is None:
@@ -233,12 +219,8 @@ def gene_slices(
 def trial_front(
     table: pd.DataFrame, best: pd.DataFrame, against: str, ax: Axes | None = None
 ) -> Axes:
-    """Score against the second objective of each finished trial; `best` (from `trials.pareto`)
-    joined by a line.
-
-    Look for: where the line turns flat: from there on more of the second objective buys little
-    score.
-    """
+    """Score against the second objective of each finished trial; `best` (`trials.pareto`)
+    joined."""
     ax = style.axes_or_new(ax, height_in=3.4)
     done = table[table["state"] == "complete"]
     if done.empty:

@@ -24,11 +24,7 @@ def silver_thresholds(
     ax: Axes | None = None,
 ) -> Axes:
     """Precision of added boxes and unlabelled animals found, by threshold.
-
-    `curves` maps sources of predictions to tables of `audit.threshold_curve`, `marks` names
-    to thresholds. Look for: how far left the solid line may go before it falls, and whether the
-    dashed one is still high there.
-    """
+    `curves`: source -> `audit.threshold_curve`; `marks`: name -> threshold."""
     ax = style.axes_or_new(ax, height_in=3.8)
     ax.set(
         xlim=(0, 1),
@@ -84,11 +80,8 @@ def silver_counts(
     name: str = "cow",
     axes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Boxes per image before (outline) and after (filled), a panel per mode.
-
-    Only the images that get silver are counted, on both sides. `name` is the species whose colour
-    is used. Look for: how the heap at the left end moves; a long tail to the right is double boxes.
-    """
+    """Boxes per image before (outline) and after (filled), a panel per mode; a long tail to the
+    right is double boxes. Only images that get silver are counted; `name` gives the colour."""
     panels = max(len(after), 1)
     axes = (
         style.grid_of_axes(panels, 1, 0.6 + 1.45 * panels, sharex=True)[:, 0]
@@ -120,12 +113,8 @@ def silver_counts(
 
 
 def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """A row per mode: animals with a label before and after, and precision.
-
-    `tables` maps modes to tables of `audit.audit`. Only silver boxes count for the
-    precision. Look for: a long way from the grey dot to the right, with the diamond not far left of
-    100 %.
-    """
+    """A row per mode (`audit.audit`): animals with a label before and after, precision of
+    silver."""
     ax = style.axes_or_new(ax, height_in=1.1 + 0.55 * max(len(tables), 1))
     if not tables:
         return style.say_empty(ax, "no silver set")
@@ -187,13 +176,8 @@ def silver_audit(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> 
 def silver_examples(
     made: making.Silver, photos: Photos, source_ids: Sequence[str] | None = None, n: int = 3
 ) -> np.ndarray:
-    """Photos twice: left with people's labels, right as the silver set has them.
-
-    Right: gold boxes in the species' colour, silver boxes dashed with their confidence, ignored
-    regions as they are painted. Shown are `source_ids`, else the `n` images with most silver and
-    ignored boxes. Look for: dashed boxes on animals that have none on the left, and dashed boxes on
-    nothing.
-    """
+    """Photos twice: left with people's labels, right as the silver set has them (silver dashed).
+    Shown are `source_ids`, else the `n` images with most silver and ignored boxes."""
     if source_ids is None:
         changed = made.labels.loc[made.labels["origin"] != making.GOLD, "source_id"]
         most = changed.value_counts(sort=True).sort_index(kind="stable")
@@ -233,12 +217,8 @@ def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
 
 
 def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Gain of the expanded training over gold alone with its interval, by answers and class.
-
-    `table` is from `effect.effect_table`. A line that crosses 0 is no proof of a difference.
-    Look for: whether the gain differs between fuller and lacking answers (last group), and for
-    which class.
-    """
+    """Gain of the expanded training over gold alone with its interval, by answers and class,
+    from `effect.effect_table`."""
     groups = list(dict.fromkeys(table["answers"]))
     ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(table), 3) + 0.25 * len(groups))
     if table.empty:

@@ -16,12 +16,8 @@ _ALLOWED_POINTS = 0.5
 
 
 def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = None) -> Axes:
-    """Share in train (or `part`) of each stratum (dot) against the promise (bar).
-
-    `table` is from `folds.balance_table` or `summary.kept_strata`. The bar spans half a
-    percentage point or one image, whichever is more. Look for: dots outside their bar; with groups
-    that stay together a few may be.
-    """
+    """Share in `part` of each stratum (dot) against the promise (bar: half a point or one
+    image), from `folds.balance_table` or `summary.kept_strata`."""
     ax = style.axes_or_new(ax, height_in=0.9 + 0.34 * max(len(table), 2))
     if table.empty:
         return style.say_empty(ax, "no strata")
@@ -59,12 +55,8 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
 def fold_balance(
     table: pd.DataFrame, valid_fold: int = 0, columns: int = 5, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """How each label's images spread over the folds, a panel per label.
-
-    `table` is from `folds.fold_table`: kind, label, fold, images, share; returns the (rows,
-    columns) array of Axes. Labels with fewer images than folds are left out: they cannot spread.
-    Look for: panels that are not flat; the dashed line marks an even share.
-    """
+    """How each label's images spread over the folds, a panel per label, from `folds.fold_table`.
+    Labels with fewer images than folds are left out: they cannot spread."""
     folds = sorted(table["fold"].unique())
     totals = table.groupby(["kind", "label"], sort=False)["images"].sum()
     keys = [key for key in _in_reading_order(totals.index.tolist()) if totals[key] >= len(folds)]
@@ -108,11 +100,8 @@ def leakage(
     nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None
 ) -> Axes:
     """How far each validation image is from its nearest training image, in bits.
-
-    `nearest` is from `lookalikes.nearest_train`, `images` gives the species. Up to `max_distance`
-    bits (dashed line) two photos look alike: frames of one moment that a grouped split keeps on one
-    side. Look for: a heap at the left end; its size is how much the validation score flatters.
-    """
+    `nearest` is from `lookalikes.nearest_train`; up to `max_distance` (dashed) two photos look
+    alike."""
     ax = style.axes_or_new(ax, height_in=3.0)
     if nearest.empty:
         return style.say_empty(ax, "no validation images")
@@ -156,10 +145,7 @@ def leakage(
 
 
 def set_sizes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Images of each set (rows) by species (stacked); `table` has the columns set, species, images.
-
-    Look for: the same mix of species in every row.
-    """
+    """Images of each set (rows) by species (stacked); columns set, species, images."""
     ax = style.axes_or_new(ax, height_in=0.75 + 0.42 * max(table["set"].nunique(), 2))
     if table.empty:
         return style.say_empty(ax, "no sets")

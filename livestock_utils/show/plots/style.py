@@ -45,12 +45,7 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
 
 
 def theme() -> None:
-    """Set matplotlib's defaults to the project's look; once per notebook.
-
-    White ground, horizontal grid only, no top and right frame, 8 in wide at 110 dots an inch,
-    constrained layout (no overlapping labels), Korean glyphs from the first installed font of
-    `_FONTS` that holds them.
-    """
+    """Set matplotlib's defaults to the project's look; once per notebook."""
     known = {font.name for font in font_manager.fontManager.ttflist}
     plt.rcParams.update(
         {
@@ -190,9 +185,7 @@ def label_line_ends(
     ax: Axes, ends: list[tuple[float, float, str, str]], gap_points: float = 11
 ) -> None:
     """Names at the right end of lines; `ends` = (x, y, text, colour), kept apart.
-
-    Call after the axis limits are final: the moves are counted in points of the current scale.
-    """
+    Call after the axis limits are final: the moves are counted in points of the current scale."""
     if not ends:
         return
     points_per_pixel = 72 / figure_of(ax).dpi

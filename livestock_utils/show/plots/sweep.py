@@ -21,10 +21,7 @@ _LABEL_CHARACTERS = 44
 
 def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
     """AP75 of hard NMS over IoU threshold (up) and confidence (right).
-
-    Frames mark the best cell and the write-up's (.68, .001).
-    Look for: how wide the bright area is: inside it the exact choice does not matter.
-    """
+    Frames mark the best cell and the write-up's (.68, .001)."""
     rows = tried[[_plain(setting) for setting in tried["settings"]]]
     ax = style.axes_or_new(ax, height_in=3.8)
     if rows.empty:
@@ -72,11 +69,8 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
 
 
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Gain in AP75 of each setting over the reference with its interval.
-
-    The diamond is the chosen setting, the first row. Look for: intervals that hold 0 (grey) are no
-    larger than the noise of the choice of images.
-    """
+    """Gain in AP75 of each setting over the reference with its interval; diamond: the chosen,
+    first."""
     names = [textwrap.fill(str(name), _LABEL_CHARACTERS) for name in compared.index]
     lines = max((name.count("\n") + 1 for name in names), default=1)
     ax = style.axes_or_new(ax, height_in=0.9 + (0.24 + 0.15 * lines) * max(len(compared), 2))

@@ -24,12 +24,8 @@ METRICS = {
 
 
 def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Training (solid) and validation (dashed) loss by epoch; returns 3 Axes.
-
-    `results` has "epoch" and "train/box_loss", "val/box_loss" and so on. Losses of runs with unlike
-    gains cannot be compared. Look for: a dashed line that turns up while the solid one falls
-    (overfitting), or both still falling (stop later).
-    """
+    """Training (solid) and validation (dashed) loss by epoch; 3 Axes.
+    Losses of runs with unlike gains cannot be compared."""
     axes = style.grid_of_axes(1, len(_LOSSES), 2.9)[0] if axes is None else axes
     table = _tidy(results)
     for ax, (loss, title) in zip(axes, _LOSSES.items(), strict=False):
@@ -51,13 +47,8 @@ def loss_curves(results: pd.DataFrame, axes: np.ndarray | None = None) -> np.nda
 def metric_curves(
     results: pd.DataFrame, ax: Axes | None = None, best: str = "metrics/mAP_0.75"
 ) -> Axes:
-    """Validation metrics by epoch, named at their ends; the best epoch is marked.
-
-    `results` has "epoch" and the columns of `METRICS`; the best epoch is the last one with the
-    highest value of `best`, the column that best.pt was chosen by, marked on that line (or on the
-    lowest, where `best` is none of `METRICS`). yolov5's own 101-point mAP: close to the contest's,
-    not equal. Look for: lines that are still rising at the end: more epochs would help.
-    """
+    """Validation metrics by epoch; ringed: the last epoch with the highest `best`, on that line
+    or the lowest. yolov5's own 101-point mAP: close to the contest's, not equal."""
     ax = style.axes_or_new(ax, height_in=3.6)
     table = _tidy(results)
     shown = [(column, name) for column, name in METRICS.items() if column in table]
@@ -90,10 +81,7 @@ def metric_curves(
 def compare_runs(
     runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.5:0.95", ax: Axes | None = None
 ) -> Axes:
-    """One metric or loss of several runs by epoch, named at their ends.
-
-    Look for: runs of unequal length; compare them at the same epoch, not at their ends.
-    """
+    """One metric or loss of several runs by epoch, named at their ends."""
     ax = style.axes_or_new(ax, height_in=3.6)
     tables = {name: _tidy(results) for name, results in runs.items()}
     tables = {name: table for name, table in tables.items() if len(table) and column in table}

@@ -55,14 +55,11 @@ def judged(on: tables.Judge) -> str:
     """Which images judge, and how sure it is that no run was trained on them."""
     said = f"{len(on.photos)} images of {on.name} judge."
     if on.removed:
-        many = ", ".join(f"{run} {count}" for run, count in on.removed.items())
-        said += f" Left out are those that a run was trained on: {many}."
+        by_run = ", ".join(f"{run} {count}" for run, count in on.removed.items())
+        said += f" Left out are those that a run was trained on: {by_run}."
     if on.unrecorded:
-        who = (
-            ", ".join(on.unrecorded)
-            if len(on.unrecorded) <= 3
-            else f"{len(on.unrecorded)} of the runs"
-        )
+        many = len(on.unrecorded) > 3
+        who = f"{len(on.unrecorded)} of the runs" if many else ", ".join(on.unrecorded)
         said += (
             f" That {who} did not train on them is taken from the folders' names: no list of "
             "training images is there."
@@ -89,29 +86,24 @@ def beside_write_up(scores: pd.DataFrame, question: str) -> str:
             "Its runs have this model and size and its own validation fold, and mostly other "
             "numbers of epochs: compare the order, and the height with care."
         )
-    ours = ", ".join(
-        f"{model} at {size} px"
-        for model, size in scores[["model", "image_size"]].drop_duplicates().itertuples(index=False)
-    )
+    pairs = scores[["model", "image_size"]].drop_duplicates().itertuples(index=False)
+    ours = ", ".join(f"{model} at {size} px" for model, size in pairs)
+    model = "the named models" if question == "models" else theirs["model"]
     return (
-        "Its runs are "
-        f"{'of the named models' if question == 'models' else 'of ' + str(theirs['model'])} at "
-        f"{theirs['image_size']} px, these are {ours}: only which setting is better may be "
-        "compared, so its numbers do not stand beside ours."
+        f"Its runs are of {model} at {theirs['image_size']} px, these are {ours}: only which "
+        "setting is better may be compared, so its numbers do not stand beside ours."
     )
 
 
 def spread(scores: pd.DataFrame) -> str:
     """Which setting has the highest mean mAP75, and whether runs overlap."""
     by_setting = scores.groupby("setting", sort=False)["mAP75"]
-    table = by_setting.agg(["min", "max", "std"]).assign(mAP75=by_setting.mean())
-    table = table.assign(runs=by_setting.size())
+    table = by_setting.agg(["min", "max", "std"])
+    table = table.assign(mAP75=by_setting.mean(), runs=by_setting.size())
     table = table.sort_values("mAP75", ascending=False, kind="stable")
     best, following = table.head(2).to_dict("records")
-    said = (
-        f"{table.index[0]} has the highest mAP75 ({_mean(best)}), then {table.index[1]} "
-        f"({_mean(following)})"
-    )
+    first, second = table.index[:2]
+    said = f"{first} has the highest mAP75 ({_mean(best)}), then {second} ({_mean(following)})"
     if min(best["runs"], following["runs"]) < 2:
         said += "; one run a setting shows no spread of seeds."
     elif best["min"] > following["max"]:
@@ -124,34 +116,6 @@ def spread(scores: pd.DataFrame) -> str:
             f"they would reach, nor of their order: {'; '.join(map(str, blank))}."
         )
     return said
-
-
-def differences(table: pd.DataFrame) -> str:
-    """What the paired differences prove, and what they do not."""
-    said = []
-    for row in table.to_dict("records"):
-        sure = row["low"] > 0 or row["high"] < 0
-        seeds = (
-            f"; its {row['pairs']} seeds lie between {row['lowest_run']:+.3f} and "
-            f"{row['highest_run']:+.3f}"
-            if row["pairs"] > 1
-            else ""
-        )
-        verdict = (
-            f"significant over the images{'' if row['pairs'] > 1 else ' (one seed)'}"
-            if sure
-            else "within noise, the interval includes 0"
-        )
-        said.append(
-            f"{row['setting']} against {row['against']}: {row['difference']:+.3f} mAP75 "
-            f"({row['low']:+.3f} to {row['high']:+.3f}: {verdict}{seeds})"
-        )
-    if not said:
-        return "No two settings share a seed: there is nothing to pair."
-    single = (
-        " One seed each: another seed may turn the order." if (table["pairs"] == 1).all() else ""
-    )
-    return "; ".join(said) + "." + single
 
 
 def curves(ends: pd.DataFrame) -> str:
@@ -179,10 +143,8 @@ def other_weights(scores: pd.DataFrame, weights: str) -> str:
         return ""
     return (
         "Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by "
-        "these very "
-        "images; here both are scored after their last one, without a choice, so the two "
-        "differences can lie as "
-        'far apart as runs move between epochs. `weights = "best"` gives 08\'s.'
+        "these very images; here both are scored after their last one, so the two differences can "
+        'lie as far apart as runs move between epochs. `weights = "best"` gives 08\'s.'
     )
 
 
@@ -203,11 +165,11 @@ def optimisers(table: pd.DataFrame) -> str:
     sgd, adamw = table.to_dict("records")
     difference, low, high = (table.attrs[name] for name in ("difference", "low", "high"))
     seeds = int(table["runs"].min())
-    interval = f"a difference of {difference:+.3f}"
+    verdict = f"a difference of {difference:+.3f}"
     if seeds < 2:
-        verdict = f"{interval} between single runs, which another seed may turn"
+        verdict += " between single runs, which another seed may turn"
     else:
-        verdict = f"{interval} with a 95 % interval over the seeds of {low:+.3f} to {high:+.3f}"
+        verdict += f" with a 95 % interval over the seeds of {low:+.3f} to {high:+.3f}"
         if seeds < _SEEDS_NEEDED:
             verdict += f"; {seeds} seeds are too few for a verdict"
         elif low > 0 or high < 0:

@@ -6,37 +6,6 @@ from livestock_utils.core.text import first_up, listed, percent
 from livestock_utils.evaluate.errors.breakdowns import GROUPINGS
 
 
-def parts(table: pd.DataFrame) -> str:
-    """How far the parts' mean box counts lie apart, by species (`breakdowns.parts_table`)."""
-    said = []
-    for name, rows in table.groupby("species", sort=False):
-        means = zip(rows["mean"], rows["part"], strict=True)
-        counts = " against ".join(f"{mean:.1f} boxes in {part}" for mean, part in means)
-        said.append(f"{name} images hold {counts}")
-    return f"On average {'; '.join(said)}."
-
-
-def costs(table: pd.DataFrame) -> str:
-    """The costliest error type and the next; says so where no error costs anything."""
-    main = table[~table["error"].str.startswith("false ")]
-    main = main.sort_values("ap_lost", ascending=False, kind="stable")
-    first, second = main.iloc[0], main.iloc[1]
-    threshold = table.attrs.get("iou_threshold")
-    at = "" if threshold is None else f", IoU {threshold:g}"
-    start = f"From an AP of {table.attrs['ap']:.3f} (101 points{at})"
-    if not main["count"].any():
-        return f"{start} there are no errors to mend."
-    if first["ap_lost"] <= 0:
-        return (
-            f"{start}, no error costs anything: all {int(main['count'].sum()):,} rank behind what "
-            "is right."
-        )
-    return (
-        f"{start}, the costliest error is **{first['error']}**: mending it alone would add "
-        f"{first['ap_lost']:.3f}; next comes {second['error']} with {second['ap_lost']:.3f}."
-    )
-
-
 def groups(gaps: pd.DataFrame, good: str, least: int = 20) -> str:
     """The grouping with the clearest difference, and its weakest and strongest group."""
     if gaps.empty or gaps["gap"].max() <= 0:
@@ -48,12 +17,10 @@ def groups(gaps: pd.DataFrame, good: str, least: int = 20) -> str:
         f"“{row['strongest']}” (n = {row['strongest_n']:,}), {row['gap'] * 100:.0f} points apart "
         f"(95 % interval {row['gap_low'] * 100:.0f} to {row['gap_high'] * 100:.0f})"
     )
-    name = GROUPINGS[row["grouping"]]
+    clearest = "The clearest difference is"
     if row["gap_low"] <= 0:
-        return (
-            f"No difference between groups is significant; the nearest to it is by {name}: {text}."
-        )
-    return f"The clearest difference is by {name}: {text}."
+        clearest = "No difference between groups is significant; the nearest to it is"
+    return f"{clearest} by {GROUPINGS[row['grouping']]}: {text}."
 
 
 def calibration(table: pd.DataFrame) -> str:

@@ -6,7 +6,6 @@ import pandas as pd
 
 from livestock_utils.core.text import count, listed, percent
 from livestock_utils.evaluate.labels.faults import FAULTS
-from livestock_utils.evaluate.labels.ranking import average_precisions
 
 _KNOWN_BY = {
     "truth": "left unlabelled on purpose in the drawn sample",
@@ -17,25 +16,15 @@ _KNOWN_BY = {
 
 
 def ranking(curves: pd.DataFrame) -> str:
-    """How well our ranking finds missing labels, beside its peers (`ranking.evaluate`)."""
-    how = _KNOWN_BY[curves.attrs["known_by"]]
-    values = average_precisions(curves)
-    if not values:
-        return (
-            f"None of the {curves.attrs['missing']:,} missing labels ({how}) is overlapped by a "
-            "prediction: nothing to rank."
-        )
-    (ours, best), *others = values.items()
-    rest = "".join(f"; {name} {value:.3f}" for name, value in others)
-    absent = (
-        ""
-        if importlib.util.find_spec("cleanlab")
-        else " cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves "
-        "are left out."
+    """How many labels are missing, how that is known, and whether the peer is left out."""
+    how = (
+        f"{count(curves.attrs['missing'], 'missing label')}: {_KNOWN_BY[curves.attrs['known_by']]}."
     )
+    if importlib.util.find_spec("cleanlab"):
+        return how
     return (
-        f"Of {count(curves.attrs['missing'], 'missing label')} ({how}), the {ours} ranks the boxes "
-        f"that lie on them with an average precision of **{best:.3f}**{rest}.{absent}"
+        f"{how} cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves "
+        "are left out."
     )
 
 
@@ -78,23 +67,6 @@ def audit(table: pd.DataFrame | None, known_by: str = "truth") -> str:
     )
 
 
-def cases(table: pd.DataFrame, n_suggestions: int, highest: float) -> str:
-    """What the gallery of suggestions holds (`report.cases`), and how many of them are right."""
-    if table.empty:
-        return "There are no suggestions: nothing to show."
-    kinds = listed([f"{number} {name}" for name, number in table["species"].value_counts().items()])
-    text = (
-        f"Shown are {len(table)} of {count(n_suggestions, 'suggestion')} ({kinds}), with scores "
-        f"from {highest:.2f} down"
-    )
-    if "right" not in table:
-        return f"{text}."
-    return (
-        f"{text}; by the truth **{int(table['right'].sum())} of the {len(table)}** lie on an "
-        "unlabelled animal."
-    )
-
-
 def faults(table: pd.DataFrame) -> str:
     """How many labels are suspect, by fault, and where `right` is known how many are right."""
     counts = table["fault"].value_counts()
@@ -109,11 +81,10 @@ def faults(table: pd.DataFrame) -> str:
 
 
 def corrections(changes: pd.DataFrame) -> str:
-    """What a person changed, by kind, over all species."""
-    if changes.empty:
-        return (
-            "No corrected labels were given (`corrected_labels`), or they hold no box: the tables "
-            "stay as they are."
-        )
-    kinds = changes["change"].value_counts()
-    return f"The corrected labels: {listed([f'{n:,} {change}' for change, n in kinds.items()])}."
+    """That a person changed nothing, where that is so."""
+    if len(changes):
+        return ""
+    return (
+        "No corrected labels were given (`corrected_labels`), or they hold no box: the tables stay "
+        "as they are."
+    )

@@ -6,22 +6,15 @@ import pandas as pd
 from livestock_utils.core.text import first_up
 from livestock_utils.evaluate.scoring.tables import LOGGED
 
-_NO_LABELS = "There are no labels to score."
-
 
 def definitions(table: pd.DataFrame) -> str:
-    """How far the definitions lie apart, and how far the training's own pass lies from ours."""
+    """Why the training's own pass, where it is in the table, lies apart from ours."""
     scores = table[table["class"] == "all"].set_index("definition")["mAP75"].astype(float)
-    ours = scores.drop(index=LOGGED, errors="ignore")
-    said = (
-        f"The definitions of mAP75 lie {ours.max() - ours.min():.3f} apart on the same "
-        f"predictions: {ours.idxmin()} says {ours.min():.3f}, {ours.idxmax()} {ours.max():.3f}."
-    )
     if LOGGED not in scores:
-        return said
+        return ""
     return (
-        f"{said} The last row is another pass of the same weights, at the training's end: the "
-        "pictures were shrunk and padded as yolov5 validates, and that moved its mAP75 by "
+        "The last row is another pass of the same weights, at the training's end: the pictures "
+        "were shrunk and padded as yolov5 validates, and that moved its mAP75 by "
         f"{scores[LOGGED] - scores['yolov5']:+.3f}."
     )
 
@@ -38,44 +31,19 @@ def harder_class(table: pd.DataFrame) -> str:
     if at_75[0] == at_75[-1]:
         return f"All classes stand level at mAP75 {at_75[0]:.3f}."
     gap_75, gap_50 = at_75[-1] - at_75[0], at_50[-1] - at_50[0]
-    loose = gap_75 > 2 * abs(gap_50)
-    reason = (
-        "loose boxes cost more than missed animals" if loose else "animals are missed or confused"
-    )
+    reason = "animals are missed or confused"
+    if gap_75 > 2 * abs(gap_50):
+        reason = "loose boxes cost more than missed animals"
     return (
         f"{names[0].capitalize()} is the harder class: mAP75 {at_75[0]:.3f} against "
         f"{at_75[-1]:.3f} of {names[-1]}; at IoU 0.5 it stands {gap_50:.3f} behind, so {reason}."
     )
 
 
-def loose_boxes(table: pd.DataFrame) -> str:
-    """What each class of `lu.score`'s table loses from IoU .5 to .75."""
-    classes = table.drop(index="all", errors="ignore")
-    if classes.empty:
-        return _NO_LABELS
-    lost = (classes["mAP50"] - classes["mAP75"]).astype(float)
-    lost = lost.sort_values(ascending=False, kind="stable")
-    said = ", ".join(f"{name} {value:.3f}" for name, value in lost.items())
-    return f"What loose boxes cost, AP from IoU 0.5 to 0.75: {said}."
-
-
-def reached_recall(curves: pd.DataFrame) -> str:
-    """Where precision-recall curves end: the share of the animals that no detection finds."""
-    ends = curves.groupby(["species", "iou_threshold"], sort=False)["recall"].max()
-    if ends.empty:
-        return _NO_LABELS
-    parts = [
-        f"{name} at recall {rows.iloc[0]:.2f} (IoU {rows.index[0][1]:g}) and {rows.iloc[-1]:.2f} "
-        f"(IoU {rows.index[-1][1]:g})"
-        for name, rows in ends.groupby(level=0, sort=False)
-    ]
-    return f"The curves end for {'; for '.join(parts)}: beyond that, animals are never detected."
-
-
 def at_confidence(table: pd.DataFrame) -> str:
     """Precision and recall of each class from a confidence up (`tables.at_confidence`)."""
     if table.empty:
-        return _NO_LABELS
+        return "There are no labels to score."
     parts = [
         f"{row['species']} {row['recall']:.0%} of the labelled animals are found, "
         f"{1 - row['precision']:.0%} of the boxes have no label"
@@ -88,18 +56,11 @@ def at_confidence(table: pd.DataFrame) -> str:
 
 
 def groups(table: pd.DataFrame) -> str:
-    """How far the groups lie apart."""
-    if len(table) < 2:
-        return (
-            "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or "
-            "farms."
-        )
-    scores = table["mAP75"].to_numpy(float)
-    names = table["group"].astype(str).to_list()
+    """What to do where there are no groups; else nothing."""
+    if len(table) > 1:
+        return ""
     return (
-        f"The groups lie {scores.max() - scores.min():.3f} of mAP75 apart: "
-        f"{names[int(scores.argmin())]} scores {scores.min():.3f}, {names[int(scores.argmax())]} "
-        f"{scores.max():.3f}."
+        "There are no groups to compare: `group_by` of notebook 02 takes a CSV of cameras or farms."
     )
 
 

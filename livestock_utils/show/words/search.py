@@ -28,34 +28,6 @@ def result(table: pd.DataFrame) -> str:
     )
 
 
-def so_far(table: pd.DataFrame) -> str:
-    """When the best score was reached (from `trials.so_far`)."""
-    best, finished = table["best_so_far"].max(), table["state"] == "complete"
-    first = table[finished & (table["score"] == best)].iloc[0]
-    at, end = int(first["epochs_so_far"]), int(table["epochs_so_far"].iloc[-1])
-    if at == end:
-        return "The last trial was the best: more trials may find better ones."
-    return (
-        f"The best score came after {at:,} of {end:,} epochs; the {end - at:,} after it brought "
-        "nothing better."
-    )
-
-
-def agreement(genes: pd.DataFrame, finished: int) -> str:
-    """On which gene the better half of the trials agree most (from `trials.gene_table`)."""
-    if genes["span"].isna().all():
-        return (
-            f"With {count(finished, 'finished trial')} there is nothing to compare: 4 are needed."
-        )
-    spans = genes["span"].astype(float)
-    name, span = str(spans.idxmin()), float(spans.min())
-    doubt = "" if finished >= 20 else " (with so few trials it may be chance)"
-    return (
-        f"The better {finished // 2} of {finished} trials agree most on {name}: they use "
-        f"{100 * span:.0f} % of the range that all trials span{doubt}."
-    )
-
-
 def slopes(genes: pd.DataFrame, finished: int) -> str:
     """With which gene the score rises or falls most steadily (from `trials.gene_table`)."""
     known = genes["correlation"].dropna()
@@ -68,14 +40,6 @@ def slopes(genes: pd.DataFrame, finished: int) -> str:
         f"correlation {known[name]:+.2f} over {finished} trials; "
         f"{'for one gene alone, that is significant' if sure else 'within chance'})."
     )
-
-
-def importance(shares: pd.Series, finished: int) -> str:
-    """The gene that explains most of the scores' variance, and how far to trust that."""
-    if shares.empty:
-        return "Too few finished trials, or all with the same score: no gene's share can be told."
-    trust = "" if finished >= 30 else f"; {finished} trials say little, some 30 are needed"
-    return f"{shares.index[0]} explains most, {100 * shares.iloc[0]:.0f} % of the variance{trust}."
 
 
 def written(search: Search) -> str:

@@ -1,20 +1,24 @@
 """Sentences of notebooks 09 and 10: what silver labels hold, and what they did."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from livestock_utils.core.text import count, first_up, listed, percent
 from livestock_utils.detect import settings
 from livestock_utils.detect.predict.silver_sources import IN_SAMPLE
-from livestock_utils.evaluate.silver import making
 from livestock_utils.evaluate.silver.effect import BETWEEN, COMPLETE
 
 _LEAST_TRUST = 0.5
 """Share of the teachers' boxes that must lie on a label where silver begins, see
 `audit.trust`. It was .7 on the drawn sample, whose silver is nine in ten right, and .2 with
 teachers of six epochs on real photos, where it was not."""
+
+
+GIVEN_LABELS = "These labels punish a model that finds what they lack: the next figure judges."
 
 
 def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
@@ -28,81 +32,57 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
     )
 
 
-def audit(tables: dict[str, pd.DataFrame], is_truth: bool) -> str:
-    """What the audits of each mode leave unsaid: how sure they are without a truth file, and
-    whether the right boxes sit tight enough."""
-    note = (
-        "There is no truth file here: a box on an animal that nobody labelled counts as wrong, so "
-        "the precision is a lower bound, and unlabelled animals cannot be counted. "
-    )
-    return ("" if is_truth else note) + tightness(tables)
-
-
 def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
     """Several tables in one, with a first column of their names."""
-    parts = [each.assign(**{column: name}) for name, each in tables.items()]
-    table = pd.concat(parts, ignore_index=True)
-    return table[[column, *(name for name in table if name != column)]]
+    return pd.concat(tables, names=[column]).reset_index(column).reset_index(drop=True)
 
 
 def metrics(audit: pd.DataFrame, has_truth: bool = True) -> dict[str, float | None]:
     """The numbers of an audit for metrics.json; None where they need the truth."""
     row = audit.iloc[-1]
     counts = {"silver_boxes": int(row["silver"]), "ignored_regions": int(row["ignored"])}
-    names = {
-        "precision": "silver_precision",
-        "mean_iou": "silver_mean_iou",
-        "recall_before": "recall_before",
-        "recall": "recall",
-        "unlabelled": "unlabelled",
-        "unlabelled_found": "unlabelled_found",
-    }
-    return counts | {told: float(row[name]) if has_truth else None for name, told in names.items()}
+    same = ("recall_before", "recall", "unlabelled", "unlabelled_found")
+    names = {"silver_precision": "precision", "silver_mean_iou": "mean_iou"}
+    names |= {name: name for name in same}
+    return counts | {told: float(row[name]) if has_truth else None for told, name in names.items()}
 
 
-def tightness(tables: dict[str, pd.DataFrame], iou_threshold: float = 0.75) -> str:
-    """Whether silver boxes sit tight enough for the contest's IoU."""
-    parts = [
-        f"{table['mean_iou'].to_numpy(float)[-1]:.2f} (“{name}”)"
-        for name, table in tables.items()
-        if table["mean_iou"].notna().to_numpy()[-1]
-    ]
+def audit(tables: dict[str, pd.DataFrame], has_truth: bool) -> str:
+    """How sure the audits are without a truth file, and whether the right boxes sit tight enough
+    for the contest's IoU."""
+    said = ""
+    if not has_truth:
+        said = (
+            "There is no truth file here: a box on an animal that nobody labelled counts as wrong, "
+            "so the precision is a lower bound, and unlabelled animals cannot be counted. "
+        )
+    means = {name: table["mean_iou"].iloc[-1] for name, table in tables.items()}
+    parts = [f"{mean:.2f} (“{name}”)" for name, mean in means.items() if pd.notna(mean)]
     if not parts:
-        return "No silver box is right, so there is no overlap to measure."
+        return f"{said}No silver box is right, so there is no overlap to measure."
     return (
-        f"The right silver boxes overlap their animals by {listed(parts)} on average; the contest "
-        f"counts a box from {iou_threshold:g} on, so a model that learns looser boxes loses there "
-        "even where it finds more."
+        f"{said}The right silver boxes overlap their animals by {listed(parts)} on average; the "
+        "contest counts a box from 0.75 on, so a model that learns looser boxes loses there even "
+        "where it finds more."
     )
 
 
-def curve(curves: dict[str, pd.DataFrame], chosen: float, is_truth: bool) -> str:
-    """Which threshold would have been best, and what the chosen one gives."""
-    if not is_truth:
+def curve(curves: dict[str, pd.DataFrame], chosen: float, has_truth: bool) -> str:
+    """Which threshold would have been best, beside the `chosen` one."""
+    if not has_truth:
         return (
             "Without a truth file no animal is known to be unlabelled, so there is nothing to "
             "sweep against: look at the examples below, or go through notebook 06's list of "
             "missing labels."
         )
-    parts = []
-    for name, table in curves.items():
-        if not table.attrs["unlabelled"]:
-            return "No animal is unlabelled here: there is nothing to sweep against."
-        best = table.iloc[int(table["f1"].to_numpy(float).argmax())]
-        near = table.iloc[
-            int((table["confidence_threshold"] - chosen).abs().to_numpy(float).argmin())
-        ]
-        parts.append(
-            f"{name}: from {near['confidence_threshold']:g} on, {near['added']:,.0f} boxes are "
-            f"added, {_of_none(near['precision'])} of them right, and {percent(near['found'])} of "
-            f"the unlabelled animals are found; the best balance (F1 {best['f1']:.2f}) lies at "
-            f"{best['confidence_threshold']:g}"
-        )
     unlabelled = next(iter(curves.values())).attrs["unlabelled"]
+    if not unlabelled:
+        return "No animal is unlabelled here: there is nothing to sweep against."
+    best = {name: table.iloc[int(table["f1"].argmax())] for name, table in curves.items()}
+    parts = [f"{row['confidence_threshold']:g} {name}" for name, row in best.items()]
     return (
-        f"{count(unlabelled, 'animal')} {'has' if unlabelled == 1 else 'have'} no label. "
-        f"{first_up('; '.join(parts))}. The threshold stays a parameter: real data has no truth to "
-        "choose it by."
+        f"{count(unlabelled, 'animal has', 'animals have')} no label. The best balance lies at "
+        f"{listed(parts)}, chosen is {chosen:g}: real data has no truth to choose it by."
     )
 
 
@@ -110,8 +90,7 @@ def trust(share: float, n_near: int, threshold: float) -> str:
     """Are the teachers good enough for silver, and what to do where they are not?"""
     if not n_near:
         return (
-            f"No box of the teachers has a confidence of about {threshold:g}, so nothing can be "
-            "said of their trust."
+            f"No box of the teachers has a confidence of about {threshold:g}: nothing can be said."
         )
     said = (
         f"{percent(share)} of the {count(n_near, 'box', 'boxes')} that the teachers give a "
@@ -140,30 +119,8 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     if first > second:
         return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
     return (
-        f"Here the model that has seen the labels is the better judge of what they lack: {gap}. "
-        "The two differ in more than that: a teacher learns from fewer images and, by these "
-        "settings, maybe for fewer epochs."
-    )
-
-
-def counts(before: pd.Series, after: dict[str, pd.Series]) -> str:
-    """Median boxes per image before and after, by mode."""
-    parts = [
-        f"{before.loc[each.index].median():g} to {each.median():g} boxes (“{name}”, "
-        f"{count(len(each), 'image')})"
-        for name, each in after.items()
-    ]
-    return f"In the images that get silver the median goes from {listed(parts)}."
-
-
-def examples(made: making.Silver) -> str:
-    """What the written set adds to its images, and to how many of them."""
-    origin = made.labels["origin"].value_counts()
-    touched = made.labels.loc[made.labels["origin"] != making.GOLD, "source_id"].nunique()
-    return (
-        f"Of {count(len(made.images), 'image')} in the set, {count(touched, 'has', 'have')} "
-        f"{count(origin.get(making.SILVER, 0), 'added box', 'added boxes')} and "
-        f"{count(origin.get(making.IGNORED, 0), 'painted region')}."
+        f"Here the model that has seen the labels is the better judge of what they lack: {gap}; "
+        "but a teacher learns from fewer images, and maybe for fewer epochs."
     )
 
 
@@ -182,46 +139,18 @@ def teachers(saw_validation: bool | None) -> str:
     return "The models behind the silver labels have seen no validation image."
 
 
-def trainings(runs: dict[str, pd.DataFrame], column: str = "metrics/mAP_0.75") -> str:
-    """How the trainings of both sides ended, and when they were best."""
-    parts = []
-    for name, table in runs.items():
-        score = table[column].to_numpy(float)
-        parts.append(
-            f"{name} ends at {score[-1]:.3f}, its best being {score.max():.3f} in epoch "
-            f"{score.argmax() + 1}"
-        )
-    return (
-        (
-            f"By yolov5's mAP75 on the given labels, {'; '.join(parts)}. These labels punish "
-            "a model that finds what they lack: the next figure judges."
-        )
-        if parts
-        else "There are no trainings to show."
-    )
-
-
 def lists(table: pd.DataFrame) -> str:
-    """What `sets.write_silver_lists` put into the two trainings."""
+    """In what the two trainings of `sets.write_silver_lists` differ."""
     gold, expanded = (table[table["training"] == name].iloc[0] for name in ("gold", "expanded"))
-    again = gold["images"] - gold["distinct"]
-    twice = (
-        f" {count(again, 'photo')} are seen twice an epoch by both, the second time with silver "
-        "labels by the expanded one and with gold labels by the other."
-        if again
-        else ""
-    )
-    held = (
-        f" {count(expanded['held_out'], 'silver image')} whose source is held out for validation "
-        "stay out."
-        if expanded["held_out"]
-        else ""
-    )
-    return (
-        f"Both trainings see {count(gold['images'], 'image')} an epoch, the same photos; "
-        f"{expanded['silver_images']:,} of them carry silver labels in the expanded one, which "
-        f"makes {expanded['boxes'] - gold['boxes']:+,} boxes.{twice}{held}"
-    )
+    said = "Both trainings see the same photos in an epoch."
+    if again := gold["images"] - gold["distinct"]:
+        said += (
+            f" {count(again, 'photo')} are seen twice by both, the second time with silver labels "
+            "by the expanded one and with gold labels by the other."
+        )
+    if held := expanded["held_out"]:
+        said += f" {count(held, 'silver image')} whose source is held out for validation stay out."
+    return said
 
 
 def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
@@ -229,28 +158,9 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
     name = Path(other).name
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
-    differences = settings.recipe_differences(other, run)
-    tail = f": {'; '.join(differences)}" if differences else ""
-    return (
-        f"The recipe is that of the run “{name}”, but for the "
-        f"images{' and' + tail if tail else ''}."
-    )
-
-
-def effect(table: pd.DataFrame) -> str:
-    """What `effect.effect_table` says about the gain on each set of answers."""
-    level = f"{table.attrs.get('level', 0.95):.0%}"
-    parts = []
-    for name in dict.fromkeys(table["answers"]):
-        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        if name != BETWEEN:
-            parts.append(
-                f"on the answers “{name}” ({row['labels']:,.0f} boxes) the expanded training "
-                f"scores {row['expanded']:.3f} and gold alone {row['gold']:.3f}, "
-                f"{row['difference']:+.3f} ({level} interval {row['low']:+.3f} to "
-                f"{row['high']:+.3f}: {_verdict(row)})"
-            )
-    return f"{first_up('; '.join(parts))}."
+    differences = "; ".join(settings.recipe_differences(other, run))
+    also = f" and: {differences}" if differences else ""
+    return f"The recipe is that of the run “{name}”, but for the images{also}."
 
 
 def luck(table: pd.DataFrame) -> str:
@@ -271,80 +181,67 @@ def luck(table: pd.DataFrame) -> str:
 
 def cause(table: pd.DataFrame) -> str:
     """Did silver lose only because the answers lack boxes?"""
-    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    rows, names = _overall(table)
     if len(names) < 2:
         return "With one set of answers this cannot be told."
-    rows = {
-        name: table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        for name in [*names, BETWEEN]
-    }
-    full, lacking, between = rows[names[0]], rows[names[1]], rows[BETWEEN]
-    size = f"{abs(between['difference']):.3f} ({between['low']:+.3f} to {between['high']:+.3f})"
-    if between["low"] <= 0 <= between["high"]:
-        shift = (
-            f"the gaps of “{names[1]}” move the comparison by {between['difference']:+.3f} "
-            f"({between['low']:+.3f} to {between['high']:+.3f}), within noise"
-        )
-    elif between["difference"] > 0:
-        shift = f"the gaps of “{names[1]}” take {size} from silver"
-    else:
-        shift = f"the gaps of “{names[1]}” flatter silver by {size}"
-    verdict = _VERDICTS[_sign(full), _sign(lacking)]
+    full, lacking, shift = (_sign(rows[name]) for name in (*names[:2], BETWEEN))
+    between, gaps = rows[BETWEEN], f"the gaps of “{names[1]}”"
+    interval = f"({between['low']:+.3f} to {between['high']:+.3f})"
+    size = f"{abs(between['difference']):.3f} {interval}"
+    said = {
+        0: f"{gaps} move the comparison by {between['difference']:+.3f} {interval}, within noise",
+        1: f"{gaps} take {size} from silver",
+        -1: f"{gaps} flatter silver by {size}",
+    }[shift]
+    verdict = _VERDICTS[full][lacking]
     if names[0] != COMPLETE:
-        shift += (
+        said += (
             f". No answers here are known to be complete: “{names[0]}” may lack animals too, so "
             "this shows what further gaps do, and clears neither the labels nor the gaps"
         )
-    elif _sign(full) < 0 and _sign(lacking) == 0:
+    elif full < 0 and lacking == 0:
         verdict += ": its labels are to blame, not the gaps"
-    return f"{first_up(verdict)}; {shift}."
+    return f"{first_up(verdict)}; {said}."
 
 
 _VERDICTS = {
-    (
-        1,
-        1,
-    ): "silver wins on both: a loss as in the contest is not seen here, so its cause is not either",
-    (1, 0): "silver wins for sure on the fuller answers only: the gaps hide its gain",
-    (
-        1,
-        -1,
-    ): "silver loses where boxes are lacking and wins where they are not, as if the gaps had "
-    "decided the contest",
-    (0, 1): "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
-    (
-        0,
-        0,
-    ): "with neither label set is the difference significant, so no cause can be told from it",
-    (0, -1): "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
-    (-1, 1): "silver wins only where boxes are lacking: the gaps are no excuse",
-    (-1, 0): "silver loses for sure on the fuller answers",
-    (-1, -1): "silver loses on the fuller answers too: the gaps alone do not explain it",
+    1: {
+        1: "silver wins on both: a loss as in the contest is not seen here, so its cause is not "
+        "either",
+        0: "silver wins for sure on the fuller answers only: the gaps hide its gain",
+        -1: "silver loses where boxes are lacking and wins where they are not, as if the gaps had "
+        "decided the contest",
+    },
+    0: {
+        1: "silver wins for sure only where boxes are lacking: the gaps are no excuse for a loss",
+        0: "with neither label set is the difference significant, so no cause can be told from it",
+        -1: "silver loses for sure only where boxes are lacking: the gaps may well be the reason",
+    },
+    -1: {
+        1: "silver wins only where boxes are lacking: the gaps are no excuse",
+        0: "silver loses for sure on the fuller answers",
+        -1: "silver loses on the fuller answers too: the gaps alone do not explain it",
+    },
 }
-"""By the sign of the gain on fuller and lacking answers, 0 where it is open."""
+"""By the sign of the gain on fuller and on lacking answers, 0 where it is open."""
 
 
-def _sign(row: pd.Series) -> int:
+def _overall(table: pd.DataFrame) -> tuple[dict[str, dict[Any, Any]], list[str]]:
+    """The rows of all classes by answers, and the names of the sets of answers."""
+    rows = {row["answers"]: row for row in table[table["class"] == "all"].to_dict("records")}
+    return rows, [name for name in rows if name != BETWEEN]
+
+
+def _sign(row: Mapping[Any, Any]) -> int:
     return 1 if row["low"] > 0 else -1 if row["high"] < 0 else 0
-
-
-def _verdict(row: pd.Series) -> str:
-    if row["low"] <= 0 <= row["high"]:
-        return "within noise"
-    return "significant"
-
-
-def _of_none(share: float) -> str:
-    return percent(share) if share == share else "none"
 
 
 def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
     """The numbers of an effect for metrics.json, on fuller answers and others."""
-    names = [name for name in dict.fromkeys(table["answers"]) if name != BETWEEN]
+    rows, names = _overall(table)
     same = ("difference", "low", "high", "lowest_run", "highest_run")
     columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}
     values: dict[str, float] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):
-        row = table[(table["answers"] == name) & (table["class"] == "all")].iloc[0]
-        values |= {f"{key}{place}": float(row[column]) for key, column in columns.items()}
+        values |= {f"{key}{place}": float(rows[name][column]) for key, column in columns.items()}
     return values

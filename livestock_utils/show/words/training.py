@@ -63,27 +63,20 @@ def metrics(results: pd.DataFrame) -> str:
     return f"Best mAP75: {scores[best]:.3f}, in epoch {epoch} of {len(scores)}; {end}."
 
 
-def augmentation(views: Sequence[View], used: bool = True) -> str:
-    """How many photos of a preview the pipeline changed, and what it did to their boxes.
-
-    `used` is False for a pipeline that is only shown: the training runs without it.
-    """
-    rows = {kind: [view for view in views if view.kind == kind] for kind in KINDS}
-    plain, after, _ = rows.values()
-    n_boxes = {kind: sum(len(view.boxes) for view in found) for kind, found in rows.items()}
+def augmentation(views: Sequence[View], used: bool) -> str:
+    """How many photos of a preview the pipeline changed, and how many boxes it kept; `used` is
+    False for a pipeline that is only shown."""
+    plain, after = ([view for view in views if view.kind == kind] for kind in KINDS[:2])
     changed = sum(
         not np.array_equal(one.picture, other.picture)
         for one, other in zip(plain, after, strict=False)
     )
-    said = f"These {count(len(plain), 'photo')} have {count(n_boxes[KINDS[0]], 'box', 'boxes')}"
-    if after:
-        said += f"; the pipeline changed {changed} of them and kept {n_boxes[KINDS[1]]} boxes"
-    else:
-        said += "; no pipeline is set (`augmentation`)"
-    said += f"; the mosaics, with animals of other photos, have {n_boxes[KINDS[2]]}."
-    if after and not used:
-        said += " This training uses no pipeline: the middle row is an example."
-    return said
+    before, kept = (sum(len(view.boxes) for view in found) for found in (plain, after))
+    said = (
+        f"The pipeline changed {changed} of {count(len(plain), 'photo')} and kept {kept} of "
+        f"{count(before, 'box', 'boxes')}."
+    )
+    return said if used else f"{said} This training uses no pipeline: the middle row is an example."
 
 
 def _has_turned(losses: pd.Series) -> bool:

@@ -17,19 +17,16 @@ def collected(found: Collected) -> str:
         )
     table = found.candidates
     floor = table.made_with.get("floor", 0)
-    parts = [
+    said = (
         f"{len(table.images):,} images, {len(table):,} candidates of confidence {floor:g} and above"
-    ]
+    )
     if table.unreadable:
-        parts.append(
-            f"{count(len(table.unreadable), 'image')} could not be read and will have no boxes"
-        )
+        images = count(len(table.unreadable), "image")
+        said += f"; {images} could not be read and will have no boxes"
     if table.capped:
-        cap = f"{table.made_with['cap']:,}"
-        parts.append(
-            f"{count(table.capped, 'image')} had more than {cap}: the least confident were left out"
-        )
-    return "; ".join(parts) + "."
+        images, cap = count(table.capped, "image"), f"{table.made_with['cap']:,}"
+        said += f"; {images} had more than {cap}: the least confident were left out"
+    return f"{said}."
 
 
 def tested(found: Collected) -> str:
@@ -68,9 +65,8 @@ def chosen(choice: Choice) -> str:
     if choice.compared.empty:
         return "Nothing is chosen yet: there are no predicted images to tune on."
     row = choice.compared.iloc[0]
-    worth = "significant"
-    if row["gain_low"] <= 0:
-        worth = "within noise; the write-up's setting would do as well"
+    noise = "within noise; the write-up's setting would do as well"
+    worth = noise if row["gain_low"] <= 0 else "significant"
     return (
         f"Chosen: {describe(choice.settings)}. AP75 on {choice.tuned_on} {_value(row)}, "
         f"{_gain(row)} over the write-up's setting (IoU .68, confidence .001): {worth}."
@@ -95,15 +91,12 @@ def checked(found: Checked) -> str:
 
 
 def quality(table: pd.DataFrame, confidence: float) -> str:
-    """What `Tuning.quality` says of the photos as a whole and of the worst one."""
+    """What `Tuning.quality` says of the photos as a whole."""
     if table.empty:
         return "There are no images with labels or boxes to show yet."
-    worst = table.iloc[-1]
     return (
         f"Of {len(table):,} images {(table['f1'] == 1).sum():,} have no error at confidence "
-        f"{confidence:g}; the median F1 is {table['f1'].median():.2f}. On the worst, "
-        f"{worst['image_id']}, {worst['found']} of {count(worst['labels'], 'label')} are found, "
-        f"with {count(worst['false_alarms'], 'false alarm')}."
+        f"{confidence:g}; the median F1 is {table['f1'].median():.2f}."
     )
 
 
