@@ -19,10 +19,12 @@ import contextlib
 import hashlib
 import io
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -99,7 +101,8 @@ def train_plain(
     plan = PLANS[options.plan]
     with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         module = y5.module("train")
-        asked = module.parse_opt(True)
+        with mock.patch.object(sys, "argv", sys.argv[:1]):  # it would read our arguments
+            asked = module.parse_opt(True)
         vars(asked).update(
             data=str(data_yaml),
             weights=str(options.weights.resolve()),
@@ -192,6 +195,11 @@ def one_row(way: str, seed: int, options: argparse.Namespace, sets: Any, kind: p
     }
 
 
+def recorded() -> pd.DataFrame:
+    """The rows that are there; read anew before each is added, as two plans may run at once."""
+    return pd.read_csv(RESULTS) if RESULTS.is_file() else pd.DataFrame(columns=KEYS)
+
+
 def told(rows: pd.DataFrame, plan: str) -> str:
     """Means and spreads of a plan's rows by way."""
     rows = rows[rows["plan"] == plan]
@@ -231,7 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("runs/bench_accuracy"))
     options = parser.parse_args()
-    rows = pd.read_csv(RESULTS) if RESULTS.is_file() else pd.DataFrame(columns=KEYS)
+    rows = recorded()
     if options.real is None:
         print("accuracy against plain yolov5, as recorded (--real trains what is missing):")
         print("\n".join(f"{plan}\n{told(rows, plan)}" for plan in rows["plan"].unique()))
@@ -244,7 +252,7 @@ def main() -> None:
             if (rows[KEYS] == [options.plan, way, seed]).all(axis=1).any():
                 continue
             row = one_row(way, seed, options, sets, kind)
-            rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
+            rows = pd.concat([recorded(), pd.DataFrame([row])], ignore_index=True)
             rows.to_csv(RESULTS, index=False)
             print(row, flush=True)
     print(told(rows, options.plan))

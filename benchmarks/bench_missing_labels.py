@@ -32,6 +32,7 @@ from livestock_utils.evaluate.labels import ranking, report
 THRESHOLDS = (None, 0.5, 0.25, 0.1, 0.01)
 """cleanlab's high_probability_threshold: its default (.95), and lower ones in its favour."""
 TRAINING: dict[str, Any] = {
+    "recipe": "yolov5",
     "model": "yolov5n",
     "image_size": 320,
     "batch_size": 16,

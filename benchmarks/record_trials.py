@@ -33,6 +33,7 @@ HEAD_TO_HEAD_CSV = Path(__file__).with_name("recorded_head_to_head.csv")
 HEAD_TO_HEAD, HEAD_TO_HEAD_TRIALS = ("genetic", "tpe"), 12
 GROUP, SPREAD, REPEATS = "lr_momentum", 64, 8
 SETTINGS = {
+    "recipe": "yolov5",
     "model": "yolov5n",
     "epochs": 3,
     "image_size": 128,

@@ -35,7 +35,8 @@ HYP = {
     "copy_paste": 0.0,
 }  # fmt: skip
 _COMMON: dict[str, Any] = {
-    "model": "yolov5n", "batch_size": 16, "nominal_batch": 16, "optimizer": "AdamW",
+    "recipe": "yolov5", "model": "yolov5n", "batch_size": 16, "nominal_batch": 16,
+    "optimizer": "AdamW",
     "schedule": "cosine", "best_metric": "map50-95", "warmup_min_iterations": 50, "loggers": (),
 }  # fmt: skip
 _FINER = {"lr0": 0.001, "mosaic": 0.2, "scale": 0.3, "box": 0.1}
