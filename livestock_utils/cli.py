@@ -403,7 +403,7 @@ def train(data_yaml: Path, run_folder: Path, **options: Any) -> None:
 @cli.command("check-gpu")
 @click.argument("folder", type=_FOLDER, default="runs/gpu_check")
 @_option("--device", help="Another device than the first GPU; cpu tries the check itself.")
-def check_gpu(folder: Path, device: str | None) -> None:
+def _check_gpu(folder: Path, device: str | None) -> None:
     """Try training, kill and resume, half precision and export on this machine's GPU.
 
     Prints one table to paste into an issue. Without a GPU it says so and exits 0.

@@ -54,6 +54,7 @@ workers = 2  # @param {type:"integer"}
 cache = "ram"  # @param ["ram", "disk", "none"]
 loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorboard,mlflow"] {allow-input: true}
 seed = 0  # @param {type:"integer"}
+check_gpu = False  # @param {type:"boolean"}
 confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
@@ -166,6 +167,14 @@ step.show(lu.displays.scores_by_group(valid, predictions, groups))
 
 # %%
 step.show(lu.displays.complete_scores(valid, predictions, step.data))
+
+# %% [markdown]
+# ## This GPU
+# Off by default. On a new card, `check_gpu = True` trains two short epochs on drawn photos, is killed and goes on,
+# compares both precisions and exports; `python -m livestock_utils check-gpu` prints the same table.
+
+# %%
+step.show(lu.displays.gpu_check(step.path("gpu_check"), check_gpu))
 
 # %% [markdown]
 # ## In short

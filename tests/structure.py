@@ -23,7 +23,7 @@ MOST = {
     "names of the library in notebooks": 110,
     "modules of the library in notebooks": 15,
     "lines of code in notebooks": 750,
-    "lines of notebook text": 1800,
+    "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
     "columns of code in notebooks": 100,
     "lines of the library": 33000,  # the aim is 29,000
     "names of the door": 40,

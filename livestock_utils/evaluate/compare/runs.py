@@ -21,7 +21,9 @@ _RECORDED = (
     *("data", "freeze", "nominal_batch", "warmup_min_iterations", "patience", "best_metric"),
     *("autoanchor", "amp", "teacher_weight"),
 )
-_RECIPE = ("start", "hyp", "augmentation", *_RECORDED)
+_SINCE = {"head": "fresh", "close_mosaic": 0.0, "ema_epochs": 0.0, "blend": 0.0}
+"""Recorded too, by releases after 0.1.0; what earlier ones did."""
+_RECIPE = ("start", "hyp", "augmentation", *_RECORDED, *_SINCE)
 """What makes two runs the same but for the seed."""
 
 _QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -256,6 +258,7 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         done = len(results(folder)) if (folder / "results.csv").is_file() else 0
         hyp = recorded["hyp"]
         row = {name: recorded.get(name) for name in _RECORDED}
+        row |= {name: recorded.get(name, before) for name, before in _SINCE.items()}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NotebookError(
             f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, "

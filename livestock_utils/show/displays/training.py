@@ -10,6 +10,7 @@ from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights, read_weights
 from livestock_utils.detect.settings import METRICS, TrainSettings
+from livestock_utils.detect.train import gpu_check as checks
 from livestock_utils.detect.train import preflight as checking
 from livestock_utils.detect.train import preview
 from livestock_utils.detect.train import recipes as settling
@@ -60,6 +61,16 @@ def _settled(train: Source, settings: TrainSettings) -> tuple[TrainSettings, pd.
     start = settings.init_weights
     known = None if start is None else read_weights(find_weights(start, DOWNLOADS)).names
     return settling.settled(settings, n_images, known, species.names())
+
+
+def gpu_check(folder: str | os.PathLike, wanted: bool = True) -> Display:
+    """Training, kill and resume, half precision and export tried on this GPU; to paste."""
+    if not wanted:
+        return Display("gpu_check", verdict="Left out: check_gpu is off.")
+    table = checks.gpu_check(folder)
+    verdict = "There is no GPU here: nothing was checked." if table.empty else ""
+    caption = "What was tried on this GPU; paste the table into an issue."
+    return Display("gpu_check", caption, table, verdict=verdict, shows_table=not table.empty)
 
 
 def augmentation(
