@@ -11,6 +11,8 @@ background, and of epochs with each image cache.
 import argparse
 import contextlib
 import io
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,12 +34,13 @@ from livestock_utils.detect.train import loop
 from livestock_utils.detect.train import run as training_run  # as above
 
 
-def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float:
+def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> tuple[float, float]:
     """Seconds of the epochs of plain yolov5 (through the same shims), without set-up and final
-    validation."""
+    validation, and of their training alone."""
     with yolov5.yolov5() as y5:
         train = y5.module("train")
     stamps: list[float] = []
+    trained: list[float] = []
     with yolov5.yolov5() as y5, contextlib.redirect_stderr(io.StringIO()):
         callbacks = y5.module("utils.callbacks").Callbacks()
         callbacks.register_action(
@@ -46,6 +49,11 @@ def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float
         callbacks.register_action(
             "on_model_save", callback=lambda *_: stamps.append(time.perf_counter())
         )
+        for when, sign in (("on_train_epoch_start", -1), ("on_train_epoch_end", 1)):
+            callbacks.register_action(
+                when,
+                callback=lambda *_, sign=sign, **__: trained.append(sign * time.perf_counter()),
+            )
         options = train.parse_opt(True)
         vars(options).update(
             data=str(data),
@@ -63,7 +71,7 @@ def plain(data: Path, folder: Path, size: int, epochs: int, batch: int) -> float
             hyp=str(training_settings.hyp_file(None)),
         )
         train.main(options, callbacks)
-    return stamps[-1] - stamps[0]
+    return stamps[-1] - stamps[0], sum(trained)
 
 
 def ours(
@@ -89,6 +97,10 @@ def ours(
             None,
             folder / "run",
             training_settings.TrainSettings(
+                recipe="auto",  # and what yolov5 does beside its layout of images and kernels
+                hyp="default",
+                nominal_batch=64,
+                warmup_min_iterations=100,
                 epochs=epochs,
                 image_size=size,
                 batch_size=batch,
@@ -167,6 +179,30 @@ def in_turn(index: int, candidates: dict[str, Callable[[], Any]]) -> dict[str, A
     return {name: candidates[name]() for name in names}
 
 
+def beside_a_busy_process(work: Path, data: Path, index: int) -> dict[str, float]:
+    """Seconds of two trainings of an epoch that start at once, with threads that spin or sleep."""
+    took = {}
+    for name, policy in (("spinning_s", "ACTIVE"), ("sleeping_s", "PASSIVE")):
+        environment = {**os.environ, "OMP_WAIT_POLICY": policy}
+        environment |= {"GOMP_SPINCOUNT": "0"} if policy == "PASSIVE" else {}
+        command = [sys.executable, "-m", "livestock_utils", "train", str(data)]
+        given = ["--epochs", "1", "--image-size", "160", "--loggers", "none"]
+        began = time.perf_counter()
+        both = [
+            subprocess.Popen(
+                [*command, str(work / f"{name}{index}{side}"), *given],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for side in "ab"
+        ]
+        for process in both:
+            process.wait()
+        took[name] = time.perf_counter() - began
+    return took
+
+
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -201,6 +237,14 @@ def main() -> None:
         f"{options.rounds} rounds)"
     )
     print(
+        f"training alone, without validation and saving: ratio {told['train_only_ratio']:.2f} "
+        "(channels_last against torch's own layout)"
+    )
+    print(
+        "epochs beside another training that takes all cores: threads that spin "
+        f"{told['spinning_s']:.1f} s, that sleep {told['sleeping_s']:.1f} s"
+    )
+    print(
         f"a validation of {options.images // 4} images: plain val.run {told['plain_valid_s']:.2f} "
         f"s, ours {told['ours_valid_s']:.2f} s; ratio {told['valid_ratio']:.2f}"
     )
@@ -223,7 +267,7 @@ def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -
         index,
         {
             "plain": lambda: plain(data, work / f"plain{index}", *arguments),
-            "ours": lambda: ours(data, work / f"ours{index}", *arguments)[0],
+            "ours": lambda: ours(data, work / f"ours{index}", *arguments),
         },
     )
     weights = work / f"ours{index}" / "run" / "weights" / "best.pt"
@@ -245,10 +289,13 @@ def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -
                 for kind in ("none", "ram", "disk")
             },
         )
+    (plain_s, plain_train_s), (ours_s, results) = trained["plain"], trained["ours"]
     return {
-        "plain_s": trained["plain"],
-        "ours_s": trained["ours"],
-        "train_ratio": trained["plain"] / trained["ours"],
+        "plain_s": plain_s,
+        "ours_s": ours_s,
+        "train_ratio": plain_s / ours_s,
+        "train_only_ratio": plain_train_s / results["seconds/train"].sum(),
+        **beside_a_busy_process(work, data, index),
         "plain_valid_s": validated["plain"],
         "ours_valid_s": validated["ours"],
         "valid_ratio": validated["plain"] / validated["ours"],
