@@ -164,13 +164,12 @@ def _auto(
     ]
     if known is None:
         return rows
-    rows.append(("blend", 0.3, "unseen barns gain most from a share of the start weights"))
+    rows += [
+        ("blend", 0.3, "unseen barns gain most from a share of the start weights"),
+        ("ema_epochs", 1.0, "an average over an epoch: better, and smoother curves"),
+    ]
     if tuple(known) == tuple(classes):
-        return [
-            *rows,
-            ("hyp", "few_epochs", "the start weights know these classes: gentle steps"),
-            ("ema_epochs", 1.0, "an average over an epoch keeps the curves smooth"),
-        ]
+        return [*rows, ("hyp", "few_epochs", "the start weights know these classes: gentle steps")]
     return [
         *rows,
         ("hyp", "few_photos", f"{photos}: AdamW's steps of .001, from weights of other classes"),
