@@ -102,6 +102,8 @@ def as_predictions(table):
             ),
             "onnx",
         ),
+        (Settings(confidence_threshold=0.05, voting_iou=0.7), "onnx"),
+        (Settings("soft_nms_linear", confidence_threshold=0.05, voting_iou=0.6), "onnx"),
         (Settings(confidence_threshold=0.05), "onnx-nms"),
         (Settings(confidence_threshold=0.05), "onnx-static"),
     ],

@@ -23,6 +23,8 @@ METHODS = [
     PostprocessSettings(method="fusion", fusion_nms=0.7, iou_threshold=0.55),
     PostprocessSettings(class_agnostic=True),
     PostprocessSettings(multi_label=False),
+    PostprocessSettings(voting_iou=0.7),
+    PostprocessSettings(method="soft_nms_linear", voting_iou=0.5),
 ]
 
 

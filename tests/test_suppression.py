@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestock_utils.core import suppression
+from livestock_utils.core.boxes import iou_matrix
 
 
 def crowd(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -116,3 +117,46 @@ def test_boxes_without_area_do_not_disturb():
     assert suppression.nms(xyxy, confidence, 0.5).tolist() == [True, True, True]
     assert suppression.soft_nms(xyxy, confidence, 0.5).tolist() == pytest.approx([0.9, 0.8, 0.7])
     assert suppression.fuse(xyxy, confidence, 0.5)[0].tolist() == [[0, 0, 10, 10]]
+
+
+def voted_one_by_one(xyxy, confidence, voters_xyxy, voters, threshold):
+    """Box voting as its paper has it, box by box."""
+    moved = []
+    for box, own in zip(xyxy, confidence, strict=True):
+        total, weight = np.zeros(4), 0.0
+        for other, vote in zip(voters_xyxy, voters, strict=True):
+            iou = float(iou_matrix(box[None], other[None])[0, 0])
+            if iou >= threshold and vote >= np.float32(suppression.VOTE_SHARE) * own:
+                total, weight = total + vote * iou * other.astype(float), weight + vote * iou
+        moved.append(total / weight if weight else box)
+    return np.array(moved).reshape(-1, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(crowds, st.floats(0.1, 0.9), st.floats(0.1, 0.95))
+def test_voting_is_the_weighted_mean_of_what_overlaps(boxes, threshold, voting):
+    xyxy, confidence = boxes
+    kept = suppression.nms(xyxy, confidence, threshold)
+    found = suppression.vote(xyxy[kept], confidence[kept], xyxy, confidence, voting)
+    expected = voted_one_by_one(xyxy[kept], confidence[kept], xyxy, confidence, voting)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(crowds, st.floats(0.02, 0.9))
+def test_a_higher_threshold_leaves_the_voted_boxes_above_it(boxes, cut):
+    xyxy, confidence = boxes
+    voters = confidence >= np.float32(suppression.VOTE_SHARE) * np.float32(cut)
+    above = confidence >= np.float32(cut)
+    whole = suppression.vote(xyxy, confidence, xyxy, confidence, 0.6)[above]
+    cut_first = suppression.vote(
+        xyxy[above], confidence[above], xyxy[voters], confidence[voters], 0.6
+    )
+    np.testing.assert_allclose(whole, cut_first, atol=1e-6)
+
+
+def test_nobody_votes_for_nothing_and_a_box_alone_stays():
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    assert suppression.vote(*nothing, *nothing, 0.5).shape == (0, 4)
+    one = np.array([[0.1, 0.1, 0.4, 0.5]], np.float32), np.array([0.9], np.float32)
+    np.testing.assert_array_equal(suppression.vote(*one, *nothing, 0.5), one[0])

@@ -38,6 +38,7 @@ IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
 PNG = b"\x89PNG\r\n\x1a\n"
 GREY = 114
+VOTE_SHARE = 0.1  # candidates below this share of a box's confidence do not move its edges
 CAP = 3000  # candidates of one image that reach suppression, the most confident first
 BLOCK = 256  # boxes that suppression looks at together
 COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
@@ -63,6 +64,7 @@ class Detector:
         self.most, self.sigma = int(self.settings["max_detections"]), float(self.settings["sigma"])
         self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
         self.multi_label = bool(self.settings["multi_label"])
+        self.voting = self.settings.get("voting_iou")
         self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
         self.place, self.canvas = (
             (),
@@ -145,9 +147,10 @@ class Detector:
             score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
             is_best = np.ones(len(raw), dtype=bool)
         else:
-            rows = raw[0][raw[0][:, 4] >= self.lowest]
+            lowest = self.lowest * np.float32(1 if self.voting is None else VOTE_SHARE)
+            rows = raw[0][raw[0][:, 4] >= lowest]
             scores = rows[:, 5:] * rows[:, 4:5]
-            anchor, label = np.nonzero(scores >= self.lowest)
+            anchor, label = np.nonzero(scores >= lowest)
             score, box = scores[anchor, label], rows[anchor, :4]
             is_best = label == 0
             if not self.multi_label and len(anchor):
@@ -155,14 +158,23 @@ class Detector:
         order = np.argsort(-score, kind="stable")[:CAP]
         if not self.multi_label:
             order = order[is_best[order]]
-        order = order[score[order] >= self.floors[label[order]]]
         score, label, box = score[order], label[order], box[order]
         half = box[:, 2:] / 2
         xyxy = to_frame(np.hstack([box[:, :2] - half, box[:, :2] + half]), place)
+        voters = xyxy, score, label
+        sure = score >= self.floors[label]
+        xyxy, score, label = xyxy[sure], score[sure], label[sure]
         kept, score = self._suppressed(xyxy, score, label)
+        xyxy, score, label = xyxy[kept], score[kept], label[kept]
+        if self.voting is not None:
+            for number in np.unique(label):
+                mine, others = label == number, voters[2] == number
+                xyxy[mine] = vote(
+                    xyxy[mine], score[mine], voters[0][others], voters[1][others], self.voting
+                )
         width, height = place[0]
-        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], dtype=np.float32))
-        found = np.column_stack([xyxy, score[kept], label[kept]]).astype(np.float64)
+        xyxy = np.clip(xyxy, 0, np.array([width, height, width, height], dtype=np.float32))
+        found = np.column_stack([xyxy, score, label]).astype(np.float64)
         return found[np.argsort(-found[:, 4], kind="stable")][: self.most]
 
     def _suppressed(self, xyxy, score, label):
@@ -352,6 +364,21 @@ def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
             else np.exp(-(iou**2) / sigma)
         )
     return result.astype(np.float32)
+
+
+def vote(xyxy, confidence, voters_xyxy, voters, limit):
+    """Boxes moved to the mean of the candidates that overlap them by at least `limit`, weighted by
+    confidence x IoU; candidates of less than VOTE_SHARE of a box's confidence have no vote."""
+    boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
+    low = np.maximum(boxes[:, None, :2], others[:, :2])
+    shared = np.clip(np.minimum(boxes[:, None, 2:], others[:, 2:]) - low, 0, None).prod(axis=2)
+    area = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
+    union = area[0][:, None] + area[1] - shared
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    votes = (iou >= limit) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
+    weight = np.where(votes, iou * voters, 0.0)
+    total = weight.sum(axis=1, keepdims=True)
+    return np.divide(weight @ others, total, out=boxes, where=total > 0).astype(np.float32)
 
 
 # ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB)

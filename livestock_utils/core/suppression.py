@@ -7,9 +7,11 @@ torchvision's, the others our own numpy: equal to ensemble-boxes, 2 to 3 times a
 import numpy as np
 import numpy.typing as npt
 
-from livestock_utils.core.boxes import Boxes, share, shared_area
+from livestock_utils.core.boxes import Boxes, iou_matrix, share, shared_area
 
 Array = npt.NDArray[np.float32]
+VOTE_SHARE = 0.1
+"""Candidates of less than this share of a kept box's confidence have no vote on its edges."""
 
 
 def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
@@ -93,6 +95,22 @@ def fuse(
         final = weight[:clusters] / count * np.minimum(n_passes, count) / n_passes
     order = np.argsort(-final, kind="stable")
     return fused[:clusters][order].astype(np.float32), final[order].astype(np.float32)
+
+
+def vote(
+    xyxy: Array, confidence: Array, voters_xyxy: Array, voters: Array, iou_threshold: float
+) -> Array:
+    """Box voting (Gidaris & Komodakis 2015): each kept box becomes the mean of the voters that
+    overlap it by at least `iou_threshold`, weighted by their confidence x IoU -> (n, 4). `voters`
+    (m,) are confidences; those below VOTE_SHARE of the box's own have no vote, so that a higher
+    confidence threshold leaves the boxes above it as they are."""
+    iou = iou_matrix(xyxy, voters_xyxy)
+    votes = (iou >= iou_threshold) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
+    weight = np.where(votes, iou * voters, 0.0)
+    total = weight.sum(axis=1, keepdims=True)
+    boxes = xyxy.astype(np.float64)
+    np.divide(weight @ voters_xyxy.astype(np.float64), total, out=boxes, where=total > 0)
+    return boxes.astype(np.float32)
 
 
 def _iou_with(box: Boxes, area: float, others: Boxes, areas: Boxes) -> Boxes:

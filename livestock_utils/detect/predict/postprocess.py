@@ -52,6 +52,13 @@ class PostprocessSettings(Settings):
     fusion_confidence: str = setting(
         "avg", "confidence of fused boxes: mean or highest", choices=("avg", "max")
     )
+    voting_iou: float | None = setting(
+        None,
+        "kept boxes become the mean of the candidates that overlap them so much; None: they stay",
+        unit="IoU",
+        low=0,
+        high=1,
+    )
     fusion_nms: float | None = setting(
         None, "NMS of each pass before fusion; None: none", unit="IoU", low=0, high=1
     )
@@ -71,6 +78,8 @@ class PostprocessSettings(Settings):
             raise LivestockError("class-agnostic suppression takes one iou_threshold")
         if self.class_agnostic and self.method == "fusion":
             raise LivestockError("fusion mixes boxes of one class; set class_agnostic to false")
+        if self.voting_iou is not None and self.method == "fusion":
+            raise LivestockError("fusion averages boxes by itself; leave voting_iou out")
         names = self.passes
         if names is None:
             return
@@ -85,7 +94,8 @@ class PostprocessSettings(Settings):
     def needs(self) -> dict[str, Any]:
         """What the network's run must keep for these settings: options of `collect_candidates`."""
         floor = self.confidence_threshold
-        needs = {"floor": min(floor.values()) if isinstance(floor, dict) else floor}
+        least = min(floor.values()) if isinstance(floor, dict) else floor
+        needs = {"floor": least * (1.0 if self.voting_iou is None else suppression.VOTE_SHARE)}
         return needs if self.passes is None else needs | {"passes": self.passes}
 
     @property
@@ -180,22 +190,46 @@ class Detections:
 
 def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
     """Everything that `apply` does but the limit an image and the table; in any order."""
-    part = candidates.select(_eligible(candidates, settings))
+    pool = candidates.select(_allowed(candidates, settings))
+    part = pool.select(_sure(pool, settings))
     if settings.method == "nms":
         part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
         found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
+    if settings.voting_iou is not None:
+        found = _voted(found, pool, settings.voting_iou)
     size = part.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
     limits = np.where(size > 0, size, np.float32(np.inf))[found.image_index]
     xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
     return dataclasses.replace(found, xyxy=xyxy)
 
 
-def _eligible(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
-    """Which candidates (n,) the settings let in: passes, labels, confidence by class."""
+def _sure(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+    """Which candidates (n,) reach the confidence threshold of their class."""
     limits = confidence_limits(candidates, settings).astype(np.float32)
-    mask = candidates.confidence >= limits[candidates.class_index]
+    return candidates.confidence >= limits[candidates.class_index]
+
+
+def _voted(found: Detections, pool: Candidates, iou_threshold: float) -> Detections:
+    """The detections with their boxes moved by the votes of all candidates of image and class."""
+    n_classes = len(pool.names)
+    order = np.argsort(found.image_index.astype(np.int64) * n_classes + found.class_index)
+    key = found.image_index[order].astype(np.int64) * n_classes + found.class_index[order]
+    xyxy = found.xyxy.copy()
+    for voters, image, class_index in _groups(pool, class_agnostic=False):
+        first, last = np.searchsorted(key, image * n_classes + class_index + np.array([0, 1]))
+        rows = order[first:last]
+        sides = pool.xyxy[voters], pool.confidence[voters]
+        xyxy[rows] = suppression.vote(
+            found.xyxy[rows], found.confidence[rows], *sides, iou_threshold
+        )
+    return dataclasses.replace(found, xyxy=xyxy)
+
+
+def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+    """Which candidates (n,) the settings let in by passes and labels."""
+    mask = np.ones(len(candidates), dtype=bool)
     if not settings.multi_label:
         mask &= candidates.best_class
     if settings.passes is not None:

@@ -52,6 +52,10 @@ def choose(
     # From what was just tried: one threshold a class.
     soft = sweep.best_per_class(more, method="soft_nms_linear")
     tried = pd.concat([first, more, sweep.evaluate(candidates, boxes, [soft])], ignore_index=True)
+    kept = [one for one in sweep.ranked(tried)["settings"] if one.method != "fusion"]
+    ends = [sweep.WRITE_UP, *kept[:1], *[one for one in kept if one.method == "nms"][:1]]
+    voted = [one for end in ends for one in sweep.grid(end, voting_iou=[0.6, 0.7, 0.8])]
+    tried = pd.concat([tried, sweep.evaluate(candidates, boxes, voted)], ignore_index=True)
     tried = sweep.ranked(tried).reset_index(drop=True)
     named = {describe(setting): setting for setting in _distinct(tried)["settings"].head(shown)}
     compared = sweep.compare(candidates, boxes, named, n_resamples=n_resamples, seed=seed)
@@ -150,6 +154,7 @@ def describe(setting: PostprocessSettings) -> str:
         f"confidence {number(setting.confidence_threshold)}": True,
         f"{setting.fusion_confidence} confidence": is_fusion,
         f"NMS {setting.fusion_nms or 0:g} first": is_fusion and setting.fusion_nms is not None,
+        f"voting {setting.voting_iou or 0:g}": setting.voting_iou is not None,
         f"at most {setting.max_detections:,} boxes": (
             setting.max_detections != sweep.WRITE_UP.max_detections
         ),
