@@ -316,7 +316,7 @@ def check(
 @_option(
     "--image-size",
     type=click.IntRange(32),
-    help="Long side in px that the network sees.  [default: that of --settings, else 640]",
+    help="Long side in px that the network sees.  [default: of --settings, of the weights, 640]",
 )
 @_option("--confidence", default=0.25, help="Least confidence of a box.")
 @_option("--iou", default=0.6, help="Boxes of a class that overlap more are one animal.")
@@ -359,7 +359,7 @@ def predict(
             f"note: {settings} was tuned at image size {tuned_at}, you predict at {image_size}",
             err=True,
         )
-    options |= {"image_size": image_size or tuned_at or 640, "settings": chosen}
+    options |= {"image_size": image_size or tuned_at, "settings": chosen}
     boxes, found = media.predict(
         weights, source, out, draw_from=confidence if draw else None, **options
     )

@@ -406,3 +406,19 @@ def test_an_exported_network_is_never_silently_float32_on_the_cpu(weights, optio
         LivestockError, match="exported networks run in float32 on the CPU, got half="
     ):
         loading.open_backend(weights, backend="onnx", **options)
+
+
+def test_weights_know_the_size_they_were_trained_with(tmp_path, caplog):
+    photos = Photos(write_photos(tmp_path), pd.DataFrame(columns=["image_id"]), tmp_path)
+    silent, knowing = write_network(tmp_path / "silent.pt"), tmp_path / "knowing.pt"
+    checkpoints.write_weights(knowing, checkpoints.load(silent, fuse=False), image_size=96)
+    for weights, asked, used, told in (
+        (silent, None, 640, ""),
+        (knowing, None, 96, ""),
+        (knowing, 96, 96, ""),
+        (knowing, 64, 64, "the network was trained at 96 px and predicts at 64 px"),
+    ):
+        caplog.clear()
+        found = engine.collect_candidates(weights, photos, image_size=asked)
+        assert found.made_with["image_size"] == used
+        assert ("was trained at" in caplog.text) == bool(told) and told in caplog.text

@@ -32,6 +32,8 @@ class Weights:
     architecture: dict[str, Any]
     state: dict[str, Any]
     names: tuple[str, ...]
+    image_size: int | None = None
+    """What they were trained with, in px; None where the file does not say."""
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
     check_architecture(architecture, str(path))
     names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
     ordered = tuple(str(names[index]) for index in sorted(names))
-    return Weights(architecture, model.float().state_dict(), ordered)
+    size = checkpoint.get("image_size")
+    return Weights(architecture, model.float().state_dict(), ordered, size)
 
 
 def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
@@ -98,6 +101,7 @@ def build(weights: Weights) -> Any:
         ) from error
     model.names = dict(enumerate(weights.names))
     model.nc = len(weights.names)
+    model.image_size = weights.image_size
     return model
 
 

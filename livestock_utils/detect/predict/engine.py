@@ -23,13 +23,15 @@ log = logging.getLogger(__name__)
 
 _LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
+_USUAL_SIZE = 640
+"""For weights that do not say at which size they were trained, such as COCO's."""
 
 
 def predict(
     weights: Any,
     photos: Photos,
     *,
-    image_size: int = 640,
+    image_size: int | None = None,
     confidence_threshold: float = 0.001,
     iou_threshold: float = 0.6,
     max_detections: int = 300,
@@ -45,7 +47,8 @@ def predict(
     Args:
         weights: path of a .pt, .onnx, .torchscript or .xml (OpenVINO) file, or a loaded model.
         photos: what is predicted; sizes in its table are not needed, but make fuller batches.
-        image_size: longer side in px that the network sees.
+        image_size: longer side in px that the network sees; None: what it was trained with, 640
+            for weights that do not say.
         confidence_threshold: least confidence, in [0, 1].
         iou_threshold: boxes of a class that overlap more are one animal, in [0, 1].
         max_detections: most boxes of an image.
@@ -90,7 +93,7 @@ def shards(
     weights: Any,
     photos: Photos,
     *,
-    image_size: int = 640,
+    image_size: int | None = None,
     batch_size: int | None = None,
     floor: float = 0.0005,
     cap: int = 3000,
@@ -120,7 +123,7 @@ def shards(
             "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
             f"{floor!r}, {cap!r}, {like!r}"
         )
-    if image_size < _LEAST_SIZE:
+    if image_size is not None and image_size < _LEAST_SIZE:
         raise LivestockError(f"image_size must be at least {_LEAST_SIZE} px, got {image_size!r}")
     is_path = isinstance(weights, str | os.PathLike)
     if parts_folder is not None and not is_path:
@@ -128,6 +131,7 @@ def shards(
             "part files need the path of the weights, to know them again; got a loaded model"
         )
     network = network or loading.open_backend(weights, **opening)
+    image_size = _known_size(network, image_size)
     step = batch_size if batch_size is not None else network.best_batch
     if step < 1 or part_images < 1:
         raise LivestockError(
@@ -151,6 +155,14 @@ def shards(
             return candidates.stack([run.all_parts(*parse_shard(shard)) for run in runs])
 
         yield of_shard
+
+
+def _known_size(network: base.Backend, asked: int | None) -> int:
+    """The image size to predict at; one line where it is not what the network was trained with."""
+    known = getattr(network, "image_size", None)
+    if asked and known and asked != known:
+        log.warning("the network was trained at %d px and predicts at %d px", known, asked)
+    return asked or known or _USUAL_SIZE
 
 
 def gather(parts_folder: str | os.PathLike, passes: Sequence[str] = ("plain",)) -> Candidates:

@@ -140,7 +140,11 @@ class RunFolder:
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
         """Write weights/`name`.pt in yolov5's own form: the EMA's model, fp16."""
         path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
-        checkpoints.write_weights(path, model, state, epoch, yolov5pip_version=YOLOV5_VERSION)
+        checkpoints.write_weights(
+            *(path, model, state, epoch),
+            yolov5pip_version=YOLOV5_VERSION,
+            image_size=self.settings.image_size,
+        )
 
     def finish(
         self,
