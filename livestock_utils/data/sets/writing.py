@@ -31,33 +31,7 @@ _READ_AHEAD = 16
 """Images read and hashed ahead of the one being written: all that is ever in memory."""
 
 
-def write_set(path: str | os.PathLike, photos: Photos, **options: Any) -> Path:
-    """Write photos as a training set of yolov5: a tar, or a folder where `path` has no `.tar`.
-
-        lu.write_set("datasets/Train_Dataset.tar", photos.fold(folds, 0, others=True))
-        train = lu.open_set("datasets/Train_Dataset.tar", "local/Train_Dataset")
-
-    Args:
-        path: of the tar or folder; what was there is replaced once the new set is whole.
-        photos: the images that go in, with their boxes in px.
-        options: `folds` (image_id -> fold) and `seed`, both only noted in the manifest;
-            `min_box_area_px` (px2, 0 is off), under which boxes are left out; `backgrounds`, a
-            folder of photos without livestock, and `background_share` (0 to 0.1) of the set.
-
-    Returns:
-        The path.
-
-    Raises:
-        DatasetError: for too little disk space, a path that holds something else, and bad tables.
-        ArchiveError: for a damaged member; `path` is then as it was.
-    """
-    write = write_tar if Path(path).suffix == ".tar" else to_folder
-    options["backgrounds"] = options.get("backgrounds") or None
-    write(path, photos, **options)
-    return Path(path)
-
-
-def write_tar(
+def write_set(
     path: str | os.PathLike,
     photos: Photos,
     *,
@@ -66,24 +40,48 @@ def write_tar(
     min_box_area_px: float = 0.0,
     backgrounds: str | os.PathLike | None = None,
     background_share: float = 0.0,
-) -> pd.DataFrame:
-    """Write a set as an uncompressed tar in one pass over the archives; returns its manifest.
+) -> Path:
+    """Write photos as a training set of yolov5: a tar, or a folder where `path` has no `.tar`.
 
-    The photos' `boxes` may hold more than their images. Boxes are clipped to the frame, those
-    under `min_box_area_px` (px2, 0 = off) left out, both counted in one logged line. `backgrounds`
-    is a folder of photos without livestock, mixed in with empty labels until they make
-    `background_share` (0 to 0.1) of the set: for training sets only. `folds` and `seed` (the one
-    the folds were made with) are noted in the manifest. Same input, same bytes. Manifest and labels
-    lie before the images, so that tables are read back without passing over these. Raises
-    DatasetError (too little disk space, before anything is written; bad tables) and ArchiveError (a
-    damaged member); `path` is then as it was.
+        lu.write_set("datasets/Train_Dataset.tar", photos.fold(folds, 0, others=True))
+        train = lu.open_set("datasets/Train_Dataset.tar", "local/Train_Dataset")
+
+    Boxes are clipped to the frame; what changed is counted in one logged line. Same input, same
+    bytes.
+
+    Args:
+        path: of the tar or folder; what was there is replaced once the new set is whole.
+        photos: the images that go in, with their boxes in px; boxes of others are left out.
+        folds: image_id -> fold, only noted in the manifest.
+        seed: the one that the folds were made with, noted too.
+        min_box_area_px: boxes of a smaller area (px2) are left out; 0 is off.
+        backgrounds: a folder of photos without livestock, mixed in with empty labels.
+        background_share: their share of the set, 0 to 0.1; for training sets only.
+
+    Returns:
+        The path.
+
+    Raises:
+        DatasetError: for too little disk space, a path that holds something else, and bad tables.
+        ArchiveError: for a damaged member; `path` is then as it was.
     """
-    target = Path(path)
-    set_folder.check_target(target, is_tar=True)
+    target, is_tar = Path(path), Path(path).suffix == ".tar"
+    set_folder.check_target(target, is_tar)
     plan, files = _prepare(
-        target, photos, folds, seed, min_box_area_px, backgrounds, background_share
+        *(target, photos, folds, seed, min_box_area_px, backgrounds or None, background_share)
     )
-    with set_folder.no_space_error(target), contextlib.closing(files), whole_file(target) as file:
+    with set_folder.no_space_error(target), contextlib.closing(files):
+        (_write_tar if is_tar else _write_folder)(target, plan, files)
+    (log.warning if plan.clipped or plan.dropped else log.info)("%s", plan.summary(target.name))
+    return target
+
+
+_Files = Generator[tuple[str, bytes], None, None]
+
+
+def _write_tar(target: Path, plan: yolo.Plan, files: _Files) -> None:
+    """Manifest and labels first, so that tables are read back without passing over the images."""
+    with whole_file(target) as file:
         tar = tars.TarWriter(file)
         manifest_start = tar.add(yolo.MANIFEST, yolo.manifest_bytes(plan.manifest))
         tar.add("data.yaml", _own_data_yaml())
@@ -93,35 +91,10 @@ def write_tar(
             tar.add(f"images/{image_id}.jpg", data)
         tar.close()
         tar.rewrite(manifest_start, yolo.manifest_bytes(plan.manifest))
-    _report(plan, target)
-    return plan.manifest
 
 
-def to_folder(
-    path: str | os.PathLike,
-    photos: Photos,
-    *,
-    folds: pd.Series | None = None,
-    seed: int = 0,
-    min_box_area_px: float = 0.0,
-    backgrounds: str | os.PathLike | None = None,
-    background_share: float = 0.0,
-) -> pd.DataFrame:
-    """Write a set straight to a folder; otherwise as `write_tar`.
-
-    A set that was there before is replaced when the new one is whole. Raises DatasetError also if
-    `path` is a file or a folder that holds something else.
-    """
-    target = Path(path)
-    set_folder.check_target(target, is_tar=False)
-    plan, files = _prepare(
-        target, photos, folds, seed, min_box_area_px, backgrounds, background_share
-    )
-    with (
-        set_folder.no_space_error(target),
-        contextlib.closing(files),
-        set_folder.whole_folder(target) as part,
-    ):
+def _write_folder(target: Path, plan: yolo.Plan, files: _Files) -> None:
+    with set_folder.whole_folder(target) as part:
         for image_id, text in zip(plan.manifest["image_id"], plan.labels, strict=True):
             (part / "labels" / f"{image_id}.txt").write_bytes(text)
         set_folder.write_files(
@@ -129,51 +102,6 @@ def to_folder(
         )
         (part / "data.yaml").write_bytes(_own_data_yaml())
         (part / yolo.MANIFEST).write_bytes(yolo.manifest_bytes(plan.manifest))
-    _report(plan, target)
-    return plan.manifest
-
-
-def write_split(
-    out: str | os.PathLike,
-    photos: Photos,
-    folds: pd.Series,
-    *,
-    valid_fold: int = 0,
-    suffix: str = "",
-    as_folders: bool = False,
-    backgrounds: str | os.PathLike | None = None,
-    background_share: float = 0.0,
-    seed: int = 0,
-    min_box_area_px: float = 0.0,
-) -> tuple[Path, Path]:
-    """Write Train_Dataset<suffix> and Valid_Dataset<suffix>, tars or folders; returns their paths.
-
-    Backgrounds go into the training set only. Other options as in `write_tar`. Raises DatasetError,
-    before anything is written, also where no image, or every image, is in `valid_fold`.
-    """
-    of_image = photos.images["image_id"].map(folds)
-    known = sorted(int(fold) for fold in of_image.dropna().unique())
-    if valid_fold not in known or len(known) < 2:
-        lacking = "training" if valid_fold in known else "validation"
-        raise DatasetError(
-            f"valid_fold {valid_fold} leaves no {lacking} images: the folds of the {len(photos)} "
-            f"images are {known}; give one of several"
-        )
-    write = to_folder if as_folders else write_tar
-    paths = []
-    for name, others, share in (("Train", True, background_share), ("Valid", False, 0.0)):
-        path = Path(out) / f"{name}_Dataset{suffix}{'' if as_folders else '.tar'}"
-        write(
-            path,
-            photos.fold(folds, valid_fold, others),
-            folds=folds,
-            seed=seed,
-            min_box_area_px=min_box_area_px,
-            backgrounds=backgrounds if share else None,
-            background_share=share,
-        )
-        paths.append(path)
-    return paths[0], paths[1]
 
 
 def write_data_yaml(
@@ -183,30 +111,19 @@ def write_data_yaml(
     names: Sequence[str] | None = None,
     relative: bool = False,
 ) -> Path:
-    """Write yolov5's data.yaml for extracted sets; returns its path.
-
-    `train` and `valid` are set folders (or several); paths are absolute, or with `relative`
-    relative to the YAML's folder (yolov5 itself looks from its own folder, so whoever reads such a
-    file resolves them first). Raises DatasetError for a folder that has no `images/`.
-    """
+    """Write yolov5's data.yaml for set folders (one or several a part); returns its path. With
+    `relative`, paths count from the YAML's folder; yolov5 itself looks from its own."""
     base = Path(path).resolve().parent
 
-    def entry(folder: str | os.PathLike) -> str:
-        photos = Path(folder).resolve() / "images"
+    def entry(given: Any) -> Any:
+        if not isinstance(given, str | os.PathLike):
+            return [entry(folder) for folder in given]
+        photos = Path(given).resolve() / "images"
         if not photos.is_dir():
-            raise DatasetError(f"{folder} has no images/ in it; extract the set there first")
+            raise DatasetError(f"{given} has no images/ in it; extract the set there first")
         return Path(os.path.relpath(photos, base)).as_posix() if relative else photos.as_posix()
 
-    def entries(folders: str | os.PathLike | Sequence[str | os.PathLike]) -> str | list[str]:
-        return (
-            entry(folders)
-            if isinstance(folders, str | os.PathLike)
-            else [entry(folder) for folder in folders]
-        )
-
-    return write_text(
-        path, yolo.data_yaml(entries(train), entries(valid), names or classes.names())
-    )
+    return write_text(path, yolo.data_yaml(entry(train), entry(valid), names or classes.names()))
 
 
 def _prepare(
@@ -217,7 +134,7 @@ def _prepare(
     min_box_area_px: float,
     backgrounds: str | os.PathLike | None,
     background_share: float,
-) -> tuple[yolo.Plan, Generator[tuple[str, bytes], None, None]]:
+) -> tuple[yolo.Plan, _Files]:
     """(plan, generator of (image_id, JPEG)); the plan's hashes are complete after the generator."""
     extra, extra_folder = None, Path(photos.folder)
     if background_share and backgrounds is None:
@@ -256,7 +173,7 @@ def _photos(
     sources: list[tuple[ImageReader, str, str]],
     readers: tuple[ImageReader, ...],
     name: str,
-) -> Generator[tuple[str, bytes], None, None]:
+) -> _Files:
     """(image_id, JPEG) in the manifest's order, read and hashed by threads a few images ahead."""
 
     def read(source: tuple[ImageReader, str, str]) -> tuple[bytes, str]:
@@ -272,10 +189,6 @@ def _photos(
             hashes.append(digest)
             yield image_id, data
     plan.manifest["sha256"] = hashes
-
-
-def _report(plan: yolo.Plan, target: Path) -> None:
-    (log.warning if plan.clipped or plan.dropped else log.info)("%s", plan.summary(target.name))
 
 
 def _own_data_yaml() -> bytes:
