@@ -8,8 +8,8 @@
 # %% [markdown]
 # # 05 A first training on the multi-label split
 #
-# How well does YOLOv5 find pigs and cows with little more than its defaults, and which of the two is harder? This is
-# the yardstick that every later step (tuning, all data, silver labels) has to beat.
+# How well does YOLOv5 find pigs and cows with the recipe that suits so many photos, and which of the two is harder?
+# This is the yardstick that every later step (tuning, all data, silver labels) has to beat.
 #
 # - **In:** `OUT/datasets/Train_Dataset.tar` and `Valid_Dataset.tar` from notebook 02, unpacked to the local disk.
 # - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row per epoch, curves, settings), figures in
@@ -42,7 +42,7 @@ model = "yolov5m6"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
 hyp = ""  # @param {type:"string"}
 epochs = 10  # @param {type:"integer"}
-minutes = 0  # @param {type:"number"}
+minutes = 0.0  # @param {type:"number"}
 image_size = 1280  # @param {type:"integer"}
 batch_size = 10  # @param {type:"integer"}
 nominal_batch = 0  # @param {type:"integer"}
