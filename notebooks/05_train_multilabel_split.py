@@ -55,6 +55,7 @@ cache = "ram"  # @param ["ram", "disk", "none"]
 loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorboard,mlflow"] {allow-input: true}
 seed = 0  # @param {type:"integer"}
 check_gpu = False  # @param {type:"boolean"}
+rate_test = False  # @param {type:"boolean"}
 confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
@@ -86,6 +87,13 @@ step.show(lu.displays.preflight(train, valid, settings, run_folder))
 
 # %%
 step.show(lu.displays.recipe(train, settings))
+
+# %% [markdown]
+# `rate_test = True` looks for the learning rate: it is raised batch by batch until the loss turns. A rate to the right
+# of the valley throws the start weights away.
+
+# %%
+step.show(lu.displays.rate_range(train, valid, step.path("rates"), settings, rate_test))
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes per

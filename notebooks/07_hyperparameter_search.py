@@ -60,6 +60,7 @@ against = ""  # @param ["", "latency_ms", "weights_mb"]
 choices = {}  # @param {type:"raw"}
 groups_file = ""  # @param {type:"string"}
 sampler_seed = 0  # @param {type:"integer"}
+rate_test = False  # @param {type:"boolean"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
@@ -90,12 +91,14 @@ step.show(lu.displays.gene_groups(groups, groups_file))
 
 # %% [markdown]
 # ## Search
-# Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base.
+# Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base. A range test
+# before (`rate_test = True`) says where `lr0` is worth a search.
 
 # %%
 train = step.open_set("Train_Dataset_mini", made_by="04")
 valid = step.open_set("Valid_Dataset_mini", made_by="04")
 training = step.settings(lu.TrainSettings)
+step.show(lu.displays.rate_range(train, valid, step.path("rates"), training, rate_test))
 search = lu.search(train, valid, step.out, training, **step.options(lu.search))
 
 # %% [markdown]

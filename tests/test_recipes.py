@@ -1,5 +1,6 @@
 """Recipes: what is left open is settled by the data, what is given wins, a run goes on as begun."""
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -8,7 +9,7 @@ from training_sets import train, write_set
 import livestock_utils as lu
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.files import sha256
-from livestock_utils.detect.train import recipes, state
+from livestock_utils.detect.train import rates, recipes, state
 
 QUICK = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": ()}
 KNOWN = ("pig", "cow")
@@ -160,3 +161,15 @@ def test_the_last_part_of_the_epochs_has_no_mosaic(data, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_train_epoch", watched)
     train(data, tmp_path / "run", **{**QUICK, "epochs": 4}, close_mosaic=0.5)
     assert seen == [True, True, False, False]
+
+
+def test_a_range_test_rises_step_by_step_and_suggests_a_rate(data, tmp_path):
+    settings = lu.TrainSettings(**QUICK)
+    table = rates.range_test(data, None, tmp_path, settings, n_steps=20, high=0.01)
+    rate = table["learning_rate"].to_numpy()
+    assert rate[0] == pytest.approx(1e-5) and (rate[1:] / rate[:-1]).std() < 1e-6
+    assert 1e-5 / 3 < table.attrs["suggested"] < 0.01 and len(table) <= 20
+    again = rates.range_test(data, None, tmp_path, settings, n_steps=20, high=0.01)
+    pd.testing.assert_frame_equal(table, again)
+    with pytest.raises(TrainingError, match="a range test needs 0 < low < high <= 1 and 10 steps"):
+        rates.range_test(data, None, tmp_path, settings, n_steps=3)

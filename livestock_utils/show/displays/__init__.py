@@ -19,8 +19,8 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         "worst_pairs",
     ),
     "training": (
-        *("augmentation", "gpu_check", "losses", "metrics", "plan", "preflight", "recipe"),
-        "training_time",
+        *("augmentation", "gpu_check", "losses", "metrics", "plan", "preflight"),
+        *("rate_range", "recipe", "training_time"),
     ),
     "comparison": ("compared_runs", "optimisers", "runs"),
     "errors": (

@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -9,10 +10,10 @@ from livestock_utils.core import species
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.checkpoints import DOWNLOADS, find_weights, read_weights
-from livestock_utils.detect.settings import METRICS, TrainSettings
+from livestock_utils.detect.settings import METRICS, TrainSettings, read_hyp
 from livestock_utils.detect.train import gpu_check as checks
 from livestock_utils.detect.train import preflight as checking
-from livestock_utils.detect.train import preview
+from livestock_utils.detect.train import preview, rates
 from livestock_utils.detect.train import recipes as settling
 from livestock_utils.detect.train.data import Source, list_files
 from livestock_utils.detect.train.run import Run
@@ -61,6 +62,28 @@ def _settled(train: Source, settings: TrainSettings) -> tuple[TrainSettings, pd.
     start = settings.init_weights
     known = None if start is None else read_weights(find_weights(start, DOWNLOADS)).names
     return settling.settled(settings, n_images, known, species.names())
+
+
+def rate_range(
+    train: Source,
+    valid: Source | None,
+    place: str | os.PathLike,
+    settings: TrainSettings,
+    wanted: bool = True,
+) -> Display:
+    """A learning-rate range test beside the rate that the recipe takes."""
+    if not wanted:
+        return Display("rate_range", verdict="Left out: rate_test is off.")
+    settled, _ = _settled(train, settings)
+    used = read_hyp(settled.hyp)["lr0"]
+    table = rates.range_test(train, valid, Path(place), settings)
+    return Display(
+        "rate_range",
+        "Loss while the learning rate rises step by step.",
+        table,
+        partial(plots.rate_range, table, used),
+        f"The test suggests {table.attrs['suggested']:.2g}; {settled.optimizer} uses {used:g}.",
+    )
 
 
 def gpu_check(folder: str | os.PathLike, wanted: bool = True) -> Display:

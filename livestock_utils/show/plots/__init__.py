@@ -28,7 +28,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     "split": ("fold_balance", "leakage", "set_sizes", "split_balance"),
     "style": ("theme",),
     "sweep": ("sweep_gains", "sweep_heat_map"),
-    "training": ("compare_runs", "loss_curves", "metric_curves"),
+    "training": ("compare_runs", "loss_curves", "metric_curves", "rate_range"),
 }
 """File of this folder -> its figures."""
 _HOME = {name: topic for topic, names in _TOPICS.items() for name in names}

@@ -96,6 +96,27 @@ def compare_runs(
     return ax
 
 
+def rate_range(table: pd.DataFrame, used: float | None = None, ax: Axes | None = None) -> Axes:
+    """Loss of a range test by learning rate, with the suggested rate and the one that is used."""
+    ax = style.axes_or_new(ax, height_in=3.2)
+    if table.empty:
+        return style.say_empty(ax, "no steps")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss an image")
+    ax.plot(table["learning_rate"], table["loss"], color=style.LINES[0], alpha=0.25)
+    ax.plot(table["learning_rate"], table["smoothed"], color=style.LINES[0])
+    ax.set_ylim(0, 1.6 * table["smoothed"].max())
+    marks: list[tuple] = [(table.attrs["suggested"], "suggested", "-")]
+    marks += [] if used is None else [(used, "used", (0, (4, 2)))]
+    for height, (rate, name, dash) in zip((0.95, 0.85), marks, strict=False):
+        ax.axvline(rate, color=style.INK, linestyle=dash, linewidth=1)
+        place = (rate, height)
+        ax.annotate(
+            f" {name} {rate:.2g}", place, xycoords=("data", "axes fraction"), va="top", fontsize=9
+        )
+    style.value_grid(ax, "y")
+    return ax
+
+
 def _tidy(results: pd.DataFrame) -> pd.DataFrame:
     """`results` without yolov5's blanks in names, and epochs counted from 1."""
     table = results.rename(columns=lambda name: str(name).strip())
