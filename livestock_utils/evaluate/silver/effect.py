@@ -4,6 +4,7 @@ lack animals, a model that finds these is punished for it."""
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
