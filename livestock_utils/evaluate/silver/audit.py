@@ -1,4 +1,5 @@
-"""How true silver labels are, against all animals, and what each threshold would add."""
+"""How true silver labels are, against a table of all animals: audit of a set, and what each
+threshold would add."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,13 +17,24 @@ from livestock_utils.evaluate.silver.making import GOLD, IGNORED, SILVER, Silver
 
 
 def audit(made: Silver, photos: Photos, truth: Photos, iou_threshold: float = 0.5) -> pd.DataFrame:
-    """How true a silver set is on its images: a row each species, and "all" if there are several.
+    """How true a silver set is: a row each species, and "all" if there are several; on the images
+    of `made` alone.
 
-    A silver box is right if it overlaps an animal of `truth` that neither a gold box nor a more
-    confident silver box has. NaN where there is nothing to divide by.
+    `photos` has people's labels, `truth` all animals. A silver box is right if it overlaps (IoU
+    >= `iou_threshold`) an animal that neither a gold box nor a more confident silver box has.
+    Columns:
+
+    species, images, animals (in truth), gold, silver, ignored: boxes of each origin; precision:
+    share of the silver boxes that are right; mean_iou: of those that are right, how tight they sit;
+    recall_before, recall: share of the animals with a label, as people labelled them and in the
+    silver set; unlabelled: animals without a label of people; unlabelled_found: share of them that
+    silver labels; ignored_right: share of the ignored regions that hold an animal without another
+    box. NaN where there is nothing to divide by.
     """
     boxes = photos.boxes
-    sources = made.images.rename(columns={"image_id": "plus_id", "source_id": "image_id"})
+    sources = made.images.rename(columns={"image_id": "plus_id"}).rename(
+        columns={"source_id": "image_id"}
+    )
     labels = made.labels.drop(columns="image_id").rename(columns={"source_id": "image_id"})
     gold_only = boxes[boxes["image_id"].isin(sources["image_id"])].assign(confidence=1.0)
     ranked = labels.assign(confidence=_rank_by_origin(labels))
@@ -35,23 +47,29 @@ def audit(made: Silver, photos: Photos, truth: Photos, iou_threshold: float = 0.
     of_origin = {what: np.zeros(len(label_names), dtype=bool) for what in (GOLD, SILVER, IGNORED)}
     for what, flags in of_origin.items():
         flags[matches.best_answer[hit & (origin == what)]] = True
-    labelled = after & ~of_origin[IGNORED]
-    present = {*label_names, *names}
     rows = []
-    for name in [*(name for name in classes.names() if name in present), "all"]:
+    for name in [
+        *(n for n in classes.names() if (label_names == n).any() or (names == n).any()),
+        "all",
+    ]:
         mine, animals = (names == name) | (name == "all"), (label_names == name) | (name == "all")
+        labelled = after & ~of_origin[IGNORED]
         open_ = animals & ~before
         trusted, ignored = mine & (origin == SILVER), mine & (origin == IGNORED)
         rows.append(
             {
                 "species": name,
-                "images": int(((sources["species"] == name) | (name == "all")).sum()),
+                "images": len(sources)
+                if name == "all"
+                else int((sources["species"] == name).sum()),
                 "animals": int(animals.sum()),
                 "gold": int((mine & (origin == GOLD)).sum()),
                 "silver": int(trusted.sum()),
                 "ignored": int(ignored.sum()),
                 "precision": _share(hit[trusted]),
-                "mean_iou": _share(matches.best_iou[trusted & hit]),
+                "mean_iou": float(matches.best_iou[trusted & hit].mean())
+                if (trusted & hit).any()
+                else np.nan,
                 "recall_before": _share(before[animals]),
                 "recall": _share(labelled[animals]),
                 "unlabelled": int(open_.sum()),
@@ -72,7 +90,10 @@ def threshold_curve(
 ) -> pd.DataFrame:
     """What each confidence threshold of mode "merge" would add to all photos: a row a threshold.
 
-    `right` boxes lie on an animal that nobody labelled, `found` is their share of such animals.
+    Columns confidence_threshold, added (boxes), right (of them, on an animal that nobody labelled),
+    precision, found (share of the unlabelled animals; NaN if there are none), f1.
+    `attrs["unlabelled"]` is how many there are. The other settings count, but not min_boxes. One
+    matching serves all thresholds.
     """
     settings = dataclasses.replace(settings, mode="merge", ignore_threshold=None)
     levels = (
@@ -86,9 +107,10 @@ def threshold_curve(
     gold = boxes[boxes["image_id"].isin(mine["image_id"])]
     found = making.candidates(images, predictions, lowest, "")
     new = making.additions(found, gold, settings.same_animal_overlap)
-    gold = gold.assign(confidence=1.0)
-    ranked = pd.concat([gold, new.assign(confidence=new["confidence"] / 2)])  # gold comes first
-    before, _ = _match(truth.boxes, gold, mine, iou_threshold)
+    ranked = pd.concat(
+        [gold.assign(confidence=1.0), new.assign(confidence=new["confidence"] / 2)]
+    )  # gold comes first
+    before, _ = _match(truth.boxes, gold.assign(confidence=1.0), mine, iou_threshold)
     _, matches = _match(truth.boxes, ranked, mine, iou_threshold)
     is_new = matches.row >= len(gold)
     hit, confidence = matching.hits(matches, iou_threshold)[is_new], matches.confidence[is_new] * 2
@@ -116,9 +138,11 @@ def trust(
     width: float = 0.1,
     iou_threshold: float = 0.5,
 ) -> tuple[float, int]:
-    """Share of the predictions at most `width` above the threshold on a label, and their number.
+    """Share of the predictions just above `settings.confidence_threshold` that lie on a label, and
+    how many there are.
 
-    Animals without a label count as mistakes, so that the true share is higher.
+    "Just above" is up to `width` more confident. It needs no truth: animals without a label count
+    as mistakes, so that the true share is higher. NaN where there are none.
     """
     settings = dataclasses.replace(settings, ignore_threshold=None)
     found = making.candidates(photos.images, predictions, settings, "")
@@ -136,7 +160,8 @@ def _rank_by_origin(labels: pd.DataFrame) -> npt.NDArray[np.float64]:
 def _match(
     truth: pd.DataFrame, labels: pd.DataFrame, images: pd.DataFrame, iou_threshold: float
 ) -> tuple[npt.NDArray[np.bool_], matching.Matches]:
-    """Which animals have a label (in the order of the matches' answers), and the matches."""
+    """Which animals have a label (in the order of the matches' answers), and the matches; every
+    image counts."""
     known = truth[truth["image_id"].isin(images["image_id"])]
     matches = matching.match_best(
         metrics.table_sides(known, labels, images[["image_id"]], definition="coco")
@@ -146,6 +171,5 @@ def _match(
     return has_label, matches
 
 
-def _share(flags: npt.NDArray) -> float:
-    """Mean of flags or of IoUs; NaN of none."""
+def _share(flags: npt.NDArray[np.bool_]) -> float:
     return float(flags.mean()) if len(flags) else float("nan")

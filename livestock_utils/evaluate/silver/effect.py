@@ -1,9 +1,14 @@
-"""What silver labels did to a detector, on complete answers and on lacking ones: where answers
-lack animals, a model that finds these is punished for it."""
+"""What silver labels did to a detector, on complete answers and on lacking ones.
+
+If answers lack animals, a model that finds these is punished for it. The gain of silver is
+therefore taken on both kinds of answers, and so is the difference of the two gains, all on the same
+draws of images.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +32,11 @@ def answer_sets(
     species: tuple[str, ...] = ("cow",),
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """Two boxes tables by name, the fuller first: of `data`/truth.csv, as labelled, or thinned."""
+    """Two boxes tables of the photos, the fuller one first, by name.
+
+    With `data`/truth.csv: COMPLETE (all animals) and "as labelled". Without: "as labelled" and
+    "thinned" (`thin`), which only shows what missing boxes do to the comparison.
+    """
     if (Path(data) / "truth.csv").is_file():
         return {COMPLETE: photos.complete(data).boxes, "as labelled": photos.boxes}
     return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, species, seed)}
@@ -58,9 +67,14 @@ def effect_table(
 ) -> pd.DataFrame:
     """Paired comparison of two trainings on each set of answers, contest's AP at one IoU.
 
-    `gold` and `expanded` are predictions of as many runs each; scores are means over the runs. The
-    interval, over the same draws of images for all, is the luck of the images; lowest_run to
-    highest_run, of single pairs of runs, is the luck of the training.
+    `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the
+    runs. Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN: the first's
+    gain minus the second's. Columns answers, class, labels (boxes in the answers), gold, expanded,
+    difference (expanded - gold), low, high and second_better (share of the draws, ties half),
+    lowest_run and highest_run (difference of single pairs of runs). The interval is over the same
+    `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the images,
+    the runs' range is the luck of the training. Raises ScoringError for no answers, a set of
+    answers without boxes, and for unequal or no numbers of runs.
     """
     if not answers:
         raise ScoringError(
@@ -73,7 +87,8 @@ def effect_table(
         )
     ids = pd.Index(np.unique(images["image_id"].to_numpy(str)))
     draws = intervals.draw_images(len(ids), n_resamples, seed)
-    rows, gains = [], {}
+    rows: list[dict[str, Any]] = []
+    gains: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
     for name, boxes in answers.items():
         if boxes.empty:
             raise ScoringError(
@@ -101,8 +116,17 @@ def effect_table(
     if len(answers) == 2:
         (first, first_drawn), (second, second_drawn) = gains.values()
         for label in first.columns.intersection(second.columns, sort=False):
-            by_run, drawn = first[label] - second[label], first_drawn[label] - second_drawn[label]
-            rows.append({"answers": BETWEEN, "class": label, **_interval(by_run, drawn, level)})
+            rows.append(
+                {
+                    "answers": BETWEEN,
+                    "class": label,
+                    **_interval(
+                        first[label] - second[label],
+                        first_drawn[label] - second_drawn[label],
+                        level,
+                    ),
+                }
+            )
     table = pd.DataFrame(rows)
     table.attrs = {
         "level": level,

@@ -1,7 +1,17 @@
-"""Silver labels: predicted boxes taken as labels where people left animals unlabelled.
+"""Silver labels: boxes that a model predicted, taken as labels where people left animals
+unlabelled.
 
-Mode "duplicate" (the original's EDA/Data_Augmentation) adds a copy with predicted boxes alone,
-"replace" drops the image itself too, "merge" adds to people's boxes what overlaps none of them.
+The original's silver set (EDA/Data_Augmentation) adds a second copy of each well-filled cow image
+with the boxes that the model predicts on its own training images. Here that is one of three modes,
+predictions may be out of fold, and each box says where it comes from:
+
+- "duplicate": a copy of the image with the predicted boxes alone; the image itself stays (the
+original's way);
+- "replace": the same copy, and the image itself leaves the training set;
+- "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added
+(silver), less sure
+  ones become regions to ignore, which `sets` paints over; the image itself leaves the
+  training set.
 """
 
 import dataclasses
@@ -95,15 +105,18 @@ class SilverSettings(Settings):
 
     @classmethod
     def of_modes(cls, parameters: Mapping[str, Any]) -> "dict[str, SilverSettings]":
-        """Settings of all modes from a notebook's parameters; "merge" has some of its own."""
-        made = {mode: cls.of({**parameters, "mode": mode}) for mode in ("duplicate", "replace")}
+        """Settings of all modes, by name, from a notebook's parameters.
+
+        "duplicate" and "replace" take the parameters of the fields' names, "merge" those that begin
+        with merge_ where there are such (merge_ignore_confidence: 0 for none).
+        """
         merge = {
-            "mode": "merge",
             "confidence_threshold": parameters["merge_confidence"],
             "ignore_threshold": parameters["merge_ignore_confidence"] or None,
             "min_boxes": parameters["merge_min_boxes"],
         }
-        return made | {"merge": cls.of({**parameters, **merge})}
+        own = {mode: merge if mode == "merge" else {} for mode in MODES}
+        return {mode: cls.of({**parameters, **own[mode], "mode": mode}) for mode in MODES}
 
     @property
     def replaces(self) -> bool:
@@ -118,10 +131,12 @@ class SilverSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class Silver:
-    """A silver set: `images` with ids `plus_<id>` and `source_id`, and `labels`, a row a box.
+    """A silver set: `images` (an images table with ids `plus_<id>`, and `source_id`), `labels`, and
+    its settings.
 
-    Labels are sorted by image, gold before silver before ignored, then falling confidence (gold
-    has none); `source` is the fold or weights that predicted a box.
+    `labels` has a row a box, LABEL_COLUMNS: `origin` is gold, silver or ignored, `confidence` NaN
+    for gold, `source` the fold or weights that predicted it ("labels" for gold). Sorted by image,
+    then gold, silver, ignored, then falling confidence.
     """
 
     images: pd.DataFrame
@@ -135,7 +150,8 @@ class Silver:
         return self.labels.loc[kept, BOX_COLUMNS].reset_index(drop=True)
 
     def folds(self, folds: pd.Series) -> pd.Series:
-        """Folds of the sources: an image and its copy are never on two sides."""
+        """Folds of the silver images: their sources', so that an image and its copy are never on
+        two sides."""
         of_source = folds_of(self.images["source_id"], folds, "source images")
         return pd.Series(of_source.to_numpy(), pd.Index(self.images["image_id"]), name="fold")
 
@@ -174,8 +190,9 @@ def make_silver(
             "tables"
         )
     found = candidates(images, predictions, settings, source)
-    eligible = images.loc[images["species"].isin(settings.species), "image_id"]
-    gold = boxes[boxes["image_id"].isin(eligible)]
+    gold = boxes[
+        boxes["image_id"].isin(images.loc[images["species"].isin(settings.species), "image_id"])
+    ]
     sure = found[found["confidence"] >= settings.confidence_threshold].assign(origin=SILVER)
     if settings.mode == "merge":
         sure = additions(sure, gold, settings.same_animal_overlap)
@@ -189,6 +206,7 @@ def make_silver(
     else:
         labels = sure
     counts = labels.loc[labels["origin"] != IGNORED, "image_id"].value_counts()
+    eligible = images.loc[images["species"].isin(settings.species), "image_id"]
     filled = eligible[eligible.map(counts).fillna(0) >= settings.min_boxes]
     if settings.mode == "merge":
         filled = filled[filled.isin(labels["image_id"])]
@@ -204,7 +222,8 @@ def make_silver(
 def count_boxes(
     photos: Photos, made: Mapping[str, Silver]
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
-    """Boxes of each image, of the photos and of each silver set, by the source's image_id."""
+    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the
+    source's image_id."""
     ids = pd.Index(photos.images["image_id"])
     before = photos.boxes["image_id"].value_counts().reindex(ids, fill_value=0)
     after = {}
@@ -217,7 +236,8 @@ def count_boxes(
 def candidates(
     images: pd.DataFrame, predictions: pd.DataFrame, settings: SilverSettings, source: str
 ) -> pd.DataFrame:
-    """Checked, suppressed predictions of eligible images; by image, most confident first."""
+    """Checked predictions of eligible images from the floor on, suppressed, with `source`; most
+    confident first."""
     advice = "silver needs boxes in pixels with their confidence"
     require_columns(predictions, (*BOX_COLUMNS, "confidence"), "predictions", advice=advice)
     if predictions.empty:
@@ -230,13 +250,16 @@ def candidates(
         raise DatasetError(
             f"predictions: row {row} has no confidence; silver needs one for every box"
         )
-    own = predictions["image_id"].map(images.set_index("image_id")["species"])
-    strangers = predictions.loc[own.isna(), "image_id"].unique()
+    strangers = predictions.loc[
+        ~predictions["image_id"].isin(images["image_id"]), "image_id"
+    ].unique()
     if len(strangers):
         raise DatasetError(
             f"predictions are of {len(strangers)} images that the tables lack, the first is "
             f"{strangers[0]!r}; use the predictions of these images"
         )
+    species_of = images.set_index("image_id")["species"]
+    own = predictions["image_id"].map(species_of)
     found = predictions[
         (own == predictions["species"])
         & own.isin(settings.species)
@@ -260,7 +283,12 @@ def candidates(
 
 
 def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The predictions that show none of gold's animals; of two of one animal the first stays."""
+    """The predictions that show an animal of their own: none of gold's (`_overlapping`), and each
+    animal once.
+
+    `found` is sorted by image and falling confidence; of two that show the same animal the first
+    stays.
+    """
     new = found[~_overlapping(found, gold, share)].reset_index(drop=True)
     corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
     for rows in new.groupby("image_id", sort=False).indices.values():
@@ -271,7 +299,8 @@ def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataF
 
 
 def _overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
-    """Which predictions share at least `share` of the smaller box with a known one, (n,).
+    """Which predictions meet a known box of their image (of any species) in at least `share` of the
+    smaller one, (n,).
 
     IoU would let a box that holds a label and much else pass as another animal.
     """
@@ -280,23 +309,30 @@ def _overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.
     rows_of_known = known.groupby("image_id", sort=False).indices
     for name, rows in found.groupby("image_id", sort=False).indices.items():
         if name in rows_of_known:
-            shared = _shared(corners[rows], known_corners[rows_of_known[name]])
-            result[rows] = (shared >= share).any(axis=1)
+            result[rows] = (
+                _shared(corners[rows], known_corners[rows_of_known[name]]) >= share
+            ).any(axis=1)
     return result
 
 
 def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
-    """Share of its image that a box covers with those above it; overlaps count twice."""
+    """Share of its image that a box covers together with those above it in the table; overlaps
+    count twice."""
     frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
-    area_px = box_arithmetic.area(found[XYXY].to_numpy(float))
-    share = area_px / found["image_id"].map(frame_px).astype(float)
+    share = (
+        found["image_id"]
+        .map(frame_px)
+        .astype(float)
+        .rdiv(box_arithmetic.area(found[XYXY].to_numpy(float)))
+    )
     return share.groupby(found["image_id"]).cumsum()
 
 
 def _shared(
     first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Intersection as a share of the smaller box, (n, 4) x (m, 4) -> (n, m); 0 without area."""
+    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for
+    boxes without area."""
     first, second = (box_arithmetic.area(xyxy) for xyxy in (first_xyxy, second_xyxy))
     smaller = np.minimum(first[:, None], second[None])
     return box_arithmetic.share(box_arithmetic.shared_matrix(first_xyxy, second_xyxy), smaller)
@@ -306,9 +342,10 @@ def _assemble(
     images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: SilverSettings
 ) -> Silver:
     """Images and labels of the chosen sources, under their new ids and in their order."""
-    rows = images[images["image_id"].isin(chosen)]
-    rows = rows.assign(source_id=rows["image_id"], image_id=PREFIX + rows["image_id"])
-    rows = rows.sort_values("image_id", ignore_index=True)
+    rows = images[images["image_id"].isin(chosen)].assign(source_id=lambda table: table["image_id"])
+    rows = rows.assign(image_id=PREFIX + rows["image_id"]).sort_values(
+        "image_id", ignore_index=True
+    )
     mine = labels[labels["image_id"].isin(chosen)].rename(columns={"image_id": "source_id"})
     mine = mine.assign(
         image_id=PREFIX + mine["source_id"],

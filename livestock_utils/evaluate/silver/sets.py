@@ -1,5 +1,15 @@
-"""Silver sets on disk, plus_image.tar and plus_label.tar (the original's plus_lable.tar), and the
-lists of images that a training with them reads."""
+"""Silver sets on disk: plus_image.tar and plus_label.tar, and the lists of images that a training
+with them reads.
+
+plus_image.tar holds `images/plus_<id>.jpg`; plus_label.tar holds `labels/plus_<id>.txt`,
+manifest.csv (as every set), provenance.csv (a row a box: gold, silver or ignored, its confidence,
+the model that predicted it) and silver.json (the settings). The original's name for the second,
+plus_lable.tar, is spelt right.
+
+Ignored regions are painted with the mean colour of their photo, so that a network learns neither
+that they are animals nor that they are not; what lies inside a kept box stays as it is. Other
+photos are copied byte for byte.
+"""
 
 import dataclasses
 import hashlib
@@ -32,7 +42,8 @@ _QUALITY = 92
 
 
 class SilverLists(NamedTuple):
-    """Two trainings that differ in nothing but labels, as data.yaml files."""
+    """Two trainings that differ in nothing but labels, as data.yaml files, see
+    `write_silver_lists`."""
 
     gold: Path
     expanded: Path
@@ -49,10 +60,13 @@ def write_silver(
     seed: int = 0,
     teachers_saw_validation: bool | None = None,
 ) -> tuple[Path, Path]:
-    """Write the two tars of a silver set; the same input gives the same bytes.
+    """Write plus_image.tar and plus_label.tar of a silver set into `folder`; returns their paths.
 
-    `folds` are of the sources; `teachers_saw_validation` is None where nobody knows. Each tar is
-    whole or as it was; the labels' comes last.
+    `archives` is what the `archive` column counts from. `folds` (Series image_id -> fold, of the
+    sources) puts each copy into the fold of its source. `teachers_saw_validation` (None: not known)
+    is kept in silver.json for the comparison that the validation fold judges. Same input, same
+    bytes. Both tars are whole or as they were; the labels' comes last. Raises DatasetError for a
+    source without a fold or too little disk space.
     """
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
@@ -89,7 +103,12 @@ def write_silver(
 
 
 def open_silver(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
-    """Extract the two tars to a set folder, checked against the manifest; leave one there as is."""
+    """Extract the two tars in `folder` to a set folder, checked against the manifest; returns
+    `target`.
+
+    What is there already is left. Raises DatasetError for tars that are absent, damaged, or not of
+    one another.
+    """
     image_tar, label_tar, place = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR, Path(target)
     texts = {name: tars.read_whole(label_tar, name, file) for name, file in tars.members(label_tar)}
     absent = [name for name in (yolo.MANIFEST, PROVENANCE, SETTINGS) if name not in texts]
@@ -124,9 +143,11 @@ def open_silver(folder: str | os.PathLike, target: str | os.PathLike) -> Path:
                 )
             (part / name).write_bytes(data)
         if not set_folder.holds(part, texts[yolo.MANIFEST], manifest):
-            lacking = f"{label_tar} lacks labels"
-            if wanted:
-                lacking = f"{image_tar} lacks {next(iter(wanted))!r}"
+            lacking = (
+                f"{image_tar} lacks {next(iter(wanted))!r}"
+                if wanted
+                else f"{label_tar} lacks labels"
+            )
             raise DatasetError(
                 f"{lacking} or they are damaged; copy both tars again, or write them again"
             )
@@ -148,7 +169,8 @@ def read_settings(plus_folder: str | os.PathLike) -> making.SilverSettings:
 
 
 def teachers_saw_validation(plus_folder: str | os.PathLike) -> bool | None:
-    """Did the models of an extracted silver set train on validation images? None: not known."""
+    """Whether the models behind an extracted silver set were trained on validation images; None:
+    not known."""
     return _record(Path(plus_folder) / SETTINGS).get(_SAW_VALIDATION)
 
 
@@ -163,8 +185,9 @@ def read_provenance(plus_folder: str | os.PathLike) -> pd.DataFrame:
     path = Path(plus_folder) / PROVENANCE
     if not path.is_file():
         raise DatasetError(f"{path} is missing: extract the silver set there first")
-    texts = ("image_id", "source_id", "species", "origin", "source")
-    types = dict.fromkeys(texts, str) | dict.fromkeys(XYXY, float)
+    types = dict.fromkeys(
+        ("image_id", "source_id", "species", "origin", "source"), str
+    ) | dict.fromkeys(XYXY, float)
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={"confidence": [""]})
 
 
@@ -176,17 +199,21 @@ def _provenance_bytes(labels: pd.DataFrame) -> bytes:
 
 
 def painted(jpeg: bytes, labels: pd.DataFrame) -> bytes:
-    """The JPEG, upright, with ignored regions outside of kept boxes in its mean colour.
+    """The JPEG with the ignored regions of `labels` in its mean colour, but for what kept boxes
+    cover.
 
-    A network then learns neither that they are animals nor that they are not.
+    Without ignored regions the bytes are returned as they are. A painted photo is turned upright
+    (EXIF) first.
     """
     ignored = labels["origin"] == making.IGNORED
     if not ignored.any():
         return jpeg
     with Image.open(io.BytesIO(jpeg)) as opened:
         pixels = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    unsure, kept = (_covered(labels.loc[rows, XYXY], pixels.shape) for rows in (ignored, ~ignored))
-    pixels[unsure & ~kept] = pixels.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
+    region = _covered(labels.loc[ignored, XYXY], pixels.shape) & ~_covered(
+        labels.loc[~ignored, XYXY], pixels.shape
+    )
+    pixels[region] = pixels.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
@@ -200,18 +227,22 @@ def write_silver_lists(
     share: float = 1.0,
     seed: int = 0,
 ) -> "SilverLists":
-    """Two data.yaml files of set folders that differ in nothing but labels.
+    """Two data.yaml files that differ in nothing but labels.
 
-    In mode "duplicate" the second copy of an image carries silver labels in one list and gold
-    labels in the other: both trainings see the same photos as often. Silver images whose source is
-    not in `gold` (held out for validation) are left out and counted.
+    gold, plus, valid: set folders; share: of the silver images, drawn by `seed`, that take part. In
+    mode "duplicate" the second copy of an image carries silver labels in the one list and gold
+    labels in the other, so that both trainings see the same photos as often, in as many steps; in
+    the other modes a silver image takes its source's place. Silver images whose source is not in
+    `gold` (held out for validation) are left out and counted. The table has a row a training:
+    training, images, distinct (photos), boxes, silver_images, held_out. Raises DatasetError for a
+    share outside (0, 1] and if no silver image is left.
     """
     if not 0 < share <= 1:
         raise DatasetError(f"the share of silver images must be above 0 and at most 1, got {share}")
     settings, manifest = read_settings(plus), reading.read_manifest(plus)
     source = manifest["image_id"].str.removeprefix(making.PREFIX)
     gold_files = [
-        Path(file) for file in yolo.image_files("images", Path(gold).resolve(), str(gold))
+        Path(file) for file in yolo.image_files("images", Path(gold).resolve(), f"{gold}")
     ]
     there = source.isin([file.stem for file in gold_files])
     usable = manifest.loc[there, "image_id"].reset_index(drop=True)
@@ -228,11 +259,15 @@ def write_silver_lists(
     again = [] if settings.replaces else [file for file in gold_files if file.stem in sources]
     lists = {"gold": gold_files + again, "expanded": kept + copies}
     paths, rows = [], []
-    valid_images = (Path(valid).resolve() / "images").as_posix()
     for name, photos in lists.items():
-        lines = "".join(f"{photo.as_posix()}\n" for photo in photos)
-        listed = files.write_text(Path(folder) / f"{name}.txt", lines).resolve().as_posix()
-        text = yolo.data_yaml(listed, valid_images, classes.names())
+        listed = files.write_text(
+            Path(folder) / f"{name}.txt", "".join(f"{photo.as_posix()}\n" for photo in photos)
+        )
+        text = yolo.data_yaml(
+            listed.resolve().as_posix(),
+            (Path(valid).resolve() / "images").as_posix(),
+            classes.names(),
+        )
         paths.append(files.write_text(Path(folder) / f"{name}.yaml", text))
         boxes = sum(
             len(yolo.read_label(yolo.label_file(photo), len(classes.names()))) for photo in photos
@@ -256,7 +291,8 @@ def _covered(boxes: pd.DataFrame, shape: tuple[int, ...]) -> npt.NDArray[np.bool
     """(height, width) mask of the pixels that some box touches."""
     mask = np.zeros(shape[:2], dtype=bool)
     low, high = np.floor(boxes[XYXY[:2]].to_numpy(float)), np.ceil(boxes[XYXY[2:]].to_numpy(float))
-    corners = np.hstack([low, high]).clip(0).astype(int)
-    for left, top, right, bottom in corners:
+    for (left, top), (right, bottom) in zip(
+        low.clip(0).astype(int), high.clip(0).astype(int), strict=True
+    ):
         mask[top:bottom, left:right] = True
     return mask
