@@ -64,6 +64,13 @@ def test_the_command_for_one_machine():
 
 
 GIVEN = {
+    "recipe": "yolov5",
+    "minutes": None,
+    "head": "fresh",
+    "close_mosaic": 0.25,
+    "ema_epochs": 1.0,
+    "blend": 0.2,
+    "compile": True,
     "model": "yolov5s",
     "init_weights": "a.pt",
     "hyp": "few_epochs",

@@ -27,6 +27,9 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
     expected = train(
         data,
         tmp_path / "whole",
+        recipe="auto",
+        close_mosaic=0.3,
+        ema_epochs=1.0,
         epochs=epochs,
         image_size=64,
         batch_size=4,

@@ -24,6 +24,8 @@ def main() -> None:
         Path(folder),
         TrainSettings(
             epochs=int(epochs),
+            close_mosaic=0.3,
+            ema_epochs=1.0,
             image_size=64,
             batch_size=4,
             warmup_min_iterations=2,
