@@ -61,8 +61,9 @@ def test_bootstrap_interval(matches):
     assert table.index.tolist() == ["all", "pig", "cow"]
     assert (table["low"] < table["value"]).all() and (table["value"] < table["high"]).all()
     pd.testing.assert_frame_equal(table, intervals.bootstrap(matches, n_resamples=200, seed=3))
-    narrow = intervals.bootstrap(matches, n_resamples=200, seed=3, level=0.5)
-    assert (narrow["high"] - narrow["low"] < table["high"] - table["low"]).all()
+    draws = intervals.draw_images(len(matches.image_ids), 200, seed=3)
+    narrow = intervals.limits(intervals.resampled(matches, draws)["all"], level=0.5)
+    assert table["low"]["all"] < narrow[0] < narrow[1] < table["high"]["all"]
     several = intervals.bootstrap(matches, metrics.COCO_THRESHOLDS, n_resamples=20)
     assert several.loc["all", "value"] == pytest.approx(
         metrics.contest_table(matches).loc["all", "AP50-95"]
@@ -107,9 +108,8 @@ def test_comparison_of_a_better_an_equal_and_a_noisy_submission(tables, matches)
     ("call", "message"),
     [
         (lambda m, o: intervals.compare(m, o), "matched with different answers"),
-        (lambda m, o: intervals.bootstrap(m, level=95), "level must be between 0 and 1"),
+        (lambda m, o: intervals.limits([0.5], level=95), "level must be between 0 and 1"),
         (lambda m, o: intervals.bootstrap(m, n_resamples=0), "at least 2 images and 1 resampling"),
-        (lambda m, o: intervals.bootstrap(m, ()), "iou_thresholds are empty"),
         (lambda m, o: intervals.bootstrap(m, (75,)), "at most 1, got 75"),
     ],
 )
