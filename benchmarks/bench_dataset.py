@@ -29,7 +29,6 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from made_archives import write_archives
 from made_tables import aihub_tables
 
-from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sets import writing
 from livestock_utils.data.split.folds import stratified_folds
@@ -94,9 +93,10 @@ def original_to_training(data: Path, out: Path) -> None:
 def ours(data: Path, out: Path, as_folders: bool = False) -> None:
     """Archives -> tables -> folds -> two tars, or two folders that yolov5 can train on."""
     photos = data_folder.read_archives(data)
-    images, boxes = photos.images, photos.boxes
-    folds = stratified_folds(Photos(images, boxes))
-    writing.write_split(out, Photos(images, boxes, data), folds, as_folders=as_folders, seed=42)
+    folds = stratified_folds(photos)
+    for name, others in (("Train", True), ("Valid", False)):
+        path = out / f"{name}_Dataset{'' if as_folders else '.tar'}"
+        writing.write_set(path, photos.fold(folds, 0, others), folds=folds, seed=42)
 
 
 def cat(data: Path, out: Path) -> None:

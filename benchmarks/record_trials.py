@@ -61,7 +61,7 @@ def mini_sets(folder: Path) -> Path:
         ("train", images[images["image_id"].isin(mini)]),
         ("valid", images[~inside]),
     ):
-        writing.to_folder(
+        writing.write_set(
             folder / name, Photos(rows, boxes[boxes["image_id"].isin(rows["image_id"])], archives)
         )
     return writing.write_data_yaml(folder / "mini.yaml", folder / "train", folder / "valid")

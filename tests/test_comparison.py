@@ -393,10 +393,10 @@ def test_differences_are_paired_by_seed(judged):
 
 def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path, monkeypatch):
     images, boxes = write_archives(tmp_path / "archives")
-    writing.write_tar(
+    writing.write_set(
         tmp_path / "datasets" / "Valid_Dataset.tar", Photos(images, boxes, tmp_path / "archives")
     )
-    writing.write_tar(
+    writing.write_set(
         tmp_path / "prepared" / "datasets" / "Valid_Dataset_Full.tar",
         Photos(
             images[:6], boxes[boxes["image_id"].isin(images["image_id"][:6])], tmp_path / "archives"
@@ -441,7 +441,7 @@ def test_predictions_are_made_once_on_images_that_no_run_was_trained_on(tmp_path
 )
 def test_images_that_a_run_was_trained_on_do_not_judge(tmp_path, seen, left, said):
     images, boxes = write_archives(tmp_path / "archives")
-    writing.write_tar(
+    writing.write_set(
         tmp_path / "datasets" / "Valid_Dataset.tar", Photos(images, boxes, tmp_path / "archives")
     )
     ids = images["image_id"]

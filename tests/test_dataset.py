@@ -40,13 +40,10 @@ def files_of(path):
 def test_a_set_comes_back_whole(tmp_path, tables, folder):
     images, boxes = tables
     folds = stratified_folds(Photos(images, boxes))
-    written = writing.write_tar(
-        tmp_path / "a.tar", Photos(images, boxes, folder), folds=folds, seed=42
-    )
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder), folds=folds, seed=42)
     target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     manifest = reading.read_manifest(target)
     pd.testing.assert_frame_equal(manifest, reading.read_manifest(tmp_path / "a.tar"))
-    assert manifest["sha256"].tolist() == written["sha256"].tolist()
     assert list(manifest.columns) == list(yolo.COLUMNS)
     assert manifest["fold"].tolist() == folds.tolist()
     assert set(manifest["seed"]) == {42}
@@ -68,11 +65,8 @@ def test_labels_give_the_pixels_back(tmp_path, tables, folder, size):
     images, boxes = tables
     images = images.assign(width_px=size[0], height_px=size[1])
     boxes[XYXY] *= [size[0] / 96, size[1] / 64, size[0] / 96, size[1] / 64]
-    for write, path in (
-        (writing.write_tar, tmp_path / "a.tar"),
-        (writing.to_folder, tmp_path / "a"),
-    ):
-        write(path, Photos(images, boxes, folder))
+    for path in (tmp_path / "a.tar", tmp_path / "a"):
+        writing.write_set(path, Photos(images, boxes, folder))
         images_back, boxes_back = reading.read_tables(path)
         assert (
             boxes_back[["image_id", "species"]].values.tolist()
@@ -86,7 +80,7 @@ def test_labels_give_the_pixels_back(tmp_path, tables, folder, size):
 def test_labels_are_what_yolov5_reads(tmp_path, folder):
     images, _ = write_archives(folder, 2)
     row = ("livestock_cow_bbox_000000", "cow", 0.0, 0.0, 48.0, 16.0)
-    writing.to_folder(
+    writing.write_set(
         tmp_path / "a",
         Photos(images, pd.DataFrame([row], columns=["image_id", "species", *XYXY]), folder),
     )
@@ -99,17 +93,17 @@ def test_labels_are_what_yolov5_reads(tmp_path, folder):
 
 def test_same_input_same_bytes(tmp_path, tables, folder):
     images, boxes = tables
-    writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder), seed=1)
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder), seed=1)
     mixed = images.sample(frac=1, random_state=0)
-    writing.write_tar(tmp_path / "elsewhere" / "b.tar", Photos(mixed, boxes, folder), seed=1)
+    writing.write_set(tmp_path / "elsewhere" / "b.tar", Photos(mixed, boxes, folder), seed=1)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "elsewhere" / "b.tar").read_bytes()
-    writing.to_folder(tmp_path / "a", Photos(images, boxes, folder), seed=1)
+    writing.write_set(tmp_path / "a", Photos(images, boxes, folder), seed=1)
     assert files_of(tmp_path / "a") == files_of(reading.extract(tmp_path / "a.tar", tmp_path / "b"))
 
 
 def test_gnu_tar_reads_it(tmp_path, tables, folder):
     images, boxes = tables
-    writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder))
     with tarfile.open(tmp_path / "a.tar") as tar:
         names = tar.getnames()
         tar.extractall(tmp_path / "plain", filter="data")
@@ -133,7 +127,7 @@ def test_long_korean_ids_survive(tmp_path, folder):
     boxes = pd.DataFrame(
         [(image_id, "pig", 1.0, 2.0, 30.0, 40.0)], columns=["image_id", "species", *XYXY]
     )
-    writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder))
     reading.extract(tmp_path / "a.tar", tmp_path / "set")
     assert reading.read_tables(tmp_path / "set")[1]["x_max"].tolist() == [30.0]
 
@@ -154,7 +148,7 @@ def test_boxes_are_clipped_dropped_and_counted(tmp_path, folder, caplog):
         [(cow, "cow", *box) for box in corners], columns=["image_id", "species", *XYXY]
     )
     with caplog.at_level(logging.INFO):
-        writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder), min_box_area_px=10)
+        writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder), min_box_area_px=10)
     assert caplog.messages == [
         "a.tar: 2 images, 3 boxes; 2 boxes clipped to the frame, 3 dropped as outside it or "
         "without extent, 1 left out as too small"
@@ -172,27 +166,8 @@ def test_min_box_area_is_off_by_default(tmp_path, folder):
         [("livestock_cow_bbox_000000", "cow", 1.0, 1.0, 1.5, 1.5)],
         columns=["image_id", "species", *XYXY],
     )
-    assert writing.write_tar(tmp_path / "a.tar", Photos(images, tiny, folder))["boxes"].sum() == 1
-
-
-@pytest.mark.parametrize("as_folders", [False, True])
-def test_a_split_makes_train_and_valid(tmp_path, tables, folder, as_folders):
-    images, boxes = tables
-    folds = stratified_folds(Photos(images, boxes), n_splits=3)
-    paths = writing.write_split(
-        tmp_path / "out",
-        Photos(images, boxes, folder),
-        folds,
-        valid_fold=1,
-        suffix="_mini",
-        as_folders=as_folders,
-    )
-    ending = "" if as_folders else ".tar"
-    assert [p.name for p in paths] == [f"Train_Dataset_mini{ending}", f"Valid_Dataset_mini{ending}"]
-    train, valid = (reading.read_manifest(path) for path in paths)
-    assert set(valid["fold"]) == {1}
-    assert set(train["fold"]) == {0, 2}
-    assert sorted([*train["image_id"], *valid["image_id"]]) == images["image_id"].tolist()
+    path = writing.write_set(tmp_path / "a.tar", Photos(images, tiny, folder))
+    assert reading.read_manifest(path)["boxes"].sum() == 1
 
 
 @pytest.fixture
@@ -204,13 +179,13 @@ def fields(tmp_path):
     return tmp_path / "fields"
 
 
-def test_backgrounds_have_empty_labels_and_train_only(tmp_path, folder, fields):
+def test_backgrounds_have_empty_labels(tmp_path, folder, fields):
     images, boxes = write_archives(folder, 40)
     folds = stratified_folds(Photos(images, boxes), 4)
-    train, valid = writing.write_split(
-        tmp_path,
-        Photos(images, boxes, folder),
-        folds,
+    train = writing.write_set(
+        tmp_path / "Train_Dataset.tar",
+        Photos(images, boxes, folder).fold(folds, 0, others=True),
+        folds=folds,
         backgrounds=fields,
         background_share=0.1,
         seed=3,
@@ -220,7 +195,6 @@ def test_backgrounds_have_empty_labels_and_train_only(tmp_path, folder, fields):
     assert len(extra) == 3  # 3 of 33 is the tenth that was asked for
     assert extra["fold"].isna().all()
     assert set(extra["archive"]) == {"fields"}
-    assert "background" not in set(reading.read_manifest(valid)["species"])
     target = reading.extract(train, tmp_path / "train")
     for image_id, member in zip(extra["image_id"], extra["member"], strict=True):
         assert (target / "labels" / f"{image_id}.txt").read_bytes() == b""
@@ -232,9 +206,10 @@ def test_backgrounds_have_empty_labels_and_train_only(tmp_path, folder, fields):
 
 def test_too_few_backgrounds_are_all_taken_with_a_warning(tmp_path, folder, fields, caplog):
     images, boxes = write_archives(folder, 60)
-    written = writing.write_tar(
+    path = writing.write_set(
         tmp_path / "a.tar", Photos(images, boxes, folder), backgrounds=fields, background_share=0.1
     )
+    written = reading.read_manifest(path)
     assert (written["species"] == "background").sum() == 5
     assert "only 5 photos for a background share of 0.1" in caplog.text
 
@@ -250,12 +225,12 @@ def test_too_few_backgrounds_are_all_taken_with_a_warning(tmp_path, folder, fiel
 def test_bad_backgrounds(tmp_path, tables, folder, options, message):
     options = {k: tmp_path / v if k == "backgrounds" else v for k, v in options.items()}
     with pytest.raises(DatasetError, match=message):
-        writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder), **options)
+        writing.write_set(tmp_path / "a.tar", Photos(*tables, folder), **options)
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_extracting_again_copies_nothing_but_clears_caches(tmp_path, tables, folder):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     photo = next((target / "images").iterdir())
     before = photo.stat()
@@ -272,7 +247,7 @@ def test_extracting_again_copies_nothing_but_clears_caches(tmp_path, tables, fol
 )
 def test_extracting_again_mends_what_differs(tmp_path, tables, folder, damage):
     images, boxes = tables
-    writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder))
     target = reading.extract(tmp_path / "a.tar", tmp_path / "set")
     whole = files_of(target)
     label, photo = (
@@ -291,7 +266,7 @@ def test_extracting_again_mends_what_differs(tmp_path, tables, folder, damage):
         case "photo too many":
             shutil.copy(photo, photo.with_name("other.jpg"))
         case "other set":
-            writing.to_folder(target, Photos(images[:3], boxes, folder))
+            writing.write_set(target, Photos(images[:3], boxes, folder))
     assert files_of(reading.extract(tmp_path / "a.tar", target)) == whole
 
 
@@ -320,7 +295,7 @@ def hostile(name="images/x.jpg", **fields):
 def test_hostile_members_are_refused_and_nothing_is_written(
     tmp_path, tables, folder, member, message
 ):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     with tarfile.open(tmp_path / "a.tar", "a") as tar:
         tar.addfile(member)
     before = sorted(p.name for p in tmp_path.iterdir())
@@ -376,7 +351,7 @@ LAST = "livestock_pig_bbox_000005"
     ],
 )
 def test_damaged_sets_are_refused(tmp_path, tables, folder, change, message):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     rewritten(tmp_path / "a.tar", change)
     with pytest.raises(DatasetError, match=message) as caught:
         reading.extract(tmp_path / "a.tar", tmp_path / "set")
@@ -386,7 +361,7 @@ def test_damaged_sets_are_refused(tmp_path, tables, folder, change, message):
 
 @pytest.mark.parametrize("keep", [0, 100, 700, -30_000])
 def test_cut_tars_are_refused(tmp_path, tables, folder, keep):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     data = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(data[:keep])
     with pytest.raises(DatasetError, match=r"a\.tar"):
@@ -410,21 +385,21 @@ def test_sets_that_are_not_there(tmp_path, read):
     ],
 )
 def test_foreign_labels_are_refused(tmp_path, tables, folder, text, message):
-    writing.to_folder(tmp_path / "set", Photos(*tables, folder))
+    writing.write_set(tmp_path / "set", Photos(*tables, folder))
     (tmp_path / "set" / "labels" / f"{LAST}.txt").write_text(text)
     with pytest.raises(DatasetError, match=message):
         reading.read_tables(tmp_path / "set")
 
 
 def test_a_wrong_crc_leaves_the_older_tar(tmp_path, tables, folder):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     before = (tmp_path / "a.tar").read_bytes()
     packed = bytearray((folder / "pig.zip").read_bytes())
     packed[200] ^= 0xFF  # inside the first, stored photo
     (folder / "pig.zip").write_bytes(packed)
-    for write, name in ((writing.write_tar, "a.tar"), (writing.to_folder, "set")):
+    for name in ("a.tar", "set"):
         with pytest.raises(ArchiveError, match=r"pig\.zip, member livestock_pig_bbox_000000\.jpg"):
-            write(tmp_path / name, Photos(*tables, folder))
+            writing.write_set(tmp_path / name, Photos(*tables, folder))
     assert (tmp_path / "a.tar").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "data"]
 
@@ -437,28 +412,28 @@ def no_disk(monkeypatch, free):
     )
 
 
-@pytest.mark.parametrize("write", [writing.write_tar, writing.to_folder])
+@pytest.mark.parametrize("name", ["a.tar", "a"])
 def test_a_small_disk_is_refused_before_anything_is_written(
-    tmp_path, tables, folder, monkeypatch, write
+    tmp_path, tables, folder, monkeypatch, name
 ):
     no_disk(monkeypatch, 1000)
     with pytest.raises(
         DatasetError, match=r"needs 0\.00 GB, .* free; make room or write elsewhere"
     ):
-        write(tmp_path / "out" / "a.tar", Photos(*tables, folder))
+        writing.write_set(tmp_path / "out" / name, Photos(*tables, folder))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_space_asked_for_is_the_tar_s_size(tmp_path, tables, folder, monkeypatch):
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     size = (tmp_path / "a.tar").stat().st_size
     no_disk(monkeypatch, size)
-    writing.write_tar(tmp_path / "b.tar", Photos(*tables, folder))
+    writing.write_set(tmp_path / "b.tar", Photos(*tables, folder))
     no_disk(
         monkeypatch, size - 12_000
     )  # the end of a tar may take up to a record of 10,240 bytes more
     with pytest.raises(DatasetError, match="make room"):
-        writing.write_tar(tmp_path / "c.tar", Photos(*tables, folder))
+        writing.write_set(tmp_path / "c.tar", Photos(*tables, folder))
 
 
 def test_a_disk_that_fills_up_is_one_line(tmp_path, tables, folder, monkeypatch):
@@ -467,7 +442,7 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, tables, folder, monkeypatch)
 
     monkeypatch.setattr(tars.TarWriter, "add", full)
     with pytest.raises(DatasetError, match=r"no space left while writing .*a\.tar; make room"):
-        writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+        writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
 
 
@@ -475,22 +450,23 @@ def test_targets_in_the_way(tmp_path, tables, folder):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    writing.write_tar(tmp_path / "a.tar", Photos(*tables, folder))
+    (tmp_path / "full.tar").mkdir()
+    writing.write_set(tmp_path / "a.tar", Photos(*tables, folder))
     cases = [
         (
-            lambda: writing.write_tar(tmp_path / "full", Photos(*tables, folder)),
+            lambda: writing.write_set(tmp_path / "full.tar", Photos(*tables, folder)),
             "a folder has that name",
         ),
         (
-            lambda: writing.write_tar(tmp_path / "file" / "a.tar", Photos(*tables, folder)),
+            lambda: writing.write_set(tmp_path / "file" / "a.tar", Photos(*tables, folder)),
             "file is a file; give another folder",
         ),
         (
-            lambda: writing.to_folder(tmp_path / "file", Photos(*tables, folder)),
+            lambda: writing.write_set(tmp_path / "file", Photos(*tables, folder)),
             "it is a file; give another name",
         ),
         (
-            lambda: writing.to_folder(tmp_path / "full", Photos(*tables, folder)),
+            lambda: writing.write_set(tmp_path / "full", Photos(*tables, folder)),
             "holds other files",
         ),
         (
@@ -525,14 +501,14 @@ def test_targets_in_the_way(tmp_path, tables, folder):
 def test_bad_tables(tmp_path, tables, folder, change, message):
     images, boxes = tables
     with pytest.raises(DatasetError, match=message):
-        writing.write_tar(tmp_path / "a.tar", Photos(change(images), boxes, folder))
+        writing.write_set(tmp_path / "a.tar", Photos(change(images), boxes, folder))
     assert not (tmp_path / "a.tar").exists()
 
 
 def test_folds_must_name_every_image(tmp_path, tables, folder):
     images, boxes = tables
     with pytest.raises(DatasetError, match="1 of 12 images have no fold"):
-        writing.write_tar(
+        writing.write_set(
             tmp_path / "a.tar",
             Photos(images, boxes, folder),
             folds=stratified_folds(Photos(images, boxes))[1:],
@@ -542,13 +518,13 @@ def test_folds_must_name_every_image(tmp_path, tables, folder):
 def test_what_a_killed_run_left_is_cleared(tmp_path, tables, folder):
     (tmp_path / ".set.part" / "images").mkdir(parents=True)
     (tmp_path / ".set.part" / "images" / "half.jpg").write_bytes(b"half")
-    writing.to_folder(tmp_path / "set", Photos(*tables, folder))
+    writing.write_set(tmp_path / "set", Photos(*tables, folder))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "set"]
     assert not (tmp_path / "set" / "images" / "half.jpg").exists()
 
 
 def test_a_set_survives_a_kill_between_the_renames(tmp_path, tables, folder):
-    writing.to_folder(tmp_path / "set", Photos(*tables, folder))
+    writing.write_set(tmp_path / "set", Photos(*tables, folder))
     (tmp_path / "set").rename(tmp_path / ".set.old")
     with pytest.raises(OSError, match="disk"), set_folder.whole_folder(tmp_path / "set"):
         raise OSError("disk")
@@ -559,7 +535,7 @@ def test_a_set_survives_a_kill_between_the_renames(tmp_path, tables, folder):
 def test_data_yaml_joins_sets(tmp_path, tables, folder, relative):
     train = tmp_path / "train"
     for path in (train, tmp_path / "silver", tmp_path / "valid"):
-        writing.to_folder(path, Photos(*tables, folder))
+        writing.write_set(path, Photos(*tables, folder))
     path = writing.write_data_yaml(
         tmp_path / "run" / "data.yaml",
         [train, tmp_path / "silver"],
@@ -598,7 +574,7 @@ def test_no_more_photos_in_memory_than_the_read_ahead(tmp_path, folder, monkeypa
 
     monkeypatch.setattr(ImageReader, "bytes", counted_read)
     monkeypatch.setattr(tars.TarWriter, "add", counted_add)
-    writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, folder))
+    writing.write_set(tmp_path / "a.tar", Photos(images, boxes, folder))
     assert len(written) == len(images)
     assert max(lead) <= writing._READ_AHEAD + 1
 
@@ -619,32 +595,5 @@ def test_a_box_of_an_unknown_species_is_told_before_an_image_is_read(tmp_path, t
         DatasetError,
         match=r"1 boxes are of 'goat' \(image '.*'\), a species that species.yaml lacks",
     ):
-        writing.write_tar(tmp_path / "a.tar", Photos(images, boxes, tmp_path / "nowhere"))
+        writing.write_set(tmp_path / "a.tar", Photos(images, boxes, tmp_path / "nowhere"))
     assert not (tmp_path / "a.tar").exists()
-
-
-@pytest.mark.parametrize(
-    ("fold_of", "valid_fold", "message"),
-    [
-        (
-            lambda n: n % 3,
-            7,
-            r"valid_fold 7 leaves no validation images: the folds of the 12 images are \[0, 1, 2\]",
-        ),
-        (
-            lambda n: 0,
-            0,
-            r"valid_fold 0 leaves no training images: the folds of the 12 images are \[0\]",
-        ),
-    ],
-)
-def test_a_fold_that_is_not_there_is_told_before_anything_is_written(
-    tmp_path, tables, folder, fold_of, valid_fold, message
-):
-    images, boxes = tables
-    folds = pd.Series([fold_of(n) for n in range(len(images))], index=images["image_id"])
-    with pytest.raises(DatasetError, match=message):
-        writing.write_split(
-            tmp_path / "out", Photos(images, boxes, folder), folds, valid_fold=valid_fold
-        )
-    assert not (tmp_path / "out").exists()

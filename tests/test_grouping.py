@@ -122,7 +122,7 @@ def test_faulty_folds_are_told_in_one_line(tmp_path, text, message):
 def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
     images, boxes = write_archives(tmp_path / "archives")
     for name, rows in (("all", images), ("cows", images[images["species"] == "cow"])):
-        writing.write_tar(tmp_path / f"{name}.tar", Photos(rows, boxes, tmp_path / "archives"))
+        writing.write_set(tmp_path / f"{name}.tar", Photos(rows, boxes, tmp_path / "archives"))
     table = summary.set_table({name: tmp_path / f"{name}.tar" for name in ("all", "cows")})
     assert table[["set", "file", "images", "pig", "cow", "backgrounds"]].to_numpy().tolist() == [
         ["all", "all.tar", 12, 6, 6, 0],

@@ -337,7 +337,7 @@ def test_the_study_of_a_notebook_trains_every_form(weights, tmp_path):
     images, boxes = write_archives(tmp_path / "zips", 8)
     sets = [tmp_path / name for name in ("Train", "Valid")]
     for folder in sets:
-        writing.to_folder(folder, Photos(images, boxes, tmp_path / "zips"))
+        writing.write_set(folder, Photos(images, boxes, tmp_path / "zips"))
     train_set, valid_set = (reading.open_set(folder) for folder in sets)
     boxes.assign(confidence=0.9).to_csv(tmp_path / "two_stage.csv", index=False)
     table = lighter.study(

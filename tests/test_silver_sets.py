@@ -268,8 +268,8 @@ def gold(source, tmp_path_factory):
     folder, images, boxes, _ = source
     out = tmp_path_factory.mktemp("gold")
     last = images["image_id"] == images.loc[images["species"] == "cow", "image_id"].iloc[-1]
-    writing.to_folder(out / "train", Photos(images[~last], boxes, folder))
-    writing.to_folder(out / "valid", Photos(images[last], boxes, folder))
+    writing.write_set(out / "train", Photos(images[~last], boxes, folder))
+    writing.write_set(out / "valid", Photos(images[last], boxes, folder))
     return out / "train", out / "valid"
 
 
@@ -322,7 +322,7 @@ def test_a_share_refused(written, gold, tmp_path, share):
 
 def test_lists_of_another_set_refused(written, gold, tmp_path):
     images, boxes = reading.read_tables(gold[0])
-    writing.to_folder(tmp_path / "pigs", Photos(images[images["species"] == "pig"], boxes, gold[0]))
+    writing.write_set(tmp_path / "pigs", Photos(images[images["species"] == "pig"], boxes, gold[0]))
     with pytest.raises(
         DatasetError,
         match=r"no source of the 6 silver images is in .*; make silver from the images",

@@ -25,7 +25,7 @@ def sets(archives, tmp_path_factory):
     for name, ids in (("train", slice(0, 8)), ("valid", slice(8, None))):
         part = archives.select(archives.images["image_id"][ids])
         folder = tmp_path_factory.mktemp("sets") / name
-        writing.to_folder(folder, part)
+        writing.write_set(folder, part)
         parts.append(lu.Photos(*reading.read_tables(folder), folder))
     return parts
 
@@ -56,7 +56,7 @@ def test_photos_of_archives_are_written_once(archives, tmp_path, monkeypatch):
     found = read_data(train, valid, tmp_path / "data")
     assert [len(part.files) for part in (found.train, found.valid)] == [6, 3]
     assert found.train.n_boxes == len(train.boxes)
-    monkeypatch.setattr(writing, "to_folder", lambda *_, **__: pytest.fail("written again"))
+    monkeypatch.setattr(writing, "write_set", lambda *_, **__: pytest.fail("written again"))
     assert read_data(train, valid, tmp_path / "data").sha256 == found.sha256
     monkeypatch.undo()
     other = train.with_boxes(train.boxes.iloc[1:])

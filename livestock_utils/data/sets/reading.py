@@ -18,7 +18,7 @@ from livestock_utils.data.sets import tars, yolo
 
 
 def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
-    """Extract a set written by `write_tar` to `folder` (images/, labels/, ...); returns the folder.
+    """Extract a set written by `write_set` to `folder` (images/, labels/, ...); returns the folder.
 
     Every file is checked against the manifest. If the folder already holds this very set nothing is
     copied. yolov5's label caches, which survive a change of labels unnoticed, are removed. Raises
@@ -65,9 +65,7 @@ def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
         return _tar_manifest(path)[1]
     file = path / yolo.MANIFEST
     if not file.is_file():
-        raise DatasetError(
-            f"{path} has no {yolo.MANIFEST}; is it a set made by write_tar, to_folder or extract?"
-        )
+        raise DatasetError(f"{path} has no {yolo.MANIFEST}; is it a set made by lu.write_set?")
     return yolo.parse_manifest(file.read_bytes(), path)
 
 
@@ -148,7 +146,7 @@ def _tar_manifest(path: str | os.PathLike) -> tuple[bytes, pd.DataFrame]:
         if name == yolo.MANIFEST:
             data = tars.read_whole(path, name, file)
             return data, yolo.parse_manifest(data, path)
-    raise DatasetError(f"{path} has no {yolo.MANIFEST}: not a set made by write_tar")
+    raise DatasetError(f"{path} has no {yolo.MANIFEST}: not a set made by lu.write_set")
 
 
 def _tar_labels(path: Path, image_ids: set[str]) -> dict[str, bytes]:

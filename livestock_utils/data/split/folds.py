@@ -166,21 +166,23 @@ def balance_table(
     strata = strata_table(photos)
     fold = _folds_of(strata["image_id"], folds, valid_fold)
     wanted = 1 - 1 / fold.nunique() if target is None else target
+    return stratum_shares(strata, fold != valid_fold, wanted)
+
+
+def stratum_shares(strata: pd.DataFrame, in_train: pd.Series, target: float) -> pd.DataFrame:
+    """`balance_table` of images that are in train or not, on the rows of `strata`."""
     names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
-    table = pd.DataFrame({"stratum": [f"{s}-{c}" for s, c in names]})
-    table["species"], table["count_bin"] = [s for s, _ in names], [c for _, c in names]
-    for column, of_part in (
-        ("images", slice(None)),
-        ("train", fold != valid_fold),
-        ("valid", fold == valid_fold),
-    ):
+    table = pd.DataFrame([(f"{s}-{c}", s, c) for s, c in names])
+    table.columns = ["stratum", "species", "count_bin"]
+    parts = {"images": in_train | ~in_train, "train": in_train, "valid": ~in_train}
+    for column, of_part in parts.items():
         counts = strata["stratum"][of_part].value_counts()
         table[column] = counts.reindex(table["stratum"], fill_value=0).to_numpy()
     table = table[table["images"] > 0].reset_index(drop=True)
     table["share_in_train"] = table["train"] / table["images"]
-    table["target"] = wanted
-    table["off_points"] = 100 * (table["share_in_train"] - wanted)
-    table["off_images"] = table["train"] - wanted * table["images"]
+    table["target"] = target
+    table["off_points"] = 100 * (table["share_in_train"] - target)
+    table["off_images"] = table["train"] - target * table["images"]
     return table
 
 

@@ -196,7 +196,7 @@ def _write_folds(base: Path, photos: Photos, of_image: pd.Series) -> dict[int, P
     for number, place in places.items():
         mine = photos.fold(of_image, number)
         if not _is_written(place, mine, of_image):
-            writing.to_folder(place, mine, folds=of_image)
+            writing.write_set(place, mine, folds=of_image)
     return {
         number: writing.write_data_yaml(
             base / f"held_out_{number}.yaml",

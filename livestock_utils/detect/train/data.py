@@ -146,7 +146,7 @@ def _write_once(place: Path, photos: Photos) -> None:
     made_from = {"photos": photos.fingerprint(), "labels": digest}
     note, manifest = place.with_name(f"{place.name}.json"), place / yolo.MANIFEST
     if not made.is_there(manifest, made_from, note):
-        writing.to_folder(place, photos)
+        writing.write_set(place, photos)
         made.record(manifest, made_from, note)
 
 

@@ -52,7 +52,7 @@ def write_sets(folder: Path) -> Path:
         drawn = write_sample(folder / "samples" / str(seed), IMAGES_A_SEED, 0, seed, SCALE)
         images = data_folder.read_archives(drawn / "data").images
         sets.append(folder / "sets" / str(seed))
-        writing.to_folder(
+        writing.write_set(
             sets[-1], Photos(images, read_truth(drawn).drop(columns="labelled"), drawn / "data")
         )
     return writing.write_data_yaml(folder / "data.yaml", sets[:-1], sets[-1])
