@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
 class Judge:
     """The images that a table's runs are scored on: none of the runs was trained on them.
 
-    `removed` counts the images of the set that were left out, by the runs that were trained on
-    them; `unrecorded` are the runs whose folders do not tell what they were trained on.
+    `removed` counts those left out, by the runs that were trained on them; `unrecorded` are the
+    runs whose folders do not tell.
     """
 
     name: str
@@ -49,10 +49,8 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What runs say to a question: `scores` per run, `table` per setting, `differences`.
-
-    `constants` is what this group of runs has in common and the question's other groups have not.
-    """
+    """What runs say to a question: `scores` per run, `table` per setting, `differences`; and what
+    its group of runs has in common and the others have not (`constants`)."""
 
     question: str
     number: int
@@ -94,28 +92,24 @@ def answer_all(
             on = judge(out, group, local)
             found = predict(group, on)
             scores = run_scores(group, found, on, question)
-            results = group.set_index("name")["folder"].map(run_folders.results).to_dict()
+            logged = map(run_folders.results, group["folder"])
+            results = dict(zip(group["name"], logged, strict=True))
             table, pairs = question_table(scores, question), differences(scores, found, on, seed)
             answers.append(Answer(question, number, common, on, scores, table, pairs, results))
     return answers
 
 
-def scores_of(answers: Sequence[Answer], question: str) -> pd.DataFrame | None:
-    """The scores of the largest answer to a question, or None."""
-    mine = [answer.scores for answer in answers if answer.question == question]
-    return max(mine, key=len) if mine else None
-
-
-def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
+def optimisers(answers: Sequence[Answer]) -> pd.DataFrame:
     """SGD and AdamW, each at its best setting by mean mAP75: a row each; empty without such runs.
 
-    `scores` is of the question "optimisers". Columns optimizer, hyp, settings (tried), runs, mAP75
-    and std; `attrs`: epochs, difference of the means (SGD minus AdamW), and low, high of Welch's
-    95 % interval over the seeds (NaN with fewer than two).
+    Columns optimizer, hyp, settings (tried), runs, mAP75 and std; `attrs`: epochs, difference of
+    the means (SGD minus AdamW), and low, high of Welch's 95 % interval over the seeds (NaN with
+    fewer than two).
     """
-    rows, values = [], []
-    if scores is None:
+    asked = [answer.scores for answer in answers if answer.question == "optimisers"]
+    if not asked:
         return pd.DataFrame()
+    rows, values, scores = [], [], max(asked, key=len)
     for kind in ("SGD", "AdamW"):
         mine = scores[scores["setting"].str.startswith(f"{kind}, ")]
         if mine.empty:
@@ -169,7 +163,8 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
             f"{places[0]} is missing: notebook {maker} writes it; run that first, with the same out"
         )
     photos = reading.open_set(tar, Path(local) / name)
-    trained = group.set_index("name")["folder"].map(run_folders.trained_ids).to_dict()
+    known_ids = map(run_folders.trained_ids, group["folder"])
+    trained = dict(zip(group["name"], known_ids, strict=True))
     ids = photos.images["image_id"]
     seen = pd.DataFrame({run: ids.isin(known or ()) for run, known in trained.items()})
     left = photos.select(ids[~seen.any(axis=1)])
@@ -195,18 +190,13 @@ def run_scores(
         by_class = table["mAP75"].drop("all").add_prefix("mAP75_").to_dict()
         rows.append({**run, **whole, **by_class})
     table = pd.DataFrame(rows).rename(columns={"name": "run", "epochs_done": "epochs"})
-    table.insert(0, "setting", run_folders.settings(group, question))
-    order = {name: place for place, name in enumerate(_ordered_settings(table, question))}
-    return table.sort_values(
-        ["setting", "seed", "run"],
-        key=lambda c: c.map(order) if c.name == "setting" else c,
-        ignore_index=True,
-    )
+    table.index = pd.Index(run_folders.settings(group, question), name="setting")
+    order = _ordered_settings(set(table.index), question)
+    return table.sort_values(["seed", "run"]).loc[order].reset_index()
 
 
-def _ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
-    """The settings of a table in reading order, the one that the others are held against first."""
-    names = list(dict.fromkeys(scores["setting"]))
+def _ordered_settings(names: Iterable[str], question: str) -> list[str]:
+    """Settings in reading order, the one that the others are held against first."""
     if question == "epochs":
         return sorted(names, key=lambda name: int(name.split()[0]))
     first = _REFERENCE.get(question)
