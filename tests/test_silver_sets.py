@@ -505,7 +505,8 @@ def test_thinning(share, kept):
     thinned = effect.thin(labels, share, seed=1)
     assert len(thinned) == kept
     pd.testing.assert_frame_equal(thinned, effect.thin(labels, share, seed=1))
-    pd.testing.assert_frame_equal(effect.thin(labels, share, ("pig",)), labels)
+    pigs = labels.assign(species="pig")
+    pd.testing.assert_frame_equal(effect.thin(pigs, share), pigs)
 
 
 def test_thinning_refused():

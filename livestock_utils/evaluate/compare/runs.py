@@ -118,9 +118,8 @@ def repeats(runs: pd.DataFrame) -> list[str]:
 def settings(group: pd.DataFrame, question: str) -> list[str]:
     """A run's name in the table of a question: "AdamW, default", "full", "20 epochs".
 
-    Unlike runs never share a name: where other weights or data hide behind one, what the names of
-    batch and folder say is added ("with silver, silver_share0.5"), and where that leaves two of a
-    seed, a part of the hash.
+    Unlike runs never share a name: where other weights or data hide behind one, the variant is
+    added ("with silver, silver_share0.5"), and where that leaves two of a seed, a part of the hash.
     """
     table = group[["seed", "variant"]].assign(
         name=[_setting(run, question) for run in group.to_dict("records")]

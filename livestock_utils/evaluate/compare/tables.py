@@ -206,12 +206,9 @@ def _ordered_settings(names: Iterable[str], question: str) -> list[str]:
 
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
-    """The write-up's table: a row per setting, means over seeds, its numbers after ours.
-
-    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of
-    single runs) and write_up_..., where the write-up has that setting and all runs are of its model
-    and size (`like_write_up`); a column that would be empty is left out.
-    """
+    """The write-up's table: a row per setting, means over seeds; mAP75_lowest and mAP75_highest are
+    of single runs. Its own numbers stand in write_up_..., where it has that setting and all runs
+    are of its model and size; a column that would be empty is left out."""
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
     table.insert(0, "runs", grouped.size())
@@ -237,9 +234,8 @@ def differences(
 ) -> pd.DataFrame:
     """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
 
-    Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high
-    (95 % interval over draws of the images) and lowest_run, highest_run (of single pairs: the luck
-    of the seeds).
+    Columns setting, against, pairs (of seeds), difference (mAP75), low, high (95 % interval over
+    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds).
     """
     settings = list(dict.fromkeys(scores["setting"]))
     if twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist():

@@ -1,8 +1,7 @@
 """Labels out to an annotation tool (CVAT, Label Studio) and back, and what came back changed.
 
-In COCO a suggested box carries `attributes` {"suggested": true, "score": ...}, which CVAT shows; in
-YOLO, which has no room for that, suggestions are classes of their own ("cow_suggested").
-"""
+Suggested boxes carry `attributes` {"suggested": true, "score": ...} in COCO, which CVAT shows; YOLO
+has no room for that, there they are of classes of their own ("cow_suggested")."""
 
 import os
 import re

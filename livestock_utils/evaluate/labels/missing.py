@@ -1,9 +1,7 @@
 """Animals that nobody labelled: every prediction scored, suggestions to go through, images ranked.
 
 A fifth of the labels is hidden at a time, and a logistic regression learns to tell predictions on
-hidden labels from all others that fit no label: the data at hand decides what a confidence, an
-overlap or a crowd is worth (learning from positive and unlabelled data, Elkan and Noto 2008).
-"""
+hidden labels from others that fit no label (positive and unlabelled data, Elkan and Noto 2008)."""
 
 import logging
 
@@ -65,10 +63,9 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
 def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) -> pd.DataFrame:
     """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
 
-    Of boxes of one image, of either species, that overlap the most confident stays, which is the
-    best placed as a rule, with the highest of their scores. `species` is that of the image, which
-    holds one: the model's word is `predicted_species`. (To drop boxes of the other name before
-    scoring costs average precision: many lie on unlabelled animals.)
+    Of boxes that overlap, of either species, the most confident stays, as a rule the best placed,
+    with the highest of their scores. `species` is that of the image, the model's word is
+    `predicted_species`: to drop boxes of the other name before scoring costs average precision.
     """
     wanted = [*inputs.PREDICTION_COLUMNS, "score"]
     tables.require_columns(scored, wanted, "scored predictions", ScoringError)

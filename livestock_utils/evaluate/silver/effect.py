@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
@@ -31,19 +30,15 @@ def answer_sets(
     `data`/truth.csv, "as labelled" and "thinned", which only shows what missing boxes do."""
     if (Path(data) / "truth.csv").is_file():
         return {COMPLETE: photos.complete(data).boxes, "as labelled": photos.boxes}
-    return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, seed=seed)}
+    return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, seed)}
 
 
-def thin(
-    boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",), seed: int = 0
-) -> pd.DataFrame:
-    """`boxes` without a drawn `share` of those of `species`; DatasetError outside [0, 1)."""
+def thin(boxes: pd.DataFrame, share: float, seed: int = 0) -> pd.DataFrame:
+    """`boxes` without a drawn `share`, at least 0 and below 1, of the cows."""
     if not 0 <= share < 1:
         raise DatasetError(f"thin_share must be at least 0 and below 1, got {share}")
-    for name in species:
-        classes.by_name(name)
-    eligible = np.flatnonzero(boxes["species"].isin(species))
-    gone = np.random.default_rng(seed).permutation(eligible)[: round(share * len(eligible))]
+    cows = np.flatnonzero(boxes["species"] == "cow")
+    gone = np.random.default_rng(seed).permutation(cows)[: round(share * len(cows))]
     return boxes.drop(boxes.index[gone]).reset_index(drop=True)
 
 

@@ -1,9 +1,8 @@
 """Silver labels: boxes that a model predicted, taken as labels where people set none.
 
-The original's silver set (EDA/Data_Augmentation) adds a copy of each well-filled cow image with
-what the model predicts on its own training images: mode "duplicate". In "replace" the image itself
-leaves the training set, as in "merge": people's boxes (gold) stay, confident predictions that
-overlap none of them are added (silver), less sure ones become regions that `sets` paints over.
+"duplicate" is the original's way (EDA/Data_Augmentation): a copy of each well-filled image with the
+predictions alone. In "replace" the image itself leaves the training set, as in "merge": people's
+boxes (gold) stay, confident predictions beside them are added (silver), less sure ones are ignored.
 """
 
 import dataclasses
