@@ -37,11 +37,8 @@ _CODES = ("background", "correct", "classification", "localisation", "both", "du
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Errors:
-    """What `error_types` found; the displays of errors take it.
-
-    `detections` and `labels` are the tables of `classify` for all predictions, `sure` and
-    `sure_labels` for those of `confidence` and above alone.
-    """
+    """What `error_types` found: the tables of `classify` for all predictions, and for the `sure`
+    ones from `confidence` on."""
 
     photos: Photos
     predictions: pd.DataFrame
@@ -114,26 +111,12 @@ def classify(
     background_iou: float = 0.1,
     images: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give every detection its error type and every label its state.
+    """(detections, labels): every detection with its error type, every label with its state.
 
-    Args:
-        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px).
-        predictions: the detections, with `confidence`.
-        iou_threshold: from this IoU on a detection is right.
-        background_iou: up to this IoU a detection lies on background.
-        images: given, predictions of other images raise (else they lie on background).
-
-    Returns:
-        (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and
-        falling confidence + `error` ("correct" or one of FAULTS), `iou` with the best label of its
-        species, `label` (row of `labels` it is matched or compared with, -1 for none) and `repairs`
-        (it is the best of those that could be mended onto its label). `labels` = boxes + `found`
-        (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]` of both says
-        what they were judged by.
-
-    Raises:
-        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions
-        of unknown images, or thresholds that are not 0 <= background < threshold <= 1.
+    `detections` are by image and falling confidence, with `error` ("correct" or one of FAULTS),
+    `iou` with the best label of its species, `label` (row of `labels` it is matched or compared
+    with, -1 for none) and `repairs` (it is the best of those that could be mended onto its label);
+    `labels` have `found` (matched) and `missed` (nothing accounts for it).
     """
     if not 0 <= background_iou < iou_threshold <= 1:
         raise ScoringError(
@@ -172,12 +155,9 @@ def classify(
 
 
 def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """AP that each error type costs, from the tables of `classify`.
+    """AP that each error type costs, as a share of 1 (tidecv prints percent), and its `count`.
 
-    Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false
-    negatives") with `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0
-    for the six types. `attrs["ap"]` is the AP before any repair, `attrs["iou_threshold"]` that of
-    `classify`.
+    Rows are FAULTS, "missed" and TIDE's two sums; `attrs["ap"]` is the AP before any repair.
     """
     # Sorted once here: every AP below sorts what is sorted already, in one pass.
     order = np.argsort(-detections["confidence"].to_numpy(float), kind="stable")

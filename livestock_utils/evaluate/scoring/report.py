@@ -16,12 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Result:
-    """A scored submission: settings, `scores` per class, faults in words, a comparison.
-
-    `score` is what the contest's scorer gives for the file as it stands; `scores` and the
-    comparison are of its rows sorted by falling confidence, and so is `score` unless the file is
-    `unsorted`.
-    """
+    """A scored submission; `score` is of the file as it stands, all else of its sorted rows."""
 
     settings: dict[str, object]
     score: float
@@ -90,9 +85,7 @@ def score_files(
 ) -> _Result:
     """Score a submission file against an answer file; `against` is another to compare with.
 
-    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is
-    handed to `tell`, except for the one that is raised: faults such as the order of rows or boxes
-    beyond the frame do not hinder scoring.
+    Every faulty line is handed to `tell`, except for the one that is raised.
     """
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
     table = None if images is None else submission.read_images(images)

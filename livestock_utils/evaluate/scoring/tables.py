@@ -48,9 +48,7 @@ def definitions_table(
 ) -> pd.DataFrame:
     """The same predictions by every definition of AP, one row a definition and class.
 
-    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table
-    (`Run.per_class`): another pass of the same weights, letterboxed as yolov5 validates, shown as
-    LOGGED.
+    `logged` (`Run.per_class`) is a training's own pass, letterboxed as yolov5 validates.
     """
     tables = {name: score(photos, predictions, definition=name) for name in metrics.DEFINITIONS}
     if logged is not None:
@@ -64,11 +62,9 @@ def group_table(
     groups: pd.Series | None,
     max_groups: int = 20,
 ) -> pd.DataFrame:
-    """Scores by group (camera, farm, ...): group, images, labels and SCORES of "all".
+    """SCORES of "all" by group (camera, farm, ...) of image ids.
 
-    `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more
-    than `max_groups` among the photos (look-alikes make hundreds, of a photo or two each), the
-    table is empty. A group without a prediction has the score 0.
+    Empty without groups or above `max_groups`: look-alikes make hundreds, of a photo or two each.
     """
     columns = ["group", "images", "labels", *SCORES]
     ids = photos.images["image_id"]
