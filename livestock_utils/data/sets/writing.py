@@ -86,34 +86,21 @@ def write_set(
 def write_data_yaml(
     path: str | os.PathLike,
     train: str | os.PathLike | Sequence[str | os.PathLike],
-    valid: str | os.PathLike | Sequence[str | os.PathLike],
-    names: Sequence[str] | None = None,
-    relative: bool = False,
+    valid: str | os.PathLike,
 ) -> Path:
-    """Write yolov5's data.yaml for extracted sets; returns its path.
-
-    `train` and `valid` are set folders (or several); paths are absolute, or with `relative`
-    relative to the YAML's folder (yolov5 itself looks from its own folder, so whoever reads such a
-    file resolves them first). Raises DatasetError for a folder that has no `images/`.
-    """
-    base = Path(path).resolve().parent
+    """Write yolov5's data.yaml, with absolute paths, for set folders (`train`: one or several)."""
 
     def entry(folder: str | os.PathLike) -> str:
         photos = Path(folder).resolve() / "images"
         if not photos.is_dir():
             raise DatasetError(f"{folder} has no images/ in it; extract the set there first")
-        return Path(os.path.relpath(photos, base)).as_posix() if relative else photos.as_posix()
+        return photos.as_posix()
 
-    def entries(folders: str | os.PathLike | Sequence[str | os.PathLike]) -> str | list[str]:
-        return (
-            entry(folders)
-            if isinstance(folders, str | os.PathLike)
-            else [entry(folder) for folder in folders]
-        )
-
-    return write_text(
-        path, yolo.data_yaml(entries(train), entries(valid), names or classes.names())
-    )
+    if isinstance(train, str | os.PathLike):
+        entries: str | list[str] = entry(train)
+    else:
+        entries = [entry(folder) for folder in train]
+    return write_text(path, yolo.data_yaml(entries, entry(valid), classes.names()))
 
 
 def _photos(
