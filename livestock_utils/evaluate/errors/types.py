@@ -32,6 +32,7 @@ from livestock_utils.evaluate.scoring import metrics
 
 FAULTS = ("classification", "localisation", "both", "duplicate", "background")
 """Faults of detections, in TIDE's order; labels add "missed"."""
+_BACKGROUND_IOU = 0.1
 _CODES = ("background", "correct", "classification", "localisation", "both", "duplicate")
 
 
@@ -108,8 +109,6 @@ def classify(
     boxes: pd.DataFrame,
     predictions: pd.DataFrame,
     iou_threshold: float = 0.75,
-    background_iou: float = 0.1,
-    images: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(detections, labels): every detection with its error type, every label with its state.
 
@@ -118,14 +117,13 @@ def classify(
     with, -1 for none) and `repairs` (it is the best of those that could be mended onto its label);
     `labels` have `found` (matched) and `missed` (nothing accounts for it).
     """
-    if not 0 <= background_iou < iou_threshold <= 1:
+    if not _BACKGROUND_IOU < iou_threshold <= 1:
         raise ScoringError(
-            f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, "
-            f"{iou_threshold}"
+            f"iou_threshold must be above {_BACKGROUND_IOU} and at most 1, got {iou_threshold}"
         )
     tables.require_columns(boxes, inputs.BOX_COLUMNS, "labels", ScoringError)
     inputs.require_boxes(boxes, "labels")
-    inputs.require_predictions(predictions, images)
+    inputs.require_predictions(predictions)
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)
     (image,) = overlaps.image_codes(predictions["image_id"])
     detections = predictions.iloc[np.lexsort((-predictions["confidence"].to_numpy(float), image))]
@@ -141,13 +139,11 @@ def classify(
     usable = np.zeros(len(labels), dtype=bool)
     for ours, theirs in _image_rows(*codes):
         sides = xyxy[ours], label_xyxy[theirs], kinds[0][ours], kinds[1][theirs]
-        result = _classify_image(*sides, iou_threshold, background_iou)
+        result = _classify_image(*sides, iou_threshold)
         error[ours], best_iou[ours], local, repairs[ours], found[theirs], usable[theirs] = result
         label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
-    names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
-    detections = detections.assign(
-        error=np.asarray(names, dtype=object), iou=best_iou, label=label_of, repairs=repairs
-    )
+    names = np.array(_CODES, dtype=object)[error]
+    detections = detections.assign(error=names, iou=best_iou, label=label_of, repairs=repairs)
     labels = labels.assign(found=found, missed=~found & ~usable)
     for table in (detections, labels):
         table.attrs["iou_threshold"] = iou_threshold
@@ -227,7 +223,6 @@ def _classify_image(
     species: np.ndarray,
     label_species: np.ndarray,
     iou_threshold: float,
-    background_iou: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One image's detections, by falling confidence, against its labels; indices are local."""
     iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
@@ -243,13 +238,13 @@ def _classify_image(
     correct = label_of >= 0
     nearest_same, nearest_other = same_iou.argmax(axis=1), other_iou.argmax(axis=1)
     best_same = same_iou.max(axis=1)
-    localisation = ~correct & (best_same >= background_iou) & (best_same <= iou_threshold)
+    localisation = ~correct & (best_same >= _BACKGROUND_IOU) & (best_same <= iou_threshold)
     rest = ~correct & ~localisation
     classification = rest & (other_iou.max(axis=1) >= iou_threshold)
     rest &= ~classification
     duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
     rest &= ~duplicate
-    background = rest & (iou.max(axis=1) <= background_iou)
+    background = rest & (iou.max(axis=1) <= _BACKGROUND_IOU)
     kinds = {"background": background, "correct": correct, "duplicate": duplicate}
     kinds |= {"classification": classification, "localisation": localisation}
     codes = [_CODES.index(name) for name in kinds]

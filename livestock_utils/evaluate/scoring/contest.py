@@ -70,12 +70,12 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     check(codes < 0, "ImageID is empty")
     stems = np.array([image_stem(value) for value in uniques], dtype=object)
     image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
-    image = merged.reshape(-1)[codes] if len(codes) else np.zeros(0, dtype=np.intp)
+    image = merged.reshape(-1)[codes]
     label_codes, labels = _factorise(table[names["LabelName"]])
     check(label_codes < 0, "LabelName is empty")
     index = species.class_index()
     known = np.array([index.get(str(name), -1) for name in labels], dtype=np.intp)
-    label = known[label_codes] if len(label_codes) else np.zeros(0, dtype=np.intp)
+    label = known[label_codes]
     check(label < 0, f"unknown LabelName, expected one of {list(index)}", "LabelName")
     columns = {}
     for name in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:

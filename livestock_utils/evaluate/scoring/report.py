@@ -20,15 +20,11 @@ class _Result:
 
     settings: dict[str, object]
     score: float
+    sorted_score: float
     scores: pd.DataFrame
     unsorted: bool
     findings: list[str]
-    comparison: pd.DataFrame | None = None
-
-    @property
-    def sorted_score(self) -> float:
-        """The score of the same rows, sorted by image and falling confidence."""
-        return float(self.scores[f"AP{100 * float(str(self.settings['iou_threshold'])):g}"].iloc[0])
+    comparison: pd.DataFrame | None
 
     def text(self) -> str:
         """The score, the table of classes and the definition, for people."""
@@ -38,8 +34,7 @@ class _Result:
             f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
         when = " once its rows are sorted" if self.unsorted else ""
-        parts = [_shown(self.scores)]
-        parts.append(f"score {self.sorted_score:.6f}{when}: {definition}")
+        parts = [_shown(self.scores), f"score {self.sorted_score:.6f}{when}: {definition}"]
         if self.unsorted:
             parts.append(
                 f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an "
@@ -106,12 +101,10 @@ def score_files(
     settings |= {"iou_threshold": iou_threshold, "normaliser": normaliser, "units": units}
     settings |= {"definition": "contest", "resamples": resamples}
     settings["against"] = None if against is None else str(against)
-    result = _Result(settings, 0.0, scores, is_unsorted, lines, comparison)
-    score = result.sorted_score
+    by_lines = sorted_score = float(scores[f"AP{100 * iou_threshold:g}"].iloc[0])
     if is_unsorted:
-        how = iou_threshold, normaliser, table, units
-        score = metrics.file_order_score(truth, rows, *how)
-    return dataclasses.replace(result, score=score)
+        by_lines = metrics.file_order_score(truth, rows, iou_threshold, normaliser, table, units)
+    return _Result(settings, by_lines, sorted_score, scores, is_unsorted, lines, comparison)
 
 
 def findings_text(

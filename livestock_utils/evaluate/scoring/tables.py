@@ -57,10 +57,7 @@ def definitions_table(
 
 
 def group_table(
-    photos: Photos,
-    predictions: pd.DataFrame,
-    groups: pd.Series | None,
-    max_groups: int = 20,
+    photos: Photos, predictions: pd.DataFrame, groups: pd.Series | None, max_groups: int = 20
 ) -> pd.DataFrame:
     """SCORES of "all" by group (camera, farm, ...) of image ids.
 
@@ -87,31 +84,25 @@ def runs_table(photos: Photos, runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 
 def paired_difference(
-    photos: Photos,
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    seed: int = 0,
-    iou_threshold: float = 0.75,
+    photos: Photos, first: pd.DataFrame, second: pd.DataFrame, seed: int = 0
 ) -> pd.DataFrame:
     """`intervals.compare` on two predictions tables (px): second minus first, by class."""
     both = [
         matching.match_best(metrics.table_sides(photos.boxes, found, photos.images))
         for found in (first, second)
     ]
-    return intervals.compare(both[0], both[1], (iou_threshold,), seed=seed)
+    return intervals.compare(both[0], both[1], seed=seed)
 
 
-def at_confidence(
-    curves: pd.DataFrame, confidence: float, iou_threshold: float = 0.5
-) -> pd.DataFrame:
-    """Recall and precision of each class when boxes from `confidence` up are shown, read off
-    `metrics.pr_curves`; columns species, confidence, iou_threshold, recall, precision."""
+def at_confidence(curves: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Recall and precision of each class at IoU .5 when boxes from `confidence` up are
+    shown, read off `metrics.pr_curves`."""
     rows = []
-    mine = curves[curves["iou_threshold"] == iou_threshold]
+    mine = curves[curves["iou_threshold"] == 0.5]
     for name, curve in mine.groupby("species", sort=False):
         shown = curve.loc[curve["confidence"] >= confidence, ["recall", "precision"]]
         ends = shown.iloc[-1] if len(shown) else (0.0, 1.0)
-        rows.append([name, confidence, iou_threshold, *ends])
+        rows.append([name, confidence, 0.5, *ends])
     columns = ["species", "confidence", "iou_threshold", "recall", "precision"]
     return pd.DataFrame(rows, columns=columns)
 
