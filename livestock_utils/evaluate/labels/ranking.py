@@ -40,11 +40,7 @@ def known_gaps(
     data: str | os.PathLike, photos: Photos, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """(labels, missing ones, how they are known): "truth", the sample's file of it, else "hidden",
-    a fifth of the labels at random.
-
-    Hidden here, the labels were there when the detectors were trained, which flatters every
-    ranking: before training hide with `hide`.
-    """
+    a fifth of the labels at random: detectors were trained with them, which flatters rankings."""
     gone = unlabelled(data, photos.images)
     if gone is None:
         return *hide(photos.boxes, seed=seed), "hidden"

@@ -130,7 +130,7 @@ class Silver:
     def folds(self, folds: pd.Series) -> pd.Series:
         """Folds of the silver images: their sources', so that no copy is on another side."""
         of_source = folds_of(self.images["source_id"], folds, "source images")
-        return pd.Series(of_source.to_numpy(), pd.Index(self.images["image_id"]), name="fold")
+        return of_source.set_axis(self.images["image_id"])
 
 
 def make_silver(

@@ -179,10 +179,9 @@ def write_silver_lists(
 
     `share`: of the silver images, drawn by `seed`, that take part. In mode "duplicate" the second
     copy of an image carries silver labels in the one list and gold labels in the other, so that
-    both trainings see the same photos as often, in as many steps; in the other modes a silver image
-    takes its source's place. Silver images whose source is not in `gold` (held out for validation)
-    are left out and counted. The table has a row a training: training, images, distinct (photos),
-    boxes, silver_images, held_out.
+    both trainings see the same photos as often; in the other modes a silver image takes its
+    source's place. Silver images whose source is not in `gold` (held out for validation) are left
+    out and counted. The table has a row a training.
     """
     if not 0 < share <= 1:
         raise DatasetError(f"the share of silver images must be above 0 and at most 1, got {share}")
