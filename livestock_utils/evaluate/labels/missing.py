@@ -33,8 +33,7 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
     `suggest` keeps one. Same input, same scores.
     """
     check(photos, predictions)
-    boxes = photos.boxes
-    label_iou = best_iou(predictions, boxes)
+    label_iou = best_iou(predictions, photos.boxes)
     result = predictions.assign(score=0.0, label_iou=label_iou)
     kept = np.flatnonzero((predictions["confidence"] >= _CONFIDENCE_FLOOR).to_numpy())
     found = predictions.iloc[kept].reset_index(drop=True)
@@ -45,8 +44,8 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
     (image,) = overlaps.image_codes(found["image_id"])
     group = rng.permutation(int(image.max()) + 1)[image] % _GROUPS
     neighbours = compare(found)
-    table, target, of_group = _hidden(boxes, found, neighbours, group, rng)
-    here = features(boxes, found, neighbours).to_numpy()
+    table, target, of_group = _hidden(photos.boxes, found, neighbours, group, rng)
+    here = features(photos.boxes, found, neighbours).to_numpy()
     scores = np.zeros(len(found))
     for number in range(_GROUPS):
         if (mine := group == number).any():
@@ -54,9 +53,8 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
             if len(np.unique(target[rows])) < 2:  # they alone say too little
                 rows[:] = True
             scores[mine] = _fit_and_score(table[rows], target[rows], here[mine])
-    scores[label_iou[kept] >= MATCHED_IOU] = 0.0
     values = np.zeros(len(predictions))
-    values[kept] = scores
+    values[kept] = np.where(label_iou[kept] >= MATCHED_IOU, 0.0, scores)
     return result.assign(score=values)
 
 
@@ -169,7 +167,7 @@ def _fit_and_score(
     if len(np.unique(target)) < 2:
         raise ScoringError(
             f"{int(target.sum())} of {len(target)} predictions find a label that was hidden: "
-            "nothing can be learnt; train longer, or lower the confidence floor"
+            "nothing can be learnt; train longer"
         )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(table, target).predict_proba(here)[:, 1]
