@@ -168,13 +168,13 @@ def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.D
     grouped = table.groupby(["species", "bin"], observed=True)
     result = grouped.agg(
         confidence=("confidence", "mean"), right=("right", "mean"), n=("right", "size")
-    ).reset_index()
+    )
+    result = result.reset_index("bin", drop=True).reset_index()
     species, n = result["species"], result["n"]
     off = result["confidence"] - result["right"]
     for name, values in (("error", off.abs()), ("lean", off)):
         mean = (values * n).groupby(species).sum() / n.groupby(species).sum()
         result[name] = species.map(mean).astype(float)
-    result = result.drop(columns="bin")
     result["low"], result["high"] = intervals.wilson(result["right"], n)
     result.attrs["iou_threshold"] = iou_threshold
     return result

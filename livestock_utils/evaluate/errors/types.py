@@ -155,7 +155,7 @@ def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
     Rows are FAULTS, "missed" and TIDE's two sums; `attrs["ap"]` is the AP before any repair.
     """
-    # Sorted once here: every AP below sorts what is sorted already, in one pass.
+    # Sorted once: every AP below sorts what is sorted already, in one pass.
     order = np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
     detections = detections.iloc[order]
     confidence = detections["confidence"].to_numpy(float)
@@ -209,11 +209,11 @@ def _mean_ap(
     species: np.ndarray, confidence: np.ndarray, correct: np.ndarray, counts: dict[str, int]
 ) -> float:
     """Mean of `_ap_101` over the species that have a label or a detection."""
-    present = [name for name, count in counts.items() if count > 0 or (species == name).any()]
     values = []
-    for name in present:
+    for name, count in counts.items():
         mine = species == name
-        values.append(_ap_101(confidence[mine], correct[mine], counts[name]))
+        if count > 0 or mine.any():
+            values.append(_ap_101(confidence[mine], correct[mine], count))
     return float(np.mean(values)) if values else 0.0
 
 
@@ -241,22 +241,18 @@ def _classify_image(
     localisation = ~correct & (best_same >= _BACKGROUND_IOU) & (best_same <= iou_threshold)
     rest = ~correct & ~localisation
     classification = rest & (other_iou.max(axis=1) >= iou_threshold)
-    rest &= ~classification
-    duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
-    rest &= ~duplicate
-    background = rest & (iou.max(axis=1) <= _BACKGROUND_IOU)
-    kinds = {"background": background, "correct": correct, "duplicate": duplicate}
-    kinds |= {"classification": classification, "localisation": localisation}
+    duplicate = rest & ~classification & ((same_iou * used).max(axis=1) >= iou_threshold)
+    # The first that holds, in TIDE's order.
+    kinds = {"correct": correct, "localisation": localisation, "classification": classification}
+    kinds |= {"duplicate": duplicate, "background": iou.max(axis=1) <= _BACKGROUND_IOU}
     codes = [_CODES.index(name) for name in kinds]
     error = np.select(list(kinds.values()), codes, _CODES.index("both")).astype(np.int8)
     mendable = localisation | classification
     target = np.where(classification, nearest_other, nearest_same)
     label_of = np.where(mendable, target, label_of)
     label_of = np.where(duplicate, (same_iou * used).argmax(axis=1), label_of)
-    repairs = np.zeros(len(xyxy), dtype=bool)
-    usable = np.zeros(len(label_xyxy), dtype=bool)
-    # Only the most confident candidate mends a free label; detections come by falling confidence,
-    # so the first does.
+    repairs, usable = np.zeros(len(xyxy), dtype=bool), np.zeros_like(used)
+    # Only the most confident candidate, the first, mends a free label.
     for row in np.flatnonzero(mendable & ~used[target]):
         if not usable[target[row]]:
             repairs[row], usable[target[row]] = True, True

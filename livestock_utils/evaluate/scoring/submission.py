@@ -69,9 +69,8 @@ def write_submission(
         advice = "an empty submission scores 0; lower the confidence threshold"
         log.warning("%s holds no detection: %s", path, advice)
     contest.check_units(found, "px")
-    known = set(contest.stems(images))
-    strangers = [image_id for image_id in found.image_ids if image_id not in known]
-    if strangers:
+    strangers = np.setdiff1d(found.image_ids, contest.stems(images))
+    if len(strangers):
         raise ScoringError(
             f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table "
             "lacks: predict and submit the same images"
@@ -243,10 +242,8 @@ def _beyond_frame(
 
 def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
     """Rows that should stand above the row before them; ids count without their suffix."""
-    later = np.zeros(len(stems), dtype=bool)
     rises = (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
-    later[1:] = (stems[1:] < stems[:-1]) | rises
-    return later
+    return np.append(False, (stems[1:] < stems[:-1]) | rises)
 
 
 def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
