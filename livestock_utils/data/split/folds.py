@@ -34,10 +34,8 @@ _WEIGHTS = {
 def strata_table(photos: Photos) -> pd.DataFrame:
     """What each image is stratified on, one row an image, sorted by image_id.
 
-    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false
-    column for each box ratio and box area, does the image have such a box: ratio_horizontal, ...,
-    area_very_large. Boxes of images that are not in `images` are ignored, so a part of a data set
-    needs no second boxes table. Raises DatasetError for an empty table and for a repeated id.
+    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and true/false for
+    each box ratio and area that the image has: ratio_horizontal, ..., area_very_large.
     """
     images, boxes = photos.images, photos.boxes
     if len(images) == 0:
@@ -158,37 +156,36 @@ def balance_table(
 ) -> pd.DataFrame:
     """How evenly train and valid share each stratum, one row a stratum in class and count order.
 
-    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target,
-    off_points (percentage points, signed), off_images (images too many in train, signed). `target`
-    defaults to (n - 1) / n for n folds; hand it in for a held-out group. Raises DatasetError for
-    folds that miss an image or lack `valid_fold`.
+    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target
+    ((n - 1) / n for n folds unless given), off_points (percentage points), off_images (in train).
     """
     strata = strata_table(photos)
     fold = _folds_of(strata["image_id"], folds, valid_fold)
     wanted = 1 - 1 / fold.nunique() if target is None else target
+    return stratum_shares(strata, fold != valid_fold, wanted)
+
+
+def stratum_shares(strata: pd.DataFrame, in_train: pd.Series, target: float) -> pd.DataFrame:
+    """`balance_table` of images that are in train or not, on the rows of `strata`."""
     names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
-    table = pd.DataFrame({"stratum": [f"{s}-{c}" for s, c in names]})
-    table["species"], table["count_bin"] = [s for s, _ in names], [c for _, c in names]
-    for column, of_part in (
-        ("images", slice(None)),
-        ("train", fold != valid_fold),
-        ("valid", fold == valid_fold),
-    ):
+    table = pd.DataFrame([(f"{s}-{c}", s, c) for s, c in names])
+    table.columns = ["stratum", "species", "count_bin"]
+    parts = {"images": in_train | ~in_train, "train": in_train, "valid": ~in_train}
+    for column, of_part in parts.items():
         counts = strata["stratum"][of_part].value_counts()
         table[column] = counts.reindex(table["stratum"], fill_value=0).to_numpy()
     table = table[table["images"] > 0].reset_index(drop=True)
     table["share_in_train"] = table["train"] / table["images"]
-    table["target"] = wanted
-    table["off_points"] = 100 * (table["share_in_train"] - wanted)
-    table["off_images"] = table["train"] - wanted * table["images"]
+    table["target"] = target
+    table["off_points"] = 100 * (table["share_in_train"] - target)
+    table["off_images"] = table["train"] - target * table["images"]
     return table
 
 
 def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
-    """Images of every label in every fold: columns kind, label, fold, images, share.
+    """Images of every label in every fold: kind (stratum, ratio, area), label, fold, images, share.
 
-    `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label
-    (0 to 1).
+    `share` is that fold's part of all images with the label (0 to 1).
     """
     strata = strata_table(photos)
     fold = _folds_of(strata["image_id"], folds)
@@ -205,9 +202,7 @@ def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
 def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
     """image_id -> group from a CSV with the columns image_id and `column` (camera, farm, ...).
 
-    A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored.
-    Raises DatasetError for an absent file or column, an image with two groups, and images without a
-    group.
+    A ".jpg" at the end of an id is dropped; rows of other images are ignored.
     """
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
@@ -225,11 +220,7 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "gr
 def hold_out_folds(
     images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
 ) -> pd.Series:
-    """Folds that hold out the groups `names` as 0, all other images as 1; by image_id.
-
-    Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or
-    leaves no training.
-    """
+    """Folds that hold out the groups `names` as 0, all other images as 1; by image_id."""
     wanted = [names] if isinstance(names, str) else list(names)
     ids = images["image_id"].sort_values(ignore_index=True)
     of_image = groups.loc[_named(ids, groups)]
@@ -261,11 +252,9 @@ def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, npt.NDArray[np.boo
         codes, labels = pd.factorize(strata[column].astype(str), sort=True)
         found += [(kind, str(label), codes == code) for code, label in enumerate(labels)]
     for kind in ("ratio", "area"):
-        columns = [name for name in strata.columns if name.startswith(f"{kind}_")]
-        found += [
-            (kind, name.removeprefix(f"{kind}_").replace("_", " "), strata[name].to_numpy())
-            for name in columns
-        ]
+        for name in strata.columns[strata.columns.str.startswith(f"{kind}_")]:
+            label = name.removeprefix(f"{kind}_").replace("_", " ")
+            found.append((kind, label, strata[name].to_numpy()))
     return found
 
 

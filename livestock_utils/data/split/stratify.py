@@ -44,12 +44,8 @@ def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
     for column in counts.T:
         present = column[column > 0]
         if len(present):
-            edges = np.unique(
-                np.concatenate(
-                    [[1], np.quantile(present, [0.25, 0.5, 0.75, 0.95], method="higher")]
-                )
-            )
-            columns += [column >= edge for edge in edges]
+            edges = np.quantile(present, [0.25, 0.5, 0.75, 0.95], method="higher")
+            columns += [column >= edge for edge in {1.0, *edges}]
     return np.unique(np.stack(columns, axis=1), axis=1)
 
 
@@ -74,11 +70,8 @@ def _level(
     pairs = [(a, b) for a in range(len(shares)) for b in range(a)]
     for _ in range(_ROUNDS):
         error = float((deviation**2 @ weights).sum())
-        # The pair of parts that differ most first; the others only when it has nothing left to
-        # gain.
-        pairs.sort(
-            key=lambda pair: -float((deviation[pair[0]] - deviation[pair[1]]) ** 2 @ weights)
-        )
+        # The pair of parts that differ most first; others only when it has nothing left to gain.
+        pairs.sort(key=lambda ab: -float((deviation[ab[0]] - deviation[ab[1]]) ** 2 @ weights))
         for a, b in pairs:
             gain, leave_a, leave_b = _best_exchange(
                 parts, counts, own_cost, weights, deviation, a, b
@@ -113,9 +106,8 @@ def _best_exchange(
     pull = counts @ (weights * (deviation[b] - deviation[a]))
     from_a = _cheapest(np.flatnonzero(parts == a), own_cost + pull)
     from_b = _cheapest(np.flatnonzero(parts == b), own_cost - pull)
-    cost = np.zeros(
-        (len(from_a) + 1, len(from_b) + 1)
-    )  # row and column 0: nothing leaves that side
+    # Row and column 0: nothing leaves that side.
+    cost = np.zeros((len(from_a) + 1, len(from_b) + 1))
     cost[1:] += (own_cost + pull)[from_a, None]
     cost[:, 1:] += (own_cost - pull)[from_b]
     cost[1:, 1:] -= 2 * (counts[from_a] * weights) @ counts[from_b].T

@@ -79,7 +79,7 @@ def _answer(answer: tables.Answer, weights: str) -> list[Display]:
 
 def optimisers(answers: Sequence[tables.Answer]) -> Display:
     """SGD against AdamW: from the spread of our seeds where there are runs, with the literature."""
-    best = tables.optimisers(tables.scores_of(answers, "optimisers"))
+    best = tables.optimisers(answers)
     return Display("optimisers", table=best, verdict=words.optimisers(best))
 
 
