@@ -128,9 +128,7 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
         shares.insert(0, "group", [str(name) for name in shares.index])
         shares.insert(0, "grouping", grouping)
         parts.append(shares.reset_index(drop=True))
-    table = pd.concat(parts, ignore_index=True)
-    table.columns.name = None
-    return table
+    return pd.concat(parts, ignore_index=True).rename_axis(columns=None)
 
 
 def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
@@ -207,8 +205,7 @@ def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray
     first, second, iou = overlaps.pairs(boxes, boxes if neighbours is None else neighbours)
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))
-    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one
-    # all are others.
+    # A detection's own is the label that it overlaps most, from MATCHED_IOU on.
     best = overlaps.largest(iou, first, len(boxes))[first]
     own = (iou >= best) & (best >= MATCHED_IOU)
     return overlaps.largest(np.where(own, 0, iou), first, len(boxes))

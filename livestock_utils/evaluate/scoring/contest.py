@@ -100,7 +100,7 @@ def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
-    """Raise ScoringError for answers in pixels (a coordinate above 10), as shares are expected."""
+    """Raise ScoringError for answers in pixels: a coordinate is above LARGEST_SHARE."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
         raise ScoringError(

@@ -93,8 +93,7 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
     """The answer of its image and class that each detection overlaps best, without a pair table;
     `epsilon` is added to the union (yolov5 adds 1e-7)."""
     first, count = _answers_of(sides)
-    # Detections of the fullest images come first, so that those with an answer left to try are
-    # always a leading slice.
+    # Fullest images first, so that detections with an answer left to try are a leading slice.
     order = np.argsort(-count, kind="stable")
     first, descending = first[order], -count[order]
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
@@ -168,7 +167,8 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
     """Pairs of detection and answer (image, class) with IoU >= `least_iou`: indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
-    parts: list[tuple[Ints, Ints, Floats]] = []
+    none = np.zeros(0, dtype=np.intp)
+    parts: list[tuple[Ints, Ints, Floats]] = [(none, none, np.zeros(0))]
     active, rank = active[count[active] > 0], 0
     while active.size:
         tried = first[active] + rank
@@ -177,16 +177,13 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
         parts.append((active[near], tried[near], iou[near]))
         rank += 1
         active = active[count[active] > rank]
-    if not parts:
-        none = np.zeros(0, dtype=np.intp)
-        return none, none, np.zeros(0)
     detections, answers, ious = zip(*parts, strict=True)
     return np.concatenate(detections), np.concatenate(answers), np.concatenate(ious)
 
 
 def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
     """For each detection: where the answers of its image and class begin, and how many."""
-    images = max(len(sides.image_ids), 1)
+    images = len(sides.image_ids)
     of_answer = sides.answer_class * images + sides.answer_image
     counts = np.bincount(of_answer, minlength=len(sides.classes) * images)
     group = sides.detection_class * images + sides.detection_image
