@@ -6,7 +6,7 @@ let pig-little land 84/16 instead of 80/20.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +102,16 @@ def stratified_folds(
             raise DatasetError(
                 f"hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group"
             )
-        held = hold_out_folds(photos.images, groups, hold_out) == 0
-        return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
+        ids = photos.images["image_id"].sort_values(ignore_index=True)
+        of_image = groups.loc[_named(ids, groups)].to_numpy()
+        held = of_image == hold_out
+        if not held.any():
+            known = sorted(map(str, set(of_image)))[:20]
+            raise DatasetError(f"no group {hold_out!r}: expected one of {known}")
+        if held.all():
+            raise DatasetError(f"holding out {[hold_out]} leaves no image to train on")
+        folds = np.where(held, valid_fold, int(valid_fold == 0))
+        return pd.Series(folds, index=pd.Index(ids, name="image_id"), name="fold")
     strata = strata_table(photos)
     unit = _units(strata["image_id"], groups)
     if unit.max() + 1 < n_splits:
@@ -199,40 +207,22 @@ def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "label", "fold", "images", "share"])
 
 
-def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
-    """image_id -> group from a CSV with the columns image_id and `column` (camera, farm, ...).
+def read_groups(path: str | os.PathLike, images: pd.DataFrame) -> pd.Series:
+    """image_id -> group (camera, farm, ...) from a CSV with the columns image_id and group.
 
     A ".jpg" at the end of an id is dropped; rows of other images are ignored.
     """
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    require_columns(table, ("image_id", column), path)
+    require_columns(table, ("image_id", "group"), path)
     table["image_id"] = table["image_id"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
-    table = table[["image_id", column]].drop_duplicates()
+    table = table[["image_id", "group"]].drop_duplicates()
     twice = table["image_id"][table["image_id"].duplicated()]
     if len(twice):
-        raise DatasetError(f"{path}: image {twice.iloc[0]!r} has more than one {column}")
-    groups = pd.Series(table[column].to_numpy(), index=pd.Index(table["image_id"]), name=column)
+        raise DatasetError(f"{path}: image {twice.iloc[0]!r} has more than one group")
+    groups = table.set_index("image_id")["group"]
     return groups.loc[_named(images["image_id"], groups)]
-
-
-def hold_out_folds(
-    images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
-) -> pd.Series:
-    """Folds that hold out the groups `names` as 0, all other images as 1; by image_id."""
-    wanted = [names] if isinstance(names, str) else list(names)
-    ids = images["image_id"].sort_values(ignore_index=True)
-    of_image = groups.loc[_named(ids, groups)]
-    for name in wanted:
-        if not (of_image == name).any():
-            raise DatasetError(
-                f"no group {name!r}: expected one of {sorted(map(str, set(of_image)))[:20]}"
-            )
-    outside = of_image.isin(wanted).to_numpy()
-    if outside.all():
-        raise DatasetError(f"holding out {wanted} leaves no image to train on")
-    return pd.Series(np.where(outside, 0, 1), index=pd.Index(ids, name="image_id"), name="fold")
 
 
 def _assign(
