@@ -168,7 +168,10 @@ def balance_table(
     ((n - 1) / n for n folds unless given), off_points (percentage points), off_images (in train).
     """
     strata = strata_table(photos)
-    fold = _folds_of(strata["image_id"], folds, valid_fold)
+    fold = folds_of(strata["image_id"], folds)
+    if not (fold == valid_fold).any():
+        known = sorted(fold.unique().tolist())
+        raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
     wanted = 1 - 1 / fold.nunique() if target is None else target
     return stratum_shares(strata, fold != valid_fold, wanted)
 
@@ -196,14 +199,13 @@ def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
     `share` is that fold's part of all images with the label (0 to 1).
     """
     strata = strata_table(photos)
-    fold = _folds_of(strata["image_id"], folds)
+    fold = folds_of(strata["image_id"], folds)
     rows = []
     for kind, label, has in _indicators(strata):
         if kind in ("stratum", "ratio", "area") and has.any():
-            for number, count in (
-                fold[has].value_counts().reindex(sorted(fold.unique()), fill_value=0).items()
-            ):
-                rows.append((kind, label, int(str(number)), int(count), count / int(has.sum())))
+            for number in sorted(fold.unique()):
+                count = int((fold[has] == number).sum())
+                rows.append((kind, label, int(number), count, count / int(has.sum())))
     return pd.DataFrame(rows, columns=["kind", "label", "fold", "images", "share"])
 
 
@@ -269,12 +271,3 @@ def _named(image_ids: pd.Series, groups: pd.Series | Mapping) -> pd.Series:
             f"groups: {count} images have no group, the first is {absent.iloc[0]!r}; name them all"
         )
     return image_ids
-
-
-def _folds_of(image_ids: pd.Series, folds: pd.Series, valid_fold: int | None = None) -> pd.Series:
-    """The fold of each image, on the index of `image_ids`."""
-    fold = folds_of(image_ids, folds)
-    if valid_fold is not None and not (fold == valid_fold).any():
-        known = sorted(fold.unique().tolist())
-        raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
-    return fold
