@@ -35,11 +35,9 @@ _CHUNK = 256
 
 
 def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) -> pd.Series:
-    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted).
-
-    `cache` (a CSV, made if absent) is good while sizes, and in a zip CRCs, are the same. Images
-    that cannot be decoded are left out, with one logged line that counts them.
-    """
+    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted). `cache`
+    (a CSV, made if absent) is good while sizes, and in a zip CRCs, are the same. Images that cannot
+    be decoded are left out, with one logged line that counts them."""
     table = photos.images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
     with photos.reader() as reader:
@@ -72,10 +70,8 @@ def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
     """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it.
-
     One without a hash is a group of its own. Groups chain: with a fixed camera a large
-    `max_distance` makes one group of everything.
-    """
+    `max_distance` makes one group of everything."""
     if not 0 <= max_distance <= 64:
         raise DatasetError(f"max_distance must lie in [0, 64] bits, got {max_distance}")
     ids = images["image_id"].sort_values(ignore_index=True)
@@ -93,9 +89,7 @@ def near_duplicate_groups(
 
 def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
     """Groups of `block_size` consecutive numbers at the end of the ids, by the text before them.
-
-    For frames numbered in the order they were filmed; an id without a number is its own group.
-    """
+    For frames numbered in the order they were filmed; an id without a number is its own group."""
     if block_size < 1:
         raise DatasetError(f"block_size must be at least 1, got {block_size}")
     ids = images["image_id"].sort_values(ignore_index=True)
@@ -107,9 +101,7 @@ def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
 
 def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> pd.DataFrame:
     """The leakage report: for each valid image its nearest train image, the closest pairs first.
-
-    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64).
-    """
+    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64)."""
     is_valid = (folds_of(hashes.index.to_series(), folds) == valid_fold).to_numpy()
     ordered = np.argsort(hashes.index.to_numpy(), kind="stable")
     valid, train = ordered[is_valid[ordered]], ordered[~is_valid[ordered]]

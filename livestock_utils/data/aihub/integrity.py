@@ -86,10 +86,8 @@ def survey(
 
 def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
     """What lies in `folder` or data root: archive, kind, species, form, files, megabytes, is_read.
-
     `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
-    False for Validation archives beside Training ones.
-    """
+    False for Validation archives beside Training ones."""
     rows = []
     with ImageReader(folder) as reader:
         for within, _ in _parts(folder):

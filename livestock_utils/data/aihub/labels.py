@@ -20,11 +20,9 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclasses.dataclass(slots=True)
 class Label:
-    """One label member: the frame size that it claims (0 if none) and its boxes.
-
-    `xyxy`: four numbers a box, NaN where unusable; None if the member is broken. Flat, as lists of
-    lists for 16,455 labels keep Python's garbage collector busy.
-    """
+    """One label member: the frame size that it claims (0 if none) and its boxes. `xyxy`: four
+    numbers a box, NaN where unusable; None if the member is broken. Flat, as lists of lists for
+    16,455 labels keep Python's garbage collector busy."""
 
     species: str
     archive: str

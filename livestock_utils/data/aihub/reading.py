@@ -54,10 +54,8 @@ def read_tables(
     within: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives of the reader `within` its folder -> (images, boxes), faults to `findings`.
-
     `labelled=False` reads image archives alone; images of no known size then stay, with width and
-    height 0: each of them has to be answered for.
-    """
+    height 0: each of them has to be answered for."""
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
     photos: dict[str, Photo] = {}
     labels: dict[str, Label] = {}
@@ -162,10 +160,8 @@ def _is_repeated(
 def _pair(
     photos: dict[str, Photo], labels: dict[str, Label], unsure: set[str], findings: Findings
 ) -> tuple[dict[str, Photo], dict[str, Label]]:
-    """Images and labels that have each other, in the same species; the others become findings.
-
-    Not told again: species in `unsure` (an archive is missing), repeated ids, broken labels.
-    """
+    """Images and labels that have each other, in the same species; the others become findings. Not
+    told again: species in `unsure` (an archive is missing), repeated ids, broken labels."""
     paired = {i for i in photos.keys() & labels if labels[i].species == photos[i].species}
     settled = paired | {row["image_id"] for row in findings.rows if row["kind"] == "repeated_id"}
     for i, photo in photos.items():

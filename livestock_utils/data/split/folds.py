@@ -32,11 +32,9 @@ _WEIGHTS = {
 
 
 def strata_table(photos: Photos) -> pd.DataFrame:
-    """What each image is stratified on, one row an image, sorted by image_id.
-
-    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and true/false for
-    each box ratio and area that the image has: ratio_horizontal, ..., area_very_large.
-    """
+    """What each image is stratified on, one row an image, sorted by image_id. Columns: image_id,
+    species, boxes (count), count_bin, stratum ("pig-little"), and true/false for each box ratio and
+    area that the image has: ratio_horizontal, ..., area_very_large."""
     images, boxes = photos.images, photos.boxes
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
@@ -163,10 +161,8 @@ def balance_table(
     target: float | None = None,
 ) -> pd.DataFrame:
     """How evenly train and valid share each stratum, one row a stratum in class and count order.
-
-    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target
-    ((n - 1) / n for n folds unless given), off_points (percentage points), off_images (in train).
-    """
+    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target ((n
+    - 1) / n for n folds unless given), off_points (percentage points), off_images (in train)."""
     strata = strata_table(photos)
     fold = folds_of(strata["image_id"], folds)
     if not (fold == valid_fold).any():
@@ -195,9 +191,7 @@ def stratum_shares(strata: pd.DataFrame, in_train: pd.Series, target: float) -> 
 
 def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
     """Images of every label in every fold: kind (stratum, ratio, area), label, fold, images, share.
-
-    `share` is that fold's part of all images with the label (0 to 1).
-    """
+    `share` is that fold's part of all images with the label (0 to 1)."""
     strata = strata_table(photos)
     fold = folds_of(strata["image_id"], folds)
     rows = []
@@ -210,10 +204,8 @@ def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
 
 
 def read_groups(path: str | os.PathLike, images: pd.DataFrame) -> pd.Series:
-    """image_id -> group (camera, farm, ...) from a CSV with the columns image_id and group.
-
-    A ".jpg" at the end of an id is dropped; rows of other images are ignored.
-    """
+    """image_id -> group (camera, farm, ...) from a CSV with the columns image_id and group. A
+    ".jpg" at the end of an id is dropped; rows of other images are ignored."""
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)

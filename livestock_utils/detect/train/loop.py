@@ -159,10 +159,8 @@ def set_seeds(seed: int) -> None:
 
 
 def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left; yields each one's row when the state is whole.
-
-    On several GPUs the processes that do not lead yield empty rows.
-    """
+    """Train the epochs that are left; yields each one's row when the state is whole. On several
+    GPUs the processes that do not lead yield empty rows."""
     while True:
         trainer.stopped = parallel.from_leader(trainer.stopped, trainer.mine)
         if trainer.done:

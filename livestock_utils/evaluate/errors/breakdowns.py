@@ -47,11 +47,9 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals.
-
-    Crowding is counted against `neighbours` (labels; by default `boxes`), `light` is of
-    `brightness`; boxes of images where it is NaN are in no group of it.
-    """
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals. Crowding is
+    counted against `neighbours` (labels; by default `boxes`), `light` is of `brightness`; boxes of
+    images where it is NaN are in no group of it."""
     for known in (images["image_id"], *([] if light is None else [light.index])):
         inputs.require_known(boxes["image_id"], known, "boxes")
     frame = images.set_index("image_id").loc[boxes["image_id"]]
@@ -133,10 +131,8 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
 
 def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
     """How far the weakest and the strongest group of `least` boxes or more of each grouping lie
-    apart in their share of `good`, with the gap's 95 % interval (Newcombe 1998, from Wilson's).
-
-    The largest gap_low comes first, so that a wide gap between small groups does not win.
-    """
+    apart in their share of `good`, with the gap's 95 % interval (Newcombe 1998, from Wilson's). The
+    largest gap_low comes first, so that a wide gap between small groups does not win."""
     rows = []
     for grouping, mine in table[table["n"] >= least].groupby("grouping", sort=False):
         shares = mine[good].to_numpy(float)
@@ -153,12 +149,10 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
 
 
 def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.DataFrame:
-    """Confidence against the share that is right with its interval, by species and tenth.
-
-    Below `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the
-    species' expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean
-    of confidence - right.
-    """
+    """Confidence against the share that is right with its interval, by species and tenth. Below
+    `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the species'
+    expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean of
+    confidence - right."""
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * 10).astype(int), 0, 9)

@@ -23,11 +23,9 @@ _Bools = npt.NDArray[np.bool_]
 @dataclasses.dataclass(frozen=True)
 class Sides:
     """Answers and detections of one evaluation, in an order that no order of table rows changes.
-
     Answers go by class, image, x_min, x_max, y_min, y_max; detections by class, falling confidence,
     then as answers. `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the
-    detection's position in its table.
-    """
+    detection's position in its table."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -43,10 +41,8 @@ class Sides:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Detections in the order of `Sides` with the answer each overlaps best (-1: none).
-
-    `n_answers` is (classes, images): how many answers each image holds.
-    """
+    """Detections in the order of `Sides` with the answer each overlaps best (-1: none). `n_answers`
+    is (classes, images): how many answers each image holds."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -66,9 +62,8 @@ def sort_sides(
     detections: tuple[Ints, Ints, Floats, Floats],
 ) -> Sides:
     """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
-
-    Detections whose class or image is -1 (unknown to the answers) are left out: they cost nothing.
-    """
+    Detections whose class or image is -1 (unknown to the answers) are left out: they cost
+    nothing."""
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections
@@ -130,11 +125,9 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
 
 
 def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[_Bools, _Bools]:
-    """COCO's rule: by falling confidence, the best answer still free, the last of equals.
-
-    Returns `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and
-    class; the others are not looked at, as in pycocotools.
-    """
+    """COCO's rule: by falling confidence, the best answer still free, the last of equals. Returns
+    `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and class; the
+    others are not looked at, as in pycocotools."""
     group = sides.detection_class * len(sides.image_ids) + sides.detection_image
     counted = _rank(group) < 100
     found = np.zeros((len(thresholds), len(group)), dtype=bool)
