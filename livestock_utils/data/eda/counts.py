@@ -27,9 +27,7 @@ def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """A row per species and "all": images, boxes, shares in [0, 1], boxes per image, empty_images.
-
-    Boxes an image come as mean_boxes, median_boxes and max_boxes.
-    """
+    Boxes an image come as mean_boxes, median_boxes and max_boxes."""
     counts = boxes_per_image(images, boxes)
     groups = [(name, part["boxes"]) for name, part in by_species(counts)]
     groups += [("all", counts["boxes"])]
@@ -51,10 +49,8 @@ def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
-    """Images of each frame size and species: species, size, width_px, height_px, images, share.
-
-    The `top` commonest of a species come first, then one row "N other sizes" of width and height 0.
-    """
+    """Images of each frame size and species: species, size, width_px, height_px, images, share. The
+    `top` commonest of a species come first, then one row "N other sizes" of width and height 0."""
     rows = []
     for name, part in by_species(images):
         sizes = part.groupby(["width_px", "height_px"], as_index=False).size()
@@ -88,10 +84,8 @@ def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Images with little, medium and many boxes: species, bin, boxes ("4-5"), images, share.
-
-    The original's notebook has the names "medium" and "many" swapped; these are the true ones.
-    """
+    """Images with little, medium and many boxes: species, bin, boxes ("4-5"), images, share. The
+    original's notebook has the names "medium" and "many" swapped; these are the true ones."""
     rows = []
     for name, part in by_species(boxes_per_image(images, boxes)):
         low, high = species.by_name(name).count_bins
@@ -121,10 +115,8 @@ def small_box_table(boxes: pd.DataFrame) -> pd.DataFrame:
 def below_area(
     boxes: pd.DataFrame, below_px2: float = 4000, from_px2: float = 1000
 ) -> pd.DataFrame:
-    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes).
-
-    The defaults are the write-up's, which asks what dropping boxes under 4,000 px2 would lose.
-    """
+    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes). The
+    defaults are the write-up's, which asks what dropping boxes under 4,000 px2 would lose."""
     areas = area(boxes[XYXY].to_numpy())
     inside = (areas >= from_px2) & (areas < below_px2)
     rows = []
@@ -143,10 +135,8 @@ def coverage_map(
     images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, rows: int = 54
 ) -> np.ndarray:
     """(rows, columns) grid over the frame: mean number of boxes that cover each cell's centre.
-
     Boxes are shares of their own frame, put down as differences at their corners and summed up once
-    (the inverse of Crow's summed-area table, 1984), so time grows with boxes + cells.
-    """
+    (the inverse of Crow's summed-area table, 1984), so time grows with boxes + cells."""
     strange = boxes.loc[~boxes["image_id"].isin(images["image_id"]), "image_id"]
     if len(strange):
         raise DatasetError(
@@ -177,9 +167,7 @@ def covered_shares(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 def densest_points(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Where boxes are densest: species, x and y as shares of the frame, and `quiet_share`.
-
-    `quiet_share` is the part of the frame that sees less than a tenth of the densest point.
-    """
+    `quiet_share` is the part of the frame that sees less than a tenth of the densest point."""
     rows = []
     for name, mine in by_species(images):
         grid = coverage_map(mine, boxes[boxes["species"] == name])
@@ -200,10 +188,8 @@ def completeness_hints(
     images: pd.DataFrame, boxes: pd.DataFrame, window: int = WINDOW
 ) -> pd.DataFrame:
     """Images with few boxes for their surroundings: `boxes_per_image` + local_median, suspect.
-
     `local_median` is of the `window` images around (same species, by image_id). A hint for where to
-    look, not a verdict: animals also leave the frame.
-    """
+    look, not a verdict: animals also leave the frame."""
     parts = []
     for _, part in by_species(boxes_per_image(images, boxes)):
         part = part.sort_values("image_id", kind="stable")

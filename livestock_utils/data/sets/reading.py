@@ -19,9 +19,7 @@ from livestock_utils.data.sets import tars, yolo
 
 def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
     """Extract a set's tar, each file checked against the manifest; nothing half-extracted stays.
-
-    Nothing is copied if the folder already holds this very set.
-    """
+    Nothing is copied if the folder already holds this very set."""
     target = Path(folder)
     manifest_bytes, manifest = _tar_manifest(tar)
     if not set_folder.holds(target, manifest_bytes, manifest):
@@ -68,9 +66,7 @@ def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
 
 def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of a set, so that later steps need no archives; boxes are right to 1e-4 px.
-
-    `archive` and `member` are a folder's own, or a tar's source. Backgrounds are left out.
-    """
+    `archive` and `member` are a folder's own, or a tar's source. Backgrounds are left out."""
     path = Path(folder_or_tar)
     manifest = read_manifest(path)
     manifest = manifest[manifest["species"] != yolo.BACKGROUND].reset_index(drop=True)

@@ -15,10 +15,8 @@ Sets = Mapping[str, str | os.PathLike]
 
 
 def set_table(sets: Sets) -> pd.DataFrame:
-    """A row per set: set, file, images, a column per species, backgrounds, boxes, megabytes.
-
-    Only the manifests of the tars or folders are read.
-    """
+    """A row per set: set, file, images, a column per species, backgrounds, boxes, megabytes. Only
+    the manifests of the tars or folders are read."""
     rows = []
     for name, path in sets.items():
         manifest = reading.read_manifest(path)

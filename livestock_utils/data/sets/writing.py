@@ -106,10 +106,8 @@ def write_data_yaml(
 def _photos(
     plan: yolo.Plan, folder: str | os.PathLike, extra_folder: Path, target: Path
 ) -> Generator[tuple[str, bytes], None, None]:
-    """(image_id, JPEG) in the manifest's order, read and hashed by threads a few images ahead.
-
-    The disk space is checked now; the plan's hashes are complete at the generator's end.
-    """
+    """(image_id, JPEG) in the manifest's order, read and hashed by threads a few images ahead. The
+    disk space is checked now; the plan's hashes are complete at the generator's end."""
     table = plan.manifest
     is_extra = table["species"] == yolo.BACKGROUND
     readers = ImageReader(folder), ImageReader(extra_folder)

@@ -82,11 +82,9 @@ def plan(
     min_box_area_px: float = 0.0,
     backgrounds: pd.DataFrame | None = None,
 ) -> Plan:
-    """The set of `images` with their boxes; `backgrounds` are rows of images without boxes.
-
-    Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0,
-    1]; empty ones, and those under `min_box_area_px` (px2, before clipping), are left out.
-    """
+    """The set of `images` with their boxes; `backgrounds` are rows of images without boxes. Boxes
+    are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1];
+    empty ones, and those under `min_box_area_px` (px2, before clipping), are left out."""
     strata = strata_table(Photos(images, boxes)).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
     table["stratum"] = strata["stratum"].loc[table["image_id"]].to_numpy()
@@ -177,10 +175,8 @@ def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Seq
 def background_images(
     folder: str | os.PathLike, n_images: int, share: float, seed: int = 0
 ) -> pd.DataFrame:
-    """An images table of photos without livestock that make `share` of a set with `n_images`.
-
-    Drawn from the JPEGs in `folder` and below by `seed`; fewer than asked for are all taken.
-    """
+    """An images table of photos without livestock that make `share` of a set with `n_images`. Drawn
+    from the JPEGs in `folder` and below by `seed`; fewer than asked for are all taken."""
     if not 0 <= share <= 0.1:
         raise DatasetError(
             f"background_share must lie in [0, 0.1], got {share}; up to a tenth of the set helps"

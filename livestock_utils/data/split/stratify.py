@@ -24,11 +24,10 @@ def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
     """Part 0..p-1 of each of n units, so that every label's sum in a part is near its share.
-
     `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
     `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
-    against one in the others. No part is left without a unit while n >= p. Deterministic in `seed`.
-    """
+    against one in the others. No part is left without a unit while n >= p. Deterministic in
+    `seed`."""
     held, part_shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
     # Imported here: it brings scikit-learn, a second that readers of tables need not wait for.
     from iterstrat.ml_stratifiers import IterativeStratification
@@ -97,12 +96,9 @@ def _best_exchange(
     a: int,
     b: int,
 ) -> tuple[float, int | None, int | None]:
-    """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None.
-
-    With z = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z
-    (deviation_b - deviation_a)); multiplied out, so that all pairs of candidates cost one matrix
-    product.
-    """
+    """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None. With z
+    = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z (deviation_b -
+    deviation_a)); multiplied out, so that all pairs of candidates cost one matrix product."""
     pull = counts @ (weights * (deviation[b] - deviation[a]))
     from_a = _cheapest(np.flatnonzero(parts == a), own_cost + pull)
     from_b = _cheapest(np.flatnonzero(parts == b), own_cost - pull)

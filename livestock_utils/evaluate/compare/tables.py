@@ -35,11 +35,9 @@ WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """The images that a table's runs are scored on: none of the runs was trained on them.
-
-    `removed` counts those left out, by the runs that were trained on them; `unrecorded` are the
-    runs whose folders do not tell.
-    """
+    """The images that a table's runs are scored on: none of the runs was trained on them. `removed`
+    counts those left out, by the runs that were trained on them; `unrecorded` are the runs whose
+    folders do not tell."""
 
     name: str
     photos: Photos
@@ -101,11 +99,9 @@ def answer_all(
 
 def optimisers(answers: Sequence[Answer]) -> pd.DataFrame:
     """SGD and AdamW, each at its best setting by mean mAP75: a row each; empty without such runs.
-
     Columns optimizer, hyp, settings (tried), runs, mAP75 and std; `attrs`: epochs, difference of
     the means (SGD minus AdamW), and low, high of Welch's 95 % interval over the seeds (NaN with
-    fewer than two).
-    """
+    fewer than two)."""
     asked = [answer.scores for answer in answers if answer.question == "optimisers"]
     if not asked:
         return pd.DataFrame()
@@ -233,10 +229,8 @@ def differences(
     scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0
 ) -> pd.DataFrame:
     """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
-
     Columns setting, against, pairs (of seeds), difference (mAP75), low, high (95 % interval over
-    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds).
-    """
+    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds)."""
     settings = list(dict.fromkeys(scores["setting"]))
     if twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist():
         raise NotebookError(

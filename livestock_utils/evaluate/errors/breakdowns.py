@@ -47,11 +47,9 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals.
-
-    Crowding is counted against `neighbours` (labels; by default `boxes`), `light` is of
-    `brightness`; boxes of images where it is NaN are in no group of it.
-    """
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals. Crowding is
+    counted against `neighbours` (labels; by default `boxes`), `light` is of `brightness`; boxes of
+    images where it is NaN are in no group of it."""
     for known in (images["image_id"], *([] if light is None else [light.index])):
         inputs.require_known(boxes["image_id"], known, "boxes")
     frame = images.set_index("image_id").loc[boxes["image_id"]]
@@ -128,17 +126,13 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
         shares.insert(0, "group", [str(name) for name in shares.index])
         shares.insert(0, "grouping", grouping)
         parts.append(shares.reset_index(drop=True))
-    table = pd.concat(parts, ignore_index=True)
-    table.columns.name = None
-    return table
+    return pd.concat(parts, ignore_index=True).rename_axis(columns=None)
 
 
 def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
     """How far the weakest and the strongest group of `least` boxes or more of each grouping lie
-    apart in their share of `good`, with the gap's 95 % interval (Newcombe 1998, from Wilson's).
-
-    The largest gap_low comes first, so that a wide gap between small groups does not win.
-    """
+    apart in their share of `good`, with the gap's 95 % interval (Newcombe 1998, from Wilson's). The
+    largest gap_low comes first, so that a wide gap between small groups does not win."""
     rows = []
     for grouping, mine in table[table["n"] >= least].groupby("grouping", sort=False):
         shares = mine[good].to_numpy(float)
@@ -155,12 +149,10 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
 
 
 def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.DataFrame:
-    """Confidence against the share that is right with its interval, by species and tenth.
-
-    Below `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the
-    species' expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean
-    of confidence - right.
-    """
+    """Confidence against the share that is right with its interval, by species and tenth. Below
+    `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the species'
+    expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean of
+    confidence - right."""
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * 10).astype(int), 0, 9)
@@ -207,8 +199,7 @@ def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray
     first, second, iou = overlaps.pairs(boxes, boxes if neighbours is None else neighbours)
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))
-    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one
-    # all are others.
+    # A detection's own is the label that it overlaps most, from MATCHED_IOU on.
     best = overlaps.largest(iou, first, len(boxes))[first]
     own = (iou >= best) & (best >= MATCHED_IOU)
     return overlaps.largest(np.where(own, 0, iou), first, len(boxes))

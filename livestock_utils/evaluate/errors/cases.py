@@ -17,10 +17,8 @@ def worst(
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The boxes of a kind to open first, the surest or largest, at most two per image, and `why`.
-
     `attrs["total"]` counts all such boxes by species; with `unlabelled` (boxes of animals known to
-    have no label) `attrs["unlabelled"]` says how many of all lie on one.
-    """
+    have no label) `attrs["unlabelled"]` says how many of all lie on one."""
     if kind == "missed":
         rows = labels[labels["missed"]]
         area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])

@@ -111,12 +111,10 @@ def classify(
     iou_threshold: float = 0.75,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(detections, labels): every detection with its error type, every label with its state.
-
     `detections` are by image and falling confidence, with `error` ("correct" or one of FAULTS),
     `iou` with the best label of its species, `label` (row of `labels` it is matched or compared
     with, -1 for none) and `repairs` (it is the best of those that could be mended onto its label);
-    `labels` have `found` (matched) and `missed` (nothing accounts for it).
-    """
+    `labels` have `found` (matched) and `missed` (nothing accounts for it)."""
     if not _BACKGROUND_IOU < iou_threshold <= 1:
         raise ScoringError(
             f"iou_threshold must be above {_BACKGROUND_IOU} and at most 1, got {iou_threshold}"
@@ -151,10 +149,8 @@ def classify(
 
 
 def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """AP that each error type costs, as a share of 1 (tidecv prints percent), and its `count`.
-
-    Rows are FAULTS, "missed" and TIDE's two sums; `attrs["ap"]` is the AP before any repair.
-    """
+    """AP that each error type costs, as a share of 1 (tidecv prints percent), and its `count`. Rows
+    are FAULTS, "missed" and TIDE's two sums; `attrs["ap"]` is the AP before any repair."""
     # Sorted once: every AP below sorts what is sorted already, in one pass.
     order = np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
     detections = detections.iloc[order]

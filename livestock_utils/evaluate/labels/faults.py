@@ -20,14 +20,12 @@ _LOOSE_IOU, _DOUBLE_IOU, _LEAST_SCORE = 0.75, 0.8, 0.3
 
 
 def find(photos: Photos, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Labels to look at, worst first within a fault; give it out-of-fold predictions.
-
-    "loose": the best prediction of its species overlaps less than predictions of that species
-    usually do; score = confidence x (distance from the median in robust standard deviations) / 4,
-    at most 1. "swapped": score = confidence of the best prediction of another species, less that of
-    its own. "duplicate": score = IoU with an earlier label. `label` is the row of the labels,
-    `suggested_*` what stands there instead (for a duplicate: the label that stays).
-    """
+    """Labels to look at, worst first within a fault; give it out-of-fold predictions. "loose": the
+    best prediction of its species overlaps less than predictions of that species usually do; score
+    = confidence x (distance from the median in robust standard deviations) / 4, at most 1.
+    "swapped": score = confidence of the best prediction of another species, less that of its own.
+    "duplicate": score = IoU with an earlier label. `label` is the row of the labels, `suggested_*`
+    what stands there instead (for a duplicate: the label that stays)."""
     check(photos, predictions)
     labels, found = photos.boxes.reset_index(drop=True), predictions.reset_index(drop=True)
     names = labels["species"].to_numpy(object)

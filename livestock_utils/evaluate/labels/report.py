@@ -51,11 +51,9 @@ class MissingLabels:
 
     def write(self, folder: str | os.PathLike, corrected: str | os.PathLike = "") -> pd.DataFrame:
         """Write suggestions and faults into `folder`, and what a person made of them.
-
         labels_with_suggestions.json (COCO) and yolo/ hold what there is to go through. `corrected`
         is the annotation tool's export of either: changes.csv says what it changed, and tables/
-        holds the tables with its labels. Returns the changes (`exchange.diff`).
-        """
+        holds the tables with its labels. Returns the changes (`exchange.diff`)."""
         target = Path(folder)
         boxes, changes = corrections(corrected, self.photos)
         lists = {"suggestions": self.suggestions, "faults": self.faults, "changes": changes}

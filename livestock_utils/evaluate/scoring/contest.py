@@ -100,7 +100,7 @@ def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
-    """Raise ScoringError for answers in pixels (a coordinate above 10), as shares are expected."""
+    """Raise ScoringError for answers in pixels: a coordinate is above LARGEST_SHARE."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
         raise ScoringError(
@@ -136,11 +136,9 @@ def frame_sizes(
     images: pd.DataFrame | None,
     answers: BoxArrays | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Width and height, (n, 2) px, by which the boxes of each image are divided.
-
-    A species is that of the images table, else the one whose `id_prefix` the id begins with, else
-    the only label that the answers hold for it.
-    """
+    """Width and height, (n, 2) px, by which the boxes of each image are divided. A species is that
+    of the images table, else the one whose `id_prefix` the id begins with, else the only label that
+    the answers hold for it."""
     if normaliser not in NORMALISERS:
         raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
     table = None if images is None else images_by_id(images)

@@ -23,10 +23,8 @@ def bootstrap(
     seed: int = 0,
 ) -> pd.DataFrame:
     """95 % interval of the contest's score: value, low, high of "all" and each class with answers.
-
     The score is the mean over `iou_thresholds`. A draw without any answer of a class leaves that
-    class out of its mean, as the scorer does.
-    """
+    class out of its mean, as the scorer does."""
     table = pd.DataFrame({"value": _values(matches, iou_thresholds)})
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
     samples = resampled(matches, draws, iou_thresholds)
@@ -41,11 +39,9 @@ def compare(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison on the same answers, by "all" and class: second minus first.
-
-    Columns first, second, difference and `of_gains`. Both are scored on the same draws of images,
-    so what is hard for both cancels out.
-    """
+    """Paired comparison on the same answers, by "all" and class: second minus first. Columns first,
+    second, difference and `of_gains`. Both are scored on the same draws of images, so what is hard
+    for both cancels out."""
     if not (
         np.array_equal(first.image_ids, second.image_ids)
         and np.array_equal(first.n_answers, second.n_answers)
@@ -123,9 +119,7 @@ def _weighted_ap(
     weights: Floats,
 ) -> Floats:
     """All-points AP of a ranked list for each row of image weights (draws, images) -> (draws,).
-
-    Copies of an image tie in confidence: its AP is the same walked one by one or at once.
-    """
+    Copies of an image tie in confidence: its AP is the same walked one by one or at once."""
     ranks = np.flatnonzero(is_hit)
     image = image[: ranks[-1] + 1] if len(ranks) else image[:0]  # the rest changes nothing
     hit_image = image[ranks]
@@ -148,10 +142,8 @@ def _values(matches: matching.Matches, iou_thresholds: Sequence[float]) -> pd.Se
 
 
 def wilson(share: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """(low, high) of Wilson's interval (1927) of shares of `n` trials; [0, 1] where n is 0.
-
-    Boxes count as independent; those of one photo are not quite, so take it as a lower bound.
-    """
+    """(low, high) of Wilson's interval (1927) of shares of `n` trials; [0, 1] where n is 0. Boxes
+    count as independent; those of one photo are not quite, so take it as a lower bound."""
     p, trials = np.asarray(share, dtype=float), np.asarray(n, dtype=float)
     z, safe = 1.96, np.maximum(trials, 1)  # 95 %
     middle = (p + z**2 / (2 * safe)) / (1 + z**2 / safe)

@@ -23,11 +23,9 @@ _Bools = npt.NDArray[np.bool_]
 @dataclasses.dataclass(frozen=True)
 class Sides:
     """Answers and detections of one evaluation, in an order that no order of table rows changes.
-
     Answers go by class, image, x_min, x_max, y_min, y_max; detections by class, falling confidence,
     then as answers. `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the
-    detection's position in its table.
-    """
+    detection's position in its table."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -43,10 +41,8 @@ class Sides:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Detections in the order of `Sides` with the answer each overlaps best (-1: none).
-
-    `n_answers` is (classes, images): how many answers each image holds.
-    """
+    """Detections in the order of `Sides` with the answer each overlaps best (-1: none). `n_answers`
+    is (classes, images): how many answers each image holds."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -66,9 +62,8 @@ def sort_sides(
     detections: tuple[Ints, Ints, Floats, Floats],
 ) -> Sides:
     """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
-
-    Detections whose class or image is -1 (unknown to the answers) are left out: they cost nothing.
-    """
+    Detections whose class or image is -1 (unknown to the answers) are left out: they cost
+    nothing."""
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections
@@ -93,8 +88,7 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
     """The answer of its image and class that each detection overlaps best, without a pair table;
     `epsilon` is added to the union (yolov5 adds 1e-7)."""
     first, count = _answers_of(sides)
-    # Detections of the fullest images come first, so that those with an answer left to try are
-    # always a leading slice.
+    # Fullest images first, so that detections with an answer left to try are a leading slice.
     order = np.argsort(-count, kind="stable")
     first, descending = first[order], -count[order]
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
@@ -131,11 +125,9 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
 
 
 def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[_Bools, _Bools]:
-    """COCO's rule: by falling confidence, the best answer still free, the last of equals.
-
-    Returns `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and
-    class; the others are not looked at, as in pycocotools.
-    """
+    """COCO's rule: by falling confidence, the best answer still free, the last of equals. Returns
+    `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and class; the
+    others are not looked at, as in pycocotools."""
     group = sides.detection_class * len(sides.image_ids) + sides.detection_image
     counted = _rank(group) < 100
     found = np.zeros((len(thresholds), len(group)), dtype=bool)
@@ -168,7 +160,8 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
     """Pairs of detection and answer (image, class) with IoU >= `least_iou`: indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
-    parts: list[tuple[Ints, Ints, Floats]] = []
+    none = np.zeros(0, dtype=np.intp)
+    parts: list[tuple[Ints, Ints, Floats]] = [(none, none, np.zeros(0))]
     active, rank = active[count[active] > 0], 0
     while active.size:
         tried = first[active] + rank
@@ -177,16 +170,13 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
         parts.append((active[near], tried[near], iou[near]))
         rank += 1
         active = active[count[active] > rank]
-    if not parts:
-        none = np.zeros(0, dtype=np.intp)
-        return none, none, np.zeros(0)
     detections, answers, ious = zip(*parts, strict=True)
     return np.concatenate(detections), np.concatenate(answers), np.concatenate(ious)
 
 
 def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
     """For each detection: where the answers of its image and class begin, and how many."""
-    images = max(len(sides.image_ids), 1)
+    images = len(sides.image_ids)
     of_answer = sides.answer_class * images + sides.answer_image
     counts = np.bincount(of_answer, minlength=len(sides.classes) * images)
     group = sides.detection_class * images + sides.detection_image

@@ -155,9 +155,7 @@ def table_sides(
     definition: str = "contest",
 ) -> matching.Sides:
     """Our two tables (px) as sorted arrays; `images` says which images are scored, else the tables.
-
-    The contest never looks at images without an answer.
-    """
+    The contest never looks at images without an answer."""
     if definition not in DEFINITIONS:
         raise ScoringError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
     truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
@@ -295,10 +293,8 @@ def _contest_arrays(
     units: str,
 ) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Checked answers and predictions, the index of each prediction's image, its boxes as shares.
-
     map-boxes casts boxes to float32 and computes in float64; doing the same keeps the numbers equal
-    at the threshold.
-    """
+    at the threshold."""
     truth = contest.read_boxes(answers, "answers", with_confidence=False)
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
     if not len(truth.image):

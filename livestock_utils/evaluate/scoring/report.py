@@ -78,10 +78,8 @@ def score_files(
     n_resamples: int = 0,
     tell: Callable[[str], object] = log.warning,
 ) -> _Result:
-    """Score a submission file against an answer file; `against` is another to compare with.
-
-    Every faulty line is handed to `tell`, except for the one that is raised.
-    """
+    """Score a submission file against an answer file; `against` is another to compare with. Every
+    faulty line is handed to `tell`, except for the one that is raised."""
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
     table = None if images is None else submission.read_images(images)
     matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)

@@ -252,8 +252,7 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
         elif (size := path.stat().st_size) > WEIGHTS_BUDGET_BYTES:
-            limit = f"the contest allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB"
-            problem = f"weights {path.name} have {size / 1e6:.1f} MB: {limit}"
+            problem = f"weights {path.name} have {size / 1e6:.1f} MB: the contest allows 100 MB"
             findings.append(("error", 0, "", problem))
     return findings
 
@@ -273,7 +272,7 @@ def _add(
 
 
 def _value(value: object) -> str:
-    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas makes of it)."""
+    """A cell in words; pandas makes NaN of an empty one."""
     if pd.isna(value):  # type: ignore[call-overload]  # a single cell
         return "empty or NaN"
     return f"{value:g}" if isinstance(value, float) else repr(value)

@@ -46,10 +46,8 @@ def score(
 def definitions_table(
     photos: Photos, predictions: pd.DataFrame, logged: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The same predictions by every definition of AP, one row a definition and class.
-
-    `logged` (`Run.per_class`) is a training's own pass, letterboxed as yolov5 validates.
-    """
+    """The same predictions by every definition of AP, one row a definition and class. `logged`
+    (`Run.per_class`) is a training's own pass, letterboxed as yolov5 validates."""
     tables = {name: score(photos, predictions, definition=name) for name in metrics.DEFINITIONS}
     if logged is not None:
         tables[LOGGED] = logged.rename_axis("class")
@@ -59,10 +57,8 @@ def definitions_table(
 def group_table(
     photos: Photos, predictions: pd.DataFrame, groups: pd.Series | None, max_groups: int = 20
 ) -> pd.DataFrame:
-    """SCORES of "all" by group (camera, farm, ...) of image ids.
-
-    Empty without groups or above `max_groups`: look-alikes make hundreds, of a photo or two each.
-    """
+    """SCORES of "all" by group (camera, farm, ...) of image ids. Empty without groups or above
+    `max_groups`: look-alikes make hundreds, of a photo or two each."""
     columns = ["group", "images", "labels", *SCORES]
     ids = photos.images["image_id"]
     mine = ids.map(groups) if groups is not None else pd.Series(dtype=object)

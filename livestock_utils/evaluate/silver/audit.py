@@ -19,14 +19,12 @@ _IOU = 0.5
 
 def audit(made: Silver, photos: Photos, truth: Photos) -> pd.DataFrame:
     """How true a silver set is: a row each species, and "all" if there are several; on the images
-    of `made` alone.
-
-    `photos` has people's labels, `truth` all animals. A silver box is right if it overlaps an
-    animal that neither a gold box nor a more confident silver box has. Of the columns, gold, silver
-    and ignored count boxes, precision and mean_iou are of silver ones, recall_before and recall
-    are shares of animals with a label, by people and in the set; of the unlabelled (by people)
-    unlabelled_found have a silver box; ignored_right: regions that hold an animal without a box.
-    """
+    of `made` alone. `photos` has people's labels, `truth` all animals. A silver box is right if it
+    overlaps an animal that neither a gold box nor a more confident silver box has. Of the columns,
+    gold, silver and ignored count boxes, precision and mean_iou are of silver ones, recall_before
+    and recall are shares of animals with a label, by people and in the set; of the unlabelled (by
+    people) unlabelled_found have a silver box; ignored_right: regions that hold an animal without a
+    box."""
     boxes = photos.boxes
     sources = made.images.assign(image_id=made.images["source_id"])
     labels = made.labels.assign(image_id=made.labels["source_id"])
@@ -79,11 +77,9 @@ def threshold_curve(
     settings: SilverSettings = SilverSettings(),
 ) -> pd.DataFrame:
     """What each confidence threshold of mode "merge" would add to all photos: a row a threshold.
-
     Columns confidence_threshold, added (boxes), right (of them, on an animal that nobody labelled),
     precision, found (share of the `attrs["unlabelled"]` animals), f1. The other settings count, but
-    not min_boxes. One matching serves all thresholds.
-    """
+    not min_boxes. One matching serves all thresholds."""
     levels = np.round(np.arange(0.05, 1.0, 0.05), 2)
     lowest = dataclasses.replace(
         settings, mode="merge", ignore_threshold=None, confidence_threshold=float(levels.min())

@@ -112,10 +112,8 @@ class SilverSettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class Silver:
     """A silver set: `images` (ids `plus_<id>`, and `source_id`), `labels`, and its settings.
-
     `labels` has a row a box, LABEL_COLUMNS: `confidence` is NaN for gold, `source` the fold or
-    weights that predicted it ("labels" for gold). Sorted by image, origin, falling confidence.
-    """
+    weights that predicted it ("labels" for gold). Sorted by image, origin, falling confidence."""
 
     images: pd.DataFrame
     labels: pd.DataFrame

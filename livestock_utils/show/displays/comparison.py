@@ -27,10 +27,8 @@ def runs(found: pd.DataFrame) -> Display:
 
 def compared_runs(answers: Sequence[tables.Answer], weights: str = "last") -> list[Display]:
     """The answers of `lu.compare`, one after the other: table, single runs, differences, curves.
-
     The write-up's own table stands at the first answer to its question. `weights`: the ones that
-    were scored.
-    """
+    were scored."""
     metrics = {"compared": sum(len(answer.scores) for answer in answers), "weights": weights}
     numbers = Display("key_numbers", metrics=metrics | tables.key_numbers(answers))
     return [numbers, *(display for answer in answers for display in _answer(answer, weights))]
