@@ -203,9 +203,7 @@ class TrainSettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class Recorded(TrainSettings):
     """What settings.yaml and the resume file keep: all settings with the files they named read.
-
-    Defaults are what a run of a release that did not know the setting did.
-    """
+    Defaults are what a run of a release that did not know the setting did."""
 
     recipe: str | None = None
     hyp: dict[str, float] = dataclasses.field(default_factory=dict)
