@@ -207,7 +207,8 @@ def study(
         starts[name] = weights, taught
     models = {}
     for name, (start, taught) in starts.items():
-        each = dataclasses.replace(asked, init_weights=Path(start))
+        # Nothing of the start stays in: a cut network has to leave it behind.
+        each = dataclasses.replace(asked, init_weights=Path(start), blend=0.0)
         runs = place / name.replace(" ", "_")
         models[name] = run.train(data_yaml, None, runs, each, teacher=taught).best
     return compare(models, valid, size, settings, threads, rounds, asked.seed)
