@@ -94,8 +94,8 @@ def ours(data: Path, out: Path, as_folders: bool = False) -> None:
     """Archives -> tables -> folds -> two tars, or two folders that yolov5 can train on."""
     photos = data_folder.read_archives(data)
     folds = stratified_folds(photos)
-    for name, others in (("Train_Dataset", True), ("Valid_Dataset", False)):
-        path = out / (name if as_folders else f"{name}.tar")
+    for name, others in (("Train", True), ("Valid", False)):
+        path = out / f"{name}_Dataset{'' if as_folders else '.tar'}"
         writing.write_set(path, photos.fold(folds, 0, others), folds=folds, seed=42)
 
 

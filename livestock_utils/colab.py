@@ -92,10 +92,8 @@ def _short_hash(folder: Path) -> str:
 
 
 def copy_local(source: Path, folder: Path, wait_s: float = 5.0) -> Path:
-    """Copy a file from Drive to the local disk, checked by SHA-256; returns the copy.
-
-    A copy of the same size and time is kept; a mount that drops out is tried again.
-    """
+    """Copy a file from Drive to the local disk, checked by SHA-256; returns the copy. A copy of the
+    same size and time is kept; a mount that drops out is tried again."""
     target = folder / source.name
     attempt = 0
     while True:
@@ -125,10 +123,8 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 def at_hand(folder: str | os.PathLike) -> Path:
     """A folder of archives where reading is fast: on Colab a checked copy of Drive's, which is slow
-    for reads here and there.
-
-    Archives that are extracted already, or too large for the local disk, are read where they are.
-    """
+    for reads here and there. Archives that are extracted already, or too large for the local disk,
+    are read where they are."""
     source = Path(folder)
     is_on_drive = on_colab() and source.resolve().is_relative_to(DRIVE.resolve())
     if not is_on_drive or not source.is_dir():

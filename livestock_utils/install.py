@@ -53,11 +53,9 @@ def yolov5_folder() -> Path:
 
 
 def install(extras: tuple[str, ...] = (), lock: str | os.PathLike | None = None) -> str:
-    """Install what is missing; returns a line on what was added.
-
-    `extras` are names of setup.py's extras, `lock` is a file of exact versions. Raises RuntimeError
-    where pip cannot install, or when a package that was there has changed.
-    """
+    """Install what is missing; returns a line on what was added. `extras` are names of setup.py's
+    extras, `lock` is a file of exact versions. Raises RuntimeError where pip cannot install, or
+    when a package that was there has changed."""
     before = _installed()
     if set(before) <= _BROUGHT_BY_VENV:  # nothing to protect, and a setuptools too old for torch
         before = {}

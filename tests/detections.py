@@ -5,6 +5,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from livestock_utils.core import species
+from livestock_utils.evaluate.scoring import contest
 
 
 def scene(
@@ -96,6 +97,16 @@ def as_contest(predictions: pd.DataFrame, sizes: pd.DataFrame | None = None) -> 
         )
     table = table.sort_values(["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"])
     return table[["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"]].reset_index(drop=True)
+
+
+def answers_from_boxes(
+    boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest"
+) -> pd.DataFrame:
+    """Boxes in px as the contest's answer table: shares of `normaliser`'s frame, ids with .jpg."""
+    truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
+    sizes = contest.frame_sizes(truth.image_ids, normaliser, images, truth)
+    shares = truth.xyxy / np.tile(sizes, 2)[truth.image]
+    return contest.to_table(truth, shares)[contest.ANSWER_COLUMNS]
 
 
 def contest_sizes(images: pd.DataFrame) -> pd.DataFrame:

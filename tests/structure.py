@@ -25,7 +25,7 @@ MOST = {
     "lines of code in notebooks": 750,
     "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
     "columns of code in notebooks": 100,
-    "lines of the library": 33000,  # the aim is 29,000
+    "lines of the library": 29900,  # 29,000 before start weights, recipes, voting, check-gpu
     "names of the door": 40,
     "lines of the set-up cell": 14,
 }

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from detections import scene, scenes
+from detections import answers_from_boxes, scene, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,7 +130,6 @@ def test_coco_looks_at_the_100_most_confident_of_an_image():
     _, counted = matching.match_coco(sides, [0.5])
     per_class = np.bincount(sides.detection_class, minlength=2)
     assert counted.sum() == np.minimum(per_class, 100).sum() < len(counted)
-    assert matching.match_coco(sides, [0.5], max_detections=None)[1].all()
 
 
 def test_coco_equals_faster_coco_eval():
@@ -190,7 +189,7 @@ def test_contest_table_is_the_contests_score(tables):
         # hold
         return
     table = metrics.per_class_table(boxes, predictions, images)
-    mean, per_class = metrics.contest_score(metrics.answers_from_boxes(boxes, images), predictions)
+    mean, per_class = metrics.contest_score(answers_from_boxes(boxes, images), predictions)
     assert table.loc["all", "mAP75"] == pytest.approx(mean, abs=1e-9)
     assert table["mAP75"].drop("all").to_dict() == pytest.approx(per_class, abs=1e-9)
 
@@ -283,7 +282,7 @@ def test_pr_curves_hold_the_average_precision(definition):
 @given(st.integers(0, 10**6), st.floats(0.05, 0.95))
 def test_a_cut_at_a_confidence_is_a_prefix(seed, cut):
     images, boxes, predictions = scene(seed)
-    matches = metrics.contest_matches(metrics.answers_from_boxes(boxes, images), predictions)
+    matches = metrics.contest_matches(answers_from_boxes(boxes, images), predictions)
     kept = matches.confidence >= cut
     np.testing.assert_array_equal(
         matching.hits(matches, 0.75, kept), matching.hits(matches, 0.75) & kept

@@ -4,7 +4,7 @@ from gain."""
 import numpy as np
 import pandas as pd
 import pytest
-from detections import scene
+from detections import answers_from_boxes, scene
 
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.scoring import intervals, metrics
@@ -18,7 +18,7 @@ def tables():
 @pytest.fixture(scope="module")
 def matches(tables):
     images, boxes, predictions = tables
-    return metrics.contest_matches(metrics.answers_from_boxes(boxes, images), predictions)
+    return metrics.contest_matches(answers_from_boxes(boxes, images), predictions)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,7 +40,7 @@ def test_a_draw_is_the_score_of_the_drawn_images(tables, matches, seed):
             .rename(columns={"copy": "image_id"})
         )
 
-    answers = metrics.answers_from_boxes(repeat(boxes), repeat(images))
+    answers = answers_from_boxes(repeat(boxes), repeat(images))
     mean, per_class = metrics.contest_score(answers, repeat(predictions))
     assert got["all"] == pytest.approx(mean, abs=1e-12)
     assert got.drop("all").to_dict() == pytest.approx(per_class, abs=1e-12)
@@ -61,8 +61,9 @@ def test_bootstrap_interval(matches):
     assert table.index.tolist() == ["all", "pig", "cow"]
     assert (table["low"] < table["value"]).all() and (table["value"] < table["high"]).all()
     pd.testing.assert_frame_equal(table, intervals.bootstrap(matches, n_resamples=200, seed=3))
-    narrow = intervals.bootstrap(matches, n_resamples=200, seed=3, level=0.5)
-    assert (narrow["high"] - narrow["low"] < table["high"] - table["low"]).all()
+    draws = intervals.draw_images(len(matches.image_ids), 200, seed=3)
+    narrow = intervals.limits(intervals.resampled(matches, draws)["all"], level=0.5)
+    assert table["low"]["all"] < narrow[0] < narrow[1] < table["high"]["all"]
     several = intervals.bootstrap(matches, metrics.COCO_THRESHOLDS, n_resamples=20)
     assert several.loc["all", "value"] == pytest.approx(
         metrics.contest_table(matches).loc["all", "AP50-95"]
@@ -71,9 +72,7 @@ def test_bootstrap_interval(matches):
 
 def test_no_detection_gives_a_sure_zero(tables):
     images, boxes, predictions = tables
-    nothing = metrics.contest_matches(
-        metrics.answers_from_boxes(boxes, images), predictions.head(0)
-    )
+    nothing = metrics.contest_matches(answers_from_boxes(boxes, images), predictions.head(0))
     assert (intervals.bootstrap(nothing, n_resamples=20)[["value", "low", "high"]] == 0).all(
         axis=None
     )
@@ -81,7 +80,7 @@ def test_no_detection_gives_a_sure_zero(tables):
 
 def test_comparison_of_a_better_an_equal_and_a_noisy_submission(tables, matches):
     images, boxes, predictions = tables
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     itself = intervals.compare(matches, matches, n_resamples=50)
     assert (itself[["difference", "low", "high"]] == 0).all(axis=None) and (
         itself["second_better"] == 0.5
@@ -107,15 +106,14 @@ def test_comparison_of_a_better_an_equal_and_a_noisy_submission(tables, matches)
     ("call", "message"),
     [
         (lambda m, o: intervals.compare(m, o), "matched with different answers"),
-        (lambda m, o: intervals.bootstrap(m, level=95), "level must be between 0 and 1"),
+        (lambda m, o: intervals.limits([0.5], level=95), "level must be between 0 and 1"),
         (lambda m, o: intervals.bootstrap(m, n_resamples=0), "at least 2 images and 1 resampling"),
-        (lambda m, o: intervals.bootstrap(m, ()), "iou_thresholds are empty"),
         (lambda m, o: intervals.bootstrap(m, (75,)), "at most 1, got 75"),
     ],
 )
 def test_bad_arguments(matches, call, message):
     images, boxes, predictions = scene(seed=1)
-    other = metrics.contest_matches(metrics.answers_from_boxes(boxes, images), predictions)
+    other = metrics.contest_matches(answers_from_boxes(boxes, images), predictions)
     with pytest.raises(ScoringError, match=message):
         call(matches, other)
 

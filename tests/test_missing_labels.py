@@ -59,15 +59,14 @@ def test_unlabelled_animals_rank_first_and_above_cleanlab():
     assert ours > max(others) + 0.1
 
 
-def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat():
+def test_scores_leave_labelled_and_faint_boxes_at_zero_and_repeat(monkeypatch):
+    monkeypatch.setattr(missing, "_CONFIDENCE_FLOOR", 0.05)
     images, kept, _, predictions = scene(20)
-    scored = missing.score(Photos(images, kept), predictions, confidence_floor=0.05)
+    scored = missing.score(Photos(images, kept), predictions)
     assert (scored.loc[scored["label_iou"] >= 0.5, "score"] == 0).all()
     assert (scored.loc[scored["confidence"] < 0.05, "score"] == 0).all()
     assert scored["score"].between(0, 1).all()
-    pd.testing.assert_frame_equal(
-        scored, missing.score(Photos(images, kept), predictions, confidence_floor=0.05)
-    )
+    pd.testing.assert_frame_equal(scored, missing.score(Photos(images, kept), predictions))
     assert list(scored.index) == list(predictions.index)
 
 
@@ -231,7 +230,8 @@ def test_faults_of_labels():
     assert set(faults.loc[faults["fault"] == "swapped", "label"]) == {7}
     assert list(faults.loc[faults["fault"] == "duplicate", "label"]) == [len(boxes) - 1]
     assert 3 in set(faults.loc[faults["fault"] == "loose", "label"].head(5))
-    none = label_faults.find(Photos(images, boxes.iloc[20:60]), predictions, least_score=1.1)
+    faint = predictions.assign(confidence=0.01)
+    none = label_faults.find(Photos(images, boxes.iloc[20:60]), faint)
     assert none[none["fault"] != "duplicate"].empty
     assert words.faults(none).startswith("Suspicious labels: 0 loose")
     said = words.faults(faults.assign(right=report.right_labels(faults, kept)))

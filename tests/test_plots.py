@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_sets import write_archives
+from detections import answers_from_boxes
 from made_tables import aihub_tables
 from matplotlib.colors import to_hex, to_rgb
 
@@ -265,7 +266,7 @@ def test_fold_balance_leaves_out_labels_that_cannot_spread():
 
 def test_precision_recall_writes_the_ap_of_the_contests_definition():
     found = predictions_like(BOXES)
-    _, ap = metrics.contest_score(metrics.answers_from_boxes(BOXES, IMAGES), found, 0.75)
+    _, ap = metrics.contest_score(answers_from_boxes(BOXES, IMAGES), found, 0.75)
     labels = [text.get_text() for text in scores.precision_recall(CURVES).get_legend().get_texts()]
     for name in species.names():
         assert f"{name}, IoU 0.75: AP {ap[name]:.3f}" in labels

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from detections import as_contest, contest_sizes, scene, scenes
+from detections import answers_from_boxes, as_contest, contest_sizes, scene, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ def test_no_predictions_score_zero():
 
 def test_a_perfect_submission_scores_one():
     images, boxes, _ = scene(seed=1, n_images=9, n_answers=60)
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     assert metrics.contest_score(truth, boxes.assign(confidence=0.5)) == (
         1.0,
         {"pig": 1.0, "cow": 1.0},
@@ -98,7 +98,7 @@ def test_answers_of_the_other_normaliser_are_told(made_with, scored_with, told):
     boxes = boxes.assign(
         **{side: 3 * boxes[side] for side in ("x_min", "y_min", "x_max", "y_max")}, confidence=0.5
     )
-    truth = metrics.answers_from_boxes(boxes, images, made_with)
+    truth = answers_from_boxes(boxes, images, made_with)
     if made_with == "contest" and scored_with == "image":
         assert metrics.contest_score(truth, boxes, normaliser="image", images=images)[0] < 0.5
     found = metrics.normaliser_doubt(truth, boxes, scored_with, images)
@@ -123,7 +123,7 @@ def test_constants_of_the_contest_come_from_the_species_settings(name, size):
             "y_max": [size[1] / 4],
         }
     )
-    made = metrics.answers_from_boxes(boxes, images).iloc[0]
+    made = answers_from_boxes(boxes, images).iloc[0]
     assert (made["XMax"], made["YMax"], made["ImageID"]) == (0.5, 0.25, "a.jpg")
 
 
@@ -168,7 +168,7 @@ def test_equals_map_boxes_with_the_true_sizes(tables):
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0, 40]))
 def test_the_order_of_rows_is_of_no_account(seed, ties, grid):
     images, boxes, predictions = scene(seed, ties=ties, grid=grid)
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     shuffled = (
         truth.sample(frac=1, random_state=seed),
         predictions.sample(frac=1, random_state=seed + 1),
@@ -178,7 +178,7 @@ def test_the_order_of_rows_is_of_no_account(seed, ties, grid):
 
 def test_our_table_the_contests_columns_and_shares_score_the_same():
     images, boxes, predictions = scene(seed=5)
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     score = metrics.contest_score(truth, predictions)
     assert metrics.contest_score(truth, as_contest(predictions)) == score
     assert (
@@ -288,7 +288,7 @@ BAD = {
     ),
     "pixels for shares": (answers(), found(), {"units": "shares"}, "look like pixels: row 0 .*640"),
     "answers in pixels": (answers({"XMax": 640.0}), found(), {}, "answers look like pixels: row 0"),
-    "answers in our columns": (scene(0)[1], found(), {}, "answers_from_boxes"),
+    "answers in our columns": (scene(0)[1], found(), {}, "answers are shares of the frame"),
     "unknown normaliser": (
         answers(),
         found(),
@@ -341,7 +341,7 @@ def test_species_of_an_image_without_a_prefix_is_its_only_label():
 
 def test_contest_table_and_masks_agree_with_the_score():
     images, boxes, predictions = scene(seed=8, n_images=12, n_answers=60, n_detections=200)
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     matches = metrics.contest_matches(truth, predictions)
     table = metrics.contest_table(matches, iou_threshold=0.6)
     assert table.loc["all", "AP75"] == pytest.approx(metrics.contest_score(truth, predictions)[0])
@@ -357,9 +357,3 @@ def test_contest_table_and_masks_agree_with_the_score():
         metrics.average_precisions(matches, 0.75, kept=matches.row % 2 == 0)
         == metrics.contest_score(truth, odd)[1]
     )
-
-
-def test_answers_of_an_unknown_image():
-    images, boxes, _ = scene(seed=2, n_images=4)
-    with pytest.raises(ScoringError, match="which the images table lacks"):
-        metrics.answers_from_boxes(boxes, images.iloc[:1])

@@ -370,11 +370,9 @@ def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_curve_says_what_an_audit_says(seed):
     images, boxes, truth, found = random_tables(seed)
-    curve = audit.threshold_curve(
-        Photos(images, boxes), found, Photos(images, truth), confidences=[0.1, 0.35, 0.6, 0.8]
-    )
+    curve = audit.threshold_curve(Photos(images, boxes), found, Photos(images, truth))
     unlabelled = None
-    for row in curve.to_dict("records"):
+    for row in curve.iloc[[1, 6, 11, 15]].to_dict("records"):
         made = making.make_silver(
             Photos(images, boxes),
             found,

@@ -12,7 +12,6 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.data.split.folds import (
     balance_table,
     fold_table,
-    hold_out_folds,
     mini,
     read_groups,
     strata_table,
@@ -178,7 +177,7 @@ def test_boxes_of_other_images_are_ignored(small):
 def test_hold_out_takes_a_whole_group(small):
     images, _ = small
     groups = blocks(images, 50)
-    folds = hold_out_folds(images, groups, [3])
+    folds = stratified_folds(Photos(images, NO_BOXES), groups=groups, hold_out=3)
     assert set(groups[folds[folds == 0].index]) == {3}
     assert 3 not in set(groups[folds[folds == 1].index])
 
@@ -187,27 +186,27 @@ def test_groups_come_from_a_csv(small, tmp_path):
     images, _ = small
     path = tmp_path / "cameras.csv"
     rows = [f"{image_id}.JPG,cam{i % 3}" for i, image_id in enumerate(images["image_id"])]
-    path.write_text("\n".join(["image_id,camera", *rows, "elsewhere,cam9"]), encoding="utf-8")
-    groups = read_groups(path, images, "camera")
+    path.write_text("\n".join(["image_id,group", *rows, "elsewhere,cam9"]), encoding="utf-8")
+    groups = read_groups(path, images)
     assert groups.index.tolist() == images["image_id"].tolist()
     assert sorted(groups.unique()) == ["cam0", "cam1", "cam2"]
 
 
 @pytest.mark.parametrize(
-    ("text", "column", "message"),
+    ("text", "message"),
     [
-        ("image_id,farm\na,1\n", "camera", "the column 'camera' is lacking"),
-        ("image,camera\na,1\n", "camera", "the column 'image_id' is lacking"),
-        ("image_id,camera\na,1\na,2\n", "camera", "image 'a' has more than one camera"),
-        ("image_id,camera\na,1\n", "camera", "1 of 2 images have no group, the first is 'b'"),
+        ("image_id,farm\na,1\n", "the column 'group' is lacking"),
+        ("image,group\na,1\n", "the column 'image_id' is lacking"),
+        ("image_id,group\na,1\na,2\n", "image 'a' has more than one group"),
+        ("image_id,group\na,1\n", "1 of 2 images have no group, the first is 'b'"),
     ],
 )
-def test_bad_group_files(tmp_path, text, column, message):
+def test_bad_group_files(tmp_path, text, message):
     path = tmp_path / "groups.csv"
     path.write_text(text, encoding="utf-8")
     images = pd.DataFrame({"image_id": ["a", "b"], "species": ["pig", "pig"]})
     with pytest.raises(DatasetError, match=message):
-        read_groups(path, images, column)
+        read_groups(path, images)
 
 
 NO_BOXES = pd.DataFrame(columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"])
@@ -262,8 +261,14 @@ TWO_FOLDS = pd.Series([0, 1], index=["a", "b"])
             lambda: balance_table(Photos(TWO, NO_BOXES), TWO_FOLDS[:1]),
             "1 of 2 images have no fold, the first is 'b'",
         ),
-        (lambda: hold_out_folds(TWO, TWO_FOLDS, [7]), "no group 7"),
-        (lambda: hold_out_folds(TWO, TWO_FOLDS, [0, 1]), "leaves no image to train on"),
+        (
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), groups=TWO_FOLDS, hold_out=7),
+            "no group 7",
+        ),
+        (
+            lambda: stratified_folds(Photos(TWO, NO_BOXES), groups=TWO_FOLDS * 0 + 1, hold_out=1),
+            "leaves no image to train on",
+        ),
         (
             lambda: read_groups("nowhere.csv", TWO),
             "groups file not found: nowhere.csv",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from detections import contest_sizes, scene
+from detections import answers_from_boxes, contest_sizes, scene
 
 from livestock_utils import cli
 from livestock_utils.core.errors import ScoringError
@@ -55,7 +55,7 @@ def test_what_is_written_is_valid_sorted_and_scores_the_same(tmp_path, tables):
     findings = submission.validate_submission(path, images)
     assert (findings["severity"] == "note").all()
     assert set(findings["image_id"]) == set(images["image_id"]) - set(predictions["image_id"])
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     assert metrics.contest_score(truth, submission.read_table(path)) == metrics.contest_score(
         truth, predictions
     )
@@ -74,7 +74,7 @@ def test_shares_divide_by_the_contests_frames(tmp_path, tables):
     images, boxes, predictions = tables
     path = submission.write_submission(tmp_path / "s.csv", predictions, images, units="shares")
     table = submission.read_table(path)
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     assert metrics.contest_score(truth, table, units="shares") == metrics.contest_score(
         truth, predictions
     )
@@ -99,7 +99,7 @@ def test_images_of_unknown_size_are_accounted_for(tmp_path, tables):
     path = submission.write_submission(tmp_path / "s.csv", rest, images)
     findings = submission.validate_submission(path, images)
     assert (findings["severity"] == "note").all() and unknown in findings["image_id"].tolist()
-    truth = metrics.answers_from_boxes(boxes, images)
+    truth = answers_from_boxes(boxes, images)
     assert metrics.contest_score(truth, rest, normaliser="image", images=images)[0] > 0
 
 
@@ -260,7 +260,7 @@ def test_files_that_are_no_tables(tmp_path, content, message):
 def files(tmp_path, tables):
     images, boxes, predictions = tables
     answers = tmp_path / "answer.csv"
-    metrics.answers_from_boxes(boxes, images).to_csv(answers, index=False)
+    answers_from_boxes(boxes, images).to_csv(answers, index=False)
     images.to_csv(tmp_path / "images.csv", index=False)
     submission.write_submission(tmp_path / "submission.csv", predictions, images)
     return tmp_path
@@ -272,7 +272,7 @@ def run(*arguments: object):
 
 def test_score_command(files, tables):
     images, boxes, predictions = tables
-    want = metrics.contest_score(metrics.answers_from_boxes(boxes, images), predictions)[0]
+    want = metrics.contest_score(answers_from_boxes(boxes, images), predictions)[0]
     done = run("score", files / "answer.csv", files / "submission.csv")
     assert done.exit_code == 0 and f"score {want:.6f}: the contest's definition" in done.stdout
     done = run("score", files / "answer.csv", files / "submission.csv", "--bootstrap", 50, "--json")

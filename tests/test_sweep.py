@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from detections import answers_from_boxes
 from made_candidates import made
 
 from livestock_utils.core.errors import DatasetError
@@ -47,7 +48,7 @@ MANY = [
 def test_every_setting_scores_what_the_contest_scorer_says_of_its_predictions(passes):
     found, boxes = made(passes=passes)
     tried = sweep.evaluate(found, boxes, MANY)
-    answers = metrics.answers_from_boxes(boxes, found.images, normaliser="image")
+    answers = answers_from_boxes(boxes, found.images, normaliser="image")
     for row in tried.to_dict("records"):
         predictions = postprocess.apply(found, row["settings"])
         mean, per_class = metrics.contest_score(

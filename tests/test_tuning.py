@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from detections import answers_from_boxes
 from made_candidates import made
 from made_network import write_network, write_photos
 
@@ -409,7 +410,7 @@ def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
     found, boxes = made(n_images=20)
     predictions = postprocess.apply(found)
     assert tuning.test_scores(tmp_path, predictions, found.images).empty
-    answers = metrics.answers_from_boxes(boxes, found.images, normaliser="image")
+    answers = answers_from_boxes(boxes, found.images, normaliser="image")
     answers.to_csv(tmp_path / "answer.csv", index=False)
     table = tuning.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
     mean, per_class = metrics.contest_score(

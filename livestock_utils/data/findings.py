@@ -129,9 +129,8 @@ class Findings:
 
     def table(self) -> pd.DataFrame:
         """All findings with `COLUMNS`: errors first, then as in `KINDS`, by archive and member."""
-        order = {
-            name: (["error", "warning", "note"].index(kind.severity), i)
-            for i, (name, kind) in enumerate(KINDS.items())
-        }
+        severities = ["error", "warning", "note"]
+        by_severity = sorted(KINDS, key=lambda name: severities.index(KINDS[name].severity))
+        order = {name: place for place, name in enumerate(by_severity)}
         rows = sorted(self.rows, key=lambda r: (order[r["kind"]], r["archive"], r["member"]))
         return pd.DataFrame(rows, columns=COLUMNS).astype({"value": int})

@@ -35,12 +35,9 @@ _CHUNK = 256
 
 
 def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) -> pd.Series:
-    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted).
-
-    Each JPEG is read once, decoded at an eighth of its size; with `cache` (a CSV, made if absent)
-    never again while its size, and in a zip its CRC, are the same. Images that are damaged or
-    cannot be decoded are left out, with one logged line that counts them.
-    """
+    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted). `cache`
+    (a CSV, made if absent) is good while sizes, and in a zip CRCs, are the same. Images that cannot
+    be decoded are left out, with one logged line that counts them."""
     table = photos.images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
     with photos.reader() as reader:
@@ -73,11 +70,8 @@ def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
     """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it.
-
-    Every image of `images` is named; one without a hash is a group of its own. Groups chain: with a
-    fixed camera a large `max_distance` makes one group of everything (look at the sizes before
-    splitting).
-    """
+    One without a hash is a group of its own. Groups chain: with a fixed camera a large
+    `max_distance` makes one group of everything."""
     if not 0 <= max_distance <= 64:
         raise DatasetError(f"max_distance must lie in [0, 64] bits, got {max_distance}")
     ids = images["image_id"].sort_values(ignore_index=True)
@@ -95,10 +89,7 @@ def near_duplicate_groups(
 
 def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
     """Groups of `block_size` consecutive numbers at the end of the ids, by the text before them.
-
-    For frames numbered in the order they were filmed. An id without a number at its end is a group
-    of its own. Raises DatasetError for a size below 1.
-    """
+    For frames numbered in the order they were filmed; an id without a number is its own group."""
     if block_size < 1:
         raise DatasetError(f"block_size must be at least 1, got {block_size}")
     ids = images["image_id"].sort_values(ignore_index=True)
@@ -110,10 +101,7 @@ def blocks_of_ids(images: pd.DataFrame, block_size: int) -> pd.Series:
 
 def nearest_train(hashes: pd.Series, folds: pd.Series, valid_fold: int = 0) -> pd.DataFrame:
     """The leakage report: for each valid image its nearest train image, the closest pairs first.
-
-    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64). Images
-    without a hash are left out. Raises DatasetError if either side has no hashed image.
-    """
+    Columns image_id, train_id (the smallest id among equals), distance (bits, 0 to 64)."""
     is_valid = (folds_of(hashes.index.to_series(), folds) == valid_fold).to_numpy()
     ordered = np.argsort(hashes.index.to_numpy(), kind="stable")
     valid, train = ordered[is_valid[ordered]], ordered[~is_valid[ordered]]
@@ -138,8 +126,7 @@ def _phash(data: bytes) -> int | None:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # The JPEG decoder gives an eighth of the size at a small part of the cost; the hash
-            # looks at 32 x 32.
+            # Decoded at an eighth of the size, at a small part of the cost; the hash sees 32 x 32.
             image.draft("L", (64, 64))
             bits = imagehash.phash(image).hash
     except (OSError, SyntaxError, Image.DecompressionBombError):  # Pillow's for damaged files
@@ -176,15 +163,12 @@ def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, str], i
     if cache is None or not Path(cache).is_file():
         return {}
     try:
-        table = pd.read_csv(cache, dtype={"archive": str, "member": str, "stamp": str, "hash": str})
+        table = pd.read_csv(cache, dtype=str)
         keys = zip(table["archive"], table["member"], table["stamp"], strict=True)
         return {key: int(value, 16) for key, value in zip(keys, table["hash"], strict=True)}
     except (ValueError, KeyError, TypeError) as error:
-        log.warning(
-            "%s is not a cache of hashes (%s); all are computed again",
-            cache,
-            str(error).splitlines()[0],
-        )
+        message = "%s is not a cache of hashes (%s); all are computed again"
+        log.warning(message, cache, str(error).splitlines()[0])
         return {}
 
 

@@ -37,11 +37,9 @@ class Weights:
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """The mapping that a YOLOv5 weights file holds ("model", "ema", ...), on the CPU.
-
-    Only the classes of YOLOv5 detection checkpoints are unpickled, under old (`models.yolo`) and
-    new names; others are refused by CheckpointError unless `trust`, which runs what the file says.
-    """
+    """The mapping that a YOLOv5 weights file holds ("model", "ema", ...), on the CPU. Only the
+    classes of YOLOv5 detection checkpoints are unpickled, under old (`models.yolo`) and new names;
+    others are refused by CheckpointError unless `trust`, which runs what the file says."""
     if not Path(path).is_file():
         told = f"weights file not found: {path}; give the path of a .pt file that is there"
         raise CheckpointError(told)
@@ -203,9 +201,7 @@ def write_weights(
 
 def find_weights(name: str | os.PathLike, download_to: str | os.PathLike = DOWNLOADS) -> Path:
     """Absolute path of a weights file, else CheckpointError; a release's is fetched, no hub asked.
-
-    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere.
-    """
+    The name of a file in the package's assets ("yolov5n_sample.pt") is found from everywhere."""
     path = Path(name).expanduser()
     if path.is_file():
         return path.resolve()

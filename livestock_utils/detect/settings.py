@@ -203,9 +203,7 @@ class TrainSettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class Recorded(TrainSettings):
     """What settings.yaml and the resume file keep: all settings with the files they named read.
-
-    Defaults are what a run of a release that did not know the setting did.
-    """
+    Defaults are what a run of a release that did not know the setting did."""
 
     recipe: str | None = None
     hyp: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -241,10 +239,8 @@ class Recorded(TrainSettings):
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two recorded settings, "name: old -> new" each.
-
-    A setting that an older library did not know counts as its default.
-    """
+    """What changed between two recorded settings, "name: old -> new" each. A setting that an older
+    library did not know counts as its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(Recorded)}
     before = {name: value for name, value in defaults.items() if name in now} | dict(before)
     lines = []
@@ -274,11 +270,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None).
-
-    Raises TrainingError for a file that is absent, and for a key that is missing, unknown or out of
-    range.
-    """
+    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None). Raises
+    TrainingError for a file that is absent, and for a key that is missing, unknown or out of
+    range."""
     if isinstance(hyp, Mapping):
         values, where = dict(hyp), "hyp"
     else:
@@ -328,11 +322,9 @@ def hyp_file(hyp: str | os.PathLike | None) -> Path:
 
 
 def learning_rate_factor(schedule: str, lrf: float, epochs: int):
-    """The factor of lr0 at an epoch, 1 -> `lrf`, as a function.
-
-    "linear" and "cosine" are yolov5 7's; v6.0, which the original ran, let linear reach `lrf` in
-    the last epoch (x / (epochs - 1)) and used cosine by default; its cosine is today's.
-    """
+    """The factor of lr0 at an epoch, 1 -> `lrf`, as a function. "linear" and "cosine" are yolov5
+    7's; v6.0, which the original ran, let linear reach `lrf` in the last epoch (x / (epochs - 1))
+    and used cosine by default; its cosine is today's."""
     if schedule.startswith("cosine"):
         return lambda epoch: (1 - math.cos(epoch * math.pi / epochs)) / 2 * (lrf - 1) + 1
     steps = max(epochs - 1, 1) if schedule == "linear-v6.0" else epochs

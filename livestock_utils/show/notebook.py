@@ -291,11 +291,9 @@ def start(
 
 def folders(data: str | os.PathLike = "", out: str | os.PathLike = "") -> tuple[Path, Path]:
     """The data and out folders; empty ones are the usual: on Colab MyDrive/livestock and its runs/,
-    elsewhere data/ and runs/ of the project.
-
-    Where there are no archives, data is the drawn sample (data/sample, on Colab below
-    /content/livestock), written when it is missing, and the results go to runs/sample.
-    """
+    elsewhere data/ and runs/ of the project. Where there are no archives, data is the drawn sample
+    (data/sample, on Colab below /content/livestock), written when it is missing, and the results go
+    to runs/sample."""
     home = _home([Path(folder) for folder in (data, out) if folder])
     if not data:
         local = LOCAL if home == DRIVE else home

@@ -1,8 +1,6 @@
-"""AI Hub's archives -> the `images` and `boxes` tables, straight from the zips, nothing extracted.
+"""AI Hub's "livestock behaviour video" -> tables, straight from the zips, nothing extracted.
 
-The data is "livestock behaviour video" (bounding boxes): four training archives, images (원천, or
-TS_) and labels (라벨, or TL_) of each species, and image archives to test on. The class comes from
-the archive, never from the JSON's categories.
+The class comes from the archive, never from the JSON's categories.
 """
 
 import logging
@@ -79,12 +77,10 @@ def _tell(
     outcome: str = "left out or clipped",
 ) -> None:
     """Log the faults in one line, or raise them."""
-    if left_out := [
-        row["archive"] for row in findings.rows if row["kind"] == "validation_left_out"
-    ]:
-        logger.warning(
-            "%s: left out %s; include_validation=True reads them", folder, ", ".join(left_out)
-        )
+    left_out = [r["archive"] for r in findings.rows if r["kind"] == "validation_left_out"]
+    if left_out:
+        message = "%s: left out %s; include_validation=True reads them"
+        logger.warning(message, folder, ", ".join(left_out))
     if summary := findings.summary():
         if strict:
             raise ArchiveError(

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -19,15 +20,13 @@ from livestock_utils.data.aihub.names import find_archives, is_data_root
 from livestock_utils.data.aihub.reading import read_tables, training_part
 from livestock_utils.data.findings import Findings
 
+_Row = tuple[str, str, str]
+"""image_id, archive, member."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a folder of archives holds: `archives` (see `list_archives`), the tables, and `findings`
-    (one row each).
-
-    `archive` paths are relative to the folder that was asked for. Images of test archives are not
-    in `images`.
-    """
+    """What a folder of archives holds; images of test archives are not in `images`."""
 
     archives: pd.DataFrame
     images: pd.DataFrame
@@ -87,10 +86,8 @@ def survey(
 
 def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
     """What lies in `folder` or data root: archive, kind, species, form, files, megabytes, is_read.
-
     `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
-    False for Validation archives beside Training ones.
-    """
+    False for Validation archives beside Training ones."""
     rows = []
     with ImageReader(folder) as reader:
         for within, _ in _parts(folder):
@@ -140,36 +137,32 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
 
 def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:
     """Tell images with the same bytes: by size, then CRC (free in a zip), confirmed by SHA-256."""
-    by_size: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-    for image_id, archive, member in images[["image_id", "archive", "member"]].itertuples(
-        index=False
-    ):
-        by_size[reader.archive(archive).members[member]].append((image_id, archive, member))
-    for same_size in by_size.values():
-        if len(same_size) < 2:
-            continue
-        by_crc: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-        for row in same_size:
-            by_crc[reader.archive(row[1]).crc(row[2])].append(row)
-        for same_crc in by_crc.values():
-            if len(same_crc) > 1:
-                _tell_copies(same_crc, reader, findings)
+    rows = list(zip(images["image_id"], images["archive"], images["member"], strict=True))
+    for same_size in _alike(rows, lambda row: reader.archive(row[1]).members[row[2]]):
+        for same_crc in _alike(same_size, lambda row: reader.archive(row[1]).crc(row[2])):
+            _tell_copies(same_crc, reader, findings)
 
 
-def _tell_copies(rows: list[tuple[str, str, str]], reader: ImageReader, findings: Findings) -> None:
-    first: dict[bytes, tuple[str, str, str]] = {}
+def _alike(rows: list[_Row], key: Callable[[_Row], int]) -> list[list[_Row]]:
+    """The rows that share their key with another, by key."""
+    groups: dict[int, list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _tell_copies(rows: list[_Row], reader: ImageReader, findings: Findings) -> None:
+    first: dict[bytes, _Row] = {}
     for image_id, archive, member in rows:
         try:
             digest = hashlib.sha256(reader.bytes(archive, member)).digest()
         except ArchiveError as error:
             findings.add_error("wrong_crc", error, archive, member, image_id)
             continue
-        if digest not in first:
-            first[digest] = (image_id, archive, member)
-            continue
-        _, other_archive, other_member = first[digest]
-        what = f"the same bytes as {other_archive}, member {other_member}"
-        findings.add_member("image_duplicated", archive, member, image_id, what)
+        _, other_archive, other_member = first.setdefault(digest, (image_id, archive, member))
+        if (other_archive, other_member) != (archive, member):
+            what = f"the same bytes as {other_archive}, member {other_member}"
+            findings.add_member("image_duplicated", archive, member, image_id, what)
 
 
 def _check_near_duplicates(
@@ -182,11 +175,8 @@ def _check_near_duplicates(
     places = images.assign(image_id=images["archive"] + "/" + images["member"])
     hashes = lookalikes.perceptual_hashes(Photos(places, folder=folder))
     groups = lookalikes.near_duplicate_groups(hashes, places)
-    copies = {
-        (row["archive"], row["member"])
-        for row in findings.rows
-        if row["kind"] == "image_duplicated"
-    }
+    told = (row for row in findings.rows if row["kind"] == "image_duplicated")
+    copies = {(row["archive"], row["member"]) for row in told}
     for image_id, place, archive, member in zip(
         images["image_id"], places["image_id"], images["archive"], images["member"], strict=True
     ):

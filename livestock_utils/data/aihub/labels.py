@@ -20,12 +20,9 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclasses.dataclass(slots=True)
 class Label:
-    """One label member: the frame size that it claims (0 if none) and its boxes.
-
-    `xyxy` holds four numbers a box, one box after the other, NaN where unusable; None if the member
-    is broken. A flat array, as a list of lists for each of 16,455 labels keeps Python's garbage
-    collector busy.
-    """
+    """One label member: the frame size that it claims (0 if none) and its boxes. `xyxy`: four
+    numbers a box, NaN where unusable; None if the member is broken. Flat, as lists of lists for
+    16,455 labels keep Python's garbage collector busy."""
 
     species: str
     archive: str
@@ -37,14 +34,9 @@ class Label:
 
 
 def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[tuple[str, Label]]:
-    """All labels of an archive -> (image_id, Label) in its order; broken ones become findings.
-
-    A broken member comes as a Label with `xyxy` None, so that its image is not told to lack a
-    label.
-    """
-    for member in progress(
-        archive.wanted("labels"), desc=f"labels of {archive.path}", unit="label"
-    ):
+    """All labels of an archive -> (image_id, Label) in its order, with findings of broken ones."""
+    members = archive.wanted("labels")
+    for member in progress(members, desc=f"labels of {archive.path}", unit="label"):
         image_id = stem(member)
         try:
             data = parse(archive.read(member))

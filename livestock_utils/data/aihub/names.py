@@ -28,12 +28,8 @@ _NO_SPECIES = "its name does not tell one species (see archive_words in species.
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """One archive on disk: `path` relative to the folder searched (posix), what its name says, and
-    how it is stored.
-
-    `path` is in NFC; `kind` is "images" or "labels", `form` is "zip", "parts" or "folder";
-    `is_validation` marks the Validation half of AI Hub's data.
-    """
+    """One archive: `path` below the folder searched (posix, NFC), kind "images" or "labels", form
+    "zip", "parts" or "folder"."""
 
     path: str
     kind: str
@@ -45,17 +41,11 @@ class Found:
 def find_archives(
     folder: str | os.PathLike, within: str = ""
 ) -> tuple[list[Found], dict[str, str]]:
-    """Archives below `folder` by their names -> (archives by path, {path: why not}).
-
-    A name, or one of the folders above it (inside `folder`), holds 원천 or 라벨; or it begins
-    with TS, TL, VS or VL in upper case, numbered or not (TS_소.zip, VL1.돼지.zip, [TS]소.zip),
-    or a folder above it is called just that. T is Training, V Validation, S images, L labels. It
-    also holds a word of the species (species.yaml); the longest wins. Names are compared in
-    Unicode NFC, so that decomposed Hangul from macOS or Drive matches. A name that tells two
-    species, one whose letters and word contradict each other, and a file of another packer are
-    left to the second result. An extracted folder is left out when its zip stands beside it.
-    Raises ArchiveError if the folder is absent, or is a data root.
-    """
+    """Archives below `folder` by their names -> (archives by path, {path: why not}). A name, or a
+    folder above it, holds 원천 or 라벨, or begins with TS, TL, VS or VL (TS_소.zip, VL1.돼지.zip):
+    T is Training, V Validation, S images, L labels. It also holds a word of the species
+    (species.yaml); the longest wins. Names are compared in Unicode NFC, so that decomposed Hangul
+    from macOS or Drive matches. An extracted folder is left out when its zip stands beside it."""
     top = Path(folder, within)
     if not top.is_dir():
         advice = "give the folder that holds the zips"
@@ -118,9 +108,7 @@ def _kind_of(path: str) -> tuple[str | None, str]:
         path, lambda name: max((name.rfind(word), kind) for kind, word in KINDS.items())
     )
     letters = _letters(path)
-    by_letters = next(
-        (kind for kind, prefix in PREFIXES.items() if letters.endswith(prefix[1])), None
-    )
+    by_letters = {"": None, "S": "images", "L": "labels"}[letters[-1:]]
     if by_word and by_letters and by_word != by_letters:
         return None, f"its name says both {KINDS[by_word]} ({by_word}) and {letters} ({by_letters})"
     kind = by_word or by_letters
@@ -138,9 +126,8 @@ def _letters(path: str) -> str:
 
 def _species_of(path: str) -> str | None:
     def longest(name: str) -> tuple[int, str]:
-        hits = sorted(
-            {(len(w), s.name) for s in all_species() for w in s.archive_words if nfc(w) in name}
-        )
+        words = ((word, one.name) for one in all_species() for word in one.archive_words)
+        hits = sorted({(len(word), who) for word, who in words if nfc(word) in name})
         if not hits:
             return -1, ""
         is_unclear = len({who for length, who in hits if length == hits[-1][0]}) > 1

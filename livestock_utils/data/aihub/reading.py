@@ -53,13 +53,9 @@ def read_tables(
     image_headers: bool = True,
     within: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read all archives in the reader's folder -> (images, boxes), telling `findings` the rest.
-
-    `labelled=False` reads the image archives alone; `boxes` is then empty, and images of which no
-    size can be read stay, with width and height 0: each of them has to be answered for. `within` is
-    a folder inside the reader's to which the search is limited. For the rest see
-    `aihub.read_archives`.
-    """
+    """Read all archives of the reader `within` its folder -> (images, boxes), faults to `findings`.
+    `labelled=False` reads image archives alone; images of no known size then stay, with width and
+    height 0: each of them has to be answered for."""
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
     photos: dict[str, Photo] = {}
     labels: dict[str, Label] = {}
@@ -164,11 +160,8 @@ def _is_repeated(
 def _pair(
     photos: dict[str, Photo], labels: dict[str, Label], unsure: set[str], findings: Findings
 ) -> tuple[dict[str, Photo], dict[str, Label]]:
-    """Images and labels that have each other, in the same species; the others become findings.
-
-    Nothing is said of species in `unsure` (an archive of theirs is missing), of repeated ids, nor
-    of images whose label is broken: that is told already.
-    """
+    """Images and labels that have each other, in the same species; the others become findings. Not
+    told again: species in `unsure` (an archive is missing), repeated ids, broken labels."""
     paired = {i for i in photos.keys() & labels if labels[i].species == photos[i].species}
     settled = paired | {row["image_id"] for row in findings.rows if row["kind"] == "repeated_id"}
     for i, photo in photos.items():
@@ -199,8 +192,7 @@ def _with_sizes(
         try:
             size = claimed if min(claimed) > 0 and not image_headers else photo.size_from_header()
         except ArchiveError as error:
-            # The report calls damage an error wherever it is met; reading goes on without the
-            # image.
+            # The report calls damage an error wherever it is met; reading leaves the image out.
             kind = "wrong_crc" if findings.collect_errors else "image_unreadable"
             findings.add_error(kind, error, place, photo.member, image_id)
             continue
@@ -236,14 +228,12 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
     clipped = clip_to_frame(np.where(finite[:, None], xyxy, 0), size[:, 0], size[:, 1])
     outside = finite & ~inverted & (area(clipped) <= 0)
     usable = finite & ~inverted & ~outside
-    changed = usable & (clipped != xyxy).any(axis=1)
-    repeated = usable & _repeated(row, xyxy)
     faults = {
         "box_not_numbers": ~finite,
         "box_inverted": inverted,
         "box_outside": outside,
-        "box_clipped": changed,
-        "box_duplicated": repeated,
+        "box_clipped": usable & (clipped != xyxy).any(axis=1),
+        "box_duplicated": usable & _repeated(row, xyxy),
     }
     for kind, mask in faults.items():
         _add_boxes(kind, mask, row, xyxy, labels, images, findings)
@@ -273,9 +263,8 @@ def _add_boxes(
     """One finding for each image that has boxes in `mask`, with their number and the first one."""
     faulty, ids = xyxy[mask], images["image_id"].tolist()
     sizes = images[["width_px", "height_px"]].to_numpy()
-    for at, first, count in zip(
-        *np.unique(row[mask], return_index=True, return_counts=True), strict=True
-    ):
+    found = np.unique(row[mask], return_index=True, return_counts=True)
+    for at, first, count in zip(*found, strict=True):
         label, box = labels[at], faulty[first]
         which = f"{count} boxes, first" if count > 1 else "box"
         corners = ", ".join(f"{corner:g}" for corner in box)

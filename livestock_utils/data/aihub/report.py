@@ -13,11 +13,8 @@ def check_text(survey: Survey, rows_per_kind: int = 3) -> str:
     lines = ["archives" if len(survey.archives) else "archives: none"]
     for row in survey.archives.itertuples():
         unread = "" if row.is_read else "  left out (Validation)"
-        what = (
-            f"{row.species:<4} {row.kind:<6} {row.form:<6} {row.files:>7,} files "
-            f"{row.megabytes:>9,.1f} MB"
-        )
-        lines.append(f"  {what}  {row.archive}{unread}")
+        what = f"{row.species:<4} {row.kind:<6} {row.form:<6} {row.files:>7,} files"
+        lines.append(f"  {what} {row.megabytes:>9,.1f} MB  {row.archive}{unread}")
     lines += ["", "usable" if len(survey.images) or len(survey.test_images) else "usable: nothing"]
     for name, part in [("training", survey.images), ("test", survey.test_images)]:
         if len(part):

@@ -1,8 +1,6 @@
-"""The bins of the write-up's EDA: box ratio, box area, small boxes, boxes per image.
+"""The bins of the write-up's EDA as ordered categoricals, so that a group-by lists empty ones too.
 
-All four give ordered pandas categoricals, so a group-by lists every bin in reading order, the empty
-ones too. Source of the edges: the original's notebook EDA/EDA (its "many" and "medium" count
-columns were swapped; not so here).
+Source of the edges: the original's notebook EDA/EDA.
 """
 
 from collections.abc import Iterable
@@ -34,13 +32,11 @@ def ratio_bin(boxes: pd.DataFrame) -> pd.Series:
     """Ratio bin of each box, a categorical with the table's index; see RATIO_BINS."""
     width = (boxes["x_max"] - boxes["x_min"]).to_numpy(dtype=float)
     height = (boxes["y_max"] - boxes["y_min"]).to_numpy(dtype=float)
-    # w >= edge * (w + h) instead of a division: a box without extent is "square", not an error. The
-    # hair of tolerance keeps 0.6 exactly (3 px x 2 px) on its side of the edge whatever the
-    # rounding.
+    # No division: a box without extent is "square". The hair of tolerance keeps 0.6 exactly
+    # (3 px x 2 px) on its side of the edge whatever the rounding.
     edge = _RATIO_EDGE * (width + height) * (1 - 1e-12)
-    code = np.where(
-        (width >= edge) & (width > height), 0, np.where((height >= edge) & (height > width), 2, 1)
-    )
+    is_wide, is_high = (width >= edge) & (width > height), (height >= edge) & (height > width)
+    code = np.select([is_wide, is_high], [0, 2], 1)
     return _categorical(code, RATIO_BINS, boxes.index)
 
 
@@ -58,10 +54,7 @@ def small_bin(boxes: pd.DataFrame) -> pd.Series:
 
 
 def count_bin(species: Iterable[str], counts: npt.ArrayLike) -> pd.Series:
-    """Count bin of images by species and number of boxes (both of length n); see COUNT_BINS.
-
-    The index is that of `species` if it is a Series. Raises LivestockError for an unknown species.
-    """
+    """Count bin of images by species (whose index stays) and number of boxes; see COUNT_BINS."""
     index = species.index if isinstance(species, pd.Series) else None
     names, numbers = pd.Series(species, dtype=object), np.asarray(counts)
     code = np.zeros(len(names), dtype=int)

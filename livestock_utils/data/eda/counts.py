@@ -1,8 +1,6 @@
-"""Counts of the exploratory notebook as plain tables, with the original's bins.
+"""Counts of the exploratory notebook as plain tables, with the original's bins (`eda.bins`).
 
-Every function takes whole tables and keeps images without a box in its counts. Species come in
-label order. The bins are those of the original's EDA notebook and stand in
-`livestock_utils.data.eda.bins`.
+Images without a box are kept in the counts; species come in label order.
 """
 
 import numpy as np
@@ -29,10 +27,7 @@ def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """A row per species and "all": images, boxes, shares in [0, 1], boxes per image, empty_images.
-
-    Boxes an image come as mean_boxes, median_boxes and max_boxes; `empty_images` counts images
-    without a box.
-    """
+    Boxes an image come as mean_boxes, median_boxes and max_boxes."""
     counts = boxes_per_image(images, boxes)
     groups = [(name, part["boxes"]) for name, part in by_species(counts)]
     groups += [("all", counts["boxes"])]
@@ -54,11 +49,8 @@ def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def size_counts(images: pd.DataFrame, top: int = 5) -> pd.DataFrame:
-    """Images of each frame size and species: species, size, width_px, height_px, images, share.
-
-    The `top` commonest sizes of a species stand alone, commonest first; the rest is one row "N
-    other sizes" with width and height 0. `share` is of the species' images.
-    """
+    """Images of each frame size and species: species, size, width_px, height_px, images, share. The
+    `top` commonest of a species come first, then one row "N other sizes" of width and height 0."""
     rows = []
     for name, part in by_species(images):
         sizes = part.groupby(["width_px", "height_px"], as_index=False).size()
@@ -92,12 +84,8 @@ def count_histogram(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Images with little, medium and many boxes: species, bin, boxes ("4-5"), images, share.
-
-    The bin edges are the species' `count_bins` (species.yaml): little < first <= medium < second <=
-    many. The original's notebook has the names "medium" and "many" swapped; these are the true
-    ones.
-    """
+    """Images with little, medium and many boxes: species, bin, boxes ("4-5"), images, share. The
+    original's notebook has the names "medium" and "many" swapped; these are the true ones."""
     rows = []
     for name, part in by_species(boxes_per_image(images, boxes)):
         low, high = species.by_name(name).count_bins
@@ -110,20 +98,12 @@ def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratio_table(boxes: pd.DataFrame) -> pd.DataFrame:
-    """Boxes by shape: species, bin, boxes, share (of the species' boxes).
-
-    horizontal: w / (w + h) >= 0.6, vertical: h / (w + h) >= 0.6, else square (the original's EDA
-    notebook).
-    """
+    """Boxes by shape (`bins.RATIO_BINS`): species, bin, boxes, share (of the species' boxes)."""
     return _binned(boxes, bins.ratio_bin(boxes), bins.RATIO_BINS)
 
 
 def area_table(boxes: pd.DataFrame) -> pd.DataFrame:
-    """Boxes by area in px2: species, bin, boxes, share (of the species' boxes).
-
-    very large >= 100,000, large >= 50,000, medium >= 10,000, small >= 1,000, very small >= 100, out
-    below.
-    """
+    """Boxes by area (`bins.AREA_BINS`): species, bin, boxes, share (of the species' boxes)."""
     return _binned(boxes, bins.area_bin(boxes), bins.AREA_BINS)
 
 
@@ -135,21 +115,15 @@ def small_box_table(boxes: pd.DataFrame) -> pd.DataFrame:
 def below_area(
     boxes: pd.DataFrame, below_px2: float = 4000, from_px2: float = 1000
 ) -> pd.DataFrame:
-    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes).
-
-    The write-up's question: would dropping boxes under 4,000 px2 lose anything? It counts from
-    1,000 px2 up.
-    """
+    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes). The
+    defaults are the write-up's, which asks what dropping boxes under 4,000 px2 would lose."""
     areas = area(boxes[XYXY].to_numpy())
     inside = (areas >= from_px2) & (areas < below_px2)
-    rows = [
-        (name, int(inside[part.index.to_numpy()].sum()), len(part))
-        for name, part in by_species(boxes.reset_index(drop=True))
-    ]
-    return pd.DataFrame(
-        [(name, n, _share(n, all_)) for name, n, all_ in rows],
-        columns=["species", "boxes", "share"],
-    )
+    rows = []
+    for name, part in by_species(boxes.assign(inside=inside)):
+        n = int(part["inside"].sum())
+        rows.append((name, n, _share(n, len(part))))
+    return pd.DataFrame(rows, columns=["species", "boxes", "share"])
 
 
 def empty_images(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
@@ -161,12 +135,8 @@ def coverage_map(
     images: pd.DataFrame, boxes: pd.DataFrame, columns: int = 96, rows: int = 54
 ) -> np.ndarray:
     """(rows, columns) grid over the frame: mean number of boxes that cover each cell's centre.
-
-    Boxes are taken as shares of their own frame, so that frames of unlike sizes can be laid on each
-    other. They are put down as differences at their four corners and summed up once (difference
-    array, the inverse of Crow's summed-area table, 1984), so time grows with boxes + cells. Raises
-    DatasetError for a box of an unknown image.
-    """
+    Boxes are shares of their own frame, put down as differences at their corners and summed up once
+    (the inverse of Crow's summed-area table, 1984), so time grows with boxes + cells."""
     strange = boxes.loc[~boxes["image_id"].isin(images["image_id"]), "image_id"]
     if len(strange):
         raise DatasetError(
@@ -175,11 +145,8 @@ def coverage_map(
         )
     grid = np.zeros((rows + 1, columns + 1))
     if len(boxes):
-        frame = (
-            images.set_index("image_id")
-            .loc[boxes["image_id"], ["width_px", "height_px"]]
-            .to_numpy(dtype=float)
-        )
+        frames = images.set_index("image_id")[["width_px", "height_px"]]
+        frame = frames.loc[boxes["image_id"]].to_numpy(dtype=float)
         share = boxes[XYXY].to_numpy() / np.hstack([frame, frame])
         cell = np.ceil(share * [columns, rows, columns, rows] - 0.5).astype(int)
         cell = np.clip(cell, 0, [columns, rows, columns, rows])
@@ -200,9 +167,7 @@ def covered_shares(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
 
 def densest_points(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Where boxes are densest: species, x and y as shares of the frame, and `quiet_share`.
-
-    `quiet_share` is the part of the frame that sees less than a tenth of the densest point.
-    """
+    `quiet_share` is the part of the frame that sees less than a tenth of the densest point."""
     rows = []
     for name, mine in by_species(images):
         grid = coverage_map(mine, boxes[boxes["species"] == name])
@@ -223,12 +188,8 @@ def completeness_hints(
     images: pd.DataFrame, boxes: pd.DataFrame, window: int = WINDOW
 ) -> pd.DataFrame:
     """Images with few boxes for their surroundings: `boxes_per_image` + local_median, suspect.
-
-    `local_median` is the median box count of the `window` images around (same species, in the order
-    of image_id). `suspect` marks images with at most half of local_median boxes and at least two
-    boxes fewer. It means most where neighbours in name are neighbours in time. A hint for where to
-    look, not a verdict: animals also leave the frame.
-    """
+    `local_median` is of the `window` images around (same species, by image_id). A hint for where to
+    look, not a verdict: animals also leave the frame."""
     parts = []
     for _, part in by_species(boxes_per_image(images, boxes)):
         part = part.sort_values("image_id", kind="stable")
@@ -243,26 +204,17 @@ def completeness_hints(
 def most_suspect(hints: pd.DataFrame, n: int = 3) -> list[str]:
     """Ids of the `n` suspect images that lack most boxes against their local median."""
     missing = (hints["local_median"] - hints["boxes"])[hints["suspect"]]
-    return hints.loc[
-        missing.sort_values(ascending=False, kind="stable").index[:n], "image_id"
-    ].tolist()
+    most = missing.sort_values(ascending=False, kind="stable").index[:n]
+    return hints.loc[most, "image_id"].tolist()
 
 
 def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """A row per species: images, no_box, one_box, suspect, suspect_share of its images."""
     rows = []
     for name, part in by_species(completeness_hints(images, boxes)):
-        suspects = int(part["suspect"].sum())
-        rows.append(
-            (
-                name,
-                len(part),
-                int((part["boxes"] == 0).sum()),
-                int((part["boxes"] == 1).sum()),
-                suspects,
-                _share(suspects, len(part)),
-            )
-        )
+        n, suspects = len(part), int(part["suspect"].sum())
+        no_box, one_box = (int((part["boxes"] == count).sum()) for count in (0, 1))
+        rows.append((name, n, no_box, one_box, suspects, _share(suspects, n)))
     return pd.DataFrame(
         rows, columns=["species", "images", "no_box", "one_box", "suspect", "suspect_share"]
     )
@@ -285,23 +237,18 @@ def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     for what, per_species in write_up.counts().items():
         for name, value in per_species.items():
             if what == "sizes":
-                rows += [
-                    (f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n)
-                    for w, h, n in value
-                ]
+                for w, h, n in value:
+                    rows.append((f"images of {w} x {h}", name, sizes.get((name, w, h), 0), n))
             elif what == "strata":
-                rows += [
-                    (f"images with {label} boxes", name, strata.get((name, label), 0), n)
-                    for label, n in value.items()
-                ]
+                for label, n in value.items():
+                    here = strata.get((name, label), 0)
+                    rows.append((f"images with {label} boxes", name, here, n))
             elif what == "small_boxes":
                 rows.append(("boxes of 1,000 to 4,000 px2", name, small.get(name, 0), value))
             else:
-                column = totals[what]
-                rows.append((what.replace("_", " "), name, column.get(name, 0), value))
-    table = pd.DataFrame(rows, columns=["what", "species", "here", "write_up"]).astype(
-        {"here": int, "write_up": int}
-    )
+                rows.append((what.replace("_", " "), name, totals[what].get(name, 0), value))
+    table = pd.DataFrame(rows, columns=["what", "species", "here", "write_up"])
+    table = table.astype({"here": int, "write_up": int})
     return table.assign(difference=table["here"] - table["write_up"])
 
 
@@ -310,9 +257,8 @@ def _binned(boxes: pd.DataFrame, labels: pd.Series, order: tuple[str, ...]) -> p
     rows = []
     for name, part in by_species(boxes.assign(bin=labels)):
         tally = part["bin"].value_counts()
-        rows += [
-            (name, label, int(tally[label]), _share(tally[label], len(part))) for label in order
-        ]
+        for label in order:
+            rows.append((name, label, int(tally[label]), _share(tally[label], len(part))))
     return pd.DataFrame(rows, columns=["species", "bin", "boxes", "share"])
 
 

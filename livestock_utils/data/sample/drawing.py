@@ -157,9 +157,7 @@ def write_sample(
 
 def read_truth(folder: str | Path) -> pd.DataFrame:
     """All animals of a sample's training images: the columns of `boxes` and `labelled` (bool).
-
-    Raises LivestockError where the folder has no truth.csv (real data has none).
-    """
+    Raises LivestockError where the folder has no truth.csv (real data has none)."""
     path = Path(folder) / "truth.csv"
     if not path.is_file():
         raise LivestockError(f"{path} not found: only a folder that the sample wrote has the truth")

@@ -32,24 +32,17 @@ def label_files(path: Path, manifest: pd.DataFrame) -> dict[str, bytes]:
 
 def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
     """Does the folder hold exactly this set: manifest, sizes of images, hashes of labels?"""
-    file = target / yolo.MANIFEST
-    if (
-        not file.is_file()
-        or file.read_bytes() != manifest_bytes
-        or not (target / "images").is_dir()
-    ):
+    file, images = target / yolo.MANIFEST, target / "images"
+    if not (file.is_file() and file.read_bytes() == manifest_bytes and images.is_dir()):
         return False
-    with os.scandir(target / "images") as entries:
+    with os.scandir(images) as entries:
         sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-    if sizes != {
-        f"{i}.jpg": n for i, n in zip(manifest["image_id"], manifest["bytes"], strict=True)
-    }:
+    if sizes != dict(zip(manifest["image_id"] + ".jpg", manifest["bytes"], strict=True)):
         return False
-    texts = label_files(target, manifest)
-    wanted = dict(zip(manifest["image_id"], manifest["label_sha256"], strict=True))
-    return {
-        image_id: hashlib.sha256(text).hexdigest() for image_id, text in texts.items()
-    } == wanted
+    hashes = {
+        i: hashlib.sha256(text).hexdigest() for i, text in label_files(target, manifest).items()
+    }
+    return hashes == dict(zip(manifest["image_id"], manifest["label_sha256"], strict=True))
 
 
 @contextlib.contextmanager
@@ -87,12 +80,8 @@ def check_target(target: Path, is_tar: bool) -> None:
         raise DatasetError(f"cannot write {target}: a folder has that name; give another")
     if not is_tar and target.is_file():
         raise DatasetError(f"cannot write to the folder {target}: it is a file; give another name")
-    if (
-        not is_tar
-        and target.is_dir()
-        and any(target.iterdir())
-        and not (target / yolo.MANIFEST).is_file()
-    ):
+    is_other = target.is_dir() and any(target.iterdir()) and not (target / yolo.MANIFEST).is_file()
+    if not is_tar and is_other:
         raise DatasetError(
             f"{target} holds other files (no {yolo.MANIFEST}); give a new or an empty folder"
         )

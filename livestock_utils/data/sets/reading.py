@@ -18,13 +18,8 @@ from livestock_utils.data.sets import tars, yolo
 
 
 def extract(tar: str | os.PathLike, folder: str | os.PathLike) -> Path:
-    """Extract a set of `write_set` to `folder` (images/, labels/, ...); returns the folder.
-
-    Every file is checked against the manifest. If the folder already holds this very set nothing is
-    copied. yolov5's label caches, which survive a change of labels unnoticed, are removed. Raises
-    DatasetError for a tar that is cut short, unsafe or not a set, for too little disk space, and if
-    `folder` is a file or holds something else; nothing half-extracted stays.
-    """
+    """Extract a set's tar, each file checked against the manifest; nothing half-extracted stays.
+    Nothing is copied if the folder already holds this very set."""
     target = Path(folder)
     manifest_bytes, manifest = _tar_manifest(tar)
     if not set_folder.holds(target, manifest_bytes, manifest):
@@ -71,11 +66,7 @@ def read_manifest(tar_or_folder: str | os.PathLike) -> pd.DataFrame:
 
 def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of a set, so that later steps need no archives; boxes are right to 1e-4 px.
-
-    From a folder, `archive` is "images" and `member` the file in it: `ImageReader(folder)` serves
-    them. From a tar, both name the source as the manifest does. Backgrounds are left out. Raises
-    DatasetError for an incomplete set.
-    """
+    `archive` and `member` are a folder's own, or a tar's source. Backgrounds are left out."""
     path = Path(folder_or_tar)
     manifest = read_manifest(path)
     manifest = manifest[manifest["species"] != yolo.BACKGROUND].reset_index(drop=True)
@@ -90,7 +81,7 @@ def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.Data
     found = [yolo.label_boxes(texts[i], f"{path}: labels/{i}.txt") for i in manifest["image_id"]]
     counts = [len(rows) for rows in found]
     rows = np.concatenate([np.zeros((0, 5)), *found])
-    size = manifest[["width_px", "height_px"]].to_numpy(dtype=float).repeat(counts, axis=0)
+    width, height = manifest[["width_px", "height_px"]].to_numpy(float).repeat(counts, axis=0).T
     names, index = np.array(classes.names(), dtype=object), rows[:, 0].astype(int)
     if len(index) and not (index.min() >= 0 and index.max() < len(names)):
         raise DatasetError(
@@ -99,9 +90,7 @@ def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.Data
     boxes = pd.DataFrame(
         {"image_id": manifest["image_id"].to_numpy().repeat(counts), "species": names[index]}
     )
-    boxes[box_arithmetic.XYXY] = box_arithmetic.xywhn_to_xyxy(
-        rows[:, 1:], size[:, 0], size[:, 1]
-    ).round(4)
+    boxes[box_arithmetic.XYXY] = box_arithmetic.xywhn_to_xyxy(rows[:, 1:], width, height).round(4)
     images = manifest[IMAGE_COLUMNS].copy()
     if path.is_dir():
         images["archive"], images["member"] = "images", images["image_id"] + ".jpg"
@@ -110,29 +99,23 @@ def read_tables(folder_or_tar: str | os.PathLike) -> tuple[pd.DataFrame, pd.Data
 
 def _extract_members(tar: str | os.PathLike, part: Path, manifest: pd.DataFrame) -> None:
     """Write the members that the manifest names into `part` and check each against its hash."""
-    wanted = {
-        f"images/{i}.jpg": h for i, h in zip(manifest["image_id"], manifest["sha256"], strict=True)
-    }
-    wanted |= {
-        f"labels/{i}.txt": h
-        for i, h in zip(manifest["image_id"], manifest["label_sha256"], strict=True)
-    }
+    wanted = dict(zip("images/" + manifest["image_id"] + ".jpg", manifest["sha256"], strict=True))
+    labels = "labels/" + manifest["image_id"] + ".txt"
+    wanted |= dict(zip(labels, manifest["label_sha256"], strict=True))
     bar = progress(total=len(wanted), desc=Path(tar).name, unit="file")
     for name, file in tars.members(tar):
-        if name in (yolo.MANIFEST, "data.yaml"):
-            (part / name).write_bytes(tars.read_whole(tar, name, file))
-        elif name not in wanted:
+        if name not in (yolo.MANIFEST, "data.yaml") and name not in wanted:
             raise DatasetError(
                 f"{tar}, member {name!r}: not in the manifest, or twice; write the set again"
             )
-        else:
-            data = tars.read_whole(tar, name, file)
+        data = tars.read_whole(tar, name, file)
+        (part / name).write_bytes(data)
+        if name in wanted:
             if hashlib.sha256(data).hexdigest() != wanted.pop(name):
                 raise DatasetError(
                     f"{tar}, member {name!r}: not what the manifest says; copy or write the tar "
                     "again"
                 )
-            (part / name).write_bytes(data)
             bar.update()
     bar.close()
     if wanted:

@@ -1,9 +1,4 @@
-"""From tables to a set that yolov5 trains on, in one pass from the archives.
-
-Sets carry the original's names: Train_Dataset.tar, Valid_Dataset.tar, Train_Dataset_Full.tar,
-Train_Dataset_mini.tar, Valid_Dataset_mini.tar. See `yolo_set` for what is in one, `dataset_reading`
-for the way back.
-"""
+"""From tables to a set that yolov5 trains on, in one pass from the archives (see `yolo`)."""
 
 import contextlib
 import hashlib
@@ -11,7 +6,6 @@ import logging
 import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -46,17 +40,16 @@ def write_set(
         lu.write_set("datasets/Train_Dataset.tar", photos.fold(folds, 0, others=True))
         train = lu.open_set("datasets/Train_Dataset.tar", "local/Train_Dataset")
 
-    Boxes are clipped to the frame; what changed is counted in one logged line. Same input, same
-    bytes.
+    Same input, same bytes. Boxes are clipped to the frame; one logged line counts what changed.
 
     Args:
         path: of the tar or folder; what was there is replaced once the new set is whole.
-        photos: the images that go in, with their boxes in px; boxes of others are left out.
+        photos: the images that go in, with their boxes in px (those of other images may be there).
         folds: image_id -> fold, only noted in the manifest.
-        seed: the one that the folds were made with, noted too.
-        min_box_area_px: boxes of a smaller area (px2) are left out; 0 is off.
+        seed: the one that the folds were made with, noted too; also chooses the backgrounds.
+        min_box_area_px: px2 (0 is off), under which boxes are left out.
         backgrounds: a folder of photos without livestock, mixed in with empty labels.
-        background_share: their share of the set, 0 to 0.1; for training sets only.
+        background_share: their share of the set, 0 to 0.1.
 
     Returns:
         The path.
@@ -65,22 +58,92 @@ def write_set(
         DatasetError: for too little disk space, a path that holds something else, and bad tables.
         ArchiveError: for a damaged member; `path` is then as it was.
     """
-    target, is_tar = Path(path), Path(path).suffix == ".tar"
+    target = Path(path)
+    is_tar = target.suffix == ".tar"
     set_folder.check_target(target, is_tar)
-    plan, files = _prepare(
-        *(target, photos, folds, seed, min_box_area_px, backgrounds or None, background_share)
-    )
+    if background_share and not backgrounds:
+        raise DatasetError(
+            f"background_share {background_share} needs photos: give their folder as backgrounds"
+        )
+    extra, extra_folder = None, Path(backgrounds or photos.folder)
+    if backgrounds:
+        extra = yolo.background_images(extra_folder, len(photos), background_share, seed)
+        if len(extra) < round(len(photos) * background_share / (1 - background_share)):
+            message = "%s: only %d photos for a background share of %g"
+            log.warning(message, backgrounds, len(extra), background_share)
+    plan = yolo.plan(photos.images, photos.boxes, folds, seed, min_box_area_px, extra)
+    files = _photos(plan, photos.folder, extra_folder, target)
     with set_folder.no_space_error(target), contextlib.closing(files):
         (_write_tar if is_tar else _write_folder)(target, plan, files)
-    (log.warning if plan.clipped or plan.dropped else log.info)("%s", plan.summary(target.name))
+    log.log(
+        logging.WARNING if plan.clipped or plan.dropped else logging.INFO,
+        "%s",
+        plan.summary(target.name),
+    )
     return target
 
 
-_Files = Generator[tuple[str, bytes], None, None]
+def write_data_yaml(
+    path: str | os.PathLike,
+    train: str | os.PathLike | Sequence[str | os.PathLike],
+    valid: str | os.PathLike,
+) -> Path:
+    """Write yolov5's data.yaml, with absolute paths, for set folders (`train`: one or several)."""
+
+    def entry(folder: str | os.PathLike) -> str:
+        photos = Path(folder).resolve() / "images"
+        if not photos.is_dir():
+            raise DatasetError(f"{folder} has no images/ in it; extract the set there first")
+        return photos.as_posix()
+
+    if isinstance(train, str | os.PathLike):
+        entries: str | list[str] = entry(train)
+    else:
+        entries = [entry(folder) for folder in train]
+    return write_text(path, yolo.data_yaml(entries, entry(valid), classes.names()))
 
 
-def _write_tar(target: Path, plan: yolo.Plan, files: _Files) -> None:
-    """Manifest and labels first, so that tables are read back without passing over the images."""
+def _photos(
+    plan: yolo.Plan, folder: str | os.PathLike, extra_folder: Path, target: Path
+) -> Generator[tuple[str, bytes], None, None]:
+    """(image_id, JPEG) in the manifest's order, read and hashed by threads a few images ahead. The
+    disk space is checked now; the plan's hashes are complete at the generator's end."""
+    table = plan.manifest
+    is_extra = table["species"] == yolo.BACKGROUND
+    readers = ImageReader(folder), ImageReader(extra_folder)
+    of_row = [readers[int(flag)] for flag in is_extra]
+    sources = list(zip(of_row, table["archive"], table["member"], strict=True))
+    with readers[0], readers[1]:
+        # 0 for an absent member: the reading will name it.
+        table["bytes"] = [
+            reader.archive(path).members.get(member, 0) for reader, path, member in sources
+        ]
+    table.loc[is_extra, "archive"] = extra_folder.name
+    files = [*table["bytes"], *(len(text) for text in plan.labels), len(yolo.manifest_bytes(table))]
+    set_folder.check_space(target, sum(tars.member_size(int(size)) for size in files))
+
+    def read(source: tuple[ImageReader, str, str]) -> tuple[bytes, str]:
+        reader, archive, member = source
+        data = reader.bytes(archive, member)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def read_all() -> Generator[tuple[str, bytes], None, None]:
+        hashes: list[str] = []
+        image_ids = progress(table["image_id"], desc=target.name, unit="image")
+        photos = work_ahead(read, sources, ahead=_READ_AHEAD)
+        with readers[0], readers[1], contextlib.closing(photos):
+            for image_id, (data, digest) in zip(image_ids, photos, strict=True):
+                hashes.append(digest)
+                yield image_id, data
+        table["sha256"] = hashes
+
+    return read_all()
+
+
+def _write_tar(
+    target: Path, plan: yolo.Plan, files: Generator[tuple[str, bytes], None, None]
+) -> None:
+    """Manifest and labels lie before the images, so that tables are read back without these."""
     with whole_file(target) as file:
         tar = tars.TarWriter(file)
         manifest_start = tar.add(yolo.MANIFEST, yolo.manifest_bytes(plan.manifest))
@@ -93,102 +156,15 @@ def _write_tar(target: Path, plan: yolo.Plan, files: _Files) -> None:
         tar.rewrite(manifest_start, yolo.manifest_bytes(plan.manifest))
 
 
-def _write_folder(target: Path, plan: yolo.Plan, files: _Files) -> None:
+def _write_folder(
+    target: Path, plan: yolo.Plan, files: Generator[tuple[str, bytes], None, None]
+) -> None:
     with set_folder.whole_folder(target) as part:
         for image_id, text in zip(plan.manifest["image_id"], plan.labels, strict=True):
             (part / "labels" / f"{image_id}.txt").write_bytes(text)
-        set_folder.write_files(
-            part / "images", ((f"{image_id}.jpg", data) for image_id, data in files)
-        )
+        set_folder.write_files(part / "images", ((f"{i}.jpg", data) for i, data in files))
         (part / "data.yaml").write_bytes(_own_data_yaml())
         (part / yolo.MANIFEST).write_bytes(yolo.manifest_bytes(plan.manifest))
-
-
-def write_data_yaml(
-    path: str | os.PathLike,
-    train: str | os.PathLike | Sequence[str | os.PathLike],
-    valid: str | os.PathLike | Sequence[str | os.PathLike],
-    names: Sequence[str] | None = None,
-    relative: bool = False,
-) -> Path:
-    """Write yolov5's data.yaml for set folders (one or several a part); returns its path. With
-    `relative`, paths count from the YAML's folder; yolov5 itself looks from its own."""
-    base = Path(path).resolve().parent
-
-    def entry(given: Any) -> Any:
-        if not isinstance(given, str | os.PathLike):
-            return [entry(folder) for folder in given]
-        photos = Path(given).resolve() / "images"
-        if not photos.is_dir():
-            raise DatasetError(f"{given} has no images/ in it; extract the set there first")
-        return Path(os.path.relpath(photos, base)).as_posix() if relative else photos.as_posix()
-
-    return write_text(path, yolo.data_yaml(entry(train), entry(valid), names or classes.names()))
-
-
-def _prepare(
-    target: Path,
-    photos: Photos,
-    folds: pd.Series | None,
-    seed: int,
-    min_box_area_px: float,
-    backgrounds: str | os.PathLike | None,
-    background_share: float,
-) -> tuple[yolo.Plan, _Files]:
-    """(plan, generator of (image_id, JPEG)); the plan's hashes are complete after the generator."""
-    extra, extra_folder = None, Path(photos.folder)
-    if background_share and backgrounds is None:
-        raise DatasetError(
-            f"background_share {background_share} needs photos: give their folder as backgrounds"
-        )
-    if backgrounds is not None:
-        extra_folder = Path(backgrounds)
-        extra = yolo.background_images(extra_folder, len(photos), background_share, seed)
-        if len(extra) < round(len(photos) * background_share / (1 - background_share)):
-            log.warning(
-                "%s: only %d photos for a background share of %g",
-                backgrounds,
-                len(extra),
-                background_share,
-            )
-    plan = yolo.plan(photos.images, photos.boxes, folds, seed, min_box_area_px, extra)
-    table = plan.manifest
-    is_extra = (table["species"] == yolo.BACKGROUND).to_numpy()
-    readers = ImageReader(photos.folder), ImageReader(extra_folder)
-    of_row = [readers[int(flag)] for flag in is_extra]
-    sources = list(zip(of_row, table["archive"], table["member"], strict=True))
-    with readers[0], readers[1]:
-        # 0 for an absent member: the reading will name it.
-        table["bytes"] = [
-            reader.archive(path).members.get(member, 0) for reader, path, member in sources
-        ]
-    table.loc[is_extra, "archive"] = extra_folder.name
-    files = [*table["bytes"], *(len(text) for text in plan.labels), len(yolo.manifest_bytes(table))]
-    set_folder.check_space(target, sum(tars.member_size(int(size)) for size in files))
-    return plan, _photos(plan, sources, readers, target.name)
-
-
-def _photos(
-    plan: yolo.Plan,
-    sources: list[tuple[ImageReader, str, str]],
-    readers: tuple[ImageReader, ...],
-    name: str,
-) -> _Files:
-    """(image_id, JPEG) in the manifest's order, read and hashed by threads a few images ahead."""
-
-    def read(source: tuple[ImageReader, str, str]) -> tuple[bytes, str]:
-        reader, archive, member = source
-        data = reader.bytes(archive, member)
-        return data, hashlib.sha256(data).hexdigest()
-
-    hashes: list[str] = []
-    image_ids = progress(plan.manifest["image_id"], desc=name, unit="image")
-    photos = work_ahead(read, sources, ahead=_READ_AHEAD)
-    with readers[0], readers[1], contextlib.closing(photos):
-        for image_id, (data, digest) in zip(image_ids, photos, strict=True):
-            hashes.append(digest)
-            yield image_id, data
-    plan.manifest["sha256"] = hashes
 
 
 def _own_data_yaml() -> bytes:

@@ -82,14 +82,9 @@ def plan(
     min_box_area_px: float = 0.0,
     backgrounds: pd.DataFrame | None = None,
 ) -> Plan:
-    """The set of `images` with their boxes; `backgrounds` are rows of images without boxes.
-
-    Boxes are clipped to the frame, because yolov5 drops the whole image for one label outside [0,
-    1]; what is then empty or not finite is dropped, and so are boxes of an area under
-    `min_box_area_px` (px2, before clipping). Raises DatasetError for no images, a repeated id, an
-    id that cannot be a file name, unknown frame sizes, missing folds and boxes of a species that
-    species.yaml lacks.
-    """
+    """The set of `images` with their boxes; `backgrounds` are rows of images without boxes. Boxes
+    are clipped to the frame, because yolov5 drops the whole image for one label outside [0, 1];
+    empty ones, and those under `min_box_area_px` (px2, before clipping), are left out."""
     strata = strata_table(Photos(images, boxes)).set_index("image_id")
     table = images.sort_values("image_id", ignore_index=True)
     table["stratum"] = strata["stratum"].loc[table["image_id"]].to_numpy()
@@ -108,8 +103,8 @@ def plan(
             f"{', '.join(classes.names())}; name it there, or drop them"
         )
     xyxy = known[box_arithmetic.XYXY].to_numpy(dtype=float)
-    size = table[["width_px", "height_px"]].to_numpy(dtype=float)[position]
-    inside = box_arithmetic.clip_to_frame(xyxy, size[:, 0], size[:, 1])
+    width, height = table[["width_px", "height_px"]].to_numpy(dtype=float)[position].T
+    inside = box_arithmetic.clip_to_frame(xyxy, width, height)
     has_extent = (
         np.isfinite(xyxy).all(axis=1)
         & (inside[:, 2] > inside[:, 0])
@@ -122,7 +117,7 @@ def plan(
         len(table),
         position[keep],
         known["species"][keep].map(classes.class_index()).to_numpy(),
-        box_arithmetic.xyxy_to_xywhn(inside[keep], size[keep, 0], size[keep, 1]),
+        box_arithmetic.xyxy_to_xywhn(inside[keep], width[keep], height[keep]),
     )
     table["boxes"] = np.bincount(position[keep], minlength=len(table))
     table["bytes"], table["sha256"], table["seed"] = 0, _NO_HASH, seed
@@ -163,17 +158,12 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
 def label_boxes(text: bytes, where: str) -> npt.NDArray[np.float64]:
     """(n, 5) of class index and xywhn from a label file's bytes; DatasetError for anything else."""
     try:
-        rows = [
-            [float(value) for value in line.split()]
-            for line in text.decode("ascii").splitlines()
-            if line.strip()
-        ]
-        found = np.array(rows, dtype=float).reshape(-1, 5)
+        lines = [line.split() for line in text.decode("ascii").splitlines() if line.strip()]
+        return np.array(lines, dtype=float).reshape(-1, 5)
     except ValueError as error:
         raise DatasetError(
             f"{where}: expected lines of a class and four shares; write the set again"
         ) from error
-    return found
 
 
 def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Sequence[str]) -> str:
@@ -185,13 +175,8 @@ def data_yaml(train: str | Sequence[str], valid: str | Sequence[str], names: Seq
 def background_images(
     folder: str | os.PathLike, n_images: int, share: float, seed: int = 0
 ) -> pd.DataFrame:
-    """An images table of photos without livestock: as many as make `share` of the set.
-
-    `folder`: JPEGs, in sub-folders too; `n_images`: images with livestock. Columns image_id
-    ("background_<stem>"), species, width_px, height_px, archive ("."), member. Chosen at random by
-    `seed`. Fewer photos than asked for are all taken (the length tells). Raises DatasetError for a
-    share outside [0, 0.1] and for a folder without JPEGs.
-    """
+    """An images table of photos without livestock that make `share` of a set with `n_images`. Drawn
+    from the JPEGs in `folder` and below by `seed`; fewer than asked for are all taken."""
     if not 0 <= share <= 0.1:
         raise DatasetError(
             f"background_share must lie in [0, 0.1], got {share}; up to a tenth of the set helps"
@@ -270,14 +255,11 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
     for item in entry if isinstance(entry, list) else [entry]:
         place = (base / str(item)).resolve()
         if place.is_dir():
-            found += [
-                str(file) for file in place.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES
-            ]
+            files = (file for file in place.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES)
+            found += map(str, files)
         elif place.is_file() and place.suffix == ".txt":
-            lines = place.read_text(encoding="utf-8").split("\n")
-            found += [
-                str((place.parent / line.strip()).resolve()) for line in lines if line.strip()
-            ]
+            lines = map(str.strip, place.read_text(encoding="utf-8").split("\n"))
+            found += [str((place.parent / line).resolve()) for line in lines if line]
         else:
             raise DatasetError(
                 f"{where}: {place} is no folder and no .txt list; extract the data set there first"
@@ -309,9 +291,8 @@ def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
     ]
     labels = np.array(rows, dtype=np.float32).reshape(-1, 5)
     unique, first = np.unique(labels, axis=0, return_index=True)
-    return (
-        labels[first] if len(unique) < len(labels) else labels
-    )  # as yolov5 orders them: sorted only if some repeat
+    # As yolov5 orders them: sorted only if some repeat.
+    return labels[first] if len(unique) < len(labels) else labels
 
 
 def _label_row(line: str, where: str, n_classes: int) -> list[float]:

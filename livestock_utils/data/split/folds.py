@@ -6,7 +6,7 @@ let pig-little land 84/16 instead of 80/20.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,9 @@ _WEIGHTS = {
 
 
 def strata_table(photos: Photos) -> pd.DataFrame:
-    """What each image is stratified on, one row an image, sorted by image_id.
-
-    Columns: image_id, species, boxes (count), count_bin, stratum ("pig-little"), and a true/false
-    column for each box ratio and box area, does the image have such a box: ratio_horizontal, ...,
-    area_very_large. Boxes of images that are not in `images` are ignored, so a part of a data set
-    needs no second boxes table. Raises DatasetError for an empty table and for a repeated id.
-    """
+    """What each image is stratified on, one row an image, sorted by image_id. Columns: image_id,
+    species, boxes (count), count_bin, stratum ("pig-little"), and true/false for each box ratio and
+    area that the image has: ratio_horizontal, ..., area_very_large."""
     images, boxes = photos.images, photos.boxes
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
@@ -104,8 +100,16 @@ def stratified_folds(
             raise DatasetError(
                 f"hold_out {hold_out!r} needs groups: set group_by to a CSV of image_id and group"
             )
-        held = hold_out_folds(photos.images, groups, hold_out) == 0
-        return held.map({True: valid_fold, False: int(valid_fold == 0)}).rename("fold")
+        ids = photos.images["image_id"].sort_values(ignore_index=True)
+        of_image = groups.loc[_named(ids, groups)].to_numpy()
+        held = of_image == hold_out
+        if not held.any():
+            known = sorted(map(str, set(of_image)))[:20]
+            raise DatasetError(f"no group {hold_out!r}: expected one of {known}")
+        if held.all():
+            raise DatasetError(f"holding out {[hold_out]} leaves no image to train on")
+        folds = np.where(held, valid_fold, int(valid_fold == 0))
+        return pd.Series(folds, index=pd.Index(ids, name="image_id"), name="fold")
     strata = strata_table(photos)
     unit = _units(strata["image_id"], groups)
     if unit.max() + 1 < n_splits:
@@ -157,91 +161,62 @@ def balance_table(
     target: float | None = None,
 ) -> pd.DataFrame:
     """How evenly train and valid share each stratum, one row a stratum in class and count order.
-
-    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target,
-    off_points (percentage points, signed), off_images (images too many in train, signed). `target`
-    defaults to (n - 1) / n for n folds; hand it in for a held-out group. Raises DatasetError for
-    folds that miss an image or lack `valid_fold`.
-    """
+    Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target ((n
+    - 1) / n for n folds unless given), off_points (percentage points), off_images (in train)."""
     strata = strata_table(photos)
-    fold = _folds_of(strata["image_id"], folds, valid_fold)
+    fold = folds_of(strata["image_id"], folds)
+    if not (fold == valid_fold).any():
+        known = sorted(fold.unique().tolist())
+        raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
     wanted = 1 - 1 / fold.nunique() if target is None else target
+    return stratum_shares(strata, fold != valid_fold, wanted)
+
+
+def stratum_shares(strata: pd.DataFrame, in_train: pd.Series, target: float) -> pd.DataFrame:
+    """`balance_table` of images that are in train or not, on the rows of `strata`."""
     names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
-    table = pd.DataFrame({"stratum": [f"{s}-{c}" for s, c in names]})
-    table["species"], table["count_bin"] = [s for s, _ in names], [c for _, c in names]
-    for column, of_part in (
-        ("images", slice(None)),
-        ("train", fold != valid_fold),
-        ("valid", fold == valid_fold),
-    ):
+    table = pd.DataFrame([(f"{s}-{c}", s, c) for s, c in names])
+    table.columns = ["stratum", "species", "count_bin"]
+    parts = {"images": in_train | ~in_train, "train": in_train, "valid": ~in_train}
+    for column, of_part in parts.items():
         counts = strata["stratum"][of_part].value_counts()
         table[column] = counts.reindex(table["stratum"], fill_value=0).to_numpy()
     table = table[table["images"] > 0].reset_index(drop=True)
     table["share_in_train"] = table["train"] / table["images"]
-    table["target"] = wanted
-    table["off_points"] = 100 * (table["share_in_train"] - wanted)
-    table["off_images"] = table["train"] - wanted * table["images"]
+    table["target"] = target
+    table["off_points"] = 100 * (table["share_in_train"] - target)
+    table["off_images"] = table["train"] - target * table["images"]
     return table
 
 
 def fold_table(photos: Photos, folds: pd.Series) -> pd.DataFrame:
-    """Images of every label in every fold: columns kind, label, fold, images, share.
-
-    `kind` is "stratum", "ratio" or "area"; `share` is that fold's part of all images with the label
-    (0 to 1).
-    """
+    """Images of every label in every fold: kind (stratum, ratio, area), label, fold, images, share.
+    `share` is that fold's part of all images with the label (0 to 1)."""
     strata = strata_table(photos)
-    fold = _folds_of(strata["image_id"], folds)
+    fold = folds_of(strata["image_id"], folds)
     rows = []
     for kind, label, has in _indicators(strata):
         if kind in ("stratum", "ratio", "area") and has.any():
-            for number, count in (
-                fold[has].value_counts().reindex(sorted(fold.unique()), fill_value=0).items()
-            ):
-                rows.append((kind, label, int(str(number)), int(count), count / int(has.sum())))
+            for number in sorted(fold.unique()):
+                count = int((fold[has] == number).sum())
+                rows.append((kind, label, int(number), count, count / int(has.sum())))
     return pd.DataFrame(rows, columns=["kind", "label", "fold", "images", "share"])
 
 
-def read_groups(path: str | os.PathLike, images: pd.DataFrame, column: str = "group") -> pd.Series:
-    """image_id -> group from a CSV with the columns image_id and `column` (camera, farm, ...).
-
-    A ".jpg" at the end of an id is dropped. Rows of images that are not in `images` are ignored.
-    Raises DatasetError for an absent file or column, an image with two groups, and images without a
-    group.
-    """
+def read_groups(path: str | os.PathLike, images: pd.DataFrame) -> pd.Series:
+    """image_id -> group (camera, farm, ...) from a CSV with the columns image_id and group. A
+    ".jpg" at the end of an id is dropped; rows of other images are ignored."""
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    require_columns(table, ("image_id", column), path)
+    require_columns(table, ("image_id", "group"), path)
     table["image_id"] = table["image_id"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
-    table = table[["image_id", column]].drop_duplicates()
+    table = table[["image_id", "group"]].drop_duplicates()
     twice = table["image_id"][table["image_id"].duplicated()]
     if len(twice):
-        raise DatasetError(f"{path}: image {twice.iloc[0]!r} has more than one {column}")
-    groups = pd.Series(table[column].to_numpy(), index=pd.Index(table["image_id"]), name=column)
+        raise DatasetError(f"{path}: image {twice.iloc[0]!r} has more than one group")
+    groups = table.set_index("image_id")["group"]
     return groups.loc[_named(images["image_id"], groups)]
-
-
-def hold_out_folds(
-    images: pd.DataFrame, groups: pd.Series, names: str | Iterable[str]
-) -> pd.Series:
-    """Folds that hold out the groups `names` as 0, all other images as 1; by image_id.
-
-    Goes wherever folds go (`valid_fold=0`). Raises DatasetError for a group that does not exist or
-    leaves no training.
-    """
-    wanted = [names] if isinstance(names, str) else list(names)
-    ids = images["image_id"].sort_values(ignore_index=True)
-    of_image = groups.loc[_named(ids, groups)]
-    for name in wanted:
-        if not (of_image == name).any():
-            raise DatasetError(
-                f"no group {name!r}: expected one of {sorted(map(str, set(of_image)))[:20]}"
-            )
-    outside = of_image.isin(wanted).to_numpy()
-    if outside.all():
-        raise DatasetError(f"holding out {wanted} leaves no image to train on")
-    return pd.Series(np.where(outside, 0, 1), index=pd.Index(ids, name="image_id"), name="fold")
 
 
 def _assign(
@@ -261,11 +236,9 @@ def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, npt.NDArray[np.boo
         codes, labels = pd.factorize(strata[column].astype(str), sort=True)
         found += [(kind, str(label), codes == code) for code, label in enumerate(labels)]
     for kind in ("ratio", "area"):
-        columns = [name for name in strata.columns if name.startswith(f"{kind}_")]
-        found += [
-            (kind, name.removeprefix(f"{kind}_").replace("_", " "), strata[name].to_numpy())
-            for name in columns
-        ]
+        for name in strata.columns[strata.columns.str.startswith(f"{kind}_")]:
+            label = name.removeprefix(f"{kind}_").replace("_", " ")
+            found.append((kind, label, strata[name].to_numpy()))
     return found
 
 
@@ -290,12 +263,3 @@ def _named(image_ids: pd.Series, groups: pd.Series | Mapping) -> pd.Series:
             f"groups: {count} images have no group, the first is {absent.iloc[0]!r}; name them all"
         )
     return image_ids
-
-
-def _folds_of(image_ids: pd.Series, folds: pd.Series, valid_fold: int | None = None) -> pd.Series:
-    """The fold of each image, on the index of `image_ids`."""
-    fold = folds_of(image_ids, folds)
-    if valid_fold is not None and not (fold == valid_fold).any():
-        known = sorted(fold.unique().tolist())
-        raise DatasetError(f"valid_fold {valid_fold} is empty: expected one of {known}")
-    return fold

@@ -58,10 +58,7 @@ def lookalikes(
 
 
 def group_sizes(groups: pd.Series | None, images: pd.DataFrame) -> pd.DataFrame:
-    """A row per species: species, images, groups, grouped_images (of 2 or more), largest_group.
-
-    A group that holds several species counts for each of them. Without groups every image is one.
-    """
+    """A row per species: species, images, groups, grouped_images (of 2 or more), largest_group."""
     of_image = images["image_id"] if groups is None else images["image_id"].map(groups)
     sizes = of_image.map(of_image.value_counts())
     rows = []

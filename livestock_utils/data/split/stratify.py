@@ -24,11 +24,10 @@ def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
 ) -> npt.NDArray[np.intp]:
     """Part 0..p-1 of each of n units, so that every label's sum in a part is near its share.
-
     `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
     `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
-    against one in the others. No part is left without a unit while n >= p. Deterministic in `seed`.
-    """
+    against one in the others. No part is left without a unit while n >= p. Deterministic in
+    `seed`."""
     held, part_shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
     # Imported here: it brings scikit-learn, a second that readers of tables need not wait for.
     from iterstrat.ml_stratifiers import IterativeStratification
@@ -44,12 +43,8 @@ def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
     for column in counts.T:
         present = column[column > 0]
         if len(present):
-            edges = np.unique(
-                np.concatenate(
-                    [[1], np.quantile(present, [0.25, 0.5, 0.75, 0.95], method="higher")]
-                )
-            )
-            columns += [column >= edge for edge in edges]
+            edges = np.quantile(present, [0.25, 0.5, 0.75, 0.95], method="higher")
+            columns += [column >= edge for edge in {1.0, *edges}]
     return np.unique(np.stack(columns, axis=1), axis=1)
 
 
@@ -74,11 +69,8 @@ def _level(
     pairs = [(a, b) for a in range(len(shares)) for b in range(a)]
     for _ in range(_ROUNDS):
         error = float((deviation**2 @ weights).sum())
-        # The pair of parts that differ most first; the others only when it has nothing left to
-        # gain.
-        pairs.sort(
-            key=lambda pair: -float((deviation[pair[0]] - deviation[pair[1]]) ** 2 @ weights)
-        )
+        # The pair of parts that differ most first; others only when it has nothing left to gain.
+        pairs.sort(key=lambda ab: -float((deviation[ab[0]] - deviation[ab[1]]) ** 2 @ weights))
         for a, b in pairs:
             gain, leave_a, leave_b = _best_exchange(
                 parts, counts, own_cost, weights, deviation, a, b
@@ -104,18 +96,14 @@ def _best_exchange(
     a: int,
     b: int,
 ) -> tuple[float, int | None, int | None]:
-    """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None.
-
-    With z = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z
-    (deviation_b - deviation_a)); multiplied out, so that all pairs of candidates cost one matrix
-    product.
-    """
+    """(fall of the error, unit that leaves a, unit that leaves b); either unit may be None. With z
+    = (what leaves a) - (what leaves b), the error falls by -2 (sum w z^2 + sum w z (deviation_b -
+    deviation_a)); multiplied out, so that all pairs of candidates cost one matrix product."""
     pull = counts @ (weights * (deviation[b] - deviation[a]))
     from_a = _cheapest(np.flatnonzero(parts == a), own_cost + pull)
     from_b = _cheapest(np.flatnonzero(parts == b), own_cost - pull)
-    cost = np.zeros(
-        (len(from_a) + 1, len(from_b) + 1)
-    )  # row and column 0: nothing leaves that side
+    # Row and column 0: nothing leaves that side.
+    cost = np.zeros((len(from_a) + 1, len(from_b) + 1))
     cost[1:] += (own_cost + pull)[from_a, None]
     cost[:, 1:] += (own_cost - pull)[from_b]
     cost[1:, 1:] -= 2 * (counts[from_a] * weights) @ counts[from_b].T

@@ -21,9 +21,7 @@ class Backend(Protocol):
         self, batch_bgr: npt.NDArray[np.uint8], floor: float
     ) -> list[npt.NDArray[np.float32]]:
         """(n, h, w, 3) bytes -> per image the rows (m, 5 + classes) from objectness `floor` up.
-
-        Columns: centre x, y, width, height in px of the input, objectness, class scores.
-        """
+        Columns: centre x, y, width, height in px of the input, objectness, class scores."""
 
 
 class TorchBackend:

@@ -20,10 +20,8 @@ def open_backend(
     trust: bool = False,
 ) -> Backend:
     """The network of a .pt, .onnx, .torchscript or (OpenVINO) .xml file, or of a loaded model.
-
     backend="onnx" exports a .pt beside itself first (once); an exported network runs in float32 on
-    the CPU. CheckpointError for classes that are not the species, unless `any_classes`.
-    """
+    the CPU. CheckpointError for classes that are not the species, unless `any_classes`."""
     if backend not in _BACKENDS:
         raise LivestockError(f"backend must be one of {list(_BACKENDS)}, got {backend!r}")
     is_path = isinstance(weights_or_model, str | os.PathLike)

@@ -45,10 +45,8 @@ def write_bundle(
     settings: Settings,
     notes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write OUT/dist/edge_<name>.zip from an exported ONNX file; same inputs, same bytes.
-
-    The runner applies `settings`; `notes` are measured numbers for the README (text -> value).
-    """
+    """Write OUT/dist/edge_<name>.zip from an exported ONNX file; same inputs, same bytes. The
+    runner applies `settings`; `notes` are measured numbers for the README (text -> value)."""
     about = onnx.read_about(model)
     content = model_settings(about, image_size, settings)
     folder = f"edge_{name}"
@@ -93,11 +91,9 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
 def choose(
     table: pd.DataFrame, recommended: Mapping[str, Any] | None, max_size_mb: float = 100.0
 ) -> tuple[Path, int, str]:
-    """The ONNX file to bundle, its pixel size, and why: the recommended or the nearest.
-
-    Of the ONNX files within the budget that is one of the same pixels (without a recommendation the
-    smallest ones), not red before red, in the order of `FORMATS`.
-    """
+    """The ONNX file to bundle, its pixel size, and why: the recommended or the nearest. Of the ONNX
+    files within the budget that is one of the same pixels (without a recommendation the smallest
+    ones), not red before red, in the order of `FORMATS`."""
     made = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
     if made.empty:
         raise LivestockError(
@@ -137,10 +133,8 @@ def verify(
     bundle: str | os.PathLike, photos: Photos, model: str | os.PathLike, n: int = 8
 ) -> tuple[dict[str, float], str]:
     """Run an unpacked bundle over `n` photos and compare with `lu.predict`: numbers, a sentence.
-
-    The numbers are those of `parity.same_detections` at confidence .05. Raises LivestockError
-    with the runner's last line if it fails.
-    """
+    The numbers are those of `parity.same_detections` at confidence .05. Raises LivestockError with
+    the runner's last line if it fails."""
     some = dataclasses.replace(photos, images=photos.images.head(n))
     with tempfile.TemporaryDirectory() as place, some.reader() as reader:
         with zipfile.ZipFile(bundle) as archive:

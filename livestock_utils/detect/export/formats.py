@@ -101,13 +101,11 @@ def export_all(
     n_calibration: int = 32,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """All `kinds` of exports: export, image_size, path, note; "pytorch" comes first.
-
-    They are made for the largest size, of the smaller ones only those of _AT_ALL_SIZES. Files of
-    one shape take all frames of `valid`. INT8 is calibrated on `train` at the largest size and runs
-    at the others too. What cannot be made (a package that is not installed) has no path and the
-    reason in `note`.
-    """
+    """All `kinds` of exports: export, image_size, path, note; "pytorch" comes first. They are made
+    for the largest size, of the smaller ones only those of _AT_ALL_SIZES. Files of one shape take
+    all frames of `valid`. INT8 is calibrated on `train` at the largest size and runs at the others
+    too. What cannot be made (a package that is not installed) has no path and the reason in
+    `note`."""
     rows = [("pytorch", size, str(weights), "") for size in image_sizes]
     stride = int(checkpoints.load(weights, device="cpu", check_names=False).stride.max())
     calibration = Calibration(train, max(image_sizes), n_calibration, seed, stride)
@@ -198,10 +196,8 @@ def fits_inside(settings: Settings) -> bool:
 
 
 def common_shape(images: pd.DataFrame, image_size: int, stride: int = 32) -> tuple[int, int, int]:
-    """The smallest (1, height px, width px) that takes every letterboxed frame of `images`.
-
-    Barn cameras have one frame size, so this is less than a square: 1920 x 1080 needs 640 x 384.
-    """
+    """The smallest (1, height px, width px) that takes every letterboxed frame of `images`. Barn
+    cameras have one frame size, so this is less than a square: 1920 x 1080 needs 640 x 384."""
     sizes = images.loc[
         (images["width_px"] > 0) & (images["height_px"] > 0), ["width_px", "height_px"]
     ].drop_duplicates()

@@ -62,11 +62,9 @@ def open_network(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Milliseconds of up to `rounds` runs at batch 1, interleaved, and peak_memory_mb.
-
-    A file's mapping holds "network" (on noise), and with a photo "decode" and "whole" (letterbox to
-    boxes, by the bundle's own code).
-    """
+    """Milliseconds of up to `rounds` runs at batch 1, interleaved, and peak_memory_mb. A file's
+    mapping holds "network" (on noise), and with a photo "decode" and "whole" (letterbox to boxes,
+    by the bundle's own code)."""
     from livestock_utils.assets import edge_runner
 
     images = np.random.default_rng(0).random((1, 3, job["height"], job["width"]), dtype=np.float32)
@@ -112,11 +110,9 @@ def in_turns(
     threads: int,
     rounds: int = 20,
 ) -> list[np.ndarray]:
-    """(PROCESSES, rounds) ms of each file's network at batch 1, one run a file a round.
-
-    Fresh processes, because where a process has its memory makes one network faster and another
-    slower in all of its rounds. Rows of fewer rounds (see _LIMIT_S) are cut to the shortest.
-    """
+    """(PROCESSES, rounds) ms of each file's network at batch 1, one run a file a round. Fresh
+    processes, because where a process has its memory makes one network faster and another slower in
+    all of its rounds. Rows of fewer rounds (see _LIMIT_S) are cut to the shortest."""
     job: Job = {
         "files": [str(Path(path).resolve()) for path in files],
         "height": height_px,

@@ -42,12 +42,10 @@ ROUND_TO = 8
 def prune(
     weights: str | os.PathLike, target: str | os.PathLike, share: float, image_size: int
 ) -> Path:
-    """Remove `share` of all channels, the weakest groups first; returns `target`.
-
-    torch-pruning (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al.
-    2021): on the sample it keeps two thirds of AP50 without training where ranking by plain norm
-    keeps nothing. The head's outputs stay.
-    """
+    """Remove `share` of all channels, the weakest groups first; returns `target`. torch-pruning
+    (Fang et al. 2023, DepGraph) follows the connections and ranks by LAMP (Lee et al. 2021): on the
+    sample it keeps two thirds of AP50 without training where ranking by plain norm keeps nothing.
+    The head's outputs stay."""
     import torch
 
     if not 0 < share <= 0.9:
@@ -74,11 +72,9 @@ def prune(
 def decompose(
     weights: str | os.PathLike, target: str | os.PathLike, share: float, least_channels: int = 64
 ) -> Path:
-    """Replace large convolutions by three smaller ones (Tucker); returns `target`.
-
-    Kernels above 1 x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with
-    `share` of the channels between (Kim et al. 2016), by tensorly.
-    """
+    """Replace large convolutions by three smaller ones (Tucker); returns `target`. Kernels above 1
+    x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with `share` of the
+    channels between (Kim et al. 2016), by tensorly."""
     if not 0 < share < 1:
         raise LivestockError(f"share must lie in (0, 1), got {share}")
     tensorly = onnx.need("tensorly", "lighter")
@@ -119,13 +115,11 @@ def compare(
     rounds: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Weights trained for equal epochs beside the first of them, the plain one: a row a model.
-
-    Of COLUMNS difference, low and high are paired, against the first; latency_ms is that of its
-    ONNX file, written beside the weights, at batch 1; speed is the first one's latency over this
-    one's: the median of a few processes, with their lowest and highest. An architecture is timed
-    once, all of them in turns in one process: equal networks are equally fast.
-    """
+    """Weights trained for equal epochs beside the first of them, the plain one: a row a model. Of
+    COLUMNS difference, low and high are paired, against the first; latency_ms is that of its ONNX
+    file, written beside the weights, at batch 1; speed is the first one's latency over this one's:
+    the median of a few processes, with their lowest and highest. An architecture is timed once, all
+    of them in turns in one process: equal networks are equally fast."""
     _, height, width = formats.common_shape(valid.images, image_size)
     architectures = {name: _architecture(path) for name, path in models.items()}
     exports = {
@@ -182,13 +176,11 @@ def study(
     rounds: int = 20,
 ) -> pd.DataFrame:
     """Plain, pruned, decomposed and taught networks trained as `asked`, then `compare` on `valid`;
-    no rows without the packages of the extra `lighter`, which is logged.
-
-    Each has a run folder below `folder` that goes on where it stopped; the two photos are those of
-    unpacked sets. teacher: CSV of predictions on the training images, or weights that predict them;
-    default the weights themselves. Several, separated by commas, are a row each ("distilled from
-    <file's name>").
-    """
+    no rows without the packages of the extra `lighter`, which is logged. Each has a run folder
+    below `folder` that goes on where it stopped; the two photos are those of unpacked sets.
+    teacher: CSV of predictions on the training images, or weights that predict them; default the
+    weights themselves. Several, separated by commas, are a row each ("distilled from <file's
+    name>")."""
     from livestock_utils.detect.train import run
 
     packages = ("torch_pruning", "tensorly")
@@ -215,7 +207,8 @@ def study(
         starts[name] = weights, taught
     models = {}
     for name, (start, taught) in starts.items():
-        each = dataclasses.replace(asked, init_weights=Path(start))
+        # Nothing of the start stays in: a cut network has to leave it behind.
+        each = dataclasses.replace(asked, init_weights=Path(start), blend=0.0)
         runs = place / name.replace(" ", "_")
         models[name] = run.train(data_yaml, None, runs, each, teacher=taught).best
     return compare(models, valid, size, settings, threads, rounds, asked.seed)

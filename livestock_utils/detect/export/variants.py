@@ -28,11 +28,9 @@ _FOR_TENSORRT = {
 
 def with_nms(path: Path, target: Path, made: dict[str, Any]) -> Path:
     """Append ONNX's NonMaxSuppression with `made["settings"]`, class by class, by the rule of
-    `suppression.nms` (IoU strictly above goes); `max_detections` holds for each class.
-
-    The output becomes (m, 7): batch index, centre x, y, width, height in px of the input,
-    confidence, class index.
-    """
+    `suppression.nms` (IoU strictly above goes); `max_detections` holds for each class. The output
+    becomes (m, 7): batch index, centre x, y, width, height in px of the input, confidence, class
+    index."""
     onnx = onnx_backend.need("onnx")
     about, settings = onnx_backend.read_about(path), made["settings"]
     model = onnx.load(str(path))
@@ -85,10 +83,8 @@ def with_nms(path: Path, target: Path, made: dict[str, Any]) -> Path:
 
 
 def to_float16(path: Path, target: Path, made: dict[str, Any]) -> Path:
-    """Weights and arithmetic in float16; input and output stay float32.
-
-    The decoding of boxes does too: at 640 px a float16 coordinate is only right to half a pixel.
-    """
+    """Weights and arithmetic in float16; input and output stay float32. The decoding of boxes does
+    too: at 640 px a float16 coordinate is only right to half a pixel."""
     onnx_backend.need("onnxruntime")
     from onnxruntime.transformers import float16, onnx_model
 

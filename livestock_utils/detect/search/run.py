@@ -41,11 +41,9 @@ _CONTEST = {"mAP75_contest": 1.0}
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A finished search of one group of genes; `chain` has it after those of the groups before.
-
     `best_hyp` is the base with the best genes, `hyp_file` the YAML of it, `table` a row a trial
     (see `trials.trials_table`), `study` the Optuna study, `chosen` the best trial's values of the
-    choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold.
-    """
+    choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold."""
 
     group: str
     genes: tuple[Gene, ...]

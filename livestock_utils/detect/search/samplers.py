@@ -31,12 +31,10 @@ def evolve(
     genes: Sequence[Gene],
     rng: Any,
 ) -> list:
-    """A child of the trials by YOLOv5's rule (train.py, `--evolve`), within limits.
-
-    values: (n, genes), scores: (n,), higher is better. One of the best five is the parent, drawn by
-    its score's distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x
-    normal x uniform x .2, clipped to .3 to 3.
-    """
+    """A child of the trials by YOLOv5's rule (train.py, `--evolve`), within limits. values: (n,
+    genes), scores: (n,), higher is better. One of the best five is the parent, drawn by its score's
+    distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x normal x
+    uniform x .2, clipped to .3 to 3."""
     best = np.argsort(-scores)[:PARENTS]
     weights = scores[best] - scores[best].min() + 1e-6
     parent = values[rng.choice(best, p=weights / weights.sum())]
@@ -50,10 +48,8 @@ def evolve(
 
 
 class _Genetic(samplers.BaseSampler):
-    """YOLOv5's genetic algorithm as an Optuna sampler; maximises one objective, genes only.
-
-    Until a trial has finished the base is the parent. Pruned and failed trials have no children.
-    """
+    """YOLOv5's genetic algorithm as an Optuna sampler; maximises one objective, genes only. Until a
+    trial has finished the base is the parent. Pruned and failed trials have no children."""
 
     def __init__(self, genes: Sequence[Gene], base: Mapping[str, float], seed: int) -> None:
         self.genes, self.rng = tuple(genes), np.random.default_rng(seed)

@@ -53,11 +53,9 @@ def join(
     directions: Sequence[Literal["maximize", "minimize"]] = ("maximize",),
     defaults: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
-    """Create the study, or join it if it is the same; `identity` decides what scores mean.
-
-    A study without a running or finished trial takes the new identity: its first call may have had
-    a wrong setting. `defaults` (keys joined by dots) stand for what an older study did not record.
-    """
+    """Create the study, or join it if it is the same; `identity` decides what scores mean. A study
+    without a running or finished trial takes the new identity: its first call may have had a wrong
+    setting. `defaults` (keys joined by dots) stand for what an older study did not record."""
     with search_storage.quiet():
         try:
             study = optuna.create_study(
@@ -129,12 +127,10 @@ def work(
     poll_s: float = 5.0,
     after: Callable[[FrozenTrial], None] | None = None,
 ) -> None:
-    """Run trials until all `n_trials` slots of the study are done, whoever did them.
-
-    When the last ones run elsewhere this worker waits, so that it can take them up should their
-    worker die. Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work.
-    `after` is called with each own trial.
-    """
+    """Run trials until all `n_trials` slots of the study are done, whoever did them. When the last
+    ones run elsewhere this worker waits, so that it can take them up should their worker die.
+    Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is
+    called with each own trial."""
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
     given_back = failed = 0
@@ -186,11 +182,9 @@ def _place(trial: FrozenTrial) -> int:
 
 
 def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that have just failed and wait for the queue: their slot is taken.
-
-    Failing and queueing are two steps. Should the worker that takes them die in between, the slot
-    is free after SOON_S; so it is where the clocks of two machines differ by more.
-    """
+    """Trials that have just failed and wait for the queue: their slot is taken. Failing and
+    queueing are two steps. Should the worker that takes them die in between, the slot is free after
+    SOON_S; so it is where the clocks of two machines differ by more."""
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
     now = datetime.datetime.now()
     return [

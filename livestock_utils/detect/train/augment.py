@@ -24,9 +24,7 @@ _SMALLEST_SHARE = 1e-3
 
 def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
     """An albumentations Compose for boxes in YOLO format, or None for none; else TrainingError.
-
-    Takes a preset of _NAMES, a file in albumentations' own serialisation, or that as a mapping.
-    """
+    Takes a preset of _NAMES, a file in albumentations' own serialisation, or that as a mapping."""
     if augmentation is None or augmentation == "none":
         return None
     albumentations = _albumentations()
@@ -80,10 +78,8 @@ def for_loader(pipeline: Any) -> Callable | None:
 def apply(
     pipeline: Any, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray, npt.NDArray]:
-    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped to the frame.
-
-    Its random state is drawn from Python's `random`, which trainings save and restore.
-    """
+    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped to the frame. Its
+    random state is drawn from Python's `random`, which trainings save and restore."""
     pipeline.set_random_seed(random.getrandbits(32))
     done = pipeline(
         image=np.ascontiguousarray(image[..., ::-1]), bboxes=labels[:, 1:], labels=labels[:, 0]

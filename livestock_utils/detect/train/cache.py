@@ -43,9 +43,7 @@ def chosen(
     kind: str | None, wanted: Sequence[_Wanted], image_size: int, copies: int = 1
 ) -> tuple[str | None, str]:
     """The cache that there is room for ("ram", "disk" or None), and why not the one asked for.
-
-    `wanted` are all sets kept at once; of the first one each of `copies` processes has its own.
-    """
+    `wanted` are all sets kept at once; of the first one each of `copies` processes has its own."""
     if kind is None:
         return None, ""
     sizes = [sum(_bytes(sizes_px, image_size)) for _, sizes_px, _ in wanted]
@@ -77,11 +75,9 @@ def _lack(kind: str, needed: int, free: int, where: str) -> str:
 def filled(
     kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
 ) -> list:
-    """Resized BGR images, one per file, in memory ("ram") or in a file ("disk").
-
-    `sizes_px` are (n, 2) widths and heights, `image_size` the px of the long side. A disk cache is
-    shared by workers, processes and later runs; a new one replaces an older one of the same folder.
-    """
+    """Resized BGR images, one per file, in memory ("ram") or in a file ("disk"). `sizes_px` are (n,
+    2) widths and heights, `image_size` the px of the long side. A disk cache is shared by workers,
+    processes and later runs; a new one replaces an older one of the same folder."""
     if kind == "ram":
         return list(_decoded(image_files, image_size, augment))
     order = sorted(range(len(image_files)), key=lambda index: image_files[index])

@@ -60,11 +60,9 @@ Source = Photos | str | os.PathLike | Sequence[str | os.PathLike]
 
 
 def read_data(train: Source, valid: Source | None = None, place: str | os.PathLike = ".") -> Data:
-    """Read both parts; without `valid`, `train` is a data.yaml that names them.
-
-    Photos that lie in a set folder are used there; others are written below `place` as a set.
-    `findings` count damaged images, left out, and those without a label file, used as background.
-    """
+    """Read both parts; without `valid`, `train` is a data.yaml that names them. Photos that lie in
+    a set folder are used there; others are written below `place` as a set. `findings` count damaged
+    images, left out, and those without a label file, used as background."""
     names, files = list_files(train, valid, place)
     if "valid" not in files:
         raise DatasetError("there is nothing to validate on: give valid, or a data.yaml as train")
@@ -273,11 +271,9 @@ def _batch_shapes(
 
 
 class Loaders:
-    """Batches of an epoch for training and validation; the order is restorable.
-
-    Without workers all is drawn from the process's generators, which a resume file keeps. Workers
-    start each epoch anew with seeds made of seed and epoch.
-    """
+    """Batches of an epoch for training and validation; the order is restorable. Without workers all
+    is drawn from the process's generators, which a resume file keeps. Workers start each epoch anew
+    with seeds made of seed and epoch."""
 
     def __init__(
         self,

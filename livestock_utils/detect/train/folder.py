@@ -56,10 +56,8 @@ class RunFolder:
         self.status = "The run had finished before: nothing was trained now."
 
     def check(self) -> None:
-        """Refuse changed settings, count what the set lacks, write a fresh run's settings.
-
-        A finished run must have its weights; what a kill in its last moments left is done now.
-        """
+        """Refuse changed settings, count what the set lacks, write a fresh run's settings. A
+        finished run must have its weights; what a kill in its last moments left is done now."""
         started = records.check_settings(self.folder, self.settings)
         if self.finished:
             if gone := _missing_weights(self.folder):
@@ -272,9 +270,7 @@ def _missing_weights(folder: Path) -> str | None:
 
 def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
     """Take from a mirror what the folder lacks, or a run finished there; returns warnings.
-
-    TrainingError if another uses it, or if it does not answer and there is no run here.
-    """
+    TrainingError if another uses it, or if it does not answer and there is no run here."""
 
     def take() -> list[str]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

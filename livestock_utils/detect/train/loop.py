@@ -217,10 +217,8 @@ def set_seeds(seed: int) -> None:
 
 
 def epochs(trainer: Trainer) -> Iterator[dict[str, float]]:
-    """Train the epochs that are left; yields each one's row when the state is whole.
-
-    On several GPUs the processes that do not lead yield empty rows.
-    """
+    """Train the epochs that are left; yields each one's row when the state is whole. On several
+    GPUs the processes that do not lead yield empty rows."""
     while True:
         known = trainer.stopped, trainer.settings.epochs
         trainer.stopped, fitted = parallel.from_leader(known, trainer.mine)

@@ -122,10 +122,8 @@ def torchrun_command(
     settings: TrainSettings = TrainSettings(),
     **others: Any,
 ) -> list[str]:
-    """The command to train on `n_processes` GPUs of this machine; TrainingError if unfit.
-
-    `others` are the command's options beside the settings (teacher, mirror, trust, ...).
-    """
+    """The command to train on `n_processes` GPUs of this machine; TrainingError if unfit. `others`
+    are the command's options beside the settings (teacher, mirror, trust, ...)."""
     size = settings.batch_size
     if n_processes < 1:
         raise TrainingError(f"cannot start {n_processes} processes: give at least 1")

@@ -49,11 +49,9 @@ def settled(
     known: Sequence[str] | None = None,
     classes: Sequence[str] = (),
 ) -> tuple[TrainSettings, pd.DataFrame]:
-    """Settings with nothing left open, and a row a setting: setting, value, why.
-
-    `known` are the classes of the start weights, None without any. With `minutes`, epochs stay open
-    until the first one has been timed.
-    """
+    """Settings with nothing left open, and a row a setting: setting, value, why. `known` are the
+    classes of the start weights, None without any. With `minutes`, epochs stay open until the first
+    one has been timed."""
     values, reasons = _recipe(settings, n_images, known, classes)
     rows: list[tuple[str, Any, str]] = []
     changes: dict[str, Any] = {}
@@ -87,11 +85,8 @@ def resolved(
     start_from: Path | None,
     trust: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """`settled` for a run, as values by name; one that has begun goes on as it began.
-
-    `before` are its recorded settings, by whatever release, {} for a new run. Also returns why, by
-    setting.
-    """
+    """`settled` for a run, as values by name; one that has begun goes on as it began. `before` are
+    its recorded settings, by whatever release, {} for a new run. Also returns why, by setting."""
     values = dict(vars(settings))
     if before and settings.recipe == before.get("recipe", settings.recipe):
         defaults = {field.name: field.default for field in dataclasses.fields(Recorded)}
@@ -112,11 +107,9 @@ def resolved(
 
 def memory_format(before: Mapping[str, Any], recipe: str | None) -> str:
     """How torch lays out images and kernels: as a run began, else what is known to be faster.
-
     channels_last trains 1.17 times as many images a second on a CPU (YOLOv5n, 320 px, torch 2.14)
     and is what tensor cores ask for; its sums differ in the last digits, so `yolov5` keeps torch's
-    own.
-    """
+    own."""
     if before:
         return str(before.get("memory_format", Recorded.memory_format))
     return "contiguous_format" if recipe == "yolov5" else "channels_last"

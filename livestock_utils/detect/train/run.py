@@ -127,9 +127,7 @@ def train(
     draw: Callable[[Path, pd.DataFrame, str], None] | None = None,
 ) -> Run:
     """Train a detector; see `show.training.train` (`lu.train`), which adds the curves by `draw`.
-
-    draw(run folder, results, column that best.pt was chosen by): called when the run finishes.
-    """
+    draw(run folder, results, column that best.pt was chosen by): called when the run finishes."""
     if isinstance(folder, colab.RunFolder):
         mirror = mirror or folder.mirror
     folder = Path(folder)
@@ -231,11 +229,9 @@ def evaluate(
     plots: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Metrics of a weights file on photos or on a part of a data.yaml; index "all" and classes.
-
     Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300
     detections an image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder
-    for curves, confusion matrix and mosaics. `attrs["predictions"]` is the table of predictions.
-    """
+    for curves, confusion matrix and mosaics. `attrs["predictions"]` is the table of predictions."""
     import torch
 
     if part not in ("train", "valid"):

@@ -71,11 +71,9 @@ def starting_model(
 
 
 def class_sources(known: Sequence[str], wanted: Sequence[str]) -> dict[str, list[int]]:
-    """For each wanted class the rows of `known` classes that it starts from; none: fresh.
-
-    The class of the same name, else those that species.yaml names in `start_from`. A list of one
-    class starts fresh: yolov5 trains no class rows there, and takes them for certain.
-    """
+    """For each wanted class the rows of `known` classes that it starts from; none: fresh. The class
+    of the same name, else those that species.yaml names in `start_from`. A list of one class starts
+    fresh: yolov5 trains no class rows there, and takes them for certain."""
     if len(wanted) == 1:
         return {wanted[0]: []}
     kin = {one.name: one.start_from for one in species.all_species()}
@@ -96,10 +94,8 @@ def carried_head(
     sources: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
     """Tensors of a head with the box and objectness rows of `state` and class rows by `sources`.
-
     `own` is a fresh model's state; what has no source stays as it is there. `state` is of a head
-    for `n_known` classes; a level of another shape is left out.
-    """
+    for `n_known` classes; a level of another shape is left out."""
     carried = {}
     for name, fresh in own.items():
         given = state.get(name)

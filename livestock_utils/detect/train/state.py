@@ -33,9 +33,7 @@ _NAME = re.compile(r"resume-e(\d{4,})-([0-9a-f]{16})\.pt")
 
 def save(trainer: Trainer, folder: Path) -> Path:
     """Write the trainer's state into `folder`, keep _KEPT files; returns the path of the new one.
-
-    On a full disk torch raises RuntimeError with the OSError as its context.
-    """
+    On a full disk torch raises RuntimeError with the OSError as its context."""
     import torch
 
     def path() -> Path:

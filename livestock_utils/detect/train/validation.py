@@ -44,10 +44,8 @@ def validate(
     iou_threshold: float = 0.6,
     plots: Path | None = None,
 ) -> Validation:
-    """Predict every batch of `loader` with `model` and measure; needs the open door.
-
-    `plots`: a folder for yolov5's curves, its confusion matrix and mosaics of three batches.
-    """
+    """Predict every batch of `loader` with `model` and measure; needs the open door. `plots`: a
+    folder for yolov5's curves, its confusion matrix and mosaics of three batches."""
     import torch
 
     device = next(model.parameters()).device

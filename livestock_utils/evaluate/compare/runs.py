@@ -39,11 +39,8 @@ _FREE = {"optimisers": ("hyp",)}
 """What may differ besides: each optimiser has its own learning rate."""
 _HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
 """Fields in which runs may differ although `_setting` calls them the same."""
-
-_BY_VALUE = ("model", "start", "optimizer")
-"""Fields whose values say what they are."""
-
 SILVER = ("without silver", "with silver")
+_MAP75 = "metrics/mAP_0.75"
 
 
 def find_runs(out: str | os.PathLike) -> pd.DataFrame:
@@ -66,106 +63,91 @@ def find_runs(out: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values("name", ignore_index=True)
 
 
+def _known_hyps(out: Path) -> dict[str, dict[str, float]]:
+    """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
+    files = [*sorted(project.folder("hyp").glob("*.yaml")), *sorted(out.glob("hyp/*.yaml"))]
+    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    return {name: hyp for name, hyp in read.items() if isinstance(hyp, dict) and "lr0" in hyp}
+
+
 def differing(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs for a reader: name, data, what differs between them, how far they came."""
-    always = ["name", "trained_on", "seed", "epochs", "epochs_done", "finished", "weights_mb"]
-    differing = [
-        name
-        for name in _RECIPE
-        if name not in (*always, "data") and runs[name].nunique(dropna=False) > 1
-    ]
+    first, last = ["name", "trained_on", "seed"], ["epochs_done", "finished", "weights_mb"]
+    asked = [name for name in _RECIPE if name not in ("epochs", "data")]
+    differing = [name for name in asked if runs[name].nunique(dropna=False) > 1]
     short = runs.assign(init_weights=[str(value or "")[:8] for value in runs["init_weights"]])
-    return short[[*always[:3], *differing, *always[3:]]]
+    return short[[*first, *differing, "epochs", *last]]
 
 
-def _known_hyps(out: str | os.PathLike) -> dict[str, dict[str, float]]:
-    """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
-    files = [*sorted(project.folder("hyp").glob("*.yaml")), *sorted(Path(out).glob("hyp/*.yaml"))]
-    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
-    return {
-        name: values
-        for name, values in read.items()
-        if isinstance(values, dict) and "lr0" in values
-    }
+def _comparable(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
+
+
+def _asked(question: str) -> tuple[str, ...]:
+    """Fields in which the runs of a question may differ."""
+    return (*_QUESTIONS[question], *_FREE.get(question, ()))
 
 
 def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Question -> groups of runs that differ in its fields (and the seed) alone.
-
-    Runs of unequal epochs never share a group, but for the question "epochs" itself. Unfinished
-    runs and helpers are left out, and of runs that are the same training again all but the first.
+    """Question -> groups of runs that differ in its fields (and the seed) alone. Unfinished runs
+    and helpers are left out, and of runs that are the same training again all but the first.
     "silver" takes the runs of notebook 10 alone, which train equally many photos with and without
-    it; "training data" takes the others.
-    """
-    done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
+    it; "training data" takes the others."""
+    done = _comparable(runs)
+    is_silver = done["trained_on"].isin(SILVER)
     found: dict[str, list[pd.DataFrame]] = {}
-    for question, fields in _QUESTIONS.items():
-        is_silver = done["trained_on"].isin(SILVER)
-        asked = {"silver": done[is_silver], "training data": done[~is_silver]}.get(question, done)
-        others = [name for name in _RECIPE if name not in (*fields, *_FREE.get(question, ()))]
+    for question in _QUESTIONS:
+        mine = {"silver": done[is_silver], "training data": done[~is_silver]}.get(question, done)
+        others = [name for name in _RECIPE if name not in _asked(question)]
+        fields = list(_QUESTIONS[question])
         if question == "silver":
-            others.append("train_images")
-        for _, group in asked.drop_duplicates([*_RECIPE, "seed"]).groupby(
-            others, dropna=False, sort=False
-        ):
-            differ = ["trained_on"] if question == "silver" else list(fields)
-            if len(group[differ].drop_duplicates()) > 1:
+            others, fields = [*others, "train_images"], ["trained_on"]
+        once = mine.drop_duplicates([*_RECIPE, "seed"])
+        for _, group in once.groupby(others, dropna=False, sort=False):
+            if len(group[fields].drop_duplicates()) > 1:
                 found.setdefault(question, []).append(group.reset_index(drop=True))
     return found
 
 
 def repeats(runs: pd.DataFrame) -> list[str]:
     """Names of finished runs that are the same training as one before them."""
-    done = runs[runs["finished"].astype(bool) & ~runs["helper"].astype(bool)]
+    done = _comparable(runs)
     return done.loc[done.duplicated([*_RECIPE, "seed"]), "name"].tolist()
 
 
 def settings(group: pd.DataFrame, question: str) -> list[str]:
-    """A run's name in the table of a question: "AdamW, default", "full", "20 epochs".
-
-    Unlike runs never share a name: where other weights or data hide behind one, what the names of
-    batch and folder say is added ("with silver, silver_share0.5"), and where that leaves two of a
-    seed, a part of the hash.
-    """
+    """A run's name in the table of a question: "AdamW, default", "full", "20 epochs". Unlike runs
+    never share a name: where other weights or data hide behind one, the variant is added ("with
+    silver, silver_share0.5"), and where that leaves two of a seed, a part of the hash."""
     table = group[["seed", "variant"]].assign(
         name=[_setting(run, question) for run in group.to_dict("records")]
     )
-    if question not in _HIDDEN:
-        return table["name"].tolist()
-    table["value"] = [str(value or "none") for value in group[_HIDDEN[question]]]
-    by_name = table.groupby("name")
-    unlike = (by_name["value"].transform("nunique") > 1) & (
-        by_name["variant"].transform("nunique") > 1
-    )
-    table["name"] += (", " + table["variant"]).where(unlike & (table["variant"] != ""), "")
-    twice = (
-        table.groupby("name")["seed"].transform(lambda seeds: seeds.duplicated().any()).astype(bool)
-    )
-    table["name"] += (", " + table["value"].str[:6]).where(twice, "")
+    if question in _HIDDEN:
+        table["value"] = [str(value or "none") for value in group[_HIDDEN[question]]]
+        kinds = table.groupby("name")[["value", "variant"]].transform("nunique")
+        unlike = (kinds > 1).all(axis=1) & (table["variant"] != "")
+        table["name"] += (", " + table["variant"]).where(unlike, "")
+        twice = table.duplicated(["name", "seed"]).groupby(table["name"]).transform("any")
+        table["name"] += (", " + table["value"].str[:6]).where(twice, "")
     return table["name"].tolist()
 
 
 def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
     """What tells the groups of a question apart, a text each; empty for a single one."""
-    fields = [
-        name for name in _RECIPE if name not in (*_QUESTIONS[question], *_FREE.get(question, ()))
-    ]
     firsts = pd.DataFrame([group.iloc[0] for group in groups])
-    differing = [name for name in fields if firsts[name].nunique(dropna=False) > 1]
-    words = {"epochs": "{} epochs", "image_size": "{} px"} | dict.fromkeys(_BY_VALUE, "{}")
+    same = [name for name in _RECIPE if name not in _asked(question)]
+    differing = [name for name in same if firsts[name].nunique(dropna=False) > 1]
+    words = {"epochs": "{} epochs", "image_size": "{} px"}
+    words |= dict.fromkeys(("model", "start", "optimizer"), "{}")
     texts = []
     for first in firsts.to_dict("records"):
-        values = {
-            **first,
-            "data": first["trained_on"],
-            "init_weights": str(first["init_weights"] or "none")[:6],
-        }
-        texts.append(
-            ", ".join(
-                words.get(name, f"{name.replace('_', ' ')} {{}}").format(values[name])
-                for name in differing
-            )
-        )
+        first["data"] = first["trained_on"]
+        first["init_weights"] = str(first["init_weights"] or "none")[:6]
+        said = [
+            words.get(name, f"{name.replace('_', ' ')} {{}}").format(first[name])
+            for name in differing
+        ]
+        texts.append(", ".join(said))
     return texts
 
 
@@ -177,56 +159,42 @@ def results(folder: str | os.PathLike) -> pd.DataFrame:
 def mean_results(
     scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Setting -> its results by epoch, the mean over its seeds as far as all of them came.
-
-    `scores` has the columns setting and run, `tables` maps run names to their `results`.
-    """
+    """Setting -> its `results` by epoch, the mean over its seeds as far as all of them came.
+    `scores` has the columns setting and run, `tables` the results by run."""
     lines = {}
     for name, part in scores.groupby("setting", sort=False):
-        mine = [tables[run] for run in part["run"] if len(tables[run])]
-        if mine:
+        if mine := [tables[run] for run in part["run"] if len(tables[run])]:
             shortest = min(map(len, mine))
-            mean = (
-                pd.concat([table.head(shortest) for table in mine])
-                .groupby("epoch", as_index=False)
-                .mean(numeric_only=True)
-            )
-            lines[str(name)] = mean
+            shared = pd.concat([table.head(shortest) for table in mine])
+            by_epoch = shared.groupby("epoch", as_index=False)
+            lines[str(name)] = by_epoch.mean(numeric_only=True)
     return lines
 
 
-def curve_ends(
-    scores: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
-    column: str = "metrics/mAP_0.75",
-) -> pd.DataFrame:
-    """How the mean curve of each setting ends: a row a setting.
-
-    Columns setting, epochs, last, best, best_epoch (from 1), rising (best in the last epoch) and
-    range_of_last (the most that a run moves within its last three epochs). `attrs`: the epoch that
-    all reached, the leader there, and the epoch since which it leads (`leads_since`).
-    """
+def curve_ends(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How the mean mAP75 of each setting ends: a row a setting. Columns setting, epochs, last,
+    best, best_epoch (from 1), rising (best in the last epoch) and range_of_last (the most that a
+    run moves within its last three epochs). `attrs`: the epoch that all reached, the leader there,
+    and the epoch since which it leads (`leads_since`)."""
     means = mean_results(scores, tables)
-    lines = {
-        name: table[column].to_numpy(float) for name, table in means.items() if column in table
-    }
+    lines = {name: table[_MAP75].to_numpy() for name, table in means.items() if _MAP75 in table}
     rows = []
     for name, values in lines.items():
         ends = [
-            float(np.ptp(tables[run][column].to_numpy(float)[-3:]))
+            float(np.ptp(tables[run][_MAP75].to_numpy()[-3:]))
             for run in scores.loc[scores["setting"] == name, "run"]
             if len(tables[run]) > 1
         ]
-        best, rising = int(values.argmax()) + 1, 1 < len(values) == values.argmax() + 1
-        row = (name, len(values), values[-1], values.max(), best, rising)
-        rows.append((*row, max(ends, default=np.nan)))
+        best = int(values.argmax()) + 1
+        rising = 1 < len(values) == best
+        range_of_last = max(ends, default=np.nan)
+        rows.append((name, len(values), values[-1], values.max(), best, rising, range_of_last))
     columns = ["setting", "epochs", "last", "best", "best_epoch", "rising", "range_of_last"]
     table = pd.DataFrame(rows, columns=columns)
     if lines:
         shared = int(table["epochs"].min())
-        leader = pd.DataFrame({name: values[:shared] for name, values in lines.items()}).idxmax(
-            axis=1
-        )
+        leaders = pd.DataFrame({name: values[:shared] for name, values in lines.items()})
+        leader = leaders.idxmax(axis=1)
         leads = int((leader == leader.iloc[-1])[::-1].cumprod().sum())
         table.attrs = {"epoch": shared, "leader": str(leader.iloc[-1])}
         table.attrs["leads_since"] = shared - leads + 1
@@ -247,8 +215,7 @@ def _setting(run: Mapping[Any, Any], question: str) -> str:
         return str(run["trained_on"])
     if question == "epochs":
         return f"{run['epochs']} epochs"
-    fields = (*_QUESTIONS[question], *_FREE.get(question, ()))
-    return ", ".join(str(run[field]) for field in fields if field != "init_weights")
+    return ", ".join(str(run[field]) for field in _asked(question) if field != "init_weights")
 
 
 def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

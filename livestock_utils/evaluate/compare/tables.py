@@ -1,12 +1,8 @@
-"""The write-up's comparison tables from run folders: scores, seeds, intervals.
-
-Every run predicts the validation images once; the predictions are kept, and all numbers come from
-them by the contest's definition. Runs are compared at equal epochs only (`runs.questions`).
-"""
+"""The write-up's comparison tables from the runs' predictions: scores, seeds, intervals."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +35,9 @@ WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """The images that a table's runs are scored on: none of the runs was trained on them.
-
-    `removed` counts the images of the set that were left out, by the runs that were trained on
-    them; `unrecorded` are the runs whose folders do not tell what they were trained on.
-    """
+    """The images that a table's runs are scored on: none of the runs was trained on them. `removed`
+    counts those left out, by the runs that were trained on them; `unrecorded` are the runs whose
+    folders do not tell."""
 
     name: str
     photos: Photos
@@ -53,10 +47,8 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What runs say to a question: `scores` per run, `table` per setting, `differences`.
-
-    `constants` is what this group of runs has in common and the question's other groups have not.
-    """
+    """What runs say to a question: `scores` per run, `table` per setting, `differences`; and what
+    its group of runs has in common and the others have not (`constants`)."""
 
     question: str
     number: int
@@ -89,10 +81,8 @@ def answer_all(
     predict: Callable[[pd.DataFrame, Judge], Mapping[str, pd.DataFrame]],
     seed: int = 0,
 ) -> list[Answer]:
-    """Every question that the runs (`runs.find`) can answer.
-
-    `predict` takes a group of runs and its judge and gives predictions by the runs' names.
-    """
+    """Every question that the runs (`runs.find_runs`) can answer; `predict` takes a group of runs
+    and its judge and gives predictions by the runs' names."""
     answers = []
     for question, groups in run_folders.questions(runs).items():
         constants = run_folders.constants(groups, question)
@@ -100,81 +90,66 @@ def answer_all(
             on = judge(out, group, local)
             found = predict(group, on)
             scores = run_scores(group, found, on, question)
-            results = {
-                str(name): run_folders.results(folder)
-                for name, folder in zip(group["name"], group["folder"], strict=True)
-            }
+            logged = map(run_folders.results, group["folder"])
+            results = dict(zip(group["name"], logged, strict=True))
             table, pairs = question_table(scores, question), differences(scores, found, on, seed)
             answers.append(Answer(question, number, common, on, scores, table, pairs, results))
     return answers
 
 
-def scores_of(answers: Sequence[Answer], question: str) -> pd.DataFrame | None:
-    """The scores of the largest answer to a question, or None."""
-    mine = [answer.scores for answer in answers if answer.question == question]
-    return max(mine, key=len) if mine else None
-
-
-def optimisers(scores: pd.DataFrame | None) -> pd.DataFrame:
+def optimisers(answers: Sequence[Answer]) -> pd.DataFrame:
     """SGD and AdamW, each at its best setting by mean mAP75: a row each; empty without such runs.
-
-    `scores` is of the question "optimisers". Columns optimizer, hyp, settings (tried), runs, mAP75
-    and std; `attrs`: epochs, difference of the means (SGD minus AdamW), and low, high of Welch's
-    95 % interval over the seeds (NaN with fewer than two).
-    """
-    rows, values = [], []
-    if scores is None:
+    Columns optimizer, hyp, settings (tried), runs, mAP75 and std; `attrs`: epochs, difference of
+    the means (SGD minus AdamW), and low, high of Welch's 95 % interval over the seeds (NaN with
+    fewer than two)."""
+    asked = [answer.scores for answer in answers if answer.question == "optimisers"]
+    if not asked:
         return pd.DataFrame()
+    rows, values, scores = [], [], max(asked, key=len)
     for kind in ("SGD", "AdamW"):
         mine = scores[scores["setting"].str.startswith(f"{kind}, ")]
         if mine.empty:
             return pd.DataFrame()
         by_setting = mine.groupby("setting")["mAP75"]
         best = str(by_setting.mean().idxmax())
-        values.append(by_setting.get_group(best).to_numpy(float))
-        row = {"optimizer": kind, "hyp": best.partition(", ")[2], "settings": len(by_setting)}
-        std = float(values[-1].std(ddof=1)) if len(values[-1]) > 1 else np.nan
-        rows.append({**row, "runs": len(values[-1]), "mAP75": values[-1].mean(), "std": std})
-    table = pd.DataFrame(rows)
+        seeds = by_setting.get_group(best).to_numpy(float)
+        values.append(seeds)
+        std = float(seeds.std(ddof=1)) if len(seeds) > 1 else np.nan
+        hyp = best.partition(", ")[2]
+        rows.append((kind, hyp, len(by_setting), len(seeds), seeds.mean(), std))
+    table = pd.DataFrame(rows, columns=["optimizer", "hyp", "settings", "runs", "mAP75", "std"])
     sgd, adamw = values
-    ends = welch_interval(sgd, adamw) if min(len(sgd), len(adamw)) > 1 else (np.nan, np.nan)
-    table.attrs = dict(zip(("low", "high"), ends, strict=True))
-    table.attrs["difference"] = float(sgd.mean() - adamw.mean())
-    table.attrs["epochs"] = "–".join(map(str, sorted(set(scores["epochs"]))))
+    low, high = welch_interval(sgd, adamw) if min(table["runs"]) > 1 else (np.nan, np.nan)
+    epochs = "–".join(map(str, sorted(set(scores["epochs"]))))
+    difference = float(sgd.mean() - adamw.mean())
+    table.attrs = {"low": low, "high": high, "difference": difference, "epochs": epochs}
     return table
 
 
-def welch_interval(
-    first: np.ndarray, second: np.ndarray, level: float = 0.95
-) -> tuple[float, float]:
-    """Interval of mean(first) - mean(second) by Welch's t; (d, d) where neither spreads."""
+def welch_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """95 % interval of mean(first) - mean(second) by Welch's t; (d, d) where neither spreads."""
     if np.ptp(first) == 0 and np.ptp(second) == 0:
         value = float(first.mean() - second.mean())
         return value, value
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
     return float(interval.low), float(interval.high)
 
 
 def key_numbers(answers: Sequence[Answer]) -> dict[str, Any]:
     """For metrics.json: mAP75 of each setting as "question: setting", then the tables."""
     numbers: dict[str, Any] = {
-        f"mAP75 {answer.key}: {row['setting']}": row["mAP75"]
+        f"mAP75 {answer.key}: {setting}": value
         for answer in answers
-        for row in answer.table.to_dict("records")
+        for setting, value in answer.table.set_index("setting")["mAP75"].items()
     }
-    return numbers | {
-        "tables": {answer.key: answer.table for answer in answers},
-        "differences": {answer.key: answer.differences for answer in answers},
-    }
+    numbers["tables"] = {answer.key: answer.table for answer in answers}
+    numbers["differences"] = {answer.key: answer.differences for answer in answers}
+    return numbers
 
 
 def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike) -> Judge:
-    """The validation fold, or its part that was held out of the full set.
-
-    Looks for the tar in OUT/datasets and, for a batch, in OUT/prepared/datasets; unpacks it below
-    `local`. Images that a run was trained on by its own record are left out. NotebookError where
-    the tar is missing, and where fewer than two images are left.
-    """
+    """The validation fold, or its part that was held out of the full set, unpacked below `local`,
+    without the images that a run was trained on by its own record."""
     name = "Valid_Dataset_Full" if (group["trained_on"] == "full").any() else "Valid_Dataset"
     places = [Path(out) / inner / "datasets" / f"{name}.tar" for inner in ("", "prepared")]
     tar = next((place for place in places if place.is_file()), None)
@@ -184,10 +159,8 @@ def judge(out: str | os.PathLike, group: pd.DataFrame, local: str | os.PathLike)
             f"{places[0]} is missing: notebook {maker} writes it; run that first, with the same out"
         )
     photos = reading.open_set(tar, Path(local) / name)
-    trained = {
-        run: run_folders.trained_ids(path)
-        for run, path in zip(group["name"], group["folder"], strict=True)
-    }
+    known_ids = map(run_folders.trained_ids, group["folder"])
+    trained = dict(zip(group["name"], known_ids, strict=True))
     ids = photos.images["image_id"]
     seen = pd.DataFrame({run: ids.isin(known or ()) for run, known in trained.items()})
     left = photos.select(ids[~seen.any(axis=1)])
@@ -206,35 +179,20 @@ def run_scores(
 ) -> pd.DataFrame:
     """A row per run: setting, run, seed, model, image_size, epochs, train_images, scores."""
     rows = []
-    names = run_folders.settings(group, question)
-    for name, run in zip(names, group.astype(object).to_dict("records"), strict=True):
+    asked = ["name", "seed", "model", "image_size", "epochs_done", "train_images"]
+    for run in group[asked].astype(object).to_dict("records"):
         table = metrics.per_class_table(on.photos.boxes, found[run["name"]], on.photos.images)
-        whole = table.loc["all"].to_dict()
-        rows.append(
-            {
-                "setting": name,
-                "run": run["name"],
-                "seed": run["seed"],
-                "model": run["model"],
-                "image_size": run["image_size"],
-                "epochs": run["epochs_done"],
-                "train_images": run["train_images"],
-                **{score: whole[score] for score in ["P", "R", *SCORES]},
-                **{f"mAP75_{label}": table["mAP75"][label] for label in table.index[1:]},
-            }
-        )
-    table = pd.DataFrame(rows)
-    order = {name: place for place, name in enumerate(_ordered_settings(table, question))}
-    return table.sort_values(
-        ["setting", "seed", "run"],
-        key=lambda c: c.map(order) if c.name == "setting" else c,
-        ignore_index=True,
-    )
+        whole = table.loc["all", ["P", "R", *SCORES]].to_dict()
+        by_class = table["mAP75"].drop("all").add_prefix("mAP75_").to_dict()
+        rows.append({**run, **whole, **by_class})
+    table = pd.DataFrame(rows).rename(columns={"name": "run", "epochs_done": "epochs"})
+    table.index = pd.Index(run_folders.settings(group, question), name="setting")
+    order = _ordered_settings(set(table.index), question)
+    return table.sort_values(["seed", "run"]).loc[order].reset_index()
 
 
-def _ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
-    """The settings of a table in reading order, the one that the others are held against first."""
-    names = list(dict.fromkeys(scores["setting"]))
+def _ordered_settings(names: Iterable[str], question: str) -> list[str]:
+    """Settings in reading order, the one that the others are held against first."""
     if question == "epochs":
         return sorted(names, key=lambda name: int(name.split()[0]))
     first = _REFERENCE.get(question)
@@ -244,13 +202,9 @@ def _ordered_settings(scores: pd.DataFrame, question: str) -> list[str]:
 
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
-    """The write-up's table: a row per setting, means over seeds, its numbers after ours.
-
-    Columns setting, runs (seeds), epochs, mAP50, mAP75, mAP50-95, mAP75_lowest, mAP75_highest (of
-    single runs) and write_up_mAP50, write_up_mAP50-95, write_up_mAP75_test where the write-up has
-    that setting and all runs are of its model and size (`like_write_up`); a column that would be
-    empty is left out.
-    """
+    """The write-up's table: a row per setting, means over seeds; mAP75_lowest and mAP75_highest are
+    of single runs. Its own numbers stand in write_up_..., where it has that setting and all runs
+    are of its model and size; a column that would be empty is left out."""
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
     table.insert(0, "runs", grouped.size())
@@ -275,11 +229,8 @@ def differences(
     scores: pd.DataFrame, found: Mapping[str, pd.DataFrame], on: Judge, seed: int = 0
 ) -> pd.DataFrame:
     """Each setting against the first one, paired: the same images, the same seeds; a row a setting.
-
-    Columns setting, against, pairs (of runs with the same seed), difference (mAP75), low, high (95
-    % interval over draws of the images) and lowest_run, highest_run (of single pairs: the luck of
-    the seeds). NotebookError for two runs of one setting and seed, of which no pair could be made.
-    """
+    Columns setting, against, pairs (of seeds), difference (mAP75), low, high (95 % interval over
+    draws of the images) and lowest_run, highest_run (of single pairs: the luck of the seeds)."""
     settings = list(dict.fromkeys(scores["setting"]))
     if twice := scores[scores.duplicated(["setting", "seed"], keep=False)]["run"].tolist():
         raise NotebookError(
@@ -288,21 +239,12 @@ def differences(
     by_seed = {name: part.set_index("seed")["run"] for name, part in scores.groupby("setting")}
     rows = []
     for name in settings[1:]:
-        seeds = sorted(set(by_seed[settings[0]].index) & set(by_seed[name].index))
-        if not seeds:
+        pairs = pd.concat([by_seed[settings[0]], by_seed[name]], axis=1, join="inner").sort_index()
+        if pairs.empty:
             continue
-        first, second = (
-            [found[by_seed[side][value]] for value in seeds] for side in (settings[0], name)
-        )
+        first, second = ([found[run] for run in side] for _, side in pairs.items())
         judged = {"validation": on.photos.boxes}
         effect = silver_effect.effect_table(judged, first, second, on.photos.images, seed=seed)
-        whole = effect[effect["class"] == "all"].iloc[0]
-        rows.append(
-            {
-                "setting": name,
-                "against": settings[0],
-                "pairs": len(seeds),
-                **{key: whole[key] for key in _DIFFERENCE},
-            }
-        )
+        whole = effect.set_index("class").loc["all", _DIFFERENCE]
+        rows.append((name, settings[0], len(pairs), *whole))
     return pd.DataFrame(rows, columns=["setting", "against", "pairs", *_DIFFERENCE])

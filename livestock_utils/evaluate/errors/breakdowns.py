@@ -47,13 +47,9 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals.
-
-    Crowding is counted against `neighbours` (labels; by default `boxes` themselves: a box is not
-    its own neighbour). `light` is from `brightness`; without it that column is left out. Boxes of
-    images whose brightness is NaN are in no group of it. Raises ScoringError for boxes of images
-    that are not in `images` or `light`.
-    """
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals. Crowding is
+    counted against `neighbours` (labels; by default `boxes`), `light` is of `brightness`; boxes of
+    images where it is NaN are in no group of it."""
     for known in (images["image_id"], *([] if light is None else [light.index])):
         inputs.require_known(boxes["image_id"], known, "boxes")
     frame = images.set_index("image_id").loc[boxes["image_id"]]
@@ -82,10 +78,7 @@ def attributes(
 
 
 def brightness(photos: Photos) -> pd.Series:
-    """Mean luminance in [0, 1] of each photo (Series by image_id), from small decodes.
-
-    NaN for photos that cannot be decoded, which one logged line counts.
-    """
+    """Mean luminance in [0, 1] by image_id, from small decodes; NaN where a photo is damaged."""
     values = {}
     with photos.reader() as reader:
         for row in progress(photos.images.to_dict("records"), desc="brightness", unit="image"):
@@ -133,19 +126,13 @@ def breakdown(groups: pd.DataFrame, states: pd.Series) -> pd.DataFrame:
         shares.insert(0, "group", [str(name) for name in shares.index])
         shares.insert(0, "grouping", grouping)
         parts.append(shares.reset_index(drop=True))
-    table = pd.concat(parts, ignore_index=True)
-    table.columns.name = None
-    return table
+    return pd.concat(parts, ignore_index=True).rename_axis(columns=None)
 
 
 def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
-    """How far the weakest and the strongest group of each grouping lie apart, from `breakdown`.
-
-    One row a grouping that has groups of `least` boxes or more, the surest first: grouping, weakest
-    and strongest (groups), weakest_n, strongest_n, weakest_share, strongest_share (of `good`), gap,
-    gap_low and gap_high (95 % interval of the gap: Newcombe 1998, from Wilson's). Surest is the
-    largest gap_low, so that a wide gap between small groups does not win.
-    """
+    """How far the weakest and the strongest group of `least` boxes or more of each grouping lie
+    apart in their share of `good`, with the gap's 95 % interval (Newcombe 1998, from Wilson's). The
+    largest gap_low comes first, so that a wide gap between small groups does not win."""
     rows = []
     for grouping, mine in table[table["n"] >= least].groupby("grouping", sort=False):
         shares = mine[good].to_numpy(float)
@@ -161,31 +148,25 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
     return found.sort_values("gap_low", ascending=False, kind="stable", ignore_index=True)
 
 
-def calibration(
-    detections: pd.DataFrame, n_bins: int = 10, least_confidence: float = 0.1
-) -> pd.DataFrame:
-    """Confidence against the share that is right, by species and bin of equal width.
-
-    Detections below `least_confidence` are left out: hundreds of faint ones an image would drown
-    the rest. Columns species, confidence (mean in the bin), right (share with error "correct"), n,
-    low and high (95 % interval of right, see `intervals.wilson`), error and lean of the species:
-    its expected calibration error (mean |confidence - right|, weighted by n) and the mean of
-    confidence - right; empty bins are left out. `attrs["iou_threshold"]` is that of `classify`.
-    """
+def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.DataFrame:
+    """Confidence against the share that is right with its interval, by species and tenth. Below
+    `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the species'
+    expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean of
+    confidence - right."""
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
-    edges = np.clip((detections["confidence"].to_numpy(float) * n_bins).astype(int), 0, n_bins - 1)
+    edges = np.clip((detections["confidence"].to_numpy(float) * 10).astype(int), 0, 9)
     table = detections.assign(bin=edges, right=(detections["error"] == "correct").to_numpy(float))
     grouped = table.groupby(["species", "bin"], observed=True)
     result = grouped.agg(
         confidence=("confidence", "mean"), right=("right", "mean"), n=("right", "size")
-    ).reset_index()
+    )
+    result = result.reset_index("bin", drop=True).reset_index()
     species, n = result["species"], result["n"]
     off = result["confidence"] - result["right"]
     for name, values in (("error", off.abs()), ("lean", off)):
         mean = (values * n).groupby(species).sum() / n.groupby(species).sum()
         result[name] = species.map(mean).astype(float)
-    result = result.drop(columns="bin")
     result["low"], result["high"] = intervals.wilson(result["right"], n)
     result.attrs["iou_threshold"] = iou_threshold
     return result
@@ -218,8 +199,7 @@ def _closest(boxes: pd.DataFrame, neighbours: pd.DataFrame | None) -> np.ndarray
     first, second, iou = overlaps.pairs(boxes, boxes if neighbours is None else neighbours)
     if neighbours is None:
         return overlaps.largest(np.where(first == second, 0, iou), first, len(boxes))
-    # A detection belongs to the label that it overlaps most, from MATCHED_IOU on; to a false one
-    # all are others.
+    # A detection's own is the label that it overlaps most, from MATCHED_IOU on.
     best = overlaps.largest(iou, first, len(boxes))[first]
     own = (iou >= best) & (best >= MATCHED_IOU)
     return overlaps.largest(np.where(own, 0, iou), first, len(boxes))

@@ -16,14 +16,9 @@ def worst(
     n: int = 6,
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The boxes to open first: kind "false", "loose" or "missed"; at most two per image.
-
-    "false": detections on background by falling confidence; "loose": localisation errors by falling
-    confidence; "missed": labels that nothing accounts for, largest first. Columns of a boxes table
-    and `why`, a few words. `attrs["total"]` counts all such boxes by species, shown or not; with
-    `unlabelled` (boxes of animals that are known to have no label) `attrs["unlabelled"]` says how
-    many of all lie on one (IoU >= .5). ScoringError for another kind.
-    """
+    """The boxes of a kind to open first, the surest or largest, at most two per image, and `why`.
+    `attrs["total"]` counts all such boxes by species; with `unlabelled` (boxes of animals known to
+    have no label) `attrs["unlabelled"]` says how many of all lie on one."""
     if kind == "missed":
         rows = labels[labels["missed"]]
         area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])

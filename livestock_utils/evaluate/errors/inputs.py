@@ -37,11 +37,11 @@ def require_boxes(table: pd.DataFrame, what: str) -> None:
 def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
     """Raise ScoringError for predictions without a column or number, or of other images."""
     tables.require_columns(predictions, PREDICTION_COLUMNS, "predictions", ScoringError)
-    if absent := int(predictions["confidence"].isna().sum()):
-        row = int(np.flatnonzero(predictions["confidence"].isna())[0])
+    absent = np.flatnonzero(predictions["confidence"].isna())
+    if len(absent):
         raise ScoringError(
-            f"predictions: row {row} has no confidence ({absent} in all have none); every box "
-            "needs one"
+            f"predictions: row {absent[0]} has no confidence ({len(absent)} in all have none); "
+            "every box needs one"
         )
     require_boxes(predictions, "predictions")
     if images is not None:

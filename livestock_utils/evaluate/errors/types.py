@@ -32,16 +32,14 @@ from livestock_utils.evaluate.scoring import metrics
 
 FAULTS = ("classification", "localisation", "both", "duplicate", "background")
 """Faults of detections, in TIDE's order; labels add "missed"."""
+_BACKGROUND_IOU = 0.1
 _CODES = ("background", "correct", "classification", "localisation", "both", "duplicate")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Errors:
-    """What `error_types` found; the displays of errors take it.
-
-    `detections` and `labels` are the tables of `classify` for all predictions, `sure` and
-    `sure_labels` for those of `confidence` and above alone.
-    """
+    """What `error_types` found: the tables of `classify` for all predictions, and for the `sure`
+    ones from `confidence` on."""
 
     photos: Photos
     predictions: pd.DataFrame
@@ -111,38 +109,19 @@ def classify(
     boxes: pd.DataFrame,
     predictions: pd.DataFrame,
     iou_threshold: float = 0.75,
-    background_iou: float = 0.1,
-    images: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give every detection its error type and every label its state.
-
-    Args:
-        boxes: the labels (image_id, species, x_min, y_min, x_max, y_max in px).
-        predictions: the detections, with `confidence`.
-        iou_threshold: from this IoU on a detection is right.
-        background_iou: up to this IoU a detection lies on background.
-        images: given, predictions of other images raise (else they lie on background).
-
-    Returns:
-        (detections, labels), both with a fresh RangeIndex. `detections` = predictions by image and
-        falling confidence + `error` ("correct" or one of FAULTS), `iou` with the best label of its
-        species, `label` (row of `labels` it is matched or compared with, -1 for none) and `repairs`
-        (it is the best of those that could be mended onto its label). `labels` = boxes + `found`
-        (matched) and `missed` (nothing accounts for it). `attrs["iou_threshold"]` of both says
-        what they were judged by.
-
-    Raises:
-        ScoringError: columns lacking, empty confidences, corners that are no numbers, predictions
-        of unknown images, or thresholds that are not 0 <= background < threshold <= 1.
-    """
-    if not 0 <= background_iou < iou_threshold <= 1:
+    """(detections, labels): every detection with its error type, every label with its state.
+    `detections` are by image and falling confidence, with `error` ("correct" or one of FAULTS),
+    `iou` with the best label of its species, `label` (row of `labels` it is matched or compared
+    with, -1 for none) and `repairs` (it is the best of those that could be mended onto its label);
+    `labels` have `found` (matched) and `missed` (nothing accounts for it)."""
+    if not _BACKGROUND_IOU < iou_threshold <= 1:
         raise ScoringError(
-            f"expected 0 <= background_iou < iou_threshold <= 1, got {background_iou}, "
-            f"{iou_threshold}"
+            f"iou_threshold must be above {_BACKGROUND_IOU} and at most 1, got {iou_threshold}"
         )
     tables.require_columns(boxes, inputs.BOX_COLUMNS, "labels", ScoringError)
     inputs.require_boxes(boxes, "labels")
-    inputs.require_predictions(predictions, images)
+    inputs.require_predictions(predictions)
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)
     (image,) = overlaps.image_codes(predictions["image_id"])
     detections = predictions.iloc[np.lexsort((-predictions["confidence"].to_numpy(float), image))]
@@ -158,13 +137,11 @@ def classify(
     usable = np.zeros(len(labels), dtype=bool)
     for ours, theirs in _image_rows(*codes):
         sides = xyxy[ours], label_xyxy[theirs], kinds[0][ours], kinds[1][theirs]
-        result = _classify_image(*sides, iou_threshold, background_iou)
+        result = _classify_image(*sides, iou_threshold)
         error[ours], best_iou[ours], local, repairs[ours], found[theirs], usable[theirs] = result
         label_of[ours] = np.where(local >= 0, local + theirs.start, -1)
-    names = pd.Categorical.from_codes(error, pd.Index(_CODES)).astype(str)
-    detections = detections.assign(
-        error=np.asarray(names, dtype=object), iou=best_iou, label=label_of, repairs=repairs
-    )
+    names = np.array(_CODES, dtype=object)[error]
+    detections = detections.assign(error=names, iou=best_iou, label=label_of, repairs=repairs)
     labels = labels.assign(found=found, missed=~found & ~usable)
     for table in (detections, labels):
         table.attrs["iou_threshold"] = iou_threshold
@@ -172,14 +149,9 @@ def classify(
 
 
 def ap_lost(detections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """AP that each error type costs, from the tables of `classify`.
-
-    Returns one row a type (FAULTS, "missed", then TIDE's two sums "false positives" and "false
-    negatives") with `count` and `ap_lost` as a share of 1 (tidecv prints percent); never below 0
-    for the six types. `attrs["ap"]` is the AP before any repair, `attrs["iou_threshold"]` that of
-    `classify`.
-    """
-    # Sorted once here: every AP below sorts what is sorted already, in one pass.
+    """AP that each error type costs, as a share of 1 (tidecv prints percent), and its `count`. Rows
+    are FAULTS, "missed" and TIDE's two sums; `attrs["ap"]` is the AP before any repair."""
+    # Sorted once: every AP below sorts what is sorted already, in one pass.
     order = np.argsort(-detections["confidence"].to_numpy(float), kind="stable")
     detections = detections.iloc[order]
     confidence = detections["confidence"].to_numpy(float)
@@ -233,11 +205,11 @@ def _mean_ap(
     species: np.ndarray, confidence: np.ndarray, correct: np.ndarray, counts: dict[str, int]
 ) -> float:
     """Mean of `_ap_101` over the species that have a label or a detection."""
-    present = [name for name, count in counts.items() if count > 0 or (species == name).any()]
     values = []
-    for name in present:
+    for name, count in counts.items():
         mine = species == name
-        values.append(_ap_101(confidence[mine], correct[mine], counts[name]))
+        if count > 0 or mine.any():
+            values.append(_ap_101(confidence[mine], correct[mine], count))
     return float(np.mean(values)) if values else 0.0
 
 
@@ -247,7 +219,6 @@ def _classify_image(
     species: np.ndarray,
     label_species: np.ndarray,
     iou_threshold: float,
-    background_iou: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One image's detections, by falling confidence, against its labels; indices are local."""
     iou = box_arithmetic.iou_matrix(xyxy, label_xyxy)
@@ -263,25 +234,21 @@ def _classify_image(
     correct = label_of >= 0
     nearest_same, nearest_other = same_iou.argmax(axis=1), other_iou.argmax(axis=1)
     best_same = same_iou.max(axis=1)
-    localisation = ~correct & (best_same >= background_iou) & (best_same <= iou_threshold)
+    localisation = ~correct & (best_same >= _BACKGROUND_IOU) & (best_same <= iou_threshold)
     rest = ~correct & ~localisation
     classification = rest & (other_iou.max(axis=1) >= iou_threshold)
-    rest &= ~classification
-    duplicate = rest & ((same_iou * used).max(axis=1) >= iou_threshold)
-    rest &= ~duplicate
-    background = rest & (iou.max(axis=1) <= background_iou)
-    kinds = {"background": background, "correct": correct, "duplicate": duplicate}
-    kinds |= {"classification": classification, "localisation": localisation}
+    duplicate = rest & ~classification & ((same_iou * used).max(axis=1) >= iou_threshold)
+    # The first that holds, in TIDE's order.
+    kinds = {"correct": correct, "localisation": localisation, "classification": classification}
+    kinds |= {"duplicate": duplicate, "background": iou.max(axis=1) <= _BACKGROUND_IOU}
     codes = [_CODES.index(name) for name in kinds]
     error = np.select(list(kinds.values()), codes, _CODES.index("both")).astype(np.int8)
     mendable = localisation | classification
     target = np.where(classification, nearest_other, nearest_same)
     label_of = np.where(mendable, target, label_of)
     label_of = np.where(duplicate, (same_iou * used).argmax(axis=1), label_of)
-    repairs = np.zeros(len(xyxy), dtype=bool)
-    usable = np.zeros(len(label_xyxy), dtype=bool)
-    # Only the most confident candidate mends a free label; detections come by falling confidence,
-    # so the first does.
+    repairs, usable = np.zeros(len(xyxy), dtype=bool), np.zeros_like(used)
+    # Only the most confident candidate, the first, mends a free label.
     for row in np.flatnonzero(mendable & ~used[target]):
         if not usable[target[row]]:
             repairs[row], usable[target[row]] = True, True

@@ -1,9 +1,7 @@
-"""Labels out to an annotation tool and back: COCO JSON and YOLO, and what came back changed.
+"""Labels out to an annotation tool (CVAT, Label Studio) and back, and what came back changed.
 
-CVAT and Label Studio import both forms. In COCO a suggested box carries `attributes` {"suggested":
-true, "score": ...}, which CVAT shows; in YOLO, which has no room for that, suggestions are classes
-of their own ("cow_suggested").
-"""
+Suggested boxes carry `attributes` {"suggested": true, "score": ...} in COCO, which CVAT shows; YOLO
+has no room for that, there they are of classes of their own ("cow_suggested")."""
 
 import os
 import re
@@ -16,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core import boxes as box_arithmetic
-from livestock_utils.core import files, overlaps, species, tables
+from livestock_utils.core import files, overlaps, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
@@ -33,28 +31,28 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
 """Label Studio puts eight hex digits and a dash before the name of an uploaded file."""
 
 
-def write_coco(
-    path: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame | None = None
-) -> Path:
+def write_coco(path: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
-
-    Images that hold no box are listed too. File names are <image_id>.jpg; boxes are [x, y, width,
-    height] in px with two decimals. The same tables give the same bytes. DatasetError for boxes of
-    other images or unknown species.
-    """
+    Boxes are [x, y, width, height] in px with two decimals; images without a box are listed too."""
     images = photos.images.sort_values("image_id", ignore_index=True)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
     index = species.class_index()
     annotations: list[dict[str, Any]] = []
     for row in _joined(photos, suggestions).to_dict("records"):
         width, height = row["x_max"] - row["x_min"], row["y_max"] - row["y_min"]
-        extra: dict[str, Any] = {"suggested": bool(row["suggested"])}
+        attributes: dict[str, Any] = {"suggested": bool(row["suggested"])}
         if row["suggested"]:
-            extra["score"] = round(float(row["score"]), 4)
-        entry = {"id": len(annotations) + 1, "image_id": number[row["image_id"]], "iscrowd": 0}
-        entry |= {"category_id": index[row["species"]] + 1, "area": round(width * height, 2)}
-        entry["bbox"] = [round(value, 2) for value in (row["x_min"], row["y_min"], width, height)]
-        annotations.append(entry | {"attributes": extra})
+            attributes["score"] = round(float(row["score"]), 4)
+        entry = {
+            "id": len(annotations) + 1,
+            "image_id": number[row["image_id"]],
+            "category_id": index[row["species"]] + 1,
+            "iscrowd": 0,
+            "area": round(width * height, 2),
+            "bbox": [round(value, 2) for value in (row["x_min"], row["y_min"], width, height)],
+            "attributes": attributes,
+        }
+        annotations.append(entry)
     listed = [
         {"id": number[name], "file_name": f"{name}.jpg", "width": int(width), "height": int(height)}
         for name, (width, height) in _frames(images).items()
@@ -68,13 +66,9 @@ def write_coco(
     return files.write_json(path, content)
 
 
-def write_yolo(
-    folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame | None = None
-) -> Path:
-    """Write `obj_train_data/<image_id>.txt`, obj.names, obj.data and train.txt (CVAT's "YOLO 1.1"),
-    and classes.txt (Label Studio's); returns the folder. Suggested boxes are of the classes
-    <species>_suggested. Label files of an earlier call that are not of `photos` are removed.
-    DatasetError as in `write_coco`."""
+def write_yolo(folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame) -> Path:
+    """Write obj_train_data/<image_id>.txt with the lists of CVAT's "YOLO 1.1" and Label Studio;
+    returns the folder. Label files of an earlier call that are not of `photos` are removed."""
     target, images = Path(folder), photos.images
     names = species.names()
     classes = [*names, *(f"{name}{_SUFFIX}" for name in names)]
@@ -102,31 +96,25 @@ def write_yolo(
 
 
 def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame:
-    """Boxes that a person went through: COCO JSON, or a folder of YOLO files with names.
-
-    Returns a boxes table (sorted by image_id, clipped to the frame) of the images in the file. A
-    suggested box that is still there counts as accepted. The label files of a YOLO folder may lie
-    at any depth; folders and Label Studio's prefix of a file name do not count. Raises DatasetError
-    for another format, classes in use that are unknown, files of other images or of one image
-    twice, and boxes that are not four numbers with an extent within the frame, naming the first.
-    """
+    """Boxes that a person went through, sorted by image_id and clipped to the frame: COCO JSON, or
+    a folder of YOLO files with names, at any depth. A suggested box that is still there counts as
+    accepted; `attrs["image_ids"]` are the images in the file. Label Studio's prefix of a file name
+    does not count. DatasetError for what is not so, naming the first."""
     source = Path(path)
     if not source.exists():
         raise DatasetError(f"{source} not found: give a COCO JSON file or a folder of YOLO labels")
-    boxes, ids = (_read_yolo if source.is_dir() else _read_coco)(source, images)
+    rows, ids = (_read_yolo if source.is_dir() else _read_coco)(source, images)
+    boxes = pd.DataFrame(rows, columns=BOX_COLUMNS).astype(dict.fromkeys(XYXY, float))
     boxes = boxes.sort_values("image_id", kind="stable", ignore_index=True)
     boxes.attrs["image_ids"] = sorted(ids)
     return boxes
 
 
-def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) -> pd.DataFrame:
-    """What corrections changed: rows of `after` and what is gone, with `change` and `iou`.
-
-    `change` (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another
-    species, wherever it lies), "added", "removed". Boxes are paired within an image by falling IoU,
-    from `iou_threshold` on; images that `after` does not cover (`attrs["image_ids"]` of
-    `read_corrected`) are left out.
-    """
+def diff(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """What corrections changed: rows of `after` and what is gone, with `change` and `iou`. `change`
+    (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another one, wherever
+    it lies), "added", "removed". Boxes are paired within an image by falling IoU; images that
+    `after` does not cover (`read_corrected`) are left out."""
     covered = after.attrs.get("image_ids")
     before = before if covered is None else before[before["image_id"].isin(covered)]
     old, new = (table[BOX_COLUMNS].reset_index(drop=True) for table in (before, after))
@@ -136,7 +124,7 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
     taken = np.zeros(len(old), dtype=bool)
     for pair in np.argsort(-iou, kind="stable"):
         one, other = first[pair], second[pair]
-        if iou[pair] < iou_threshold:
+        if iou[pair] < 0.5:
             break
         if partner[one] < 0 and not taken[other]:
             partner[one], best[one], taken[other] = other, iou[pair], True
@@ -152,32 +140,14 @@ def diff(before: pd.DataFrame, after: pd.DataFrame, iou_threshold: float = 0.5) 
     return rows.sort_values("image_id", kind="stable", ignore_index=True)
 
 
-def apply_corrections(boxes: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
-    """`boxes` with the labels of all images that were corrected replaced."""
-    covered = corrected.attrs.get("image_ids", corrected["image_id"].unique())
-    stay = boxes.loc[~boxes["image_id"].isin(covered), BOX_COLUMNS]
-    rows = pd.concat([stay, corrected[BOX_COLUMNS]])
-    return rows.sort_values("image_id", kind="stable", ignore_index=True)
-
-
-def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
+def _joined(photos: Photos, suggestions: pd.DataFrame) -> pd.DataFrame:
     """Labels and suggestions of `photos` with `suggested` and `score`, clipped to the frame."""
     images = photos.images
     parts = [photos.boxes[BOX_COLUMNS].assign(suggested=False, score=1.0)]
-    if suggestions is not None and len(suggestions):
-        advice = "take them from missing.suggest"
-        tables.require_columns(suggestions, (*BOX_COLUMNS, "score"), "suggestions", advice=advice)
+    if len(suggestions):
         parts.append(suggestions[[*BOX_COLUMNS, "score"]].assign(suggested=True))
     together = pd.concat(parts, ignore_index=True)
-    strange = together[~together["image_id"].isin(images["image_id"])]
-    if len(strange):
-        what = "suggestions" if strange["suggested"].iloc[0] else "labels"
-        raise DatasetError(
-            f"{len(strange)} {what} are of images that are not in the images table, the first is "
-            f"{strange['image_id'].iloc[0]!r}; pass the images that they belong to"
-        )
-    unknown = sorted(set(together["species"]) - set(species.names()))
-    if unknown:
+    if unknown := sorted(set(together["species"]) - set(species.names())):
         raise DatasetError(f"unknown species {unknown[0]!r}; expected {list(species.names())}")
     together = together.sort_values(["image_id", "suggested"], kind="stable", ignore_index=True)
     sizes = images.set_index("image_id").loc[together["image_id"], ["width_px", "height_px"]]
@@ -187,12 +157,10 @@ def _joined(photos: Photos, suggestions: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _species_of(name: str, source: Path) -> str:
-    plain = str(name).removesuffix(_SUFFIX)
-    if plain not in species.names():
-        raise DatasetError(
-            f"{source}: unknown class {name!r}; expected {list(species.names())}, with or without "
-            f"{_SUFFIX!r}"
-        )
+    plain, names = str(name).removesuffix(_SUFFIX), list(species.names())
+    if plain not in names:
+        expected = f"expected {names}, with or without {_SUFFIX!r}"
+        raise DatasetError(f"{source}: unknown class {name!r}; {expected}")
     return plain
 
 
@@ -204,14 +172,12 @@ def _image_ids(names: Collection[str], images: pd.DataFrame, source: Path) -> li
         stem = PurePosixPath(str(name).replace("\\", "/")).stem
         upload = _UPLOAD.fullmatch(stem)
         ids.append(upload[1] if upload and stem not in known and upload[1] in known else stem)
-    strange = sorted(set(ids) - known)
-    if strange:
+    if strange := sorted(set(ids) - known):
         raise DatasetError(
             f"{source} holds labels of other images: {len(strange)} of {len(ids)} are not in the "
             f"images table, the first is {strange[0]!r}"
         )
-    twice = [image_id for image_id, times in Counter(ids).items() if times > 1]
-    if twice:
+    if twice := [image_id for image_id, times in Counter(ids).items() if times > 1]:
         raise DatasetError(
             f"{source} holds image {twice[0]!r} twice ({len(twice)} such images): leave one of the "
             "two, or its boxes would count double"
@@ -238,10 +204,10 @@ def _clipped(xyxy: Any, width_px: float, height_px: float, where: str) -> list[f
             f"{where}: the box {box.round(2).tolist()} lies outside its frame of {width_px:g} x "
             f"{height_px:g} px; mend or delete it"
         )
-    return [float(value) for value in inside[0]]
+    return inside[0].tolist()
 
 
-def _read_coco(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _read_coco(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[str]]:
     frames = _frames(images)
     try:
         content = labels.parse(source.read_bytes())
@@ -270,16 +236,13 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
         raise DatasetError(
             f"{source} is not COCO detection JSON ({reason}); export it as COCO 1.0"
         ) from error
-    return pd.DataFrame(rows, columns=BOX_COLUMNS).astype(dict.fromkeys(XYXY, float)), ids
+    return rows, ids
 
 
-def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[str]]:
     listed = [path for name in ("obj.names", "classes.txt") for path in sorted(source.rglob(name))]
     if not listed:
-        raise DatasetError(
-            f"{source} has neither obj.names nor classes.txt: class numbers mean nothing without "
-            "one"
-        )
+        raise DatasetError(f"{source} has neither obj.names nor classes.txt to name the classes")
     lines = listed[0].read_text(encoding="utf-8-sig").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     frames = _frames(images)
@@ -302,4 +265,4 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, list[s
             corners = box_arithmetic.xywhn_to_xyxy([xywhn], width, height)[0]
             xyxy = _clipped(corners, width, height, f"{path}, box {number}")
             rows.append((image_id, _species_of(names[int(kind)], path), *xyxy))
-    return pd.DataFrame(rows, columns=BOX_COLUMNS).astype(dict.fromkeys(XYXY, float)), ids
+    return rows, ids

@@ -5,6 +5,7 @@ import pandas as pd
 from livestock_utils.core import overlaps, tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.photos import Photos
+from livestock_utils.evaluate.labels.features import MATCHED_IOU
 from livestock_utils.evaluate.labels.missing import check
 
 FAULTS = {
@@ -15,32 +16,21 @@ FAULTS = {
 }
 _SUGGESTED = [f"suggested_{name}" for name in ("species", *XYXY)]
 _COLUMNS = ["fault", *tables.BOX_COLUMNS, "label", "score", "iou", *_SUGGESTED]
+_LOOSE_IOU, _DOUBLE_IOU, _LEAST_SCORE = 0.75, 0.8, 0.3
 
 
-def find(
-    photos: Photos,
-    predictions: pd.DataFrame,
-    *,
-    matched_iou: float = 0.5,
-    loose_iou: float = 0.75,
-    duplicate_iou: float = 0.8,
-    least_score: float = 0.3,
-) -> pd.DataFrame:
-    """Labels to look at, worst first within a fault; give it out-of-fold predictions.
-
-    "loose": the best prediction of its species has an IoU in [matched_iou, loose_iou), and below
-    what predictions of that species usually reach; score = confidence x (distance from the median
-    in robust standard deviations) / 4, at most 1. "swapped": score = confidence of the best
-    prediction of another species (IoU >= matched_iou), less that of its own. "duplicate": a label
-    that overlaps an earlier one with IoU >= duplicate_iou; score = IoU. Rows below `least_score`
-    are left out. `label` is the row of the labels, `suggested_*` what stands there instead
-    (for a duplicate: the label that stays). Raises as `missing.score` does.
-    """
+def find(photos: Photos, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Labels to look at, worst first within a fault; give it out-of-fold predictions. "loose": the
+    best prediction of its species overlaps less than predictions of that species usually do; score
+    = confidence x (distance from the median in robust standard deviations) / 4, at most 1.
+    "swapped": score = confidence of the best prediction of another species, less that of its own.
+    "duplicate": score = IoU with an earlier label. `label` is the row of the labels, `suggested_*`
+    what stands there instead (for a duplicate: the label that stays)."""
     check(photos, predictions)
     labels, found = photos.boxes.reset_index(drop=True), predictions.reset_index(drop=True)
     names = labels["species"].to_numpy(object)
     label, row, iou = overlaps.pairs(labels, found)
-    pairs = pd.DataFrame({"label": label, "row": row, "iou": iou})[iou >= matched_iou]
+    pairs = pd.DataFrame({"label": label, "row": row, "iou": iou})[iou >= MATCHED_IOU]
     pairs["confidence"] = found["confidence"].to_numpy(float)[pairs["row"]]
     pairs["same"] = names[pairs["label"]] == found["species"].to_numpy(object)[pairs["row"]]
     best = pairs.sort_values(["confidence", "iou"], ascending=False, kind="stable")
@@ -51,14 +41,12 @@ def find(
     off = (own["iou"] - middle).abs().groupby(of_species).transform("median")
     score = own["confidence"] * (middle - own["iou"]) / (1.4826 * off.clip(lower=0.02)) / 4
     loose = own.assign(fault="loose", score=score.clip(upper=1))
-    loose = loose[loose["iou"] < loose_iou]
+    loose = loose[loose["iou"] < _LOOSE_IOU]
     own_confidence = other["label"].map(own.set_index("label")["confidence"]).fillna(0.0)
     swapped = other.assign(fault="swapped", score=other["confidence"] - own_confidence)
-    faults = pd.concat(
-        [_described(part[part["score"] >= least_score], labels, found) for part in (loose, swapped)]
-        + [_duplicates(labels, duplicate_iou)],
-        ignore_index=True,
-    )
+    sure = [part[part["score"] >= _LEAST_SCORE] for part in (loose, swapped)]
+    described = [*(_described(part, labels, found) for part in sure), _duplicates(labels)]
+    faults = pd.concat(described, ignore_index=True)
     faults["place"] = faults["fault"].map(list(FAULTS).index)
     by, rising = ["place", "score", "label"], [True, False, True]
     return faults.sort_values(by, ascending=rising, kind="stable", ignore_index=True)[_COLUMNS]
@@ -66,17 +54,16 @@ def find(
 
 def _described(part: pd.DataFrame, labels: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """The label and the box suggested in its place; `part` has label, row, fault, score, iou."""
-    mine = labels.iloc[part["label"].to_numpy()].reset_index(drop=True)
-    instead = found.iloc[part["row"].to_numpy()][["species", *XYXY]].reset_index(drop=True)
-    instead.columns = pd.Index(_SUGGESTED)
+    mine = labels.iloc[part["label"]][tables.BOX_COLUMNS].reset_index(drop=True)
+    instead = found.iloc[part["row"]][["species", *XYXY]].reset_index(drop=True)
     numbers = part[["fault", "label", "score", "iou"]].reset_index(drop=True)
-    return pd.concat([mine[["image_id", "species", *XYXY]], instead, numbers], axis=1)[_COLUMNS]
+    return pd.concat([mine, instead.set_axis(_SUGGESTED, axis=1), numbers], axis=1)[_COLUMNS]
 
 
-def _duplicates(labels: pd.DataFrame, duplicate_iou: float) -> pd.DataFrame:
+def _duplicates(labels: pd.DataFrame) -> pd.DataFrame:
     """Each label that lies on an earlier one of its image, with the one it overlaps most."""
     label, row, iou = overlaps.pairs(labels, labels)
     pairs = pd.DataFrame({"label": label, "row": row, "iou": iou, "score": iou})
-    pairs = pairs[(row < label) & (iou >= duplicate_iou)].assign(fault="duplicate")
+    pairs = pairs[(row < label) & (iou >= _DOUBLE_IOU)].assign(fault="duplicate")
     pairs = pairs.sort_values("iou", ascending=False, kind="stable")
     return _described(pairs.drop_duplicates("label"), labels, labels)

@@ -3,13 +3,11 @@
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import overlaps, species
 from livestock_utils.core.boxes import XYXY, area, shared_matrix
-
-Floats = npt.NDArray[np.float64]
+from livestock_utils.core.overlaps import Floats
 
 MATCHED_IOU = 0.5
 """From this IoU on a prediction counts as the labelled animal itself."""
@@ -20,11 +18,8 @@ _NEAR_IOU = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """What predictions are to each other, whatever the labels, and the pairs that overlap.
-
-    `numbers` are the columns support, inside_better, around_better, iou_better and
-    relative_confidence of `features`; `one` and `other` index pairs with an IoU of .3 or more.
-    """
+    """What predictions are to each other, whatever the labels: columns of `features`, and the
+    pairs, by row, with an IoU of .3 or more."""
 
     numbers: dict[str, Floats]
     one: overlaps.Ints
@@ -32,20 +27,17 @@ class Neighbours:
 
 
 def features(
-    boxes: pd.DataFrame, predictions: pd.DataFrame, neighbours: Neighbours | None = None
+    boxes: pd.DataFrame, predictions: pd.DataFrame, neighbours: Neighbours
 ) -> pd.DataFrame:
     """One row of numbers a prediction, with the index of `predictions`; all finite.
 
-    By the prediction alone: `confidence` (logit, a column a species), `size` (log area in standard
-    deviations of the species' labels), `shape` (log of width / height). Against labels: `iou`,
-    `iou_same_species`, `inside` (largest share of the prediction in one label), `around` (largest
-    share of a label in the prediction), `covered` (share in labels, summed). Against other
-    predictions: `support` (confidences of overlapping ones), `explained` (best of them that fits a
-    label), `inside_better`, `around_better`, `iou_better` (overlap with more confident ones). Of
-    the image: `relative_confidence` (to its most confident), `crowding` (log of labels + 1),
-    `labels_confidence` (how confidently its labels are found: in a hard photo a faint prediction
-    means more). `neighbours` of the same predictions saves their costly part where the labels
-    change.
+    By the prediction alone: confidence (logit), size (log area in standard deviations of the
+    species' labels), shape. Against labels: `inside` and `around` are the largest share of the
+    prediction in one label and the reverse, `covered` the share in labels, summed. Against other
+    predictions (`neighbours`, of the same ones, by `compare`): `support` by overlapping ones,
+    `explained` (best of them that fits a label), overlap with better ones. Of the image:
+    `crowding`, `labels_confidence` (how surely its labels are found: in a hard photo a faint
+    prediction means more).
     """
     images, of_label = overlaps.image_codes(predictions["image_id"], boxes["image_id"])
     xyxy, label_xyxy = predictions[XYXY].to_numpy(float), boxes[XYXY].to_numpy(float)
@@ -71,18 +63,16 @@ def features(
     found["around"] = overlaps.largest(around, row, n)
     found["covered"] = np.bincount(row, inside, n).clip(max=1.5)
 
-    around_it = compare(predictions) if neighbours is None else neighbours
-    found |= around_it.numbers
-    fits = confidence[around_it.other] * found["iou"][around_it.other]
-    found["explained"] = overlaps.largest(fits, around_it.one, n)
+    found |= neighbours.numbers
+    fits = confidence[neighbours.other] * found["iou"][neighbours.other]
+    found["explained"] = overlaps.largest(fits, neighbours.one, n)
 
     labels = np.bincount(of_label, minlength=n_images)
     found["crowding"] = np.log1p(labels)[images]
     hit = iou >= MATCHED_IOU
     sure = overlaps.largest(confidence[row[hit]], label[hit], len(boxes))
     typical = float(sure.mean()) if len(sure) else 0.0
-    # One label of average confidence is added to each image, so that images with few or none get no
-    # extreme value.
+    # One label of average confidence is added to each image: no extremes where there are few.
     of_image = (np.bincount(of_label, sure, n_images) + typical) / (labels + 1)
     found["labels_confidence"] = of_image[images]
     return pd.DataFrame(found, index=predictions.index)
@@ -117,13 +107,9 @@ def compare(predictions: pd.DataFrame) -> Neighbours:
 
 def _relative_size(boxes: pd.DataFrame, predictions: pd.DataFrame) -> Floats:
     """Log area in standard deviations of the species' labels; 0 for fewer than two labels."""
-    of_labels = pd.Series(np.log(area(boxes[XYXY].to_numpy(float)).clip(1))).groupby(
-        boxes["species"].to_numpy(object)
-    )
-    own = pd.Series(np.log(area(predictions[XYXY].to_numpy(float)).clip(1)))
+    logs = [np.log(area(table[XYXY].to_numpy(float)).clip(1)) for table in (boxes, predictions)]
+    of_labels = pd.Series(logs[0]).groupby(boxes["species"].to_numpy(object))
     names = pd.Series(predictions["species"].to_numpy(object))
-    spread = names.map(of_labels.std().clip(lower=0.1))
-    relative = (
-        ((own - names.map(of_labels.median())) / spread).astype(float).fillna(0.0).clip(-6, 6)
-    )
-    return np.asarray(relative, dtype=np.float64)
+    off = pd.Series(logs[1]) - names.map(of_labels.median())
+    relative = (off / names.map(of_labels.std().clip(lower=0.1))).astype(float)
+    return np.asarray(relative.fillna(0.0).clip(-6, 6), dtype=np.float64)

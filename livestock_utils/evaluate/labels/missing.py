@@ -1,12 +1,7 @@
 """Animals that nobody labelled: every prediction scored, suggestions to go through, images ranked.
 
-How the score is learnt: a fifth of the labels is hidden at a time, and a logistic regression learns
-to tell predictions on hidden labels from all others that fit no label. Then it scores the
-predictions with all labels in place. So no number is set by hand, and the data at hand decides what
-a confidence of a species, an overlap or a crowd is worth. To learn from labels that are known to be
-missing follows the learning from positive and unlabelled data (Elkan and Noto 2008). Give it
-out-of-fold predictions: a model has learnt the gaps of its own training labels too.
-"""
+A fifth of the labels is hidden at a time, and a logistic regression learns to tell predictions on
+hidden labels from others that fit no label (positive and unlabelled data, Elkan and Noto 2008)."""
 
 import logging
 
@@ -26,74 +21,54 @@ _HIDDEN_PARTS = 5
 """Labels are hidden in so many parts, one at a time."""
 _GROUPS = 5  # images are scored by a regression that was fitted on other images
 _MOST_ROWS = 200_000
+_CONFIDENCE_FLOOR = 0.001
 
 
-def score(
-    photos: Photos,
-    predictions: pd.DataFrame,
-    *,
-    confidence_floor: float = 0.001,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Score predictions as "an animal nobody labelled": columns `score` and `label_iou`.
-
+def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """Score out-of-fold predictions as "an animal nobody labelled": columns `score`, `label_iou`.
     `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the
     animals had no label: right for ranking, too high where fewer are missing. It is 0 for boxes
-    that match a label (IoU >= .5) and for those below `confidence_floor`. All boxes of one animal
-    score high; `suggest` keeps one. Same input, same scores. Raises ScoringError without
-    predictions or for ones of unknown images, DatasetError without labels.
-    """
+    that match a label (IoU >= .5) and for the faintest. All boxes of one animal score high;
+    `suggest` keeps one. Same input, same scores."""
     check(photos, predictions)
-    boxes = photos.boxes
-    label_iou = best_iou(predictions, boxes)
+    label_iou = best_iou(predictions, photos.boxes)
     result = predictions.assign(score=0.0, label_iou=label_iou)
-    kept = np.flatnonzero((predictions["confidence"] >= confidence_floor).to_numpy())
+    kept = np.flatnonzero((predictions["confidence"] >= _CONFIDENCE_FLOOR).to_numpy())
     found = predictions.iloc[kept].reset_index(drop=True)
     if found.empty:
-        log.warning(
-            "no prediction has a confidence of %g or more: nothing is scored", confidence_floor
-        )
+        log.warning("no prediction reaches %g: nothing is scored", _CONFIDENCE_FLOOR)
         return result
     rng = np.random.default_rng(seed)
-    group = _image_groups(found, rng)
+    (image,) = overlaps.image_codes(found["image_id"])
+    group = rng.permutation(int(image.max()) + 1)[image] % _GROUPS
     neighbours = compare(found)
-    table, target, of_group = _hidden(boxes, found, neighbours, group, rng)
-    here = features(boxes, found, neighbours).to_numpy()
+    table, target, of_group = _hidden(photos.boxes, found, neighbours, group, rng)
+    here = features(photos.boxes, found, neighbours).to_numpy()
     scores = np.zeros(len(found))
     for number in range(_GROUPS):
-        mine = group == number
-        if mine.any():
-            scores[mine] = _fit_and_score(
-                table[of_group != number], target[of_group != number], here[mine], table, target
-            )
-    scores[label_iou[kept] >= MATCHED_IOU] = 0.0
+        if (mine := group == number).any():
+            rows = of_group != number
+            if len(np.unique(target[rows])) < 2:  # they alone say too little
+                rows[:] = True
+            scores[mine] = _fit_and_score(table[rows], target[rows], here[mine])
     values = np.zeros(len(predictions))
-    values[kept] = scores
+    values[kept] = np.where(label_iou[kept] >= MATCHED_IOU, 0.0, scores)
     return result.assign(score=values)
 
 
-def suggest(
-    scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5, iou_threshold: float = 0.5
-) -> pd.DataFrame:
-    """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score.
-
-    Of boxes of one image, of either species, that overlap with IoU >= `iou_threshold` the most
-    confident stays, which is the best placed as a rule, with the highest of their scores. An image
-    holds one species, so `species` is that of the image, whatever the box was called: the model's
-    word is kept as `predicted_species`. (Boxes of the other name stay in: many lie on unlabelled
-    animals, and to drop them before scoring costs average precision.) Raises ScoringError for a
-    table without `score`, or of images that are not in `images`.
-    """
-    tables.require_columns(
-        scored, [*inputs.PREDICTION_COLUMNS, "score"], "scored predictions", ScoringError
-    )
+def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) -> pd.DataFrame:
+    """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score. Of
+    boxes that overlap, of either species, the most confident stays, as a rule the best placed, with
+    the highest of their scores. `species` is that of the image, the model's word is
+    `predicted_species`: to drop boxes of the other name before scoring costs average precision."""
+    wanted = [*inputs.PREDICTION_COLUMNS, "score"]
+    tables.require_columns(scored, wanted, "scored predictions", ScoringError)
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
-    high = scored[scored["score"] >= threshold].sort_values(
-        "confidence", ascending=False, kind="stable"
-    )
+    high = scored[scored["score"] >= threshold]
+    high = high.sort_values("confidence", ascending=False, kind="stable")
     score = high["score"].to_numpy(float)
     first, second, iou = overlaps.pairs(high, high)
-    near = iou >= iou_threshold
+    near = iou >= MATCHED_IOU
     best = np.ones(len(high), dtype=bool)
     best[first[near & (second < first)]] = False
     of_image = high["image_id"].map(images.set_index("image_id")["species"])
@@ -117,9 +92,8 @@ def rank_images(photos: Photos, suggestions: pd.DataFrame) -> pd.DataFrame:
         expected=table["image_id"].map(by_image.sum()).astype(float),
         highest=table["image_id"].map(by_image.max()).astype(float),
     )
-    return table.sort_values(
-        ["expected", "image_id"], ascending=[False, True], kind="stable", ignore_index=True
-    )
+    by, rising = ["expected", "image_id"], [False, True]
+    return table.sort_values(by, ascending=rising, kind="stable", ignore_index=True)
 
 
 def is_missing(
@@ -151,12 +125,6 @@ def check(photos: Photos, predictions: pd.DataFrame) -> None:
         )
 
 
-def _image_groups(found: pd.DataFrame, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """A group in [0, _GROUPS) for each prediction; all of an image share one."""
-    (image,) = overlaps.image_codes(found["image_id"])
-    return rng.permutation(int(image.max()) + 1)[image] % _GROUPS
-
-
 def _hidden(
     boxes: pd.DataFrame,
     found: pd.DataFrame,
@@ -185,23 +153,17 @@ def _hidden(
 
 
 def _fit_and_score(
-    table: npt.NDArray,
-    target: npt.NDArray,
-    here: npt.NDArray,
-    all_rows: npt.NDArray,
-    all_target: npt.NDArray,
+    table: npt.NDArray, target: npt.NDArray, here: npt.NDArray
 ) -> npt.NDArray[np.float64]:
-    """Probabilities for `here`, from the other images' rows or, where they say too little, all."""
+    """Probabilities for `here` of a regression on the rows of `table`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if len(set(target.tolist())) < 2:
-        table, target = all_rows, all_target
-    if len(set(target.tolist())) < 2:
+    if len(np.unique(target)) < 2:
         raise ScoringError(
             f"{int(target.sum())} of {len(target)} predictions find a label that was hidden: "
-            "nothing can be learnt; train longer, or lower the confidence floor"
+            "nothing can be learnt; train longer"
         )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return model.fit(table, target).predict_proba(here)[:, 1]

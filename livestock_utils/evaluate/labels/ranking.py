@@ -12,20 +12,18 @@ import pandas as pd
 
 from livestock_utils.core import species, tables
 from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.overlaps import Floats
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.sample import drawing
 from livestock_utils.evaluate.labels import missing
-
-Floats = npt.NDArray[np.float64]
 
 
 def hide(
     boxes: pd.DataFrame, share: float = 0.2, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(kept, hidden): a `share` of the boxes hidden at random by `seed`."""
-    rows = np.random.default_rng(seed).permutation(len(boxes))[: round(share * len(boxes))]
-    hidden = np.zeros(len(boxes), dtype=bool)
-    hidden[rows] = True
+    order = np.random.default_rng(seed).permutation(len(boxes))
+    hidden = np.isin(np.arange(len(boxes)), order[: round(share * len(boxes))])
     return boxes[~hidden].reset_index(drop=True), boxes[hidden].reset_index(drop=True)
 
 
@@ -39,21 +37,14 @@ def unlabelled(data: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame | 
 
 
 def known_gaps(
-    data: str | os.PathLike, photos: Photos, share: float = 0.2, seed: int = 0
+    data: str | os.PathLike, photos: Photos, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """(labels, missing ones, how they are known): "truth", the sample's file of it, else "hidden",
-    a `share` of the labels at random.
-
-    Hidden here, the labels were there when the detectors of existing predictions were trained,
-    which flatters every ranking: a detector finds an animal of a kind that it saw labelled. Before
-    training hide with `hide`.
-    """
+    a fifth of the labels at random: detectors were trained with them, which flatters rankings."""
     gone = unlabelled(data, photos.images)
-    return (
-        (*hide(photos.boxes, share, seed), "hidden")
-        if gone is None
-        else (photos.boxes, gone, "truth")
-    )
+    if gone is None:
+        return *hide(photos.boxes, seed=seed), "hidden"
+    return photos.boxes, gone, "truth"
 
 
 def rankings(
@@ -62,11 +53,8 @@ def rankings(
     thresholds: tuple[float | None, ...] = (None, 0.1),
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """{name: a number per prediction, higher = more likely unlabelled}: ours and the peers'.
-
-    `thresholds` are cleanlab's `high_probability_threshold`, None for its default; cleanlab is left
-    out where it is not installed.
-    """
+    """{name: a number per prediction, higher = more likely unlabelled}: ours, cleanlab's by its
+    `high_probability_threshold` (None: its default) where installed, and plain confidence."""
     ours = missing.score(photos, predictions, seed=seed)["score"]
     found = {"hidden-label regression": ours.to_numpy()}
     if importlib.util.find_spec("cleanlab"):
@@ -78,20 +66,14 @@ def rankings(
     return found
 
 
-def _cleanlab_scores(
-    photos: Photos, predictions: pd.DataFrame, threshold: float | None = None
-) -> Floats:
-    """1 - cleanlab's `compute_overlooked_box_scores` per prediction, -1 without a score.
-
-    cleanlab looks only at predictions of a confidence >= `threshold` (None: its default .95) that
-    touch no label.
-    """
+def _cleanlab_scores(photos: Photos, predictions: pd.DataFrame, threshold: float | None) -> Floats:
+    """1 - cleanlab's `compute_overlooked_box_scores` per prediction, -1 without a score: it looks
+    only at predictions from `threshold` on (None: its default .95) that touch no label."""
     from cleanlab.object_detection.rank import compute_overlooked_box_scores
 
     names = list(species.names())
     order = predictions.reset_index(drop=True)
-    by_image = {str(key): part for key, part in order.groupby("image_id")}
-    labels_of = {str(key): part for key, part in photos.boxes.groupby("image_id")}
+    by_image, labels_of = (dict(list(t.groupby("image_id"))) for t in (order, photos.boxes))
     labels, found, rows = [], [], []
     for image_id in photos.images["image_id"]:
         mine = labels_of.get(image_id, photos.boxes.iloc[:0])
@@ -118,14 +100,14 @@ def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.Dat
     """Columns ranking, recall, precision, average_precision (one value a ranking)."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    columns = ["ranking", "recall", "precision", "average_precision"]
-    parts = [pd.DataFrame(columns=columns)]
+    if not truth.any():
+        return pd.DataFrame(columns=["ranking", "recall", "precision", "average_precision"])
+    parts = []
     for name, values in ranked.items():
-        if truth.any():
-            precision, recall, _ = precision_recall_curve(truth, values)
-            part = [name, recall, precision, float(average_precision_score(truth, values))]
-            parts.append(pd.DataFrame(dict(zip(columns, part, strict=True))))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+        precision, recall, _ = precision_recall_curve(truth, values)
+        part = pd.DataFrame({"ranking": name, "recall": recall, "precision": precision})
+        parts.append(part.assign(average_precision=float(average_precision_score(truth, values))))
+    return pd.concat(parts, ignore_index=True)
 
 
 def average_precisions(table: pd.DataFrame) -> dict[str, float]:
@@ -138,8 +120,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """`curves` of our ranking beside its peers on the gaps that are known (`known_gaps`), whose
     number and kind are `attrs["missing"]` and `attrs["known_by"]`."""
-    kept, gone, known_by = known_gaps(data, photos, seed=seed)
-    truth = missing.is_missing(predictions, kept, gone)
-    table = curves(truth, rankings(photos.with_boxes(kept), predictions, seed=seed))
+    kept, gone, known_by = known_gaps(data, photos, seed)
+    ranked = rankings(photos.with_boxes(kept), predictions, seed=seed)
+    table = curves(missing.is_missing(predictions, kept, gone), ranked)
     table.attrs |= {"missing": len(gone), "known_by": known_by}
     return table

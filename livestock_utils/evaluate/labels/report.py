@@ -14,11 +14,8 @@ from livestock_utils.evaluate.labels import exchange, faults, missing, ranking
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MissingLabels:
-    """What `missing_labels` found; the displays of labels take it.
-
-    `suggestions` are the boxes to look at, `scored` all predictions with their score. The other
-    tables are computed when they are first asked for.
-    """
+    """What `missing_labels` found: `suggestions` are the boxes to look at, `scored` all predictions
+    with their score; the other tables are computed when they are first asked for."""
 
     photos: Photos
     predictions: pd.DataFrame
@@ -54,12 +51,9 @@ class MissingLabels:
 
     def write(self, folder: str | os.PathLike, corrected: str | os.PathLike = "") -> pd.DataFrame:
         """Write suggestions and faults into `folder`, and what a person made of them.
-
-        suggestions.csv, faults.csv, labels_with_suggestions.json (COCO) and yolo/ hold what there
-        is to go through: the images with suggestions. `corrected` is the annotation tool's export
-        (COCO JSON or YOLO folder): changes.csv says what it changed, and tables/ holds the tables
-        with its labels. Returns the changes (`exchange.diff`); "" changes nothing.
-        """
+        labels_with_suggestions.json (COCO) and yolo/ hold what there is to go through. `corrected`
+        is the annotation tool's export of either: changes.csv says what it changed, and tables/
+        holds the tables with its labels. Returns the changes (`exchange.diff`)."""
         target = Path(folder)
         boxes, changes = corrections(corrected, self.photos)
         lists = {"suggestions": self.suggestions, "faults": self.faults, "changes": changes}
@@ -123,11 +117,9 @@ def by_species(boxes: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:
 
 
 def audit(suggestions: pd.DataFrame, kept: pd.DataFrame, gone: pd.DataFrame) -> pd.DataFrame:
-    """How good suggestions are where missing labels are known, in one row: suggestions,
-    right_share, missing, covered_share (of the missing labels)."""
+    """How good suggestions are where missing labels are known, in one row; covered_share is of the
+    missing labels that a suggestion lies on."""
     right = missing.is_missing(suggestions, kept, gone)
-    # A missing label is covered when a suggestion lies on it: the same overlap, asked from the
-    # label's side.
     covered = missing.best_iou(gone, suggestions) >= missing.MATCHED_IOU
     shares = [float(found.mean()) if len(found) else 0.0 for found in (right, covered)]
     row = [len(suggestions), shares[0], len(gone), shares[1]]
@@ -141,10 +133,9 @@ def cases(
     unlabelled animals are known, `right` says whether one lies there."""
     first = suggestions[suggestions.groupby("image_id").cumcount() < 2].head(n)
     why = [
-        f"{name}? score {score:.2f}" + (f" (as {predicted})" if predicted != name else "")
-        for name, predicted, score in zip(
-            first["species"], first["predicted_species"], first["score"], strict=True
-        )
+        f"{row['species']}? score {row['score']:.2f}"
+        + (f" (as {named})" if (named := row["predicted_species"]) != row["species"] else "")
+        for row in first.to_dict("records")
     ]
     first = first.assign(why=why).reset_index(drop=True)
     if unlabelled is not None:
@@ -157,10 +148,9 @@ def fault_cases(faults: pd.DataFrame, n: int = 6) -> pd.DataFrame:
     turn = faults.assign(turn=faults.groupby("fault").cumcount())
     first = turn.sort_values("turn", kind="stable").head(n)
     why = [
-        f"{fault}, {score:.2f}" + (f": {suggested}?" if fault == "swapped" else "")
-        for fault, score, suggested in zip(
-            first["fault"], first["score"], first["suggested_species"], strict=True
-        )
+        f"{row.fault}, {row.score:.2f}"
+        + (f": {row.suggested_species}?" if row.fault == "swapped" else "")
+        for row in first.itertuples()
     ]
     return first.assign(why=why).reset_index(drop=True)
 
@@ -182,7 +172,10 @@ def corrections(path: str | os.PathLike, photos: Photos) -> tuple[pd.DataFrame, 
     if not path:
         return boxes, exchange.diff(boxes.iloc[:0], boxes.iloc[:0])
     corrected = exchange.read_corrected(path, photos.images)
-    return exchange.apply_corrections(boxes, corrected), exchange.diff(boxes, corrected)
+    stay = boxes.loc[~boxes["image_id"].isin(corrected.attrs["image_ids"]), tables.BOX_COLUMNS]
+    rows = pd.concat([stay, corrected])
+    rows = rows.sort_values("image_id", kind="stable", ignore_index=True)
+    return rows, exchange.diff(boxes, corrected)
 
 
 def changes_table(changes: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ it:
   points on short lists.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,7 @@ _RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
 
 
 def precision_recall(is_hit: npt.ArrayLike, n_answers: int) -> tuple[Floats, Floats]:
-    """Precision and recall after each detection of a list sorted by descending confidence.
-
-    `is_hit` is (n,) bool, true where the detection found an answer; `n_answers` > 0. Both results
-    are (n,) in [0, 1].
-    """
+    """Precision and recall (n,) after each detection of a list by falling confidence."""
     if n_answers <= 0:
         raise ValueError(
             f"n_answers must be above 0, got {n_answers}: recall has no meaning without answers"
@@ -56,18 +52,11 @@ def _yolov5_101(precision: Floats, recall: Floats) -> float:
     return float(np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(_RECALL_POINTS)))
 
 
-DEFINITIONS: dict[str, Callable[[Floats, Floats], float]] = {
-    **{"contest": _all_points, "coco": _coco_101, "yolov5": _yolov5_101}
-}
-"""How each evaluation turns a curve into a number."""
+DEFINITIONS = {"contest": _all_points, "coco": _coco_101, "yolov5": _yolov5_101}
 
 
 def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "contest") -> float:
-    """AP in [0, 1] of a class at one IoU: `is_hit` (n,) by falling confidence.
-
-    `definition` is "contest" (all points), "coco" or "yolov5". A cut at a confidence is a prefix of
-    `is_hit`.
-    """
+    """AP in [0, 1] of a class at one IoU: `is_hit` (n,) by falling confidence."""
     if definition not in DEFINITIONS:
         raise ValueError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
     return DEFINITIONS[definition](*precision_recall(is_hit, n_answers))
@@ -76,13 +65,9 @@ def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "
 def best_f1(
     curves: Mapping[str, tuple[Floats, npt.NDArray[np.bool_], int]],
 ) -> tuple[float, dict[str, tuple]]:
-    """The confidence of the highest mean F1, and each class's precision and recall there.
-
-    `curves` holds, for each class, its confidences (n,) in descending order, its hits (n,) and its
-    number of answers. As yolov5's val.py does it: 1,000 confidences from 0 to 1, the mean F1
-    smoothed by a box of 10 %. Returns (confidence, {class: (precision, recall)}); 0 for a class
-    without detections.
-    """
+    """The confidence of the highest mean F1, and each class's (precision, recall) there. `curves`:
+    class -> confidences (n,) falling, hits (n,), number of answers. As yolov5's val.py does it:
+    1,000 confidences from 0 to 1, the mean F1 smoothed by a box of 10 %."""
     grid = np.linspace(0, 1, 1000)
     precisions, recalls = np.zeros((len(curves), 1000)), np.zeros((len(curves), 1000))
     for row, (confidence, is_hit, n_answers) in enumerate(curves.values()):

@@ -1,10 +1,7 @@
 """The contest's tables and ours as sorted arrays, with every fault named by its row.
 
-Contest's columns: `ImageID, LabelName, Conf (predictions only), XMin, XMax, YMin, YMax`; answers
-hold shares of a frame, predictions pixels. Ours: `image_id, species, confidence, x_min, y_min,
-x_max, y_max`, always pixels. The contest divides every box of an image by the same constants, by
-the species of the *image* (`species.yaml`), whatever its true size is; the other normaliser,
-"image", is the true size from the images table. Which one it is, is never guessed.
+The contest divides every box by constants of the species of the *image* (`species.yaml`), whatever
+its true size is; the normaliser "image" is the true size. Which one it is, is never guessed.
 """
 
 import dataclasses
@@ -62,12 +59,7 @@ def stems(images: pd.DataFrame) -> npt.NDArray:
 
 
 def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArrays:
-    """Check a table in the contest's columns or ours and turn it into arrays.
-
-    `what` names it in messages ("answers", "predictions"). Raises ScoringError with the row for a
-    missing or repeated column, an empty id or label, an unknown label, a number that is none, or a
-    box turned inside out.
-    """
+    """A table in the contest's columns or ours, checked row by row, as arrays; `what` names it."""
     names = _column_names(table, what, with_confidence)
 
     def check(fault: npt.NDArray[np.bool_], problem: str, column: str = "") -> None:
@@ -78,12 +70,12 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
     check(codes < 0, "ImageID is empty")
     stems = np.array([image_stem(value) for value in uniques], dtype=object)
     image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
-    image = merged.reshape(-1)[codes] if len(codes) else np.zeros(0, dtype=np.intp)
+    image = merged.reshape(-1)[codes]
     label_codes, labels = _factorise(table[names["LabelName"]])
     check(label_codes < 0, "LabelName is empty")
     index = species.class_index()
     known = np.array([index.get(str(name), -1) for name in labels], dtype=np.intp)
-    label = known[label_codes] if len(label_codes) else np.zeros(0, dtype=np.intp)
+    label = known[label_codes]
     check(label < 0, f"unknown LabelName, expected one of {list(index)}", "LabelName")
     columns = {}
     for name in (["Conf"] if with_confidence else []) + ["XMin", "YMin", "XMax", "YMax"]:
@@ -108,12 +100,12 @@ def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
 
 
 def check_answers_are_shares(answers: BoxArrays) -> None:
-    """Raise ScoringError for answers in pixels (a coordinate above 10), as shares are expected."""
+    """Raise ScoringError for answers in pixels: a coordinate is above LARGEST_SHARE."""
     row, largest = _largest(answers.xyxy)
     if largest > LARGEST_SHARE:
         raise ScoringError(
             f"answers look like pixels: {answers.place(row)} has a coordinate of {largest:g}; "
-            "answers are shares of the frame: answers_from_boxes(boxes, images) makes them"
+            "answers are shares of the frame"
         )
 
 
@@ -144,12 +136,9 @@ def frame_sizes(
     images: pd.DataFrame | None,
     answers: BoxArrays | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Width and height, (n, 2) px, by which the boxes of each image are divided.
-
-    "contest": the constants of the image's species, which is that of the images table, else the one
-    whose `id_prefix` the id begins with, else the only label that the answers hold for it. "image":
-    width_px, height_px of the table.
-    """
+    """Width and height, (n, 2) px, by which the boxes of each image are divided. A species is that
+    of the images table, else the one whose `id_prefix` the id begins with, else the only label that
+    the answers hold for it."""
     if normaliser not in NORMALISERS:
         raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
     table = None if images is None else images_by_id(images)
@@ -256,8 +245,7 @@ def _row_fault(
     problem: str,
     column: str,
 ) -> ScoringError:
-    """What to raise for the first row of `fault`: its image, the value of `column` if one is
-    named, and how many rows share the problem."""
+    """The fault of the first row: its image, the value of `column`, how many rows share it."""
     row = int(np.argmax(fault))
     image_id = table[names["ImageID"]].iloc[row]
     value = table[names[column]].iloc[row] if column else ""

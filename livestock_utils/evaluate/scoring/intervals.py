@@ -1,8 +1,6 @@
-"""How sure a score is: bootstrap intervals over images, and paired comparisons.
+"""How sure a score is: bootstrap intervals over images (Efron 1979), and paired comparisons.
 
-Images are drawn with replacement (Efron 1979) and the contest's score is taken again on each draw.
-Matching is done once (`metrics.contest_matches`): a draw only changes how often each image counts,
-so a score costs one weighted sum over the ranked detections.
+Matching is done once: a draw only changes how often each image counts.
 """
 
 from collections.abc import Sequence
@@ -21,59 +19,44 @@ Floats = npt.NDArray[np.float64]
 def bootstrap(
     matches: matching.Matches,
     iou_thresholds: Sequence[float] = (0.75,),
-    kept: npt.ArrayLike | None = None,
     n_resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Percentile interval of the contest's score over resampled images.
-
-    Returns a table with index "all" and each class with answers, columns value, low, high; `attrs`
-    holds the settings. With several `iou_thresholds` the score is their mean (mAP50-95). `kept`
-    masks detections as in `matching.hits`. A draw without any answer of a class leaves that class
-    out of its mean, as the scorer does.
-    """
-    values = _values(matches, iou_thresholds, kept)
+    """95 % interval of the contest's score: value, low, high of "all" and each class with answers.
+    The score is the mean over `iou_thresholds`. A draw without any answer of a class leaves that
+    class out of its mean, as the scorer does."""
+    table = pd.DataFrame({"value": _values(matches, iou_thresholds)})
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
-    samples = resampled(matches, draws, iou_thresholds, kept)
-    table = pd.DataFrame({"value": values})
-    table[["low", "high"]] = [limits(samples[name], level) for name in table.index]
-    return _described(table, level, n_resamples, seed)
+    samples = resampled(matches, draws, iou_thresholds)
+    table[["low", "high"]] = [limits(samples[name]) for name in table.index]
+    return table
 
 
 def compare(
     first: matching.Matches,
     second: matching.Matches,
     iou_thresholds: Sequence[float] = (0.75,),
-    kept_first: npt.ArrayLike | None = None,
-    kept_second: npt.ArrayLike | None = None,
     n_resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison of two sets of predictions on the same answers: second minus first.
-
-    Both are scored on the same draws of images, so what is hard for both cancels out. Returns a
-    table with index "all" and each class, columns first, second, difference, low, high (of the
-    difference) and second_better: the share of draws in which the second scores higher, ties
-    counted half. An interval that holds 0 is no proof of a difference. Raises ScoringError when the
-    two were matched with different answers.
-    """
-    sides = ((first.image_ids, second.image_ids), (first.n_answers, second.n_answers))
-    if not all(np.array_equal(one, other) for one, other in sides):
+    """Paired comparison on the same answers, by "all" and class: second minus first. Columns first,
+    second, difference and `of_gains`. Both are scored on the same draws of images, so what is hard
+    for both cancels out."""
+    if not (
+        np.array_equal(first.image_ids, second.image_ids)
+        and np.array_equal(first.n_answers, second.n_answers)
+    ):
         raise ScoringError(
             f"the two were matched with different answers ({len(first.image_ids)} images, "
             f"{first.n_answers.sum()} boxes against {len(second.image_ids)} images, "
             f"{second.n_answers.sum()} boxes); match both with the same table"
         )
     draws = draw_images(len(first.image_ids), n_resamples, seed)
-    table = pd.DataFrame({"first": _values(first, iou_thresholds, kept_first)})
-    table["second"] = _values(second, iou_thresholds, kept_second)
+    table = pd.DataFrame({"first": _values(first, iou_thresholds)})
+    table["second"] = _values(second, iou_thresholds)
     table["difference"] = table["second"] - table["first"]
-    gains = resampled(second, draws, iou_thresholds, kept_second)
-    gains -= resampled(first, draws, iou_thresholds, kept_first)
-    table = table.join(gains.apply(of_gains, level=level, result_type="expand").T)
-    return _described(table, level, n_resamples, seed)
+    gains = resampled(second, draws, iou_thresholds) - resampled(first, draws, iou_thresholds)
+    return table.join(gains.apply(of_gains, result_type="expand").T)
 
 
 def limits(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -89,8 +72,8 @@ def limits(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
 
 
 def of_gains(gains: npt.ArrayLike, level: float = 0.95) -> dict[str, float]:
-    """What paired gains on the same draws say: low, high (`limits`) and second_better, the share
-    of draws in which the second scores higher, ties counted half."""
+    """low, high (`limits`) and second_better of paired gains: the share of draws in which the
+    second scores higher, ties counted half."""
     drawn = np.asarray(gains, dtype=float)
     drawn = drawn[np.isfinite(drawn)]
     better = float(((drawn > 0) + (drawn == 0) / 2).mean()) if len(drawn) else np.nan
@@ -102,8 +85,7 @@ def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[n
     """How often each image is drawn, (n_resamples, n_images); every row sums to `n_images`."""
     if n_images < 2 or n_resamples < 1:
         raise ScoringError(
-            f"an interval needs at least 2 images and 1 resampling, got {n_images} and "
-            f"{n_resamples}"
+            f"an interval needs at least 2 images and 1 resampling, got {n_images}, {n_resamples}"
         )
     even = np.full(n_images, 1 / n_images)
     return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)
@@ -117,8 +99,7 @@ def resampled(
 ) -> pd.DataFrame:
     """The contest's score on each draw: columns "all" and each class; NaN without answers."""
     used = np.ones(len(matches.row), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
-    weights = np.asarray(draws, dtype=float)
-    columns = {}
+    weights, columns = np.asarray(draws, dtype=float), {}
     for code, name in enumerate(matches.classes):
         if matches.n_answers[code].any():
             mine = np.flatnonzero(used & (matches.detection_class == code))
@@ -138,16 +119,12 @@ def _weighted_ap(
     weights: Floats,
 ) -> Floats:
     """All-points AP of a ranked list for each row of image weights (draws, images) -> (draws,).
-
-    Copies of an image tie in confidence. All-points AP is the same whether copies are walked one by
-    one or at once.
-    """
+    Copies of an image tie in confidence: its AP is the same walked one by one or at once."""
     ranks = np.flatnonzero(is_hit)
     image = image[: ranks[-1] + 1] if len(ranks) else image[:0]  # the rest changes nothing
     hit_image = image[ranks]
-    totals = weights @ n_answers
     results = np.full(len(weights), np.nan)
-    for draw, (weight, total) in enumerate(zip(weights, totals, strict=True)):
+    for draw, (weight, total) in enumerate(zip(weights, weights @ n_answers, strict=True)):
         if total == 0:
             continue
         gain = weight[hit_image]
@@ -157,31 +134,18 @@ def _weighted_ap(
     return results
 
 
-def _values(
-    matches: matching.Matches, iou_thresholds: Sequence[float], kept: npt.ArrayLike | None
-) -> pd.Series:
-    if not len(iou_thresholds):
-        raise ScoringError("iou_thresholds are empty: give at least one, such as (0.75,)")
-    levels = [average_precisions(matches, level, kept=kept) for level in iou_thresholds]
+def _values(matches: matching.Matches, iou_thresholds: Sequence[float]) -> pd.Series:
+    """The contest's score by "all" and class, the mean over `iou_thresholds`."""
+    levels = [average_precisions(matches, level) for level in iou_thresholds]
     per_class = pd.DataFrame(levels).mean()
-    return pd.concat([pd.Series({"all": per_class.mean()}), per_class])
+    return pd.concat([pd.Series({"all": per_class.mean()}), per_class]).rename_axis("class")
 
 
-def _described(table: pd.DataFrame, level: float, n_resamples: int, seed: int) -> pd.DataFrame:
-    table.index.name = "class"
-    table.attrs = {"level": level, "n_resamples": n_resamples, "seed": seed}
-    table.attrs["definition"] = "contest"
-    return table
-
-
-def wilson(share: npt.ArrayLike, n: npt.ArrayLike, z: float = 1.96) -> tuple[Floats, Floats]:
-    """(low, high) of Wilson's interval (1927) of shares of `n` trials; z = 1.96 is 95 %.
-
-    [0, 1] where n is 0. Counts boxes as independent; those of one photo are not quite, so take it
-    as a lower bound.
-    """
+def wilson(share: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """(low, high) of Wilson's interval (1927) of shares of `n` trials; [0, 1] where n is 0. Boxes
+    count as independent; those of one photo are not quite, so take it as a lower bound."""
     p, trials = np.asarray(share, dtype=float), np.asarray(n, dtype=float)
-    safe = np.maximum(trials, 1)
+    z, safe = 1.96, np.maximum(trials, 1)  # 95 %
     middle = (p + z**2 / (2 * safe)) / (1 + z**2 / safe)
     half = z / (1 + z**2 / safe) * np.sqrt(p * (1 - p) / safe + z**2 / (4 * safe**2))
     low, high = (middle - half).clip(0, 1), (middle + half).clip(0, 1)

@@ -1,10 +1,8 @@
 """Which detection found which answer: the contest's rule and COCO's, without a loop.
 
-The contest tries a detection only against the answer of its image and class that it overlaps best.
-That answer depends on no other detection, so it is computed once (`match_best`) and kept: a cut at
-a confidence, an IoU threshold or a suppression of boxes is then a mask over `Matches`, and its AP
-takes milliseconds. COCO lets a detection go on to the next best answer when the best is taken, so
-it has to walk (`match_coco`).
+The contest tries a detection only against the answer that it overlaps best, whatever the others do:
+`match_best` is computed once, and a cut or a suppression is a mask over `Matches`. COCO lets a
+detection go on to the next best answer, so it has to walk (`match_coco`).
 """
 
 import dataclasses
@@ -24,13 +22,10 @@ _Bools = npt.NDArray[np.bool_]
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
-    """Answers and detections of one evaluation as arrays, in the order that decides ties.
-
-    Answers are sorted by class, image, x_min, x_max, y_min, y_max; detections by class, descending
-    confidence, and equal confidences by image, x_min, x_max, y_min, y_max. So nothing depends on
-    the order of rows in the tables. `*_class` and `*_image` index `classes` and `image_ids`
-    (sorted); `row` is the detection's position in its table.
-    """
+    """Answers and detections of one evaluation, in an order that no order of table rows changes.
+    Answers go by class, image, x_min, x_max, y_min, y_max; detections by class, falling confidence,
+    then as answers. `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the
+    detection's position in its table."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -46,12 +41,8 @@ class Sides:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Detections with the answer each overlaps best: all that the contest's AP needs.
-
-    Arrays of one length, sorted by class and descending confidence: `detection_class`,
-    `detection_image`, `confidence`, `row` (position in the predictions table), `best_answer` (-1:
-    no overlap) and `best_iou`. `n_answers` is (classes, images): how many answers each image holds.
-    """
+    """Detections in the order of `Sides` with the answer each overlaps best (-1: none). `n_answers`
+    is (classes, images): how many answers each image holds."""
 
     classes: tuple[str, ...]
     image_ids: npt.NDArray
@@ -70,11 +61,9 @@ def sort_sides(
     answers: tuple[Ints, Ints, Floats],
     detections: tuple[Ints, Ints, Floats, Floats],
 ) -> Sides:
-    """Bring unsorted arrays into the order of `Sides`.
-
-    `answers` = class, image, xyxy (n, 4); `detections` = class, image, xyxy (m, 4), confidence.
-    Detections whose class or image is -1 (unknown to the answers) are left out: they cost nothing.
-    """
+    """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
+    Detections whose class or image is -1 (unknown to the answers) are left out: they cost
+    nothing."""
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections
@@ -82,8 +71,7 @@ def sort_sides(
     order = rows[np.argsort(-confidence[rows])]
     # With 16 bits numpy counts, in linear time.
     order = order[np.argsort(d_class[order].astype(np.int16), kind="stable")]
-    # Sorting by seven keys is slow and rarely needed: only rows of equal confidence are looked at
-    # again.
+    # Sorting by seven keys is slow: only rows of equal confidence are looked at again.
     equal = (np.diff(confidence[order]) == 0) & (np.diff(d_class[order]) == 0)
     tied = np.zeros(len(order), dtype=bool)
     tied[1:] |= equal
@@ -97,14 +85,10 @@ def sort_sides(
 
 
 def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
-    """Give every detection the answer of its image and class that it overlaps best.
-
-    `epsilon` is added to the union (yolov5 adds 1e-7). Memory grows with the detections, not with
-    the pairs.
-    """
+    """The answer of its image and class that each detection overlaps best, without a pair table;
+    `epsilon` is added to the union (yolov5 adds 1e-7)."""
     first, count = _answers_of(sides)
-    # Detections of the fullest images come first, so that those with an answer left to try are
-    # always a leading slice.
+    # Fullest images first, so that detections with an answer left to try are a leading slice.
     order = np.argsort(-count, kind="stable")
     first, descending = first[order], -count[order]
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy[order])
@@ -126,13 +110,9 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
 
 
 def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> _Bools:
-    """Which detections count as found, (n,): best overlap enough, first at its answer.
-
-    `kept` (n,) bool masks detections away (suppressed, cut); a masked one is no hit and takes no
-    answer.
-    """
-    good = matches.best_iou >= iou_threshold
-    good &= matches.best_answer >= 0
+    """Which detections count as found, (n,): best overlap enough, first at its answer; what `kept`
+    (n,) masks away is no hit and takes no answer."""
+    good = (matches.best_iou >= iou_threshold) & (matches.best_answer >= 0)
     if kept is not None:
         good &= np.asarray(kept, dtype=bool)
     candidates = np.flatnonzero(good)
@@ -144,26 +124,18 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
     return found
 
 
-def match_coco(
-    sides: Sides, iou_thresholds: npt.ArrayLike, max_detections: int | None = 100
-) -> tuple[_Bools, _Bools]:
-    """COCO's rule: by falling confidence, the best answer still free, the last of equals.
-
-    Returns `found` (thresholds, n) and `counted` (n,): the `max_detections` most confident of each
-    image and class; the others are not looked at, as in pycocotools (None: no cap).
-    """
-    thresholds = np.atleast_1d(np.asarray(iou_thresholds, dtype=float))
+def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[_Bools, _Bools]:
+    """COCO's rule: by falling confidence, the best answer still free, the last of equals. Returns
+    `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and class; the
+    others are not looked at, as in pycocotools."""
     group = sides.detection_class * len(sides.image_ids) + sides.detection_image
-    counted = np.ones(len(group), dtype=bool)
-    if max_detections is not None:
-        counted = _rank(group) < max_detections
+    counted = _rank(group) < 100
     found = np.zeros((len(thresholds), len(group)), dtype=bool)
-    least = float(thresholds.min(initial=1.0))
+    least = min(thresholds, default=1.0)
     detection, answer, iou = _overlapping_pairs(sides, np.flatnonzero(counted), least)
     if not detection.size:
         return found, counted
-    # Detections of one image and class walk one after the other; all images and classes walk side
-    # by side.
+    # Detections of an image and class walk one after the other, images and classes side by side.
     unique = np.unique(detection)
     turn = np.zeros(len(group), dtype=np.intp)
     turn[unique] = _rank(group[unique])
@@ -188,7 +160,8 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
     """Pairs of detection and answer (image, class) with IoU >= `least_iou`: indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
-    parts: list[tuple[Ints, Ints, Floats]] = []
+    none = np.zeros(0, dtype=np.intp)
+    parts: list[tuple[Ints, Ints, Floats]] = [(none, none, np.zeros(0))]
     active, rank = active[count[active] > 0], 0
     while active.size:
         tried = first[active] + rank
@@ -197,16 +170,13 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
         parts.append((active[near], tried[near], iou[near]))
         rank += 1
         active = active[count[active] > rank]
-    if not parts:
-        none = np.zeros(0, dtype=np.intp)
-        return none, none, np.zeros(0)
     detections, answers, ious = zip(*parts, strict=True)
     return np.concatenate(detections), np.concatenate(answers), np.concatenate(ious)
 
 
 def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
     """For each detection: where the answers of its image and class begin, and how many."""
-    images = max(len(sides.image_ids), 1)
+    images = len(sides.image_ids)
     of_answer = sides.answer_class * images + sides.answer_image
     counts = np.bincount(of_answer, minlength=len(sides.classes) * images)
     group = sides.detection_class * images + sides.detection_image

@@ -1,11 +1,10 @@
 """Scores of detections: the contest's number, COCO's and yolov5's, by class.
 
-Each number carries its definition ("contest", "coco", "yolov5"): matching rule (`matching`) and AP
-(`average_precision`) together. `contest_score` is the contest's own: map-boxes'
-`mean_average_precision_for_boxes`, equal to 1e-9 on sorted input, the same for any order of rows,
-and much faster.
+A definition is a matching rule (`matching`) and an AP (`average_precision`). `contest_score` equals
+map-boxes' `mean_average_precision_for_boxes` on sorted input, whatever the order of rows here.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +20,6 @@ from livestock_utils.evaluate.scoring import average_precision, contest, matchin
 log = logging.getLogger(__name__)
 
 COCO_THRESHOLDS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2).tolist())
-"""IoU .50, .55, ..., .95: what mAP50-95 is the mean over."""
 DEFINITIONS = {
     "contest": "best-overlap match, all-points AP; false positives on images without any answer "
     "cost nothing",
@@ -80,14 +78,10 @@ def contest_matches(
 ) -> matching.Matches:
     """The matched arrays behind `contest_score`: one pass, then any threshold, mask or draw."""
     truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
-    return matching.match_best(
-        matching.sort_sides(
-            species.names(),
-            truth.image_ids,
-            (truth.label, truth.image, _float32(truth.xyxy)),
-            (found.label, image, _float32(xyxy), found.confidence),
-        )
-    )
+    labels = truth.label, truth.image, truth.xyxy
+    detections = found.label, image, xyxy, found.confidence
+    sides = matching.sort_sides(species.names(), truth.image_ids, labels, detections)
+    return matching.match_best(sides)
 
 
 def file_order_score(
@@ -98,11 +92,8 @@ def file_order_score(
     images: pd.DataFrame | None = None,
     units: str = "px",
 ) -> float:
-    """What map-boxes gives for the rows as they stand; `contest_score` sorts them first.
-
-    Inside an image map-boxes lets detections take answers in the order of the rows, not by
-    confidence.
-    """
+    """What map-boxes gives for the rows as they stand: inside an image detections take answers in
+    the order of the rows, not by confidence."""
     check_threshold(iou_threshold)
     truth, found, image, xyxy = _contest_arrays(answers, predictions, normaliser, images, units)
     first_row = np.full(len(truth.image_ids), len(truth.image))
@@ -110,8 +101,8 @@ def file_order_score(
     answer = np.lexsort((truth.image, truth.label))  # stable: rows of an image stay in their order
     row = np.flatnonzero(image >= 0)
     row = row[np.lexsort((row, first_row[image[row]], found.label[row]))]
-    ranked: list[Any] = [truth.label[answer], truth.image[answer], _float32(truth.xyxy[answer])]
-    ranked += [found.label[row], image[row], _float32(xyxy[row]), found.confidence[row], row]
+    ranked: list[Any] = [side[answer] for side in (truth.label, truth.image, truth.xyxy)]
+    ranked += [*(side[row] for side in (found.label, image, xyxy, found.confidence)), row]
     sides = matching.Sides(species.names(), truth.image_ids, *ranked)
     is_hit = matching.hits(matching.match_best(sides), iou_threshold)
     scores = []
@@ -127,39 +118,27 @@ def file_order_score(
 def average_precisions(
     matches: matching.Matches,
     iou_threshold: float = 0.75,
-    definition: str = "contest",
     kept: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
-    """AP of each class that has answers, from matched arrays; `kept` (n,) masks detections.
-
-    To cut at a confidence: `kept=matches.confidence >= c`. Costs milliseconds, so a sweep matches
-    once.
-    """
-    check_threshold(iou_threshold)
-    is_hit = matching.hits(matches, iou_threshold, kept)
+    """AP of each class that has answers, from matched arrays; `kept` (n,) masks detections."""
+    is_hit = matching.hits(matches, check_threshold(iou_threshold), kept)
     used = np.ones(len(is_hit), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
     found = {}
-    for code, (name, n) in enumerate(
-        zip(matches.classes, matches.n_answers.sum(axis=1), strict=True)
-    ):
-        if n:
+    for code, name in enumerate(matches.classes):
+        if n_answers := matches.n_answers[code].sum():
             mine = is_hit[used & (matches.detection_class == code)]
-            found[name] = average_precision.average_precision(mine, n, definition)
+            found[name] = average_precision.average_precision(mine, n_answers)
     return found
 
 
 def contest_table(matches: matching.Matches, iou_threshold: float = 0.75) -> pd.DataFrame:
-    """The contest's AP at several IoUs from matched arrays: "all" and each class.
-
-    Columns images, labels, AP50, AP75, AP50-95, and one more where `iou_threshold` is another.
-    "all" is the mean.
-    """
+    """The contest's AP from matched arrays, "all" (the mean) and each class: images, labels,
+    AP50, AP75, AP50-95, and one more where `iou_threshold` is another."""
     columns = {"AP50": [0.5], "AP75": [0.75], "AP50-95": list(COCO_THRESHOLDS)}
     columns.setdefault(f"AP{100 * iou_threshold:g}", [iou_threshold])
     table = pd.DataFrame()
     for name, levels in columns.items():
-        by_level = [average_precisions(matches, level) for level in levels]
-        table[name] = pd.DataFrame(by_level).mean()
+        table[name] = pd.DataFrame([average_precisions(matches, at) for at in levels]).mean()
     table = pd.concat([table.mean().to_frame("all").T, table])
     counts = dict(zip(matches.classes, matches.n_answers, strict=True))
     counts["all"] = matches.n_answers.sum(axis=0)
@@ -175,12 +154,8 @@ def table_sides(
     images: pd.DataFrame | None = None,
     definition: str = "contest",
 ) -> matching.Sides:
-    """Our two tables (px) as sorted arrays; `images` says which images are scored.
-
-    Without `images` they are those of `boxes`, and, where false positives on empty images cost
-    ("coco", "yolov5"), those of `predictions` too. The contest never looks at images without an
-    answer.
-    """
+    """Our two tables (px) as sorted arrays; `images` says which images are scored, else the tables.
+    The contest never looks at images without an answer."""
     if definition not in DEFINITIONS:
         raise ScoringError(f"definition must be one of {list(DEFINITIONS)}, got {definition!r}")
     truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
@@ -210,10 +185,7 @@ def per_class_table(
     definition: str = "contest",
     iou_threshold: float = 0.75,
 ) -> pd.DataFrame:
-    """`lu.score` for tables in px; `images` says which photos are scored.
-
-    P and R are read at the confidence of the best mean F1 at IoU .5, as yolov5 does.
-    """
+    """`lu.score` for tables in px; `images` says which photos are scored."""
     sides = table_sides(boxes, predictions, images, definition)
     asked = f"mAP{100 * check_threshold(iou_threshold):g}"
     is_hit, counted = _found(sides, definition, [*COCO_THRESHOLDS, iou_threshold])
@@ -223,24 +195,19 @@ def per_class_table(
         if not labels:
             continue
         mine = counted & (sides.detection_class == code)
-        aps = [
-            average_precision.average_precision(level[mine], labels, definition) for level in is_hit
-        ]
-        curves[name] = (sides.confidence[mine], is_hit[0][mine], labels)
+        hits = is_hit[:, mine]
+        aps = [average_precision.average_precision(row, labels, definition) for row in hits]
+        curves[name] = (sides.confidence[mine], hits[0], labels)
         holding = len(np.unique(sides.answer_image[sides.answer_class == code]))
         rows[name] = [holding, labels, aps[0], aps[5], float(np.mean(aps[:-1])), aps[-1]]
     confidence, at_best = average_precision.best_f1(curves)
     scores = {name: [*at_best[name], *row[2:]] for name, row in rows.items()}
     whole = np.mean(list(scores.values()), axis=0).tolist() if rows else [np.nan] * 6
-    lines = [
-        [len(sides.image_ids), len(sides.answer_class), *whole],
-        *([*row[:2], *scores[name]] for name, row in rows.items()),
-    ]
-    table = pd.DataFrame(
-        lines,
-        index=pd.Index(["all", *rows], name="class"),
-        columns=["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95", asked],
-    )
+    lines = {"all": [len(sides.image_ids), len(sides.answer_class), *whole]}
+    lines |= {name: [*row[:2], *scores[name]] for name, row in rows.items()}
+    columns = ["images", "labels", "P", "R", "mAP50", "mAP75", "mAP50-95", asked]
+    index = pd.Index(list(lines), name="class")
+    table = pd.DataFrame(list(lines.values()), index, columns)
     table = table.loc[:, ~table.columns.duplicated()]
     table.attrs = {"definition": definition, "description": DEFINITIONS[definition]}
     table.attrs["confidence_at_best_f1"] = confidence
@@ -254,11 +221,8 @@ def pr_curves(
     iou_thresholds: Iterable[float] = (0.5, 0.75),
     definition: str = "contest",
 ) -> pd.DataFrame:
-    """Precision-recall curves as a long table, one row a detection by descending confidence.
-
-    Columns species, iou_threshold, confidence, recall, precision, envelope (highest precision at
-    this recall or later).
-    """
+    """Precision-recall curves as a long table, one row a detection by falling confidence; envelope
+    is the highest precision at this recall or later."""
     sides = table_sides(boxes, predictions, images, definition)
     thresholds = [check_threshold(value) for value in iou_thresholds]
     is_hit, counted = _found(sides, definition, thresholds)
@@ -282,17 +246,16 @@ def normaliser_doubt(
     normaliser: str = "contest",
     images: pd.DataFrame | None = None,
 ) -> str | None:
-    """A line if the answers look divided by the frames of the other normaliser, else None.
-
-    They do where AP50 by the other is more than twice as high and .1 higher. Needs `images` with
-    known sizes.
-    """
+    """A line if AP50 by the other normaliser is more than twice as high and .1 higher, else None;
+    needs `images` with known sizes."""
     if images is None or not (images[["width_px", "height_px"]] > 0).all(axis=None):
         return None
     other = next(name for name in contest.NORMALISERS if name != normaliser)
     try:
-        kinds = normaliser, other
-        means = [contest_score(answers, predictions, 0.5, kind, images)[0] for kind in kinds]
+        means = [
+            contest_score(answers, predictions, 0.5, kind, images)[0]
+            for kind in (normaliser, other)
+        ]
     except ScoringError:  # the contest's frames need ids that tell the species
         return None
     if means[1] <= max(2 * means[0], means[0] + 0.1):
@@ -304,27 +267,6 @@ def normaliser_doubt(
     )
 
 
-def answers_from_boxes(
-    boxes: pd.DataFrame, images: pd.DataFrame, normaliser: str = "contest"
-) -> pd.DataFrame:
-    """Boxes in px as the contest's answer table: shares of `normaliser`'s frame, ids with .jpg.
-
-    Images without a box have no row, as in the contest's own file. Raises ScoringError for a box of
-    an unknown image.
-    """
-    truth = contest.read_boxes(boxes, "boxes", with_confidence=False)
-    known = set(contest.stems(images))
-    strangers = [image_id for image_id in truth.image_ids if image_id not in known]
-    if strangers:
-        raise ScoringError(
-            f"boxes of {strangers[0]} ({len(strangers)} such images), which the images table "
-            "lacks: pass the images that the boxes belong to"
-        )
-    sizes = contest.frame_sizes(truth.image_ids, normaliser, images, truth)
-    shares = truth.xyxy / np.tile(sizes, 2)[truth.image]
-    return contest.to_table(truth, shares)[contest.ANSWER_COLUMNS]
-
-
 def check_threshold(iou_threshold: float) -> float:
     """`iou_threshold` itself; raises ScoringError when it is not above 0 and at most 1."""
     if not 0 < iou_threshold <= 1:
@@ -333,15 +275,14 @@ def check_threshold(iou_threshold: float) -> float:
 
 
 def _found(
-    sides: matching.Sides, definition: str, thresholds: Iterable[float] = COCO_THRESHOLDS
+    sides: matching.Sides, definition: str, thresholds: list[float]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Hits (thresholds, n) by a definition's rule, and which detections it looks at (n,)."""
-    levels = list(thresholds)
     if definition == "coco":
-        return matching.match_coco(sides, levels)
+        return matching.match_coco(sides, thresholds)
     matches = matching.match_best(sides, epsilon=1e-7 if definition == "yolov5" else 0.0)
-    is_hit = np.array([matching.hits(matches, level) for level in levels]).reshape(len(levels), -1)
-    return is_hit, np.ones(is_hit.shape[1], dtype=bool)
+    is_hit = np.array([matching.hits(matches, level) for level in thresholds])
+    return is_hit, np.ones(len(sides.row), dtype=bool)
 
 
 def _contest_arrays(
@@ -351,11 +292,9 @@ def _contest_arrays(
     images: pd.DataFrame | None,
     units: str,
 ) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Checked answers and predictions, the index of each prediction's image, boxes as shares.
-
-    map-boxes casts boxes to float32 and computes in float64; doing the same (`_float32`) keeps the
-    numbers equal at the threshold.
-    """
+    """Checked answers and predictions, the index of each prediction's image, its boxes as shares.
+    map-boxes casts boxes to float32 and computes in float64; doing the same keeps the numbers equal
+    at the threshold."""
     truth = contest.read_boxes(answers, "answers", with_confidence=False)
     found = contest.read_boxes(predictions, "predictions", with_confidence=True)
     if not len(truth.image):
@@ -370,7 +309,8 @@ def _contest_arrays(
         used = np.unique(image[image >= 0])
         sizes[used] = contest.frame_sizes(truth.image_ids[used], normaliser, images, truth)
         xyxy = xyxy / np.tile(sizes, 2)[image]
-    return truth, found, image, xyxy
+    truth = dataclasses.replace(truth, xyxy=_float32(truth.xyxy))
+    return truth, found, image, _float32(xyxy)
 
 
 def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
@@ -386,12 +326,10 @@ def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
 def _index_in(image_ids: npt.NDArray, found: contest.BoxArrays) -> npt.NDArray[np.intp]:
     """For each prediction the index of its image in `image_ids`, -1 for others."""
     place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
-    if (place < 0).any():
-        text = (
-            "%d of %d predicted images (first: %s) are not among the scored ones and are left out"
-        )
-        first = found.image_ids[place < 0][0]
-        log.info(text, (place < 0).sum(), len(place), first)
+    absent = found.image_ids[place < 0]
+    if len(absent):
+        text = "%d of %d predicted images (first: %s) are not among the scored: left out"
+        log.info(text, len(absent), len(place), absent[0])
     return place[found.image]
 
 

@@ -16,24 +16,15 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Result:
-    """A scored submission: settings, `scores` per class, faults in words, a comparison.
-
-    `score` is what the contest's scorer gives for the file as it stands; `scores` and the
-    comparison are of its rows sorted by falling confidence, and so is `score` unless the file is
-    `unsorted`.
-    """
+    """A scored submission; `score` is of the file as it stands, all else of its sorted rows."""
 
     settings: dict[str, object]
     score: float
+    sorted_score: float
     scores: pd.DataFrame
     unsorted: bool
     findings: list[str]
-    comparison: pd.DataFrame | None = None
-
-    @property
-    def sorted_score(self) -> float:
-        """The score of the same rows, sorted by image and falling confidence."""
-        return float(self.scores[f"AP{100 * float(str(self.settings['iou_threshold'])):g}"].iloc[0])
+    comparison: pd.DataFrame | None
 
     def text(self) -> str:
         """The score, the table of classes and the definition, for people."""
@@ -43,8 +34,7 @@ class _Result:
             f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
         when = " once its rows are sorted" if self.unsorted else ""
-        parts = [_shown(self.scores)]
-        parts.append(f"score {self.sorted_score:.6f}{when}: {definition}")
+        parts = [_shown(self.scores), f"score {self.sorted_score:.6f}{when}: {definition}"]
         if self.unsorted:
             parts.append(
                 f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an "
@@ -88,12 +78,8 @@ def score_files(
     n_resamples: int = 0,
     tell: Callable[[str], object] = log.warning,
 ) -> _Result:
-    """Score a submission file against an answer file; `against` is another to compare with.
-
-    `images` is a CSV or a folder of archives (see `submission.read_images`). Every faulty line is
-    handed to `tell`, except for the one that is raised: faults such as the order of rows or boxes
-    beyond the frame do not hinder scoring.
-    """
+    """Score a submission file against an answer file; `against` is another to compare with. Every
+    faulty line is handed to `tell`, except for the one that is raised."""
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
     table = None if images is None else submission.read_images(images)
     matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)
@@ -113,12 +99,10 @@ def score_files(
     settings |= {"iou_threshold": iou_threshold, "normaliser": normaliser, "units": units}
     settings |= {"definition": "contest", "resamples": resamples}
     settings["against"] = None if against is None else str(against)
-    result = _Result(settings, 0.0, scores, is_unsorted, lines, comparison)
-    score = result.sorted_score
+    by_lines = sorted_score = float(scores[f"AP{100 * iou_threshold:g}"].iloc[0])
     if is_unsorted:
-        how = iou_threshold, normaliser, table, units
-        score = metrics.file_order_score(truth, rows, *how)
-    return dataclasses.replace(result, score=score)
+        by_lines = metrics.file_order_score(truth, rows, iou_threshold, normaliser, table, units)
+    return _Result(settings, by_lines, sorted_score, scores, is_unsorted, lines, comparison)
 
 
 def findings_text(

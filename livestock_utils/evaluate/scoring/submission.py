@@ -1,9 +1,6 @@
 """The contest's submission file: written sorted and whole, checked row by row.
 
-One row a detection: `ImageID` (with .jpg), `LabelName`, `Conf`, `XMin`, `XMax`, `YMin`, `YMax` in
-this order, in pixels of the true frame (what `lu.contest_score` takes) unless `units="shares"`
-was asked for. Sorted by image and descending confidence, because the contest's scorer walks the
-rows of an image in file order.
+Sorted by image and falling confidence: the contest's scorer walks the rows of an image in order.
 """
 
 import contextlib
@@ -72,9 +69,8 @@ def write_submission(
         advice = "an empty submission scores 0; lower the confidence threshold"
         log.warning("%s holds no detection: %s", path, advice)
     contest.check_units(found, "px")
-    known = set(contest.stems(images))
-    strangers = [image_id for image_id in found.image_ids if image_id not in known]
-    if strangers:
+    strangers = np.setdiff1d(found.image_ids, contest.stems(images))
+    if len(strangers):
         raise ScoringError(
             f"predictions of {strangers[0]} ({len(strangers)} such images), which the images table "
             "lacks: predict and submit the same images"
@@ -94,10 +90,7 @@ def write_submission(
 
 
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read an answer or submission CSV exactly: ids as text, all digits; index = line.
-
-    Raises ScoringError for a file that is absent, empty, no CSV, or has a column twice.
-    """
+    """Read an answer or submission CSV exactly: ids as text, all digits; index = line."""
     if not Path(path).is_file():
         raise ScoringError(f"no such file: {path}; give the path of a CSV file")
     try:
@@ -124,11 +117,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
-    """Write a submission's rows to `path`, sorted by image and confidence; returns `path`.
-
-    Equal confidences keep their order. Raises ScoringError as `read_table`, and for a file without
-    ImageID and Conf.
-    """
+    """Write a submission's rows to `path` by image and confidence, equals in their order."""
     numbers = read_table(submitted)
     require_columns(numbers, ("ImageID", "Conf"), submitted, ScoringError)
     rows = pd.read_csv(submitted, keep_default_na=False, **_AS_TEXT)
@@ -253,10 +242,8 @@ def _beyond_frame(
 
 def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
     """Rows that should stand above the row before them; ids count without their suffix."""
-    later = np.zeros(len(stems), dtype=bool)
     rises = (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
-    later[1:] = (stems[1:] < stems[:-1]) | rises
-    return later
+    return np.append(False, (stems[1:] < stems[:-1]) | rises)
 
 
 def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
@@ -265,8 +252,7 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
         elif (size := path.stat().st_size) > WEIGHTS_BUDGET_BYTES:
-            limit = f"the contest allows {WEIGHTS_BUDGET_BYTES / 1e6:.0f} MB"
-            problem = f"weights {path.name} have {size / 1e6:.1f} MB: {limit}"
+            problem = f"weights {path.name} have {size / 1e6:.1f} MB: the contest allows 100 MB"
             findings.append(("error", 0, "", problem))
     return findings
 
@@ -286,7 +272,7 @@ def _add(
 
 
 def _value(value: object) -> str:
-    """A cell in words: 0.9, 'wide', or "empty" (also for NaN, which pandas makes of it)."""
+    """A cell in words; pandas makes NaN of an empty one."""
     if pd.isna(value):  # type: ignore[call-overload]  # a single cell
         return "empty or NaN"
     return f"{value:g}" if isinstance(value, float) else repr(value)

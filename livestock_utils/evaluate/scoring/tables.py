@@ -46,12 +46,8 @@ def score(
 def definitions_table(
     photos: Photos, predictions: pd.DataFrame, logged: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The same predictions by every definition of AP, one row a definition and class.
-
-    Columns definition, class, labels and SCORES. `logged` is a run's own per-class table
-    (`Run.per_class`): another pass of the same weights, letterboxed as yolov5 validates, shown as
-    LOGGED.
-    """
+    """The same predictions by every definition of AP, one row a definition and class. `logged`
+    (`Run.per_class`) is a training's own pass, letterboxed as yolov5 validates."""
     tables = {name: score(photos, predictions, definition=name) for name in metrics.DEFINITIONS}
     if logged is not None:
         tables[LOGGED] = logged.rename_axis("class")
@@ -59,17 +55,10 @@ def definitions_table(
 
 
 def group_table(
-    photos: Photos,
-    predictions: pd.DataFrame,
-    groups: pd.Series | None,
-    max_groups: int = 20,
+    photos: Photos, predictions: pd.DataFrame, groups: pd.Series | None, max_groups: int = 20
 ) -> pd.DataFrame:
-    """Scores by group (camera, farm, ...): group, images, labels and SCORES of "all".
-
-    `groups` is image_id -> group, as `tables.read_folds` gives it. Without groups, or with more
-    than `max_groups` among the photos (look-alikes make hundreds, of a photo or two each), the
-    table is empty. A group without a prediction has the score 0.
-    """
+    """SCORES of "all" by group (camera, farm, ...) of image ids. Empty without groups or above
+    `max_groups`: look-alikes make hundreds, of a photo or two each."""
     columns = ["group", "images", "labels", *SCORES]
     ids = photos.images["image_id"]
     mine = ids.map(groups) if groups is not None else pd.Series(dtype=object)
@@ -91,31 +80,25 @@ def runs_table(photos: Photos, runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame
 
 
 def paired_difference(
-    photos: Photos,
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    seed: int = 0,
-    iou_threshold: float = 0.75,
+    photos: Photos, first: pd.DataFrame, second: pd.DataFrame, seed: int = 0
 ) -> pd.DataFrame:
     """`intervals.compare` on two predictions tables (px): second minus first, by class."""
     both = [
         matching.match_best(metrics.table_sides(photos.boxes, found, photos.images))
         for found in (first, second)
     ]
-    return intervals.compare(both[0], both[1], (iou_threshold,), seed=seed)
+    return intervals.compare(both[0], both[1], seed=seed)
 
 
-def at_confidence(
-    curves: pd.DataFrame, confidence: float, iou_threshold: float = 0.5
-) -> pd.DataFrame:
-    """Recall and precision of each class when boxes from `confidence` up are shown, read off
-    `metrics.pr_curves`; columns species, confidence, iou_threshold, recall, precision."""
+def at_confidence(curves: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Recall and precision of each class at IoU .5 when boxes from `confidence` up are
+    shown, read off `metrics.pr_curves`."""
     rows = []
-    mine = curves[curves["iou_threshold"] == iou_threshold]
+    mine = curves[curves["iou_threshold"] == 0.5]
     for name, curve in mine.groupby("species", sort=False):
         shown = curve.loc[curve["confidence"] >= confidence, ["recall", "precision"]]
         ends = shown.iloc[-1] if len(shown) else (0.0, 1.0)
-        rows.append([name, confidence, iou_threshold, *ends])
+        rows.append([name, confidence, 0.5, *ends])
     columns = ["species", "confidence", "iou_threshold", "recall", "precision"]
     return pd.DataFrame(rows, columns=columns)
 

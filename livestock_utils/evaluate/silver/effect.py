@@ -1,9 +1,5 @@
-"""What silver labels did to a detector, on complete answers and on lacking ones.
-
-If answers lack animals, a model that finds these is punished for it. The gain of silver is
-therefore taken on both kinds of answers, and so is the difference of the two gains, all on the same
-draws of images.
-"""
+"""What silver labels did to a detector, on complete answers and on lacking ones: if answers lack
+animals, a model that finds these is punished for it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
@@ -29,29 +24,21 @@ def answer_sets(
     photos: Photos,
     data: str | os.PathLike,
     thin_share: float = 0.2,
-    species: tuple[str, ...] = ("cow",),
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """Two boxes tables of the photos, the fuller one first, by name.
-
-    With `data`/truth.csv: COMPLETE (all animals) and "as labelled". Without: "as labelled" and
-    "thinned" (`thin`), which only shows what missing boxes do to the comparison.
-    """
+    """Two boxes tables of the photos, the fuller one first: COMPLETE and "as labelled", or, without
+    `data`/truth.csv, "as labelled" and "thinned", which only shows what missing boxes do."""
     if (Path(data) / "truth.csv").is_file():
         return {COMPLETE: photos.complete(data).boxes, "as labelled": photos.boxes}
-    return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, species, seed)}
+    return {"as labelled": photos.boxes, "thinned": thin(photos.boxes, thin_share, seed)}
 
 
-def thin(
-    boxes: pd.DataFrame, share: float, species: tuple[str, ...] = ("cow",), seed: int = 0
-) -> pd.DataFrame:
-    """`boxes` without a drawn `share` of those of `species`; DatasetError outside [0, 1)."""
+def thin(boxes: pd.DataFrame, share: float, seed: int = 0) -> pd.DataFrame:
+    """`boxes` without a drawn `share`, at least 0 and below 1, of the cows."""
     if not 0 <= share < 1:
         raise DatasetError(f"thin_share must be at least 0 and below 1, got {share}")
-    for name in species:
-        classes.by_name(name)
-    eligible = np.flatnonzero(boxes["species"].isin(species))
-    gone = np.random.default_rng(seed).permutation(eligible)[: round(share * len(eligible))]
+    cows = np.flatnonzero(boxes["species"] == "cow")
+    gone = np.random.default_rng(seed).permutation(cows)[: round(share * len(cows))]
     return boxes.drop(boxes.index[gone]).reset_index(drop=True)
 
 
@@ -60,81 +47,48 @@ def effect_table(
     gold: Sequence[pd.DataFrame],
     expanded: Sequence[pd.DataFrame],
     images: pd.DataFrame,
-    iou_threshold: float = 0.75,
-    n_resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison of two trainings on each set of answers, contest's AP at one IoU.
-
+    """Paired comparison of two trainings on one or two sets of answers by the contest's AP75.
     `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the
-    runs. Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN: the first's
-    gain minus the second's. Columns answers, class, labels (boxes in the answers), gold, expanded,
-    difference (expanded - gold), low, high and second_better (share of the draws, ties half),
-    lowest_run and highest_run (difference of single pairs of runs). The interval is over the same
-    `n_resamples` draws of `images` for all, as `intervals.compare`: it is the luck of the images,
-    the runs' range is the luck of the training. Raises ScoringError for no answers, a set of
-    answers without boxes, and for unequal or no numbers of runs.
-    """
-    if not answers:
-        raise ScoringError(
-            "there are no answers to score against: give one or two boxes tables by name"
-        )
+    runs. Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN. Columns
+    answers, class, labels (boxes in the answers), gold, expanded, difference (expanded - gold),
+    low, high and second_better (share of the draws, ties half), lowest_run and highest_run
+    (difference of single pairs of runs). The interval is over the same draws of `images` for all,
+    as `intervals.compare`: the luck of the images; the runs' range is the luck of the training."""
     if len(gold) != len(expanded) or not gold:
         raise ScoringError(
             f"gold and expanded need as many runs each, at least one, got {len(gold)}, "
             f"{len(expanded)}"
         )
     ids = pd.Index(np.unique(images["image_id"].to_numpy(str)))
-    draws = intervals.draw_images(len(ids), n_resamples, seed)
+    draws = intervals.draw_images(len(ids), 1000, seed)
     rows: list[dict[str, Any]] = []
-    gains: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    gains: list[tuple[pd.DataFrame, pd.DataFrame]] = []
     for name, boxes in answers.items():
         if boxes.empty:
             raise ScoringError(
                 f"the answers {name!r} hold no boxes: there is nothing to score against"
             )
         sides = [
-            [_score(boxes, found, images, ids, draws, iou_threshold) for found in runs]
+            [_score(boxes, found, images, ids, draws) for found in runs]
             for runs in (gold, expanded)
         ]
         first, second = (pd.DataFrame([value for value, _ in side]) for side in sides)
         drawn = [np.mean([each.to_numpy() for _, each in side], axis=0) for side in sides]
-        gains[name] = second - first, pd.DataFrame(drawn[1] - drawn[0], columns=first.columns)
+        gains.append((second - first, pd.DataFrame(drawn[1] - drawn[0], columns=first.columns)))
         counts = boxes["species"].value_counts()
-        for label in first.columns:
-            rows.append(
-                {
-                    "answers": name,
-                    "class": label,
-                    "labels": int(counts.get(label, len(boxes))),
-                    "gold": first[label].mean(),
-                    "expanded": second[label].mean(),
-                    **_interval(gains[name][0][label], gains[name][1][label], level),
-                }
-            )
-    if len(answers) == 2:
-        (first, first_drawn), (second, second_drawn) = gains.values()
-        for label in first.columns.intersection(second.columns, sort=False):
-            rows.append(
-                {
-                    "answers": BETWEEN,
-                    "class": label,
-                    **_interval(
-                        first[label] - second[label],
-                        first_drawn[label] - second_drawn[label],
-                        level,
-                    ),
-                }
-            )
+        for label in first:
+            row = {"answers": name, "class": label, "labels": int(counts.get(label, len(boxes)))}
+            row |= {"gold": first[label].mean(), "expanded": second[label].mean()}
+            rows.append(row | _interval(*(gain[label] for gain in gains[-1])))
+    if len(gains) == 2:
+        between = [fuller - lacking for fuller, lacking in zip(*gains, strict=True)]
+        for label in gains[0][0].columns.intersection(gains[1][0].columns, sort=False):
+            row = {"answers": BETWEEN, "class": label}
+            rows.append(row | _interval(*(gain[label] for gain in between)))
     table = pd.DataFrame(rows)
-    table.attrs = {
-        "level": level,
-        "n_resamples": n_resamples,
-        "seed": seed,
-        "iou_threshold": iou_threshold,
-        "runs": len(gold),
-    }
+    table.attrs["runs"] = len(gold)
     return table
 
 
@@ -144,21 +98,19 @@ def _score(
     images: pd.DataFrame,
     ids: pd.Index,
     draws: np.ndarray,
-    iou_threshold: float,
 ) -> tuple[pd.Series, pd.DataFrame]:
     """(score of "all" and the classes, the same on each draw of the images `ids`)."""
     matches = matching.match_best(metrics.table_sides(boxes, found, images))
-    by_class = pd.Series(metrics.average_precisions(matches, iou_threshold), dtype=float)
+    by_class = pd.Series(metrics.average_precisions(matches, 0.75), dtype=float)
     weights = draws[:, ids.get_indexer(pd.Index(matches.image_ids))]
-    return pd.concat([pd.Series({"all": by_class.mean()}), by_class]), intervals.resampled(
-        matches, weights, (iou_threshold,)
-    )
+    scores = pd.concat([pd.Series({"all": by_class.mean()}), by_class])
+    return scores, intervals.resampled(matches, weights)
 
 
-def _interval(by_run: pd.Series, samples: pd.Series, level: float) -> dict[str, float]:
+def _interval(by_run: pd.Series, samples: pd.Series) -> dict[str, float]:
     return {
         "difference": float(by_run.mean()),
-        **intervals.of_gains(samples, level),
+        **intervals.of_gains(samples),
         "lowest_run": float(by_run.min()),
         "highest_run": float(by_run.max()),
     }

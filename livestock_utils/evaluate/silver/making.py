@@ -1,17 +1,8 @@
-"""Silver labels: boxes that a model predicted, taken as labels where people left animals
-unlabelled.
+"""Silver labels: boxes that a model predicted, taken as labels where people set none.
 
-The original's silver set (EDA/Data_Augmentation) adds a second copy of each well-filled cow image
-with the boxes that the model predicts on its own training images. Here that is one of three modes,
-predictions may be out of fold, and each box says where it comes from:
-
-- "duplicate": a copy of the image with the predicted boxes alone; the image itself stays (the
-original's way);
-- "replace": the same copy, and the image itself leaves the training set;
-- "merge": the people's boxes (gold) stay, confident predictions that overlap none of them are added
-(silver), less sure
-  ones become regions to ignore, which `sets` paints over; the image itself leaves the
-  training set.
+"duplicate" is the original's way (EDA/Data_Augmentation): a copy of each well-filled image with the
+predictions alone. In "replace" the image itself leaves the training set, as in "merge": people's
+boxes (gold) stay, confident predictions beside them are added (silver), less sure ones are ignored.
 """
 
 import dataclasses
@@ -19,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import boxes as box_arithmetic
+from livestock_utils.core import overlaps, suppression
 from livestock_utils.core import species as classes
-from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
@@ -107,37 +97,23 @@ class SilverSettings(Settings):
     def of_modes(cls, parameters: Mapping[str, Any]) -> "dict[str, SilverSettings]":
         """Settings of all modes, by name, from a notebook's parameters.
 
-        "duplicate" and "replace" take the parameters of the fields' names, "merge" those that begin
-        with merge_ where there are such (merge_ignore_confidence: 0 for none).
+        "merge" takes those that begin with merge_ where there are such (merge_ignore_confidence: 0
+        for none).
         """
         merge = {
             "confidence_threshold": parameters["merge_confidence"],
             "ignore_threshold": parameters["merge_ignore_confidence"] or None,
             "min_boxes": parameters["merge_min_boxes"],
         }
-        own = {mode: merge if mode == "merge" else {} for mode in MODES}
+        own = {"duplicate": {}, "replace": {}, "merge": merge}
         return {mode: cls.of({**parameters, **own[mode], "mode": mode}) for mode in MODES}
-
-    @property
-    def replaces(self) -> bool:
-        """Does the source image leave the training set?"""
-        return self.mode != "duplicate"
-
-    @property
-    def floor(self) -> float:
-        """Lowest confidence of a prediction that is looked at."""
-        return self.confidence_threshold if self.ignore_threshold is None else self.ignore_threshold
 
 
 @dataclasses.dataclass(frozen=True)
 class Silver:
-    """A silver set: `images` (an images table with ids `plus_<id>`, and `source_id`), `labels`, and
-    its settings.
-
-    `labels` has a row a box, LABEL_COLUMNS: `origin` is gold, silver or ignored, `confidence` NaN
-    for gold, `source` the fold or weights that predicted it ("labels" for gold). Sorted by image,
-    then gold, silver, ignored, then falling confidence.
-    """
+    """A silver set: `images` (ids `plus_<id>`, and `source_id`), `labels`, and its settings.
+    `labels` has a row a box, LABEL_COLUMNS: `confidence` is NaN for gold, `source` the fold or
+    weights that predicted it ("labels" for gold). Sorted by image, origin, falling confidence."""
 
     images: pd.DataFrame
     labels: pd.DataFrame
@@ -150,10 +126,9 @@ class Silver:
         return self.labels.loc[kept, BOX_COLUMNS].reset_index(drop=True)
 
     def folds(self, folds: pd.Series) -> pd.Series:
-        """Folds of the silver images: their sources', so that an image and its copy are never on
-        two sides."""
+        """Folds of the silver images: their sources', so that no copy is on another side."""
         of_source = folds_of(self.images["source_id"], folds, "source images")
-        return pd.Series(of_source.to_numpy(), pd.Index(self.images["image_id"]), name="fold")
+        return of_source.set_axis(self.images["image_id"])
 
 
 def make_silver(
@@ -190,23 +165,20 @@ def make_silver(
             "tables"
         )
     found = candidates(images, predictions, settings, source)
-    gold = boxes[
-        boxes["image_id"].isin(images.loc[images["species"].isin(settings.species), "image_id"])
-    ]
-    sure = found[found["confidence"] >= settings.confidence_threshold].assign(origin=SILVER)
+    eligible = images.loc[images["species"].isin(settings.species), "image_id"]
+    gold = boxes[boxes["image_id"].isin(eligible)]
+    is_sure = found["confidence"] >= settings.confidence_threshold
+    labels = sure = found[is_sure].assign(origin=SILVER)
     if settings.mode == "merge":
         sure = additions(sure, gold, settings.same_animal_overlap)
-        unsure = found[found["confidence"] < settings.confidence_threshold].assign(origin=IGNORED)
+        unsure = found[~is_sure].assign(origin=IGNORED)
         known = pd.concat([gold, sure])[["image_id", *XYXY]]
-        unsure = unsure[~_overlapping(unsure, known, settings.same_animal_overlap)]
+        unsure = _of_other_animals(unsure, known, settings.same_animal_overlap)
         unsure = unsure[_share_so_far(unsure, images) <= settings.max_ignored_share]
         changed = pd.concat([sure, unsure])
         kept = gold[gold["image_id"].isin(changed["image_id"])]
         labels = pd.concat([kept.assign(origin=GOLD, confidence=np.nan, source="labels"), changed])
-    else:
-        labels = sure
     counts = labels.loc[labels["origin"] != IGNORED, "image_id"].value_counts()
-    eligible = images.loc[images["species"].isin(settings.species), "image_id"]
     filled = eligible[eligible.map(counts).fillna(0) >= settings.min_boxes]
     if settings.mode == "merge":
         filled = filled[filled.isin(labels["image_id"])]
@@ -222,8 +194,7 @@ def make_silver(
 def count_boxes(
     photos: Photos, made: Mapping[str, Silver]
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
-    """(boxes of each image, {name: boxes of each image in that silver set}), indexed by the
-    source's image_id."""
+    """(boxes of each image, {name: boxes of each image in that silver set}), by source's id."""
     ids = pd.Index(photos.images["image_id"])
     before = photos.boxes["image_id"].value_counts().reindex(ids, fill_value=0)
     after = {}
@@ -236,8 +207,7 @@ def count_boxes(
 def candidates(
     images: pd.DataFrame, predictions: pd.DataFrame, settings: SilverSettings, source: str
 ) -> pd.DataFrame:
-    """Checked predictions of eligible images from the floor on, suppressed, with `source`; most
-    confident first."""
+    """Checked predictions of eligible images, suppressed, with `source`; most confident first."""
     advice = "silver needs boxes in pixels with their confidence"
     require_columns(predictions, (*BOX_COLUMNS, "confidence"), "predictions", advice=advice)
     if predictions.empty:
@@ -245,112 +215,82 @@ def candidates(
             "there are no predictions to make silver labels from; predict first, or take other "
             "weights"
         )
-    if predictions["confidence"].isna().any():
-        row = int(np.flatnonzero(predictions["confidence"].isna())[0])
+    if len(blank := np.flatnonzero(predictions["confidence"].isna())):
         raise DatasetError(
-            f"predictions: row {row} has no confidence; silver needs one for every box"
+            f"predictions: row {blank[0]} has no confidence; silver needs one for every box"
         )
-    strangers = predictions.loc[
-        ~predictions["image_id"].isin(images["image_id"]), "image_id"
-    ].unique()
-    if len(strangers):
+    strange = ~predictions["image_id"].isin(images["image_id"])
+    if len(strangers := predictions.loc[strange, "image_id"].unique()):
         raise DatasetError(
             f"predictions are of {len(strangers)} images that the tables lack, the first is "
             f"{strangers[0]!r}; use the predictions of these images"
         )
-    species_of = images.set_index("image_id")["species"]
-    own = predictions["image_id"].map(species_of)
-    found = predictions[
-        (own == predictions["species"])
-        & own.isin(settings.species)
-        & (predictions["confidence"] >= settings.floor)
-    ]
+    own = predictions["image_id"].map(images.set_index("image_id")["species"])
+    is_own = (own == predictions["species"]) & own.isin(settings.species)
+    floor = settings.ignore_threshold or settings.confidence_threshold
+    found = predictions[is_own & (predictions["confidence"] >= floor)]
     found = found.sort_values(["image_id", "confidence"], ascending=[True, False], kind="stable")
-    if "source" not in found.columns:
-        found = found.assign(
-            source="out of fold " + found["fold"].astype(str) if "fold" in found.columns else source
-        )
+    if "source" not in found:
+        name = "out of fold " + found["fold"].astype(str) if "fold" in found else source
+        found = found.assign(source=name)
     found = found[["image_id", "species", *XYXY, "confidence", "source"]]
-    keep = [
-        suppression.nms(
-            np.array(rows[XYXY], np.float32),
-            np.array(rows["confidence"], np.float32),
-            settings.iou_threshold,
-        )
-        for _, rows in found.groupby("image_id", sort=True)
-    ]
-    return found[np.concatenate([np.zeros(0, dtype=bool), *keep])].reset_index(drop=True)
+    keep = [np.zeros(0, dtype=bool)]
+    for _, rows in found.groupby("image_id"):
+        xyxy, confidence = (np.array(rows[c], np.float32) for c in (XYXY, "confidence"))
+        keep.append(suppression.nms(xyxy, confidence, settings.iou_threshold))
+    return found[np.concatenate(keep)].reset_index(drop=True)
 
 
 def additions(found: pd.DataFrame, gold: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The predictions that show an animal of their own: none of gold's (`_overlapping`), and each
-    animal once.
-
-    `found` is sorted by image and falling confidence; of two that show the same animal the first
-    stays.
-    """
-    new = found[~_overlapping(found, gold, share)].reset_index(drop=True)
-    corners, keep = new[XYXY].to_numpy(float), np.ones(len(new), dtype=bool)
-    for rows in new.groupby("image_id", sort=False).indices.values():
-        same = _shared(corners[rows], corners[rows]) >= share
-        for place, row in enumerate(rows):
-            keep[row] = not (same[place, :place] & keep[rows[:place]]).any()
+    """The predictions (sorted by image and falling confidence) that show an animal of their own:
+    none of gold's, and of two that show the same one the first."""
+    new = _of_other_animals(found, gold, share).reset_index(drop=True)
+    keep = np.ones(len(new), dtype=bool)
+    for row, earlier in zip(*_same_animal(new, new, share), strict=True):
+        if earlier < row and keep[earlier]:
+            keep[row] = False
     return new[keep].reset_index(drop=True)
 
 
-def _overlapping(found: pd.DataFrame, known: pd.DataFrame, share: float) -> npt.NDArray[np.bool_]:
-    """Which predictions meet a known box of their image (of any species) in at least `share` of the
-    smaller one, (n,).
+def _of_other_animals(found: pd.DataFrame, known: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The predictions that show the animal of no known box."""
+    keep = np.ones(len(found), dtype=bool)
+    keep[_same_animal(found, known, share)[0]] = False
+    return found[keep]
 
-    IoU would let a box that holds a label and much else pass as another animal.
-    """
-    result = np.zeros(len(found), dtype=bool)
-    corners, known_corners = found[XYXY].to_numpy(float), known[XYXY].to_numpy(float)
-    rows_of_known = known.groupby("image_id", sort=False).indices
-    for name, rows in found.groupby("image_id", sort=False).indices.items():
-        if name in rows_of_known:
-            result[rows] = (
-                _shared(corners[rows], known_corners[rows_of_known[name]]) >= share
-            ).any(axis=1)
-    return result
+
+def _same_animal(
+    first: pd.DataFrame, second: pd.DataFrame, share: float
+) -> tuple[overlaps.Ints, overlaps.Ints]:
+    """Rows of the pairs of one image, of any species, that have in common at least `share` of the
+    smaller box. IoU would let a box that holds a label and much else pass as another animal."""
+    one, other = overlaps.same_image(*overlaps.image_codes(first["image_id"], second["image_id"]))
+    sides = first[XYXY].to_numpy(float), second[XYXY].to_numpy(float)
+    _, of_one, of_other = overlaps.overlaps(*sides, one, other)
+    same = np.maximum(of_one, of_other) >= share
+    return one[same], other[same]
 
 
 def _share_so_far(found: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
-    """Share of its image that a box covers together with those above it in the table; overlaps
-    count twice."""
-    frame_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
-    share = (
-        found["image_id"]
-        .map(frame_px)
-        .astype(float)
-        .rdiv(box_arithmetic.area(found[XYXY].to_numpy(float)))
-    )
+    """Share of its image that a box covers with those above it; overlaps count twice."""
+    frames_px = images.set_index("image_id")[["width_px", "height_px"]].prod(axis=1)
+    frame_px = found["image_id"].map(frames_px).astype(float)
+    share = frame_px.rdiv(box_arithmetic.area(found[XYXY].to_numpy(float)))
     return share.groupby(found["image_id"]).cumsum()
-
-
-def _shared(
-    first_xyxy: npt.NDArray[np.float64], second_xyxy: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Intersection as a share of the smaller box, every pair, (n, 4) x (m, 4) -> (n, m); 0 for
-    boxes without area."""
-    first, second = (box_arithmetic.area(xyxy) for xyxy in (first_xyxy, second_xyxy))
-    smaller = np.minimum(first[:, None], second[None])
-    return box_arithmetic.share(box_arithmetic.shared_matrix(first_xyxy, second_xyxy), smaller)
 
 
 def _assemble(
     images: pd.DataFrame, labels: pd.DataFrame, chosen: pd.Series, settings: SilverSettings
 ) -> Silver:
     """Images and labels of the chosen sources, under their new ids and in their order."""
-    rows = images[images["image_id"].isin(chosen)].assign(source_id=lambda table: table["image_id"])
-    rows = rows.assign(image_id=PREFIX + rows["image_id"]).sort_values(
-        "image_id", ignore_index=True
-    )
-    mine = labels[labels["image_id"].isin(chosen)].rename(columns={"image_id": "source_id"})
+    rows = images[images["image_id"].isin(chosen)]
+    rows = rows.assign(source_id=rows["image_id"], image_id=PREFIX + rows["image_id"])
+    mine = labels[labels["image_id"].isin(chosen)]
     mine = mine.assign(
-        image_id=PREFIX + mine["source_id"],
+        source_id=mine["image_id"],
+        image_id=PREFIX + mine["image_id"],
         place=mine["origin"].map([GOLD, SILVER, IGNORED].index),
         unsure=-mine["confidence"].astype(float),
-    )
-    mine = mine.sort_values(["image_id", "place", "unsure"], kind="stable")
-    return Silver(rows, mine[LABEL_COLUMNS].reset_index(drop=True), settings)
+    ).sort_values(["image_id", "place", "unsure"], kind="stable", ignore_index=True)
+    by_id = rows.sort_values("image_id", ignore_index=True)
+    return Silver(by_id, mine[LABEL_COLUMNS], settings)

@@ -27,10 +27,8 @@ def runs(found: pd.DataFrame) -> Display:
 
 def compared_runs(answers: Sequence[tables.Answer], weights: str = "last") -> list[Display]:
     """The answers of `lu.compare`, one after the other: table, single runs, differences, curves.
-
     The write-up's own table stands at the first answer to its question. `weights`: the ones that
-    were scored.
-    """
+    were scored."""
     metrics = {"compared": sum(len(answer.scores) for answer in answers), "weights": weights}
     numbers = Display("key_numbers", metrics=metrics | tables.key_numbers(answers))
     return [numbers, *(display for answer in answers for display in _answer(answer, weights))]
@@ -79,7 +77,7 @@ def _answer(answer: tables.Answer, weights: str) -> list[Display]:
 
 def optimisers(answers: Sequence[tables.Answer]) -> Display:
     """SGD against AdamW: from the spread of our seeds where there are runs, with the literature."""
-    best = tables.optimisers(tables.scores_of(answers, "optimisers"))
+    best = tables.optimisers(answers)
     return Display("optimisers", table=best, verdict=words.optimisers(best))
 
 

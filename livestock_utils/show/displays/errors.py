@@ -82,11 +82,9 @@ def calibration(errors: Errors) -> Display:
 
 
 def worst_cases(errors: Errors, kind: str, n: int = 4, data: str | os.PathLike = "") -> Display:
-    """The cases to open first: the labels, and beside them the predictions.
-
-    `kind` is "false" (alarms, by confidence), "missed" (animals, by size) or "loose" (boxes, by
-    confidence). With `data`/truth.csv the verdict says how many false alarms are animals.
-    """
+    """The cases to open first: the labels, and beside them the predictions. `kind` is "false"
+    (alarms, by confidence), "missed" (animals, by size) or "loose" (boxes, by confidence). With
+    `data`/truth.csv the verdict says how many false alarms are animals."""
     truth = ranking.unlabelled(data, errors.photos.images) if kind == "false" else None
     cases = worst(errors.sure, errors.sure_labels, kind, n, truth)
     name, what, caption = _CASES[kind]

@@ -79,9 +79,7 @@ def labels_and_predictions(
     seed: int = 0,
 ) -> Display:
     """Photos with their labels beside the same with the predictions from `confidence` up.
-
-    `image_ids` names the photos; else `n` are drawn by `seed`.
-    """
+    `image_ids` names the photos; else `n` are drawn by `seed`."""
     curves = metrics.pr_curves(photos.boxes, predictions, photos.images, (0.5,))
     table = tables.at_confidence(curves, confidence)
 

@@ -161,10 +161,8 @@ def silver_effect(
     seed: int = 0,
 ) -> Display:
     """The gain of silver on complete and on given labels, with its interval, and what it proves.
-
     `found` holds the predictions of the runs "gold" and "expanded" on the photos. Without
-    `data`/truth.csv `thin_share` of the cows' labels are taken out instead.
-    """
+    `data`/truth.csv `thin_share` of the cows' labels are taken out instead."""
     answers = effect.answer_sets(photos, data, thin_share, seed=seed)
     gold, expanded = found["gold"], found["expanded"]
     table = effect.effect_table(answers, gold, expanded, photos.images, seed=seed)

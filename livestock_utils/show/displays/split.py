@@ -36,10 +36,8 @@ def leakage(
     cache: str | os.PathLike | None = None,
     plain: bool = False,
 ) -> Display:
-    """How near validation images come to training ones; `plain` is for a split without groups.
-
-    The table has a row per validation image: its nearest training image and the bits that differ.
-    """
+    """How near validation images come to training ones; `plain` is for a split without groups. The
+    table has a row per validation image: its nearest training image and the bits that differ."""
     nearest = lookalikes.nearest_train(
         lookalikes.perceptual_hashes(photos, cache), folds, valid_fold
     )

@@ -28,12 +28,10 @@ def run(
     force: bool = False,
     tell: Callable[[str], Any] = log.info,
 ) -> dict[str, str]:
-    """Execute notebooks into `out` -> {name: "done" | "share" | "unchanged"}.
-
-    `parameters` are addressed as "NAME" or "05.NAME". A notebook counts as done when its record is
-    there, the last thing written; one that waits for the shards of other sessions ("share") has
-    none, so that the same command runs it again.
-    """
+    """Execute notebooks into `out` -> {name: "done" | "share" | "unchanged"}. `parameters` are
+    addressed as "NAME" or "05.NAME". A notebook counts as done when its record is there, the last
+    thing written; one that waits for the shards of other sessions ("share") has none, so that the
+    same command runs it again."""
     found = notebook_files.find(notebooks)
     chosen = choose(found, only, start)
     given = [run_parameters.read_profile(profile), parameters or {}]
@@ -81,11 +79,8 @@ def execute(
     notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path, label: str = ""
 ) -> bool:
     """Run a notebook, keep OUT/notebooks/NN_name.ipynb, also when it fails, and its record; False,
-    without a record, where it made its share only.
-
-    Papermill saves after every cell, not whole: it does so in OUT/.state/running, and the finished
-    file takes its place in one step.
-    """
+    without a record, where it made its share only. Papermill saves after every cell, not whole: it
+    does so in OUT/.state/running, and the finished file takes its place in one step."""
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 

@@ -15,11 +15,9 @@ _JPEG_QUALITIES = (82, 65)
 def shrink(
     image: bytes, max_width_px: int = 1100, max_bytes: int | None = None
 ) -> tuple[str, bytes, tuple[int, int]]:
-    """Re-encode a PNG or JPEG for the web -> (mime type, bytes, (width_px, height_px)).
-
-    The smaller of a palette PNG and a JPEG; for `max_bytes` first the JPEG's quality goes down,
-    then the width by tenths, to 320 px at least. Transparency becomes white.
-    """
+    """Re-encode a PNG or JPEG for the web -> (mime type, bytes, (width_px, height_px)). The smaller
+    of a palette PNG and a JPEG; for `max_bytes` first the JPEG's quality goes down, then the width
+    by tenths, to 320 px at least. Transparency becomes white."""
     with Image.open(io.BytesIO(image)) as opened:
         picture = _on_white(opened)
     width = min(max_width_px, picture.width)

@@ -53,9 +53,8 @@ def photo(
     title: str = "",
     line_width: float = 1.6,
 ) -> Axes:
-    """A photo with boxes in the species' colours, in px of the full frame.
-    A `confidence` stands at a corner of its box where no more confident one stands, else
-    nowhere."""
+    """A photo with boxes in the species' colours, in px of the full frame. A `confidence` stands at
+    a corner of its box where no more confident one stands, else nowhere."""
     ax = style.axes_or_new(ax, height_in=style.WIDTH_IN * height_px / width_px)
     ax.imshow(picture, extent=(0, width_px, height_px, 0), interpolation="antialiased")
     px_per_in = width_px / _width_in(ax)
@@ -125,10 +124,8 @@ def _width_in(ax: Axes) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One photo of a grid: which, the boxes on it, its title.
-
-    `decode` makes the picture of the file's bytes, else it is a thumbnail; `finish` draws on top.
-    """
+    """One photo of a grid: which, the boxes on it, its title. `decode` makes the picture of the
+    file's bytes, else it is a thumbnail; `finish` draws on top."""
 
     image_id: str
     boxes: pd.DataFrame | None
@@ -146,9 +143,8 @@ def photo_grid(
     longest_px: int = THUMBNAIL_PX,
     title_in: float = 0.25,
 ) -> np.ndarray:
-    """Photos in rows of `columns`, each with its boxes and title; (rows, columns) Axes.
-    `tall` is height / width of all cells, or of each row; `nothing` is said where there are
-    none."""
+    """Photos in rows of `columns`, each with its boxes and title; (rows, columns) Axes. `tall` is
+    height / width of all cells, or of each row; `nothing` is said where there are none."""
     n_rows = math.ceil(len(cells) / columns)
     ratios, each = (None, [tall] * n_rows) if isinstance(tall, float) else (list(tall), tall)
     if not cells:

@@ -145,9 +145,8 @@ def gene_importance(shares: pd.Series, ax: Axes | None = None) -> Axes:
 def gene_slices(
     table: pd.DataFrame, genes: Sequence[Gene], axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Score by each gene's value, a panel per gene; the darker, the later the trial.
-    The dashed line is the base's value; triangles at the lower edge scored far less than the
-    others."""
+    """Score by each gene's value, a panel per gene; the darker, the later the trial. The dashed
+    line is the base's value; triangles at the lower edge scored far less than the others."""
     columns = min(4, max(len(genes), 1))
     rows = -(-len(genes) // columns)
     if axes is None:

@@ -99,9 +99,8 @@ def fold_balance(
 def leakage(
     nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None
 ) -> Axes:
-    """How far each validation image is from its nearest training image, in bits.
-    `nearest` is from `lookalikes.nearest_train`; up to `max_distance` (dashed) two photos look
-    alike."""
+    """How far each validation image is from its nearest training image, in bits. `nearest` is from
+    `lookalikes.nearest_train`; up to `max_distance` (dashed) two photos look alike."""
     ax = style.axes_or_new(ax, height_in=3.0)
     if nearest.empty:
         return style.say_empty(ax, "no validation images")

@@ -218,11 +218,9 @@ def interval_rows(
     text_tones: Sequence[str] = (),
     **mark: Any,
 ) -> None:
-    """A row each: a value, its interval and its number; a line at 0, names on the y axis.
-
-    `columns` are value, low end and high end; the number stands "above" the mark, at the high "end"
-    or in the right "margin". `mark` goes to the marks' `ax.plot`.
-    """
+    """A row each: a value, its interval and its number; a line at 0, names on the y axis. `columns`
+    are value, low end and high end; the number stands "above" the mark, at the high "end" or in the
+    right "margin". `mark` goes to the marks' `ax.plot`."""
     values = table[list(columns)].to_numpy(float)
     marks, text_tones = marks or "o" * len(values), text_tones or [INK] * len(values)
     rows = zip(places, values, tones, marks, text_tones, strict=True)

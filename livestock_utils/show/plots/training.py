@@ -126,10 +126,8 @@ def _tidy(results: pd.DataFrame) -> pd.DataFrame:
 def _epoch_lines(
     ax: Axes, lines: list[tuple], ticks: int = 10, bottom: float | None = None
 ) -> None:
-    """Lines by epoch, (table, column, name at the end, colour, dash) each.
-
-    Dots where epochs are few: one alone draws no line at all.
-    """
+    """Lines by epoch, (table, column, name at the end, colour, dash) each. Dots where epochs are
+    few: one alone draws no line at all."""
     ends = []
     for table, column, name, tone, dash in lines:
         dots: dict = {"marker": "o", "markersize": 3.5} if len(table) <= 12 else {}

@@ -25,11 +25,8 @@ class _Pipe:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Barn:
     """An empty barn: camera, picture (h, w, 3) BGR, light (h, w, 3) as factors, direction to the
-    lamp (3,).
-
-    Animals stand between the two y of `pen_m`; `front` is drawn over them; at `night` the camera
-    sees grey; `breed` (0-1) is the quantile of the breed that most of them are.
-    """
+    lamp (3,). Animals stand between the two y of `pen_m`; `front` is drawn over them; at `night`
+    the camera sees grey; `breed` (0-1) is the quantile of the breed that most of them are."""
 
     camera: Camera
     picture: np.ndarray

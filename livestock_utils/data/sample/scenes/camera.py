@@ -10,11 +10,8 @@ Array = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A camera that looks along +y and down at the floor's origin.
-
-    The frame's size in pixels, `focal_px`, `distance_m` to the origin, `pitch` in radians below the
-    horizon.
-    """
+    """A camera that looks along +y and down at the floor's origin. The frame's size in pixels,
+    `focal_px`, `distance_m` to the origin, `pitch` in radians below the horizon."""
 
     width_px: int
     height_px: int

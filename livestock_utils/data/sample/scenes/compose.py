@@ -171,10 +171,8 @@ def _place(
     spacing: float,
     spots_in_frame: int,
 ) -> Animal | None:
-    """A free place for a body, spread evenly over the picture; None after many tries.
-
-    Of four spots along the body `spots_in_frame` must be in the frame.
-    """
+    """A free place for a body, spread evenly over the picture; None after many tries. Of four spots
+    along the body `spots_in_frame` must be in the frame."""
     camera = barn.camera
     others = (
         np.concatenate([_footprint(a.body, a.place_m, a.yaw) for a in herd])

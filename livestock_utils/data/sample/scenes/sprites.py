@@ -54,12 +54,9 @@ def draw(
     at_px: Array,
     grid_px: float = 170.0,
 ) -> Sprite:
-    """Draw `body` standing at frame pixel `at_px`.
-
-    `to_px` (2, 3) maps metres in the body's frame to pixels and has `toward_camera` (3,) as its
-    null space; `light` (3,) points to the lamp. The rays are cast on a grid of about `grid_px` a
-    side, at least half as fine as the frame.
-    """
+    """Draw `body` standing at frame pixel `at_px`. `to_px` (2, 3) maps metres in the body's frame
+    to pixels and has `toward_camera` (3,) as its null space; `light` (3,) points to the lamp. The
+    rays are cast on a grid of about `grid_px` a side, at least half as fine as the frame."""
     spread = np.sqrt(np.diagonal(flattened(body.shapes, to_px), axis1=1, axis2=2))
     middle = body.centres @ to_px.T
     low = np.floor((middle - spread).min(axis=0) + at_px).astype(int) - 2

@@ -28,9 +28,7 @@ def smooth_noise(size: int, waves: float, seed: int) -> np.ndarray:
 
 def tile(texture: str, px_a_metre: float) -> np.ndarray:
     """A texture of TILE_M x TILE_M metres (side, side, 3) BGR uint8, as fine as `px_a_metre` shows.
-
-    `texture`: "concrete", "slats", "grooves", "straw", "feed" or "boards".
-    """
+    `texture`: "concrete", "slats", "grooves", "straw", "feed" or "boards"."""
     side = _SIDE
     while side > 32 and side / TILE_M > px_a_metre * 1.4:
         side //= 2
