@@ -130,8 +130,7 @@ def test_meanings_come_from_the_settings():
     assert parameters.parameters_table(text, notebooks) == text
     assert (
         "| `epochs` | 05, 06, 07, 08, 09, 10 | Passes over the training images; none: 10, or what "
-        "fits the minutes; at least 1 |"
-        in text
+        "fits the minutes; at least 1 |" in text
     )
     stale = text.replace("Passes over", "Times around").replace("| 05, 06, 07,", "| 05,")
     assert parameters.parameters_table(stale, notebooks) == text
