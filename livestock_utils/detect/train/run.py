@@ -239,6 +239,7 @@ def evaluate(
     names, files = list_files(data, place=Path(weights).with_suffix(""))
     model = checkpoints.load(weights, device=device, trust=trust, check_names=False)
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
+    model = model.to(memory_format=torch.channels_last)
     with yolov5.yolov5(trust=trust) as y5, torch.inference_mode():
         read = read_part(files[part if "valid" in files else "train"], len(names))
         stride, plain = int(model.stride.max()), yolov5.keep_as_it_is
