@@ -45,7 +45,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "our loop, nominal batch 16": {**OLD, "nominal_batch": 16},
     "+ COCO's head": {**OLD, "nominal_batch": 16, "head": "carried"},
     "auto": {},
-    OURS: {"epochs": 20},  # what the seconds of plain's 15 epochs are enough for
+    OURS: {"epochs": 20},  # about what the seconds of plain's 15 epochs are enough for
 }
 """Way -> settings beside model, weights, epochs, pixels, seed."""
 PLANS = {
