@@ -62,7 +62,7 @@ class TrainSettings(Settings):
         run = lu.train(train, valid, "runs/first", settings)
 
     Args:
-        hyp: a mapping, a YAML file, a name in hyp/, or None for yolov5's low default.
+        hyp: a mapping, a YAML file, a name in hyp/, or None for the recipe's.
         batch_size: images; "auto" or 0 is what fits the GPU.
         augmentation: a preset, a file in albumentations' own form, or that as a mapping.
         loggers: names in a list, or "tensorboard,wandb".

@@ -168,7 +168,10 @@ def start(
     share = batch // mine.world
     loaders = Loaders(y5, train, valid, share, settings.seed, settings.workers, device, mine.rank)
     if settings.autoanchor and not anchors_given:
+        anchors = model.model[-1].anchors.clone()
         y5.autoanchor.check_anchors(train, model=model, thr=hyp["anchor_t"], imgsz=size)
+        if not torch.equal(anchors, model.model[-1].anchors):
+            before.clear()  # the start's boxes are of other anchors: nothing to blend with
     model.half().float()  # as yolov5 does, "pre-reduce anchor precision"
 
     layers, classes = model.model[-1].nl, len(data.names)

@@ -194,6 +194,8 @@ def _hyp(hyp: Any) -> _Row:
         read_hyp(hyp)
     except LivestockError as error:
         return _row("hyperparameters", name, False, str(error), "stop")
+    if hyp is None:
+        return _row("hyperparameters", "the recipe's")
     return _row("hyperparameters", name if isinstance(hyp, Mapping) else hyp_file(hyp).name)
 
 

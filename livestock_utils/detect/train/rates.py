@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.errors import DivergedError, TrainingError
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.settings import Recorded, TrainSettings, read_hyp
-from livestock_utils.detect.train import loop, recipes, start
+from livestock_utils.detect.train import loop, recipes, run, start
 from livestock_utils.detect.train.data import Data, Source, read_data
 
-_SMOOTHING = 0.9
+_SMOOTHING, _FIRST = 0.9, 5
+"""Share of the mean before in the smoothed loss, whose first steps do not count."""
 _TURNED = 1.5
 """The test ends where the smoothed loss is so many times its lowest."""
 
@@ -40,7 +41,7 @@ def range_test(
     if settings.init_weights is not None:
         weights = checkpoints.find_weights(settings.init_weights, checkpoints.DOWNLOADS)
     rows: list[tuple[float, float, float]] = []
-    with yolov5.yolov5() as y5:
+    with yolov5.yolov5() as y5, run.torch_settings():
         recorded = _recorded(settings, data, weights)
         trainer = loop.start(
             y5, recorded, data, lambda: start.starting_model(y5, recorded, weights, False)
@@ -62,14 +63,21 @@ def range_test(
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), max_norm=10.0)
             trainer.optimizer.step()
             value = loss.item() / len(images)
+            if not math.isfinite(value):
+                break
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
             smoothed = mean / (1 - _SMOOTHING ** (step + 1))
             rows.append((rate, value, smoothed))
             lowest = min(row[2] for row in rows)
-            if not math.isfinite(value) or (step > 10 and smoothed > _TURNED * lowest):
+            if step > 10 and smoothed > _TURNED * lowest:
                 break
+    if len(rows) <= _FIRST:
+        raise DivergedError(
+            f"the loss is no number after {len(rows)} steps at rates from {low:g}; check the "
+            "labels and the start weights"
+        )
     table = pd.DataFrame(rows, columns=["learning_rate", "loss", "smoothed"])
-    lowest_at = int(table["smoothed"].to_numpy()[5:].argmin()) + 5
+    lowest_at = int(table["smoothed"].to_numpy()[_FIRST:].argmin()) + _FIRST
     table.attrs["suggested"] = float(table["learning_rate"].iloc[lowest_at]) / 10
     return table
 

@@ -181,7 +181,7 @@ def train(
             training_loggers.check(recorded.loggers)
             if why:
                 run.note(why)
-        with yolov5.yolov5(trust=trust) as y5, _torch_settings():
+        with yolov5.yolov5(trust=trust) as y5, torch_settings():
             trainer = loop.start(
                 y5,
                 dataclasses.replace(recorded, device=own_device, cache=cache),
@@ -263,7 +263,7 @@ def _batch_size(settings: TrainSettings, before: Mapping[str, Any], n_classes: i
 
 
 @contextlib.contextmanager
-def _torch_settings() -> Iterator[None]:
+def torch_settings() -> Iterator[None]:
     """Give back torch's switches for deterministic algorithms after a training."""
     import torch
 

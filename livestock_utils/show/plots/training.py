@@ -71,7 +71,7 @@ def metric_curves(
             f"best, epoch {epoch:.0f}",
             (epoch, height),
             (0, -12),
-            ha="right",
+            ha="right" if row == len(table) - 1 else "left",  # into the figure
             va="top",
             bbox=style.PAPER,
         )
