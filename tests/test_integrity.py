@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from livestock_utils.cli import cli
 from livestock_utils.core.errors import ArchiveError
+from livestock_utils.data.aihub.folder import read_archives
 from livestock_utils.data.aihub.integrity import check, survey
 from livestock_utils.data.findings import COLUMNS
 
@@ -217,6 +218,17 @@ def test_check_of_the_folder_above_a_data_root_names_the_root(tmp_path):
     done = CliRunner().invoke(cli, ["check", str(tmp_path)])
     told = f"error: {tmp_path} is the folder above a data root; give {tmp_path / 'data'}\n"
     assert (done.exit_code, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize("above", ["", "more"])
+def test_a_folder_too_high_names_the_data_root(above, tmp_path):
+    root = tmp_path / above / "barn"
+    data_root(root)
+    told = f"error: {tmp_path} lies above the data root {root}; give {root} to check or run, "
+    done = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    assert (done.exit_code, done.stderr) == (1, told + f"{root / 'data'} to read\n")
+    with pytest.raises(ArchiveError, match="lies above the data root"):
+        read_archives(tmp_path)
 
 
 def test_check_prints_what_was_found(tmp_path):

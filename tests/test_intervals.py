@@ -108,6 +108,10 @@ def test_comparison_of_a_better_an_equal_and_a_noisy_submission(tables, matches)
         (lambda m, o: intervals.compare(m, o), "matched with different answers"),
         (lambda m, o: intervals.limits([0.5], level=95), "level must be between 0 and 1"),
         (lambda m, o: intervals.bootstrap(m, n_resamples=0), "at least 2 images and 1 resampling"),
+        (
+            lambda m, o: intervals.draw_images(1, 9),
+            "got 1, 9; give more images, or ask for the score alone",
+        ),
         (lambda m, o: intervals.bootstrap(m, (75,)), "at most 1, got 75"),
     ],
 )

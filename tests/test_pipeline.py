@@ -254,6 +254,8 @@ def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
     [
         ((), None, ["01_count", "02_double"]),
         (("02",), None, ["02_double"]),
+        (("2",), None, ["02_double"]),
+        ((), "2", ["02_double"]),
         (("02_double", "01"), None, ["01_count", "02_double"]),
         ((), "02", ["02_double"]),
         (("01",), "02", []),
@@ -263,9 +265,11 @@ def test_choosing(only, start, expected):
     assert [n.name for n in driver.choose(notebook_files.find(TINY), only, start)] == expected
 
 
-@pytest.mark.parametrize(("only", "start"), [(("03",), None), ((), "3")])
+@pytest.mark.parametrize(
+    ("only", "start"), [(("03",), None), ((), "03"), (("3",), None), (("002",), None)]
+)
 def test_choosing_what_there_is_not(only, start):
-    with pytest.raises(NotebookError, match=r"no notebook '0?3'; there are 01_count, 02_double"):
+    with pytest.raises(NotebookError, match=r"no notebook '\d+'; there are 01_count, 02_double"):
         driver.choose(notebook_files.find(TINY), only, start)
 
 

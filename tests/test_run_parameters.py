@@ -61,6 +61,7 @@ def test_defaults_and_folders():
     [
         ([{"seed": 3}], (3, 3)),
         ([{"05.seed": 3}], (0, 3)),
+        ([{"5.seed": 3}], (0, 3)),
         ([{"05.seed": 3, "seed": 1}], (1, 3)),  # the narrower address wins within one mapping
         ([{"05.seed": 3}, {"seed": 1}], (1, 1)),  # a later mapping wins over an earlier one
     ],

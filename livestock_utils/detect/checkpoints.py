@@ -159,15 +159,18 @@ def _device(name: str | None) -> Any:
 
 
 def check_class_names(
-    names: Sequence[str], where: str, expected: Sequence[str] | None = None
+    names: Sequence[str],
+    where: str,
+    expected: Sequence[str] | None = None,
+    advice: str = "use weights trained on these classes, predict with --any-classes "
+    "(any_classes=True), or pass them as init_weights to a training",
 ) -> None:
     """Raise CheckpointError unless `names` are the expected classes in their order."""
     wanted = list(expected if expected is not None else species.names())
     if list(names) != wanted:
         got = f"{list(names)[:4]}{' ...' if len(names) > 4 else ''} ({len(names)} classes)"
         raise CheckpointError(
-            f"{where}: classes {got}, expected {wanted} in this order; use weights trained on "
-            "these classes, or pass them as init_weights to a training"
+            f"{where}: classes {got}, expected {wanted} in this order", advice=advice
         )
 
 

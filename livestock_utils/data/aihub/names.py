@@ -61,6 +61,13 @@ def find_archives(
     others: dict[str, str] = {}
     for path, form in _candidates(top, Path(folder), _MAX_DEPTH):
         path = nfc(path)
+        below = (Path(folder) / path).relative_to(top)
+        if "data_test" in below.parts[:-1]:
+            root = top / Path(*below.parts[: below.parts.index("data_test")])
+            raise ArchiveError(
+                f"{top} lies above the data root {root}",
+                f"give {root} to check or run, {root / 'data'} to read",
+            )
         (kind, problem), name, letters = _kind_of(path), _species_of(path), _letters(path)
         if kind is None or name is None or form == "other":
             packed = "it is not a zip" if form == "other" else ""

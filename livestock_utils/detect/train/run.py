@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import species
 from livestock_utils.core.errors import CheckpointError, TrainingError
 from livestock_utils.core.files import sha256
 from livestock_utils.detect import checkpoints, yolov5
@@ -139,7 +138,7 @@ def train(
             start_from = checkpoints.find_weights(settings.init_weights, checkpoints.DOWNLOADS)
     data = read_data(train, valid, data_folder(folder))
     where = str(train) if valid is None else "the data"
-    checkpoints.check_class_names(data.names, where=where, expected=species.names())
+    checkpoints.check_class_names(data.names, where, advice="give data with these classes")
     if teacher is not None:
         data = distill.with_teacher(data, teacher)
     from livestock_utils.detect.train import augment

@@ -85,7 +85,8 @@ def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[n
     """How often each image is drawn, (n_resamples, n_images); every row sums to `n_images`."""
     if n_images < 2 or n_resamples < 1:
         raise ScoringError(
-            f"an interval needs at least 2 images and 1 resampling, got {n_images}, {n_resamples}"
+            f"an interval needs at least 2 images and 1 resampling, got {n_images}, {n_resamples}; "
+            "give more images, or ask for the score alone, without interval or comparison"
         )
     even = np.full(n_images, 1 / n_images)
     return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)

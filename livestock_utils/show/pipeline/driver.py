@@ -64,7 +64,7 @@ def choose(
     found: Sequence[NotebookFile], only: Sequence[str] = (), start: str | None = None
 ) -> list[NotebookFile]:
     """The notebooks in `only` (all if empty) from `start` on, in order; or NotebookError."""
-    names = {key: n.name for n in found for key in (n.number, n.name)}
+    names = {key: n.name for n in found for key in (n.number, n.number.lstrip("0"), n.name)}
     for key in (*only, start) if start else only:
         if key not in names:
             raise NotebookError(

@@ -20,7 +20,7 @@ FOLDERS = ("data", "out")
 _TRAINING = {"05", "06", "07", "08", "09", "10", "13"}
 _SETTINGS: dict[type[Settings], set[str]] = {TrainSettings: _TRAINING, TuneSettings: {"11"}}
 """Settings -> the notebooks that hand their parameters to them."""
-_NUMBERED = re.compile(r"\d\d\.")
+_NUMBERED = re.compile(r"\d\d?\.")
 
 
 class Typed(str):
@@ -81,6 +81,7 @@ def resolve(
                 raise NotebookError(
                     f"parameter {address}: the folders are given by --data and --out"
                 )
+            number = number and number.zfill(2)
             having = [n for n in notebooks if name in n.parameters and number in ("", n.number)]
             if not having:
                 raise NotebookError(_unknown(notebooks, number, name))
