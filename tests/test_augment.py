@@ -1,13 +1,16 @@
 """Augmentation pipelines: read from YAML, repeatable, boxes kept inside the frame."""
 
+import contextlib
 import random
 
+import cv2
 import numpy as np
 import pytest
+import training_sets
 import yaml
 
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.train import augment
+from livestock_utils.detect.train import augment, data
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 LABELS = np.array([[0, 0.5, 0.5, 0.2, 0.2], [1, 0.02, 0.5, 0.04, 0.2]], dtype=np.float32)
@@ -74,13 +77,75 @@ def test_a_pipeline_stays_what_it_was_written_as(transform, p, steps):
     assert pipeline.p == p and [type(step).__name__ for step in pipeline.transforms] == steps
 
 
+CROP = {"__class_fullname__": "RandomCrop", "p": 1.0, "height": 32, "width": 32}
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("step", "message"),
     [
-        ({"transform": {"__class_fullname__": "NoSuchTransform", "p": 1.0}}, "cannot read it"),
-        ({}, "cannot read it"),
+        (None, "cannot read it: None"),
+        ({"__class_fullname__": "NoSuchTransform", "p": 1.0}, "cannot read it: NoSuchTransform"),
+        (BLUR | {"p": 7}, r"Blur \(1 validation error for InitSchema p Input should be less"),
+        (
+            {"__class_fullname__": "GaussNoise", "p": 0.5, "var_limit": [1, 2]},
+            "'var_limit' are not",
+        ),
+        (BLUR | {"blur_limit": 4}, "automatically adjusted"),
+        ({"__class_fullname__": "FDA", "p": 1.0}, "FDA cannot be reliably serialized"),
+        (
+            {"__class_fullname__": "OneOf", "p": 1.0, "transforms": [FLIP, BLUR | {"p": "x"}]},
+            "Blur",
+        ),
     ],
 )
-def test_what_albumentations_does_not_understand_is_told(content, message):
-    with pytest.raises(TrainingError, match=message):
-        augment.read(content)
+def test_what_albumentations_does_not_understand_is_told(step, message):
+    with pytest.raises(TrainingError, match=message) as caught:
+        augment.read({"transform": step})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "photo.png"
+    cv2.imwrite(str(path), IMAGE)
+    return data.Part((str(path),), (LABELS,), np.array([[96, 64]]), ())
+
+
+def of(*steps, kind="Compose", p=1.0):
+    return {"__class_fullname__": kind, "p": p, "transforms": list(steps)}
+
+
+RESIZE = CROP | {"__class_fullname__": "Resize", "height": 96, "width": 96}
+TO_FLOAT, TO_GRAY = ({"__class_fullname__": name, "p": 1.0} for name in ("ToFloat", "ToGray"))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (FLIP, None),
+        (of(), None),
+        (of(CROP, RESIZE), None),
+        (of(CROP | {"p": 0.0}, BLUR), None),
+        (CROP, "RandomCrop: 32x32x3 uint8 came back for 96x96x3 uint8"),
+        (CROP | {"p": 1e-9}, "RandomCrop: 32x32x3"),
+        (of(CROP, RESIZE | {"p": 0.3}), "RandomCrop: 32x32x3"),
+        (of(CROP, RESIZE, TO_FLOAT), "ToFloat: 96x96x3 float32 came back"),
+        (of(BLUR, TO_FLOAT | {"p": 1e-6}, kind="OneOf"), "ToFloat: 96x96x3 float32"),
+        (TO_GRAY | {"num_output_channels": 1}, "ToGray: 96x96 uint8 came back for 96x96x3 uint8"),
+        (CROP | {"height": 900}, "RandomCrop: Crop size .* exceeds image dimensions"),
+    ],
+)
+def test_what_comes_back_is_shaped_as_what_went_in(step, message, part):
+    pipeline, state = augment.read({"transform": step}), random.getstate()
+    told = pytest.raises(TrainingError, match=message) if message else contextlib.nullcontext()
+    with told as caught:
+        augment.try_out(pipeline, part, image_size=96)
+    assert message is None or "\n" not in str(caught.value)
+    assert random.getstate() == state
+
+
+def test_a_training_refuses_it_before_it_makes_a_folder(tmp_path):
+    made = training_sets.write_set(tmp_path / "set", 4)
+    with pytest.raises(TrainingError, match="RandomCrop: 32x32x3 uint8 came back for 64x64x3"):
+        training_sets.train(made, tmp_path / "run", augmentation={"transform": CROP}, image_size=64)
+    assert not (tmp_path / "run").exists()

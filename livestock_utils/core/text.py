@@ -28,6 +28,11 @@ def first_up(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
+def one_line(error: object, at_most: int | None = None) -> str:
+    """What an error of another library says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split())[:at_most] or type(error).__name__
+
+
 def nfc(text: str) -> str:
     """Unicode NFC: macOS and Drive may store Hangul decomposed."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -144,6 +144,8 @@ def train(
     from livestock_utils.detect.train import augment
 
     pipeline = augment.read(settings.augmentation)
+    if not has_finished:
+        augment.try_out(pipeline, data.train, settings.image_size)
     own_weights = before.get("init_weights") if settings.init_weights is not None else None
     asked, decided = recipes.resolved(settings, before, data, start_from, trust)
     recorded = Recorded(
