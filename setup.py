@@ -61,7 +61,13 @@ setup(
     ],
     package_dir={"livestock_utils.hyp": "hyp", "livestock_utils.notebooks": "notebooks"},
     package_data={
-        "livestock_utils": ["assets/*", "assets/profiles/*", "assets/report_templates/*/*"],
+        "livestock_utils": [
+            "assets/*",
+            "assets/bundle/*",
+            "assets/profiles/*",
+            "assets/report_templates/*/*",
+            "assets/web/*",
+        ],
         "livestock_utils.hyp": ["*.yaml"],
         "livestock_utils.notebooks": ["*.py", "batches/*.yaml"],
     },

@@ -143,12 +143,16 @@ def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_p
     folder = unpacked(made, tmp_path / "a", Settings(), notes={"AP75": "0.400"})
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
+        "SHA256SUMS",
         "labels.txt",
         "model.json",
         "model.onnx",
         "requirements.txt",
         "run.py",
+        "selftest.json",
+        "selftest.png",
         "tensorrt.sh",
+        "web",
     ]
     assert (folder / "labels.txt").read_text() == "pig\ncow\n"
     assert json.loads((folder / "model.json").read_text())["settings"]["iou_threshold"] == 0.68
@@ -308,18 +312,21 @@ def hard_images(folder, made):
     (folder / "tail.jpg").write_bytes(data + b"\xff\xda after the end")
     for name, content in (
         ("cut.jpg", data[: len(data) // 2]),
+        ("phone.heic", b"\x00\x00\x00\x18ftypheic" + bytes(64)),
+        ("huge.png", png_of_pixels(20_000, 10_000)),
+        ("huge.jpg", data[:2] + b"\xff\xc0\x00\x11\x08\x27\x10\x4e\x20" + data[2:]),
         ("empty.jpg", b""),
         ("text.jpg", b"no image at all"),
-        ("zero.png", png_of_no_pixels()),
+        ("zero.png", png_of_pixels(0, 10)),
     ):
         (folder / name).write_bytes(content)
-    return 4
+    return 7
 
 
-def png_of_no_pixels():
-    """A PNG whose header says 0 x 10 px, and is whole otherwise."""
+def png_of_pixels(width, height):
+    """A PNG whose header says so many pixels, which are not there; whole otherwise."""
     parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"")),
         (b"IEND", b""),
     ]
@@ -342,6 +349,11 @@ def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, ca
     assert told[:-1] == [
         "cut.jpg: truncated image",
         "empty.jpg: empty file",
+        *(
+            f"huge.{ending}: a photo of 200 megapixels, at most 128 are read: make it smaller"
+            for ending in ("jpg", "png")
+        ),
+        "phone.heic: an HEIC photo, which is not read here: save it as JPEG",
         "text.jpg: not a readable image",
         "zero.png: an image of no pixels",
     ]
@@ -541,7 +553,7 @@ def test_a_film_that_was_cut_is_counted(made, bundle, tmp_path, capsys):
         (
             "model.json",
             ("names", ["pig"]),
-            "the network gives (1, 378, 7), model.json tells of 6 columns",
+            "model.onnx: finds pig, cow, model.json says pig: a model of another bundle",
         ),
         ("model.onnx", "other", "expected one input 'images' of four float axes"),
     ],
@@ -571,9 +583,51 @@ def test_a_damaged_bundle_is_one_line(made, bundle, tmp_path, capsys, file, cont
         target.write_bytes(content)
     assert edge_runner.main([str(made[2] / "photo_000.jpg"), "--model", str(tmp_path / "b")]) == 1
     told = capsys.readouterr().err.strip().splitlines()
-    assert message in told[0] and len(told) == 1 + (
-        "columns" in message
-    )  # found with the picture, which is counted
+    assert message in told[0] and len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "told", "shown"),
+    [
+        (None, 0, [], "test image  20 of 20 boxes as expected, largest difference 0.00 px"),
+        ("README.md", 1, ["README.md: changed since the bundle was made (SHA-256)"], "20 of 20"),
+        ("run.py", 1, ["run.py: changed since the bundle was made (SHA-256)"], "20 of 20"),
+        ("-labels.txt", 1, ["labels.txt: missing; unpack the bundle again"], "20 of 20"),
+        ("model.onnx", 1, ["model.onnx: changed since", "error: "], "files       "),
+        (
+            "selftest.json",
+            1,
+            ["selftest.json: changed since", "1 of 20 boxes differ: on this device"],
+            "19 of 20 boxes as expected",
+        ),
+        ("-SHA256SUMS", 1, ["error: ", "no SHA256SUMS here"], ""),
+    ],
+)
+def test_a_bundle_tests_itself(bundle, tmp_path, capsys, file, code, told, shown):
+    folder = shutil.copytree(bundle, tmp_path / "b")
+    if file == "selftest.json":
+        expected = json.loads((folder / file).read_text())
+        expected["boxes"][0]["x_min"] += 0.6
+        (folder / file).write_text(json.dumps(expected))
+    elif file and file.startswith("-"):
+        (folder / file[1:]).unlink()
+    elif file:
+        (folder / file).write_bytes((folder / file).read_bytes() + b"\n ")
+    assert edge_runner.main(["selftest", "--model", str(folder)]) == code
+    seen = capsys.readouterr()
+    assert shown in seen.out and all(part in seen.err for part in told)
+    assert not (code == 0 and seen.err)
+
+
+def test_a_model_that_was_changed_does_not_run(made, bundle, tmp_path, capsys):
+    """Still a network, but not the one that was measured: a flipped bit among its weights."""
+    folder = shutil.copytree(bundle, tmp_path / "b")
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+    assert edge_runner.main([str(made[2]), "--model", str(folder)]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and "changed since the bundle was made (SHA-256)" in told[0]
 
 
 def film(made, folder, n):

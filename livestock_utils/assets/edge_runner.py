@@ -1,11 +1,16 @@
 """Find animals in images, folders, videos or a camera with an exported model: one file, no other of
 its project.
 
-    python run.py photo.jpg                      boxes as CSV on the screen python run.py folder
-    --out boxes.json        ... as JSON, .csv writes CSV python run.py video.mp4 --every 25 --draw
-    seen --out boxes.csv python run.py 0                              camera number 0 (Ctrl-C ends);
-    rtsp://... is a network camera python run.py folder --confidence 0.4        fewer, surer boxes
+    python run.py photo.jpg                      boxes as CSV on the screen
+    python run.py folder --out boxes.json        ... as JSON; .csv writes CSV
+    python run.py video.mp4 --every 25 --draw seen --out boxes.csv
+    python run.py 0                              camera number 0 (Ctrl-C ends)
+    python run.py rtsp://...                     a network camera
+    python run.py folder --confidence 0.4        fewer, surer boxes
     python run.py --benchmark                    what an image costs on this device
+    python run.py selftest                       are the files whole, does it find what it should?
+    python run.py web-runtime                    once: the files that the page needs, from npm
+    python run.py serve                          the page, at http://127.0.0.1:8000/
 
 Needs onnxruntime, numpy, and Pillow or OpenCV (videos and cameras: OpenCV). What cannot be read is
 told in one line and counted, and the run goes on. Exit codes: 0 done, 1 something could not be read
@@ -14,6 +19,7 @@ or used, 2 wrong usage.
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -36,6 +42,8 @@ except ImportError:
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+HEIC = (".heic", ".heif", ".hif")
+LARGEST = 128_000_000  # pixels of a photo
 PNG = b"\x89PNG\r\n\x1a\n"
 GREY = 114
 VOTE_SHARE = 0.1  # candidates below this share of a box's confidence do not move its edges
@@ -261,8 +269,38 @@ class Model(Detector):
                 f"{self.file}: takes {taken}, expected one input 'images' of four float axes; "
                 "unpack the bundle again"
             )
+        known = session.get_modelmeta().custom_metadata_map.get("livestock_utils")
+        if known and json.loads(known).get("names", self.names) != self.names:
+            raise Problem(
+                f"{self.file}: finds {', '.join(json.loads(known)['names'])}, model.json says "
+                f"{', '.join(self.names)}: a model of another bundle; unpack the bundle again"
+            )
+        for problem in changed_files(folder, [self.file.name]):
+            raise Problem(problem)
         self.call = lambda network_input: session.run(None, {"images": network_input})[0]
         self.threads = threads or os.cpu_count()
+
+
+def changed_files(folder, names=None):
+    """A line for each file of a bundle (or those of `names`) that is not as SHA256SUMS has it."""
+    path = Path(folder) / "SHA256SUMS"
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        expected, name = line.split("  ", 1)
+        if names is not None and name not in names:
+            continue
+        try:
+            digest = hashlib.sha256()
+            with open(Path(folder) / name, "rb") as file:
+                while part := file.read(1 << 20):
+                    digest.update(part)
+            if digest.hexdigest() == expected:
+                continue
+            what = "changed since the bundle was made (SHA-256)"
+        except OSError:
+            what = "missing"
+        yield f"{Path(folder) / name}: {what}; unpack the bundle again"
 
 
 def fit(width, height, image_size, stride):
@@ -390,8 +428,12 @@ def decode(data):
     is applied."""
     if not data:
         raise Problem("empty file")
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        raise Problem("an HEIC photo, which is not read here: save it as JPEG")
     if _is_truncated(data):
         raise Problem("truncated image")
+    if (pixels := _promised_pixels(data)) > LARGEST:
+        raise _too_large(pixels)
     if data[:8] == PNG and 0 in (
         int.from_bytes(data[16:20], "big"),
         int.from_bytes(data[20:24], "big"),
@@ -406,7 +448,29 @@ def decode(data):
         frame = _decode_by_pillow(data)
     if frame is None or 0 in frame.shape:
         raise Problem("not a readable image")
+    if frame.shape[0] * frame.shape[1] > LARGEST:
+        raise _too_large(frame.shape[0] * frame.shape[1])
     return frame
+
+
+def _too_large(pixels):
+    return Problem(
+        f"a photo of {pixels / 1e6:.0f} megapixels, at most {LARGEST / 1e6:.0f} are read: make it "
+        "smaller"
+    )
+
+
+def _promised_pixels(data):
+    """Pixels that a JPEG's or PNG's header promises, before memory is taken for them; else 0."""
+    if data[:8] == PNG:
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    at = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while at + 9 < len(data) and data[at] == 0xFF:
+        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
+            height, width = data[at + 5 : at + 7], data[at + 7 : at + 9]
+            return int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def _is_truncated(data):
@@ -428,12 +492,17 @@ def _decode_by_pillow(data):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd TIFF tags and large images
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+            opened = Image.open(io.BytesIO(data))
+            if opened.width * opened.height > LARGEST:
+                raise _too_large(opened.width * opened.height)
+            image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):  # 16 bit
                 image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
             elif image.mode in ("RGBA", "LA"):  # the alpha channel goes, nothing is blended
                 image = image.convert("RGBA")
             return np.array(image.convert("RGB"))
+    except Problem:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Problem(f"not a readable image ({' '.join(str(error).split())[:80]})") from error
 
@@ -521,7 +590,7 @@ def frames(source, every=1):
     stream's address."""
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES + HEIC)
         if not files:
             raise Problem(f"{source}: no images in this folder (expected {', '.join(IMAGES)})")
         for file in files:
@@ -722,6 +791,231 @@ def _picture():
     return stream.getvalue()
 
 
+# ---- is it the bundle that was made, and does it find here what it found there?
+
+
+SAME_PX, SAME_CONFIDENCE = 0.5, 0.01
+
+
+def expectation(model, name, data):
+    """What selftest.json says: the surest boxes that `model` finds in an image's bytes, here."""
+    found = model.detect(decode(data))[:20]
+    return {
+        "image": name,
+        "confidence": model.settings["confidence_threshold"],
+        "same_px": SAME_PX,
+        "same_confidence": SAME_CONFIDENCE,
+        "boxes": [
+            {
+                "species": model.names[int(row[5])],
+                **{COLUMNS[3 + side]: round(float(row[side]), 3) for side in range(4)},
+                "confidence": round(float(row[4]), 6),
+            }
+            for row in found
+        ],
+    }
+
+
+def differing_boxes(model, expected, found):
+    """How many of the expected boxes are not found, and the largest difference (px) of the rest."""
+    missed, largest = 0, 0.0
+    for box in expected["boxes"]:
+        sides = np.array([box[side] for side in COLUMNS[3:7]])
+        like = found[
+            (found[:, 5] == model.names.index(box["species"]))
+            & (np.abs(found[:, 4] - box["confidence"]) <= expected["same_confidence"])
+        ]
+        least = np.abs(like[:, :4] - sides).max(axis=1, initial=0).min(initial=np.inf)
+        if least > expected["same_px"]:
+            missed += 1
+        else:
+            largest = max(largest, float(least))
+    return missed, largest
+
+
+def selftest(folder, threads=None):
+    """Check an unpacked bundle's files and boxes; prints what was checked, returns the exit code.
+
+    Boxes equal the expected ones to SAME_PX and SAME_CONFIDENCE: INT8 may differ on a processor
+    of another kind, and then this says so.
+    """
+    folder = Path(folder)
+    if not (folder / "SHA256SUMS").is_file():
+        raise Problem(f"{folder}: no SHA256SUMS here; give the unpacked bundle by --model")
+    changed = list(changed_files(folder))
+    for line in changed:
+        tell(line)
+    files = len((folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
+    print(f"files       {files - len(changed)} of {files} as they were made (SHA-256)")
+    model = Model(folder, threads)
+    try:
+        expected = json.loads((folder / "selftest.json").read_text(encoding="utf-8"))
+        data = (folder / expected["image"]).read_bytes()
+    except (OSError, ValueError, KeyError) as error:
+        raise Problem(f"{folder}: no test image ({error}); unpack the bundle again") from error
+    start = time.perf_counter()
+    found = model.detect(decode(data))
+    ms = (time.perf_counter() - start) * 1e3
+    missed, largest = differing_boxes(model, expected, found)
+    n = len(expected["boxes"])
+    print(f"test image  {n - missed} of {n} boxes as expected, largest difference {largest:.2f} px")
+    print(f"time        {ms:.0f} ms, the first image")
+    if missed:
+        tell(f"{missed} of {n} boxes differ: on this device the model finds something else")
+    return 1 if missed or changed else 0
+
+
+# ---- the page
+
+
+RUNTIME = "onnxruntime-web@1.30.0"
+RUNTIME_FILES = {
+    "ort.wasm.min.js": "faece07e84faa9001f5104bbe4e5c70861d06cb2376a0dea1fa0ad33a67adc81",
+    "ort-wasm-simd-threaded.mjs": (
+        "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b"
+    ),
+    "ort-wasm-simd-threaded.wasm": (
+        "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"
+    ),
+}
+KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".onnx": "application/octet-stream",
+    ".png": "image/png",
+    ".wasm": "application/wasm",
+}
+HEADERS = {
+    # the browser itself refuses what is not this server's: no request can leave the machine
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
+    "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: mediastream:; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",  # both: threads of WebAssembly
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def web_runtime(folder, package=None):
+    """Put the page's runtime into `folder`/web/ort, from an npm package file or by `npm pack`."""
+    import shutil
+    import subprocess
+    import tarfile
+    import tempfile
+
+    address = "https://registry.npmjs.org/onnxruntime-web/-/" + RUNTIME.replace("@", "-") + ".tgz"
+    with tempfile.TemporaryDirectory() as place:
+        if package is None:
+            npm = shutil.which("npm")
+            advice = f"fetch {address} elsewhere and give its path"
+            if npm is None:
+                raise Problem(f"npm is not installed; {advice}")
+            done = subprocess.run(
+                [npm, "pack", RUNTIME], cwd=place, capture_output=True, text=True, check=False
+            )
+            package = next(Path(place).glob("*.tgz"), None)
+            if done.returncode or package is None:
+                why = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise Problem(f"npm pack {RUNTIME} failed ({why[:160]}); {advice}")
+        found = {}
+        try:
+            with tarfile.open(package) as archive:
+                for name in RUNTIME_FILES:
+                    member = archive.extractfile(f"package/dist/{name}")
+                    found[name] = member.read() if member else b""
+        except (OSError, KeyError, tarfile.TarError) as error:
+            why = " ".join(str(error).split())[:80]
+            raise Problem(f"{package}: not {RUNTIME} ({why}); fetch {address}") from error
+    for name, data in found.items():
+        if hashlib.sha256(data).hexdigest() != RUNTIME_FILES[name]:
+            raise Problem(f"{package}: {name} is not the one of {RUNTIME}; fetch {address}")
+    target = Path(folder) / "web" / "ort"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, data in found.items():
+        part = target / f"{name}.part"
+        part.write_bytes(data)
+        os.replace(part, target / name)
+    return target
+
+
+def page_server(folder, host="127.0.0.1", port=8000):
+    """A server of an unpacked bundle's page: its web files, model and test image, nothing else."""
+    import http.server
+    import shutil
+    from urllib.parse import unquote, urlsplit
+
+    root = Path(folder).resolve()
+    open_names = {"model.json", "model.onnx", "selftest.json", "selftest.png"}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            name = unquote(urlsplit(self.path).path).lstrip("/")
+            if name in ("", "web"):
+                self.send_response(302)
+                self.send_header("Location", "/web/")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path = (root / (name + "index.html" * name.endswith("/"))).resolve()
+            inside = path.is_relative_to(root / "web") or name in open_names
+            if not (inside and path.is_file() and path.suffix in KINDS):
+                self.send_error(404)
+                return
+            with open(path, "rb") as file:
+                self.send_response(200)
+                self.send_header("Content-Type", KINDS[path.suffix])
+                self.send_header("Content-Length", str(path.stat().st_size))
+                for header, value in HEADERS.items():
+                    self.send_header(header, value)
+                self.end_headers()
+                if self.command == "GET":
+                    shutil.copyfileobj(file, self.wfile)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+        def handle(self):
+            with contextlib.suppress(ConnectionError):  # a browser that has seen enough
+                super().handle()
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        allow_reuse_address = os.name != "nt"
+
+    try:
+        return Server((host, port), Handler)
+    except (OSError, OverflowError) as error:
+        raise Problem(
+            f"{host}:{port} cannot be used ({error}); is the page running already? Else give "
+            "another --port"
+        ) from error
+
+
+def serve(folder, host="127.0.0.1", port=8000):
+    """Serve the page until Ctrl-C."""
+    folder = Path(folder)
+    if not (folder / "web" / "index.html").is_file() or not (folder / "model.json").is_file():
+        raise Problem(f"{folder}: no page here; give the unpacked bundle by --model")
+    for problem in changed_files(folder, ["model.onnx"]):
+        raise Problem(problem)
+    if not all((folder / "web" / "ort" / name).is_file() for name in RUNTIME_FILES):
+        tell("the page's runtime is not there yet: python run.py web-runtime")
+    with page_server(folder, host, port) as server:
+        shown = f"[{host}]" if ":" in host else host
+        tell(f"http://{shown}:{server.server_address[1]}/  (Ctrl-C ends)")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
 def peak_memory_mb():
     """Most memory that this process held so far, MB of 10^6 bytes; NaN where the system does not
     tell."""
@@ -743,8 +1037,38 @@ def tell(line):
     sys.stderr.write(f"{line}\n")
 
 
+def command(name, arguments):
+    """`run.py selftest`, `web-runtime` or `serve`; returns the exit code."""
+    parser = argparse.ArgumentParser(prog=f"run.py {name}")
+    parser.add_argument(
+        "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
+    )
+    if name == "web-runtime":
+        parser.add_argument("package", nargs="?", help=f"{RUNTIME} as a file, else `npm pack`")
+    elif name == "serve":
+        parser.add_argument("--host", default="127.0.0.1", help="by default this machine alone")
+        parser.add_argument("--port", type=int, default=8000)
+    else:
+        parser.add_argument("--threads", type=int, help="processor threads, by default all cores")
+    options = parser.parse_args(arguments)
+    try:
+        if name == "web-runtime":
+            tell(f"{web_runtime(options.model, options.package)}: {RUNTIME}")
+        elif name == "serve":
+            serve(options.model, options.host, options.port)
+        else:
+            return selftest(options.model, options.threads)
+    except (Problem, OSError) as problem:
+        tell(f"error: {problem}")
+        return 1
+    return 0
+
+
 def main(arguments=None):
     """The command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] in (["selftest"], ["web-runtime"], ["serve"]):
+        return command(arguments[0], arguments[1:])
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument(
         "source", nargs="?", help="an image, a folder, a video, a camera number, or rtsp://..."

@@ -1,6 +1,7 @@
 """One zip to copy to a device: model, labels, thresholds, a runner of one file and what to type."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from livestock_utils.assets import edge_runner
 from livestock_utils.core import files
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
@@ -23,13 +25,7 @@ from livestock_utils.detect.export import formats, parity
 from livestock_utils.detect.predict import engine, postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
-_RUNNER = PACKAGE / "assets" / "edge_runner.py"
-_REQUIREMENTS = """numpy
-onnxruntime
-# one of the two; OpenCV is faster and also reads videos and cameras
-pillow
-# opencv-python-headless
-"""
+_ASSETS = PACKAGE / "assets"
 _NOT_FOR_TENSORRT = """#!/bin/sh
 # Quantized for processors, with zero points other than 0: not TensorRT's.
 echo 'this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx' >&2
@@ -53,20 +49,39 @@ def write_bundle(
     texts = {
         "model.json": json.dumps(content, indent=1, sort_keys=True) + "\n",
         "labels.txt": "".join(f"{label}\n" for label in about["names"]),
-        "requirements.txt": _REQUIREMENTS,
-        "run.py": _RUNNER.read_text(encoding="utf-8"),
         "tensorrt.sh": tensorrt_commands(about, image_size),
         "README.md": _readme(name, content, formats.size_bytes(model) / 1e6, notes or {}),
     }
+    members = {member: text.encode() for member, text in texts.items()}
+    members["run.py"] = (_ASSETS / "edge_runner.py").read_bytes()
+    members["model.onnx"] = Path(model).read_bytes()
+    for path in (*(_ASSETS / "bundle").iterdir(), *(_ASSETS / "web").iterdir()):
+        if path.name != "README.md":  # a template
+            members[path.name if path.parent.name == "bundle" else f"web/{path.name}"] = (
+                path.read_bytes()
+            )
+    members["selftest.json"] = _expected(members)
+    sums = {member: hashlib.sha256(data).hexdigest() for member, data in members.items()}
+    members["SHA256SUMS"] = "".join(f"{sums[key]}  {key}\n" for key in sorted(sums)).encode()
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as bundle:
-        for member, text in sorted(texts.items()):
-            bundle.writestr(_entry(f"{folder}/{member}"), text.encode(), zipfile.ZIP_DEFLATED)
-        bundle.writestr(_entry(f"{folder}/model.onnx"), Path(model).read_bytes())
+        for member, data in sorted(members.items()):
+            packed = zipfile.ZIP_STORED if member == "model.onnx" else zipfile.ZIP_DEFLATED
+            bundle.writestr(_entry(f"{folder}/{member}"), data, packed)
     target = Path(out) / "dist" / f"edge_{name}.zip"
     with files.whole_file(target) as file:
         file.write(stream.getbuffer())
     return target
+
+
+def _expected(members: Mapping[str, bytes]) -> bytes:
+    """selftest.json: the boxes that the bundle's runner finds in its test image, here."""
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("model.json", "model.onnx"):
+            Path(place, name).write_bytes(members[name])
+        model = edge_runner.Model(place, threads=1)
+        expected = edge_runner.expectation(model, "selftest.png", members["selftest.png"])
+    return (json.dumps(expected, indent=1, sort_keys=True) + "\n").encode()
 
 
 def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
@@ -273,23 +288,13 @@ def _readme(name: str, content: dict[str, Any], size_mb: float, notes: Mapping[s
     )
     measured = "\n\nMeasured when it was made (on that machine, not on yours):\n" * bool(notes)
     measured += "".join(f"\n- {key}: {value}" for key, value in notes.items())
-    return f"""# edge_{name}
-
-Finds {" and ".join(content["names"])} in barn photos: a YOLOv5 network as ONNX \
-({size_mb:.1f} MB); {frames}.
-
-    pip install -r requirements.txt
-    python run.py photo.jpg
-    python run.py folder --out boxes.csv --draw seen
-    python run.py 0            # camera 0, needs OpenCV
-    python run.py --benchmark  # what an image costs on this device
-
-Suppression: {settings["method"]}, IoU {settings["iou_threshold"]}, confidence from \
-{settings["confidence_threshold"]}, at most {settings["max_detections"]} boxes an image \
-(`model.json`). That keeps the doubtful boxes that a score counts; `--confidence 0.4` shows fewer, \
-surer ones.
-
-Pillow and OpenCV give the same boxes; OpenCV is faster, and reads videos and cameras.
-
-`tensorrt.sh` holds the commands for a Jetson's GPU; it says what was not run.{measured}
-"""
+    text = (_ASSETS / "bundle" / "README.md").read_text(encoding="utf-8")
+    return text.format(
+        name=name,
+        names=" and ".join(content["names"]),
+        size_mb=size_mb,
+        frames=frames,
+        settings=settings,
+        measured=measured,
+        runtime=edge_runner.RUNTIME,
+    )
