@@ -56,7 +56,6 @@ loggers = "tensorboard"  # @param ["tensorboard", "tensorboard,wandb", "tensorbo
 seed = 0  # @param {type:"integer"}
 check_gpu = False  # @param {type:"boolean"}
 rate_test = False  # @param {type:"boolean"}
-confidence_shown = 0.25  # @param {type:"number"}
 
 # %%
 import livestock_utils as lu
@@ -154,11 +153,11 @@ step.show(lu.displays.precision_recall(valid, predictions))
 
 # %% [markdown]
 # ## Labels beside predictions
-# Left what was labelled, right what was found. A box on the right without a partner is a false alarm, or an animal
+# Left what was labelled, right one box an animal, from the confidence of each species' best F1 up. A box on the right without a partner is a false alarm, or an animal
 # that nobody labelled: notebook 06 takes that apart.
 
 # %%
-step.show(lu.displays.labels_and_predictions(valid, predictions, confidence_shown, seed=seed))
+step.show(lu.displays.labels_and_predictions(valid, predictions, seed=seed))
 
 # %% [markdown]
 # ## One camera like another?

@@ -127,6 +127,13 @@ step.show(lu.displays.predictions_by_group(errors))
 step.show(lu.displays.calibration(errors))
 
 # %% [markdown]
+# ## How many animals?
+# One box an animal, from the confidences on that count these images best: the smallest error that a threshold can give.
+
+# %%
+step.show(lu.displays.counts(valid, predictions))
+
+# %% [markdown]
 # ## The worst cases
 # Each case twice: left the labels, right the predictions; the dotted box is the case. First false alarms: is there an
 # animal under the dotted box? Then the label is at fault, not the model.

@@ -20,12 +20,12 @@ WINGS = ("core", "data", "evaluate", "detect", "show")
 LEAVES = ("install", "colab")
 """Modules beside the wings that any wing may import; they import nothing above core."""
 MOST = {
-    "names of the library in notebooks": 112,  # 110 before recipe, range test, check of a GPU
+    "names of the library in notebooks": 118,  # 110 before recipe, range test, check of a GPU
     "modules of the library in notebooks": 15,
     "lines of code in notebooks": 750,
     "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
     "columns of code in notebooks": 100,
-    "lines of the library": 29900,  # 29,000 before start weights, recipes, voting, check-gpu
+    "lines of the library": 31900,  # 29,000 before start weights, recipes, voting, check-gpu
     "names of the door": 40,
     "lines of the set-up cell": 14,
 }

@@ -104,6 +104,11 @@ def as_predictions(table):
         ),
         (Settings(confidence_threshold=0.05, voting_iou=0.7), "onnx"),
         (Settings("soft_nms_linear", confidence_threshold=0.05, voting_iou=0.6), "onnx"),
+        (Settings("diou_nms", confidence_threshold=0.05, iou_threshold=0.5), "onnx"),
+        (
+            Settings("diou_nms", voting_iou=0.5, voting_weight="confidence", class_agnostic=True),
+            "onnx",
+        ),
         (Settings(confidence_threshold=0.05), "onnx-nms"),
         (Settings(confidence_threshold=0.05), "onnx-static"),
     ],

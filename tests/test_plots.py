@@ -370,14 +370,15 @@ def test_drawn_examples_share_the_species_evenly_and_repeat_with_the_seed(photos
     assert images.set_index("image_id").loc[drawn, "species"].value_counts().tolist() == [3, 3]
 
 
-def test_predictions_stand_beside_the_truth_from_the_threshold_up(photos):
+def test_predictions_stand_beside_the_truth(photos):
     folder, images, boxes = photos
     image_id = boxes["image_id"].value_counts().index[0]
     found = boxes.assign(confidence=0.1)
     found.loc[found[found["image_id"] == image_id].index[0], "confidence"] = 0.9
-    left, right = gallery.truth_beside_prediction(
-        Photos(images, boxes, folder), found, [image_id], confidence_threshold=0.5
-    )[0]
+    sure = found[found["confidence"] > 0.5]
+    left, right = gallery.truth_beside_prediction(Photos(images, boxes, folder), sure, [image_id])[
+        0
+    ]
     assert len(left.patches) == (boxes["image_id"] == image_id).sum() and len(right.patches) == 1
     assert [text.get_text() for text in right.texts] == ["0.90"]
 

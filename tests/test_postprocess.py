@@ -24,6 +24,7 @@ METHODS = [
     PostprocessSettings(class_agnostic=True),
     PostprocessSettings(multi_label=False),
     PostprocessSettings(voting_iou=0.7),
+    PostprocessSettings("diou_nms", iou_threshold=0.5),
     PostprocessSettings(method="soft_nms_linear", voting_iou=0.5),
 ]
 

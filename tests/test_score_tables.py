@@ -99,15 +99,15 @@ def test_sentences_on_the_curves():
         ("i3", "cow", 0.0, 0.0, 90.0, 90.0, 0.1),
     )
     curves = metrics.pr_curves(truth, found, truth)
-    said = words.at_confidence(score_tables.at_confidence(curves, 0.25))
+    said = words.at_confidence(score_tables.at_confidence(curves, {"cow": 0.25}))
     assert (
-        "confidence 0.25 up and at IoU 0.5: cow 50% of the labelled animals are found, 33% of the "
-        "boxes" in said
+        "at IoU 0.5: cow from confidence 0.25 up, 50% of the labelled animals are found, 33% of "
+        "the boxes" in said
     )
-    assert "cow 0% of the labelled animals are found, 0% of" in words.at_confidence(
-        score_tables.at_confidence(curves, 0.95)
+    assert "0% of the labelled animals are found, 0% of" in words.at_confidence(
+        score_tables.at_confidence(curves, {"cow": 0.95})
     )
-    nothing = score_tables.at_confidence(curves.iloc[:0], 0.25)
+    nothing = score_tables.at_confidence(curves.iloc[:0], {})
     assert "no labels to score" in words.at_confidence(nothing)
 
 

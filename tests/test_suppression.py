@@ -103,6 +103,7 @@ def test_fusion_equals_ensemble_boxes(boxes, threshold, kind, n_passes):
     "call",
     [
         lambda xyxy, confidence: suppression.nms(xyxy, confidence, 0.5),
+        lambda xyxy, confidence: suppression.diou_nms(xyxy, confidence, 0.5),
         lambda xyxy, confidence: suppression.soft_nms(xyxy, confidence, 0.5),
         lambda xyxy, confidence: suppression.fuse(xyxy, confidence, 0.5)[1],
     ],
@@ -117,6 +118,34 @@ def test_boxes_without_area_do_not_disturb():
     assert suppression.nms(xyxy, confidence, 0.5).tolist() == [True, True, True]
     assert suppression.soft_nms(xyxy, confidence, 0.5).tolist() == pytest.approx([0.9, 0.8, 0.7])
     assert suppression.fuse(xyxy, confidence, 0.5)[0].tolist() == [[0, 0, 10, 10]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(crowds, st.floats(0.1, 0.9))
+def test_diou_nms_is_greedy_over_torchvisions_distance_iou(boxes, threshold):
+    xyxy, confidence = boxes
+    whole = torch.from_numpy(xyxy.astype(float))
+    # Its epsilon of 1e-7 in the diagonal is felt by boxes as small as shares: so in px.
+    diou = (torchvision.ops.distance_box_iou(whole * 1000, whole * 1000)).numpy()
+    kept: list[int] = []
+    for box in range(len(xyxy)):
+        if all(diou[box, other] <= threshold for other in kept):
+            kept.append(box)
+    assert np.flatnonzero(suppression.diou_nms(xyxy, confidence, threshold)).tolist() == kept
+
+
+@settings(max_examples=60, deadline=None)
+@given(crowds, st.floats(0.3, 0.9))
+def test_votes_by_confidence_alone_are_yolov5s_merge_nms(boxes, threshold):
+    xyxy, confidence = boxes
+    confidence = 0.5 + confidence / 2  # above VOTE_SHARE of each other: all vote, as there
+    kept = torchvision.ops.nms(*(torch.from_numpy(a) for a in (xyxy, confidence)), threshold)
+    overlaps = torchvision.ops.box_iou(torch.from_numpy(xyxy)[kept], torch.from_numpy(xyxy))
+    weights = (overlaps > threshold) * torch.from_numpy(confidence)[None]
+    merged = (weights @ torch.from_numpy(xyxy)) / weights.sum(1, keepdim=True)
+    sides = xyxy[kept.numpy()], confidence[kept.numpy()], xyxy, confidence
+    ours = suppression.vote(*sides, threshold, by_iou=False)
+    np.testing.assert_allclose(ours, merged.numpy(), atol=1e-5)
 
 
 def voted_one_by_one(xyxy, confidence, voters_xyxy, voters, threshold):

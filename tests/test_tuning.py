@@ -27,7 +27,7 @@ from livestock_utils.show import displays
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
 from livestock_utils.show.words import tuning as words
 
-METHODS = {"nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
+METHODS = {"nms", "diou_nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,7 @@ class Detector:
         self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
         self.multi_label = bool(self.settings["multi_label"])
         self.voting = self.settings.get("voting_iou")
+        self.by_iou = self.settings.get("voting_weight", "confidence_iou") == "confidence_iou"
         self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
         self.place, self.canvas = (
             (),
@@ -177,9 +178,8 @@ class Detector:
         if self.voting is not None:
             for number in np.unique(label):
                 mine, others = label == number, voters[2] == number
-                xyxy[mine] = vote(
-                    xyxy[mine], score[mine], voters[0][others], voters[1][others], self.voting
-                )
+                sides = xyxy[mine], score[mine], voters[0][others], voters[1][others]
+                xyxy[mine] = vote(*sides, self.voting, self.by_iou)
         width, height = place[0]
         xyxy = np.clip(xyxy, 0, np.array([width, height, width, height], dtype=np.float32))
         found = np.column_stack([xyxy, score, label]).astype(np.float64)
@@ -192,6 +192,8 @@ class Detector:
         group = np.zeros(len(label), dtype=int) if self.agnostic else label
         if self.method == "nms":
             return nms(xyxy, group, self.limits, self.most), score
+        if self.method == "diou_nms":
+            return diou_nms(xyxy, group, self.limits), score
         score, kept = score.copy(), [np.zeros(0, dtype=int)]
         mixed = (
             self.agnostic and self.floors.min() < self.floors.max()
@@ -404,9 +406,30 @@ def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
     return result.astype(np.float32)
 
 
-def vote(xyxy, confidence, voters_xyxy, voters, limit):
+def diou_nms(xyxy, group, limits):
+    """As `nms`, by DIoU: IoU less the squared distance of the centres over the squared diagonal of
+    the box around both."""
+    boxes = xyxy.astype(np.float64)
+    area, centre = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), (boxes[:, :2] + boxes[:, 2:]) / 2
+    kept, rows = [], np.arange(len(boxes))
+    while len(rows):
+        at, rows = rows[0], rows[1:]
+        kept.append(at)
+        low, high = np.minimum(boxes[at], boxes[rows]), np.maximum(boxes[at], boxes[rows])
+        shared = np.maximum(low[:, 2:] - high[:, :2], 0).prod(axis=1)
+        union = area[at] + area[rows] - shared
+        diagonal = ((high[:, 2:] - low[:, :2]) ** 2).sum(axis=1)
+        apart = ((centre[at] - centre[rows]) ** 2).sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            diou = np.where(union > 0, shared / union, 0)
+            diou = diou - np.where(diagonal > 0, apart / diagonal, 0)
+        rows = rows[(group[rows] != group[at]) | (diou <= limits[group[at]])]
+    return np.array(kept, dtype=int)
+
+
+def vote(xyxy, confidence, voters_xyxy, voters, limit, by_iou=True):
     """Boxes moved to the mean of the candidates that overlap them by at least `limit`, weighted by
-    confidence x IoU; candidates of less than VOTE_SHARE of a box's confidence have no vote."""
+    confidence (x IoU); candidates of less than VOTE_SHARE of a box's confidence have no vote."""
     boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
     low = np.maximum(boxes[:, None, :2], others[:, :2])
     shared = np.clip(np.minimum(boxes[:, None, 2:], others[:, 2:]) - low, 0, None).prod(axis=2)
@@ -414,7 +437,7 @@ def vote(xyxy, confidence, voters_xyxy, voters, limit):
     union = area[0][:, None] + area[1] - shared
     iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     votes = (iou >= limit) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = np.where(votes, iou * voters, 0.0)
+    weight = np.where(votes, iou * voters if by_iou else voters, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     return np.divide(weight @ others, total, out=boxes, where=total > 0).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Post-processing on plain arrays: NMS, soft-NMS and weighted boxes fusion.
+"""Post-processing on plain arrays: NMS by IoU or DIoU, soft-NMS, box voting, weighted boxes fusion.
 
 All take `xyxy` (n, 4) and `confidence` (n,), float32 and sorted by descending confidence. NMS is
 torchvision's, the others our own numpy: equal to ensemble-boxes, 2 to 3 times as fast, no numba.
@@ -24,6 +24,25 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
     if len(kept):
         boxes, scores = (torch.from_numpy(np.ascontiguousarray(a)) for a in (xyxy, confidence))
         kept[torch.ops.torchvision.nms(boxes, scores, float(iou_threshold)).numpy()] = True
+    return kept
+
+
+def diou_nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
+    """Greedy suppression by DIoU = IoU - (distance of centres / diagonal of the box around both)^2
+    (Zheng et al. 2020) -> kept (n,): neighbours whose centres lie apart survive."""
+    kept = np.zeros(len(confidence), dtype=bool)
+    boxes = xyxy.astype(np.float64)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    rows = np.arange(len(boxes))
+    while len(rows):
+        at, rows = rows[0], rows[1:]
+        kept[at] = True
+        corner = np.minimum(boxes[at, :2], boxes[rows, :2])
+        diagonal = ((np.maximum(boxes[at, 2:], boxes[rows, 2:]) - corner) ** 2).sum(axis=1)
+        apart = share(((centres[at] - centres[rows]) ** 2).sum(axis=1), diagonal)
+        iou = _iou_with(boxes[at], areas[at], boxes[rows], areas[rows])
+        rows = rows[iou - apart <= iou_threshold]
     return kept
 
 
@@ -98,15 +117,21 @@ def fuse(
 
 
 def vote(
-    xyxy: Array, confidence: Array, voters_xyxy: Array, voters: Array, iou_threshold: float
+    xyxy: Array,
+    confidence: Array,
+    voters_xyxy: Array,
+    voters: Array,
+    iou_threshold: float,
+    by_iou: bool = True,
 ) -> Array:
     """Box voting (Gidaris & Komodakis 2015): each kept box becomes the mean of the voters that
-    overlap it by at least `iou_threshold`, weighted by their confidence x IoU -> (n, 4). `voters`
-    (m,) are confidences; those below VOTE_SHARE of the box's own have no vote, so that a higher
-    confidence threshold leaves the boxes above it as they are."""
+    overlap it by at least `iou_threshold`, weighted by their confidence (x IoU) -> (n, 4). At the
+    threshold of the suppression itself that is weighted NMS, and yolov5's merge-NMS not `by_iou`.
+    `voters` (m,) are confidences; those below VOTE_SHARE of the box's own have no vote, so that a
+    higher confidence threshold leaves the boxes above it as they are."""
     iou = iou_matrix(xyxy, voters_xyxy)
     votes = (iou >= iou_threshold) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = np.where(votes, iou * voters, 0.0)
+    weight = np.where(votes, iou * voters if by_iou else voters, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     boxes = xyxy.astype(np.float64)
     np.divide(weight @ voters_xyxy.astype(np.float64), total, out=boxes, where=total > 0)

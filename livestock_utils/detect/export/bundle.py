@@ -91,7 +91,7 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
             f"`{Path(path).name}` is not there (notebook 11 writes it): the write-up's thresholds "
             "go in."
         )
-    settings = postprocess.load_settings(path)
+    settings = postprocess.load_settings(path, "one_pass")
     if settings.method == "fusion" or settings.passes not in (None, ("plain",)):
         return Settings(), (
             "The tuned settings merge several passes, a device makes one: the write-up's "

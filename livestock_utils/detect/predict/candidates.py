@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import whole_file
 
 _FORMAT = 1
@@ -68,6 +69,22 @@ class Candidates:
         arrays = {name: getattr(self, name)[mask] for name in PER_CANDIDATE}
         return dataclasses.replace(self, **arrays)
 
+    def pass_places(self, names: Sequence[str]) -> list[int]:
+        """Where these passes stand in `passes`; LivestockError for one that was not predicted."""
+        if missing := [name for name in names if name not in self.passes]:
+            raise LivestockError(
+                f"pass {missing[0]!r} was not predicted: there are {list(self.passes)}"
+            )
+        return [self.passes.index(name) for name in names]
+
+    def of_passes(self, names: Sequence[str]) -> "Candidates":
+        """Only these passes, in this order."""
+        moved = np.full(len(self.passes), -1)
+        moved[self.pass_places(names)] = np.arange(len(names))
+        part = self.select(moved[self.pass_index] >= 0)
+        places = moved[part.pass_index].astype(part.pass_index.dtype)
+        return dataclasses.replace(part, passes=tuple(names), pass_index=places)
+
     def of_images(self, image_ids: Sequence[str] | pd.Series) -> "Candidates":
         """Only these images with their candidates; DatasetError if one was never predicted."""
         known, wanted = self.images["image_id"], set(image_ids)
@@ -102,6 +119,43 @@ def build(
         passes=tuple(passes),
         made_with=made_with,
         **{name: value[rows] for name, value in values.items()},
+    )
+
+
+def of_table(
+    predictions: pd.DataFrame, images: pd.DataFrame, names: Sequence[str], source: str = "table"
+) -> Candidates:
+    """A predictions table (px) of `images` as candidates, whatever detector made it; DatasetError
+    for boxes of other images, other classes, or without confidences in [0, 1]."""
+    place = pd.Index(images["image_id"]).get_indexer(predictions["image_id"])
+    label = pd.Index(list(names)).get_indexer(predictions["species"])
+    sure = pd.to_numeric(predictions.get("confidence"), errors="coerce")
+    for bad, what, got in (
+        (place < 0, "boxes are of images that are not among the photos", "image_id"),
+        (label < 0, f"boxes are of other classes than {list(names)}: name yours", "species"),
+        (~sure.between(0, 1), "boxes have no confidence in [0, 1]", "confidence"),
+    ):
+        if n := int(np.sum(bad)):
+            value = predictions.loc[np.asarray(bad), got].iloc[0]
+            raise DatasetError(f"{source}: {n} of {len(bad)} {what}, first {value!r}")
+    table = images[["image_id", "width_px", "height_px"]].assign(
+        status="ok", found=np.bincount(place, minlength=len(images))
+    )
+    return build(
+        table.fillna({"width_px": 0, "height_px": 0}),
+        names,
+        (source,),
+        {
+            "weights": source,
+            "cap": len(predictions),
+            "floor": float(sure.min() if len(sure) else 0),
+        },
+        image_index=place,
+        class_index=label,
+        pass_index=np.zeros(len(place)),
+        best_class=np.ones(len(place)),
+        confidence=sure,
+        xyxy=predictions[XYXY].to_numpy(float),
     )
 
 

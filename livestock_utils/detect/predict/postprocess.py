@@ -20,6 +20,7 @@ from livestock_utils.detect.predict.candidates import Candidates
 
 PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
 _PerClass = float | dict[str, float]
+_HARD = {"nms": suppression.nms, "diou_nms": suppression.diou_nms}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PostprocessSettings(Settings):
     method: str = setting(
         "nms",
         "suppression; fusion is weighted boxes fusion over the passes",
-        choices=("nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"),
+        choices=("nms", "diou_nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"),
     )
     confidence_threshold: _PerClass = setting(
         0.001, "least confidence of a box", unit="share, or one a class", low=0, high=1
@@ -58,6 +59,11 @@ class PostprocessSettings(Settings):
         unit="IoU",
         low=0,
         high=1,
+    )
+    voting_weight: str = setting(
+        "confidence_iou",
+        "what a vote weighs; confidence alone at iou_threshold is yolov5's merge-NMS",
+        choices=("confidence_iou", "confidence"),
     )
     fusion_nms: float | None = setting(
         None, "NMS of each pass before fusion; None: none", unit="IoU", low=0, high=1
@@ -118,21 +124,40 @@ class PostprocessSettings(Settings):
         return cls(**values)
 
 
+LOOKING = PostprocessSettings(
+    confidence_threshold=0.25, iou_threshold=0.45, class_agnostic=True, multi_label=False
+)
+"""To look and count with where nothing was tuned: yolov5's detect.py's thresholds, one box an
+animal whatever its species."""
+_PURPOSES = {"scoring": "settings", "looking": "for_looking", "one_pass": "one_pass"}
+"""What settings are for -> where a settings file keeps them: tuned for AP, to look and count with,
+tuned for AP with the plain pass alone."""
+
+
 def save_settings(
-    path: str | os.PathLike, settings: PostprocessSettings, **provenance: Any
+    path: str | os.PathLike,
+    settings: PostprocessSettings,
+    looking: PostprocessSettings = LOOKING,
+    one_pass: PostprocessSettings | None = None,
+    **provenance: Any,
 ) -> Path:
     """Write settings as YAML, whole or not at all, with `provenance` beside them."""
-    content = {"settings": settings.to_dict(), "chosen": provenance}
+    each = (settings, looking, one_pass or settings)
+    content = {name: one.to_dict() for name, one in zip(_PURPOSES.values(), each, strict=True)}
+    content["chosen"] = provenance
     return write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def load_settings(path: str | os.PathLike) -> PostprocessSettings:
-    """Read what `save_settings` wrote; raises LivestockError if it is absent or not such a file."""
-    values = _read_settings(path)["settings"]
+def load_settings(path: str | os.PathLike, purpose: str = "scoring") -> PostprocessSettings:
+    """Read what `save_settings` wrote for a purpose; LivestockError if it is absent or not such a
+    file. Files of 0.1.0 hold those for scoring alone: LOOKING is given to look with."""
+    content = _read_settings(path)
+    values = content.get(_PURPOSES[purpose], content["settings"])
     try:
-        return PostprocessSettings.from_dict(values)
+        found = PostprocessSettings.from_dict(values)
     except LivestockError as error:
         raise LivestockError(f"{path}: {error}") from error
+    return LOOKING if purpose == "looking" and "for_looking" not in content else found
 
 
 def load_image_size(path: str | os.PathLike) -> int | None:
@@ -187,18 +212,25 @@ class Detections:
     xyxy: npt.NDArray[Any]
     confidence: npt.NDArray[Any]
 
+    def take(self, rows: npt.NDArray[Any]) -> "Detections":
+        """Only these rows, in their order."""
+        arrays = {field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)}
+        return Detections(**arrays)
+
 
 def detections(candidates: Candidates, settings: PostprocessSettings) -> Detections:
-    """Everything that `apply` does but the limit an image and the table; in any order."""
+    """Everything that `apply` does but the table and, unless boxes vote, the limit an image; in any
+    order."""
     pool = candidates.select(_allowed(candidates, settings))
     part = pool.select(_sure(pool, settings))
-    if settings.method == "nms":
-        part = part.select(_nms_keep(part, settings.iou_threshold, settings.class_agnostic))
+    if settings.method in _HARD:
+        part = part.select(_kept(part, settings))
         found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
-    if settings.voting_iou is not None:
-        found = _voted(found, pool, settings.voting_iou)
+    if settings.voting_iou is not None:  # of the boxes that stay: votes change no confidence
+        rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
+        found = _voted(found.take(rows), pool, settings)
     size = part.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
     limits = np.where(size > 0, size, np.float32(np.inf))[found.image_index]
     xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
@@ -211,7 +243,7 @@ def _sure(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[
     return candidates.confidence >= limits[candidates.class_index]
 
 
-def _voted(found: Detections, pool: Candidates, iou_threshold: float) -> Detections:
+def _voted(found: Detections, pool: Candidates, settings: PostprocessSettings) -> Detections:
     """The detections with their boxes moved by the votes of all candidates of image and class."""
     n_classes = len(pool.names)
     order = np.argsort(found.image_index.astype(np.int64) * n_classes + found.class_index)
@@ -221,9 +253,8 @@ def _voted(found: Detections, pool: Candidates, iou_threshold: float) -> Detecti
         first, last = np.searchsorted(key, image * n_classes + class_index + np.array([0, 1]))
         rows = order[first:last]
         sides = pool.xyxy[voters], pool.confidence[voters]
-        xyxy[rows] = suppression.vote(
-            found.xyxy[rows], found.confidence[rows], *sides, iou_threshold
-        )
+        how = settings.voting_iou, settings.voting_weight == "confidence_iou"
+        xyxy[rows] = suppression.vote(found.xyxy[rows], found.confidence[rows], *sides, *how)
     return dataclasses.replace(found, xyxy=xyxy)
 
 
@@ -233,25 +264,18 @@ def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
     if not settings.multi_label:
         mask &= candidates.best_class
     if settings.passes is not None:
-        if missing := [name for name in settings.passes if name not in candidates.passes]:
-            raise LivestockError(
-                f"pass {missing[0]!r} was not predicted: there are {list(candidates.passes)}"
-            )
-        used = [candidates.passes.index(name) for name in settings.passes]
-        mask &= np.isin(candidates.pass_index, used)
+        mask &= np.isin(candidates.pass_index, candidates.pass_places(settings.passes))
     return mask
 
 
-def _nms_keep(
-    candidates: Candidates, iou_threshold: _PerClass, class_agnostic: bool = False
-) -> npt.NDArray[np.bool_]:
-    """Hard NMS of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
-    thresholds = _per_class(iou_threshold, candidates.names, "iou_threshold")
+def _kept(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+    """Hard suppression of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
+    thresholds = _per_class(settings.iou_threshold, candidates.names, "iou_threshold")
+    suppress = _HARD[settings.method]
     kept = np.zeros(len(candidates), dtype=bool)
-    for rows, _, class_index in _groups(candidates, class_agnostic):
-        kept[rows] = suppression.nms(
-            candidates.xyxy[rows], candidates.confidence[rows], thresholds[class_index]
-        )
+    for rows, _, class_index in _groups(candidates, settings.class_agnostic):
+        sides = candidates.xyxy[rows], candidates.confidence[rows]
+        kept[rows] = suppress(*sides, thresholds[class_index])
     return kept
 
 
@@ -335,5 +359,5 @@ def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> npt.NDArray[np.
     kept = np.zeros(len(part), dtype=bool)
     for number in range(len(part.passes)):
         mask = part.pass_index == number
-        kept[mask] = _nms_keep(part.select(mask), iou_threshold)
+        kept[mask] = _kept(part.select(mask), PostprocessSettings(iou_threshold=iou_threshold))
     return kept

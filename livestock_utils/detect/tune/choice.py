@@ -26,6 +26,7 @@ class Choice:
     tried: pd.DataFrame
     compared: pd.DataFrame
     tuned_on: str = "validation"
+    looking: PostprocessSettings = postprocess.LOOKING
 
 
 def choose(
@@ -105,6 +106,7 @@ def _variants(
         dataclasses.replace(top, class_agnostic=True),
         dataclasses.replace(top, multi_label=False),
         *sweep.grid(top, max_detections=[n for n in _LIMITS if n != top.max_detections]),
+        *sweep.grid(PostprocessSettings(method="diou_nms"), iou_threshold=[0.45, 0.55, 0.65]),
         *sweep.grid(
             PostprocessSettings(method="soft_nms_linear"),
             iou_threshold=[0.4, 0.5, 0.6, 0.7],
@@ -142,6 +144,7 @@ def describe(setting: PostprocessSettings) -> str:
 
     name = {
         "nms": "NMS",
+        "diou_nms": "DIoU-NMS",
         "soft_nms_linear": "linear soft-NMS",
         "soft_nms_gaussian": "gaussian soft-NMS",
         "fusion": "fusion",
@@ -155,6 +158,7 @@ def describe(setting: PostprocessSettings) -> str:
         f"{setting.fusion_confidence} confidence": is_fusion,
         f"NMS {setting.fusion_nms or 0:g} first": is_fusion and setting.fusion_nms is not None,
         f"voting {setting.voting_iou or 0:g}": setting.voting_iou is not None,
+        "by confidence": setting.voting_weight == "confidence",
         f"at most {setting.max_detections:,} boxes": (
             setting.max_detections != sweep.WRITE_UP.max_detections
         ),
@@ -195,17 +199,27 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def save(out: str | os.PathLike, choice: Choice, candidates: Candidates) -> Path | None:
+def save(
+    out: str | os.PathLike,
+    choice: Choice,
+    candidates: Candidates,
+    looking: PostprocessSettings,
+    one_pass: PostprocessSettings | None = None,
+) -> Path | None:
     """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with all that a later
-    prediction needs, also passes by name and the image size."""
+    prediction needs, also passes by name and the image size; `one_pass`: None where that is the
+    choice."""
     if choice.compared.empty:
         return None
-    settings = choice.settings
-    if settings.passes is None:
-        settings = dataclasses.replace(settings, passes=candidates.passes)
+    settings, looking = (
+        dataclasses.replace(one, passes=one.passes or candidates.passes)
+        for one in (choice.settings, looking)
+    )
     return postprocess.save_settings(
         Path(out) / "predictions" / "settings.yaml",
         settings,
+        looking,
+        one_pass,
         objective=f"contest AP75 on {choice.tuned_on}",
         images=len(candidates.images),
         settings_tried=len(choice.tried),

@@ -10,12 +10,10 @@ def image_quality(
     boxes: pd.DataFrame,
     predictions: pd.DataFrame,
     images: pd.DataFrame,
-    confidence_threshold: float = 0.25,
 ) -> pd.DataFrame:
     """How well each image's animals were found: labels, found (at IoU 0.75), false_alarms, f1.
     Images with neither labels nor predictions are left out."""
-    sure = predictions[predictions["confidence"] >= confidence_threshold]
-    matches = matching.match_best(metrics.table_sides(boxes, sure, images, "coco"))
+    matches = matching.match_best(metrics.table_sides(boxes, predictions, images, "coco"))
     n = len(matches.image_ids)
     table = pd.DataFrame({"image_id": matches.image_ids, "labels": matches.n_answers.sum(axis=0)})
     is_hit = matching.hits(matches, 0.75)

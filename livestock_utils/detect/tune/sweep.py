@@ -214,9 +214,9 @@ def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) 
     """Detections at the lowest confidence thresholds of settings that one suppression serves."""
     limits = [postprocess.confidence_limits(candidates, setting) for setting in members]
     lowest = dict(zip(candidates.names, np.min(limits, axis=0).tolist(), strict=True))
-    return postprocess.detections(
-        candidates, dataclasses.replace(members[0], confidence_threshold=lowest)
-    )
+    most = max(setting.max_detections for setting in members)
+    widest = dataclasses.replace(members[0], confidence_threshold=lowest, max_detections=most)
+    return postprocess.detections(candidates, widest)
 
 
 def _cut(

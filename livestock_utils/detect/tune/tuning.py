@@ -15,10 +15,13 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.core.settings import Settings, setting
 from livestock_utils.core.tables import read_tables, require_columns
 from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.tune import choice as choosing
+from livestock_utils.detect.tune import front as fronts
 from livestock_utils.detect.tune import quality, steps, sweep
+from livestock_utils.detect.tune.looking import for_looking
 from livestock_utils.detect.tune.steps import Collected
-from livestock_utils.evaluate.scoring import contest, intervals, metrics, submission
+from livestock_utils.evaluate.scoring import contest, counts, intervals, metrics, submission
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,11 @@ class TuneSettings(Settings):
     )
     image_size: int = setting(1280, "Longer side that the network sees.", unit="px", low=32)
     passes: str = setting(
-        "plain",
-        "Test-time augmentation with commas: plain, flip, x0.83 (another size), x0.83-flip.",
+        "plain, x1.2, x1.2-flip",
+        "Passes to try, with commas: plain, flip, x1.2 (1.2 times the pixels), x1.2-flip.",
+    )
+    budget_ms: float = setting(
+        0.0, "Most time that the passes of an image may take here; 0: any.", unit="ms", low=0
     )
     backend: str = setting(
         "torch", "What runs the network; onnx is faster without a GPU.", choices=("torch", "onnx")
@@ -52,6 +58,9 @@ class TuneSettings(Settings):
         "contest",
         "What the answers were divided by: fixed frames, or each image's size.",
         choices=("contest", "image"),
+    )
+    looking_aim: str = setting(
+        "f1", "What the settings to look and count with are best at.", choices=counts.AIMS
     )
     n_random: int = setting(20, "Settings drawn at random, besides the grid.", low=0)
     n_resamples: int = setting(1000, "Draws of images behind an interval.", low=1)
@@ -95,9 +104,10 @@ class Tuning:
 
     @functools.cached_property
     def tested(self) -> Collected:
-        """Candidates of the test photos, or of the validation fold where there are none."""
+        """Candidates of the test photos, or of the validation fold where there are none, in the
+        chosen passes (a share of the photos: in all, as nothing is chosen yet)."""
         photos, lacking = steps.test_photos(self.data, self.valid)
-        found = steps.collect(self.weights, photos, "test", self.out, **self.options)
+        found = steps.collect(self.weights, photos, "test", self.out, **self._chosen_passes)
         return dataclasses.replace(found, lacking=lacking)
 
     @functools.cached_property
@@ -118,19 +128,51 @@ class Tuning:
         return self.labelled.complete and self.tested.complete
 
     @functools.cached_property
+    def front(self) -> pd.DataFrame:
+        """Sets of passes by their cost, see `front.front`; no rows until all shards are there."""
+        found, asked = self.labelled, self.asked
+        if not found.complete:
+            return pd.DataFrame(columns=["passes", "ms", "ap75", "chosen"])
+        options = {name: self.options[name] for name in ("image_size", "backend")}
+        names = found.candidates.passes
+        ms = fronts.milliseconds(self.tuning_weights, found.photos, names, **options)
+        how = asked.budget_ms, asked.n_resamples, asked.seed
+        return fronts.front(found.candidates, found.photos.boxes, ms, *how)
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The passes chosen on the labelled photos; all until they are."""
+        chosen = self.front.loc[self.front["chosen"].astype(bool), "passes"]
+        return tuple(chosen.iloc[0].split("+")) if len(chosen) else self.options["passes"]
+
+    @property
+    def _chosen_passes(self) -> dict[str, Any]:
+        alone = self.options["shard"] == "1/1"
+        return self.options | {"passes": self.passes if alone else self.options["passes"]}
+
+    @functools.cached_property
+    def candidates(self) -> Candidates:
+        """Candidates of the labelled photos in the chosen passes."""
+        return self.labelled.candidates.of_passes(self.passes)
+
+    @functools.cached_property
     def choice(self) -> choosing.Choice:
         """The settings chosen, also in OUT/predictions/settings.yaml, and all that were tried."""
         found, asked = self.labelled, self.asked
         chosen = choosing.choose(
-            found.candidates,
+            self.candidates,
             found.photos.boxes,
             n_random=asked.n_random,
             n_resamples=asked.n_resamples,
             seed=asked.seed,
             tuned_on=found.name,
         )
-        choosing.save(self.out, chosen, found.candidates)
-        return chosen
+        alone = self.front.loc[self.front["passes"] == "plain", "settings"].tolist()
+        one_pass = alone[0] if alone and self.passes != ("plain",) else None
+        voting = chosen.settings.voting_iou
+        looking = for_looking(self.candidates, found.photos.boxes, asked.looking_aim, voting)
+        choosing.save(self.out, chosen, self.candidates, looking, one_pass)
+        return dataclasses.replace(chosen, looking=looking)
 
     @functools.cached_property
     def checked(self) -> Checked:
@@ -149,7 +191,7 @@ class Tuning:
             if len(others) < 2:
                 left = f"{len(others)} labelled images are left that did not choose the setting"
                 return Checked(nothing, len(others), left)
-            name, options = f"check{len(others)}-fold", self.options | {"shard": "1/1"}
+            name, options = f"check{len(others)}-fold", self._chosen_passes | {"shard": "1/1"}
             found = steps.out_of_folds(self.out, self.data, others, name, **options)
         except DatasetError as error:
             return Checked(nothing, why=str(error))
@@ -161,7 +203,12 @@ class Tuning:
     @functools.cached_property
     def found(self) -> pd.DataFrame:
         """Predictions on the labelled photos with the chosen setting."""
-        return postprocess.apply(self.labelled.candidates, self.choice.settings)
+        return postprocess.apply(self.candidates, self.choice.settings)
+
+    @functools.cached_property
+    def seen(self) -> pd.DataFrame:
+        """Boxes on the labelled photos to look at and count, one an animal."""
+        return postprocess.apply(self.candidates, self.choice.looking)
 
     @functools.cached_property
     def photos(self) -> Photos:
@@ -172,13 +219,26 @@ class Tuning:
     @functools.cached_property
     def predictions(self) -> pd.DataFrame:
         """Predictions on the test photos with the chosen setting."""
-        return postprocess.apply(self.tested.candidates, self.choice.settings, self.photos.images)
+        found = self.tested.candidates.of_passes(self.passes)
+        return postprocess.apply(found, self.choice.settings, self.photos.images)
 
-    def quality(self, confidence: float = 0.25) -> pd.DataFrame:
+    @functools.cached_property
+    def seen_on_test(self) -> pd.DataFrame:
+        """Boxes on the test photos to look at and count, one an animal."""
+        found = self.tested.candidates.of_passes(self.passes)
+        return postprocess.apply(found, self.choice.looking, self.photos.images)
+
+    @property
+    def quality(self) -> pd.DataFrame:
         """How well each labelled photo's animals were found, from best to worst."""
-        return quality.image_quality(
-            self.labelled.photos.boxes, self.found, self.labelled.candidates.images, confidence
-        )
+        photos = self.labelled
+        return quality.image_quality(photos.photos.boxes, self.seen, photos.candidates.images)
+
+    @functools.cached_property
+    def counts(self) -> pd.DataFrame:
+        """Animals of each labelled photo, labelled and counted."""
+        photos = self.labelled.seen() if self.labelled.complete else self.labelled.photos
+        return counts.counted(photos.boxes, self.seen, photos.images)
 
     def submit(self) -> Submitted:
         """Write OUT/submission.csv and check it; a share of the photos writes nothing."""
@@ -226,6 +286,8 @@ class Tuning:
         return values | {
             "valid_gain_over_write_up": row["gain"],
             "setting": choosing.describe(self.choice.settings),
+            "passes": "+".join(self.passes),
+            "count_error": counts.count_table(self.counts, n_resamples=1)["error"].to_dict(),
             "settings_tried": len(self.choice.tried),
             "tuned_on": self.choice.tuned_on,
             "valid_mAP75": row["value"],

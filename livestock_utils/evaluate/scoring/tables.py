@@ -90,15 +90,16 @@ def paired_difference(
     return intervals.compare(both[0], both[1], seed=seed)
 
 
-def at_confidence(curves: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Recall and precision of each class at IoU .5 when boxes from `confidence` up are
+def at_confidence(curves: pd.DataFrame, confidence: Mapping[str, float]) -> pd.DataFrame:
+    """Recall and precision of each class at IoU .5 when boxes from its `confidence` up are
     shown, read off `metrics.pr_curves`."""
     rows = []
     mine = curves[curves["iou_threshold"] == 0.5]
     for name, curve in mine.groupby("species", sort=False):
-        shown = curve.loc[curve["confidence"] >= confidence, ["recall", "precision"]]
+        least = confidence[name]
+        shown = curve.loc[curve["confidence"] >= least, ["recall", "precision"]]
         ends = shown.iloc[-1] if len(shown) else (0.0, 1.0)
-        rows.append([name, confidence, 0.5, *ends])
+        rows.append([name, least, 0.5, *ends])
     columns = ["species", "confidence", "iou_threshold", "recall", "precision"]
     return pd.DataFrame(rows, columns=columns)
 

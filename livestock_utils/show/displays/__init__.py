@@ -45,8 +45,8 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         "trained_pairs",
     ),
     "tuning": (
-        *("best_median_worst", "candidates", "choice_check", "gains", "heat_map", "submission"),
-        *("test_examples", "test_scores"),
+        *("best_median_worst", "candidates", "choice_check", "counts", "gains", "heat_map"),
+        *("pass_front", "submission", "test_examples", "test_scores"),
     ),
 }
 """File of this folder -> its displays."""

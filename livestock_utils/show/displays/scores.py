@@ -6,7 +6,9 @@ from functools import partial
 
 import pandas as pd
 
+from livestock_utils.core import species
 from livestock_utils.core.photos import Photos
+from livestock_utils.detect.tune.looking import seen
 from livestock_utils.evaluate.scoring import metrics, tables
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import gallery
@@ -73,18 +75,20 @@ def precision_recall(photos: Photos, predictions: pd.DataFrame) -> Display:
 def labels_and_predictions(
     photos: Photos,
     predictions: pd.DataFrame,
-    confidence: float = 0.25,
     n: int = 3,
     image_ids: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Display:
-    """Photos with their labels beside the same with the predictions from `confidence` up.
-    `image_ids` names the photos; else `n` are drawn by `seed`."""
-    curves = metrics.pr_curves(photos.boxes, predictions, photos.images, (0.5,))
-    table = tables.at_confidence(curves, confidence)
+    """Photos with their labels beside the same with one predicted box an animal, at the confidences
+    of the best F1. `image_ids` names the photos; else `n` are drawn by `seed`."""
+    shown, looking = seen(photos, predictions)
+    curves = metrics.pr_curves(photos.boxes, shown, photos.images, (0.5,))
+    least = looking.confidence_threshold
+    by_class = least if isinstance(least, dict) else dict.fromkeys(species.names(), least)
+    table = tables.at_confidence(curves, by_class)
 
     def draw() -> object:
-        return gallery.truth_beside_prediction(photos, predictions, image_ids, n, confidence, seed)
+        return gallery.truth_beside_prediction(photos, shown, image_ids, n, seed)
 
     caption = "Validation photos with their labels (left) and with predictions (right)."
     return Display("labels_and_predictions", caption, table, draw, words.at_confidence(table))

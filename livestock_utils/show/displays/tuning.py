@@ -2,12 +2,14 @@
 
 import pandas as pd
 
+from livestock_utils.core.photos import Photos
 from livestock_utils.detect.tune import choice as choosing
-from livestock_utils.detect.tune import quality
+from livestock_utils.detect.tune import looking, quality
 from livestock_utils.detect.tune.steps import Collected
 from livestock_utils.detect.tune.tuning import Submitted, Tuning
+from livestock_utils.evaluate.scoring import counts as counting
 from livestock_utils.show.display import Display
-from livestock_utils.show.plots import gallery
+from livestock_utils.show.plots import gallery, scores
 from livestock_utils.show.plots import sweep as plots
 from livestock_utils.show.words import tuning as words
 
@@ -16,6 +18,41 @@ def candidates(found: Collected) -> Display:
     """What was found before suppression, a row an image; of `Tuning.tested` or `.labelled`."""
     verdict = words.tested(found) if found.name == "test" else words.tuned_on(found)
     return Display("candidates", table=found.candidates.images, verdict=verdict)
+
+
+def pass_front(tuning: Tuning) -> Display:
+    """AP75 of sets of passes against their milliseconds an image, and which is chosen."""
+    table = tuning.front
+    return Display(
+        "pass_front",
+        "AP75 over the time of an image: each point is a set of passes.",
+        table.drop(columns=["settings", "names", "n"], errors="ignore"),
+        lambda ax=None: plots.pass_front(table, ax=ax),
+        words.front(tuning),
+    )
+
+
+def counts(photos: Photos | Tuning, predictions: pd.DataFrame | None = None) -> Display:
+    """Animals counted against animals labelled, a photo a point: of a `Tuning`, or of photos and
+    their `predictions`, of which one box an animal counts."""
+    if isinstance(photos, Tuning):
+        table = photos.counts
+    else:
+        shown, _ = looking.seen(photos, pd.DataFrame(predictions), "count")
+        table = counting.counted(photos.boxes, shown, photos.images)
+    errors = counting.count_table(table)
+    return Display(
+        "counts",
+        "Animals counted and labelled on each photo.",
+        errors,
+        lambda ax=None: scores.counts(table, ax=ax),
+        words.counts(errors),
+        {"count_error": errors["error"], "count_bias": errors["bias"]},
+        shows_table=True,
+        table_caption="Error of the counts an image, with 95 % intervals over images.",
+        digits=2,
+        index=True,
+    )
 
 
 def heat_map(tuning: Tuning) -> Display:
@@ -56,32 +93,30 @@ def choice_check(tuning: Tuning) -> Display:
     )
 
 
-def best_median_worst(tuning: Tuning, confidence: float = 0.25) -> Display:
+def best_median_worst(tuning: Tuning) -> Display:
     """The labelled photos that were found best, middling and worst."""
-    table = tuning.quality(confidence)
+    table = tuning.quality
     ids = quality.best_median_worst(table)
+    photos, seen = tuning.labelled.photos, tuning.seen
     return Display(
         "best_median_worst",
         "The best, the median and the worst labelled image: labels left, predictions right.",
         table,
-        lambda: gallery.truth_beside_prediction(
-            tuning.labelled.photos, tuning.found, ids, confidence_threshold=confidence
-        ),
-        words.quality(table, confidence),
+        lambda: gallery.truth_beside_prediction(photos, seen, ids),
+        words.quality(table, tuning.choice.looking),
     )
 
 
-def test_examples(tuning: Tuning, confidence: float = 0.25) -> Display:
-    """Test photos with the boxes that were found."""
-    found, images = tuning.predictions, tuning.photos.images
-    sure = found[found["confidence"] >= confidence]
+def test_examples(tuning: Tuning) -> Display:
+    """Test photos with the boxes that were found, one an animal."""
+    seen, images = tuning.seen_on_test, tuning.photos.images
     readable = tuning.photos.select(images.loc[images["width_px"] > 0, "image_id"])
     return Display(
         "test_examples",
-        f"Test images with the boxes of confidence {confidence:g} and above.",
-        sure,
-        lambda: gallery.examples(readable.with_boxes(sure), seed=tuning.asked.seed),
-        words.found_on(images, sure, confidence),
+        "Test images with one box an animal.",
+        seen,
+        lambda: gallery.examples(readable.with_boxes(seen), seed=tuning.asked.seed),
+        words.found_on(images, seen),
     )
 
 

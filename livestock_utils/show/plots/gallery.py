@@ -192,18 +192,16 @@ def truth_beside_prediction(
     predictions: pd.DataFrame,
     image_ids: Sequence[str] | None = None,
     n: int = 4,
-    confidence_threshold: float = 0.25,
     seed: int = 0,
 ) -> np.ndarray:
     """Each photo twice: left its labels, right the predictions; (images, 2) Axes."""
     ids = draw(photos.images, n, seed) if image_ids is None else list(image_ids)
-    sure = predictions[predictions["confidence"] >= confidence_threshold]
     cells = []
     for image_id in ids:
-        labels, found = (table[table["image_id"] == image_id] for table in (photos.boxes, sure))
-        said = f"{len(found)} predicted (confidence ≥ {confidence_threshold:g})"
+        sides = photos.boxes, predictions
+        labels, found = (table[table["image_id"] == image_id] for table in sides)
         cells.append(Cell(image_id, labels, f"{image_id}: {len(labels)} labelled"))
-        cells.append(Cell(image_id, found, said))
+        cells.append(Cell(image_id, found, f"{len(found)} predicted"))
     return photo_grid(photos, cells, 2, _tall(photos.images, ids))
 
 

@@ -76,3 +76,27 @@ def class_scores(
     )
     style.value_grid(ax, "x")
     return ax
+
+
+def counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Animals counted over animals labelled, from `counts.counted`: a dot for photos of equal
+    numbers, larger where they are more. On the line the count is right."""
+    ax = style.axes_or_new(ax, height_in=4.2)
+    ax.set(xlabel="animals labelled on a photo", ylabel="animals counted")
+    if table.empty:
+        return style.say_empty(ax, "no photos to count on")
+    most = float(table[["labelled", "counted"]].max().max()) + 1
+    ax.plot([0, most], [0, most], color=style.NEUTRAL, linewidth=1, zorder=1)
+    names = style.in_label_order(table["species"])
+    for name, shift in zip(names, np.linspace(-0.12, 0.12, len(names)), strict=True):
+        rows = table[table["species"] == name].groupby(["labelled", "counted"]).size()
+        at = rows.index.to_frame().to_numpy(float) + shift
+        sizes = 22 + 14 * rows.to_numpy()
+        look = {"color": style.colour(name), "alpha": 0.75, "edgecolor": "white"}
+        ax.scatter(at[:, 0], at[:, 1], s=sizes, label=f"{name} (larger: more photos)", **look)
+    ax.set(xlim=(-0.6, most), ylim=(-0.6, most), aspect="equal")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    style.value_grid(ax, "both")
+    style.legend_above(ax, ncols=2, borderaxespad=0.2)
+    return ax

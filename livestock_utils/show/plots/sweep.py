@@ -68,6 +68,32 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
     return ax
 
 
+def pass_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """AP75 over milliseconds an image of sets of passes; a line joins those that no cheaper set
+    beats, a diamond marks the chosen."""
+    ax = style.axes_or_new(ax, height_in=3.6)
+    ax.set(xlabel="time of an image (ms)", ylabel="AP75")
+    if table.empty:
+        return style.say_empty(ax, "no passes tried yet")
+    style.value_grid(ax, "both")
+    best = table[table["on_front"].astype(bool)]
+    other = table[~table["on_front"].astype(bool)]
+    ax.scatter(other["ms"], other["ap75"], s=26, color=style.NEUTRAL, label="beaten", zorder=2)
+    ax.plot(
+        *(best["ms"], best["ap75"], "o-"), color=style.LINES[0], label="no cheaper set is as good"
+    )
+    chosen = best[best["chosen"].astype(bool)]
+    ax.scatter(
+        chosen["ms"], chosen["ap75"], marker="D", s=70, color=style.INK, label="chosen", zorder=4
+    )
+    for row in best.to_dict("records"):
+        text = row["passes"].replace("+", "\n+ ")
+        style.note(ax, text, (row["ms"], row["ap75"]), (7, -3), fontsize=8, va="top")
+    ax.margins(x=0.16, y=0.28)
+    style.legend_above(ax, ncols=3, borderaxespad=0.2)
+    return ax
+
+
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain in AP75 of each setting over the reference with its interval; diamond: the chosen,
     first."""

@@ -41,17 +41,16 @@ def harder_class(table: pd.DataFrame) -> str:
 
 
 def at_confidence(table: pd.DataFrame) -> str:
-    """Precision and recall of each class from a confidence up (`tables.at_confidence`)."""
+    """Precision and recall of each class from its confidence up (`tables.at_confidence`)."""
     if table.empty:
         return "There are no labels to score."
     parts = [
-        f"{row['species']} {row['recall']:.0%} of the labelled animals are found, "
-        f"{1 - row['precision']:.0%} of the boxes have no label"
+        f"{row['species']} from confidence {row['confidence']:.2g} up, {row['recall']:.0%} of the "
+        f"labelled animals are found, {1 - row['precision']:.0%} of the boxes have no label"
         for row in table.to_dict("records")
     ]
     return (
-        f"On all validation photos, from confidence {table['confidence'].iloc[0]:g} up and at IoU "
-        f"{table['iou_threshold'].iloc[0]:g}: {'; '.join(parts)}."
+        f"On all validation photos, at IoU {table['iou_threshold'].iloc[0]:g}: {'; '.join(parts)}."
     )
 
 

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from livestock_utils.core.text import count
+from livestock_utils.core.text import count, first_up
+from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune.choice import Choice, describe, good_band
 from livestock_utils.detect.tune.steps import Collected
-from livestock_utils.detect.tune.tuning import Checked, Submitted
+from livestock_utils.detect.tune.tuning import Checked, Submitted, Tuning
 
 
 def collected(found: Collected) -> str:
@@ -90,27 +91,54 @@ def checked(found: Checked) -> str:
     )
 
 
-def quality(table: pd.DataFrame, confidence: float) -> str:
-    """What `Tuning.quality` says of the photos as a whole."""
+def quality(table: pd.DataFrame, looking: PostprocessSettings) -> str:
+    """What `Tuning.quality` says of the photos as a whole, and which boxes are shown."""
     if table.empty:
         return "There are no images with labels or boxes to show yet."
     return (
-        f"Of {len(table):,} images {(table['f1'] == 1).sum():,} have no error at confidence "
-        f"{confidence:g}; the median F1 is {table['f1'].median():.2f}."
+        f"Of {len(table):,} images {(table['f1'] == 1).sum():,} have no error; the median F1 is "
+        f"{table['f1'].median():.2f}. Shown, as in all galleries, is one box an animal: "
+        f"{describe(looking)}."
     )
 
 
-def found_on(images: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> str:
+def found_on(images: pd.DataFrame, seen: pd.DataFrame) -> str:
     """How many animals were found, and how many photos hold none."""
     if images.empty:
         return "There are no test images to show yet."
-    empty = int((~images["image_id"].isin(sure["image_id"])).sum())
-    kinds = sure["species"].value_counts().items()
+    empty = int((~images["image_id"].isin(seen["image_id"])).sum())
+    kinds = seen["species"].value_counts().items()
     animals = ", ".join(f"{number:,} {name}" for name, number in kinds) or "no animals"
+    return f"{animals} on {count(len(images), 'image')}; {count(empty, 'image')} without a box."
+
+
+def front(tuning: Tuning) -> str:
+    """Which passes are chosen, what they gain over the first alone, and what they cost."""
+    table = tuning.front
+    if table.empty:
+        return "No passes are chosen yet."
+    row = table[table["chosen"]].iloc[0]
+    first = table[table["passes"] == tuning.options["passes"][0]].iloc[0]
+    if row["passes"] == first["passes"]:
+        return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms an image."
     return (
-        f"{animals} on {count(len(images), 'image')} at confidence {confidence:g} and above; "
-        f"{count(empty, 'image')} without a box."
+        f"Chosen: {row['passes']}, {row['ms']:.0f} ms an image instead of {first['ms']:.0f} for "
+        f"{first['passes']} alone, AP75 {_gain(row)}. The best of many is a little too good here; "
+        "`budget_ms` holds the time."
     )
+
+
+def counts(table: pd.DataFrame) -> str:
+    """How far the counts are from the labels, by species."""
+    if table.empty:
+        return "There is nothing to count yet."
+    parts = [
+        f"{row['counted']:,.0f} {name} counted where {row['labelled']:,.0f} are labelled: "
+        f"{row['bias']:+.2f} an image [{row['bias_low']:+.2f}, {row['bias_high']:+.2f}], wrong by "
+        f"{row['error']:.2f} in the mean"
+        for name, row in table.iterrows()
+    ]
+    return f"{first_up('; '.join(parts))}."
 
 
 def submitted(done: Submitted) -> str:
