@@ -318,9 +318,18 @@ def check(
     type=click.IntRange(32),
     help="Long side in px that the network sees.  [default: of --settings, of the weights, 640]",
 )
-@_option("--confidence", default=0.25, help="Least confidence of a box.")
-@_option("--iou", default=0.6, help="Boxes of a class that overlap more are one animal.")
+@_option(
+    "--confidence", type=float, help="Least confidence of a box.  [default: the weights' best]"
+)
+@_option("--iou", type=float, help="Boxes that overlap more are one animal.  [default: 0.45]")
 @_option("--settings", type=_OLD_FILE, help="A settings.yaml of notebook 11 instead of these two.")
+@_option(
+    "--for",
+    "purpose",
+    type=click.Choice(["looking", "scoring"]),
+    default="looking",
+    help="What predictions.csv is for; the faint boxes that a score needs are never drawn.",
+)
 @_option("--backend", type=click.Choice(["torch", "onnx"]), default="torch")
 @_option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
 @_option("--every", default=1, help="Take every n-th frame of a video.")
@@ -332,14 +341,14 @@ def predict(
     source: Path,
     out: Path,
     image_size: int | None,
-    confidence: float,
-    iou: float,
+    confidence: float | None,
+    iou: float | None,
     settings: Path | None,
-    draw: bool,
+    purpose: str,
     **options: Any,
 ) -> None:
-    """Find the animals in your own photos: boxes as a CSV (px), and the images with the boxes
-    drawn.
+    """Find the animals in your own photos: boxes (px) and counts as CSVs, and the images with the
+    boxes drawn.
 
     Exit code 1 when not one image could be read.
 
@@ -349,23 +358,28 @@ def predict(
     """
     from livestock_utils.detect.predict import media, postprocess
 
-    chosen = postprocess.PostprocessSettings(confidence_threshold=confidence, iou_threshold=iou)
+    asked = {"confidence_threshold": confidence, "iou_threshold": iou}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    looking = dataclasses.replace(postprocess.LOOKING, **given) if given else None
+    scoring = postprocess.PostprocessSettings(**given) if purpose == "scoring" else None
     tuned_at = None
     if settings is not None:
-        chosen = postprocess.load_settings(settings)
+        looking = postprocess.load_settings(settings, "looking")
+        scoring = postprocess.load_settings(settings) if scoring else None
         tuned_at = postprocess.load_image_size(settings)
     if None not in (image_size, tuned_at) and image_size != tuned_at:
         click.echo(
             f"note: {settings} was tuned at image size {tuned_at}, you predict at {image_size}",
             err=True,
         )
-    options |= {"image_size": image_size or tuned_at, "settings": chosen}
-    boxes, found = media.predict(
-        weights, source, out, draw_from=confidence if draw else None, **options
-    )
+    options |= {"image_size": image_size or tuned_at, "looking": looking, "scoring": scoring}
+    boxes, found = media.predict(weights, source, out, **options)
+    animals = boxes["species"].value_counts().items()
+    kinds = ", ".join(f"{number} {name}" for name, number in animals) or "no animals"
     click.echo(
-        f"{len(boxes)} boxes on {boxes['image_id'].nunique()} of {len(found.images)} images: "
-        f"{out / 'predictions.csv'}" + (f", {out / 'drawn'}" if draw else "")
+        f"{kinds} on {boxes['image_id'].nunique()} of {len(found.images)} images: "
+        f"{out / 'predictions.csv'}, {out / 'counts.csv'}"
+        + (f", {out / 'drawn'}" if options["draw"] else "")
     )
     if found.unreadable:
         click.echo(

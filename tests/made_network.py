@@ -10,9 +10,11 @@ import pandas as pd
 from livestock_utils.detect import checkpoints, yolov5
 
 
-def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int = 0) -> Path:
+def write_network(
+    path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int = 0, **notes
+) -> Path:
     """Weights of a randomly initialised YOLOv5n whose last layer is stirred, so that confidences
-    spread over (0, 1)."""
+    spread over (0, 1); `notes` as our trainings leave them."""
     import torch
 
     torch.manual_seed(seed)
@@ -29,7 +31,7 @@ def write_network(path: Path, names: tuple[str, ...] = ("pig", "cow"), seed: int
         torch.nn.init.normal_(layer.weight, std=2 / layer.in_channels**0.5)
         layer.bias.data.view(3, -1)[:, 4:] = -2.0
     model.names = dict(enumerate(names))
-    return checkpoints.write_weights(path, model)
+    return checkpoints.write_weights(path, model, **notes)
 
 
 def write_photos(

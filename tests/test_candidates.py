@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from made_candidates import made
 
-from livestock_utils.core.errors import DatasetError
-from livestock_utils.detect.predict import candidates
+from livestock_utils.core.boxes import XYXY
+from livestock_utils.core.errors import DatasetError, LivestockError
+from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import PER_CANDIDATE
 
 
@@ -62,6 +63,48 @@ def test_folds_of_different_weights_merge_only_as_out_of_fold():
     with pytest.raises(DatasetError, match="shard 2 was made with weights 'v', shard 1 with 'w'"):
         candidates.merge(parts)
     assert len(candidates.merge(parts, out_of_fold=True)) == len(found)
+
+
+def of_frame(rows, images=("a", "b")):
+    columns = ["image_id", "species", *XYXY, "confidence"]
+    table = pd.DataFrame({"image_id": images, "width_px": 100, "height_px": 80})
+    return candidates.of_table(pd.DataFrame(rows, columns=columns), table, ("pig", "cow"), "mine")
+
+
+def test_any_detectors_table_becomes_candidates():
+    assert len(of_frame([])) == 0 and of_frame([]).passes == ("mine",)
+    rows = [["b", "cow", 1.0, 2, 30, 40, 0.9], ["a", "pig", 0.0, 0, 9, 9, 0.2]]
+    found = of_frame(rows)
+    table = postprocess.apply(found, postprocess.PostprocessSettings())
+    assert table.to_numpy().tolist() == [
+        ["a", "pig", 0, 0, 9, 9, pytest.approx(0.2)],
+        ["b", "cow", 1, 2, 30, 40, pytest.approx(0.9)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (["c", "cow", 0, 0, 9, 9, 0.5], "mine: 1 of 2 boxes are of images that are not .*'c'"),
+        (["a", "ox", 0, 0, 9, 9, 0.5], "mine: 1 of 2 boxes are of other classes than .*'ox'"),
+        (["a", "cow", 0, 0, 9, 9, 1.5], "mine: 1 of 2 boxes have no confidence in .*1.5"),
+        (["a", "cow", 0, 0, 9, 9, None], "mine: 1 of 2 boxes have no confidence in"),
+    ],
+)
+def test_a_foreign_table_is_refused_in_a_line(row, message):
+    with pytest.raises(DatasetError, match=message):
+        of_frame([["a", "pig", 0, 0, 9, 9, 0.5], row])
+
+
+def test_passes_are_taken_by_name_in_any_order():
+    both, _ = made(passes=2)
+    turned = both.of_passes(("x1.1", "plain"))
+    assert turned.passes == ("x1.1", "plain") and len(turned) == len(both)
+    for name in both.passes:
+        one, other = both.of_passes((name,)), turned.of_passes((name,))
+        assert np.array_equal(one.confidence, other.confidence) and len(one) > 0
+    with pytest.raises(LivestockError, match="pass 'flip' was not predicted"):
+        both.of_passes(("flip",))
 
 
 def test_passes_stack_to_more_candidates_of_the_same_images():

@@ -1,9 +1,12 @@
 """The predict command on photos, folders and videos: table, drawn images, and what is told."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 from made_network import write_network, write_photos
 
@@ -109,11 +112,15 @@ def test_the_command_writes_a_table_and_drawn_images(weights, tmp_path):
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    expected = engine.predict(
-        weights, Photos(images, folder=tmp_path / "in"), image_size=96, confidence_threshold=0.3
-    )
+    looking = dataclasses.replace(postprocess.LOOKING, confidence_threshold=0.3)
+    photos = Photos(images, folder=tmp_path / "in")
+    expected = engine.predict(weights, photos, image_size=96, settings=looking)
     assert len(table) == len(expected) and (table["confidence"] >= 0.3).all()
-    assert f"{len(expected)} boxes on {expected['image_id'].nunique()} of 6 images" in result.output
+    assert f"on {expected['image_id'].nunique()} of 6 images" in result.output
+    numbers = pd.read_csv(tmp_path / "out" / "counts.csv").set_index("image_id")
+    assert numbers.columns.tolist() == ["pig", "cow"] and numbers.loc["broken"].sum() == 0
+    assert numbers["pig"].sum() == (expected["species"] == "pig").sum()
+    assert f"{numbers['pig'].sum()} pig" in result.output
     assert "1 images could not be read" in result.output
     status = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image_id")["status"]
     assert status["broken"] == "not a readable image" and (status.drop("broken") == "ok").all()
@@ -137,6 +144,8 @@ def test_the_command_takes_tuned_settings_and_tells_bad_weights(weights, tmp_pat
         "--no-draw",
         "--settings",
         str(tuned),
+        "--for",
+        "scoring",
     ]
     result = CliRunner().invoke(cli, ["predict", str(weights), str(tmp_path / "in"), *arguments])
     assert result.exit_code == 0, result.output
@@ -159,11 +168,45 @@ def predict(weights, source, out, *options):
     )
 
 
+def test_people_get_one_box_an_animal_whatever_was_tuned_for_ap(weights, tmp_path, caplog):
+    images = write_photos(tmp_path / "in", sizes=((96, 64),))
+    photos = Photos(images, folder=tmp_path / "in")
+    faint = postprocess.PostprocessSettings(confidence_threshold=0.0005)
+    looking = dataclasses.replace(postprocess.LOOKING, iou_threshold=0.3)
+    path = postprocess.save_settings(tmp_path / "s.yaml", faint, looking, image_size=96)
+    for options, shown in (
+        (("--settings", str(path)), looking),
+        (("--image-size", "96"), postprocess.LOOKING),
+    ):
+        predict(weights, tmp_path / "in", tmp_path / "out", *options)
+        table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+        assert len(table) == len(engine.predict(weights, photos, image_size=96, settings=shown))
+    # A file of 0.1.0 knows settings for AP alone.
+    old = yaml.safe_load(path.read_text())
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump({"settings": old["settings"]}))
+    assert postprocess.load_settings(tmp_path / "old.yaml", "looking") == postprocess.LOOKING
+    assert postprocess.load_settings(tmp_path / "old.yaml", "one_pass") == faint
+
+
+def test_weights_say_how_to_look_and_what_they_know(tmp_path, caplog):
+    looking = dataclasses.replace(
+        postprocess.LOOKING, confidence_threshold={"pig": 0.1, "cow": 0.9}
+    )
+    notes = {"looking": looking.to_dict(), "image_size": 96, "trained_on": {"drawn": True}}
+    weights = write_network(tmp_path / "w.pt", **notes)
+    images = write_photos(tmp_path / "in", sizes=((96, 64),))
+    boxes, _ = media.predict(weights, tmp_path / "in", tmp_path / "out", draw=False)
+    photos = Photos(images, folder=tmp_path / "in")
+    pd.testing.assert_frame_equal(boxes, engine.predict(weights, photos, settings=looking))
+    assert "these weights know drawn scenes only" in caplog.text
+
+
 def test_tuned_settings_bring_their_passes_and_image_size(weights, tmp_path):
     images = write_photos(tmp_path / "in", sizes=((96, 64),))
     tuned = postprocess.PostprocessSettings(passes=("plain", "flip"), method="fusion")
     path = postprocess.save_settings(tmp_path / "s.yaml", tuned, image_size=96)
-    result = predict(weights, tmp_path / "in", tmp_path / "out", "--settings", str(path))
+    scoring = "--settings", str(path), "--for", "scoring"
+    result = predict(weights, tmp_path / "in", tmp_path / "out", *scoring)
     assert result.exit_code == 0, result.output
     expected = engine.predict(
         weights, Photos(images, folder=tmp_path / "in"), image_size=96, settings=tuned

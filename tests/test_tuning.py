@@ -18,16 +18,17 @@ from livestock_utils.core import files, tables
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold, postprocess
-from livestock_utils.detect.predict.postprocess import PostprocessSettings
+from livestock_utils.detect.predict.postprocess import LOOKING, PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import choice as tuning_choice
-from livestock_utils.detect.tune import quality, steps, sweep, tuning
+from livestock_utils.detect.tune import front, quality, steps, sweep, tuning
 from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.show import displays
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
 from livestock_utils.show.words import tuning as words
 
-METHODS = {"nms", "diou_nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
+DRAWN = {"nms", "soft_nms_linear", "soft_nms_gaussian", "fusion"}
+METHODS = DRAWN | {"diou_nms"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def a_tuning(out, tested, labelled, choice=None, data=None, options=None, weight
     of = tuning.Tuning(
         settings, labelled.photos, data or out, out, Path(weights), Path(weights), options or {}
     )
-    known = {"tested": tested, "labelled": labelled}
+    row = {"passes": "+".join(labelled.candidates.passes), "ms": 1.0, "chosen": True}
+    known = {"tested": tested, "labelled": labelled, "front": pd.DataFrame([row])}
     if choice is None:
         known["choice"] = tuning_choice.choose(labelled.candidates.of_images([]), pd.DataFrame())
     else:
@@ -94,13 +96,16 @@ def test_the_table_of_settings_ends_with_the_write_up(chosen):
 
 def test_settings_are_saved_with_how_they_were_chosen(chosen, tmp_path):
     found, _, choice = chosen
-    path = tuning_choice.save(tmp_path, choice, found)
+    path = tuning_choice.save(tmp_path, choice, found, LOOKING, PostprocessSettings(voting_iou=0.7))
     assert path == tmp_path / "predictions" / "settings.yaml"
     saved = postprocess.load_settings(path)
     assert (
         saved.passes == ("plain", "x1.1")
         and dataclasses.replace(saved, passes=None) == choice.settings
     )
+    looking = postprocess.load_settings(path, "looking")
+    assert looking == dataclasses.replace(LOOKING, passes=("plain", "x1.1"))
+    assert postprocess.load_settings(path, "one_pass") == PostprocessSettings(voting_iou=0.7)
     note = yaml.safe_load(path.read_text())["chosen"]
     assert note["images"] == 30 and note["settings_tried"] == len(choice.tried)
     json.dumps(note)
@@ -113,7 +118,10 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
     assert choice.settings == sweep.WRITE_UP and choice.tried.empty
     assert words.chosen(choice).startswith("Nothing is chosen yet")
     assert words.band(choice) == "No settings were tried yet."
-    assert tuning_choice.save(tmp_path, choice, nothing) is None and list(tmp_path.iterdir()) == []
+    assert (
+        tuning_choice.save(tmp_path, choice, nothing, LOOKING) is None
+        and list(tmp_path.iterdir()) == []
+    )
     assert tuning_choice.tried_table(choice).empty
     waiting = steps.Collected(Photos(nothing.images, boxes), nothing, 3, 8)
     whole = steps.Collected(Photos(found.images, boxes), found, 2, 2)
@@ -128,7 +136,7 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
 def test_random_settings_reach_every_kind(chosen):
     found, _, _ = chosen
     drawn = tuning_choice.random_settings(found, 60, PostprocessSettings(), seed=1)
-    assert len(drawn) == 60 and {s.method for s in drawn} == METHODS
+    assert len(drawn) == 60 and {s.method for s in drawn} == DRAWN
     for name, values in {
         "max_detections": {100, 300, 1000},
         "multi_label": {True, False},
@@ -191,7 +199,6 @@ def test_images_from_best_to_worst():
             {"image_id": "a", "species": "pig", **box, "confidence": 0.9},
             {"image_id": "b", "species": "pig", **box, "confidence": 0.9},
             {"image_id": "b", "species": "cow", **far, "confidence": 0.5},
-            {"image_id": "c", "species": "pig", **box, "confidence": 0.1},
             {"image_id": "d", "species": "pig", **far, "confidence": 0.8},
         ]
     )
@@ -309,7 +316,7 @@ def test_out_of_fold_each_image_is_judged_by_the_model_that_has_not_seen_it(tmp_
     tables.write_folds(tmp_path / "datasets" / "folds.csv", folds)
     valid = Photos(images.iloc[:2], boxes.iloc[:2], data / "data")
     asked = {"weights": weights[0], "tuning_weights": weights[0], "image_size": 96}
-    asked |= {"n_random": 0, "n_resamples": 20, "tune_on": "out_of_fold"}
+    asked |= {"n_random": 0, "n_resamples": 20, "tune_on": "out_of_fold", "passes": "plain"}
     options = {"image_size": 96, "batch_size": 1, "part_images": 1}
 
     def tuned(**more):
@@ -499,3 +506,50 @@ def test_answers_without_ids_are_told(tmp_path):
         match=r"answer.csv: the column 'ImageID' is lacking; expected .*, got .'a', 'b'.",
     ):
         tuning.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
+
+
+def test_sets_of_passes_grow_by_the_one_that_helps_most():
+    found, boxes = made(n_images=30, passes=3)
+    ms = {"plain": 10.0, "x1.1": 12.0, "x1.2": 15.0}
+    table = front.front(found, boxes, ms, n_resamples=20)
+    assert len(table) == 6 and table["ms"].is_monotonic_increasing and table["chosen"].sum() == 1
+    assert table.loc[table["passes"].str.count("[+]") == 2, "ms"].tolist() == [37.0]
+    on = table[table["on_front"]]
+    assert on["ap75"].is_monotonic_increasing and on["chosen"].iloc[-1]
+    assert on["gain"].notna().all() and table.loc[~table["on_front"], "gain"].isna().all()
+    for row in table.to_dict("records"):
+        alone = sweep.evaluate(found, boxes, [row["settings"]])["ap75"].iloc[0]
+        assert row["ap75"] == alone and row["settings"].passes == row["names"]
+    cheap = front.front(found, boxes, ms, budget_ms=12.0, n_resamples=20)
+    assert cheap.loc[cheap["chosen"], "ms"].iloc[0] <= 12
+    nothing_fits = front.front(found, boxes, ms, budget_ms=1.0, n_resamples=20)
+    assert nothing_fits.loc[nothing_fits["chosen"], "passes"].tolist() == ["plain"]
+
+
+def test_passes_are_timed_one_by_one(tmp_path):
+    weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
+    photos = Photos(images, folder=tmp_path / "in")
+    spent = front.milliseconds(weights, photos, ("plain", "x1.34"), image_size=96)
+    assert list(spent) == ["plain", "x1.34"] and min(spent.values()) > 0
+
+
+def test_the_chosen_passes_are_those_that_the_test_photos_get(tmp_path):
+    weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
+    boxes = images[["image_id"]].assign(species="pig", x_min=1.0, y_min=1.0, x_max=40, y_max=40)
+    valid = Photos(images, boxes, tmp_path / "in")
+    asked = {"weights": weights, "tuning_weights": weights, "image_size": 96}
+    asked |= {"n_random": 0, "n_resamples": 20, "passes": "plain, flip, x1.34"}
+    tuned = tuning.tune(valid, tmp_path, tmp_path / "out", asked, batch_size=1)
+    assert len(tuned.front) == 6 and set(tuned.passes) <= {"plain", "flip", "x1.34"}
+    assert tuned.tested.candidates.passes == tuned.passes == tuned.candidates.passes
+    assert postprocess.load_settings(
+        tuned.choice and tmp_path / "out" / "predictions" / "settings.yaml"
+    ).passes
+    shown = displays.pass_front(tuned)
+    assert "ms an image" in shown.verdict and shown.plot().get_ylabel() == "AP75"
+    share = tuning.tune(
+        valid, tmp_path, tmp_path / "b", asked | {"shard": "1/2"}, batch_size=1, part_images=1
+    )
+    assert share.front.empty and share.tested.candidates.passes == ("plain", "flip", "x1.34")
+    assert displays.pass_front(share).verdict == "No passes are chosen yet."
+    assert displays.pass_front(share).plot().texts

@@ -25,6 +25,12 @@ _MODULE_WORDS = {
 }
 
 
+NOTES = ("image_size", "looking", "trained_on")
+"""What our trainings write beside the tensors: px of the long side, settings to look and count with
+(`PostprocessSettings` as a mapping), and the number of photos, whether `drawn`."""
+SAMPLE_WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
+
+
 @dataclasses.dataclass(frozen=True)
 class Weights:
     """A checkpoint: architecture, tensors by name (fp32, CPU), class names."""
@@ -32,8 +38,8 @@ class Weights:
     architecture: dict[str, Any]
     state: dict[str, Any]
     names: tuple[str, ...]
-    image_size: int | None = None
-    """What they were trained with, in px; None where the file does not say."""
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Those of NOTES that the file tells."""
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
@@ -61,8 +67,10 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
     check_architecture(architecture, str(path))
     names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
     ordered = tuple(str(names[index]) for index in sorted(names))
-    size = checkpoint.get("image_size")
-    return Weights(architecture, model.float().state_dict(), ordered, size)
+    notes = {name: checkpoint[name] for name in NOTES if name in checkpoint}
+    if Path(path).name == SAMPLE_WEIGHTS.name:
+        notes["trained_on"] = {"drawn": True}
+    return Weights(architecture, model.float().state_dict(), ordered, notes)
 
 
 def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
@@ -99,7 +107,7 @@ def build(weights: Weights) -> Any:
         ) from error
     model.names = dict(enumerate(weights.names))
     model.nc = len(weights.names)
-    model.image_size = weights.image_size
+    model.notes = weights.notes
     return model
 
 

@@ -66,7 +66,7 @@ class TorchBackend:
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.model = self.model.half() if self.half else self.model.float()
         self.stride = int(model.stride.max())
-        self.image_size = getattr(model, "image_size", None)
+        self.notes = getattr(model, "notes", {})
 
     def __call__(
         self, batch_bgr: npt.NDArray[np.uint8], floor: float

@@ -127,9 +127,10 @@ def of_table(
 ) -> Candidates:
     """A predictions table (px) of `images` as candidates, whatever detector made it; DatasetError
     for boxes of other images, other classes, or without confidences in [0, 1]."""
-    place = pd.Index(images["image_id"]).get_indexer(predictions["image_id"])
-    label = pd.Index(list(names)).get_indexer(predictions["species"])
-    sure = pd.to_numeric(predictions.get("confidence"), errors="coerce")
+    predictions = predictions.reindex(columns=["image_id", "species", *XYXY, "confidence"])
+    place = pd.Index(images["image_id"]).get_indexer(pd.Index(predictions["image_id"]))
+    label = pd.Index(list(names)).get_indexer(pd.Index(predictions["species"]))
+    sure = pd.to_numeric(predictions["confidence"], errors="coerce")
     for bad, what, got in (
         (place < 0, "boxes are of images that are not among the photos", "image_id"),
         (label < 0, f"boxes are of other classes than {list(names)}: name yours", "species"),
@@ -138,7 +139,7 @@ def of_table(
         if n := int(np.sum(bad)):
             value = predictions.loc[np.asarray(bad), got].iloc[0]
             raise DatasetError(f"{source}: {n} of {len(bad)} {what}, first {value!r}")
-    table = images[["image_id", "width_px", "height_px"]].assign(
+    table = images.reindex(columns=["image_id", "width_px", "height_px"]).assign(
         status="ok", found=np.bincount(place, minlength=len(images))
     )
     return build(

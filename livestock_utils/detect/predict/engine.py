@@ -159,7 +159,7 @@ def shards(
 
 def _known_size(network: base.Backend, asked: int | None) -> int:
     """The image size to predict at; one line where it is not what the network was trained with."""
-    known = getattr(network, "image_size", None)
+    known = getattr(network, "notes", {}).get("image_size")
     if asked and known and asked != known:
         log.warning("the network was trained at %d px and predicts at %d px", known, asked)
     return asked or known or _USUAL_SIZE
@@ -211,7 +211,8 @@ def report(found: Candidates, images: pd.DataFrame) -> None:
     if found.capped:
         log.warning(
             f"{found.capped} of {n} images have more than {found.made_with['cap']} candidates; "
-            "their least confident were left out"
+            "their least confident were left out, which costs an animal only where no surer box is "
+            "on it"
         )
     size = ["width_px", "height_px"]
     images = images.reindex(columns=["image_id", *size])

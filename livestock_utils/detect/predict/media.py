@@ -15,12 +15,12 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, engine, postprocess
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 _GREY = "#787878"
-_SURE = postprocess.PostprocessSettings(confidence_threshold=0.25, iou_threshold=0.6)
 log = logging.getLogger(__name__)
 
 
@@ -126,26 +126,39 @@ def predict(
     source: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    settings: postprocess.PostprocessSettings = _SURE,
-    draw_from: float | None = 0.25,
+    looking: postprocess.PostprocessSettings | None = None,
+    scoring: postprocess.PostprocessSettings | None = None,
+    draw: bool = True,
     every: int = 1,
+    any_classes: bool = False,
     **options: Any,
 ) -> tuple[pd.DataFrame, candidates.Candidates]:
     """Predict photos or a video, but not what lies in `out`, into `out`: predictions.csv,
-    images.csv, drawn/*.jpg with boxes from `draw_from` on (None: none). `options`: of
-    `engine.collect_candidates`. Returns the predictions table (px) and the candidates."""
+    counts.csv, images.csv, drawn/*.jpg with the boxes of `looking` (None: what the weights say is
+    best, else LOOKING). With `scoring`, predictions.csv holds its boxes instead. `options`: of
+    `engine.collect_candidates`. Returns the boxes of `looking` (px) and the candidates."""
     import cv2
 
     out = Path(out)
     own = out / "drawn" if out.resolve() == Path(source).resolve() else out
     photos = find(source, every, without=own)
-    found = engine.collect_candidates(weights, photos, **{**settings.needs, **options})
-    predictions = postprocess.apply(found, settings)
-    rounded, images = predictions.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
-    for name, table in (("predictions", rounded), ("images", images)):
-        files.write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    if draw_from is not None:
-        sure = predictions[predictions["confidence"] >= draw_from]
+    names = ("backend", "device", "half", "trust")
+    opening = {name: options.pop(name) for name in names if name in options}
+    network = loading.open_backend(weights, any_classes=any_classes, **opening)
+    looking = looking or _own_settings(network)
+    needs = (scoring or looking).needs
+    found = engine.collect_candidates(weights, photos, network=network, **{**needs, **options})
+    seen = postprocess.apply(found, looking)
+    table = seen if scoring is None else postprocess.apply(found, scoring)
+    rounded, images = table.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
+    numbers = pd.crosstab(seen["image_id"], seen["species"]).reindex(
+        index=images["image_id"], columns=found.names, fill_value=0
+    )
+    written = {"predictions": rounded, "images": images, "counts": numbers.reset_index()}
+    for name, one in written.items():
+        files.write_text(out / f"{name}.csv", one.to_csv(index=False, lineterminator="\n"))
+    if draw:
+        predictions = sure = seen
         by_image = dict(list(sure.groupby("image_id")))
         ready = found.images.loc[found.images["status"] == "ok", "image_id"]
         rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
@@ -156,7 +169,17 @@ def predict(
                 jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
                 with files.whole_file(out / "drawn" / f"{row['image_id']}.jpg") as file:
                     file.write(jpeg.tobytes())
-    return predictions, found
+    return seen, found
+
+
+def _own_settings(network: base.Backend) -> postprocess.PostprocessSettings:
+    """The settings to look and count with that a network's weights carry, else LOOKING; a warning
+    for one that has seen drawings only."""
+    notes = getattr(network, "notes", {})
+    if notes.get("trained_on", {}).get("drawn"):
+        log.warning("these weights know drawn scenes only: expect little of them on photos")
+    known = notes.get("looking")
+    return postprocess.PostprocessSettings.from_dict(known) if known else postprocess.LOOKING
 
 
 def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:

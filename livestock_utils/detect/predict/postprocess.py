@@ -253,7 +253,7 @@ def _voted(found: Detections, pool: Candidates, settings: PostprocessSettings) -
         first, last = np.searchsorted(key, image * n_classes + class_index + np.array([0, 1]))
         rows = order[first:last]
         sides = pool.xyxy[voters], pool.confidence[voters]
-        how = settings.voting_iou, settings.voting_weight == "confidence_iou"
+        how = float(settings.voting_iou or 0), settings.voting_weight == "confidence_iou"
         xyxy[rows] = suppression.vote(found.xyxy[rows], found.confidence[rows], *sides, *how)
     return dataclasses.replace(found, xyxy=xyxy)
 

@@ -16,6 +16,7 @@ import yaml
 
 from livestock_utils.core import files, locks, mirror
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.settings import METRICS, Recorded
@@ -23,6 +24,7 @@ from livestock_utils.detect.train import loggers, records
 from livestock_utils.detect.train import state as training_state
 from livestock_utils.detect.train.data import Data
 from livestock_utils.detect.train.validation import validate
+from livestock_utils.detect.tune.looking import seen
 from livestock_utils.evaluate.scoring import metrics, submission
 from livestock_utils.install import YOLOV5_VERSION
 
@@ -54,6 +56,7 @@ class RunFolder:
         self.notes: list[str] = list(self.record.get("warnings", []))
         self.finished = bool(self.record.get("finished"))
         self.status = "The run had finished before: nothing was trained now."
+        self.notes_of_weights: dict[str, Any] = {}
 
     def check(self) -> None:
         """Refuse changed settings, count what the set lacks, write a fresh run's settings. A
@@ -138,10 +141,13 @@ class RunFolder:
     def _write_weights(self, name: str, trainer: Any, state: dict[str, Any], epoch: int) -> None:
         """Write weights/`name`.pt in yolov5's own form: the EMA's model, fp16."""
         path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
+        drawn = self.settings.init_weights == files.sha256(checkpoints.SAMPLE_WEIGHTS)
         checkpoints.write_weights(
             *(path, model, state, epoch),
             yolov5pip_version=YOLOV5_VERSION,
             image_size=self.settings.image_size,
+            trained_on={"photos": len(self.data.train.files), "drawn": drawn},
+            **self.notes_of_weights,
         )
 
     def finish(
@@ -165,6 +171,11 @@ class RunFolder:
                 loader = trainer.loaders.valid
                 table = evaluation(trainer.y5, model, loader, names, plots=self.folder)
                 files.write_text(self.folder / "per_class.csv", table.to_csv(float_format="%.6f"))
+                ids = sorted({Path(file).stem for file in self.data.valid.files})
+                valid = Photos(pd.DataFrame({"image_id": ids}), table.attrs["boxes"])
+                looking = seen(valid, table.attrs["predictions"])[1]
+                self.notes_of_weights["looking"] = looking.to_dict()
+                self._write_weights("best", trainer, trainer.best_weights, -1)
                 if trainer.first_batch is not None:  # None when no epoch was trained now
                     shown = self.folder / "train_batch0.jpg", dict(enumerate(names))
                     trainer.y5.plots.plot_images(*trainer.first_batch, *shown)
@@ -337,7 +348,7 @@ def evaluation(
     if len(result.boxes):
         contest = metrics.per_class_table(result.boxes, result.predictions)
     table["mAP75_contest"] = contest["mAP75"].reindex(table.index)
-    table.attrs["predictions"] = result.predictions
+    table.attrs |= {"predictions": result.predictions, "boxes": result.boxes}
     return table
 
 

@@ -133,7 +133,11 @@ class Tuning:
         found, asked = self.labelled, self.asked
         if not found.complete:
             return pd.DataFrame(columns=["passes", "ms", "ap75", "chosen"])
-        options = {name: self.options[name] for name in ("image_size", "backend")}
+        options = {
+            name: self.options[name]
+            for name in ("image_size", "backend", "device")
+            if name in self.options
+        }
         names = found.candidates.passes
         ms = fronts.milliseconds(self.tuning_weights, found.photos, names, **options)
         how = asked.budget_ms, asked.n_resamples, asked.seed
@@ -143,12 +147,13 @@ class Tuning:
     def passes(self) -> tuple[str, ...]:
         """The passes chosen on the labelled photos; all until they are."""
         chosen = self.front.loc[self.front["chosen"].astype(bool), "passes"]
-        return tuple(chosen.iloc[0].split("+")) if len(chosen) else self.options["passes"]
+        asked = self.labelled.candidates.passes
+        return tuple(chosen.iloc[0].split("+")) if len(chosen) else asked
 
     @property
     def _chosen_passes(self) -> dict[str, Any]:
-        alone = self.options["shard"] == "1/1"
-        return self.options | {"passes": self.passes if alone else self.options["passes"]}
+        alone = self.options.get("shard", "1/1") == "1/1"
+        return self.options | ({"passes": self.passes} if alone else {})
 
     @functools.cached_property
     def candidates(self) -> Candidates:

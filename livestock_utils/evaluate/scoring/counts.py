@@ -50,7 +50,8 @@ def counted(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame
     sides = {"labelled": boxes, "counted": predictions}
     sides = {name: side[side["image_id"].isin(known)] for name, side in sides.items()}
     numbers = pd.DataFrame({name: side.groupby(keys).size() for name, side in sides.items()})
-    own = images.loc[images["species"].isin(species.names()), keys]
+    own = images.reindex(columns=keys)
+    own = own[own["species"].isin(species.names())]
     table = numbers.reset_index().merge(own, how="outer", on=keys)
     return table.fillna({"labelled": 0, "counted": 0}).astype({"labelled": int, "counted": int})
 

@@ -96,7 +96,7 @@ def at_confidence(curves: pd.DataFrame, confidence: Mapping[str, float]) -> pd.D
     rows = []
     mine = curves[curves["iou_threshold"] == 0.5]
     for name, curve in mine.groupby("species", sort=False):
-        least = confidence[name]
+        least = confidence[str(name)]
         shown = curve.loc[curve["confidence"] >= least, ["recall", "precision"]]
         ends = shown.iloc[-1] if len(shown) else (0.0, 1.0)
         rows.append([name, least, 0.5, *ends])

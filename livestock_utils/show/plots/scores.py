@@ -92,11 +92,10 @@ def counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         rows = table[table["species"] == name].groupby(["labelled", "counted"]).size()
         at = rows.index.to_frame().to_numpy(float) + shift
         sizes = 22 + 14 * rows.to_numpy()
-        look = {"color": style.colour(name), "alpha": 0.75, "edgecolor": "white"}
+        look: dict[str, Any] = {"color": style.colour(name), "alpha": 0.75, "edgecolor": "white"}
         ax.scatter(at[:, 0], at[:, 1], s=sizes, label=f"{name} (larger: more photos)", **look)
     ax.set(xlim=(-0.6, most), ylim=(-0.6, most), aspect="equal")
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(integer=True)
     style.value_grid(ax, "both")
     style.legend_above(ax, ncols=2, borderaxespad=0.2)
     return ax

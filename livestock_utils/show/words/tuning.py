@@ -118,7 +118,7 @@ def front(tuning: Tuning) -> str:
     if table.empty:
         return "No passes are chosen yet."
     row = table[table["chosen"]].iloc[0]
-    first = table[table["passes"] == tuning.options["passes"][0]].iloc[0]
+    first = table[table["passes"] == tuning.labelled.candidates.passes[0]].iloc[0]
     if row["passes"] == first["passes"]:
         return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms an image."
     return (
