@@ -255,8 +255,8 @@ def score(answers: Path, submission: Path, iou: float, as_json: bool, **options:
     "--sort-to",
     type=_NEW_FILE,
     metavar="FILE",
-    help="Write the rows to FILE in the order that the contest's scorer needs, and check that "
-    "file.",
+    help="Write the rows to FILE as the contest's scorer needs them (in order, ids with .jpg, no "
+    "row twice), and check that file.",
 )
 @_json
 def validate(
@@ -272,7 +272,8 @@ def validate(
     from livestock_utils.evaluate.scoring import submission as submissions
 
     if sort_to is not None:
-        submission = submissions.write_sorted(sort_to, submission)
+        submission, mended = submissions.write_sorted(sort_to, submission)
+        click.echo("".join(f"mended: {fault}\n" for fault in mended), err=True, nl=False)
     table = None if images is None else submissions.read_images(images)
     findings = submissions.validate_submission(submission, table, **options)
     click.echo(

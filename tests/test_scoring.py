@@ -220,6 +220,19 @@ def test_equal_confidences_go_by_image_and_corners():
     assert metrics.contest_score(answers(), found(right, left_of_it))[0] == 0.5
 
 
+@pytest.mark.parametrize("name", ["livestock_pig_bbox_000001", "livestock_pig_bbox_000001.JPG"])
+def test_ids_of_the_contests_column_compare_as_text(name, caplog):
+    truth, submitted = answers(), found({"ImageID": name})
+    assert map_boxes(truth, submitted, 0.75)[0] == 0.0
+    assert metrics.contest_score(truth, submitted)[0] == 0.0
+    assert f"(first: {name!r}, there 'livestock_pig_bbox_000001.jpg')" in caplog.text
+    as_ours = {"ImageID": "image_id", "LabelName": "species", "Conf": "confidence"}
+    as_ours |= {
+        f"{axis}{end}": f"{axis.lower()}_{end.lower()}" for axis in "XY" for end in ("Min", "Max")
+    }
+    assert metrics.contest_score(truth, submitted.rename(columns=as_ours))[0] == 1.0
+
+
 BAD = {
     "no answers": (answers().head(0), found(), {}, "answers hold no boxes"),
     "different sets": (

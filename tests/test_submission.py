@@ -163,6 +163,10 @@ BAD_LINES = {
     "beyond the frame": (GOOD.replace("20", "1921"), "a coordinate is right of or below the frame"),
     "before the frame": (GOOD.replace("10,", "-3,"), "a coordinate is left of or above the frame"),
     "a line cut off": (GOOD[: GOOD.index("30")], "YMin is empty or not a finite number"),
+    "the line above again": (GOOD.replace("0.9", "0.91"), submission.REPEATED),
+    "id without suffix": (GOOD.replace(".jpg", ""), submission.MISSPELT),
+    "id with another suffix": (GOOD.replace(".jpg", ".JPG"), submission.MISSPELT),
+    "id after a space": (" " + GOOD, submission.MISSPELT),
     "more confident than the line above": (
         GOOD.replace("0.9", "0.95"),
         "not sorted by ImageID and descending Conf",
@@ -244,6 +248,7 @@ def test_weights_above_the_contests_limit(tmp_path):
         ("", "cannot be read as CSV"),
         (f"{HEADER},XMin\n{GOOD},1\n", "2 columns are called XMin"),
         (f"{HEADER}\n{GOOD}\n{GOOD},7\n", "Expected 7 fields in line 3, saw 8"),
+        (f"{HEADER}\n\n{GOOD},\n", "line 3: a value more than the header has names.*--sort-to"),
         (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
     ],
 )
@@ -433,6 +438,50 @@ def test_validate_command(files):
         and f"{bad}, line 3 (livestock_pig_bbox_000001.jpg): not sorted" in done.stdout
     )
     assert json.loads(run("validate", bad, "--json").stdout)[0]["line"] == 3
+
+
+def test_blank_lines_are_passed_over_and_lines_counted(tmp_path):
+    path = written(tmp_path / "s.csv", "", GOOD.replace("0.9", "0.91"), "  ", "", f"{GOOD}x")
+    assert submission.validate_submission(path)[["line", "got"]].values.tolist() == [
+        [6, "YMax '40x'"]
+    ]
+
+
+def test_what_sort_to_mends_is_told_and_scores(files):
+    rows = submission.read_table(files / "submission.csv")
+    bad = pd.concat([rows.assign(ImageID=rows["ImageID"].str[:-4]), rows.iloc[:3]])
+    text = bad.to_csv(index=False).replace("\n", ",\n").replace("YMax,", "YMax")
+    (files / "bad.csv").write_text(text, encoding="utf-8")
+    done = run("validate", files / "bad.csv", "--sort-to", files / "mended.csv")
+    assert done.exit_code == 0, done.output
+    assert f"mended: ids compare as text, and {len(rows)} rows" in done.stderr
+    assert "mended: 3 rows stand above already" in done.stderr
+    assert (files / "mended.csv").read_bytes() == (files / "submission.csv").read_bytes()
+    (files / "bad.csv").write_text(text.replace(",\n", "\n"), encoding="utf-8")
+    done = run("score", files / "answer.csv", files / "bad.csv")
+    good = json.loads(run("score", files / "answer.csv", files / "submission.csv", "--json").stdout)
+    assert done.exit_code == 0 and f"score {good['score']:.6f} once that is mended" in done.stdout
+    assert re.search(r"score 0\.0\d+ as it stands: ids compare as text.*--sort-to", done.stdout)
+
+
+def test_score_tells_repeated_answers_and_a_table_in_our_columns(files, tables):
+    lines = (files / "answer.csv").read_text(encoding="utf-8").splitlines()
+    (files / "twice.csv").write_text("\n".join([*lines, *lines[1:3]]), encoding="utf-8")
+    done = run("score", files / "twice.csv", files / "submission.csv")
+    assert done.exit_code == 0
+    assert f"2 rows stand above already (first: line {len(lines) + 1})" in done.stderr
+    tables[2].to_csv(files / "ours.csv", index=False)
+    done = run("score", files / "answer.csv", files / "ours.csv")
+    assert done.exit_code == 1 and "ours.csv lack the column ImageID, LabelName" in done.stderr
+
+
+def test_rows_there_twice_are_written_once(tmp_path, tables, caplog):
+    images, _, predictions = tables
+    once = submission.write_submission(tmp_path / "a.csv", predictions, images)
+    twice = pd.concat([predictions, predictions])
+    again = submission.write_submission(tmp_path / "b.csv", twice, images)
+    assert once.read_bytes() == again.read_bytes()
+    assert f"{len(predictions)} rows stand above already and are left out" in caplog.text
 
 
 def test_our_own_file_is_sorted_whatever_the_ids_are(tmp_path):

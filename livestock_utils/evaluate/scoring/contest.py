@@ -33,7 +33,7 @@ _SUFFIX = re.compile(r"\.(?:jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class BoxArrays:
-    """One checked table: `image` indexes `image_ids` (sorted, no suffix), `label` the classes."""
+    """One checked table: `image` indexes `image_ids` (sorted), `label` the classes."""
 
     image_ids: npt.NDArray
     image: npt.NDArray[np.intp]
@@ -44,12 +44,21 @@ class BoxArrays:
 
     def place(self, row: int) -> str:
         """How messages name a row: "row 3 (livestock_pig_bbox_000001)", or its line in a file."""
-        return f"{_row_name(self.index, row)} ({self.image_ids[self.image[row]]})"
+        return f"{_row_name(self.index, row)} ({image_stem(self.image_ids[self.image[row]])})"
 
 
 def image_stem(image_id: object) -> str:
     """An image's id without its file suffix."""
     return _SUFFIX.sub("", str(image_id))
+
+
+def spelt_as(ids: pd.Series, answers: pd.DataFrame) -> pd.Series:
+    """Ids of a submission as text, those of an answered image as the answers spell it."""
+    there = answers.get("ImageID", answers.get("image_id", pd.Series(dtype=object)))
+    there = there.dropna().astype(str)
+    known = dict(zip([*there.map(image_stem), *there], [*there, *there], strict=True))
+    spelt = [known.get(name, known.get(image_stem(name.strip()), name)) for name in map(str, ids)]
+    return pd.Series(spelt, ids.index, dtype=object).where(ids.notna())
 
 
 def stems(images: pd.DataFrame) -> npt.NDArray:
@@ -58,8 +67,11 @@ def stems(images: pd.DataFrame) -> npt.NDArray:
     return images["image_id"].map(image_stem).to_numpy(dtype=str)
 
 
-def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArrays:
-    """A table in the contest's columns or ours, checked row by row, as arrays; `what` names it."""
+def read_boxes(
+    table: pd.DataFrame, what: str, with_confidence: bool, ids_as_text: bool = False
+) -> BoxArrays:
+    """A table in the contest's columns or ours, checked row by row, as arrays; `what` names it.
+    Ids count without their suffix, or `ids_as_text`, as the contest's scorer takes them."""
     names = _column_names(table, what, with_confidence)
 
     def check(fault: npt.NDArray[np.bool_], problem: str, column: str = "") -> None:
@@ -68,8 +80,8 @@ def read_boxes(table: pd.DataFrame, what: str, with_confidence: bool) -> BoxArra
 
     codes, uniques = _factorise(table[names["ImageID"]])
     check(codes < 0, "ImageID is empty")
-    stems = np.array([image_stem(value) for value in uniques], dtype=object)
-    image_ids, merged = np.unique(stems.astype(str), return_inverse=True)
+    ids = [str(value) if ids_as_text else image_stem(value) for value in uniques]
+    image_ids, merged = np.unique(np.array(ids, dtype=str), return_inverse=True)
     image = merged.reshape(-1)[codes]
     label_codes, labels = _factorise(table[names["LabelName"]])
     check(label_codes < 0, "LabelName is empty")
@@ -147,7 +159,9 @@ def frame_sizes(
             raise ScoringError(
                 "normaliser 'image' needs images= (a table of image_id, width_px, height_px)"
             )
-        sizes = table.reindex(image_ids)[["width_px", "height_px"]].to_numpy(dtype=float)
+        sizes = table.reindex([*map(image_stem, image_ids)])[["width_px", "height_px"]].to_numpy(
+            float
+        )
         bad = np.flatnonzero(~(sizes > 0).all(axis=1))
         if bad.size:
             raise ScoringError(
@@ -174,7 +188,7 @@ def _image_species(
     for s in species.all_species():
         found[np.char.startswith(np.asarray(image_ids, dtype=str), s.id_prefix)] = s.index
     if table is not None and "species" in table:
-        named = table["species"].reindex(image_ids).map(index)
+        named = table["species"].reindex([*map(image_stem, image_ids)]).map(index)
         found = np.where(named.notna(), named.fillna(-1), found).astype(np.intp)
     unknown = np.flatnonzero(found < 0)
     if unknown.size:

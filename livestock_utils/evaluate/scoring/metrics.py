@@ -45,7 +45,8 @@ def contest_score(
     overlaps best, there is no cap on detections, and false positives on images or classes that the
     answers lack cost nothing. Detections go by descending confidence; equal confidences by image
     id, then x_min, x_max, y_min, y_max; of answers overlapped equally the first by the same corners
-    is tried. Ids count without their file suffix.
+    is tried. Ids in the column ImageID compare as text: "a.JPG" is not "a.jpg", which is logged;
+    those of our tables count without their file suffix.
 
     Args:
         answers: the contest's columns (ImageID, LabelName, XMin, XMax, YMin, YMax), as shares of
@@ -65,6 +66,8 @@ def contest_score(
         ScoringError: for tables it cannot take, naming the row.
     """
     matches = contest_matches(answers, predictions, normaliser, images, units)
+    if doubt := _spelling_doubt(answers, predictions):
+        log.warning("%s", doubt)
     per_class = average_precisions(matches, iou_threshold)
     return float(np.mean(list(per_class.values()))), per_class
 
@@ -267,6 +270,21 @@ def normaliser_doubt(
     )
 
 
+def _spelling_doubt(answers: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
+    """A line if images are spelled otherwise than in the answers (ids compare as text), or None."""
+    if "ImageID" not in answers or "ImageID" not in predictions:
+        return None
+    ids = pd.Series(predictions["ImageID"].dropna().astype(str).unique())
+    expected = contest.spelt_as(ids, answers)
+    if not (others := ids[ids != expected]).size:
+        return None
+    return (
+        f"{len(others)} of {len(ids)} predicted images are spelled otherwise in the answers "
+        f"(first: {others.iloc[0]!r}, there {expected[others.index[0]]!r}): ids compare as text, "
+        "so their detections find nothing; spell them as there"
+    )
+
+
 def check_threshold(iou_threshold: float) -> float:
     """`iou_threshold` itself; raises ScoringError when it is not above 0 and at most 1."""
     if not 0 < iou_threshold <= 1:
@@ -295,8 +313,9 @@ def _contest_arrays(
     """Checked answers and predictions, the index of each prediction's image, its boxes as shares.
     map-boxes casts boxes to float32 and computes in float64; doing the same keeps the numbers equal
     at the threshold."""
-    truth = contest.read_boxes(answers, "answers", with_confidence=False)
-    found = contest.read_boxes(predictions, "predictions", with_confidence=True)
+    as_text = "ImageID" in answers and "ImageID" in predictions
+    truth = contest.read_boxes(answers, "answers", False, as_text)
+    found = contest.read_boxes(predictions, "predictions", True, as_text)
     if not len(truth.image):
         raise ScoringError("the answers hold no boxes: there is nothing to score against")
     contest.check_answers_are_shares(truth)
@@ -315,7 +334,8 @@ def _contest_arrays(
 
 def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
     """Raise ScoringError when there are predictions and not one is of a known image."""
-    if len(found.image) and not np.isin(found.image_ids, image_ids).any():
+    stems = [*map(contest.image_stem, found.image_ids)]
+    if len(stems) and not np.isin(stems, [*map(contest.image_stem, image_ids)]).any():
         raise ScoringError(
             f"answers and predictions are of different sets: none of the {len(found.image_ids)} "
             f"predicted images (first: {found.image_ids[0]}) is among the {len(image_ids)} scored; "

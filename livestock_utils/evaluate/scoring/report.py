@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from livestock_utils.core.errors import ScoringError
@@ -16,13 +17,14 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Result:
-    """A scored submission; `score` is of the file as it stands, all else of its sorted rows."""
+    """A scored submission; `score` is of the file as it stands, all else of it when mended."""
 
     settings: dict[str, object]
     score: float
-    sorted_score: float
+    mended_score: float
     scores: pd.DataFrame
-    unsorted: bool
+    faults: list[str]
+    advice: str
     findings: list[str]
     comparison: pd.DataFrame | None
 
@@ -33,14 +35,13 @@ class _Result:
             "the contest's definition (best-overlap match, all-points AP), mean over classes, IoU "
             f"{settings['iou_threshold']:g}, normaliser {settings['normaliser']}"
         )
-        when = " once its rows are sorted" if self.unsorted else ""
-        parts = [_shown(self.scores), f"score {self.sorted_score:.6f}{when}: {definition}"]
-        if self.unsorted:
+        parts = [_shown(self.scores)]
+        if self.faults:
             parts.append(
-                f"score {self.score:.6f} as it stands: the contest's scorer takes the rows of an "
-                "image in file order; `python -m livestock_utils validate "
-                f"{settings['submission']} --sort-to sorted.csv` writes them by falling confidence"
+                f"score {self.score:.6f} as it stands: {'; '.join(self.faults)}; {self.advice}"
             )
+        when = " once that is mended" if self.faults else ""
+        parts.append(f"score {self.mended_score:.6f}{when}: {definition}")
         if self.comparison is not None:
             row = self.comparison.loc["all"]
             is_open = row["low"] <= 0 <= row["high"]
@@ -54,8 +55,10 @@ class _Result:
 
     def json(self) -> str:
         """All of it as JSON."""
-        value = self.settings | {"score": self.score, "sorted": not self.unsorted}
-        value["score_of_sorted_rows"] = self.sorted_score
+        value = self.settings | {"score": self.score}
+        value["sorted"] = submission.IN_FILE_ORDER not in self.faults
+        value["score_of_sorted_rows"] = self.mended_score
+        value["faults"] = self.faults
         value["classes"] = json.loads(self.scores.to_json(orient="index"))
         value["findings"] = self.findings
         if self.comparison is not None:
@@ -81,8 +84,12 @@ def score_files(
     """Score a submission file against an answer file; `against` is another to compare with. Every
     faulty line is handed to `tell`, except for the one that is raised."""
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
+    if again := int(truth.duplicated().sum()):
+        line = truth.index[truth.duplicated()][0]
+        text = f"{again} rows stand above already (first: line {line}) and count as animals more"
+        tell(f"note: {answers}: {text}")
     table = None if images is None else submission.read_images(images)
-    matches, lines, is_unsorted = _match(truth, submitted, normaliser, table, units, tell)
+    matches, lines, faults, advice = _match(truth, submitted, normaliser, table, units, tell)
     if units == "px" and (doubt := metrics.normaliser_doubt(truth, rows, normaliser, table)):
         tell(doubt)
     scores = metrics.contest_table(matches, iou_threshold)
@@ -92,17 +99,18 @@ def score_files(
         scores[["low", "high"]] = limits[["low", "high"]]
     comparison = None
     if against is not None:
-        other, more, _ = _match(truth, against, normaliser, table, units, tell)
+        other, more, *_ = _match(truth, against, normaliser, table, units, tell)
         lines += more
         comparison = intervals.compare(other, matches, (iou_threshold,), n_resamples=resamples)
     settings: dict[str, object] = {"answers": str(answers), "submission": str(submitted)}
     settings |= {"iou_threshold": iou_threshold, "normaliser": normaliser, "units": units}
     settings |= {"definition": "contest", "resamples": resamples}
     settings["against"] = None if against is None else str(against)
-    by_lines = sorted_score = float(scores[f"AP{100 * iou_threshold:g}"].iloc[0])
-    if is_unsorted:
+    by_lines = mended_score = float(scores[f"AP{100 * iou_threshold:g}"].iloc[0])
+    if faults:
         by_lines = metrics.file_order_score(truth, rows, iou_threshold, normaliser, table, units)
-    return _Result(settings, by_lines, sorted_score, scores, is_unsorted, lines, comparison)
+    both = by_lines, mended_score
+    return _Result(settings, *both, scores, faults, advice, lines, comparison)
 
 
 def findings_text(
@@ -127,15 +135,21 @@ def _match(
     images: pd.DataFrame | None,
     units: str,
     tell: Callable[[str], object],
-) -> tuple[matching.Matches, list[str], bool]:
-    """Matched arrays of one submission file, its faults in words, whether rows are out of order."""
-    findings = submission.validate_submission(path, images, units, normaliser)
+) -> tuple[matching.Matches, list[str], list[str], str]:
+    """Matched arrays of one submission file when mended, the faults of its rows in words, what
+    makes it score otherwise as it stands, and how to mend that."""
     table = submission.read_table(path)
+    if missing := [name for name in contest.SUBMISSION_COLUMNS if name not in table]:
+        expected = f"got {list(table)}, expected {contest.SUBMISSION_COLUMNS}"
+        raise ScoringError(f" lack the column {', '.join(missing)}: {expected}", str(path), 1)
     if table.empty:
         raise ScoringError(f"{path} is empty: it has no rows below the header, so its score is 0")
-    errors = findings[findings["severity"] == "error"]
+    errors = submission.validate_submission(path, images, units, normaliser)
+    errors = errors[(errors["severity"] == "error") & (errors["problem"] != submission.MISSPELT)]
+    ids = contest.spelt_as(table["ImageID"], truth)
+    mended, faults = submission.mend(table, ids)
     try:
-        matches = metrics.contest_matches(truth, table, normaliser, images, units)
+        matches = metrics.contest_matches(truth, mended.sort_index(), normaliser, images, units)
     except ScoringError as error:
         is_ours = error.table == "predictions"
         others = errors[errors["line"] != error.line] if is_ours else errors
@@ -144,22 +158,25 @@ def _match(
         if not is_ours:
             raise
         raise ScoringError(error.what, str(path), error.line) from error
+    advice = "spell the ids as the answers do, and sort by ImageID and falling Conf"
+    if np.char.endswith(matches.image_ids, ".jpg").all():
+        advice = f"`python -m livestock_utils validate {path} --sort-to sorted.csv` mends it"
     lines = _lines(errors, path, shown=5)
     for line in lines:
         tell(line)
-    submitted = table["ImageID"].dropna().map(contest.image_stem).unique()
-    unknown = sorted(set(submitted) - set(matches.image_ids))
+    submitted = set(ids.dropna())
+    unknown = sorted(map(contest.image_stem, submitted - set(matches.image_ids)))
     if unknown:
         tell(
             f"note: {path}: {len(unknown)} of {len(submitted)} images (first: {unknown[0]}) have "
             "no answer and cost nothing"
         )
-    if absent := sorted(set(matches.image_ids) - set(submitted)):
+    if absent := sorted(map(contest.image_stem, set(matches.image_ids) - submitted)):
         tell(
             f"note: {path}: {len(absent)} of {len(matches.image_ids)} answered images (first: "
             f"{absent[0]}) have no row: their animals count as missed"
         )
-    return matches, lines, bool((findings["problem"] == submission.UNSORTED).any())
+    return matches, lines, faults, advice
 
 
 def _lines(findings: pd.DataFrame, path: str | os.PathLike, shown: int) -> list[str]:

@@ -3,7 +3,6 @@
 Sorted by image and falling confidence: the contest's scorer walks the rows of an image in order.
 """
 
-import contextlib
 import csv
 import logging
 import os
@@ -27,11 +26,11 @@ _TOLERANCE_PX = 0.01
 WEIGHTS_BUDGET_BYTES = 100 * 10**6
 """The contest's limit for a weights file: 100 MB of 10^6 bytes."""
 UNSORTED = "not sorted by ImageID and descending Conf"
-_AS_TEXT: dict[str, Any] = {
-    **{"dtype": str, "skip_blank_lines": False, "index_col": False, "encoding": "utf-8-sig"}
-}
+MISSPELT = "ImageID is not spelled NAME.jpg, and ids compare as text; --sort-to mends it"
+REPEATED = "the same row stands above: this one counts as a false detection; --sort-to mends it"
+IN_FILE_ORDER = "the contest's scorer takes the rows of an image in file order"
+_PLAIN: dict[str, Any] = {"dtype": {"image_id": str, "species": str}, "low_memory": False}
 _CSV_ERRORS = UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError
-_TEXT_COLUMNS = ("ImageID", "LabelName", "image_id", "species")
 log = logging.getLogger(__name__)
 
 Finding = tuple[str, int, str, str] | tuple[str, int, str, str, str]
@@ -83,49 +82,89 @@ def write_submission(
         sizes = contest.frame_sizes(found.image_ids, normaliser, images)
         xyxy = xyxy / np.tile(sizes, 2)[found.image]
     order = np.lexsort((*xyxy.T[[3, 1, 2, 0]], -found.confidence, found.image))
-    table = contest.to_table(found, xyxy)
+    table = contest.to_table(found, xyxy).iloc[order]
+    if (again := table.duplicated()).any():
+        log.warning("%s: %d rows stand above already and are left out", path, again.sum())
     with whole_file(path, "w") as file:
-        table.iloc[order].to_csv(file, index=False, lineterminator="\n")
+        table[~again].to_csv(file, index=False, lineterminator="\n")
     return Path(path)
 
 
-def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read an answer or submission CSV exactly: ids as text, all digits; index = line."""
+def read_table(path: str | os.PathLike, mend: bool = False, **options: Any) -> pd.DataFrame:
+    """Read an answer or submission CSV as the contest's notebook does, by a plain pandas.read_csv;
+    index = line. With `mend` a comma at the end of every row moves no column."""
     if not Path(path).is_file():
         raise ScoringError(f"no such file: {path}; give the path of a CSV file")
+    header: list[str] = []
+    lines = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
+            rows = csv.reader(file)
+            for row in rows:
+                if len(row) > 1 or "".join(row).strip():  # pandas passes over blank lines
+                    header = header or row
+                    lines.append(rows.line_num)
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise ScoringError(
-                f"{path}, line 1: {header.count(twice[0])} columns are called {twice[0]}: keep one"
+                f"{path}, line {lines[0]}: {header.count(twice[0])} columns are called {twice[0]}: "
+                "keep one"
             )
-        table = pd.read_csv(path, **_AS_TEXT)
+        table = pd.read_csv(path, **_PLAIN | options)
+        is_moved = len(table) and not isinstance(table.index, pd.RangeIndex)
+        if is_moved and table.iloc[:, -1].isin([np.nan, ""]).all():
+            if not mend:
+                raise ScoringError(
+                    f"{path}, line {lines[1]}: a value more than the header has names: "
+                    "pandas.read_csv takes the first for the row's name and moves all others by a "
+                    f"column; `python -m livestock_utils validate {path} --sort-to sorted.csv` "
+                    "mends it"
+                )
+            table = pd.read_csv(path, index_col=False, usecols=header, **_PLAIN | options)
     except _CSV_ERRORS as error:
         raise ScoringError(
             f"{path} cannot be read as CSV ({str(error).strip()}); expected the columns "
             f"{', '.join(ANSWER_COLUMNS[:2])}, ..."
         ) from error
-    for name in table.columns.difference(list(_TEXT_COLUMNS), sort=False):
-        # What is no number stays text, to be told by its line. Exact to the last digit, unlike
-        # read_csv before pandas 3.
-        with contextlib.suppress(ValueError):
-            table[name] = table[name].astype(float)
-    table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    is_counted = len(lines) == len(table) + 1
+    table.index = pd.Index(lines[1:] if is_counted else range(2, len(table) + 2), name="line")
     return table
 
 
-def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> Path:
-    """Write a submission's rows to `path` by image and confidence, equals in their order."""
-    numbers = read_table(submitted)
-    require_columns(numbers, ("ImageID", "Conf"), submitted, ScoringError)
-    rows = pd.read_csv(submitted, keep_default_na=False, **_AS_TEXT)
-    images = rows["ImageID"].map(image_stem).to_numpy(dtype=str)
-    order = np.lexsort((-contest.numbers(numbers["Conf"]), images))
+def mend(table: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, list[str]]:
+    """A submission's table with other `ids`, without rows that stand above, by image and
+    confidence, equals in their order; and what that mends, in words."""
+    faults = []
+    if (spelt := (table["ImageID"].astype(str) != ids) & ids.notna()).any():
+        first = (
+            f"(first: {str(table['ImageID'][spelt].iloc[0])!r}, expected {ids[spelt].iloc[0]!r})"
+        )
+        faults.append(f"ids compare as text, and {spelt.sum()} rows are spelled otherwise {first}")
+    stems = ids.map(image_stem).to_numpy(dtype=str)
+    if _unsorted(stems, contest.numbers(table["Conf"])).any():
+        faults.append(IN_FILE_ORDER)
+    again = table.assign(ImageID=ids).duplicated(SUBMISSION_COLUMNS).to_numpy()
+    if again.any():
+        faults.append(f"{again.sum()} rows stand above already and count as false detections")
+    order = np.lexsort((-contest.numbers(table["Conf"]), stems))
+    return table.assign(ImageID=ids).iloc[order[~again[order]]], faults
+
+
+def write_sorted(path: str | os.PathLike, submitted: str | os.PathLike) -> tuple[Path, list[str]]:
+    """Write a submission to `path` as `mend` gives it, ids with .jpg; and what that mends."""
+    table = read_table(submitted, mend=True)
+    require_columns(table, SUBMISSION_COLUMNS, submitted, ScoringError)
+    rows = read_table(submitted, mend=True, dtype=str, keep_default_na=False)
+    mended, faults = mend(table, _contest_ids(rows["ImageID"]))
     with whole_file(path, "w") as file:
-        rows.iloc[order].to_csv(file, index=False, lineterminator="\n")
-    return Path(path)
+        rows = rows.loc[mended.index].assign(ImageID=mended["ImageID"])
+        rows.to_csv(file, index=False, lineterminator="\n")
+    return Path(path), faults
+
+
+def _contest_ids(ids: pd.Series) -> pd.Series:
+    """Ids as the contest spells them: with .jpg, whatever their suffix; empty ones stay."""
+    return ids.where(ids.isna() | (ids == ""), ids.str.strip().map(image_stem) + ".jpg")
 
 
 def read_images(path: str | os.PathLike) -> pd.DataFrame:
@@ -176,8 +215,8 @@ def validate_submission(
     if not len(table):
         problem = "the submission is empty: it has no rows below the header"
         return _findings([*findings, ("error", 0, "", problem)])
-    ids = table["ImageID"].astype(object).where(table["ImageID"].notna(), "").to_numpy()
-    stems = np.array([image_stem(value) for value in ids], dtype=object)
+    ids = table["ImageID"].astype(object).where(table["ImageID"].notna(), "").map(str)
+    stems = ids.map(image_stem).to_numpy(dtype=object)
     numbers = {name: contest.numbers(table[name]) for name in SUBMISSION_COLUMNS[2:]}
     for problem, fault, column in _row_faults(table, ids, stems, numbers, images):
         _add(findings, ids, fault, problem, table[list(column)])
@@ -205,16 +244,18 @@ def validate_submission(
 
 def _row_faults(
     table: pd.DataFrame,
-    ids: npt.NDArray,
+    ids: pd.Series,
     stems: npt.NDArray,
     numbers: dict[str, npt.NDArray],
     images: pd.DataFrame | None,
-) -> Iterable[tuple[str, npt.NDArray[np.bool_], tuple[str, ...]]]:
+) -> Iterable[tuple[str, npt.ArrayLike, tuple[str, ...]]]:
     """What can be wrong with a row by itself: the problem, which rows have it, columns to show."""
     yield "ImageID is empty", ids == "", ()
+    yield MISSPELT, ids != _contest_ids(ids), ()
+    yield REPEATED, table.duplicated(SUBMISSION_COLUMNS), ()
     if images is not None:
-        unknown = (ids != "") & ~np.isin(stems.astype(str), contest.stems(images))
-        yield "unknown image: not among the test images", unknown, ()
+        strange = (ids != "") & ~np.isin(stems.astype(str), contest.stems(images))
+        yield "unknown image: not among the test images", strange, ()
     labels = table["LabelName"].astype(object).where(table["LabelName"].notna(), "").to_numpy()
     unknown = ~np.isin(labels.astype(str), species.names())
     yield f"unknown LabelName: expected one of {list(species.names())}", unknown, ("LabelName",)
@@ -259,23 +300,23 @@ def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
 
 def _add(
     findings: list[Finding],
-    ids: npt.NDArray,
-    fault: npt.NDArray[np.bool_],
+    ids: pd.Series,
+    fault: npt.ArrayLike,
     problem: str,
     shown: pd.DataFrame | None = None,
 ) -> None:
-    """One error a row of `fault`; the columns of `shown` are the values to tell."""
-    for row in np.flatnonzero(fault):
+    """One error a row of `fault`, by the line in `ids`; the columns of `shown` are told."""
+    for row in np.flatnonzero(fault).tolist():
         values = {} if shown is None else {name: shown[name].iloc[row] for name in shown}
         got = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
-        findings.append(("error", int(row) + 2, str(ids[row]), problem, got))
+        findings.append(("error", int(ids.index[row]), ids.iloc[row], problem, got))
 
 
 def _value(value: object) -> str:
     """A cell in words; pandas makes NaN of an empty one."""
     if pd.isna(value):  # type: ignore[call-overload]  # a single cell
         return "empty or NaN"
-    return f"{value:g}" if isinstance(value, float) else repr(value)
+    return f"{value:g}" if isinstance(value, float | np.number) else repr(value)
 
 
 def _findings(findings: list[Finding]) -> pd.DataFrame:
