@@ -169,7 +169,7 @@ def test_a_bad_file_is_one_clear_line(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("- a", "got|a list; expected"), ("a: [", "is no YAML")]
+    ("text", "message"), [("- a", "got|a list; expected"), ("a: [", "line 1: not YAML")]
 )
 def test_a_file_of_another_shape(tmp_path, text, message):
     path = tmp_path / "batch.yaml"

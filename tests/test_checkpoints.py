@@ -1,7 +1,9 @@
 """Weights files: read without running them, refused by name, rebuilt exactly."""
 
+import collections
 import os
 import pickle
+import random
 import sys
 import types
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.detect import checkpoints, yolov5
+from livestock_utils.detect.train import warm_start
 
 SHARED = Path(os.environ.get("LIVESTOCK_SHARED", "absent"))
 
@@ -228,3 +231,24 @@ def test_weights_are_found_or_the_way_to_them_is_told(file, tmp_path, monkeypatc
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     assert checkpoints.find_weights("yolov5n.pt", download_to=tmp_path).read_bytes() == b"x"
+
+
+def test_a_damaged_file_is_one_line_whatever_is_damaged(tmp_path):
+    whole, path = warm_start.ASSET.read_bytes(), tmp_path / "damaged.pt"
+    rng, found = random.Random(1), collections.Counter()
+    # The pickle lies in front, the zip's directory at the end.
+    places = [*range(12_000), *range(len(whole) - 25_000, len(whole))]
+    for trial in range(60):
+        data = bytearray(whole)
+        if trial % 5 == 0:
+            del data[rng.randrange(len(data)) :]
+        for place in rng.sample(places, 1 + trial % 40):
+            if place < len(data):
+                data[place] = rng.randrange(256)
+        path.write_bytes(data)
+        try:
+            checkpoints.load(path)
+        except CheckpointError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            found[type(error.__cause__).__name__] += 1
+    assert len(found) > 4 and sum(found.values()) > 40

@@ -153,7 +153,8 @@ def test_fewer_folds_than_two_are_refused(n_folds):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "predictions not found"), (b"no gzip", "is damaged")]
+    ("content", "message"),
+    [(None, "predictions not found"), (b"no gzip", "not a table .Not a gzipped")],
 )
 def test_bad_files_get_one_line(tmp_path, content, message):
     if content is not None:

@@ -261,6 +261,8 @@ def test_thresholds_must_name_every_class():
 def test_a_file_that_is_no_settings_file_is_told(tmp_path, content):
     if content is not None:
         (tmp_path / "s.yaml").write_text(content)
-    with pytest.raises(LivestockError, match=r"settings.*run the sweep") as caught:
+    with pytest.raises(
+        LivestockError, match=r"(settings.*|YAML.*)run the sweep|cannot be read"
+    ) as caught:
         postprocess.load_settings(tmp_path / "s.yaml")
     assert "\n" not in str(caught.value)

@@ -125,7 +125,7 @@ def test_everything_about_the_data_and_weights_is_looked_at(tmp_path):
         ("few_epochs", "ok", ""),
         (read_hyp(None), "ok", ""),
         ("lr0: 5\n", "stop", "lacks lrf"),
-        ("lr0: [1\n x: :", "stop", "is no YAML"),
+        ("lr0: [1\n x: :", "stop", "not YAML"),
         ({**read_hyp(None), "lr0": 5}, "stop", "hyp: lr0 must be a number from 0 to 1, got 5"),
     ],
 )

@@ -64,8 +64,8 @@ def with_goat(**changes):
     [
         ("", "expected a mapping of species names, got NoneType"),
         ("[goat]", "expected a mapping of species names, got list"),
-        ("goat: [", "not YAML in UTF-8 (while parsing"),
-        ("goat: 염소".encode("cp949"), "not YAML in UTF-8 ("),
+        ("goat: [", "line 1: not YAML ("),
+        ("goat: 염소".encode("cp949"), "line 1: not UTF-8 (byte"),
         ("goat: 3", "'goat': expected the keys ['archive_words', 'colour', "),
         (yaml.safe_dump({"goat": GOAT | {"color": "#009E73"}}), "'goat': expected the keys ["),
         (
@@ -125,7 +125,7 @@ def test_a_faulty_settings_file_is_told_in_one_line(text, told, tmp_path, monkey
     monkeypatch.setenv("LIVESTOCK_SPECIES", str(path))
     done = CliRunner().invoke(cli, ["check", str(tmp_path)])
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"error: species file {path}") and told in done.stderr
+    assert done.stderr.startswith("error: ") and f"{path}" in done.stderr and told in done.stderr
     assert done.stderr.count("\n") == 1
 
 

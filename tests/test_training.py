@@ -665,12 +665,12 @@ def test_bad_settings_are_told_in_one_line(data, tmp_path, change, told, monkeyp
 @pytest.mark.parametrize(
     ("setting", "content", "told"),
     [
-        ("hyp", b"lr0: [1\n  x: :", "bad.yaml is no YAML: while parsing"),
-        ("hyp", b"\xff\xfe\x00", "bad.yaml is no YAML: 'utf-8' codec can't decode"),
+        ("hyp", b"lr0: [1\n  x: :", "bad.yaml, line 2: not YAML"),
+        ("hyp", b"\xff\xfe\x00", "bad.yaml, line 1: not UTF-8"),
         ("hyp", b"- 1\n", "bad.yaml: expected names and numbers, one a line, got list"),
         ("hyp", b"lr0: 5\n", "bad.yaml: lacks lrf, momentum"),
-        ("augmentation", b"lr0: [1\n  x: :", "bad.yaml is no YAML: while parsing"),
-        ("augmentation", b"\xff\xfe\x00", "bad.yaml is no YAML: 'utf-8' codec can't decode"),
+        ("augmentation", b"lr0: [1\n  x: :", "bad.yaml, line 2: not YAML"),
+        ("augmentation", b"\xff\xfe\x00", "bad.yaml, line 1: not UTF-8"),
         ("augmentation", b"- 1\n", "bad.yaml: albumentations 2.0.8 cannot read it"),
     ],
 )

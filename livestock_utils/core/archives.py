@@ -17,7 +17,7 @@ from typing import IO
 
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.joined_file import JoinedFile
-from livestock_utils.core.text import nfc
+from livestock_utils.core.text import nfc, one_line
 
 PART = re.compile(r"\.(?:part)?(\d+)$")
 """How the names of the parts of a zip end."""
@@ -59,7 +59,7 @@ class Archive:
             with self._open(member) as file:
                 return file.read(-1 if limit is None else limit)
         except _ZIP_ERRORS as error:
-            what = f"{self.path}, member {member}: cannot be read ({_one_line(error)})"
+            what = f"{self.path}, member {member}: cannot be read ({one_line(error)})"
             raise ArchiveError(what, self._advice) from error
 
     def crc(self, member: str) -> int:
@@ -113,7 +113,7 @@ class _ZipArchive(Archive):
             self._file = one or io.BufferedReader(JoinedFile(files))
         except OSError as error:
             raise ArchiveError(
-                f"{path} cannot be opened ({_one_line(error)})", "check its permissions"
+                f"{path} cannot be opened ({one_line(error)})", "check its permissions"
             ) from error
         try:
             self._zip = zipfile.ZipFile(self._file)
@@ -134,7 +134,7 @@ class _ZipArchive(Archive):
             if isinstance(error, ArchiveError):
                 raise
             raise ArchiveError(
-                f"{path} is not a whole zip ({_one_line(error)})",
+                f"{path} is not a whole zip ({one_line(error)})",
                 "download it again, and join split parts first",
             ) from error
         self.members = {name: info.file_size for name, info in self._infos.items()}
@@ -267,10 +267,6 @@ def _dangers(name: str, info: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
         yield "encrypted", "extract the archive with its password into a folder"
     if is_read and info.compress_type not in _METHODS:
         yield f"compression method {info.compress_type} is unknown", "extract it with 7-Zip"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def on_disk(folder: str | os.PathLike, path: str) -> Path:

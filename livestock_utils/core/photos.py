@@ -15,6 +15,7 @@ import pandas as pd
 from livestock_utils.core import tables
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError, DatasetError
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.text import count
 
 
@@ -130,7 +131,7 @@ class Photos:
         in a drawn sample."""
         path, boxes = Path(data) / "truth.csv", self.boxes
         if path.is_file():
-            boxes = pd.read_csv(path, dtype=tables.COLUMN_TYPES, keep_default_na=False)
+            boxes = read_csv(path, dtype=tables.COLUMN_TYPES, keep_default_na=False)
         return self.with_boxes(boxes[tables.BOX_COLUMNS])
 
     def with_boxes(self, boxes: pd.DataFrame) -> "Photos":

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.text import nfc
 
 
@@ -64,12 +63,7 @@ def _read(path: str) -> tuple[Species, ...]:
         raise LivestockError(
             f"species file not found: {path}; unset LIVESTOCK_SPECIES or point it at a YAML file"
         )
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LivestockError(
-            f"species file {path}: not YAML in UTF-8 ({' '.join(str(error).split())})"
-        ) from error
+    data = read_yaml(path, LivestockError)
     if not isinstance(data, dict) or not data:
         raise LivestockError(
             f"species file {path}: expected a mapping of species names, got {type(data).__name__}"

@@ -10,6 +10,7 @@ import pandas as pd
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import write_text
+from livestock_utils.core.reading import read_csv
 
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
 BOX_COLUMNS = ["image_id", "species", *XYXY]
@@ -51,7 +52,7 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
             raise DatasetError(
                 f"{path} is missing: notebook 01_eda writes it; run that first, with the same out"
             )
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_csv(path, dtype=str, keep_default_na=False)
         require_columns(table, columns, path, advice="run notebook 01_eda again")
         found.append(_typed(table[columns], path))
     return found[0], found[1]
@@ -88,7 +89,7 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
         raise DatasetError(
             f"{path} is missing: notebook 02_make_dataset_multilabel writes it; run that first"
         )
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     require_columns(table, ("image_id", "fold", "group"), path)
     wrong = table.loc[~table["fold"].str.fullmatch(r"\d+"), "fold"]
     if len(wrong):

@@ -20,7 +20,9 @@ from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import folds_of
+from livestock_utils.core.text import one_line
 from livestock_utils.core.threads import work_ahead
 
 log = logging.getLogger(__name__)
@@ -163,12 +165,12 @@ def _read_cache(cache: str | os.PathLike | None) -> dict[tuple[str, str, str], i
     if cache is None or not Path(cache).is_file():
         return {}
     try:
-        table = pd.read_csv(cache, dtype=str)
+        table = read_csv(cache, dtype=str)
         keys = zip(table["archive"], table["member"], table["stamp"], strict=True)
         return {key: int(value, 16) for key, value in zip(keys, table["hash"], strict=True)}
     except (ValueError, KeyError, TypeError) as error:
         message = "%s is not a cache of hashes (%s); all are computed again"
-        log.warning(message, cache, str(error).splitlines()[0])
+        log.warning(message, cache, one_line(error))
         return {}
 
 

@@ -1,9 +1,10 @@
 """YOLOv5 weights files: read without running what they contain, rebuilt, written."""
 
+import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from livestock_utils.core import species
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.text import one_line
 from livestock_utils.detect import layers, yolov5
 from livestock_utils.detect.pickles import LAYERS, TORCH_LAYERS, load_pickle
 
@@ -63,14 +65,29 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
     """Architecture, tensors and class names of a checkpoint's EMA (else its model)."""
     checkpoint = load_checkpoint(path, trust=trust)
     model = checkpoint.get("ema") or checkpoint["model"]
-    architecture = dict(model.yaml)
-    check_architecture(architecture, str(path))
-    names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
-    ordered = tuple(str(names[index]) for index in sorted(names))
-    notes = {name: checkpoint[name] for name in NOTES if name in checkpoint}
-    if Path(path).name == SAMPLE_WEIGHTS.name:
-        notes["trained_on"] = {"drawn": True}
-    return Weights(architecture, model.float().state_dict(), ordered, notes)
+    with _undamaged(path):
+        architecture = dict(model.yaml)
+        check_architecture(architecture, str(path))
+        names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
+        ordered = tuple(str(names[index]) for index in sorted(names))
+        notes = {name: checkpoint[name] for name in NOTES if name in checkpoint}
+        if Path(path).name == SAMPLE_WEIGHTS.name:
+            notes["trained_on"] = {"drawn": True}
+        return Weights(architecture, model.float().state_dict(), ordered, notes)
+
+
+@contextlib.contextmanager
+def _undamaged(path: str | os.PathLike) -> Iterator[None]:
+    """CheckpointError for whatever parts that do not fit together lead to."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: its parts do not fit together ({one_line(error, 140)}); copy or download it "
+            "again"
+        ) from error
 
 
 def check_architecture(architecture: Mapping[str, Any], where: str) -> None:
@@ -142,11 +159,12 @@ def load(
     weights = read_weights(path, trust=trust)
     if check_names:
         check_class_names(weights.names, where=str(path))
-    model = build(weights)
-    for parameter in model.parameters():
-        parameter.requires_grad = False
-    if fuse:
-        model.fuse()
+    with _undamaged(path):
+        model = build(weights)
+        for parameter in model.parameters():
+            parameter.requires_grad = False
+        if fuse:
+            model.fuse()
     return model.to(_device(device)).eval()
 
 
@@ -160,7 +178,7 @@ def _device(name: str | None) -> Any:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
         raise CheckpointError(
-            f"device {chosen!r} cannot be used ({str(error).splitlines()[0][:100]}); give cpu, or "
+            f"device {chosen!r} cannot be used ({one_line(error, 100)}); give cpu, or "
             "leave it out to take a GPU only if there is one"
         ) from error
     return device

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from livestock_utils.core import project
 from livestock_utils.core.errors import DatasetError, TrainingError
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.settings import Settings, setting
 from livestock_utils.install import yolov5_folder
 
@@ -258,17 +257,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; TrainingError, in one line, for what is none."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise TrainingError(
-            f"{path} is no YAML: {reason}; write it anew, like one in hyp/"
-        ) from error
-
-
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
     """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None). Raises
     TrainingError for a file that is absent, and for a key that is missing, unknown or out of
@@ -277,7 +265,7 @@ def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[s
         values, where = dict(hyp), "hyp"
     else:
         path = hyp_file(hyp)
-        values, where = read_yaml(path), str(path)
+        values, where = read_yaml(path, TrainingError, "write it anew, like one in hyp/"), str(path)
         if not isinstance(values, dict):
             raise TrainingError(
                 f"{where}: expected names and numbers, one a line, got {type(values).__name__}"
@@ -313,7 +301,7 @@ def hyp_file(hyp: str | os.PathLike | None) -> Path:
         sorted(
             path.stem
             for path in HYP_FOLDER.glob("*.yaml")
-            if re.search("^lr0:", path.read_text(encoding="utf-8"), re.M)
+            if re.search(rb"^lr0:", path.read_bytes(), re.M)
         )
     )
     raise TrainingError(
@@ -343,6 +331,6 @@ def recipe_differences(first_run: str | os.PathLike, second_run: str | os.PathLi
         path = Path(folder) / "settings.yaml"
         if not path.is_file():
             raise DatasetError(f"{path} is missing: {folder} is not a run folder; train first")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path)
         recorded.append({name: value for name, value in values.items() if name != "data"})
     return differences(*recorded)

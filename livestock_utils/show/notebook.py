@@ -27,6 +27,7 @@ from livestock_utils import colab
 from livestock_utils.core import files, project, tables
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
+from livestock_utils.core.reading import read_json
 from livestock_utils.core.settings import Settings
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.search.best import resolve_hyp
@@ -224,7 +225,7 @@ class Step:
         """
         files.write_text(self.path(".state", "metrics", f"{self.name}.json"), _json(self.values))
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
-        merged = {part.stem: json.loads(part.read_text(encoding="utf-8")) for part in parts}
+        merged = {part.stem: read_json(part, NotebookError, "delete it") for part in parts}
         files.write_text(self.out / "metrics.json", _json(merged))
         rows = []
         for key, value in self.values.items():

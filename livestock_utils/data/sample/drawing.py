@@ -21,6 +21,7 @@ import pandas as pd
 from livestock_utils.core import boxes, files, made
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.species import by_name
 from livestock_utils.core.text import nfc
 from livestock_utils.data.sample.scenes import barns, compose
@@ -161,7 +162,7 @@ def read_truth(folder: str | Path) -> pd.DataFrame:
     path = Path(folder) / "truth.csv"
     if not path.is_file():
         raise LivestockError(f"{path} not found: only a folder that the sample wrote has the truth")
-    return pd.read_csv(path, dtype={"image_id": str, "species": str, "labelled": bool})
+    return read_csv(path, dtype={"image_id": str, "species": str, "labelled": bool})
 
 
 def _check(n_images: int, n_test_images: int, seed: int, scale: float) -> None:

@@ -22,7 +22,9 @@ from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
+from livestock_utils.core.reading import read_text
 from livestock_utils.core.tables import IMAGE_COLUMNS, folds_of, require_columns
+from livestock_utils.core.text import one_line
 from livestock_utils.data.split.folds import strata_table
 
 MANIFEST = "manifest.csv"
@@ -145,7 +147,7 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
             io.BytesIO(data), dtype=types, keep_default_na=False, na_values={"fold": [""]}
         )
     except ValueError as error:  # pandas' parser errors and wrong encodings are ValueErrors too
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)
         raise DatasetError(
             f"{where}: {MANIFEST} is damaged ({reason}); write the set again"
         ) from error
@@ -258,7 +260,7 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
             files = (file for file in place.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES)
             found += map(str, files)
         elif place.is_file() and place.suffix == ".txt":
-            lines = map(str.strip, place.read_text(encoding="utf-8").split("\n"))
+            lines = map(str.strip, read_text(place).split("\n"))
             found += [str((place.parent / line).resolve()) for line in lines if line]
         else:
             raise DatasetError(
@@ -280,10 +282,7 @@ def label_file(image: str | Path) -> Path:
 
 def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
     """Rows of class and xywhn -> (n, 5); repeated rows once, none for no file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = ""
+    text = read_text(path) if path.exists() else ""
     rows = [
         _label_row(line, f"{path}, line {number}", n_classes)
         for number, line in enumerate(text.splitlines(), start=1)

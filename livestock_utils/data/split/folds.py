@@ -16,6 +16,7 @@ import pandas as pd
 from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import folds_of, require_columns
 from livestock_utils.data.eda import bins
 from livestock_utils.data.split import stratify
@@ -208,7 +209,7 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame) -> pd.Series:
     ".jpg" at the end of an id is dropped; rows of other images are ignored."""
     if not Path(path).is_file():
         raise DatasetError(f"groups file not found: {path}")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     require_columns(table, ("image_id", "group"), path)
     table["image_id"] = table["image_id"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
     table = table[["image_id", "group"]].drop_duplicates()

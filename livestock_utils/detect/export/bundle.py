@@ -20,6 +20,7 @@ from livestock_utils.core import files
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.reading import read_csv
 from livestock_utils.detect.backends import onnx
 from livestock_utils.detect.export import formats, parity
 from livestock_utils.detect.predict import engine, postprocess
@@ -169,7 +170,7 @@ def verify(
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise LivestockError(f"the bundle does not run: {reason}")
-        found = pd.read_csv(table).rename(columns={"image": "image_id"})
+        found = read_csv(table).rename(columns={"image": "image_id"})
         content = json.loads((unpacked / "model.json").read_text(encoding="utf-8"))
     found["image_id"] = found["image_id"].map(lambda name: Path(str(name)).stem)
     library = engine.predict(

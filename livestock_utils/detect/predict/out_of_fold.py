@@ -17,6 +17,7 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import folds_of, require_columns
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, writing, yolo
@@ -177,15 +178,8 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         raise DatasetError(
             f"predictions not found: {path}; run the notebook that writes them first"
         )
-    try:
-        kinds: dict[str, Any] = dict.fromkeys(COLUMNS[:2], str) | dict.fromkeys(
-            COLUMNS[2:-1], float
-        )
-        table = pd.read_csv(path, dtype=kinds, keep_default_na=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DatasetError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); remove it and predict again"
-        ) from error
+    kinds: dict[str, Any] = dict.fromkeys(COLUMNS[:2], str) | dict.fromkeys(COLUMNS[2:-1], float)
+    table = read_csv(path, advice="remove it and predict again", dtype=kinds, keep_default_na=False)
     require_columns(table, COLUMNS[:-1], path)
     return table
 

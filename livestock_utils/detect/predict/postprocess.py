@@ -15,6 +15,7 @@ from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.files import write_text
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.settings import Settings, setting
 from livestock_utils.detect.predict.candidates import Candidates
 
@@ -170,12 +171,7 @@ def load_image_size(path: str | os.PathLike) -> int | None:
 
 
 def _read_settings(path: str | os.PathLike) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LivestockError(
-            f"{path}: no readable settings ({' '.join(str(error).split())}); run the sweep"
-        ) from error
+    content = read_yaml(path, LivestockError, "run the sweep")
     if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
         raise LivestockError(f"{path}: not a settings file, it has no 'settings'; run the sweep")
     chosen = content.get("chosen")

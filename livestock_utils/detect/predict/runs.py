@@ -9,6 +9,7 @@ from livestock_utils import colab
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_csv
 from livestock_utils.detect.predict import engine
 from livestock_utils.evaluate.compare.tables import Answer, Judge, answer_all
 
@@ -68,5 +69,7 @@ def predict_runs(
             size = int(run["image_size"])
             made = engine.predict(file, on.photos, image_size=size, iou_threshold=iou_threshold)
             files.write_text(path, made.to_csv(index=False))
-        found[run["name"]] = pd.read_csv(path, dtype={"image_id": str, "species": str})
+        found[run["name"]] = read_csv(
+            path, advice="delete it", dtype={"image_id": str, "species": str}
+        )
     return found

@@ -11,6 +11,7 @@ import yaml
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.reading import read_json
 
 _SEARCH = "search"
 _POINTER = "search.json"
@@ -74,7 +75,7 @@ def resolve_hyp(hyp: str | os.PathLike | None, out: str | os.PathLike) -> str | 
                 f"hyp is 'search', but {folder} holds no {_POINTER}: notebook 07 writes it; run "
                 "that first, with the same out"
             )
-        path = folder / json.loads(pointer.read_text(encoding="utf-8"))["file"]
+        path = folder / str(read_json(pointer, NotebookError, "run notebook 07 again")["file"])
     else:
         path = folder / f"hyp_{text.removeprefix(f'{_SEARCH}:').strip()}_best.yaml"
     if not path.is_file():

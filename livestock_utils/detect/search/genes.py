@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.detect.settings import HYP_FOLDER, LIMITS
 
 _GROUPS_FILE = HYP_FOLDER / "groups.yaml"
@@ -64,7 +64,7 @@ def read_groups(
         raise TrainingError(
             f"file of groups not found: {file}; start from a copy of hyp/groups.yaml"
         )
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = read_yaml(file, TrainingError)
     if not isinstance(content, dict) or not all(
         isinstance(content.get(key), dict) for key in ("genes", "groups")
     ):

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.text import one_line
-from livestock_utils.detect.settings import HYP_FOLDER, read_yaml
+from livestock_utils.detect.settings import HYP_FOLDER
 from livestock_utils.detect.train.cache import read_resized
 from livestock_utils.detect.train.data import Part
 
@@ -45,7 +46,7 @@ def read(augmentation: str | os.PathLike | Mapping[str, Any] | None) -> Any:
             raise TrainingError(
                 f"augmentation not found: {augmentation}; give a path or one of {', '.join(_NAMES)}"
             )
-        content, where = read_yaml(found[0]), str(found[0])
+        content, where = read_yaml(found[0], TrainingError), str(found[0])
     try:
         loaded = _from_dict(content)
     except TrainingError as error:

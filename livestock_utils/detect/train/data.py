@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from livestock_utils.core import frames, made, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.threads import work_ahead
 from livestock_utils.data.sets import reading, writing, yolo
 from livestock_utils.data.sets.yolo import image_files, label_file, read_label
@@ -154,15 +154,23 @@ def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str,
     path = Path(data_yaml)
     if not path.is_file():
         raise DatasetError(f"data file not found: {path}; write one with write_data_yaml")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     given = content if isinstance(content, Mapping) else {}
     missing = [key for key in ("train", "val", "names") if not given.get(key)]
     if missing:
         raise DatasetError(f"{path}: lacks {', '.join(missing)}; write it with write_data_yaml")
     listed = content["names"]
-    ordered = [listed[key] for key in sorted(listed)] if isinstance(listed, Mapping) else listed
-    names = tuple(map(str, ordered))
-    base = path.parent / (content.get("path") or "")
+    numbered = listed if isinstance(listed, Mapping) else {}
+    if isinstance(listed, list):
+        numbered = dict(enumerate(listed))
+    of_number = {str(number): str(name) for number, name in numbered.items()}
+    try:
+        names = tuple(of_number[str(number)] for number in range(len(numbered) or 1))
+    except KeyError as error:
+        raise DatasetError(
+            f"{path}: names must be a list, or have the numbers from 0, got {listed!r}"[:300]
+        ) from error
+    base = path.parent / str(content.get("path") or "")
     return names, {
         part: image_files(content[key], base, f"{path}, {key}")
         for part, key in (("train", "train"), ("valid", "val"))

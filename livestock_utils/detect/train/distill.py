@@ -16,6 +16,7 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import TrainingError
+from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 from livestock_utils.detect.train.data import Data
 
@@ -32,7 +33,10 @@ def with_teacher(
     if isinstance(predictions, pd.DataFrame):
         table, where = predictions, "the teacher's table"
     elif Path(predictions).is_file():
-        table, where = pd.read_csv(predictions, dtype={"image_id": str}), str(predictions)
+        table, where = (
+            read_csv(predictions, TrainingError, dtype={"image_id": str}),
+            str(predictions),
+        )
     else:
         raise TrainingError(
             f"teacher's predictions not found: {predictions}; write them with predictions.to_csv"

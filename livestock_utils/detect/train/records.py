@@ -42,7 +42,7 @@ def _read(path: Path, parse: Any, advice: str) -> dict[str, Any]:
         found = parse(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):
         raise TrainingError(f"{path} is damaged (names and values expected); {advice}")

@@ -18,6 +18,7 @@ import pandas as pd
 from livestock_utils import colab
 from livestock_utils.core.errors import CheckpointError, TrainingError
 from livestock_utils.core.files import sha256
+from livestock_utils.core.reading import read_csv
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.settings import Recorded, TrainSettings, read_hyp
 from livestock_utils.detect.train import cache as image_cache
@@ -73,12 +74,12 @@ class Run:
     @property
     def results(self) -> pd.DataFrame:
         """A row per epoch: losses, metrics, learning rates, seconds (results.csv)."""
-        return pd.read_csv(self.folder / "results.csv")
+        return read_csv(self.folder / "results.csv", TrainingError)
 
     @property
     def per_class(self) -> pd.DataFrame:
         """The best weights on the validation part, by class: see `evaluate`."""
-        return pd.read_csv(self.folder / "per_class.csv", index_col="class")
+        return read_csv(self.folder / "per_class.csv", TrainingError, index_col="class")
 
     @property
     def record(self) -> dict[str, Any]:

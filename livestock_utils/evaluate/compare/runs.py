@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from livestock_utils.core import project
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.reading import read_csv, read_json, read_text, read_yaml
 from livestock_utils.evaluate.silver.making import PREFIX
 
 _RECORDED = (
@@ -66,7 +66,7 @@ def find_runs(out: str | os.PathLike) -> pd.DataFrame:
 def _known_hyps(out: Path) -> dict[str, dict[str, float]]:
     """Name -> hyperparameters of the files in `hyp/` and in OUT/hyp/ (the searches' best)."""
     files = [*sorted(project.folder("hyp").glob("*.yaml")), *sorted(out.glob("hyp/*.yaml"))]
-    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    read = {path.stem: read_yaml(path) for path in files}
     return {name: hyp for name, hyp in read.items() if isinstance(hyp, dict) and "lr0" in hyp}
 
 
@@ -153,7 +153,7 @@ def constants(groups: Sequence[pd.DataFrame], question: str) -> list[str]:
 
 def results(folder: str | os.PathLike) -> pd.DataFrame:
     """results.csv of a run folder, one row an epoch."""
-    return pd.read_csv(Path(folder) / "results.csv")
+    return read_csv(Path(folder) / "results.csv")
 
 
 def mean_results(
@@ -206,7 +206,7 @@ def trained_ids(folder: str | os.PathLike) -> set[str] | None:
     path = Path(folder) / "train_images.txt"
     if not path.is_file():
         return None
-    return {name.removeprefix(PREFIX) for name in path.read_text(encoding="utf-8").splitlines()}
+    return {name.removeprefix(PREFIX) for name in read_text(path).splitlines()}
 
 
 def _setting(run: Mapping[Any, Any], question: str) -> str:
@@ -220,13 +220,13 @@ def _setting(run: Mapping[Any, Any], question: str) -> str:
 
 def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        recorded = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+        record = read_json(folder / "run.json")
+        recorded = read_yaml(folder / "settings.yaml")
         done = len(results(folder)) if (folder / "results.csv").is_file() else 0
         hyp = recorded["hyp"]
         row = {name: recorded.get(name) for name in _RECORDED}
         row |= {name: recorded.get(name, before) for name, before in _SINCE.items()}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise NotebookError(
             f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, "
             "or move it away"

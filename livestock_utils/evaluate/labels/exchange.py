@@ -18,7 +18,9 @@ from livestock_utils.core import files, overlaps, species
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
+from livestock_utils.core.reading import read_text
 from livestock_utils.core.tables import BOX_COLUMNS
+from livestock_utils.core.text import one_line
 from livestock_utils.data.aihub import labels
 from livestock_utils.data.sets import yolo
 
@@ -232,7 +234,7 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
     except DatasetError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = one_line(f"{type(error).__name__}: {error}")
         raise DatasetError(
             f"{source} is not COCO detection JSON ({reason}); export it as COCO 1.0"
         ) from error
@@ -243,7 +245,7 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
     listed = [path for name in ("obj.names", "classes.txt") for path in sorted(source.rglob(name))]
     if not listed:
         raise DatasetError(f"{source} has neither obj.names nor classes.txt to name the classes")
-    lines = listed[0].read_text(encoding="utf-8-sig").splitlines()
+    lines = read_text(listed[0]).splitlines()
     names = [line.strip() for line in lines if line.strip()]
     frames = _frames(images)
     found = sorted(source.rglob("*.txt"))
@@ -255,7 +257,7 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
     ids = _image_ids([path.name for path in found], images, source)
     rows = []
     for image_id, path in zip(ids, found, strict=True):
-        boxes = yolo.label_boxes(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
+        boxes = yolo.label_boxes(read_text(path).encode(), str(path))
         width, height = frames[image_id]
         for number, (kind, *xywhn) in enumerate(boxes.tolist(), start=1):
             if kind not in range(len(names)):

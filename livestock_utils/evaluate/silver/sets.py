@@ -21,6 +21,7 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_json
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, tars, yolo
 from livestock_utils.evaluate.silver import making
@@ -137,7 +138,7 @@ def read_settings(plus_folder: str | os.PathLike) -> tuple[making.SilverSettings
     path = Path(plus_folder) / SETTINGS
     if not path.is_file():
         raise DatasetError(f"{path} is missing: extract the silver set there first")
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path, advice="write the silver set again")
     saw_validation = values.pop(_SAW_VALIDATION, None)
     known = [field.name for field in dataclasses.fields(making.SilverSettings)]
     if sorted(values) != sorted(known):

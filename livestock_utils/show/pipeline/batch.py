@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import LivestockError, NotebookError
+from livestock_utils.core.reading import read_csv, read_yaml
 from livestock_utils.data.sets import reading
 from livestock_utils.show.pipeline import driver, notebook_files
 from livestock_utils.show.pipeline import parameters as run_parameters
@@ -59,10 +59,7 @@ def read(
     file = Path(path)
     if not file.is_file():
         raise NotebookError(f"batch file {file} not found; notebooks/batches/ holds some")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise NotebookError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(file, NotebookError) or {}
     _check_keys(content, _KEYS, f"{file}")
     profiles = content.get("profiles") or {}
     _check_keys(profiles, None, f"{file}: profiles")
@@ -267,7 +264,7 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
 
 def _seconds(path: Path) -> dict[str, float]:
     """Run name -> seconds of an earlier batch.csv; nothing where there is none."""
-    before = pd.read_csv(path, dtype={"run": str}) if path.is_file() else pd.DataFrame()
+    before = read_csv(path, dtype={"run": str}) if path.is_file() else pd.DataFrame()
     if not {"run", "seconds"} <= set(before):
         return {}
     return dict(zip(before["run"], before["seconds"].astype(float), strict=True))

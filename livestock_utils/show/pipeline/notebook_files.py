@@ -11,6 +11,7 @@ from typing import Any
 
 from livestock_utils.core import project
 from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.reading import read_text
 
 Literal = None | bool | int | float | str | list | dict
 
@@ -50,7 +51,7 @@ def read(path: str | os.PathLike) -> NotebookFile:
     import jupytext
 
     path = Path(path)
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, NotebookError)
     nb = jupytext.reads(text, fmt="py:percent")
     declared = nb.metadata.get("livestock", {})
     if unknown := set(declared) - {"reads", "writes"}:

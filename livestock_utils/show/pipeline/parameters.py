@@ -10,6 +10,7 @@ import yaml
 
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.settings import Settings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune.tuning import TuneSettings
@@ -51,7 +52,7 @@ def read_profile(name: str | None) -> dict[str, Literal]:
         raise NotebookError(
             f"profile {name!r} not found: expected one of {', '.join(known)} or a YAML file"
         )
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    data = read_yaml(path, NotebookError) or {}
     if not isinstance(data, dict) or not all(
         isinstance(part, dict) or part is None for part in data.values()
     ):

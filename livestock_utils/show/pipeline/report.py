@@ -3,7 +3,6 @@
 import base64
 import html
 import itertools
-import json
 import os
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ import nbformat
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.project import PACKAGE
+from livestock_utils.core.reading import read_json
 from livestock_utils.show.pipeline import inline_images
 
 TEMPLATES = PACKAGE / "assets" / "report_templates"
@@ -41,7 +41,7 @@ def write_report(out: str | os.PathLike) -> Path:
             "them"
         )
     kept = out / "metrics.json"
-    metrics = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    metrics = read_json(kept, NotebookError, "delete it and run again") if kept.is_file() else {}
     notebooks = {path.stem: _prepare(nbformat.read(path, as_version=4), out) for path in paths}
     pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
     for earlier, later in itertools.pairwise(pages):
