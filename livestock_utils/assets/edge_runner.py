@@ -48,6 +48,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 GREY = 114
 VOTE_SHARE = 0.1  # candidates below this share of a box's confidence do not move its edges
 CAP = 3000  # candidates of one image that reach suppression, the most confident first
+FEATURES = [  # what the re-scorer of a bundle reads of a box, see `features`
+    *("logit_confidence", "log_voters", "log_votes", "mean_iou", "widest_edge", "mean_edge"),
+    *("log_area", "log_ratio", "at_border", "surer_overlap", "log_surer"),
+]
 BLOCK = 256  # boxes that suppression looks at together
 COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
 
@@ -74,6 +78,9 @@ class Detector:
         self.multi_label = bool(self.settings["multi_label"])
         self.voting = self.settings.get("voting_iou")
         self.by_iou = self.settings.get("voting_weight", "confidence_iou") == "confidence_iou"
+        self.rescorer = self.settings.get("rescorer")
+        if self.rescorer and self.rescorer["features"] != FEATURES:
+            raise Problem("the re-scorer was trained on other features; make the bundle again")
         self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
         self.place, self.canvas = (
             (),
@@ -156,7 +163,8 @@ class Detector:
             score, label, box = raw[:, 5], raw[:, 6].astype(int), raw[:, 1:5]
             is_best = np.ones(len(raw), dtype=bool)
         else:
-            lowest = self.lowest * np.float32(1 if self.voting is None else VOTE_SHARE)
+            alone = self.voting is None and self.rescorer is None
+            lowest = self.lowest * np.float32(1 if alone else VOTE_SHARE)
             rows = raw[0][raw[0][:, 4] >= lowest]
             scores = rows[:, 5:] * rows[:, 4:5]
             anchor, label = np.nonzero(scores >= lowest)
@@ -174,6 +182,7 @@ class Detector:
         sure = score >= self.floors[label]
         xyxy, score, label = xyxy[sure], score[sure], label[sure]
         kept, score = self._suppressed(xyxy, score, label)
+        kept = kept[np.argsort(-score[kept], kind="stable")][: self.most]
         xyxy, score, label = xyxy[kept], score[kept], label[kept]
         if self.voting is not None:
             for number in np.unique(label):
@@ -182,6 +191,14 @@ class Detector:
                 xyxy[mine] = vote(*sides, self.voting, self.by_iou)
         width, height = place[0]
         xyxy = np.clip(xyxy, 0, np.array([width, height, width, height], dtype=np.float32))
+        if self.rescorer is not None:
+            first = score.copy()
+            for number in np.unique(label):
+                mine, others = label == number, voters[2] == number
+                sides = xyxy[mine], first[mine], voters[0][others], voters[1][others]
+                values = features(*sides, place[0]) @ np.array(self.rescorer["weights"])
+                bias = self.rescorer["bias"][self.names[number]]
+                score[mine] = 1 / (1 + np.exp(-(values + bias)))
         found = np.column_stack([xyxy, score, label]).astype(np.float64)
         return found[np.argsort(-found[:, 4], kind="stable")][: self.most]
 
@@ -427,15 +444,52 @@ def diou_nms(xyxy, group, limits):
     return np.array(kept, dtype=int)
 
 
+def iou_matrix(boxes, others):
+    """IoU of every pair of boxes, (n, 4) x (m, 4) -> (n, m)."""
+    low = np.maximum(boxes[:, None, :2], others[:, :2])
+    shared = np.clip(np.minimum(boxes[:, None, 2:], others[:, 2:]) - low, 0, None).prod(axis=2)
+    area = [(each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (boxes, others)]
+    union = area[0][:, None] + area[1] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def features(xyxy, confidence, voters_xyxy, voters, frame):
+    """FEATURES of the kept boxes (n, 4) of a class, from its candidates (m, 4) with their
+    confidences `voters`, in a frame of (width, height) px."""
+    boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
+    own = confidence.astype(np.float64)
+    iou = iou_matrix(boxes, others)
+    near = (iou >= 0.6) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
+    weight = near * voters.astype(np.float64)
+    total = weight.sum(axis=1) + 1e-9
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    apart = (others[None] - boxes[:, None]) / np.tile(sides, 2)[:, None]
+    spread = np.sqrt((weight[:, :, None] * apart**2).sum(axis=1) / total[:, None])
+    edges = boxes / np.tile(np.asarray(frame, dtype=np.float64), 2)
+    surer = own[None] > own[:, None]
+    sure = own.clip(1e-4, 1 - 1e-4)
+    overlap = iou_matrix(boxes, boxes) * surer
+    columns = [
+        np.log(sure / (1 - sure)),
+        np.log1p(near.sum(axis=1)),
+        np.log(total),
+        (weight * iou).sum(axis=1) / total,
+        np.log(spread.max(axis=1) + 0.01),
+        np.log(spread.mean(axis=1) + 0.01),
+        np.log(sides.prod(axis=1) / (frame[0] * frame[1]) + 1e-9),
+        np.log(sides[:, 0] / sides[:, 1]),
+        (edges[:, :2] < 0.005).any(axis=1) | (edges[:, 2:] > 0.995).any(axis=1),
+        overlap.max(axis=1, initial=0),
+        np.log1p(surer.sum(axis=1)),
+    ]
+    return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
+
+
 def vote(xyxy, confidence, voters_xyxy, voters, limit, by_iou=True):
     """Boxes moved to the mean of the candidates that overlap them by at least `limit`, weighted by
     confidence (x IoU); candidates of less than VOTE_SHARE of a box's confidence have no vote."""
     boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
-    low = np.maximum(boxes[:, None, :2], others[:, :2])
-    shared = np.clip(np.minimum(boxes[:, None, 2:], others[:, 2:]) - low, 0, None).prod(axis=2)
-    area = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
-    union = area[0][:, None] + area[1] - shared
-    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    iou = iou_matrix(boxes, others)
     votes = (iou >= limit) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
     weight = np.where(votes, iou * voters if by_iou else voters, 0.0)
     total = weight.sum(axis=1, keepdims=True)

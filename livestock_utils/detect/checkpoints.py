@@ -27,7 +27,7 @@ _MODULE_WORDS = {
 }
 
 
-NOTES = ("image_size", "looking", "trained_on")
+_NOTES = ("image_size", "looking", "trained_on")
 """What our trainings write beside the tensors: px of the long side, settings to look and count with
 (`PostprocessSettings` as a mapping), and the number of photos, whether `drawn`."""
 SAMPLE_WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
@@ -41,7 +41,7 @@ class Weights:
     state: dict[str, Any]
     names: tuple[str, ...]
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Those of NOTES that the file tells."""
+    """Those of _NOTES that the file tells."""
 
 
 def load_checkpoint(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def read_weights(path: str | os.PathLike, trust: bool = False) -> Weights:
         check_architecture(architecture, str(path))
         names = model.names if isinstance(model.names, Mapping) else dict(enumerate(model.names))
         ordered = tuple(str(names[index]) for index in sorted(names))
-        notes = {name: checkpoint[name] for name in NOTES if name in checkpoint}
+        notes = {name: checkpoint[name] for name in _NOTES if name in checkpoint}
         if Path(path).name == SAMPLE_WEIGHTS.name:
             notes["trained_on"] = {"drawn": True}
         return Weights(architecture, model.float().state_dict(), ordered, notes)

@@ -113,17 +113,30 @@ function boxes(raw, place, about, confidence = about.settings.confidence_thresho
   const settings = about.settings, names = about.names, inside = Boolean(about.nms);
   const voting = settings.voting_iou === undefined ? null : settings.voting_iou;
   const floors = numbers(confidence, names).map(f32), most = settings.max_detections;
-  const all = candidates(raw, place, names.length, inside, settings, Math.min(...floors), voting !== null);
+  const rescorer = settings.rescorer || null, looksAround = voting !== null || rescorer !== null;
+  const all = candidates(raw, place, names.length, inside, settings, Math.min(...floors), looksAround);
   let sure = all.filter((box) => box.confidence >= floors[box.label]).map((box) => ({ ...box }));
   if (!inside) sure = suppressed(sure, floors, numbers(settings.iou_threshold, names), settings);
+  sure = sure.sort((one, other) => other.confidence - one.confidence).slice(0, most);
+  const alike = (label) => all.filter((other) => other.label === label);
   if (voting !== null) {
-    sure = sure.map((box) => ({ ...box, xyxy: voted(box, all.filter((other) => other.label === box.label), voting) }));
+    const byIou = settings.voting_weight !== "confidence";
+    sure = sure.map((box) => ({ ...box, xyxy: voted(box, alike(box.label), voting, byIou) }));
   }
   const [width, height] = place.frame;
   for (const box of sure) {
     box.xyxy = box.xyxy.map((value, side) => Math.min(Math.max(value, 0), side % 2 ? height : width));
   }
-  return sure.sort((one, other) => other.confidence - one.confidence).slice(0, most);
+  if (rescorer !== null) {
+    const anew = sure.map((box) => {
+      const mine = sure.filter((other) => other.label === box.label);
+      const values = features(box, mine, alike(box.label), place.frame);
+      const sum = values.reduce((total, value, at) => total + value * rescorer.weights[at], 0);
+      return f32(1 / (1 + Math.exp(-(sum + rescorer.bias[names[box.label]]))));
+    });
+    sure.forEach((box, at) => { box.confidence = anew[at]; });
+  }
+  return sure.sort((one, other) => other.confidence - one.confidence);
 }
 
 function candidates(raw, place, classes, inside, settings, lowest, votes) {
@@ -169,6 +182,10 @@ function suppressed(sure, floors, limits, settings) {
   const kept = [];
   for (const [group, rows] of grouped) {
     const mine = rows.map((index) => sure[index]);
+    if (settings.method === "diou_nms") {
+      for (const place of diouNms(mine, limits[group])) kept.push(rows[place]);
+      continue;
+    }
     if (settings.method === "nms") {
       for (const place of nms(mine, limits[group], most)) kept.push(rows[place]);
       continue;
@@ -203,6 +220,56 @@ function nms(mine, limit, most) {
   return kept;
 }
 
+/** As `nms`, by IoU less the squared distance of the centres over that of the corners around both. */
+function diouNms(mine, limit) {
+  const kept = [];
+  mine.forEach(({ xyxy: a }, row) => {
+    const free = kept.every((other) => {
+      const b = mine[other].xyxy;
+      const across = Math.max(a[2], b[2]) - Math.min(a[0], b[0]), down = Math.max(a[3], b[3]) - Math.min(a[1], b[1]);
+      const x = (a[0] + a[2] - b[0] - b[2]) / 2, y = (a[1] + a[3] - b[1] - b[3]) / 2;
+      const diagonal = across * across + down * down;
+      return overlap(a, b) - (diagonal > 0 ? (x * x + y * y) / diagonal : 0) <= limit;
+    });
+    if (free) kept.push(row);
+  });
+  return kept;
+}
+
+/** What a re-scorer reads of a box, in the order of run.py's FEATURES. */
+function features(box, mine, voters, [width, height]) {
+  const a = box.xyxy, sides = [Math.max(a[2] - a[0], 1), Math.max(a[3] - a[1], 1)];
+  let near = 0, total = 1e-9, shared = 0;
+  const spread = [0, 0, 0, 0];
+  for (const { xyxy: b, confidence } of voters) {
+    const iou = overlap(a, b);
+    if (iou < 0.6 || !(confidence >= f32(f32(VOTE_SHARE) * box.confidence))) continue;
+    near += 1;
+    total += confidence;
+    shared += confidence * iou;
+    spread.forEach((_, side) => { spread[side] += confidence * ((b[side] - a[side]) / sides[side % 2]) ** 2; });
+  }
+  const edges = spread.map((sum) => Math.sqrt(sum / total));
+  const surer = mine.filter((other) => other.confidence > box.confidence);
+  const sure = Math.min(Math.max(box.confidence, 1e-4), 1 - 1e-4);
+  const isCut = a[0] / width < 0.005 || a[1] / height < 0.005 || a[2] / width > 0.995 || a[3] / height > 0.995;
+  return [
+    Math.log(sure / (1 - sure)), Math.log1p(near), Math.log(total), shared / total,
+    Math.log(Math.max(...edges) + 0.01), Math.log(edges.reduce((sum, one) => sum + one, 0) / 4 + 0.01),
+    Math.log((sides[0] * sides[1]) / (width * height) + 1e-9), Math.log(sides[0] / sides[1]), isCut ? 1 : 0,
+    surer.reduce((most, other) => Math.max(most, overlap(a, other.xyxy)), 0), Math.log1p(surer.length),
+  ];
+}
+
+/** IoU of two boxes. */
+function overlap(a, b) {
+  const area = (side) => Math.max(side[2] - side[0], 0) * Math.max(side[3] - side[1], 0);
+  const width = Math.max(Math.min(a[2], b[2]) - Math.max(a[0], b[0]), 0);
+  const height = Math.max(Math.min(a[3], b[3]) - Math.max(a[1], b[1]), 0);
+  const union = area(a) + area(b) - width * height;
+  return union > 0 ? (width * height) / union : 0;
+}
+
 /** Confidences after linear or gaussian soft-NMS; those that end below `lowest` are 0. */
 function softNms(mine, limit, sigma, method, lowest, most) {
   const scores = mine.map((box) => box.confidence), result = mine.map(() => 0);
@@ -225,19 +292,15 @@ function softNms(mine, limit, sigma, method, lowest, most) {
   return result;
 }
 
-/** A box's sides as the mean of the candidates that overlap it by at least `limit`, by confidence x IoU. */
-function voted(box, voters, limit) {
+/** A box's sides as the mean of the candidates that overlap it by at least `limit`, by confidence (x IoU). */
+function voted(box, voters, limit, byIou) {
   const a = box.xyxy, sums = [0, 0, 0, 0];
-  const area = (side) => (side[2] - side[0]) * (side[3] - side[1]);
   let total = 0;
   for (const { xyxy: b, confidence } of voters) {
     if (!(confidence >= f32(f32(VOTE_SHARE) * box.confidence))) continue;
-    const width = Math.max(Math.min(a[2], b[2]) - Math.max(a[0], b[0]), 0);
-    const height = Math.max(Math.min(a[3], b[3]) - Math.max(a[1], b[1]), 0);
-    const shared = width * height, union = area(a) + area(b) - shared;
-    const iou = union > 0 ? shared / union : 0;
+    const iou = overlap(a, b);
     if (iou < limit) continue;
-    const weight = iou * confidence;
+    const weight = byIou ? iou * confidence : confidence;
     total += weight;
     b.forEach((value, side) => { sums[side] += weight * value; });
   }

@@ -17,6 +17,7 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.files import write_text
 from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.settings import Settings, setting
+from livestock_utils.detect.predict import rescoring
 from livestock_utils.detect.predict.candidates import Candidates
 
 PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
@@ -66,6 +67,9 @@ class PostprocessSettings(Settings):
         "what a vote weighs; confidence alone at iou_threshold is yolov5's merge-NMS",
         choices=("confidence_iou", "confidence"),
     )
+    rescorer: dict[str, Any] | None = setting(
+        None, "numbers that make confidences P(IoU >= .75), see `rescoring`; None: as they are"
+    )
     fusion_nms: float | None = setting(
         None, "NMS of each pass before fusion; None: none", unit="IoU", low=0, high=1
     )
@@ -87,6 +91,8 @@ class PostprocessSettings(Settings):
             raise LivestockError("fusion mixes boxes of one class; set class_agnostic to false")
         if self.voting_iou is not None and self.method == "fusion":
             raise LivestockError("fusion averages boxes by itself; leave voting_iou out")
+        if self.rescorer is not None:
+            rescoring.check(self.rescorer)
         names = self.passes
         if names is None:
             return
@@ -102,7 +108,8 @@ class PostprocessSettings(Settings):
         """What the network's run must keep for these settings: options of `collect_candidates`."""
         floor = self.confidence_threshold
         least = min(floor.values()) if isinstance(floor, dict) else floor
-        needs = {"floor": least * (1.0 if self.voting_iou is None else suppression.VOTE_SHARE)}
+        looks_around = self.voting_iou is not None or self.rescorer is not None
+        needs = {"floor": least * (suppression.VOTE_SHARE if looks_around else 1.0)}
         return needs if self.passes is None else needs | {"passes": self.passes}
 
     @property
@@ -224,13 +231,16 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
         found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
     else:
         found = _soften_or_fuse(part, settings)
-    if settings.voting_iou is not None:  # of the boxes that stay: votes change no confidence
+    if settings.voting_iou is not None or settings.rescorer is not None:  # of what stays alone
         rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
-        found = _voted(found.take(rows), pool, settings)
+        found = found.take(rows)
+    if settings.voting_iou is not None:
+        found = _voted(found, pool, settings)
     size = part.images[["width_px", "height_px"]].to_numpy(dtype=np.float32)
     limits = np.where(size > 0, size, np.float32(np.inf))[found.image_index]
     xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
-    return dataclasses.replace(found, xyxy=xyxy)
+    found = dataclasses.replace(found, xyxy=xyxy)
+    return found if settings.rescorer is None else _rescored(found, pool, settings.rescorer)
 
 
 def _sure(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
@@ -241,17 +251,53 @@ def _sure(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[
 
 def _voted(found: Detections, pool: Candidates, settings: PostprocessSettings) -> Detections:
     """The detections with their boxes moved by the votes of all candidates of image and class."""
-    n_classes = len(pool.names)
-    order = np.argsort(found.image_index.astype(np.int64) * n_classes + found.class_index)
-    key = found.image_index[order].astype(np.int64) * n_classes + found.class_index[order]
     xyxy = found.xyxy.copy()
-    for voters, image, class_index in _groups(pool, class_agnostic=False):
-        first, last = np.searchsorted(key, image * n_classes + class_index + np.array([0, 1]))
-        rows = order[first:last]
+    for rows, voters, _ in _with_voters(found, pool):
         sides = pool.xyxy[voters], pool.confidence[voters]
         how = float(settings.voting_iou or 0), settings.voting_weight == "confidence_iou"
         xyxy[rows] = suppression.vote(found.xyxy[rows], found.confidence[rows], *sides, *how)
     return dataclasses.replace(found, xyxy=xyxy)
+
+
+def _with_voters(
+    found: Detections, pool: Candidates
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]]:
+    """(rows of the detections, rows of all candidates, image) per image and class."""
+    n_classes = len(pool.names)
+    order = np.argsort(found.image_index.astype(np.int64) * n_classes + found.class_index)
+    key = found.image_index[order].astype(np.int64) * n_classes + found.class_index[order]
+    for voters, image, class_index in _groups(pool, class_agnostic=False):
+        first, last = np.searchsorted(key, image * n_classes + class_index + np.array([0, 1]))
+        if last > first:
+            yield order[first:last], voters, image
+
+
+def box_features(
+    found: Detections, candidates: Candidates, settings: PostprocessSettings
+) -> npt.NDArray[np.float64]:
+    """`rescoring.features` of detections that `settings` gave of these candidates."""
+    pool = candidates.select(_allowed(candidates, settings))
+    values = np.zeros((len(found.confidence), len(rescoring.FEATURES)))
+    sizes = pool.images[["width_px", "height_px"]].to_numpy()
+    for rows, voters, image in _with_voters(found, pool):
+        sides = found.xyxy[rows], found.confidence[rows], pool.xyxy[voters], pool.confidence[voters]
+        values[rows] = rescoring.features(*sides, sizes[image])
+    return values
+
+
+def _rescored(found: Detections, pool: Candidates, rescorer: Mapping[str, Any]) -> Detections:
+    """The detections with P(IoU >= .75) in place of their confidence."""
+    if set(rescorer["bias"]) != set(pool.names):
+        raise LivestockError(
+            f"the re-scorer knows the classes {sorted(rescorer['bias'])}, the network "
+            f"{sorted(pool.names)}: tune again with these weights"
+        )
+    values = box_features(found, pool, PostprocessSettings())
+    confidence = found.confidence.copy()
+    for code, name in enumerate(pool.names):
+        mine = found.class_index == code
+        confidence[mine] = rescoring.probability(values[mine], rescorer, name)
+    return dataclasses.replace(found, confidence=confidence)
 
 
 def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:

@@ -158,6 +158,7 @@ def describe(setting: PostprocessSettings) -> str:
         f"{setting.fusion_confidence} confidence": is_fusion,
         f"NMS {setting.fusion_nms or 0:g} first": is_fusion and setting.fusion_nms is not None,
         f"voting {setting.voting_iou or 0:g}": setting.voting_iou is not None,
+        "re-scored": setting.rescorer is not None,
         "by confidence": setting.voting_weight == "confidence",
         f"at most {setting.max_detections:,} boxes": (
             setting.max_detections != sweep.WRITE_UP.max_detections

@@ -79,7 +79,7 @@ def evaluate(
     groups: dict[str, list[int]] = {}
     for position, setting in enumerate(listed):
         groups.setdefault(_shared(setting), []).append(position)
-    truth = _Truth(candidates, boxes)
+    truth = Truth(candidates, boxes)
     for members in progress([*groups.values()], desc="post-processing", unit="run"):
         found = _detections(candidates, [listed[position] for position in members])
         matches = truth.match(found)
@@ -136,7 +136,7 @@ def compare(
     value, low, high, gain, gain_low, gain_high, better (share of draws above the reference, ties
     half). A gain whose interval holds 0 is noise. The best of many tries is a little too good on
     the images that chose it."""
-    truth = _Truth(candidates, boxes)
+    truth = Truth(candidates, boxes)
     draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
     values, samples = {}, {}
     for name, setting in {"": reference, **settings}.items():
@@ -158,7 +158,7 @@ def compare(
     return table
 
 
-class _Truth:
+class Truth:
     """The labels as arrays, sorted once, to match detections of the same images."""
 
     def __init__(self, candidates: Candidates, boxes: pd.DataFrame) -> None:
@@ -205,9 +205,14 @@ class _Truth:
 def _shared(setting: PostprocessSettings) -> str:
     """Equal for settings that one suppression serves: threshold and limit are cuts."""
     by_class = isinstance(setting.confidence_threshold, dict)
-    exact = setting.method != "fusion" and not (setting.class_agnostic and by_class)
+    exact = _is_cut(setting) and not (setting.class_agnostic and by_class)
     confidence = 0.0 if exact else setting.confidence_threshold
     return repr(dataclasses.replace(setting, max_detections=1, confidence_threshold=confidence))
+
+
+def _is_cut(setting: PostprocessSettings) -> bool:
+    """Whether the threshold cuts final confidences: fusion and re-scoring change them after it."""
+    return setting.method != "fusion" and setting.rescorer is None
 
 
 def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) -> Detections:
@@ -224,7 +229,7 @@ def _cut(
 ) -> npt.NDArray[np.bool_]:
     """Which detections (n,) a setting keeps: above its threshold, within its limit."""
     kept = np.ones(len(found.confidence), dtype=bool)
-    if setting.method != "fusion":  # fusion changes confidences after its threshold
+    if _is_cut(setting):
         limits = postprocess.confidence_limits(candidates, setting).astype(np.float32)
         kept = found.confidence >= limits[found.class_index]
     rows = np.flatnonzero(kept)

@@ -1,0 +1,83 @@
+"""P(IoU >= .75) of a box from how the candidates around it agree: numbers in a settings file, no
+pickle, applied by numpy alone.
+
+A detector's confidence says that an animal is there; AP75 asks whether its outline is right. After
+contextual rescoring (Pato et al. 2020), with one logistic function in place of their network. Every
+feature of a box looks at itself, at its voters and at surer boxes only, so that a higher confidence
+threshold leaves the boxes above it as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livestock_utils.core.boxes import iou_matrix, share
+from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.suppression import VOTE_SHARE
+
+FEATURES = (
+    *("logit_confidence", "log_voters", "log_votes", "mean_iou", "widest_edge", "mean_edge"),
+    *("log_area", "log_ratio", "at_border", "surer_overlap", "log_surer"),
+)
+"""What `features` gives, in this order."""
+_NEAR_IOU = 0.6
+_BORDER = 0.005
+"""Nearer to an edge of the frame, as a share of its side, a box counts as cut off."""
+
+Floats = npt.NDArray[np.floating]
+
+
+def features(
+    xyxy: Floats,
+    confidence: Floats,
+    voters_xyxy: Floats,
+    voters: Floats,
+    size_px: Sequence[float],
+) -> npt.NDArray[np.float64]:
+    """FEATURES of the kept boxes of an image and class (n, 4), with all its candidates (m, 4) and
+    their confidences `voters`; `size_px` is (width, height) of the frame -> (n, 11)."""
+    boxes, others = xyxy.astype(float), voters_xyxy.astype(float)
+    own, votes = confidence.astype(float), voters.astype(float)
+    iou = iou_matrix(boxes, others)
+    near = (iou >= _NEAR_IOU) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
+    weight = near * votes
+    total = weight.sum(axis=1) + 1e-9
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    apart = (others[None] - boxes[:, None]) / np.tile(sides, 2)[:, None]
+    spread = np.sqrt(np.einsum("nm,nme->ne", weight, apart**2) / total[:, None])
+    frame = np.tile(np.asarray(size_px, dtype=float), 2)
+    edges = boxes / frame
+    surer = own[None] > own[:, None]
+    probability = own.clip(1e-4, 1 - 1e-4)
+    columns = [
+        np.log(probability / (1 - probability)),
+        np.log1p(near.sum(axis=1)),
+        np.log(total),
+        (weight * iou).sum(axis=1) / total,
+        np.log(spread.max(axis=1) + 0.01),
+        np.log(spread.mean(axis=1) + 0.01),
+        np.log(share(sides.prod(axis=1), np.full(len(sides), frame[0] * frame[1])) + 1e-9),
+        np.log(sides[:, 0] / sides[:, 1]),
+        (edges[:, :2] < _BORDER).any(axis=1) | (edges[:, 2:] > 1 - _BORDER).any(axis=1),
+        (iou_matrix(boxes, boxes) * surer).max(axis=1, initial=0),
+        np.log1p(surer.sum(axis=1)),
+    ]
+    return np.column_stack([np.asarray(column, dtype=float) for column in columns])
+
+
+def probability(values: Floats, rescorer: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
+    """P(IoU >= .75) of boxes of class `name` from their features (n, 11)."""
+    weights = np.asarray(rescorer["weights"], dtype=float)
+    return 1 / (1 + np.exp(-(values @ weights + rescorer["bias"][name])))
+
+
+def check(rescorer: Mapping[str, Any]) -> None:
+    """LivestockError for a re-scorer of other features than these."""
+    told = list(rescorer.get("features", ()))
+    if told != list(FEATURES) or len(rescorer.get("weights", ())) != len(FEATURES):
+        raise LivestockError(
+            f"the re-scorer was trained on the features {told}, this release gives "
+            f"{list(FEATURES)}: tune again"
+        )
