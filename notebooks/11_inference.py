@@ -104,6 +104,15 @@ step.show(lu.displays.gains(tuning))
 step.show(lu.displays.choice_check(tuning))
 
 # %% [markdown]
+# ## Do confidences mean that the outline is right?
+# A confidence says that an animal is there; AP75 asks for its outline. How well the candidates around a box agree tells
+# more: a small logistic function re-scores each box. It is taken only where it ranks better on photos that it has not
+# seen. Look for the line nearer to the dashed one.
+
+# %%
+step.show(lu.displays.rescored(tuning))
+
+# %% [markdown]
 # ## Best, median and worst
 # Settings tuned for AP keep every faint box, as a further one never costs AP. To look and to count there are others,
 # also in `settings.yaml`: one box an animal, from the confidence of each species' best F1 up (`looking_aim`: of the

@@ -5,6 +5,13 @@ import pandas as pd
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.detect.predict import candidates
+from livestock_utils.detect.predict.rescoring import FEATURES
+
+RESCORER = {
+    "features": list(FEATURES),
+    "weights": [0.7, 0.2, -0.1, 1.5, -0.6, -0.4, 0.1, -0.2, -0.5, -0.9, -0.3],
+    "bias": {"pig": -2.0, "cow": -1.5},
+}
 
 
 def made(

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from made_candidates import RESCORER
 from made_network import write_network, write_photos
 
 from livestock_utils.assets import edge_runner
@@ -109,6 +110,8 @@ def as_predictions(table):
             Settings("diou_nms", voting_iou=0.5, voting_weight="confidence", class_agnostic=True),
             "onnx",
         ),
+        (Settings(confidence_threshold=0.05, voting_iou=0.7, rescorer=RESCORER), "onnx"),
+        (Settings("soft_nms_linear", max_detections=30, rescorer=RESCORER), "onnx"),
         (Settings(confidence_threshold=0.05), "onnx-nms"),
         (Settings(confidence_threshold=0.05), "onnx-static"),
     ],

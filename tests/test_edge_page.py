@@ -19,6 +19,7 @@ import in_chromium
 import numpy as np
 import pytest
 from in_chromium import CHROMIUM
+from made_candidates import RESCORER
 from made_network import write_network, write_photos
 
 from livestock_utils.assets import edge_runner
@@ -74,6 +75,9 @@ CASES = [
         max_detections=20,
     ),
     Settings(confidence_threshold=0.05, voting_iou=0.7),
+    Settings("diou_nms", voting_iou=0.5, voting_weight="confidence", confidence_threshold=0.05),
+    Settings(confidence_threshold=0.05, voting_iou=0.7, rescorer=RESCORER),
+    Settings("soft_nms_linear", max_detections=30, rescorer=RESCORER),
     Settings("soft_nms_linear", confidence_threshold=0.05, voting_iou=0.6),
 ]
 SIZES = ((96, 64), (64, 96), (200, 113), (288, 192), (50, 40), (97, 31))

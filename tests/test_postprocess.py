@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_candidates import made
+from made_candidates import RESCORER, made
 
 from livestock_utils.core.boxes import XYXY, iou_matrix
 from livestock_utils.core.errors import DatasetError, LivestockError
@@ -25,6 +25,7 @@ METHODS = [
     PostprocessSettings(multi_label=False),
     PostprocessSettings(voting_iou=0.7),
     PostprocessSettings("diou_nms", iou_threshold=0.5),
+    PostprocessSettings(voting_iou=0.7, rescorer=RESCORER),
     PostprocessSettings(method="soft_nms_linear", voting_iou=0.5),
 ]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from detections import answers_from_boxes
-from made_candidates import made
+from made_candidates import RESCORER, made
 
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.detect.predict import postprocess
@@ -35,6 +35,9 @@ MANY = [
     ),
     PostprocessSettings(
         confidence_threshold={"pig": 0.1, "cow": 0.01}, class_agnostic=True, max_detections=3
+    ),
+    *sweep.grid(
+        PostprocessSettings(voting_iou=0.6, rescorer=RESCORER), confidence_threshold=[0.001, 0.2]
     ),
     PostprocessSettings(
         method="soft_nms_linear",

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 from detections import answers_from_boxes
-from made_candidates import made
+from made_candidates import RESCORER, made
 from made_network import write_network, write_photos
+from sklearn.linear_model import LogisticRegression
 
 from livestock_utils.core import files, tables
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError, NotebookError
@@ -21,8 +22,8 @@ from livestock_utils.detect.predict import engine, out_of_fold, postprocess
 from livestock_utils.detect.predict.postprocess import LOOKING, PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import choice as tuning_choice
-from livestock_utils.detect.tune import front, quality, steps, sweep, tuning
-from livestock_utils.evaluate.scoring import metrics
+from livestock_utils.detect.tune import front, quality, rescore, steps, sweep, tuning
+from livestock_utils.evaluate.scoring import matching, metrics
 from livestock_utils.show import displays
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
 from livestock_utils.show.words import tuning as words
@@ -96,7 +97,7 @@ def test_the_table_of_settings_ends_with_the_write_up(chosen):
 
 def test_settings_are_saved_with_how_they_were_chosen(chosen, tmp_path):
     found, _, choice = chosen
-    path = tuning_choice.save(tmp_path, choice, found, LOOKING, PostprocessSettings(voting_iou=0.7))
+    path = tuning_choice.save(tmp_path, choice, found, PostprocessSettings(voting_iou=0.7))
     assert path == tmp_path / "predictions" / "settings.yaml"
     saved = postprocess.load_settings(path)
     assert (
@@ -118,10 +119,7 @@ def test_without_images_nothing_is_chosen_and_nothing_written(tmp_path):
     assert choice.settings == sweep.WRITE_UP and choice.tried.empty
     assert words.chosen(choice).startswith("Nothing is chosen yet")
     assert words.band(choice) == "No settings were tried yet."
-    assert (
-        tuning_choice.save(tmp_path, choice, nothing, LOOKING) is None
-        and list(tmp_path.iterdir()) == []
-    )
+    assert tuning_choice.save(tmp_path, choice, nothing) is None and list(tmp_path.iterdir()) == []
     assert tuning_choice.tried_table(choice).empty
     waiting = steps.Collected(Photos(nothing.images, boxes), nothing, 3, 8)
     whole = steps.Collected(Photos(found.images, boxes), found, 2, 2)
@@ -553,3 +551,57 @@ def test_the_chosen_passes_are_those_that_the_test_photos_get(tmp_path):
     assert share.front.empty and share.tested.candidates.passes == ("plain", "flip", "x1.34")
     assert displays.pass_front(share).verdict == "No passes are chosen yet."
     assert displays.pass_front(share).plot().texts
+
+
+def test_the_re_scorer_is_scikit_learns_logistic_regression_in_numbers():
+    found, boxes = made(n_images=40, seed=3)
+    setting = PostprocessSettings(voting_iou=0.7)
+    anew = rescore.rescored(found, boxes, setting, n_resamples=50)
+    row = anew.table.iloc[0]
+    assert row["gain"] == pytest.approx(row["after"] - row["before"])
+    assert row["before"] == pytest.approx(sweep.evaluate(found, boxes, [setting])["ap75"].iloc[0])
+    assert row["taken"] == (row["better"] >= 0.9) == (anew.settings.rescorer is not None)
+    numbers = rescore.fitted(found, boxes, setting)
+    json.dumps(numbers)
+    labelled = found.of_images(set(boxes["image_id"]))
+    before = postprocess.detections(labelled, setting)
+    values = postprocess.box_features(before, labelled, setting)
+    truth = sweep.Truth(labelled, boxes).match(before)
+    is_right = np.zeros(len(before.confidence), bool)
+    is_right[truth.row] = matching.hits(truth, 0.75)
+    inputs = np.hstack([values, (before.class_index == 1)[:, None]])
+    scaled = (inputs - inputs.mean(0)) / inputs.std(0)
+    scaled[:, -1] = inputs[:, -1]
+    model = LogisticRegression(max_iter=500).fit(scaled, is_right)
+    after = postprocess.detections(labelled, dataclasses.replace(setting, rescorer=numbers))
+    np.testing.assert_allclose(after.confidence, model.predict_proba(scaled)[:, 1], atol=1e-6)
+
+
+def test_nothing_is_re_scored_without_photos_to_learn_from():
+    found, boxes = made(n_images=4)
+    anew = rescore.rescored(found, boxes, PostprocessSettings())
+    assert anew.table.empty and anew.settings == PostprocessSettings()
+    assert words.rescored(anew.table, anew.bins).startswith("Nothing was re-scored")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": ["area"]}, r"the re-scorer was trained on the features \['area'\]"),
+        ({"bias": {"ox": 0.0}}, r"the re-scorer knows the classes \['ox'\], the network"),
+    ],
+)
+def test_a_re_scorer_of_other_features_or_classes_is_refused(changed, message):
+    found, _ = made()
+    with pytest.raises(LivestockError, match=message):
+        postprocess.apply(found, PostprocessSettings(rescorer=RESCORER | changed))
+
+
+def test_the_re_scorers_display_tells_whether_it_is_taken(chosen):
+    found, boxes, choice = chosen
+    whole = steps.Collected(Photos(found.images, boxes), found, 1, 1)
+    anew = rescore.rescored(found, boxes, PostprocessSettings(), n_resamples=30)
+    of = a_tuning(Path(), whole, whole, dataclasses.replace(choice, rescored=anew))
+    shown = displays.rescored(of)
+    assert "Promises were off by" in shown.verdict and "taken" in shown.verdict
+    assert shown.plot().get_xlabel() == "confidence (mean of the bin)"

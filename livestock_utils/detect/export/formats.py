@@ -190,6 +190,7 @@ def fits_inside(settings: Settings) -> bool:
         and not settings.class_agnostic
         and settings.multi_label
         and settings.voting_iou is None
+        and settings.rescorer is None
         and not isinstance(settings.iou_threshold, dict)
         and settings.passes in (None, ("plain",))
     )

@@ -10,6 +10,7 @@ from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune import sweep
+from livestock_utils.detect.tune.rescore import Rescored
 
 _LIMITS = [100, 300, 1000]
 """Boxes an image at most, tried: the contest has no limit of its own, 300 is yolov5's."""
@@ -27,6 +28,7 @@ class Choice:
     compared: pd.DataFrame
     tuned_on: str = "validation"
     looking: PostprocessSettings = postprocess.LOOKING
+    rescored: Rescored | None = None
 
 
 def choose(
@@ -204,7 +206,6 @@ def save(
     out: str | os.PathLike,
     choice: Choice,
     candidates: Candidates,
-    looking: PostprocessSettings,
     one_pass: PostprocessSettings | None = None,
 ) -> Path | None:
     """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with all that a later
@@ -214,7 +215,7 @@ def save(
         return None
     settings, looking = (
         dataclasses.replace(one, passes=one.passes or candidates.passes)
-        for one in (choice.settings, looking)
+        for one in (choice.settings, choice.looking)
     )
     return postprocess.save_settings(
         Path(out) / "predictions" / "settings.yaml",

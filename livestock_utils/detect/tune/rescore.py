@@ -9,7 +9,7 @@ import pandas as pd
 
 from livestock_utils.detect.predict import postprocess, rescoring
 from livestock_utils.detect.predict.candidates import Candidates
-from livestock_utils.detect.predict.postprocess import PostprocessSettings
+from livestock_utils.detect.predict.postprocess import Detections, PostprocessSettings
 from livestock_utils.detect.tune import sweep
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
@@ -43,15 +43,7 @@ def rescored(
     ids = sorted(set(boxes["image_id"]) & set(candidates.images["image_id"]))
     if len(ids) < 2 * _FOLDS or settings.method == "fusion":
         return nothing
-    boxes, images = boxes[boxes["image_id"].isin(ids)], candidates.of_images(ids)
-    found = postprocess.detections(images, settings)
-    sides = found.image_index, found.confidence, settings.max_detections
-    found = found.take(postprocess.limit_detections(*sides))
-    truth = sweep.Truth(images, boxes)
-    matches = truth.match(found)
-    is_right = np.zeros(len(found.confidence), dtype=bool)
-    is_right[matches.row] = matching.hits(matches, 0.75)
-    values = postprocess.box_features(found, images, settings)
+    truth, found, matches, values, is_right = _learned_from(candidates, boxes, ids, settings)
     fold = found.image_index * _FOLDS // len(ids)
     names = candidates.names
     anew = found.confidence.astype(float)
@@ -59,10 +51,10 @@ def rescored(
         mine = fold == number
         if len(np.unique(is_right[~mine])) < 2:
             return nothing
-        fitted = _fit(values[~mine], found.class_index[~mine], is_right[~mine], names)
+        others = _fit(values[~mine], found.class_index[~mine], is_right[~mine], names)
         for code, name in enumerate(names):
             rows = mine & (found.class_index == code)
-            anew[rows] = rescoring.probability(values[rows], fitted, name)
+            anew[rows] = rescoring.probability(values[rows], others, name)
     other = dataclasses.replace(found, confidence=anew.astype(np.float32))
     draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
     both = [matches, truth.match(other)]
@@ -75,9 +67,32 @@ def rescored(
     known = {"as they are": found.confidence, "re-scored": anew}
     bins = pd.concat([_bins(p, is_right).assign(boxes=name) for name, p in known.items()])
     if pays:
-        whole = _fit(values, found.class_index, is_right, names)
-        settings = dataclasses.replace(settings, rescorer=whole)
+        settings = dataclasses.replace(settings, rescorer=fitted(candidates, boxes, settings))
     return Rescored(settings, pd.DataFrame([row | {"taken": pays}]), bins)
+
+
+def fitted(
+    candidates: Candidates, boxes: pd.DataFrame, settings: PostprocessSettings
+) -> dict[str, Any]:
+    """A re-scorer fitted on all labelled photos, for `PostprocessSettings.rescorer`."""
+    ids = sorted(set(boxes["image_id"]) & set(candidates.images["image_id"]))
+    _, found, _, values, is_right = _learned_from(candidates, boxes, ids, settings)
+    return _fit(values, found.class_index, is_right, candidates.names)
+
+
+def _learned_from(
+    candidates: Candidates, boxes: pd.DataFrame, ids: list[str], settings: PostprocessSettings
+) -> tuple[sweep.Truth, Detections, matching.Matches, npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """The labels, the detections, their matches, features, and which are right at IoU .75."""
+    boxes, images = boxes[boxes["image_id"].isin(ids)], candidates.of_images(ids)
+    found = postprocess.detections(images, settings)
+    sides = found.image_index, found.confidence, settings.max_detections
+    found = found.take(postprocess.limit_detections(*sides))
+    truth = sweep.Truth(images, boxes)
+    matches = truth.match(found)
+    is_right = np.zeros(len(found.confidence), dtype=bool)
+    is_right[matches.row] = matching.hits(matches, 0.75)
+    return truth, found, matches, postprocess.box_features(found, images, settings), is_right
 
 
 def _fit(
@@ -108,7 +123,8 @@ def _fit(
 def _bins(confidence: npt.NDArray[Any], is_right: npt.NDArray[np.bool_]) -> pd.DataFrame:
     """Mean confidence, share right and number of boxes by tenth."""
     table = pd.DataFrame({"confidence": confidence.astype(float), "right": is_right})
-    grouped = table.groupby(pd.cut(table["confidence"], _BINS, include_lowest=True), observed=True)
+    tenth = np.digitize(table["confidence"], _BINS[1:-1])
+    grouped = table.groupby(tenth)
     return grouped.agg(
         confidence=("confidence", "mean"), right=("right", "mean"), n=("right", "size")
     ).reset_index(drop=True)

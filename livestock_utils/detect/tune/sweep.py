@@ -162,6 +162,7 @@ class Truth:
     """The labels as arrays, sorted once, to match detections of the same images."""
 
     def __init__(self, candidates: Candidates, boxes: pd.DataFrame) -> None:
+        """Check that every labelled image was predicted, and every label's species is known."""
         known = pd.Index(candidates.images["image_id"])
         self.image_ids = np.unique(boxes["image_id"].to_numpy(dtype=str))
         if len(absent := pd.Index(self.image_ids).difference(known)):

@@ -18,7 +18,7 @@ from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.tune import choice as choosing
 from livestock_utils.detect.tune import front as fronts
-from livestock_utils.detect.tune import quality, steps, sweep
+from livestock_utils.detect.tune import quality, rescore, steps, sweep
 from livestock_utils.detect.tune.looking import for_looking
 from livestock_utils.detect.tune.steps import Collected
 from livestock_utils.evaluate.scoring import contest, counts, intervals, metrics, submission
@@ -172,12 +172,18 @@ class Tuning:
             seed=asked.seed,
             tuned_on=found.name,
         )
+        how = asked.n_resamples, asked.seed
+        anew = rescore.rescored(self.candidates, found.photos.boxes, chosen.settings, *how)
+        one_pass = None
         alone = self.front.loc[self.front["passes"] == "plain", "settings"].tolist()
-        one_pass = alone[0] if alone and self.passes != ("plain",) else None
+        if alone and self.passes != ("plain",):
+            plain = found.candidates.of_passes(("plain",))
+            one_pass = rescore.rescored(plain, found.photos.boxes, alone[0], *how).settings
         voting = chosen.settings.voting_iou
         looking = for_looking(self.candidates, found.photos.boxes, asked.looking_aim, voting)
-        choosing.save(self.out, chosen, self.candidates, looking, one_pass)
-        return dataclasses.replace(chosen, looking=looking)
+        chosen = dataclasses.replace(chosen, settings=anew.settings, looking=looking, rescored=anew)
+        choosing.save(self.out, chosen, self.candidates, one_pass)
+        return chosen
 
     @functools.cached_property
     def checked(self) -> Checked:

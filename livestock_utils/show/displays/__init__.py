@@ -46,7 +46,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "tuning": (
         *("best_median_worst", "candidates", "choice_check", "counts", "gains", "heat_map"),
-        *("pass_front", "submission", "test_examples", "test_scores"),
+        *("pass_front", "rescored", "submission", "test_examples", "test_scores"),
     ),
 }
 """File of this folder -> its displays."""

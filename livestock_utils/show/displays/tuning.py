@@ -80,6 +80,21 @@ def gains(tuning: Tuning) -> Display:
     )
 
 
+def rescored(tuning: Tuning) -> Display:
+    """Whether confidences that mean "the outline is right" rank boxes better, and what they
+    promise."""
+    found = tuning.choice.rescored
+    table = pd.DataFrame() if found is None else found.table
+    bins = pd.DataFrame() if found is None else found.bins
+    return Display(
+        "rescored",
+        "Confidence against the share of boxes that are right at IoU .75, before and after.",
+        table,
+        lambda ax=None: plots.rescored(bins, ax=ax),
+        words.rescored(table, bins),
+    )
+
+
 def choice_check(tuning: Tuning) -> Display:
     """Whether the choice also wins on photos that did not choose it."""
     return Display(

@@ -94,6 +94,26 @@ def pass_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def rescored(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Share of boxes that are right over their confidence, as they are and re-scored; larger dots
+    are more boxes."""
+    ax = style.axes_or_new(ax, height_in=3.8)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence (mean of the bin)")
+    ax.set_ylabel("share of the boxes that\nare right at IoU .75")
+    if bins.empty:
+        return style.say_empty(ax, "nothing was re-scored")
+    style.value_grid(ax, "both")
+    ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    looks = {"as they are": (style.NEUTRAL, "o--"), "re-scored": (style.LINES[0], "D-")}
+    for name, (tone, look) in looks.items():
+        rows = bins[bins["boxes"] == name]
+        ax.plot(rows["confidence"], rows["right"], look, color=tone, label=name, markersize=4)
+        sizes = 10 + 14 * np.log10(rows["n"].clip(lower=1))
+        ax.scatter(rows["confidence"], rows["right"], s=sizes, color=tone, zorder=3)
+    style.legend_above(ax, ncols=2, borderaxespad=0.2)
+    return ax
+
+
 def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Gain in AP75 of each setting over the reference with its interval; diamond: the chosen,
     first."""

@@ -5,6 +5,7 @@ import pandas as pd
 from livestock_utils.core.text import count, first_up
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune.choice import Choice, describe, good_band
+from livestock_utils.detect.tune.rescore import calibration_error
 from livestock_utils.detect.tune.steps import Collected
 from livestock_utils.detect.tune.tuning import Checked, Submitted, Tuning
 
@@ -125,6 +126,23 @@ def front(tuning: Tuning) -> str:
         f"Chosen: {row['passes']}, {row['ms']:.0f} ms an image instead of {first['ms']:.0f} for "
         f"{first['passes']} alone, AP75 {_gain(row)}. The best of many is a little too good here; "
         "`budget_ms` holds the time."
+    )
+
+
+def rescored(table: pd.DataFrame, bins: pd.DataFrame) -> str:
+    """What the re-scorer gains on photos that it has not seen, and whether it is taken."""
+    if table.empty:
+        return "Nothing was re-scored: there are too few labelled images, or boxes are fused."
+    row, errors = (
+        table.iloc[0],
+        bins.groupby("boxes").apply(calibration_error, include_groups=False),
+    )
+    verdict = "taken" if row["taken"] else "not taken"
+    return (
+        f"Each photo re-scored by a function fitted on the others: AP75 {row['after']:.4f} instead "
+        f"of {row['before']:.4f}, {_gain(row)}, better in {row['better']:.0%} of the draws: "
+        f"{verdict}. Promises were off by {errors['as they are']:.2f}, now by "
+        f"{errors['re-scored']:.2f}."
     )
 
 
