@@ -11,7 +11,7 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -52,6 +52,10 @@ class Archive:
         self.path = path
         self._wanted: dict[str, list[str]] = {}
 
+    def __str__(self) -> str:
+        """Its name."""
+        return self.path
+
     def read(self, member: str, limit: int | None = None) -> bytes:
         """The bytes of a member, or its first `limit`; ArchiveError if absent or damaged."""
         self._check(member)
@@ -79,7 +83,9 @@ class Archive:
         if kind not in self._wanted:
             endings = SUFFIXES[kind]
             named = [name for name in self.members if name.lower().endswith(endings)]
-            self._wanted[kind] = [name for name in named if not _LITTER.search(name)]
+            if not _is_plain(named):
+                named = [name for name in named if not _LITTER.search(name)]
+            self._wanted[kind] = named
         return self._wanted[kind]
 
     def others(self, kind: str) -> list[str]:
@@ -126,8 +132,9 @@ class _ZipArchive(Archive):
                     f"{path} holds two members of the same name",
                     "pack it again with each file once",
                 )
+            is_plain = _is_plain(self._infos)
             for name, info in self._infos.items():
-                for what, advice in _dangers(name, info):
+                for what, advice in _dangers(name, info, is_plain):
                     raise ArchiveError(f"{path}, member {name!r}: {what}", advice)
         except _ZIP_ERRORS as error:
             self.close()
@@ -138,6 +145,31 @@ class _ZipArchive(Archive):
                 "download it again, and join split parts first",
             ) from error
         self.members = {name: info.file_size for name, info in self._infos.items()}
+
+    def read(self, member: str, limit: int | None = None) -> bytes:
+        """See `Archive.read`."""
+        whole = self._at_once(member) if limit is None else None
+        return super().read(member, limit) if whole is None else whole
+
+    def _at_once(self, member: str) -> bytes | None:
+        """A sound member by one read of the disk, in a third of zipfile's time; None where
+        something is unusual, which zipfile then reads or tells."""
+        info = self._infos.get(member)
+        if info is None or info.compress_type > zipfile.ZIP_DEFLATED or info.flag_bits & 1:
+            return None
+        name = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
+        most = 30 + len(name) + len(info.extra) + 64 + info.compress_size
+        try:
+            raw = os.pread(self._file.fileno(), most, info.header_offset)
+            start = 30 + len(name) + int.from_bytes(raw[28:30], "little")
+            data = raw[start : start + info.compress_size]
+            if info.compress_type == zipfile.ZIP_DEFLATED:
+                data = zlib.decompressobj(-15).decompress(data, info.file_size + 1)
+        except (OSError, ValueError, zlib.error):
+            return None
+        is_sound = raw[:4] == b"PK\3\4" and raw[30 : 30 + len(name)] == name
+        is_sound &= len(data) == info.file_size and zlib.crc32(data) == info.CRC
+        return data if is_sound else None
 
     def _open(self, member: str) -> IO[bytes]:
         return self._zip.open(self._infos[member])  # checks the CRC where it is read whole
@@ -252,10 +284,17 @@ def _member_name(info: zipfile.ZipInfo) -> str:
     return nfc(name.replace("\\", "/"))
 
 
-def _dangers(name: str, info: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
+def _is_plain(names: Iterable[str]) -> bool:
+    """Whether no name can be unsafe or litter, told at once; most archives are flat."""
+    joined = " ".join(["", *names])
+    marks = "/", ":", "..", " .", "thumbs.db", "desktop.ini"
+    return joined.isprintable() and not any(mark in joined.lower() for mark in marks)
+
+
+def _dangers(name: str, info: zipfile.ZipInfo, is_plain: bool) -> Iterator[tuple[str, str]]:
     """What makes a member unsafe or unreadable, and what to do."""
     again = "get the archive from its source again"
-    if _UNSAFE.search(name):
+    if not is_plain and _UNSAFE.search(name):
         yield "the name leads outside the archive or holds control characters", again
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         yield "a link or device, not a file", "get it from its source again"

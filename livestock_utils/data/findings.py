@@ -26,8 +26,14 @@ archive_missing | error | archive missing | archives missing |
 archive_broken | error | broken archive | broken archives | download it again
 archive_empty | error | empty archive | empty archives |
     download it again, or look at what is inside
+nothing_usable | error | species without a usable photo | species without a usable photo |
+    see the other findings
 repeated_id | error | id in two places | ids in two places | remove one of the two
 wrong_crc | error | member with a wrong CRC | members with a wrong CRC | download the archive again
+foreign_archive | warning | archive of another task | archives of another task |
+    read it with boxes_as if it belongs here
+image_lost | warning | image that lost all its boxes | images that lost all their boxes |
+    correct its label; it is left out
 label_unreadable | warning | label unreadable | labels unreadable | repair or remove the member
 label_incomplete | warning | label without label_info | labels without label_info |
     repair or remove the member
@@ -108,16 +114,16 @@ class Findings:
         """Record an ArchiveError, with its advice if it gives one, as a finding of `kind`."""
         self.add(kind, error.what, archive, member, image_id, advice=error.advice)
 
-    def summary(self, severity: str = "warning") -> str:
+    def summary(self, severity: str = "warning", but: str = "") -> str:
         """ "3 boxes clipped to the frame, 1 image without label", "" if there is nothing of that
-        severity."""
+        severity `but` of one kind."""
         counts: Counter[str] = Counter()
         for row in self.rows:
             counts[row["kind"]] += row["value"]
         words = [
             f"{counts[name]:,} {kind.singular if counts[name] == 1 else kind.plural}"
             for name, kind in KINDS.items()
-            if kind.severity == severity and counts[name]
+            if kind.severity == severity and counts[name] and name != but
         ]
         return ", ".join(words)
 

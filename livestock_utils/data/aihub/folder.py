@@ -5,6 +5,7 @@ The class comes from the archive, never from the JSON's categories.
 
 import logging
 import os
+from collections.abc import Mapping
 
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError
@@ -20,6 +21,7 @@ def read_archives(
     strict: bool = False,
     include_validation: bool = False,
     image_headers: bool = True,
+    boxes_as: Mapping[str, str] | None = None,
 ) -> Photos:
     """Read the training archives in `folder`: images sorted by image_id, boxes as in their files.
 
@@ -37,6 +39,8 @@ def read_archives(
         include_validation: read Validation archives beside Training ones too; they are left out
             because test images may come from them.
         image_headers: read the sizes from the images' headers.
+        boxes_as: {archive of labels: "xyxy", "xywh" or "polygons"}: how the boxes of one are given
+            that is left out as of another task or convention, told from all its labels.
 
     Returns:
         Photos. `images`: image_id, species, width_px, height_px, archive (relative to `folder`),
@@ -44,15 +48,17 @@ def read_archives(
 
     Raises:
         ArchiveError: for a folder without archives, one missing of the four, one that is not a
-            whole zip, empty or unsafe, and an id in two places. What is wrong inside (a label that
-            is no JSON or lacks label_info, an image without label and the reverse, an unreadable
-            image or one above 100 megapixels, a size that differs, a box that is not four numbers,
-            without area or beyond the frame) is left out or clipped and counted in one logged
-            warning; `lu.check` has the rows. With `strict` that is an error too.
+            whole zip, empty or unsafe, an id in two places, and a species without one usable photo.
+            What is wrong inside (a label that is no JSON or lacks label_info, an image without
+            label and the reverse, an unreadable image or one above 100 megapixels, a size that
+            differs, a box that is not four numbers, without area or beyond the frame, an image
+            that so loses all its boxes) is left out or clipped and counted in one logged warning;
+            `lu.check` has the rows. With `strict` that is an error too.
     """
     findings = Findings()
     with ImageReader(folder) as reader:
-        images, boxes = read_tables(reader, findings, True, include_validation, image_headers)
+        options = include_validation, image_headers, "", boxes_as
+        images, boxes = read_tables(reader, findings, True, *options)
     _tell(folder, findings, strict)
     return Photos(images, boxes, folder)
 
@@ -81,9 +87,12 @@ def _tell(
     if left_out:
         message = "%s: left out %s; include_validation=True reads them"
         logger.warning(message, folder, ", ".join(left_out))
-    if summary := findings.summary():
-        if strict:
-            raise ArchiveError(
-                f"{folder}: {summary}; first: {findings.first()}, or read with strict=False"
-            )
+    if strict and (summary := findings.summary()):
+        raise ArchiveError(
+            f"{folder}: {summary}; first: {findings.first()}, or read with strict=False"
+        )
+    for row in findings.rows:
+        if row["kind"] == "foreign_archive":
+            logger.warning("%s: %s; %s", folder, row["message"], row["advice"])
+    if summary := findings.summary(but="foreign_archive"):
         logger.warning("%s: %s: %s; see lu.check or the command check", folder, outcome, summary)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 from array import array
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
 from livestock_utils.core.archives import Archive
@@ -24,6 +26,7 @@ class Label:
     numbers a box, NaN where unusable; None if the member is broken. Flat, as lists of lists for
     16,455 labels keep Python's garbage collector busy."""
 
+    image_id: str
     species: str
     archive: str
     member: str
@@ -33,8 +36,11 @@ class Label:
     xyxy: array | None = None
 
 
-def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[tuple[str, Label]]:
-    """All labels of an archive -> (image_id, Label) in its order, with findings of broken ones."""
+def read_labels(
+    archive: Archive, species: str, findings: Findings, boxes_as: str = "xyxy"
+) -> Iterator[Label]:
+    """All labels of an archive in its order, with findings of broken ones;
+    `boxes_as` as in `judging.CONVENTIONS`."""
     members = archive.wanted("labels")
     for member in progress(members, desc=f"labels of {archive.path}", unit="label"):
         image_id = stem(member)
@@ -42,34 +48,38 @@ def read_labels(archive: Archive, species: str, findings: Findings) -> Iterator[
             data = parse(archive.read(member))
         except ArchiveError as error:
             findings.add_error("label_unreadable", error, archive.path, member, image_id)
-            yield image_id, Label(species, archive.path, member)
+            yield Label(image_id, species, archive.path, member)
             continue
         except ValueError as error:
             what = f"not JSON ({' '.join(str(error).split())})"
             findings.add_member("label_unreadable", archive.path, member, image_id, what)
-            yield image_id, Label(species, archive.path, member)
+            yield Label(image_id, species, archive.path, member)
             continue
         try:
-            info = data["label_info"]
+            info = data["label_info"] if "label_info" in data else _in_small(data)
             annotations = info["annotations"]
             if not isinstance(annotations, list):
                 raise TypeError("annotations is not a list")
+            if boxes_as == "polygons":
+                annotations = [{"bbox": _around(annotation)} for annotation in annotations]
             image = info.get("image") or {}
+            xyxy = _xyxy(annotations)
             label = Label(
+                image_id,
                 species,
                 archive.path,
                 member,
                 nfc(str(image.get("file_name") or "")),
                 _pixels(image.get("width")),
                 _pixels(image.get("height")),
-                _xyxy(annotations),
+                _corners(xyxy) if boxes_as == "xywh" else xyxy,
             )
         except (KeyError, TypeError, AttributeError):
             what = "no label_info with a list of annotations"
             findings.add_member("label_incomplete", archive.path, member, image_id, what)
-            yield image_id, Label(species, archive.path, member)
+            yield Label(image_id, species, archive.path, member)
             continue
-        yield image_id, label
+        yield label
 
 
 def parse(raw: bytes) -> Any:
@@ -109,8 +119,40 @@ def _four_numbers(annotation: Any) -> tuple[float, ...]:
         return (float("nan"),) * 4
 
 
+def _in_small(data: Any) -> dict[str, Any]:
+    """A label of AI Hub's newer sets (IMAGE, ANNOTATION_INFO, BOUNDING_BOX_WIDTH ...) as an older
+    one; their boxes are a corner and a size."""
+    sides = ("X_COORDINATE", "Y_COORDINATE", "WIDTH", "HEIGHT")
+    annotations = []
+    for one in data["ANNOTATION_INFO"]:
+        box = [one.get(f"BOUNDING_BOX_{side}") for side in sides]
+        annotations.append({**one, "bbox": _corners(array("d", _four_numbers({"bbox": box})))})
+    image = {key.lower().removeprefix("image_"): one for key, one in data["IMAGE"].items()}
+    return {"image": image, "annotations": annotations}
+
+
+def _corners(xywh: array) -> array:
+    """x, y, width, height in a row -> corners in a row."""
+    boxes = np.array(xywh).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return array("d", boxes.tobytes())
+
+
+def _around(annotation: Any) -> list[float] | None:
+    """The box around the outline that an annotation holds, None where it holds none."""
+    for key, outline in annotation.items():
+        if outline and re.search("polygon|segmentation", key, re.IGNORECASE):
+            try:
+                parts = outline if isinstance(outline[0], list) else [outline]
+                points = np.concatenate([np.ravel(part) for part in parts]).reshape(-1, 2)
+                return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
+            except (KeyError, TypeError, ValueError):
+                return None
+    return None
+
+
 def _pixels(value: Any) -> int:
     try:
-        return int(value)
+        return int(float(value))
     except (TypeError, ValueError, OverflowError):
         return 0

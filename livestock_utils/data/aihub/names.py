@@ -37,6 +37,12 @@ class Found:
     form: str
     is_validation: bool
 
+    @property
+    def twin(self) -> str:
+        """What the names of an archive of images and of the one of its labels share."""
+        name = self.path.rpartition("/")[2]
+        return f"{self.species}: {re.sub('|'.join(KINDS.values()), '', _PREFIX.sub('', name))}"
+
 
 def find_archives(
     folder: str | os.PathLike, within: str = ""

@@ -1,8 +1,11 @@
 """Archives -> tables and findings: images paired with labels, true sizes, checked boxes."""
 
 import dataclasses
+import gc
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import imagesize
 import numpy as np
@@ -14,6 +17,8 @@ from livestock_utils.core.boxes import XYXY, area, clip_to_frame
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.progress import progress
 from livestock_utils.core.species import all_species, names
+from livestock_utils.core.text import listed
+from livestock_utils.data.aihub import judging
 from livestock_utils.data.aihub.labels import Label, read_labels, stem
 from livestock_utils.data.aihub.names import KINDS, PREFIXES, Found, find_archives
 from livestock_utils.data.findings import Findings
@@ -23,6 +28,9 @@ _MAX_PIXELS = 100_000_000
 
 _HEAD_BYTES = (4096, 1 << 17, None)
 """How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""
+
+
+Source = TypeVar("Source", "Photo", Label)
 
 
 @dataclasses.dataclass(slots=True)
@@ -52,24 +60,25 @@ def read_tables(
     include_validation: bool = False,
     image_headers: bool = True,
     within: str = "",
+    boxes_as: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives of the reader `within` its folder -> (images, boxes), faults to `findings`.
     `labelled=False` reads image archives alone; images of no known size then stay, with width and
-    height 0: each of them has to be answered for."""
-    archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
+    height 0: each of them has to be answered for. `boxes_as` is that of `folder.read_archives`."""
     photos: dict[str, Photo] = {}
-    labels: dict[str, Label] = {}
-    for found, archive in archives:
-        if found.kind == "images":
-            for member in archive.wanted("images"):
-                image_id = stem(member)
-                if not _is_repeated(image_id, archive.path, member, photos.get(image_id), findings):
-                    photos[image_id] = Photo(found.species, archive, member)
-        else:
-            for image_id, label in read_labels(archive, found.species, findings):
-                known = labels.get(image_id)
-                if not _is_repeated(image_id, archive.path, label.member, known, findings):
-                    labels[image_id] = label
+    collects = gc.isenabled()
+    gc.disable()  # it would walk the many small objects again and again and free none
+    try:
+        archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
+        labels, foreign = _read_labels(archives, boxes_as or {}, findings)
+        for found, archive in archives:
+            if found.kind == "images" and found.twin not in foreign:
+                for member in archive.wanted("images"):
+                    if (image_id := stem(member)) not in foreign:
+                        _add(Photo(found.species, archive, member), image_id, photos, findings)
+    finally:
+        if collects:
+            gc.enable()
     if labelled:
         photos, labels = _pair(photos, labels, unsure, findings)
     photos = _with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)
@@ -85,7 +94,40 @@ def read_tables(
             "member": pd.Series([p.member for p in rows], dtype=str),
         }
     )
-    return images, _checked_boxes(images, [labels[i] for i in ids] if labelled else [], findings)
+    images, boxes = _checked_boxes(images, [labels[i] for i in ids] if labelled else [], findings)
+    left = set(images["species"])
+    if gone := [name for name in names() if labelled and name not in left | unsure]:
+        told = [row for row in findings.rows if row["severity"] != "note"]
+        why = min(told, key=lambda row: row["kind"] != "foreign_archive")
+        what = f"{reader.folder / within} has no usable photo of {listed(gone)}: {why['message']}"
+        findings.add("nothing_usable", what, value=len(gone), advice=why["advice"])
+    return images, boxes
+
+
+def _read_labels(
+    archives: list[tuple[Found, Archive]], boxes_as: Mapping[str, str], findings: Findings
+) -> tuple[dict[str, Label], set[str]]:
+    """The labels of archives that mean boxes of animals; ids and twins of those that do not."""
+    archives = [(found, archive) for found, archive in archives if found.kind == "labels"]
+    judging.check_conventions(boxes_as, [found.path for found, _ in archives])
+    labels: dict[str, Label] = {}
+    foreign: list[str] = []
+    twins = set()
+    for found, archive in archives:
+        path, given = found.path, boxes_as.get(found.path)
+        read = list(read_labels(archive, found.species, findings, given or "xyxy"))
+        reason, way = ("", "") if given else judging.verdict(archive, read)
+        if reason:
+            name = path.removeprefix("data/")  # of a data root: `check` reads both its folders
+            advice = f"if it belongs here, lu.read_archives takes boxes_as={{{name!r}: {way!r}}}"
+            message = f"{path} is left out with its photos: {reason}"
+            findings.add("foreign_archive", message, path, advice=advice)
+            foreign += [found.twin, *(label.image_id for label in read)]
+        else:
+            twins.add(found.twin)
+            for label in read:
+                _add(label, label.image_id, labels, findings)
+    return labels, set(foreign) - labels.keys() - twins
 
 
 def _open_all(
@@ -145,16 +187,13 @@ def _say_missing(
         findings.add("archive_missing", message, value=len(missing))
 
 
-def _is_repeated(
-    image_id: str, archive: str, member: str, other: Photo | Label | None, findings: Findings
-) -> bool:
-    """True, and an error told, if `image_id` was already met in `other`."""
-    if other is None:
-        return False
-    place = other.archive if isinstance(other, Label) else other.archive.path
-    message = f"image id {image_id} is both in {place} ({other.member}) and in {archive} ({member})"
-    findings.add("repeated_id", message, archive, member, image_id)
-    return True
+def _add(one: Source, image_id: str, known: dict[str, Source], findings: Findings) -> None:
+    """Add an image or a label to the `known` ones; an error if its id was met before."""
+    other = known.setdefault(image_id, one)
+    if other is not one:
+        places = [f"{each.archive} ({each.member})" for each in (other, one)]
+        message = f"image id {image_id} is both in {places[0]} and in {places[1]}"
+        findings.add("repeated_id", message, str(one.archive), one.member, image_id)
 
 
 def _pair(
@@ -218,8 +257,11 @@ def _with_sizes(
     return sized
 
 
-def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings) -> pd.DataFrame:
-    """The boxes of labels given in the order of `images`: usable ones, clipped to the frame."""
+def _checked_boxes(
+    images: pd.DataFrame, labels: list[Label], findings: Findings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The usable boxes of labels given in the order of `images`, clipped to the frame, and the
+    images without those that lost all their boxes: they are no photos without animals."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels)).reshape(-1, 4)
     finite = np.asarray(np.isfinite(xyxy).all(axis=1))
@@ -236,10 +278,18 @@ def _checked_boxes(images: pd.DataFrame, labels: list[Label], findings: Findings
         "box_duplicated": usable & _repeated(row, xyxy),
     }
     for kind, mask in faults.items():
-        _add_boxes(kind, mask, row, xyxy, labels, images, findings)
+        if mask.any():
+            _add_boxes(kind, mask, row, xyxy, labels, images, findings)
+    total, left = (np.bincount(rows, minlength=len(labels)) for rows in (row, row[usable]))
+    lost = np.flatnonzero((total > 0) & (left == 0))
+    for at in lost:
+        label, image_id = labels[at], images["image_id"].iloc[at]
+        what = f"none of its boxes can be used ({total[at]})"
+        findings.add_member("image_lost", label.archive, label.member, image_id, what)
     boxes = pd.DataFrame(clipped[usable], columns=XYXY)
     kept = images.iloc[row[usable]].reset_index(drop=True)
-    return pd.concat([kept[["image_id", "species"]], boxes], axis=1)
+    images = images.drop(index=lost.tolist()).reset_index(drop=True)
+    return images, pd.concat([kept[["image_id", "species"]], boxes], axis=1)
 
 
 def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
