@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import livestock_utils as lu
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.show.pipeline import notebook_files
 from livestock_utils.show.pipeline import parameters as run_parameters
@@ -18,7 +19,7 @@ def notebook(name, **parameters):
 
 NOTEBOOKS = [
     notebook("01_eda", seed=0),
-    notebook("05_train", seed=0, epochs=10, lr0=0.01, hyp="", cache=False, size=None),
+    notebook("05_train", seed=0, epochs=10, lr0=0.01, hyp="", lighter=False, size=None),
 ]
 
 
@@ -93,14 +94,14 @@ def test_types_follow_the_default(name, value, expected):
         ({"epohcs": 3}, "no notebook has the parameter 'epohcs'; did you mean 'epochs'?"),
         (
             {"zzz": 3},
-            "no notebook has the parameter 'zzz'; known: cache, epochs, hyp, lr0, seed, size",
+            "no notebook has the parameter 'zzz'; known: epochs, hyp, lighter, lr0, seed, size",
         ),
         ({"01.epochs": 3}, "notebook 01 has no parameter 'epochs'; known: seed"),
         ({"07.epochs": 3}, "parameter 07.epochs: there is no notebook 07"),
         ({"data": "x"}, "parameter data: the folders are given by --data and --out"),
         ({"epochs": "ten"}, "parameter 05.epochs: expected int like 10, got 'ten'"),
         ({"epochs": 1.5}, "parameter 05.epochs: expected int like 10, got 1.5"),
-        ({"cache": 1}, "parameter 05.cache: expected bool like False, got 1"),
+        ({"lighter": 1}, "parameter 05.lighter: expected bool like False, got 1"),
         ({"hyp": [1]}, "parameter 05.hyp: expected str like '', got [1]"),
     ],
 )
@@ -158,9 +159,67 @@ def test_the_packages_profiles_fit_the_notebooks(profile):
         ("hyp", "null", None),
         ("epochs", "3", 3),
         ("lr0", "1e-3", 1e-3),
-        ("cache", "no", False),
+        ("lighter", "no", False),
     ],
 )
 def test_text_parameters_keep_what_was_typed(name, text, expected):
     got = resolved({name: run_parameters.Typed(text)})["05_train"][name]
     assert got == expected and type(got) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", "1", 1),
+        ("image_size", 160.0, 160),
+        ("image_size", "160.0", 160),
+        ("batch_size", "auto", "auto"),
+        ("batch_size", "8", 8),
+        ("batch_size", 8.0, 8),
+        ("warmup_min_iterations", "100", 100),
+        ("warmup_min_iterations", None, None),
+        ("minutes", 0, 0.0),
+        ("minutes", "0.0", 0.0),
+        ("check_gpu", "false", False),
+        ("hyp", None, None),
+        ("hyp", {"lr0": 0.1}, {"lr0": 0.1}),
+        ("hyp", "007", "007"),
+        ("model", "null", "null"),
+        ("loggers", ["wandb"], ["wandb"]),
+        ("seed", 10**6, 10**6),
+    ],
+)
+def test_what_papermill_hands_over_is_converted_where_nothing_is_lost(name, value, expected):
+    got = run_parameters.at_start("05_train_multilabel_split", {name: value, "other": 1})
+    assert got == {name: expected} and type(got[name]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", "ten", "parameter 05.epochs: expected int like 10, got 'ten'"),
+        ("epochs", 1.5, "parameter 05.epochs: expected int like 10, got 1.5"),
+        ("epochs", [1], "parameter 05.epochs: expected int like 10, got [1]"),
+        ("epochs", True, "parameter 05.epochs: expected int like 10, got True"),
+        ("image_size", None, "parameter 05.image_size: expected int like 1280, got None"),
+        ("image_size", 31, "parameter 05.image_size must be a whole number of at least 32, got 31"),
+        ("image_size", float("nan"), "parameter 05.image_size: expected int like 1280, got nan"),
+        ("check_gpu", 1, "parameter 05.check_gpu: expected bool like False, got 1"),
+        ("warmup_min_iterations", "x", "parameter 05.warmup_min_iterations: expected int, got 'x'"),
+        ("model", ["a"], "parameter 05.model: expected str like 'yolov5m6', got ['a']"),
+        ("cache", "tape", "parameter 05.cache must be one of ram, disk, None, got 'tape'"),
+    ],
+)
+def test_what_does_not_fit_is_told_when_the_notebook_starts(tmp_path, name, value, message):
+    out = tmp_path / "out"
+    with pytest.raises(NotebookError) as error:
+        lu.start("05_train_multilabel_split", {name: value, "data": tmp_path, "out": out})
+    assert str(error.value) == message and not out.exists()
+
+
+def test_a_notebook_goes_on_with_what_was_converted(tmp_path):
+    given = {"epochs": "3", "data": str(tmp_path), "out": str(tmp_path / "out"), "mine": "3"}
+    step = lu.start("05_train_multilabel_split", given, uses_gpu=False)
+    assert given["epochs"] == 3 and given["mine"] == "3"
+    assert step.settings(lu.TrainSettings).epochs == 3
+    assert run_parameters.at_start("no_notebook_of_ours", {"epochs": "x"}) == {}

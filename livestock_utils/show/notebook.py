@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ from livestock_utils.evaluate.silver import sets as silver_sets
 from livestock_utils.evaluate.silver.making import Silver
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
+from livestock_utils.show.pipeline import parameters as run_parameters
 
 DRIVE = Path("/content/drive/MyDrive/livestock")
 """Where a Colab user's archives (data/, data_test/) and results (runs/) live."""
@@ -266,7 +267,8 @@ def start(
 
     Raises:
         TrainingError: for a GPU that this torch has no code for.
-        NotebookError: for a given folder on a Drive that may not be mounted.
+        NotebookError: for a given folder on a Drive that may not be mounted, and for a parameter
+            of another type or out of its range.
     """
     _one_line_messages()
     from livestock_utils.show.plots import style
@@ -274,8 +276,11 @@ def start(
     style.theme()
     if not isinstance(parameters, Mapping):
         parameters = {"data": parameters, "out": out}
+    own = run_parameters.at_start(name, parameters)
+    if isinstance(parameters, MutableMapping):
+        parameters.update(own)
     places = folders(parameters.get("data", ""), parameters.get("out", ""))
-    step = Step(name, *places, parameters)
+    step = Step(name, *places, {**parameters, **own})
     step.out.mkdir(parents=True, exist_ok=True)
     _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):

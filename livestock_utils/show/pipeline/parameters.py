@@ -8,12 +8,14 @@ from typing import Any
 
 import yaml
 
-from livestock_utils.core.errors import NotebookError
+from livestock_utils.core import project
+from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.core.reading import read_yaml
-from livestock_utils.core.settings import Settings
+from livestock_utils.core.settings import Settings, kinds_of
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune.tuning import TuneSettings
+from livestock_utils.show.pipeline import notebook_files
 from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
 
 PROFILES = PACKAGE / "assets" / "profiles"
@@ -87,8 +89,11 @@ def resolve(
             if not having:
                 raise NotebookError(_unknown(notebooks, number, name))
             for notebook in having:
-                whose, default = f"{notebook.number}.{name}", notebook.parameters[name]
-                values[notebook.name][name] = _fit(whose, mapping[address], default)
+                default = notebook.parameters[name]
+                fitted = _fit(notebook.number, name, mapping[address], default)
+                values[notebook.name][name] = fitted
+    for notebook in notebooks:
+        _check(notebook.number, values[notebook.name])
     return values
 
 
@@ -124,22 +129,56 @@ def _meaning(row: Mapping[Any, Any]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _fit(address: str, value: Literal, default: Literal) -> Literal:
-    """The value, as the default's type where that is exact; a default of None takes anything."""
-    if isinstance(value, Typed):
-        read = parse(str(value))
-        # Text keeps its digits and words (03, no, 1e3, 12:30); null is still no value.
-        keeps = isinstance(default, str) and not isinstance(read, str | None)
-        value = str(value) if keeps else read
-    if value is None or default is None or type(value) is type(default):
-        return value
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(default, str) and not isinstance(value, (list, dict)):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    raise NotebookError(
-        f"parameter {address}: expected {type(default).__name__} like {default!r}, got {value!r}"
-    )
+def at_start(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the project's notebook `name` as they came into it, whoever set them, as
+    the types that its text and the settings have; {} for another notebook."""
+    path = project.folder("notebooks") / f"{name}.py"
+    if not path.is_file():
+        return {}
+    notebook = notebook_files.read(path)
+    own = {
+        key: _fit(notebook.number, key, values[key], default)
+        for key, default in notebook.parameters.items()
+        if key in values and key not in FOLDERS
+    }
+    _check(notebook.number, own)
+    return own
+
+
+def _check(number: str, values: Mapping[str, Any]) -> None:
+    """The settings that a notebook hands its parameters to, made once; NotebookError."""
+    for kind, whose in _SETTINGS.items():
+        if number in whose:
+            try:
+                kind.of(values)
+            except LivestockError as error:
+                raise NotebookError(f"parameter {number}.{error}") from error
+
+
+def _fit(number: str, name: str, value: Any, default: Literal) -> Any:
+    """The value, as a type that the parameter takes where that is exact; one whose default is None
+    and that is no setting takes anything."""
+    kinds: set[Any] = {type(default)}
+    for settings, whose in _SETTINGS.items():
+        if number in whose and name in settings.__dataclass_fields__:
+            kinds |= kinds_of(settings, name)
+    read = parse(str(value)) if isinstance(value, str) else value
+    # Text keeps its digits and words (03, no, 1e3, 12:30); null on the command line is no value.
+    if isinstance(value, str) and str in kinds and not (int in kinds and type(read) is int):
+        return read if isinstance(value, Typed) and isinstance(read, str | None) else str(value)
+    if kinds == {type(None)} or type(read) in kinds:
+        return read
+    if type(read) is float and int in kinds and read.is_integer():
+        return int(read)
+    if type(read) is int and float in kinds and abs(read) < 2**53:
+        return float(read)
+    if str in kinds and not isinstance(read, (list, dict)):
+        return "" if read is None else str(read).lower() if isinstance(read, bool) else str(read)
+    if not isinstance(read, bool) and isinstance(read, tuple(kinds)):
+        return read
+    named = sorted(kind.__name__ for kind in kinds - {type(None)})
+    wanted = " or ".join(named) if default is None else f"{type(default).__name__} like {default!r}"
+    raise NotebookError(f"parameter {number}.{name}: expected {wanted}, got {value!r}")
 
 
 def _unknown(notebooks: Sequence[NotebookFile], number: str, name: str) -> str:
