@@ -1,5 +1,5 @@
-"""What can be won after the network: post-processing, passes and re-scoring, chosen on a watched fold
-and reported once on photos that chose nothing.
+"""What can be won after the network: post-processing, passes and re-scoring, chosen on a watched
+fold and reported once on photos that chose nothing.
 
     python benchmarks/bench_postprocess.py --real DIR --weights yolov5n.pt
 
