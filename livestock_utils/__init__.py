@@ -34,6 +34,7 @@ _HOME: dict[str, str] = {
     "plan": "detect.train.planner",
     "load": "detect.checkpoints",
     "predict": "detect.predict.engine",
+    "read_predictions": "detect.predict.foreign",
     "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
     "find_runs": "evaluate.compare.runs",

@@ -331,6 +331,7 @@ def check(
     default="looking",
     help="What predictions.csv is for; the faint boxes that a score needs are never drawn.",
 )
+@_option("--also", type=_OLD_FILE, multiple=True, help="More weights: an ensemble, as tuned in 11.")
 @_option("--backend", type=click.Choice(["torch", "onnx"]), default="torch")
 @_option("--device", help="cpu, cuda, cuda:1  [default: a GPU if there is one]")
 @_option("--every", default=1, help="Take every n-th frame of a video.")
@@ -346,6 +347,7 @@ def predict(
     iou: float | None,
     settings: Path | None,
     purpose: str,
+    also: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Find the animals in your own photos: boxes (px) and counts as CSVs, and the images with the
@@ -374,7 +376,7 @@ def predict(
             err=True,
         )
     options |= {"image_size": image_size or tuned_at, "looking": looking, "scoring": scoring}
-    boxes, found = media.predict(weights, source, out, **options)
+    boxes, found = media.predict([weights, *also] if also else weights, source, out, **options)
     animals = boxes["species"].value_counts().items()
     kinds = ", ".join(f"{number} {name}" for name, number in animals) or "no animals"
     click.echo(

@@ -26,7 +26,7 @@ MOST = {
     "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
     "columns of code in notebooks": 100,
     "lines of the library": 31900,  # 29,000 before start weights, recipes, voting, check-gpu
-    "names of the door": 40,
+    "names of the door": 42,  # 40 before other layouts and other detectors' predictions
     "lines of the set-up cell": 14,
 }
 """What is counted -> its limit; a later change may raise one by a tenth, with a reason."""

@@ -236,6 +236,7 @@ def test_weights_above_the_contests_limit(tmp_path):
         "problem"
     ].tolist()
     assert problems == [
+        "3 weights have 100.0 MB together: the contest allows 100",
         "weights heavy.pt have 100.0 MB: the contest allows 100 MB",
         f"no such weights file: {tmp_path / 'absent.pt'}",
     ]

@@ -42,7 +42,13 @@ def a_tuning(out, tested, labelled, choice=None, data=None, options=None, weight
     """A `Tuning` of candidates that are there already."""
     settings = tuning.TuneSettings(**{"check_images": 0, "n_resamples": 20, "n_random": 0, **asked})
     of = tuning.Tuning(
-        settings, labelled.photos, data or out, out, Path(weights), Path(weights), options or {}
+        settings,
+        labelled.photos,
+        data or out,
+        out,
+        (Path(weights),),
+        (Path(weights),),
+        options or {},
     )
     row = {"passes": "+".join(labelled.candidates.passes), "ms": 1.0, "chosen": True}
     known = {"tested": tested, "labelled": labelled, "front": pd.DataFrame([row])}
@@ -67,11 +73,11 @@ def test_weights_default_to_the_full_training_then_the_split_one(tmp_path):
     ):
         steps.find_weights(tmp_path)
     split = weights_of(tmp_path, "multilabel_split")
-    assert steps.find_weights(tmp_path) == split
+    assert steps.find_weights(tmp_path) == (split,)
     full = weights_of(tmp_path, "full")
-    assert steps.find_weights(tmp_path) == full
-    assert steps.find_weights(tmp_path, runs=("multilabel_split",)) == split
-    assert steps.find_weights(tmp_path, str(split)) == split
+    assert steps.find_weights(tmp_path) == (full,)
+    assert steps.find_weights(tmp_path, runs=("multilabel_split",)) == (split,)
+    assert steps.find_weights(tmp_path, f"{split}, {full}") == (split, full)
     with pytest.raises(NotebookError, match=r"weights file not found: nowhere.pt"):
         steps.find_weights(tmp_path, "nowhere.pt")
 
@@ -282,7 +288,9 @@ def test_both_weights_are_opened_before_anything_is_predicted(tmp_path):
         write_network(tmp_path / "w.pt"),
         write_network(tmp_path / "coco.pt", names=("sheep", "horse")),
     )
-    assert steps.both_weights(tmp_path, good, good) == (good, good)
+    assert steps.both_weights(tmp_path, good, good) == ((good,), (good,))
+    with pytest.raises(NotebookError, match="weights are 2 files, tuning_weights 1: an ensemble"):
+        steps.both_weights(tmp_path, f"{good},{good}", good)
     with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
         steps.both_weights(tmp_path, other, good)
     with pytest.raises(CheckpointError, match=r"classes \['sheep', 'horse'\]"):
@@ -466,7 +474,10 @@ def test_displays_join_numbers_figures_and_verdicts(chosen, tmp_path):
     own = plt.subplots()[1]
     assert displays.gains(of).plot(own) is own
     assert len(displays.best_median_worst(of).table) and displays.test_examples(of).verdict
-    assert displays.choice_check(of).verdict == "Nothing is checked: check_images is 0."
+    assert (
+        displays.choice_check(of).verdict
+        == "Nothing is checked: check_images is 0, or no single network."
+    )
     assert displays.test_scores(of).table.empty
     plt.close("all")
 
@@ -527,7 +538,7 @@ def test_sets_of_passes_grow_by_the_one_that_helps_most():
 def test_passes_are_timed_one_by_one(tmp_path):
     weights, images = write_network(tmp_path / "w.pt"), write_photos(tmp_path / "in")
     photos = Photos(images, folder=tmp_path / "in")
-    spent = front.milliseconds(weights, photos, ("plain", "x1.34"), image_size=96)
+    spent = front.milliseconds((weights,), photos, ("plain", "x1.34"), image_size=96)
     assert list(spent) == ["plain", "x1.34"] and min(spent.values()) > 0
 
 
@@ -605,3 +616,44 @@ def test_the_re_scorers_display_tells_whether_it_is_taken(chosen):
     shown = displays.rescored(of)
     assert "Promises were off by" in shown.verdict and "taken" in shown.verdict
     assert shown.plot().get_xlabel() == "confidence (mean of the bin)"
+
+
+def test_networks_of_an_ensemble_are_passes_of_one(tmp_path):
+    weights = [write_network(tmp_path / f"w{seed}.pt", seed=seed) for seed in (0, 1)]
+    images = write_photos(tmp_path / "in")
+    boxes = images[["image_id"]].assign(species="pig", x_min=1.0, y_min=1.0, x_max=40, y_max=40)
+    valid = Photos(images, boxes, tmp_path / "in")
+    both = engine.collect_candidates(weights, valid, image_size=96)
+    assert both.passes == ("plain", "plain@2") and len(both.made_with["weights"]) == 2
+    for name, one in zip(both.passes, weights, strict=True):
+        alone = engine.collect_candidates(one, valid, image_size=96)
+        assert np.array_equal(both.of_passes((name,)).confidence, alone.confidence)
+    text = ", ".join(map(str, weights))
+    asked = {"weights": text, "tuning_weights": text, "image_size": 96, "passes": "plain"}
+    asked |= {"n_random": 0, "n_resamples": 20}
+    tuned = tuning.tune(valid, tmp_path, tmp_path / "out", asked, batch_size=1)
+    assert set(tuned.front["passes"]) >= {"plain", "plain@2"}
+    assert tuned.tested.candidates.passes == tuned.passes
+    assert "no single network" in tuned.checked.why
+    notes = tuned.submit().findings["problem"].tolist()
+    assert any("2 weights, " in note and "more than one file is open" in note for note in notes)
+    found = engine.predict(weights, valid, image_size=96, settings=PostprocessSettings())
+    pd.testing.assert_frame_equal(found, postprocess.apply(both, PostprocessSettings()))
+    with pytest.raises(LivestockError, match="the pass 'plain@2', but 1 weights are given"):
+        engine.predict(weights[:1], valid, settings=PostprocessSettings(passes=("plain@2",)))
+
+
+def test_other_detectors_predictions_are_tuned_like_ours(tmp_path):
+    found, boxes = made(n_images=20)
+    photos = Photos(found.images, boxes)
+    table = postprocess.apply(found, PostprocessSettings(iou_threshold=0.9))
+    for name in ("one", "two"):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    files = f"{tmp_path / 'one.csv'}, {tmp_path / 'two.csv'}"
+    asked = {"predictions": files, "tuning_predictions": files, "n_random": 0, "n_resamples": 20}
+    tuned = tuning.tune(photos, tmp_path, tmp_path / "out", asked)
+    assert tuned.labelled.candidates.passes == ("one", "two")
+    assert tuned.choice.settings.passes or tuned.passes == ("one",)
+    assert tuned.submit().path.is_file() and tuned.metrics["complete"]
+    with pytest.raises(NotebookError, match="predictions and tuning_predictions go together"):
+        tuning.tune(photos, tmp_path, tmp_path / "out", asked | {"predictions": ""})

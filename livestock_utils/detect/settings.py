@@ -153,6 +153,12 @@ class TrainSettings(Settings):
         low=0,
         high=0.9,
     )
+    negatives: str | None = setting(
+        None,
+        "What an absent label means: plain, background; doubted, less where the network sees an "
+        "animal; masked and soft: see `lu.train`'s `regions`; none: the recipe's.",
+        choices=("plain", "masked", "soft", "doubted"),
+    )
     compile: bool = setting(
         False, "Compile the network first (torch.compile): a minute that long runs win back."
     )
@@ -216,6 +222,7 @@ class Recorded(TrainSettings):
     close_mosaic: float = 0.0
     ema_epochs: float = 0.0
     blend: float = 0.0
+    negatives: str = "plain"
     batch_size: int = 16
     augmentation: dict[str, Any] | None = None
     teacher_weight: float | None = None

@@ -207,7 +207,9 @@ def export(
         CheckpointError: for weights over the budget, with the name of a model that fits.
         NotebookError: for settings that cannot be, and weights that are not there.
     """
-    weights = steps.find_weights(Path(out), str(settings.weights))
+    weights, *more = steps.find_weights(Path(out), str(settings.weights))
+    if more:
+        raise NotebookError(f"one network is exported, got {1 + len(more)} weights; give one")
     size_mb = formats.check_budget(weights, settings.max_size_mb)
     if len(valid) > settings.n_images:
         drawn = valid.images.sample(settings.n_images, random_state=settings.seed)

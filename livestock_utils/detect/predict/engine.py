@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LEAST_SIZE = 32
 """Least image_size in px: YOLOv5's networks halve their input five times."""
+_TOLD: set[str] = set()
 _USUAL_SIZE = 640
 """For weights that do not say at which size they were trained, such as COCO's."""
 
@@ -45,7 +46,8 @@ def predict(
         sure = found[found["confidence"] >= 0.25]
 
     Args:
-        weights: path of a .pt, .onnx, .torchscript or .xml (OpenVINO) file, or a loaded model.
+        weights: path of a .pt, .onnx, .torchscript or .xml (OpenVINO) file, or a loaded model; a
+            list of them is an ensemble, whose boxes are put together.
         photos: what is predicted; sizes in its table are not needed, but make fuller batches.
         image_size: longer side in px that the network sees; None: what it was trained with, 640
             for weights that do not say.
@@ -82,10 +84,46 @@ def collect_candidates(
     `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts
     all together). Unreadable images are logged and kept without candidates."""
     parse_shard(shard)
+    if isinstance(weights, list | tuple):
+        names = options.pop("passes", None) or pass_names(("plain",), len(weights))
+        return of_members(
+            weights,
+            names,
+            lambda one, passes: collect_candidates(
+                one, photos, shard=shard, passes=passes, **options
+            ),
+        )
     with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)
     report(found, photos.images)
     return found
+
+
+def pass_names(passes: Sequence[str], n_members: int) -> tuple[str, ...]:
+    """The passes of each network of an ensemble: plain, plain@2, plain@3, ..."""
+    later = [f"{name}@{number}" for number in range(2, n_members + 1) for name in passes]
+    return (*passes, *later)
+
+
+def of_members(
+    weights: Sequence[Any], names: Sequence[str], run: Callable[[Any, tuple[str, ...]], Candidates]
+) -> Candidates:
+    """The candidates of several networks as passes of one: `run` gives those of a network and its
+    passes, `names` are as of `pass_names`. LivestockError for a network that is not there."""
+    runs = []
+    for number, one in enumerate(weights, start=1):
+        mine = [name for name in names if (name.partition("@")[2] or "1") == str(number)]
+        if mine:
+            found = run(one, tuple(name.partition("@")[0] for name in mine))
+            runs.append(dataclasses.replace(found, passes=tuple(mine)))
+    if lost := sorted(set(names) - {name for one in runs for name in one.passes}):
+        raise LivestockError(
+            f"the settings use the pass {lost[0]!r}, but {len(weights)} weights are given: give "
+            "all weights of the ensemble, in the order that they were tuned in"
+        )
+    stacked = candidates.stack(runs)
+    made_with = stacked.made_with | {"weights": [one.made_with["weights"] for one in runs]}
+    return dataclasses.replace(stacked, made_with=made_with) if len(runs) > 1 else stacked
 
 
 @contextlib.contextmanager
@@ -208,11 +246,12 @@ def report(found: Candidates, images: pd.DataFrame) -> None:
             f"{len(unreadable)} of {n} images could not be read and stay, without detections: "
             f"{listed}{', ...' if len(unreadable) > 5 else ''}"
         )
-    if found.capped:
+    if found.capped and not _TOLD:
+        _TOLD.add("cap")
         log.warning(
             f"{found.capped} of {n} images have more than {found.made_with['cap']} candidates; "
             "their least confident were left out, which costs an animal only where no surer box is "
-            "on it"
+            "on it (told once)"
         )
     size = ["width_px", "height_px"]
     images = images.reindex(columns=["image_id", *size])

@@ -122,7 +122,7 @@ class VideoReader:
 
 
 def predict(
-    weights: str | os.PathLike,
+    weights: str | os.PathLike | list[Path],
     source: str | os.PathLike,
     out: str | os.PathLike,
     *,
@@ -144,10 +144,14 @@ def predict(
     photos = find(source, every, without=own)
     names = ("backend", "device", "half", "trust")
     opening = {name: options.pop(name) for name in names if name in options}
-    network = loading.open_backend(weights, any_classes=any_classes, **opening)
-    looking = looking or _own_settings(network)
+    opening["any_classes"] = any_classes
+    if isinstance(weights, list):
+        looking = looking or postprocess.LOOKING
+    else:
+        network = loading.open_backend(weights, **opening)
+        opening, looking = {"network": network}, looking or _own_settings(network)
     needs = (scoring or looking).needs
-    found = engine.collect_candidates(weights, photos, network=network, **{**needs, **options})
+    found = engine.collect_candidates(weights, photos, **{**needs, **opening, **options})
     seen = postprocess.apply(found, looking)
     table = seen if scoring is None else postprocess.apply(found, scoring)
     rounded, images = table.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")

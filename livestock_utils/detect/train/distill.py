@@ -20,7 +20,7 @@ from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 from livestock_utils.detect.train.data import Data
 
-_BINS = 50
+BINS = 50
 """Steps of confidence that a class number can hold: .02 each."""
 
 
@@ -49,7 +49,7 @@ def with_teacher(
         )
     classes = len(data.names)
     code = pd.Index(data.names).get_indexer(pd.Index(table["species"])).astype(float)
-    steps = np.clip((table["confidence"].to_numpy(float) * _BINS).astype(int), 0, _BINS - 1)
+    steps = np.clip((table["confidence"].to_numpy(float) * BINS).astype(int), 0, BINS - 1)
     rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
     found = {str(name): places for name, places in table.groupby("image_id").indices.items()}
     labels, digest, part = [], hashlib.sha256(data.sha256.encode()), data.train
@@ -69,6 +69,11 @@ def with_teacher(
 def labels_only(targets: Any, classes: int) -> Any:
     """The rows (n, 6) of a batch's targets that are labels, without the teacher's."""
     return targets[targets[:, 1] < classes]
+
+
+def confidence_of(codes: Any, classes: int) -> Any:
+    """The confidences that class numbers of the teacher's boxes hold."""
+    return ((codes // classes - 1).float() + 0.5) / BINS
 
 
 class TeachingLoss:
@@ -98,8 +103,8 @@ class TeachingLoss:
         ):
             if not len(coded):
                 continue
-            label, step = coded % self.classes, coded // self.classes - 1
-            confidence = (step.to(head.dtype) + 0.5) / _BINS
+            label, confidence = coded % self.classes, confidence_of(coded, self.classes)
+            confidence = confidence.to(head.dtype)
             raw = head[image, anchor, row, column]
             centre = raw[:, :2].sigmoid() * 2 - 0.5
             extent = (raw[:, 2:4].sigmoid() * 2) ** 2 * size

@@ -21,7 +21,7 @@ from livestock_utils.core.errors import DivergedError, TrainingError
 from livestock_utils.core.progress import progress
 from livestock_utils.detect import yolov5
 from livestock_utils.detect.settings import METRICS, Recorded, learning_rate_factor
-from livestock_utils.detect.train import distill, parallel
+from livestock_utils.detect.train import distill, open_labels, parallel
 from livestock_utils.detect.train.data import Data, Loaders, dataset_class
 from livestock_utils.detect.train.validation import validate
 
@@ -191,6 +191,8 @@ def start(
     if settings.compile:
         network = torch.compile(network)
     loss = y5.loss.ComputeLoss(model)
+    if settings.negatives != "plain":
+        loss = open_labels.OpenLoss(loss, settings.negatives, classes)
     if settings.teacher_weight is not None:
         loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
     return Trainer(
@@ -277,6 +279,7 @@ def _train_epoch(trainer: Trainer) -> tuple[list[float], list[float]]:
     layout = getattr(torch, settings.memory_format)
     trainer.loaders.start_epoch(epoch)
     trainer.loaders.train_set.mosaic = trainer.mosaic
+    trainer.compute_loss.share = epoch / (settings.epochs or math.inf)
     trainer.model.train()
     batches = len(trainer.loaders.train)
     warmup = max(round(hyp["warmup_epochs"] * batches), settings.warmup_min_iterations)

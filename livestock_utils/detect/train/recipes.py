@@ -32,6 +32,7 @@ _YOLOV5: dict[str, Any] = {
     "close_mosaic": 0.0,
     "ema_epochs": 0.0,
     "blend": 0.0,
+    "negatives": "plain",
 }
 OPEN = tuple(_YOLOV5)
 """Settings that a recipe settles where they are left open."""

@@ -28,17 +28,20 @@ _QUICK = [
 
 
 def milliseconds(
-    weights: str | os.PathLike, photos: Photos, passes: Sequence[str], **options: Any
+    weights: Sequence[str | os.PathLike], photos: Photos, passes: Sequence[str], **options: Any
 ) -> dict[str, float]:
-    """Pass -> milliseconds an image, read, decoded and run here; `options` of
-    `collect_candidates`."""
+    """Pass of one of the networks (`engine.pass_names`) -> milliseconds an image, read, decoded and
+    run here; `options` of `collect_candidates`."""
     opening = {name: options.pop(name) for name in ("backend", "device") if name in options}
-    network = loading.open_backend(weights, **opening)
-    options = {**options, "network": network, "batch_size": 1, "workers": 0}
+    networks = [loading.open_backend(one, **opening) for one in weights]
+    options = {**options, "batch_size": 1, "workers": 0}
     few = photos.select(photos.images["image_id"].head(_TIMED))
     spent = {}
     for name in passes:
-        with engine.shards(weights, few, passes=(name,), **options) as run:
+        plain, _, number = name.partition("@")
+        at = int(number or 1) - 1
+        how = {**options, "network": networks[at], "passes": (plain,)}
+        with engine.shards(weights[at], few, **how) as run:
             run("1/1")
             began = time.perf_counter()
             run("1/1")

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from livestock_utils import colab
-from livestock_utils.core import files, tables
+from livestock_utils.core import files, species, tables
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.detect.backends import loading
-from livestock_utils.detect.predict import candidates, engine, out_of_fold
+from livestock_utils.detect.predict import candidates, engine, foreign, out_of_fold
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import parse_pass
 
@@ -23,18 +23,21 @@ def find_weights(
     out: str | os.PathLike,
     weights: str | os.PathLike = "",
     runs: Sequence[str] = ("full", "multilabel_split"),
-) -> Path:
-    """The weights as given, else the best of the first of `runs` below OUT/training."""
+) -> tuple[Path, ...]:
+    """The weights as given (with commas: an ensemble), else the best of the first of `runs` below
+    OUT/training."""
     training = Path(out) / "training"
     if weights:
-        if not Path(weights).is_file():
-            raise NotebookError(
-                f"weights file not found: {weights}; give the path of a .pt or .onnx that is there"
-            )
-        return Path(weights)
+        paths = tuple(Path(part.strip()) for part in str(weights).split(",") if part.strip())
+        for path in paths:
+            if not path.is_file():
+                raise NotebookError(
+                    f"weights file not found: {path}; give the path of a .pt or .onnx that is there"
+                )
+        return paths
     for run in runs:
         if (path := training / run / "weights" / "best.pt").is_file():
-            return path
+            return (path,)
     raise NotebookError(
         f"no trained weights below {training} (looked for {', '.join(runs)}); run notebook 05 or "
         "08 first, or set the parameter weights"
@@ -43,11 +46,16 @@ def find_weights(
 
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
-) -> tuple[Path, Path]:
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Weights for test (08's or 05's) and tuning (05's: these have not seen the validation images),
-    both opened once, so that a wrong file stops early."""
+    each opened once, so that a wrong file stops early."""
     found = find_weights(out, weights), find_weights(out, tuning_weights, ["multilabel_split"])
-    for path in dict.fromkeys(found):
+    if len(found[0]) != len(found[1]):
+        raise NotebookError(
+            f"weights are {len(found[0])} files, tuning_weights {len(found[1])}: an ensemble is "
+            "tuned with as many networks, in the same order"
+        )
+    for path in dict.fromkeys((*found[0], *found[1])):
         loading.open_backend(path, device="cpu")
     return found
 
@@ -97,6 +105,21 @@ class Collected:
         return dataclasses.replace(self.photos, images=sized.reindex(columns=images.columns))
 
 
+def collect_members(
+    weights: Sequence[Path], photos: Photos, name: str, out: str | os.PathLike, **options: Any
+) -> Collected:
+    """`collect` for each network of an ensemble, their candidates as passes of one."""
+    done: list[Collected] = []
+
+    def run(one: Path, passes: tuple[str, ...]) -> candidates.Candidates:
+        done.append(collect(one, photos, name, out, **options | {"passes": passes}))
+        return done[-1].candidates
+
+    found = engine.of_members(weights, options["passes"], run)
+    there, total = (sum(getattr(one, each) for one in done) for each in ("there", "total"))
+    return Collected(photos, found, there, total, name)
+
+
 def collect(
     weights: str | os.PathLike,
     photos: Photos,
@@ -130,6 +153,18 @@ def collect(
     elif kind == "local" and engine.parse_shard(shard)[1] > 1:
         found = engine.gather(store, passes)
     return Collected(photos, found, there, total, name)
+
+
+def given(photos: Photos, files: str, name: str) -> Collected:
+    """Predictions of any detector as candidates: files with commas, a pass each; "results.json@
+    annotations.json" for COCO's."""
+    runs = []
+    for text in (part.strip() for part in files.split(",") if part.strip()):
+        path, _, annotations = text.partition("@")
+        table = foreign.read_predictions(path, photos, annotations or None)
+        runs.append(candidates.of_table(table, photos.images, species.names(), Path(path).stem))
+    found = candidates.stack(runs)
+    return Collected(photos, found, 1, 1, name)
 
 
 def test_photos(data: str | os.PathLike, valid: Photos) -> tuple[Photos, str]:

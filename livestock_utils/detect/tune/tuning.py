@@ -14,7 +14,7 @@ from livestock_utils.core.errors import DatasetError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.settings import Settings, setting
 from livestock_utils.core.tables import read_tables, require_columns
-from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict import engine, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.tune import choice as choosing
 from livestock_utils.detect.tune import front as fronts
@@ -32,10 +32,16 @@ class TuneSettings(Settings):
 
     error = NotebookError
 
-    weights: str | os.PathLike = setting("", "Predict the test photos; none: of 08, else of 05.")
+    weights: str | os.PathLike = setting(
+        "", "Predict the test photos; none: of 08, else of 05; with commas: an ensemble."
+    )
     tuning_weights: str | os.PathLike = setting(
         "", "A model that has not seen the validation fold, to tune with; none: 05's."
     )
+    predictions: str = setting(
+        "", "Another detector's predictions of the test photos in place of weights; with commas."
+    )
+    tuning_predictions: str = setting("", "The same of the photos that choose, in the same order.")
     image_size: int = setting(1280, "Longer side that the network sees.", unit="px", low=32)
     passes: str = setting(
         "plain, x1.2, x1.2-flip",
@@ -98,8 +104,8 @@ class Tuning:
     valid: Photos
     data: Path
     out: Path
-    weights: Path
-    tuning_weights: Path
+    weights: tuple[Path, ...]
+    tuning_weights: tuple[Path, ...]
     options: dict[str, Any]
 
     @functools.cached_property
@@ -107,19 +113,26 @@ class Tuning:
         """Candidates of the test photos, or of the validation fold where there are none, in the
         chosen passes (a share of the photos: in all, as nothing is chosen yet)."""
         photos, lacking = steps.test_photos(self.data, self.valid)
-        found = steps.collect(self.weights, photos, "test", self.out, **self._chosen_passes)
+        if files := self.asked.predictions:
+            found = steps.given(photos, files, "test")
+            return dataclasses.replace(found, lacking=lacking)
+        found = steps.collect_members(self.weights, photos, "test", self.out, **self._chosen_passes)
         return dataclasses.replace(found, lacking=lacking)
 
     @functools.cached_property
     def labelled(self) -> Collected:
         """Candidates of the photos that choose; their models have not seen them."""
         lacking = ""
+        if files := self.asked.tuning_predictions:
+            return steps.given(self.valid, files, "validation")
         try:
-            if self.asked.tune_on == "out_of_fold":
+            if self.asked.tune_on == "out_of_fold" and len(self.weights) == 1:
                 return steps.out_of_folds(self.out, self.data, **self.options)
         except DatasetError as error:
             lacking = str(error)
-        found = steps.collect(self.tuning_weights, self.valid, "valid", self.out, **self.options)
+        found = steps.collect_members(
+            self.tuning_weights, self.valid, "valid", self.out, **self.options
+        )
         return dataclasses.replace(found, name="validation", lacking=lacking)
 
     @property
@@ -139,6 +152,11 @@ class Tuning:
             if name in self.options
         }
         names = found.candidates.passes
+        if asked.tuning_predictions:  # what their networks cost is not known here
+            how = asked.budget_ms, asked.n_resamples, asked.seed
+            return fronts.front(
+                found.candidates, found.photos.boxes, dict.fromkeys(names, 1.0), *how
+            )
         ms = fronts.milliseconds(self.tuning_weights, found.photos, names, **options)
         how = asked.budget_ms, asked.n_resamples, asked.seed
         return fronts.front(found.candidates, found.photos.boxes, ms, *how)
@@ -190,10 +208,14 @@ class Tuning:
         """Whether the choice also beats the write-up's setting (paired bootstrap) on at most
         `check_images` photos that did not choose it, each predicted by 06's model that has not seen
         it."""
-        n = self.asked.check_images
+        is_alone = len(self.weights) == 1 and not self.asked.predictions
+        n = self.asked.check_images if is_alone else 0
         nothing = self.choice.compared.iloc[:0].rename_axis("setting").astype(float)
         if self.choice.tried.empty or not self.complete or not n:
-            return Checked(nothing, why="no setting was chosen" if n else "check_images is 0")
+            return Checked(
+                nothing,
+                why="no setting was chosen" if n else "check_images is 0, or no single network",
+            )
         try:
             images, _ = read_tables(self.out / "tables")
             used = self.labelled.candidates.images["image_id"]
@@ -257,7 +279,8 @@ class Tuning:
         if not self.complete:
             return Submitted(None, self.predictions, images, pd.DataFrame())
         path = submission.write_submission(self.out / "submission.csv", self.predictions, images)
-        findings = submission.validate_submission(path, images, weights=[self.weights])
+        own = () if self.asked.predictions else self.weights
+        findings = submission.validate_submission(path, images, weights=own)
         return Submitted(path, self.predictions, images, findings)
 
     @functools.cached_property
@@ -269,7 +292,7 @@ class Tuning:
     @property
     def metrics(self) -> dict[str, Any]:
         """The numbers for metrics.json; of a share of the photos only how many parts are there."""
-        last = {"complete": self.complete, "weights": self.weights.name}
+        last = {"complete": self.complete, "weights": ", ".join(path.name for path in self.weights)}
         if not self.complete:
             states = {"images_to_tune_on": self.labelled.state, "test_images": self.tested.state}
             return states | last
@@ -343,11 +366,20 @@ def tune(
         CheckpointError: weights that are damaged or of other classes.
     """
     asked = settings if isinstance(settings, TuneSettings) else TuneSettings.of(settings)
-    weights = steps.both_weights(out, asked.weights, asked.tuning_weights)
+    files = asked.predictions, asked.tuning_predictions
+    if any(files) and not all(files):
+        raise NotebookError(
+            "predictions and tuning_predictions go together: give both detectors' files, or neither"
+        )
+    weights = (
+        ((Path(files[0]),), (Path(files[1]),))
+        if all(files)
+        else steps.both_weights(out, asked.weights, asked.tuning_weights)
+    )
     names = ("image_size", "backend", "workers", "shard")
     options = {
         **{name: getattr(asked, name) for name in names},
-        "passes": steps.pass_names(asked.passes),
+        "passes": engine.pass_names(steps.pass_names(asked.passes), len(weights[0])),
         "engine_name": asked.engine,
         **options,
     }

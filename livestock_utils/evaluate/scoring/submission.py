@@ -289,7 +289,18 @@ def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.boo
 
 def _weight_findings(weights: Iterable[str | os.PathLike]) -> list[Finding]:
     findings: list[Finding] = []
-    for path in map(Path, weights):
+    paths = [*map(Path, weights)]
+    total = sum(path.stat().st_size for path in paths if path.is_file())
+    if len(paths) > 1 and total > WEIGHTS_BUDGET_BYTES:
+        problem = f"{len(paths)} weights have {total / 1e6:.1f} MB together: the contest allows 100"
+        findings.append(("error", 0, "", problem))
+    elif len(paths) > 1:
+        problem = (
+            f"{len(paths)} weights, {total / 1e6:.1f} MB together: whether the contest allows more "
+            "than one file is open"
+        )
+        findings.append(("note", 0, "", problem))
+    for path in paths:
         if not path.is_file():
             findings.append(("error", 0, "", f"no such weights file: {path}"))
         elif (size := path.stat().st_size) > WEIGHTS_BUDGET_BYTES:

@@ -15,6 +15,7 @@ from livestock_utils.detect.tune.sweep import WRITE_UP, best
 from livestock_utils.show.plots import style
 
 _WRITE_UP_CONFIDENCE = 0.001
+_LEAST_BOXES = 5
 _LABEL_CHARACTERS = 44
 """Longest line of a setting's name beside its gain."""
 
@@ -96,7 +97,7 @@ def pass_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def rescored(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Share of boxes that are right over their confidence, as they are and re-scored; larger dots
-    are more boxes."""
+    are more boxes, bins of less than five are left out."""
     ax = style.axes_or_new(ax, height_in=3.8)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence (mean of the bin)")
     ax.set_ylabel("share of the boxes that\nare right at IoU .75")
@@ -106,7 +107,7 @@ def rescored(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     looks = {"as they are": (style.NEUTRAL, "o--"), "re-scored": (style.LINES[0], "D-")}
     for name, (tone, look) in looks.items():
-        rows = bins[bins["boxes"] == name]
+        rows = bins[(bins["boxes"] == name) & (bins["n"] >= _LEAST_BOXES)]
         ax.plot(rows["confidence"], rows["right"], look, color=tone, label=name, markersize=4)
         sizes = 10 + 14 * np.log10(rows["n"].clip(lower=1))
         ax.scatter(rows["confidence"], rows["right"], s=sizes, color=tone, zorder=3)
