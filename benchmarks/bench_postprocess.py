@@ -156,7 +156,7 @@ def report(options: argparse.Namespace) -> pd.DataFrame:
         held = photos.fold(folds, fold)
         weights = network(fold, photos.fold(folds, fold, others=True), options)
         watched = of_photos(f"held{fold}", weights, held, options.work)
-        ms = front.milliseconds(weights, held, PASSES, image_size=320)
+        ms = front.milliseconds([weights], held, PASSES, image_size=320)
         settings = FIXED | chosen(watched, held, ms)
         test = of_photos(f"test{fold}", weights, judge, options.work)
         _, base, _ = scored(test, judge, REFERENCE, kind)
