@@ -225,6 +225,7 @@ def sample(folder: Path, images: int, test_images: int, seed: int, scale: float)
 @_units
 @_option("--against", type=_OLD_FILE, help="Another submission: is SUBMISSION better than it?")
 @_option("--bootstrap", "n_resamples", default=0, help="Intervals from so many resamplings.")
+@_option("--counts", type=float, metavar="CONFIDENCE", help="Also count the boxes from here up.")
 @_json
 def score(answers: Path, submission: Path, iou: float, as_json: bool, **options: Any) -> None:
     """Score a submission with the contest's definition; faults are told by line on stderr.

@@ -44,6 +44,7 @@ except Exception as error:
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
 weights = ""  # @param {type:"string"}
+predictions = ""  # @param {type:"string"}
 image_size = 1280  # @param {type:"integer"}
 iou_threshold = 0.75  # @param {type:"number"}
 valid_fold = 0  # @param {type:"integer"}
@@ -92,7 +93,10 @@ step.show(lu.displays.boxes_by_part({"train": train, "valid": valid}))
 # The write-up's table, by the contest's definition of AP.
 
 # %%
-predictions = lu.predict(weights, valid, image_size=image_size)
+if predictions:  # another detector's file, see `lu.read_predictions`
+    predictions = lu.read_predictions(predictions, valid)
+else:
+    predictions = lu.predict(weights, valid, image_size=image_size)
 step.show(lu.displays.score_table(valid, predictions))
 
 # %% [markdown]

@@ -297,6 +297,17 @@ def test_score_command(files, tables):
     assert done.exit_code == 0 and "normaliser image" in done.stdout
 
 
+def test_score_also_counts_animals(files):
+    sides = files / "answer.csv", files / "submission.csv"
+    rows = json.loads(run("score", *sides, "--counts", 0.0, "--json").stdout)["counts"]
+    assert sum(row["labelled"] for row in rows.values()) == len(pd.read_csv(sides[0]))
+    known = set(pd.read_csv(sides[0])["ImageID"])
+    found = pd.read_csv(sides[1])
+    assert sum(row["counted"] for row in rows.values()) == found["ImageID"].isin(known).sum()
+    none = run("score", *sides, "--counts", 1.1)
+    assert "labelled" in none.stdout and "bias" in none.stdout
+
+
 def test_score_against_another_submission(files, tables):
     images, boxes, _ = tables
     submission.write_submission(files / "perfect.csv", boxes.assign(confidence=0.9), images)

@@ -200,6 +200,8 @@ def _known_size(network: base.Backend, asked: int | None) -> int:
     known = getattr(network, "notes", {}).get("image_size")
     if asked and known and asked != known:
         log.warning("the network was trained at %d px and predicts at %d px", known, asked)
+    if not asked and not known:
+        log.warning("the weights do not say their image size: %d px are used", _USUAL_SIZE)
     return asked or known or _USUAL_SIZE
 
 

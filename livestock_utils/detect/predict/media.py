@@ -198,10 +198,10 @@ def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
         tone = blue, green, red
         left, upper, right, lower = (round(box[name]) for name in XYXY)
         cv2.rectangle(picture, (left, upper), (right, lower), tone, width, cv2.LINE_AA)
+        # Letters alone, without a ground: a tag never hides an animal.
         text = f"{box['species']} {box['confidence']:.2f}"
         (wide, tall), base = cv2.getTextSize(text, font, scale, width)
-        top = max(upper - tall - base, 0)
-        cv2.rectangle(picture, (left, top), (left + wide, top + tall + base), tone, cv2.FILLED)
-        place, white, thin = (left, top + tall + base // 2), (255, 255, 255), max(width // 2, 1)
-        cv2.putText(picture, text, place, font, scale, white, thin, cv2.LINE_AA)
+        place = min(left, max(picture.shape[1] - wide, 0)), max(upper - base, tall)
+        for ink, thick in (((255, 255, 255), 2 * width + 2), (tone, width)):
+            cv2.putText(picture, text, place, font, scale, ink, thick, cv2.LINE_AA)
     return picture

@@ -56,6 +56,22 @@ def counted(boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame
     return table.fillna({"labelled": 0, "counted": 0}).astype({"labelled": int, "counted": int})
 
 
+def of_matches(matches: matching.Matches, confidence: float) -> pd.DataFrame:
+    """`counted` from matched arrays, all boxes from `confidence` up; of photos with answers."""
+    found = np.zeros_like(matches.n_answers)
+    sure = matches.confidence >= confidence
+    np.add.at(found, (matches.detection_class[sure], matches.detection_image[sure]), 1)
+    code, image = np.nonzero(matches.n_answers + found)
+    return pd.DataFrame(
+        {
+            "image_id": matches.image_ids[image],
+            "species": np.array(matches.classes)[code],
+            "labelled": matches.n_answers[code, image],
+            "counted": found[code, image],
+        }
+    )
+
+
 def count_table(
     counts: pd.DataFrame,
     groups: pd.Series | None = None,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.scoring import contest, intervals, matching, metrics, submission
+from livestock_utils.evaluate.scoring import counts as counting
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class _Result:
     advice: str
     findings: list[str]
     comparison: pd.DataFrame | None
+    counts: pd.DataFrame | None
 
     def text(self) -> str:
         """The score, the table of classes and the definition, for people."""
@@ -51,6 +53,8 @@ class _Result:
                 f"second (this submission) minus first ({settings['against']}): "
                 f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}), {sure}",
             ]
+        if self.counts is not None:
+            parts.append(_shown(self.counts.round(3)))
         return "\n".join(parts)
 
     def json(self) -> str:
@@ -63,6 +67,8 @@ class _Result:
         value["findings"] = self.findings
         if self.comparison is not None:
             value["comparison"] = json.loads(self.comparison.to_json(orient="index"))
+        if self.counts is not None:
+            value["counts"] = json.loads(self.counts.to_json(orient="index"))
         return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -79,10 +85,12 @@ def score_files(
     units: str = "px",
     against: str | os.PathLike | None = None,
     n_resamples: int = 0,
+    counts: float | None = None,
     tell: Callable[[str], object] = log.warning,
 ) -> _Result:
-    """Score a submission file against an answer file; `against` is another to compare with. Every
-    faulty line is handed to `tell`, except for the one that is raised."""
+    """Score a submission file against an answer file; `against` is another to compare with, boxes
+    from confidence `counts` up are counted too. Every faulty line is handed to `tell`, except for
+    the one that is raised."""
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
     if again := int(truth.duplicated().sum()):
         line = truth.index[truth.duplicated()][0]
@@ -110,7 +118,10 @@ def score_files(
     if faults:
         by_lines = metrics.file_order_score(truth, rows, iou_threshold, normaliser, table, units)
     both = by_lines, mended_score
-    return _Result(settings, *both, scores, faults, advice, lines, comparison)
+    errors = None
+    if counts is not None:
+        errors = counting.count_table(counting.of_matches(matches, counts))
+    return _Result(settings, *both, scores, faults, advice, lines, comparison, errors)
 
 
 def findings_text(
