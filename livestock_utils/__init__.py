@@ -17,6 +17,7 @@ _HOME: dict[str, str] = {
     "displays": "show.displays",
     "plots": "show.plots",
     "Photos": "core.photos",
+    "read_photos": "data.layouts.reading",
     "read_archives": "data.aihub.folder",
     "read_test_archives": "data.aihub.folder",
     "check": "data.aihub.integrity",

@@ -63,6 +63,17 @@ _notebooks = _option(
 )
 _json = _flag("--json", "Print JSON.", "as_json")
 _trust = _flag("--trust", "Unpickle whatever the weights hold; only for files you know.")
+_layout = _option(
+    "--layout",
+    type=click.Choice(["aihub", "yolo", "coco", "voc", "cvat", "label_studio"]),
+    help="How the labels are written.  [default: found by looking]",
+)
+_classes = _option(
+    "--classes",
+    multiple=True,
+    metavar="pig=hog,piglet",
+    help="Which species classes are; none=sheep leaves a class out. May be repeated.",
+)
 _units = _option("--units", type=_UNITS, default="px", help="What the submission holds.")
 
 
@@ -114,7 +125,12 @@ def cli(verbose: bool) -> None:
 
 
 @cli.command()
-@_option("--data", type=_FOLDER, required=True, help="Holds data/ and data_test/, the archives.")
+@_option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Holds data/ and data_test/, the archives; or your photos in another layout.",
+)
 @_option("--out", type=_FOLDER, required=True, help="Takes notebooks, figures, sets and weights.")
 @_option("--profile", help="Parameters from a file: sample, colab, or a YAML file of your own.")
 @_option("--only", metavar="01,02", help="Only these notebooks, by number or name.")
@@ -128,8 +144,17 @@ def cli(verbose: bool) -> None:
     help="A parameter; 05.NAME for one notebook.",
 )
 @_flag("--force", "Run notebooks again that have not changed.")
+@_layout
+@_classes
 @_notebooks
-def run(out: Path, only: str | None, pairs: tuple[tuple[str, str], ...], **options: Any) -> None:
+def run(
+    out: Path,
+    only: str | None,
+    pairs: tuple[tuple[str, str], ...],
+    layout: str | None,
+    classes: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Run the notebooks in order, headless; the same command again goes on where it stopped.
 
     \b
@@ -141,6 +166,8 @@ def run(out: Path, only: str | None, pairs: tuple[tuple[str, str], ...], **optio
     from livestock_utils.show.pipeline.parameters import Typed
 
     options["parameters"] = {name: Typed(value) for name, value in pairs}
+    layouts = {"layout": layout, "classes": ";".join(classes)}
+    options["parameters"] |= {name: Typed(value) for name, value in layouts.items() if value}
     options["only"] = [name.strip() for name in (only or "").split(",") if name.strip()]
     try:
         driver.run(out=out, tell=click.echo, **options)
@@ -286,29 +313,53 @@ def validate(
 
 
 @cli.command()
-@click.argument("folder", type=_OLD_FOLDER, metavar="DIR")
+@click.argument("folder", type=_OLD_PATH, metavar="DIR")
 @_flag("--quick", "Do not read the images whole: no CRCs, no truncated JPEGs.")
 @_flag("--near-duplicates", "Also tell images that look the same; decodes all of them.")
 @_flag("--strict", "Exit code 1 for warnings too.")
 @_flag("--all", "List every finding, not the first three of a kind.", "show_all")
+@_layout
+@_classes
 @_json
 def check(
-    folder: Path, quick: bool, near_duplicates: bool, strict: bool, show_all: bool, as_json: bool
+    folder: Path, quick: bool, strict: bool, show_all: bool, as_json: bool, **options: Any
 ) -> None:
-    """Tell what archives DIR holds and what is wrong in them; exit code 1 when that has errors.
+    """Tell what data DIR holds and what is wrong in it; exit code 1 when that has errors.
 
-    DIR holds the zips, or is a data root with data/ and data_test/.
+    DIR holds the zips, or is a data root with data/ and data_test/, or holds photos labelled in
+    another layout (docs/layouts.md), of which it may also be the label file.
 
     \b
     python -m livestock_utils check data/sample
     python -m livestock_utils check DIR --quick --strict --json
+    python -m livestock_utils check barn/data.yaml --classes pig=hog,piglet --classes none=sheep
     """
     from livestock_utils.data.aihub import integrity, report
 
-    survey = integrity.survey(folder, read_all=not quick, near_duplicates=near_duplicates)
+    options["classes"] = ";".join(options["classes"])
+    survey = integrity.survey(folder, read_all=not quick, **options)
     rows_per_kind = len(survey.findings) if show_all else 3
     click.echo(report.check_json(survey) if as_json else report.check_text(survey, rows_per_kind))
     _exit_if(survey.findings["severity"].isin(["error", "warning"] if strict else ["error"]).any())
+
+
+@cli.command()
+@click.argument("source", type=_OLD_PATH, metavar="DIR_OR_FILE")
+@click.argument("target", type=_FOLDER, metavar="NEW_DIR")
+@_option("--to", type=click.Choice(["coco", "yolo", "voc", "aihub"]), required=True)
+@_layout
+@_classes
+def convert(source: Path, target: Path, to: str, classes: tuple[str, ...], **options: Any) -> None:
+    """Write labelled photos in another layout into a new folder; the photos are copied.
+
+    \b
+    python -m livestock_utils convert data/sample sample_coco --to coco
+    python -m livestock_utils convert barn/ barn_yolo --to yolo --classes pig=hog,piglet
+    """
+    from livestock_utils.data.layouts import writing
+
+    photos = writing.convert(source, target, to, classes=";".join(classes), **options)
+    click.echo(f"{len(photos):,} photos, {len(photos.boxes):,} boxes: {target}")
 
 
 @cli.command()

@@ -14,6 +14,8 @@
 #
 # - **In:** `DATA/data/`, the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨;
 #   pig 돼지, cow 소), read as they are.
+#   Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it: `layout` is found by
+#   looking, `classes` maps names (`pig=hog,piglet; none=sheep`); [docs/layouts.md](../docs/layouts.md) tells what each needs.
 #   `labels` takes corrected labels in their place: the folder `OUT/labels/tables` that notebook 06 writes.
 # - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`;
 #   counts in `metrics.json`.
@@ -39,6 +41,8 @@ except Exception as error:
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
 labels = ""  # @param {type:"string"}
+layout = ""  # @param ["", "aihub", "yolo", "coco", "voc", "cvat", "label_studio"]
+classes = ""  # @param {type:"string"}
 examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
@@ -50,12 +54,12 @@ step = lu.start("01_eda", globals())
 # %% [markdown]
 # ## The archives
 # Archives are told by their names, and the class of a box comes from its archive: the labels' own categories say
-# nothing about pig or cow.
+# nothing about pig or cow. In other layouts a class is known by the names that `species.yaml` lists for it.
 
 # %%
-step.show(lu.displays.archives(step.archives()))
-photos = lu.read_archives(step.archives()).corrected(labels)
-photos.write_tables(step.path("tables"))
+step.show(lu.displays.archives(step.source(), layout))
+photos = lu.read_photos(step.source(), layout, classes).corrected(labels)
+step.write_tables(photos)
 
 # %% [markdown]
 # ## First look

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{data}/data_test", "{data}/answer.csv", "{out}/datasets/Valid_Dataset.tar",
+#     reads: ["{data}/data_test", "{data}/answer.csv", "{out}/tables/test", "{out}/datasets/Valid_Dataset.tar",
 #       "{out}/training/full/weights/best.pt", "{out}/training/multilabel_split/weights/best.pt",
 #       "{out}/training/oof_fold*/weights/last.pt", "{out}/predictions/oof_fold*.json", "{out}/tables",
 #       "{out}/datasets/folds.csv", "{weights}", "{tuning_weights}"]
@@ -53,7 +53,7 @@ engine = "local"  # @param ["local", "ray"] {allow-input: true}
 shard = "1/1"  # @param {type:"string"}
 tune_on = "validation"  # @param ["validation", "out_of_fold"]
 looking_aim = "f1"  # @param ["f1", "count"]
-normaliser = "contest"  # @param ["contest", "image"]
+normaliser = "auto"  # @param ["auto", "contest", "image"]
 n_random = 20  # @param {type:"integer"}
 n_resamples = 1000  # @param {type:"integer"}
 check_images = 1000  # @param {type:"integer"}

@@ -21,6 +21,8 @@ from livestock_utils.core.text import nfc, one_line
 
 PART = re.compile(r"\.(?:part)?(\d+)$")
 """How the names of the parts of a zip end."""
+HERE = "."
+"""The archive of photos that are plain files: `member` is their path, from the folder on."""
 SUFFIXES = {"images": (".jpg", ".jpeg"), "labels": (".json",)}
 """Kind of an archive -> endings of the members that count, in lower case."""
 _MAX_MEMBER_BYTES = 256 << 20
@@ -38,6 +40,11 @@ _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]|(?:^|/)\.{2,
 """Absolute names, names that climb out, control characters, stems that would be dots."""
 _LITTER = re.compile(r"^__MACOSX/|(?:^|/)(?:\.[^/]*|thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 """What macOS and Windows leave in archives."""
+
+
+def place_of(archive: str, member: str) -> str:
+    """How messages name a member: with its archive, unless it is a plain file."""
+    return member if archive == HERE else f"{archive}, member {member}"
 
 
 class Archive:
@@ -63,7 +70,7 @@ class Archive:
             with self._open(member) as file:
                 return file.read(-1 if limit is None else limit)
         except _ZIP_ERRORS as error:
-            what = f"{self.path}, member {member}: cannot be read ({one_line(error)})"
+            what = f"{place_of(self.path, member)}: cannot be read ({one_line(error)})"
             raise ArchiveError(what, self._advice) from error
 
     def crc(self, member: str) -> int:
@@ -72,8 +79,12 @@ class Archive:
 
     def stamp(self, member: str) -> str:
         """Size of a member, in a zip with its CRC: tells other bytes without reading them."""
+        return str(self.size(member))
+
+    def size(self, member: str) -> int:
+        """Bytes of a member; ArchiveError if absent."""
         self._check(member)
-        return str(self.members[member])
+        return self.members[member]
 
     def close(self) -> None:
         """Close the file under it."""
@@ -216,6 +227,22 @@ class FolderArchive(Archive):
         return self._files[member].open("rb")
 
 
+class _LooseFiles(Archive):
+    """Plain files below a folder, or anywhere by an absolute name; looked up, not listed."""
+
+    def __init__(self, root: Path):
+        super().__init__(HERE)
+        self._root, self.members = root, {}
+
+    def _open(self, member: str) -> IO[bytes]:
+        return (self._root / member).open("rb")
+
+    def _check(self, member: str) -> None:
+        with contextlib.suppress(OSError):
+            self.members[member] = (self._root / member).stat().st_size
+        super()._check(member)
+
+
 def open_archive(folder: str | os.PathLike, path: str) -> Archive:
     """Open the zip, its parts, or the extracted folder at `path` below `folder`; ArchiveError for
     what is absent, outside `folder`, damaged, empty or unsafe."""
@@ -223,6 +250,8 @@ def open_archive(folder: str | os.PathLike, path: str) -> Archive:
         raise ArchiveError(
             f"archive path {path!r} leaves the data folder", f"give it relative to {folder}"
         )
+    if path == HERE:
+        return _LooseFiles(Path(folder))
     target = on_disk(folder, path)
     if target.is_dir():
         return FolderArchive(path, target)

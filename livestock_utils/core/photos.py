@@ -79,7 +79,7 @@ class Photos:
     def __repr__(self) -> str:
         """What it holds: "Photos: 50 images (30 cow, 20 pig), 210 boxes, in data/sample/data"."""
         kinds = self.images["species"].value_counts().sort_index()
-        species = ", ".join(f"{number:,} {name}" for name, number in kinds.items())
+        species = ", ".join(f"{number:,} {name or 'none'}" for name, number in kinds.items())
         place = self.folder if self.source is None else type(self.source).__name__
         return (
             f"Photos: {count(len(self), 'image')}{f' ({species})' if species else ''}, "

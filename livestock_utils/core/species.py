@@ -26,6 +26,12 @@ class Species:
     contest_size_px: tuple[int, int]
     colour: str
     start_from: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What label files may call it, in lower case: its name and `label_names`."""
+        return tuple(nfc(name).strip().lower() for name in (self.name, *self.label_names))
 
 
 def all_species() -> tuple[Species, ...]:
@@ -69,7 +75,7 @@ def _read(path: str) -> tuple[Species, ...]:
             f"species file {path}: expected a mapping of species names, got {type(data).__name__}"
         )
     species = []
-    whose: dict[str, str] = {}
+    whose: dict[tuple[str, str], str] = {}
     for index, (name, entry) in enumerate(data.items()):
         for problem in _problems(name, entry):
             raise LivestockError(f"species file {path}, {name!r}: {problem}")
@@ -77,11 +83,13 @@ def _read(path: str) -> tuple[Species, ...]:
             k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
         }
         species.append(Species(name, index, **values))
-        for word in species[-1].archive_words:
-            other = whose.setdefault(nfc(word), name)
+        words = [("archive word", nfc(word)) for word in species[-1].archive_words]
+        words += [("label name", word) for word in species[-1].names]
+        for kind, word in words:
+            other = whose.setdefault((kind, word), name)
             if other != name:
                 raise LivestockError(
-                    f"species file {path}: the archive word {word!r} is that of {other!r} and of "
+                    f"species file {path}: the {kind} {word!r} is that of {other!r} and of "
                     f"{name!r}; each needs words of its own"
                 )
     return tuple(species)
@@ -110,6 +118,7 @@ def _problems(name: Any, entry: Any) -> Iterator[str]:
             _is_texts(entry.get("start_from", [])),
             "a list of class names: [sheep, cow]",
         ),
+        ("label_names", _is_texts(entry.get("label_names", [])), "a list of words: [hog, piglet]"),
         ("colour", has_colour, '"#rrggbb" in quotes, such as "#0072B2"'),
     )
     for key, good, what in rules:

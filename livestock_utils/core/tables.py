@@ -13,10 +13,12 @@ from livestock_utils.core.files import write_text
 from livestock_utils.core.reading import read_csv
 
 IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "member"]
+PART = "part"
+"""A further column of images that come in parts: train, valid, test."""
 BOX_COLUMNS = ["image_id", "species", *XYXY]
 
 COLUMN_TYPES: dict[str, Any] = {
-    **dict.fromkeys(("image_id", "species", "archive", "member"), str),
+    **dict.fromkeys(("image_id", "species", "archive", "member", PART), str),
     **dict.fromkeys(("width_px", "height_px"), int),
     **dict.fromkeys(XYXY, float),
 }
@@ -39,7 +41,8 @@ def require_columns(
 
 def write_tables(folder: str | os.PathLike, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
     """Write images.csv and boxes.csv into `folder`, each whole or not at all, all digits."""
-    for name, table in (("images", images[IMAGE_COLUMNS]), ("boxes", boxes[BOX_COLUMNS])):
+    columns = IMAGE_COLUMNS + [PART] * (PART in images)
+    for name, table in (("images", images[columns]), ("boxes", boxes[BOX_COLUMNS])):
         write_text(Path(folder) / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
@@ -54,7 +57,7 @@ def read_tables(folder: str | os.PathLike) -> tuple[pd.DataFrame, pd.DataFrame]:
             )
         table = read_csv(path, dtype=str, keep_default_na=False)
         require_columns(table, columns, path, advice="run notebook 01_eda again")
-        found.append(_typed(table[columns], path))
+        found.append(_typed(table[columns + [PART] * (PART in table)], path))
     return found[0], found[1]
 
 

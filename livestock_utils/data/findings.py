@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
+from livestock_utils.core.archives import place_of
 from livestock_utils.core.errors import ArchiveError
 
 
@@ -54,6 +55,23 @@ box_outside | warning | box outside the frame | boxes outside the frame | correc
 box_clipped | warning | box clipped to the frame | boxes clipped to the frame |
     correct it if it matters
 box_duplicated | note | repeated box | repeated boxes | remove the copy; it is kept in the tables
+class_unknown | warning | box of an unknown class | boxes of unknown classes |
+    name the class in species.yaml, or on the spot: --classes pig=hog,piglet
+class_unwanted | note | box of a class that is not wanted | boxes of classes that are not wanted |
+    nothing to do: they are left out
+group_box | note | box around a group (iscrowd) | boxes around groups (iscrowd) |
+    label the animals one by one: the box is left out
+box_turned | note | turned box | turned boxes | nothing to do: the upright box around it counts
+box_scaled | warning | photo labelled at another size | photos labelled at another size |
+    nothing to do, the boxes are scaled; correct width and height if that is wrong
+frame_differs | warning | photo labelled on another frame | photos labelled on another frame |
+    label it again as a viewer shows it: it is left out
+annotators | note | photo of several annotators | photos of several annotators |
+    nothing to do: the newest annotation counts
+in_two_parts | warning | photo in two parts of the data | photos in two parts of the data |
+    remove it from one; the first of train, valid and test counts
+image_unlabelled | note | photo without a label file | photos without a label file |
+    nothing to do if it shows no animals, as it then counts; else label or remove it
 image_truncated | warning | truncated image | truncated images | replace it: its lower part is grey
 image_duplicated | warning | copy of another image | copies of other images |
     keep the two in one fold, or remove one
@@ -106,7 +124,7 @@ class Findings:
         self, kind: str, archive: str, member: str, image_id: str, what: str, value: int = 1
     ) -> None:
         """Record `what` is wrong with one member of an archive, as `add` does."""
-        self.add(kind, f"{archive}, member {member}: {what}", archive, member, image_id, value)
+        self.add(kind, f"{place_of(archive, member)}: {what}", archive, member, image_id, value)
 
     def add_error(
         self, kind: str, error: ArchiveError, archive: str, member: str = "", image_id: str = ""

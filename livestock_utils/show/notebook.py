@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Mapping, MutableMapping
@@ -29,6 +30,7 @@ from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_json
 from livestock_utils.core.settings import Settings
+from livestock_utils.data.layouts import reading as layouts
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.search.best import resolve_hyp
 from livestock_utils.detect.train import preflight, state
@@ -100,6 +102,24 @@ class Step:
         """The folder of archives, "data" or "data_test"; on Colab their local copy."""
         return colab.at_hand(self.data / name)
 
+    def source(self) -> Path:
+        """What notebook 01 reads: the folder of AI Hub's archives, or `data` in another layout."""
+        layout = self.parameters.get("layout", "")
+        found = layouts.find(self.data, layout, or_aihub=True)
+        return self.archives() if found.layout == layouts.AIHUB else self.data
+
+    def write_tables(self, photos: Photos) -> None:
+        """Keep the tables that the next notebooks start from, and apart those of a test part."""
+        photos.write_tables(self.path("tables"))
+        tests, kept = self.path("tables", "test"), Photos(pd.DataFrame())
+        if tables.PART in photos.images:
+            options = (self.parameters.get(name, "") for name in ("layout", "classes"))
+            kept = layouts.read_photos(self.data, *options, test=True)
+        if len(kept):
+            kept.write_tables(tests)
+        else:
+            shutil.rmtree(tests, ignore_errors=True)
+
     def need(self, *parts: str, made_by: str) -> Path:
         """What an earlier notebook wrote below the out folder; NotebookError where absent."""
         target = self.out.joinpath(*parts)
@@ -111,10 +131,9 @@ class Step:
         return target
 
     def photos(self) -> Photos:
-        """All photos of notebook 01's tables, with the archives that hold them."""
-        return Photos(
-            *tables.read_tables(self.need("tables", made_by="01_eda")), folder=self.archives()
-        )
+        """All photos of notebook 01's tables, with the archives or the folder that hold them."""
+        images, boxes = tables.read_tables(self.need("tables", made_by="01_eda"))
+        return Photos(images, boxes, layouts.home(self.data, images))
 
     def folds(self) -> tuple[pd.Series, pd.Series | None]:
         """(fold, group or None) of each image, by image_id, as notebook 02 wrote them."""

@@ -59,7 +59,7 @@ def read_archives(
     with ImageReader(folder) as reader:
         options = include_validation, image_headers, "", boxes_as
         images, boxes = read_tables(reader, findings, True, *options)
-    _tell(folder, findings, strict)
+    tell(folder, findings, strict)
     return Photos(images, boxes, folder)
 
 
@@ -72,11 +72,11 @@ def read_test_archives(folder: str | os.PathLike, strict: bool = False) -> Photo
     findings = Findings()
     with ImageReader(folder) as reader:
         images, _ = read_tables(reader, findings, labelled=False)
-    _tell(folder, findings, strict, "kept as empty")
+    tell(folder, findings, strict, "kept as empty")
     return Photos(images, folder=folder)
 
 
-def _tell(
+def tell(
     folder: str | os.PathLike,
     findings: Findings,
     strict: bool,

@@ -19,6 +19,7 @@ from livestock_utils.core.tables import BOX_COLUMNS, IMAGE_COLUMNS
 from livestock_utils.data.aihub.names import find_archives, is_data_root
 from livestock_utils.data.aihub.reading import read_tables, training_part
 from livestock_utils.data.findings import Findings
+from livestock_utils.data.layouts import reading
 
 _Row = tuple[str, str, str]
 """image_id, archive, member."""
@@ -36,18 +37,25 @@ class Survey:
 
 
 def check(
-    folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
+    folder: str | os.PathLike,
+    read_all: bool = True,
+    near_duplicates: bool = False,
+    layout: str | None = None,
+    classes: reading.Classes = None,
 ) -> pd.DataFrame:
-    """What is wrong or worth knowing in the archives of `folder`, a row per finding.
+    """What is wrong or worth knowing in the archives or labels of `folder`, a row per finding.
 
         findings = lu.check("DATA")
         findings.groupby(["severity", "kind"])["value"].sum()
 
     Args:
-        folder: of the zips, or a data root: copies are then searched across data/ and data_test/.
+        folder: of the zips, or a data root: copies are then searched across data/ and data_test/;
+            or labelled photos in another layout, as for `lu.read_photos`.
         read_all: read every image for its CRC and its end-of-image marker: about as long as
             copying the archives.
         near_duplicates: decode the images too, for those that look the same but are no copies.
+        layout: as for `lu.read_photos`.
+        classes: as for `lu.read_photos`.
 
     Returns:
         DataFrame: kind, severity ("error": `read_archives` or a later step would stop; "warning":
@@ -56,38 +64,54 @@ def check(
 
     Raises:
         ArchiveError: only for a folder that is absent or lies above a data root.
+        DatasetError: for labels in two layouts, and classes of which none is known.
     """
-    return survey(folder, read_all, near_duplicates).findings
+    return survey(folder, read_all, near_duplicates, layout, classes).findings
 
 
 def survey(
-    folder: str | os.PathLike, read_all: bool = True, near_duplicates: bool = False
+    folder: str | os.PathLike,
+    read_all: bool = True,
+    near_duplicates: bool = False,
+    layout: str | None = None,
+    classes: reading.Classes = None,
 ) -> Survey:
     """What the archives of `folder` hold, with the findings of `check`, whose arguments it has."""
     findings = Findings(collect_errors=True)
+    known = reading.find(folder, layout, or_aihub=True)
+    folder = known.folder
     with ImageReader(folder) as reader:
-        tables = [
-            read_tables(reader, findings, labelled, within=within)
-            for within, labelled in _parts(folder)
-        ]
+        if known.layout == reading.AIHUB:
+            parts = _parts(folder)
+            tables = [read_tables(reader, findings, has, within=within) for within, has in parts]
+        else:
+            images, boxes = reading.read_tables(known, classes, findings)
+            is_test = reading.is_test(images)
+            parts = [("", True), *[("", False)] * int(is_test.any())]
+            of_test = boxes["image_id"].isin(images.loc[is_test, "image_id"])
+            tables = [(images[~is_test], boxes[~of_test]), (images[is_test], boxes[of_test])]
         images = pd.concat([images for images, _ in tables], ignore_index=True)
         if read_all or near_duplicates:
             images = _check_bytes(images, reader, findings)
         _check_copies(images, reader, findings)
         if near_duplicates:
             _check_near_duplicates(images, folder, findings)
-        archives = list_archives(folder)
-    labelled = [labelled for _, labelled in _parts(folder)]
+        archives = list_archives(known)
+    labelled = [labelled for _, labelled in parts]
     none = pd.DataFrame(columns=IMAGE_COLUMNS), pd.DataFrame(columns=BOX_COLUMNS)
     train_images, boxes = tables[0] if labelled[0] else none
     test_images, _ = none if labelled[-1] else tables[-1]
     return Survey(archives, train_images, boxes, test_images, findings.table())
 
 
-def list_archives(folder: str | os.PathLike) -> pd.DataFrame:
+def list_archives(folder: str | os.PathLike | reading.Found) -> pd.DataFrame:
     """What lies in `folder` or data root: archive, kind, species, form, files, megabytes, is_read.
     `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
     False for Validation archives beside Training ones."""
+    if isinstance(folder, reading.Found):
+        if folder.layout != reading.AIHUB:
+            return reading.listing(folder)
+        folder = folder.folder
     rows = []
     with ImageReader(folder) as reader:
         for within, _ in _parts(folder):
@@ -138,7 +162,7 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
 def _check_copies(images: pd.DataFrame, reader: ImageReader, findings: Findings) -> None:
     """Tell images with the same bytes: by size, then CRC (free in a zip), confirmed by SHA-256."""
     rows = list(zip(images["image_id"], images["archive"], images["member"], strict=True))
-    for same_size in _alike(rows, lambda row: reader.archive(row[1]).members[row[2]]):
+    for same_size in _alike(rows, lambda row: reader.archive(row[1]).size(row[2])):
         for same_crc in _alike(same_size, lambda row: reader.archive(row[1]).crc(row[2])):
             _tell_copies(same_crc, reader, findings)
 

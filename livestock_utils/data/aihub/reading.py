@@ -48,7 +48,7 @@ class Photo:
         for limit in _HEAD_BYTES:
             head = self.archive.read(self.member, limit)
             width, height = imagesize.get(io.BytesIO(head))
-            if (width > 0 and height > 0) or len(head) >= self.archive.members[self.member]:
+            if (width > 0 and height > 0) or len(head) >= self.archive.size(self.member):
                 return width, height
         return -1, -1
 
@@ -81,7 +81,7 @@ def read_tables(
             gc.enable()
     if labelled:
         photos, labels = _pair(photos, labels, unsure, findings)
-    photos = _with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)
+    photos = with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)
     ids = sorted(photos)
     rows = [photos[image_id] for image_id in ids]
     images = pd.DataFrame(
@@ -94,7 +94,7 @@ def read_tables(
             "member": pd.Series([p.member for p in rows], dtype=str),
         }
     )
-    images, boxes = _checked_boxes(images, [labels[i] for i in ids] if labelled else [], findings)
+    images, boxes = checked_boxes(images, [labels[i] for i in ids] if labelled else [], findings)
     left = set(images["species"])
     if gone := [name for name in names() if labelled and name not in left | unsure]:
         told = [row for row in findings.rows if row["severity"] != "note"]
@@ -216,7 +216,7 @@ def _pair(
     return {i: photos[i] for i in both}, {i: labels[i] for i in both}
 
 
-def _with_sizes(
+def with_sizes(
     photos: dict[str, Photo],
     labels: dict[str, Label],
     image_headers: bool,
@@ -257,11 +257,15 @@ def _with_sizes(
     return sized
 
 
-def _checked_boxes(
-    images: pd.DataFrame, labels: list[Label], findings: Findings
+def checked_boxes(
+    images: pd.DataFrame,
+    labels: list[Label],
+    findings: Findings,
+    species: npt.NDArray[np.object_] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The usable boxes of labels given in the order of `images`, clipped to the frame, and the
-    images without those that lost all their boxes: they are no photos without animals."""
+    images without those that lost all their boxes: they are no photos without animals. The boxes
+    are of the images' species, or each of its own."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels)).reshape(-1, 4)
     finite = np.asarray(np.isfinite(xyxy).all(axis=1))
@@ -288,6 +292,8 @@ def _checked_boxes(
         findings.add_member("image_lost", label.archive, label.member, image_id, what)
     boxes = pd.DataFrame(clipped[usable], columns=XYXY)
     kept = images.iloc[row[usable]].reset_index(drop=True)
+    if species is not None:
+        kept["species"] = species[usable]
     images = images.drop(index=lost.tolist()).reset_index(drop=True)
     return images, pd.concat([kept[["image_id", "species"]], boxes], axis=1)
 

@@ -19,7 +19,7 @@ def check_text(survey: Survey, rows_per_kind: int = 3) -> str:
     for name, part in [("training", survey.images), ("test", survey.test_images)]:
         if len(part):
             counts = part["species"].value_counts()
-            images = ", ".join(f"{count:,} {species}" for species, count in counts.items())
+            images = ", ".join(f"{count:,} {name or 'of none'}" for name, count in counts.items())
             boxes = f", {len(survey.boxes):,} boxes" if name == "training" else ""
             lines.append(f"  {name}: {len(part):,} images ({images}){boxes}")
     lines += ["", "findings" if len(survey.findings) else "findings: none"]

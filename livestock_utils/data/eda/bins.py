@@ -24,6 +24,8 @@ SMALL_BINS = ("1-2k", "2-4k", "4-6k", "6-8k", "8-10k")
 """The bin "small" (1,000 to 10,000 px2) in detail; a bin holds its lower edge."""
 _SMALL_EDGES_PX2 = (1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
 
+NO_SPECIES = "none"
+"""What tables call the photos of no species, those without animals."""
 COUNT_BINS = ("little", "medium", "many")
 """Boxes an image; the edges depend on the species (species.yaml, `count_bins`)."""
 
@@ -58,7 +60,7 @@ def count_bin(species: Iterable[str], counts: npt.ArrayLike) -> pd.Series:
     index = species.index if isinstance(species, pd.Series) else None
     names, numbers = pd.Series(species, dtype=object), np.asarray(counts)
     code = np.zeros(len(names), dtype=int)
-    for name in pd.unique(names):
+    for name in set(pd.unique(names)) - {""}:  # "": no animals, so little
         of_species = (names == name).to_numpy()
         code[of_species] = np.searchsorted(
             classes.by_name(name).count_bins, numbers[of_species], side="right"

@@ -17,11 +17,13 @@ WINDOW = 25
 
 
 def by_species(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(name, rows) of each species of the table, in label order; unknown names come last."""
+    """(name, rows) of each species of the table, in label order; unknown names come last, and
+    photos of no species as "none"."""
     present = set(table["species"])
     order = [name for name in species.names() if name in present]
     return [
-        (name, table[table["species"] == name]) for name in order + sorted(present - set(order))
+        (name or bins.NO_SPECIES, table[table["species"] == name])
+        for name in order + sorted(present - set(order))
     ]
 
 
@@ -31,13 +33,14 @@ def species_counts(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     counts = boxes_per_image(images, boxes)
     groups = [(name, part["boxes"]) for name, part in by_species(counts)]
     groups += [("all", counts["boxes"])]
+    own = {"all": len(boxes), **boxes["species"].value_counts()}
     rows = [
         {
             "species": name,
             "images": len(n),
             "images_share": _share(len(n), len(counts)),
-            "boxes": int(n.sum()),
-            "boxes_share": _share(n.sum(), counts["boxes"].sum()),
+            "boxes": int(own.get(name, 0)),
+            "boxes_share": _share(own.get(name, 0), len(boxes)),
             "mean_boxes": n.mean() if len(n) else 0.0,
             "median_boxes": n.median() if len(n) else 0.0,
             "max_boxes": int(n.max()) if len(n) else 0,
@@ -88,6 +91,8 @@ def count_bin_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     original's notebook has the names "medium" and "many" swapped; these are the true ones."""
     rows = []
     for name, part in by_species(boxes_per_image(images, boxes)):
+        if name == bins.NO_SPECIES:
+            continue
         low, high = species.by_name(name).count_bins
         middle = f"{low}-{high - 1}" if high - 1 > low else f"{low}"
         which = bins.count_bin(part["species"], part["boxes"])

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -46,15 +46,16 @@ def holds(target: Path, manifest_bytes: bytes, manifest: pd.DataFrame) -> bool:
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder with images/ and labels/ that takes the target's name when the block succeeds."""
+def whole_folder(target: Path, inside: Sequence[str] = ("images", "labels")) -> Iterator[Path]:
+    """A folder, with others `inside`, that takes the target's name when the block succeeds."""
     part, old = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
     if old.exists() and not target.exists():
         old.rename(target)  # killed between the two renames below
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    (part / "images").mkdir(parents=True)
-    (part / "labels").mkdir()
+    part.mkdir(parents=True)
+    for name in inside:
+        (part / name).mkdir()
     try:
         yield part
         if target.exists():

@@ -114,10 +114,7 @@ def _photos(
     of_row = [readers[int(flag)] for flag in is_extra]
     sources = list(zip(of_row, table["archive"], table["member"], strict=True))
     with readers[0], readers[1]:
-        # 0 for an absent member: the reading will name it.
-        table["bytes"] = [
-            reader.archive(path).members.get(member, 0) for reader, path, member in sources
-        ]
+        table["bytes"] = [reader.archive(path).size(member) for reader, path, member in sources]
     table.loc[is_extra, "archive"] = extra_folder.name
     files = [*table["bytes"], *(len(text) for text in plan.labels), len(yolo.manifest_bytes(table))]
     set_folder.check_space(target, sum(tars.member_size(int(size)) for size in files))

@@ -248,7 +248,7 @@ def _check_id(image_id: str) -> None:
         )
 
 
-_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 def image_files(entry: Any, base: Path, where: str) -> list[str]:
@@ -257,7 +257,7 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
     for item in entry if isinstance(entry, list) else [entry]:
         place = (base / str(item)).resolve()
         if place.is_dir():
-            files = (file for file in place.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES)
+            files = (file for file in place.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
             found += map(str, files)
         elif place.is_file() and place.suffix == ".txt":
             lines = map(str.strip, read_text(place).split("\n"))
@@ -269,7 +269,7 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
     if not found:
         raise DatasetError(
             f"{where}: no images in {entry}; expected files ending in "
-            f"{', '.join(sorted(_IMAGE_SUFFIXES))}"
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return sorted(found)
 

@@ -50,7 +50,8 @@ def strata_table(photos: Photos) -> pd.DataFrame:
     known, position = boxes[position >= 0], position[position >= 0]
     table["boxes"] = np.bincount(position, minlength=len(table))
     table["count_bin"] = bins.count_bin(table["species"], table["boxes"])
-    table["stratum"] = table["species"].astype(str) + "-" + table["count_bin"].astype(str)
+    names = table["species"].astype(str).replace("", bins.NO_SPECIES)
+    table["stratum"] = names + "-" + table["count_bin"].astype(str)
     for kind, of_box in (("ratio", bins.ratio_bin(known)), ("area", bins.area_bin(known))):
         for code, name in enumerate(of_box.cat.categories):
             has = np.zeros(len(table), dtype=bool)
@@ -175,7 +176,7 @@ def balance_table(
 
 def stratum_shares(strata: pd.DataFrame, in_train: pd.Series, target: float) -> pd.DataFrame:
     """`balance_table` of images that are in train or not, on the rows of `strata`."""
-    names = [(s, c) for s in classes.names() for c in bins.COUNT_BINS]
+    names = [(s, c) for s in (*classes.names(), bins.NO_SPECIES) for c in bins.COUNT_BINS]
     table = pd.DataFrame([(f"{s}-{c}", s, c) for s, c in names])
     table.columns = ["stratum", "species", "count_bin"]
     parts = {"images": in_train | ~in_train, "train": in_train, "valid": ~in_train}

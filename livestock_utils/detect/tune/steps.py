@@ -13,6 +13,7 @@ from livestock_utils.core import files, species, tables
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
+from livestock_utils.data.layouts import reading as layouts
 from livestock_utils.detect.backends import loading
 from livestock_utils.detect.predict import candidates, engine, foreign, out_of_fold
 from livestock_utils.detect.predict.candidates import Candidates
@@ -167,8 +168,14 @@ def given(photos: Photos, files: str, name: str) -> Collected:
     return Collected(photos, found, 1, 1, name)
 
 
-def test_photos(data: str | os.PathLike, valid: Photos) -> tuple[Photos, str]:
-    """The photos to submit, and why they are not the test archives' where `valid` stands in."""
+def test_photos(
+    data: str | os.PathLike, valid: Photos, out: str | os.PathLike = ""
+) -> tuple[Photos, str]:
+    """The photos to submit, and why they are not the test archives' where `valid` stands in. Those
+    of a test part come from notebook 01's tables in `out`, with their boxes."""
+    if (Path(out) / "tables" / "test").is_dir():
+        images, boxes = tables.read_tables(Path(out) / "tables" / "test")
+        return Photos(images, boxes, layouts.home(data, images)), ""
     folder = colab.at_hand(Path(data) / "data_test")
     photos = None
     if folder.is_dir() and any(folder.iterdir()):
@@ -189,7 +196,7 @@ def out_of_folds(
     folds, _ = tables.read_folds(Path(out) / "datasets" / "folds.csv")
     models, of_image = out_of_fold.trained(out, images, folds)
     # For a few images a copy of all archives is not worth it.
-    folder = Path(data) / "data" if keep is not None else colab.at_hand(Path(data) / "data")
+    folder = layouts.home(data, images, copy=keep is None)
     photos = Photos(images, boxes, folder)
     if keep is not None:
         photos = photos.select(keep)

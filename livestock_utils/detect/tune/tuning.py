@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils.core.errors import DatasetError, NotebookError
+from livestock_utils.core.archives import HERE
+from livestock_utils.core.errors import DatasetError, NotebookError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.settings import Settings, setting
 from livestock_utils.core.tables import read_tables, require_columns
@@ -21,7 +22,14 @@ from livestock_utils.detect.tune import front as fronts
 from livestock_utils.detect.tune import quality, rescore, steps, sweep
 from livestock_utils.detect.tune.looking import for_looking
 from livestock_utils.detect.tune.steps import Collected
-from livestock_utils.evaluate.scoring import contest, counts, intervals, metrics, submission
+from livestock_utils.evaluate.scoring import (
+    contest,
+    counts,
+    intervals,
+    matching,
+    metrics,
+    submission,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +69,10 @@ class TuneSettings(Settings):
         choices=("validation", "out_of_fold"),
     )
     normaliser: str = setting(
-        "contest",
-        "What the answers were divided by: fixed frames, or each image's size.",
-        choices=("contest", "image"),
+        "auto",
+        "What the answers were divided by: fixed frames (contest), or each image's size; auto: "
+        "contest for AI Hub's photos.",
+        choices=("auto", "contest", "image"),
     )
     looking_aim: str = setting(
         "f1", "What the settings to look and count with are best at.", choices=counts.AIMS
@@ -112,7 +121,7 @@ class Tuning:
     def tested(self) -> Collected:
         """Candidates of the test photos, or of the validation fold where there are none, in the
         chosen passes (a share of the photos: in all, as nothing is chosen yet)."""
-        photos, lacking = steps.test_photos(self.data, self.valid)
+        photos, lacking = steps.test_photos(self.data, self.valid, self.out)
         if files := self.asked.predictions:
             found = steps.given(photos, files, "test")
             return dataclasses.replace(found, lacking=lacking)
@@ -285,9 +294,21 @@ class Tuning:
 
     @functools.cached_property
     def scores(self) -> pd.DataFrame:
-        """The test score, see `test_scores`."""
-        how = self.asked.normaliser, self.asked.n_resamples, self.asked.seed
-        return test_scores(self.data, self.predictions, self.photos.images, *how)
+        """The test score, see `test_scores`; ScoringError for the contest's frames of photos that
+        are not AI Hub's."""
+        images, boxes = self.photos.images, self.photos.boxes
+        is_own = len(images) > 0 and set(images.get("archive", [""])) == {HERE}
+        if is_own and self.asked.normaliser == "contest":
+            raise ScoringError(
+                "normaliser 'contest' divides by the frames of AI Hub's contest, and these photos "
+                "are not AI Hub's: leave it 'auto', or say 'image'"
+            )
+        normaliser = self.asked.normaliser
+        if normaliser == "auto":
+            normaliser = "image" if is_own else "contest"
+        how = normaliser, self.asked.n_resamples, self.asked.seed
+        answers = None if self.tested.lacking or boxes.empty else boxes
+        return test_scores(self.data, self.predictions, images, *how, answers)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -393,9 +414,14 @@ def test_scores(
     normaliser: str = "contest",
     n_resamples: int = 1000,
     seed: int = 0,
+    boxes: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv with its interval: AP75, low, high, AP50 of "all" and
-    each class; no rows without answers. Test images that the answers lack cost nothing."""
+    """The contest's AP75 on DATA/answer.csv, or on the test part's `boxes` (px), with its interval:
+    AP75, low, high, AP50 of "all" and each class; no rows without answers. Test images that the
+    answers lack cost nothing."""
+    if boxes is not None:
+        matches = matching.match_best(metrics.table_sides(boxes, predictions, images))
+        return _scores_of(matches, n_resamples, seed)
     path = Path(data) / "answer.csv"
     answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
     require_columns(answers, ["ImageID"], path, NotebookError)
@@ -406,6 +432,10 @@ def test_scores(
     matches = metrics.contest_matches(answers, predictions, normaliser, images)
     if doubt := metrics.normaliser_doubt(answers, predictions, normaliser, images):
         log.warning("%s", doubt)
+    return _scores_of(matches, n_resamples, seed)
+
+
+def _scores_of(matches: matching.Matches, n_resamples: int, seed: int) -> pd.DataFrame:
     table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
     loose = metrics.average_precisions(matches, 0.5)
     loose = {"all": sum(loose.values()) / len(loose), **loose}

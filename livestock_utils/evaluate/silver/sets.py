@@ -62,7 +62,7 @@ def write_silver(
     sizes, hashes = [], []
     with ImageReader(archives) as reader, set_folder.no_space_error(image_tar):
         members = zip(table["archive"], table["member"], strict=True)
-        needed = sum(reader.archive(name).members.get(member, 0) for name, member in members)
+        needed = sum(reader.archive(name).size(member) for name, member in members)
         set_folder.check_space(image_tar, needed)
         with files.whole_file(image_tar) as file:
             tar = tars.TarWriter(file)

@@ -9,15 +9,16 @@ from livestock_utils.core.boxes import XYXY, area
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import integrity
 from livestock_utils.data.eda import counts
+from livestock_utils.data.layouts import reading
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import eda as plots
 from livestock_utils.show.plots import gallery
 from livestock_utils.show.words import eda as words
 
 
-def archives(folder: str | os.PathLike) -> Display:
-    """What lies in a folder of archives."""
-    table = integrity.list_archives(folder)
+def archives(source: str | os.PathLike, layout: str | None = None) -> Display:
+    """What lies in a folder of archives, or of labels in another layout."""
+    table = integrity.list_archives(reading.find(source, layout, or_aihub=True))
     return Display("archives", "What was found.", table, shows_table=True)
 
 

@@ -36,7 +36,7 @@ def run(
     chosen = choose(found, only, start)
     given = [run_parameters.read_profile(profile), parameters or {}]
     values = run_parameters.resolve(found, given, str(data), str(out))
-    if not data.is_dir():
+    if not data.exists():
         raise NotebookError(
             f"data folder {data} does not exist; `python -m livestock_utils sample {data}` draws "
             "one"

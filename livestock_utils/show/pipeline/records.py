@@ -8,6 +8,7 @@ from typing import Any
 
 from livestock_utils import __version__
 from livestock_utils.core import addresses, files, made, species
+from livestock_utils.data.layouts import reading as layouts
 from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile, expand
 from livestock_utils.show.pipeline.parameters import FOLDERS
 
@@ -23,6 +24,8 @@ def fingerprint(
     digest = hashlib.sha256()
     cache = _Digests(out)
     for pattern, paths in expand(notebook.reads, parameters).items():
+        if pattern == "{data}/data" and not paths:  # photos in another layout
+            paths = layouts.inputs(str(parameters["data"]))
         roots = [str(parameters[key]) for key in FOLDERS if pattern.startswith(f"{{{key}}}")]
         for path in paths:
             name = os.path.relpath(path, roots[0]) if roots else path.as_posix()

@@ -77,7 +77,7 @@ def image_sizes(sizes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Images of each box count, a panel per species, cut into its bins (species.yaml), from
     `counts.count_histogram`. A heap at 0 and 1 often means unlabelled animals."""
-    names = style.in_label_order(histogram["species"])
+    names = style.in_label_order(set(histogram["species"]) - {bins.NO_SPECIES})
     panels = max(len(names), 1)
     axes = (
         style.grid_of_axes(panels, 1, 0.5 + 1.9 * panels, sharex=True)[:, 0]
