@@ -390,7 +390,7 @@ def test_unusual_images_are_seen_and_bad_ones_counted(made, bundle, tmp_path, ca
         (["{bundle}/run.py", "--model", "absent"], "no readable model settings"),
         (["{empty}"], "no images in this folder"),
         (["{video}"], "not a readable video"),
-        (["{photos}", "--out", "boxes.txt"], "expected a name that ends in .csv or .json"),
+        (["{photos}", "--out", "boxes.txt"], "expected a name that ends in .csv, .json or .jsonl"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(made, bundle, tmp_path, capsys, arguments, message):

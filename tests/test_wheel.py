@@ -137,7 +137,8 @@ def test_the_wheel_carries_what_the_library_reads(wheel):
         assert {
             f"livestock_utils/{folder}/{path.name}" for path in (ROOT / folder).glob(pattern)
         } <= names
-    for pattern in ("assets/*", "assets/profiles/*", "assets/report_templates/*/*"):
+    folders = ("", "bundle/", "profiles/", "report_templates/*/", "web/")
+    for pattern in (f"assets/{folder}*" for folder in folders):
         wanted = {
             p.relative_to(ROOT).as_posix()
             for p in (ROOT / "livestock_utils").glob(pattern)

@@ -2,10 +2,13 @@
 its project.
 
     python run.py photo.jpg                      boxes as CSV on the screen
-    python run.py folder --out boxes.json        ... as JSON; .csv writes CSV
+    python run.py folder --out boxes.json        ... as JSON; .csv: CSV; .jsonl: a line an image
     python run.py video.mp4 --every 25 --draw seen --out boxes.csv
     python run.py 0                              camera number 0 (Ctrl-C ends)
-    python run.py rtsp://...                     a network camera
+    python run.py rtsp://... --reconnect 5 --health 60 --track --counts counts.csv
+                                                 a network camera, for days
+    python run.py folder --watch 2 --out boxes.jsonl     new photos, looked for every 2 seconds
+    python run.py video.mp4 --track --counts counts.csv  median a minute, and how many animals
     python run.py folder --confidence 0.4        fewer, surer boxes
     python run.py --benchmark                    what an image costs on this device
     python run.py selftest                       are the files whole, does it find what it should?
@@ -23,7 +26,10 @@ import hashlib
 import io
 import json
 import os
+import signal
+import statistics
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -727,77 +733,455 @@ def _video(opened, name, what, every):
         video.release()
 
 
-class Output:
-    """Boxes as CSV (screen or file) or JSON (file); a file takes its name when it is whole."""
+class Lines:
+    """A text file (None: the screen) that takes its name when it is whole, or that is added to."""
 
-    def __init__(self, path):
-        """`path`: a .csv or .json file, or None for CSV on the screen."""
-        self.path, self.images, self.added = Path(path) if path else None, [], 0
-        self.json = self.path is not None and self.path.suffix.lower() == ".json"
-        if self.path and self.path.suffix.lower() not in (".csv", ".json"):
-            raise Problem(f"--out {path}: expected a name that ends in .csv or .json")
-        self.part = self.path and self.path.with_name(self.path.name + ".part")
+    def __init__(self, path, header="", added_to=False):
+        """`added_to`: lines go behind what is there, at once, as a source without end needs it."""
+        self.path, self.n, self.part = Path(path) if path else None, 0, None
+        self.stream = sys.stdout
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = sys.stdout
-        if self.part:
+            self.part = None if added_to else self.path.with_name(self.path.name + ".part")
             self.stream = open(  # noqa: SIM115
-                self.part, "w", encoding="utf-8", newline=""
+                self.part or self.path, "w" if self.part else "a", encoding="utf-8", newline=""
             )
-        if not self.json:
-            self.stream.write(",".join(COLUMNS) + "\n")
+        if not added_to or not self.path or self.stream.tell() == 0:
+            self.stream.write(header)
 
-    def add(self, name, number, frame, found, names):
-        """One image's boxes."""
-        self.added += 1
-        rows = [
-            (names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6))
-            for row in found
-        ]
-        if self.json:
-            boxes = [
-                {column: row[place] for place, column in enumerate(COLUMNS[2:])} for row in rows
-            ]
-            self.images.append(
-                {
-                    "image": name,
-                    "frame": number,
-                    "width_px": frame.shape[1],
-                    "height_px": frame.shape[0],
-                    "boxes": boxes,
-                }
-            )
-            return
-        shown = (
-            '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\n') else name
-        )
-        self.stream.writelines(",".join(map(str, (shown, number, *row))) + "\n" for row in rows)
+    def write(self, text):
+        self.n += 1
+        self.stream.write(text)
         self.stream.flush()
 
-    def close(self, whole):
+    def close(self, whole, footer=""):
         """Finish the file; one that is not `whole` leaves an earlier result alone and keeps its
         name.part."""
-        if not self.path or not self.part:
+        if not self.path:
             return
         try:
-            if self.json:
-                json.dump(self.images, self.stream, indent=1)
+            self.stream.write(footer)
         finally:
             self.stream.close()
+        if not self.part:
+            return
         if whole:
             os.replace(self.part, self.path)
-        elif self.added:
+        elif self.n:
             tell(f"{self.part}: what was found until then")
         else:
             self.part.unlink()
 
 
-def run(model, source, out=None, drawn=None, every=1, limit=None):
-    """Detect over a source; returns (images seen, boxes found, images that could not be used)."""
+class Output:
+    """Boxes as CSV (screen or file), JSON or JSON lines (files)."""
+
+    def __init__(self, path, endless=False, track=False):
+        """`path`: a .csv, .json or .jsonl file, or None for CSV on the screen; with `endless` lines
+        are added to what is there and carry the time; with `track` boxes carry their number."""
+        self.kind, self.endless = Path(path).suffix.lower() if path else ".csv", endless
+        if self.kind not in (".csv", ".json", ".jsonl"):
+            raise Problem(f"--out {path}: expected a name that ends in .csv, .json or .jsonl")
+        if self.kind == ".json" and endless:
+            raise Problem(f"--out {path}: JSON ends with its source; take .jsonl or .csv")
+        self.columns = (*COLUMNS, *["track"] * track)
+        header = {".csv": ",".join(self.columns) + "\n", ".json": "[", ".jsonl": ""}[self.kind]
+        self.lines = Lines(path, header, endless)
+
+    def add(self, name, number, frame, found, names, tracks=()):
+        """One image's boxes."""
+        rows = [
+            (names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6))
+            for row in found
+        ]
+        if len(tracks):
+            rows = [(*row, int(tracks[at])) for at, row in enumerate(rows)]
+        if self.kind != ".csv":
+            boxes = [
+                {column: row[place] for place, column in enumerate(self.columns[2:])}
+                for row in rows
+            ]
+            image = {
+                **({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")} if self.endless else {}),
+                "image": name,
+                "frame": number,
+                "width_px": frame.shape[1],
+                "height_px": frame.shape[0],
+                "boxes": boxes,
+            }
+            if self.kind == ".jsonl":
+                self.lines.write(json.dumps(image) + "\n")
+            else:  # as json.dump writes the list, an image at a time
+                text = json.dumps(image, indent=1).replace("\n", "\n ")
+                self.lines.write(f"{',' if self.lines.n else ''}\n {text}")
+            return
+        shown = (
+            '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\n') else name
+        )
+        self.lines.write("".join(",".join(map(str, (shown, number, *row))) + "\n" for row in rows))
+
+    def close(self, whole):
+        """Finish the file."""
+        footer = ("\n]" if self.lines.n else "]") if self.kind == ".json" else ""
+        self.lines.close(whole, footer)
+
+
+# ---- sources without end
+
+
+class Live:
+    """The newest picture of a camera or stream, which is opened again whenever it is gone.
+
+    It is read beside the network: no picture waits in a queue, an old one is dropped.
+    """
+
+    def __init__(self, source, wait):
+        """`source`: a camera number or an address; `wait`: seconds between two tries."""
+        if cv2 is None:
+            raise Problem(
+                f"camera {source}: videos and cameras need OpenCV: pip install "
+                "opencv-python-headless"
+            )
+        self.opened = int(source) if str(source).isdecimal() else str(source)
+        self.name = f"camera {source}" if str(source).isdecimal() else "stream"
+        self.wait, self.newest, self.wanted, self.outages = wait, None, 0, 0
+        self.changed, self.ended = threading.Condition(), threading.Event()
+
+    def frames(self, every=1):
+        """(name, frame number, frame) without end; numbers count what the camera gave."""
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
+        try:
+            while reader.is_alive():
+                with self.changed:
+                    if not self.changed.wait_for(self._is_new, timeout=1):
+                        continue
+                    (number, frame), self.newest = self.newest, None
+                self.wanted = number + every
+                yield self.name, number, frame
+            raise Problem(f"{self.name}: reading it failed")
+        finally:
+            self.ended.set()
+            reader.join(1)
+
+    def _is_new(self):
+        return self.newest is not None and self.newest[0] >= self.wanted
+
+    def _read(self):
+        number, away = 0, False
+        while not self.ended.is_set():
+            video = cv2.VideoCapture(self.opened)
+            try:
+                while not self.ended.is_set():
+                    there, frame = video.read()
+                    if not there:
+                        break
+                    if away:
+                        tell(f"{self.name}: back")
+                    away = False
+                    with self.changed:
+                        self.newest, number = (number, frame), number + 1
+                        self.changed.notify()
+            except cv2.error as error:
+                tell(f"{self.name}: {' '.join(str(error).split())[:120]}")
+            finally:
+                video.release()
+            if not away and not self.ended.is_set():
+                self.outages += 1
+                what = "gone" if number else "not there"
+                tell(f"{self.name}: {what}, trying again every {self.wait:g} s")
+            away = True
+            self.ended.wait(self.wait)
+
+
+def watched(folder, seconds):
+    """(name, 0, frame or Problem) of each image of a folder, then of every new or changed one.
+
+    A file is read once it has not changed for `seconds`: one that is being written waits.
+    """
+    folder, away = Path(folder), False
+    done: dict = {}
+    before: dict = {}
+    if not folder.is_dir():
+        raise Problem(f"{folder}: --watch needs a folder")
+    while True:
+        there = {}
+        for file in sorted(folder.rglob("*")):
+            with contextlib.suppress(OSError):  # gone since
+                if file.suffix.lower() in IMAGES + HEIC:
+                    there[file] = file.stat().st_mtime_ns, file.stat().st_size
+        if away != (not folder.is_dir()):
+            away = not away
+            tell(f"{folder}: {f'gone, looking every {seconds:g} s' if away else 'back'}")
+        for file, state in there.items():
+            settled = before.get(file) == state or time.time() - state[0] / 1e9 >= seconds
+            if done.get(file) != state and settled:
+                yield file.relative_to(folder).as_posix(), 0, _read(file)
+                done[file] = state
+        if not away:  # what is gone is forgotten: memory follows the folder
+            done = {file: state for file, state in done.items() if file in there}
+        before = there
+        time.sleep(seconds)
+
+
+class Health:
+    """A line every so often: frames a second, how old the last one is, temperature, memory."""
+
+    def __init__(self, live=None):
+        self.live, self.frames, self.failed = live, 0, 0
+        self.begun = self.last = time.monotonic()
+        self.ended = threading.Event()
+
+    def every(self, seconds):
+        """Tell `line` every `seconds` until `ended`, from a thread: also when no frame comes."""
+
+        def tell_it():
+            while not self.ended.wait(seconds):
+                tell(self.line())
+
+        threading.Thread(target=tell_it, daemon=True).start()
+
+    def seen(self):
+        """One more frame."""
+        self.frames, self.last = self.frames + 1, time.monotonic()
+
+    def line(self):
+        """What is told; frames a second since the line before."""
+        now = time.monotonic()
+        rate, age = self.frames / max(now - self.begun, 1e-9), now - self.last
+        self.frames, self.begun = 0, now
+        parts = [f"health: {rate:.1f} frames/s", f"last frame {age:.1f} s ago"]
+        heat = temperature()
+        parts += [f"{heat:.0f} degrees C"] if heat is not None else []
+        parts += [f"peak memory {peak_memory_mb():.0f} MB", f"{self.failed} could not be used"]
+        parts += [f"{self.live.outages} outages"] if self.live else []
+        return ", ".join(parts)
+
+
+def temperature(root="/sys/class/thermal"):
+    """The hottest sensor in degrees Celsius; None where the system tells none."""
+    found = []
+    for path in Path(root).glob("thermal_zone*/temp"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(path.read_text(encoding="ascii")) / 1e3)
+    return max((heat for heat in found if 0 < heat < 150), default=None)
+
+
+# ---- counts over time
+
+
+COUNTED = 0.4  # boxes from this confidence up count, unless --confidence says otherwise
+
+
+class Tracker:
+    """A number for every animal that stays with it: a box goes on with the track that it overlaps
+    most.
+
+    Boxes from `sure` up begin tracks, doubtful ones (from a quarter of it) only go on with one. A
+    track without a box for `patience` frames ends. It is an animal once it was seen `hits` times.
+    """
+
+    def __init__(self, sure=COUNTED, iou=0.3, patience=30, hits=3):
+        self.sure, self.iou, self.patience, self.hits = sure, iou, patience, hits
+        self.tracks, self.begun = [], 0
+
+    def follow(self, found):
+        """The track's number for each row of `Detector.detect`, 0 for none; frame by frame."""
+        numbers = np.zeros(len(found), dtype=int)
+        free = list(self.tracks)
+        for track in self.tracks:
+            track["missed"] += 1
+        sure = found[:, 4] >= self.sure
+        for rows in (np.flatnonzero(sure), np.flatnonzero(~sure & (found[:, 4] >= self.sure / 4))):
+            for row, track in self._pairs(found, rows, free):
+                numbers[row] = track["number"]
+                track.update(xyxy=found[row, :4], missed=0, seen=track["seen"] + 1)
+            free = [track for track in free if track["missed"]]
+        for row in np.flatnonzero(sure & (numbers == 0)):
+            self.begun += 1
+            track = {"number": self.begun, "label": int(found[row, 5]), "missed": 0, "seen": 1}
+            self.tracks.append({**track, "xyxy": found[row, :4]})
+            numbers[row] = self.begun
+        self.tracks = [track for track in self.tracks if track["missed"] <= self.patience]
+        return numbers
+
+    def animals(self):
+        """(number, class) of the tracks that are animals by now and have a box in this frame."""
+        return [
+            (track["number"], track["label"])
+            for track in self.tracks
+            if track["seen"] >= self.hits and not track["missed"]
+        ]
+
+    def _pairs(self, found, rows, tracks):
+        """(row, track) one to one, by falling IoU, of one class each."""
+        if not len(rows) or not tracks:
+            return []
+        boxes, others = found[rows, :4], np.array([track["xyxy"] for track in tracks])
+        low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+        shared = np.clip(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - low, 0, None)
+        shared = shared.prod(axis=2)
+        area = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
+        iou = shared / np.maximum(area[0][:, None] + area[1] - shared, 1e-9)
+        iou[found[rows, 5][:, None] != np.array([track["label"] for track in tracks])] = 0
+        pairs, taken = [], set()
+        for flat in np.argsort(-iou, axis=None, kind="stable"):
+            row, column = divmod(int(flat), len(tracks))
+            if iou[row, column] < self.iou:
+                break
+            if (0, row) not in taken and (1, column) not in taken:
+                taken |= {(0, row), (1, column)}
+                pairs.append((rows[row], tracks[column]))
+        return pairs
+
+
+class Counts:
+    """Counts by minute and species as CSV: frames, median and most boxes of a frame, and animals,
+    the tracks that were seen in that minute (empty without --track)."""
+
+    HEADER = "minute,source,species,frames,median,most,animals\n"
+
+    def __init__(self, path, names, endless=False):
+        self.lines, self.names = Lines(path, self.HEADER, endless), names
+        self.key, self.boxes = None, []
+        self.animals: "set | None" = None
+
+    def add(self, key, found, confidence, animals=None):
+        """One frame; `key`: its minute and source; `animals`: of `Tracker.animals`, or None."""
+        if key != self.key:
+            self.flush()
+            self.key, self.boxes, self.animals = key, [], None if animals is None else set()
+        sure = found[found[:, 4] >= confidence, 5].astype(int)
+        self.boxes.append(np.bincount(sure, minlength=len(self.names)))
+        if self.animals is not None:
+            self.animals.update(animals or ())
+
+    def flush(self):
+        """Write the minute that ends."""
+        if not self.boxes:
+            return
+        text, (minute, source) = "", self.key
+        for label, name in enumerate(self.names):
+            counts = [int(frame[label]) for frame in self.boxes]
+            seen = self.animals
+            own = "" if seen is None else sum(kind == label for _, kind in seen)
+            median = f"{statistics.median(counts):g}"
+            row = (minute, source, name, len(counts), median, max(counts), own)
+            text += ",".join(map(str, row)) + "\n"
+        self.boxes = []
+        self.lines.write(text)
+
+    def close(self, whole):
+        """Write what is left and finish the file."""
+        try:
+            self.flush()
+        finally:
+            self.lines.close(whole)
+
+
+def _minutes(source, endless):
+    """A call that turns (name, frame number) into the minute and source of `Counts`."""
+    if endless:
+        where = "stream" if "://" in str(source) else str(source).replace(",", " ")
+        return lambda name, number: (time.strftime("%Y-%m-%dT%H:%M"), where)
+    path, rate = Path(source), 0.0
+    if path.is_file() and path.suffix.lower() in VIDEOS and cv2 is not None:
+        video = cv2.VideoCapture(str(path))
+        rate = video.get(cv2.CAP_PROP_FPS)
+        video.release()
+    if not rate > 0:
+        return lambda name, number: ("", path.name.replace(",", " "))
+
+    def minute(name, number):
+        whole = int(number / rate // 60)
+        return f"{whole // 60:02d}:{whole % 60:02d}", path.name.replace(",", " ")
+
+    return minute
+
+
+class CountError:
+    """How far counts are off from labelled frames: a CSV as run.py writes it (image, frame,
+    species; a row without a species is a frame without animals)."""
+
+    def __init__(self, path, names):
+        import csv
+
+        self.names, self.pairs = names, []
+        self.labels: dict = {}
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                for row in csv.DictReader(file):
+                    key = row["image"], int(row.get("frame") or 0)
+                    counts = self.labels.setdefault(key, [0] * len(names))
+                    if row["species"]:
+                        counts[names.index(row["species"])] += 1
+        except (OSError, ValueError, KeyError) as error:
+            raise Problem(
+                f"--labels {path}: expected a CSV with image, frame and species, one of "
+                f"{', '.join(names)} ({error})"
+            ) from error
+
+    def add(self, name, number, found, confidence):
+        """One frame, where it is labelled."""
+        if (name, number) in self.labels:
+            sure = found[found[:, 4] >= confidence, 5].astype(int)
+            counts = np.bincount(sure, minlength=len(self.names))
+            self.pairs.append((self.labels[name, number], counts))
+
+    def report(self):
+        """A line for each species."""
+        if not self.pairs:
+            return ["none of the frames is labelled: names are as in this program's CSV"]
+        labelled, found = (np.array(side, dtype=float) for side in zip(*self.pairs))  # noqa: B905
+        off = found - labelled
+        return [
+            f"{name}: {len(off)} labelled frames, {labelled[:, at].mean():.2f} a frame labelled, "
+            f"{found[:, at].mean():.2f} found, off by {np.abs(off[:, at]).mean():.2f} "
+            f"(mean {off[:, at].mean():+.2f}), exact in {(off[:, at] == 0).mean():.0%}"
+            for at, name in enumerate(self.names)
+        ]
+
+
+def run(
+    model,
+    source,
+    out=None,
+    drawn=None,
+    every=1,
+    limit=None,
+    reconnect=None,
+    watch=None,
+    health=None,
+    track=False,
+    counts=None,
+    labels=None,
+    counted=COUNTED,
+):
+    """Detect over a source; returns (images seen, boxes found, images that could not be used).
+
+    `reconnect` (s): a camera is opened again when it is gone; `watch` (s): a folder's new images;
+    `health` (s): a line so often; `track`: boxes carry their animal's number; `counts`: a CSV by
+    minute; `labels`: a CSV that counts are held against; `counted`: confidence from which boxes
+    count.
+    """
+    endless, live = reconnect is not None or watch is not None, None
     seen = boxes = failed = 0
-    output, whole = Output(out), False
+    if reconnect is not None:
+        if not str(source).isdecimal() and "://" not in str(source):
+            raise Problem(f"{source}: --reconnect needs a camera number or an address")
+        live = Live(source, reconnect)
+    error = CountError(labels, model.names) if labels else None
+    tracker = Tracker(counted) if track else None
+    minute, state, table, whole = _minutes(source, endless), Health(live), None, False
+    output = Output(out, endless, track)
+    pictures = frames(source, every)
+    if endless:
+        pictures = live.frames(every) if live else watched(source, watch)
+    if health:
+        state.every(health)
     try:
-        for name, number, frame in frames(source, every):
+        table = Counts(counts, model.names, endless) if counts else None
+        for name, number, frame in pictures:
             try:
                 if isinstance(frame, Problem):
                     raise frame
@@ -808,10 +1192,19 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
                     draw(frame, found, model.names, Path(drawn) / f"{name}_{number:06d}.jpg")
             except Problem as problem:
                 failed += 1
+                state.failed = failed
                 tell(f"{name}: {problem}")
                 continue
             seen, boxes = seen + 1, boxes + len(found)
-            output.add(name, number, frame, found, model.names)
+            state.seen()
+            tracks = tracker.follow(found) if tracker else ()
+            output.add(name, number, frame, found, model.names, tracks)
+            if table:
+                table.add(
+                    minute(name, number), found, counted, tracker.animals() if tracker else None
+                )
+            if error:
+                error.add(name, number, found, counted)
             if limit and seen >= limit:
                 break
         whole = True
@@ -824,7 +1217,15 @@ def run(model, source, out=None, drawn=None, every=1, limit=None):
         failed, whole = failed + 1, True
         tell(str(problem))
     finally:
-        output.close(whole)
+        state.ended.set()
+        pictures.close()
+        try:
+            output.close(whole)
+        finally:
+            if table:
+                table.close(whole)
+    for line in error.report() if error else ():
+        tell(line)
     return seen, boxes, failed
 
 
@@ -1114,6 +1515,19 @@ def tell(line):
     sys.stderr.write(f"{line}\n")
 
 
+@contextlib.contextmanager
+def _terminated():
+    """Let a service manager's stop end a run as Ctrl-C does, with its files finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def command(name, arguments):
     """`run.py selftest`, `web-runtime` or `serve`; returns the exit code."""
     parser = argparse.ArgumentParser(prog=f"run.py {name}")
@@ -1153,12 +1567,27 @@ def main(arguments=None):
     parser.add_argument(
         "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
     )
-    parser.add_argument("--out", help="boxes.csv or boxes.json; without it CSV goes to the screen")
+    parser.add_argument(
+        "--out", help="boxes.csv, .json or .jsonl; without it CSV goes to the screen"
+    )
     parser.add_argument("--draw", metavar="FOLDER", help="write every image with its boxes there")
     parser.add_argument(
         "--every", type=int, default=1, help="of a video or camera, every n-th frame only"
     )
     parser.add_argument("--limit", type=int, help="stop after so many images")
+    seconds: dict = {"type": float, "metavar": "SECONDS"}
+    parser.add_argument(
+        "--reconnect", **seconds, help="open a camera again when it is gone, every so often"
+    )
+    parser.add_argument(
+        "--watch", **seconds, help="look for new images in a folder, every so often"
+    )
+    parser.add_argument(
+        "--health", **seconds, help="tell frames/s, age, temperature every so often"
+    )
+    parser.add_argument("--track", action="store_true", help="number the animals over frames")
+    parser.add_argument("--counts", metavar="CSV", help="write counts by minute and species there")
+    parser.add_argument("--labels", metavar="CSV", help="tell how far counts are off from these")
     parser.add_argument("--threads", type=int, help="processor threads, by default all cores")
     parser.add_argument(
         "--confidence",
@@ -1172,6 +1601,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.source is None and not options.benchmark:
         parser.error("give an image, a folder, a video or a camera number, or --benchmark")
+    if options.watch is not None and options.reconnect is not None:
+        parser.error("--watch is for a folder, --reconnect for a camera: give one of them")
+    for name in ("reconnect", "watch", "health"):
+        if (value := getattr(options, name)) is not None and not value > 0:
+            parser.error(f"--{name} must be above 0, got {value:g}")
     for name in ("every", "rounds", "limit", "threads"):
         if (value := getattr(options, name)) is not None and value < 1:
             parser.error(f"--{name} must be at least 1, got {value}")
@@ -1195,9 +1629,16 @@ def main(arguments=None):
                 "model\n"
             )
             return 0
-        seen, boxes, failed = run(
-            model, options.source, options.out, options.draw, options.every, options.limit
-        )
+        names = "every limit reconnect watch health track counts labels".split()
+        with _terminated():
+            seen, boxes, failed = run(
+                model,
+                options.source,
+                options.out,
+                options.draw,
+                counted=options.confidence or COUNTED,
+                **{name: getattr(options, name) for name in names},
+            )
     except (Problem, OSError) as problem:
         tell(f"error: {problem}")
         return 1

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,14 @@ class Exports:
         notes = cost.notes(self.measured, file, size)
         path = bundle.write_bundle(self.out, self.asked.name, file, size, suppression, notes)
         same, proof = bundle.verify(path, self.valid, file)
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(path.parent)
         megabytes = path.stat().st_size / 1e6
-        sentence = f"`dist/{path.name}`, {megabytes:.1f} MB. {reason} {proof}"
+        sentence = (
+            f"`dist/{path.name}`, {megabytes:.1f} MB. {reason} {proof} It lies unpacked beside the "
+            f"zip: [the page that finds animals in a browser](../dist/{path.stem}/web/index.html) "
+            f"works after `python run.py web-runtime` (once) and `serve` in `dist/{path.stem}`."
+        )
         return path, same["equal_share"], sentence
 
     @functools.cached_property
