@@ -79,7 +79,13 @@ CASES = [
     Settings(confidence_threshold=0.05, voting_iou=0.7, rescorer=RESCORER),
     Settings("soft_nms_linear", max_detections=30, rescorer=RESCORER),
     Settings("soft_nms_linear", confidence_threshold=0.05, voting_iou=0.6),
+    Settings("diou_nms", confidence_threshold=0.05, iou_threshold=0.5),
+    Settings("diou_nms", voting_iou=0.5, voting_weight="confidence", class_agnostic=True),
 ]
+KNOWN = set(
+    "method iou_threshold confidence_threshold max_detections class_agnostic multi_label sigma "
+    "voting_iou voting_weight passes fusion_confidence fusion_nms".split()
+)
 SIZES = ((96, 64), (64, 96), (200, 113), (288, 192), (50, 40), (97, 31))
 COMPARE = """
     await new Promise((go) => {
@@ -140,6 +146,7 @@ def test_the_pages_letterbox_and_suppression_are_the_runners(unpacked, tmp_path)
         else:  # enlarged: OpenCV rounds a few pixels by one level otherwise
             np.testing.assert_allclose(input_, prepared, atol=1.01 / 255)
     for settings, found in zip(CASES, told["found"], strict=True):
+        assert set(settings.to_dict()) == KNOWN, "detect.js has to follow a setting that is new"
         detector = edge_runner.Detector({**about, "settings": settings.to_dict()}, None)
         for (_, place, _, raw), rows in zip(photos, found, strict=True):
             expected = detector.boxes(raw, place)
@@ -210,6 +217,8 @@ def test_a_photo_a_slider_and_files_that_are_no_photos(with_runtime, tmp_path):
     told = in_chromium.run(with_runtime, tmp_path, WORKS, files)
     assert told["test"].startswith("Test image: all 20 boxes as expected (largest difference 0.")
     model = edge_runner.Model(with_runtime)
+    model.look()
+    model.set_confidence(0.05)
     expected = model.detect(edge_runner.decode(large))
     found = np.array(told["large"])
     assert len(found) == len(expected) > 10

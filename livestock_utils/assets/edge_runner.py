@@ -62,6 +62,17 @@ BLOCK = 256  # boxes that suppression looks at together
 COLUMNS = ("image", "frame", "species", "x_min", "y_min", "x_max", "y_max", "confidence")
 
 
+LOOKING = {
+    "method": "nms",
+    "iou_threshold": 0.45,
+    "confidence_threshold": 0.25,
+    "class_agnostic": True,
+    "multi_label": False,
+    "voting_iou": None,
+}
+"""To look and count with where model.json has nothing better."""
+
+
 class Problem(ValueError):
     """What the user is told in one line."""
 
@@ -76,9 +87,18 @@ class Detector:
         """`about`: what model.json says; `network`: a call that turns (1, 3, h, w) into the raw
         output."""
         self.about, self.call = about, network
-        self.names, self.settings = list(about["names"]), dict(about["settings"])
+        self.names = list(about["names"])
         self.image_size, self.stride = int(about["image_size"]), int(about["stride"])
         self.shape, self.inside = tuple(about.get("shape") or ()), about.get("nms")
+        self.place, self.canvas = (
+            (),
+            np.empty(0, dtype=np.float32),
+        )  # of the frame before, see prepare
+        self.use(about["settings"])
+
+    def use(self, settings):
+        """Take these thresholds and this suppression from now on."""
+        self.settings = dict(settings)
         self.most, self.sigma = int(self.settings["max_detections"]), float(self.settings["sigma"])
         self.method, self.agnostic = self.settings["method"], bool(self.settings["class_agnostic"])
         self.multi_label = bool(self.settings["multi_label"])
@@ -88,11 +108,11 @@ class Detector:
         if self.rescorer and self.rescorer["features"] != FEATURES:
             raise Problem("the re-scorer was trained on other features; make the bundle again")
         self.limits = self._numbers(self.settings["iou_threshold"], np.float64)
-        self.place, self.canvas = (
-            (),
-            np.empty(0, dtype=np.float32),
-        )  # of the frame before, see prepare
         self.set_confidence(self.settings["confidence_threshold"])
+
+    def look(self):
+        """Take what is best to look and count with: one box an animal, and no faint ones."""
+        self.use(self.about.get("looking") or {**self.settings, **LOOKING})
 
     def set_confidence(self, confidence):
         """Keep boxes from `confidence` up: one number, or class name -> number."""
@@ -794,7 +814,7 @@ class Output:
             (names[int(row[5])], *(round(float(v), 3) for v in row[:4]), round(float(row[4]), 6))
             for row in found
         ]
-        if len(tracks):
+        if len(self.columns) > len(COLUMNS):
             rows = [(*row, int(tracks[at])) for at, row in enumerate(rows)]
         if self.kind != ".csv":
             boxes = [
@@ -837,14 +857,14 @@ class Live:
 
     def __init__(self, source, wait):
         """`source`: a camera number or an address; `wait`: seconds between two tries."""
-        if cv2 is None:
-            raise Problem(
-                f"camera {source}: videos and cameras need OpenCV: pip install "
-                "opencv-python-headless"
-            )
         self.opened = int(source) if str(source).isdecimal() else str(source)
         self.name = f"camera {source}" if str(source).isdecimal() else "stream"
-        self.wait, self.newest, self.wanted, self.outages = wait, None, 0, 0
+        if cv2 is None:
+            raise Problem(
+                f"{self.name}: videos and cameras need OpenCV: pip install opencv-python-headless"
+            )
+        self.wait, self.wanted, self.outages = wait, 0, 0
+        self.newest: tuple = ()
         self.changed, self.ended = threading.Condition(), threading.Event()
 
     def frames(self, every=1):
@@ -856,7 +876,7 @@ class Live:
                 with self.changed:
                     if not self.changed.wait_for(self._is_new, timeout=1):
                         continue
-                    (number, frame), self.newest = self.newest, None
+                    (number, frame), self.newest = self.newest, ()
                 self.wanted = number + every
                 yield self.name, number, frame
             raise Problem(f"{self.name}: reading it failed")
@@ -865,7 +885,7 @@ class Live:
             reader.join(1)
 
     def _is_new(self):
-        return self.newest is not None and self.newest[0] >= self.wanted
+        return bool(self.newest) and self.newest[0] >= self.wanted
 
     def _read(self):
         number, away = 0, False
@@ -970,34 +990,33 @@ def temperature(root="/sys/class/thermal"):
 # ---- counts over time
 
 
-COUNTED = 0.4  # boxes from this confidence up count, unless --confidence says otherwise
-
-
 class Tracker:
     """A number for every animal that stays with it: a box goes on with the track that it overlaps
     most.
 
-    Boxes from `sure` up begin tracks, doubtful ones (from a quarter of it) only go on with one. A
-    track without a box for `patience` frames ends. It is an animal once it was seen `hits` times.
+    Sure boxes begin tracks, doubtful ones only go on with one. A track without a box for `patience`
+    frames ends. It is an animal once it was seen `hits` times.
     """
 
-    def __init__(self, sure=COUNTED, iou=0.3, patience=30, hits=3):
-        self.sure, self.iou, self.patience, self.hits = sure, iou, patience, hits
-        self.tracks, self.begun = [], 0
+    def __init__(self, iou=0.3, patience=30, hits=3):
+        self.iou, self.patience, self.hits = iou, patience, hits
+        self.tracks: list = []
+        self.begun = 0
 
-    def follow(self, found):
-        """The track's number for each row of `Detector.detect`, 0 for none; frame by frame."""
+    def follow(self, found, sure):
+        """The track's number for each row of `Detector.detect`, 0 for none, frame by frame;
+        `sure`: which rows may begin one."""
         numbers = np.zeros(len(found), dtype=int)
         free = list(self.tracks)
         for track in self.tracks:
             track["missed"] += 1
-        sure = found[:, 4] >= self.sure
-        for rows in (np.flatnonzero(sure), np.flatnonzero(~sure & (found[:, 4] >= self.sure / 4))):
+        for rows in (np.flatnonzero(sure), np.flatnonzero(~sure)):
             for row, track in self._pairs(found, rows, free):
                 numbers[row] = track["number"]
                 track.update(xyxy=found[row, :4], missed=0, seen=track["seen"] + 1)
             free = [track for track in free if track["missed"]]
-        for row in np.flatnonzero(sure & (numbers == 0)):
+        flat = (found[:, 2:4] <= found[:, :2]).any(axis=1)  # cut off by the frame's edge
+        for row in np.flatnonzero(sure & (numbers == 0) & ~flat):
             self.begun += 1
             track = {"number": self.begun, "label": int(found[row, 5]), "missed": 0, "seen": 1}
             self.tracks.append({**track, "xyxy": found[row, :4]})
@@ -1043,16 +1062,17 @@ class Counts:
 
     def __init__(self, path, names, endless=False):
         self.lines, self.names = Lines(path, self.HEADER, endless), names
-        self.key, self.boxes = None, []
-        self.animals: "set | None" = None
+        self.key: tuple = ()
+        self.boxes: list = []
+        self.animals: set | None = None
 
-    def add(self, key, found, confidence, animals=None):
-        """One frame; `key`: its minute and source; `animals`: of `Tracker.animals`, or None."""
+    def add(self, key, counts, animals=None):
+        """One frame; `key`: its minute and source; `counts`: boxes of each class; `animals`: of
+        `Tracker.animals`, or None."""
         if key != self.key:
             self.flush()
             self.key, self.boxes, self.animals = key, [], None if animals is None else set()
-        sure = found[found[:, 4] >= confidence, 5].astype(int)
-        self.boxes.append(np.bincount(sure, minlength=len(self.names)))
+        self.boxes.append(counts)
         if self.animals is not None:
             self.animals.update(animals or ())
 
@@ -1064,7 +1084,7 @@ class Counts:
         for label, name in enumerate(self.names):
             counts = [int(frame[label]) for frame in self.boxes]
             seen = self.animals
-            own = "" if seen is None else sum(kind == label for _, kind in seen)
+            own = "" if seen is None else len([1 for _, kind in seen if kind == label])
             median = f"{statistics.median(counts):g}"
             row = (minute, source, name, len(counts), median, max(counts), own)
             text += ",".join(map(str, row)) + "\n"
@@ -1121,11 +1141,9 @@ class CountError:
                 f"{', '.join(names)} ({error})"
             ) from error
 
-    def add(self, name, number, found, confidence):
-        """One frame, where it is labelled."""
+    def add(self, name, number, counts):
+        """One frame's boxes of each class, where it is labelled."""
         if (name, number) in self.labels:
-            sure = found[found[:, 4] >= confidence, 5].astype(int)
-            counts = np.bincount(sure, minlength=len(self.names))
             self.pairs.append((self.labels[name, number], counts))
 
     def report(self):
@@ -1155,14 +1173,13 @@ def run(
     track=False,
     counts=None,
     labels=None,
-    counted=COUNTED,
 ):
     """Detect over a source; returns (images seen, boxes found, images that could not be used).
 
     `reconnect` (s): a camera is opened again when it is gone; `watch` (s): a folder's new images;
-    `health` (s): a line so often; `track`: boxes carry their animal's number; `counts`: a CSV by
-    minute; `labels`: a CSV that counts are held against; `counted`: confidence from which boxes
-    count.
+    `health` (s): a line so often; `track`: boxes carry their animal's number, and faint ones are
+    kept where they go on with one; `counts`: a CSV by minute; `labels`: a CSV that counts are held
+    against.
     """
     endless, live = reconnect is not None or watch is not None, None
     seen = boxes = failed = 0
@@ -1171,7 +1188,15 @@ def run(
             raise Problem(f"{source}: --reconnect needs a camera number or an address")
         live = Live(source, reconnect)
     error = CountError(labels, model.names) if labels else None
-    tracker = Tracker(counted) if track else None
+    floors, tracker, tracks = model.floors, None, ()
+    if track:
+        tracker, inside = Tracker(), (model.inside or {}).get("confidence_threshold", 0)
+        model.set_confidence(
+            {
+                name: max(float(floor) / 4, inside)
+                for name, floor in zip(model.names, floors)  # noqa: B905
+            }
+        )
     minute, state, table, whole = _minutes(source, endless), Health(live), None, False
     output = Output(out, endless, track)
     pictures = frames(source, every)
@@ -1186,6 +1211,10 @@ def run(
                 if isinstance(frame, Problem):
                     raise frame
                 found = model.detect(frame)
+                sure = found[:, 4] >= floors[found[:, 5].astype(int)]
+                if tracker:
+                    tracks = tracker.follow(found, sure)
+                    found, tracks = found[sure | (tracks > 0)], tracks[sure | (tracks > 0)]
                 if (
                     drawn
                 ):  # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
@@ -1197,14 +1226,12 @@ def run(
                 continue
             seen, boxes = seen + 1, boxes + len(found)
             state.seen()
-            tracks = tracker.follow(found) if tracker else ()
             output.add(name, number, frame, found, model.names, tracks)
+            numbers = np.bincount(found[:, 5].astype(int), minlength=len(model.names))
             if table:
-                table.add(
-                    minute(name, number), found, counted, tracker.animals() if tracker else None
-                )
+                table.add(minute(name, number), numbers, tracker.animals() if tracker else None)
             if error:
-                error.add(name, number, found, counted)
+                error.add(name, number, numbers)
             if limit and seen >= limit:
                 break
         whole = True
@@ -1280,7 +1307,6 @@ def expectation(model, name, data):
     found = model.detect(decode(data))[:20]
     return {
         "image": name,
-        "confidence": model.settings["confidence_threshold"],
         "same_px": SAME_PX,
         "same_confidence": SAME_CONFIDENCE,
         "boxes": [
@@ -1585,6 +1611,11 @@ def main(arguments=None):
     parser.add_argument(
         "--health", **seconds, help="tell frames/s, age, temperature every so often"
     )
+    parser.add_argument(
+        "--look",
+        action="store_true",
+        help="one box an animal and no faint ones; always so with --track, --counts and --labels",
+    )
     parser.add_argument("--track", action="store_true", help="number the animals over frames")
     parser.add_argument("--counts", metavar="CSV", help="write counts by minute and species there")
     parser.add_argument("--labels", metavar="CSV", help="tell how far counts are off from these")
@@ -1615,6 +1646,8 @@ def main(arguments=None):
         if cv2 is None and Image is None:
             raise Problem("neither OpenCV nor Pillow is installed: pip install -r requirements.txt")
         model = Model(options.model, options.threads)
+        if options.look or options.track or options.counts or options.labels:
+            model.look()
         if options.confidence is not None:
             model.set_confidence(options.confidence)
         if options.benchmark:
@@ -1636,7 +1669,6 @@ def main(arguments=None):
                 options.source,
                 options.out,
                 options.draw,
-                counted=options.confidence or COUNTED,
                 **{name: getattr(options, name) for name in names},
             )
     except (Problem, OSError) as problem:

@@ -137,7 +137,7 @@ function take(blob, expected = null) {
   }
   state.expected = expected;
   say("looking");
-  ask({ blob, confidence: expected ? expected.confidence : level() });
+  ask({ blob, scored: expected !== null });
 }
 
 // ---- the camera
@@ -218,8 +218,9 @@ function compare(expected, found) {
 function answer({ data }) {
   if (data.kind === "ready") {
     Object.assign(state, { ready: true, names: data.names });
-    const floor = Math.max(data.inside, Math.min(data.lowest, 0.05), 0.01);
-    of("confidence").min = floor.toFixed(2);
+    of("confidence").min = Math.max(data.inside, 0.05);
+    of("confidence").value = data.usual;
+    show();
     say("ready");
     if (state.wanted) take(...state.wanted);
     if (state.stream) next();

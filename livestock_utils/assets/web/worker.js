@@ -36,9 +36,8 @@ async function open() {
   const [name] = session.inputNames;
   if (name !== "images") throw new Trouble("noSession", { why: `input ${name}` });
   const inside = about.nms ? about.nms.confidence_threshold || 0 : 0;
-  const floors = Object.values({ all: about.settings.confidence_threshold }).flatMap((value) =>
-    typeof value === "object" ? Object.values(value) : [value]);
-  postMessage({ kind: "ready", names: about.names, size: about.image_size, inside, lowest: Math.min(...floors) });
+  const floors = numbers((about.looking || about.settings).confidence_threshold, about.names);
+  postMessage({ kind: "ready", names: about.names, inside, usual: Math.min(...floors) });
 }
 
 /** A photo's bytes -> its pixels, upright. */
@@ -76,7 +75,7 @@ function rowsOf(bitmap) {
   };
 }
 
-async function look({ blob, bitmap, id }) {
+async function look({ blob, bitmap, id, scored }) {
   const frame = bitmap || await decoded(blob);
   const place = fit(frame.width, frame.height, about.image_size, about.stride, about.shape || []);
   if (!place) throw new Trouble("shape", { width: about.shape[2], height: about.shape[1] });
@@ -94,9 +93,14 @@ async function look({ blob, bitmap, id }) {
   const network = performance.now() - before, columns = about.nms ? 7 : 5 + about.names.length;
   if (output.dims[output.dims.length - 1] !== columns) throw new Trouble("noRun", { why: `${output.dims} / ${columns}` });
   last = { raw: output.data, place, id, network };
-  const found = boxes(last.raw, place, about, level);
+  const found = scored ? boxes(last.raw, place, about) : seen();
   last.whole = performance.now() - start;
   tell(found);
+}
+
+/** The boxes to look at: one an animal, from the slider's confidence up. */
+function seen() {
+  return boxes(last.raw, last.place, { ...about, settings: about.looking || about.settings }, level);
 }
 
 function tell(found) {
@@ -108,7 +112,7 @@ async function answer(data) {
   try {
     if (data.kind === "open") await open();
     else if (data.kind === "photo" && data.id === newest) await look(data);
-    else if (data.kind === "confidence" && last) tell(boxes(last.raw, last.place, about, level));
+    else if (data.kind === "confidence" && last) tell(seen());
   } catch (error) {
     if (data.kind === "photo") last = undefined;
     postMessage({ kind: "error", id: data.id, code: error instanceof Trouble ? error.message : "other",

@@ -41,11 +41,14 @@ def write_bundle(
     image_size: int,
     settings: Settings,
     notes: Mapping[str, Any] | None = None,
+    looking: Settings = postprocess.LOOKING,
+    card: str = "",
 ) -> Path:
     """Write OUT/dist/edge_<name>.zip from an exported ONNX file; same inputs, same bytes. The
-    runner applies `settings`; `notes` are measured numbers for the README (text -> value)."""
+    runner applies `settings`, and `looking` where it counts; `notes` are measured numbers for the
+    README (text -> value), `card` is the model card's part on training and scores."""
     about = onnx.read_about(model)
-    content = model_settings(about, image_size, settings)
+    content = model_settings(about, image_size, settings) | {"looking": looking.to_dict()}
     folder = f"edge_{name}"
     texts = {
         "model.json": json.dumps(content, indent=1, sort_keys=True) + "\n",
