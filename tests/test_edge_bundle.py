@@ -1,6 +1,7 @@
 import fnmatch
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -21,9 +22,10 @@ from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.export import bundle as edge_bundle
-from livestock_utils.detect.export import formats, parity
+from livestock_utils.detect.export import card, formats, parity
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
+from livestock_utils.evaluate.scoring import tables
 
 onnx = pytest.importorskip("onnx", reason="the edge extra is not installed")
 pytest.importorskip("onnxruntime", reason="the edge extra is not installed")
@@ -150,9 +152,12 @@ def model_file(kind):
 def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_path):
     folder = unpacked(made, tmp_path / "a", Settings(), notes={"AP75": "0.400"})
     assert sorted(path.name for path in folder.iterdir()) == [
+        "MODEL_CARD.md",
+        "NOTICE.md",
         "README.md",
         "SHA256SUMS",
         "labels.txt",
+        "livestock.service",
         "model.json",
         "model.onnx",
         "requirements.txt",
@@ -175,6 +180,28 @@ def test_a_bundle_holds_what_a_device_needs_and_the_same_bytes_again(made, tmp_p
     assert (tmp_path / "a/dist/edge_test.zip").read_bytes() == (
         tmp_path / "b/dist/edge_test.zip"
     ).read_bytes()
+
+
+def test_a_model_card_says_what_was_measured_and_where_it_fails(made, tmp_path):
+    weights, images, folder, _ = made
+    model = formats.export(weights, tmp_path, image_size=PIXELS)
+    photos, looking = Photos(images, folder=folder), Settings(confidence_threshold=0.3)
+    found = engine.predict(model, photos, image_size=PIXELS, settings=looking)
+    labels = photos.with_boxes(found.drop(columns="confidence"))
+    told = card.write(weights, model, PIXELS, labels, labels, looking, looking)
+    species = found["species"].value_counts()
+    assert f"{len(images)} photos with {species['cow']} of cow, {species['pig']} of pig" in told
+    ap75 = tables.paired_difference(labels, found, found).loc["all", "first"]
+    assert re.search(rf"\| all \| {ap75:.3f} \| 0\.\d+ to [01]\.\d+ \|", told)
+    # its own boxes are the labels
+    assert "- pig: 0.00 (0.00 to 0.00), mean +0.00, exact in 100%" in told
+    assert re.search(r"- by box size: \w+ \d+% \(of \d+\), ", told) and "Drawn" not in told
+    few = labels.with_boxes(found[found["confidence"] > 0.6].drop(columns="confidence"))
+    assert "exact in 100%" not in card.write(weights, model, PIXELS, few, few, looking, looking)
+    none = labels.with_boxes(found.iloc[:0].drop(columns="confidence"))
+    assert "No labelled photos judged it." in card.write(
+        weights, model, PIXELS, labels, none, looking, looking
+    )
 
 
 def test_a_fixed_shape_needs_no_profile(made, tmp_path):

@@ -84,7 +84,7 @@ CASES = [
 ]
 KNOWN = set(
     "method iou_threshold confidence_threshold max_detections class_agnostic multi_label sigma "
-    "voting_iou voting_weight passes fusion_confidence fusion_nms".split()
+    "voting_iou voting_weight passes fusion_confidence fusion_nms rescorer".split()
 )
 SIZES = ((96, 64), (64, 96), (200, 113), (288, 192), (50, 40), (97, 31))
 COMPARE = """

@@ -69,6 +69,7 @@ LOOKING = {
     "class_agnostic": True,
     "multi_label": False,
     "voting_iou": None,
+    "rescorer": None,
 }
 """To look and count with where model.json has nothing better."""
 
@@ -1198,7 +1199,7 @@ def run(
             }
         )
     minute, state, table, whole = _minutes(source, endless), Health(live), None, False
-    output = Output(out, endless, track)
+    output = None if counts and not out else Output(out, endless, track)
     pictures = frames(source, every)
     if endless:
         pictures = live.frames(every) if live else watched(source, watch)
@@ -1226,7 +1227,8 @@ def run(
                 continue
             seen, boxes = seen + 1, boxes + len(found)
             state.seen()
-            output.add(name, number, frame, found, model.names, tracks)
+            if output:
+                output.add(name, number, frame, found, model.names, tracks)
             numbers = np.bincount(found[:, 5].astype(int), minlength=len(model.names))
             if table:
                 table.add(minute(name, number), numbers, tracker.animals() if tracker else None)
@@ -1247,7 +1249,8 @@ def run(
         state.ended.set()
         pictures.close()
         try:
-            output.close(whole)
+            if output:
+                output.close(whole)
         finally:
             if table:
                 table.close(whole)
@@ -1594,7 +1597,8 @@ def main(arguments=None):
         "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
     )
     parser.add_argument(
-        "--out", help="boxes.csv, .json or .jsonl; without it CSV goes to the screen"
+        "--out",
+        help="boxes.csv, .json or .jsonl; without it, and without --counts, CSV on the screen",
     )
     parser.add_argument("--draw", metavar="FOLDER", help="write every image with its boxes there")
     parser.add_argument(

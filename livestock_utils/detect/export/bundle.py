@@ -27,6 +27,7 @@ from livestock_utils.detect.predict import engine, postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 
 _ASSETS = PACKAGE / "assets"
+_TEMPLATES = ("README.md", "MODEL_CARD.md")
 _NOT_FOR_TENSORRT = """#!/bin/sh
 # Quantized for processors, with zero points other than 0: not TensorRT's.
 echo 'this INT8 model is not for TensorRT: export onnx-int8-trt, or onnx' >&2
@@ -54,13 +55,13 @@ def write_bundle(
         "model.json": json.dumps(content, indent=1, sort_keys=True) + "\n",
         "labels.txt": "".join(f"{label}\n" for label in about["names"]),
         "tensorrt.sh": tensorrt_commands(about, image_size),
-        "README.md": _readme(name, content, formats.size_bytes(model) / 1e6, notes or {}),
+        **_documents(name, content, formats.size_bytes(model) / 1e6, notes or {}, card),
     }
     members = {member: text.encode() for member, text in texts.items()}
     members["run.py"] = (_ASSETS / "edge_runner.py").read_bytes()
     members["model.onnx"] = Path(model).read_bytes()
     for path in (*(_ASSETS / "bundle").iterdir(), *(_ASSETS / "web").iterdir()):
-        if path.name != "README.md":  # a template
+        if path.name not in _TEMPLATES:
             members[path.name if path.parent.name == "bundle" else f"web/{path.name}"] = (
                 path.read_bytes()
             )
@@ -283,7 +284,10 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _readme(name: str, content: dict[str, Any], size_mb: float, notes: Mapping[str, Any]) -> str:
+def _documents(
+    name: str, content: dict[str, Any], size_mb: float, notes: Mapping[str, Any], card: str
+) -> dict[str, str]:
+    """The texts of _TEMPLATES by file name."""
     settings, shape = content["settings"], content["shape"]
     frames = (
         f"one shape, {shape[2]} x {shape[1]} px"
@@ -292,13 +296,11 @@ def _readme(name: str, content: dict[str, Any], size_mb: float, notes: Mapping[s
     )
     measured = "\n\nMeasured when it was made (on that machine, not on yours):\n" * bool(notes)
     measured += "".join(f"\n- {key}: {value}" for key, value in notes.items())
-    text = (_ASSETS / "bundle" / "README.md").read_text(encoding="utf-8")
-    return text.format(
-        name=name,
-        names=" and ".join(content["names"]),
-        size_mb=size_mb,
-        frames=frames,
-        settings=settings,
-        measured=measured,
-        runtime=edge_runner.RUNTIME,
-    )
+    values = {"name": name, "content": content, "settings": settings, "card": card}
+    values |= {"names": " and ".join(content["names"]), "weights": content["weights"]}
+    values |= {"size_mb": size_mb, "frames": frames, "measured": measured}
+    values |= {"runtime": edge_runner.RUNTIME}
+    templates = {file: _ASSETS / "bundle" / file for file in _TEMPLATES}
+    return {
+        file: path.read_text(encoding="utf-8").format(**values) for file, path in templates.items()
+    }

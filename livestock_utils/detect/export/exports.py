@@ -12,8 +12,9 @@ import pandas as pd
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.settings import Settings, setting
-from livestock_utils.detect.export import bundle, cost, formats, parity
+from livestock_utils.detect.export import bundle, card, cost, formats, parity
 from livestock_utils.detect.export import lighter as lighter_networks
+from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import steps
@@ -131,7 +132,14 @@ class Exports:
         )
         suppression = inside if formats.read_about(file).get("nms") else settings
         notes = cost.notes(self.measured, file, size)
-        path = bundle.write_bundle(self.out, self.asked.name, file, size, suppression, notes)
+        chosen = self.out / "predictions" / "settings.yaml"
+        looking = postprocess.LOOKING
+        if chosen.is_file():
+            looking = postprocess.load_settings(chosen, "looking")
+        text = card.write(self.weights, file, size, self.train, self.valid, suppression, looking)
+        path = bundle.write_bundle(
+            self.out, self.asked.name, file, size, suppression, notes, looking, text
+        )
         same, proof = bundle.verify(path, self.valid, file)
         with zipfile.ZipFile(path) as packed:
             packed.extractall(path.parent)
