@@ -21,7 +21,8 @@
 #
 # `group_by` says which images stay together: `near_duplicates` (by a perceptual hash), `blocks` (of `block_size`
 # consecutive ids), `none`, or a CSV with the columns `image_id` and `group` (camera, farm, ...), of which `hold_out`
-# can name one group to keep for validation whole. `min_box_area_px` leaves out smaller boxes (0 = off). Photos
+# can name one group to keep for validation whole. `folds = "given"` keeps the train and valid parts that the data came
+# with, whatever leaks between them (told below); else they are split anew. `min_box_area_px` leaves out smaller boxes (0 = off). Photos
 # without livestock from `background_folder` can make up to 10 % of train.
 
 # %% tags=["setup"]
@@ -43,6 +44,7 @@ except Exception as error:
 # %% tags=["parameters"]
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
+folds = "stratified"  # @param ["stratified", "given"]
 n_splits = 5  # @param {type:"integer"}
 valid_fold = 0  # @param {type:"integer"}
 group_by = "near_duplicates"  # @param {type:"string"}
@@ -94,10 +96,9 @@ groups = lu.lookalikes(
     photos, group_by, max_distance=max_distance, block_size=block_size, cache=hashes
 )
 step.show(lu.displays.groups(photos, groups, group_by))
-folds = lu.stratified_folds(
-    photos, n_splits, groups, seed, hold_out=hold_out, valid_fold=valid_fold
-)
-step.write_folds(folds, groups)
+options = {"hold_out": hold_out, "valid_fold": valid_fold, "given": folds == "given"}
+split = lu.stratified_folds(photos, n_splits, groups, seed, **options)
+step.write_folds(split, groups)
 
 # %% [markdown]
 # ## Balance
@@ -106,23 +107,23 @@ step.write_folds(folds, groups)
 # The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
 
 # %%
-step.show(lu.displays.balance(photos, folds, valid_fold, held_out=bool(hold_out)))
-step.show(lu.displays.folds(photos, folds, valid_fold))
+step.show(lu.displays.balance(photos, split, valid_fold, held_out=bool(hold_out)))
+step.show(lu.displays.folds(photos, split, valid_fold))
 
 # %% [markdown]
 # ## Does this split leak?
 # The same distances as above, now for the split that is used: nothing should be left of the line.
 
 # %%
-step.show(lu.displays.leakage(photos, folds, valid_fold, max_distance, hashes))
+step.show(lu.displays.leakage(photos, split, valid_fold, max_distance, hashes))
 
 # %% [markdown]
 # ## The two sets
 # JPEGs go from the archives into the tars as they are; labels, a manifest with checksums and a `data.yaml` beside them.
 
 # %%
-train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, valid_fold)
-options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
+train, valid = photos.fold(split, valid_fold, others=True), photos.fold(split, valid_fold)
+options = {"folds": split, "seed": seed, "min_box_area_px": min_box_area_px}
 extra = {"backgrounds": background_folder, "background_share": background_share}
 sets = {
     "train": lu.write_set(step.path("datasets", "Train_Dataset.tar"), train, **options, **extra),

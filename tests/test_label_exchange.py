@@ -198,6 +198,40 @@ def test_boxes_are_clipped_to_the_frame(tmp_path):
     assert boxes[XYXY].to_numpy().tolist() == [[0, 90, 15, 100]]
 
 
+def frame(width, height):
+    return {"images": [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}]}
+
+
+def marked(**entries):
+    box = {"id": 5, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
+    return {"annotations": [{**box, **entries}]}
+
+
+SAYS = [
+    (frame(200, 100), [[10, 10, 30, 30]], ""),
+    (frame(100, 50), [[20, 20, 60, 60]], "1 images are labelled at another size"),
+    (frame(0, None), [[10, 10, 30, 30]], ""),
+    (marked(iscrowd=1), [], "1 boxes are around groups"),
+    (marked(bbox=[10, 10, 40, 20], attributes={"rotation": 90}), [[20, 0, 40, 40]], "are turned"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected", "told"), SAYS)
+def test_what_a_corrected_file_says_of_itself_counts(change, expected, told, tmp_path, caplog):
+    (tmp_path / "x.json").write_text(coco(**change))
+    boxes = exchange.read_corrected(tmp_path / "x.json", IMAGES)
+    assert boxes[XYXY].to_numpy().tolist() == expected
+    assert boxes.attrs["image_ids"] == ["a"]
+    assert (told in caplog.text) if told else not caplog.text
+
+
+def test_labels_of_a_frame_with_exchanged_sides_are_refused(tmp_path):
+    (tmp_path / "x.json").write_text(coco(**frame(100, 200)))
+    told = "image 'a' has 100 x 200 px in its label, the photo has 200 x 100: the sides are exch"
+    with pytest.raises(DatasetError, match=told):
+        exchange.read_corrected(tmp_path / "x.json", IMAGES)
+
+
 @pytest.mark.parametrize("place", [".", "obj_train_data", "project-1/labels/train"])
 def test_yolo_files_may_lie_at_any_depth(tmp_path, place):
     (tmp_path / place).mkdir(parents=True, exist_ok=True)

@@ -174,6 +174,40 @@ def test_boxes_of_other_images_are_ignored(small):
     )
 
 
+def in_parts(photos, valid, others="train"):
+    parts = np.where(photos.images["image_id"].isin(valid), "valid", others)
+    return Photos(photos.images.assign(part=parts), photos.boxes)
+
+
+@pytest.mark.parametrize("n_splits", [2, 3, 5])
+@pytest.mark.parametrize("valid_fold", [0, 1])
+def test_given_folds_keep_the_valid_part_and_split_the_rest(small, n_splits, valid_fold):
+    photos = Photos(*small)
+    valid = set(photos.images["image_id"][::4])
+    groups = runs(photos.images)
+    folds = stratified_folds(
+        in_parts(photos, valid), n_splits, groups, valid_fold=valid_fold, given=True
+    )
+    assert folds.index.tolist() == sorted(photos.images["image_id"])
+    assert set(folds.index[folds == valid_fold]) == valid
+    assert sorted(folds.unique()) == list(range(n_splits))
+    rest = folds[folds != valid_fold]
+    assert (rest.groupby(groups.loc[rest.index].to_numpy()).nunique() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("valid", "others", "message"),
+    [(0, "train", r"holds \['train'\]"), (0, "", r"holds \[''\]"), (10**6, "train", "'valid'")],
+)
+def test_given_folds_need_both_parts(small, valid, others, message):
+    photos = Photos(*small)
+    parted = in_parts(photos, set(photos.images["image_id"][:valid]), others)
+    with pytest.raises(DatasetError, match=f"come as train and valid: the column part.*{message}"):
+        stratified_folds(parted, given=True)
+    with pytest.raises(DatasetError, match="come as train and valid"):
+        stratified_folds(photos, given=True)
+
+
 def test_hold_out_takes_a_whole_group(small):
     images, _ = small
     groups = blocks(images, 50)

@@ -188,20 +188,29 @@ def _scales(
     labels of a smaller copy are scaled; another shape of frame, sides exchanged, does not fit."""
     if labels.in_shares:
         return true, np.ones(len(true), dtype=bool)
-    said = np.array(labels.size, dtype=float).reshape(-1, 2)[order]
-    is_said = (said > 0).all(axis=1, keepdims=True)
-    scale = np.divide(true, said, out=np.ones_like(true), where=is_said)
-    fits = np.asarray(np.isclose(scale[:, 0], scale[:, 1], rtol=_SAME_ASPECT, atol=0))
-    for number in np.flatnonzero((scale != 1).any(axis=1)):
-        row = order[number]
-        what = "{:g} x {:g} px in its label, the photo has {:g} x {:g}".format(
-            *said[number], *true[number]
-        )
-        if (said[number] == true[number][::-1]).all():
-            what += ": the sides are exchanged (labelled before its EXIF turn?)"
-        kind = "box_scaled" if fits[number] else "frame_differs"
+    scale, told = frame_scales(np.array(labels.size, dtype=float).reshape(-1, 2)[order], true)
+    fits = np.ones(len(true), dtype=bool)
+    for number, (what, fits[number]) in told.items():
+        row, kind = order[number], "box_scaled" if fits[number] else "frame_differs"
         findings.add_member(kind, labels.source[row], labels.member[row], "", what)
     return scale, fits
+
+
+def frame_scales(said: Boxes, true: Boxes) -> tuple[Boxes, dict[int, tuple[str, bool]]]:
+    """What x and y of labels are multiplied by, (n, 2), where they say frames `said` (0: nothing)
+    and the photos have `true`; and by row where these differ: (what is said, same shape?)."""
+    is_said = (said > 0).all(axis=1, keepdims=True)
+    scale = np.divide(true, said, out=np.ones_like(true), where=is_said)
+    fits = np.isclose(scale[:, :1], scale[:, 1:], rtol=_SAME_ASPECT, atol=0).tolist()
+    told = {}
+    for row in np.flatnonzero((scale != 1).any(axis=1)).tolist():
+        what = "{:g} x {:g} px in its label, the photo has {:g} x {:g}".format(
+            *said[row], *true[row]
+        )
+        if (said[row] == true[row][::-1]).all():
+            what += ": the sides are exchanged (labelled before its EXIF turn?)"
+        told[row] = what, fits[row][0]
+    return scale, told
 
 
 def _snapped(xyxy: Boxes, size: Boxes) -> Boxes:

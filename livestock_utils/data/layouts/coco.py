@@ -35,10 +35,10 @@ def add(labels: Labels, path: Path, where: str) -> None:
                 "not among the images; export it again"
             )
         name, is_group = names[entry["category_id"]], bool(entry.get("iscrowd"))
-        labels.add_box(rows[entry["image_id"]], name, *_box_of(entry), is_group)
+        labels.add_box(rows[entry["image_id"]], name, *box_of(entry), is_group)
 
 
-def _box_of(entry: dict[str, Any]) -> tuple[tuple[float, ...], bool]:
+def box_of(entry: dict[str, Any]) -> tuple[tuple[float, ...], bool]:
     """(corners, turned?) of an annotation: its bbox, else what its segmentation covers; of a turned
     one (attributes.rotation, degrees) the upright box around it. NaN for none."""
     box = entry.get("bbox")

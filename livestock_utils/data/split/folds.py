@@ -17,7 +17,7 @@ from livestock_utils.core import species as classes
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_csv
-from livestock_utils.core.tables import folds_of, require_columns
+from livestock_utils.core.tables import PART, folds_of, require_columns
 from livestock_utils.data.eda import bins
 from livestock_utils.data.split import stratify
 
@@ -68,6 +68,7 @@ def stratified_folds(
     *,
     hold_out: str = "",
     valid_fold: int = 0,
+    given: bool = False,
 ) -> pd.Series:
     """Folds balanced over species, count of boxes, and their shapes and sizes.
 
@@ -83,6 +84,8 @@ def stratified_folds(
         seed: of the draws among equals.
         hold_out: a group that is fold `valid_fold` alone; all other images are one further fold.
         valid_fold: the fold that will judge; it must exist.
+        given: the photos of the part called valid are fold `valid_fold`, whatever leaks; the others
+            are split into the other folds.
 
     Returns:
         Fold 0 to n_splits - 1 of each image, a Series indexed by image_id (sorted).
@@ -97,6 +100,8 @@ def stratified_folds(
         raise DatasetError(
             f"valid_fold must lie in 0..{n_splits - 1} for n_splits {n_splits}, got {valid_fold}"
         )
+    if given:
+        return _given_folds(photos, n_splits, groups, seed, valid_fold)
     if hold_out:
         if groups is None:
             raise DatasetError(
@@ -122,6 +127,26 @@ def stratified_folds(
         )
     folds = _assign(strata, unit, np.full(n_splits, 1 / n_splits), seed)
     return pd.Series(folds, index=pd.Index(strata["image_id"], name="image_id"), name="fold")
+
+
+def _given_folds(
+    photos: Photos, n_splits: int, groups: pd.Series | None, seed: int, valid_fold: int
+) -> pd.Series:
+    """The part called valid as `valid_fold`, the other photos stratified over the other folds."""
+    parts = photos.images.get(PART, pd.Series("", index=photos.images.index))
+    ids = photos.images["image_id"]
+    rest = photos.select(ids[parts != "valid"])
+    if not 0 < len(rest) < len(photos):
+        raise DatasetError(
+            "given folds need photos that come as train and valid: the column part holds "
+            f"{sorted(set(parts)) or 'nothing'}; split them anew (folds stratified)"
+        )
+    others = pd.Series(0, index=rest.images["image_id"])
+    if n_splits > 2:
+        others = stratified_folds(rest, n_splits - 1, groups, seed)
+    folds = pd.Series(valid_fold, index=pd.Index(ids, name="image_id"), name="fold")
+    folds[others.index] = others + (others >= valid_fold)
+    return folds.sort_index()
 
 
 def mini(

@@ -3,6 +3,7 @@
 Suggested boxes carry `attributes` {"suggested": true, "score": ...} in COCO, which CVAT shows; YOLO
 has no room for that, there they are of classes of their own ("cow_suggested")."""
 
+import logging
 import os
 import re
 from collections import Counter
@@ -22,7 +23,12 @@ from livestock_utils.core.reading import read_text
 from livestock_utils.core.tables import BOX_COLUMNS
 from livestock_utils.core.text import one_line
 from livestock_utils.data.aihub import labels
+from livestock_utils.data.layouts import coco
+from livestock_utils.data.layouts.checking import frame_scales
+from livestock_utils.data.layouts.labels import pixels
 from livestock_utils.data.sets import yolo
+
+log = logging.getLogger(__name__)
 
 _SUFFIX = "_suggested"
 CHANGES = ("kept", "moved", "species", "added", "removed")
@@ -219,17 +225,23 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
         if len(set(numbers)) < len(numbers):
             raise DatasetError(f"{source}: two images have one id; export it again")
         of_number = dict(zip(numbers, ids, strict=True))
-        rows = []
+        scale, scaled = _scale(content["images"], ids, frames, source)
+        rows: list[tuple] = []
+        groups = turned = 0
         for entry in content["annotations"]:
             image_id, box = of_number[entry["image_id"]], entry["bbox"]
             where = f"{source}, annotation {entry.get('id')} of image {image_id!r}"
+            if entry.get("iscrowd"):  # around several animals: no label of any
+                groups += 1
+                continue
             if not isinstance(box, list) or [type(v) in (int, float) for v in box] != [True] * 4:
                 raise DatasetError(
                     f"{where}: expected a bbox of four numbers [x, y, width, height], got {box!r}"
                 )
-            x, y, width, height = box
             name = _species_of(names[entry["category_id"]], source)
-            xyxy = _clipped((x, y, x + width, y + height), *frames[image_id], where)
+            corners, is_turned = coco.box_of(entry)
+            turned += is_turned
+            xyxy = _clipped(np.multiply(corners, scale[image_id] * 2), *frames[image_id], where)
             rows.append((image_id, name, *xyxy))
     except DatasetError:
         raise
@@ -238,7 +250,35 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
         raise DatasetError(
             f"{source} is not COCO detection JSON ({reason}); export it as COCO 1.0"
         ) from error
+    for number, what in (
+        (scaled, "images are labelled at another size: their boxes are scaled"),
+        (turned, "boxes are turned: the upright boxes around them count"),
+        (groups, "boxes are around groups (iscrowd): left out"),
+    ):
+        if number:
+            log.warning("%s: %d %s", source, number, what)
     return rows, ids
+
+
+def _scale(
+    entries: list[dict[str, Any]],
+    ids: list[str],
+    frames: dict[str, tuple[float, float]],
+    source: Path,
+) -> tuple[dict[str, tuple[float, float]], int]:
+    """What boxes of each image are multiplied by, and how many images differ; DatasetError for a
+    frame of another shape than the photo's."""
+    said = [[pixels(one.get("width")), pixels(one.get("height"))] for one in entries]
+    true = np.array([frames[image_id] for image_id in ids]).reshape(-1, 2)
+    scale, told = frame_scales(np.array(said, dtype=float).reshape(-1, 2), true)
+    for row, (what, fits) in told.items():
+        if not fits:
+            raise DatasetError(
+                f"{source}: image {ids[row]!r} has {what}; label it again as a viewer shows it"
+            )
+    return {image_id: (x, y) for image_id, (x, y) in zip(ids, scale.tolist(), strict=True)}, len(
+        told
+    )
 
 
 def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[str]]:
