@@ -155,8 +155,8 @@ class TrainSettings(Settings):
     )
     negatives: str | None = setting(
         None,
-        "What an absent label means: plain, background; doubted, less where the network sees an "
-        "animal; masked and soft: see `lu.train`'s `regions`; none: the recipe's.",
+        "What an absent label means: plain, background; doubted, less so where the network sees an "
+        "animal; masked, soft: unknown or as likely as a teacher says; none: the recipe's.",
         choices=("plain", "masked", "soft", "doubted"),
     )
     compile: bool = setting(

@@ -41,7 +41,8 @@ def train(
             its mirror along.
         settings: what to train, see `TrainSettings`.
         teacher: predictions of another model on the training photos (a table or its CSV), learnt
-            from with `settings.teacher_weight`.
+            from with `settings.teacher_weight`; with `settings.negatives` "masked" or "soft" what
+            the labels may lack.
         mirror: a second folder that gets a checked copy after each epoch, and from which another
             machine goes on; one machine at a time.
         tags: what the run is for, kept in run.json and looked at by `lu.find_runs`: trained_on,

@@ -54,7 +54,13 @@ def with_teacher(
     found = {str(name): places for name, places in table.groupby("image_id").indices.items()}
     labels, digest, part = [], hashlib.sha256(data.sha256.encode()), data.train
     for file, own, size in zip(part.files, part.labels, part.sizes_px, strict=True):
-        extra = _as_labels(rows[found.get(Path(file).stem, [])], size)
+        mine = rows[found.get(Path(file).stem, [])]
+        extra = _as_labels(mine, size)
+        if n := int(((mine[:, 3:] < 0) | (mine[:, 1:3] > size)).any(axis=1).sum()):
+            raise TrainingError(
+                f"{where}: {n} boxes of {Path(file).stem} lie outside its frame of {size[0]} x "
+                f"{size[1]} px: they are of other photos"
+            )
         digest.update(extra.tobytes())
         labels.append(np.concatenate([own.reshape(-1, 5), extra]))
     if sum(map(len, labels)) == part.n_boxes:

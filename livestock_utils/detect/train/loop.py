@@ -193,7 +193,7 @@ def start(
     loss = y5.loss.ComputeLoss(model)
     if settings.negatives != "plain":
         loss = open_labels.OpenLoss(loss, settings.negatives, classes)
-    if settings.teacher_weight is not None:
+    if settings.teacher_weight is not None and settings.negatives in ("plain", "doubted"):
         loss = distill.TeachingLoss(loss, settings.teacher_weight, classes, y5.metrics.bbox_iou)
     return Trainer(
         *(y5, settings, data, device, model, ema, optimizer, scaler, stopper, loaders, loss),

@@ -22,7 +22,15 @@ from livestock_utils.core.reading import read_csv
 from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect.settings import Recorded, TrainSettings, read_hyp
 from livestock_utils.detect.train import cache as image_cache
-from livestock_utils.detect.train import distill, parallel, planner, recipes, records, start
+from livestock_utils.detect.train import (
+    distill,
+    open_labels,
+    parallel,
+    planner,
+    recipes,
+    records,
+    start,
+)
 from livestock_utils.detect.train import folder as run_folder
 from livestock_utils.detect.train import loggers as training_loggers
 from livestock_utils.detect.train.data import (
@@ -142,6 +150,13 @@ def train(
     checkpoints.check_class_names(data.names, where, advice="give data with these classes")
     if teacher is not None:
         data = distill.with_teacher(data, teacher)
+        if settings.negatives == "masked":
+            open_labels.check_masks(data)
+    elif settings.negatives in ("masked", "soft"):
+        raise TrainingError(
+            f"negatives {settings.negatives!r} needs a teacher: predictions on the training "
+            "photos, whose boxes nobody knows"
+        )
     from livestock_utils.detect.train import augment
 
     pipeline = augment.read(settings.augmentation)
