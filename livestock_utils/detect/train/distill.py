@@ -20,7 +20,7 @@ from livestock_utils.core.reading import read_csv
 from livestock_utils.core.tables import BOX_COLUMNS, require_columns
 from livestock_utils.detect.train.data import Data
 
-BINS = 50
+_BINS = 50
 """Steps of confidence that a class number can hold: .02 each."""
 
 
@@ -49,7 +49,7 @@ def with_teacher(
         )
     classes = len(data.names)
     code = pd.Index(data.names).get_indexer(pd.Index(table["species"])).astype(float)
-    steps = np.clip((table["confidence"].to_numpy(float) * BINS).astype(int), 0, BINS - 1)
+    steps = np.clip((table["confidence"].to_numpy(float) * _BINS).astype(int), 0, _BINS - 1)
     rows = np.column_stack([code + classes * (1 + steps), table[XYXY].to_numpy(float)])
     found = {str(name): places for name, places in table.groupby("image_id").indices.items()}
     labels, digest, part = [], hashlib.sha256(data.sha256.encode()), data.train
@@ -79,7 +79,7 @@ def labels_only(targets: Any, classes: int) -> Any:
 
 def confidence_of(codes: Any, classes: int) -> Any:
     """The confidences that class numbers of the teacher's boxes hold."""
-    return ((codes // classes - 1).float() + 0.5) / BINS
+    return ((codes // classes - 1).float() + 0.5) / _BINS
 
 
 class TeachingLoss:
