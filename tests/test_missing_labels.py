@@ -287,3 +287,23 @@ def test_displays_of_labels(tmp_path):
     assert set(again["change"]) == {"kept", "added"}
     assert lu.displays.corrections(again).table["added"].sum() == len(found.suggestions)
     plt.close("all")
+
+
+def test_the_work_until_so_many_are_found_is_counted_in_boxes():
+    columns = ["image_id", "species", *XYXY]
+    gone = pd.DataFrame(
+        [["a", "cow", 10.0 * k, 0, 10 * k + 10, 10] for k in range(4)], columns=columns
+    )
+    found = pd.concat([gone.iloc[[0, 0, 1]], gone.iloc[[2]].assign(x_min=500.0, x_max=510.0)])
+    found = found.reset_index(drop=True)
+    ranked = {"good": np.array([9.0, 8, 7, 1]), "bad": np.array([1.0, 2, 3, 9])}
+    table = ranking.effort(found, gone, ranked, (0.25, 0.5, 0.95))
+    assert table.loc["good"].tolist()[:2] == [1, 3] and table.loc["bad"].tolist()[:2] == [2, 3]
+    assert table[0.95].isna().all()
+    assert ranking.effort(found.iloc[:0], gone, {"x": np.zeros(0)}).isna().all(axis=None)
+    assert ranking.effort(found, gone.iloc[:0], ranked).isna().all(axis=None)
+    curves = pd.DataFrame()
+    curves.attrs = {"missing": 4, "known_by": "truth", "effort": table}
+    said = words.ranking(curves)
+    assert "25% of them are found after 1 by good and 2 by bad boxes" in said
+    assert "no ranking finds 95%" in said

@@ -201,7 +201,7 @@ def _draw(frame_bgr: np.ndarray, boxes: pd.DataFrame) -> np.ndarray:
         # Letters alone, without a ground: a tag never hides an animal.
         text = f"{box['species']} {box['confidence']:.2f}"
         (wide, tall), base = cv2.getTextSize(text, font, scale, width)
-        place = min(left, max(picture.shape[1] - wide, 0)), max(upper - base, tall)
+        place = min(left, max(picture.shape[1] - wide, 0)), max(upper - base - width, tall)
         for ink, thick in (((255, 255, 255), 2 * width + 2), (tone, width)):
             cv2.putText(picture, text, place, font, scale, ink, thick, cv2.LINE_AA)
     return picture

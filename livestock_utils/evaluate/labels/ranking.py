@@ -3,14 +3,14 @@
 import importlib.util
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from livestock_utils.core import species, tables
+from livestock_utils.core import overlaps, species, tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.overlaps import Floats
 from livestock_utils.core.photos import Photos
@@ -110,6 +110,28 @@ def curves(truth: npt.NDArray[np.bool_], ranked: Mapping[str, Floats]) -> pd.Dat
     return pd.concat(parts, ignore_index=True)
 
 
+def effort(
+    predictions: pd.DataFrame,
+    gone: pd.DataFrame,
+    ranked: Mapping[str, Floats],
+    shares: Sequence[float] = (0.5, 0.8, 0.95),
+) -> pd.DataFrame:
+    """How many boxes a person looks at, in the order of each ranking, until so many of the missing
+    labels are found: a row a ranking, a column a share; NaN where no box lies on so many."""
+    box, label, iou = overlaps.pairs(predictions, gone)
+    near = iou >= missing.MATCHED_IOU
+    rows = {}
+    for name, values in ranked.items():
+        place = np.empty(len(values))
+        place[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+        first = np.full(len(gone), np.inf)
+        np.minimum.at(first, label[near], place[box[near]])
+        wanted = np.maximum(np.ceil(np.multiply(shares, len(gone))).astype(int), 1)
+        rows[name] = np.sort(first)[wanted - 1] if len(gone) else np.full(len(shares), np.nan)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(shares))
+    return table.replace(np.inf, np.nan).rename_axis("ranking")
+
+
 def average_precisions(table: pd.DataFrame) -> dict[str, float]:
     """{ranking: average precision} of `curves`, in order."""
     return dict(table.drop_duplicates("ranking").set_index("ranking")["average_precision"])
@@ -119,9 +141,11 @@ def evaluate(
     data: str | os.PathLike, photos: Photos, predictions: pd.DataFrame, seed: int = 0
 ) -> pd.DataFrame:
     """`curves` of our ranking beside its peers on the gaps that are known (`known_gaps`), whose
-    number and kind are `attrs["missing"]` and `attrs["known_by"]`."""
+    number and kind are `attrs["missing"]` and `attrs["known_by"]`; `attrs["effort"]` is `effort`.
+    """
     kept, gone, known_by = known_gaps(data, photos, seed)
     ranked = rankings(photos.with_boxes(kept), predictions, seed=seed)
     table = curves(missing.is_missing(predictions, kept, gone), ranked)
     table.attrs |= {"missing": len(gone), "known_by": known_by}
+    table.attrs["effort"] = effort(predictions, gone, ranked)
     return table
