@@ -12,6 +12,7 @@ import pytest
 
 import livestock_utils as lu
 from livestock_utils import cli
+from livestock_utils.assets import edge_runner
 from livestock_utils.show.pipeline import notebook_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +46,7 @@ def test_there_are_commands_to_test():
     assert len(OURS) >= 10 and len(MAKES) >= 6
     known = (
         "python -m livestock_utils",
+        "python run.py ",
         "make ",
         "source .venv/bin/activate",
         "export LIVESTOCK_SPECIES=",
@@ -68,6 +70,20 @@ def test_the_commands_parser_takes_it(line, monkeypatch):
         assert name in {found.number for found in notebook_files.find()}
     known = {key for found in notebook_files.find() for key in found.parameters}
     assert {name.split(".")[-1] for name, _ in context.params.get("pairs", ())} <= known
+
+
+RUNS = [line for line in commands(TEXTS["README.md"]) if line.startswith("python run.py ")]
+
+
+@pytest.mark.parametrize("line", RUNS)
+def test_a_bundles_runner_knows_it(line, capsys):
+    words = shlex.split(line)[2:]
+    asked = words[:1] if words[0].isidentifier() or "-" in words[0] else []
+    with pytest.raises(SystemExit) as ended:
+        edge_runner.main([*asked, "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and told.startswith(" ".join(["usage: run.py", *asked]))
+    assert all(word in told for word in words if word.startswith("--"))
 
 
 @pytest.mark.parametrize("line", MAKES)
