@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_network import write_network, write_photos
 
-from livestock_utils.core.errors import LivestockError
+from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.export import bundle as edge_bundle
 from livestock_utils.detect.export import cost, exports, formats, parity
@@ -36,6 +36,25 @@ def test_some_images_come_sorted_with_their_boxes(tmp_path, n, expected):
     assert len(mine) == expected and ids.is_monotonic_increasing
     assert mine.boxes["image_id"].tolist() == [name for name in ids for _ in range(2)]
     assert again.images["image_id"].tolist() == ids.tolist()
+
+
+def test_exports_are_judged_on_photos_that_their_weights_have_not_seen(tmp_path, caplog):
+    photos = Photos(pd.DataFrame({"image_id": list("abc")}), pd.DataFrame({"image_id": []}))
+    weights = tmp_path / "run" / "weights" / "best.pt"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    asked = exports.ExportSettings(weights=weights)
+    seen = tmp_path / "run" / "train_images.txt"
+    seen.write_text("a\nplus_b\n")
+    mine = exports.export(photos, photos, tmp_path, asked).valid
+    assert mine.images["image_id"].tolist() == ["c"]
+    assert "2 of 3 photos to judge on were in the training of these weights" in caplog.text
+    seen.write_text("a\nb\nc\n")
+    with pytest.raises(NotebookError, match=r"all 3 photos to judge on were in .*give others"):
+        exports.export(photos, photos, tmp_path, asked)
+    asked = exports.ExportSettings(weights=f"{weights},{weights}")
+    with pytest.raises(NotebookError, match="one network is exported, got 2 weights"):
+        exports.export(photos, photos, tmp_path, asked)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 import zipfile
 from pathlib import Path
@@ -18,6 +19,9 @@ from livestock_utils.detect.predict import postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.tune import steps
+from livestock_utils.evaluate.compare import runs
+
+log = logging.getLogger(__name__)
 
 _KINDS = "onnx,onnx-static,onnx-nms,onnx-fp16,onnx-int8,onnx-int8-trt,torchscript"
 
@@ -226,6 +230,17 @@ def export(
     if more:
         raise NotebookError(f"one network is exported, got {1 + len(more)} weights; give one")
     size_mb = formats.check_budget(weights, settings.max_size_mb)
+    if known := runs.trained_ids(weights.parent.parent):
+        ids = valid.images["image_id"]
+        unseen = valid.select(ids[~ids.isin(known)])
+        if not len(unseen):
+            raise NotebookError(
+                f"all {len(valid)} photos to judge on were in {weights}'s training: give others"
+            )
+        if n := len(valid) - len(unseen):
+            told = "%d of %d photos to judge on were in the training of these weights: left out"
+            log.warning(told, n, len(valid))
+        valid = unseen
     if len(valid) > settings.n_images:
         drawn = valid.images.sample(settings.n_images, random_state=settings.seed)
         images = drawn.sort_values("image_id", ignore_index=True)
