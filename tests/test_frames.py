@@ -108,6 +108,8 @@ THUMBNAIL = b"\xff\xe1\x00\x0a" + b"\xff\xd8\xff\xd9" + b"\x00" * 4
         (encoded("JPEG")[:-20], "truncated image"),
         (encoded("JPEG")[:2] + THUMBNAIL + encoded("JPEG")[2:-20], "truncated image"),
         (encoded("PNG")[:-30], "truncated image"),
+        (encoded("PNG")[:-12], "truncated image"),
+        (encoded("BMP")[:-99], "not a readable image"),
         (b"\xff\xd8\xff", "truncated image"),
         (b"\xff\xd8\xff\xd9", "not a readable image"),
     ],

@@ -2,21 +2,25 @@
 as yolov5's."""
 
 import contextlib
+import io
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from archive_makers import png_header
 from data_sets import jpeg
 from PIL import Image
 from training_sets import write_set
 
 from livestock_utils.core import frames
 from livestock_utils.core.archives import open_archive
-from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.data.aihub import integrity, reading
 from livestock_utils.detect import yolov5
+from livestock_utils.detect.settings import read_hyp
 from livestock_utils.detect.train import cache
 from livestock_utils.detect.train import data as training_data
 
@@ -284,8 +288,6 @@ def test_batches_are_those_of_yolov5s_own_data_set(tmp_path, augment):
     upright = data.parent / "train" / "images" / "livestock_pig_bbox_000002.jpg"
     cv2.imwrite(str(upright), np.zeros((90, 60, 3), np.uint8))
     found = training_data.read_data(data)
-    from livestock_utils.detect.settings import read_hyp
-
     hyp = read_hyp(None)
     with yolov5.yolov5() as y5:
         base = y5.dataloaders.LoadImagesAndLabels
@@ -347,3 +349,86 @@ def test_one_rule_says_what_a_truncated_photo_is(tmp_path, cut, more, whole):
     label.parent.mkdir()
     label.write_text('{"label_info": {"image": {}, "annotations": []}}')
     assert ("image_truncated" in integrity.check(file.parents[1])["kind"].tolist()) != whole
+
+
+def packed(kind, size=(40, 20), mode="RGB", **options):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "size"),
+    [
+        ("a.png", b"", None),
+        ("a.png", packed("PNG"), [40, 20]),
+        ("a.png", packed("PNG") + bytes(900), [40, 20]),
+        ("a.png", packed("PNG")[:-30], None),
+        ("a.png", packed("PNG", exif=turned(6)), [20, 40]),
+        ("a.webp", packed("WEBP", exif=turned(6)), [20, 40]),
+        ("a.webp", packed("WEBP")[:-90], None),
+        ("a.tif", packed("TIFF"), [40, 20]),
+        ("a.tif", packed("TIFF", exif=turned(3)), [40, 20]),
+        ("a.tif", packed("TIFF", exif=turned(6)), [20, 40]),
+        ("a.tif", packed("TIFF", mode="F"), None),
+        ("a.tif", packed("TIFF", mode="I"), None),
+        ("a.tif", packed("TIFF")[:-900], None),
+        ("a.bmp", packed("BMP"), [40, 20]),
+        ("a.bmp", packed("BMP")[:-900], None),
+    ],
+)
+def test_pillow_and_opencv_judge_by_one_rule(name, data, size, tmp_path):
+    file = tmp_path / name
+    file.write_bytes(data)
+    found = training_data.image_size(str(file))
+    assert (None if found is None else found.tolist()) == size
+    if size is None:
+        with pytest.raises(ArchiveError):
+            frames.decode(data)
+    else:
+        assert frames.decode(data).shape[1::-1] == tuple(size)
+        assert cache.read_resized(str(file), 40, augment=True).shape[1::-1] == tuple(size)
+
+
+@pytest.mark.parametrize("size", [(10_001, 10_000), (20_000, 10_000), (60_000, 60_000)])
+def test_huge_images_are_left_out_and_counted(data, size):
+    first = sorted((data.parent / "train" / "images").iterdir())[0]
+    first.write_bytes(png_header(*size))
+    found = training_data.read_data(data).train
+    assert str(first) not in found.files and len(found.files) == len(found.labels) == 2
+    assert found.findings == (("image above 100 megapixels, left out", first.name),)
+
+
+@pytest.mark.parametrize("kind", [None, "ram", "disk"])
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_picture_that_cannot_be_decoded_does_not_stop_a_training(
+    data, kind, augment, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("LIVESTOCK_CACHE", str(tmp_path / "cache"))
+    part = training_data.read_data(data).train
+    whole = packed("PNG", tuple(part.sizes_px[0].tolist()))
+    middle = len(whole) // 2
+    Path(part.files[0]).write_bytes(whole[:middle] + bytes(9) + whole[middle + 9 :])
+    with yolov5.yolov5() as y5:
+        base = y5.dataloaders.LoadImagesAndLabels
+        images = training_data.dataset_class(base)(
+            part, 64, 2, read_hyp(None), 32, augment, yolov5.keep_as_it_is, kind
+        )
+        assert len(part.labels[0]) > 0
+        where = images.im_files.index(part.files[0])
+        seen = [images[where] for _ in range(2)]
+    assert all(one[0].shape[0] == 3 for one in seen)
+    assert len(images.labels[where]) == 0
+    assert all(len(images.labels[i]) for i in range(len(images)) if i != where)
+    assert caplog.text.count("cannot be decoded; a blank picture") == 1
+    Path(part.files[0]).unlink()
+    if kind is None:
+        with pytest.raises(DatasetError, match="cannot be decoded any more"):
+            images[where]

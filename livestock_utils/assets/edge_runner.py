@@ -581,7 +581,7 @@ def _is_truncated(data):
     """True for a JPEG without an end mark after its picture data, or a PNG without its last
     chunk."""
     if data[:8] == PNG:
-        return b"IEND" not in data[-64:]
+        return b"IEND\xaeB`\x82" not in data  # with its CRC; what follows it is no damage
     if data[:2] != b"\xff\xd8":
         return False
     at = 2
@@ -599,6 +599,8 @@ def _decode_by_pillow(data):
             opened = Image.open(io.BytesIO(data))
             if opened.width * opened.height > LARGEST:
                 raise _too_large(opened.width * opened.height)
+            if opened.format == "TIFF" and opened.mode in ("I", "F"):
+                raise Problem("a TIFF of 32 bits, which is not read: save it with 8")
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):  # 16 bit
                 image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))

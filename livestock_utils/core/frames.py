@@ -13,6 +13,8 @@ import pandas as pd
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.threads import work_ahead
 
+MAX_PIXELS = 100_000_000
+"""Images above this are left out: decoding them can exhaust the memory."""
 _GREY = (114, 114, 114)
 """yolov5's padding colour."""
 
@@ -100,7 +102,7 @@ def is_truncated(data: bytes) -> bool:
     """True for a JPEG without an end mark after its picture data, or a PNG without its last chunk.
     What a camera writes after the end mark is no damage."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data[-64:]
+        return b"IEND\xaeB`\x82" not in data  # with its CRC; what follows it is no damage
     if data[:2] != b"\xff\xd8":
         return False
     at = 2

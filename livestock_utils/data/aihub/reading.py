@@ -15,6 +15,7 @@ import pandas as pd
 from livestock_utils.core.archives import SUFFIXES, Archive, ImageReader
 from livestock_utils.core.boxes import XYXY, area, clip_to_frame
 from livestock_utils.core.errors import ArchiveError
+from livestock_utils.core.frames import MAX_PIXELS
 from livestock_utils.core.progress import progress
 from livestock_utils.core.species import all_species, names
 from livestock_utils.core.text import listed
@@ -22,9 +23,6 @@ from livestock_utils.data.aihub import judging
 from livestock_utils.data.aihub.labels import Label, read_labels, stem
 from livestock_utils.data.aihub.names import KINDS, PREFIXES, Found, find_archives
 from livestock_utils.data.findings import Findings
-
-_MAX_PIXELS = 100_000_000
-"""Images above this are left out: decoding them can exhaust the memory."""
 
 _HEAD_BYTES = (4096, 1 << 17, None)
 """How much of an image is read to find its size: enough for most; past large EXIF blocks; all."""
@@ -240,7 +238,7 @@ def with_sizes(
             what = "no image header that tells a size"
             findings.add_member("image_unreadable", place, photo.member, image_id, what)
             continue
-        if width * height > _MAX_PIXELS:
+        if width * height > MAX_PIXELS:
             what = f"{width} x {height} px are above 100 megapixels"
             findings.add_member("image_too_large", place, photo.member, image_id, what)
             continue

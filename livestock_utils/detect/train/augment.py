@@ -162,7 +162,7 @@ def try_out(pipeline: Any, part: Part, image_size: int) -> None:
     plain = recorded(pipeline)
     pipelines = read(plain), read(_always(plain))
     chosen = [i for i, labels in enumerate(part.labels) if len(labels)][:_PHOTOS]
-    photos = [(_square(part.files[i], image_size), part.labels[i]) for i in chosen]
+    photos = [(_square(part, i, image_size), part.labels[i]) for i in chosen]
     before = random.getstate()
     try:
         for turn, (image, labels) in zip(range(_TRIES), itertools.cycle(photos), strict=False):
@@ -206,9 +206,9 @@ def _always(plain: Any) -> Any:
     return {key: 1.0 if key == "p" and value else _always(value) for key, value in plain.items()}
 
 
-def _square(file: str, image_size: int) -> npt.NDArray[np.uint8]:
+def _square(part: Part, i: int, image_size: int) -> npt.NDArray[np.uint8]:
     """A photo as the loader hands it on: `image_size` px wide and high."""
-    image = read_resized(file, image_size, augment=True)
+    image = read_resized(part.files[i], image_size, True, part.sizes_px[i])
     frame = np.full((image_size, image_size, 3), 114, dtype=np.uint8)
     frame[: image.shape[0], : image.shape[1]] = image
     return frame

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import logging
 import math
 import os
 import shutil
@@ -19,15 +20,21 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from livestock_utils.core.errors import DatasetError
+from livestock_utils.core import frames
+from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.progress import progress
 from livestock_utils.core.threads import work_ahead
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.8
 """All caches of a training together may take this share of the free memory or disk."""
 WINDOW = 64
 """Images decoded ahead of the one that is stored: more would fill the memory."""
+
+_BLANK = 114
+"""yolov5's padding colour."""
 
 _Wanted = tuple[Sequence[str], npt.NDArray, bool]
 """Image files, their (n, 2) sizes in px, whether they are for training."""
@@ -79,7 +86,7 @@ def filled(
     2) widths and heights, `image_size` the px of the long side. A disk cache is shared by workers,
     processes and later runs; a new one replaces an older one of the same folder."""
     if kind == "ram":
-        return list(_decoded(image_files, image_size, augment))
+        return list(_decoded(image_files, sizes_px, image_size, augment))
     order = sorted(range(len(image_files)), key=lambda index: image_files[index])
     ordered = [image_files[index] for index in order]
     n_bytes = _bytes(sizes_px[order], image_size)
@@ -89,7 +96,7 @@ def filled(
             for old in folder().glob(f"{path.name.partition('-')[0]}-*.bgr"):
                 old.unlink(missing_ok=True)  # who has it open may go on reading it
             with whole_file(path) as file:
-                for image in _decoded(ordered, image_size, augment):
+                for image in _decoded(ordered, sizes_px[order], image_size, augment):
                     file.write(image.data)
     pixels = np.memmap(path, dtype=np.uint8, mode="r")
     images: list = [None] * len(ordered)
@@ -105,13 +112,22 @@ def _resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
     return (height, width) if ratio == 1 else (math.ceil(height * ratio), math.ceil(width * ratio))
 
 
-def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
-    """Decode and resize as yolov5 does: linear when training, by area when shrinking."""
+def read_resized(
+    file: str, image_size: int, augment: bool, size_px: npt.NDArray | None = None
+) -> npt.NDArray:
+    """Decode and resize as yolov5 does: linear when training, by area when shrinking. Where
+    `size_px` is told, a picture that cannot be decoded is a blank one (`is_blank`)."""
     import cv2
 
-    image = cv2.imread(file)
-    if image is None:
-        raise DatasetError(f"{file}: cannot be decoded any more; extract the data set again")
+    try:  # not imread, which refuses turned TIFFs that imdecode takes
+        image = frames.decode(Path(file).read_bytes())
+    except (ArchiveError, OSError) as error:
+        if size_px is None or not os.path.exists(file):
+            what = f"{file}: cannot be decoded any more; extract the data set again"
+            raise DatasetError(what) from error
+        _tell(file)
+        width, height = map(int, size_px)
+        return np.full((*_resized_shape(width, height, image_size), 3), _BLANK, np.uint8)
     shape = _resized_shape(image.shape[1], image.shape[0], image_size)
     if shape == image.shape[:2]:
         return image
@@ -120,9 +136,24 @@ def read_resized(file: str, image_size: int, augment: bool) -> npt.NDArray:
     return cv2.resize(image, shape[::-1], interpolation=way)
 
 
-def _decoded(image_files: Sequence[str], image_size: int, augment: bool) -> Iterator[npt.NDArray]:
-    read = functools.partial(read_resized, image_size=image_size, augment=augment)
-    with contextlib.closing(work_ahead(read, image_files, workers=8, ahead=WINDOW)) as decoded:
+def is_blank(image: npt.NDArray) -> bool:
+    """Whether an image stands for one that could not be decoded."""
+    return image[0, 0, 0] == _BLANK and not (image != _BLANK).any()
+
+
+@functools.cache
+def _tell(file: str) -> None:
+    log.warning("%s: cannot be decoded; a blank picture without boxes takes its place", file)
+
+
+def _decoded(
+    image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
+) -> Iterator[npt.NDArray]:
+    def read(one: tuple[str, npt.NDArray]) -> npt.NDArray:
+        return read_resized(one[0], image_size, augment, one[1])
+
+    both = zip(image_files, sizes_px, strict=True)
+    with contextlib.closing(work_ahead(read, both, workers=8, ahead=WINDOW)) as decoded:
         yield from progress(decoded, total=len(image_files), desc="images")
 
 

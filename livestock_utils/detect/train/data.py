@@ -4,21 +4,24 @@ yolov5's own scan is left out: it unpickles a `*.cache` file, trusts it when pat
 rewrites JPEGs that end early, and drops whole images with a log line.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import imagesize
 import numpy as np
 import numpy.typing as npt
 
 from livestock_utils.core import frames, made, species
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.reading import read_yaml
@@ -184,33 +187,49 @@ def read_part(files: list[str], n_classes: int) -> Part:
         return file, image_size(file), read_label(label_file(file), n_classes)
 
     rows = list(progress(work_ahead(one, files, workers=8), total=len(files), desc="labels"))
-    kept = [row for row in rows if row[1] is not None]
+    kept = [row for row in rows if not _fault(row[1])]
     if not kept:
         raise DatasetError(
             f"none of {len(files)} images can be read, {files[0]} for one; copy the data set again"
         )
     read, sizes, labels = zip(*kept, strict=True)
-    findings = [("damaged image, left out", Path(row[0]).name) for row in rows if row[1] is None]
+    findings = [(_fault(row[1]), Path(row[0]).name) for row in rows if _fault(row[1])]
     bare = [Path(file).name for file in read if not label_file(file).is_file()]
     findings += [("no label file, background", name) for name in bare]
     return Part(read, labels, np.array(sizes), tuple(findings))
 
 
-def image_size(file: str) -> npt.NDArray[np.int64] | None:
-    """Width and height in px after EXIF rotation, or None for no whole image."""
-    from PIL import Image, UnidentifiedImageError
+def _fault(size_px: npt.NDArray[np.int64] | None) -> str:
+    """Why an image of this size is left out, or nothing."""
+    if size_px is None:
+        return "damaged image, left out"
+    too_large = size_px.prod() > frames.MAX_PIXELS
+    return "image above 100 megapixels, left out" if too_large else ""
 
+
+def image_size(file: str) -> npt.NDArray[np.int64] | None:
+    """Width and height in px of the upright image, or None for no whole image. A JPEG is told by
+    its header and end; others are decoded by OpenCV, which trains on them and reads fewer kinds."""
+    from PIL import Image
+
+    with contextlib.suppress(OSError, ValueError):  # told below
+        sides = imagesize.get(file)
+        if math.prod(sides) > frames.MAX_PIXELS:
+            return np.array(sides)
     try:
         with open(file, "rb") as stream:
             image = Image.open(stream)
-            # Four orientations of EXIF swap the sides.
-            sides = image.size[::-1] if image.getexif().get(274) in (5, 6, 7, 8) else image.size
-            stream.seek(-2, 2)
-            if stream.read() != b"\xff\xd9":  # most end so, and need not be read
+            if image.format != "JPEG":
                 stream.seek(0)
-                if frames.is_truncated(stream.read()):
-                    return None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+                sides = frames.decode(stream.read()).shape[1::-1]
+            else:  # four orientations of EXIF swap the sides
+                sides = image.size[::-1] if image.getexif().get(274) in (5, 6, 7, 8) else image.size
+                stream.seek(-2, 2)
+                if stream.read() != b"\xff\xd9":  # most end so, and need not be read
+                    stream.seek(0)
+                    if frames.is_truncated(stream.read()):
+                        return None
+    except (ArchiveError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     return None if min(sides) < 10 else np.array(sides)
 
@@ -257,7 +276,11 @@ def dataset_class(base: type) -> type:
             """Image `i` in BGR at the training size, its own and its new height and width."""
             image = self.ims[i]
             if image is None:
-                image = image_cache.read_resized(self.im_files[i], self.img_size, self.augment)
+                image = image_cache.read_resized(
+                    self.im_files[i], self.img_size, self.augment, self.shapes[i]
+                )
+            if image_cache.is_blank(image):
+                self.labels[i] = self.labels[i][:0]
             width, height = map(int, self.shapes[i])
             return image, (height, width), image.shape[:2]
 
