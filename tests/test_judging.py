@@ -13,6 +13,7 @@ from livestock_utils.cli import cli
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.data.aihub.folder import read_archives
 from livestock_utils.data.aihub.integrity import check
+from livestock_utils.data.layouts.reading import read_photos
 
 SIZE = (640, 480)
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"
@@ -149,6 +150,7 @@ def test_a_foreign_archive_is_left_out_by_name(
 def test_boxes_as(made, way, expected, tmp_path):
     folder = make.write(tmp_path, in_place_of_pigs(made))
     boxes = read_archives(folder, boxes_as={PIG_LABELS: way}, strict=True).boxes
+    assert read_photos(folder, boxes_as={PIG_LABELS: way}).boxes.equals(boxes)
     found = boxes.loc[boxes["species"] == "pig", ["x_min", "y_min", "x_max", "y_max"]]
     assert found.to_numpy().tolist() == np.array(expected).tolist()
 

@@ -117,7 +117,7 @@ def _read_labels(
         reason, way = ("", "") if given else judging.verdict(archive, read)
         if reason:
             name = path.removeprefix("data/")  # of a data root: `check` reads both its folders
-            advice = f"if it belongs here, lu.read_archives takes boxes_as={{{name!r}: {way!r}}}"
+            advice = f"if it belongs here, lu.read_photos takes boxes_as={{{name!r}: {way!r}}}"
             message = f"{path} is left out with its photos: {reason}"
             findings.add("foreign_archive", message, path, advice=advice)
             foreign += [found.twin, *(label.image_id for label in read)]

@@ -55,6 +55,7 @@ def read_photos(
     classes: Classes = None,
     *,
     test: bool = False,
+    boxes_as: Mapping[str, str] | None = None,
 ) -> Photos:
     """Read labelled photos in any known layout; nothing is copied.
 
@@ -71,6 +72,7 @@ def read_photos(
         classes: species -> names of classes, as a mapping or a text; "none" for classes that are
             not wanted.
         test: the photos of the part called test, which are left out otherwise.
+        boxes_as: for AI Hub's archives, as in `lu.read_archives`.
 
     Returns:
         Photos as of `lu.read_archives`; where the data comes in parts, `images` has a column `part`
@@ -89,7 +91,7 @@ def read_photos(
             raise DatasetError("AI Hub's classes come from its archives; leave `classes` out")
         if test:
             return aihub.read_test_archives(_sub_folder(found.folder, "data_test"))
-        return aihub.read_archives(_sub_folder(found.folder, "data"))
+        return aihub.read_archives(_sub_folder(found.folder, "data"), boxes_as=boxes_as)
     findings = Findings()
     images, boxes = read_tables(found, classes, findings)
     aihub.tell(source, findings, strict=False)
