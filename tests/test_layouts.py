@@ -58,6 +58,19 @@ def test_every_layout_gives_the_same_tables(layout, tmp_path):
     assert kinds_of(tmp_path) == {}
 
 
+def test_photos_without_any_box_and_no_photos_at_all(tmp_path):
+    make.coco(tmp_path / "none", make.coco_content() | {"annotations": []})
+    photos = lu.read_photos(tmp_path / "none")
+    assert photos.images["species"].tolist() == ["", "", ""] and photos.boxes.empty
+    make.coco(tmp_path / "empty", {"images": [], "annotations": [], "categories": []})
+    with pytest.raises(
+        LivestockError, match=r"COCO \(labels.json\) gives no photo .*it lists none"
+    ):
+        lu.read_photos(tmp_path / "empty")
+    done = CliRunner().invoke(cli, ["check", str(tmp_path / "empty")])
+    assert done.exit_code == 1 and "usable: nothing" in done.output
+
+
 def test_at_a_tie_the_species_is_the_first_of_the_class_list(tmp_path):
     make.yolo(tmp_path)
     (tmp_path / "labels" / "a.txt").write_text("1 .5 .5 .2 .2\n0 .3 .3 .2 .2\n")

@@ -224,4 +224,4 @@ def _commonest(image_ids: pd.Series, boxes: pd.DataFrame) -> pd.Series:
     image without boxes."""
     counts = pd.crosstab(boxes["image_id"], boxes["species"]).reindex(columns=list(known.names()))
     most = counts.fillna(0).idxmax(axis=1) if len(counts) else pd.Series(dtype=str)
-    return image_ids.map(most).fillna("").astype(str)
+    return image_ids.map(most).astype(object).fillna("").astype(str)

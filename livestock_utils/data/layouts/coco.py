@@ -34,8 +34,17 @@ def add(labels: Labels, path: Path, where: str) -> None:
                 f"{path}: annotation {entry.get('id')} is of image {entry['image_id']}, which is "
                 "not among the images; export it again"
             )
-        name, is_group = names[entry["category_id"]], bool(entry.get("iscrowd"))
-        labels.add_box(rows[entry["image_id"]], name, *box_of(entry), is_group)
+        name, row = names[entry["category_id"]], rows[entry["image_id"]]
+        box, is_group = entry.get("bbox"), bool(entry.get("iscrowd"))
+        if entry.get("attributes") or not _is_plain(box):
+            labels.add_box(row, name, *box_of(entry), is_group)
+        else:  # nearly all
+            x, y, width, height = box
+            labels.add_box(row, name, (x, y, x + width, y + height), False, is_group)
+
+
+def _is_plain(box: Any) -> bool:
+    return type(box) is list and len(box) == 4 and {*map(type, box)} <= {int, float}
 
 
 def box_of(entry: dict[str, Any]) -> tuple[tuple[float, ...], bool]:

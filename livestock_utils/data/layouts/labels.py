@@ -70,9 +70,10 @@ class Labels:
         """Append a box of photo `at`; none of a photo that is not there."""
         if at < 0:
             return
-        for kind, is_marked in (("group_box", is_group), ("box_turned", is_turned)):
-            if is_marked:
-                self.marked[kind].append(len(self.name))
+        if is_group:
+            self.marked["group_box"].append(len(self.name))
+        if is_turned:
+            self.marked["box_turned"].append(len(self.name))
         self.at.append(at)
         self.name.append(name or "")
         self.xyxy.extend(xyxy)
@@ -127,6 +128,7 @@ class Places:
         return found[0]
 
 
+@functools.lru_cache(maxsize=4096)
 def part_of(path: str) -> str:
     """train, valid or test where a folder or the name says so, the nearest first; else ""."""
     for word in reversed(PurePosixPath(path.lower()).parts):

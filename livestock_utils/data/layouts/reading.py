@@ -1,6 +1,7 @@
 """Anyone's labelled photos -> Photos: which layout lies in a folder, and what it holds."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,15 +20,17 @@ from livestock_utils.data.aihub.names import find_archives, is_data_root
 from livestock_utils.data.findings import Findings
 from livestock_utils.data.layouts import checking, coco, cvat, label_studio, labels, voc, yolo
 
+log = logging.getLogger(__name__)
+
 AIHUB = "aihub"
-_OTHERS: dict[str, ModuleType] = {
+LAYOUTS: dict[str, ModuleType] = {
     "yolo": yolo,
     "coco": coco,
     "voc": voc,
     "cvat": cvat,
     "label_studio": label_studio,
 }
-_LAYOUTS = (AIHUB, *_OTHERS)
+_NAMES = (AIHUB, *LAYOUTS)
 """What `layout` may be."""
 Classes = str | Mapping[str, Sequence[str]] | None
 
@@ -46,7 +49,7 @@ class Found:
             return "AI Hub's archives"
         more = f" and {len(self.sources) - 1:,} more" if len(self.sources) > 1 else ""
         first = labels.relative(self.sources[0], self.folder)
-        return f"{_OTHERS[self.layout].NAME} ({first}{more})"
+        return f"{LAYOUTS[self.layout].NAME} ({first}{more})"
 
 
 def read_photos(
@@ -92,6 +95,7 @@ def read_photos(
         if test:
             return aihub.read_test_archives(_sub_folder(found.folder, "data_test"))
         return aihub.read_archives(_sub_folder(found.folder, "data"), boxes_as=boxes_as)
+    log.info("%s: read as %s", source, found)
     findings = Findings()
     images, boxes = read_tables(found, classes, findings)
     aihub.tell(source, findings, strict=False)
@@ -104,8 +108,8 @@ def find(source: str | os.PathLike, layout: str | None = None, or_aihub: bool = 
     for more than one; `or_aihub`, or zips in the folder: none is AI Hub's, whose errors then count.
     """
     path = Path(os.path.abspath(source))
-    if layout and layout not in _LAYOUTS:
-        raise DatasetError(f"layout {layout!r}: expected one of {', '.join(_LAYOUTS)}")
+    if layout and layout not in _NAMES:
+        raise DatasetError(f"layout {layout!r}: expected one of {', '.join(_NAMES)}")
     if not path.exists() and or_aihub:
         return Found(AIHUB, Path(source))
     if not path.exists():
@@ -113,7 +117,7 @@ def find(source: str | os.PathLike, layout: str | None = None, or_aihub: bool = 
     folder = path if path.is_dir() else path.parent
     if layout == AIHUB or (not layout and path.is_dir() and _is_aihub(path)):
         return Found(AIHUB, Path(source))
-    chosen = _OTHERS if not layout else {layout: _OTHERS[layout]}
+    chosen = LAYOUTS if not layout else {layout: LAYOUTS[layout]}
     found = {name: sources for name, one in chosen.items() if (sources := one.find(path))}
     if not found and not layout and path.is_dir() and (or_aihub or _may_be_aihub(path)):
         return Found(AIHUB, Path(source))
@@ -124,7 +128,7 @@ def find(source: str | os.PathLike, layout: str | None = None, or_aihub: bool = 
             f"{wanted if layout else f'AI Hub, {wanted}'}); see docs/layouts.md for what each needs"
         )
     if len(found) > 1:
-        told = " and ".join(f"{_OTHERS[name].NAME} ({files[0]})" for name, files in found.items())
+        told = " and ".join(f"{LAYOUTS[name].NAME} ({files[0]})" for name, files in found.items())
         raise DatasetError(
             f"{source} holds {told}; say which counts: layout {' or '.join(found)} (--layout)"
         )
@@ -146,7 +150,7 @@ def read_tables(
     found: Found, classes: Classes, findings: Findings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of another layout than AI Hub's, all parts; faults go to `findings`."""
-    known, layout = checking.read_classes(classes), _OTHERS[found.layout]
+    known, layout = checking.read_classes(classes), LAYOUTS[found.layout]
     said = labels.Labels(found.folder, findings)
     for path in progress(found.sources, desc=layout.NAME, unit="file"):
         try:
@@ -159,11 +163,10 @@ def read_tables(
                 f"{path} is not what {layout.NAME} writes ({reason}); export it again"
             ) from error
     images, boxes = checking.to_tables(said, known)
-    if images.empty and not findings.collect_errors:
-        raise DatasetError(
-            f"{found.folder}: {found} gives no photo that can be used "
-            f"({findings.summary() or 'it lists none'}); `check` tells why"
-        )
+    if images.empty:
+        why = findings.summary() or "it lists none"
+        message = f"{found.folder}: {found} gives no photo that can be used ({why})"
+        findings.add("nothing_usable", message, advice="mend what `check` names first")
     return (images if images[PART].nunique() > 1 else images.drop(columns=PART)), boxes
 
 
@@ -175,7 +178,7 @@ def is_test(images: pd.DataFrame) -> pd.Series:
 
 def listing(found: Found) -> pd.DataFrame:
     """What lies in another layout than AI Hub's: label files, then images, as `list_archives`."""
-    name, places = _OTHERS[found.layout].NAME, labels.Places(found.folder).all
+    name, places = LAYOUTS[found.layout].NAME, labels.Places(found.folder).all
     files = {labels.relative(path, found.folder): path for path in found.sources[:20]}
     rows = [
         (n, "labels", "", name, 1, path.stat().st_size / 1e6, True) for n, path in files.items()
