@@ -665,6 +665,21 @@ def test_a_model_that_was_changed_does_not_run(made, bundle, tmp_path, capsys):
     assert len(told) == 1 and "changed since the bundle was made (SHA-256)" in told[0]
 
 
+def test_what_a_mac_leaves_and_folders_with_an_images_name_are_passed_over(
+    made, bundle, tmp_path, capsys
+):
+    (tmp_path / "in" / "x.jpg").mkdir(parents=True)
+    for name in ("a.jpg", "x.jpg/b.jpg"):
+        shutil.copy(made[2] / "photo_000.jpg", tmp_path / "in" / name)
+    for name in ("._a.jpg", "x.jpg/.hidden.jpg"):
+        (tmp_path / "in" / name).write_bytes(b"a Mac's notes")
+    code = edge_runner.main(
+        [str(tmp_path / "in"), "--model", str(bundle), "--out", str(tmp_path / "o.csv")]
+    )
+    assert code == 0 and capsys.readouterr().err.startswith("2 images, ")
+    assert set(pd.read_csv(tmp_path / "o.csv")["image"]) <= {"a.jpg", "x.jpg/b.jpg"}
+
+
 def film(made, folder, n):
     """A video of n pictures."""
     path = folder / "film.avi"

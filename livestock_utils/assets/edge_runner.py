@@ -696,7 +696,11 @@ def frames(source, every=1):
     stream's address."""
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES + HEIC)
+        files = sorted(
+            file
+            for file in path.rglob("*")  # but not a Mac's ._photo.jpg, nor a folder called x.jpg
+            if file.suffix.lower() in IMAGES + HEIC and file.name[0] != "." and file.is_file()
+        )
         if not files:
             raise Problem(f"{source}: no images in this folder (expected {', '.join(IMAGES)})")
         for file in files:
@@ -738,10 +742,11 @@ def _video(opened, name, what, every):
             )
         promised, number = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while True:
-            there, frame = video.read()
+            wanted = number % every == 0
+            there, frame = video.read() if wanted else (video.grab(), None)
             if not there:
                 break
-            if number % every == 0:
+            if wanted:
                 yield name, number, frame
             number += 1
         if live or number == 0:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ import pandas as pd
 
 from livestock_utils.core import files
 from livestock_utils.core.errors import DatasetError, LivestockError
-from livestock_utils.core.photos import Photos
+from livestock_utils.core.photos import Photos, Reader
 from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
@@ -56,7 +57,7 @@ def predict(
         max_detections: most boxes of an image.
         multi_label: every class of an anchor is a box (yolov5's val), else its best (detect).
         settings: replaces the four before it, see `PostprocessSettings`.
-        options: passes, batch_size, device, half, backend, workers, parts_folder ..., see `shards`.
+        options: passes, batch_size, device, half, backend, workers, parts_folder, of `prepare`.
 
     Returns:
         image_id, species, x_min, y_min, x_max, y_max in px of the photo, confidence; sorted by
@@ -80,19 +81,10 @@ def predict(
 def collect_candidates(
     weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `photos`; `weights` as of `predict`, `options` as of `shards`. With
+    """Run the network once over `photos`; `weights` as of `predict`, `options` of `prepare`. With
     `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts
     all together). Unreadable images are logged and kept without candidates."""
     parse_shard(shard)
-    if isinstance(weights, list | tuple):
-        names = options.pop("passes", None) or pass_names(("plain",), len(weights))
-        return of_members(
-            weights,
-            names,
-            lambda one, passes: collect_candidates(
-                one, photos, shard=shard, passes=passes, **options
-            ),
-        )
     with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)
     report(found, photos.images)
@@ -127,9 +119,44 @@ def of_members(
 
 
 @contextlib.contextmanager
-def shards(
+def shards(weights: Any, photos: Photos, **options: Any) -> Iterator[Callable[[str], Candidates]]:
+    """A call that gives the candidates of a shard "i/n"; what looks at all images is done once.
+    `options`: of `prepare`."""
+    run = prepare(weights, **options)
+    with photos.reader() as reader:
+        yield run(photos, reader)
+
+
+def prepare(
+    weights: Any, **options: Any
+) -> Callable[[Photos, Reader], Callable[[str], Candidates]]:
+    """A call that takes photos and their opened reader and gives another, from a shard "i/n" to its
+    candidates. `floor`: lowest confidence kept, half of the write-up's threshold; `cap`: most of an
+    image and pass. `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`:
+    one run each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's
+    "detect" or "val". `opening`: backend, device, half (float16; default on a GPU), any_classes
+    (not ours too), trust (unrestricted unpickling); or `network`, these weights opened already.
+    `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
+    at most, the same for all shards."""
+    if not isinstance(weights, list | tuple):
+        return _prepare_one(weights, **options)
+    names = options.pop("passes", None) or pass_names(("plain",), len(weights))
+    member = functools.cache(functools.partial(_prepare_one, **options))
+
+    def run(photos: Photos, reader: Reader) -> Callable[[str], Candidates]:
+        def of_shard(shard: str) -> Candidates:
+            def of_member(one: Any, passes: tuple[str, ...]) -> Candidates:
+                return member(one, passes=passes)(photos, reader)(shard)
+
+            return of_members(weights, names, of_member)
+
+        return of_shard
+
+    return run
+
+
+def _prepare_one(
     weights: Any,
-    photos: Photos,
     *,
     image_size: int | None = None,
     batch_size: int | None = None,
@@ -142,20 +169,7 @@ def shards(
     part_images: int = PART_IMAGES,
     workers: int = 2,
     **opening: Any,
-) -> Iterator[Callable[[str], Candidates]]:
-    """A call that gives the candidates of a shard "i/n"; what looks at all images is done once.
-    `floor`: lowest confidence kept, half of the write-up's threshold; `cap`: most of an image and
-    pass. `batch_size`: default 16 on a GPU, 4 on a CPU, which is faster there. `passes`: one run
-    each of "plain", "flip", "x0.83" (scale), "x0.83-flip" ... `like`: letterbox as yolov5's
-    "detect" or "val". `opening`: backend, device, half (float16; default on a GPU), any_classes
-    (not ours too), trust (unrestricted unpickling); or `network`, these weights opened already.
-    `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
-    at most, the same for all shards."""
-    images = photos.images.sort_values("image_id", kind="stable", ignore_index=True)
-    if len(twice := images.loc[images["image_id"].duplicated(), "image_id"]):
-        raise DatasetError(
-            f"image {twice.iloc[0]!r} is in the table twice; give each image one row"
-        )
+) -> Callable[[Photos, Reader], Callable[[str], Candidates]]:
     if not 0 <= floor <= 1 or cap < 1 or like not in ("detect", "val"):
         raise LivestockError(
             "floor must lie in [0, 1], cap be at least 1, like be 'detect' or 'val', got "
@@ -168,31 +182,34 @@ def shards(
         raise LivestockError(
             "part files need the path of the weights, to know them again; got a loaded model"
         )
-    network = network or loading.open_backend(weights, **opening)
-    image_size = _known_size(network, image_size)
-    step = batch_size if batch_size is not None else network.best_batch
+    opened = network or loading.open_backend(weights, **opening)
+    step = batch_size if batch_size is not None else opened.best_batch
     if step < 1 or part_images < 1:
         raise LivestockError(
             f"batch_size must be at least 1, part_images too, got {step} and {part_images}"
         )
-    with photos.reader() as reader:
-        made_with = {
-            "weights": files.sha256(weights) if is_path else "a loaded model",
-            "image_size": image_size,
-            "floor": floor,
-            "cap": cap,
-            "like": like,
-            "half": network.half,
-            "backend": type(network).__name__,
-            "images": dataclasses.replace(photos, source=reader).fingerprint(),
-        }
-        how = (workers, step, part_images, parts_folder)
-        runs = [NetworkPass(network, images, reader, made_with, name, *how) for name in passes]
+    made_with = {
+        "weights": files.sha256(weights) if is_path else "a loaded model",
+        "image_size": _known_size(opened, image_size),
+        "floor": floor,
+        "cap": cap,
+        "like": like,
+        "half": opened.half,
+        "backend": type(opened).__name__,
+    }
+    how = (workers, step, part_images, parts_folder)
 
-        def of_shard(shard: str) -> Candidates:
-            return candidates.stack([run.all_parts(*parse_shard(shard)) for run in runs])
+    def run(photos: Photos, reader: Reader) -> Callable[[str], Candidates]:
+        images = photos.images.sort_values("image_id", kind="stable", ignore_index=True)
+        if len(twice := images.loc[images["image_id"].duplicated(), "image_id"]):
+            raise DatasetError(
+                f"image {twice.iloc[0]!r} is in the table twice; give each image one row"
+            )
+        mine = made_with | {"images": dataclasses.replace(photos, source=reader).fingerprint()}
+        runs = [NetworkPass(opened, images, reader, mine, name, *how) for name in passes]
+        return lambda shard: candidates.stack([one.all_parts(*parse_shard(shard)) for one in runs])
 
-        yield of_shard
+    return run
 
 
 def _known_size(network: base.Backend, asked: int | None) -> int:

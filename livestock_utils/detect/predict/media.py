@@ -1,60 +1,51 @@
 """Anyone's own photos and videos: found, predicted, written as a table and as drawn images."""
 
+import dataclasses
+import itertools
 import logging
 import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import files, frames, species
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import ArchiveError, DatasetError
-from livestock_utils.core.photos import Photos
+from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.photos import Photos, Reader
 from livestock_utils.core.progress import progress
 from livestock_utils.detect.backends import base, loading
 from livestock_utils.detect.predict import candidates, engine, postprocess
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
+VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
+_FRAMES = 32
+"""Frames of a video that are in memory at once: those of 4K are 25 MB each."""
 _GREY = "#787878"
 log = logging.getLogger(__name__)
 
 
-def find(
-    source: str | os.PathLike, every: int = 1, without: str | os.PathLike | None = None
-) -> Photos:
-    """The photos of an image file, a folder (with its subfolders, but not `without`) or a video; of
-    no species. image_id is the path below the folder without its ending (with it where two differ
-    by the ending only); of a video the number of every `every`-th frame."""
+def find(source: str | os.PathLike, without: str | os.PathLike | None = None) -> Photos:
+    """The photos of an image file or a folder (with its subfolders, but not `without`); of no
+    species. image_id is the path below the folder without its ending (with it where two differ by
+    the ending only)."""
     path = Path(source)
     if not path.exists():
         raise DatasetError(
             f"{path}: no such file or folder; give an image, a folder of images or a video"
         )
-    if every < 1:
-        raise DatasetError(f"every must be at least 1, got {every}")
-    if path.is_file() and path.suffix.lower() in _VIDEO_ENDINGS:
-        video = VideoReader(path, every)
-        digits = max(len(str(max(video.count - 1, 0))), 6)
-        numbers = [f"{number:0{digits}d}" for number in range(0, video.count, every)]
-        if not numbers:
-            raise DatasetError(f"{path}: no frames could be counted; is it a whole video?")
-        table = _table([f"{path.stem}_{number}" for number in numbers], numbers)
-        table = table.assign(width_px=video.size[0], height_px=video.size[1])
-        return Photos(table, folder=path.parent, source=video)
     if path.is_file():
         if path.suffix.lower() not in _IMAGE_ENDINGS:
             raise DatasetError(
                 f"{path}: neither an image ({', '.join(_IMAGE_ENDINGS)}) nor a video "
-                f"({', '.join(_VIDEO_ENDINGS)}); convert it, or give a folder"
+                f"({', '.join(VIDEO_ENDINGS)}); convert it, or give a folder"
             )
         return Photos(_table([path.stem], [path.name]), folder=path.parent)
     inside = [p for p in path.rglob("*") if p.is_file()]
-    videos = sorted(p.name for p in inside if p.suffix.lower() in _VIDEO_ENDINGS)
+    videos = sorted(p.name for p in inside if p.suffix.lower() in VIDEO_ENDINGS)
     pictures = [p for p in inside if p.suffix.lower() in _IMAGE_ENDINGS and p.name[0] != "."]
     if without is not None:
         apart = Path(without).resolve()
@@ -79,46 +70,57 @@ def _table(image_ids: Sequence[str] | pd.Series, members: Sequence[str] | pd.Ser
     return pd.DataFrame({"image_id": image_ids, "species": "", "archive": "", "member": members})
 
 
-class VideoReader:
-    """Frames of a video by number, read front to back whatever threads ask for."""
+def video_frames(
+    path: str | os.PathLike, every: int = 1
+) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """Every `every`-th frame of a video (h, w, 3), BGR, with its number: read to the end whatever
+    number the file promises, which is often wrong; the edge runner reads alike."""
+    import cv2
 
-    def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
-        """Open the video; `count` frames of `size` px. DatasetError if it cannot be opened."""
-        import cv2
-
-        self.path, self.every = Path(path), every
-        self.video = cv2.VideoCapture(str(path))
-        if not self.video.isOpened():
+    video, number = cv2.VideoCapture(str(path)), 0
+    try:
+        if not video.isOpened():
             raise DatasetError(f"{path}: not a readable video; convert it to .mp4 first")
-        self.count = max(int(self.video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-        self.size = tuple(int(self.video.get(side)) for side in sides)
-        self.next, self.lock = 0, threading.Lock()
-        self.waiting: dict[int, np.ndarray] = {}
+        promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        while True:
+            is_wanted = number % every == 0
+            there, frame = video.read() if is_wanted else (video.grab(), None)
+            if not there:
+                break
+            if is_wanted:
+                yield number, np.asarray(frame, dtype=np.uint8)
+            number += 1
+    finally:
+        video.release()
+    if number == 0:
+        raise DatasetError(f"{path}: gives no pictures; is it a whole video?")
+    if number < promised - max(2, promised // 50):  # some formats only estimate their number
+        log.warning(f"{path}: ends after {number} of {promised} pictures: cut short or damaged")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frames:
+    """A `photos.Reader` of a few frames of a video."""
+
+    frames: dict[str, npt.NDArray[np.uint8]]
 
     def bytes(self, archive: str, member: str) -> bytes:
-        """Frame `member` as BMP bytes; ArchiveError past the end of the video."""
+        """Frame `member` as BMP bytes."""
         import cv2
 
-        number = int(member)
-        with self.lock:
-            if number < self.next and number not in self.waiting:  # a second pass starts over
-                self.video.set(cv2.CAP_PROP_POS_FRAMES, 0)
-                self.next, self.waiting = 0, {}
-            while self.next <= number:
-                is_wanted = self.next % self.every == 0
-                ready, frame = self.video.read() if is_wanted else (self.video.grab(), None)
-                if not ready:
-                    raise ArchiveError(f"{self.path.name} ends before frame {number}")
-                if frame is not None:
-                    self.waiting[self.next] = frame
-                self.next += 1
-            frame = self.waiting.pop(number)
-        return cv2.imencode(".bmp", frame)[1].tobytes()
+        return cv2.imencode(".bmp", self.frames[member])[1].tobytes()
 
     def stamp(self, archive: str, member: str) -> str:
-        """See `photos.Reader`: the size of the video."""
-        return str(self.path.stat().st_size)
+        """See `photos.Reader`."""
+        return ""
+
+
+def _video_photos(path: Path, every: int) -> Iterator[Photos]:
+    """A video's frames as photos, a few at a time; image_id ends in the frame's number."""
+    read = video_frames(path, every)
+    while some := list(itertools.islice(read, _FRAMES)):
+        held = {f"{number:06d}": frame for number, frame in some}
+        yield Photos(_table([f"{path.stem}_{n}" for n in held], list(held)), source=_Frames(held))
 
 
 def predict(
@@ -137,11 +139,12 @@ def predict(
     counts.csv, images.csv, drawn/*.jpg with the boxes of `looking` (None: what the weights say is
     best, else LOOKING). With `scoring`, predictions.csv holds its boxes instead. `options`: of
     `engine.collect_candidates`. Returns the boxes of `looking` (px) and the candidates."""
-    import cv2
-
-    out = Path(out)
-    own = out / "drawn" if out.resolve() == Path(source).resolve() else out
-    photos = find(source, every, without=own)
+    if every < 1:
+        raise DatasetError(f"every must be at least 1, got {every}")
+    path, out = Path(source), Path(out)
+    own = out / "drawn" if out.resolve() == path.resolve() else out
+    is_video = path.is_file() and path.suffix.lower() in VIDEO_ENDINGS
+    chunks = _video_photos(path, every) if is_video else [find(path, without=own)]
     names = ("backend", "device", "half", "trust")
     opening = {name: options.pop(name) for name in names if name in options}
     opening["any_classes"] = any_classes
@@ -150,10 +153,19 @@ def predict(
     else:
         network = loading.open_backend(weights, **opening)
         opening, looking = {"network": network}, looking or _own_settings(network)
-    needs = (scoring or looking).needs
-    found = engine.collect_candidates(weights, photos, **{**needs, **opening, **options})
-    seen = postprocess.apply(found, looking)
-    table = seen if scoring is None else postprocess.apply(found, scoring)
+    chosen = scoring or looking
+    run = engine.prepare(weights, **{**chosen.needs, **opening, **options})
+    parts, shown, tables = [], [], []
+    for photos in chunks:
+        with photos.reader() as reader:
+            parts.append(run(photos, reader)("1/1"))
+            shown.append(postprocess.apply(parts[-1], looking))
+            if draw:
+                _draw_all(photos, reader, parts[-1], shown[-1], out / "drawn")
+        tables.append(postprocess.apply(parts[-1], chosen) if scoring else shown[-1])
+    alike = [dataclasses.replace(part, made_with=parts[0].made_with) for part in parts]
+    found, seen, table = candidates.merge(alike), _stacked(shown), _stacked(tables)
+    engine.report(found, found.images)
     rounded, images = table.round(dict.fromkeys(XYXY, 3)), found.images.drop(columns="found")
     numbers = pd.crosstab(seen["image_id"], seen["species"]).reindex(
         index=images["image_id"], columns=found.names, fill_value=0
@@ -161,19 +173,33 @@ def predict(
     written = {"predictions": rounded, "images": images, "counts": numbers.reset_index()}
     for name, one in written.items():
         files.write_text(out / f"{name}.csv", one.to_csv(index=False, lineterminator="\n"))
-    if draw:
-        predictions = sure = seen
-        by_image = dict(list(sure.groupby("image_id")))
-        ready = found.images.loc[found.images["status"] == "ok", "image_id"]
-        rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
-        with photos.reader() as reader:
-            for row in progress(rows, desc="draw", unit="img"):
-                frame = frames.decode(reader.bytes(row["archive"], row["member"]))
-                drawn = _draw(frame, by_image.get(row["image_id"], predictions.iloc[:0]))
-                jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-                with files.whole_file(out / "drawn" / f"{row['image_id']}.jpg") as file:
-                    file.write(jpeg.tobytes())
     return seen, found
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    full = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(full, ignore_index=True)
+
+
+def _draw_all(
+    photos: Photos,
+    reader: Reader,
+    found: candidates.Candidates,
+    boxes: pd.DataFrame,
+    folder: Path,
+) -> None:
+    """Write the photos that could be read as JPEGs with their boxes."""
+    import cv2
+
+    by_image = dict(list(boxes.groupby("image_id")))
+    ready = found.images.loc[found.images["status"] == "ok", "image_id"]
+    rows = photos.images[photos.images["image_id"].isin(ready)].to_dict("records")
+    for row in progress(rows, desc="draw", unit="img"):
+        frame = frames.decode(reader.bytes(row["archive"], row["member"]))
+        drawn = _draw(frame, by_image.get(row["image_id"], boxes.iloc[:0]))
+        jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+        with files.whole_file(folder / f"{row['image_id']}.jpg") as file:
+            file.write(jpeg.tobytes())
 
 
 def _own_settings(network: base.Backend) -> postprocess.PostprocessSettings:
