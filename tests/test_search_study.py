@@ -1,7 +1,9 @@
 """Shared studies: no trial lost or doubled, dead workers' trials taken up, another study refused,
 faults in a line."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +24,14 @@ def sqlite(tmp_path):
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
-def joined(url, name="s", identity=None, heartbeat_s=60, sampler=None):
+def joined(url, name="s", identity=None, heartbeat_s=60, sampler=None, directions=("maximize",)):
     return search_study.join(
         name,
         storage.open_storage(url, heartbeat_s),
         identity or {"a": 1},
         sampler or optuna.samplers.RandomSampler(seed=0),
         samplers.pruner("none"),
+        directions,
     )
 
 
@@ -281,6 +284,89 @@ def test_a_study_about_something_else_is_refused_with_the_difference(tmp_path, o
         TrainingError, match=rf"study 's' is about something else .*{message}.*another name"
     ):
         joined(sqlite(tmp_path), identity=other)
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "told"),
+    [
+        (None, ("maximize",), "minimize there, maximize here"),  # Optuna's default
+        (["minimize"], ("maximize",), "minimize there, maximize here"),
+        (["maximize"], ("maximize", "minimize"), "maximize there, maximize, minimize here"),
+        (
+            ["minimize", "maximize"],
+            ("maximize", "minimize"),
+            "minimize, maximize there, maximize, minimize here",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_study_that_looks_the_other_way_is_refused_and_left_alone(
+    tmp_path, made, wanted, told, kind
+):
+    url = sqlite(tmp_path) if kind == "sqlite" else f"journal://{tmp_path / 'study.log'}"
+    opened = storage.open_storage(url)
+    optuna.create_study(storage=opened, study_name="s", directions=made)
+    with pytest.raises(TrainingError, match=rf"about something else \(directions: {told}\)"):
+        joined(url, directions=wanted)
+    assert optuna.load_study(storage=opened, study_name="s").user_attrs == {}
+
+
+def test_a_study_made_beforehand_is_joined_while_it_is_empty(tmp_path):
+    opened = storage.open_storage(sqlite(tmp_path))
+    study = optuna.create_study(storage=opened, study_name="s", direction="maximize")
+    assert joined(sqlite(tmp_path)).user_attrs["search"] == {"a": 1}
+    other = optuna.create_study(storage=opened, study_name="t", direction="maximize")
+    other.optimize(score, n_trials=2)
+    with pytest.raises(TrainingError, match="'t' holds 2 trials that another program made"):
+        joined(sqlite(tmp_path), name="t")
+    assert study.directions == other.directions and other.user_attrs == {}
+
+
+@pytest.mark.parametrize("tail", [b'{"op_', b'{"op_code":4,"worker_id":"a', b"\0" * 40, b"\xff\n"])
+def test_a_journal_file_that_was_cut_goes_on(tmp_path, caplog, tail):
+    path = tmp_path / "study.log"
+    url = f"journal://{path}"
+    search_study.work(joined(url), score, 2)
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    study = joined(url)
+    assert path.read_bytes().startswith(whole + b"{")
+    assert (tmp_path / f"study.log.cut-{len(whole + tail)}").read_bytes() == whole + tail
+    lines = len(whole.splitlines())
+    assert f"study.log, line {lines + 1} was cut short and is dropped" in caplog.text
+    search_study.work(study, score, 4)
+    assert search_table.trials_table(joined(url))["state"].tolist() == ["complete"] * 4
+    assert len(list(tmp_path.glob("*.cut-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"notes", "line 1 is no record of Optuna's"),
+        (b"a,b\n1,2\n", "line 1 is no record of Optuna's"),
+        (b'{"op_code":0}half{"op_code":0}\n{"op_code":1}\n', "line 1 is no record of Optuna's"),
+        (b'{"op_code":99,"worker_id":"x"}\n', "records that Optuna .* does not know"),
+        (b'{"name":"pig"}\n', "records that Optuna .* does not know"),
+    ],
+)
+def test_other_files_are_no_journals_and_are_left_alone(tmp_path, content, message):
+    path = tmp_path / "study.log"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=message) as error:
+        storage.open_storage(f"journal://{path}")
+    assert path.read_bytes() == content and "\n" not in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["study.log"]
+
+
+@pytest.mark.parametrize("version", ["v0.9.0.a", "v99.0.0.a"])
+def test_a_database_of_another_optuna_is_told_in_a_line(tmp_path, version):
+    joined(sqlite(tmp_path))
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        database.commit()
+    with pytest.raises(TrainingError, match=r"release of Optuna that .* cannot join") as error:
+        storage.open_storage(sqlite(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ one machine at a time.
 import contextlib
 import datetime
 import importlib.util
+import json
 import logging
 import os
 import re
+import shutil
 import socket
 import time
 import warnings
@@ -47,10 +49,16 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
             raise TrainingError(
                 f"storage {url} is a folder; name a file in it, such as {url.rstrip('/')}/study.log"
             )
-        with quiet():
-            return JournalStorage(
-                JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-            )
+        lock = JournalFileOpenLock(str(path))
+        _mend_journal(path, lock)
+        try:
+            with quiet():
+                return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"storage {url} holds records that Optuna {optuna.__version__} does not know "
+                f"({type(error).__name__}: {error}); name another file"
+            ) from error
     with one_line(url):
         address = _address(url)
         for attempt in range(_CREATE_TRIES):
@@ -75,6 +83,14 @@ def one_line(url: str) -> Iterator[None]:
         raise TrainingError(
             f"no database driver for {shown}; pip install psycopg[binary] for postgresql://, "
             "pymysql for mysql+pymysql://"
+        ) from error
+    except RuntimeError as error:
+        if "table schema" not in str(error):
+            raise
+        raise TrainingError(
+            f"storage {shown} was made by a release of Optuna that {optuna.__version__} cannot "
+            "join; name another file or database, or copy it and try `optuna storage upgrade "
+            "--storage URL`"
         ) from error
     except exc.ArgumentError as error:
         raise TrainingError(
@@ -150,6 +166,45 @@ def _is_young(trial: FrozenTrial) -> bool:
     """True for a trial that may not have had the time to name its worker."""
     began = trial.datetime_start
     return began is not None and datetime.datetime.now() - began < datetime.timedelta(minutes=1)
+
+
+def _mend_journal(path: Path, lock: JournalFileOpenLock) -> None:
+    """Drop a last line that a lost session left half written, after a copy of the file: the next
+    record would go on in it. TrainingError for a line before it that is no record."""
+    if not path.is_file() or _whole_records(path)[0] == path.stat().st_size:
+        return
+    lock.acquire()  # nobody is in the middle of writing now
+    try:
+        size, line = _whole_records(path)
+        if size == path.stat().st_size:
+            return
+        copy = path.with_name(f"{path.name}.cut-{path.stat().st_size}")
+        shutil.copy2(path, copy)
+        os.truncate(path, size)
+    finally:
+        lock.release()
+    log.warning("%s, line %d was cut short and is dropped; before, it was %s", path, line, copy)
+
+
+def _whole_records(path: Path) -> tuple[int, int]:
+    """How many bytes of a journal file are whole records, and the number of the line after."""
+    data, size = path.read_bytes(), 0
+    lines = data.splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            is_record = line.endswith(b"\n") and isinstance(json.loads(line), dict)
+        except ValueError:
+            is_record = False
+        if not is_record:
+            # The first line has to begin as Optuna's do: another file is left alone.
+            if number < len(lines) or (number == 1 and not b'{"op_code"'.startswith(data[:10])):
+                raise TrainingError(
+                    f"storage {path}, line {number} is no record of Optuna's; name another file, "
+                    "or drop that line after a copy"
+                )
+            return size, number
+        size += len(line)
+    return size, len(lines) + 1
 
 
 def _address(url: str) -> sqlalchemy.URL:

@@ -70,18 +70,21 @@ def join(
             raise TrainingError(
                 f"study {name!r} cannot be joined ({error}); give the study another name"
             ) from error
-        if KEY not in study.user_attrs:
-            study.set_user_attr(KEY, uuid.uuid4().hex[:8])
         begun = study.get_trials(deepcopy=False, states=_TAKEN[:3])
-        if IDENTITY not in study.user_attrs or not begun:
-            study.set_user_attr(IDENTITY, dict(identity))
-        before = {**(defaults or {}), **_flat(study.user_attrs[IDENTITY])}
+        there = [direction.name.lower() for direction in study.directions]
+        if begun and IDENTITY not in study.user_attrs:
+            raise TrainingError(
+                f"study {name!r} holds {len(begun)} trials that another program made; give the "
+                "study another name"
+            )
+    recorded = study.user_attrs[IDENTITY] if begun else dict(identity)
+    before = {**(defaults or {}), **_flat(recorded)}
     now = {**(defaults or {}), **_flat(identity)}
     keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     changed = [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in keys]
-    if len(study.directions) != len(directions):
+    if there != list(directions):
         keys.insert(0, "directions")
-        changed.insert(0, f"{len(study.directions)} objectives there, {len(directions)} here")
+        changed.insert(0, f"directions: {', '.join(there)} there, {', '.join(directions)} here")
     if keys and all(key.startswith("base.") for key in keys):
         raise TrainingError(
             f"study {name!r} began from another base ({'; '.join(changed[:4])}): an earlier "
@@ -93,6 +96,11 @@ def join(
             f"study {name!r} is about something else ({'; '.join(changed[:4])}{more}); "
             "give the study another name, or take its settings"
         )
+    with search_storage.quiet():  # what is refused stays as it was
+        if KEY not in study.user_attrs:
+            study.set_user_attr(KEY, uuid.uuid4().hex[:8])
+        if study.user_attrs.get(IDENTITY) is None or not begun:
+            study.set_user_attr(IDENTITY, dict(identity))
     return study
 
 
