@@ -3,7 +3,9 @@ size."""
 
 import re
 import sys
+import types
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -205,6 +207,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, fitting,
 
     monkeypatch.setattr(planner, "_step_seconds", step_seconds)
     assert planner.time_steps("yolov5n", 64, 8) == seconds and seen == tried
+
+
+@pytest.mark.parametrize("took", [[9.0, 0.5, 30.0, 0.4, 12.0], [0.4, 30.0, 30.0, 30.0, 30.0]])
+def test_a_step_that_another_program_held_up_makes_no_estimate(monkeypatch, took):
+    ticks = iter(np.cumsum([0.0, *(part for seconds in took for part in (seconds, 0.0))]))
+    monkeypatch.setattr(planner, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks)))
+    assert planner.time_steps("yolov5n", 64, 2, n_steps=4, limit_s=99) == pytest.approx(0.2)
 
 
 def test_the_steps_that_are_timed_end_in_time():
