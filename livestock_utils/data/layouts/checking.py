@@ -74,6 +74,8 @@ def to_tables(labels: Labels, classes: Mapping[str, str]) -> tuple[pd.DataFrame,
     image = place[at]
     sort = np.argsort(image, kind="stable")[int((image < 0).sum()) :]
     xyxy = _snapped(xyxy[sort] * np.tile(scale[image[sort]], 2), true[image[sort]])
+    if labels.in_shares:  # whole pixels come back whole, as edges of bins are
+        xyxy = xyxy.round(4)
     ends = np.searchsorted(image[sort], np.arange(len(names) + 1))
     images = pd.DataFrame(
         {
