@@ -774,6 +774,32 @@ def test_pillow_turns_every_kind_of_image_into_colour(mode, monkeypatch, tmp_pat
     assert abs(int(frame[20, 30, 0]) - 200) <= 2
 
 
+@pytest.mark.parametrize("reader", ["opencv", "pillow"])
+@pytest.mark.parametrize(
+    ("mode", "name", "more", "told"),
+    [
+        ("RGB", "x.png", bytes(900), ""),
+        ("RGB", "x.tif", b"", ""),
+        ("I", "x.tif", b"", "not a readable image|a TIFF of 32 bits"),
+        ("F", "x.tif", b"", "not a readable image|a TIFF of 32 bits"),
+    ],
+)
+def test_opencv_and_pillow_read_the_same_images(
+    reader, mode, name, more, told, monkeypatch, tmp_path
+):
+    from PIL import Image
+
+    Image.new("RGB", (60, 40), (90, 90, 90)).convert(mode).save(tmp_path / name)
+    if reader == "pillow":
+        monkeypatch.setattr(edge_runner, "cv2", None)
+    data = (tmp_path / name).read_bytes() + more
+    if told:
+        with pytest.raises(edge_runner.Problem, match=told):
+            edge_runner.decode(data)
+    else:
+        assert (edge_runner.decode(data) == 90).all()
+
+
 def test_a_bundle_runs_in_a_bare_environment_with_its_three_packages(made, tmp_path):
     """Only numpy, onnxruntime and Pillow: no library, no torch, no OpenCV."""
     folder = unpacked(made, tmp_path, Settings(confidence_threshold=0.05))
