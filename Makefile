@@ -5,7 +5,7 @@ SAMPLE ?= data/sample
 OUT ?= runs/sample
 EXTRAS := dev,edge,lighter,openvino,search
 
-.PHONY: setup run test test-slow test-ray notebooks badges bench faults lint clean
+.PHONY: setup run test test-slow test-ray notebooks badges bench faults fuzz lint clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -52,6 +52,9 @@ bench: setup
 
 faults: setup
 	$(BIN)/python tests/faults/harness.py
+
+fuzz: setup
+	$(BIN)/python tests/fuzz/fuzzer.py
 
 clean:
 	rm -rf .venv .venv-ray build *.egg-info .pytest_cache .mypy_cache .ruff_cache

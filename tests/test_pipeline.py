@@ -217,7 +217,32 @@ def test_large_data_files_are_told_apart_by_size_and_time(finished, monkeypatch)
     assert records.fingerprint(found[0], values, finished / "out") != before
 
 
+def test_a_refusal_leaves_what_had_finished_as_it_was(finished):
+    out, figure = finished / "out", finished / "out" / "figures" / "02" / "double.png"
+    figure.parent.mkdir(parents=True)
+    figure.write_bytes(b"drawn")
+    text = (finished / "notebooks" / "02_double.py").read_text()
+    text = text.replace(
+        "if fail:",
+        'step.path("figures", "02", "double.png").write_bytes(b"x")\n'
+        'step.path("figures", "02", "new.png").write_bytes(b"x")\nif fail:',
+    )
+    (finished / "notebooks" / "02_double.py").write_text(text)
+    arguments = ("--data", "data", "--out", "out", "--notebooks", "notebooks", "-p", "scale", "0.1")
+    assert command(*arguments, cwd=finished).returncode == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    refused = command(*arguments, "--only", "02", "-p", "fail", "true", cwd=finished)
+    assert refused.returncode == 1 and refused.stderr.endswith(
+        "(traceback in out/.state/refused/02_double.ipynb; what was finished is as it was)\n"
+    )
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    told = after.pop(out / ".state" / "refused" / "02_double.ipynb")
+    assert b"the numbers are odd: expected even ones" in told and after == before
+    assert "[2/2] 02_double: unchanged, skipped" in command(*arguments, cwd=finished).stdout
+
+
 def test_a_failure_stops_in_one_line_and_the_next_run_goes_on(finished):
+    (finished / "out" / ".state" / "02.json").unlink()  # it had not finished
     arguments = ("--data", "data", "--out", "out", "--notebooks", "notebooks", "-p", "scale", "0.1")
     failed = command(*arguments, "-p", "fail", "true", cwd=finished)
     assert failed.returncode == 1

@@ -161,6 +161,14 @@ def test_archives_of_somebody_else_are_not_touched(tmp_path):
     assert foreign.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("name", ["TS_소.zip", "TL_소.ZIP.part0"])
+def test_a_folder_of_archives_is_no_place_for_a_sample(tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(LivestockError, match=f"is a folder of archives: .* or {tmp_path.parent}"):
+        drawing.write_sample(tmp_path, 4, 0, scale=SCALE)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,12 +1,18 @@
 """The errors that users see: one line that says what, where and what to do."""
 
+_LONGEST = 1200
+"""Characters of a message; the middle of a longer one is left out."""
+
 
 class LivestockError(ValueError):
     """Base of all errors that the library raises on purpose; its one line is `what; advice`."""
 
     def __init__(self, what: str = "", advice: str = "") -> None:
         """What is wrong, and what to do."""
-        super().__init__(f"{what}; {advice}" if advice else what)
+        text = " ".join(f"{what}; {advice}".splitlines() if advice else what.splitlines())
+        # A file may hold anything, and another library's message too.
+        short = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-400:]}"
+        super().__init__(short)
         self.what, self.advice = what, advice
 
 

@@ -75,7 +75,12 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
                     f"{path}, line {line}: {name} is {text!r}, expected {number}; run notebook "
                     "01_eda again"
                 ) from error
-        read[name] = pd.Series(values, dtype=kind)
+        try:
+            read[name] = pd.Series(values, dtype=kind)
+        except OverflowError as error:
+            raise DatasetError(
+                f"{path}: {name} holds {max(values)}; run notebook 01_eda again"
+            ) from error
     return pd.DataFrame(read)
 
 
@@ -94,7 +99,7 @@ def read_folds(path: str | os.PathLike) -> tuple[pd.Series, pd.Series | None]:
         )
     table = read_csv(path, dtype=str, keep_default_na=False)
     require_columns(table, ("image_id", "fold", "group"), path)
-    wrong = table.loc[~table["fold"].str.fullmatch(r"\d+"), "fold"]
+    wrong = table.loc[~table["fold"].str.fullmatch(r"\d{1,9}"), "fold"]
     if len(wrong):
         raise DatasetError(
             f"{path}: fold {wrong.iloc[0]!r} is not a whole number; run notebook 02 again"

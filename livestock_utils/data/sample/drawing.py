@@ -112,6 +112,10 @@ def write_sample(
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
         return folder
+    if any(".zip" in path.name.lower() for path in folder.glob("*")):
+        raise LivestockError(
+            f"{folder} is a folder of archives: choose an empty folder, or {folder.parent}"
+        )
     plans = {
         "train": _plans("train", n_images, seed, scale),
         "test": _plans("test", n_test_images, seed, scale),

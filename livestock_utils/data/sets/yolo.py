@@ -142,6 +142,7 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
     """The manifest from the bytes of manifest.csv (`where` names it); else DatasetError."""
     texts = ("image_id", "species", "stratum", "archive", "member", "sha256", "label_sha256")
     types: dict[str, Any] = dict.fromkeys(texts, str) | {"fold": "Int64"}
+    types |= dict.fromkeys(("width_px", "height_px", "boxes", "bytes", "seed"), "int64")
     try:
         table = pd.read_csv(
             io.BytesIO(data), dtype=types, keep_default_na=False, na_values={"fold": [""]}

@@ -5,7 +5,6 @@ order."""
 import dataclasses
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import whole_file
+from livestock_utils.core.text import one_line
 
 COLUMNS = ("image_id", "species", *XYXY, "confidence")
 """Of a predictions table."""
@@ -194,19 +194,22 @@ def load(path: str | os.PathLike) -> Candidates:
         table = pd.DataFrame({name: content[name] for name in _IMAGE_TYPES}).astype(_IMAGE_TYPES)
         index = np.repeat(np.arange(len(table), dtype="int32"), content["counts"])
         arrays = {name: content[name] for name in PER_CANDIDATE if name != "image_index"}
+        names, passes, made_with = (about[key] for key in ("names", "passes", "made_with"))
+        if {len(index)} != {len(one) for one in arrays.values()}:
+            raise ValueError("arrays of different lengths")
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file of candidates; predict first") from error
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what a damaged file leads numpy to has no common base
         raise DatasetError(
-            f"{path}: not a whole file of candidates ({error}); delete it and predict again"
+            f"{path}: not a whole file of candidates ({one_line(error, 140)}); delete it and "
+            "predict again"
         ) from error
     if form != _FORMAT:
         raise DatasetError(
             f"{path}: candidates of format {form}, expected {_FORMAT}; predict again"
         )
-    names, passes = tuple(about["names"]), tuple(about["passes"])
     return Candidates(
-        table, index, **arrays, names=names, passes=passes, made_with=about["made_with"]
+        table, index, **arrays, names=tuple(names), passes=tuple(passes), made_with=made_with
     )
 
 

@@ -75,8 +75,13 @@ def probability(values: Floats, rescorer: Mapping[str, Any], name: str) -> npt.N
 
 def check(rescorer: Mapping[str, Any]) -> None:
     """LivestockError for a re-scorer of other features than these."""
-    told = list(rescorer.get("features", ()))
-    if told != list(FEATURES) or len(rescorer.get("weights", ())) != len(FEATURES):
+    known = rescorer if isinstance(rescorer, Mapping) else {}
+    told, weights = known.get("features"), known.get("weights")
+    if (
+        told != list(FEATURES)
+        or not isinstance(weights, list | tuple)
+        or len(weights) != len(FEATURES)
+    ):
         raise LivestockError(
             f"the re-scorer was trained on the features {told}, this release gives "
             f"{list(FEATURES)}: tune again"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from livestock_utils.core import addresses, files
+from livestock_utils.core import addresses, errors, files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.progress import watched
 from livestock_utils.show.pipeline import notebook_files, records
@@ -80,13 +80,17 @@ def execute(
 ) -> bool:
     """Run a notebook, keep OUT/notebooks/NN_name.ipynb, also when it fails, and its record; False,
     without a record, where it made its share only. Papermill saves after every cell, not whole: it
-    does so in OUT/.state/running, and the finished file takes its place in one step."""
+    does so in OUT/.state/running, and the finished file takes its place in one step. One that had
+    finished and refuses other parameters stays as it was, the refusal lies in OUT/.state/refused.
+    """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     record, executed = records.record_path(notebook, out), records.executed_path(notebook, out)
-    record.unlink(missing_ok=True)
     fingerprint = records.fingerprint(notebook, parameters, out)
+    before = records.finished(notebook, out, fingerprint)
+    stamps = records.stamps(notebook, parameters)
+    record.unlink(missing_ok=True)
     running = out / ".state" / "running" / executed.name
     running.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -95,9 +99,15 @@ def execute(
         lines = [line.strip() for line in error.source.splitlines()]
         line = next((line for line in lines if line and not line.startswith("#")), "")
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
+        told = "the same command goes on from here"
+        is_refusal = before and error.ename in vars(errors)
+        if is_refusal and stamps == records.stamps(notebook, parameters):
+            records.restore(notebook, out, before)
+            executed = out / ".state" / "refused" / executed.name
+            told = "what was finished is as it was"
         raise NotebookError(
             f"{notebook.name}, cell [{error.exec_count}] `{line[:60]}`: {reason} "
-            f"(traceback in {executed}; the same command goes on from here)"
+            f"(traceback in {executed}; {told})"
         ) from error
     except DeadKernelError as error:
         raise NotebookError(

@@ -55,6 +55,38 @@ def is_done(notebook: NotebookFile, parameters: Mapping[str, Literal], out: Path
     )
 
 
+def finished(notebook: NotebookFile, out: Path, now: Mapping[str, Any]) -> dict[Path, bytes]:
+    """What a finished notebook shows (itself, its record and figures), by path; nothing where more
+    than its parameters is another `now`, as it then describes what is no more."""
+    known = made.read(record_path(notebook, out))
+    if known | {"parameters": {}} != {**now, "parameters": {}}:
+        return {}
+    return {path: path.read_bytes() for path in _shown(notebook, out)}
+
+
+def restore(notebook: NotebookFile, out: Path, before: Mapping[Path, bytes]) -> None:
+    """Make what a notebook shows what `finished` gave; the record comes last."""
+    for path in _shown(notebook, out):
+        if path not in before:
+            path.unlink()
+    for path, data in before.items():
+        if not path.is_file() or path.read_bytes() != data:
+            with files.whole_file(path) as file:
+                file.write(data)
+
+
+def stamps(notebook: NotebookFile, parameters: Mapping[str, Literal]) -> dict[Path, tuple]:
+    """Size and time of every file that a notebook writes."""
+    paths = [path for found in expand(notebook.writes, parameters).values() for path in found]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+
+def _shown(notebook: NotebookFile, out: Path) -> list[Path]:
+    figures = sorted((out / "figures" / notebook.number).glob("*"))
+    own = [*figures, executed_path(notebook, out), record_path(notebook, out)]
+    return [path for path in own if path.is_file()]
+
+
 def is_partial(notebook: NotebookFile, out: Path) -> bool:
     """True when a notebook said `complete=False`: others' shares are still missing."""
     kept = made.read(out / ".state" / "metrics" / f"{notebook.name}.json")
