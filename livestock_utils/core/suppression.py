@@ -27,16 +27,19 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
     return kept
 
 
-def diou_nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
+def diou_nms(
+    xyxy: Array, confidence: Array, iou_threshold: float, most: int | None = None
+) -> npt.NDArray[np.bool_]:
     """Greedy suppression by DIoU = IoU - (distance of centres / diagonal of the box around both)^2
-    (Zheng et al. 2020) -> kept (n,): neighbours whose centres lie apart survive."""
+    (Zheng et al. 2020) -> kept (n,), the first `most`: neighbours whose centres lie apart
+    survive."""
     kept = np.zeros(len(confidence), dtype=bool)
     boxes = xyxy.astype(np.float64)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    rows = np.arange(len(boxes))
-    while len(rows):
-        at, rows = rows[0], rows[1:]
+    rows, left = np.arange(len(boxes)), len(boxes) if most is None else most
+    while len(rows) and left:
+        at, rows, left = rows[0], rows[1:], left - 1
         kept[at] = True
         corner = np.minimum(boxes[at, :2], boxes[rows, :2])
         diagonal = ((np.maximum(boxes[at, 2:], boxes[rows, 2:]) - corner) ** 2).sum(axis=1)
@@ -54,15 +57,18 @@ def soft_nms(
     sigma: float = 0.5,
     method: str = "gaussian",
     floor: float = 0.001,
+    most: int | None = None,
 ) -> Array:
     """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; 0 below `floor`. "linear": x (1
-    - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma)."""
+    - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma). Picks never
+    rise, so `most` of them are the surest."""
     scores = confidence.astype(np.float64)
     result = np.zeros(len(scores))
     boxes = xyxy.astype(np.float64)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    rows = np.flatnonzero(scores >= floor)
-    while len(rows):
+    rows, left = np.flatnonzero(scores >= floor), len(scores) if most is None else most
+    while len(rows) and left:
+        left -= 1
         at = int(np.argmax(scores[rows]))
         best = rows[at]
         result[best] = scores[best]

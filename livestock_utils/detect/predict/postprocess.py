@@ -22,7 +22,7 @@ from livestock_utils.detect.predict.candidates import Candidates
 
 PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
 _PerClass = float | dict[str, float]
-_HARD = {"nms": suppression.nms, "diou_nms": suppression.diou_nms}
+_HARD = ("nms", "diou_nms")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,11 +313,15 @@ def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
 def _kept(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
     """Hard suppression of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
     thresholds = _per_class(settings.iou_threshold, candidates.names, "iou_threshold")
-    suppress = _HARD[settings.method]
+    most = settings.max_detections
     kept = np.zeros(len(candidates), dtype=bool)
     for rows, _, class_index in _groups(candidates, settings.class_agnostic):
         sides = candidates.xyxy[rows], candidates.confidence[rows]
-        kept[rows] = suppress(*sides, thresholds[class_index])
+        limit = thresholds[class_index]
+        if settings.method == "nms":
+            kept[rows] = suppression.nms(*sides, limit)
+        else:
+            kept[rows] = suppression.diou_nms(*sides, limit, most)
     return kept
 
 
@@ -366,6 +370,8 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detectio
     floors = confidence_limits(part, settings)
     n_passes = len(part.passes if settings.passes is None else settings.passes)
     is_fusion = settings.method == "fusion"
+    # A pick of all classes may fall below its own class's floor and make room for another.
+    mixed = settings.class_agnostic and floors.min() < floors.max()
     if is_fusion and settings.fusion_nms is not None:
         part = part.select(_nms_of_each_pass(part, settings.fusion_nms))
     found: list[tuple[Any, ...]] = [
@@ -390,6 +396,7 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detectio
                 sigma=settings.sigma,
                 method=settings.method.removeprefix("soft_nms_"),
                 floor=floors.min() if settings.class_agnostic else floors[class_index],
+                most=None if mixed else settings.max_detections,
             )
             alive = (confidence > 0) & (confidence >= floors.astype(np.float32)[labels])
             xyxy, confidence, labels = xyxy[alive], confidence[alive], labels[alive]
