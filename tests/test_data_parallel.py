@@ -69,6 +69,7 @@ GIVEN = {
     "head": "fresh",
     "close_mosaic": 0.25,
     "ema_epochs": 1.0,
+    "negatives": "doubted",
     "blend": 0.2,
     "compile": True,
     "model": "yolov5s",

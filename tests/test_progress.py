@@ -6,6 +6,7 @@ import types
 import pytest
 
 from livestock_utils.core.progress import progress, watched
+from livestock_utils.core.threads import swapped
 
 
 def kernel_shell(**attributes):
@@ -38,3 +39,15 @@ def test_the_callers_disable_wins(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     list(progress(range(2), disable=True))
     assert capsys.readouterr().err == ""
+
+
+def test_entries_are_swapped_for_a_while_and_nothing_else_is_ever_gone():
+    class Watched(dict):
+        def clear(self):
+            raise AssertionError("another thread would find nothing")
+
+    table = Watched(a=1, b=2)
+    with pytest.raises(ZeroDivisionError), swapped(table, {"b": 3, "c": 4}):
+        assert table == {"a": 1, "b": 3, "c": 4}
+        1 / 0  # noqa: B018
+    assert table == {"a": 1, "b": 2}

@@ -1,10 +1,11 @@
 """Work done ahead in threads: reading, decoding, hashing and writing while the caller works."""
 
 import concurrent.futures
+import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, TypeVar
 
 _SHARING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """GNU OpenMP's threads sleep while they wait, where they would spin and hold a core."""
@@ -38,3 +39,19 @@ def work_ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@contextlib.contextmanager
+def swapped(mapping: MutableMapping[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
+    """Entries of `mapping` for a while. Unlike `mock.patch.dict` it never empties what other
+    threads read meanwhile: an import in such a moment would load Python's own modules anew."""
+    before = {name: mapping[name] for name in values if name in mapping}
+    mapping.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            if name in before:
+                mapping[name] = before[name]
+            else:
+                mapping.pop(name, None)

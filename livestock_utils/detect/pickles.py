@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from livestock_utils.core.errors import CheckpointError
+from livestock_utils.core.threads import swapped
 
 LAYERS = (
     "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP "
@@ -103,5 +104,5 @@ def old_names() -> Iterator[None]:
         for name, module in list(sys.modules.items())
         if name.startswith(("yolov5.models", "yolov5.utils"))
     }
-    with mock.patch.dict(sys.modules, alias):
+    with swapped(sys.modules, alias):
         yield

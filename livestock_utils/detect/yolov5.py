@@ -23,6 +23,7 @@ from unittest import mock
 
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.threads import swapped
 from livestock_utils.detect import pickles
 from livestock_utils.detect.pickles import old_names
 from livestock_utils.install import YOLOV5_VERSION, yolov5_folder
@@ -113,7 +114,7 @@ def _quiet_import() -> Iterator[None]:
         stack.enter_context(pd.option_context(columns, pd.get_option(columns)))
         stack.enter_context(warnings.catch_warnings())
         # Else the import makes a folder in the user's home.
-        stack.enter_context(mock.patch.dict(os.environ, {"YOLOV5_CONFIG_DIR": folder}))
+        stack.enter_context(swapped(os.environ, {"YOLOV5_CONFIG_DIR": folder}))
         stack.enter_context(mock.patch.object(sys, "path", [folder, *sys.path]))
         sys.modules.update(_stubs())
         try:

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.text import one_line
+from livestock_utils.core.threads import swapped
 from livestock_utils.detect.settings import HYP_FOLDER
 from livestock_utils.detect.train.cache import read_resized
 from livestock_utils.detect.train.data import Part
@@ -110,7 +110,7 @@ def _reason(error: Exception) -> str:
 
 def _albumentations() -> Any:
     """albumentations, imported without its look for a newer release on the network."""
-    with mock.patch.dict(os.environ, {"NO_ALBUMENTATIONS_UPDATE": "1"}):
+    with swapped(os.environ, {"NO_ALBUMENTATIONS_UPDATE": "1"}):
         import albumentations
     return albumentations
 

@@ -132,7 +132,10 @@ def _meaning(row: Mapping[Any, Any]) -> str:
 def at_start(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the project's notebook `name` as they came into it, whoever set them, as
     the types that its text and the settings have; {} for another notebook."""
-    path = project.folder("notebooks") / f"{name}.py"
+    try:
+        path = project.folder("notebooks") / f"{name}.py"
+    except LivestockError:  # the notebooks lie elsewhere
+        return {}
     if not path.is_file():
         return {}
     notebook = notebook_files.read(path)
