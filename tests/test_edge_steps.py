@@ -1,6 +1,7 @@
 """The smaller steps of notebook 13: which images, which thresholds, what is counted, commands, the
 bundle's check."""
 
+import json
 import shutil
 
 import numpy as np
@@ -12,8 +13,9 @@ from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect.export import bundle as edge_bundle
 from livestock_utils.detect.export import cost, exports, formats, parity
-from livestock_utils.detect.predict import postprocess
+from livestock_utils.detect.predict import engine, postprocess
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
+from livestock_utils.detect.settings import TrainSettings
 
 PIXELS = 96
 
@@ -119,6 +121,31 @@ def test_the_bundle_that_was_written_finds_what_the_library_finds(made, tmp_path
     with pytest.raises(LivestockError, match="the bundle does not run: "):
         damaged = _damaged(bundle, tmp_path / "damaged.zip")
         edge_bundle.verify(damaged, Photos(images, folder=photos), model, n=1)
+
+
+def test_the_bundle_lies_unpacked_with_its_page_and_counts_as_tuned(made, tmp_path):
+    weights, images, folder = made
+    photos = Photos(images, folder=folder)
+    photos = photos.with_boxes(
+        engine.predict(weights, photos, image_size=PIXELS).drop(columns="confidence")
+    )
+    model = formats.export(weights, tmp_path, image_size=PIXELS)
+    looking = Settings(confidence_threshold=0.3, class_agnostic=True, multi_label=False)
+    chosen = Settings(confidence_threshold=0.05)
+    postprocess.save_settings(tmp_path / "predictions" / "settings.yaml", chosen, looking)
+    asked = exports.ExportSettings(name="barn", pixel_sizes=str(PIXELS))
+    made_so = exports.Exports(asked, photos, photos, tmp_path, weights, 0.0, TrainSettings())
+    row = {"export": "onnx", "image_size": PIXELS, "path": str(model), "size_mb": 7.0, "red": False}
+    measured = pd.DataFrame([row]).assign(latency_ms=float("nan"))
+    vars(made_so).update(measured=measured, recommended=(row, ""))
+    path, share, sentence = made_so.bundle
+    unpacked = path.parent / "edge_barn"
+    assert share == 1 and "](../dist/edge_barn/web/index.html)" in sentence
+    assert (unpacked / "web" / "index.html").is_file()
+    about = json.loads((unpacked / "model.json").read_text())
+    assert (about["settings"], about["looking"]) == (chosen.to_dict(), looking.to_dict())
+    told = (unpacked / "MODEL_CARD.md").read_text()
+    assert "# Model card: edge_barn" in told and "| all | " in told and about["weights"] in told
 
 
 def _damaged(bundle, target):
