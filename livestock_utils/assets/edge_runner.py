@@ -1002,8 +1002,8 @@ class Tracker:
     """A number for every animal that stays with it: a box goes on with the track that it overlaps
     most.
 
-    Sure boxes begin tracks, doubtful ones only go on with one. A track without a box for `patience`
-    frames ends. It is an animal once it was seen `hits` times.
+    Sure boxes begin tracks, doubtful ones only keep one alive. A track without a box for `patience`
+    frames ends. It is an animal once it had a sure box in `hits` frames.
     """
 
     def __init__(self, iou=0.3, patience=30, hits=3):
@@ -1021,7 +1021,7 @@ class Tracker:
         for rows in (np.flatnonzero(sure), np.flatnonzero(~sure)):
             for row, track in self._pairs(found, rows, free):
                 numbers[row] = track["number"]
-                track.update(xyxy=found[row, :4], missed=0, seen=track["seen"] + 1)
+                track.update(xyxy=found[row, :4], missed=0, seen=track["seen"] + int(sure[row]))
             free = [track for track in free if track["missed"]]
         flat = (found[:, 2:4] <= found[:, :2]).any(axis=1)  # cut off by the frame's edge
         for row in np.flatnonzero(sure & (numbers == 0) & ~flat):
@@ -1185,9 +1185,8 @@ def run(
     """Detect over a source; returns (images seen, boxes found, images that could not be used).
 
     `reconnect` (s): a camera is opened again when it is gone; `watch` (s): a folder's new images;
-    `health` (s): a line so often; `track`: boxes carry their animal's number, and faint ones are
-    kept where they go on with one; `counts`: a CSV by minute; `labels`: a CSV that counts are held
-    against.
+    `health` (s): a line so often; `track`: boxes carry their animal's number; `counts`: a CSV by
+    minute; `labels`: a CSV that counts are held against.
     """
     endless, live = reconnect is not None or watch is not None, None
     seen = boxes = failed = 0
@@ -1201,7 +1200,7 @@ def run(
         tracker, inside = Tracker(), (model.inside or {}).get("confidence_threshold", 0)
         model.set_confidence(
             {
-                name: max(float(floor) / 4, inside)
+                name: max(float(floor) / 2, inside)
                 for name, floor in zip(model.names, floors)  # noqa: B905
             }
         )
@@ -1222,7 +1221,7 @@ def run(
                 sure = found[:, 4] >= floors[found[:, 5].astype(int)]
                 if tracker:
                     tracks = tracker.follow(found, sure)
-                    found, tracks = found[sure | (tracks > 0)], tracks[sure | (tracks > 0)]
+                    found, tracks = found[sure], tracks[sure]
                 if (
                     drawn
                 ):  # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
