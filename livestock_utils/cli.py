@@ -347,6 +347,7 @@ def check(
 @click.argument("source", type=_OLD_PATH, metavar="DIR_OR_FILE")
 @click.argument("target", type=_FOLDER, metavar="NEW_DIR")
 @_option("--to", type=click.Choice(["coco", "yolo", "voc", "aihub"]), required=True)
+@_option("--normaliser", type=_FRAMES, default="contest", help="What answer.csv was divided by.")
 @_layout
 @_classes
 def convert(source: Path, target: Path, to: str, classes: tuple[str, ...], **options: Any) -> None:

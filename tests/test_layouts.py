@@ -14,7 +14,7 @@ import livestock_utils as lu
 from livestock_utils.cli import cli
 from livestock_utils.core import species, tables
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.errors import ArchiveError, LivestockError
+from livestock_utils.core.errors import ArchiveError, DatasetError, LivestockError
 from livestock_utils.data.eda import bins
 from livestock_utils.data.layouts import reading, writing
 from livestock_utils.detect.tune import steps
@@ -583,6 +583,23 @@ def test_back_in_ai_hubs_layout(sample, converted, tmp_path, caplog):
     )
     pd.testing.assert_frame_equal(mine[list(answers)], answers, atol=1e-6, rtol=0)
     assert "of no species or of several" in caplog.text
+
+
+def test_answers_of_true_frames_are_told_and_taken(sample, tmp_path):
+    for name in ("data", "data_test"):
+        (tmp_path / name).symlink_to(sample / name)
+    answers, images = (
+        pd.read_csv(sample / "answer.csv"),
+        lu.read_test_archives(sample / "data_test"),
+    )
+    sizes = images.images.set_index("image_id").loc[answers["ImageID"].str[:-4]]
+    shares = answers.assign(XMin=0.0, XMax=1.0, YMin=0.0, YMax=1.0)
+    shares.to_csv(tmp_path / "answer.csv", index=False)
+    writing.convert(tmp_path, tmp_path / "coco", "coco", normaliser="image")
+    boxes = lu.read_photos(tmp_path / "coco", test=True).boxes
+    assert boxes["x_max"].tolist() == sizes["width_px"].tolist()
+    with pytest.raises(DatasetError, match=r"boxes lie outside their photos .* normaliser 'image'"):
+        writing.convert(tmp_path, tmp_path / "other", "coco")
 
 
 def test_the_same_photos_give_the_same_bytes(sample, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 
 from livestock_utils.core import species as known
@@ -39,12 +40,14 @@ def convert(
     to: str,
     layout: str | None = None,
     classes: reading.Classes = None,
+    normaliser: str = "contest",
 ) -> Photos:
     """Write the photos of `source` and their labels into the folder `target`, as coco, yolo, voc or
     aihub; returns them. A test part stays one, in AI Hub's layout as data_test/ and answer.csv;
-    photos that AI Hub's archives, of one species each, cannot hold are left out. DatasetError for a
-    folder that holds other files."""
-    photos, folder = _everything(source, layout, classes), Path(target)
+    photos that AI Hub's archives, of one species each, cannot hold are left out. `normaliser` is
+    what AI Hub's answer.csv was divided by: "contest" or "image". DatasetError for a folder that
+    holds other files, and for answers that lie outside their photos."""
+    photos, folder = _everything(source, layout, classes, normaliser), Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} is not an empty folder; give a new one")
     with set_folder.no_space_error(folder), set_folder.whole_folder(folder, ()) as part:
@@ -52,7 +55,9 @@ def convert(
     return photos
 
 
-def _everything(source: str | os.PathLike, layout: str | None, classes: reading.Classes) -> Photos:
+def _everything(
+    source: str | os.PathLike, layout: str | None, classes: reading.Classes, normaliser: str
+) -> Photos:
     """The photos of all parts, with the column `part`: train where there are none."""
     found, findings = reading.find(source, layout), Findings()
     if found.layout != reading.AIHUB:
@@ -67,21 +72,32 @@ def _everything(source: str | os.PathLike, layout: str | None, classes: reading.
             if (found.folder / "data_test").is_dir():
                 tests, _ = archives.read_tables(reader, findings, False, within="data_test")
                 images = pd.concat([images, tests.assign(part="test")], ignore_index=True)
-                boxes = pd.concat([boxes, _answers(found.folder, tests)], ignore_index=True)
+                boxes = pd.concat(
+                    [boxes, _answers(found.folder, tests, normaliser)], ignore_index=True
+                )
     aihub.tell(source, findings, strict=False)
     return Photos(images, boxes, found.folder)
 
 
-def _answers(folder: Path, tests: pd.DataFrame) -> pd.DataFrame:
-    """The boxes in px that answer.csv gives as shares of the contest's frames; none without it."""
+def _answers(folder: Path, tests: pd.DataFrame, normaliser: str) -> pd.DataFrame:
+    """The boxes in px that answer.csv gives as shares of the contest's frames or of each photo's;
+    none without it."""
     path = folder / "answer.csv"
     if not path.is_file():
         return pd.DataFrame(columns=["image_id", "species", *XYXY])
     table = pd.read_csv(path, dtype={"ImageID": str})
     table["image_id"] = table["ImageID"].str.replace(r"(?i)\.jpe?g$", "", regex=True)
     table = table[table["image_id"].isin(tests["image_id"])]
-    frames = table["image_id"].map(tests.set_index("image_id")["species"]).map(_frame)
-    px = table[list(_ANSWERS)].to_numpy(float) * [(*frame, *frame) for frame in frames]
+    mine = tests.set_index("image_id").loc[table["image_id"]]
+    true = mine[["width_px", "height_px"]].to_numpy(float)
+    frames = np.array([*map(_frame, mine["species"])]) if normaliser == "contest" else true
+    px = table[list(_ANSWERS)].to_numpy(float) * np.tile(frames, 2).reshape(-1, 4)
+    if outside := int((px > np.tile(true, 2) + 1).any(axis=1).sum()):
+        other = "image" if normaliser == "contest" else "contest"
+        raise DatasetError(
+            f"{path}: {outside:,} boxes lie outside their photos if the answers were divided by "
+            f"{normaliser!r}; say normaliser {other!r} (--normaliser)"
+        )
     boxes = pd.DataFrame(px.round(6), columns=XYXY)
     boxes.insert(0, "species", table["LabelName"].to_numpy())
     boxes.insert(0, "image_id", table["image_id"].to_numpy())
