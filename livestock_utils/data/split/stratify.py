@@ -7,6 +7,9 @@ brings the counts of images closer to their targets. The last step is what keeps
 units differ in size, and small strata within one image.
 """
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
@@ -60,11 +63,14 @@ def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> Non
 def _level(
     parts: npt.NDArray[np.intp], counts: Counts, shares: Counts, weights: Counts
 ) -> npt.NDArray[np.intp]:
-    """Exchange units between two parts while the weighted squared deviation falls."""
+    """Exchange units between two parts while the weighted squared deviation falls. All is made
+    whole numbers, whose sums are exact: rounded ones differ by processor, and break ties."""
     total = counts.sum(axis=0)
-    weights = np.where(total > 0, weights, 0.0)
+    weights = np.where(total > 0, np.round(weights * 1000), 0.0)
+    scale = math.lcm(*(Fraction(share).limit_denominator(1000).denominator for share in shares))
+    counts = counts * scale
     sums = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])
-    deviation = sums - np.outer(shares, total)
+    deviation = sums - np.outer(np.round(shares * scale), total)
     own_cost = (counts**2) @ weights
     pairs = [(a, b) for a in range(len(shares)) for b in range(a)]
     for _ in range(_ROUNDS):
