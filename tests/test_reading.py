@@ -75,7 +75,8 @@ def refused(read, path, content):
         ("names: [돼지]\n".encode("utf-16"), ", line 1: not UTF-8 (UTF-16); save it as UTF-8"),
         (b"a: [1\n", ", line 2: not YAML (expected ',' or ']'"),
         (b"day: 2020-13-45\n", ": not YAML (month must be in 1..12)"),
-        (b"a: \x00\n", ": not YAML (unacceptable character #x0000"),
+        (b"a: \x00\n", ", line 1: not UTF-8 (byte 0x00); save it as UTF-8"),
+        (b"a: \x07\n", ": not YAML (unacceptable character #x0007"),
         (b"[" * 5000, ": not YAML ("),
     ],
 )

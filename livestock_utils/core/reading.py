@@ -21,7 +21,10 @@ def read_text(
     """A file's text, UTF-8 with or without a byte order mark; else `error`, with the line."""
     try:
         data = Path(path).read_bytes()
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = data.decode("utf-8-sig")
+        if "\0" in text:
+            raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), len(data), "no text")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except OSError as cause:
         why = cause.strerror or one_line(cause)
         raise error(f"{path} cannot be read: {why}", advice or "check the path") from cause

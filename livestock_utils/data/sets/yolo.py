@@ -278,12 +278,12 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
 def label_file(image: str | Path) -> Path:
     """The label file of an image: the last `images` of its path becomes `labels`, .txt."""
     head, found, tail = str(image).rpartition("/images/")
-    return Path(f"{head}/labels/{tail}" if found else str(image)).with_suffix(".txt")
+    return Path(os.path.splitext(f"{head}/labels/{tail}" if found else image)[0] + ".txt")
 
 
 def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
     """Rows of class and xywhn -> (n, 5); repeated rows once, none for no file."""
-    text = read_text(path) if path.exists() else ""
+    text = read_text(path) if os.path.exists(path) else ""
     rows = [
         _label_row(line, f"{path}, line {number}", n_classes)
         for number, line in enumerate(text.splitlines(), start=1)
