@@ -36,7 +36,6 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path, kills, in_f
         warmup_min_iterations=2,
         loggers=(),
         augmentation="light",
-        final_evaluation=False,
     )
     torch.set_num_threads(threads)
     results = pd.read_csv(tmp_path / "killed" / "results.csv")

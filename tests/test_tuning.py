@@ -466,7 +466,7 @@ def test_metrics_are_plain_numbers(chosen, tmp_path):
 def test_displays_join_numbers_figures_and_verdicts(chosen, tmp_path):
     found, boxes, choice = chosen
     whole = steps.Collected(Photos(found.images, boxes), found, 1, 1, "validation")
-    of = a_tuning(tmp_path, whole, whole, choice)
+    of = a_tuning(tmp_path, dataclasses.replace(whole, lacking="no archives"), whole, choice)
     for name in ("heat_map", "gains"):
         display = getattr(displays, name)(of)
         assert display.name == name and len(display.table) and display.verdict
