@@ -223,10 +223,10 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         record = read_json(folder / "run.json")
         recorded = read_yaml(folder / "settings.yaml")
         done = len(results(folder)) if (folder / "results.csv").is_file() else 0
-        hyp = recorded["hyp"]
+        hyp_name = _hyp_name(recorded["hyp"], hyps)
         row = {name: recorded.get(name) for name in _RECORDED}
         row |= {name: recorded.get(name, before) for name, before in _SINCE.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotebookError(
             f"{folder} is no whole run folder ({type(error).__name__}: {error}); train it again, "
             "or move it away"
@@ -244,7 +244,7 @@ def _row(folder: Path, root: Path, hyps: Mapping[str, Mapping[str, float]]) -> d
         "seed": recorded.get("seed", 0),
         "start": "pretrained" if recorded.get("init_weights") else "scratch",
         "augmentation": json.dumps(recorded.get("augmentation"), sort_keys=True, default=str),
-        "hyp": _hyp_name(hyp, hyps),
+        "hyp": hyp_name,
         "epochs_done": done,
         "finished": bool(record.get("finished")),
         "train_images": record.get("train_images"),

@@ -12,6 +12,7 @@ from typing import Any
 from livestock_utils.core import project
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.reading import read_text
+from livestock_utils.core.text import one_line
 
 Literal = None | bool | int | float | str | list | dict
 
@@ -70,7 +71,11 @@ def read(path: str | os.PathLike) -> NotebookFile:
 def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, Literal]:
     """The names and values of a cell of literal assignments; else NotebookError."""
     values: dict[str, Literal] = {}
-    for node in ast.parse(source).body:
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError) as error:
+        raise NotebookError(f"{path}: parameters cell: no Python ({one_line(error)})") from error
+    for node in body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if (
             not isinstance(node, (ast.Assign, ast.AnnAssign))
