@@ -21,8 +21,8 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.detect.predict import engine, out_of_fold, postprocess
 from livestock_utils.detect.predict.postprocess import LOOKING, PostprocessSettings
 from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.detect.tune import answers, front, quality, rescore, steps, sweep, tuning
 from livestock_utils.detect.tune import choice as tuning_choice
-from livestock_utils.detect.tune import front, quality, rescore, steps, sweep, tuning
 from livestock_utils.evaluate.scoring import matching, metrics
 from livestock_utils.show import displays
 from livestock_utils.show.plots.sweep import sweep_gains, sweep_heat_map
@@ -422,12 +422,12 @@ def test_a_test_image_without_readable_header_stays_to_the_end(tmp_path):
 def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
     found, boxes = made(n_images=20)
     predictions = postprocess.apply(found)
-    assert tuning.test_scores(tmp_path, predictions, found.images).empty
-    answers = answers_from_boxes(boxes, found.images, normaliser="image")
-    answers.to_csv(tmp_path / "answer.csv", index=False)
-    table = tuning.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
+    assert answers.test_scores(tmp_path, predictions, found.images).empty
+    truth = answers_from_boxes(boxes, found.images, normaliser="image")
+    truth.to_csv(tmp_path / "answer.csv", index=False)
+    table = answers.test_scores(tmp_path, predictions, found.images, "image", n_resamples=50)
     mean, per_class = metrics.contest_score(
-        answers, predictions, normaliser="image", images=found.images
+        truth, predictions, normaliser="image", images=found.images
     )
     assert table.loc["all", "AP75"] == pytest.approx(mean)
     assert table.loc["cow", "AP75"] == pytest.approx(per_class["cow"])
@@ -435,7 +435,7 @@ def test_the_test_score_is_the_contests_and_absent_without_answers(tmp_path):
         table.loc["all", "low"] <= mean <= table.loc["all", "high"]
         and table.loc["all", "AP50"] > mean
     )
-    assert tuning.test_scores(
+    assert answers.test_scores(
         tmp_path, predictions, found.images.assign(image_id="x"), "image"
     ).empty
 
@@ -514,7 +514,7 @@ def test_answers_without_ids_are_told(tmp_path):
         NotebookError,
         match=r"answer.csv: the column 'ImageID' is lacking; expected .*, got .'a', 'b'.",
     ):
-        tuning.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
+        answers.test_scores(tmp_path, pd.DataFrame(), pd.DataFrame({"image_id": ["a"]}))
 
 
 def test_sets_of_passes_grow_by_the_one_that_helps_most():

@@ -490,8 +490,8 @@ def features(xyxy, confidence, voters_xyxy, voters, frame):
     weight = near * voters.astype(np.float64)
     total = weight.sum(axis=1) + 1e-9
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    apart = (others[None] - boxes[:, None]) / np.tile(sides, 2)[:, None]
-    spread = np.sqrt((weight[:, :, None] * apart**2).sum(axis=1) / total[:, None])
+    apart = [(weight * (others[:, e] - boxes[:, e, None]) ** 2).sum(axis=1) for e in range(4)]
+    spread = np.sqrt(np.stack(apart, axis=1) / total[:, None]) / np.tile(sides, 2)
     edges = boxes / np.tile(np.asarray(frame, dtype=np.float64), 2)
     surer = own[None] > own[:, None]
     sure = own.clip(1e-4, 1 - 1e-4)

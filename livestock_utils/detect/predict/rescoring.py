@@ -45,8 +45,9 @@ def features(
     weight = near * votes
     total = weight.sum(axis=1) + 1e-9
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    apart = (others[None] - boxes[:, None]) / np.tile(sides, 2)[:, None]
-    spread = np.sqrt(np.einsum("nm,nme->ne", weight, apart**2) / total[:, None])
+    # Side by side: (n, m, 4) of six passes would not fit into memory.
+    apart = [(weight * (others[:, e] - boxes[:, e, None]) ** 2).sum(axis=1) for e in range(4)]
+    spread = np.sqrt(np.stack(apart, axis=1) / total[:, None]) / np.tile(sides, 2)
     frame = np.tile(np.asarray(size_px, dtype=float), 2)
     edges = boxes / frame
     surer = own[None] > own[:, None]

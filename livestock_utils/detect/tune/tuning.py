@@ -14,19 +14,16 @@ from livestock_utils.core.archives import HERE
 from livestock_utils.core.errors import DatasetError, NotebookError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.settings import Settings, setting
-from livestock_utils.core.tables import read_tables, require_columns
+from livestock_utils.core.tables import read_tables
 from livestock_utils.detect.predict import engine, postprocess
 from livestock_utils.detect.predict.candidates import Candidates
+from livestock_utils.detect.tune import answers, quality, rescore, steps, sweep
 from livestock_utils.detect.tune import choice as choosing
 from livestock_utils.detect.tune import front as fronts
-from livestock_utils.detect.tune import quality, rescore, steps, sweep
 from livestock_utils.detect.tune.looking import for_looking
 from livestock_utils.detect.tune.steps import Collected
 from livestock_utils.evaluate.scoring import (
-    contest,
     counts,
-    intervals,
-    matching,
     metrics,
     submission,
 )
@@ -294,8 +291,8 @@ class Tuning:
 
     @functools.cached_property
     def scores(self) -> pd.DataFrame:
-        """The test score, see `test_scores`; ScoringError for the contest's frames of photos that
-        are not AI Hub's."""
+        """See `answers.test_scores`; ScoringError for the contest's frames of photos that are not
+        AI Hub's."""
         images, boxes = self.photos.images, self.photos.boxes
         is_own = len(images) > 0 and set(images.get("archive", [""])) == {HERE}
         if is_own and self.asked.normaliser == "contest":
@@ -307,8 +304,8 @@ class Tuning:
         if normaliser == "auto":
             normaliser = "image" if is_own else "contest"
         how = normaliser, self.asked.n_resamples, self.asked.seed
-        answers = None if self.tested.lacking or boxes.empty else boxes
-        return test_scores(self.data, self.predictions, images, *how, answers)
+        own = None if self.tested.lacking or boxes.empty else boxes
+        return answers.test_scores(self.data, self.predictions, images, *how, own)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -405,38 +402,3 @@ def tune(
         **options,
     }
     return Tuning(asked, valid, Path(data), Path(out), *weights, options)
-
-
-def test_scores(
-    data: str | os.PathLike,
-    predictions: pd.DataFrame,
-    images: pd.DataFrame,
-    normaliser: str = "contest",
-    n_resamples: int = 1000,
-    seed: int = 0,
-    boxes: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv, or on the test part's `boxes` (px), with its interval:
-    AP75, low, high, AP50 of "all" and each class; no rows without answers. Test images that the
-    answers lack cost nothing."""
-    if boxes is not None:
-        matches = matching.match_best(metrics.table_sides(boxes, predictions, images))
-        return _scores_of(matches, n_resamples, seed)
-    path = Path(data) / "answer.csv"
-    answers = submission.read_table(path) if path.is_file() else pd.DataFrame({"ImageID": []})
-    require_columns(answers, ["ImageID"], path, NotebookError)
-    answers = answers[answers["ImageID"].map(contest.image_stem).isin(images["image_id"])]
-    if answers.empty:
-        columns = ["AP75", "low", "high", "AP50"]
-        return pd.DataFrame(columns=columns, index=pd.Index([], name="class"), dtype=float)
-    matches = metrics.contest_matches(answers, predictions, normaliser, images)
-    if doubt := metrics.normaliser_doubt(answers, predictions, normaliser, images):
-        log.warning("%s", doubt)
-    return _scores_of(matches, n_resamples, seed)
-
-
-def _scores_of(matches: matching.Matches, n_resamples: int, seed: int) -> pd.DataFrame:
-    table = intervals.bootstrap(matches, (0.75,), n_resamples=n_resamples, seed=seed)
-    loose = metrics.average_precisions(matches, 0.5)
-    loose = {"all": sum(loose.values()) / len(loose), **loose}
-    return table.rename(columns={"value": "AP75"}).assign(AP50=pd.Series(loose))
