@@ -639,8 +639,9 @@ def test_networks_of_an_ensemble_are_passes_of_one(tmp_path):
     assert any("2 weights, " in note and "more than one file is open" in note for note in notes)
     found = engine.predict(weights, valid, image_size=96, settings=PostprocessSettings())
     pd.testing.assert_frame_equal(found, postprocess.apply(both, PostprocessSettings()))
-    with pytest.raises(LivestockError, match="the pass 'plain@2', but 1 weights are given"):
-        engine.predict(weights[:1], valid, settings=PostprocessSettings(passes=("plain@2",)))
+    for alone in (weights[:1], weights[0]):
+        with pytest.raises(LivestockError, match="the pass 'plain@2', but 1 weights are given"):
+            engine.predict(alone, valid, settings=PostprocessSettings(passes=("plain@2",)))
 
 
 def test_other_detectors_predictions_are_tuned_like_ours(tmp_path):
@@ -653,6 +654,7 @@ def test_other_detectors_predictions_are_tuned_like_ours(tmp_path):
     asked = {"predictions": files, "tuning_predictions": files, "n_random": 0, "n_resamples": 20}
     tuned = tuning.tune(photos, tmp_path, tmp_path / "out", asked)
     assert tuned.labelled.candidates.passes == ("one", "two")
+    assert "What the detectors cost is not known here" in displays.pass_front(tuned).verdict
     assert tuned.choice.settings.passes or tuned.passes == ("one",)
     assert tuned.submit().path.is_file() and tuned.metrics["complete"]
     with pytest.raises(NotebookError, match="predictions and tuning_predictions go together"):

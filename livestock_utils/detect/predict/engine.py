@@ -139,7 +139,9 @@ def prepare(
     `parts_folder`: takes part files, which a stopped run goes on from; `part_images`: images a part
     at most, the same for all shards."""
     if not isinstance(weights, list | tuple):
-        return _prepare_one(weights, **options)
+        if not any("@" in name for name in options.get("passes") or ()):
+            return _prepare_one(weights, **options)
+        weights = [weights]  # settings of an ensemble: `of_members` says what is missing
     names = options.pop("passes", None) or pass_names(("plain",), len(weights))
     member = functools.cache(functools.partial(_prepare_one, **options))
 

@@ -120,6 +120,11 @@ def front(tuning: Tuning) -> str:
         return "No passes are chosen yet."
     row = table[table["chosen"]].iloc[0]
     first = table[table["passes"] == tuning.labelled.candidates.passes[0]].iloc[0]
+    if tuning.asked.tuning_predictions:
+        return (
+            f"Chosen: {row['passes']}, AP75 {_gain(row)} over {first['passes']} alone. What the "
+            "detectors cost is not known here: each counts as 1 ms."
+        )
     if row["passes"] == first["passes"]:
         return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms an image."
     return (
