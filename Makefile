@@ -43,6 +43,7 @@ lint: setup
 
 notebooks: setup
 	$(BIN)/python -m livestock_utils.show.pipeline.pairing --execute
+	$(BIN)/python benchmarks/draw_readme.py --run runs/sample
 
 badges: setup
 	$(BIN)/python -m livestock_utils.show.pipeline.pairing --repository $(REPO)

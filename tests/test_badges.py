@@ -35,13 +35,18 @@ def test_another_address_takes_the_place_of_the_first(again):
 
 
 @pytest.mark.parametrize(
-    "before", ["https://github.com/owner/name", "https://github.com/other/place"]
+    ("place", "line"),
+    [
+        ("clone", "git clone https://github.com/mine/here && cd here"),
+        ("install", "pip install git+https://github.com/mine/here"),
+    ],
 )
-def test_the_install_line_gets_the_address_too(before):
-    text = badges.with_badges(
-        f"```bash\npip install git+{before}\n```\n", "https://github.com/mine/here.git"
-    )
-    assert text == "```bash\npip install git+https://github.com/mine/here\n```\n"
+def test_lines_with_the_address_appear_at_their_places_once(place, line):
+    text = f"Before\n\n<!-- {place} --><!-- end -->\n\nafter\n"
+    for _ in range(2):
+        text = badges.with_badges(text, "https://github.com/mine/here.git")
+        assert text.count(line) == text.count("```bash") == 1
+        assert text.startswith("Before\n\n<!--") and text.endswith("<!-- end -->\n\nafter\n")
 
 
 def test_an_address_that_colab_cannot_open_is_refused():

@@ -1,6 +1,7 @@
-"""The README and its Korean twin: every command is one that exists, the cheap ones run, both say
-the same."""
+"""The README, docs/ and their Korean twins: every command is one that exists, the cheap ones run,
+both languages say the same, every number is in a committed row."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -8,7 +9,10 @@ import sys
 from pathlib import Path
 
 import click
+import draw_readme
+import pandas as pd
 import pytest
+import yaml
 
 import livestock_utils as lu
 from livestock_utils import cli
@@ -17,7 +21,16 @@ from livestock_utils.show.pipeline import notebook_files
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "README.ko.md")
-TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
+DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (*NAMES, *DOCS)}
+ENGLISH = [name for name in TEXTS if not name.endswith(".ko.md")]
+KOREAN = [name for name in TEXTS if name.endswith(".ko.md")]
+RESULTS = ROOT / "benchmarks" / "results"
+COUNTS = {
+    13: ("Thirteen notebooks", "노트북 열세 개"),
+    14: ("Fourteen notebooks", "노트북 열네 개"),
+}
+"""What the READMEs' first sentence says of so many notebooks."""
 CODE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 
 
@@ -36,23 +49,24 @@ def outside_code(text):
     return CODE.sub("", text)
 
 
-OURS = [
-    line for line in commands(TEXTS["README.md"]) if line.startswith("python -m livestock_utils ")
-]
-MAKES = [line for line in commands(TEXTS["README.md"]) if line.startswith("make")]
+LINES = list(dict.fromkeys(line for name in ENGLISH for line in commands(TEXTS[name])))
+OURS = [line for line in LINES if line.startswith("python -m livestock_utils ")]
+MAKES = [line for line in LINES if line.startswith("make")]
 
 
 def test_there_are_commands_to_test():
-    assert len(OURS) >= 10 and len(MAKES) >= 6
+    assert len(OURS) >= 15 and len(MAKES) >= 6
     known = (
         "python -m livestock_utils",
         "python run.py ",
         "make ",
         "source .venv/bin/activate",
         "export LIVESTOCK_SPECIES=",
+        "git clone https://github.com/",
         "pip install git+https://github.com/",
     )
-    assert [line for line in commands(TEXTS["README.md"]) if not line.startswith(known)] == []
+    assert [line for line in LINES if not line.startswith(known)] == []
+    assert [line for line in LINES if "owner/name" in line] == ["make badges REPO=owner/name"]
 
 
 @pytest.mark.parametrize("line", OURS)
@@ -72,7 +86,7 @@ def test_the_commands_parser_takes_it(line, monkeypatch):
     assert {name.split(".")[-1] for name, _ in context.params.get("pairs", ())} <= known
 
 
-RUNS = [line for line in commands(TEXTS["README.md"]) if line.startswith("python run.py ")]
+RUNS = [line for line in LINES if line.startswith("python run.py ")]
 
 
 @pytest.mark.parametrize("line", RUNS)
@@ -100,8 +114,12 @@ def test_every_command_of_the_program_is_told():
 
 @pytest.mark.slow
 def test_the_cheap_commands_run(tmp_path):
-    cheap = [line for line in OURS if line.split()[3] in ("sample", "check", "--help")]
-    assert len(cheap) >= 3
+    cheap = [
+        line
+        for line in OURS
+        if line.split()[3] in ("sample", "check", "--help") and "barn/" not in line
+    ]
+    assert len(cheap) >= 4
     for line in sorted(cheap, key=lambda line: "sample DIR" not in line):
         line = line.replace("python", shlex.quote(sys.executable), 1)
         line = line.replace("data/sample", "DIR").replace("DATA", "DIR")
@@ -133,14 +151,28 @@ def test_the_lines_of_python_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "first" / "weights" / "best.pt").is_file()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEXTS)
 def test_links_and_pictures_are_there(name):
     links = re.findall(r"\]\(([^)#]+)\)", outside_code(TEXTS[name]))
-    missing = [link for link in links if "://" not in link and not (ROOT / link).is_file()]
+    folder = (ROOT / name).parent
+    missing = [link for link in links if "://" not in link and not (folder / link).is_file()]
     assert [link for link in missing if not link.endswith(".ipynb")] == []
     texts = [link.replace(".ipynb", ".py") for link in missing]
-    assert all((ROOT / text).is_file() for text in texts)
-    assert sum(path.stat().st_size for path in (ROOT / "notebooks" / "figures").iterdir()) < 200_000
+    assert all((folder / text).is_file() for text in texts)
+
+
+def test_every_page_is_linked_and_the_pictures_are_small():
+    linked = set(re.findall(r"\]\(([^)#]+)\)", TEXTS["README.md"]))
+    assert {name for name in ENGLISH if name != "README.md"} <= linked
+    assert sum(path.stat().st_size for path in draw_readme.FIGURES.iterdir()) < 200_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_is_short_and_counts_the_notebooks(name):
+    made = re.sub(r"<!-- clone -->.*?<!-- end -->", "", TEXTS[name], flags=re.S)
+    assert len(made.splitlines()) < 130
+    told = COUNTS[len(notebook_files.find())][NAMES.index(name)]
+    assert TEXTS[name].split("![")[0].count(told) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,7 +182,7 @@ def test_the_table_lists_every_notebook_in_order(name):
 
 
 def test_the_messages_to_look_up_are_the_librarys_own():
-    table = TEXTS["README.md"].split("## Troubleshooting")[1].split("##")[0]
+    table = TEXTS["docs/troubleshooting.md"]
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "livestock_utils").rglob("*.py")
     )
@@ -177,12 +209,180 @@ def test_the_messages_to_look_up_are_the_librarys_own():
         assert all(word.strip(" ,[]") in source for word in words), message
 
 
-def test_both_have_the_same_headings_commands_links_and_figures():
-    english, korean = (TEXTS[name] for name in NAMES)
+def english_of(korean):
+    return korean.replace(".ko.md", ".md")
+
+
+@pytest.mark.parametrize("name", KOREAN)
+def test_both_have_the_same_headings_commands_links_and_figures(name):
+    english, korean = TEXTS[english_of(name)], TEXTS[name]
     assert headings(korean) == headings(english)
     assert commands(korean) == commands(english)
     for pattern in (r"\]\(([^)]+)\)", r"^\|(?:[^|\n]*\|)+", r"`(--?\w[\w-]*)`"):
         found = [re.findall(pattern, outside_code(text), re.M) for text in (english, korean)]
         assert len(found[0]) == len(found[1]), pattern
-    assert re.findall(r"\]\(([^)]+)\)", english) == re.findall(r"\]\(([^)]+)\)", korean)
+    links = [
+        re.findall(r"\]\(([^)]+)\)", text.replace(".ko.md", ".md")) for text in (english, korean)
+    ]
+    assert links[0] == links[1]
     assert re.findall(r"\.\d{3,5}\b", english) == re.findall(r"\.\d{3,5}\b", korean)
+
+
+def test_korean_pages_lead_to_korean_pages():
+    for name in KOREAN:
+        links = re.findall(r"\]\(([^):#]+\.md)\)", TEXTS[name])
+        folder = (ROOT / name).parent
+        twins = [link for link in links if (folder / f"{link[:-3]}.ko.md").is_file()]
+        assert [link for link in twins if (folder / link) != ROOT / "README.md"] == [], name
+
+
+# Every number is one of a committed row.
+
+
+def told(*values):
+    """The values as the texts write them: three decimals (of rows rounded to four), no sign."""
+    return pytest.approx([abs(float(value)) for value in values], abs=0.00056)
+
+
+def decimals(text):
+    return [float(number) for number in re.findall(r"\.\d{3}\b", outside_code(text))]
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return json.loads((RESULTS / "sample.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Columns of AP75 and gains by way: accuracy (mean of the seeds), post-processing."""
+    accuracy = pd.read_csv(RESULTS / "accuracy.csv").query("plan == 'final'")
+    return {
+        "accuracy": accuracy.groupby("way").mean(numeric_only=True)["AP75"],
+        "gains": pd.read_csv(RESULTS / "accuracy_gains.csv").set_index(["way", "of"]),
+        "after": pd.read_csv(RESULTS / "postprocess.csv").set_index("how"),
+    }
+
+
+GAIN = ["gain", "low", "high"]
+LONGER = "auto, plain's seconds"
+ONE_PASS = "chosen, one pass, re-scored where it paid"
+PASSES = "chosen, passes, re-scored where it paid"
+
+
+def test_the_readmes_numbers_are_committed_rows(sample, rows):
+    first, last = sample["05_train_multilabel_split"], sample["11_inference"]
+    ap75, gains, after = rows["accuracy"], rows["gains"], rows["after"]
+    interval = last["mAP75"], last["mAP75_low"], last["mAP75_high"]
+    assert decimals(TEXTS["README.md"]) == told(
+        *(ap75["plain yolov5"], ap75["auto"], after.at[PASSES, "AP75"]),
+        *(first[key] for key in ("mAP50", "mAP75", "mAP75_pig", "mAP75_cow")),
+        last["valid_mAP75"],
+        *(last["mAP50"], *interval, last["mAP75_pig"], last["mAP75_cow"]),
+        last["valid_mAP75"],
+        *(ap75["plain yolov5"], ap75["auto"], *gains.loc[("auto", "all"), GAIN]),
+        *(ap75[LONGER], *gains.loc[(LONGER, "all"), GAIN]),
+        *(after.at["NMS .68", "AP75"], *after.loc[ONE_PASS, ["AP75", *GAIN]]),
+        *after.loc[PASSES, ["AP75", *GAIN]],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pictures_counts_are_committed(name, sample):
+    seen = sample["for looking, test"]
+    (caption,) = re.findall(
+        r"^\*[^*]*?\b198\D.*?\*$".replace("198", str(seen["animals"])), TEXTS[name], re.M | re.S
+    )
+    caption = caption.replace("0.75", "").replace(".75", "")
+    wrong = seen["boxes"] - seen["right"]
+    wanted = *(seen[key] for key in ("animals", "images", "missed", "boxes")), wrong
+    found = sorted(map(int, re.findall(r"\d+", caption)))
+    assert found == sorted([*wanted, seen["animals"] - seen["missed"]])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_lines_of_python_print_what_they_printed(name):
+    printed = (RESULTS / "readme_lines.txt").read_text(encoding="utf-8")
+    kept = [body for language, body in CODE.findall(TEXTS[name]) if language == ""]
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert [body.splitlines() for body in kept] == [lines]
+
+
+def test_the_plots_bars_are_committed_rows(rows):
+    bars = draw_readme.bars().set_index("label")
+    assert len(bars) == len(draw_readme.BARS)
+    seeds = pd.read_csv(RESULTS / "accuracy.csv").query("plan == 'final'").groupby("way")["AP75"]
+    base = rows["after"].at["NMS .68", "AP75"]
+    for label, file, way in draw_readme.BARS:
+        found = bars.loc[label, ["value", "low", "high"]].tolist()
+        if file == "accuracy":
+            values = seeds.get_group(way).tolist()
+            assert found == pytest.approx([sum(values) / 3, min(values), max(values)])
+        else:
+            low, high = rows["after"].loc[way, ["low", "high"]]
+            wanted = [rows["after"].at[way, "AP75"], base + low, base + high]
+            assert found == pytest.approx(wanted)
+
+
+def test_the_results_numbers_are_committed_rows(sample):
+    text, _, write_up = TEXTS["docs/results.md"].partition("## The write-up's numbers")
+    first, last = sample["05_train_multilabel_split"], sample["11_inference"]
+    silver = sample["10_train_expanded"]
+    interval = last["mAP75"], last["mAP75_low"], last["mAP75_high"]
+    gain = "valid_gain_over_write_up", "valid_gain_low", "valid_gain_high"
+    scores = "mAP50", "mAP75", "mAP50-95", "mAP75_pig", "mAP75_cow", "mAP75_complete"
+    assert decimals(text) == told(
+        *(first[key] for key in scores),
+        *(last["mAP50"], *interval, last["mAP75_pig"], last["mAP75_cow"]),
+        *(last[key] for key in gain),
+        *(silver[key] for key in ("difference", "low", "high")),
+    )
+    kept = yaml.safe_load(
+        (ROOT / "livestock_utils" / "assets" / "write_up.yaml").read_text(encoding="utf-8")
+    )
+    known = {
+        str(value).removeprefix("0")
+        for table in kept["scores"].values()
+        for row in table
+        for value in row.values()
+    }
+    asked = re.findall(r"\.\d{3,5}\b", write_up)
+    assert len(asked) > 15 and set(asked) - known <= {".983", ".909"}  # its first training
+
+
+def table_rows(text, first):
+    """Cells of the first table whose heading begins with `first`."""
+    (table,) = re.findall(rf"^\| {first} \|.*?\n\|[-|]+\n(.*?)\n\n", text, re.M | re.S)
+    return [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+
+
+def test_the_tables_of_accuracy_are_committed_rows(rows):
+    seeds = pd.read_csv(RESULTS / "accuracy.csv").query("plan == 'final'").groupby("way")
+    columns = ["AP50", "pig", "cow", "COCO cow", "other cow", "AP75 at .68", "AP75 soft .7"]
+    ways = "plain yolov5", "+ COCO's head", "auto", LONGER
+    table = table_rows(TEXTS["docs/accuracy.md"], "training")
+    for way, cells in zip(ways, table, strict=True):
+        ap75, mean = seeds.get_group(way)["AP75"], seeds.mean(numeric_only=True).loc[way]
+        assert cells[2] == str(len(ap75)), way
+        assert decimals(" ".join(cells[3:])) == told(
+            *ap75.agg(["mean", "min", "max"]), *mean[columns]
+        )
+    prose = TEXTS["docs/accuracy.md"].split("At 15 epochs each")[1].split("The start weights")[0]
+    gains = rows["gains"].loc[["auto", LONGER], GAIN]
+    assert decimals(prose) == told(*gains.to_numpy().ravel())
+
+
+def test_the_table_of_post_processing_is_committed_rows(rows):
+    table = table_rows(TEXTS["docs/postprocessing.md"], "after the network")
+    pixels, passes = "chosen, 320 px", "chosen, passes"
+    ways = [
+        *("NMS .68", "NMS .60", "DIoU-NMS .6", "soft-NMS .7", "weighted NMS .68"),
+        *("merge-NMS .68", "NMS .68, voting .7", "soft-NMS .7, voting .8"),
+        *(pixels, f"{pixels}, re-scored where it paid", "chosen, one pass", ONE_PASS),
+        *(passes, PASSES, f"{passes}, re-scored always"),
+    ]
+    for way, cells in zip(ways, table, strict=True):
+        row = rows["after"].loc[way]
+        names = ["AP75", *(GAIN if way != "NMS .68" else []), "pig", "COCO cow", "other cow"]
+        assert decimals(" ".join(cells[1:-1])) == told(*row[names]), way
+        assert float(cells[-1]) == pytest.approx(row["ms"], abs=0.51), way
