@@ -3,7 +3,7 @@
 #   livestock:
 #     reads: ["{out}/datasets/Train_Dataset_Full.tar", "{out}/datasets/Valid_Dataset_Full.tar",
 #       "{out}/training/multilabel_split/run.json", "{hyp}", "{out}/hyp/hyp_*_best.yaml",
-#       "{out}/hyp/search.json"]
+#       "{out}/hyp/search.json", "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/training/full/run.json"]
 # ---
 
@@ -46,6 +46,7 @@ out = ""  # @param {type:"string"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+negatives = "auto"  # @param ["auto", "plain", "doubted"]
 hyp = ""  # @param {type:"string"}
 epochs = 20  # @param {type:"integer"}
 minutes = 0.0  # @param {type:"number"}

@@ -3,7 +3,7 @@
 #   livestock:
 #     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
 #       "{out}/training/multilabel_split/run.json", "{out}/training/full/run.json", "{predictions}",
-#       "{weights}", "{hyp}", "{data}/truth.csv"]
+#       "{weights}", "{hyp}", "{data}/truth.csv", "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar"]
 # ---
 
@@ -71,6 +71,7 @@ teachers = 2  # @param {type:"integer"}
 init_weights = "yolov5s.pt"  # @param {type:"string"}
 model = "yolov5s"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+negatives = "auto"  # @param ["auto", "plain", "doubted"]
 hyp = ""  # @param {type:"string"}
 epochs = 10  # @param {type:"integer"}
 image_size = 640  # @param {type:"integer"}

@@ -3,7 +3,8 @@
 #   livestock:
 #     reads: ["{data}/truth.csv", "{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar",
 #       "{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar", "{out}/training/full/run.json",
-#       "{hyp}", "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json"]
+#       "{hyp}", "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json",
+#       "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/training/{run_name}/run.json", "{out}/training/{run_name}_gold/run.json"]
 # ---
 
@@ -52,6 +53,7 @@ silver_share = 1.0  # @param {type:"number"}
 init_weights = "yolov5m6.pt"  # @param {type:"string"}
 model = "yolov5m6"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+negatives = "auto"  # @param ["auto", "plain", "doubted"]
 hyp = ""  # @param {type:"string"}
 epochs = 20  # @param {type:"integer"}
 minutes = 0.0  # @param {type:"number"}

@@ -223,7 +223,8 @@ def silver_batch(out, shares=("",), seeds=(0, 1)):
             for fold in range(2):
                 write_run(training / f"silver_fold{fold}", seed=seed, data=f"fold{fold}")
             write_run(training / "expanded_gold", seed=seed, epochs=3)
-            write_run(training / "expanded", seed=seed, data=f"silver{share}{seed}", epochs=3)
+            silver = {"data": f"silver{share}{seed}", "negatives": "masked"}
+            write_run(training / "expanded", seed=seed, epochs=3, **silver)
 
 
 def test_silver_is_a_question_of_its_own(tmp_path):

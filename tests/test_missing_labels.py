@@ -274,6 +274,8 @@ def test_displays_of_labels(tmp_path):
     assert curves.plot() is not None
     where = lu.displays.images_to_check(found)
     assert where.metrics["suggestions"] == len(found.suggestions) and where.shows_table
+    true_share = len(removed) / (len(removed) + len(kept))
+    assert where.metrics["missing_share"] == pytest.approx(true_share, abs=0.1)
     assert "lie on an unlabelled animal" in where.verdict
     best = lu.displays.suggestions(found, 4)
     assert best.table["right"].all()

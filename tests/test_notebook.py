@@ -17,8 +17,9 @@ from PIL import Image
 from livestock_utils import colab
 from livestock_utils.core import project as project_files
 from livestock_utils.core import settings, tables
-from livestock_utils.core.errors import NotebookError
+from livestock_utils.core.errors import NotebookError, TrainingError
 from livestock_utils.data.sample import drawing
+from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import preflight
 from livestock_utils.show import notebook
 from livestock_utils.show.display import Display
@@ -334,6 +335,28 @@ def test_a_notebook_hands_its_parameters_over_at_once(project, displayed, tmp_pa
     best.touch()
     (best.parent / "search.json").write_text(json.dumps({"file": best.name}))
     assert step.settings(Asked) == Asked(str(best), 3)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "share"),
+    [
+        (None, None),
+        ('{"suggestions": 3}', None),
+        ('{"missing_share": 0.3}', 0.3),
+        ('{"missing_share": 1.2}', TrainingError),
+        ("{", NotebookError),
+    ],
+)
+def test_the_share_of_missing_labels_comes_from_notebook_06(project, tmp_path, estimate, share):
+    asked = {"data": tmp_path / "data", "out": tmp_path / "out", "negatives": "auto"}
+    step = notebook.start("08_train", asked)
+    if estimate is not None:
+        step.path(".state", "metrics", "06_error_analysis.json").write_text(estimate)
+    if isinstance(share, type):
+        with pytest.raises(share, match=r"missing_share must|run notebook 06 again"):
+            step.settings(TrainSettings)
+    else:
+        assert step.settings(TrainSettings) == TrainSettings(missing_share=share)
 
 
 def test_a_step_reads_what_earlier_notebooks_wrote(step):

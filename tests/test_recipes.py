@@ -10,6 +10,7 @@ import livestock_utils as lu
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.files import sha256
 from livestock_utils.detect.train import rates, recipes, state
+from livestock_utils.show.words import training as words
 
 QUICK = {"model": "yolov5n", "epochs": 1, "image_size": 64, "batch_size": 4, "loggers": ()}
 KNOWN = ("pig", "cow")
@@ -66,6 +67,9 @@ def test_a_given_hyp_keeps_the_optimiser_that_it_is_made_for():
         ({"minutes": 5, "epochs": 3}, "minutes 5 and epochs 3 cannot both be given"),
         ({"minutes": -1}, "minutes must be above 0, got -1"),
         ({"close_mosaic": 2}, "close_mosaic must be a number from 0 to 1, got 2"),
+        ({"missing_share": 1}, "missing_share must be at least 0 and below 1, got 1"),
+        ({"missing_share": -0.1}, "missing_share must be a number of at least 0, got -0.1"),
+        ({"missing_share": "40 %"}, "missing_share must be a number of at least 0, got '40 %'"),
         ({"head": "old"}, "head must be one of carried, fresh, got 'old'"),
     ],
 )
@@ -73,6 +77,33 @@ def test_bad_settings(given, told):
     with pytest.raises(TrainingError) as caught:
         lu.TrainSettings(**given)
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "threshold", "value", "why"),
+    [
+        ({}, 1.0, "plain", "yolov5 7.0.14's default"),
+        ({"missing_share": 0.4}, 1.0, "plain", "40 % of the animals seem unlabelled, but doubt"),
+        ({"missing_share": 0.4}, 0.3, "doubted", "40 % of the animals seem unlabelled, and doubt"),
+        ({"missing_share": 0.4, "negatives": "auto"}, 0.3, "doubted", "40 % of the animals"),
+        ({"missing_share": 0.4, "negatives": "plain"}, 0.3, "plain", "given, in place of the"),
+        ({"missing_share": 0.4, "recipe": "yolov5"}, 0.3, "plain", "yolov5 7.0.14's default"),
+    ],
+)
+def test_missing_labels_are_doubted_from_a_share_on(monkeypatch, given, threshold, value, why):
+    monkeypatch.setattr(recipes, "_DOUBTED_FROM", threshold)
+    for n_images in (400, 4000):
+        settings, table = settled(n_images, **given)
+        row = table.set_index("setting").loc["negatives"]
+        assert settings.negatives == row["value"] == value and row["why"].startswith(why)
+        said = words.missing(settings.missing_share, table)
+        assert ("40 %" if "missing_share" in given else "not known") in said
+
+
+def test_a_later_estimate_of_missing_labels_does_not_stop_a_run(data, tmp_path):
+    first = train(data, tmp_path / "run", missing_share=0.1, **QUICK)
+    again = train(data, tmp_path / "run", missing_share=0.2, **QUICK)
+    assert again.finished and recorded(first)["negatives"] == "plain"
 
 
 def test_minutes_leave_epochs_open_until_the_first_has_been_timed():

@@ -29,7 +29,7 @@ _LOGGERS = ("tensorboard", "wandb", "mlflow")
 _LARGEST_SEED = 2**31 - 1
 """numpy takes 32 bits, and processes and epochs are counted on top."""
 
-FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust")
+FREE_TO_CHANGE = ("workers", "cache", "device", "mirror", "loggers", "trust", "missing_share")
 """Settings that an interrupted run may be continued with whatever they were."""
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -156,8 +156,15 @@ class TrainSettings(Settings):
     negatives: str | None = setting(
         None,
         "What an absent label means: plain, background; doubted, less so where the network sees an "
-        "animal; masked, soft: unknown or as likely as a teacher says; none: the recipe's.",
+        "animal; masked, soft: unknown or as likely as a teacher says; none, auto: the recipe's.",
         choices=("plain", "masked", "soft", "doubted"),
+    )
+    missing_share: float | None = setting(
+        None,
+        "Share of the animals without a label, below 1, as notebook 06 estimates it; the recipe "
+        "settles negatives by it.",
+        unit="share",
+        low=0,
     )
     compile: bool = setting(
         False, "Compile the network first (torch.compile): a minute that long runs win back."
@@ -176,6 +183,8 @@ class TrainSettings(Settings):
         for name in (*empty, "epochs", "minutes", "nominal_batch"):
             if getattr(self, name) == ("" if name in empty else 0):
                 object.__setattr__(self, name, None)
+        if self.negatives in ("", "auto"):
+            object.__setattr__(self, "negatives", None)
         if self.cache in ("", "none"):
             object.__setattr__(self, "cache", None)
         if self.batch_size == 0:
@@ -196,6 +205,10 @@ class TrainSettings(Settings):
             raise TrainingError(
                 f"minutes {self.minutes} and epochs {self.epochs} cannot both be given: leave one "
                 "out (None; 0 in a notebook)"
+            )
+        if self.missing_share is not None and self.missing_share >= 1:
+            raise TrainingError(
+                f"missing_share must be at least 0 and below 1, got {self.missing_share!r}"
             )
         if self.teacher_weight is not None and not 0 < self.teacher_weight <= 10:
             raise TrainingError(f"teacher_weight must lie in (0, 10], got {self.teacher_weight!r}")

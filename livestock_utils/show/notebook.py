@@ -75,11 +75,16 @@ class Step:
     def settings(self, kind: type[Asked], **changes: Any) -> Asked:
         """Settings of this kind (`lu.TrainSettings`) from the parameters of these names.
 
-        `hyp = "search"` is resolved to the best of notebook 07.
+        `hyp = "search"` is resolved to the best of notebook 07, and where `negatives` is asked,
+        06's estimate of the share of missing labels goes along.
         """
         asked = self.parameters
         if "hyp" in asked:
             asked = asked | {"hyp": resolve_hyp(asked["hyp"], self.out)}
+        estimate = self.out / ".state" / "metrics" / "06_error_analysis.json"
+        if "negatives" in asked and estimate.is_file():
+            found = read_json(estimate, NotebookError, "run notebook 06 again")
+            asked = asked | {"missing_share": found.get("missing_share")}
         return kind.of(asked | changes)
 
     def options(self, function: Callable[..., Any]) -> dict[str, Any]:

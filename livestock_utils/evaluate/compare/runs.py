@@ -21,7 +21,10 @@ _RECORDED = (
     *("data", "freeze", "nominal_batch", "warmup_min_iterations", "patience", "best_metric"),
     *("autoanchor", "amp", "teacher_weight"),
 )
-_SINCE = {"head": "fresh", "close_mosaic": 0.0, "ema_epochs": 0.0, "blend": 0.0}
+_SINCE = {
+    **{"head": "fresh", "close_mosaic": 0.0, "ema_epochs": 0.0, "blend": 0.0},
+    "negatives": "plain",
+}
 """Recorded too, by releases after 0.1.0; what earlier ones did."""
 _RECIPE = ("start", "hyp", "augmentation", *_RECORDED, *_SINCE)
 """What makes two runs the same but for the seed."""
@@ -35,8 +38,8 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "epochs": ("epochs",),
 }
 """The write-up's tables and one more: runs that differ in these fields and nothing else."""
-_FREE = {"optimisers": ("hyp",)}
-"""What may differ besides: each optimiser has its own learning rate."""
+_FREE = {"optimisers": ("hyp",), "silver": ("negatives",)}
+"""What may differ besides: each optimiser has its own learning rate, silver its open regions."""
 _HIDDEN = {"models": "init_weights", "training data": "data", "silver": "data"}
 """Fields in which runs may differ although `_setting` calls them the same."""
 SILVER = ("without silver", "with silver")

@@ -24,6 +24,7 @@ def missing_curves(missing: MissingLabels) -> Display:
 def images_to_check(missing: MissingLabels, n: int = 10) -> Display:
     """The images with the most animals that may be unlabelled; where known, how right that is."""
     found = missing.suggestions
+    share = len(found) / max(len(found) + len(missing.photos.boxes), 1)
     table = None
     if missing.unlabelled is not None:
         table = report.audit(found, missing.photos.boxes, missing.unlabelled)
@@ -32,7 +33,11 @@ def images_to_check(missing: MissingLabels, n: int = 10) -> Display:
         "Where to look first.",
         missing.images.head(n),
         verdict=f"{words.suggested(missing.by_species, len(missing.images))} {words.audit(table)}",
-        metrics={"suggestions": len(found), "missing_by_species": missing.by_species},
+        metrics={
+            "suggestions": len(found),
+            "missing_share": share,
+            "missing_by_species": missing.by_species,
+        },
         shows_table=True,
         digits=2,
     )

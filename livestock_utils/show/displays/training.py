@@ -54,7 +54,8 @@ def recipe(train: Source, settings: TrainSettings) -> Display:
     """What the settings that are left open become for these photos, and why."""
     _, table = _settled(train, settings)
     caption = f"What the recipe {settings.recipe} makes of these photos: each setting, and why."
-    return Display("recipe", caption, table, shows_table=True)
+    said = words.missing(settings.missing_share, table)
+    return Display("recipe", caption, table, None, said, shows_table=True)
 
 
 def _settled(train: Source, settings: TrainSettings) -> tuple[TrainSettings, pd.DataFrame]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core.text import count
+from livestock_utils.core.text import count, percent
 from livestock_utils.detect.train.preview import KINDS, View
 
 _TURNED = 0.05
@@ -22,6 +22,15 @@ def measured(plan: pd.DataFrame, results: pd.DataFrame) -> str:
         f"We estimated {duration(60 * planned)} per epoch; it took {duration(trained)} for "
         f"training, and {duration(validated)} for validation, which the estimate leaves out."
     )
+
+
+def missing(share: float | None, table: pd.DataFrame) -> str:
+    """How many animals lack a label, and what a training does about it (`recipes.settled`)."""
+    what = {"plain": "an absent label means background", "doubted": "absent labels are doubted"}
+    row = table[table["setting"] == "negatives"].iloc[0]
+    known = "not known (notebook 06 estimates it)" if share is None else percent(share)
+    done = what.get(row["value"], "a teacher says where one may be absent")
+    return f"Animals without a label: {known}; in this training {done} ({row['why']})."
 
 
 def duration(seconds: float) -> str:
