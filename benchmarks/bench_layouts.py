@@ -81,13 +81,15 @@ def read(reader: str, layout: str, folder: Path) -> int:
 
         return len(lu.read_photos(folder).boxes)
     if reader.startswith("ours"):
+        from livestock_utils.data.aihub.reading import uncollected
         from livestock_utils.data.findings import Findings
         from livestock_utils.data.layouts import labels, reading
 
         found = reading.find(folder, layout)
         said = labels.Labels(found.folder, Findings())
-        for path in found.sources:
-            reading.LAYOUTS[layout].add(said, path, labels.relative(path, found.folder))
+        with uncollected():
+            for path in found.sources:
+                reading.LAYOUTS[layout].add(said, path, labels.relative(path, found.folder))
         return len(said.name)
     if reader == "globox":
         from globox import AnnotationSet

@@ -65,11 +65,11 @@ class Archive:
 
     def read(self, member: str, limit: int | None = None) -> bytes:
         """The bytes of a member, or its first `limit`; ArchiveError if absent or damaged."""
-        self._check(member)
         try:
             with self._open(member) as file:
                 return file.read(-1 if limit is None else limit)
-        except _ZIP_ERRORS as error:
+        except (KeyError, *_ZIP_ERRORS) as error:
+            self._check(member)
             what = f"{place_of(self.path, member)}: cannot be read ({one_line(error)})"
             raise ArchiveError(what, self._advice) from error
 
@@ -235,11 +235,11 @@ class _LooseFiles(Archive):
         self._root, self.members = root, {}
 
     def _open(self, member: str) -> IO[bytes]:
-        return (self._root / member).open("rb")
+        return open(os.path.join(self._root, member), "rb")
 
     def _check(self, member: str) -> None:
         with contextlib.suppress(OSError):
-            self.members[member] = (self._root / member).stat().st_size
+            self.members[member] = os.stat(os.path.join(self._root, member)).st_size
         super()._check(member)
 
 

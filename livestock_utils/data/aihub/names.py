@@ -65,7 +65,7 @@ def find_archives(
         )
     found: dict[str, Found] = {}
     others: dict[str, str] = {}
-    for path, form in _candidates(top, Path(folder), _MAX_DEPTH):
+    for path, form in _candidates(top, within and f"{within}/", _MAX_DEPTH):
         path = nfc(path)
         below = (Path(folder) / path).relative_to(top)
         if "data_test" in below.parts[:-1]:
@@ -93,14 +93,14 @@ def is_data_root(folder: str | os.PathLike) -> bool:
     return inside and not any(entry.suffix.lower() == ".zip" for entry in Path(folder).iterdir())
 
 
-def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str]]:
-    """(path relative to root, form) of all that may be an archive; folders whose kind is known."""
-    for entry in sorted(folder.iterdir()):
-        path, name = entry.relative_to(root).as_posix(), entry.name.lower()
+def _candidates(folder: str | Path, above: str, depth: int) -> Iterator[tuple[str, str]]:
+    """(`above` and name, form) of all that may be an archive; folders whose kind is known."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path, name = above + entry.name, entry.name.lower()
         if entry.name.startswith((".", "__MACOSX")):
             continue
         if entry.is_dir():
-            inner = list(_candidates(entry, root, depth - 1)) if depth > 1 else []
+            inner = list(_candidates(entry.path, f"{path}/", depth - 1)) if depth > 1 else []
             packed = [candidate for candidate in inner if candidate[1] != "folder"]
             if not packed and _kind_of(path) != (None, _NO_KIND) and _species_of(path):
                 yield path, "folder"
@@ -109,8 +109,8 @@ def _candidates(folder: Path, root: Path, depth: int) -> Iterator[tuple[str, str
         elif name.endswith(".zip"):
             yield path, "zip"
         elif (part := PART.search(name)) and name[: part.start()].endswith(".zip"):
-            if parts_of(entry.with_name(entry.name[: part.start()]))[0] == entry:
-                yield path[: part.start() - len(entry.name)], "parts"
+            if parts_of(Path(entry.path[: part.start() - len(name)]))[0] == Path(entry):
+                yield path[: part.start() - len(name)], "parts"
         elif name.endswith(_OTHER_PACKERS):
             yield path, "other"
 

@@ -1,9 +1,10 @@
 """Archives -> tables and findings: images paired with labels, true sizes, checked boxes."""
 
+import contextlib
 import dataclasses
 import gc
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +52,19 @@ class Photo:
         return -1, -1
 
 
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's collector, which would walk many small objects often and free none."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@uncollected()
 def read_tables(
     reader: ImageReader,
     findings: Findings,
@@ -64,19 +78,13 @@ def read_tables(
     `labelled=False` reads image archives alone; images of no known size then stay, with width and
     height 0: each of them has to be answered for. `boxes_as` is that of `folder.read_archives`."""
     photos: dict[str, Photo] = {}
-    collects = gc.isenabled()
-    gc.disable()  # it would walk the many small objects again and again and free none
-    try:
-        archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
-        labels, foreign = _read_labels(archives, boxes_as or {}, findings)
-        for found, archive in archives:
-            if found.kind == "images" and found.twin not in foreign:
-                for member in archive.wanted("images"):
-                    if (image_id := stem(member)) not in foreign:
-                        _add(Photo(found.species, archive, member), image_id, photos, findings)
-    finally:
-        if collects:
-            gc.enable()
+    archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
+    labels, foreign = _read_labels(archives, boxes_as or {}, findings)
+    for found, archive in archives:
+        if found.kind == "images" and found.twin not in foreign:
+            for member in archive.wanted("images"):
+                if (image_id := stem(member)) not in foreign:
+                    _add(Photo(found.species, archive, member), image_id, photos, findings)
     if labelled:
         photos, labels = _pair(photos, labels, unsure, findings)
     photos = with_sizes(photos, labels, image_headers, findings, keep_all=not labelled)

@@ -4,7 +4,6 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -175,7 +174,7 @@ def _image_ids(members: Sequence[str]) -> list[str]:
     as ids are names of files; with its ending where two differ by that only."""
     paths = sorted({*members})
     whole = pd.Series(paths, index=paths, dtype=str)
-    short = whole.map(lambda path: nfc(PurePosixPath(path).stem))
+    short = whole.map(lambda path: nfc(os.path.splitext(os.path.basename(path))[0]))
     below = whole.map(lambda path: nfc(os.path.splitext(path)[0].strip("/")))
     ids = short.where(~short.duplicated(keep=False), below)
     ids = ids.where(~ids.duplicated(keep=False), whole.map(nfc))
@@ -224,6 +223,9 @@ def _snapped(xyxy: Boxes, size: Boxes) -> Boxes:
 def _commonest(image_ids: pd.Series, boxes: pd.DataFrame) -> pd.Series:
     """The species that most boxes of an image have, at a tie the first of species.yaml; "" for an
     image without boxes."""
-    counts = pd.crosstab(boxes["image_id"], boxes["species"]).reindex(columns=list(known.names()))
-    most = counts.fillna(0).idxmax(axis=1) if len(counts) else pd.Series(dtype=str)
-    return image_ids.map(most).astype(object).fillna("").astype(str)
+    names = np.array(["", *known.names()])
+    counts = np.zeros((len(image_ids), len(names)))
+    counts[:, 0] = 0.5  # below one box
+    rows = pd.Index(image_ids).get_indexer(boxes["image_id"])
+    np.add.at(counts, (rows, pd.Index(names).get_indexer(boxes["species"])), 1)
+    return pd.Series(names[counts.argmax(axis=1)], dtype=str)

@@ -107,12 +107,12 @@ class Places:
         or nearness fits. None if there is none; DatasetError where two fit equally well."""
         path = nfc(named.replace("\\", "/"))
         name = path.rpartition("/")[2]
-        stems = [name, os.path.splitext(name)[0]]
-        for key in (*stems, *(_UPLOAD.sub("", stem, count=1) for stem in stems)):
-            if found := self._by_name.get(key):
-                break
-        else:
-            return None
+        if not (found := self._by_name.get(name, [])):
+            stem = os.path.splitext(name)[0]
+            for key in (stem, *(_UPLOAD.sub("", one, count=1) for one in (name, stem))):
+                found = found or self._by_name.get(key, [])
+        if len(found) < 2:
+            return found[0] if found else None
         near = str(PurePosixPath(source).parent)
         for fits in (
             lambda place: f"/{place}".endswith(f"/{path}"),
@@ -195,4 +195,5 @@ def files(source: Path, ending: str, depth: str = "*/") -> list[Path]:
     """The source itself, or the files of an ending in it and below, sorted."""
     if source.is_file():
         return [source] * (source.suffix == f".{ending}")
-    return sorted({*source.glob(f"*.{ending}"), *source.glob(f"{depth}*.{ending}")})
+    found = {*source.glob(f"*.{ending}"), *source.glob(f"{depth}*.{ending}")}
+    return sorted(found, key=lambda path: path.parts)

@@ -17,6 +17,7 @@ from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import PART
 from livestock_utils.data.aihub import folder as aihub
 from livestock_utils.data.aihub.names import find_archives, is_data_root
+from livestock_utils.data.aihub.reading import uncollected
 from livestock_utils.data.findings import Findings
 from livestock_utils.data.layouts import checking, coco, cvat, label_studio, labels, voc, yolo
 
@@ -146,6 +147,7 @@ def _may_be_aihub(folder: Path) -> bool:
     return is_data_root(folder) or any(folder.glob("*.zip*")) or any(folder.glob("*/*.zip*"))
 
 
+@uncollected()
 def read_tables(
     found: Found, classes: Classes, findings: Findings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
