@@ -13,7 +13,8 @@ from ensemble_boxes.ensemble_boxes_nms import cpu_soft_nms_float
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestock_utils.core import suppression
+from livestock_utils.assets import edge_runner
+from livestock_utils.core import overlaps, suppression
 from livestock_utils.core.boxes import iou_matrix
 
 
@@ -189,3 +190,25 @@ def test_nobody_votes_for_nothing_and_a_box_alone_stays():
     assert suppression.vote(*nothing, *nothing, 0.5).shape == (0, 4)
     one = np.array([[0.1, 0.1, 0.4, 0.5]], np.float32), np.array([0.9], np.float32)
     np.testing.assert_array_equal(suppression.vote(*one, *nothing, 0.5), one[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(crowds, crowds, st.sampled_from([0.0, 0.05, 0.3, 0.6, 0.8, 1.0]))
+def test_near_pairs_are_those_of_the_whole_matrix(boxes, others, least):
+    first, second = (side[0].astype(float) * 1000 for side in (boxes, others))
+    first[::5, 2] = first[::5, 0]  # cut off by the frame's edge: no area
+    second = np.vstack([second, first])  # the same boxes among them
+    expected = iou_matrix(first, second)
+    row, column, iou = overlaps.near(first, second, least)
+    assert (
+        sorted(np.column_stack([row, column]).tolist()) == np.argwhere(expected >= least).tolist()
+    )
+    assert np.array_equal(iou, expected[row, column])
+    runners = edge_runner.near(first, second, least)
+    assert all(map(np.array_equal, runners, (row, column, iou)))
+
+
+def test_nothing_is_near_nothing():
+    nothing, one = np.zeros((0, 4)), np.array([[0.0, 0, 9, 9]])
+    for sides in ((nothing, nothing), (nothing, one), (one, nothing)):
+        assert [len(part) for part in overlaps.near(*sides, 0.5)] == [0, 0, 0]

@@ -237,25 +237,13 @@ class Detector:
         if self.method == "nms":
             return nms(xyxy, group, self.limits, self.most), score
         if self.method == "diou_nms":
-            return diou_nms(xyxy, group, self.limits), score
-        score, kept = score.copy(), [np.zeros(0, dtype=int)]
-        mixed = (
-            self.agnostic and self.floors.min() < self.floors.max()
-        )  # a pick may fall below its class's own floor
-        for number in np.unique(group):
-            rows = np.flatnonzero(group == number)
-            lowest = self.lowest if self.agnostic else self.floors[number]
-            score[rows] = soft_nms(
-                xyxy[rows],
-                score[rows],
-                self.limits[number],
-                self.sigma,
-                self.method,
-                lowest,
-                len(rows) if mixed else self.most,
-            )
-            kept.append(rows[(score[rows] > 0) & (score[rows] >= self.floors[label[rows]])])
-        return np.sort(np.concatenate(kept)), score
+            return diou_nms(xyxy, group, self.limits, self.most), score
+        # a pick of all classes may fall below its own class's floor and make room for another
+        mixed = self.agnostic and self.floors.min() < self.floors.max()
+        floors = self.floors[self.floors.argmin() :][:1] if self.agnostic else self.floors
+        most, how = len(score) if mixed else self.most, (self.sigma, self.method)
+        score = soft_nms(xyxy, score, group, self.limits, *how, floors, most)
+        return np.flatnonzero((score > 0) & (score >= self.floors[label])), score
 
     def _numbers(self, value, kind):
         values = (
@@ -421,42 +409,63 @@ def _largest_float32(limit):
     return np.nextafter(near, np.float32(-1)) if near > limit else near
 
 
-def soft_nms(xyxy, confidence, limit, sigma, method, lowest, most):
-    """Confidences (n,) after linear or gaussian soft-NMS; those that end below `lowest` are 0.
+def soft_nms(xyxy, confidence, group, limits, sigma, method, floors, most):
+    """Confidences (n,) after linear or gaussian soft-NMS within each group; those that end below
+    `floors[group]` are 0.
 
-    Ends after `most` boxes: each is at most as confident as the one before. What overlaps nothing
-    keeps its value.
+    Ends after `most` boxes: each is at most as confident as the one before. Boxes lie sorted by
+    x_min, group by group, so that a step looks only at those that can overlap enough.
     """
     scores, result = confidence.astype(np.float64), np.zeros(len(confidence))
-    x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T, dtype=np.float64)
-    area = (x_max - x_min) * (y_max - y_min)
-    for _ in range(min(most, len(scores))):
-        at = int(np.argmax(scores))
-        if scores[at] < lowest or scores[at] <= 0:
+    corners = xyxy.astype(np.float64)
+    corners[:, ::2] += (group * (np.ptp(corners) + 1 if len(corners) else 0))[:, None]
+    order = np.argsort(corners[:, 0], kind="stable")
+    low, high = (
+        np.ascontiguousarray(corners[order, :2].T),
+        np.ascontiguousarray(corners[order, 2:].T),
+    )
+    area, place = (high - low).prod(axis=0), np.argsort(order)
+    # gaussian: whatever touches; linear: as in `near`
+    first = np.searchsorted(np.maximum.accumulate(high[0]), low[0], "right")
+    last = np.searchsorted(low[0], high[0])
+    if method == "soft_nms_linear":
+        limit, width = np.maximum(limits[group[order]], 1e-9), (high - low)[0] * 1.001 + 1e-3
+        first = np.maximum(first, np.searchsorted(low[0], low[0] - width * (1 / limit - 1)))
+        last = np.minimum(last, np.searchsorted(low[0], low[0] + width * (1 - limit), "right"))
+    lowest, least = float(floors.min()), np.finfo(np.float64).tiny
+    floors, limits, group = floors.tolist(), limits.tolist(), group.tolist()
+    first, last, place = first.tolist(), last.tolist(), place.tolist()
+    while most:
+        row = int(scores.argmax()) if len(scores) else 0
+        if not len(scores) or scores[row] < lowest or scores[row] <= 0:
             break
-        result[at], scores[at] = scores[at], -1
-        near = np.flatnonzero(
-            (x_min < x_max[at]) & (x_max > x_min[at]) & (y_min < y_max[at]) & (y_max > y_min[at])
-        )
-        shared = (np.minimum(x_max[near], x_max[at]) - np.maximum(x_min[near], x_min[at])) * (
-            np.minimum(y_max[near], y_max[at]) - np.maximum(y_min[near], y_min[at])
-        )
-        iou = shared / np.maximum(area[at] + area[near] - shared, np.finfo(np.float64).tiny)
-        scores[near] *= (
-            np.where(iou > limit, 1 - iou, 1.0)
-            if method == "soft_nms_linear"
-            else np.exp(-(iou**2) / sigma)
-        )
+        score, scores[row] = float(scores[row]), -1
+        if score < floors[group[row]]:
+            continue  # of a class with a floor of its own
+        result[row], most, at = score, most - 1, place[row]
+        part, own = slice(first[at], last[at]), slice(at, at + 1)
+        shared = np.minimum(high[:, part], high[:, own])
+        shared -= np.maximum(low[:, part], low[:, own])
+        shared = np.maximum(shared, 0, out=shared)[0] * shared[1]
+        union = area[part] + area[own]
+        union -= shared
+        iou = np.divide(shared, np.maximum(union, least, out=union), out=shared)
+        rows = order[part]
+        if method == "soft_nms_linear":
+            scores[rows] *= 1 - iou * (iou > limits[group[row]])
+        else:
+            scores[rows] *= np.exp(-(iou**2) / sigma)
     return result.astype(np.float32)
 
 
-def diou_nms(xyxy, group, limits):
+def diou_nms(xyxy, group, limits, most):
     """As `nms`, by DIoU: IoU less the squared distance of the centres over the squared diagonal of
     the box around both."""
     boxes = xyxy.astype(np.float64)
     area, centre = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), (boxes[:, :2] + boxes[:, 2:]) / 2
-    kept, rows = [], np.arange(len(boxes))
-    while len(rows):
+    kept: list = []
+    rows = np.arange(len(boxes))
+    while len(rows) and len(kept) < most:
         at, rows = rows[0], rows[1:]
         kept.append(at)
         low, high = np.minimum(boxes[at], boxes[rows]), np.maximum(boxes[at], boxes[rows])
@@ -473,11 +482,47 @@ def diou_nms(xyxy, group, limits):
 
 def iou_matrix(boxes, others):
     """IoU of every pair of boxes, (n, 4) x (m, 4) -> (n, m)."""
-    low = np.maximum(boxes[:, None, :2], others[:, :2])
-    shared = np.clip(np.minimum(boxes[:, None, 2:], others[:, 2:]) - low, 0, None).prod(axis=2)
-    area = [(each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (boxes, others)]
-    union = area[0][:, None] + area[1] - shared
+    return _iou(boxes.T[:, :, None], others.T[:, None])
+
+
+def _iou(one, other):
+    """IoU of boxes given as arrays (x_min, y_min, x_max, y_max); 0 where both are empty."""
+    shared = np.minimum(one[2:], other[2:])
+    shared -= np.maximum(one[:2], other[:2])
+    shared = np.maximum(shared, 0, out=shared)[0] * shared[1]
+    union = np.maximum(one[2:] - one[:2], 0).prod(axis=0)
+    union = union + np.maximum(other[2:] - other[:2], 0).prod(axis=0)
+    union -= shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def near(boxes, others, least):
+    """(rows, columns, IoU) of the pairs of boxes (n, 4) and others (m, 4) with an IoU of at least
+    `least`.
+
+    Such boxes begin side by side, within what `least` leaves of their width: sorted by x_min, few
+    pairs are looked at.
+    """
+    order, sides = np.argsort(others[:, 0]), np.ascontiguousarray(boxes.T)
+    planes = np.ascontiguousarray(others[order].T)
+    reach = np.maximum(sides[2:] - sides[:2], 1) * (1.001 - least)
+    low, high = sides[:2] - reach / max(least, 1e-9), sides[:2] + (reach if least > 0 else np.inf)
+    start = planes[0].searchsorted(low[0])
+    count = np.maximum(planes[0].searchsorted(high[0]) - start, 0)
+    place = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
+    y_min = planes[1].take(place)
+    there = y_min >= np.repeat(low[1], count)
+    there &= y_min <= np.repeat(high[1], count)
+    row = np.repeat(np.arange(len(boxes)), count)[there]
+    place = place[there]
+    iou = _iou(sides.take(row, axis=1), planes.take(place, axis=1))
+    there = np.flatnonzero(iou >= least)
+    return row[there], order[place[there]], iou[there]
+
+
+def _sums(row, n):
+    """A call that adds up values of pairs by their row -> (n,)."""
+    return lambda values: np.bincount(row, values, minlength=n)
 
 
 def features(xyxy, confidence, voters_xyxy, voters, frame):
@@ -485,12 +530,13 @@ def features(xyxy, confidence, voters_xyxy, voters, frame):
     confidences `voters`, in a frame of (width, height) px."""
     boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
     own = confidence.astype(np.float64)
-    iou = iou_matrix(boxes, others)
-    near = (iou >= 0.6) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = near * voters.astype(np.float64)
-    total = weight.sum(axis=1) + 1e-9
+    row, column, iou = near(boxes, others, 0.6)
+    voting = voters[column] >= np.float32(VOTE_SHARE) * confidence[row]
+    row, column, iou = row[voting], column[voting], iou[voting]
+    add, weight = _sums(row, len(boxes)), voters[column].astype(np.float64)
+    total = add(weight) + 1e-9
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    apart = [(weight * (others[:, e] - boxes[:, e, None]) ** 2).sum(axis=1) for e in range(4)]
+    apart = [add(weight * (others[column, e] - boxes[row, e]) ** 2) for e in range(4)]
     spread = np.sqrt(np.stack(apart, axis=1) / total[:, None]) / np.tile(sides, 2)
     edges = boxes / np.tile(np.asarray(frame, dtype=np.float64), 2)
     surer = own[None] > own[:, None]
@@ -498,9 +544,9 @@ def features(xyxy, confidence, voters_xyxy, voters, frame):
     overlap = iou_matrix(boxes, boxes) * surer
     columns = [
         np.log(sure / (1 - sure)),
-        np.log1p(near.sum(axis=1)),
+        np.log1p(add(np.ones(len(row)))),
         np.log(total),
-        (weight * iou).sum(axis=1) / total,
+        add(weight * iou) / total,
         np.log(spread.max(axis=1) + 0.01),
         np.log(spread.mean(axis=1) + 0.01),
         np.log(sides.prod(axis=1) / (frame[0] * frame[1]) + 1e-9),
@@ -516,11 +562,13 @@ def vote(xyxy, confidence, voters_xyxy, voters, limit, by_iou=True):
     """Boxes moved to the mean of the candidates that overlap them by at least `limit`, weighted by
     confidence (x IoU); candidates of less than VOTE_SHARE of a box's confidence have no vote."""
     boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
-    iou = iou_matrix(boxes, others)
-    votes = (iou >= limit) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = np.where(votes, iou * voters if by_iou else voters, 0.0)
-    total = weight.sum(axis=1, keepdims=True)
-    return np.divide(weight @ others, total, out=boxes, where=total > 0).astype(np.float32)
+    row, column, iou = near(boxes, others, limit)
+    weight = (iou if by_iou else 1.0) * voters[column].astype(np.float64)
+    weight *= voters[column] >= np.float32(VOTE_SHARE) * confidence[row]
+    add = _sums(row, len(boxes))
+    total = add(weight)[:, None]
+    moved = np.stack([add(weight * others[column, e]) for e in range(4)], axis=1)
+    return np.divide(moved, total, out=boxes, where=total > 0).astype(np.float32)
 
 
 # ---- pictures: OpenCV where it is installed (frames in BGR), else Pillow (frames in RGB)

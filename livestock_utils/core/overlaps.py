@@ -39,11 +39,38 @@ def overlaps(
     return share(shared, one + other - shared), share(shared, one), share(shared, other)
 
 
+def near(first_xyxy: Floats, second_xyxy: Floats, least_iou: float) -> tuple[Ints, Ints, Floats]:
+    """(rows of the first, of the second, IoU) of the pairs of boxes of one image that overlap by at
+    least `least_iou`. Such boxes begin side by side, within what that leaves of their width: sorted
+    by x_min few pairs are looked at, and memory follows these."""
+    order, one = np.argsort(second_xyxy[:, 0]), np.ascontiguousarray(first_xyxy.T)
+    other = np.ascontiguousarray(second_xyxy[order].T)
+    reach = np.maximum(one[2:] - one[:2], 1) * (1.001 - least_iou)
+    low, high = (
+        one[:2] - reach / max(least_iou, 1e-9),
+        one[:2] + (reach if least_iou > 0 else np.inf),
+    )
+    start = other[0].searchsorted(low[0])
+    count = np.maximum(other[0].searchsorted(high[0]) - start, 0)
+    place = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
+    y_min = other[1].take(place)
+    there = (y_min >= np.repeat(low[1], count)) & (y_min <= np.repeat(high[1], count))
+    row, place = np.repeat(np.arange(len(first_xyxy)), count)[there], place[there]
+    iou = overlaps(first_xyxy, other.T, row, place)[0]
+    there = iou >= least_iou
+    return row[there], order[place[there]], iou[there]
+
+
 def pairs(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
     """Every pair of a box of `first` and one of `second` in the same image: their rows, and IoU."""
     one, other = same_image(*image_codes(first["image_id"], second["image_id"]))
     sides = first[XYXY].to_numpy(float), second[XYXY].to_numpy(float)
     return one, other, overlaps(*sides, one, other)[0]
+
+
+def sums(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """The sum of each row's values -> (n_rows,)."""
+    return np.bincount(row, values, n_rows).astype(np.float64)
 
 
 def largest(values: Floats, row: Ints, n_rows: int) -> Floats:

@@ -7,7 +7,8 @@ torchvision's, the others our own numpy: equal to ensemble-boxes, 2 to 3 times a
 import numpy as np
 import numpy.typing as npt
 
-from livestock_utils.core.boxes import Boxes, iou_matrix, share, shared_area
+from livestock_utils.core import overlaps
+from livestock_utils.core.boxes import Boxes, share, shared_area
 
 Array = npt.NDArray[np.float32]
 VOTE_SHARE = 0.1
@@ -63,23 +64,34 @@ def soft_nms(
     - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma). Picks never
     rise, so `most` of them are the surest."""
     scores = confidence.astype(np.float64)
-    result = np.zeros(len(scores))
-    boxes = xyxy.astype(np.float64)
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    rows, left = np.flatnonzero(scores >= floor), len(scores) if most is None else most
-    while len(rows) and left:
-        left -= 1
-        at = int(np.argmax(scores[rows]))
-        best = rows[at]
-        result[best] = scores[best]
-        rows = np.delete(rows, at)
-        iou = _iou_with(boxes[best], areas[best], boxes[rows], areas[rows])
+    result, left = np.zeros(len(scores)), len(scores) if most is None else min(most, len(scores))
+    # Sorted by x_min, what can overlap a box enough lies side by side: views, no copies.
+    order = np.argsort(xyxy[:, 0], kind="stable")
+    low, high = np.split(np.ascontiguousarray(xyxy[order].T, dtype=np.float64), 2)
+    areas, place = (high - low).prod(axis=0), np.argsort(order)
+    first = np.searchsorted(np.maximum.accumulate(high[0]), low[0], "right")
+    last = np.searchsorted(low[0], high[0])
+    if method == "linear":
+        limit, width = max(iou_threshold, 1e-9), (high - low)[0] * 1.001 + 1e-3
+        first = np.maximum(first, np.searchsorted(low[0], low[0] - width * (1 / limit - 1)))
+        last = np.minimum(last, np.searchsorted(low[0], low[0] + width * (1 - limit), "right"))
+    while left:
+        best = int(np.argmax(scores))
+        if scores[best] < floor or scores[best] <= 0:
+            break
+        left, at = left - 1, place[best]
+        result[best], scores[best] = scores[best], -1
+        part, rows = slice(first[at], last[at]), order[first[at] : last[at]]
+        sides = (
+            np.maximum(low[:, part], low[:, at : at + 1]),
+            np.minimum(high[:, part], high[:, at : at + 1]),
+        )
+        shared = np.maximum(sides[1] - sides[0], 0).prod(axis=0)
+        iou = share(shared, areas[part] + areas[at] - shared)
         if method == "linear":
-            scores[rows] *= np.where(iou > iou_threshold, 1 - iou, 1.0)
+            scores[rows] *= 1 - iou * (iou > iou_threshold)
         else:
             scores[rows] *= np.exp(-(iou**2) / sigma)
-        # The decayed can only fall further, and the fallen cannot touch the others.
-        rows = rows[scores[rows] >= floor]
     return result.astype(np.float32)
 
 
@@ -135,13 +147,14 @@ def vote(
     threshold of the suppression itself that is weighted NMS, and yolov5's merge-NMS not `by_iou`.
     `voters` (m,) are confidences; those below VOTE_SHARE of the box's own have no vote, so that a
     higher confidence threshold leaves the boxes above it as they are."""
-    iou = iou_matrix(xyxy, voters_xyxy)
-    votes = (iou >= iou_threshold) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = np.where(votes, iou * voters if by_iou else voters, 0.0)
-    total = weight.sum(axis=1, keepdims=True)
-    boxes = xyxy.astype(np.float64)
-    np.divide(weight @ voters_xyxy.astype(np.float64), total, out=boxes, where=total > 0)
-    return boxes.astype(np.float32)
+    boxes, others = xyxy.astype(np.float64), voters_xyxy.astype(np.float64)
+    row, column, iou = overlaps.near(boxes, others, iou_threshold)
+    weight = (iou if by_iou else 1.0) * voters[column].astype(np.float64)
+    weight *= voters[column] >= np.float32(VOTE_SHARE) * confidence[row]
+    total = overlaps.sums(weight, row, len(boxes))
+    moved = [overlaps.sums(weight * others[column, e], row, len(boxes)) for e in range(4)]
+    where = total[:, None] > 0
+    return np.divide(np.stack(moved, axis=1), total[:, None], out=boxes, where=where).astype("f4")
 
 
 def _iou_with(box: Boxes, area: float, others: Boxes, areas: Boxes) -> Boxes:

@@ -118,19 +118,19 @@ function boxes(raw, place, about, confidence = about.settings.confidence_thresho
   let sure = all.filter((box) => box.confidence >= floors[box.label]).map((box) => ({ ...box }));
   if (!inside) sure = suppressed(sure, floors, numbers(settings.iou_threshold, names), settings);
   sure = sure.sort((one, other) => other.confidence - one.confidence).slice(0, most);
-  const alike = (label) => all.filter((other) => other.label === label);
+  const alike = names.map((_, label) => byLeft(all.filter((other) => looksAround && other.label === label)));
   if (voting !== null) {
     const byIou = settings.voting_weight !== "confidence";
-    sure = sure.map((box) => ({ ...box, xyxy: voted(box, alike(box.label), voting, byIou) }));
+    sure = sure.map((box) => ({ ...box, xyxy: voted(box, alike[box.label], voting, byIou) }));
   }
   const [width, height] = place.frame;
   for (const box of sure) {
     box.xyxy = box.xyxy.map((value, side) => Math.min(Math.max(value, 0), side % 2 ? height : width));
   }
   if (rescorer !== null) {
+    const mine = names.map((_, label) => sure.filter((other) => other.label === label));
     const anew = sure.map((box) => {
-      const mine = sure.filter((other) => other.label === box.label);
-      const values = features(box, mine, alike(box.label), place.frame);
+      const values = features(box, mine[box.label], alike[box.label], place.frame);
       const sum = values.reduce((total, value, at) => total + value * rescorer.weights[at], 0);
       return f32(1 / (1 + Math.exp(-(sum + rescorer.bias[names[box.label]]))));
     });
@@ -239,12 +239,11 @@ function diouNms(mine, limit) {
 /** What a re-scorer reads of a box, in the order of run.py's FEATURES. */
 function features(box, mine, voters, [width, height]) {
   const a = box.xyxy, sides = [Math.max(a[2] - a[0], 1), Math.max(a[3] - a[1], 1)];
-  let near = 0, total = 1e-9, shared = 0;
+  let count = 0, total = 1e-9, shared = 0;
   const spread = [0, 0, 0, 0];
-  for (const { xyxy: b, confidence } of voters) {
-    const iou = overlap(a, b);
-    if (iou < 0.6 || !(confidence >= f32(f32(VOTE_SHARE) * box.confidence))) continue;
-    near += 1;
+  for (const [{ xyxy: b, confidence }, iou] of near(a, voters, 0.6)) {
+    if (!(confidence >= f32(f32(VOTE_SHARE) * box.confidence))) continue;
+    count += 1;
     total += confidence;
     shared += confidence * iou;
     spread.forEach((_, side) => { spread[side] += confidence * ((b[side] - a[side]) / sides[side % 2]) ** 2; });
@@ -254,7 +253,7 @@ function features(box, mine, voters, [width, height]) {
   const sure = Math.min(Math.max(box.confidence, 1e-4), 1 - 1e-4);
   const isCut = a[0] / width < 0.005 || a[1] / height < 0.005 || a[2] / width > 0.995 || a[3] / height > 0.995;
   return [
-    Math.log(sure / (1 - sure)), Math.log1p(near), Math.log(total), shared / total,
+    Math.log(sure / (1 - sure)), Math.log1p(count), Math.log(total), shared / total,
     Math.log(Math.max(...edges) + 0.01), Math.log(edges.reduce((sum, one) => sum + one, 0) / 4 + 0.01),
     Math.log((sides[0] * sides[1]) / (width * height) + 1e-9), Math.log(sides[0] / sides[1]), isCut ? 1 : 0,
     surer.reduce((most, other) => Math.max(most, overlap(a, other.xyxy)), 0), Math.log1p(surer.length),
@@ -270,24 +269,56 @@ function overlap(a, b) {
   return union > 0 ? (width * height) / union : 0;
 }
 
+/** Boxes sorted by their left side, as `near` takes them. */
+function byLeft(all) {
+  return all.sort((one, other) => one.xyxy[0] - other.xyxy[0]);
+}
+
+/** [box, IoU] of those that overlap box `a` by at least `least`: they begin within what that leaves of its width. */
+function near(a, sorted, least) {
+  const reach = [0, 1].map((axis) => Math.max(a[axis + 2] - a[axis], 1) * (1.001 - least)), found = [];
+  const low = [0, 1].map((axis) => a[axis] - reach[axis] / Math.max(least, 1e-9));
+  const high = [0, 1].map((axis) => (least > 0 ? a[axis] + reach[axis] : Infinity));
+  let start = 0, end = sorted.length;
+  while (start < end) {
+    const middle = (start + end) >> 1;
+    if (sorted[middle].xyxy[0] < low[0]) start = middle + 1;
+    else end = middle;
+  }
+  for (let at = start; at < sorted.length && sorted[at].xyxy[0] <= high[0]; at++) {
+    const b = sorted[at].xyxy;
+    if (b[1] < low[1] || b[1] > high[1]) continue;
+    const iou = overlap(a, b);
+    if (iou >= least) found.push([sorted[at], iou]);
+  }
+  return found;
+}
+
 /** Confidences after linear or gaussian soft-NMS; those that end below `lowest` are 0. */
 function softNms(mine, limit, sigma, method, lowest, most) {
-  const scores = mine.map((box) => box.confidence), result = mine.map(() => 0);
+  const scores = Float64Array.from(mine, (box) => box.confidence), result = mine.map(() => 0);
+  const linear = method === "soft_nms_linear", least = linear ? Math.max(limit, 1e-9) : 1;
+  const order = byLeft(mine.map(({ xyxy }, row) => ({ xyxy, row }))), place = [];
+  order.forEach(({ row }, at) => { place[row] = at; });
+  const widest = mine.reduce((most, { xyxy }) => Math.max(most, xyxy[2] - xyxy[0]), 0);
   const area = ([xMin, yMin, xMax, yMax]) => (xMax - xMin) * (yMax - yMin);
   for (let turn = 0; turn < Math.min(most, mine.length); turn++) {
-    let at = 0;
-    for (let row = 1; row < scores.length; row++) if (scores[row] > scores[at]) at = row;
-    if (scores[at] < lowest || scores[at] <= 0) break;
-    result[at] = f32(scores[at]);
-    scores[at] = -1;
-    const a = mine[at].xyxy;
-    mine.forEach(({ xyxy: b }, row) => {
+    let best = 0;
+    for (let row = 1; row < scores.length; row++) if (scores[row] > scores[best]) best = row;
+    if (scores[best] < lowest || scores[best] <= 0) break;
+    result[best] = f32(scores[best]);
+    scores[best] = -1;
+    const a = mine[best].xyxy, size = area(a), reach = Math.max(a[2] - a[0], 1) * (1.001 - least);
+    const low = a[0] - (linear ? reach / least : widest), high = linear ? a[0] + reach : a[2];
+    const lower = ({ xyxy: b, row }) => {
       if (!(b[0] < a[2] && b[2] > a[0] && b[1] < a[3] && b[3] > a[1])) return;
       const shared = (Math.min(b[2], a[2]) - Math.max(b[0], a[0])) * (Math.min(b[3], a[3]) - Math.max(b[1], a[1]));
-      const iou = shared / Math.max(area(a) + area(b) - shared, 2.2250738585072014e-308);
-      if (method === "soft_nms_linear") scores[row] *= iou > limit ? 1 - iou : 1;
-      else scores[row] *= Math.exp(-(iou * iou) / sigma);
-    });
+      const iou = shared / Math.max(size + area(b) - shared, 2.2250738585072014e-308);
+      if (!linear) scores[row] *= Math.exp(-(iou * iou) / sigma);
+      else if (iou > limit) scores[row] *= 1 - iou;
+    };
+    for (let at = place[best]; at >= 0 && order[at].xyxy[0] >= low; at--) lower(order[at]);
+    for (let at = place[best] + 1; at < order.length && order[at].xyxy[0] <= high; at++) lower(order[at]);
   }
   return result;
 }
@@ -296,10 +327,8 @@ function softNms(mine, limit, sigma, method, lowest, most) {
 function voted(box, voters, limit, byIou) {
   const a = box.xyxy, sums = [0, 0, 0, 0];
   let total = 0;
-  for (const { xyxy: b, confidence } of voters) {
+  for (const [{ xyxy: b, confidence }, iou] of near(a, voters, limit)) {
     if (!(confidence >= f32(f32(VOTE_SHARE) * box.confidence))) continue;
-    const iou = overlap(a, b);
-    if (iou < limit) continue;
     const weight = byIou ? iou * confidence : confidence;
     total += weight;
     b.forEach((value, side) => { sums[side] += weight * value; });

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core import overlaps
 from livestock_utils.core.boxes import iou_matrix, share
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.suppression import VOTE_SHARE
@@ -39,14 +40,18 @@ def features(
     """FEATURES of the kept boxes of an image and class (n, 4), with all its candidates (m, 4) and
     their confidences `voters`; `size_px` is (width, height) of the frame -> (n, 11)."""
     boxes, others = xyxy.astype(float), voters_xyxy.astype(float)
-    own, votes = confidence.astype(float), voters.astype(float)
-    iou = iou_matrix(boxes, others)
-    near = (iou >= _NEAR_IOU) & (voters >= np.float32(VOTE_SHARE) * confidence[:, None])
-    weight = near * votes
-    total = weight.sum(axis=1) + 1e-9
+    own = confidence.astype(float)
+    row, column, iou = overlaps.near(boxes, others, _NEAR_IOU)
+    voting = voters[column] >= np.float32(VOTE_SHARE) * confidence[row]
+    row, column, iou = row[voting], column[voting], iou[voting]
+    weight = voters[column].astype(float)
+
+    def add(values: npt.NDArray[Any]) -> Floats:
+        return overlaps.sums(values, row, len(boxes))
+
+    total = add(weight) + 1e-9
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    # Side by side: (n, m, 4) of six passes would not fit into memory.
-    apart = [(weight * (others[:, e] - boxes[:, e, None]) ** 2).sum(axis=1) for e in range(4)]
+    apart = [add(weight * (others[column, e] - boxes[row, e]) ** 2) for e in range(4)]
     spread = np.sqrt(np.stack(apart, axis=1) / total[:, None]) / np.tile(sides, 2)
     frame = np.tile(np.asarray(size_px, dtype=float), 2)
     edges = boxes / frame
@@ -54,9 +59,9 @@ def features(
     probability = own.clip(1e-4, 1 - 1e-4)
     columns = [
         np.log(probability / (1 - probability)),
-        np.log1p(near.sum(axis=1)),
+        np.log1p(add(np.ones(len(row)))),
         np.log(total),
-        (weight * iou).sum(axis=1) / total,
+        add(weight * iou) / total,
         np.log(spread.max(axis=1) + 0.01),
         np.log(spread.mean(axis=1) + 0.01),
         np.log(share(sides.prod(axis=1), np.full(len(sides), frame[0] * frame[1])) + 1e-9),
