@@ -51,6 +51,9 @@ class Camera:
     def isOpened(self):
         return True
 
+    def get(self, _):
+        return 0
+
     def read(self):
         self.left -= 1
         return self.left >= 0, self.picture.copy()
@@ -78,6 +81,26 @@ def test_a_camera_that_goes_is_opened_again(made, tmp_path, monkeypatch, capsys)
     assert [line["image"] for line in lines] == ["stream"] * 5
     numbers = [line["frame"] for line in lines]
     assert numbers == sorted(set(numbers)) and re.match(r"\d{4}-\d\d-\d\dT", lines[0]["time"])
+
+
+def test_the_password_of_an_address_is_told_nowhere(made, tmp_path, monkeypatch, capsys):
+    picture = cv2.imread(str(made[1] / "photo_000.jpg"))
+    address, counts, out = "rtsp://user:se@c/ret:1@barn", tmp_path / "c.csv", tmp_path / "o.jsonl"
+    monkeypatch.setenv("LIVESTOCK_SOURCE", address)
+    monkeypatch.setattr(edge_runner.cv2, "VideoCapture", Camera([2], picture))
+    assert run(made, "--counts", counts, "--out", out, "--draw", tmp_path / "seen") == 1  # it ends
+    monkeypatch.setattr(edge_runner.cv2, "VideoCapture", Camera([0, 1, 10**9], picture))
+    asked = ("--reconnect", 0.001, "--limit", 2, "--counts", tmp_path / "d.csv", "--health", 0.001)
+    assert run(made, *asked) == 0
+    assert run(made, address.replace("//", "/")) == 1
+    with pytest.raises(SystemExit):
+        run(made, 0, address)
+    told = capsys.readouterr()
+    assert "error: ***barn: not found" in told.err and "arguments: ***barn" in told.err
+    written = [path.read_text() for path in (counts, tmp_path / "d.csv", out)]
+    assert all(",stream,pig," in text for text in written[:2])
+    names = [str(path) for path in tmp_path.rglob("*")]
+    assert not any("ret" in text for text in (told.err, told.out, *written, *names))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ its project.
     python run.py video.mp4 --every 25 --draw seen --out boxes.csv
     python run.py 0                              camera number 0 (Ctrl-C ends)
     python run.py rtsp://... --reconnect 5 --health 60 --track --counts counts.csv
-                                                 a network camera, for days
+                                                 a network camera, for days; with a password in
+                                                 its address: LIVESTOCK_SOURCE=rtsp://... run.py
     python run.py folder --watch 2 --out boxes.jsonl     new photos, looked for every 2 seconds
     python run.py video.mp4 --track --counts counts.csv  median a minute, and how many animals
     python run.py folder --confidence 0.4        fewer, surer boxes
@@ -26,6 +27,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import statistics
 import sys
@@ -91,10 +93,7 @@ class Detector:
         self.names = list(about["names"])
         self.image_size, self.stride = int(about["image_size"]), int(about["stride"])
         self.shape, self.inside = tuple(about.get("shape") or ()), about.get("nms")
-        self.place, self.canvas = (
-            (),
-            np.empty(0, dtype=np.float32),
-        )  # of the frame before, see prepare
+        self.place, self.canvas = (), np.empty(0, dtype=np.float32)  # of the frame before
         self.use(about["settings"])
 
     def use(self, settings):
@@ -124,11 +123,8 @@ class Detector:
                 f"confidence {floors.min():g} is below {inside:g}, under which this network drops "
                 "boxes itself; use a bundle without suppression inside"
             )
-        self.settings["confidence_threshold"], self.floors, self.lowest = (
-            confidence,
-            floors,
-            floors.min(),
-        )
+        self.settings["confidence_threshold"] = confidence
+        self.floors, self.lowest = floors, floors.min()
 
     def detect(self, frame):
         """Animals in a frame (h, w, 3) uint8 -> float64 rows x_min, y_min, x_max, y_max (px),
@@ -760,9 +756,8 @@ def frames(source, every=1):
     elif str(source).isdecimal():
         yield from _video(int(source), f"camera {source}", f"camera {source}", every)
     elif "://" in str(source):
-        yield from _video(
-            str(source), "stream", "stream", every
-        )  # the address may hold a password: not told
+        # the address may hold a password: not told
+        yield from _video(str(source), "stream", "stream", every)
     else:
         raise Problem(
             f"{source}: not found; give an image, a folder, a video, a camera number or rtsp://..."
@@ -1157,10 +1152,10 @@ class Counts:
 
 def _minutes(source, endless):
     """A call that turns (name, frame number) into the minute and source of `Counts`."""
+    where = "stream" if "://" in str(source) else str(source).replace(",", " ")
     if endless:
-        where = "stream" if "://" in str(source) else str(source).replace(",", " ")
         return lambda name, number: (time.strftime("%Y-%m-%dT%H:%M"), where)
-    path, rate = Path(source), 0.0
+    path, rate = Path(where if where == "stream" else source), 0.0
     if path.is_file() and path.suffix.lower() in VIDEOS and cv2 is not None:
         video = cv2.VideoCapture(str(path))
         rate = video.get(cv2.CAP_PROP_FPS)
@@ -1270,9 +1265,8 @@ def run(
                 if tracker:
                     tracks = tracker.follow(found, sure)
                     found, tracks = found[sure], tracks[sure]
-                if (
-                    drawn
-                ):  # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
+                # the whole name: a.jpg and a.png, or one name in two folders, are two pictures
+                if drawn:
                     draw(frame, found, model.names, Path(drawn) / f"{name}_{number:06d}.jpg")
             except Problem as problem:
                 failed += 1
@@ -1595,7 +1589,17 @@ def peak_memory_mb():
 
 def tell(line):
     """One line for the user, beside the results."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{_hidden(line)}\n")
+
+
+def _hidden(text):
+    """The text without the passwords of addresses."""
+    return re.sub(r"\S+:\S+@|(?<=password=)[^&\s]+", "***", str(text))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(_hidden(message))
 
 
 @contextlib.contextmanager
@@ -1613,7 +1617,7 @@ def _terminated():
 
 def command(name, arguments):
     """`run.py selftest`, `web-runtime` or `serve`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog=f"run.py {name}")
+    parser = _Parser(prog=f"run.py {name}")
     parser.add_argument(
         "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
     )
@@ -1643,9 +1647,12 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] in (["selftest"], ["web-runtime"], ["serve"]):
         return command(arguments[0], arguments[1:])
-    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
+    parser = _Parser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "source", nargs="?", help="an image, a folder, a video, a camera number, or rtsp://..."
+        "source",
+        nargs="?",
+        help="an image, a folder, a video, a camera number, or rtsp://...; without it the "
+        "environment's LIVESTOCK_SOURCE, which `ps` does not show",
     )
     parser.add_argument(
         "--model", default=Path(__file__).parent, help="the unpacked bundle, by default this folder"
@@ -1688,6 +1695,8 @@ def main(arguments=None):
     )
     parser.add_argument("--rounds", type=int, default=50, help="repeats of --benchmark")
     options = parser.parse_args(arguments)
+    if not options.benchmark:
+        options.source = options.source or os.environ.get("LIVESTOCK_SOURCE")
     if options.source is None and not options.benchmark:
         parser.error("give an image, a folder, a video or a camera number, or --benchmark")
     if options.watch is not None and options.reconnect is not None:
