@@ -39,6 +39,7 @@ _HOME: dict[str, str] = {
     "predict_out_of_fold": "detect.predict.out_of_fold",
     "PostprocessSettings": "detect.predict.postprocess",
     "find_runs": "evaluate.compare.runs",
+    "conclude": "show.conclusions",
     "compare": "detect.predict.runs",
     "tune": "detect.tune.tuning",
     "search": "detect.search.run",

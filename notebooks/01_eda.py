@@ -101,18 +101,12 @@ step.show(lu.displays.box_ratios(photos))
 
 # %% [markdown]
 # ## Size of the boxes
-# First the write-up's bins, then the whole distribution on a log scale: look at how far the two species lie apart,
-# and at how little lies left of "medium".
+# First the write-up's bins, with what a minimum area would cost, then the whole distribution on a log scale: look at
+# how far the two species lie apart, and at how little lies left of "medium".
 
 # %%
-step.show(lu.displays.box_areas(photos), lu.displays.box_sizes(photos))
-
-# %% [markdown]
-# ## Small boxes in detail
-# Would a minimum area cost anything? Read from the left: each bar is what the next higher limit would lose.
-
-# %%
-step.show(lu.displays.small_boxes(photos))
+step.show(lu.displays.box_areas(photos), lu.displays.small_boxes(photos))
+step.show(lu.displays.box_sizes(photos))
 
 # %% [markdown]
 # ## Where the animals are

@@ -62,8 +62,9 @@ step.show(lu.displays.runs(runs))
 # any image that a run's own record names as trained on is left out. With and without silver is a question of its own,
 # on the whole fold: the two trainings of notebook 10 differ in labels alone.
 #
-# How to read one: first the table and the write-up's own one, then the dots (one a run), then the paired differences,
-# where a grey line proves nothing and a coloured one of a single seed proves little, then the curves.
+# The first figure has every paired difference: a grey interval is within noise, and a coloured one of a single seed
+# proves little. Then for each question its table, the write-up's own one, and the curves: do they still rise at the
+# end, and do they cross?
 
 # %%
 answers = lu.compare(runs, step.out, weights, iou_threshold, seed)

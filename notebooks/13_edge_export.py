@@ -150,4 +150,4 @@ step.show(lu.displays.lighter_networks(exports))
 
 # %%
 step.metrics(**exports.metrics)
-step.finish(None)
+step.finish("14_conclusions")

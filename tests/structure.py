@@ -20,13 +20,13 @@ WINGS = ("core", "data", "evaluate", "detect", "show")
 LEAVES = ("install", "colab")
 """Modules beside the wings that any wing may import; they import nothing above core."""
 MOST = {
-    "names of the library in notebooks": 118,  # 110 before recipe, range test, check of a GPU
+    "names of the library in notebooks": 122,  # 110 before recipe, range test, check of a GPU
     "modules of the library in notebooks": 15,
     "lines of code in notebooks": 750,
     "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
     "columns of code in notebooks": 100,
     "lines of the library": 34000,  # 31,900 before other tools' layouts
-    "names of the door": 42,  # 40 before other layouts and other detectors' predictions
+    "names of the door": 46,  # 42 before the conclusions and other tools' labels
     "lines of the set-up cell": 14,
 }
 """What is counted -> its limit; a later change may raise one by a tenth, with a reason."""

@@ -66,7 +66,6 @@ FULL = {
     "boxes_per_image": lambda: eda.boxes_per_image(count_tables.count_histogram(IMAGES, BOXES)),
     "box_ratios": lambda: eda.box_ratios(count_tables.ratio_table(BOXES)),
     "box_areas": lambda: eda.box_areas(count_tables.area_table(BOXES)),
-    "small_boxes": lambda: eda.small_boxes(count_tables.small_box_table(BOXES)),
     "box_sizes": lambda: eda.box_sizes(BOXES),
     "box_positions": lambda: eda.box_positions(IMAGES, BOXES),
     "completeness": lambda: eda.completeness(count_tables.completeness_hints(IMAGES, BOXES)),
@@ -100,7 +99,6 @@ EMPTY = {
     ),
     "box_ratios": lambda: eda.box_ratios(count_tables.ratio_table(NO_BOXES)),
     "box_areas": lambda: eda.box_areas(count_tables.area_table(NO_BOXES)),
-    "small_boxes": lambda: eda.small_boxes(count_tables.small_box_table(NO_BOXES)),
     "box_sizes": lambda: eda.box_sizes(NO_BOXES),
     "box_positions": lambda: eda.box_positions(NO_IMAGES, NO_BOXES),
     "box_positions, images without boxes": lambda: eda.box_positions(IMAGES, NO_BOXES),
@@ -222,7 +220,6 @@ def test_histogram_bars_are_the_images_of_each_count_and_the_bins_their_sums():
     [
         (eda.box_ratios, count_tables.ratio_table),
         (eda.box_areas, count_tables.area_table),
-        (eda.small_boxes, count_tables.small_box_table),
     ],
 )
 def test_grouped_bars_show_shares_and_write_the_number_of_boxes(draw, count):

@@ -80,9 +80,8 @@ class Exports:
     @property
     def about(self) -> str:
         """Which weights, how large, and the thresholds that all exports share."""
-        run, budget = self.weights.parent.parent.name, f"{self.asked.max_size_mb:g} MB (10^6 bytes)"
-        size = f"{self.size_mb:.1f} MB of {budget}"
-        return f"`{run}/{self.weights.name}`: {size}. {self.thresholds[2]}"
+        size = f"{self.size_mb:.1f} MB of {self.asked.max_size_mb:g} MB (10^6 bytes)"
+        return f"`{steps.named(self.weights)}`: {size}. {self.thresholds[2]}"
 
     @functools.cached_property
     def files(self) -> pd.DataFrame:
@@ -188,6 +187,8 @@ class Exports:
         return {
             "headline": cost.headline(self.measured, row),
             "weights_mb": self.size_mb,
+            "weights": steps.named(self.weights),
+            "images": len(self.valid),
             "recommended": None if row is None else row["export"],
             "recommended_image_size": None if row is None else row["image_size"],
             "exports": len(self.files) - len(self.asked.sizes),

@@ -45,6 +45,11 @@ def find_weights(
     )
 
 
+def named(path: Path) -> str:
+    """Weights with the run that they are of: full/best.pt; elsewhere the file's name."""
+    return f"{path.parent.parent.name}/{path.name}" if path.parent.name == "weights" else path.name
+
+
 def both_weights(
     out: str | os.PathLike, weights: str | os.PathLike = "", tuning_weights: str | os.PathLike = ""
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

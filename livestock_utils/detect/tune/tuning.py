@@ -310,7 +310,8 @@ class Tuning:
     @property
     def metrics(self) -> dict[str, Any]:
         """The numbers for metrics.json; of a share of the photos only how many parts are there."""
-        last = {"complete": self.complete, "weights": ", ".join(path.name for path in self.weights)}
+        weights = ", ".join(map(steps.named, self.weights))
+        last = {"complete": self.complete, "weights": weights}
         if not self.complete:
             states = {"images_to_tune_on": self.labelled.state, "test_images": self.tested.state}
             return states | last

@@ -142,8 +142,9 @@ def key_numbers(answers: Sequence[Answer]) -> dict[str, Any]:
         for answer in answers
         for setting, value in answer.table.set_index("setting")["mAP75"].items()
     }
-    numbers["tables"] = {answer.key: answer.table for answer in answers}
-    numbers["differences"] = {answer.key: answer.differences for answer in answers}
+    for name in ("table", "differences"):
+        made = {one.key: getattr(one, name).assign(images=len(one.judge.photos)) for one in answers}
+        numbers[f"{name.rstrip('s')}s"] = made
     return numbers
 
 

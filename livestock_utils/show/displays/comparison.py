@@ -1,4 +1,5 @@
-"""Runs side by side: what there is, each question with its tables and figures, optimisers."""
+"""Runs side by side: what there is, each question with its tables and figures, optimisers; and the
+answers of all notebooks."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,6 +9,7 @@ import pandas as pd
 from livestock_utils.data.eda import write_up
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
+from livestock_utils.show import conclusions as gathered
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import comparison as plots
 from livestock_utils.show.words import compare as words
@@ -26,52 +28,44 @@ def runs(found: pd.DataFrame) -> Display:
 
 
 def compared_runs(answers: Sequence[tables.Answer], weights: str = "last") -> list[Display]:
-    """The answers of `lu.compare`, one after the other: table, single runs, differences, curves.
-    The write-up's own table stands at the first answer to its question. `weights`: the ones that
-    were scored."""
+    """The answers of `lu.compare`: all differences in one figure, then a table and the curves for
+    each question. The write-up's own table stands at the first answer to its question. `weights`:
+    the ones that were scored."""
+    found = [
+        answer.differences.assign(question=answer.title.partition(":")[0]) for answer in answers
+    ]
+    table = pd.concat(found or [pd.DataFrame(columns=["setting", "against", "question"])])
+    names = table["setting"] + " − " + table["against"]
+    table = table.assign(setting=names, against=table["question"])
     metrics = {"compared": sum(len(answer.scores) for answer in answers), "weights": weights}
-    numbers = Display("key_numbers", metrics=metrics | tables.key_numbers(answers))
-    return [numbers, *(display for answer in answers for display in _answer(answer, weights))]
+    forest = Display(
+        "differences",
+        "Every paired difference in mAP75 with its 95 % interval; grey ones hold 0.",
+        table,
+        partial(plots.run_differences, table),
+        metrics=metrics | tables.key_numbers(answers),
+    )
+    return [forest, *(display for answer in answers for display in _answer(answer))]
 
 
-def _answer(answer: tables.Answer, weights: str) -> list[Display]:
+def _answer(answer: tables.Answer) -> list[Display]:
     scores, ends = answer.scores, run_folders.curve_ends(answer.scores, answer.results)
     beside = tables.like_write_up(scores, answer.question)
     right = "; the write-up's numbers in the columns on the right." if beside else "."
     theirs = write_up.scores().get(answer.question) if answer.number == 1 else None
-    figures = (
-        Display(
-            f"{answer.key}_scores",
-            "Scores of the single runs by setting.",
-            scores,
-            partial(plots.run_scores, scores),
-            words.spread(scores),
-        ),
-        Display(
-            f"{answer.key}_differences",
-            "Paired differences in mAP75 with their intervals.",
-            answer.differences,
-            partial(plots.run_differences, answer.differences),
-        ),
+    said = f"Means over the seeds{right}"
+    return [
+        _text(f"### {answer.title}"),
+        _text(f"{words.judged(answer.judge)} {words.epochs(scores)}"),
+        Display(answer.key, said, answer.table, verdict=words.spread(scores), shows_table=True),
+        *([_write_up(answer, theirs)] if theirs else ()),
         Display(
             f"{answer.key}_curves",
             "Validation mAP75 by epoch as the trainings logged it, each on its own validation set.",
             ends,
             lambda ax=None: plots.setting_curves(scores, answer.results, ax=ax),
-            " ".join(filter(None, (words.curves(ends), words.other_weights(scores, weights)))),
+            words.curves(ends),
         ),
-    )
-    return [
-        _text(f"### {answer.title}"),
-        _text(f"{words.judged(answer.judge)} {words.epochs(scores)}"),
-        Display(answer.key, f"Means over the seeds{right}", answer.table, shows_table=True),
-        *([_write_up(answer, theirs)] if theirs else ()),
-        _text("First the single runs: do the dots of one setting stand apart from the next?"),
-        figures[0],
-        _text("Then the paired differences: a grey line includes 0."),
-        figures[1],
-        _text("Last the curves: do lines still rise at the end, and do they cross?"),
-        figures[2],
     ]
 
 
@@ -79,6 +73,44 @@ def optimisers(answers: Sequence[tables.Answer]) -> Display:
     """SGD against AdamW: from the spread of our seeds where there are runs, with the literature."""
     best = tables.optimisers(answers)
     return Display("optimisers", table=best, verdict=words.optimisers(best))
+
+
+def conclusions(found: gathered.Conclusions) -> list[Display]:
+    """What `lu.conclude` found: the answers, the differences in one figure, and the numbers that
+    could be mistaken for each other."""
+    table, scores = found.questions, found.scores.sort_values("mAP75", ascending=False)
+    gains = table.dropna(subset=["difference"])
+    gains = gains.assign(setting=gains["notebook"] + "  " + gains["short"])
+    interval = table["low"].map("{:+.3f}".format) + " to " + table["high"].map("{:+.3f}".format)
+    counts = {
+        name: table[name].map("{:.0f}".format).replace("nan", "–") for name in ("seeds", "images")
+    }
+    shown = table[["notebook", "question", "answer"]].assign(
+        **{"95 % interval": interval.where(table["low"].notna(), "–")}, **counts
+    )
+    missing = int(table["answer"].str.startswith("Not told").sum())
+    span = (
+        f"The mAP75s lie between {scores['mAP75'].min():.3f} and {scores['mAP75'].max():.3f}: "
+        "compare only rows that differ in one column."
+    )
+    metrics = {"answered": len(table) - missing, "missing": missing, "questions": table}
+    said = "A row for each question; intervals are over images."
+    return [
+        Display("answers", said, shown, metrics=metrics, shows_table=True),
+        Display(
+            "differences",
+            "Every difference in mAP75 with its 95 % interval; grey intervals hold 0.",
+            gains,
+            partial(plots.run_differences, gains),
+        ),
+        Display(
+            "scores",
+            "Every mAP75 of a model in these notebooks, and what makes it.",
+            scores,
+            verdict=" ".join([span] * bool(len(scores)) + found.notes),
+            shows_table=True,
+        ),
+    ]
 
 
 def _write_up(answer: tables.Answer, theirs: list[dict[str, object]]) -> Display:

@@ -97,10 +97,8 @@ def small_boxes(photos: Photos) -> Display:
     """What a minimum area would lose; `.table` counts the boxes of 1,000 to 4,000 px2."""
     table = counts.below_area(photos.boxes)
     detail = counts.small_box_table(photos.boxes)
-    caption = "Boxes of 1,000 to 10,000 px², as a share of all boxes of the species."
-    draw = partial(plots.small_boxes, detail)
     metrics = {"boxes_of_1000_to_4000_px2": int(table["boxes"].sum()), "small_boxes": detail}
-    return Display("small_boxes", caption, table, draw, words.small_boxes(table), metrics)
+    return Display("small_boxes", "", table, None, words.small_boxes(table), metrics)
 
 
 def box_positions(photos: Photos) -> Display:

@@ -172,7 +172,7 @@ def silver_effect(
         table,
         partial(plots.silver_effect, table),
         f"{words.luck(table)} {words.cause(table)}",
-        {**words.effect_metrics(table), "effect": table},
+        {**words.effect_metrics(table), "images": len(photos), "effect": table},
         shows_table=True,
         table_caption="Contest's AP75 of both trainings and their difference; second better: share "
         "of the draws in which the expanded one scores higher; lowest and highest run: single "

@@ -8,10 +8,10 @@ from typing import Any
 
 _TOPICS: dict[str, tuple[str, ...]] = {
     "augmentation": ("augmented",),
-    "comparison": ("run_differences", "run_scores", "setting_curves"),
+    "comparison": ("run_differences", "setting_curves"),
     "eda": (
         *("box_areas", "box_positions", "box_ratios", "box_sizes", "boxes_per_image"),
-        *("completeness", "image_sizes", "small_boxes", "species_overview"),
+        *("completeness", "image_sizes", "species_overview"),
     ),
     "edge": ("edge_cost", "edge_front", "edge_parity", "lighter_models"),
     "errors": (

@@ -146,13 +146,6 @@ def box_areas(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def small_boxes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of all boxes in the sub-bins of "small", from `counts.small_box_table`."""
-    ax = _grouped_bars(table, ax)
-    ax.set_xlabel("area of the box in thousand px²")
-    return ax
-
-
 def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Distribution of box area on a log scale, an outline per species, bins dashed."""
     ax = style.axes_or_new(ax, height_in=3.2)

@@ -137,17 +137,6 @@ def curves(ends: pd.DataFrame) -> str:
     return said
 
 
-def other_weights(scores: pd.DataFrame, weights: str) -> str:
-    """Why notebook 08 may say otherwise about full against split; else empty."""
-    if weights == "best" or not {"full", "split"} <= set(scores["setting"]):
-        return ""
-    return (
-        "Notebook 08 compares the best epochs of two such runs, and the full run's was chosen by "
-        "these very images; here both are scored after their last one, so the two differences can "
-        'lie as far apart as runs move between epochs. `weights = "best"` gives 08\'s.'
-    )
-
-
 def optimisers(table: pd.DataFrame) -> str:
     """SGD against AdamW from `tables.optimisers`, with the literature; Markdown."""
     theirs = {row["name"]: row for row in published.scores()["optimisers"]}
