@@ -140,6 +140,10 @@ YOLO_ROWS = [
     ("0 .5 .5 .5 .5 .9\n", [], {"box_not_numbers": 1, "image_lost": 1}),
     ("0 nan .5 .5 .5\n0 .5 .5 .5 .5\n", [(16, 12, 48, 36)], {"box_not_numbers": 1}),
     ("pig .5 .5 .5 .5\n", [], {"box_not_numbers": 1, "image_lost": 1}),
+    *(
+        (f"{number} .5 .5 .5 .5\n", [], {"box_not_numbers": 1, "image_lost": 1})
+        for number in ("-1", "nan", "inf", "-inf", "1e999")
+    ),
     ("0 .5 .5 0 .5\n", [], {"box_inverted": 1, "image_lost": 1}),
     ("0 2 2 .1 .1\n", [], {"box_outside": 1, "image_lost": 1}),
     ("7 .5 .5 .5 .5\n", [], {"class_unknown": 1, "image_lost": 1}),

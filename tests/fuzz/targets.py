@@ -1,8 +1,10 @@
-import itertools
-
 """What is fuzzed: a folder that a reader reads as it is, and the call that reads it."""
 
 import dataclasses
+import functools
+import itertools
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import archive_makers
 import cv2
 import data_sets
 import detections
+import layout_makers
 import made_candidates
 import numpy as np
 import pandas as pd
@@ -21,10 +24,11 @@ import livestock_utils as lu
 from livestock_utils.core import frames, species, tables
 from livestock_utils.data import lookalikes
 from livestock_utils.data.aihub import integrity
+from livestock_utils.data.layouts import writing
 from livestock_utils.data.split import folds
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.predict import candidates, media, out_of_fold, postprocess
-from livestock_utils.detect.search import genes
+from livestock_utils.detect.search import genes, samplers, storage, study, trials
 from livestock_utils.detect.settings import read_hyp
 from livestock_utils.detect.train import augment, records, warm_start
 from livestock_utils.detect.train.data import image_size, read_data
@@ -187,6 +191,44 @@ def _yolo(folder: Path, out: Path) -> None:
     exchange.read_corrected(folder / "yolo", _sized(folder))
 
 
+def _read_layout(folder: Path, out: Path) -> None:
+    lu.read_photos(folder)
+    lu.check(folder)
+    writing.convert(folder, out, "voc" if (folder / "data.yaml").exists() else "yolo")
+
+
+def _joined(url: str) -> "study.optuna.Study":
+    opened = storage.open_storage(url)
+    study.recorded("lr", opened)
+    return study.join(
+        "lr", opened, {"data": "x"}, study.optuna.samplers.RandomSampler(0), samplers.pruner("none")
+    )
+
+
+def _study(url: str) -> None:
+    study.work(_joined(url), lambda trial: trial.suggest_float("lr0", 0.001, 0.1), 3)
+
+
+def _journal(folder: Path) -> None:
+    """A study of three trials; its times and workers are always the same, and long ago."""
+    path = folder / "study.log"
+    _study(f"journal://{path}")
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+", "2020-01-01T00:00:00.000001", path.read_text())
+    text = re.sub(r'("worker_id": ?")[^"]+', r"\1host-1", text)
+    path.write_text(re.sub(r'("worker": ?")[^"]+', r"\1host 1 1.00", text))
+
+
+def _go_on(kind: str, name: str, folder: Path, out: Path) -> None:
+    """Two more trials in a copy, as what was cut short is dropped in place."""
+    out.mkdir()
+    shutil.copy2(folder / name, out / name)
+    url = f"{kind}{out / name}"
+    with storage.one_line(url):
+        joined = _joined(url)
+        study.work(joined, lambda trial: trial.suggest_float("lr0", 0.001, 0.1), 5, poll_s=0.0)
+        trials.trials_table(joined)
+
+
 TARGETS = [
     Target("archives", _archives, _refused_archives, "*.zip", 2),
     Target("set.tar", _sets, lambda f, out: lu.open_set(f / "set.tar", out / "set"), "set.tar", 2),
@@ -250,6 +292,23 @@ TARGETS = [
         cost=20,
     ),
     Target("images", _images, _decode),
+    *(
+        Target(f"layout {name}", layout_makers.LAYOUTS[name], _read_layout, files, 2)
+        for name, files in (
+            ("yolo", "*.[yt]*"),
+            ("coco", "*.json"),
+            ("voc", "*.xml"),
+            ("cvat", "*.xml"),
+            ("label_studio", "*.json"),
+        )
+    ),
+    Target("study", _journal, functools.partial(_go_on, "journal://", "study.log"), "*.log", 4),
+    Target(
+        "study.db",
+        lambda f: _study(f"sqlite:///{f / 'study.db'}"),
+        functools.partial(_go_on, "sqlite:///", "study.db"),
+        cost=60,
+    ),
     Target("video", _video, _frames, cost=2),
 ]
 _NOTEBOOKS = notebook_files.find()

@@ -68,7 +68,7 @@ def _add_boxes(
         try:
             values = array("d", map(float, words))
             kinds = [names[int(kind)] for kind in values[::5]]
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError):
             pass  # told row by row below
         else:
             x, y, width, height = values[1::5], values[2::5], values[3::5], values[4::5]
@@ -85,8 +85,11 @@ def _add_boxes(
             continue
         try:
             kind, *values_of = map(float, line.split())
-        except ValueError:
-            kind, values_of = -1.0, []
+            number = int(kind)
+        except (ValueError, OverflowError):
+            number = -1
+        if number < 0:  # no number, or none that a class can have
+            number, kind, values_of = next(iter(names), 0), 0.0, []
         if len(values_of) == 4 or (keypoints and len(values_of) > 4):
             x_mid, y_mid, wide, high = values_of[:4]
             corners: tuple[float, ...] = (
@@ -97,8 +100,7 @@ def _add_boxes(
             )
         else:
             corners = around(values_of if len(values_of) > 5 else [])
-        name = names.get(int(kind), f"class {kind:g}") if kind >= 0 else next(iter(names.values()))
-        labels.add_box(row, name, corners)
+        labels.add_box(row, names.get(number, f"class {kind:g}"), corners)
 
 
 def _listed(content: dict[str, Any], described: Path) -> list[tuple[Path, str]]:
