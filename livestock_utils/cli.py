@@ -74,6 +74,18 @@ _classes = _option(
     metavar="pig=hog,piglet",
     help="Which species classes are; none=sheep leaves a class out. May be repeated.",
 )
+_boxes_as = _option(
+    "--boxes-as",
+    multiple=True,
+    metavar="ZIP=xywh",
+    help="How the boxes of an archive are given that is left out: xyxy, xywh, polygons.",
+)
+_annotators = _option(
+    "--annotators",
+    type=click.Choice(["newest", "union", "refuse"]),
+    default="newest",
+    help="Which labels count where several people labelled one photo.",
+)
 _units = _option("--units", type=_UNITS, default="px", help="What the submission holds.")
 
 
@@ -146,6 +158,8 @@ def cli(verbose: bool) -> None:
 @_flag("--force", "Run notebooks again that have not changed.")
 @_layout
 @_classes
+@_boxes_as
+@_annotators
 @_notebooks
 def run(
     out: Path,
@@ -153,6 +167,8 @@ def run(
     pairs: tuple[tuple[str, str], ...],
     layout: str | None,
     classes: tuple[str, ...],
+    boxes_as: tuple[str, ...],
+    annotators: str,
     **options: Any,
 ) -> None:
     """Run the notebooks in order, headless; the same command again goes on where it stopped.
@@ -166,7 +182,8 @@ def run(
     from livestock_utils.show.pipeline.parameters import Typed
 
     options["parameters"] = {name: Typed(value) for name, value in pairs}
-    layouts = {"layout": layout, "classes": ";".join(classes)}
+    layouts = {"layout": layout, "classes": ";".join(classes), "boxes_as": ";".join(boxes_as)}
+    layouts["annotators"] = annotators if annotators != "newest" else None
     options["parameters"] |= {name: Typed(value) for name, value in layouts.items() if value}
     options["only"] = [name.strip() for name in (only or "").split(",") if name.strip()]
     try:
@@ -320,6 +337,8 @@ def validate(
 @_flag("--all", "List every finding, not the first three of a kind.", "show_all")
 @_layout
 @_classes
+@_boxes_as
+@_annotators
 @_json
 def check(
     folder: Path, quick: bool, strict: bool, show_all: bool, as_json: bool, **options: Any
@@ -336,7 +355,7 @@ def check(
     """
     from livestock_utils.data.aihub import integrity, report
 
-    options["classes"] = ";".join(options["classes"])
+    options |= {name: ";".join(options[name]) for name in ("classes", "boxes_as")}
     survey = integrity.survey(folder, read_all=not quick, **options)
     rows_per_kind = len(survey.findings) if show_all else 3
     click.echo(report.check_json(survey) if as_json else report.check_text(survey, rows_per_kind))

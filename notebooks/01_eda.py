@@ -16,6 +16,8 @@
 #   pig 돼지, cow 소), read as they are.
 #   Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it: `layout` is found by
 #   looking, `classes` maps names (`pig=hog,piglet; none=sheep`); [docs/layouts.md](../docs/layouts.md) tells what each needs.
+#   `boxes_as` takes in an archive that is left out as of another convention, in the words of its line (`ZIP=xywh`);
+#   `annotators` says which labels count where several people labelled one photo.
 #   `labels` takes corrected labels in their place: the folder `OUT/labels/tables` that notebook 06 writes.
 # - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`;
 #   counts in `metrics.json`.
@@ -43,6 +45,8 @@ out = ""  # @param {type:"string"}
 labels = ""  # @param {type:"string"}
 layout = ""  # @param ["", "aihub", "yolo", "coco", "voc", "cvat", "label_studio"]
 classes = ""  # @param {type:"string"}
+boxes_as = ""  # @param {type:"string"}
+annotators = "newest"  # @param ["newest", "union", "refuse"]
 examples = 6  # @param {type:"integer"}
 seed = 0  # @param {type:"integer"}
 
@@ -58,7 +62,7 @@ step = lu.start("01_eda", globals())
 
 # %%
 step.show(lu.displays.archives(step.source(), layout))
-photos = lu.read_photos(step.source(), layout, classes).corrected(labels)
+photos = lu.read_photos(step.source(), layout, classes, boxes_as, annotators).corrected(labels)
 step.write_tables(photos)
 
 # %% [markdown]

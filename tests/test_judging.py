@@ -127,6 +127,7 @@ def test_a_foreign_archive_is_left_out_by_name(
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert line.startswith(f"{folder}: {labels} is left out with its photos: ")
     assert f"boxes_as={{{labels!r}: {way!r}}}" in line and "\n" not in line
+    assert line.endswith(f"--boxes-as '{labels}={way}'")
     report = check(folder)
     assert report[["kind", "severity", "archive"]].values.tolist() == [
         ["foreign_archive", "warning", labels]
@@ -148,9 +149,15 @@ def test_a_foreign_archive_is_left_out_by_name(
     ],
 )
 def test_boxes_as(made, way, expected, tmp_path):
-    folder = make.write(tmp_path, in_place_of_pigs(made))
+    folder = make.write(tmp_path / "zips", in_place_of_pigs(made))
     boxes = read_archives(folder, boxes_as={PIG_LABELS: way}, strict=True).boxes
     assert read_photos(folder, boxes_as={PIG_LABELS: way}).boxes.equals(boxes)
+    assert read_photos(folder, boxes_as=f" {PIG_LABELS} = {way};").boxes.equals(boxes)
+    for root in (folder, make.write(tmp_path / "root" / "data", in_place_of_pigs(made)).parent):
+        assert "foreign_archive" in set(check(root)["kind"])
+        assert "foreign_archive" not in set(check(root, boxes_as={PIG_LABELS: way})["kind"])
+    done = CliRunner().invoke(cli, ["check", str(folder), "--boxes-as", f"{PIG_LABELS}={way}"])
+    assert done.exit_code == 0 and "another task" not in done.output
     found = boxes.loc[boxes["species"] == "pig", ["x_min", "y_min", "x_max", "y_max"]]
     assert found.to_numpy().tolist() == np.array(expected).tolist()
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+from pathlib import Path
 
 import layout_makers as make
 import numpy as np
@@ -367,6 +369,44 @@ def test_what_a_task_of_label_studio_says(content, expected, told, tmp_path):
     assert kinds_of(tmp_path) == told
 
 
+def moved(when, kind, share):
+    """An annotation whose only box lies `share` of its width to the right of `annotation`'s."""
+    made = annotation(when, kind)
+    made["result"][0]["value"]["x"] += 50.0 * share
+    return made
+
+
+OLD, NEW = "2026-01-01", "2026-01-02"
+ANNOTATORS = [
+    ("newest", [annotation(NEW), annotation(OLD, "pig")], []),
+    ("newest", [moved(OLD, "pig", 0.2), annotation(NEW, "pig")], [MID]),
+    ("union", [annotation(NEW), annotation(OLD, "pig")], [MID]),
+    ("union", [moved(OLD, "pig", 0.2), annotation(NEW, "pig")], [MID]),  # one animal
+    ("union", [moved(OLD, "pig", 0.5), annotation(NEW, "pig")], [MID, (32, 12, 64, 36)]),
+    ("union", [moved(OLD, "cow", 0.2), annotation(NEW, "pig")], [MID, (22.4, 12, 54.4, 36)]),
+]
+
+
+@pytest.mark.parametrize(("rule", "annotations", "expected"), ANNOTATORS)
+def test_two_annotators_of_one_task(rule, annotations, expected, tmp_path):
+    make.label_studio(tmp_path, task(*annotations))
+    boxes = lu.read_photos(tmp_path, annotators=rule).boxes
+    found = boxes.loc[boxes["image_id"] == "a", XYXY].round(3).to_numpy().tolist()
+    assert found == [list(map(float, box)) for box in expected]
+    told = lu.check(tmp_path, read_all=False, annotators=rule)
+    assert told["message"].str.contains(": 2 annotations").tolist() == [True]
+    assert told["message"].str.endswith(", each animal once").tolist() == [rule == "union"]
+
+
+def test_two_annotators_are_refused_by_name_and_unknown_rules_too(tmp_path):
+    make.label_studio(tmp_path, task(annotation(NEW, "pig"), annotation(OLD, "cow")))
+    done = CliRunner().invoke(cli, ["check", str(tmp_path), "--annotators", "refuse"])
+    assert done.exit_code == 1
+    assert "has 2 annotations; keep one of them, or say annotators newest or union" in done.stderr
+    with pytest.raises(DatasetError, match="annotators 'all': expected newest, union, refuse"):
+        lu.read_photos(tmp_path, annotators="all")
+
+
 @pytest.mark.parametrize(
     "place", ["https://barn.org/x/a.jpg?s=1", "/data/local-files/?d=x/a.jpg", "s3://barn/%61.jpg"]
 )
@@ -604,6 +644,30 @@ def test_answers_of_true_frames_are_told_and_taken(sample, tmp_path):
     assert boxes["x_max"].tolist() == sizes["width_px"].tolist()
     with pytest.raises(DatasetError, match=r"boxes lie outside their photos .* normaliser 'image'"):
         writing.convert(tmp_path, tmp_path / "other", "coco")
+
+
+REAL = Path(os.environ.get("LIVESTOCK_SHARED", "absent"), "real")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="LIVESTOCK_SHARED is not set, or has no real photos")
+@pytest.mark.parametrize("to", ["coco", "yolo"])
+def test_real_photos_score_the_same_in_every_layout(to, tmp_path):
+    whole = writing.convert(REAL, tmp_path / to, to, normaliser="image")
+    draw = np.random.default_rng(0)
+    for is_test in (False, True):
+        there = lu.read_photos(tmp_path / to, test=is_test)
+        mine = whole.images["image_id"][reading.is_test(whole.images) == is_test]
+        photos = whole.select(mine)
+        assert len(there) > 80 and there.images["image_id"].tolist() == sorted(mine)
+        found = photos.boxes.assign(confidence=draw.random(len(photos.boxes)))
+        found[XYXY] += np.tile(draw.normal(0, 8, (len(found), 2)), 2)
+        for definition in ("contest", "coco", "yolov5"):
+            scores = [lu.score(one, found, definition=definition) for one in (photos, there)]
+            assert 0.2 < scores[0].loc["all", "mAP75"] < 0.95
+            pd.testing.assert_frame_equal(*scores, rtol=0, atol=1e-9)
+    with photos.reader() as old, there.reader() as new:
+        for one, other in zip(photos.images.itertuples(), there.images.itertuples(), strict=True):
+            assert old.bytes(one.archive, one.member) == new.bytes(other.archive, other.member)
 
 
 def test_the_same_photos_give_the_same_bytes(sample, tmp_path):

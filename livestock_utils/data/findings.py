@@ -67,7 +67,7 @@ box_scaled | warning | photo labelled at another size | photos labelled at anoth
 frame_differs | warning | photo labelled on another frame | photos labelled on another frame |
     label it again as a viewer shows it: it is left out
 annotators | note | photo of several annotators | photos of several annotators |
-    nothing to do: the newest annotation counts
+    the newest annotation counts, unless `annotators` (--annotators) says union or refuse
 in_two_parts | warning | photo in two parts of the data | photos in two parts of the data |
     remove it from one; the first of train, valid and test counts
 image_unlabelled | note | photo without a label file | photos without a label file |

@@ -118,8 +118,12 @@ class Step:
         photos.write_tables(self.path("tables"))
         tests, kept = self.path("tables", "test"), Photos(pd.DataFrame())
         if tables.PART in photos.images:
-            options = (self.parameters.get(name, "") for name in ("layout", "classes"))
-            kept = layouts.read_photos(self.data, *options, test=True)
+            options = {
+                name: self.parameters[name]
+                for name in ("layout", "classes", "annotators")
+                if name in self.parameters
+            }
+            kept = layouts.read_photos(self.data, **options, test=True)
         if len(kept):
             kept.write_tables(tests)
         else:

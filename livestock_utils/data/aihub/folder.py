@@ -5,11 +5,11 @@ The class comes from the archive, never from the JSON's categories.
 
 import logging
 import os
-from collections.abc import Mapping
 
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.photos import Photos
+from livestock_utils.data.aihub import judging
 from livestock_utils.data.aihub.reading import read_tables
 from livestock_utils.data.findings import Findings
 
@@ -21,7 +21,7 @@ def read_archives(
     strict: bool = False,
     include_validation: bool = False,
     image_headers: bool = True,
-    boxes_as: Mapping[str, str] | None = None,
+    boxes_as: judging.BoxesAs = None,
 ) -> Photos:
     """Read the training archives in `folder`: images sorted by image_id, boxes as in their files.
 
@@ -39,8 +39,8 @@ def read_archives(
         include_validation: read Validation archives beside Training ones too; they are left out
             because test images may come from them.
         image_headers: read the sizes from the images' headers.
-        boxes_as: {archive of labels: "xyxy", "xywh" or "polygons"}: how the boxes of one are given
-            that is left out as of another task or convention, told from all its labels.
+        boxes_as: {archive of labels: "xyxy", "xywh" or "polygons"}, or a text "ARCHIVE=xywh; ...":
+            how the boxes of one are given that is left out as of another task or convention.
 
     Returns:
         Photos. `images`: image_id, species, width_px, height_px, archive (relative to `folder`),

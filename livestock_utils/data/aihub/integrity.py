@@ -16,6 +16,7 @@ from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import BOX_COLUMNS, IMAGE_COLUMNS
+from livestock_utils.data.aihub.judging import BoxesAs
 from livestock_utils.data.aihub.names import find_archives, is_data_root
 from livestock_utils.data.aihub.reading import read_tables, training_part
 from livestock_utils.data.findings import Findings
@@ -42,6 +43,8 @@ def check(
     near_duplicates: bool = False,
     layout: str | None = None,
     classes: reading.Classes = None,
+    boxes_as: BoxesAs = None,
+    annotators: str = "newest",
 ) -> pd.DataFrame:
     """What is wrong or worth knowing in the archives or labels of `folder`, a row per finding.
 
@@ -54,8 +57,7 @@ def check(
         read_all: read every image for its CRC and its end-of-image marker: about as long as
             copying the archives.
         near_duplicates: decode the images too, for those that look the same but are no copies.
-        layout: as for `lu.read_photos`.
-        classes: as for `lu.read_photos`.
+        layout, classes, boxes_as, annotators: as for `lu.read_photos`.
 
     Returns:
         DataFrame: kind, severity ("error": `read_archives` or a later step would stop; "warning":
@@ -66,7 +68,8 @@ def check(
         ArchiveError: only for a folder that is absent or lies above a data root.
         DatasetError: for labels in two layouts, and classes of which none is known.
     """
-    return survey(folder, read_all, near_duplicates, layout, classes).findings
+    options = layout, classes, boxes_as, annotators
+    return survey(folder, read_all, near_duplicates, *options).findings
 
 
 def survey(
@@ -75,6 +78,8 @@ def survey(
     near_duplicates: bool = False,
     layout: str | None = None,
     classes: reading.Classes = None,
+    boxes_as: BoxesAs = None,
+    annotators: str = "newest",
 ) -> Survey:
     """What the archives of `folder` hold, with the findings of `check`, whose arguments it has."""
     findings = Findings(collect_errors=True)
@@ -83,9 +88,14 @@ def survey(
     with ImageReader(folder) as reader:
         if known.layout == reading.AIHUB:
             parts = _parts(folder)
-            tables = [read_tables(reader, findings, has, within=within) for within, has in parts]
+            tables = [
+                read_tables(
+                    reader, findings, has, within=within, boxes_as=boxes_as if has else None
+                )
+                for within, has in parts
+            ]
         else:
-            images, boxes = reading.read_tables(known, classes, findings)
+            images, boxes = reading.read_tables(known, classes, findings, annotators)
             is_test = reading.is_test(images)
             parts = [("", True), *[("", False)] * int(is_test.any())]
             of_test = boxes["image_id"].isin(images.loc[is_test, "image_id"])

@@ -24,14 +24,23 @@ _WHOLE = 0.95
 """Share of its frame that a box covers which is the frame."""
 
 
-def check_conventions(boxes_as: Mapping[str, str], archives: list[str]) -> None:
-    """Raise ArchiveError for an archive that is not there and a convention that is none."""
-    for path, how in boxes_as.items():
+BoxesAs = Mapping[str, str] | str | None
+
+
+def read_conventions(boxes_as: BoxesAs, archives: list[str]) -> dict[str, str]:
+    """Archive -> convention, of a mapping or "ARCHIVE=xywh; ARCHIVE=polygons". ArchiveError for an
+    archive that is not there and a convention that is none."""
+    if isinstance(boxes_as, str):
+        parts = (text.rpartition("=") for text in boxes_as.split(";") if text.strip())
+        boxes_as = {path.strip(): how.strip() for path, _, how in parts}
+    found = {path.removeprefix("data/"): how for path, how in (boxes_as or {}).items()}
+    for path, how in found.items():
         if path not in archives or how not in CONVENTIONS:
             raise ArchiveError(
                 f"boxes_as has {path!r}: {how!r}",
                 f"expected one of {', '.join(archives)} as one of {', '.join(CONVENTIONS)}",
             )
+    return found
 
 
 @np.errstate(all="ignore")

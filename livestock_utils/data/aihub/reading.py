@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import gc
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,14 +72,14 @@ def read_tables(
     include_validation: bool = False,
     image_headers: bool = True,
     within: str = "",
-    boxes_as: Mapping[str, str] | None = None,
+    boxes_as: judging.BoxesAs = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read all archives of the reader `within` its folder -> (images, boxes), faults to `findings`.
     `labelled=False` reads image archives alone; images of no known size then stay, with width and
     height 0: each of them has to be answered for. `boxes_as` is that of `folder.read_archives`."""
     photos: dict[str, Photo] = {}
     archives, unsure = _open_all(reader, within, findings, labelled, include_validation)
-    labels, foreign = _read_labels(archives, boxes_as or {}, findings)
+    labels, foreign = _read_labels(archives, boxes_as, findings)
     for found, archive in archives:
         if found.kind == "images" and found.twin not in foreign:
             for member in archive.wanted("images"):
@@ -111,21 +111,25 @@ def read_tables(
 
 
 def _read_labels(
-    archives: list[tuple[Found, Archive]], boxes_as: Mapping[str, str], findings: Findings
+    archives: list[tuple[Found, Archive]], boxes_as: judging.BoxesAs, findings: Findings
 ) -> tuple[dict[str, Label], set[str]]:
     """The labels of archives that mean boxes of animals; ids and twins of those that do not."""
     archives = [(found, archive) for found, archive in archives if found.kind == "labels"]
-    judging.check_conventions(boxes_as, [found.path for found, _ in archives])
+    # Named below the data root: `check` reads both its folders.
+    names = [found.path.removeprefix("data/") for found, _ in archives]
+    ways = judging.read_conventions(boxes_as, names)
     labels: dict[str, Label] = {}
     foreign: list[str] = []
     twins = set()
-    for found, archive in archives:
-        path, given = found.path, boxes_as.get(found.path)
+    for name, (found, archive) in zip(names, archives, strict=True):
+        path, given = found.path, ways.get(name)
         read = list(read_labels(archive, found.species, findings, given or "xyxy"))
         reason, way = ("", "") if given else judging.verdict(archive, read)
         if reason:
-            name = path.removeprefix("data/")  # of a data root: `check` reads both its folders
-            advice = f"if it belongs here, lu.read_photos takes boxes_as={{{name!r}: {way!r}}}"
+            advice = (
+                f"if it belongs here, lu.read_photos takes boxes_as={{{name!r}: {way!r}}}, check "
+                f"and run --boxes-as '{name}={way}'"
+            )
             message = f"{path} is left out with its photos: {reason}"
             findings.add("foreign_archive", message, path, advice=advice)
             foreign += [found.twin, *(label.image_id for label in read)]

@@ -23,9 +23,9 @@ class Labels:
     """What label files say: one row a photo, one row a box. `size` is the frame that the labels are
     of, 0 if not said; `at` a box's photo; `xyxy` is in px of that frame, or `in_shares`."""
 
-    def __init__(self, folder: Path, findings: Findings) -> None:
-        """Start empty; photos lie below `folder`."""
-        self.folder, self.findings = folder, findings
+    def __init__(self, folder: Path, findings: Findings, annotators: str = "newest") -> None:
+        """Start empty; photos lie below `folder`; `annotators` as in `reading.read_photos`."""
+        self.folder, self.findings, self.annotators = folder, findings, annotators
         self.member: list[str] = []
         self.source: list[str] = []
         self.part: list[str] = []

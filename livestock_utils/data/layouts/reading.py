@@ -16,6 +16,7 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import PART
 from livestock_utils.data.aihub import folder as aihub
+from livestock_utils.data.aihub.judging import BoxesAs
 from livestock_utils.data.aihub.names import find_archives, is_data_root
 from livestock_utils.data.aihub.reading import uncollected
 from livestock_utils.data.findings import Findings
@@ -33,6 +34,7 @@ LAYOUTS: dict[str, ModuleType] = {
 }
 _NAMES = (AIHUB, *LAYOUTS)
 """What `layout` may be."""
+ANNOTATORS = ("newest", "union", "refuse")
 Classes = str | Mapping[str, Sequence[str]] | None
 
 
@@ -57,9 +59,10 @@ def read_photos(
     source: str | os.PathLike,
     layout: str | None = None,
     classes: Classes = None,
+    boxes_as: BoxesAs = None,
+    annotators: str = "newest",
     *,
     test: bool = False,
-    boxes_as: Mapping[str, str] | None = None,
 ) -> Photos:
     """Read labelled photos in any known layout; nothing is copied.
 
@@ -75,8 +78,10 @@ def read_photos(
         layout: "aihub", "yolo", "coco", "voc", "cvat" or "label_studio"; None: found by looking.
         classes: species -> names of classes, as a mapping or a text; "none" for classes that are
             not wanted.
-        test: the photos of the part called test, which are left out otherwise.
         boxes_as: for AI Hub's archives, as in `lu.read_archives`.
+        annotators: what counts where several people labelled one photo (Label Studio): "newest",
+            "union" (all their boxes; those of a class with IoU from 0.5 once) or "refuse".
+        test: the photos of the part called test, which are left out otherwise.
 
     Returns:
         Photos as of `lu.read_archives`; where the data comes in parts, `images` has a column `part`
@@ -98,7 +103,7 @@ def read_photos(
         return aihub.read_archives(_sub_folder(found.folder, "data"), boxes_as=boxes_as)
     log.info("%s: read as %s", source, found)
     findings = Findings()
-    images, boxes = read_tables(found, classes, findings)
+    images, boxes = read_tables(found, classes, findings, annotators)
     aihub.tell(source, findings, strict=False)
     chosen = images[is_test(images) == test].reset_index(drop=True)
     return Photos(chosen, folder=found.folder).with_boxes(boxes)
@@ -149,11 +154,13 @@ def _may_be_aihub(folder: Path) -> bool:
 
 @uncollected()
 def read_tables(
-    found: Found, classes: Classes, findings: Findings
+    found: Found, classes: Classes, findings: Findings, annotators: str = "newest"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(images, boxes) of another layout than AI Hub's, all parts; faults go to `findings`."""
     known, layout = checking.read_classes(classes), LAYOUTS[found.layout]
-    said = labels.Labels(found.folder, findings)
+    if annotators not in ANNOTATORS:
+        raise DatasetError(f"annotators {annotators!r}: expected {', '.join(ANNOTATORS)}")
+    said = labels.Labels(found.folder, findings, annotators)
     for path in progress(found.sources, desc=layout.NAME, unit="file"):
         try:
             layout.add(said, path, labels.relative(path, found.folder))
