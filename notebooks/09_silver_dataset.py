@@ -24,7 +24,8 @@
 #
 # Predictions are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
 # part that it has not seen. The validation fold takes no part at all, so that notebook 10 can judge on it.
-# `predictions = "in_sample"` is the original's way, a model on its own training images; a path takes a predictions
+# `predictions = "in_sample"` is the original's way, a model on its own training images: the better choice where the
+# text below the thresholds says so; `"ensemble"` joins the teachers; a path takes a predictions
 # table, such as that of notebook 06. The models of 06 and 08 have seen images of the validation fold: what silver was
 # made with is kept beside it, and 10 says so where it cannot judge. On the drawn sample every model starts from weights
 # that were trained on drawn scenes with complete labels, which makes teachers better than on real photos.
@@ -94,7 +95,7 @@ train = step.photos().fold(folds, valid_fold, others=True)
 # ## The teachers
 # Each is trained on all folds of the training set but its own, and predicts that one; an interrupted run goes on with
 # the same cell. Beside them, the original's way: a model predicts the very images that it was trained on, whose labels
-# have taught it what to leave out.
+# may have taught it what to leave out. Two numbers judge each: one on the labels as given, one on completed ones.
 
 # %%
 sources = lu.predict_for_silver(
@@ -107,7 +108,7 @@ sources = lu.predict_for_silver(
     n_folds=teachers,
     iou_threshold=iou_threshold,
 )
-step.show(lu.displays.silver_sources(sources, train))
+step.show(lu.displays.silver_sources(sources, train, step.data, seed))
 
 # %% [markdown]
 # ## From which confidence on?

@@ -108,7 +108,8 @@ step.show(lu.displays.trained_pairs(runs, step.out / "training" / "full"))
 
 # %% [markdown]
 # ## The difference, on complete and on lacking answers
-# The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). Every interval
+# The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). First two
+# numbers: the score on the given answers, and AP75 with recall on completed ones. Then the difference: every interval
 # comes from the same draws of images, so that what is hard for both cancels out. Look first whether a line crosses 0,
 # then at the lowest group, the gain on the fuller answers minus that on the lacking ones: what the gaps did.
 
@@ -120,6 +121,7 @@ found = {
     ]
     for side, pair in runs.items()
 }
+step.show(lu.displays.silver_scores(valid, found, step.data, thin_share, seed))
 step.show(lu.displays.silver_effect(valid, found, step.data, thin_share, seed))
 
 # %% [markdown]

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json"]
+#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json", "{data}/truth.csv"]
 #     writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 
@@ -67,7 +67,7 @@ step.show(lu.displays.runs(runs))
 # end, and do they cross?
 
 # %%
-answers = lu.compare(runs, step.out, weights, iou_threshold, seed)
+answers = lu.compare(runs, step.out, weights, iou_threshold, seed, step.data)
 step.show(*lu.displays.compared_runs(answers, weights))
 
 # %% [markdown]

@@ -499,6 +499,37 @@ def test_answer_sets_with_and_without_the_truth(tmp_path):
     }
 
 
+@pytest.mark.parametrize("shift", [{"image_id": "x"}, {"x_min": 900.0, "x_max": 950.0}])
+def test_a_truth_file_of_other_data_is_refused(tmp_path, shift):
+    images, truth, labels, *_ = scenes(10)
+    truth.assign(**shift).to_csv(tmp_path / "truth.csv", index=False)
+    with pytest.raises(DatasetError, match=r"truth.csv is of other data: 0 of 20 labels lie on"):
+        effect.answer_sets(Photos(images, labels), tmp_path)
+
+
+def test_two_numbers_stand_side_by_side(tmp_path):
+    images, truth, labels, gold, expanded = scenes()
+    photos = Photos(images, labels)
+    columns = ["name", "given_AP75", "completed_AP75", "completed_recall"]
+    hidden = effect.two_numbers(photos, {"gold": [gold]}, tmp_path, 0.5)
+    assert hidden.columns.tolist() == columns and hidden.attrs["answers"][0] == "as labelled"
+    assert hidden["given_AP75"][0] < hidden["completed_AP75"][0] == 1
+    assert "no truth file" in silver.two_numbers(hidden)
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    table = effect.two_numbers(photos, {"gold": [gold] * 2, "expanded": [expanded]}, tmp_path)
+    one, other = table.set_index("name").to_dict("index").values()
+    assert one == pytest.approx(dict(zip(columns[1:], (1, 2 / 3, 2 / 3), strict=True)))
+    assert other["given_AP75"] < 0.9
+    assert [other[name] for name in columns[2:]] == pytest.approx([1, 1])
+    assert silver.two_numbers(table).endswith(
+        "by the truth file; gold leads on the given answers, expanded on the completed ones."
+    )
+    nothing = effect.two_numbers(photos, {"none": [gold.iloc[:0]]}, tmp_path)
+    assert nothing["completed_AP75"][0] == 0 and "leads" not in silver.two_numbers(nothing)
+    with pytest.raises(DatasetError, match="thin_share must be at least 0 and below 1, got 1"):
+        effect.two_numbers(photos, {"gold": [gold]}, tmp_path / "none", 1)
+
+
 @pytest.mark.parametrize(("share", "kept"), [(0.0, 20), (0.25, 15), (0.99, 0)])
 def test_thinning(share, kept):
     _, _, labels, *_ = scenes(10)
@@ -574,6 +605,7 @@ def test_only_complete_answers_blame_the_labels(names, full, lacking, part):
     ("source", "weights", "expected"),
     [
         ("out_of_fold", "training/full/weights/best.pt", False),
+        ("ensemble", "training/full/weights/best.pt", False),
         ("in_sample", "training/full/weights/best.pt", True),
         ("in_sample", "training/multilabel_split/weights/best.pt", False),
         ("in_sample", "other/weights/best.pt", None),

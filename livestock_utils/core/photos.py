@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from livestock_utils.core import tables
+from livestock_utils.core import overlaps, tables
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.reading import read_csv
@@ -128,10 +128,17 @@ class Photos:
 
     def complete(self, data: str | os.PathLike) -> "Photos":
         """The same photos with all animals labelled, where `data`/truth.csv knows them: that is,
-        in a drawn sample."""
+        in a drawn sample. DatasetError for a truth file of other data, by where its animals are."""
         path, boxes = Path(data) / "truth.csv", self.boxes
         if path.is_file():
             boxes = read_csv(path, dtype=tables.COLUMN_TYPES, keep_default_na=False)
+            label, _, iou = overlaps.pairs(self.boxes, boxes)
+            on_animal = overlaps.largest(iou, label, len(self.boxes)) >= 0.5
+            if len(on_animal) and on_animal.mean() < 0.5:
+                raise DatasetError(
+                    f"{path} is of other data: {on_animal.sum()} of {len(on_animal)} labels lie on "
+                    "one of its animals; take the data folder that these photos came from"
+                )
         return self.with_boxes(boxes[tables.BOX_COLUMNS])
 
     def with_boxes(self, boxes: pd.DataFrame) -> "Photos":

@@ -20,6 +20,7 @@ def compare(
     weights: str = "last",
     iou_threshold: float = 0.6,
     seed: int = 0,
+    data: str | os.PathLike = "",
 ) -> list[Answer]:
     """Which of several trainings is better, for every question that they can answer.
 
@@ -33,6 +34,7 @@ def compare(
         weights: "last", or "best", which was chosen with a look at validation images.
         iou_threshold: of the suppression, in [0, 1].
         seed: of the draws of images behind the intervals.
+        data: the folder of data, whose truth.csv, where there is one, completes the answers.
 
     Returns:
         Answers: `.scores` a row a run, `.table` a row a setting, `.differences` with intervals.
@@ -45,7 +47,7 @@ def compare(
     def predict(group: pd.DataFrame, on: Judge) -> dict[str, pd.DataFrame]:
         return predict_runs(group, on, kept, weights, iou_threshold)
 
-    return answer_all(runs, out, colab.local_disk(out), predict, seed)
+    return answer_all(runs, out, colab.local_disk(out), predict, seed, data)
 
 
 def predict_runs(

@@ -14,6 +14,7 @@ from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train.run import Run
 
 _OUT_OF_FOLD, IN_SAMPLE, _GIVEN = "out of fold", "in sample", "given"
+_ENSEMBLE = "teachers together"
 _FLOOR = 0.01
 """Lowest confidence that is kept: far below the original's 0.05, to sweep."""
 
@@ -61,7 +62,8 @@ def predict_for_silver(
             looked for there.
         settings: of the teachers; their `image_size` is that of the predictions too.
         source: "out_of_fold" (teachers trained on `photos` alone, see `predict_out_of_fold`),
-            "in_sample" (weights predict what they were trained on) or the path of a table.
+            "ensemble" (these teachers together, most of which have seen a photo), "in_sample"
+            (weights predict what they were trained on) or the path of a table.
         weights: a .pt whose in-sample predictions are added; "": the best of 08, or else of 05.
         n_folds: how many teachers.
         iou_threshold: of the suppression, in [0, 1].
@@ -78,10 +80,16 @@ def predict_for_silver(
             "in-sample predictions need weights: run notebook 05 or 08 first, or give a .pt as "
             "weights"
         )
-    if source == "out_of_fold":
-        found[_OUT_OF_FOLD] = out_of_fold.predict_out_of_fold(
+    if source in ("out_of_fold", "ensemble"):
+        table = out_of_fold.predict_out_of_fold(
             photos, folds, out, settings, n_folds=n_folds, name="silver", sets=sets, **cut
         )
+        if source == "ensemble":
+            teachers, _ = out_of_fold.trained(out, photos.images, folds, "silver")
+            all_of_them = list(teachers.values())
+            made = engine.predict(all_of_them, photos, image_size=settings.image_size, **cut)
+            found[_ENSEMBLE] = made.assign(source=_ENSEMBLE)
+        found[_OUT_OF_FOLD] = table
     elif source != "in_sample":
         table, ids = out_of_fold.read(source), photos.images["image_id"]
         found[_GIVEN] = table[table["image_id"].isin(ids)].reset_index(drop=True)
@@ -110,7 +118,7 @@ def saw_validation(
     """Have the models behind silver labels seen validation images? None: not known. Teachers out of
     fold are trained on the training photos alone, as is the run of notebook 05; 08's has seen
     them."""
-    if source == "out_of_fold":
+    if source in ("out_of_fold", "ensemble"):
         return False
     if source != "in_sample" or weights is None:
         return None

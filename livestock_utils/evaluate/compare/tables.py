@@ -47,8 +47,8 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What runs say to a question: `scores` per run, `table` per setting, `differences`; and what
-    its group of runs has in common and the others have not (`constants`)."""
+    """What runs say to a question: `scores` per run, `table` per setting, `differences`; what its
+    group of runs has in common and the others have not (`constants`); of silver `two_numbers`."""
 
     question: str
     number: int
@@ -58,6 +58,7 @@ class Answer:
     table: pd.DataFrame
     differences: pd.DataFrame
     results: dict[str, pd.DataFrame]
+    two_numbers: pd.DataFrame | None = None
 
     @property
     def key(self) -> str:
@@ -80,9 +81,10 @@ def answer_all(
     local: str | os.PathLike,
     predict: Callable[[pd.DataFrame, Judge], Mapping[str, pd.DataFrame]],
     seed: int = 0,
+    data: str | os.PathLike = "",
 ) -> list[Answer]:
     """Every question that the runs (`runs.find_runs`) can answer; `predict` takes a group of runs
-    and its judge and gives predictions by the runs' names."""
+    and its judge and gives predictions by the runs' names. `data` may hold the truth."""
     answers = []
     for question, groups in run_folders.questions(runs).items():
         constants = run_folders.constants(groups, question)
@@ -93,7 +95,14 @@ def answer_all(
             logged = map(run_folders.results, group["folder"])
             results = dict(zip(group["name"], logged, strict=True))
             table, pairs = question_table(scores, question), differences(scores, found, on, seed)
-            answers.append(Answer(question, number, common, on, scores, table, pairs, results))
+            both = None
+            if question == "silver":
+                of_setting = scores.groupby("setting", sort=False)["run"]
+                of_runs = {str(name): [found[run] for run in mine] for name, mine in of_setting}
+                both = silver_effect.two_numbers(on.photos, of_runs, data, seed=seed)
+            answers.append(
+                Answer(question, number, common, on, scores, table, pairs, results, both)
+            )
     return answers
 
 

@@ -41,7 +41,13 @@ _TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "silver": (
         *("silver_audit", "silver_counts", "silver_effect", "silver_examples", "silver_lists"),
-        *("silver_provenance", "silver_sources", "silver_thresholds", "teacher_trust"),
+        *(
+            "silver_provenance",
+            "silver_scores",
+            "silver_sources",
+            "silver_thresholds",
+            "teacher_trust",
+        ),
         "trained_pairs",
     ),
     "tuning": (

@@ -11,6 +11,7 @@ from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 from livestock_utils.show import conclusions as gathered
 from livestock_utils.show.display import Display
+from livestock_utils.show.displays import silver
 from livestock_utils.show.plots import comparison as plots
 from livestock_utils.show.words import compare as words
 
@@ -59,6 +60,7 @@ def _answer(answer: tables.Answer) -> list[Display]:
         _text(f"{words.judged(answer.judge)} {words.epochs(scores)}"),
         Display(answer.key, said, answer.table, verdict=words.spread(scores), shows_table=True),
         *([_write_up(answer, theirs)] if theirs else ()),
+        *([] if (both := answer.two_numbers) is None else [silver.two_numbers(both)]),
         Display(
             f"{answer.key}_curves",
             "Validation mAP75 by epoch as the trainings logged it, each on its own validation set.",

@@ -1,5 +1,6 @@
 """Silver labels: teachers, thresholds, modes and examples, and what training with them did."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,13 +20,34 @@ from livestock_utils.show.plots import training as training_plots
 from livestock_utils.show.words import silver as words
 
 
-def silver_sources(sources: SilverSources, photos: Photos) -> Display:
+def silver_sources(
+    sources: SilverSources, photos: Photos, data: str | os.PathLike = "", seed: int = 0
+) -> Display:
     """What silver is made from (first), and what it is compared with (`lu.predict_for_silver`)."""
-    rows = [(name, len(table)) for name, table in sources.tables.items()]
-    table = pd.DataFrame(rows, columns=["source", "boxes"])
-    metrics = {"predictions": sources.name}
-    said = words.sources(sources.tables, len(photos))
-    return Display("sources", table=table, verdict=said, metrics=metrics)
+    found = {name: [table] for name, table in sources.tables.items()}
+    shown = silver_scores(photos, found, data, seed=seed)
+    said = f"{words.sources(sources.tables, len(photos))} {shown.verdict}"
+    metrics = {"predictions": sources.name, **shown.metrics}
+    return dataclasses.replace(shown, name="sources", verdict=said, metrics=metrics)
+
+
+def silver_scores(
+    photos: Photos,
+    found: Mapping[str, Sequence[pd.DataFrame]],
+    data: str | os.PathLike,
+    thin_share: float = 0.2,
+    seed: int = 0,
+) -> Display:
+    """The contest's score on the given answers beside AP75 and recall on completed ones, a row each
+    of `found` (predictions of its runs); the same table in 09, 10 and 12."""
+    return two_numbers(effect.two_numbers(photos, found, data, thin_share, seed))
+
+
+def two_numbers(table: pd.DataFrame) -> Display:
+    """`effect.two_numbers` to be read."""
+    caption = "Contest's AP75 on the given answers; AP75 and recall at the best F1 on completed."
+    said, metrics = words.two_numbers(table), {"two_numbers": table}
+    return Display("two_numbers", caption, table, None, said, metrics, shows_table=True)
 
 
 def silver_thresholds(

@@ -32,6 +32,21 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
     )
 
 
+def two_numbers(table: pd.DataFrame) -> str:
+    """What the two sets of answers of `effect.two_numbers` are, and whether the order holds."""
+    is_complete = table.attrs["answers"][0] == COMPLETE
+    said = "Given are people's labels, completed means every animal, by the truth file"
+    if not is_complete:
+        said = "There is no truth file: given lacks drawn labels of cows, completed has all labels"
+    scores = table.set_index("name")[["given_AP75", "completed_AP75"]]
+    if scores.isna().any(axis=None) or len(scores) < 2:
+        return f"{said}."
+    firsts = scores.idxmax().tolist()
+    if firsts[0] == firsts[1]:
+        return f"{said}; {firsts[0]} leads on both."
+    return f"{said}; {firsts[0]} leads on the given answers, {firsts[1]} on the completed ones."
+
+
 def by_name(tables: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
     """Several tables in one, with a first column of their names."""
     return pd.concat(tables, names=[column]).reset_index(column).reset_index(drop=True)
@@ -110,17 +125,28 @@ def in_sample(curves: dict[str, pd.DataFrame]) -> str:
     """Whether predictions on a model's own training images overlook what its labels overlook."""
     others = [name for name in curves if name != IN_SAMPLE]
     if IN_SAMPLE not in curves or not others or not curves[IN_SAMPLE].attrs["unlabelled"]:
-        return "There are no two sources of predictions to compare against a truth."
-    honest = others[0]
+        return (
+            "There are no two sources of predictions to compare against a truth. Out of fold is "
+            "the safe choice: a model trained long on lacking labels overlooks what they lack."
+        )
+    honest = others[-1]
     first, second = float(curves[honest]["f1"].max()), float(curves[IN_SAMPLE]["f1"].max())
     gap = f"F1 {first:.2f} {honest}, {second:.2f} {IN_SAMPLE}, each at its best threshold"
     if abs(first - second) < 0.005:
-        return f"Here it makes no difference whether a model has seen the labels: {gap}."
+        return (
+            f"Here it makes no difference whether a model has seen the labels: {gap}. Then take "
+            "teachers that saw no validation image, so that notebook 10 can judge: out of fold."
+        )
     if first > second:
-        return f"The model that has seen the labels is the worse judge of what they lack: {gap}."
+        return (
+            f"The model that has seen the labels is the worse judge of what they lack: {gap}. Stay "
+            "with predictions out of fold."
+        )
     return (
-        f"Here the model that has seen the labels is the better judge of what they lack: {gap}; "
-        "but a teacher learns from fewer images, and maybe for fewer epochs."
+        f"Here the model that has seen the labels is the better judge of what they lack: {gap}. It "
+        "learns from more images, and maybe for more epochs, than a teacher, and has not learnt "
+        'the gaps by heart. `predictions = "in_sample"` is the better choice here, with '
+        "`weights` of notebook 05, which saw no validation image."
     )
 
 
