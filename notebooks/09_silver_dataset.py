@@ -19,8 +19,7 @@
 #   confidence 0.05, images with at least 4 boxes);
 # - `replace`: the same copy, and the image itself leaves the training set;
 # - `merge`: people's boxes (gold) stay, confident predictions that overlap none of them are added (silver). Less sure
-#   ones become regions to ignore: they are painted with the photo's mean colour, so that training is told neither
-#   "animal" nor "floor".
+#   ones become regions to ignore: no objectness is learnt there (`negatives="masked"`), neither "animal" nor "floor".
 #
 # Predictions are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
 # part that it has not seen. The validation fold takes no part at all, so that notebook 10 can judge on it.
@@ -144,7 +143,7 @@ step.show(lu.displays.silver_counts(made, train))
 
 # %% [markdown]
 # ## The set that is written
-# Look at the dashed boxes: are they on animals, and do they sit tight? Patches of one colour are regions to ignore.
+# Look at the dashed boxes: are they on animals, and do they sit tight? Hatched patches are regions to ignore.
 
 # %%
 step.show(lu.displays.silver_examples(made[mode], train))

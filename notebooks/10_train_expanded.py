@@ -98,7 +98,8 @@ step.show(lu.displays.preflight(lists.expanded, None, settings, step.out))
 
 # %%
 seeds = range(seed, seed + repeats)
-runs = lu.train_pairs(lists.gold, lists.expanded, None, step.run_folder, seeds, settings, run_name)
+pairs = lists.gold, lists.expanded, None, step.run_folder, seeds, settings, run_name
+runs = lu.train_pairs(*pairs, lists.regions)
 
 # %% [markdown]
 # Do both still rise at the end? Then more epochs could change the order.

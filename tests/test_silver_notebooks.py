@@ -68,6 +68,7 @@ def test_both_trainings_were_asked_for_the_same(run):
         for name in ("expanded_gold", "expanded")
     )
     assert first.pop("data") != second.pop("data")
+    assert (first.pop("negatives"), second.pop("negatives")) == ("plain", "masked")
     assert first == second
 
 

@@ -1,15 +1,14 @@
 """Silver sets on disk, the training lists made of them, and what two trainings are compared by."""
 
 import hashlib
-import io
+import shutil
 import tarfile
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from data_sets import SIZE, write_archives
-from PIL import Image
+from data_sets import write_archives
 
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
@@ -19,6 +18,7 @@ from livestock_utils.data.sets import reading, tars, writing
 from livestock_utils.detect import settings as settings_module
 from livestock_utils.detect.predict import silver_sources
 from livestock_utils.detect.train import data as training_data
+from livestock_utils.detect.train import distill
 from livestock_utils.evaluate.scoring import intervals, matching
 from livestock_utils.evaluate.scoring.metrics import table_sides
 from livestock_utils.evaluate.silver import effect, making, sets
@@ -114,42 +114,12 @@ def test_source_and_copy_share_a_fold(source, written):
     ].to_dict()
 
 
-def test_photos_are_copied_or_painted(source, written):
-    mode, one, _, plus = written
-    row = one.images.iloc[0]
+def test_photos_are_copied_as_they_are(source, written):
+    _, one, _, plus = written
     with ImageReader(source[0]) as reader:
-        before = reader.bytes(row["archive"], row["member"])
-    after = (plus / "images" / f"{row['image_id']}.jpg").read_bytes()
-    if mode != "merge":
-        assert after == before
-        return
-    old, new = (
-        np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-        for data in (before, after)
-    )
-    mean = old.reshape(-1, 3).mean(axis=0)
-    assert (
-        np.abs(new[32:48, 48:80] - mean).max() <= 5
-    )  # JPEG's blocks that lie in the ignored region whole
-    assert np.abs(new[4:20, 4:24] - old[4:20, 4:24]).mean() < 4  # a label
-    assert np.abs(old[32:48, 48:80] - mean).max() > 20
-    assert new.shape == (SIZE[1], SIZE[0], 3)
-
-
-def test_kept_boxes_are_not_painted_over():
-    photo = Image.new("RGB", (64, 64), (0, 0, 0))
-    photo.paste((255, 255, 255), (0, 0, 64, 32))
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=100)
-    labels = pd.DataFrame(
-        [("ignored", 0, 0, 64, 64), ("silver", 0, 0, 32, 64)], columns=["origin", *XYXY]
-    )
-    pixels = np.asarray(
-        Image.open(io.BytesIO(sets.painted(buffer.getvalue(), labels))).convert("L")
-    ).astype(int)
-    assert pixels[:28, :28].min() > 240 and pixels[36:, :28].max() < 15  # kept
-    assert np.abs(pixels[:, 36:] - 128).max() < 12  # painted with the mean
-    assert sets.painted(b"anything", labels.iloc[:0]) == b"anything"
+        for row in one.images.to_dict("records"):
+            copy = plus / "images" / f"{row['image_id']}.jpg"
+            assert copy.read_bytes() == reader.bytes(row["archive"], row["member"])
 
 
 def test_extracting_again_changes_nothing_and_mends_what_is_damaged(written):
@@ -295,6 +265,37 @@ def test_training_lists(written, gold, tmp_path):
         assert data.train.n_boxes == table.loc[path.stem, "boxes"]
     assert yaml.safe_load(first.read_text())["names"] == {0: "pig", 1: "cow"}
     assert ("seen twice" in silver.lists(table.reset_index())) is bool(twice)
+
+
+def test_ignored_regions_travel_with_the_set_to_the_training(written, gold, tmp_path):
+    mode, _, _, plus = written
+    lists = sets.write_silver_lists(tmp_path, gold[0], plus, gold[1])
+    regions = lists.regions
+    if mode != "merge":
+        assert regions.empty
+        return
+    assert len(regions) == 5 and (regions[XYXY] == IGNORED).all(axis=None)
+    assert set(regions["image_id"] + ".jpg") <= set(listed(lists.expanded))
+    expanded, plain = (training_data.read_data(path) for path in (lists.expanded, lists.gold))
+    marked = distill.with_teacher(expanded, regions).train
+    added = {
+        file.rpartition("/")[2]: len(labels) - len(own)
+        for file, labels, own in zip(
+            marked.files, marked.labels, expanded.train.labels, strict=True
+        )
+    }
+    assert added == {name: int(name.startswith("plus_")) for name in added}
+    with pytest.raises(TrainingError, match=r"no box of confidence .* on any training image"):
+        distill.with_teacher(plain, regions)
+
+
+def test_a_provenance_that_lacks_a_column(written, gold, tmp_path):
+    plus = tmp_path / "plus"
+    shutil.copytree(written[3], plus)
+    labels = pd.read_csv(plus / "provenance.csv").drop(columns="origin")
+    labels.to_csv(plus / "provenance.csv", index=False)
+    with pytest.raises(DatasetError, match=r"provenance.csv lacks .*origin"):
+        sets.write_silver_lists(tmp_path, gold[0], plus, gold[1])
 
 
 def test_a_share_of_silver(written, gold, tmp_path):

@@ -166,10 +166,21 @@ def test_pairs_of_trainings_say_what_they_were_trained_on(sets, tmp_path, monkey
 
     def train(data, valid, folder, settings, **others):
         asked.append((folder.name, settings.seed, others["tags"]))
+        masked.append((settings.negatives, others.get("teacher") is regions))
         return lu.Run(folder)
+
+    regions, masked = pd.DataFrame({"image_id": ["a"]}), []
 
     monkeypatch.setattr("livestock_utils.show.training.train", train)
     runs = lu.train_pairs(*sets, sets[1], lambda name: (tmp_path / name, None), [3, 4], name="plus")
     assert [run.folder.name for run in runs["expanded"]] == ["plus", "plus_seed4"]
     assert asked[0] == ("plus_gold", 3, {"trained_on": "without silver", "variant": "plus"})
     assert asked[3] == ("plus_seed4", 4, {"trained_on": "with silver", "variant": "plus"})
+    folder_of = lambda name: (tmp_path / name, None)  # noqa: E731
+    for given, settings, expected in (
+        (regions, lu.TrainSettings(), ("masked", True)),
+        (regions.iloc[:0], lu.TrainSettings(), (None, False)),
+        (regions, lu.TrainSettings(negatives="plain"), ("plain", False)),
+    ):
+        lu.train_pairs(*sets, sets[1], folder_of, [3], settings, regions=given)
+        assert masked[-2:] == [(settings.negatives, False), expected]

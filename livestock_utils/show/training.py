@@ -84,6 +84,7 @@ def train_pairs(
     seeds: Sequence[int],
     settings: TrainSettings = TrainSettings(),
     name: str = "expanded",
+    regions: pd.DataFrame | None = None,
 ) -> dict[str, list[run.Run]]:
     """Two trainings a seed that differ in their data alone: with and without silver labels.
 
@@ -95,6 +96,8 @@ def train_pairs(
         folder_of: gives run folder and mirror (see `colab.training_folder`) of "<name>_gold" and
             "<name>", and of the same with "_seed<n>" for all seeds but the first.
         settings: the same for all, but for the seed.
+        regions: of the expanded photos, where nobody knows (`step.silver_lists`): no background is
+            learnt there, unless `settings.negatives` says otherwise.
 
     Returns:
         {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`.
@@ -111,8 +114,17 @@ def train_pairs(
         for side, ending, data in (("gold", "_gold", gold), ("expanded", "", expanded)):
             folder, mirror = folder_of(f"{name}{ending}{suffix}")
             tags = {"trained_on": SILVER[side == "expanded"]} | variant
-            runs[side].append(train(data, valid, folder, seeded, mirror=mirror, tags=tags))
+            asked: dict[str, Any] = {"mirror": mirror, "tags": tags}
+            mine = seeded
+            if side == "expanded" and settings.negatives is None and _any(regions):
+                mine = dataclasses.replace(seeded, negatives="masked", teacher_weight=None)
+                asked["teacher"] = regions
+            runs[side].append(train(data, valid, folder, mine, **asked))
     return runs
+
+
+def _any(regions: pd.DataFrame | None) -> bool:
+    return regions is not None and len(regions) > 0
 
 
 def _draw(folder: Path, results: pd.DataFrame, chosen_by: str) -> None:

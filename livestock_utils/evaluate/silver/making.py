@@ -62,8 +62,8 @@ class SilverSettings(Settings):
     )
     max_ignored_share: float = setting(
         0.1,
-        "merge: of the image, the most confident regions first: a weak model would have whole "
-        "photos painted over.",
+        "merge: of the image, the most confident regions first: a weak model would leave whole "
+        "photos open.",
         high=1,
     )
 

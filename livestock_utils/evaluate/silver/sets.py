@@ -4,16 +4,13 @@ training with them reads. The original's name for the second, plus_lable.tar, is
 
 import dataclasses
 import hashlib
-import io
 import json
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from PIL import Image, ImageOps
 
 from livestock_utils.core import files
 from livestock_utils.core import species as classes
@@ -21,7 +18,8 @@ from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
-from livestock_utils.core.reading import read_json
+from livestock_utils.core.reading import read_csv, read_json
+from livestock_utils.core.tables import COLUMN_TYPES, require_columns
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import reading, tars, yolo
 from livestock_utils.evaluate.silver import making
@@ -29,18 +27,18 @@ from livestock_utils.evaluate.silver import making
 IMAGE_TAR, LABEL_TAR = "plus_image.tar", "plus_label.tar"
 PROVENANCE, SETTINGS = "provenance.csv", "silver.json"
 _SAW_VALIDATION = "teachers_saw_validation"
-_QUALITY = 92
-"""JPEG quality of photos that were painted: they are compressed a second time."""
 
 
 class SilverLists(NamedTuple):
-    """Two trainings as data.yaml files, what they hold, and the silver set's mode and teachers."""
+    """Two trainings as data.yaml files, what they hold, and the silver set's mode and teachers;
+    `regions`: those of the second where nobody knows, a predictions table of confidence 1."""
 
     gold: Path
     expanded: Path
     table: pd.DataFrame
     mode: str
     saw_validation: bool | None
+    regions: pd.DataFrame
 
 
 def write_silver(
@@ -58,7 +56,6 @@ def write_silver(
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
     table = plan.manifest
-    rows_of = made.labels.groupby("image_id").indices
     sizes, hashes = [], []
     with ImageReader(archives) as reader, set_folder.no_space_error(image_tar):
         members = zip(table["archive"], table["member"], strict=True)
@@ -67,8 +64,7 @@ def write_silver(
         with files.whole_file(image_tar) as file:
             tar = tars.TarWriter(file)
             for row in progress(table.to_dict("records"), desc=IMAGE_TAR, unit="image"):
-                labels = made.labels.iloc[rows_of.get(row["image_id"], [])]
-                data = painted(reader.bytes(row["archive"], row["member"]), labels)
+                data = reader.bytes(row["archive"], row["member"])
                 tar.add(f"images/{row['image_id']}.jpg", data)
                 sizes.append(len(data))
                 hashes.append(hashlib.sha256(data).hexdigest())
@@ -150,22 +146,6 @@ def read_settings(plus_folder: str | os.PathLike) -> tuple[making.SilverSettings
     return settings, saw_validation
 
 
-def painted(jpeg: bytes, labels: pd.DataFrame) -> bytes:
-    """The JPEG with the ignored regions of `labels`, but for what kept boxes cover, in its mean
-    colour, so that a network learns neither that they are animals nor that they are not. Without
-    ignored regions the bytes are returned as they are; else it is turned upright (EXIF) first."""
-    ignored = labels["origin"] == making.IGNORED
-    if not ignored.any():
-        return jpeg
-    with Image.open(io.BytesIO(jpeg)) as opened:
-        pixels = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    open_, kept = (_covered(labels[these], pixels.shape) for these in (ignored, ~ignored))
-    pixels[open_ & ~kept] = pixels.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
-
-
 def write_silver_lists(
     folder: str | os.PathLike,
     gold: str | os.PathLike,
@@ -213,13 +193,13 @@ def write_silver_lists(
         rows.append((name, len(photos), distinct, boxes, n_silver, held_out))
     columns = ["training", "images", "distinct", "boxes", "silver_images", "held_out"]
     table = pd.DataFrame(rows, columns=columns)
-    return SilverLists(paths[0], paths[1], table, settings.mode, saw_validation)
+    labels = _read_provenance(Path(plus) / PROVENANCE)
+    regions = labels[labels["image_id"].isin(chosen) & (labels["origin"] == making.IGNORED)]
+    regions = regions.assign(confidence=1.0).reset_index(drop=True)
+    return SilverLists(paths[0], paths[1], table, settings.mode, saw_validation, regions)
 
 
-def _covered(boxes: pd.DataFrame, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """(height, width) mask of the pixels that some box touches."""
-    mask, xyxy = np.zeros(shape[:2], dtype=bool), boxes[XYXY].to_numpy(float).clip(0)
-    corners = np.hstack([np.floor(xyxy[:, :2]), np.ceil(xyxy[:, 2:])]).astype(int)
-    for left, top, right, bottom in corners:
-        mask[top:bottom, left:right] = True
-    return mask
+def _read_provenance(path: Path) -> pd.DataFrame:
+    labels = read_csv(path, advice="write the silver set again", dtype=COLUMN_TYPES)
+    require_columns(labels, making.LABEL_COLUMNS, path)
+    return labels

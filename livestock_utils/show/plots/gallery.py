@@ -18,18 +18,18 @@ from livestock_utils.core.photos import Photos, Reader
 from livestock_utils.core.text import count
 from livestock_utils.show.plots import style
 
-THUMBNAIL_PX = 640
+_THUMBNAIL_PX = 640
 """Longer side of a gallery's photo: sharp at notebook width, small in bytes."""
 
 _LABEL_IN = 0.26, 0.13
 """Width and height in inches of a confidence on a photo."""
 
-Picture = npt.NDArray[np.uint8]
+_Picture = npt.NDArray[np.uint8]
 
 
 def read_photo(
-    reader: Reader, archive: str, member: str, longest_px: int = THUMBNAIL_PX
-) -> Picture:
+    reader: Reader, archive: str, member: str, longest_px: int = _THUMBNAIL_PX
+) -> _Picture:
     """(h, w, 3) RGB thumbnail of a member, at most `longest_px`, EXIF applied.
     JPEGs are decoded at about that scale already (libjpeg's draft mode)."""
     try:
@@ -45,7 +45,7 @@ def read_photo(
 
 
 def photo(
-    picture: Picture,
+    picture: _Picture,
     width_px: float,
     height_px: float,
     boxes: pd.DataFrame | None = None,
@@ -130,7 +130,7 @@ class Cell:
     image_id: str
     boxes: pd.DataFrame | None
     title: str = ""
-    decode: Callable[[bytes], Picture] | None = None
+    decode: Callable[[bytes], _Picture] | None = None
     finish: Callable[[Axes], object] | None = None
 
 
@@ -140,7 +140,7 @@ def photo_grid(
     columns: int,
     tall: float | Sequence[float],
     nothing: str = "no images to show",
-    longest_px: int = THUMBNAIL_PX,
+    longest_px: int = _THUMBNAIL_PX,
     title_in: float = 0.25,
 ) -> np.ndarray:
     """Photos in rows of `columns`, each with its boxes and title; (rows, columns) Axes. `tall` is

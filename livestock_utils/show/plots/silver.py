@@ -1,7 +1,6 @@
 """Figures of silver labels: what they add, how true they are, and what training with them did."""
 
 import functools
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from livestock_utils.core.photos import Photos
-from livestock_utils.evaluate.silver import making, sets
+from livestock_utils.evaluate.silver import making
 from livestock_utils.evaluate.silver.effect import BETWEEN
 from livestock_utils.show.plots import gallery, style
 
@@ -194,8 +192,8 @@ def silver_examples(
                 source_id,
                 mine.loc[mine["origin"] == making.GOLD].drop(columns="confidence"),
                 ", ".join(f"{tally[kind]} {kind}" for kind in kinds),
-                functools.partial(_painted, labels=mine),
-                functools.partial(_draw_silver, boxes=mine[mine["origin"] == making.SILVER]),
+                None,
+                functools.partial(_draw_silver, boxes=mine[mine["origin"] != making.GOLD]),
             )
         )
     rows = made.images.set_index("source_id").loc[list(source_ids)]
@@ -203,17 +201,14 @@ def silver_examples(
     return gallery.photo_grid(photos, cells, 2, tall, "no silver images")
 
 
-def _painted(jpeg: bytes, labels: pd.DataFrame) -> gallery.Picture:
-    """The photo as the silver set holds it, ignored regions painted over."""
-    with Image.open(io.BytesIO(sets.painted(jpeg, labels))) as opened:
-        picture = opened.convert("RGB")
-        picture.thumbnail((gallery.THUMBNAIL_PX, gallery.THUMBNAIL_PX))
-    return np.asarray(picture)
-
-
 def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
     for box in boxes.to_dict("records"):
-        _silver_box(ax, box)
+        if box["origin"] == making.IGNORED:
+            size = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
+            place = (box["x_min"], box["y_min"])
+            ax.add_patch(Rectangle(place, *size, facecolor=style.NEUTRAL, alpha=0.8, hatch="//"))
+        else:
+            _silver_box(ax, box)
 
 
 def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
