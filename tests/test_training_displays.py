@@ -178,9 +178,9 @@ def test_pairs_of_trainings_say_what_they_were_trained_on(sets, tmp_path, monkey
     assert asked[3] == ("plus_seed4", 4, {"trained_on": "with silver", "variant": "plus"})
     folder_of = lambda name: (tmp_path / name, None)  # noqa: E731
     for given, settings, expected in (
-        (regions, lu.TrainSettings(), ("masked", True)),
-        (regions.iloc[:0], lu.TrainSettings(), (None, False)),
-        (regions, lu.TrainSettings(negatives="plain"), ("plain", False)),
+        (regions, lu.TrainSettings(), [("plain", False), ("masked", True)]),
+        (regions.iloc[:0], lu.TrainSettings(), [(None, False)] * 2),
+        (regions, lu.TrainSettings(negatives="doubted"), [("doubted", False)] * 2),
     ):
         lu.train_pairs(*sets, sets[1], folder_of, [3], settings, regions=given)
-        assert masked[-2:] == [(settings.negatives, False), expected]
+        assert masked[-2:] == expected
