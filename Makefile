@@ -53,6 +53,7 @@ bench: setup
 
 faults: setup
 	$(BIN)/python tests/faults/harness.py
+	$(BIN)/python tests/faults/everywhere.py
 
 fuzz: setup
 	$(BIN)/python tests/fuzz/fuzzer.py

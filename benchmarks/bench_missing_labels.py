@@ -23,9 +23,9 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.data.split.folds import stratified_folds
+from livestock_utils.detect import checkpoints
 from livestock_utils.detect.predict import out_of_fold
 from livestock_utils.detect.settings import TrainSettings
-from livestock_utils.detect.train import warm_start
 from livestock_utils.evaluate.labels import missing as missing_labels
 from livestock_utils.evaluate.labels import ranking, report
 
@@ -131,7 +131,7 @@ def main(only: str | None, seed: int, epochs: int, init_weights: str, out: Path)
             "--only real needs LIVESTOCK_SHARED, a folder with real/ and weights/"
         )
     weights = {
-        "sample": str(warm_start.ASSET),
+        "sample": str(checkpoints.SAMPLE_WEIGHTS),
         "real": os.path.join(shared, "weights", "yolov5n.pt"),
     }
     for part in [only] if only else ["sample", *(["real"] if shared else [])]:

@@ -157,7 +157,7 @@ step.show(lu.displays.worst_cases(errors, "loose", shown))
 # images, and each judges the part that it has not seen. The cell goes on where it was stopped.
 #
 # On the drawn sample they start from weights that were trained on other drawn scenes with complete labels
-# (`livestock_utils/detect/train/warm_start.py`): at the start such models have learnt no gaps, which flatters what follows.
+# (`benchmarks/train_start_weights.py`): at the start such models have learnt no gaps, which flatters what follows.
 # The default here, COCO's weights, knows no barn.
 
 # %%

@@ -14,7 +14,6 @@ import torch
 
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.detect import checkpoints, yolov5
-from livestock_utils.detect.train import warm_start
 
 SHARED = Path(os.environ.get("LIVESTOCK_SHARED", "absent"))
 
@@ -236,7 +235,7 @@ def test_weights_are_found_or_the_way_to_them_is_told(file, tmp_path, monkeypatc
 
 def test_a_damaged_file_is_one_line_whatever_is_damaged(tmp_path):
     path, rng, found = tmp_path / "damaged.pt", random.Random(1), collections.Counter()
-    with zipfile.ZipFile(warm_start.ASSET) as whole:
+    with zipfile.ZipFile(checkpoints.SAMPLE_WEIGHTS) as whole:
         members = {name: whole.read(name) for name in whole.namelist()}
     pickled = next(name for name in members if name.endswith("data.pkl"))
     for trial in range(60):

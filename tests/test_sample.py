@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from data_sets import benchmark_module
 
 from livestock_utils.core import boxes
 from livestock_utils.core.errors import LivestockError
@@ -333,25 +334,23 @@ def test_the_starting_weights_come_from_other_seeds_than_a_run_uses():
 def test_the_starting_weights_are_small_half_precision_and_of_our_classes():
     from livestock_utils.core import species
     from livestock_utils.detect import checkpoints
-    from livestock_utils.detect.train import warm_start
 
-    assert warm_start.ASSET.stat().st_size <= 4.5e6
-    weights = checkpoints.read_weights(warm_start.ASSET)
+    assert checkpoints.SAMPLE_WEIGHTS.stat().st_size <= 4.5e6
+    weights = checkpoints.read_weights(checkpoints.SAMPLE_WEIGHTS)
     assert list(weights.names) == list(species.names())
 
 
 def test_the_recipe_draws_only_from_its_own_seeds(monkeypatch, tmp_path):
-    from livestock_utils.detect.train import warm_start
-
+    recipe = benchmark_module("train_start_weights")
     seeds = []
     monkeypatch.setattr(
-        warm_start,
+        recipe,
         "write_sample",
         lambda folder, n, t, seed, scale: (
             seeds.append(seed) or drawing.write_sample(folder, 4, 0, seed, 0.1)
         ),
     )
-    data_yaml = warm_start.write_sets(tmp_path)
+    data_yaml = recipe.write_sets(tmp_path)
     assert tuple(seeds) == drawing.WARM_START_SEEDS and data_yaml.is_file()
 
 

@@ -358,6 +358,17 @@ def test_other_files_are_no_journals_and_are_left_alone(tmp_path, content, messa
     assert [p.name for p in tmp_path.iterdir()] == ["study.log"]
 
 
+@pytest.mark.parametrize("bent", [b"study_nam\xff VARCHAR", b"study_name VARCHAR,,,,"])
+def test_a_damaged_database_file_is_told_in_a_line(tmp_path, bent):
+    joined(sqlite(tmp_path))
+    path = tmp_path / "study.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"study_name VARCHAR(512)"[: len(bent)], bent))
+    with pytest.raises(TrainingError, match="check the file and its disk") as error:
+        storage.open_storage(sqlite(tmp_path))
+    assert "\n" not in str(error.value) and path.read_bytes() != whole
+
+
 @pytest.mark.parametrize("version", ["v0.9.0.a", "v99.0.0.a"])
 def test_a_database_of_another_optuna_is_told_in_a_line(tmp_path, version):
     joined(sqlite(tmp_path))

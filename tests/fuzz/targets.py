@@ -30,7 +30,7 @@ from livestock_utils.detect import checkpoints
 from livestock_utils.detect.predict import candidates, media, out_of_fold, postprocess
 from livestock_utils.detect.search import genes, samplers, storage, study, trials
 from livestock_utils.detect.settings import read_hyp
-from livestock_utils.detect.train import augment, records, warm_start
+from livestock_utils.detect.train import augment, records
 from livestock_utils.detect.train.data import image_size, read_data
 from livestock_utils.evaluate.compare import runs
 from livestock_utils.evaluate.labels import exchange
@@ -52,7 +52,7 @@ class Target:
 
 def warm_up() -> None:
     """Load what is large before memory is counted."""
-    checkpoints.load(warm_start.ASSET)
+    checkpoints.load(checkpoints.SAMPLE_WEIGHTS)
     augment.read("light")
 
 
@@ -287,7 +287,7 @@ TARGETS = [
     Target("run folder", _run_folder, _read_run),
     Target(
         "weights",
-        lambda f: (f / "w.pt").write_bytes(warm_start.ASSET.read_bytes()),
+        lambda f: (f / "w.pt").write_bytes(checkpoints.SAMPLE_WEIGHTS.read_bytes()),
         lambda f, out: checkpoints.load(f / "w.pt"),
         cost=20,
     ),

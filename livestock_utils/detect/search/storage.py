@@ -97,13 +97,17 @@ def one_line(url: str) -> Iterator[None]:
             f"storage {shown} is no URL; expected sqlite:///FILE, journal:///FILE or "
             "postgresql://USER:PASSWORD@HOST/DATABASE"
         ) from error
-    except (exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error if isinstance(error, exc.SQLAlchemyError) else error.__cause__
+    except (
+        *(exc.SQLAlchemyError, optuna.exceptions.StorageInternalError),
+        UnicodeDecodeError,  # sqlite3, while it tells what is wrong with a damaged file
+    ) as error:
+        is_wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
+        cause = error.__cause__ if is_wrapped else error
         reason = " ".join(addresses.scrub(str(getattr(cause, "orig", cause)), url).split())[:160]
-        raise TrainingError(
-            f"storage {shown} cannot be reached ({reason}); check host, port, database and "
-            "password; finished trials are kept"
-        ) from error
+        advice = "check host, port, database and password; finished trials are kept"
+        if url.startswith("sqlite"):
+            advice = "check the file and its disk; if it is damaged, name another or bring a copy"
+        raise TrainingError(f"storage {shown} cannot be reached ({reason}); {advice}") from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The recipe of the shipped starting weights: yolov5n from scratch on drawn scenes.
 
-    python -m livestock_utils.detect.train.warm_start runs/warm_start
+    python benchmarks/train_start_weights.py runs/warm_start
 
 The scenes come from seeds that no run of the sample uses (`sample.WARM_START_SEEDS`) and keep all
 their labels. First at few pixels, where an epoch is cheap, then at those that the sample's
@@ -17,13 +17,12 @@ import pandas as pd
 
 from livestock_utils.core import files
 from livestock_utils.core.photos import Photos
-from livestock_utils.core.project import PACKAGE
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample.drawing import WARM_START_SEEDS, read_truth, write_sample
 from livestock_utils.data.sets import writing
-
-ASSET = PACKAGE / "assets" / "yolov5n_sample.pt"
-"""The shipped weights."""
+from livestock_utils.detect import checkpoints
+from livestock_utils.detect.settings import TrainSettings
+from livestock_utils.detect.train import run as training_run
 
 IMAGES_A_SEED, SCALE = 48, 0.35
 HYP = {
@@ -61,9 +60,6 @@ def write_sets(folder: Path) -> Path:
 
 def train(folder: Path) -> pd.DataFrame:
     """Train stage by stage, copy the weights to the assets; returns metrics by class."""
-    from livestock_utils.detect.settings import TrainSettings
-    from livestock_utils.detect.train import run as training_run
-
     data_yaml, weights, metrics = write_sets(folder), None, pd.DataFrame()
     for number, stage in enumerate(_STAGES):
         run = training_run.train(
@@ -73,7 +69,7 @@ def train(folder: Path) -> pd.DataFrame:
             TrainSettings(init_weights=weights, **_COMMON, **stage),
         )
         weights, metrics = run.best, run.per_class
-    with files.whole_file(ASSET) as target, run.best.open("rb") as source:
+    with files.whole_file(checkpoints.SAMPLE_WEIGHTS) as target, run.best.open("rb") as source:
         shutil.copyfileobj(source, target)
     return metrics
 
