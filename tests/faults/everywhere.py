@@ -115,6 +115,7 @@ def _start(do: Callable, work: Path, at: int = 0, delay: float | None = None) ->
     child = os.fork()
     if child:
         return child
+    code = 1
     try:
         os.setsid()
         quiet = os.open(os.devnull, os.O_RDWR)
@@ -135,11 +136,11 @@ def _start(do: Callable, work: Path, at: int = 0, delay: float | None = None) ->
         sys.addaudithook(struck)
         do()
         (work / COUNTED).write_text(str(count))
-        os._exit(0)
-    except Exception:
-        (work / FAILED).write_text(traceback.format_exc())
-    finally:
-        os._exit(1)  # never back into the harness
+        code = 0
+    finally:  # never back into the harness
+        if code:
+            (work / FAILED).write_text(traceback.format_exc())
+        os._exit(code)
 
 
 def _kill_after(child: int, seconds: float) -> None:
