@@ -1,5 +1,4 @@
-"""Several processes: torchrun's variables, its command, and two CPU processes that train one
-model."""
+"""Several processes: torchrun's variables, and two CPU processes that train one model."""
 
 import dataclasses
 import inspect
@@ -42,25 +41,19 @@ def test_half_set_variables_are_told(monkeypatch):
         parallel.ranks()
 
 
-def test_the_command_for_one_machine():
-    settings = lu.TrainSettings(batch_size=20, init_weights="a.pt", hyp=None)
-    assert parallel.torchrun_command(2, "data.yaml", "runs/two", settings) == [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "livestock_utils",
-        "train",
-        "data.yaml",
-        "runs/two",
-        "--init-weights",
-        "a.pt",
-        "--batch-size",
-        "20",
-    ]
+def words(given):
+    """Settings as words of the command line, but for those that are as usual."""
+    usual = vars(lu.TrainSettings()) | {"teacher": None, "mirror": None, "trust": False}
+    for name, value in given.items():
+        option = name.replace("_", "-")
+        if value == usual.get(name, ...):
+            continue
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        elif isinstance(value, tuple):
+            yield from (f"--{option}", ",".join(value))
+        else:
+            yield from (f"--{option}", "none" if value is None else str(value))
 
 
 GIVEN = {
@@ -70,6 +63,7 @@ GIVEN = {
     "close_mosaic": 0.25,
     "ema_epochs": 1.0,
     "negatives": "doubted",
+    "missing_share": 0.25,
     "blend": 0.2,
     "compile": True,
     "model": "yolov5s",
@@ -127,10 +121,8 @@ def test_every_setting_of_train_arrives_through_the_command(tmp_path, monkeypatc
     monkeypatch.setattr(training_run.Run, "results", [])
     settings = lu.TrainSettings(**{name: given[name] for name in known & {*given}})
     others = {name: given[name] for name in beside & {*given}}
-    command = parallel.torchrun_command(
-        1, tmp_path / "d.yaml", tmp_path / "run", settings, **others
-    )
-    done = CliRunner().invoke(cli, command[command.index("livestock_utils") + 1 :])
+    command = ["train", str(tmp_path / "d.yaml"), str(tmp_path / "run"), *words(given)]
+    done = CliRunner().invoke(cli, command)
     assert done.exit_code == 0, done.output
     assert got.pop("settings") == settings
     assert {**got, "mirror": got["mirror"] and str(got["mirror"])}.items() >= others.items()
@@ -146,27 +138,6 @@ def test_the_commands_defaults_are_those_of_train(name):
         else {field.name: field.default for field in dataclasses.fields(lu.TrainSettings)}[name]
     )
     assert option.to_info_dict()["default"] == default
-
-
-@pytest.mark.parametrize(
-    ("settings", "others", "message"),
-    [
-        (
-            {},
-            {"on_epoch": print},
-            "setting 'on_epoch' is no option of the command; known are model",
-        ),
-        (
-            {"hyp": {"lr0": 0.1}},
-            {},
-            "setting 'hyp' cannot be put on a command line, got dict; give text or a number, or "
-            "the",
-        ),
-    ],
-)
-def test_a_setting_that_the_command_cannot_take_is_told(settings, others, message):
-    with pytest.raises(TrainingError, match=message):
-        parallel.torchrun_command(1, "d", "r", lu.TrainSettings(**settings), **others)
 
 
 @pytest.mark.parametrize("name", ["epoch", "on_epoch"])
@@ -191,36 +162,13 @@ def test_a_device_that_is_not_there_is_told(monkeypatch, name, message):
         parallel.device_of(name)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"n_processes": 3, "settings": lu.TrainSettings(batch_size=16)},
-            "batch_size must be a multiple of the 3 processes, got 16",
-        ),
-        (
-            {"n_processes": 2, "settings": lu.TrainSettings(batch_size="auto")},
-            "must be a multiple of the 2 processes, got auto",
-        ),
-        ({"n_processes": 0}, "cannot start 0 processes"),
-    ],
-)
-def test_what_cannot_start_is_told(arguments, message):
-    with pytest.raises(TrainingError, match=message):
-        parallel.torchrun_command(data_yaml="d", run_folder="r", **arguments)
-
-
 @pytest.mark.slow
 def test_two_processes_train_one_model_and_go_on(tmp_path):
     data = write_set(tmp_path / "set")
-    command = parallel.torchrun_command(
-        2,
-        data,
-        tmp_path / "run",
-        lu.TrainSettings(
-            epochs=2, image_size=64, batch_size=4, warmup_min_iterations=2, device="cpu"
-        ),
-    )
+    settings = {"epochs": 2, "image_size": 64, "batch_size": 4, "warmup_min_iterations": 2}
+    launcher = "-m torch.distributed.run --standalone --nproc_per_node 2 -m livestock_utils train"
+    command = [sys.executable, *launcher.split(), str(data), str(tmp_path / "run")]
+    command += words(settings | {"device": "cpu"})
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=300

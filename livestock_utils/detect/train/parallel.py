@@ -10,12 +10,10 @@ kept once in each. After an interruption that epoch's augmentations are drawn an
 import contextlib
 import dataclasses
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from livestock_utils.core.errors import TrainingError
-from livestock_utils.detect.settings import TrainSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,51 +111,3 @@ def from_leader(value: Any, mine: Ranks) -> Any:
     box = [value]
     group.broadcast_object_list(box, src=0)
     return box[0]
-
-
-def torchrun_command(
-    n_processes: int,
-    data_yaml: str | os.PathLike,
-    run_folder: str | os.PathLike,
-    settings: TrainSettings = TrainSettings(),
-    **others: Any,
-) -> list[str]:
-    """The command to train on `n_processes` GPUs of this machine; TrainingError if unfit. `others`
-    are the command's options beside the settings (teacher, mirror, trust, ...)."""
-    size = settings.batch_size
-    if n_processes < 1:
-        raise TrainingError(f"cannot start {n_processes} processes: give at least 1")
-    if n_processes > 1 and (not isinstance(size, int) or size % n_processes):
-        raise TrainingError(
-            f"batch_size must be a multiple of the {n_processes} processes, got {size}"
-        )
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launcher += ["--nproc_per_node", str(n_processes), "-m", "livestock_utils", "train"]
-    return [*launcher, str(data_yaml), str(run_folder), *_options(settings, others)]
-
-
-def _options(settings: TrainSettings, others: Mapping[str, Any]) -> list[str]:
-    """What differs from the defaults, as words of the command line."""
-    usual = vars(TrainSettings()) | {"teacher": None, "mirror": None}
-    usual |= {"trust": False, "final_evaluation": True}
-    if unknown := sorted(set(others) - set(usual)):
-        raise TrainingError(
-            f"setting {unknown[0]!r} is no option of the command; known are {', '.join(usual)}"
-        )
-    words: list[str] = []
-    for name, value in {**vars(settings), **others}.items():
-        option = name.replace("_", "-")
-        if value == usual[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif value is None or isinstance(value, (str, int, float, os.PathLike)):
-            words += [f"--{option}", "none" if value is None else str(value)]
-        elif isinstance(value, (list, tuple)):
-            words += [f"--{option}", ",".join(map(str, value)) if value else "none"]
-        else:
-            raise TrainingError(
-                f"setting {name!r} cannot be put on a command line, got {type(value).__name__}; "
-                "give text or a number, or the path of a file that holds it"
-            )
-    return words
