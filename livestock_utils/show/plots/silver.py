@@ -206,7 +206,7 @@ def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
         if box["origin"] == making.IGNORED:
             size = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
             place = (box["x_min"], box["y_min"])
-            ax.add_patch(Rectangle(place, *size, facecolor=style.NEUTRAL, alpha=0.8, hatch="//"))
+            ax.add_patch(Rectangle(place, *size, facecolor=style.NEUTRAL, alpha=0.5, hatch="//"))
         else:
             _silver_box(ax, box)
 

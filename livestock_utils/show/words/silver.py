@@ -25,6 +25,8 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
     """Which predictions silver is made from (the first), and which are there to compare."""
     name, *others = found
     compared = f" For comparison: {listed(others)}." if others else ""
+    if IN_SAMPLE in others:
+        compared += " In sample has learnt these labels, which flatters it here, not further down."
     return (
         f"Silver is made from the predictions **{name}**: "
         f"{count(len(found[name]), 'box', 'boxes')} on {count(n_images, 'training image')}; the "
