@@ -489,6 +489,40 @@ def train(data_yaml: Path, run_folder: Path, **options: Any) -> None:
     click.echo(f"{run.folder}: {len(run.results)} epochs, best weights {run.best}")
 
 
+@cli.command()
+@click.argument("source", type=_OLD_PATH, metavar="DIR_OR_FILE")
+@click.argument("out", type=_FOLDER, metavar="OUT")
+@_option("--groups", default="near_duplicates", help="A CSV of image_id, group (camera); or found.")
+@_option("--camera", "names", multiple=True, help="Only this group; may be repeated.")
+@_option("--adapt", "frames", multiple=True, type=int, help="Also adapt with so many frames, 1-5.")
+@_options_of(TrainSettings)
+@_layout
+@_classes
+def cameras(source: Path, out: Path, groups: str, **options: Any) -> None:
+    """Score models that never saw a camera, each camera in turn, and what a few frames of it gain.
+
+    Photos of no camera always train. The same command again goes on where it stopped; cameras.csv
+    and cameras.png in OUT hold the outcome.
+
+    \b
+    python -m livestock_utils cameras DATA runs/cameras --groups cameras.csv --epochs 20
+    python -m livestock_utils cameras DATA OUT --camera pen --adapt 1 --adapt 5 --image-size 320
+    """
+    from livestock_utils.core.files import write_text
+    from livestock_utils.data.layouts.reading import read_photos
+    from livestock_utils.data.split.groups import lookalikes
+    from livestock_utils.show.displays import comparison
+
+    layout, classes, *asked = (options.pop(n) for n in ("layout", "classes", "names", "frames"))
+    photos = read_photos(source, layout, ";".join(classes))
+    settings = TrainSettings(**options)
+    of_image = lookalikes(photos, groups, max_distance=12)  # a fixed camera's background, mostly
+    display = comparison.unseen_cameras(photos, of_image, out, settings, *asked)
+    write_text(out / "cameras.csv", display.table.to_csv(index=False))
+    display.plot().figure.savefig(out / "cameras.png", bbox_inches="tight")
+    click.echo(f"{display.table.round(3).to_string(index=False)}\n{display.verdict}")
+
+
 @cli.command("check-gpu")
 @click.argument("folder", type=_FOLDER, default="runs/gpu_check")
 @_option("--device", help="Another device than the first GPU; cpu tries the check itself.")

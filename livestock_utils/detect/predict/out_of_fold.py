@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def predict_out_of_fold(
     *,
     n_folds: int | None = None,
     fold_weights: Mapping[int, str | os.PathLike] | None = None,
+    only: Collection[int] | None = None,
     name: str = "oof",
     sets: str | os.PathLike | None = None,
     confidence_threshold: float = 0.001,
@@ -59,6 +60,7 @@ def predict_out_of_fold(
         n_folds: join the folds to so many, so that fewer models do.
         fold_weights: {fold: .pt} of models that exist and have not seen that fold. Of those trained
             here the last weights predict: the best ones were chosen with a look at the fold.
+        only: these folds are predicted, the others always train.
         name: of the files and run folders.
         sets: where the folds are unpacked; default the local disk.
         confidence_threshold: as the next two, see `predict`.
@@ -88,7 +90,8 @@ def predict_out_of_fold(
         "max_detections": max_detections,
     }
     parts = []
-    for number in progress(numbers, desc="folds", unit="fold"):
+    wanted = [number for number in numbers if only is None or number in only]
+    for number in progress(wanted, desc="folds", unit="fold"):
         weights = given.get(number)
         if weights is None:
             held_out = held_out or _write_folds(base, photos, of_image)

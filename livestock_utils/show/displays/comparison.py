@@ -3,10 +3,14 @@ answers of all notebooks."""
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from livestock_utils.core.photos import Photos
 from livestock_utils.data.eda import write_up
+from livestock_utils.detect.predict import unseen
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
 from livestock_utils.show import conclusions as gathered
@@ -69,6 +73,21 @@ def _answer(answer: tables.Answer) -> list[Display]:
             words.curves(ends),
         ),
     ]
+
+
+def unseen_cameras(photos: Photos, groups: pd.Series | None, out: Path, *asked: Any) -> Display:
+    """Train without each camera (`detect.predict.unseen`, whose arguments these are), and show by
+    how much a model that never saw it loses."""
+    table = unseen.unseen_cameras(photos, groups, out, *asked)
+    others = table[table["model"] != unseen.NEVER]
+    loss = others[others["model"] == unseen.SEEN].set_index("camera")["difference"]
+    order = others["camera"].map(loss.rank(method="first", ascending=False)).argsort(kind="stable")
+    drawn = others.assign(setting=others["camera"] + ": " + others["model"], pairs=1).iloc[order]
+    drawn = drawn.assign(low=drawn["difference_low"], high=drawn["difference_high"])
+    figure = partial(plots.run_differences, drawn.assign(against=f"“{unseen.NEVER}”"))
+    caption = "AP75 minus that of a model that never saw the camera, on the same frames, by loss."
+    said, kept = words.unseen_cameras(table), {"unseen_cameras": table}
+    return Display("unseen_cameras", caption, table, figure, said, kept, shows_table=True)
 
 
 def optimisers(answers: Sequence[tables.Answer]) -> Display:

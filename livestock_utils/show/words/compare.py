@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from livestock_utils.core.text import listed
 from livestock_utils.data.eda import write_up as published
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
@@ -197,3 +198,17 @@ def _mean(row: Mapping[Any, Any]) -> str:
     if row["runs"] == 1:
         return f"{row['mAP75']:.3f} (one seed)"
     return f"{row['mAP75']:.3f} ({row['runs']} seeds, standard deviation {row['std']:.3f})"
+
+
+def unseen_cameras(table: pd.DataFrame) -> str:
+    """The scores on cameras never seen, what was lost by that, and what a few frames gain."""
+    said = "Never seen:"
+    for row in table[table["difference"].isna()].itertuples():
+        ends = f"{row.AP75_low:.3f} to {row.AP75_high:.3f}"
+        found = f"{row.recall:.0%} found, {row.count_error:.1f} a photo miscounted"
+        said += f" {row.camera} AP75 {row.AP75:.3f} ({ends}), {found}."
+    for model, rows in table[table["difference"].notna()].groupby("model", sort=False):
+        gains = [f"{row.difference:+.3f} with {row.camera}" for row in rows.itertuples()]
+        proven = ((rows["difference_low"] > 0) | (rows["difference_high"] < 0)).sum()
+        said += f" With “{model}” {listed(gains)}; {proven} of {len(rows)} intervals leave 0 out."
+    return said
