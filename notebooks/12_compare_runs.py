@@ -1,7 +1,8 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json", "{data}/truth.csv"]
+#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json", "{data}/truth.csv",
+#       "{cameras}"]
 #     writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 
@@ -17,7 +18,8 @@
 #   `python -m livestock_utils batch notebooks/batches/models.yaml --out DIR`, then this notebook with `out = DIR`.
 # - **Out:** predictions on the validation images in `OUT/predictions/compare/`, the tables in `metrics.json`, figures
 #   in `OUT/figures/12/`.
-# - **Time:** 20 s on the drawn sample with two CPU cores; else one pass over the validation images a run.
+# - **Time:** 20 s on the drawn sample with two CPU cores; else one pass over the validation images a run. With
+#   `cameras`, one training a camera, one more, and short ones to adapt.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -41,6 +43,16 @@ out = ""  # @param {type:"string"}
 weights = "last"  # @param ["last", "best"]
 iou_threshold = 0.6  # @param {type:"number"}
 seed = 0  # @param {type:"integer"}
+cameras = ""  # @param {type:"string"}
+camera_names = []  # @param {type:"raw"}
+adapt_frames = [1, 5]  # @param {type:"raw"}
+init_weights = "yolov5m6.pt"  # @param {type:"string"}
+model = "yolov5m6"  # @param {type:"string"}
+recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
+epochs = 20  # @param {type:"integer"}
+image_size = 1280  # @param {type:"integer"}
+batch_size = 10  # @param {type:"integer"}
+workers = 2  # @param {type:"integer"}
 
 # %%
 import livestock_utils as lu
@@ -76,6 +88,22 @@ step.show(*lu.displays.compared_runs(answers, weights))
 
 # %%
 step.show(lu.displays.optimisers(answers))
+
+# %% [markdown]
+# ## A barn it has never seen
+# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains) or a way of 02's `group_by`:
+# a model for each camera (of `camera_names`, else of all with 10 photos) that never saw it, one that saw half of each,
+# and each adapted with the labels of some frames (`adapt_frames`, 1 to 5): it learns from these, and from its own sure
+# boxes on the others, which then score it. A training's settings are the parameters below `adapt_frames`. Look for
+# cameras far right of 0 at the top: there a split by photos promises too much.
+
+# %%
+if cameras:
+    photos, asked = step.photos(), step.settings(lu.TrainSettings)
+    groups = lu.lookalikes(photos, cameras, max_distance=12)
+    step.show(
+        lu.displays.unseen_cameras(photos, groups, step.out, asked, camera_names, adapt_frames)
+    )
 
 # %% [markdown]
 # ## In short

@@ -129,8 +129,8 @@ def test_meanings_come_from_the_settings():
     text, notebooks = PARAMETERS.read_text(encoding="utf-8"), notebook_files.find()
     assert parameters.parameters_table(text, notebooks) == text
     assert (
-        "| `epochs` | 05, 06, 07, 08, 09, 10 | Passes over the training images; none: 10, or what "
-        "fits the minutes; at least 1 |" in text
+        "| `epochs` | 05, 06, 07, 08, 09, 10, 12 | Passes over the training images; none: 10, or "
+        "what fits the minutes; at least 1 |" in text
     )
     stale = text.replace("Passes over", "Times around").replace("| 05, 06, 07,", "| 05,")
     assert parameters.parameters_table(stale, notebooks) == text

@@ -20,7 +20,7 @@ from livestock_utils.show.pipeline.notebook_files import Literal, NotebookFile
 
 PROFILES = PACKAGE / "assets" / "profiles"
 FOLDERS = ("data", "out")
-_TRAINING = {"05", "06", "07", "08", "09", "10", "13"}
+_TRAINING = {"05", "06", "07", "08", "09", "10", "12", "13"}
 _SETTINGS: dict[type[Settings], set[str]] = {TrainSettings: _TRAINING, TuneSettings: {"11"}}
 """Settings -> the notebooks that hand their parameters to them."""
 _NUMBERED = re.compile(r"\d\d?\.")
