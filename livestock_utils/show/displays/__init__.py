@@ -22,7 +22,7 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("augmentation", "gpu_check", "losses", "metrics", "plan", "preflight"),
         *("rate_range", "recipe", "training_time"),
     ),
-    "comparison": (*("compared_runs", "conclusions", "optimisers", "runs", "unseen_cameras"),),
+    "comparison": ("compared_runs", "conclusions", "optimisers", "runs", "unseen_cameras"),
     "errors": (
         *("boxes_by_part", "calibration", "error_costs", "labels_by_group"),
         *("predictions_by_group", "worst_cases"),
