@@ -74,11 +74,11 @@ step.show(lu.displays.strata(photos))
 # %% [markdown]
 # ## Would a plain split leak?
 # A perceptual hash gives photos of one moment nearly the same 64 bits. For a split that stratifies but knows nothing of
-# look-alikes: how far is each validation image from its nearest training image? Look for a heap at the left end.
+# look-alikes: how far is each validation image from its nearest training image? The figure further down has both splits.
 
 # %%
 plain = lu.stratified_folds(photos, n_splits, seed=seed, valid_fold=valid_fold)
-leak = lu.displays.leakage(photos, plain, valid_fold, max_distance, hashes, plain=True)
+leak = lu.displays.leakage(photos, plain, valid_fold, max_distance, hashes)
 step.show(leak)
 
 # %% [markdown]
@@ -104,7 +104,7 @@ step.write_folds(split, groups)
 # ## Balance
 # A dot is the share of a stratum that went to train; it should stand within its grey bar.
 #
-# The same for every fold, and for the shapes and sizes of boxes: each panel should be flat.
+# The same for every fold, and for the shapes and sizes of boxes: each row should be pale.
 
 # %%
 step.show(lu.displays.balance(photos, split, valid_fold, held_out=bool(hold_out)))
@@ -112,14 +112,14 @@ step.show(lu.displays.folds(photos, split, valid_fold))
 
 # %% [markdown]
 # ## Does this split leak?
-# The same distances as above, now for the split that is used: nothing should be left of the line.
+# The distances of both splits: above there is a heap at the left end, and below nothing should be left of the line.
 
 # %%
-step.show(lu.displays.leakage(photos, split, valid_fold, max_distance, hashes))
+step.show(lu.displays.leakage(photos, split, valid_fold, max_distance, hashes, leak.table))
 
 # %% [markdown]
 # ## The two sets
-# JPEGs go from the archives into the tars as they are; labels, a manifest with checksums and a `data.yaml` beside them.
+# JPEGs go from the archives into the tars unchanged; labels, a manifest with checksums and a `data.yaml` beside them.
 
 # %%
 train, valid = photos.fold(split, valid_fold, others=True), photos.fold(split, valid_fold)
@@ -129,14 +129,12 @@ sets = {
     "train": lu.write_set(step.path("datasets", "Train_Dataset.tar"), train, **options, **extra),
     "valid": lu.write_set(step.path("datasets", "Valid_Dataset.tar"), valid, **options),
 }
-written = lu.displays.sets(sets, "Images of the two sets by species.")
-step.show(written)
+step.show(lu.displays.sets(sets, "Images of the two sets by species."))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.table(written.table, "The sets.")
 step.metrics(
     train_images=len(train), valid_images=len(valid), min_box_area_px=min_box_area_px, seed=seed
 )

@@ -83,8 +83,7 @@ else:
 # The watched set is to be small and of the same mix: compare the colours of the two bars.
 
 # %%
-written = lu.displays.sets(sets, "Images of the full training set and of the watched one.")
-step.show(written)
+step.show(lu.displays.sets(sets, "Images of the full training set and of the watched one."))
 
 # %% [markdown]
 # ## Balance
@@ -97,7 +96,6 @@ step.show(lu.displays.kept_strata(photos, train, "the full training set"))
 # ## In short
 
 # %%
-step.table(written.table, "The sets.")
 step.metrics(
     train_images=len(train),
     watched_images=len(watched),

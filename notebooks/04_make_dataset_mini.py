@@ -75,14 +75,12 @@ options = {"folds": folds, "seed": seed, "min_box_area_px": min_box_area_px}
 train_tar = lu.write_set(step.path("datasets", "Train_Dataset_mini.tar"), train_mini, **options)
 valid_tar = lu.write_set(step.path("datasets", "Valid_Dataset_mini.tar"), valid_mini, **options)
 sets = {"train, mini": train_tar, "valid, mini": valid_tar}
-written = lu.displays.sets(sets, "Images of the mini sets by species.")
-step.show(written)
+step.show(lu.displays.sets(sets, "Images of the mini sets by species."))
 
 # %% [markdown]
 # ## In short
 
 # %%
-step.table(written.table, "The sets.")
 step.metrics(
     train_images=len(train_mini),
     valid_images=len(valid_mini),

@@ -105,7 +105,7 @@ step.show(lu.displays.plan(plan))
 
 # %% [markdown]
 # ## What the network gets to see
-# The same photos as they are, under an augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
+# The same photos unchanged, under an augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
 # follow the animals. Where `augmentation` is empty, the training has no pipeline, and the preset `barn_night` is shown
 # as an example.
 
@@ -153,7 +153,7 @@ step.show(lu.displays.precision_recall(valid, predictions))
 
 # %% [markdown]
 # ## Labels beside predictions
-# Left what was labelled, right one box an animal, from the confidence of each species' best F1 up. A box on the right without a partner is a false alarm, or an animal
+# Left what was labelled, right one box per animal, from the confidence of each species' best F1 up. A box on the right without a partner is a false alarm, or an animal
 # that nobody labelled: notebook 06 takes that apart.
 
 # %%

@@ -102,7 +102,8 @@ step.show(lu.displays.score_table(valid, predictions))
 # %% [markdown]
 # ## Which errors cost most?
 # TIDE's question: what would AP gain if one kind of error were mended? Localisation is the right species, but loose;
-# background is a box on nothing that has a label; missed is a label that no box accounts for.
+# background is a box on nothing that has a label; missed is a label that no box accounts for. AP
+# counts all boxes; the numbers in brackets only the confident ones, above the confidence of the best F1.
 
 # %%
 errors = lu.error_types(valid, predictions, iou_threshold)
@@ -110,29 +111,29 @@ step.show(lu.displays.error_costs(errors))
 
 # %% [markdown]
 # ## Where are animals missed?
-# From here on only confident boxes count: those above the confidence of the best F1. Each bar is a group of labelled
-# animals: found, found loosely (or as the other species), or missed.
+# From here on only confident boxes count: those above the confidence of the best F1. Each dot is a group of labelled
+# animals, the worst first: look for intervals that do not overlap the others of their kind.
 
 # %%
 step.show(lu.displays.labels_by_group(errors))
 
 # %% [markdown]
 # ## Where are predictions wrong?
-# The same for the confident predictions: right, mendable, or false (on background, twice, or wrong in both respects).
+# The same for the confident predictions that are loose, of the other species, or false (on background, twice).
 
 # %%
 step.show(lu.displays.predictions_by_group(errors))
 
 # %% [markdown]
 # ## Do the confidences keep their promise?
-# A box of confidence 0.8 should be right in 8 of 10 cases: look for bars that do not reach the dashed line.
+# A box of confidence 0.8 should be right in 8 of 10 cases: look for bars that do not reach the line across them.
 
 # %%
 step.show(lu.displays.calibration(errors))
 
 # %% [markdown]
 # ## How many animals?
-# One box an animal, from the confidences on that count these images best: the smallest error that a threshold can give.
+# One box per animal, from the confidences on that count these images best: the smallest error that a threshold can give.
 
 # %%
 step.show(lu.displays.counts(valid, predictions))
@@ -157,7 +158,7 @@ step.show(lu.displays.worst_cases(errors, "loose", shown))
 # images, and each judges the part that it has not seen. The cell goes on where it was stopped.
 #
 # On the drawn sample they start from weights that were trained on other drawn scenes with complete labels
-# (`benchmarks/train_start_weights.py`): at the start such models have learnt no gaps, which flatters what follows.
+# (`benchmarks/train_start_weights.py`): at the start such models have learnt no gaps, so it looks too good here.
 # The default here, COCO's weights, knows no barn.
 
 # %%
@@ -167,7 +168,7 @@ step.table(lu.score(photos, oof), "Out-of-fold predictions of all images, by cla
 # %% [markdown]
 # Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
 # cows; elsewhere a fifth of the labels is hidden for this one figure. Hidden only now: the models were trained with all
-# of them, which flatters every curve alike (`benchmarks/bench_missing_labels.py` hides before training). A detector
+# of them, so every curve looks better than it is (`benchmarks/bench_missing_labels.py` hides before training). A detector
 # leaves several boxes on an animal, and each counts. Look at how far right a curve stays high.
 
 # %%
@@ -175,7 +176,7 @@ missing = lu.missing_labels(photos, oof, suggestion_score, step.data, seed)
 step.show(lu.displays.missing_curves(missing))
 
 # %% [markdown]
-# Now the suggestions themselves: one box an animal, images with the most expected animals first. A photo holds one
+# Now the suggestions themselves: one box per animal, images with the most expected animals first. A photo holds one
 # species, so a suggestion is of its photo's species, whatever the model called it.
 #
 # The highest scores: is there an animal under the dotted box, and no label on it?

@@ -26,8 +26,8 @@
 # - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"` takes what this notebook wrote last,
 #   `"search:hsv"` that of a group or named study), the study and its run folders in
 #   `OUT/search/`, figures in `OUT/figures/07/`, numbers in `metrics.json`.
-# - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs a trial) several
-#   hours a trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
+# - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs per trial) several
+#   hours per trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing

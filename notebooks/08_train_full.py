@@ -21,7 +21,7 @@
 # - **In:** `OUT/datasets/Train_Dataset_Full.tar` and `Valid_Dataset_Full.tar` (03); the run of 05 for comparison.
 # - **Out:** the run folder `OUT/training/full/` with the final weights, figures in `OUT/figures/08/`, scores in
 #   `metrics.json`.
-# - **Time:** 45 seconds on the drawn sample with two CPU cores; the write-up's recipe takes about an hour an epoch on a
+# - **Time:** 45 seconds on the drawn sample with two CPU cores; the write-up's recipe takes about an hour per epoch on a
 #   P100 and 70 minutes on a T4. An interrupted run continues: run the same cells again.
 
 # %% tags=["setup"]

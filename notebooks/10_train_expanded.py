@@ -108,11 +108,11 @@ runs = lu.train_pairs(*pairs, lists.regions)
 step.show(lu.displays.trained_pairs(runs, step.out / "training" / "full"))
 
 # %% [markdown]
-# ## The difference, on complete and on lacking answers
+# ## The difference, on complete and on given labels
 # The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). First two
 # numbers: the score on the given answers, and AP75 with recall on completed ones. Then the difference: every interval
 # comes from the same draws of images, so that what is hard for both cancels out. Look first whether a line crosses 0,
-# then at the lowest group, the gain on the fuller answers minus that on the lacking ones: what the gaps did.
+# then at the lowest group, the gain on complete labels minus that on the given ones: what the gaps did.
 
 # %%
 found = {

@@ -82,7 +82,7 @@ step.show(lu.displays.candidates(tuning.labelled))
 # %% [markdown]
 # ## Which passes are worth their time?
 # The network can look at an image more than once: mirrored (`flip`), larger (`x1.2`), smaller. Sets of the `passes`
-# grow by the one that helps most; `budget_ms` holds the time an image. Look for the point from which the line is flat.
+# grow by the one that helps most; `budget_ms` limits the time per image. Look for the point from which the line is flat.
 
 # %%
 step.show(lu.displays.pass_front(tuning))
@@ -90,12 +90,12 @@ step.show(lu.displays.pass_front(tuning))
 # %% [markdown]
 # ## Which post-processing?
 # 210 settings of hard NMS first (10 IoUs x 21 confidences), then variants of the best: one threshold a class, soft-NMS,
-# class-agnostic, the best class of each box only, other limits of boxes an image, and `n_random` settings drawn from
+# class-agnostic, the best class of each box only, other limits of boxes per image, and `n_random` settings drawn from
 # all of these. A low confidence threshold never costs AP, as further boxes only append to the curve; the IoU threshold
 # decides. Look at how wide the bright band is.
 #
-# Is the best really better, or lucky with these images? The images are drawn anew many times; an interval that holds 0
-# is no proof. The best of many settings is always a little too good on the images that chose it. Look for lines that
+# Is the best really better, or is that chance? The images are drawn anew many times; an interval that holds 0
+# is within noise. The best of many settings is always a little too good on the images that chose it. Look for lines that
 # stay right of 0.
 #
 # Does it also win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted
@@ -118,7 +118,7 @@ step.show(lu.displays.rescored(tuning))
 # %% [markdown]
 # ## Best, median and worst
 # Settings tuned for AP keep every faint box, as a further one never costs AP. To look and to count there are others,
-# also in `settings.yaml`: one box an animal, from the confidence of each species' best F1 up (`looking_aim`: of the
+# also in `settings.yaml`: one box per animal, from the confidence of each species' best F1 up (`looking_aim`: of the
 # least error of the count). Labelled images by F1 at IoU .75: left the labels, right what was found. Look at the
 # worst one: it often tells of labels that are missing, animals in a crowd, or boxes cut by the frame.
 
@@ -141,7 +141,7 @@ step.show(lu.displays.candidates(tuning.tested))
 
 # %% [markdown]
 # ## Some test images
-# One box an animal. Look for animals without a box, and for boxes on none.
+# One box per animal. Look for animals without a box, and for boxes on none.
 
 # %%
 step.show(lu.displays.test_examples(tuning))

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 12 Which training was better, and is it more than luck?
+# # 12 Which training was better, and is the difference significant?
 #
 # The write-up's tables (models, optimisers, default and tuned, full and split, silver) compare single runs of unequal
 # length. Here the same tables come from run folders: only runs that differ in one thing share a table, at equal

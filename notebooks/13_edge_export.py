@@ -98,7 +98,7 @@ step.show(lu.displays.exported_files(exports))
 # what that alone costs the weights, `border equal share` how alike file and weights are on the same borders. Detections
 # are equal if every side agrees to 1 px and the confidence to .01.
 #
-# In the figure look for dots left of the dashed line: they are red. An interval that holds 0 may be luck of the images.
+# In the figure look for dots left of the dashed line: they are red. An interval that holds 0 is within noise.
 
 # %%
 step.show(lu.displays.parity(exports))

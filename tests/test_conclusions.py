@@ -64,7 +64,7 @@ def test_the_notebooks_asked_are_those_that_are_there():
     asked = yaml.safe_load((PACKAGE / "assets" / "conclusions.yaml").read_text(encoding="utf-8"))
     names = [found.name for found in notebook_files.find()]
     assert [name for name in asked if name != "notes"] == [
-        name for name in names if name[:2] not in ("03", "04", "14")
+        name for name in names if name[:2] != "14"
     ]
 
 
@@ -98,7 +98,7 @@ def test_the_notebooks_asked_are_those_that_are_there():
     ],
 )
 def test_answers_are_sentences(tmp_path, name, numbers, expected):
-    assert answers(concluded(tmp_path, **{name: numbers}), name[:2]) == [expected]
+    assert answers(concluded(tmp_path, **{name: numbers}), name[:2])[0] == expected
 
 
 def test_an_unfinished_inference_gives_rows_that_say_so(tmp_path):
@@ -128,7 +128,7 @@ def test_numbers_of_one_name_are_told_apart_and_contradictions_resolved(tmp_path
     gains = found.questions.dropna(subset=["difference"])
     assert gains["seeds"].tolist() == [1, 3, 1] and gains["images"].tolist() == [23, 23, 30]
     answered, differences, numbers = lu.displays.conclusions(found)
-    assert answered.table["95 % interval"].tolist()[5] == "-0.030 to +0.040"
+    assert "-0.030 to +0.040" in answered.table["95 % interval"].tolist()
     ticks = [tick.get_text() for tick in differences.plot().get_yticklabels()]
     assert ticks == ["08  full, best epochs", "12  full, last epochs", "13  onnx, 320 px"]
     assert numbers.verdict.startswith("The mAP75s lie between 0.650 and 0.800: compare only")

@@ -157,6 +157,27 @@ def test_finish_shows_the_numbers_and_names_the_next(step, displayed):
     )
 
 
+def test_finish_answers_the_notebooks_questions_and_folds_the_numbers(step, displayed):
+    step.metrics(train_images=8, watched_images=2)
+    step.finish(None)
+    said = "- *How many photos can train?* 8, while 2 are held out to watch the training."
+    assert displayed[0][0]["text/markdown"] == said
+    folded = (
+        "<details><summary>Key numbers of 03_make_dataset_full, also in metrics.json.</summary>"
+    )
+    assert displayed[1][0]["text/html"].startswith(folded)
+
+
+def test_start_tells_the_parameters_that_are_not_the_texts(tmp_path, displayed):
+    asked = {"data": str(tmp_path), "out": str(tmp_path / "out"), "epochs": 3, "seed": 0}
+    notebook.start("08_train_full", {**asked, "model": "yolov5n"})
+    (said,) = [text["text/markdown"] for text, *_ in displayed if "Set for" in str(text)]
+    assert said == "Set for this run, other than in the cell above: model `yolov5n`, epochs `3`"
+    displayed.clear()
+    notebook.start("08_train_full", {**asked, "epochs": 20})
+    assert "Set for" not in str(displayed)
+
+
 def test_need_names_who_writes_what_is_missing(step):
     step.path("datasets", "Train.tar").write_text("x")
     assert step.need("datasets", "Train.tar", made_by="02").is_file()

@@ -23,6 +23,7 @@ from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.data.split import folds
 from livestock_utils.evaluate.scoring import metrics
 from livestock_utils.show.plots import eda, gallery, scores, split, style, training
+from livestock_utils.show.words import eda as eda_words
 
 IMAGES, BOXES = aihub_tables(0.1)
 FOLDS = folds.stratified_folds(Photos(IMAGES, BOXES))
@@ -71,7 +72,7 @@ FULL = {
     "completeness": lambda: eda.completeness(count_tables.completeness_hints(IMAGES, BOXES)),
     "split_balance": lambda: split.split_balance(folds.balance_table(Photos(IMAGES, BOXES), FOLDS)),
     "fold_balance": lambda: split.fold_balance(folds.fold_table(Photos(IMAGES, BOXES), FOLDS)),
-    "leakage": lambda: split.leakage(NEAREST, IMAGES, 8),
+    "leakage": lambda: split.leakage({"as used": NEAREST, "before": NEAREST}, IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS),
     "precision_recall": lambda: scores.precision_recall(CURVES),
     "class_scores": lambda: scores.class_scores(
@@ -86,7 +87,7 @@ MULTIPLES = {
     "boxes_per_image",
     "box_positions",
     "completeness",
-    "fold_balance",
+    "leakage",
     "loss_curves",
 }
 EMPTY = {
@@ -109,7 +110,7 @@ EMPTY = {
     "fold_balance": lambda: split.fold_balance(
         folds.fold_table(Photos(IMAGES, BOXES), FOLDS).iloc[:0]
     ),
-    "leakage": lambda: split.leakage(NEAREST.iloc[:0], IMAGES, 8),
+    "leakage": lambda: split.leakage({"as used": NEAREST.iloc[:0]}, IMAGES, 8),
     "set_sizes": lambda: split.set_sizes(SETS.iloc[:0]),
     "precision_recall": lambda: scores.precision_recall(CURVES.iloc[:0]),
     "class_scores": lambda: scores.class_scores(
@@ -229,12 +230,16 @@ def test_grouped_bars_show_shares_and_write_the_number_of_boxes(draw, count):
     assert [text.get_text() for text in ax.texts] == [f"{n:,}" for n in table["boxes"]]
 
 
-def test_a_heat_maps_panel_is_scaled_to_its_own_maximum():
+def test_the_heat_maps_panels_share_one_scale():
+    grids = []
     for ax, name in zip(eda.box_positions(IMAGES, BOXES), ("pig", "cow"), strict=True):
         grid = count_tables.coverage_map(
-            IMAGES[IMAGES["species"] == name], BOXES[BOXES["species"] == name]
+            IMAGES[IMAGES["species"] == name], BOXES[BOXES["species"] == name], 16, 9
         )
-        assert np.allclose(ax.images[0].get_array(), grid / grid.max())
+        assert np.allclose(ax.images[0].get_array(), grid)
+        grids.append(grid)
+    for ax in eda.box_positions(IMAGES, BOXES):
+        assert ax.images[0].get_clim() == (0, np.max(grids))
 
 
 def test_split_balance_puts_a_dot_at_each_share():
@@ -244,9 +249,10 @@ def test_split_balance_puts_a_dot_at_each_share():
 
 
 def test_leakage_says_how_many_images_have_a_look_alike():
-    ax = split.leakage(NEAREST, IMAGES, 8)
+    other, ax = split.leakage({"before": NEAREST[:0], "as used": NEAREST}, IMAGES, 8).flat
+    assert other.texts[0].get_text() == "no validation images"
     close = int((NEAREST["distance"] <= 8).sum())
-    assert any(f"{close:,} of {len(NEAREST):,}" in text.get_text() for text in ax.texts)
+    assert f"as used: {close:,} of {len(NEAREST):,} have" in ax.get_title(loc="left")
     assert sum(bar.get_height() for bar in ax.patches) == len(NEAREST)
 
 
@@ -256,9 +262,28 @@ def test_fold_balance_leaves_out_labels_that_cannot_spread():
     rare = pd.DataFrame(
         {"kind": "area", "label": "out", "fold": range(5), "images": one, "share": one}
     )
-    assert len(axes_of(split.fold_balance(pd.concat([table, rare])))) == len(
-        axes_of(split.fold_balance(table))
+    ax = split.fold_balance(table)
+    assert len(split.fold_balance(pd.concat([table, rare])).get_yticks()) == len(ax.get_yticks())
+    shares = [float(text.get_text().split()[0]) for text in ax.texts]
+    rows = np.reshape(shares, (len(ax.get_yticks()), -1))
+    assert np.allclose(rows.sum(axis=1), 100, atol=3)
+    assert ax.get_xticklabels()[0].get_text() == "0 (validation)"
+
+
+def test_the_fold_furthest_from_an_even_share_is_named():
+    table = pd.DataFrame(
+        {
+            "kind": "stratum",
+            "label": ["pig-little", "pig-little", "pig-many", "pig-many"],
+            "fold": [0, 1, 0, 1],
+            "images": [3, 1, 1, 0],
+            "share": [0.75, 0.25, 1.0, 0.0],
+        }
     )
+    said = eda_words.folds(pd.Series([0, 0, 0, 0, 1]), table)
+    assert said.startswith("5 images in 2 folds of 1 to 4 images each. Furthest from an even share")
+    assert said.endswith("50 %: pig-little in fold 0, with 75 % of 4 images.")
+    assert eda_words.folds(pd.Series([0, 1]), table[:0]).endswith("of 1 images each.")
 
 
 def test_precision_recall_writes_the_ap_of_the_contests_definition():

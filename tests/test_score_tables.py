@@ -139,10 +139,10 @@ def test_runs_side_by_side_and_their_paired_difference():
     difference = score_tables.paired_difference(photos_of(truth), half, good)
     assert difference.loc["all", "difference"] == pytest.approx(0.5)
     assert "scores 0.500 above half in AP75" in words.difference(difference, "good", "half")
-    assert "is significant" in words.difference(difference, "good", "half")
+    assert ": significant, as the interval" in words.difference(difference, "good", "half")
     same = score_tables.paired_difference(photos_of(truth), good, good)
     assert "level with good" in words.difference(same, "good", "good")
-    assert "no proof of a difference" in words.difference(same, "good", "good")
+    assert "within noise" in words.difference(same, "good", "good")
 
 
 def test_no_runs_give_an_empty_table():

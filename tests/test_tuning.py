@@ -555,7 +555,7 @@ def test_the_chosen_passes_are_those_that_the_test_photos_get(tmp_path):
         tuned.choice and tmp_path / "out" / "predictions" / "settings.yaml"
     ).passes
     shown = displays.pass_front(tuned)
-    assert "ms an image" in shown.verdict and shown.plot().get_ylabel() == "AP75"
+    assert "ms per image" in shown.verdict and shown.plot().get_ylabel() == "AP75"
     share = tuning.tune(
         valid, tmp_path, tmp_path / "b", asked | {"shard": "1/2"}, batch_size=1, part_images=1
     )

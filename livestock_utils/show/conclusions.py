@@ -62,12 +62,8 @@ def conclude(out: str | os.PathLike) -> Conclusions:
         own, numbers = {"notebook": name[:2]}, kept.get(name)
         why = "has not run here" if numbers is None else "is not finished, or of another version"
         for part in parts["questions"]:
-            answered = [_answered(part, row) for row in _rows(part, numbers)]
-            if not (found := [row for row in answered if row["answer"]]):
-                is_empty = "none" in part and not answered and numbers
-                told = part["none"] if is_empty else f"Not told: {name} {why}."
-                found = [{"question": part["question"], "answer": told}]
-            questions += [own | row for row in found]
+            absent = {"question": part["question"], "answer": f"Not told: {name} {why}."}
+            questions += [own | row for row in _answers(part, numbers) or [absent]]
         for part in parts.get("scores", ()):
             asked_for = [key for key in _SCORES if key in part]
             made = [
@@ -83,6 +79,21 @@ def conclude(out: str | os.PathLike) -> Conclusions:
         pd.DataFrame(scores, columns=_SCORES).astype({"mAP75": float}),
         [text.format(*both) for text, *both in shared if None not in both],
     )
+
+
+def in_short(name: str, numbers: _Row) -> str:
+    """A notebook's questions with what its numbers answer; Markdown, "" where they answer none."""
+    parts = read_yaml(_ASKED).get(name, {"questions": []})
+    rows = [row for part in parts["questions"] for row in _answers(part, numbers)]
+    return "\n".join(f"- *{row['question']}* {row['answer']}" for row in rows)
+
+
+def _answers(part: _Row, numbers: Any) -> list[_Row]:
+    """The rows of a question, those that the numbers answer."""
+    answered = [_answered(part, row) for row in _rows(part, numbers)]
+    if "none" in part and numbers and not answered:
+        return [{"question": part["question"], "answer": part["none"]}]
+    return [row for row in answered if row["answer"]]
 
 
 def _rows(part: _Row, numbers: Any) -> list[_Row]:

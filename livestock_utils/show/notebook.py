@@ -26,6 +26,7 @@ import pandas as pd
 
 from livestock_utils import colab
 from livestock_utils.core import files, project, tables
+from livestock_utils.core.addresses import hide_password
 from livestock_utils.core.errors import LivestockError, NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_json
@@ -36,6 +37,7 @@ from livestock_utils.detect.search.best import resolve_hyp
 from livestock_utils.detect.train import preflight, state
 from livestock_utils.evaluate.silver import sets as silver_sets
 from livestock_utils.evaluate.silver.making import Silver
+from livestock_utils.show import conclusions
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 from livestock_utils.show.pipeline import parameters as run_parameters
@@ -195,9 +197,15 @@ class Step:
         _markdown(f"*{caption}*")
 
     def table(
-        self, frame: pd.DataFrame, caption: str = "", digits: int = 3, index: bool = False
+        self,
+        frame: pd.DataFrame,
+        caption: str = "",
+        digits: int = 3,
+        index: bool = False,
+        folded: bool = False,
     ) -> None:
-        """Show a table with thousands separators, `digits` decimals and a caption."""
+        """Show a table with thousands separators, `digits` decimals and a caption; `folded` shows
+        the caption alone until one asks for more."""
 
         def number(value: Any) -> str:
             if isinstance(value, (bool, np.bool_)):
@@ -215,8 +223,10 @@ class Step:
             plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])
         with pd.option_context("display.max_colwidth", None):
             page = plain.to_html(index=index, border=0, justify="left")
-        if caption:
-            escaped = html.escape(caption, quote=False)
+        escaped = html.escape(caption, quote=False)
+        if folded:
+            page = f"<details><summary>{escaped}</summary>{page}</details>"
+        elif caption:
             page = page.replace(">", f"><caption>{escaped}</caption>", 1)
         _display({"text/html": page, "text/plain": plain.to_string(index=index)})
 
@@ -247,7 +257,7 @@ class Step:
         self.values.update({key: _plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:
-        """Merge this notebook's metrics into OUT/metrics.json, show them, name the next.
+        """Merge this notebook's metrics into OUT/metrics.json, say what they answer, name the next.
 
         Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew
         from all of them, so that no notebook can lose another's.
@@ -256,6 +266,8 @@ class Step:
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
         merged = {part.stem: read_json(part, NotebookError, "delete it") for part in parts}
         files.write_text(self.out / "metrics.json", _json(merged))
+        if said := conclusions.in_short(self.name, self.values):
+            _markdown(said)
         rows = []
         for key, value in self.values.items():
             if value is None or isinstance(value, (str, int, float)):
@@ -264,7 +276,8 @@ class Step:
                 rows.append((key.replace("_", " "), text))
         if rows:
             frame = pd.DataFrame(rows, columns=["number", "value"])
-            self.table(frame, f"Key numbers of {self.name}, also in metrics.json.")
+            told = f"Key numbers of {self.name}, also in metrics.json."
+            self.table(frame, told, folded=True)
         _markdown(
             f"**Next:** [{next_notebook}]({next_notebook}.ipynb)"
             if next_notebook
@@ -311,6 +324,9 @@ def start(
     step = Step(name, *places, {**parameters, **own})
     step.out.mkdir(parents=True, exist_ok=True)
     _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
+    if changed := run_parameters.changed(name, own):
+        said = ", ".join(f"{key} `{hide_password(str(value))}`" for key, value in changed.items())
+        _markdown(f"Set for this run, other than in the cell above: {said}")
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
         _markdown(_not_kept(step))
     if step.number in _TELL_GPU if uses_gpu is None else uses_gpu:

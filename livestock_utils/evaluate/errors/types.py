@@ -51,8 +51,9 @@ class Errors:
 
     @functools.cached_property
     def costs(self) -> pd.DataFrame:
-        """AP that each type of error costs: error, count, ap_lost (share of 1)."""
-        return ap_lost(self.detections, self.labels)
+        """AP that each type of error costs: error, count (of the sure ones), ap_lost (of 1)."""
+        among_sure = ap_lost(self.sure, self.sure_labels)["count"]
+        return ap_lost(self.detections, self.labels).assign(count=among_sure)
 
     @functools.cached_property
     def light(self) -> pd.Series:

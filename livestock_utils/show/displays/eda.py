@@ -106,8 +106,7 @@ def box_positions(photos: Photos) -> Display:
     table = counts.densest_points(photos.images, photos.boxes)
     return Display(
         "box_positions",
-        "How many boxes cover each point of the frame on average, as a share of the panel's "
-        "largest.",
+        "How many boxes cover each part of the frame, mean per image.",
         table,
         partial(plots.box_positions, photos.images, photos.boxes),
     )

@@ -50,7 +50,7 @@ def boxes_by_part(parts: Mapping[str, Photos]) -> Display:
 def error_costs(errors: Errors) -> Display:
     """AP that each type of error costs."""
     table = errors.costs
-    caption = "AP lost by each type of error, and how many boxes have it."
+    caption = "AP lost by each type of error, and how many confident boxes have it."
     draw = partial(plots.error_costs, table)
     metrics = {"ap_lost": table.set_index("error")["ap_lost"]}
     return Display("error_costs", caption, table, draw, metrics=metrics)
@@ -58,7 +58,7 @@ def error_costs(errors: Errors) -> Display:
 
 def labels_by_group(errors: Errors) -> Display:
     """What became of the labelled animals, by species, size, crowding, place, light, ..."""
-    caption = "Labelled animals by what became of them, in groups."
+    caption = "Labelled animals that were not found, by group, the worst first."
     states = breakdowns.label_states(errors.sure_labels)
     groups = breakdowns.attributes(errors.sure_labels, errors.photos.images, light=errors.light)
     return _groups("labels_by_group", caption, groups, states, "found")
@@ -67,7 +67,7 @@ def labels_by_group(errors: Errors) -> Display:
 def predictions_by_group(errors: Errors) -> Display:
     """Whether the sure predictions are right, by species, size, crowding, place, light, ..."""
     photos, states = errors.photos, breakdowns.detection_states(errors.sure)
-    caption = "Confident predictions by whether they are right."
+    caption = "Confident predictions that are not right, by group, the worst first."
     groups = breakdowns.attributes(errors.sure, photos.images, photos.boxes, errors.light)
     return _groups("predictions_by_group", caption, groups, states, "right")
 
@@ -75,7 +75,7 @@ def predictions_by_group(errors: Errors) -> Display:
 def calibration(errors: Errors) -> Display:
     """Confidence against the share of boxes that are right."""
     table = breakdowns.calibration(errors.detections)
-    caption = "Confidence against the share of boxes that are right."
+    caption = "Share of boxes that are right by confidence; the line across a bar is the promise."
     draw = partial(plots.calibration, table)
     metrics = {"calibration_error": table.groupby("species")["error"].first()}
     return Display("calibration", caption, table, draw, words.calibration(table), metrics)

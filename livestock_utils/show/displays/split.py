@@ -34,20 +34,24 @@ def leakage(
     valid_fold: int = 0,
     max_distance: int = MAX_DISTANCE,
     cache: str | os.PathLike | None = None,
-    plain: bool = False,
+    before: pd.DataFrame | None = None,
 ) -> Display:
-    """How near validation images come to training ones; `plain` is for a split without groups. The
-    table has a row per validation image: its nearest training image and the bits that differ."""
+    """How near validation images come to training ones: a row per validation image, its nearest
+    training image and the bits that differ. Without `before` it is a split without groups, with its
+    table the split as used; the figure has both."""
     nearest = lookalikes.nearest_train(
         lookalikes.perceptual_hashes(photos, cache), folds, valid_fold
     )
-    subject = "A split without groups" if plain else "The split as used"
-    suffix = "_plain" if plain else ""
-    caption = f"{subject}: distance of each validation image to its nearest training image."
-    draw = partial(plots.leakage, nearest, photos.images, max_distance)
+    names = ("without groups", "as used")
+    splits = dict(zip(names, (nearest if before is None else before, nearest), strict=True))
+    suffix = "_plain" if before is None else ""
+    caption = "Distance of each validation image to its nearest training image, by split."
+    draw = partial(plots.leakage, splits, photos.images, max_distance)
     verdict = words.leakage(nearest, max_distance)
     metrics = {f"look_alikes{suffix}": int((nearest["distance"] <= max_distance).sum())}
-    return Display(f"leakage{suffix}", caption, nearest, draw, verdict, metrics)
+    return Display(
+        f"leakage{suffix}", caption, nearest, None if before is None else draw, verdict, metrics
+    )
 
 
 def worst_pairs(photos: Photos, nearest: pd.DataFrame, n: int = 2) -> Display:
@@ -105,8 +109,8 @@ def folds(photos: Photos, of_image: pd.Series, valid_fold: int = 0) -> Display:
         "How the images of each stratum, and those that hold a box of each shape and size, spread "
         "over the folds.",
         table,
-        lambda axes=None: plots.fold_balance(table, valid_fold, axes=axes),
-        words.folds(of_image),
+        partial(plots.fold_balance, table, valid_fold),
+        words.folds(of_image, table),
     )
 
 

@@ -116,7 +116,7 @@ def augmentation(
     )
     return Display(
         "augmented",
-        f"Training photos as they are, after the pipeline {pipeline}, and in mosaics, with their "
+        f"Training photos unchanged, after the pipeline {pipeline}, and in mosaics, with their "
         "boxes.",
         table.groupby("kind", sort=False)["boxes"].agg(["size", "sum"]),
         partial(augmentation_plots.augmented, views),

@@ -148,6 +148,14 @@ def at_start(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
+def changed(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `at_start`'s parameters that are not what the notebook's text has."""
+    if not own:
+        return {}
+    text = notebook_files.read(project.folder("notebooks") / f"{name}.py").parameters
+    return {key: value for key, value in own.items() if value != text[key]}
+
+
 def _check(number: str, values: Mapping[str, Any]) -> None:
     """The settings that a notebook hands its parameters to, made once; NotebookError."""
     for kind, whose in _SETTINGS.items():

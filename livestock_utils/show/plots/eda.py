@@ -18,6 +18,8 @@ from livestock_utils.data.eda import bins
 from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.show.plots import style
 
+_ICONS = {"horizontal": "▭", "square": "□", "vertical": "▯"}
+
 
 def species_overview(counts: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
     """Images and boxes of each species, from `counts.species_counts`; 2 Axes."""
@@ -122,9 +124,9 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
 def box_ratios(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Share of boxes that lie, are square, or stand, from `counts.ratio_table`."""
     ax = _grouped_bars(table, ax)
-    ax.set_xlabel(
-        "shape of the box: horizontal from width / (width + height) = 0.6, vertical likewise"
-    )
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    ax.set_xticks(ax.get_xticks(), [f"{_ICONS.get(name, '')} {name}" for name in names])
+    ax.set_xlabel("shape of the box: its longer side is 0.6 or more of width + height, else square")
     return ax
 
 
@@ -199,7 +201,7 @@ def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def box_positions(
     images: pd.DataFrame, boxes: pd.DataFrame, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Boxes that cover each point of the frame, a panel per species, as a share of its largest.
+    """Boxes that cover each part of the frame, mean per image, a panel per species, one scale.
     Frames of unlike sizes are laid on each other as shares. A detector learns edges without
     animals as easily as the animals."""
     names = style.in_label_order(images["species"])
@@ -207,29 +209,20 @@ def box_positions(
     if not names:
         style.say_empty(axes[0], "no images")
         return axes
-    for ax, name in zip(axes, names, strict=False):
-        mine = images[images["species"] == name]
-        grid = count_tables.coverage_map(mine, boxes[boxes["species"] == name])
-        picture = ax.imshow(
-            grid / max(grid.max(), 1e-9),
-            extent=(0, 1, 1, 0),
-            vmin=0,
-            vmax=1,
-            aspect=float((mine["height_px"] / mine["width_px"]).median()),
-            interpolation="bilinear",
-        )
-        ax.set_title(
-            f"{name}: at most {grid.max():.2g} boxes", color=style.colour(name), fontsize=10
-        )
+    parts = [(images[images["species"] == n], boxes[boxes["species"] == n]) for n in names]
+    grids = [count_tables.coverage_map(*part, columns=16, rows=9) for part in parts]
+    most = max(float(np.max(grids)), 1e-9)
+    for ax, name, grid, (mine, _) in zip(axes, names, grids, parts, strict=False):
+        aspect = float((mine["height_px"] / mine["width_px"]).median())
+        picture = ax.imshow(grid, extent=(0, 1, 1, 0), vmin=0, vmax=most, aspect=aspect)
+        ax.set_title(name, color=style.colour(name), fontsize=10)
         ax.set(xlabel="share of the width", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.xaxis.set_major_formatter(style.PERCENT[0])
         ax.yaxis.set_major_formatter(style.PERCENT[0])
     axes[0].set_ylabel("share of the height")
     style.spread(axes, 0.08)
-    bar = style.figure_of(axes).colorbar(
-        picture, ax=list(axes), shrink=0.8, pad=0.02, format=style.PERCENT[0]
-    )
-    bar.set_label("boxes over the point,\nshare of the panel's largest")
+    bar = style.figure_of(axes).colorbar(picture, ax=list(axes), shrink=0.8, pad=0.02)
+    bar.set_label("boxes over the point,\nmean per image")
     return axes
 
 

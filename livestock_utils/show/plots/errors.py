@@ -1,25 +1,22 @@
 """Where a detector errs: error types, groups of boxes, calibration, galleries, missing labels."""
 
 import functools
-import math
 import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import breakdowns
+from livestock_utils.evaluate.scoring import intervals
 from livestock_utils.show.plots import style
 from livestock_utils.show.plots.gallery import Cell, photo_grid
 
 _LEAST_BOXES = {"group": 20, "bin": 10}
 """Groups below are drawn pale, bins below are left out: mostly chance."""
-_STATE_COLOURS = ("#BFC6CC", "#DDAA33", style.ALARM)
-"""Good, half good, bad: from pale to dark, so that they part in grey print as well."""
 _CROP_PX = 1600
 _MOST_BOXES = 16
 
@@ -28,7 +25,7 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """AP that each error type costs (bars) and its boxes (text), from `types.ap_lost`."""
     ax = style.axes_or_new(ax, height_in=3.0)
     rows = table[~table["error"].str.startswith("false ")].iloc[::-1]
-    if rows.empty or not rows["count"].any():
+    if rows.empty or not rows[["count", "ap_lost"]].any(axis=None):
         return style.say_empty(ax, "no errors")
     place = np.arange(len(rows))
     ax.barh(place, rows["ap_lost"], color=style.LINES[0], height=0.62)
@@ -44,81 +41,53 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def error_groups(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
-    """Share of each state in every group, a panel per grouping; groups below 20 boxes are pale."""
-    groupings = list(dict.fromkeys(table["grouping"]))
-    states = [name for name in table.columns if name not in ("grouping", "group", "n")]
-    heights = [0.62 + 0.25 * int((table["grouping"] == name).sum()) for name in groupings]
-    if axes is None:
-        rows = math.ceil(len(groupings) / 2)
-        tall = [max(heights[2 * row : 2 * row + 2]) for row in range(rows)]
-        axes = style.grid_of_axes(rows, 2, sum(tall) + 0.5, height_ratios=tall)
-    flat = np.ravel(axes)
-    for ax, grouping in zip(flat, groupings, strict=False):
-        rows_here = table[table["grouping"] == grouping].iloc[::-1]
-        left = np.zeros(len(rows_here))
-        for state, tone in zip(states, _STATE_COLOURS, strict=True):
-            share = rows_here[state].to_numpy(float)
-            look = {"color": tone, "height": 0.74, "label": state}
-            bars = ax.barh(np.arange(len(rows_here)), share, left=left, **look)
-            for bar, number in zip(bars, rows_here["n"], strict=True):
-                bar.set_alpha(1.0 if number >= _LEAST_BOXES["group"] else 0.3)
-            left += share
-        for y, (share, number) in enumerate(zip(rows_here[states[0]], rows_here["n"], strict=True)):
-            # Readable on the dark colour too.
-            ground = _STATE_COLOURS[0] if number >= _LEAST_BOXES["group"] else "white"
-            halo = [patheffects.withStroke(linewidth=2.5, foreground=ground)]
-            text = f"{share:.0%}".replace("%", " %")
-            ax.text(0.015, y, text, va="center", fontsize=8, path_effects=halo)
-            ax.text(1.015, y, style.number(number), va="center", fontsize=8, color=style.MUTED)
-        ax.set_yticks(np.arange(len(rows_here)), rows_here["group"], fontsize=9)
-        ax.set(xlim=(0, 1), xticks=[])
-        ax.set_title(breakdowns.GROUPINGS.get(grouping, grouping), fontsize=10)
-        ax.tick_params(length=0)
-        for edge in ("bottom", "left"):
-            ax.spines[edge].set_visible(False)
-    for ax in flat[len(groupings) :]:
-        ax.set_axis_off()
-    handles = [Rectangle((0, 0), 1, 1, color=tone) for tone in _STATE_COLOURS[: len(states)]]
-    style.figure_of(axes).legend(
-        handles,
-        states,
-        loc="outside upper center",
-        ncols=len(states),
-        title_fontsize=9,
-        title=f"share of the boxes; grey number: how many, pale below {_LEAST_BOXES['group']}",
-    )
-    return axes
+def error_groups(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Share of each group that is not in the good state (the first), the worst group first, with
+    its 95 % interval; groups below 20 boxes are pale."""
+    good, *bad = [name for name in table.columns if name not in ("grouping", "group", "n")]
+    rows = table.assign(value=1 - table[good]).sort_values("value", kind="stable")
+    low, high = intervals.wilson(rows["value"], rows["n"])
+    rows = rows.assign(low=low, high=high)
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(rows), 2))
+    if rows.empty:
+        return style.say_empty(ax, "no boxes")
+    named = zip(rows["grouping"], rows["group"], rows["n"], strict=True)
+    names = [f"{breakdowns.GROUPINGS.get(a, a)}: {b} (n = {n:,})" for a, b, n in named]
+    tones = [style.LINES[0] if n >= _LEAST_BOXES["group"] else style.FAINT for n in rows["n"]]
+    look: dict[str, Any] = {"columns": ("value", "low", "high"), "text": "{:.0%}"}
+    style.interval_rows(ax, rows, range(len(rows)), names, tones, **look)
+    ax.tick_params(axis="y", labelsize=9)
+    ax.xaxis.set_major_formatter(style.PERCENT[0])
+    ax.set(xlabel=f"share not {good} ({', '.join(bad)}), 95 % interval", xlim=(0, None))
+    return ax
 
 
 def calibration(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Confidence against the share that is right, by species, from `breakdowns.calibration`;
-    with 95 % intervals, without bins of fewer than 10 boxes."""
+    """Share that is right by tenth of confidence and species, from `breakdowns.calibration`, with
+    95 % intervals and numbers of boxes, without bins of fewer than 10; a line across a bar is the
+    confidence that was promised."""
     ax = style.axes_or_new(ax, height_in=4.0)
-    ax.set(
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-        xlabel="confidence (mean of the bin)",
-        ylabel=f"share of the boxes that are right\n(species{_at_iou(table, ', IoU')}, "
-        "no duplicate)",
-    )
+    right = f"share of the boxes that are right\n(species{_at_iou(table, ', IoU')}, no duplicate)"
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel=right)
     if table.empty:
         return style.say_empty(ax, "no detections")
     table = table[table["n"] >= _LEAST_BOXES["bin"]]
     if table.empty:
         return style.say_empty(ax, f"fewer than {_LEAST_BOXES['bin']} detections in every bin")
-    style.value_grid(ax, "both")
-    ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    style.note(ax, "as promised", (0.5, 0.5), (-6, 4), ha="right", va="bottom", color=style.MUTED)
-    for name in style.in_label_order(table["species"]):
-        rows = table[table["species"] == name]
-        tone = style.colour(name)
-        ax.plot(rows["confidence"], rows["right"], color=tone, linewidth=1.4)
-        ends = rows["confidence"], rows["low"], rows["high"]
-        ax.vlines(*ends, color=tone, linewidth=1.2, alpha=0.6)
-        sizes = 14 + 16 * np.log10(rows["n"].clip(lower=1))
-        ax.scatter(rows["confidence"], rows["right"], s=sizes, color=tone, zorder=3)
-    style.species_key(ax, style.in_label_order(table["species"]))
+    names = style.in_label_order(table["species"])
+    wide = 0.09 / len(names)
+    for row in table.to_dict("records"):
+        slot = names.index(row["species"])
+        at = np.floor(row["confidence"] * 10) / 10 + 0.005 + wide * (slot + 0.5)
+        ax.bar(at, row["right"], wide * 0.94, color=style.colour(row["species"]), alpha=0.75)
+        ax.vlines(at, row["low"], row["high"], color=style.INK, linewidth=1)
+        promised = [row["confidence"]] * 2
+        ax.plot([at - wide / 2, at + wide / 2], promised, color=style.INK, linewidth=2.4)
+        note = style.number(row["n"])
+        ax.text(at, max(row["high"], row["confidence"]) + 0.015, note, ha="center", fontsize=8)
+    ax.set_xticks(np.arange(11) / 10)
+    style.value_grid(ax, "y")
+    style.species_key(ax, names)
     return ax
 
 

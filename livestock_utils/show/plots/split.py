@@ -1,13 +1,14 @@
 """Figures of a split: strata shared as promised, folds alike, no leak."""
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from livestock_utils.core import species
-from livestock_utils.core.text import percent
 from livestock_utils.data.eda import bins
 from livestock_utils.show.plots import style
 
@@ -52,95 +53,74 @@ def split_balance(table: pd.DataFrame, part: str = "train", ax: Axes | None = No
     return ax
 
 
-def fold_balance(
-    table: pd.DataFrame, valid_fold: int = 0, columns: int = 5, axes: np.ndarray | None = None
-) -> np.ndarray:
-    """How each label's images spread over the folds, a panel per label, from `folds.fold_table`.
-    Labels with fewer images than folds are left out: they cannot spread."""
-    folds = sorted(table["fold"].unique())
+def fold_balance(table: pd.DataFrame, valid_fold: int = 0, ax: Axes | None = None) -> Axes:
+    """Share of each label's images in every fold, coloured by how far it is from an even share,
+    from `folds.fold_table`. Labels of fewer images than folds are left out: they cannot spread."""
+    shares = table.pivot_table(index=["kind", "label"], columns="fold", values="share", sort=False)
     totals = table.groupby(["kind", "label"], sort=False)["images"].sum()
+    folds = sorted(shares.columns)
     keys = [key for key in _in_reading_order(totals.index.tolist()) if totals[key] >= len(folds)]
-    rows = max(math.ceil(len(keys) / columns), 1)
-    if axes is None:
-        axes = style.grid_of_axes(rows, columns, 0.35 + 1.22 * rows, sharex=True, sharey=True)
+    ax = style.axes_or_new(ax, height_in=1.0 + 0.3 * max(len(keys), 2))
     if not keys:
-        for ax in axes.flat:
-            style.say_empty(ax, "")
-        return axes
-    for ax, (kind, label) in zip(axes.flat, keys, strict=False):
-        mine = table[(table["kind"] == kind) & (table["label"] == label)]
-        tone = style.colour(label.split("-")[0]) if kind == "stratum" else style.NEUTRAL
-        for number, share in zip(mine["fold"], mine["share"], strict=True):
-            ax.bar(
-                number, share, color=tone, alpha=1.0 if number == valid_fold else 0.42, width=0.8
-            )
-        ax.axhline(1 / len(folds), color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)))
-        name = label.replace("-", " ") if kind == "stratum" else f"{kind}: {label}"
-        ax.set_title(
-            f"{name}\n{mine['images'].sum():,} images",
-            fontsize=8,
-            fontweight="normal",
-            linespacing=1.05,
-        )
-        ax.set_ylim(0, 2.2 / len(folds))
-        ax.set_xticks(folds)
-        ax.tick_params(length=0, labelsize=8)
-        ax.yaxis.set_major_formatter(style.PERCENT[0])
-    for ax in axes.flat[len(keys) :]:
-        ax.set_axis_off()
-    for ax in axes[:, 0]:
-        ax.set_ylabel("share", fontsize=8)
-    style.figure_of(axes).supxlabel(
-        f"fold (dark: fold {valid_fold}, the validation set)", fontsize=9
-    )
-    return axes
+        return style.say_empty(ax, "")
+    values = shares.reindex(keys)[folds].fillna(0).to_numpy(float)
+    off = 100 * (values - 1 / len(folds))
+    most = max(float(np.abs(off).max()), 1.0)
+    drawn = ax.imshow(off, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        tone = "white" if abs(off[row, column]) > 0.6 * most else style.INK
+        text = f"{100 * value:.0f} %"
+        ax.text(column, row, text, ha="center", va="center", fontsize=9, color=tone)
+    row, column = np.unravel_index(np.abs(off).argmax(), off.shape)
+    look: dict[str, Any] = {"fill": False, "edgecolor": style.INK, "linewidth": 2}
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
+    names = [label if kind == "stratum" else f"{kind}: {label}" for kind, label in keys]
+    named = [f"{name} (n = {totals[key]:,})" for name, key in zip(names, keys, strict=True)]
+    ax.set_yticks(range(len(keys)), named)
+    folds = [f"{fold} (validation)" if fold == valid_fold else str(fold) for fold in folds]
+    ax.set_xticks(range(len(folds)), folds)
+    ax.set_xlabel("fold; each row sums to 100 %, framed: furthest from an even share")
+    ax.tick_params(length=0)
+    ax.figure.colorbar(drawn, ax=ax, label="points from an even share", pad=0.02)
+    return ax
 
 
 def leakage(
-    nearest: pd.DataFrame, images: pd.DataFrame, max_distance: int, ax: Axes | None = None
-) -> Axes:
-    """How far each validation image is from its nearest training image, in bits. `nearest` is from
-    `lookalikes.nearest_train`; up to `max_distance` (dashed) two photos look alike."""
-    ax = style.axes_or_new(ax, height_in=3.0)
-    if nearest.empty:
-        return style.say_empty(ax, "no validation images")
-    nearest = nearest.assign(
-        species=nearest["image_id"].map(images.set_index("image_id")["species"])
-    )
-    top = max(int(nearest["distance"].max()), max_distance + 1)
-    base = np.zeros(top + 1)
-    names = style.in_label_order(nearest["species"])
-    for name in names:
-        tally = np.bincount(
-            nearest.loc[nearest["species"] == name, "distance"].astype(int), minlength=top + 1
+    splits: Mapping[str, pd.DataFrame],
+    images: pd.DataFrame,
+    max_distance: int,
+    axes: np.ndarray | None = None,
+) -> np.ndarray:
+    """How far each validation image is from its nearest training image, in bits, a panel for each
+    named split, on equal axes. The tables are from `lookalikes.nearest_train`; up to `max_distance`
+    (dashed) two photos look alike."""
+    if axes is None:
+        axes = style.grid_of_axes(len(splits), 1, 0.8 + 1.9 * len(splits), sharex=True, sharey=True)
+    kinds = images.set_index("image_id")["species"]
+    tops = [table["distance"].max() for table in splits.values() if len(table)]
+    top = int(max([*tops, max_distance + 1]))
+    for ax, (split, nearest) in zip(np.ravel(axes), splits.items(), strict=True):
+        close = int((nearest["distance"] <= max_distance).sum())
+        found = (
+            f"{split}: {close:,} of {len(nearest):,} have a look-alike in train, left of the line"
         )
-        ax.bar(np.arange(top + 1), tally, bottom=base, width=0.86, color=style.colour(name))
-        base += tally
-    ax.set(
-        xlabel="bits in which the hash of the nearest training image differs",
-        xlim=(-0.7, top + 0.7),
-        ylim=(0, 1.18 * base.max()),
-        ylabel="validation images",
-    )
-    close = int((nearest["distance"] <= max_distance).sum())
-    ax.axvline(max_distance + 0.5, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
-    share = percent(close / len(nearest))
-    finding = (
-        f"left of the line: {close:,} of {len(nearest):,} ({share}) have a look-alike in train"
-    )
-    style.note(
-        ax,
-        finding,
-        (max_distance + 0.5, 0.97),
-        (6, 0),
-        xycoords=ax.get_xaxis_transform(),
-        va="top",
-        bbox=style.PAPER,
-    )
-    style.thousands(ax, "y")
-    style.value_grid(ax, "y")
-    style.species_key(ax, names)
-    return ax
+        ax.set_title(found, fontsize=10)
+        if nearest.empty:
+            style.say_empty(ax, "no validation images")
+            continue
+        base, of = np.zeros(top + 1), nearest["image_id"].map(kinds)
+        for name in style.in_label_order(of):
+            tally = np.bincount(nearest["distance"][of == name].astype(int), minlength=top + 1)
+            ax.bar(np.arange(top + 1), tally, bottom=base, width=0.86, color=style.colour(name))
+            base += tally
+        ax.set(ylabel="validation images", xlim=(-0.7, top + 0.7))
+        ax.axvline(max_distance + 0.5, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+        style.thousands(ax, "y", 4)
+        style.value_grid(ax, "y")
+    names = style.in_label_order(kinds)
+    style.species_key(np.ravel(axes)[0], names)
+    np.ravel(axes)[-1].set_xlabel("bits in which the hash of the nearest training image differs")
+    return axes
 
 
 def set_sizes(table: pd.DataFrame, ax: Axes | None = None) -> Axes:

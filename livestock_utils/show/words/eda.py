@@ -44,11 +44,21 @@ def completeness(table: pd.DataFrame) -> str:
     return f"{said}. A hint only: notebook 06 looks again with a trained model."
 
 
-def folds(assigned: pd.Series) -> str:
-    """How many folds there are and how large they are."""
+def folds(assigned: pd.Series, table: pd.DataFrame) -> str:
+    """How many folds there are, how large they are, and which label of `folds.fold_table` with as
+    many images as folds is furthest from an even share."""
     number = assigned.value_counts()
     span = " to ".join(f"{size:,}" for size in sorted({number.min(), number.max()}))
-    return f"{count(len(assigned), 'image')} in {count(len(number), 'fold')} of {span} images each."
+    said = f"{count(len(assigned), 'image')} in {count(len(number), 'fold')} of {span} images each."
+    totals = table.groupby(["kind", "label"])["images"].transform("sum")
+    table = table.assign(total=totals)[totals >= len(number)]
+    if table.empty:
+        return said
+    worst = table.iloc[int((table["share"] - 1 / len(number)).abs().argmax())]
+    return (
+        f"{said} Furthest from an even share of {percent(1 / len(number))}: {worst['label']} in "
+        f"fold {worst['fold']}, with {percent(worst['share'])} of {count(worst['total'], 'image')}."
+    )
 
 
 def leakage(nearest: pd.DataFrame, max_distance: int) -> str:

@@ -67,9 +67,9 @@ def difference(table: pd.DataFrame, second: str, first: str) -> str:
     """A paired difference with its interval, and whether it is significant."""
     gain, low, high = np.ravel(table.loc[["all"], ["difference", "low", "high"]].to_numpy(float))
     verdict = (
-        "the interval holds 0, so this is no proof of a difference"
+        "within noise, as the interval holds 0"
         if low <= 0 <= high
-        else "the interval leaves 0 out, so the difference is significant"
+        else "significant, as the interval leaves 0 out"
     )
     word = "above" if gain > 0 else "below"
     place = f"{abs(gain):.3f} {word} {first}" if gain else f"level with {first}"

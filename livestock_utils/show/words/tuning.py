@@ -126,9 +126,9 @@ def front(tuning: Tuning) -> str:
             "detectors cost is not known here: each counts as 1 ms."
         )
     if row["passes"] == first["passes"]:
-        return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms an image."
+        return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms per image."
     return (
-        f"Chosen: {row['passes']}, {row['ms']:.0f} ms an image instead of {first['ms']:.0f} for "
+        f"Chosen: {row['passes']}, {row['ms']:.0f} ms per image instead of {first['ms']:.0f} for "
         f"{first['passes']} alone, AP75 {_gain(row)}. The best of many is a little too good here; "
         "`budget_ms` holds the time."
     )
