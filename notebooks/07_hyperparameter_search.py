@@ -110,16 +110,16 @@ step.show(lu.displays.best_so_far(search))
 
 # %% [markdown]
 # ## What the good trials share
-# Bright lines that lie together on an axis say that this gene decided; bright lines all over it, that it did not.
-#
 # Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
 #
-# How much of the scores' spread goes back to each gene alone or with others? Genes near 0 can be left alone next time.
+# Two more figures from 30 trials on; fewer say little. Bright lines that lie together on an axis say that this gene
+# decided; bright lines all over it, that it did not. Then how much of the scores' spread goes back to each gene: those
+# near 0 can be left alone next time.
 
 # %%
-step.show(lu.displays.gene_coordinates(search))
 step.show(lu.displays.gene_slices(search))
-step.show(lu.displays.gene_importance(search))
+if len(search.table) >= 30:
+    step.show(lu.displays.gene_coordinates(search), lu.displays.gene_importance(search))
 
 # %% [markdown]
 # ## The best trials

@@ -91,12 +91,16 @@ def silver_audit(
     truth, has_truth = photos.complete(data), _has_truth(data)
     audits = {name: audit.audit(each, photos, truth) for name, each in made.items()}
     table = words.by_name(audits, "mode")
+    alike: dict[str, list[str]] = {}  # duplicate and replace differ in copies alone
+    for name, each in audits.items():
+        alike.setdefault(each.to_csv(), []).append(name)
+    drawn = {", ".join(names): audits[names[0]] for names in alike.values()}
     metrics = {"mode": mode, "silver_images": len(made[mode].images), "has_truth": has_truth}
     return Display(
         "audit",
         "Animals with a label before and after, and silver boxes that are right.",
         table,
-        partial(plots.silver_audit, audits),
+        partial(plots.silver_audit, drawn),
         words.audit(audits, has_truth),
         {**metrics, **words.metrics(audits[mode], has_truth), "audits": table},
         shows_table=True,

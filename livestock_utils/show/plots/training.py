@@ -54,7 +54,9 @@ def metric_curves(
     shown = [(column, name) for column, name in METRICS.items() if column in table]
     if table.empty or not shown:
         return style.say_empty(ax, "no epochs")
-    ax.set(xlabel="epoch", ylabel="score on the validation images", ylim=(0, 1.02))
+    low = float(np.nanmin(table[[column for column, _ in shown]].to_numpy(float)))
+    bottom = max(0.0, np.floor(10 * low - 0.5) / 10)
+    ax.set(xlabel="epoch", ylabel="score on the validation images", ylim=(bottom, 1.02))
     lines = [
         (table, column, f"{name} {table[column].iloc[-1]:.3f}", tone, "-")
         for (column, name), tone in zip(shown, style.LINES, strict=False)
