@@ -152,7 +152,12 @@ def test_kept_strata_agree_with_the_balance_table_of_a_split(share):
 @pytest.mark.parametrize(
     "sentence, expected",
     [
-        (lambda: eda.folds(pd.Series([0, 0, 1, 1])), "4 images in 2 folds of 2 images each."),
+        (
+            lambda: eda.folds(
+                pd.Series([0, 0, 1, 1]), pd.DataFrame(columns=["kind", "label", "images", "share"])
+            ),
+            "4 images in 2 folds of 2 images each.",
+        ),
         (
             lambda: eda.watched(0, 9),
             "**No validation:** all 9 images are trained on, so nothing can tell when to stop, and "
