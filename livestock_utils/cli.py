@@ -7,6 +7,7 @@ import what they need inside, so that `--help` is instant and no command pays fo
 import dataclasses
 import functools
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,7 @@ def cli(verbose: bool) -> None:
     help="A parameter; 05.NAME for one notebook.",
 )
 @_flag("--force", "Run notebooks again that have not changed.")
+@_flag("--single-file", "The report is OUT/report.html, one file below 20 MB to send on.")
 @_layout
 @_classes
 @_boxes_as
@@ -169,6 +171,7 @@ def run(
     classes: tuple[str, ...],
     boxes_as: tuple[str, ...],
     annotators: str,
+    single_file: bool,
     **options: Any,
 ) -> None:
     """Run the notebooks in order, headless; the same command again goes on where it stopped.
@@ -180,6 +183,7 @@ def run(
     """
     from livestock_utils.show.pipeline import driver, report
     from livestock_utils.show.pipeline.parameters import Typed
+    from livestock_utils.show.pipeline.single_file import write_single_file
 
     options["parameters"] = {name: Typed(value) for name, value in pairs}
     layouts = {"layout": layout, "classes": ";".join(classes), "boxes_as": ";".join(boxes_as)}
@@ -190,7 +194,9 @@ def run(
         driver.run(out=out, tell=click.echo, **options)
     finally:  # a notebook that failed is in the report too, with its error
         if any((out / "notebooks").glob("*.ipynb")):
-            click.echo(f"report:  {report.write_report(out)}")
+            command = shlex.join(["python", "-m", "livestock_utils", *sys.argv[1:]])
+            index = report.write_report(out, command)
+            click.echo(f"report:  {write_single_file(index) if single_file else index}")
     click.echo(f"metrics: {out / 'metrics.json'}")
 
 

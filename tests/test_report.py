@@ -3,6 +3,7 @@ one."""
 
 import base64
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from livestock_utils import __version__
 from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.show import notebook
-from livestock_utils.show.pipeline import report
+from livestock_utils.show.pipeline import notebook_files, report, single_file
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,6 +31,10 @@ TABLE = (
     "<tr><td>cow little</td><td>7,383</td></tr>"
     "<tr><td>pig little</td><td>506</td></tr><tr><td>cow many</td><td>–</td></tr></tbody></table>"
 )
+
+
+COMMAND = "python -m livestock_utils run --data DATA --out OUT"
+KOREAN = json.loads((report.TEMPLATES / "livestock" / "korean.json").read_text(encoding="utf-8"))
 
 
 class Page(HTMLParser):
@@ -71,6 +77,12 @@ def site(tmp_path_factory):
     Image.new("RGB", (200, 100), "orange").save(small)
     png = base64.b64encode(small.read_bytes()).decode()
     first = new_notebook(
+        metadata={
+            "papermill": {
+                "parameters": {"data": str(out / "data")},
+                "end_time": "2026-01-02T03:04:05.678+00:00",
+            }
+        },
         cells=[
             new_markdown_cell(
                 "# 01 What is there?\n\nWhich **animals** are in the photos? See "
@@ -99,7 +111,7 @@ def site(tmp_path_factory):
                     new_output("stream", name="stdout", text="a < b\n"),
                 ],
             ),
-        ]
+        ],
     )
     second = new_notebook(
         cells=[
@@ -113,7 +125,10 @@ def site(tmp_path_factory):
     for name, nb in {"01_eda": first, "02_split": second}.items():
         files.write_text(out / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
     files.write_text(out / "report" / "99_gone.html", "stale")
-    report.write_report(out)
+    files.write_text(out / "report" / "files" / "99_gone.ipynb", "stale")
+    files.write_text(out / "submission.csv", "ImageID\n")
+    files.write_text(out / "data" / "sample.json", "{}")
+    report.write_report(out, COMMAND)
     return out / "report"
 
 
@@ -134,7 +149,13 @@ def test_one_page_a_notebook_and_stale_ones_gone(site):
     assert sorted(path.name for path in site.iterdir()) == [
         "01_eda.html",
         "02_split.html",
+        "files",
         "index.html",
+    ]
+    assert sorted(path.name for path in (site / "files").iterdir()) == [
+        "01_eda.ipynb",
+        "02_split.ipynb",
+        "submission.csv",
     ]
 
 
@@ -218,9 +239,112 @@ def test_output_text_is_escaped(site):
 
 
 def test_the_same_notebooks_give_the_same_report(site):
-    before = {path.name: path.read_bytes() for path in site.iterdir()}
-    report.write_report(site.parent)
-    assert {path.name: path.read_bytes() for path in site.iterdir()} == before
+    before = {path.name: path.read_bytes() for path in site.glob("*.html")}
+    report.write_report(site.parent, COMMAND)
+    assert {path.name: path.read_bytes() for path in site.glob("*.html")} == before
+
+
+def test_the_index_says_of_what_when_by_which_version_and_command(site):
+    text, parsed = page(site, "index")
+    assert '<span class="badge" data-ko="합성 샘플 데이터">drawn sample data</span>' in text
+    assert "2026-01-02</time>" in text and f"livestock_utils {__version__}" in text
+    assert f"<code>{COMMAND}</code>" in text
+    assert "files/submission.csv" in parsed.links
+    assert '<details class="numbers"><summary' in text
+
+
+FINAL = {"mAP75": 0.79, "test_images": 40, "mAP75_low": 0.734, "mAP75_high": 0.842}
+SILVER = {"difference": -0.0335, "low": -0.08, "high": 0.011}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "english", "korean"),
+    [
+        ({}, [], []),
+        ({"11_inference": {"mAP75": 0.79}}, [], []),
+        ({"11_inference": FINAL | {"mAP75": None}}, [], []),
+        (
+            {"11_inference": FINAL},
+            ["mAP75 0.790 on 40 test photos, scored once (95 % interval 0.734 to 0.842)."],
+            ["40장에서 mAP75 0.790 점"],
+        ),
+        (
+            {"10_train_expanded": SILVER},
+            ["by -0.034 (-0.080 to +0.011): within noise."],
+            ["우연의"],
+        ),
+        (
+            {"10_train_expanded": SILVER | {"low": -0.08, "high": -0.01}},
+            ["by -0.034 (-0.080 to -0.010): more than noise."],
+            ["우연을 넘는"],
+        ),
+    ],
+)
+def test_the_verdict_says_what_was_measured(tmp_path, metrics, english, korean):
+    files.write_text(
+        tmp_path / "notebooks" / "01_eda.ipynb",
+        nbformat.writes(new_notebook(cells=[new_markdown_cell("# 01 What is there?")])),
+    )
+    files.write_json(tmp_path / "metrics.json", metrics)
+    text = report.write_report(tmp_path).read_text(encoding="utf-8")
+    found = re.findall(r'<li data-ko="([^"]*)">([^<]*)</li>', text.split("flow")[0])
+    told = [pair for pair in found if "mAP75" in pair[1]]
+    assert len(told) == len(english) and ("The verdict" in text) == bool(english)
+    for (ko, en), part, teil in zip(told, english, korean, strict=True):
+        assert part in en and teil in ko
+
+
+def test_a_hero_picture_comes_from_the_test_photos(site):
+    Image.new("RGB", (300, 100), "blue").save(
+        notebook.Step("11_inference", site.parent, site.parent).path(
+            "figures", "11", "best_median_worst.png"
+        )
+    )
+    text = report.write_report(site.parent, COMMAND).read_text(encoding="utf-8")
+    assert text.count('<figure class="hero">') == 1
+    (site.parent / "figures" / "11" / "best_median_worst.png").unlink()
+    text = report.write_report(site.parent, COMMAND).read_text(encoding="utf-8")
+    assert "hero" not in text.split("</style>")[1]
+
+
+def test_every_notebook_has_its_korean_title_and_most_headings_theirs():
+    titles, headings = [], []
+    for found in notebook_files.find():
+        text = found.path.read_text(encoding="utf-8")
+        titles += re.findall(r"^# # (?:\d\d )?(.*)$", text, re.M)
+        headings += re.findall(r"^# ##+ (.*)$", text, re.M)
+    known = KOREAN["headings"]
+    missing = [heading for heading in headings if heading not in known]
+    assert [title for title in titles if title not in known] == []
+    assert len(missing) <= len(headings) / 5, missing
+
+
+def test_headings_that_are_known_carry_their_korean(site):
+    text, _ = page(site, "01_eda")
+    assert '<h2 id="Strata" data-ko="층">Strata</h2>' in text
+    assert '<a href="#Strata" data-ko="층">Strata</a>' in text
+    assert re.search('<h1 id="[^"]*">01 What is there', text)  # not in the dictionary
+
+
+def test_the_single_file_holds_all_pages_and_leads_within_itself(site):
+    path = single_file.write_single_file(site / "index.html")
+    text = path.read_text(encoding="utf-8")
+    parsed = Page(text)
+    assert path == site.parent / "report.html" and path.stat().st_size < single_file.MAX_BYTES
+    assert 'id="01_eda--Strata"' in text and "Stopped with" in text
+    for link in parsed.links:
+        assert link.startswith(("#", "data:text/csv;base64,")), link
+        assert not link.startswith("#") or f'id="{link[1:]}"' in text, link
+    ids = re.findall(r'<[^<>]*\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert all(source.startswith("data:") for source in parsed.loads)
+
+
+def test_the_single_file_s_pictures_shrink_and_a_text_too_large_is_told(site):
+    size = single_file.write_single_file(site / "index.html").stat().st_size
+    assert single_file.write_single_file(site / "index.html", size).stat().st_size < size
+    with pytest.raises(NotebookError, match=r"expected less than 1,000; send the folder"):
+        single_file.write_single_file(site / "index.html", 1000)
 
 
 def in_browser(path, tmp_path, script="", *options):
@@ -295,7 +419,7 @@ def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(tmp_pat
     ):
         shutil.copy(notebook_file, tmp_path / "out" / "notebooks")
     pages = sorted(report.write_report(tmp_path / "out").parent.glob("*.html"))
-    assert len(pages) == 14
+    assert len(pages) == len(notebook_files.find()) + 1
     assert sum(path.stat().st_size for path in pages) < 20e6
     for path in pages:
         inner, scroll = widths_in_a_frame(path, tmp_path, 390)
@@ -318,8 +442,21 @@ def test_the_switches_the_zoom_and_sorting_work(site, tmp_path):
       sorter.click(); say("down", order());
       document.getElementById("theme-switch").click();
       say("background", getComputedStyle(document.body).backgroundColor);
+      say("dimmed", getComputedStyle(document.querySelector(".zoom img")).filter);
       document.querySelector("button.zoom").click();
       say("zoomed", document.getElementById("zoom").open + document.querySelector("#zoom img").alt);
+      const view = document.querySelector(".view");
+      say("fits", view.scrollWidth <= view.clientWidth);
+      document.querySelector(".fit").click();
+      say("pans", view.scrollWidth > view.clientWidth);
+      document.getElementById("language-switch").click();
+      say("korean", document.querySelector("h2").textContent + document.querySelector("h2").lang);
+      document.getElementById("language-switch").click();
+      say("english", document.querySelector("h2").textContent);
+      const link = document.querySelector("a.csv");
+      link.addEventListener("click", (event) => event.preventDefault());
+      link.click();
+      say("csv", link.download + link.href.slice(0, 5));
     """
     dom, console = in_browser(site / "01_eda.html", tmp_path, script)
     assert console == []
@@ -330,6 +467,10 @@ def test_the_switches_the_zoom_and_sorting_work(site, tmp_path):
     assert body["down"] == "cow little,pig little,cow many"
     assert body["background"] == "rgb(20, 24, 26)"
     assert body["zoomed"].startswith("trueImages by species")
+    assert (body["fits"], body["pans"]) == ("true", "true")
+    assert (body["korean"], body["english"]) == ("층ko", "Strata")
+    assert body["dimmed"] == "brightness(0.82)"
+    assert body["csv"] == "01_1.csvblob:"
 
 
 def luminance(colour):

@@ -3,14 +3,17 @@
 import base64
 import html
 import itertools
+import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from livestock_utils.core import files
+from livestock_utils import __version__
+from livestock_utils.core import addresses, files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.core.reading import read_json
@@ -26,13 +29,46 @@ _SITE = {
     "footer": "Made by livestock_utils from executed notebooks; this folder is complete and works "
     "without network.",
 }
-_MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX = 1600, 200_000, 480
+_MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX, _HERO_PX = 1600, 200_000, 480, 1280
 _MIMES = ("image/png", "image/jpeg")
+_HEROES = ("11/test_examples.png", "11/best_median_worst.png", "09/examples.png")
+_VERDICT = (
+    (
+        "02_make_dataset_multilabel",
+        "The split holds {train_images} training and {valid_images} validation photos; "
+        "{look_alikes} of them have a look-alike on the other side, {look_alikes_plain} in a plain "
+        "split.",
+    ),
+    (
+        "05_train_multilabel_split",
+        "The first model reaches mAP75 {mAP75:.3f} on validation in one pass (pigs "
+        "{mAP75_pig:.3f}, cows {mAP75_cow:.3f}).",
+    ),
+    (
+        "11_inference",
+        "The final one reaches mAP75 {mAP75:.3f} on {test_images} test photos, scored once (95 % "
+        "interval {mAP75_low:.3f} to {mAP75_high:.3f}).",
+    ),
+    (
+        "10_train_expanded",
+        "Silver labels changed mAP75 by {difference:+.3f} ({low:+.3f} to {high:+.3f}): {said}.",
+    ),
+    (
+        "13_edge_export",
+        "For a device, take {recommended} at {recommended_image_size} px; the weights are "
+        "{weights_mb:.1f} MB of the 100 that the contest allows.",
+    ),
+)
+"""Notebook -> a sentence of its metrics; left out where one of them is missing."""
+_ELEMENT = re.compile(
+    r"<(?P<tag>h[1-3]|summary|span|a|li|p|button)(?P<rest>(?: [^<>]*)?)>(?P<text>[^<>]+)</(?P=tag)>"
+)
+_SAID = ("more than noise", "within noise")
 
 
-def write_report(out: str | os.PathLike) -> Path:
+def write_report(out: str | os.PathLike, command: str = "") -> Path:
     """Make OUT/report/ from notebooks, figures and metrics.json -> index.html; every page carries
-    its styles, script and figures."""
+    its styles, script and figures. `command` is what made the run."""
     out = Path(out)
     paths = sorted((out / "notebooks").glob("*.ipynb"))
     if not paths:
@@ -43,15 +79,21 @@ def write_report(out: str | os.PathLike) -> Path:
     kept = out / "metrics.json"
     metrics = read_json(kept, NotebookError, "delete it and run again") if kept.is_file() else {}
     notebooks = {path.stem: _prepare(nbformat.read(path, as_version=4), out) for path in paths}
+    ko = read_json(TEMPLATES / "livestock" / "korean.json", NotebookError, "install anew")
     pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
     for earlier, later in itertools.pairwise(pages):
         earlier["next"], later["previous"] = later, earlier
     exporter = _exporter()
     headlines = {name: part.get("headline", {}) for name, part in metrics.items()}
-    site = _SITE | {
+    site: dict[str, Any] = _SITE | {
         "pages": pages,
         "style": _style(),
-        "script": (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8"),
+        "script": (TEMPLATES / "livestock" / "script.js")
+        .read_text(encoding="utf-8")
+        .replace("{/* words */}", json.dumps(ko["switches"], ensure_ascii=False)),
+        "verdict": _verdict(metrics, ko),
+        "hero": next(filter(None, (_picture(out / "figures" / name) for name in _HEROES)), ""),
+        "about": _about(notebooks.values(), addresses.hide_password(command)),
         "headlines": [(name, *row) for name, part in headlines.items() for row in _flat(part)],
         "numbers": [(name, *row) for name, part in metrics.items() for row in _flat(part)],
     }
@@ -66,12 +108,73 @@ def write_report(out: str | os.PathLike) -> Path:
         page["headings"] = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
-        files.write_text(folder / f"{page['name']}.html", _link(body, set(notebooks)))
-    for path in folder.glob("*.html"):
-        if path.stem not in (*notebooks, "index"):
+        files.write_text(
+            folder / f"{page['name']}.html", _bilingual(_link(body, set(notebooks)), ko["headings"])
+        )
+    given = [*paths, *out.glob("submission.csv")]
+    for path in given:
+        files.write_text(folder / "files" / path.name, path.read_text(encoding="utf-8"))
+    site["submission"] = (out / "submission.csv").is_file()
+    names = {*(f"{name}.html" for name in (*notebooks, "index")), *(path.name for path in given)}
+    for path in (*folder.glob("*.html"), *folder.glob("files/*")):
+        if path.name not in names:
             path.unlink()
     index = exporter.environment.get_template("site.html.j2").render(site=site)
-    return files.write_text(folder / "index.html", _link(index, set(notebooks)))
+    index = _bilingual(_link(index, set(notebooks)), ko["headings"])
+    return files.write_text(folder / "index.html", index)
+
+
+def _verdict(metrics: Mapping[str, Any], ko: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sentences that the metrics allow, in English and Korean."""
+    sentences = []
+    for name, template in _VERDICT:
+        values = dict(metrics.get(name, {}))
+        said = _SAID[values.get("low", 0) <= 0 <= values.get("high", 0)]
+        try:
+            english = template.format_map(values | {"said": said})
+        except (KeyError, ValueError, TypeError):  # not measured in this run
+            continue
+        korean = ko["verdict"][template].format_map(values | {"said": ko["verdict"][said]})
+        sentences.append((english, korean))
+    return sentences
+
+
+def _about(notebooks: Iterable[Any], command: str) -> dict[str, Any]:
+    """Of what data, when, by which version and command; `drawn` where the data is the sample."""
+    known = [nb.metadata.get("papermill", {}) for nb in notebooks]
+    folders = {part.get("parameters", {}).get("data", "") for part in known} - {""}
+    source = (PACKAGE / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
+    link = re.search(r'^REPOSITORY = "(.*?)"', source, flags=re.M)
+    return {
+        "drawn": any((Path(folder) / "sample.json").is_file() for folder in folders),
+        "date": max((part.get("end_time") or "" for part in known), default="")[:10],
+        "version": __version__,
+        "command": command,
+        "link": link[1] if link else "",
+    }
+
+
+def _picture(path: Path) -> str:
+    """The address of an inlined figure, empty where there is none."""
+    if not path.is_file():
+        return ""
+    kind, data, _ = inline_images.shrink(path.read_bytes(), _HERO_PX, _MAX_FIGURE_BYTES)
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _bilingual(page: str, korean: Mapping[str, str]) -> str:
+    """Elements whose text is in the dictionary, with or without a number in front, carry its
+    Korean for the page's switch."""
+
+    def fix(match: re.Match) -> str:
+        tag, text = match["tag"], html.unescape(match["text"])
+        number, words = re.match(r"\s*(\d\d )?(.*?)\s*$", text, flags=re.S).groups("")  # type: ignore[union-attr]
+        if words not in korean:
+            return match[0]
+        told = html.escape(number + korean[words], quote=True)
+        return f'<{tag}{match["rest"]} data-ko="{told}">{match["text"]}</{tag}>'
+
+    return _ELEMENT.sub(fix, page)
 
 
 def _exporter() -> Any:
@@ -141,6 +244,7 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
     ]
     number, _, rest = name.partition("_")
     numbers = _flat({key: value for key, value in metrics.items() if type(value) in (int, float)})
+    numbers.sort(key=lambda row: not row[0].startswith("mAP75"))
     page = {
         "name": name,
         "number": number,
