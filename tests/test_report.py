@@ -254,7 +254,7 @@ def test_the_index_says_of_what_when_by_which_version_and_command(site):
 
 
 FINAL = {"mAP75": 0.79, "test_images": 40, "mAP75_low": 0.734, "mAP75_high": 0.842}
-SILVER = {"difference": -0.0335, "low": -0.08, "high": 0.011}
+SILVER = {"difference": -0.0341, "low": -0.08, "high": 0.011}
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,7 @@ def test_the_verdict_says_what_was_measured(tmp_path, metrics, english, korean):
     )
     files.write_json(tmp_path / "metrics.json", metrics)
     text = report.write_report(tmp_path).read_text(encoding="utf-8")
-    found = re.findall(r'<li data-ko="([^"]*)">([^<]*)</li>', text.split("flow")[0])
-    told = [pair for pair in found if "mAP75" in pair[1]]
+    told = re.findall(r'^<li data-ko="([^"]*mAP75[^"]*)">([^<]*)</li>', text, re.M)
     assert len(told) == len(english) and ("The verdict" in text) == bool(english)
     for (ko, en), part, teil in zip(told, english, korean, strict=True):
         assert part in en and teil in ko
@@ -330,7 +329,7 @@ def test_the_single_file_holds_all_pages_and_leads_within_itself(site):
     path = single_file.write_single_file(site / "index.html")
     text = path.read_text(encoding="utf-8")
     parsed = Page(text)
-    assert path == site.parent / "report.html" and path.stat().st_size < single_file.MAX_BYTES
+    assert path == site.parent / "report.html" and path.stat().st_size < 20e6
     assert 'id="01_eda--Strata"' in text and "Stopped with" in text
     for link in parsed.links:
         assert link.startswith(("#", "data:text/csv;base64,")), link

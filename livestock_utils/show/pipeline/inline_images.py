@@ -42,6 +42,12 @@ def output(
     return {mime: base64.b64encode(data).decode()}, {mime: {**about, **size}}
 
 
+def address(image: bytes, max_width_px: int = 1100, max_bytes: int | None = None) -> str:
+    """A picture as a data: address."""
+    kind, data, _ = shrink(image, max_width_px, max_bytes)
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def _on_white(picture: Image.Image) -> Image.Image:
     if picture.mode in ("RGBA", "LA", "P"):
         rgba = picture.convert("RGBA")

@@ -20,50 +20,13 @@ from livestock_utils.core.reading import read_json
 from livestock_utils.show.pipeline import inline_images
 
 TEMPLATES = PACKAGE / "assets" / "report_templates"
-_SITE = {
-    "title": "Pigs and cows in barn photos",
-    "lead": "Where are the animals, and which are they? These notebooks go the whole way from the "
-    "photo archives to a scored submission: look at the data, split it fairly, train YOLOv5, study "
-    "its errors, predict, and compare.",
-    "flow": ("archives", "tables", "split", "data set", "weights", "predictions", "score"),
-    "footer": "Made by livestock_utils from executed notebooks; this folder is complete and works "
-    "without network.",
-}
-_MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX, _HERO_PX = 1600, 200_000, 480, 1280
+_TITLE = "Pigs and cows in barn photos"
+_MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX = 1600, 200_000, 480
 _MIMES = ("image/png", "image/jpeg")
 _HEROES = ("11/test_examples.png", "11/best_median_worst.png", "09/examples.png")
-_VERDICT = (
-    (
-        "02_make_dataset_multilabel",
-        "The split holds {train_images} training and {valid_images} validation photos; "
-        "{look_alikes} of them have a look-alike on the other side, {look_alikes_plain} in a plain "
-        "split.",
-    ),
-    (
-        "05_train_multilabel_split",
-        "The first model reaches mAP75 {mAP75:.3f} on validation in one pass (pigs "
-        "{mAP75_pig:.3f}, cows {mAP75_cow:.3f}).",
-    ),
-    (
-        "11_inference",
-        "The final one reaches mAP75 {mAP75:.3f} on {test_images} test photos, scored once (95 % "
-        "interval {mAP75_low:.3f} to {mAP75_high:.3f}).",
-    ),
-    (
-        "10_train_expanded",
-        "Silver labels changed mAP75 by {difference:+.3f} ({low:+.3f} to {high:+.3f}): {said}.",
-    ),
-    (
-        "13_edge_export",
-        "For a device, take {recommended} at {recommended_image_size} px; the weights are "
-        "{weights_mb:.1f} MB of the 100 that the contest allows.",
-    ),
-)
-"""Notebook -> a sentence of its metrics; left out where one of them is missing."""
 _ELEMENT = re.compile(
     r"<(?P<tag>h[1-3]|summary|span|a|li|p|button)(?P<rest>(?: [^<>]*)?)>(?P<text>[^<>]+)</(?P=tag)>"
 )
-_SAID = ("more than noise", "within noise")
 
 
 def write_report(out: str | os.PathLike, command: str = "") -> Path:
@@ -83,16 +46,17 @@ def write_report(out: str | os.PathLike, command: str = "") -> Path:
     pages = [_page(name, nb, metrics.get(name, {})) for name, nb in notebooks.items()]
     for earlier, later in itertools.pairwise(pages):
         earlier["next"], later["previous"] = later, earlier
+    script = (TEMPLATES / "livestock" / "script.js").read_text(encoding="utf-8")
+    heroes = [path for name in _HEROES if (path := out / "figures" / name).is_file()]
     exporter = _exporter()
     headlines = {name: part.get("headline", {}) for name, part in metrics.items()}
-    site: dict[str, Any] = _SITE | {
+    site: dict[str, Any] = {
+        "title": _TITLE,
         "pages": pages,
         "style": _style(),
-        "script": (TEMPLATES / "livestock" / "script.js")
-        .read_text(encoding="utf-8")
-        .replace("{/* words */}", json.dumps(ko["switches"], ensure_ascii=False)),
+        "script": script.replace("{/* words */}", json.dumps(ko["switches"], ensure_ascii=False)),
         "verdict": _verdict(metrics, ko),
-        "hero": next(filter(None, (_picture(out / "figures" / name) for name in _HEROES)), ""),
+        "hero": inline_images.address(heroes[0].read_bytes(), 1280, 200_000) if heroes else "",
         "about": _about(notebooks.values(), addresses.hide_password(command)),
         "headlines": [(name, *row) for name, part in headlines.items() for row in _flat(part)],
         "numbers": [(name, *row) for name, part in metrics.items() for row in _flat(part)],
@@ -108,9 +72,8 @@ def write_report(out: str | os.PathLike, command: str = "") -> Path:
         page["headings"] = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)
         body = body.replace("<!-- contents -->", contents.render(site=site, name=page["name"]), 1)
         page["headings"] = []
-        files.write_text(
-            folder / f"{page['name']}.html", _bilingual(_link(body, set(notebooks)), ko["headings"])
-        )
+        body = _bilingual(_link(body, set(notebooks)), ko["headings"])
+        files.write_text(folder / f"{page['name']}.html", body)
     given = [*paths, *out.glob("submission.csv")]
     for path in given:
         files.write_text(folder / "files" / path.name, path.read_text(encoding="utf-8"))
@@ -124,42 +87,32 @@ def write_report(out: str | os.PathLike, command: str = "") -> Path:
     return files.write_text(folder / "index.html", index)
 
 
-def _verdict(metrics: Mapping[str, Any], ko: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The sentences that the metrics allow, in English and Korean."""
+def _verdict(metrics: Mapping[str, Any], ko: Mapping[str, Any]) -> list[list[str]]:
+    """The sentences that the metrics allow, each in English and Korean."""
     sentences = []
-    for name, template in _VERDICT:
-        values = dict(metrics.get(name, {}))
-        said = _SAID[values.get("low", 0) <= 0 <= values.get("high", 0)]
+    for name, *templates in ko["verdict"]:
+        values = metrics.get(name, {})
         try:
-            english = template.format_map(values | {"said": said})
+            said = ko["noise"][values.get("low", 0) <= 0 <= values.get("high", 0)]
+            pairs = zip(templates, said, strict=True)
+            sentences.append([text.format_map(values | {"said": word}) for text, word in pairs])
         except (KeyError, ValueError, TypeError):  # not measured in this run
             continue
-        korean = ko["verdict"][template].format_map(values | {"said": ko["verdict"][said]})
-        sentences.append((english, korean))
     return sentences
 
 
 def _about(notebooks: Iterable[Any], command: str) -> dict[str, Any]:
     """Of what data, when, by which version and command; `drawn` where the data is the sample."""
     known = [nb.metadata.get("papermill", {}) for nb in notebooks]
-    folders = {part.get("parameters", {}).get("data", "") for part in known} - {""}
-    source = (PACKAGE / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
-    link = re.search(r'^REPOSITORY = "(.*?)"', source, flags=re.M)
+    folders = {part.get("parameters", {}).get("data") for part in known} - {None}
+    set_up = (PACKAGE / "assets" / "set_up_cell.py").read_text(encoding="utf-8")
     return {
         "drawn": any((Path(folder) / "sample.json").is_file() for folder in folders),
         "date": max((part.get("end_time") or "" for part in known), default="")[:10],
         "version": __version__,
         "command": command,
-        "link": link[1] if link else "",
+        "link": "".join(re.findall(r'^REPOSITORY = "(.*?)"', set_up, flags=re.M)),
     }
-
-
-def _picture(path: Path) -> str:
-    """The address of an inlined figure, empty where there is none."""
-    if not path.is_file():
-        return ""
-    kind, data, _ = inline_images.shrink(path.read_bytes(), _HERO_PX, _MAX_FIGURE_BYTES)
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _bilingual(page: str, korean: Mapping[str, str]) -> str:
@@ -261,8 +214,7 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
     }
     if pictures:
         coded, about = pictures[0]
-        kind, data, _ = inline_images.shrink(base64.b64decode(coded), _THUMBNAIL_PX)
-        page["thumbnail"] = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        page["thumbnail"] = inline_images.address(base64.b64decode(coded), _THUMBNAIL_PX)
         page["thumbnail_alt"] = about.get("alt", f"Figure of {title}")
     return page
 
@@ -294,10 +246,7 @@ def _style() -> str:
     """The style sheet, with Pygments' colours for light and dark."""
     from pygments.formatters import HtmlFormatter
 
-    light, dark = (
-        HtmlFormatter(style=name, nobackground=True)
-        for name in ("friendly_grayscale", "github-dark")
-    )
+    light, dark = (HtmlFormatter(style=name, nobackground=True) for name in ("bw", "github-dark"))
     plain = light.get_style_defs(".highlight")
     by_choice = dark.get_style_defs(':root[data-theme="dark"] .highlight')
     by_system = dark.get_style_defs(':root:not([data-theme="light"]) .highlight')
