@@ -33,10 +33,8 @@ def with_teacher(
     if isinstance(predictions, pd.DataFrame):
         table, where = predictions, "the teacher's table"
     elif Path(predictions).is_file():
-        table, where = (
-            read_csv(predictions, TrainingError, dtype={"image_id": str}),
-            str(predictions),
-        )
+        table = read_csv(predictions, TrainingError, dtype={"image_id": str})
+        where = str(predictions)
     else:
         raise TrainingError(
             f"teacher's predictions not found: {predictions}; write them with predictions.to_csv"

@@ -44,7 +44,9 @@ def gpu_check(folder: str | os.PathLike, device: str | None = None) -> pd.DataFr
     work, used = Path(folder), device or "cuda"
     photos = read_archives(write_sample(work / "sample", _N_IMAGES, 0, scale=0.35) / "data")
     valid = photos.sample(_N_VALID, seed=0)
-    data_yaml = _write_sets(work, photos.without(valid), valid)
+    for name, part in (("train", photos.without(valid)), ("valid", valid)):
+        writing.write_set(work / name, part)
+    data_yaml = writing.write_data_yaml(work / "data.yaml", work / "train", work / "valid")
     whole, killed = work / "whole", work / "killed"
     checks: dict[str, Callable[[], str]] = {
         "machine": lambda: _machine(used),
@@ -64,12 +66,6 @@ def gpu_check(folder: str | os.PathLike, device: str | None = None) -> pd.DataFr
             found, how = " ".join(str(error).split())[:300], "failed"
         rows.append((name, found, how, round(time.perf_counter() - began, 1)))
     return pd.DataFrame(rows, columns=["check", "found", "state", "seconds"])
-
-
-def _write_sets(work: Path, train: Photos, valid: Photos) -> Path:
-    for name, part in (("train", train), ("valid", valid)):
-        writing.write_set(work / name, part)
-    return writing.write_data_yaml(work / "data.yaml", work / "train", work / "valid")
 
 
 def _machine(device: str) -> str:

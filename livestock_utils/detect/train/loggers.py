@@ -52,19 +52,17 @@ class _Careful:
         self, name: str, settings: Recorded, folder: Path, epoch: int, note: Callable[[str], None]
     ) -> None:
         self.name, self.note, self.told = name, note, False
-        self.logger: _Opened | None = None
+        self.logger: _Opened = (lambda row: None), (lambda: None)  # where it cannot be opened
         with self._told():
             self.logger = _KINDS[name](settings, folder, epoch)
 
     def log(self, row: dict[str, float]) -> None:
         with self._told():
-            if self.logger is not None:
-                self.logger[0](row)
+            self.logger[0](row)
 
     def close(self) -> None:
         with self._told():
-            if self.logger is not None:
-                self.logger[1]()
+            self.logger[1]()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
