@@ -488,6 +488,24 @@ def test_given_predictions(archives, tmp_path):
         )
 
 
+def test_teachers_together_predict_all_photos(archives, tmp_path, monkeypatch):
+    folder, images, boxes = archives
+    found, asked = boxes.assign(confidence=0.5), []
+    teachers = {0: tmp_path / "a.pt", 1: tmp_path / "b.pt"}
+    places = silver_sources.out_of_fold, silver_sources.engine
+    monkeypatch.setattr(places[0], "predict_out_of_fold", lambda *_, **__: found.assign(fold=0))
+    monkeypatch.setattr(places[0], "trained", lambda *_: (teachers, None))
+    monkeypatch.setattr(
+        places[1], "predict", lambda weights, *_, **__: asked.append(weights) or found
+    )
+    photos = Photos(images, boxes, folder)
+    asked_for = photos, NO_FOLDS, tmp_path, TrainSettings(), "ensemble"
+    sources = silver_sources.predict_for_silver(*asked_for)
+    assert list(sources.tables) == ["teachers together", "out of fold"]
+    assert asked == [list(teachers.values())] and sources.saw_validation is False
+    assert set(sources.predictions["source"]) == {"teachers together"}
+
+
 def test_in_sample_needs_weights(archives, tmp_path):
     folder, images, boxes = archives
     assert silver_sources.default_weights(tmp_path) is None
