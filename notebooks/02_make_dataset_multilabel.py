@@ -102,9 +102,8 @@ step.write_folds(split, groups)
 
 # %% [markdown]
 # ## Balance
-# A dot is the share of a stratum that went to train; it should stand within its grey bar.
-#
-# The same for every fold, and for the shapes and sizes of boxes: each row should be pale.
+# A dot is the share of a stratum that went to train; it should stand within its grey bar. Then the same for every fold,
+# and for the shapes and sizes of boxes: each row should be pale.
 
 # %%
 step.show(lu.displays.balance(photos, split, valid_fold, held_out=bool(hold_out)))

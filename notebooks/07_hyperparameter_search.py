@@ -111,7 +111,6 @@ step.show(lu.displays.best_so_far(search))
 # %% [markdown]
 # ## What the good trials share
 # Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
-#
 # Two more figures from 30 trials on; fewer say little. Bright lines that lie together on an axis say that this gene
 # decided; bright lines all over it, that it did not. Then how much of the scores' spread goes back to each gene: those
 # near 0 can be left alone next time.

@@ -9,9 +9,8 @@
 # %% [markdown]
 # # 14 Conclusions: what the notebooks found
 #
-# One row for each question of the notebooks before this one, with the interval of the answer, the seeds and the images
-# behind it. Nothing is trained or predicted here. A difference is *significant* where its interval leaves 0 out, else it
-# is *within noise*; an interval covers the choice of images, not the choice of seeds.
+# One row for each question of the notebooks before this one, from their numbers alone. A difference is *significant*
+# where its interval leaves 0 out, else *within noise*; an interval covers the choice of images, not that of seeds.
 #
 # - **In:** `OUT/metrics.json` and the run folders of `OUT/training/`. A notebook that has not run is a row that says so.
 # - **Out:** the table in `metrics.json`, a figure in `OUT/figures/14/`.
@@ -44,9 +43,8 @@ step = lu.start("14_conclusions", globals())
 
 # %% [markdown]
 # ## The answers
-# Look for intervals that leave 0 out: only those answers would hold on other images of the same kind. The last table
-# tells apart the numbers that share the name mAP75: scores differ by the images, the weights, the labels that judge, and
-# what makes boxes of the network's output.
+# Look for intervals that leave 0 out. The last table tells apart the numbers that share the name mAP75: they differ by
+# the images, the weights, the labels that judge, and what makes boxes of the network's output.
 
 # %%
 found = lu.conclude(step.out)
