@@ -194,15 +194,24 @@ step.show(lu.displays.suggestions(missing, shown, errors.confidence))
 step.show(lu.displays.label_faults(missing, shown, errors.confidence))
 
 # %% [markdown]
-# ## To the annotation tool and back
-# `OUT/labels/` holds the images with suggestions as COCO JSON and as YOLO files, which CVAT and Label Studio import;
-# suggested boxes are flagged. Give the export of the corrected labels as `corrected_labels` (a COCO file or a YOLO
-# folder), and this cell says what changed, box by box in `OUT/labels/changes.csv`, and writes the tables anew, into
-# `OUT/labels/tables/`. To train and score with them, give that folder to notebook 01 as `labels`; everything after it
-# takes its tables from there.
+# ## Go through them here
+# Photo by photo: A accepts the dotted box, R rejects it, N and P go on and back; drag the box or its corners first where
+# it sits badly. Each decision is written to `OUT/labels/corrected.json` at once, so stop when you like: the cell goes on
+# there. Needs `python -m livestock_utils.install --extras review`; without it, and in headless runs, a gallery.
 
 # %%
-changes = missing.write(step.path("labels", ""), corrected_labels)
+review = step.review(missing)
+
+# %% [markdown]
+# ## To the annotation tool and back
+# When you have stopped reviewing, run this cell again. Or use an annotation tool: `OUT/labels/` holds the images with
+# suggestions, flagged, as COCO JSON and as YOLO files, which CVAT and Label Studio import. Give the export of the
+# corrected labels as `corrected_labels` (a COCO file or a YOLO folder). This cell says what changed, box by box in
+# `OUT/labels/changes.csv`, and writes the tables anew, into `OUT/labels/tables/`. To train and score with them, give
+# that folder to notebook 01 as `labels`; everything after it takes its tables from there.
+
+# %%
+changes = missing.write(step.path("labels", ""), corrected_labels or review.corrected)
 step.show(lu.displays.corrections(changes))
 
 # %% [markdown]

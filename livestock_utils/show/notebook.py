@@ -35,9 +35,11 @@ from livestock_utils.data.layouts import reading as layouts
 from livestock_utils.data.sets import reading
 from livestock_utils.detect.search.best import resolve_hyp
 from livestock_utils.detect.train import preflight, state
+from livestock_utils.evaluate.labels.report import MissingLabels
+from livestock_utils.evaluate.labels.review import Review
 from livestock_utils.evaluate.silver import sets as silver_sets
 from livestock_utils.evaluate.silver.making import Silver
-from livestock_utils.show import conclusions
+from livestock_utils.show import conclusions, review
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 from livestock_utils.show.pipeline import parameters as run_parameters
@@ -247,6 +249,18 @@ class Step:
             self.metrics(**display.metrics)
             if display.error is not None:
                 raise display.error
+
+    def review(self, missing: MissingLabels, name: str = "corrected.json") -> Review:
+        """Show a review of suggested and suspicious boxes: a widget, or a gallery where nobody
+        clicks. It writes OUT/labels/name, and opened again goes on where that stops."""
+        made, shown = review.of(missing, self.path("labels", name))
+        if isinstance(shown, Display):
+            self.show(shown)
+        else:
+            from IPython.display import display
+
+            display(shown)
+        return made
 
     def metrics(self, **values: Any) -> None:
         """Collect numbers, texts or mappings under this notebook's name for `finish`.

@@ -5,7 +5,6 @@ for AI Hub's set).
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import logging
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from livestock_utils.core import frames
+from livestock_utils.core import frames, locks
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.progress import progress
@@ -91,7 +90,7 @@ def filled(
     ordered = [image_files[index] for index in order]
     n_bytes = _bytes(sizes_px[order], image_size)
     path = _path(ordered, image_size, augment)
-    with _alone():
+    with locks.alone(folder()):
         if not _is_whole(path, sum(n_bytes)):
             for old in folder().glob(f"{path.name.partition('-')[0]}-*.bgr"):
                 old.unlink(missing_ok=True)  # who has it open may go on reading it
@@ -164,20 +163,6 @@ def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:
 
 def _is_whole(path: Path, n_bytes: int) -> bool:
     return path.is_file() and path.stat().st_size == n_bytes
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One process fills a cache at a time; the others wait and find it."""
-    folder().mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder(), os.O_RDONLY)
-    try:
-        # A file system without locks: both write, each a whole file.
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _path(image_files: Sequence[str], image_size: int, augment: bool) -> Path:

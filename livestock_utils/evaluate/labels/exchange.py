@@ -39,9 +39,15 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
 """Label Studio puts eight hex digits and a dash before the name of an uploaded file."""
 
 
-def write_coco(path: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame) -> Path:
+def write_coco(
+    path: str | os.PathLike,
+    photos: Photos,
+    suggestions: pd.DataFrame,
+    review: list[dict[str, Any]] | None = None,
+) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
-    Boxes are [x, y, width, height] in px with two decimals; images without a box are listed too."""
+    Boxes are [x, y, width, height] in px with two decimals; images without a box are listed too;
+    `review` are the decisions that led here, of which COCO knows nothing."""
     images = photos.images.sort_values("image_id", ignore_index=True)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
     index = species.class_index()
@@ -71,7 +77,7 @@ def write_coco(path: str | os.PathLike, photos: Photos, suggestions: pd.DataFram
         "images": listed,
         "annotations": annotations,
     }
-    return files.write_json(path, content)
+    return files.write_json(path, content | ({} if review is None else {"review": review}))
 
 
 def write_yolo(folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFrame) -> Path:
@@ -198,7 +204,7 @@ def _frames(images: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return dict(zip(images["image_id"], sizes, strict=True))
 
 
-def _clipped(xyxy: Any, width_px: float, height_px: float, where: str) -> list[float]:
+def clipped(xyxy: Any, width_px: float, height_px: float, where: str) -> list[float]:
     """A box within its frame, two decimals; DatasetError for no finite numbers or no extent."""
     box = np.asarray(xyxy, dtype=float)
     if not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
@@ -241,7 +247,7 @@ def _read_coco(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
             name = _species_of(names[entry["category_id"]], source)
             corners, is_turned = coco.box_of(entry)
             turned += is_turned
-            xyxy = _clipped(np.multiply(corners, scale[image_id] * 2), *frames[image_id], where)
+            xyxy = clipped(np.multiply(corners, scale[image_id] * 2), *frames[image_id], where)
             rows.append((image_id, name, *xyxy))
     except DatasetError:
         raise
@@ -305,6 +311,6 @@ def _read_yolo(source: Path, images: pd.DataFrame) -> tuple[list[tuple], list[st
                     f"{path}, box {number}: class {kind:g}, but {listed[0].name} lists {len(names)}"
                 )
             corners = box_arithmetic.xywhn_to_xyxy([xywhn], width, height)[0]
-            xyxy = _clipped(corners, width, height, f"{path}, box {number}")
+            xyxy = clipped(corners, width, height, f"{path}, box {number}")
             rows.append((image_id, _species_of(names[int(kind)], path), *xyxy))
     return rows, ids
