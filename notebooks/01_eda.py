@@ -37,8 +37,7 @@
 # *Gold* labels are made by people, *silver* ones by a model. *Stratum*: photos of one species and crowding, split
 # evenly. *Out of fold*: predicted by a model that was trained without these photos. *Nominal batch*: gradients are
 # added up until so many photos are seen, then the weights move. *Normaliser*: what divides pixels before scoring; the
-# contest takes one frame per species, whatever the size of the photo. *Look-alikes*: near-duplicates, photos of one
-# moment.
+# contest takes one frame per species, whatever the size of the photo. *Look-alikes*: near-duplicates.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing

@@ -101,9 +101,8 @@ step.show(lu.displays.score_table(valid, predictions))
 
 # %% [markdown]
 # ## Which errors cost most?
-# TIDE's question: what would AP gain if one kind of error were mended? Localisation is the right species, but loose;
-# background is a box on nothing that has a label; missed is a label that no box accounts for.
-# Numbers in brackets count confident boxes alone.
+# What would AP gain if one kind of error were mended (TIDE)? Localisation is the right species, but loose; background a
+# box on nothing that has a label; missed a label that no box accounts for. Numbers in brackets: confident boxes alone.
 
 # %%
 errors = lu.error_types(valid, predictions, iou_threshold)
