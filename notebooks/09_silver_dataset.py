@@ -23,11 +23,10 @@
 #
 # Predictions are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
 # part that it has not seen. The validation fold takes no part at all, so that notebook 10 can judge on it.
-# `predictions = "in_sample"` is the original's way, a model on its own training images: the better choice where the
-# text below the thresholds says so; `"ensemble"` joins the teachers; a path takes a predictions
-# table, such as that of notebook 06. The models of 06 and 08 have seen images of the validation fold: what silver was
-# made with is kept beside it, and 10 says so where it cannot judge. On the drawn sample every model starts from weights
-# that were trained on drawn scenes with complete labels, which makes teachers better than on real photos.
+# `predictions = "in_sample"` is the original's way, a model on its own training images: better where the text below the
+# thresholds says so; `"ensemble"` joins the teachers; a path takes a table of predictions, such as 06's. The models of
+# 06 and 08 have seen the validation fold: 10 says so where it cannot judge. On the drawn sample all start from weights
+# trained on drawn scenes with complete labels, which makes teachers better than on real photos.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`, and to compare
 #   with the weights of 08, or of 05 where there are none (`weights` names others).
