@@ -344,6 +344,7 @@ def test_a_journal_file_that_was_cut_goes_on(tmp_path, caplog, tail):
     [
         (b"notes", "line 1 is no record of Optuna's"),
         (b"a,b\n1,2\n", "line 1 is no record of Optuna's"),
+        (b'{"op_code":0}\n' + b"[" * 200_000 + b"\n{}\n", "line 2 is no record of Optuna's"),
         (b'{"op_code":0}half{"op_code":0}\n{"op_code":1}\n', "line 1 is no record of Optuna's"),
         (b'{"op_code":99,"worker_id":"x"}\n', "records that Optuna .* does not know"),
         (b'{"name":"pig"}\n', "records that Optuna .* does not know"),

@@ -197,7 +197,7 @@ def _whole_records(path: Path) -> tuple[int, int]:
     for number, line in enumerate(lines, start=1):
         try:
             is_record = line.endswith(b"\n") and isinstance(json.loads(line), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             is_record = False
         if not is_record:
             # The first line has to begin as Optuna's do: another file is left alone.
