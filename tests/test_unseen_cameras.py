@@ -107,6 +107,14 @@ def test_counts_recall_and_ap_of_a_camera():
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 
 
+def test_animals_of_two_species_on_a_photo_miscount_one_photo():
+    photos = listed(4)
+    found = photos.boxes.assign(confidence=0.9)
+    pigs = found.iloc[:2].assign(species="pig", x_min=6.0, x_max=10.0)
+    row = unseen.scores(photos, pd.concat([found, pigs]), unseen.postprocess.LOOKING)
+    assert (row["recall"], row["count_error"]) == (1, 0.5)
+
+
 def test_nothing_found_on_a_camera():
     photos = listed(3)
     nothing = photos.boxes.assign(confidence=0.5).iloc[:0]

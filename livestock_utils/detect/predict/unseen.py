@@ -120,8 +120,10 @@ def scores(
     )
     labels = int(sure.n_answers.sum())
     recall = matching.hits(sure, 0.5).sum() / labels
-    counted = counts.counted(photos.boxes, boxes, photos.images).assign(species="all")
-    error = counts.count_table(counted).loc["all", ["error", "error_low", "error_high"]]
+    each = counts.counted(photos.boxes, boxes, photos.images)
+    wrong = (each["counted"] - each["labelled"]).abs().groupby(each["image_id"]).sum()
+    of_photo = wrong.rename("counted").reset_index().assign(species="all", labelled=0)
+    error = counts.count_table(of_photo).loc["all", ["error", "error_low", "error_high"]]
     return {
         **{"images": len(photos), "labels": labels},
         **_with_ends("AP75", intervals.bootstrap(ranked).loc["all"]),
