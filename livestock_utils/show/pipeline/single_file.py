@@ -40,5 +40,6 @@ def _sheet(path: Path) -> str:
     """A page's content as a section whose ids begin with the page's name."""
     body = path.read_text(encoding="utf-8").partition('<main id="content">')[2]
     body = re.sub(r'(<[^<>]*\sid=")', rf"\g<1>{path.stem}--", body.partition("</main>")[0])
+    body = re.sub(r"<nav\b.*?</nav>", "", body, flags=re.S)  # all is on one page
     body = body.replace('href="#', f'href="#{path.stem}--')
     return f'<section class="sheet" id="{path.stem}">{body}</section>'
