@@ -4,16 +4,20 @@
 In one process and one run, interleaved, same threads: PyTorch eager (inference mode, fused), ONNX
 Runtime float32 and INT8; medians and ratios (aim: ONNX Runtime 1.8 x PyTorch). INT8's drop in AP75
 is measured on drawn images against the weights' own boxes of confidence .3 and above. Then the
-runner at confidence .25 and .001, with hard and soft NMS outside and hard NMS inside: letterbox to
-boxes over the plain network alone, the median ratio of REPEATS runs (aim with hard NMS: 1.15 x),
-its own part in ms, and what decoding a 1920 x 1080 JPEG adds. Last it times torchvision's Faster
-R-CNN as a two-stage teacher that gives a predictions table for `distill` (random weights: only its
-cost is shown).
+runner at confidence .25 and .001, with hard and soft NMS outside, hard NMS inside, and soft-NMS
+with votes and re-scoring as notebook 11 may choose it: letterbox to boxes over the plain network
+alone, the median ratio of REPEATS runs (aim with hard NMS: 1.15 x), its own part in ms, and what
+decoding a 1920 x 1080 JPEG adds. Then a folder of such photos at 320 px by the runner and by
+yolov5's detect.run, both without their start (aim: 2.5 x), and the page's ms an image in Chromium
+beside the runner's. Last it times torchvision's Faster R-CNN as a two-stage teacher that gives a
+predictions table for `distill` (random weights: only its cost is shown).
 """
 
 import argparse
 import functools
+import os
 import statistics
+import sys
 import tempfile
 import time
 import zipfile
@@ -21,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bench_predict import seconds, theirs
 
 from livestock_utils.assets import edge_runner
 from livestock_utils.core.archives import ImageReader
@@ -31,13 +36,31 @@ from livestock_utils.data.aihub.folder import read_archives
 from livestock_utils.data.sample import drawing
 from livestock_utils.detect.export import bundle, formats
 from livestock_utils.detect.export.latency import open_network
-from livestock_utils.detect.predict import engine
+from livestock_utils.detect.predict import engine, rescoring
 from livestock_utils.detect.predict.postprocess import PostprocessSettings as Settings
 from livestock_utils.detect.train import data, distill
 from livestock_utils.evaluate.scoring import tables
 
+sys.path.append(str(PACKAGE.parent / "tests"))
+import in_chromium
+
 ASSET = PACKAGE / "assets" / "yolov5n_sample.pt"
 ROUNDS, WARM_UP, REPEATS = 30, 5, 5
+RESCORER = {
+    "features": list(rescoring.FEATURES),
+    "weights": [0.1] * len(rescoring.FEATURES),
+    "bias": {"pig": 0.0, "cow": 0.0},
+}
+PAGE = """
+    await until(() => state.ready, "ready");
+    told.ms = [];
+    for (let turn = 0; turn < 13; turn++) {
+      const before = state.found;
+      drop(await file("photo.jpg"));
+      await until(() => state.found && state.found !== before, "boxes");
+      told.ms.push([state.whole, state.network]);
+    }
+"""
 
 
 def interleaved(calls: dict, rounds: int = ROUNDS) -> dict[str, float]:
@@ -101,15 +124,16 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
         open_network(str(formats.export(weights, folder, "onnx", image_size=pixels)), threads),
         batch,
     )
-    ways = (
-        ("onnx", "nms"),
-        ("onnx-nms", "nms"),
-        ("onnx", "soft_nms_gaussian"),
-        ("onnx", "soft_nms_linear"),
+    ways: tuple[tuple[str, str, dict], ...] = (
+        ("onnx", "nms", {}),
+        ("onnx-nms", "nms", {}),
+        ("onnx", "soft_nms_gaussian", {}),
+        ("onnx", "soft_nms_linear", {}),
+        ("onnx", "soft_nms_linear", {"voting_iou": 0.8, "rescorer": RESCORER}),
     )
     for confidence in (0.25, 0.001):  # what a device shows, and what a score is measured with
-        for kind, method in ways:
-            settings = Settings(method=method, confidence_threshold=confidence)
+        for kind, method, more in ways:
+            settings = Settings(method=method, confidence_threshold=confidence, **more)
             model = formats.export(weights, folder, kind, image_size=pixels, settings=settings)
             with zipfile.ZipFile(
                 bundle.write_bundle(folder, "bench", model, pixels, settings)
@@ -129,12 +153,64 @@ def runner(folder: Path, weights: Path, pixels: int, threads: int) -> None:
             ms, ratio = runs.median(), (runs["whole"] / runs["network"]).median()
             print(
                 f"runner, {pixels} px, confidence from {confidence:g}, "
-                f"{method}{' inside' * (kind == 'onnx-nms')}: {ms['whole']:.1f} ms, plain network "
-                f"alone {ms['network']:.1f} ms: {ratio:.2f} "
+                f"{method}{' inside' * (kind == 'onnx-nms')}{', votes, re-scored' * bool(more)}: "
+                f"{ms['whole']:.1f} ms, plain network alone {ms['network']:.1f} ms: {ratio:.2f} "
                 f"x{' (aim: 1.15 x)' * (method == 'nms')}, own part "
                 f"{ms['whole'] - ms['network']:.2f} ms; decoding {ms['decode']:.1f} ms, "
                 f"{ms['decode'] / (ms['decode'] + ms['whole']):.0%} of all"
             )
+
+
+def pipeline(folder: Path, weights: Path, threads: int, pixels: int = 320) -> None:
+    """Files to boxes of a folder, by the runner and by yolov5's detect.run."""
+    import torch
+
+    torch.set_num_threads(threads)
+    drawn = read_archives(folder / "sample" / "data").images
+    rows = drawn[drawn["width_px"] == 1920].iloc[:20].to_dict("records")
+    for name in ("few", "photos"):
+        (folder / name).mkdir(exist_ok=True)
+    with ImageReader(folder / "sample" / "data") as reader:
+        for number, row in enumerate(rows):
+            photo = reader.bytes(row["archive"], row["member"])
+            for name in ("photos", "few") if number == 0 else ("photos",):
+                (folder / name / f"{number}.jpg").write_bytes(photo)
+    settings = Settings(confidence_threshold=0.25, iou_threshold=0.45)
+    model = formats.export(weights, folder, image_size=pixels)
+    with zipfile.ZipFile(bundle.write_bundle(folder, "whole", model, pixels, settings)) as archive:
+        archive.extractall(folder)
+    detector = edge_runner.Model(folder / "edge_whole", threads)
+
+    def by_runner(where: Path) -> None:
+        edge_runner.run(detector, where, folder / "boxes.csv")
+
+    ms = {}
+    for name, call in (("runner", by_runner), ("detect", lambda at: theirs(weights, at, pixels))):
+        call(folder / "few")
+        taken = [(seconds(call, folder / "photos"), seconds(call, folder / "few")) for _ in "123"]
+        ms[name] = statistics.median(all - one for all, one in taken) / (len(rows) - 1) * 1e3
+    print(
+        f"files to boxes, {pixels} px, {threads} threads: runner {ms['runner']:.1f} ms an image, "
+        f"yolov5 detect {ms['detect']:.1f} ms: {ms['detect'] / ms['runner']:.2f} x (aim: 2.5 x)"
+    )
+    if in_chromium.CHROMIUM is None:
+        print("no Chromium: the page was not timed")
+        return
+    try:
+        edge_runner.web_runtime(folder / "edge_whole", os.environ.get("ONNXRUNTIME_WEB") or None)
+    except edge_runner.Problem as problem:
+        print(f"the page was not timed: {problem}")
+        return
+    files = {"photo.jpg": (folder / "few" / "0.jpg").read_bytes()}
+    told = in_chromium.run(folder / "edge_whole", folder, PAGE, files)
+    page = [statistics.median(each) for each in zip(*told["ms"][3:], strict=True)]
+    detector.look()
+    frame = edge_runner.decode(files["photo.jpg"])
+    own = interleaved({"whole": lambda: detector.detect(frame)})["whole"]
+    print(
+        f"letterbox to boxes, {pixels} px: the page in Chromium {page[0]:.1f} ms (network "
+        f"{page[1]:.1f}), the runner {own:.1f} ms"
+    )
 
 
 def two_stage_teacher(folder: Path, pixels: int) -> None:
@@ -186,6 +262,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         networks(Path(folder), options.weights, options.pixels, options.threads)
         runner(Path(folder), options.weights, options.pixels, options.threads)
+        pipeline(Path(folder), options.weights, options.threads)
         if not options.no_teacher:
             two_stage_teacher(Path(folder), options.pixels)
 

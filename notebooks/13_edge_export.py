@@ -18,8 +18,8 @@
 #   figures in `OUT/figures/13/`.
 # - **Time:** 2.5 minutes on the drawn sample with two CPU cores, two of them for `lighter`; exports and trainings
 #   that were made already are kept. Not measured on a T4: latencies here are of the processor in any case.
-# - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, lighter
-#   networks with `lighter`.
+# - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, NCNN
+#   with `ncnn` (name them in `exports`), lighter networks with `lighter`.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -110,10 +110,10 @@ step.show(lu.displays.parity(exports))
 # thresholds above, `decode_ms` what a JPEG file adds to it. Latencies hold for this machine: compare rows, not numbers
 # from elsewhere; the bundle's `--benchmark` prints these for the device.
 #
-# In the figure look for the length of the bars, and for pale ends: there the thresholds cost more than they need to. A
-# long line to the 95th percentile is a busy machine.
+# In the figure look for the length of the bars, and for pale ends: that is letterbox, suppression, votes and re-scoring.
+# A long line to the 95th percentile is a busy machine.
 #
-# In the next figure look for what stands left of the budget and high up; what lies below the line is beaten in both.
+# In the next figure look for what stands far left and high up; what lies below the line is beaten in both.
 
 # %%
 step.show(lu.displays.costs(exports))
@@ -140,7 +140,7 @@ step.say(exports.bundle[2])
 # With `lighter`: the same weights pruned, decomposed and taught by another model, each trained further for the same
 # epochs as the plain ones. `teacher` is a CSV of any model's predictions on the training images (a larger YOLOv5, a
 # two-stage detector), or weights; several, separated by commas, are a row each; without one the network teaches itself.
-# Needs the extra `lighter`. In the figure a dot left of the plain model's that is not below it pays.
+# Needs the extra `lighter`. In the figure look for a model that takes fewer ms and whose dot is not left of the line.
 
 # %%
 step.show(lu.displays.lighter_networks(exports))

@@ -98,6 +98,14 @@ def test_a_table_is_formatted_for_reading(step, displayed):
         assert part in html
 
 
+def test_more_numbers_are_folded_below_the_table(step, displayed):
+    some = pd.DataFrame({"form": ["onnx"]})
+    step.show(Display("cost", table=some, shows_table=True, table_caption="<All>", rest=some))
+    table, folded = (page["text/html"] for page, *_ in displayed)
+    assert folded.startswith("<details><summary>&lt;All&gt;</summary><table")
+    assert "All" not in table and "details" not in table
+
+
 def test_an_empty_table_still_shows_its_columns(step, displayed):
     step.table(pd.DataFrame({"images": pd.Series(dtype=int)}))
     assert "images" in displayed[0][0]["text/html"]

@@ -31,6 +31,7 @@ class Display:
         shows_table: whether a notebook shows the table, with `caption` where there is no figure.
         digits: decimals of the shown table.
         index: whether the index of the shown table is a column.
+        rest: more numbers, which a notebook shows folded, with `table_caption`.
         error: what a notebook raises when it has shown the display.
     """
 
@@ -44,6 +45,7 @@ class Display:
     table_caption: str = ""
     digits: int = 3
     index: bool = False
+    rest: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     error: LivestockError | None = None
 
     def plot(self, ax: Any = None) -> Any:

@@ -243,7 +243,10 @@ class Step:
                 self.figure(display.plot(), display.name, display.caption)
             if display.shows_table:
                 caption = display.table_caption or ("" if display.draw else display.caption)
+                caption = "" if len(display.rest) else caption
                 self.table(display.table, caption, display.digits, display.index)
+            if len(display.rest):
+                self.table(display.rest, display.table_caption, display.digits, folded=True)
             if display.verdict:
                 self.say(display.verdict)
             self.metrics(**display.metrics)

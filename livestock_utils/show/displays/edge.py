@@ -28,39 +28,39 @@ def parity(exports: Exports) -> Display:
     return Display(
         "parity",
         "AP75 of each export minus that of the weights, with its interval.",
-        shown,
+        table,
         partial(plots.edge_parity, table),
         words.parity_verdict(table),
-        shows_table=True,
         table_caption="Exports against the weights at the same pixels.",
         digits=4,
+        rest=shown,
     )
 
 
 def costs(exports: Exports) -> Display:
-    """Latency, file size and memory of each export."""
-    table = exports.measured
-    shown = table.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]]
+    """Form, size, time, AP75 and a verdict of each export; the rest folded."""
+    table, asked = exports.measured, exports.asked
+    budgets = exports.recommended[0], asked.max_latency_ms, asked.max_size_mb
     return Display(
         "cost",
         "Latency, file size and memory of each export.",
-        shown,
-        lambda ax=None: plots.edge_cost(table, exports.asked.max_size_mb, ax),
-        words.noise(table),
+        words.forms(table, *budgets),
+        partial(plots.edge_cost, table),
+        f"{words.budgets(table, *budgets[1:])} {words.noise(table)}".strip(),
         shows_table=True,
         table_caption="Size, arithmetic, latency, memory.",
-        digits=2,
+        digits=1,
+        rest=table.dropna(subset="AP75")[["export", "image_size", *cost.COLUMNS]],
     )
 
 
 def front(exports: Exports) -> Display:
-    """AP75 over time, and the recommendation that follows from the budgets."""
-    table = exports.measured
+    """AP75 over the time an image takes."""
     return Display(
         "front",
         "AP75 over the time from letterbox to boxes: what lies below the line is beaten in both.",
-        cost.front(table),
-        lambda ax=None: plots.edge_front(table, exports.asked.max_latency_ms, ax),
+        cost.front(exports.measured),
+        partial(plots.edge_front, exports.measured),
     )
 
 
@@ -73,6 +73,6 @@ def lighter_networks(exports: Exports) -> Display:
         table,
         partial(plots.lighter_models, table) if len(table) else None,
         words.lighter(table),
-        shows_table=len(table) > 0,
-        table_caption="Lighter networks after equal epochs; differences against the plain one.",
+        table_caption=words.TO_PAY,
+        rest=table,
     )

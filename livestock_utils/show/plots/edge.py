@@ -1,9 +1,10 @@
 """What a model costs on a device and what its exports lose, from `edge_parity` and `edge_cost`."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from livestock_utils.detect.export.cost import front
 from livestock_utils.detect.export.parity import MAX_DROP
@@ -17,11 +18,9 @@ _TONES = (style.INK, *style.LINES[:5], "#88CCEE", "#CC6677")
 """By export, the weights first; from Paul Tol's "muted" scheme."""
 
 
-def edge_front(
-    table: pd.DataFrame, max_latency_ms: float | None = None, ax: Axes | None = None
-) -> Axes:
+def edge_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """AP75 over whole_ms (log) of every export (colour) and size (marker), with the front.
-    A red edge is a red export, the dashed line the latency budget."""
+    A red edge is a red export."""
     ax = style.axes_or_new(ax, height_in=3.9)
     rows = table[table["AP75"].notna() & table["whole_ms"].notna()]
     if rows.empty:
@@ -45,21 +44,9 @@ def edge_front(
             linestyle="none",
             zorder=2,
         )
-    if max_latency_ms is not None:
-        ax.axvline(max_latency_ms, color=style.ALARM, linestyle="--", linewidth=1.2)
-        style.note(
-            ax,
-            f"budget {max_latency_ms:g} ms",
-            (max_latency_ms, 1),
-            (0, 4),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            color=style.ALARM,
-            va="baseline",
-        )
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    ticks = [base * 10.0**power for power in range(-1, 6) for base in (1, 2, 5)]
+    ticks = [base * 10.0**power for power in range(-1, 6) for base in (1, 2, 3, 5, 7)]
     shown = [tick for tick in ticks if low <= tick <= high]
     ax.set_xticks(shown, [f"{tick:g}" for tick in shown])
     ax.set_xticks([], minor=True)
@@ -67,28 +54,14 @@ def edge_front(
         xlabel="letterbox to boxes at batch 1, median, ms (log scale)", ylabel="AP75 on validation"
     )
     style.value_grid(ax)
-    keys = [
-        Line2D([], [], color=tones[name], marker="o", linestyle="none", label=name)
-        for name in names
-    ]
-    keys += [
-        Line2D([], [], color=style.MUTED, marker=marks[size], linestyle="none", label=f"{size} px")
-        for size in sizes
-    ]
+    for name in names:  # the legend's keys
+        ax.plot([], [], "o", color=tones[name], label=name)
+    for size in sizes:
+        ax.plot([], [], marks[size], color=style.MUTED, label=f"{size} px")
     if rows["red"].any():
-        keys.append(
-            Line2D(
-                [],
-                [],
-                color="white",
-                marker="o",
-                markeredgecolor=style.ALARM,
-                markeredgewidth=2.2,
-                linestyle="none",
-                label="red edge: not recommended",
-            )
-        )
-    ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.4)
+        edge: dict[str, Any] = {"markeredgecolor": style.ALARM, "markeredgewidth": 2.2}
+        ax.plot([], [], "o", color="white", label="red edge: not recommended", **edge)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.4)
     return ax
 
 
@@ -122,9 +95,7 @@ def edge_parity(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def edge_cost(
-    table: pd.DataFrame, max_size_mb: float | None = None, ax: Axes | None = None
-) -> Axes:
+def edge_cost(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Latency of every export at the largest pixel size: median (bar), 95th percentile (line; an
     arrow beyond _CLIP), letterbox and suppression (pale); text: file, and memory of its process."""
     rows = table[table["latency_ms"].notna()]
@@ -142,18 +113,11 @@ def edge_cost(
     ax.plot(end[beyond], places[beyond], ">", color=style.INK, markersize=5, linestyle="none")
     right = np.maximum(end, rows["latency_ms"] + own)
     for place, edge, row in zip(places, right, rows.to_dict("records"), strict=True):
-        over = max_size_mb is not None and row["size_mb"] > max_size_mb
         text = (
             f"{row['whole_ms']:.0f} ms, file {row['size_mb']:.1f} MB, memory "
             f"{row['peak_memory_mb']:.0f} MB"
         )
-        style.note(
-            ax,
-            text + (" (over budget)" if over else ""),
-            (edge, place),
-            (6, 0),
-            color=style.ALARM if over else style.INK,
-        )
+        style.note(ax, text, (edge, place), (6, 0))
     ax.set_yticks(places, rows["export"])
     ax.set_xlim(0, float(right.max()) * 1.7)
     threads, size = int(rows["threads"].iloc[0]), int(rows["image_size"].iloc[0])
@@ -166,34 +130,24 @@ def edge_cost(
 
 
 def lighter_models(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """AP75 over latency of lighter models beside the plain one, from `lighter.compare`."""
-    ax = style.axes_or_new(ax, height_in=3.6)
+    """AP75 of lighter models minus that of the plain one, a row each with its interval, size and
+    latency, from `lighter.compare`."""
+    ax = style.axes_or_new(ax, height_in=0.9 + 0.4 * max(len(table), 2))
     if table.empty:
         return style.say_empty(ax, "no model was trained")
-    for place, row in enumerate(table.to_dict("records")):
-        tone = style.LINES[place % len(style.LINES)]
-        plain = row["AP75"] - (0.0 if np.isnan(row["difference"]) else row["difference"])
-        if not np.isnan(row["low"]):
-            ends = np.clip([plain + row["low"], plain + row["high"]], 0, 1)
-            ax.plot([row["latency_ms"]] * 2, ends, color=tone, linewidth=2)
-        ax.plot(row["latency_ms"], row["AP75"], "o", color=tone, markersize=8)
-    ax.margins(y=0.2)
-    ax.set(
-        xlim=(0, 1.3 * float(table["latency_ms"].max())),
-        xlabel="latency of the network at batch 1, ms",
-        ylabel="AP75 on validation\n(line: 95 % of the difference)",
-    )
-    style.value_grid(ax)
-    style.label_line_ends(
+    style.interval_rows(
         ax,
+        table.fillna({"difference": 0.0}),
+        np.arange(len(table))[::-1],
         [
-            (
-                row["latency_ms"],
-                row["AP75"],
-                f"{row['model']}, {row['size_mb']:.1f} MB",
-                style.LINES[place % len(style.LINES)],
-            )
-            for place, row in enumerate(table.to_dict("records"))
+            f"{row['model']}, {row['size_mb']:.1f} MB, {row['latency_ms']:.0f} ms"
+            for row in table.to_dict("records")
         ],
+        [style.INK, *style.sure_tones(table["low"][1:], table["high"][1:])],
+        text_at="margin",
+    )
+    ax.set(
+        ylim=(-0.6, len(table) - 0.4),
+        xlabel="AP75 minus that of the plain model, 95 % interval (grey: holds 0)",
     )
     return ax

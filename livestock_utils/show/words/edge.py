@@ -1,10 +1,50 @@
 """Verdicts of notebook 13: exports as good as the weights, what they cost, which ones pay."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from livestock_utils.detect.export import cost, latency
 from livestock_utils.detect.export.lighter import FASTER
 from livestock_utils.detect.export.parity import MAX_DROP
+
+TO_PAY = (
+    f"Lighter networks after equal epochs, against the plain one. To pay is to be {FASTER:g} x as "
+    f"fast in every process at no more than {MAX_DROP:g} AP75 less, or significantly better at the "
+    "same speed."
+)
+
+
+def forms(
+    table: pd.DataFrame, chosen: Mapping[str, Any] | None, max_latency_ms: float, max_size_mb: float
+) -> pd.DataFrame:
+    """The five columns that decide, a row each form: its name, MB, ms, AP75, verdict."""
+    rows = []
+    for row in table[table["whole_ms"].notna()].to_dict("records"):
+        score, verdict = f"{row['AP75']:.3f}", "fits"
+        if row["export"] != "pytorch":
+            score += f" ({row['difference']:+.3f}: {row['low']:+.3f} to {row['high']:+.3f})"
+        if row["red"]:
+            verdict = f"red: more than {MAX_DROP:g} AP75 lost"
+        elif row["size_mb"] > max_size_mb or row["whole_ms"] > max_latency_ms:
+            verdict = "over the budget"
+        elif chosen and all(row[key] == chosen[key] for key in ("export", "image_size")):
+            verdict = "recommended"
+        name = f"{row['export']}, {row['image_size']} px"
+        rows.append((name, row["size_mb"], row["whole_ms"], score, verdict))
+    columns = ["form", "MB", "ms whole", "AP75 (difference: 95 %)", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def budgets(table: pd.DataFrame, max_latency_ms: float, max_size_mb: float) -> str:
+    """How many forms keep both budgets."""
+    timed = table[table["whole_ms"].notna()]
+    kept = (timed["whole_ms"] <= max_latency_ms) & (timed["size_mb"] <= max_size_mb)
+    return (
+        f"{kept.sum()} of {len(timed)} forms keep the budgets of {max_latency_ms:g} ms from "
+        f"letterbox to boxes and {max_size_mb:g} MB a file."
+    )
 
 
 def noise(table: pd.DataFrame) -> str:
@@ -77,8 +117,4 @@ def lighter(table: pd.DataFrame) -> str:
             f"{row['model']} {'pays' if pays else 'does not pay'}: {row['difference']:+.3f} "
             f"AP75{proof}, {speeds}, {row['size_mb'] / plain['size_mb']:.0%} of the size"
         )
-    return (
-        f"Against the plain model at equal epochs: {'; '.join(parts)}. To pay is to be {FASTER:g} "
-        f"x as fast in every process at no more than {MAX_DROP:g} AP75 less, or significantly "
-        "better at the same speed."
-    )
+    return f"Against the plain model at equal epochs: {'; '.join(parts)}."
