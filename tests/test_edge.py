@@ -44,6 +44,9 @@ def one(made, folder, kind, **options):
     weights, images, photos, _ = made
     if kind == "openvino":
         pytest.importorskip("openvino", reason="the openvino extra is not installed")
+    if kind == "ncnn":
+        pytest.importorskip("pnnx", reason="the ncnn extra is not installed")
+        pytest.importorskip("ncnn", reason="the ncnn extra is not installed")
     calibration = formats.Calibration(Photos(images, folder=photos), PIXELS)
     shape = formats.common_shape(images, PIXELS)
     return formats.export(
@@ -88,10 +91,9 @@ def test_suppression_inside_keeps_what_suppression_outside_keeps(made, tmp_path)
     )  # near ties of a random network may fall either way
 
 
-def test_files_of_one_shape_agree_and_take_smaller_frames(made, tmp_path):
-    static, script = (
-        predicted(one(made, tmp_path, kind), made) for kind in ("onnx-static", "torchscript")
-    )
+@pytest.mark.parametrize("other", ["torchscript", "ncnn"])
+def test_files_of_one_shape_agree_and_take_smaller_frames(made, tmp_path, other):
+    static, script = (predicted(one(made, tmp_path, kind), made) for kind in ("onnx-static", other))
     same = parity.same_detections(static, script, 0.3)
     assert same["equal_share"] == 1.0 and same["pairs"] > 20
     # a frame that fills the shape on its own is the very same to the network
@@ -187,7 +189,7 @@ def test_an_operator_that_an_exporter_lacks_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["onnx", "onnx-nms", "torchscript", "openvino"])
+@pytest.mark.parametrize("kind", ["onnx", "onnx-nms", "torchscript", "openvino", "ncnn"])
 def test_an_export_is_made_once_and_anew_when_the_weights_change(made, tmp_path, kind):
     path = one(made, tmp_path, kind)
     before = path.stat().st_mtime_ns
@@ -220,7 +222,9 @@ def test_calibration_must_hold_images(made, tmp_path):
     assert not (tmp_path / "best-int8.onnx").exists()
 
 
-@pytest.mark.parametrize("name", ["absent.onnx", "absent.torchscript", "absent.xml", "weights.pth"])
+@pytest.mark.parametrize(
+    "name", ["absent.onnx", "absent.torchscript", "absent.xml", "absent.param", "weights.pth"]
+)
 def test_absent_or_unknown_files_are_told(tmp_path, name):
     with pytest.raises(CheckpointError, match=r"not found|expected a file that ends in"):
         exported_backends.open_exported(tmp_path / name)
@@ -515,15 +519,16 @@ def test_figures_have_labels_and_take_no_rows(name):
     assert [text.get_text() for text in empty.texts]
 
 
-def test_the_front_marks_the_budget_and_red_rows():
+def test_the_front_marks_red_rows():
     from livestock_utils.show.plots import edge, style
 
-    ax = edge.edge_front(FIGURES, max_latency_ms=40)
-    assert any(text.get_text() == "budget 40 ms" for text in ax.texts)
+    ax = edge.edge_front(FIGURES)
     alarm = [
         line
         for line in ax.lines
-        if line.get_marker() == "o" and line.get_markeredgecolor() == style.ALARM
+        if line.get_marker() == "o"
+        and line.get_markeredgecolor() == style.ALARM
+        and len(line.get_xdata())  # not the legend's
     ]
     other = [
         line
@@ -540,3 +545,21 @@ def test_one_busy_moment_does_not_hide_the_other_bars():
     assert (
         ax.get_xlim()[1] < 2.5 * 90 * 1.8
     )  # the 95th percentile of the first row is 9 x its median
+
+
+def test_five_columns_say_what_a_form_costs_and_whether_to_take_it():
+    table = edge_module.forms(FIGURES, {"export": "onnx", "image_size": 640}, 50, 100)
+    assert table.columns.tolist() == [
+        "form",
+        "MB",
+        "ms whole",
+        "AP75 (difference: 95 %)",
+        "verdict",
+    ]
+    assert table["verdict"].tolist() == [
+        *("over the budget", "recommended", "fits", "red: more than 0.005 AP75 lost", "fits")
+    ]
+    assert table.iloc[2, 3] == "0.799 (-0.001: -0.002 to +0.000)" and table.iloc[0, 3] == "0.800"
+    assert table["form"].tolist()[-1] == "onnx, 320 px"  # what was not made is not here
+    assert len(edge_module.forms(FIGURES.iloc[:0], None, 50, 100)) == 0
+    assert edge_module.budgets(FIGURES, 50, 7).startswith("3 of 5 forms keep the budgets of 50 ms")

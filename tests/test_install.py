@@ -99,6 +99,7 @@ def test_every_extra_states_its_reasons():
         ("tracking", {"wandb", "mlflow-skinny"}),
         ("edge", {"onnx", "onnxruntime"}),
         ("openvino", {"openvino"}),
+        ("ncnn", {"ncnn", "pnnx"}),
     ],
 )
 def test_an_extra_brings_what_the_library_imports_on_demand(extra, names):

@@ -1,4 +1,4 @@
-"""Networks that were exported to TorchScript or OpenVINO, as a `Backend` that predict takes."""
+"""Networks exported to TorchScript, OpenVINO or NCNN, as a `Backend` that predict takes."""
 
 import os
 from pathlib import Path
@@ -15,14 +15,16 @@ from livestock_utils.detect.backends import base, onnx
 def open_exported(
     path: str | os.PathLike, *, any_classes: bool = False, threads: int | None = None
 ) -> base.Backend:
-    """The network of a .onnx, .torchscript or .xml file of ours, on the CPU; `threads`: default all
-    cores. CheckpointError for other files, and for other classes unless `any_classes`."""
+    """The network of a .onnx, .torchscript, .xml or .param file of ours, on the CPU; `threads`:
+    default all cores. CheckpointError for other files and, unless `any_classes`, classes."""
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return onnx.OnnxBackend(path, any_classes=any_classes, threads=threads)
-    kind = {".torchscript": _TorchScriptBackend, ".xml": _OpenVinoBackend}.get(suffix)
+    kinds: dict[str, Any] = {".torchscript": _TorchScriptBackend, ".xml": _OpenVinoBackend}
+    kind = (kinds | {".param": _NcnnBackend}).get(suffix)
     if kind is None:
-        raise CheckpointError(f"{path}: expected a file that ends in .onnx, .torchscript or .xml")
+        told = ".onnx, .torchscript, .xml or .param"
+        raise CheckpointError(f"{path}: expected a file that ends in {told}")
     if not Path(path).is_file():
         raise CheckpointError(f"exported file not found: {path}; export the weights first")
     network = kind(path, threads)
@@ -65,6 +67,36 @@ class _OpenVinoBackend(onnx.Exported):
 
     def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return np.asarray(self.network([pixels])[0])
+
+
+class _NcnnBackend(onnx.Exported):
+    """An NCNN network (.param with its .bin and .json) on the CPU, in float32."""
+
+    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+        """`threads`: default all cores."""
+        self.ncnn = onnx.need("ncnn", "ncnn")
+        self._take(read_ncnn(path))
+        self.network = self.ncnn.Net()
+        self.network.opt.num_threads = threads or os.cpu_count() or 1
+        for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
+            setattr(self.network.opt, name, False)
+        parts = self.network.load_param, self.network.load_model
+        for load, end in zip(parts, (".param", ".bin"), strict=True):
+            part = Path(path).with_suffix(end)
+            if not part.is_file() or load(str(part)):
+                raise CheckpointError(f"{part}: damaged or absent; export again")
+
+    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with self.network.create_extractor() as run:
+            run.input("in0", self.ncnn.Mat(pixels[0]))
+            return np.array(run.extract("out0")[1])[None]
+
+
+def read_ncnn(path: str | os.PathLike) -> dict[str, Any]:
+    """The metadata beside an NCNN network, as of `onnx.read_about`."""
+    beside = Path(path).with_suffix(".json")
+    is_whole = beside.is_file() and Path(path).read_bytes().startswith(b"7767517")
+    return onnx.parse_about(beside.read_text("utf-8") if is_whole else "", path)
 
 
 def read_torchscript(path: str | os.PathLike) -> tuple[Any, dict[str, Any]]:

@@ -86,16 +86,10 @@ class Exports:
     @functools.cached_property
     def files(self) -> pd.DataFrame:
         """What was made: export, image_size, path, note; with TensorRT's commands beside them."""
+        asked, sets = self.asked, (self.train, self.valid, self.thresholds[1])
+        kinds, chosen = asked.exports.split(","), (asked.n_calibration, asked.seed)
         made = formats.export_all(
-            self.weights,
-            self.out / "edge",
-            self.asked.exports.split(","),
-            self.asked.sizes,
-            self.train,
-            self.valid,
-            self.thresholds[1],
-            self.asked.n_calibration,
-            self.asked.seed,
+            self.weights, self.out / "edge", kinds, asked.sizes, *sets, *chosen
         )
         made.attrs["commands"] = [path.name for path in bundle.write_commands(made)]
         return made
@@ -109,14 +103,10 @@ class Exports:
     @functools.cached_property
     def measured(self) -> pd.DataFrame:
         """`scored` with size, arithmetic, latency and memory; also in OUT/edge/cost.csv."""
-        asked = self.asked
+        asked, (settings, inside, _) = self.asked, self.thresholds
+        megabytes, threads, rounds = asked.max_size_mb, asked.threads or None, asked.rounds
         table = cost.cost_table(
-            self.scored,
-            self.valid,
-            *self.thresholds[:2],
-            asked.max_size_mb,
-            asked.threads or None,
-            asked.rounds,
+            self.scored, self.valid, settings, inside, megabytes, threads, rounds
         )
         table.drop(columns="path").to_csv(self.out / "edge" / "cost.csv", index=False)
         return table

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -37,21 +38,14 @@ FORMATS = (
     "onnx-int8-trt",  # INT8 as TensorRT parses it (symmetric), for a Jetson
     "torchscript",  # batch 1 of one shape
     "openvino",  # weights in float16
+    "ncnn",  # batch 1 of one shape, for phones and small boards
 )
 _INT8 = ("onnx-int8", "onnx-int8-trt")
 _AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
 """Exports that `export_all` lists at every size; one file serves all."""
 _MILLION_PARAMETERS = {
-    "yolov5n": 1.9,
-    "yolov5n6": 3.2,
-    "yolov5s": 7.2,
-    "yolov5s6": 12.6,
-    "yolov5m": 21.2,
-    "yolov5m6": 35.7,
-    "yolov5l": 46.5,
-    "yolov5l6": 76.8,
-    "yolov5x": 86.7,
-    "yolov5x6": 140.7,
+    **{"yolov5n": 1.9, "yolov5n6": 3.2, "yolov5s": 7.2, "yolov5s6": 12.6, "yolov5m": 21.2},
+    **{"yolov5m6": 35.7, "yolov5l": 46.5, "yolov5l6": 76.8, "yolov5x": 86.7, "yolov5x6": 140.7},
 }
 """From yolov5's release notes (v7.0, COCO)."""
 
@@ -142,12 +136,14 @@ def export(
     if kind not in FORMATS:
         raise LivestockError(f"unknown export {kind!r}: expected one of {', '.join(FORMATS)}")
     variant = kind.partition("-")[2]
-    if kind in ("onnx-static", "torchscript"):
+    if kind in ("onnx-static", "torchscript", "ncnn"):
         shape = shape or (1, image_size, image_size)
         variant = f"{shape[1]}x{shape[2]}"
     else:
         shape = None
-    suffix = {"torchscript": ".torchscript", "openvino": ".xml"}.get(kind, ".onnx")
+    suffix = {"torchscript": ".torchscript", "openvino": ".xml", "ncnn": ".param"}.get(
+        kind, ".onnx"
+    )
     target = Path(folder) / f"{Path(weights).stem}{f'-{variant}' if variant else ''}{suffix}"
     made: dict[str, Any] = {"kind": kind, "from": files.sha256(weights), "shape": list(shape or [])}
     if kind == "onnx-nms":
@@ -160,6 +156,8 @@ def export(
     log.info("exporting %s", target.name)
     if kind in ("onnx", "onnx-static"):
         return onnx.export(weights, target, image_size=image_size, shape=shape, made=made)
+    if kind == "ncnn":
+        return _ncnn(export(weights, folder, "torchscript", image_size, shape), target, made)
     if shape:
         return _torchscript(weights, target, shape, made)
     plain = export(weights, folder, "onnx", image_size)
@@ -231,8 +229,9 @@ def display_name(path: str) -> str:
 
 
 def size_bytes(path: str | os.PathLike) -> int:
-    """Bytes of a model's file, with the .bin beside an OpenVINO .xml."""
-    suffixes = (".xml", ".bin") if Path(path).suffix == ".xml" else (Path(path).suffix,)
+    """Bytes of a model's file, with the .bin beside an OpenVINO .xml or NCNN's .param."""
+    suffix = Path(path).suffix
+    suffixes = (suffix, ".bin") if suffix in (".xml", ".param") else (suffix,)
     return sum(Path(path).with_suffix(suffix).stat().st_size for suffix in suffixes)
 
 
@@ -254,6 +253,8 @@ def read_about(path: str | os.PathLike) -> dict[str, Any]:
         return onnx.describe(model, str(path))
     if suffix == ".torchscript":
         return exported.read_torchscript(path)[1]
+    if suffix == ".param":
+        return exported.read_ncnn(path)
     return exported.read_openvino(path)[1] if suffix == ".xml" else onnx.read_about(path)
 
 
@@ -301,4 +302,24 @@ def _openvino(plain: Path, target: Path, made: dict[str, Any]) -> Path:
         for suffix in (".bin", ".xml"):  # the .xml last: a whole export has both
             with files.whole_file(target.with_suffix(suffix)) as file:
                 file.write(written.with_suffix(suffix).read_bytes())
+    return target
+
+
+def _ncnn(traced: Path, target: Path, made: dict[str, Any]) -> Path:
+    """By pnnx, in float32: .param and .bin as NCNN reads them, our metadata as .json beside."""
+    pnnx, about = onnx.need("pnnx", "ncnn"), read_about(traced) | {"made": made}
+    shape = ",".join(map(str, [1, 3, *made["shape"][1:]]))
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.pt"
+        source.write_bytes(traced.read_bytes())
+        command = [pnnx.EXEC_PATH, str(source), f"inputshape=[{shape}]", "fp16=0"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        parts = {end: source.with_name(f"model.ncnn{end}") for end in (".bin", ".param")}
+        if done.returncode or not all(part.is_file() for part in parts.values()):
+            why = " ".join((done.stderr or done.stdout).split())[-160:]
+            raise LivestockError(f"pnnx cannot convert {traced.name} ({why}); use the ONNX file")
+        files.write_text(target.with_suffix(".json"), json.dumps(about, sort_keys=True))
+        for end, part in parts.items():  # the .param last: a whole export has all three
+            with files.whole_file(target.with_suffix(end)) as file:
+                file.write(part.read_bytes())
     return target
