@@ -165,8 +165,7 @@ class Mirror:
 
     def _copy(self, path: Path) -> bool:
         """Copy one file, again after a pause if it fails; False when it did not get through."""
-        target = self.target / path.relative_to(self.folder)
-        problem = ""
+        target, problem = self.target / path.relative_to(self.folder), ""
         for attempt in range(TRIES):
             try:
                 copy_checked(path, target)

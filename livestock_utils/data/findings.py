@@ -145,11 +145,10 @@ class Findings:
         ]
         return ", ".join(words)
 
-    def first(self, severity: str = "warning") -> str:
-        """ "message; advice" of the first finding of a severity."""
-        return next(
-            (f"{r['message']}; {r['advice']}" for r in self.rows if r["severity"] == severity), ""
-        )
+    def first(self) -> str:
+        """ "message; advice" of the first warning."""
+        told = (r for r in self.rows if r["severity"] == "warning")
+        return next((f"{r['message']}; {r['advice']}" for r in told), "")
 
     def table(self) -> pd.DataFrame:
         """All findings with `COLUMNS`: errors first, then as in `KINDS`, by archive and member."""

@@ -70,8 +70,8 @@ def read_labels(
                 archive.path,
                 member,
                 nfc(str(image.get("file_name") or "")),
-                _pixels(image.get("width")),
-                _pixels(image.get("height")),
+                pixels(image.get("width")),
+                pixels(image.get("height")),
                 _corners(xyxy) if boxes_as == "xywh" else xyxy,
             )
         except (KeyError, TypeError, AttributeError):
@@ -108,15 +108,17 @@ def _xyxy(annotations: list[Any]) -> array:
             return array("d", chain.from_iterable(boxes))
     except (KeyError, TypeError, OverflowError):
         pass  # told box by box below
-    return array("d", chain.from_iterable(_four_numbers(annotation) for annotation in annotations))
+    given = (one.get("bbox") if isinstance(one, dict) else None for one in annotations)
+    return array("d", chain.from_iterable(map(numbers, given)))
 
 
-def _four_numbers(annotation: Any) -> tuple[float, ...]:
+def numbers(values: Any) -> tuple[float, ...]:
+    """Four numbers of a box, or four NaN where they are no numbers."""
     try:
-        x_min, y_min, x_max, y_max = annotation["bbox"]
-        return float(x_min), float(y_min), float(x_max), float(y_max)
-    except (KeyError, TypeError, ValueError, OverflowError):
+        x_min, y_min, x_max, y_max = map(float, values)
+    except (TypeError, ValueError, OverflowError):
         return (float("nan"),) * 4
+    return x_min, y_min, x_max, y_max
 
 
 def _in_small(data: Any) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _in_small(data: Any) -> dict[str, Any]:
     annotations = []
     for one in data["ANNOTATION_INFO"]:
         box = [one.get(f"BOUNDING_BOX_{side}") for side in sides]
-        annotations.append({**one, "bbox": _corners(array("d", _four_numbers({"bbox": box})))})
+        annotations.append({**one, "bbox": _corners(array("d", numbers(box)))})
     image = {key.lower().removeprefix("image_"): one for key, one in data["IMAGE"].items()}
     return {"image": image, "annotations": annotations}
 
@@ -151,7 +153,8 @@ def _around(annotation: Any) -> list[float] | None:
     return None
 
 
-def _pixels(value: Any) -> int:
+def pixels(value: Any) -> int:
+    """A side of a frame, "270.0" too; 0 for what is no number."""
     try:
         return int(float(value))
     except (TypeError, ValueError, OverflowError):

@@ -117,13 +117,11 @@ def small_box_table(boxes: pd.DataFrame) -> pd.DataFrame:
     return _binned(boxes, bins.small_bin(boxes), bins.SMALL_BINS)
 
 
-def below_area(
-    boxes: pd.DataFrame, below_px2: float = 4000, from_px2: float = 1000
-) -> pd.DataFrame:
-    """Boxes with from_px2 <= area < below_px2: species, boxes, share (of the species' boxes). The
-    defaults are the write-up's, which asks what dropping boxes under 4,000 px2 would lose."""
+def below_area(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Boxes of 1,000 to 4,000 px2: species, boxes, share (of the species' boxes). The write-up asks
+    what dropping those under 4,000 px2 would lose."""
     areas = area(boxes[XYXY].to_numpy())
-    inside = (areas >= from_px2) & (areas < below_px2)
+    inside = (areas >= 1000) & (areas < 4000)
     rows = []
     for name, part in by_species(boxes.assign(inside=inside)):
         n = int(part["inside"].sum())
@@ -225,11 +223,11 @@ def completeness_table(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFram
     )
 
 
-def is_aihub_size(images: pd.DataFrame, tolerance: float = 0.02) -> bool:
-    """True when each species has the write-up's number of images, within the share `tolerance`."""
+def is_aihub_size(images: pd.DataFrame) -> bool:
+    """True when each species has the write-up's number of images, within 2 %."""
     known = write_up.counts()["images"]
     counts = images["species"].value_counts()
-    return all(abs(int(counts.get(name, 0)) - n) <= tolerance * n for name, n in known.items())
+    return all(abs(int(counts.get(name, 0)) - n) <= 0.02 * n for name, n in known.items())
 
 
 def beside_write_up(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.data.aihub.labels import parse
-from livestock_utils.data.layouts.labels import Labels, around, files, numbers, pixels, upright
+from livestock_utils.data.aihub.labels import numbers, parse, pixels
+from livestock_utils.data.layouts.labels import Labels, around, files, upright
 
 NAME = "COCO"
 

@@ -4,15 +4,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.data.layouts.labels import (
-    Labels,
-    around,
-    files,
-    head,
-    numbers,
-    pixels,
-    upright,
-)
+from livestock_utils.data.aihub.labels import numbers, pixels
+from livestock_utils.data.layouts.labels import Labels, around, files, head, upright
 
 NAME = "CVAT for images"
 _BOX, _MASK = ("xtl", "ytl", "xbr", "ybr"), ("left", "top", "width", "height")

@@ -7,16 +7,8 @@ from urllib.parse import unquote
 
 from livestock_utils.core.boxes import iou_matrix
 from livestock_utils.core.errors import DatasetError
-from livestock_utils.data.aihub.labels import parse
-from livestock_utils.data.layouts.labels import (
-    Labels,
-    around,
-    files,
-    head,
-    numbers,
-    pixels,
-    upright,
-)
+from livestock_utils.data.aihub.labels import numbers, parse, pixels
+from livestock_utils.data.layouts.labels import Labels, around, files, head, upright
 from livestock_utils.data.sets.yolo import IMAGE_SUFFIXES
 
 NAME = "Label Studio"

@@ -5,9 +5,8 @@ import math
 import os
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.text import nfc
@@ -145,15 +144,6 @@ def relative(path: Path, folder: Path) -> str:
         return Path(os.path.abspath(path)).as_posix()
 
 
-def numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    """Four numbers of a box, or four NaN where they are no numbers."""
-    try:
-        x_min, y_min, x_max, y_max = map(float, values)
-    except (TypeError, ValueError):
-        return (float("nan"),) * 4
-    return x_min, y_min, x_max, y_max
-
-
 def around(points: Sequence[float]) -> tuple[float, ...]:
     """The box around a polygon given as x, y, x, y, ...; NaN for less than two points."""
     if len(points) < 4 or len(points) % 2:
@@ -175,14 +165,6 @@ def upright(
     for px, py in ((x, y), (x + width, y), (x, y + height), (x + width, y + height)):
         points += [x0 + (px - x0) * cos - (py - y0) * sin, y0 + (px - x0) * sin + (py - y0) * cos]
     return around(points), True
-
-
-def pixels(value: Any) -> int:
-    """A side of a frame, "270.0" too; 0 for what is no number."""
-    try:
-        return int(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return 0
 
 
 def head(path: Path) -> bytes:

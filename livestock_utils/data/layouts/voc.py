@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from livestock_utils.data.layouts.labels import Labels, files, head, numbers, part_of, pixels
+from livestock_utils.data.aihub.labels import numbers, pixels
+from livestock_utils.data.layouts.labels import Labels, files, head, part_of
 
 NAME = "Pascal VOC"
 _IS_VOC = re.compile(rb"<annotation[\s>]")

@@ -71,11 +71,7 @@ def _add_boxes(
         except (ValueError, KeyError, OverflowError):
             pass  # told row by row below
         else:
-            x, y, width, height = values[1::5], values[2::5], values[3::5], values[4::5]
-            boxes = (
-                (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-                for cx, cy, w, h in zip(x, y, width, height, strict=True)
-            )
+            boxes = map(_corners, values[1::5], values[2::5], values[3::5], values[4::5])
             labels.at.extend([row] * len(kinds))
             labels.name.extend(kinds)
             labels.xyxy.extend(chain.from_iterable(boxes))
@@ -91,16 +87,14 @@ def _add_boxes(
         if number < 0:  # no number, or none that a class can have
             number, kind, values_of = next(iter(names), 0), 0.0, []
         if len(values_of) == 4 or (keypoints and len(values_of) > 4):
-            x_mid, y_mid, wide, high = values_of[:4]
-            corners: tuple[float, ...] = (
-                x_mid - wide / 2,
-                y_mid - high / 2,
-                x_mid + wide / 2,
-                y_mid + high / 2,
-            )
+            corners = _corners(*values_of[:4])
         else:
             corners = around(values_of if len(values_of) > 5 else [])
         labels.add_box(row, names.get(number, f"class {kind:g}"), corners)
+
+
+def _corners(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _listed(content: dict[str, Any], described: Path) -> list[tuple[Path, str]]:

@@ -102,13 +102,8 @@ def write_sample(
     """
     folder = Path(folder)
     _check(n_images, n_test_images, seed, scale)
-    arguments = {
-        "n_images": n_images,
-        "n_test_images": n_test_images,
-        "seed": seed,
-        "scale": scale,
-        "drawn": _DRAWN,
-    }
+    counts = {"n_images": n_images, "n_test_images": n_test_images}
+    arguments = {**counts, "seed": seed, "scale": scale, "drawn": _DRAWN}
     stamp = made.read(folder / _STAMP)
     if stamp.get("arguments") == arguments and _is_whole(folder, stamp.get("files", {})):
         logging.getLogger(__name__).info("sample in %s is there already", folder)
@@ -117,17 +112,14 @@ def write_sample(
         raise LivestockError(
             f"{folder} is a folder of archives: choose an empty folder, or {folder.parent}"
         )
-    plans = {
-        "train": _plans("train", n_images, seed, scale),
-        "test": _plans("test", n_test_images, seed, scale),
-    }
+    wanted = {"train": n_images, "test": n_test_images}
+    plans = {split: _plans(split, count, seed, scale) for split, count in wanted.items()}
     _remove_own(folder, stamp.get("files", {}))
     own = _file_names(bool(plans["test"]))
     # Named before they are written, so that a call after one that was killed knows its own
     # archives.
-    files.write_json(
-        folder / _STAMP, {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)}
-    )
+    unfinished = {"arguments": arguments, "files": dict.fromkeys(own, _UNFINISHED)}
+    files.write_json(folder / _STAMP, unfinished)
     rows: list[tuple] = []
     with progress(total=n_images + n_test_images, desc="sample", unit="image") as bar:
         for split, sub in (("train", "data"), ("test", "data_test")):
@@ -140,24 +132,15 @@ def write_sample(
     files.write_text(folder / "truth.csv", known.to_csv(index=False, lineterminator="\n"))
     answer = _answers(truth[truth["split"] == "test"])
     files.write_text(folder / "answer.csv", answer.to_csv(index=False, lineterminator="\n"))
-    groups = pd.DataFrame(
-        [
-            (
-                p.image_id,
-                p.split,
-                f"{p.species}_{p.split}_{p.scene:05d}",
-                f"{p.species}_{p.barn:04d}",
-            )
-            for p in plans["train"] + plans["test"]
-        ],
-        columns=["image_id", "split", "scene", "barn"],
-    )
+    known_scenes = [
+        (p.image_id, p.split, f"{p.species}_{p.split}_{p.scene:05d}", f"{p.species}_{p.barn:04d}")
+        for p in plans["train"] + plans["test"]
+    ]
+    groups = pd.DataFrame(known_scenes, columns=["image_id", "split", "scene", "barn"])
     groups = groups.sort_values("image_id", kind="stable")
     files.write_text(folder / "scenes.csv", groups.to_csv(index=False, lineterminator="\n"))
-    files.write_json(
-        folder / _STAMP,
-        {"arguments": arguments, "files": {name: (folder / name).stat().st_size for name in own}},
-    )
+    sizes = {name: (folder / name).stat().st_size for name in own}
+    files.write_json(folder / _STAMP, {"arguments": arguments, "files": sizes})
     return folder
 
 
@@ -225,10 +208,7 @@ def _plan(name: str, split: str, number: int, seed: int, scale: float) -> _Plan:
     scene = cycle * len(_RUNS) + run
     barn = scene // _SCENES_A_BARN
     # Golden-ratio steps spread the shares evenly, so that few images have the right mix too.
-    shift, barn_shift = (
-        _rng(seed, name, split, "mix").random(),
-        _rng(seed, name, "barn", "mix").random(),
-    )
+    shift, barn_shift = (_rng(seed, name, key, "mix").random() for key in (split, "barn"))
     small = (barn_shift + barn * 0.7548776662) % 1 < _SMALL_FRAME_SHARE[name]
     width, height = (1280, 960) if small else (1920, 1080)
     labelled = _quantile(name, (shift + scene * 0.6180339887) % 1)
@@ -242,9 +222,8 @@ def _quantile(name: str, share: float) -> int:
     """Boxes an image at a share (0-1) of the AI Hub set's distribution."""
     *bins, weights = _COUNTS[name]
     counts = [count for part in bins for count in part]
-    chances = np.concatenate(
-        [np.array(list(part.values())) * w for part, w in zip(bins, weights, strict=True)]
-    )
+    parts = zip(bins, weights, strict=True)
+    chances = np.concatenate([np.array(list(part.values())) * w for part, w in parts])
     position = int(np.searchsorted(np.cumsum(chances) / chances.sum(), share, side="right"))
     return counts[min(position, len(counts) - 1)]
 
@@ -267,9 +246,8 @@ def _write_archives(
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as labels:
             for plan, picture, xyxy, labelled in _drawn(plans, seed):
-                good, jpeg = cv2.imencode(
-                    ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-                )
+                quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+                good, jpeg = cv2.imencode(".jpg", picture, quality)
                 if not good:
                     raise LivestockError(
                         f"{plan.image_id}: OpenCV could not encode a frame of {picture.shape}"
@@ -363,31 +341,18 @@ def _label(plan: _Plan, xyxy: np.ndarray) -> dict[str, Any]:
     """A label file's content; its categories say nothing about the species, as in the real set."""
     size = {"width": plan.width_px, "height": plan.height_px}
     image = {"id": plan.number + 1, "file_name": f"{plan.image_id}.jpg", **size}
-    annotations = [
-        {
-            "id": i + 1,
-            "image_id": plan.number + 1,
-            "category_id": 1,
-            "bbox": [float(v) for v in box],
-        }
-        for i, box in enumerate(xyxy)
-    ]
+    of = {"image_id": plan.number + 1, "category_id": 1}
+    annotations = [{"id": i, **of, "bbox": box} for i, box in enumerate(xyxy.tolist(), start=1)]
     categories = [{"id": 1, "name": "livestock", "supercategory": "animal"}]
     return {"label_info": {"image": image, "annotations": annotations, "categories": categories}}
 
 
 def _answers(animals: pd.DataFrame) -> pd.DataFrame:
     """The contest's answers: corners divided by the species' constants, whatever the frame."""
-    size = np.array(
-        [by_name(name).contest_size_px for name in animals["species"]], dtype=float
-    ).reshape(-1, 2)
+    names = {"ImageID": animals["image_id"] + ".jpg", "LabelName": animals["species"]}
+    sizes = [by_name(name).contest_size_px for name in animals["species"]]
+    wide, high = np.array(sizes, dtype=float).reshape(-1, 2).T
+    x = {"XMin": animals["x_min"] / wide, "XMax": animals["x_max"] / wide}
     return pd.DataFrame(
-        {
-            "ImageID": animals["image_id"] + ".jpg",
-            "LabelName": animals["species"],
-            "XMin": animals["x_min"] / size[:, 0],
-            "XMax": animals["x_max"] / size[:, 0],
-            "YMin": animals["y_min"] / size[:, 1],
-            "YMax": animals["y_max"] / size[:, 1],
-        }
+        {**names, **x, "YMin": animals["y_min"] / high, "YMax": animals["y_max"] / high}
     )

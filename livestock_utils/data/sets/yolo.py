@@ -29,19 +29,8 @@ from livestock_utils.data.split.folds import strata_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
-    "image_id",
-    "species",
-    "fold",
-    "stratum",
-    "archive",
-    "member",
-    "width_px",
-    "height_px",
-    "boxes",
-    "bytes",
-    "sha256",
-    "label_sha256",
-    "seed",
+    *("image_id", "species", "fold", "stratum", "archive", "member", "width_px", "height_px"),
+    *("boxes", "bytes", "sha256", "label_sha256", "seed"),
 )
 """Columns of manifest.csv: `fold` is empty without folds, `archive` and `member` name the source of
 the JPEG, `bytes` and `sha256` are the JPEG's, `label_sha256` is the label file's, `seed` is the one
@@ -107,11 +96,7 @@ def plan(
     xyxy = known[box_arithmetic.XYXY].to_numpy(dtype=float)
     width, height = table[["width_px", "height_px"]].to_numpy(dtype=float)[position].T
     inside = box_arithmetic.clip_to_frame(xyxy, width, height)
-    has_extent = (
-        np.isfinite(xyxy).all(axis=1)
-        & (inside[:, 2] > inside[:, 0])
-        & (inside[:, 3] > inside[:, 1])
-    )
+    has_extent = np.isfinite(xyxy).all(axis=1) & (inside[:, 2:] > inside[:, :2]).all(axis=1)
     large = box_arithmetic.area(xyxy) >= min_box_area_px
     keep = has_extent & large
     clipped = int(((inside != xyxy).any(axis=1) & keep).sum())
@@ -124,13 +109,8 @@ def plan(
     table["boxes"] = np.bincount(position[keep], minlength=len(table))
     table["bytes"], table["sha256"], table["seed"] = 0, _NO_HASH, seed
     table["label_sha256"] = [hashlib.sha256(text).hexdigest() for text in labels]
-    return Plan(
-        table[list(COLUMNS)],
-        labels,
-        clipped,
-        int((~has_extent).sum()),
-        int((has_extent & ~large).sum()),
-    )
+    dropped, too_small = int((~has_extent).sum()), int((has_extent & ~large).sum())
+    return Plan(table[list(COLUMNS)], labels, clipped, dropped, too_small)
 
 
 def manifest_bytes(manifest: pd.DataFrame) -> bytes:

@@ -23,9 +23,9 @@ from livestock_utils.core.reading import read_text
 from livestock_utils.core.tables import BOX_COLUMNS
 from livestock_utils.core.text import one_line
 from livestock_utils.data.aihub import labels
+from livestock_utils.data.aihub.labels import pixels
 from livestock_utils.data.layouts import coco
 from livestock_utils.data.layouts.checking import frame_scales
-from livestock_utils.data.layouts.labels import pixels
 from livestock_utils.data.sets import yolo
 
 log = logging.getLogger(__name__)

@@ -43,14 +43,12 @@ def pig_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(215, 300), (54, 76)))
     camera = canvas.camera
     back = float(camera.floor([[width_px / 2, height_px * rng.uniform(-0.02, 0.16)]])[0, 1])
-    tint = np.array(
-        [(0.95, 1.0, 1.03), (1.0, 1.0, 1.0), (0.9, 0.97, 1.05)][rng.integers(3)]
-    ) * rng.uniform(0.95, 1.15)
+    tint = np.array([(0.95, 1.0, 1.03), (1.0, 1.0, 1.0), (0.9, 0.97, 1.05)][rng.integers(3)])
+    tint = tint * rng.uniform(0.95, 1.15)
     canvas.floor("concrete", (-50, 50), tint)
     bare_until = float(rng.uniform(-0.8, 0.6)) if rng.random() < 0.5 else -50.0
-    canvas.floor(
-        "slats", (bare_until, 50), tint * rng.uniform(0.92, 1.05), turned=bool(rng.random() < 0.4)
-    )
+    slats = tint * rng.uniform(0.92, 1.05)
+    canvas.floor("slats", (bare_until, 50), slats, turned=bool(rng.random() < 0.4))
     if bare_until > -50:
         canvas.wall((-50, bare_until, 0), 100, 0.06, "concrete", tint * 0.75)
     canvas.dirt(rng, (44, 66, 86), 0.7, rng.uniform(0.2, 0.42), 0.6)
@@ -76,9 +74,8 @@ def cow_barn(rng: np.random.Generator, width_px: int, height_px: int) -> Barn:
     canvas = _Canvas(_camera(rng, width_px, height_px, rng.uniform(130, 215), (44, 68)))
     camera = canvas.camera
     back = float(camera.floor([[width_px / 2, height_px * rng.uniform(0.08, 0.24)]])[0, 1])
-    tint = np.array([(0.92, 0.98, 1.02), (1.0, 1.0, 1.0)][rng.integers(2)]) * rng.uniform(
-        0.92, 1.12
-    )
+    tint = np.array([(0.92, 0.98, 1.02), (1.0, 1.0, 1.0)][rng.integers(2)])
+    tint = tint * rng.uniform(0.92, 1.12)
     straw = np.array([(0.95, 0.97, 1.0), (0.82, 0.86, 0.9), (0.85, 0.98, 1.05)][rng.integers(3)])
     canvas.floor("concrete", (-50, 50), tint)
     if rng.random() < 0.72:
@@ -153,9 +150,8 @@ class _Canvas:
     def wall(self, origin, length_m: float, height_m: float, texture: str, tint) -> None:
         """An upright wall along x from `origin`, with a shade at its foot."""
         plane = self.camera.plane(origin, (1, 0, 0), (0, 0, 1))
-        self._cover(
-            texture, plane, [(0, 0), (length_m, 0), (length_m, height_m), (0, height_m)], tint
-        )
+        corners = [(0, 0), (length_m, 0), (length_m, height_m), (0, height_m)]
+        self._cover(texture, plane, corners, tint)
         y = round(float(self.camera.project([origin])[0, 1]))
         reach = max(2, round(0.25 * self.camera.px_a_metre))
         band = self.picture[max(0, y) : max(0, y + reach)]
@@ -172,19 +168,16 @@ class _Canvas:
         bumps_a_m: float,
     ) -> None:
         """Smeared blotches on the floor, on about `share` of it, with ragged borders."""
-        soft = (
-            self._floor_noise(rng, bumps_a_m) * 0.75 + self._floor_noise(rng, bumps_a_m * 6) * 0.25
-        )
-        self._blend(
-            np.full_like(self.picture, colour), strength * np.clip((share - soft) * 5, 0, 1)
-        )
+        soft = self._floor_noise(rng, bumps_a_m) * 0.75
+        soft = soft + self._floor_noise(rng, bumps_a_m * 6) * 0.25
+        weight = strength * np.clip((share - soft) * 5, 0, 1)
+        self._blend(np.full_like(self.picture, colour), weight)
 
     def scatter(self, texture: str, along_y: tuple[float, float], tint) -> None:
         """Wisps of a texture, fewer and fewer from the first y to the second."""
         rows = self.camera.project([(0, y, 0) for y in along_y])[:, 1]
-        fade = np.interp(
-            np.arange(self.size[1]), sorted(rows), (0, 1) if rows[0] > rows[1] else (1, 0)
-        )
+        ends = (0, 1) if rows[0] > rows[1] else (1, 0)
+        fade = np.interp(np.arange(self.size[1]), sorted(rows), ends)
         soft = self._floor_noise(np.random.default_rng(5), 5.0)
         weight = np.clip((0.45 * fade[:, None].astype(np.float32) - soft) * 6, 0, 1)
         weight[: max(0, int(min(rows)))] = 0
@@ -197,28 +190,16 @@ class _Canvas:
     def trough(self, x: float, y: float, length_m: float, inside: Colour = (52, 76, 98)) -> None:
         """A steel trough, filled."""
         half, rim = length_m / 2, 0.24
-        front = [
-            (x - half, y - 0.22, 0),
-            (x + half, y - 0.22, 0),
-            (x + half, y - 0.22, rim),
-            (x - half, y - 0.22, rim),
-        ]
-        self._polygon(front, (112, 116, 118))
+        ends = (x - half, 0.0), (x + half, 0.0), (x + half, rim), (x - half, rim)
+        self._polygon([(at, y - 0.22, z) for at, z in ends], (112, 116, 118))
         for narrower, far, tone in (
             (0.0, 0.22, (182, 186, 188)),
             (0.05, 0.17, (70, 74, 76)),
             (0.05, 0.12, inside),
         ):
             left, right, near = x - half + narrower, x + half - narrower, y - 0.22 + narrower
-            self._polygon(
-                [
-                    (left, near, rim),
-                    (right, near, rim),
-                    (right, y + far, rim),
-                    (left, y + far, rim),
-                ],
-                tone,
-            )
+            corners = (left, near), (right, near), (right, y + far), (left, y + far)
+            self._polygon([(*corner, rim) for corner in corners], tone)
 
     def _polygon(self, corners, tone: Colour) -> None:
         px = np.round(self.camera.project(corners) * 16).astype(np.int32)
@@ -291,14 +272,8 @@ def _lit(
     night = bool(rng.random() < 0.12)
     light = np.full((height, width), 0.66 if night else 0.95)
     for _ in range(rng.integers(1, 4)):
-        middle_x, middle_y, reach = (
-            rng.uniform(-0.9, 0.9),
-            rng.uniform(-0.9, 0.9),
-            rng.uniform(0.35, 0.8),
-        )
-        light += rng.uniform(0.08, 0.28) * np.exp(
-            -((x - middle_x) ** 2 + (y - middle_y) ** 2) / reach**2
-        )
+        (x0, y0), reach = rng.uniform(-0.9, 0.9, 2), rng.uniform(0.35, 0.8)
+        light += rng.uniform(0.08, 0.28) * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / reach**2)
     light *= 1 + rng.uniform(-0.15, 0.15) * x + rng.uniform(-0.12, 0.12) * y
     warm = rng.uniform(-0.06, 0.06)
     colour = light[..., None] * np.array([1 - warm, 1.0, 1 + warm])
@@ -308,16 +283,8 @@ def _lit(
     colour *= (1 - rng.uniform(0.12, 0.32) * (x**2 + y**2) / 2)[..., None]
     lamp = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.45, 0.3), 1.0])
     lamp /= np.linalg.norm(lamp)
-    return Barn(
-        camera,
-        canvas.picture,
-        colour.astype(np.float32),
-        lamp,
-        pen_m,
-        front,
-        night,
-        float(rng.random()),
-    )
+    colour, breed = colour.astype(np.float32), float(rng.random())
+    return Barn(camera, canvas.picture, colour, lamp, pen_m, front, night, breed)
 
 
 def _sun_patches(rng: np.random.Generator, camera: Camera, width: int, height: int) -> np.ndarray:

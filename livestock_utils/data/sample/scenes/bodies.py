@@ -40,25 +40,13 @@ class Body:
 
     def scaled(self, size: float) -> "Body":
         """The same animal, `size` times as large: a young one."""
-        return dataclasses.replace(
-            self,
-            centres=self.centres * size,
-            shapes=self.shapes * size,
-            radius_m=self.radius_m * size,
-            length_m=self.length_m * size,
-        )
+        where = self.centres * size, self.shapes * size, self.materials
+        return Body(*where, self.coat, self.radius_m * size, self.length_m * size)
 
 
 def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
     """Rotation matrix of radians: roll about x, pitch about y (> 0: nose down), yaw about z."""
-    cy, sy, cp, sp, cr, sr = (
-        np.cos(yaw),
-        np.sin(yaw),
-        np.cos(pitch),
-        np.sin(pitch),
-        np.cos(roll),
-        np.sin(roll),
-    )
+    (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))
     about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
@@ -182,9 +170,8 @@ class _Parts:
 
     def add(self, other: "_Parts", rotation: Array, pivot) -> None:
         """Take over the parts of `other`, turned about the origin and moved to `pivot`."""
-        self.centres += [
-            rotation @ centre + np.asarray(pivot, dtype=float) for centre in other.centres
-        ]
+        at = np.asarray(pivot, dtype=float)
+        self.centres += [rotation @ centre + at for centre in other.centres]
         self.shapes += [rotation @ shape for shape in other.shapes]
         self.materials += other.materials
 
@@ -193,14 +180,8 @@ class _Parts:
         turn = turned(roll=roll)
         centres, shapes = np.array(self.centres) @ turn.T, turn @ np.array(self.shapes)
         centres[:, 2] -= (centres[:, 2] - np.sqrt((shapes[:, 2] ** 2).sum(axis=1))).min()
-        return Body(
-            centres * size,
-            shapes * size,
-            np.array(self.materials),
-            coat,
-            radius_m * size,
-            length_m * size,
-        )
+        where = centres * size, shapes * size, np.array(self.materials)
+        return Body(*where, coat, radius_m * size, length_m * size)
 
 
 def _cow_head(rng: np.random.Generator) -> _Parts:

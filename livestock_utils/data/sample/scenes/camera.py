@@ -60,14 +60,10 @@ class Camera:
 
     def plane(self, origin: npt.ArrayLike, along: npt.ArrayLike, up: npt.ArrayLike) -> Array:
         """Homography (3, 3) from plane coordinates (metres from an origin) to pixels."""
-        lens = np.array(
-            [[self.focal_px, 0, self._middle[0]], [0, self.focal_px, self._middle[1]], [0, 0, 1]]
-        )
-        return (
-            lens
-            @ self.axes
-            @ np.column_stack([along, up, np.asarray(origin, dtype=float) - self.position])
-        )
+        focal, (x, y) = self.focal_px, self._middle
+        lens = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]])
+        sides = np.column_stack([along, up, np.asarray(origin, dtype=float) - self.position])
+        return lens @ self.axes @ sides
 
     @property
     def _middle(self) -> Array:

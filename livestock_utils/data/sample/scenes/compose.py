@@ -31,47 +31,18 @@ class _Scene:
 
 
 _PIG_COATS = (
-    (Coat((158, 178, 218), (60, 64, 74), (135, 145, 212), gloss=0.07), 0.62),
-    (Coat((50, 78, 126), (50, 78, 126), (70, 80, 130), gloss=0.06), 0.13),
-    (
-        Coat(
-            (158, 178, 216), (48, 50, 58), (135, 145, 212), share=0.3, patches_per_m=2.2, gloss=0.06
-        ),
-        0.17,
-    ),
-    (
-        Coat(
-            (46, 46, 52), (160, 178, 212), (80, 84, 110), share=0.12, patches_per_m=0.9, gloss=0.08
-        ),
-        0.08,
-    ),
+    ((158, 178, 218), (60, 64, 74), (135, 145, 212), 0.0, 1.0, 0.07, 0.62),
+    ((50, 78, 126), (50, 78, 126), (70, 80, 130), 0.0, 1.0, 0.06, 0.13),
+    ((158, 178, 216), (48, 50, 58), (135, 145, 212), 0.3, 2.2, 0.06, 0.17),
+    ((46, 46, 52), (160, 178, 212), (80, 84, 110), 0.12, 0.9, 0.08, 0.08),
 )
 _COW_COATS = (
-    (
-        Coat(
-            (210, 219, 224),
-            (36, 34, 38),
-            (140, 150, 195),
-            share=0.55,
-            patches_per_m=1.3,
-            gloss=0.02,
-        ),
-        0.45,
-    ),
-    (Coat((74, 118, 166), (74, 118, 166), (110, 130, 175), gloss=0.03), 0.32),
-    (
-        Coat(
-            (205, 217, 225),
-            (44, 72, 122),
-            (140, 150, 195),
-            share=0.6,
-            patches_per_m=1.2,
-            gloss=0.02,
-        ),
-        0.1,
-    ),
-    (Coat((40, 42, 50), (40, 42, 50), (60, 64, 80), gloss=0.04), 0.13),
+    ((210, 219, 224), (36, 34, 38), (140, 150, 195), 0.55, 1.3, 0.02, 0.45),
+    ((74, 118, 166), (74, 118, 166), (110, 130, 175), 0.0, 1.0, 0.03, 0.32),
+    ((205, 217, 225), (44, 72, 122), (140, 150, 195), 0.6, 1.2, 0.02, 0.1),
+    ((40, 42, 50), (40, 42, 50), (60, 64, 80), 0.0, 1.0, 0.04, 0.13),
 )
+"""Colours of a coat, share and patches per metre of the second, gloss; how many animals have it."""
 _HERDS = {
     "pig": (
         bodies.pig,
@@ -93,30 +64,23 @@ def build_barn(rng: np.random.Generator, species: str, width_px: int, height_px:
 def populate(rng: np.random.Generator, barn: Barn, species: str, count: int) -> list[Animal]:
     """Place `count` animals, overlapping but not standing in each other; fewer in a full pen."""
     make, _, coats, poses, chances, spacing = _HERDS[species]
-    shares = np.array([share for _, share in coats])
+    shares = np.array([coat[-1] for coat in coats])
     # The animals of one barn are mostly of one breed.
     breed = int(np.searchsorted(np.cumsum(shares), barn.breed))
     shares = np.where(np.arange(len(coats)) == breed, 0.8, 0) + 0.2 * shares
     herd: list[Animal] = []
     while len(herd) < count:
-        coat = coats[rng.choice(len(coats), p=shares)][0]
+        base, second, bare, share, patches, gloss, _ = coats[rng.choice(len(coats), p=shares)]
         tone = rng.uniform(0.88, 1.08)
-        b, g, r = (min(channel * tone, 245.0) for channel in coat.base)
+        b, g, r = (min(channel * tone, 245.0) for channel in base)
         x, y = rng.uniform(0, 50, 2)
-        coat = dataclasses.replace(
-            coat,
-            base=(b, g, r),
-            offset=(x, y),
-            dirt=rng.uniform(0.05, 0.4),
-            share=coat.share * rng.uniform(0.6, 1.35),
-        )
+        dirt, share = rng.uniform(0.05, 0.4), share * rng.uniform(0.6, 1.35)
+        coat = Coat((b, g, r), second, bare, share, patches, dirt, gloss, (x, y))
         body = make(rng, coat, str(rng.choice(poses, p=chances)))
         if rng.random() < 0.025:
             body = body.scaled(rng.uniform(0.4, 0.6))
-        animal = _place(
-            rng, barn, body, herd, spacing, spots_in_frame=1 if rng.random() < 0.05 else 2
-        )
-        if animal is None:
+        spots_in_frame = 1 if rng.random() < 0.05 else 2
+        if (animal := _place(rng, barn, body, herd, spacing, spots_in_frame)) is None:
             break
         herd.append(animal)
     return herd
@@ -126,30 +90,22 @@ def move(rng: np.random.Generator, herd: list[Animal]) -> list[Animal]:
     """The same animals a moment later: small steps along their heading and small turns."""
     moved = []
     for animal in herd:
-        step, turn = (
-            (rng.normal(0, 0.05), rng.normal(0, 0.05)) if rng.random() < 0.6 else (0.0, 0.0)
-        )
+        step, turn = rng.normal(0, 0.05, 2) if rng.random() < 0.6 else (0.0, 0.0)
         ahead = np.array([np.cos(animal.yaw), np.sin(animal.yaw), 0]) * step
-        moved.append(
-            dataclasses.replace(animal, place_m=animal.place_m + ahead, yaw=animal.yaw + turn)
-        )
+        moved.append(Animal(animal.body, animal.place_m + ahead, animal.yaw + turn))
     return moved
 
 
 def draw_scene(
-    rng: np.random.Generator,
-    barn: Barn,
-    herd: list[Animal],
-    min_seen: float = 0.1,
-    caption: str = "",
+    rng: np.random.Generator, barn: Barn, herd: list[Animal], caption: str = ""
 ) -> _Scene:
-    """Draw the herd far to near; animals that show less than the share `min_seen` are left out."""
+    """Draw the herd far to near; animals that show less than a tenth are left out."""
     camera = barn.camera
     herd = sorted(herd, key=lambda a: -float(np.linalg.norm(a.place_m - camera.position)))
     drawn = [sprites.draw(animal.body, *_maps(barn, animal)) for animal in herd]
     while True:
         xyxy, seen = _visible(drawn, camera.width_px, camera.height_px)
-        hidden = np.flatnonzero(seen < min_seen)
+        hidden = np.flatnonzero(seen < 0.1)
         if not len(hidden):
             break
         worst = hidden[np.argmin(seen[hidden])]
@@ -174,11 +130,7 @@ def _place(
     """A free place for a body, spread evenly over the picture; None after many tries. Of four spots
     along the body `spots_in_frame` must be in the frame."""
     camera = barn.camera
-    others = (
-        np.concatenate([_footprint(a.body, a.place_m, a.yaw) for a in herd])
-        if herd
-        else np.zeros((0, 3))
-    )
+    others = np.vstack([np.zeros((0, 3)), *(_footprint(a.body, a.place_m, a.yaw) for a in herd)])
     for attempt in range(90):
         px = rng.uniform((-0.02, -0.02), (1.02, 1.04)) * (camera.width_px, camera.height_px)
         place = camera.floor([px])[0]
@@ -187,16 +139,12 @@ def _place(
         if not (barn.pen_m[0] < mine[:, 1].min() and mine[:, 1].max() < barn.pen_m[1]):
             continue
         spots = camera.project(np.column_stack([mine[:, :2], np.full(4, body.radius_m)]))
-        if ((spots > 0) & (spots < (camera.width_px, camera.height_px))).all(
-            axis=1
-        ).sum() < spots_in_frame:
+        inside = ((spots > 0) & (spots < (camera.width_px, camera.height_px))).all(axis=1)
+        if inside.sum() < spots_in_frame:
             continue
-        if not len(others):
-            return Animal(body, place, yaw)
-        gap = np.linalg.norm(mine[:, None, :2] - others[None, :, :2], axis=2) / (
-            mine[:, None, 2] + others[None, :, 2]
-        )
-        if gap.min() > spacing * (1 if attempt < 60 else 0.85):
+        apart = np.linalg.norm(mine[:, None, :2] - others[None, :, :2], axis=2)
+        gap = (apart / (mine[:, None, 2] + others[None, :, 2])).min(initial=np.inf)
+        if gap > spacing * (1 if attempt < 60 else 0.85):
             return Animal(body, place, yaw)
     return None
 
@@ -228,10 +176,8 @@ def _visible(drawn: list[Sprite], width_px: int, height_px: int) -> tuple[Array,
         rows, columns, _, _ = sprite.window(width_px, height_px)
         mine = owner[rows, columns] == i
         seen[i] = mine.sum() / max(1, int((sprite.alpha > 0.5).sum()))
-        x, y = (
-            np.flatnonzero(mine.any(axis=0)) + columns.start,
-            np.flatnonzero(mine.any(axis=1)) + rows.start,
-        )
+        x = np.flatnonzero(mine.any(axis=0)) + columns.start
+        y = np.flatnonzero(mine.any(axis=1)) + rows.start
         if len(x):
             xyxy[i] = (x[0], y[0], x[-1] + 1, y[-1] + 1)
     return xyxy, seen
@@ -259,12 +205,10 @@ def _cast_shadow(picture: np.ndarray, barn: Barn, animal: Animal) -> None:
     ):
         cv2.ellipse(shade, (centre, (width[1], width[0]), angle), 1.0, -1)
     shade = cv2.GaussianBlur(shade, (0, 0), max(0.5, soft / step))
-    shadow = Sprite(
-        shade, cv2.resize(shade, (int(size[0]), int(size[1]))), int(low[0]), int(low[1])
-    )
-    rows, columns, own_rows, own_columns = shadow.window(
-        barn.camera.width_px, barn.camera.height_px
-    )
+    whole = cv2.resize(shade, (int(size[0]), int(size[1])))
+    shadow = Sprite(shade, whole, int(low[0]), int(low[1]))
+    frame = barn.camera.width_px, barn.camera.height_px
+    rows, columns, own_rows, own_columns = shadow.window(*frame)
     below = picture[rows, columns]
     if below.size:
         below[:] = (below * (1 - 0.62 * shadow.alpha[own_rows, own_columns, None])).astype(np.uint8)
@@ -295,14 +239,6 @@ def _develop(rng: np.random.Generator, barn: Barn, picture: np.ndarray, caption:
         thick, shift = max(1, round(2 * size)), max(1, round(2 * size))
         for tone, move in (((20, 20, 20), shift), ((235, 235, 235), 0)):
             where = (round(30 * size) + move, round(50 * size) + move)
-            cv2.putText(
-                picture,
-                caption,
-                where,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                1.1 * size,
-                tone,
-                thick,
-                cv2.LINE_AA,
-            )
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(picture, caption, where, font, 1.1 * size, tone, thick, cv2.LINE_AA)
     return picture

@@ -10,17 +10,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from livestock_utils.data.sample.scenes.bodies import (
-    BARE,
-    COAT,
-    EAR,
-    EYE,
-    HOOF,
-    HORN,
-    TUFT,
-    Body,
-    flattened,
-)
+from livestock_utils.data.sample.scenes import bodies
+from livestock_utils.data.sample.scenes.bodies import Body, flattened
 from livestock_utils.data.sample.scenes.camera import Array
 from livestock_utils.data.sample.scenes.textures import smooth_noise
 
@@ -93,14 +84,10 @@ def _cast(
         across = (np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - x))[None, :]
         along = (np.arange(y0, y1, dtype=np.float32) + np.float32(0.5 - y))[:, None]
         (a, b, d), (_, c, e), (_, _, f) = form.astype(np.float32)
-        room = (
-            (f - (a * f - d * d) * across**2)
-            - (c * f - e * e) * along**2
-            - (2 * (b * f - d * e)) * along * across
-        )
-        surface = (np.sqrt(np.maximum(room, 0)) - (d * across + e * along)) / f + np.float32(
-            centre[2]
-        )
+        room = (f - (a * f - d * d) * across**2) - (c * f - e * e) * along**2
+        room = room - (2 * (b * f - d * e)) * along * across
+        surface = (np.sqrt(np.maximum(room, 0)) - (d * across + e * along)) / f
+        surface = surface + np.float32(centre[2])
         nearer = (room > 0) & (surface > depth[y0:y1, x0:x1])
         np.copyto(depth[y0:y1, x0:x1], surface, where=nearer)
         material[y0:y1, x0:x1][nearer] = kind
@@ -120,15 +107,14 @@ def _shade(
     down, right = np.gradient(skin)
     normal = [to_grid[2, i] - right * to_grid[0, i] - down * to_grid[1, i] for i in range(3)]
     length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
-    facing = np.clip(
-        (normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]) / length, 0, 1
-    )
+    facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
+    facing = np.clip(facing / length, 0, 1)
     place = np.linalg.inv(to_grid).astype(np.float32)
     across = (np.arange(depth.shape[1], dtype=np.float32) + np.float32(0.5 - origin[0]))[None, :]
     along = (np.arange(depth.shape[0], dtype=np.float32) + np.float32(0.5 - origin[1]))[:, None]
     x, y, z = (place[i, 0] * across + place[i, 1] * along + place[i, 2] * skin for i in range(3))
     height = z / np.float32(body.centres[:, 2].max())
-    colour = _coloured(body, material, x, y, z, height)
+    colour = _coloured(body, material, [x, y, z], height)
     bright = (0.46 + 0.62 * facing) * np.clip(0.55 + 0.5 * height, 0.5, 1.05)
     bright *= 0.94 + 0.12 * _looked_up(x, y * 3 + z, 14.0, body.coat.offset)
     colour = colour * bright[..., None] + (255 * body.coat.gloss) * (facing**14)[..., None]
@@ -138,17 +124,10 @@ def _shade(
     return np.clip(colour, 0, 255).astype(np.float32), cv2.GaussianBlur(mask, (0, 0), 0.7)
 
 
-def _coloured(
-    body: Body,
-    material: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    z: np.ndarray,
-    height: np.ndarray,
-) -> np.ndarray:
+def _coloured(body: Body, material: np.ndarray, xyz: list, height: np.ndarray) -> np.ndarray:
     """Colours (h, w, 3) without light at body coordinates in metres; `height` is a share of the
     animal's."""
-    coat = body.coat
+    (x, y, z), coat = xyz, body.coat
     pattern = _looked_up(x + 0.25 * z, y + 0.8 * z, coat.patches_per_m, coat.offset)
     pattern = 0.9 * pattern + 0.1 * _looked_up(x, y + z, 6 * coat.patches_per_m, coat.offset)
     second = np.clip((coat.share - pattern) * 25 + (0.5 if coat.share > 0 else -1), 0, 1)[..., None]
@@ -156,19 +135,16 @@ def _coloured(
     colour = base + (np.array(coat.second, dtype=np.float32) - base) * second
     flush = _looked_up(x, y + z, 2.5, coat.offset)[..., None]
     colour *= 0.95 + 0.1 * flush
-    ear = material == EAR
+    ear = material == bodies.EAR
     colour[ear] = 0.72 * colour[ear] + 0.28 * bare
-    for kind, tone in (
-        (BARE, bare),
-        (HORN, (135, 160, 172)),
-        (HOOF, (58, 66, 74)),
-        (EYE, (22, 22, 26)),
-    ):
+    horn, hoof, eye = (135, 160, 172), (58, 66, 74), (22, 22, 26)
+    kinds = bodies.BARE, bodies.HORN, bodies.HOOF, bodies.EYE
+    for kind, tone in zip(kinds, np.array([bare, horn, hoof, eye]), strict=True):
         colour[material == kind] = tone
-    colour[material == TUFT] *= 0.6
+    colour[material == bodies.TUFT] *= 0.6
     dirt = np.clip((_looked_up(x, y + z, 2.2, coat.offset[::-1]) - 1 + coat.dirt) * 4, 0, 1)
     dirt *= 0.8 * np.clip(1.25 - height, 0.12, 1)
-    dirt[material != COAT] *= 0.4
+    dirt[material != bodies.COAT] *= 0.4
     return colour + (np.array(_DUNG, dtype=np.float32) - colour) * dirt[..., None]
 
 

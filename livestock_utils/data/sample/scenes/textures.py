@@ -50,14 +50,11 @@ def grain() -> np.ndarray:
 @functools.cache
 def _concrete() -> np.ndarray:
     coarse = smooth_noise(_SIDE, 10, 3)
-    fine, rough = (
-        np.tile(smooth_noise(_SIDE // 2, waves, seed), (2, 2))
-        for waves, seed in ((34, 4), (170, 5))
-    )
+    fine = np.tile(smooth_noise(_SIDE // 2, 34, 4), (2, 2))
+    rough = np.tile(smooth_noise(_SIDE // 2, 170, 5), (2, 2))
     grey = 136 + 22 * (coarse - 0.5) + 20 * (fine - 0.5) + 24 * (rough - 0.5)
-    return np.clip(grey[..., None] * np.array((0.97, 1.0, 1.02), dtype=np.float32), 0, 255).astype(
-        np.uint8
-    )
+    toned = grey[..., None] * np.array((0.97, 1.0, 1.02), dtype=np.float32)
+    return np.clip(toned, 0, 255).astype(np.uint8)
 
 
 @functools.cache
@@ -96,9 +93,8 @@ def _straw() -> np.ndarray:
 
 @functools.cache
 def _feed() -> np.ndarray:
-    return _strokes(
-        12, (50, 95, 100), ((70, 140, 135), (60, 115, 110), (95, 165, 170), (40, 75, 80)), 7000, 26
-    )
+    colours = ((70, 140, 135), (60, 115, 110), (95, 165, 170), (40, 75, 80))
+    return _strokes(12, (50, 95, 100), colours, 7000, 26)
 
 
 @functools.cache
@@ -119,9 +115,8 @@ def _strokes(seed: int, ground, colours, count: int, length_px: int) -> np.ndarr
     start = rng.uniform(0, _SIDE, (count, 2))
     angle, length = rng.uniform(0, np.pi, count), rng.uniform(0.4, 1.0, count) * length_px
     end = start + np.column_stack([np.cos(angle), np.sin(angle)]) * length[:, None]
-    tones = np.array(colours)[rng.integers(0, len(colours), count)] * rng.uniform(
-        0.65, 1.1, (count, 1)
-    )
+    tones = np.array(colours)[rng.integers(0, len(colours), count)]
+    tones = tones * rng.uniform(0.65, 1.1, (count, 1))
     thick = rng.integers(1, 4, count).tolist()
     wraps = -_SIDE * np.floor(end / _SIDE).astype(int)
     for i, tone in enumerate(np.minimum(tones, 255).tolist()):
