@@ -10,9 +10,10 @@ in benchmarks/results/accuracy_gains.csv. With nothing to read it prints what is
 work never start by themselves.
 
 Plans: "final" trains on all of `data` and is judged on `data_test`; "screen" trains on 200 photos
-without chute and passage and is judged on those 50 and 85 pigs that it has not seen; "sizes" and
-"pixels" are "final" with fewer photos and with 416 px. Weights are the last epoch's, hard NMS at
-IoU .60, confidence .001, one pass. Both sides validate on the same 8 photos, which choose nothing.
+without chute and passage and is judged on those 50 and 85 pigs that it has not seen, "middle" on
+all that are left; "sizes" and "pixels" are "final" with fewer photos and with 416 px. Weights are
+the last epoch's, hard NMS at IoU .60, confidence .001, one pass. Both sides validate on the same 8
+photos, which choose nothing.
 """
 
 import argparse
@@ -52,6 +53,7 @@ WAYS: dict[str, dict[str, Any]] = {
 """Way -> settings beside model, weights, epochs, pixels, seed."""
 PLANS = {
     "screen": {"n": 200, "epochs": 8, "size": 320},
+    "middle": {"n": None, "epochs": 15, "size": 320},
     "final": {"n": None, "epochs": 15, "size": 320},
     "sizes": {"n": 100, "epochs": 15, "size": 320},
     "pixels": {"n": None, "epochs": 15, "size": 416},
@@ -85,7 +87,7 @@ def parts(real: Path, index: pd.DataFrame, plan: str) -> tuple[Photos, Photos, P
     """Photos to train on, to be judged on, and the 8 of the former that both sides validate on."""
     photos = lu.read_archives(real / "data")
     judge, n = test_photos(real), PLANS[plan]["n"]
-    if plan == "screen":
+    if plan in ("screen", "middle"):
         kind = groups(index, photos.images["image_id"])
         pigs = np.random.default_rng(7).permutation(kind.index[kind == "pig"])[:85]
         judge = photos.select([*kind.index[kind == "other cow"], *pigs])
@@ -133,6 +135,7 @@ def train_ours(
     work: Path,
     seed: int,
     asked: dict[str, Any],
+    teacher: pd.DataFrame | None = None,
 ) -> Path:
     """last.pt of our training with these settings."""
     plan = PLANS[options.plan]
@@ -140,7 +143,9 @@ def train_ours(
     settings = lu.TrainSettings(
         options.model, init_weights=options.weights, seed=seed, **{**same, **asked}
     )
-    return lu.train(train, watched, work / "run", settings, final_evaluation=False).last
+    return lu.train(
+        train, watched, work / "run", settings, teacher=teacher, final_evaluation=False
+    ).last
 
 
 def judged(found: pd.DataFrame, judge: Photos, kind: pd.Series) -> dict[str, float]:
