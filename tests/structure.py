@@ -23,9 +23,9 @@ MOST = {
     "names of the library in notebooks": 122,  # 110 before recipe, range test, check of a GPU
     "modules of the library in notebooks": 15,
     "lines of code in notebooks": 750,
-    "lines of notebook text": 1980,  # 1,800 before recipes, minutes and the check of a GPU
+    "lines of notebook text": 2000,  # 1,800 before recipes and minutes, 1,930 before notebook 14
     "columns of code in notebooks": 100,
-    "lines of the library": 34000,  # 31,900 before other tools' layouts
+    "lines of the library": 34700,  # 31,900 before layouts, 34,000 before cameras and the review
     "names of the door": 46,  # 42 before the conclusions and other tools' labels
     "lines of the set-up cell": 14,
 }

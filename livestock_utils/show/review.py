@@ -68,9 +68,9 @@ def widget(review: Review) -> Any:
     import traitlets
 
     if "google.colab" in sys.modules:
-        sys.modules["google.colab"].output.enable_custom_widget_manager()  # type: ignore[attr-defined]
+        sys.modules["google.colab"].output.enable_custom_widget_manager()
 
-    class Page(anywidget.AnyWidget):  # type: ignore[misc, name-defined]
+    class Page(anywidget.AnyWidget):  # type: ignore[name-defined]
         _esm = (PACKAGE / "assets" / "review.js").read_text(encoding="utf-8")
         state = traitlets.Dict().tag(sync=True)
 

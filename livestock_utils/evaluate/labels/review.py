@@ -74,7 +74,8 @@ class Review:
     def _decide(self, verdict: str, dragged: Any) -> str:
         case, box = self.cases[self.at], self.box()
         if verdict == "accept" and box is not None and dragged is not None:
-            box = exchange.clipped(_numbers(dragged), *case["frame"], f"image {case['image_id']}")
+            width, height = case["frame"]
+            box = exchange.clipped(_numbers(dragged), width, height, f"image {case['image_id']}")
         with locks.alone(self.path.parent):
             there = self._read()
             strange = sum(self.decisions.get(key) != one for key, one in there.items())
@@ -119,25 +120,26 @@ def table(review: Review) -> pd.DataFrame:
 def _cases(missing: MissingLabels) -> list[dict[str, Any]]:
     """Missing boxes by falling score, then suspicious labels: `label` is what stands there, `box`
     what should, `species` of that one."""
-    found = []
+    found: list[tuple[Any, ...]] = []
     for row in missing.suggestions.to_dict("records"):
         box = [row[name] for name in XYXY]
         found.append((row["image_id"], "missing", row["species"], row["score"], None, box))
     for row in missing.faults.to_dict("records"):
         label, kind = [row[name] for name in XYXY], row["fault"]
         instead = [row[f"suggested_{name}"] for name in XYXY]
-        box = {"loose": instead, "swapped": label, "duplicate": None}[kind]
+        mended = {"loose": instead, "swapped": label, "duplicate": None}[kind]
         name = row["suggested_species" if kind == "swapped" else "species"]
-        found.append((row["image_id"], kind, name, row["score"], label, box))
+        found.append((row["image_id"], kind, name, row["score"], label, mended))
     sizes = missing.photos.images.set_index("image_id")[["width_px", "height_px"]].astype(float)
     cases = []
     for image_id, kind, name, score, label, box in found:
         if kind in ("missing", "loose"):  # a detector's box may reach beyond the photo
-            box = exchange.clipped(box, *sizes.loc[image_id], f"image {image_id}")
+            width, height = sizes.loc[image_id]
+            box = exchange.clipped(box, width, height, f"image {image_id}")
         rounded = [None if xyxy is None else [round(v, 2) for v in xyxy] for xyxy in (label, box)]
         case = {"image_id": image_id, "fault": kind, "species": name, "score": round(score, 4)}
         case["frame"] = sizes.loc[image_id].tolist()
-        place = " ".join(f"{value:.0f}" for value in (rounded[0] or rounded[1]))
+        place = " ".join(f"{value:.0f}" for value in (rounded[0] or rounded[1] or ()))
         cases.append({**case, "case": place, "label": rounded[0], "box": rounded[1]})
     return cases
 
