@@ -372,6 +372,23 @@ def test_the_tables_of_accuracy_are_committed_rows(rows):
     assert decimals(prose) == told(*gains.to_numpy().ravel())
 
 
+def test_the_tables_of_missing_labels_are_committed_rows():
+    rows = pd.read_csv(RESULTS / "missing_training.csv").groupby(["plan", "way", "share"])
+    plain, first, second = ("plain yolov5", "auto", "doubted"), "final", "middle"
+    later = [f"second round, {way}" for way in (".3 added", ".15 added, doubted", "soft")]
+    final, middle = re.findall(
+        r"^\| training \|.*?\n\|[-|]+\n(.*?)\n\n", TEXTS["docs/missing_labels.md"], re.M | re.S
+    )
+    wanted = [(first, way, 0.4) for way in plain] + [(first, "doubted", 0.0)]
+    wanted += [(second, way, 0.4) for way in ("auto", "doubted", *later)]
+    lines = final.splitlines() + middle.splitlines()
+    for key, line in zip(wanted, lines, strict=True):
+        means = rows.get_group(key)[["AP75 at .60", "recall"]].mean()
+        assert decimals(line) == told(*means), key
+        if key[0] == first:
+            assert f"| {len(rows.get_group(key))} |" in line
+
+
 def test_the_table_of_post_processing_is_committed_rows(rows):
     table = table_rows(TEXTS["docs/postprocessing.md"], "after the network")
     pixels, passes = "chosen, 320 px", "chosen, passes"
