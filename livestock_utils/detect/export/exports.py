@@ -128,7 +128,9 @@ class Exports:
         chosen = self.out / "predictions" / "settings.yaml"
         looking = postprocess.LOOKING
         if chosen.is_file():
+            # A device makes one pass, and a file of a fixed shape can make no other.
             looking = postprocess.load_settings(chosen, "looking")
+            looking = dataclasses.replace(looking, passes=None)
         text = card.write(self.weights, file, size, self.train, self.valid, suppression, looking)
         path = bundle.write_bundle(
             self.out, self.asked.name, file, size, suppression, notes, looking, text
