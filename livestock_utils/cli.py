@@ -194,7 +194,10 @@ def run(
         driver.run(out=out, tell=click.echo, **options)
     finally:  # a notebook that failed is in the report too, with its error
         if any((out / "notebooks").glob("*.ipynb")):
-            command = shlex.join(["python", "-m", "livestock_utils", *sys.argv[1:]])
+            # Neither --only nor -p: a refused run leaves the report as it was.
+            given = {"data": options["data"], "out": out, "profile": options["profile"]}
+            words = [w for name, value in given.items() if value for w in (f"--{name}", str(value))]
+            command = shlex.join(["python", "-m", "livestock_utils", "run", *words])
             index = report.write_report(out, command)
             click.echo(f"report:  {write_single_file(index) if single_file else index}")
     click.echo(f"metrics: {out / 'metrics.json'}")

@@ -119,6 +119,8 @@ def test_results_lie_where_the_design_says(first_run):
         "report/index.html",
         "report/01_count.html",
         "report/02_double.html",
+        "report/files/01_count.ipynb",
+        "report/files/02_double.ipynb",
     }
     metrics = json.loads((folder / "out" / "metrics.json").read_text())
     assert {name: part["total"] for name, part in metrics.items()} == {
