@@ -195,9 +195,11 @@ def run(
     finally:  # a notebook that failed is in the report too, with its error
         if any((out / "notebooks").glob("*.ipynb")):
             # Neither --only nor -p: a refused run leaves the report as it was.
-            given = {"data": options["data"], "out": out, "profile": options["profile"]}
-            words = [w for name, value in given.items() if value for w in (f"--{name}", str(value))]
-            command = shlex.join(["python", "-m", "livestock_utils", "run", *words])
+            given = {"data": options["data"], "out": out, "profile": options["profile"], **layouts}
+            words = ["python", "-m", "livestock_utils", "run"]
+            for name, value in given.items():
+                words += [f"--{name.replace('_', '-')}", str(value)] if value else []
+            command = shlex.join(words)
             index = report.write_report(out, command)
             click.echo(f"report:  {write_single_file(index) if single_file else index}")
     click.echo(f"metrics: {out / 'metrics.json'}")

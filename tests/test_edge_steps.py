@@ -1,6 +1,7 @@
 """The smaller steps of notebook 13: which images, which thresholds, what is counted, commands, the
 bundle's check."""
 
+import dataclasses
 import json
 import shutil
 
@@ -123,19 +124,23 @@ def test_the_bundle_that_was_written_finds_what_the_library_finds(made, tmp_path
         edge_bundle.verify(damaged, Photos(images, folder=photos), model, n=1)
 
 
-def test_the_bundle_lies_unpacked_with_its_page_and_counts_as_tuned(made, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "passes"), [("onnx", None), ("onnx-static", ("plain", "x1.2-flip"))]
+)
+def test_the_bundle_lies_unpacked_with_its_page_and_counts_as_tuned(made, tmp_path, kind, passes):
     weights, images, folder = made
     photos = Photos(images, folder=folder)
     photos = photos.with_boxes(
         engine.predict(weights, photos, image_size=PIXELS).drop(columns="confidence")
     )
-    model = formats.export(weights, tmp_path, image_size=PIXELS)
+    model = formats.export(weights, tmp_path, kind, PIXELS)
     looking = Settings(confidence_threshold=0.3, class_agnostic=True, multi_label=False)
     chosen = Settings(confidence_threshold=0.05)
-    postprocess.save_settings(tmp_path / "predictions" / "settings.yaml", chosen, looking)
+    tuned = dataclasses.replace(looking, passes=passes)
+    postprocess.save_settings(tmp_path / "predictions" / "settings.yaml", chosen, tuned)
     asked = exports.ExportSettings(name="barn", pixel_sizes=str(PIXELS))
     made_so = exports.Exports(asked, photos, photos, tmp_path, weights, 0.0, TrainSettings())
-    row = {"export": "onnx", "image_size": PIXELS, "path": str(model), "size_mb": 7.0, "red": False}
+    row = {"export": kind, "image_size": PIXELS, "path": str(model), "size_mb": 7.0, "red": False}
     measured = pd.DataFrame([row]).assign(latency_ms=float("nan"))
     vars(made_so).update(measured=measured, recommended=(row, ""))
     path, share, sentence = made_so.bundle

@@ -21,10 +21,8 @@ _RECORDED = (
     *("data", "freeze", "nominal_batch", "warmup_min_iterations", "patience", "best_metric"),
     *("autoanchor", "amp", "teacher_weight"),
 )
-_SINCE = {
-    **{"head": "fresh", "close_mosaic": 0.0, "ema_epochs": 0.0, "blend": 0.0},
-    "negatives": "plain",
-}
+_SINCE = {"head": "fresh", "close_mosaic": 0.0, "ema_epochs": 0.0, "blend": 0.0}
+_SINCE["negatives"] = "plain"
 """Recorded too, by releases after 0.1.0; what earlier ones did."""
 _RECIPE = ("start", "hyp", "augmentation", *_RECORDED, *_SINCE)
 """What makes two runs the same but for the seed."""

@@ -151,9 +151,11 @@ def key_numbers(answers: Sequence[Answer]) -> dict[str, Any]:
         for answer in answers
         for setting, value in answer.table.set_index("setting")["mAP75"].items()
     }
-    for name in ("table", "differences"):
-        made = {one.key: getattr(one, name).assign(images=len(one.judge.photos)) for one in answers}
-        numbers[f"{name.rstrip('s')}s"] = made
+    images = {answer.key: len(answer.judge.photos) for answer in answers}
+    numbers["tables"] = {one.key: one.table.assign(images=images[one.key]) for one in answers}
+    numbers["differences"] = {
+        one.key: one.differences.assign(images=images[one.key]) for one in answers
+    }
     return numbers
 
 

@@ -41,7 +41,7 @@ def compared_runs(answers: Sequence[tables.Answer], weights: str = "last") -> li
     ]
     table = pd.concat(found or [pd.DataFrame(columns=["setting", "against", "question"])])
     names = table["setting"] + " − " + table["against"]
-    table = table.assign(setting=names, against=table["question"])
+    table = table.assign(setting=names).drop(columns="against")
     metrics = {"compared": sum(len(answer.scores) for answer in answers), "weights": weights}
     forest = Display(
         "differences",
