@@ -624,7 +624,9 @@ def test_every_figure_has_a_sentence_after_it(judged):
         )
         for number in (1, 2)
     ]
-    Step.show(Page(), *comparison.compared_runs(answers))
+    displays = comparison.compared_runs(answers)
+    assert displays[0].plot().get_xlabel().startswith("mAP75 gained")
+    Step.show(Page(), *displays)
     kinds = [kind for kind, _ in shown]
     places = [place for place, kind in enumerate(kinds) if kind == "figure"]
     names = ["differences", "optimisers_curves", "optimisers_2_curves"]
