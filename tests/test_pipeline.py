@@ -97,6 +97,21 @@ def test_a_run_tells_its_way_and_where_the_results_are(first_run):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("end", ["os._exit(0)", "faulthandler.enable(); os.abort()"])
+def test_a_process_that_dies_leaves_its_last_words(tmp_path, end):
+    write_numbers(tmp_path / "data")
+    (tmp_path / "notebooks").mkdir()
+    text = (TINY / "01_count.py").read_text(encoding="utf-8")
+    text += f"\n# %%\nimport faulthandler, os\n\n{end}\n"
+    (tmp_path / "notebooks" / "01_count.py").write_text(text, encoding="utf-8")
+    done = command(*("--data", "data", "--out", "out", "--notebooks", "notebooks"), cwd=tmp_path)
+    words = Path("out/.state/running/01_count.stderr.txt")
+    assert (done.returncode, f"its last words in {words})" in done.stderr) == (1, True), done.stderr
+    assert "Fatal Python error" not in done.stderr
+    said = (tmp_path / words).read_text(encoding="utf-8")
+    assert ("Fatal Python error: Aborted" in said) == ("abort" in end)
+
+
 def test_the_kernel_is_this_python_in_the_callers_folder(first_run):
     folder, _ = first_run
     metrics = json.loads((folder / "out" / "metrics.json").read_text())

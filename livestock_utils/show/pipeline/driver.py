@@ -101,6 +101,7 @@ def execute(
         reason = " ".join(f"{error.ename}: {error.evalue}".split())
         told = "the same command goes on from here"
         is_refusal = before and error.ename in vars(errors)
+        _last_words(running).unlink()
         if is_refusal and stamps == records.stamps(notebook, parameters):
             records.restore(notebook, out, before)
             executed = out / ".state" / "refused" / executed.name
@@ -112,7 +113,8 @@ def execute(
     except DeadKernelError as error:
         raise NotebookError(
             f"{notebook.name}: its Python process died, most often for want of memory; try a "
-            f"smaller batch_size or image_size (state so far in {executed})"
+            f"smaller batch_size or image_size (state so far in {executed}, its last words in "
+            f"{_last_words(running)})"
         ) from error
     except RuntimeError as error:  # jupyter_client's "Kernel died ...", "Kernel didn't respond ..."
         raise NotebookError(
@@ -141,7 +143,7 @@ def _papermill(
     import jupytext
     import papermill
 
-    from livestock_utils.show.pipeline.kernel import ThisPythonKernel
+    from livestock_utils.show.pipeline.kernel import this_python_kernel
 
     logging.getLogger("papermill").setLevel(logging.WARNING)
     nb = jupytext.read(notebook.path, fmt="py:percent")
@@ -150,13 +152,20 @@ def _papermill(
         cell.metadata.setdefault("tags", [])
         cell.metadata.setdefault("papermill", {})
     changed = {key: value for key, value in parameters.items() if value != notebook.parameters[key]}
-    papermill.execute_notebook(
-        nb,
-        str(target).replace("{", "{{").replace("}", "}}"),
-        parameters=changed,
-        kernel_name="python3",
-        language="python",
-        kernel_manager_class=ThisPythonKernel,
-        autosave_cell_every=60,
-        progress_bar={"desc": label, "leave": False, "disable": not watched()},
-    )
+    with _last_words(target).open("wb") as stderr:
+        papermill.execute_notebook(
+            nb,
+            str(target).replace("{", "{{").replace("}", "}}"),
+            parameters=changed,
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=this_python_kernel(stderr),
+            autosave_cell_every=60,
+            progress_bar={"desc": label, "leave": False, "disable": not watched()},
+        )
+    _last_words(target).unlink()
+
+
+def _last_words(running: Path) -> Path:
+    """Where the stderr of a notebook's process goes; the file stays where it died."""
+    return running.with_suffix(".stderr.txt")

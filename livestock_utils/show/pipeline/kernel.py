@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
 
 import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -34,10 +34,11 @@ class _ThisPythonSpecs(KernelSpecManager):
         return KernelSpec(**values)
 
 
-class ThisPythonKernel(AsyncKernelManager):
+class _ThisPythonKernel(AsyncKernelManager):
     """A kernel manager that knows only `_ThisPythonSpecs`, for papermill."""
 
     kernel_spec_manager = Instance(KernelSpecManager)
+    stderr: ClassVar[BinaryIO]
 
     def __init__(self, **options: Any) -> None:
         """As the base; encrypts the local connection where the releases can."""
@@ -48,6 +49,16 @@ class ThisPythonKernel(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _this_python(self) -> KernelSpecManager:
         return _ThisPythonSpecs(parent=self)
+
+    def start_kernel(self, **options: Any) -> Any:
+        """As the base; what the process itself writes to stderr goes to the file of the class."""
+        return super().start_kernel(**options, stderr=self.stderr)
+
+
+def this_python_kernel(stderr: BinaryIO) -> type[AsyncKernelManager]:
+    """The kernel manager for papermill, which takes a class. `stderr` gets what no cell shows: last
+    words of a process that dies, and ipykernel's tracebacks when its end races its own output."""
+    return type("ThisPythonKernel", (_ThisPythonKernel,), {"stderr": stderr})
 
 
 @contextlib.contextmanager
