@@ -64,29 +64,46 @@ _notebooks = _option(
 )
 _json = _flag("--json", "Print JSON.", "as_json")
 _trust = _flag("--trust", "Unpickle whatever the weights hold; only for files you know.")
-_layout = _option(
-    "--layout",
-    type=click.Choice(["aihub", "yolo", "coco", "voc", "cvat", "label_studio"]),
-    help="How the labels are written.  [default: found by looking]",
+
+
+def _joined(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> str:
+    return ";".join(values)
+
+
+_LAYOUT = (
+    _option(
+        "--layout",
+        type=click.Choice(["aihub", "yolo", "coco", "voc", "cvat", "label_studio"]),
+        help="How the labels are written.  [default: found by looking]",
+    ),
+    _option(
+        "--classes",
+        multiple=True,
+        callback=_joined,
+        metavar="pig=hog,piglet",
+        help="Which species classes are; none=sheep leaves a class out. May be repeated.",
+    ),
+    _option(
+        "--boxes-as",
+        multiple=True,
+        callback=_joined,
+        metavar="ZIP=xywh",
+        help="How the boxes of an archive are given that is left out: xyxy, xywh, polygons.",
+    ),
+    _option(
+        "--annotators",
+        type=click.Choice(["newest", "union", "refuse"]),
+        default="newest",
+        help="Which labels count where several people labelled one photo.",
+    ),
 )
-_classes = _option(
-    "--classes",
-    multiple=True,
-    metavar="pig=hog,piglet",
-    help="Which species classes are; none=sheep leaves a class out. May be repeated.",
-)
-_boxes_as = _option(
-    "--boxes-as",
-    multiple=True,
-    metavar="ZIP=xywh",
-    help="How the boxes of an archive are given that is left out: xyxy, xywh, polygons.",
-)
-_annotators = _option(
-    "--annotators",
-    type=click.Choice(["newest", "union", "refuse"]),
-    default="newest",
-    help="Which labels count where several people labelled one photo.",
-)
+
+
+def _takes_layout(command: Callable) -> Callable:
+    """The options of all that reads labelled photos: those of `lu.read_photos`."""
+    return functools.reduce(lambda made, option: option(made), reversed(_LAYOUT), command)
+
+
 _units = _option("--units", type=_UNITS, default="px", help="What the submission holds.")
 
 
@@ -158,19 +175,12 @@ def cli(verbose: bool) -> None:
 )
 @_flag("--force", "Run notebooks again that have not changed.")
 @_flag("--single-file", "The report is OUT/report.html, one file below 20 MB to send on.")
-@_layout
-@_classes
-@_boxes_as
-@_annotators
+@_takes_layout
 @_notebooks
 def run(
     out: Path,
     only: str | None,
     pairs: tuple[tuple[str, str], ...],
-    layout: str | None,
-    classes: tuple[str, ...],
-    boxes_as: tuple[str, ...],
-    annotators: str,
     single_file: bool,
     **options: Any,
 ) -> None:
@@ -186,8 +196,8 @@ def run(
     from livestock_utils.show.pipeline.single_file import write_single_file
 
     options["parameters"] = {name: Typed(value) for name, value in pairs}
-    layouts = {"layout": layout, "classes": ";".join(classes), "boxes_as": ";".join(boxes_as)}
-    layouts["annotators"] = annotators if annotators != "newest" else None
+    names = ("layout", "classes", "boxes_as", "annotators")
+    layouts = {name: value for name in names if (value := options.pop(name)) != "newest"}
     options["parameters"] |= {name: Typed(value) for name, value in layouts.items() if value}
     options["only"] = [name.strip() for name in (only or "").split(",") if name.strip()]
     try:
@@ -346,10 +356,7 @@ def validate(
 @_flag("--near-duplicates", "Also tell images that look the same; decodes all of them.")
 @_flag("--strict", "Exit code 1 for warnings too.")
 @_flag("--all", "List every finding, not the first three of a kind.", "show_all")
-@_layout
-@_classes
-@_boxes_as
-@_annotators
+@_takes_layout
 @_json
 def check(
     folder: Path, quick: bool, strict: bool, show_all: bool, as_json: bool, **options: Any
@@ -366,7 +373,6 @@ def check(
     """
     from livestock_utils.data.aihub import integrity, report
 
-    options |= {name: ";".join(options[name]) for name in ("classes", "boxes_as")}
     survey = integrity.survey(folder, read_all=not quick, **options)
     rows_per_kind = len(survey.findings) if show_all else 3
     click.echo(report.check_json(survey) if as_json else report.check_text(survey, rows_per_kind))
@@ -378,9 +384,8 @@ def check(
 @click.argument("target", type=_FOLDER, metavar="NEW_DIR")
 @_option("--to", type=click.Choice(["coco", "yolo", "voc", "aihub"]), required=True)
 @_option("--normaliser", type=_FRAMES, default="contest", help="What answer.csv was divided by.")
-@_layout
-@_classes
-def convert(source: Path, target: Path, to: str, classes: tuple[str, ...], **options: Any) -> None:
+@_takes_layout
+def convert(source: Path, target: Path, **options: Any) -> None:
     """Write labelled photos in another layout into a new folder; the photos are copied.
 
     \b
@@ -389,7 +394,7 @@ def convert(source: Path, target: Path, to: str, classes: tuple[str, ...], **opt
     """
     from livestock_utils.data.layouts import writing
 
-    photos = writing.convert(source, target, to, classes=";".join(classes), **options)
+    photos = writing.convert(source, target, **options)
     click.echo(f"{len(photos):,} photos, {len(photos.boxes):,} boxes: {target}")
 
 
@@ -503,12 +508,11 @@ def train(data_yaml: Path, run_folder: Path, **options: Any) -> None:
 @cli.command()
 @click.argument("source", type=_OLD_PATH, metavar="DIR_OR_FILE")
 @click.argument("out", type=_FOLDER, metavar="OUT")
-@_option("--groups", default="near_duplicates", help="A CSV of image_id, group (camera); or found.")
+@_option("--groups", default="background", help="A CSV of image_id, group (camera); or found.")
 @_option("--camera", "names", multiple=True, help="Only this group; may be repeated.")
 @_option("--adapt", "frames", multiple=True, type=int, help="Also adapt with so many frames, 1-5.")
 @_options_of(TrainSettings)
-@_layout
-@_classes
+@_takes_layout
 def cameras(source: Path, out: Path, groups: str, **options: Any) -> None:
     """Score models that never saw a camera, each camera in turn, and what a few frames of it gain.
 
@@ -521,14 +525,12 @@ def cameras(source: Path, out: Path, groups: str, **options: Any) -> None:
     """
     from livestock_utils.core.files import write_text
     from livestock_utils.data.layouts.reading import read_photos
-    from livestock_utils.data.split.groups import lookalikes
     from livestock_utils.show.displays import comparison
 
-    layout, classes, *asked = (options.pop(n) for n in ("layout", "classes", "names", "frames"))
-    photos = read_photos(source, layout, ";".join(classes))
-    settings = TrainSettings(**options)
-    of_image = lookalikes(photos, groups, max_distance=12)  # a fixed camera's background, mostly
-    display = comparison.unseen_cameras(photos, of_image, out, settings, *asked)
+    names = "layout", "classes", "boxes_as", "annotators", "names", "frames"
+    *read_as, names_of, frames = (options.pop(name) for name in names)
+    photos, settings = read_photos(source, *read_as), TrainSettings(**options)
+    display = comparison.unseen_cameras(photos, groups, out, settings, names_of, frames)
     write_text(out / "cameras.csv", display.table.to_csv(index=False))
     display.plot().figure.savefig(out / "cameras.png", bbox_inches="tight")
     click.echo(f"{display.table.round(3).to_string(index=False)}\n{display.verdict}")

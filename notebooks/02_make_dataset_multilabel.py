@@ -20,10 +20,11 @@
 #   8 GB (no GPU needed).
 #
 # `group_by` says which images stay together: `near_duplicates` (by a perceptual hash), `blocks` (of `block_size`
-# consecutive ids), `none`, or a CSV with the columns `image_id` and `group` (camera, farm, ...), of which `hold_out`
-# can name one group to keep for validation whole. `folds = "given"` keeps the train and valid parts that the data came
-# with, whatever leaks between them (told below); else they are split anew. `min_box_area_px` leaves out smaller boxes (0 = off). Photos
-# without livestock from `background_folder` can make up to 10 % of train.
+# consecutive ids), `background` (fixed cameras), `none`, or a CSV with the columns `image_id` and `group` (camera,
+# farm, ...), of which `hold_out` can name one group to keep for validation whole. `folds = "given"` keeps the train
+# and valid parts that the data came with, whatever leaks between them (told below); else they are split anew.
+# `min_box_area_px` leaves out smaller boxes (0 = off). Photos without livestock from `background_folder` can make up
+# to 10 % of train.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing

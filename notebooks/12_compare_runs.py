@@ -91,18 +91,18 @@ step.show(lu.displays.optimisers(answers))
 
 # %% [markdown]
 # ## A barn it has never seen
-# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains) or a way of 02's `group_by`:
-# a model for each camera (of `camera_names`, else of all with 10 photos) that never saw it, one that saw half of each,
-# and each adapted with the labels of some frames (`adapt_frames`, 1 to 5): it learns from these, and from its own sure
-# boxes on the others, which then score it. A training's settings are the parameters below `adapt_frames`. Look for
-# cameras far right of 0 at the top: there a split by photos promises too much.
+# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which
+# finds them: photos that look the same outside of their boxes. A model for each camera (of `camera_names`, else of
+# all with 10 photos) that never saw it, one that saw half of each, and each adapted with the labels of some frames
+# (`adapt_frames`, 1 to 5): it learns from these, and from its own sure boxes on the others, which then score it. A
+# training's settings are the parameters below `adapt_frames`. Look for cameras far right of 0 at the top: there a
+# split by photos promises too much.
 
 # %%
 if cameras:
     photos, asked = step.photos(), step.settings(lu.TrainSettings)
-    groups = lu.lookalikes(photos, cameras, max_distance=12)
     step.show(
-        lu.displays.unseen_cameras(photos, groups, step.out, asked, camera_names, adapt_frames)
+        lu.displays.unseen_cameras(photos, cameras, step.out, asked, camera_names, adapt_frames)
     )
 
 # %% [markdown]

@@ -158,6 +158,16 @@ def test_boxes_as(made, way, expected, tmp_path):
         assert "foreign_archive" not in set(check(root, boxes_as={PIG_LABELS: way})["kind"])
     done = CliRunner().invoke(cli, ["check", str(folder), "--boxes-as", f"{PIG_LABELS}={way}"])
     assert done.exit_code == 0 and "another task" not in done.output
+    asked = [
+        str(folder),
+        str(tmp_path / "out"),
+        "--to",
+        "coco",
+        "--boxes-as",
+        f"{PIG_LABELS}={way}",
+    ]
+    assert CliRunner().invoke(cli, ["convert", *asked]).exit_code == 0
+    assert len(read_photos(tmp_path / "out").boxes) == len(boxes)
     found = boxes.loc[boxes["species"] == "pig", ["x_min", "y_min", "x_max", "y_max"]]
     assert found.to_numpy().tolist() == np.array(expected).tolist()
 

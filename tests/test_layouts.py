@@ -389,20 +389,27 @@ ANNOTATORS = [
 
 @pytest.mark.parametrize(("rule", "annotations", "expected"), ANNOTATORS)
 def test_two_annotators_of_one_task(rule, annotations, expected, tmp_path):
-    make.label_studio(tmp_path, task(*annotations))
-    boxes = lu.read_photos(tmp_path, annotators=rule).boxes
+    make.label_studio(tmp_path / "in", task(*annotations))
+    photos = lu.read_photos(tmp_path / "in", annotators=rule)
+    boxes = photos.boxes
+    asked = [str(tmp_path / "in"), str(tmp_path / "out"), "--to", "voc", "--annotators", rule]
+    assert CliRunner().invoke(cli, ["convert", *asked]).exit_code == 0
+    assert boxes_of(lu.read_photos(tmp_path / "out")) == boxes_of(photos)
     found = boxes.loc[boxes["image_id"] == "a", XYXY].round(3).to_numpy().tolist()
     assert found == [list(map(float, box)) for box in expected]
-    told = lu.check(tmp_path, read_all=False, annotators=rule)
+    told = lu.check(tmp_path / "in", read_all=False, annotators=rule)
     assert told["message"].str.contains(": 2 annotations").tolist() == [True]
     assert told["message"].str.endswith(", each animal once").tolist() == [rule == "union"]
 
 
 def test_two_annotators_are_refused_by_name_and_unknown_rules_too(tmp_path):
     make.label_studio(tmp_path, task(annotation(NEW, "pig"), annotation(OLD, "cow")))
-    done = CliRunner().invoke(cli, ["check", str(tmp_path), "--annotators", "refuse"])
-    assert done.exit_code == 1
-    assert "has 2 annotations; keep one of them, or say annotators newest or union" in done.stderr
+    for command in (["check"], ["convert", "--to", "coco"], ["cameras"]):
+        places = [str(tmp_path), str(tmp_path / "out")][: 1 + (command != ["check"])]
+        done = CliRunner().invoke(cli, [*command, *places, "--annotators", "refuse"])
+        assert done.exit_code == 1
+        told = "has 2 annotations; keep one of them, or say annotators newest or union"
+        assert told in done.stderr and not (tmp_path / "out").exists()
     with pytest.raises(DatasetError, match="annotators 'all': expected newest, union, refuse"):
         lu.read_photos(tmp_path, annotators="all")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from livestock_utils import cli
 from livestock_utils.core.errors import DatasetError
@@ -12,9 +13,35 @@ from livestock_utils.data import lookalikes
 from livestock_utils.data.aihub import folder as data_folder
 from livestock_utils.data.sample import drawing
 from livestock_utils.data.split import cameras
+from livestock_utils.data.split.groups import lookalikes as groups_of
 from livestock_utils.detect.predict import unseen
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.show.displays import comparison
+
+SIDE_PX = 240
+
+
+def filmed(folder, views, frames=4):
+    """`frames` photos of each view (a still background), an animal elsewhere on each; a view None
+    is another place on every photo."""
+    random = np.random.default_rng(5)
+    rows, boxes = [], []
+    for number, view in enumerate(views):
+        for frame in range(frames):
+            name = f"v{number}_{frame}"
+            seed = 100 + view if view is not None else 200 + 10 * number + frame
+            tiles = np.random.default_rng(seed).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+            picture = np.array(Image.fromarray(tiles).resize((SIDE_PX, SIDE_PX), 2))
+            x, y = (int(at) for at in random.integers(0, SIDE_PX - 90, 2))
+            picture[y : y + 90, x : x + 90] = random.integers(0, 255, (90, 90, 3))
+            Image.fromarray(picture).save(folder / f"{name}.jpg", quality=80)
+            rows.append((name, "pig", SIDE_PX, SIDE_PX, "", f"{name}.jpg"))
+            boxes.append((name, "pig", x, y, x + 90, y + 90))
+    columns = ["image_id", "species", "width_px", "height_px", "archive", "member"]
+    labels = pd.DataFrame(
+        boxes, columns=["image_id", "species", "x_min", "y_min", "x_max", "y_max"]
+    )
+    return Photos(pd.DataFrame(rows, columns=columns), labels, folder)
 
 
 def listed(n, labelled=None, prefix="a"):
@@ -25,6 +52,28 @@ def listed(n, labelled=None, prefix="a"):
     boxes = pd.DataFrame({"image_id": ids[: n if labelled is None else labelled]})
     corners = {"x_min": 0.0, "y_min": 0.0, "x_max": 5.0, "y_max": 5.0}
     return Photos(images, boxes.assign(species="cow", **corners))
+
+
+def test_no_photo_has_no_background():
+    assert cameras.background_groups(listed(0)).empty
+
+
+def test_photos_of_a_fixed_camera_are_found_by_what_is_behind_the_animals(tmp_path):
+    photos = filmed(tmp_path, [1, 2, None])
+    (tmp_path / "v2_0.jpg").write_bytes(b"no photo")
+    (tmp_path / "v2_1.jpg").unlink()
+    groups = groups_of(photos, "background")
+    ids = [f"v{view}_{frame}" for view in range(3) for frame in range(4)]
+    assert groups.index.tolist() == ids
+    assert groups.tolist() == ["v0_0"] * 4 + ["v1_0"] * 4 + ids[8:]
+    turned = Photos(photos.images[::-1], photos.boxes, tmp_path)
+    pd.testing.assert_series_equal(cameras.background_groups(turned), groups)
+
+
+def test_photos_that_are_all_animal_stay_alone(tmp_path):
+    photos = filmed(tmp_path, [1])
+    whole = photos.boxes.assign(x_min=0, y_min=0, x_max=SIDE_PX, y_max=SIDE_PX)
+    assert cameras.background_groups(photos.with_boxes(whole)).nunique() == 4
 
 
 @pytest.mark.parametrize(
@@ -131,14 +180,14 @@ def table(losses):
         for model, gain in ((unseen.NEVER, np.nan), (unseen.SEEN, loss), ("1 frame", 0.01)):
             ends = [f"difference{end}" for end in ("", "_low", "_high")]
             difference = dict(zip(ends, (gain, gain - 0.1, gain + 0.1), strict=True))
-            rows.append({"camera": camera, "species": "pig", "model": model, **same, **difference})
+            rows.append({"camera": camera, "images": 4, "model": model, **same, **difference})
     return pd.DataFrame(rows)
 
 
 def test_the_figure_has_the_greatest_loss_on_top(monkeypatch):
     found = table({"gate": 0.05, "pen": 0.3, "yard": -0.2})
     monkeypatch.setattr(unseen, "unseen_cameras", lambda *asked: found)
-    display = comparison.unseen_cameras(None, None, "out")
+    display = comparison.unseen_cameras(listed(9), "none", "out")
     ax = display.plot()
     names = {
         label.get_text(): at
@@ -150,6 +199,8 @@ def test_the_figure_has_the_greatest_loss_on_top(monkeypatch):
     ]
     assert falling == expected
     assert "never seen" in ax.get_xlabel()
+    found = "Cameras by none: gate (4 photos), pen (4 photos) and yard (4 photos) of 9 photos. Nev"
+    assert display.verdict.startswith(found)
     assert "pen AP75 0.500 (0.500 to 0.500), 50% found, 0.5 a photo" in display.verdict
     gains = "With “saw other frames” +0.050 with gate, +0.300 with pen and -0.200 with yard; 2 of 3"
     assert gains in display.verdict
@@ -181,6 +232,7 @@ def asked(barn, out, *options):
         (("--groups", "nowhere.csv"), "group_by 'nowhere.csv': expected one of none"),
         (("--groups", "SHORT"), "groups: 19 of 20 images have no group"),
         (("--groups", "none"), "no group has 10 photos or more"),
+        (("--groups", "background"), "no group has 10 photos or more, the largest has "),
         (("--camera", "roof"), "no camera 'roof': expected some of ['gate', 'pen']"),
         (("--camera", "pen", "--adapt", "6"), "frames to adapt with must be 1 to 5, got 6"),
         (("--camera", "pen", "--adapt", "0"), "frames to adapt with must be 1 to 5, got 0"),

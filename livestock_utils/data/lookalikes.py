@@ -83,7 +83,7 @@ def near_duplicate_groups(
     for start, distance in _distances(bits, bits):
         row, column = np.nonzero(distance <= max_distance)
         if len(row) > len(distance):  # more than each image with itself
-            first = _join(first, row + start, column)
+            first = join(first, row + start, column)
     group = np.arange(len(ids))
     group[position] = position[first]
     return pd.Series(ids.to_numpy()[group], index=pd.Index(ids, name="image_id"), name="group")
@@ -144,7 +144,7 @@ def _distances(
         yield start, np.bitwise_count(first[start : start + _CHUNK, None] ^ second[None, :])
 
 
-def _join(
+def join(
     first: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
     """Smallest member of each one's component, once the links row - column join them."""

@@ -21,6 +21,7 @@ from livestock_utils.core.progress import progress
 from livestock_utils.core.tables import PART
 from livestock_utils.data.aihub import folder as aihub
 from livestock_utils.data.aihub import reading as archives
+from livestock_utils.data.aihub.judging import BoxesAs
 from livestock_utils.data.aihub.names import KINDS, is_data_root
 from livestock_utils.data.findings import Findings
 from livestock_utils.data.layouts import reading
@@ -41,33 +42,42 @@ def convert(
     layout: str | None = None,
     classes: reading.Classes = None,
     normaliser: str = "contest",
+    boxes_as: BoxesAs = None,
+    annotators: str = "newest",
 ) -> Photos:
     """Write the photos of `source` and their labels into the folder `target`, as coco, yolo, voc or
     aihub; returns them. A test part stays one, in AI Hub's layout as data_test/ and answer.csv;
     photos that AI Hub's archives, of one species each, cannot hold are left out. `normaliser` is
-    what AI Hub's answer.csv was divided by: "contest" or "image". DatasetError for a folder that
-    holds other files, and for answers that lie outside their photos."""
-    photos, folder = _everything(source, layout, classes, normaliser), Path(target)
+    what AI Hub's answer.csv was divided by: "contest" or "image"; the rest is as for
+    `lu.read_photos`. DatasetError for a folder that holds other files, and for answers that lie
+    outside their photos."""
+    folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} is not an empty folder; give a new one")
+    photos = _everything(source, layout, classes, normaliser, boxes_as, annotators)
     with set_folder.no_space_error(folder), set_folder.whole_folder(folder, ()) as part:
         _WRITERS[to](photos, part)
     return photos
 
 
 def _everything(
-    source: str | os.PathLike, layout: str | None, classes: reading.Classes, normaliser: str
+    source: str | os.PathLike,
+    layout: str | None,
+    classes: reading.Classes,
+    normaliser: str,
+    boxes_as: BoxesAs,
+    annotators: str,
 ) -> Photos:
     """The photos of all parts, with the column `part`: train where there are none."""
     found, findings = reading.find(source, layout), Findings()
     if found.layout != reading.AIHUB:
-        images, boxes = reading.read_tables(found, classes, findings)
+        images, boxes = reading.read_tables(found, classes, findings, annotators)
         parts = images[PART] if PART in images else pd.Series("", index=images.index)
         images = images.assign(**{PART: parts.replace("", "train")})
     else:
         with ImageReader(found.folder) as reader:
             within = "data" if is_data_root(found.folder) else ""
-            images, boxes = archives.read_tables(reader, findings, within=within)
+            images, boxes = archives.read_tables(reader, findings, within=within, boxes_as=boxes_as)
             images[PART] = "train"
             if (found.folder / "data_test").is_dir():
                 tests, _ = archives.read_tables(reader, findings, False, within="data_test")

@@ -182,10 +182,7 @@ def mini(
 
 
 def balance_table(
-    photos: Photos,
-    folds: pd.Series,
-    valid_fold: int = 0,
-    target: float | None = None,
+    photos: Photos, folds: pd.Series, valid_fold: int = 0, target: float | None = None
 ) -> pd.DataFrame:
     """How evenly train and valid share each stratum, one row a stratum in class and count order.
     Columns: stratum, species, count_bin, images, train, valid, share_in_train (0 to 1), target ((n

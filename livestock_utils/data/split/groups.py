@@ -9,9 +9,9 @@ from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.data import lookalikes as hashing
 from livestock_utils.data.eda import counts
-from livestock_utils.data.split import folds
+from livestock_utils.data.split import cameras, folds
 
-_WAYS = ("none", "near_duplicates", "blocks")
+_WAYS = ("none", "near_duplicates", "blocks", "background")
 """What `group_by` may be, besides the path of a CSV with the columns image_id and group."""
 
 
@@ -31,8 +31,9 @@ def lookalikes(
     Args:
         photos: the photos to group.
         group_by: "near_duplicates" links photos whose perceptual hashes differ in at most
-            `max_distance` of 64 bits; "blocks" takes `block_size` consecutive ids; a path is read
-            as a CSV of image_id and group (camera, farm, ...); "none" groups nothing.
+            `max_distance` of 64 bits; "background" those that look the same outside of their boxes
+            (fixed cameras); "blocks" takes `block_size` consecutive ids; a path is read as a CSV of
+            image_id and group (camera, farm, ...); "none" groups nothing.
         max_distance: bits, 0 to 64.
         block_size: ids, at least 1.
         cache: a CSV that keeps the hashes, made if absent.
@@ -50,6 +51,8 @@ def lookalikes(
         return hashing.near_duplicate_groups(hashes, photos.images, max_distance)
     if group_by == "blocks":
         return hashing.blocks_of_ids(photos.images, block_size)
+    if group_by == "background":
+        return cameras.background_groups(photos)
     if not Path(group_by).is_file():
         raise DatasetError(
             f"group_by {group_by!r}: expected one of {', '.join(_WAYS)} or a CSV file that exists"

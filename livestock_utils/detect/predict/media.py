@@ -182,11 +182,7 @@ def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _draw_all(
-    photos: Photos,
-    reader: Reader,
-    found: candidates.Candidates,
-    boxes: pd.DataFrame,
-    folder: Path,
+    photos: Photos, reader: Reader, found: candidates.Candidates, boxes: pd.DataFrame, folder: Path
 ) -> None:
     """Write the photos that could be read as JPEGs with their boxes."""
     import cv2

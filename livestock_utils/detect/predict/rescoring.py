@@ -31,11 +31,7 @@ Floats = npt.NDArray[np.floating]
 
 
 def features(
-    xyxy: Floats,
-    confidence: Floats,
-    voters_xyxy: Floats,
-    voters: Floats,
-    size_px: Sequence[float],
+    xyxy: Floats, confidence: Floats, voters_xyxy: Floats, voters: Floats, size_px: Sequence[float]
 ) -> npt.NDArray[np.float64]:
     """FEATURES of the kept boxes of an image and class (n, 4), with all its candidates (m, 4) and
     their confidences `voters`; `size_px` is (width, height) of the frame -> (n, 11)."""

@@ -30,10 +30,7 @@ def seen(
 
 
 def for_looking(
-    found: Candidates,
-    boxes: pd.DataFrame,
-    aim: str = "f1",
-    voting_iou: float | None = None,
+    found: Candidates, boxes: pd.DataFrame, aim: str = "f1", voting_iou: float | None = None
 ) -> PostprocessSettings:
     """Hard NMS over all classes at the IoU, and the confidences by class, of the best F1 at IoU .5
     or the least count error on labelled images; LOOKING where there is nothing to tune on."""

@@ -7,9 +7,7 @@ from livestock_utils.evaluate.scoring import matching, metrics
 
 
 def image_quality(
-    boxes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    images: pd.DataFrame,
+    boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame
 ) -> pd.DataFrame:
     """How well each image's animals were found: labels, found (at IoU 0.75), false_alarms, f1.
     Images with neither labels nor predictions are left out."""

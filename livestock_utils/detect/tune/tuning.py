@@ -22,11 +22,7 @@ from livestock_utils.detect.tune import choice as choosing
 from livestock_utils.detect.tune import front as fronts
 from livestock_utils.detect.tune.looking import for_looking
 from livestock_utils.detect.tune.steps import Collected
-from livestock_utils.evaluate.scoring import (
-    counts,
-    metrics,
-    submission,
-)
+from livestock_utils.evaluate.scoring import counts, metrics, submission
 
 log = logging.getLogger(__name__)
 

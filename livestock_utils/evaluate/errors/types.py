@@ -107,9 +107,7 @@ def error_types(
 
 
 def classify(
-    boxes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    iou_threshold: float = 0.75,
+    boxes: pd.DataFrame, predictions: pd.DataFrame, iou_threshold: float = 0.75
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(detections, labels): every detection with its error type, every label with its state.
     `detections` are by image and falling confidence, with `error` ("correct" or one of FAULTS),

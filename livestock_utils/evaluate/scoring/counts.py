@@ -73,10 +73,7 @@ def of_matches(matches: matching.Matches, confidence: float) -> pd.DataFrame:
 
 
 def count_table(
-    counts: pd.DataFrame,
-    groups: pd.Series | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    counts: pd.DataFrame, groups: pd.Series | None = None, n_resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Errors of `counted` by species, and by `groups` (camera, farm, ...; index: image ids):
     images, labelled, counted, bias (counted - labelled an image) and error (its size), each with

@@ -119,9 +119,7 @@ def file_order_score(
 
 
 def average_precisions(
-    matches: matching.Matches,
-    iou_threshold: float = 0.75,
-    kept: npt.ArrayLike | None = None,
+    matches: matching.Matches, iou_threshold: float = 0.75, kept: npt.ArrayLike | None = None
 ) -> dict[str, float]:
     """AP of each class that has answers, from matched arrays; `kept` (n,) masks detections."""
     is_hit = matching.hits(matches, check_threshold(iou_threshold), kept)

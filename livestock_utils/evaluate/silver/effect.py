@@ -21,10 +21,7 @@ COMPLETE = "complete"
 
 
 def answer_sets(
-    photos: Photos,
-    data: str | os.PathLike,
-    thin_share: float = 0.2,
-    seed: int = 0,
+    photos: Photos, data: str | os.PathLike, thin_share: float = 0.2, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
     """Two boxes tables of the photos, the fuller one first: COMPLETE and "as labelled", or, without
     `data`/truth.csv, "as labelled" and "thinned", which only shows what missing boxes do."""
@@ -121,11 +118,7 @@ def effect_table(
 
 
 def _score(
-    boxes: pd.DataFrame,
-    found: pd.DataFrame,
-    images: pd.DataFrame,
-    ids: pd.Index,
-    draws: np.ndarray,
+    boxes: pd.DataFrame, found: pd.DataFrame, images: pd.DataFrame, ids: pd.Index, draws: np.ndarray
 ) -> tuple[pd.Series, pd.DataFrame]:
     """(score of "all" and the classes, the same on each draw of the images `ids`)."""
     matches = matching.match_best(metrics.table_sides(boxes, found, images))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.eda import write_up
+from livestock_utils.data.split.groups import lookalikes
 from livestock_utils.detect.predict import unseen
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
@@ -75,10 +76,11 @@ def _answer(answer: tables.Answer) -> list[Display]:
     ]
 
 
-def unseen_cameras(photos: Photos, groups: pd.Series | None, out: Path, *asked: Any) -> Display:
-    """Train without each camera (`detect.predict.unseen`, whose arguments these are), and show by
-    how much a model that never saw it loses."""
-    table = unseen.unseen_cameras(photos, groups, out, *asked)
+def unseen_cameras(photos: Photos, groups: str, out: Path, *asked: Any) -> Display:
+    """Train without each camera (`detect.predict.unseen`, whose arguments these are; `groups` as
+    `group_by` of `lu.lookalikes`), and show by how much a model that never saw it loses."""
+    of_image = lookalikes(photos, groups, max_distance=12)  # a fixed camera's frames, mostly
+    table = unseen.unseen_cameras(photos, of_image, out, *asked)
     others = table[table["model"] != unseen.NEVER]
     loss = others[others["model"] == unseen.SEEN].set_index("camera")["difference"]
     order = others["camera"].map(loss.rank(method="first", ascending=False)).argsort(kind="stable")
@@ -86,7 +88,7 @@ def unseen_cameras(photos: Photos, groups: pd.Series | None, out: Path, *asked: 
     drawn = drawn.assign(low=drawn["difference_low"], high=drawn["difference_high"])
     figure = partial(plots.run_differences, drawn.assign(against=f"“{unseen.NEVER}”"))
     caption = "AP75 minus that of a model that never saw the camera, on the same frames, by loss."
-    said, kept = words.unseen_cameras(table), {"unseen_cameras": table}
+    said, kept = words.unseen_cameras(table, groups, len(photos)), {"unseen_cameras": table}
     return Display("unseen_cameras", caption, table, figure, said, kept, shows_table=True)
 
 

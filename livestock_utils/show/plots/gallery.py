@@ -4,6 +4,7 @@ import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,17 +68,9 @@ def photo(
     ]
     for box in [] if boxes is None else boxes.to_dict("records"):
         tone, x, y = style.colour(box["species"]), box["x_min"], box["y_min"]
-        ax.add_patch(
-            Rectangle(
-                (x, y),
-                box["x_max"] - x,
-                box["y_max"] - y,
-                fill=False,
-                edgecolor=tone,
-                linewidth=line_width,
-                path_effects=halo,
-            )
-        )
+        place = (x, y), box["x_max"] - x, box["y_max"] - y
+        line: dict[str, Any] = {"linewidth": line_width, "path_effects": halo}
+        ax.add_patch(Rectangle(*place, fill=False, edgecolor=tone, **line))
         if "confidence" in box:
             wide, tall = _LABEL_IN[0] * px_per_in, _LABEL_IN[1] * px_per_in
             right, bottom = box["x_max"] - wide, box["y_max"]
@@ -96,22 +89,19 @@ def photo(
             if free is None:
                 continue
             taken.append(free)
-            ax.text(
-                free[0],
-                free[1] + tall,
-                f"{box['confidence']:.2f}",
-                fontsize=6.5,
-                color="white",
-                va="bottom",
-                ha="left",
-                clip_on=True,
-                bbox={"facecolor": tone, "edgecolor": "none", "pad": 0.8},
-            )
+            write_confidence(ax, free[0], free[1] + tall, box["confidence"], tone)
     ax.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
     ax.set_title(title, fontsize=8, fontweight="normal")
     for edge in ax.spines.values():
         edge.set_visible(False)
     return ax
+
+
+def write_confidence(ax: Axes, x: float, y: float, confidence: float, tone: Any) -> None:
+    """A confidence in white on its box's tone, the lower left corner at (x, y)."""
+    box = {"facecolor": tone, "edgecolor": "none", "pad": 0.8}
+    asked: dict[str, Any] = {"va": "bottom", "ha": "left", "clip_on": True, "bbox": box}
+    ax.text(x, y, f"{confidence:.2f}", fontsize=6.5, color="white", **asked)
 
 
 def _width_in(ax: Axes) -> float:

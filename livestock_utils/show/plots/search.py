@@ -1,6 +1,7 @@
 """A hyperparameter search: gained by which epoch, shared genes, their weight."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from livestock_utils.detect.search.genes import Gene
 from livestock_utils.show.plots import style
+
+_BASE: dict[str, Any] = {
+    "color": style.MUTED,
+    "linewidth": 1,
+    "linestyle": (0, (4, 2)),
+    "zorder": 1,
+}
+"""The line of the settings that the search began with."""
 
 
 def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -40,14 +49,7 @@ def best_so_far(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     base = table.loc[(table["trial"] == 0) & complete, "score"]
     ends = [(float(epochs[-1]), float(best[-1]), f"best {best[-1]:.3f}", style.LINES[0])]
     if len(base):
-        ax.plot(
-            [0, epochs[-1]],
-            [base.iloc[0]] * 2,
-            color=style.MUTED,
-            linewidth=1,
-            linestyle=(0, (4, 2)),
-            zorder=1,
-        )
+        ax.plot([0, epochs[-1]], [base.iloc[0]] * 2, **_BASE)
         ends.append(
             (float(epochs[-1]), float(base.iloc[0]), f"base {base.iloc[0]:.3f}", style.MUTED)
         )
@@ -175,13 +177,7 @@ def gene_slices(
             style.say_empty(ax, "no trials")
             continue
         if len(base):
-            ax.axvline(
-                float(base[gene.name].iloc[0]),
-                color=style.MUTED,
-                linewidth=1,
-                linestyle=(0, (4, 2)),
-                zorder=1,
-            )
+            ax.axvline(float(base[gene.name].iloc[0]), **_BASE)
         below = (done["score"] < floor).to_numpy()
         values, heights = (
             done[gene.name].to_numpy(float),

@@ -263,28 +263,9 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _silver_box(ax: Axes, box: dict) -> None:
     tone = style.colour(box["species"])
-    x, y, width, height = (
-        box["x_min"],
-        box["y_min"],
-        box["x_max"] - box["x_min"],
-        box["y_max"] - box["y_min"],
-    )
-    ax.add_patch(
-        Rectangle((x, y), width, height, fill=False, edgecolor="white", linewidth=3, alpha=0.7)
-    )
-    ax.add_patch(
-        Rectangle(
-            (x, y), width, height, fill=False, edgecolor=tone, linewidth=1.8, linestyle=(0, (3, 2))
-        )
-    )
-    ax.text(
-        x,
-        y,
-        f"{box['confidence']:.2f}",
-        fontsize=6.5,
-        color="white",
-        va="bottom",
-        ha="left",
-        clip_on=True,
-        bbox={"facecolor": tone, "edgecolor": "none", "pad": 0.8},
-    )
+    x, y = box["x_min"], box["y_min"]
+    place = (x, y), box["x_max"] - x, box["y_max"] - y
+    ax.add_patch(Rectangle(*place, fill=False, edgecolor="white", linewidth=3, alpha=0.7))
+    dashes = 0, (3, 2)
+    ax.add_patch(Rectangle(*place, fill=False, edgecolor=tone, linewidth=1.8, linestyle=dashes))
+    gallery.write_confidence(ax, x, y, box["confidence"], tone)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils.core.text import listed
+from livestock_utils.core.text import count, listed
 from livestock_utils.data.eda import write_up as published
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
@@ -200,10 +200,13 @@ def _mean(row: Mapping[Any, Any]) -> str:
     return f"{row['mAP75']:.3f} ({row['runs']} seeds, standard deviation {row['std']:.3f})"
 
 
-def unseen_cameras(table: pd.DataFrame) -> str:
-    """The scores on cameras never seen, what was lost by that, and what a few frames gain."""
-    said = "Never seen:"
-    for row in table[table["difference"].isna()].itertuples():
+def unseen_cameras(table: pd.DataFrame, groups: str, n_photos: int) -> str:
+    """The cameras by `groups`, the scores on those never seen, what was lost by that, and what a
+    few frames gain."""
+    never = table[table["difference"].isna()]
+    found = listed([f"{row.camera} ({row.images} photos)" for row in never.itertuples()])
+    said = f"Cameras by {groups}: {found} of {count(n_photos, 'photo')}. Never seen:"
+    for row in never.itertuples():
         ends = f"{row.AP75_low:.3f} to {row.AP75_high:.3f}"
         found = f"{row.recall:.0%} found, {row.count_error:.1f} a photo miscounted"
         said += f" {row.camera} AP75 {row.AP75:.3f} ({ends}), {found}."
