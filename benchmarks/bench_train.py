@@ -5,7 +5,8 @@ weights, one process.
 candidates is turned round in every other round, ratios are made within a round, and medians are
 printed: of epochs (training, validation and saving, from before the first epoch to after the last
 save), of whole validation passes, of what mirroring takes from the main thread and in the
-background, and of epochs with each image cache.
+background, of epochs with each image cache, and of a compiled network's epochs: what compiling
+takes, and after how many steps it is won back.
 """
 
 import argparse
@@ -257,6 +258,11 @@ def main() -> None:
         f"{told['mirror_copied_s'] / told['mirror_epoch_s']:.2%}"
     )
     print(
+        f"a compiled network: steps {told['compile_ratio']:.2f} x as fast after "
+        f"{told['compile_once_s']:.0f} s of compiling, won back after "
+        f"{told['compile_pays_steps']:.0f} steps of {options.batch} images"
+    )
+    print(
         "training part of an epoch by image cache: "
         + ", ".join(f"{kind} {told[f'cache_{kind}_s']:.2f} s" for kind in ("none", "ram", "disk"))
     )
@@ -291,6 +297,7 @@ def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -
                 for kind in ("none", "ram", "disk")
             },
         )
+    _, compiled = ours(data, work / f"compiled{index}", *arguments, compile=True)
     (plain_s, plain_train_s), (ours_s, results) = trained["plain"], trained["ours"]
     return {
         "plain_s": plain_s,
@@ -305,6 +312,22 @@ def one_round(work: Path, data: Path, index: int, options: argparse.Namespace) -
         "mirror_asked_s": asked_s,
         "mirror_copied_s": copied_s,
         **{f"cache_{kind}_s": seconds for kind, seconds in caches.items()},
+        **compiling(results["seconds/train"], compiled["seconds/train"], options),
+    }
+
+
+def compiling(
+    usual: pd.Series, compiled: pd.Series, options: argparse.Namespace
+) -> dict[str, float]:
+    """What compiling costs once, how much faster steps are then, and the steps that win it back."""
+    steps = -(-options.images // options.batch)
+    step_s, faster_s = usual.iloc[1:].median() / steps, compiled.iloc[1:].median() / steps
+    once_s = compiled.iloc[0] - faster_s * steps
+    won_s = step_s - faster_s
+    return {
+        "compile_once_s": once_s,
+        "compile_ratio": step_s / faster_s,
+        "compile_pays_steps": once_s / won_s if won_s > 0 else float("inf"),
     }
 
 

@@ -189,6 +189,10 @@ def start(
     stopper = y5.torch_utils.EarlyStopping(patience=settings.patience)
     network = parallel.wrapped(model, mine)
     if settings.compile:
+        # Each of YOLOv5's convolutions is one more shape of one function: with torch's own limit of
+        # eight most of them would stay as they are.
+        dynamo = torch._dynamo.config
+        dynamo.recompile_limit = max(dynamo.recompile_limit, 64)
         network = torch.compile(network)
     loss = y5.loss.ComputeLoss(model)
     if settings.negatives != "plain":
