@@ -131,6 +131,15 @@ def test_the_issues_batches_are_shipped():
             {"notebooks": ["02"], "parameters": {"x": 1}, "runs": {"a": {}}},
             "no notebook has the parameter 'x'",
         ),
+        ({"notebooks": ["02"], "grid": {3: [1]}}, "run 31: no notebook has the parameter '3'"),
+        (
+            {"notebooks": ["02"], "runs": {"a": {None: 1}}},
+            "run a: no notebook has the parameter 'None'",
+        ),
+        (
+            {"notebooks": ["02"], "parameters": {3: 1}, "runs": {"a": {}}},
+            "no notebook has the parameter '3'",
+        ),
         (
             {"notebooks": ["02"], "grid": {"factor": 3}},
             "grid: factor must be a list of values, got 3",

@@ -318,6 +318,18 @@ def rewritten(path, change):
 LAST = "livestock_pig_bbox_000005"
 
 
+def in_last_row(old, new):
+    """A change of the manifest's last row."""
+
+    def change(name, data):
+        if name != "manifest.csv":
+            return data
+        start = data.rindex(b"\n", 0, -1)
+        return data[:start] + data[start:].replace(old.encode(), new.encode(), 1)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -348,6 +360,10 @@ LAST = "livestock_pig_bbox_000005"
             ),
             "cannot be a file name",
         ),
+        (in_last_row(LAST, "a" * 300), "manifest.csv: image id 'a+' cannot .* 250 bytes at most"),
+        (in_last_row(",96,", ",0,"), "manifest.csv: 1 images have no frame size, the first is"),
+        (in_last_row(",96,", f",{10**30},"), "manifest.csv is damaged"),
+        (in_last_row(",,", ",9.5,"), "manifest.csv is damaged"),
     ],
 )
 def test_damaged_sets_are_refused(tmp_path, tables, folder, change, message):

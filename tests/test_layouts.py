@@ -498,6 +498,32 @@ REFUSED = {
         {},
         "train: pictures is not there",
     ),
+    "entry too long": (
+        lambda f: make.yolo(f, f"train: {'a' * 300}\nnames: [pig]\n"),
+        {},
+        "train: a+ is not there",
+    ),
+    "listed name too long": (
+        lambda f: (
+            make.yolo(f, "train: train.txt\nnames: [pig]\n"),
+            (f / "train.txt").write_text(f"images/{'a' * 300}.jpg\n"),
+        ),
+        {},
+        "is not what YOLO writes .OSError.*File name too long",
+    ),
+    "no YAML number": (
+        lambda f: make.yolo(f, "train: images\nnames: [pig]\nnc: 0x_\n"),
+        {},
+        "no labels found in a layout that is known",
+    ),
+    "list in UTF-16": (
+        lambda f: (
+            make.yolo(f, "train: train.txt\nnames: [pig]\n"),
+            (f / "train.txt").write_text("images/a.jpg\n", encoding="utf-16"),
+        ),
+        {},
+        r"train.txt, line 1: not UTF-8 \(UTF-16\); save it as UTF-8",
+    ),
     "names": (lambda f: make.yolo(f, "train: images\nnames: 2\n"), {}, "names must be a list"),
     "no labels": (
         bad(lambda f: [path.unlink() for path in (f / "labels").iterdir()]),

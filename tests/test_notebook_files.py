@@ -83,6 +83,12 @@ def test_parameters_are_literals_only(source, message):
             HEADER.replace("reads", "needs") + '# %% tags=["parameters"]\nx = 1\n',
             r"reads and writes, got \['needs'\]",
         ),
+        (HEADER.replace("reads: ", "reads: [{"), "no percent-format text .*; mend it"),
+        (
+            "# ---\n# jupyter:\n#   livestock: {reads: 5}\n# ---\n# %%\nx = 1\n",
+            "no percent-format text .*; mend it",
+        ),
+        (f'# %% tags=["parameters"]\nx = {"-" * 100_000}1\n', "no Python"),
     ],
 )
 def test_bad_texts_are_named(tmp_path, text, message):

@@ -145,6 +145,13 @@ def test_names_of_a_data_yaml_are_numbered_from_0(tmp_path, names, read):
         assert list_files(data_yaml)[0] == read
 
 
+def test_an_entry_that_is_no_name_for_a_file_is_told(tmp_path):
+    data_yaml = training_sets.write_set(tmp_path, 1, 1)
+    data_yaml.write_text(f"train: {'a' * 300}\nval: valid/images\nnames: [pig, cow]\n")
+    with pytest.raises(DatasetError, match=r"a is no folder and no \.txt list; extract"):
+        list_files(data_yaml)
+
+
 def test_lists_of_images_with_a_byte_order_mark_and_labels_in_utf_16(tmp_path):
     data_yaml = training_sets.write_set(tmp_path, 2, 1)
     (tmp_path / "train.txt").write_bytes("﻿train/images/livestock_pig_bbox_000000.jpg\r\n".encode())

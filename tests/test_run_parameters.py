@@ -45,6 +45,9 @@ def resolved(*given):
         ("'3'", "3"),
         ("a: b: c", "a: b: c"),
         ("*.tar", "*.tar"),
+        ("2024-13-01", "2024-13-01"),
+        ("0x_", "0x_"),
+        ("[" * 2000, "[" * 2000),
     ],
 )
 def test_values_are_yaml_literals(text, value):

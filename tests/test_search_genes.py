@@ -120,6 +120,8 @@ def test_a_bad_file_of_groups_is_one_clear_line(tmp_path, genes, groups, message
     [
         ("", "expected `genes:` and `groups:`"),
         ("genes: 3\ngroups: {}", "expected `genes:` and `groups:`"),
+        ("genes: {}\ngroups: {g: [{a: 1}]}", "group 'g' has the unknown gene {'a': 1}; genes are"),
+        ("genes: {}\ngroups: {1: g}", "group '1' must be a list of genes, got 'g'"),
     ],
 )
 def test_a_file_of_another_shape(tmp_path, text, message):

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core.errors import DatasetError
+
 XYXY = ["x_min", "y_min", "x_max", "y_max"]
 """Column names of a box in the tables."""
 
@@ -77,5 +79,5 @@ def _size(width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
 def _known_size(width_px: npt.ArrayLike, height_px: npt.ArrayLike) -> Boxes:
     size = _size(width_px, height_px)
     if (size <= 0).any():
-        raise ValueError("frame sizes must be above 0 px; drop images of unknown size first")
+        raise DatasetError("frame sizes must be above 0 px; drop images of unknown size first")
     return size

@@ -2,6 +2,7 @@
 notebooks/PARAMETERS.md come from the fields."""
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -82,9 +83,12 @@ class Settings:
         return pd.DataFrame(rows, columns=["name", "default", "unit", "range", "help"])
 
 
+_hints = functools.cache(typing.get_type_hints)
+
+
 def kinds_of(cls: type, name: str) -> set[Any]:
     """The types that a field's annotation allows, unions taken apart."""
-    annotation = typing.get_type_hints(cls)[name]
+    annotation = _hints(cls)[name]
     is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     kinds = typing.get_args(annotation) if is_union else (annotation,)
     return {typing.get_origin(kind) or kind for kind in kinds}

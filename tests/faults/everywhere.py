@@ -28,6 +28,8 @@ import jobs  # found by the line above
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {f"os.{name}" for name in "rename remove mkdir rmdir truncate link symlink".split()}
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""In memory where that can be: a kill loses nothing of what a system has yet to write to disk."""
 COUNTED, FAILED = "operations.txt", "error.txt"
 """What a child leaves beside the job's folder: how many file operations it made, or its error."""
 
@@ -41,7 +43,7 @@ class Outcome:
     twice: int = 0
     late: int = 0
     runs: int = 0
-    leftovers: int = 0
+    leftovers: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     differences: list[str] = dataclasses.field(default_factory=list)
 
@@ -83,7 +85,7 @@ def torture(job: jobs.Job, work: Path, kills: int, seed: int = 0, minutes: float
             outcome.differences.append(f"{variant}: {told.splitlines()[-1][:300]}")
         found = dict(_contents(job, out))
         spare = [name for name in found if name.endswith((".part", ".tmp")) or ".old" in name]
-        outcome.leftovers += len(spare)
+        outcome.leftovers += spare
         apart = sorted(
             name
             for name in {*found, *whole[variant]} - {*spare}
@@ -168,7 +170,10 @@ def _whole(do: Callable, work: Path) -> None:
 def table(outcomes: list[Outcome]) -> pd.DataFrame:
     """A row a job."""
     return pd.DataFrame(
-        [{**dataclasses.asdict(one), "differences": len(one.differences)} for one in outcomes]
+        [
+            {name: len(value) if isinstance(value, list) else value for name, value in row.items()}
+            for row in map(dataclasses.asdict, outcomes)
+        ]
     ).set_index("job")
 
 
@@ -181,18 +186,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--job", action="append", default=[])
     options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
     jobs.load()
     outcomes = []
     for job in jobs.JOBS:
         if options.job and job.name not in options.job:
             continue
         kills = options.kills_of_slow if job.is_slow else options.kills
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
             outcome = torture(job, Path(scratch), kills, options.seed, options.minutes)
         outcomes.append(outcome)
         print(f"{outcome.job}: {outcome.kills} kills in {outcome.seconds:.0f} s", flush=True)
         for difference in outcome.differences[:8]:
             print(f"    {difference}", flush=True)
+        for leftover in outcome.leftovers[:4]:
+            print(f"    left over: {leftover}", flush=True)
     print(table(outcomes).round(0).to_string())
     sys.exit(any(one.differences for one in outcomes))
 

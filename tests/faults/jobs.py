@@ -13,6 +13,7 @@ from typing import Any
 import made_network
 
 import livestock_utils as lu
+from livestock_utils.detect import yolov5
 
 ROOT = Path(__file__).parents[2]
 TUNED = {"image_size": 64, "passes": "plain", "n_random": 2, "n_resamples": 20}
@@ -46,16 +47,26 @@ class Job:
 
 
 def load() -> None:
-    """Import what jobs need, so that kills strike their work; nothing is computed here: threads
-    would not outlive the fork."""
+    """Import what jobs need, yolov5 too, so that kills strike their work and no child imports
+    again; nothing is computed here: threads would not outlive the fork."""
     for name in (
-        *("torch", "nbconvert", "papermill", "onnx", "onnxruntime", "sklearn.linear_model"),
+        *(
+            "torch",
+            "torchvision",
+            "pandas.io.formats.csvs",
+            "nbconvert",
+            "papermill",
+            "onnx",
+            "onnxruntime",
+            "sklearn.linear_model",
+        ),
         *(f"livestock_utils.{place}" for place in set(lu._HOME.values())),
         *("livestock_utils.cli", "livestock_utils.show.pipeline.batch"),
         *("livestock_utils.show.pipeline.report", "livestock_utils.detect.export.bundle"),
         "livestock_utils.evaluate.silver.sets",
     ):
         importlib.import_module(name)
+    yolov5.modules()
 
 
 def _drawn(shared: Path) -> lu.Photos:

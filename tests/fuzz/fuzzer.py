@@ -33,6 +33,8 @@ from livestock_utils.core.errors import LivestockError
 
 SECONDS, MEMORY = 30, 3 << 30
 """Most time of an input, and how much the process may grow."""
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""In memory where that can be: most of the time went into rewriting files."""
 
 
 @dataclasses.dataclass
@@ -60,10 +62,10 @@ def fuzz(target: targets.Target, work: Path, inputs: range, seed: int = 0) -> Ou
     for number in inputs:
         rng = random.Random(f"{seed} {target.name} {number}")
         path = rng.choice(bent_files)
-        is_zip = path.suffix in (".zip", ".pt", ".npz") and rng.random() < 0.6
+        inside = mutate.PACKED.get(path.suffix)
         bent = (
-            mutate.bend_zip(whole[path], rng)
-            if is_zip
+            inside(whole[path], rng)
+            if inside and rng.random() < 0.6
             else mutate.bend(whole[path], rng, list(whole.values()))
         )
         path.write_bytes(bent)
@@ -137,7 +139,7 @@ def run(names: list[str], inputs: int, seed: int = 0, first: int = 0, seconds: f
     faulthandler.enable()
     outcomes = []
     chosen = [target for target in targets.TARGETS if not names or target.name in names]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         for target in chosen:
             share = max(inputs // target.cost, 1)
             outcome = fuzz(target, Path(scratch) / target.name, range(first, first + share), seed)

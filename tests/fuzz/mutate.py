@@ -1,8 +1,10 @@
 """Bytes bent by a seeded generator: what disks, editors, other tools and malice do to files."""
 
+import gzip
 import io
 import random
 import re
+import tarfile
 import zipfile
 from collections.abc import Sequence
 
@@ -53,6 +55,42 @@ def bend_zip(data: bytes, rng: random.Random) -> bytes:
         for name, content in members:
             target.writestr(zipfile.ZipInfo(name), content)
     return packed.getvalue()
+
+
+def bend_gzip(data: bytes, rng: random.Random) -> bytes:
+    """What a gzip holds changed; the gzip itself is whole."""
+    return gzip.compress(bend(gzip.decompress(data), rng), 1, mtime=0)
+
+
+def bend_tar(data: bytes, rng: random.Random) -> bytes:
+    """A tar with one member's bytes or name changed, one twice or none; the tar itself is whole."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as whole:
+        members = [(info, whole.extractfile(info).read()) for info in whole if info.isfile()]
+    place, kind = rng.randrange(len(members)), rng.random()
+    info, content = members[place]
+    if kind < 0.7:
+        members[place] = info, bend(content, rng, [other for _, other in members])
+    elif kind < 0.85:
+        bent = bend(info.name.encode(), rng).decode("utf-8", "replace").replace("\x00", "") or "x"
+        members[place] = info.replace(name=bent[:200]), content
+    elif kind < 0.95:
+        members.append(rng.choice(members))
+    else:
+        del members[place]
+    with tarfile.open(fileobj=packed, mode="w") as target:
+        for info, content in members:
+            info.size = len(content)
+            target.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+PACKED = {
+    **dict.fromkeys((".zip", ".pt", ".npz"), bend_zip),
+    ".gz": bend_gzip,
+    ".tar": bend_tar,
+}
+"""Ending -> what bends the inside, which checksums else hide."""
 
 
 def _span(data: bytes, rng: random.Random) -> tuple[int, int]:

@@ -164,7 +164,7 @@ def read_tables(
     for path in progress(found.sources, desc=layout.NAME, unit="file"):
         try:
             layout.add(said, path, labels.relative(path, found.folder))
-        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError, OSError) as error:
             if isinstance(error, LivestockError):
                 raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0]

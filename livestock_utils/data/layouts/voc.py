@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from livestock_utils.core.reading import read_text
 from livestock_utils.data.aihub.labels import numbers, pixels
 from livestock_utils.data.layouts.labels import Labels, files, head, part_of
 
@@ -44,6 +45,6 @@ def _parts(labels: Labels) -> dict[str, str]:
         line.split()[0]: path.stem
         for path in sorted(labels.folder.rglob("ImageSets/Main/*.txt"))
         if part_of(path.stem)
-        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        for line in read_text(path).splitlines()
         if line.strip()
     }

@@ -7,10 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
+from livestock_utils.core.reading import read_text, read_yaml
 from livestock_utils.data.layouts.labels import Labels, Places, around, part_of, relative
 from livestock_utils.data.sets.yolo import IMAGE_SUFFIXES, label_file
 
@@ -39,7 +38,7 @@ def add(labels: Labels, path: Path, where: str) -> None:
         names, keypoints = _class_names(content["names"], path), bool(content.get("kpt_shape"))
         photos = _listed(content, path)
     else:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
         names, keypoints = dict(enumerate(line.strip() for line in lines if line.strip())), False
         photos = [(labels.folder / place, part_of(place)) for place in labels.places.all]
     has_label = False
@@ -110,7 +109,7 @@ def _listed(content: dict[str, Any], described: Path) -> list[tuple[Path, str]]:
             # Roboflow writes ../train/images for the folder beside its data.yaml.
             tried = [base / str(entry) for base in bases]
             tried.append(home / str(entry).replace("../", ""))
-            place = next((path for path in tried if path.exists()), None)
+            place = next((path for path in tried if os.path.exists(path)), None)
             if place is None and part == "test":
                 continue  # named for later, as often
             if place is None:
@@ -131,19 +130,19 @@ def _listed(content: dict[str, Any], described: Path) -> list[tuple[Path, str]]:
 def _in_list(place: Path) -> list[Path]:
     """The photos of a list, relative to it, to its folder's parent (data/obj_train_data/... of
     CVAT), or absolute."""
-    lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_text(place).splitlines()]
     wanted = [line for line in lines if Path(line).suffix.lower() in IMAGE_SUFFIXES]
     photos = []
     for line in wanted:
         tried = [place.parent / line, place.parent.parent / line]
-        photos.append(next((path for path in tried if path.is_file()), tried[0]))
+        photos.append(next((path for path in tried if os.path.isfile(path)), tried[0]))
     return photos
 
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return read_yaml(path)
+    except DatasetError:
         return None
 
 

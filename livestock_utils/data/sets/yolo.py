@@ -38,7 +38,7 @@ that the folds were made with."""
 BACKGROUND = "background"
 """Species and stratum of photos without livestock in the manifest."""
 
-_SAFE_ID = re.compile(r"[^\x00-\x1f/\\:]+")
+_SAFE_ID = re.compile(r"(?!\.)[^\x00-\x1f/\\:]+")
 _NO_HASH = "0" * 64
 
 
@@ -127,14 +127,13 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
         table = pd.read_csv(
             io.BytesIO(data), dtype=types, keep_default_na=False, na_values={"fold": [""]}
         )
-    except ValueError as error:  # pandas' parser errors and wrong encodings are ValueErrors too
+    except Exception as error:  # what a damaged file leads pandas to has no common base
         reason = one_line(error)
         raise DatasetError(
             f"{where}: {MANIFEST} is damaged ({reason}); write the set again"
         ) from error
     require_columns(table, COLUMNS, f"{where}: {MANIFEST}", advice="write the set again")
-    for image_id in table["image_id"]:
-        _check_id(image_id)
+    _check(table, f"{where}: {MANIFEST}: ")
     return table
 
 
@@ -205,27 +204,23 @@ def _folds(table: pd.DataFrame, folds: pd.Series | None) -> pd.Series:
     return folds_of(animals, folds).reindex(table.index).astype("Int64")
 
 
-def _check(table: pd.DataFrame) -> None:
+def _check(table: pd.DataFrame, where: str = "") -> None:
     repeated = table["image_id"][table["image_id"].duplicated()]
     if len(repeated):
         raise DatasetError(
-            f"image id {repeated.iloc[0]!r} stands more than once; rename one of the two photos"
+            f"{where}image id {repeated.iloc[0]!r} stands more than once; rename one of the two"
         )
     for image_id in table["image_id"]:
-        _check_id(image_id)
+        if not _SAFE_ID.fullmatch(image_id) or len(image_id.encode()) > 250:
+            raise DatasetError(
+                f"{where}image id {image_id!r} cannot be a file name; it may hold no / \\ :, not "
+                "start with a dot and take 250 bytes at most"
+            )
     unsized = table["image_id"][~((table["width_px"] > 0) & (table["height_px"] > 0))]
     if len(unsized):
         raise DatasetError(
-            f"{len(unsized)} images have no frame size, the first is {unsized.iloc[0]!r}; drop "
-            "them first"
-        )
-
-
-def _check_id(image_id: str) -> None:
-    if not _SAFE_ID.fullmatch(image_id) or image_id.startswith("."):
-        raise DatasetError(
-            f"image id {image_id!r} cannot be a file name; it may hold no / \\ : and not start "
-            "with a dot"
+            f"{where}{len(unsized)} images have no frame size, the first is "
+            f"{unsized.iloc[0]!r}; drop them first"
         )
 
 
@@ -237,10 +232,10 @@ def image_files(entry: Any, base: Path, where: str) -> list[str]:
     found: list[str] = []
     for item in entry if isinstance(entry, list) else [entry]:
         place = (base / str(item)).resolve()
-        if place.is_dir():
+        if os.path.isdir(place):  # Path.is_dir raises on a name that is too long
             files = (file for file in place.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
             found += map(str, files)
-        elif place.is_file() and place.suffix == ".txt":
+        elif os.path.isfile(place) and place.suffix == ".txt":
             lines = map(str.strip, read_text(place).split("\n"))
             found += [str((place.parent / line).resolve()) for line in lines if line]
         else:

@@ -70,9 +70,10 @@ def read_groups(
     ):
         raise TrainingError(f"{file}: expected `genes:` and `groups:`, as hyp/groups.yaml has them")
     genes = {name: _gene(name, entry, file) for name, entry in content["genes"].items()}
-    for group, names in content["groups"].items():
+    groups = {str(group): names for group, names in content["groups"].items()}
+    for group, names in groups.items():
         _check_group(group, names, genes, file)
-    return genes, content["groups"]
+    return genes, groups
 
 
 def groups_table(groups: str, path: str | os.PathLike | None = None) -> pd.DataFrame:
@@ -119,7 +120,7 @@ def _check_group(group: str, names: Any, genes: Mapping[str, Gene], file: Path) 
     if not isinstance(names, Sequence) or isinstance(names, str) or not names:
         raise TrainingError(f"{file}: group {group!r} must be a list of genes, got {names!r}")
     for name in names:
-        if name not in genes:
+        if not isinstance(name, str) or name not in genes:
             raise TrainingError(
                 f"{file}: group {group!r} has the unknown gene {name!r}; genes are "
                 f"{', '.join(genes)}"

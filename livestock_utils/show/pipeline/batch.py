@@ -250,6 +250,8 @@ def _batch(content: Mapping[str, Any], where: str, notebooks: Path | None) -> Ba
         parts[key] = content.get(key, kind())
         if not isinstance(parts[key], kind):
             raise NotebookError(f"{where}: {key} must be a {kind.__name__}, got {parts[key]!r}")
+        if kind is dict:  # a name such as 3 or null is a text here; no parameter is called so
+            parts[key] = {str(name): value for name, value in parts[key].items()}
     if not parts["notebooks"]:
         raise NotebookError(f'{where}: notebooks is empty; name at least one, such as ["05"]')
     batch = Batch(
@@ -291,7 +293,7 @@ def _expand(content: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]
                     f"{where}: {f'two runs are called {full!r}' if full else 'there is no run'}; "
                     "give `runs` with different names, or a `grid`"
                 )
-            runs[full] = {**(own or {}), **point}
+            runs[full] = {**{str(key): value for key, value in (own or {}).items()}, **point}
     return runs
 
 

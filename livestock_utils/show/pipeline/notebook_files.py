@@ -53,8 +53,14 @@ def read(path: str | os.PathLike) -> NotebookFile:
 
     path = Path(path)
     text = read_text(path, NotebookError)
-    nb = jupytext.reads(text, fmt="py:percent")
-    declared = nb.metadata.get("livestock", {})
+    try:
+        nb = jupytext.reads(text, fmt="py:percent")
+        declared = dict(nb.metadata.get("livestock", {}))
+        reads, writes = (tuple(map(str, declared.get(key, ()))) for key in ("reads", "writes"))
+    except Exception as error:  # what a damaged header leads jupytext to has no common base
+        raise NotebookError(
+            f"{path}: no percent-format text ({one_line(error)}); mend it"
+        ) from error
     if unknown := set(declared) - {"reads", "writes"}:
         raise NotebookError(
             f"{path}: the header's livestock entry knows reads and writes, got {sorted(unknown)}"
@@ -63,7 +69,6 @@ def read(path: str | os.PathLike) -> NotebookFile:
     if len(cells) != 1:
         raise NotebookError(f'{path}: expected one cell tagged "parameters", found {len(cells)}')
     digest = hashlib.sha256(text.encode()).hexdigest()
-    reads, writes = (tuple(declared.get(key, ())) for key in ("reads", "writes"))
     values = literals(cells[0].source, path)
     return NotebookFile(path.stem, path, nb, values, reads, writes, digest)
 
@@ -73,7 +78,7 @@ def literals(source: str, path: str | os.PathLike = "parameters") -> dict[str, L
     values: dict[str, Literal] = {}
     try:
         body = ast.parse(source).body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NotebookError(f"{path}: parameters cell: no Python ({one_line(error)})") from error
     for node in body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)

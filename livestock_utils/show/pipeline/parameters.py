@@ -38,7 +38,7 @@ def parse(text: str) -> Literal:
         return float(text)
     try:
         value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # 2020-13-01 is a ValueError
         return text
     return value if isinstance(value, Literal) else text
 
