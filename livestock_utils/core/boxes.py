@@ -2,18 +2,18 @@
 x, centre y, width, height as shares of the frame, as in YOLO's labels."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core.arrays import Array, Floats
 from livestock_utils.core.errors import DatasetError
 
 XYXY = ["x_min", "y_min", "x_max", "y_max"]
 """Column names of a box in the tables."""
 
-Boxes = npt.NDArray[np.float64]
-Columns = Sequence[npt.NDArray[Any]] | npt.NDArray[Any]
+Boxes = Floats
+Columns = Sequence[Array] | Array
 
 
 def area(xyxy: npt.ArrayLike) -> Boxes:
@@ -22,7 +22,7 @@ def area(xyxy: npt.ArrayLike) -> Boxes:
     return np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None)
 
 
-def shared_area(first: Columns, second: Columns) -> npt.NDArray[Any]:
+def shared_area(first: Columns, second: Columns) -> Array:
     """Shared area in px2 of boxes given as four arrays each (x_min, y_min, x_max, y_max) that
     broadcast: column by column less memory is in flight than with (pairs, 4)."""
     width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
@@ -36,7 +36,7 @@ def shared_matrix(first_xyxy: npt.ArrayLike, second_xyxy: npt.ArrayLike) -> Boxe
     return shared_area(first[:, :, None], second[:, None, :])
 
 
-def share(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def share(part: Array, whole: Array) -> Array:
     """part / whole, 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 

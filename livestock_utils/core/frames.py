@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Float32s, Pixels
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.threads import work_ahead
 
@@ -28,9 +29,7 @@ class _Letterbox:
     padded: tuple[int, int]
     corner: tuple[int, int]
 
-    def to_frame(
-        self, xyxy: npt.NDArray[np.floating], flipped: bool = False
-    ) -> npt.NDArray[np.float32]:
+    def to_frame(self, xyxy: npt.NDArray[np.floating], flipped: bool = False) -> Float32s:
         """Boxes (n, 4) px in the padded input -> px in the frame; `flipped` undoes mirroring.
         Exact, where yolov5's scale_boxes is up to half an input pixel off."""
         scale = np.array([self.frame[0] / self.resized[0], self.frame[1] / self.resized[1]] * 2)
@@ -62,8 +61,8 @@ def fit(
 
 
 def letterbox(
-    frame_bgr: npt.NDArray[np.uint8], box: _Letterbox, like: str = "detect", flipped: bool = False
-) -> npt.NDArray[np.uint8]:
+    frame_bgr: Pixels, box: _Letterbox, like: str = "detect", flipped: bool = False
+) -> Pixels:
     """Resize and pad a frame (h, w, 3) as planned by `fit` -> (padded h, padded w, 3), BGR."""
     import cv2
 
@@ -81,7 +80,7 @@ def letterbox(
     return np.asarray(padded, dtype=np.uint8)
 
 
-def decode(data: bytes) -> npt.NDArray[np.uint8]:
+def decode(data: bytes) -> Pixels:
     """Image bytes -> (h, w, 3) BGR, turned by EXIF; ArchiveError if unreadable, or truncated, which
     OpenCV fills with grey, untold."""
     import cv2
@@ -117,7 +116,7 @@ class Frame:
     """One image ready for the network, or why not: its row, letterboxed pixels, placement."""
 
     row: int
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: Pixels | None
     box: _Letterbox | None
     problem: str = ""
 

@@ -1,23 +1,20 @@
 """Overlaps of boxes that lie in the same image, for whole tables at once, without a loop."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Floats, Places
 from livestock_utils.core.boxes import XYXY, area, share, shared_area
 
-Ints = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float64]
 
-
-def image_codes(*columns: pd.Series) -> tuple[Ints, ...]:
+def image_codes(*columns: pd.Series) -> tuple[Places, ...]:
     """One integer an image, the same in all columns of image ids, rising with the id as text."""
     ids = np.concatenate([np.asarray(column, dtype=object) for column in columns])
     codes = pd.factorize(ids, sort=True)[0].astype(np.intp)
     return tuple(np.split(codes, np.cumsum([len(column) for column in columns])[:-1]))
 
 
-def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
+def same_image(first_image: Places, second_image: Places) -> tuple[Places, Places]:
     """Every pair of rows of one image (codes from `image_codes`) -> two index arrays, by first and
     then second row."""
     order = np.argsort(second_image, kind="stable")
@@ -30,7 +27,7 @@ def same_image(first_image: Ints, second_image: Ints) -> tuple[Ints, Ints]:
 
 
 def overlaps(
-    first_xyxy: Floats, second_xyxy: Floats, first: Ints, second: Ints
+    first_xyxy: Floats, second_xyxy: Floats, first: Places, second: Places
 ) -> tuple[Floats, Floats, Floats]:
     """(IoU, share of the first inside the second, of the second inside the first) per pair."""
     sides = [column[first] for column in first_xyxy.T], [column[second] for column in second_xyxy.T]
@@ -39,7 +36,9 @@ def overlaps(
     return share(shared, one + other - shared), share(shared, one), share(shared, other)
 
 
-def near(first_xyxy: Floats, second_xyxy: Floats, least_iou: float) -> tuple[Ints, Ints, Floats]:
+def near(
+    first_xyxy: Floats, second_xyxy: Floats, least_iou: float
+) -> tuple[Places, Places, Floats]:
     """(rows of the first, of the second, IoU) of the pairs of boxes of one image that overlap by at
     least `least_iou`. Such boxes begin side by side, within what that leaves of their width: sorted
     by x_min few pairs are looked at, and memory follows these."""
@@ -61,19 +60,19 @@ def near(first_xyxy: Floats, second_xyxy: Floats, least_iou: float) -> tuple[Int
     return row[there], order[place[there]], iou[there]
 
 
-def pairs(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
+def pairs(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Places, Places, Floats]:
     """Every pair of a box of `first` and one of `second` in the same image: their rows, and IoU."""
     one, other = same_image(*image_codes(first["image_id"], second["image_id"]))
     sides = first[XYXY].to_numpy(float), second[XYXY].to_numpy(float)
     return one, other, overlaps(*sides, one, other)[0]
 
 
-def sums(values: Floats, row: Ints, n_rows: int) -> Floats:
+def sums(values: Floats, row: Places, n_rows: int) -> Floats:
     """The sum of each row's values -> (n_rows,)."""
     return np.bincount(row, values, n_rows).astype(np.float64)
 
 
-def largest(values: Floats, row: Ints, n_rows: int) -> Floats:
+def largest(values: Floats, row: Places, n_rows: int) -> Floats:
     """The largest value of each row, 0 where it has none -> (n_rows,); values are 0 or more."""
     result = np.zeros(n_rows)
     np.maximum.at(result, row, values)

@@ -5,17 +5,16 @@ torchvision's, the others our own numpy: equal to ensemble-boxes, 2 to 3 times a
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from livestock_utils.core import overlaps
+from livestock_utils.core.arrays import Flags, Float32s
 from livestock_utils.core.boxes import Boxes, share, shared_area
 
-Array = npt.NDArray[np.float32]
 VOTE_SHARE = 0.1
 """Candidates of less than this share of a kept box's confidence have no vote on its edges."""
 
 
-def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.bool_]:
+def nms(xyxy: Float32s, confidence: Float32s, iou_threshold: float) -> Flags:
     """Greedy non-maximum suppression, torchvision.ops.nms -> kept (n,). It flows only downwards in
     confidence: cutting the result at a higher one equals running on the boxes above it."""
     import torch
@@ -29,8 +28,8 @@ def nms(xyxy: Array, confidence: Array, iou_threshold: float) -> npt.NDArray[np.
 
 
 def diou_nms(
-    xyxy: Array, confidence: Array, iou_threshold: float, most: int | None = None
-) -> npt.NDArray[np.bool_]:
+    xyxy: Float32s, confidence: Float32s, iou_threshold: float, most: int | None = None
+) -> Flags:
     """Greedy suppression by DIoU = IoU - (distance of centres / diagonal of the box around both)^2
     (Zheng et al. 2020) -> kept (n,), the first `most`: neighbours whose centres lie apart
     survive."""
@@ -51,15 +50,15 @@ def diou_nms(
 
 
 def soft_nms(
-    xyxy: Array,
-    confidence: Array,
+    xyxy: Float32s,
+    confidence: Float32s,
     iou_threshold: float,
     *,
     sigma: float = 0.5,
     method: str = "gaussian",
     floor: float = 0.001,
     most: int | None = None,
-) -> Array:
+) -> Float32s:
     """Soft-NMS (Bodla et al. 2017) -> confidences (n,) after decay; 0 below `floor`. "linear": x (1
     - IoU) where the IoU is above `iou_threshold`; "gaussian": x exp(-IoU^2 / sigma). Picks never
     rise, so `most` of them are the surest."""
@@ -96,13 +95,13 @@ def soft_nms(
 
 
 def fuse(
-    xyxy: Array,
-    confidence: Array,
+    xyxy: Float32s,
+    confidence: Float32s,
     iou_threshold: float,
     *,
     n_passes: int = 1,
     confidence_type: str = "avg",
-) -> tuple[Array, Array]:
+) -> tuple[Float32s, Float32s]:
     """Weighted boxes fusion (Solovyev et al. 2021) -> (m, 4) boxes, (m,) confidences, sorted. A box
     joins the cluster whose fused box (the weighted mean) it overlaps most, if above
     `iou_threshold`. Confidence: "avg" (mean x min(passes, boxes) / passes) or "max". Boxes without
@@ -135,13 +134,13 @@ def fuse(
 
 
 def vote(
-    xyxy: Array,
-    confidence: Array,
-    voters_xyxy: Array,
-    voters: Array,
+    xyxy: Float32s,
+    confidence: Float32s,
+    voters_xyxy: Float32s,
+    voters: Float32s,
     iou_threshold: float,
     by_iou: bool = True,
-) -> Array:
+) -> Float32s:
     """Box voting (Gidaris & Komodakis 2015): each kept box becomes the mean of the voters that
     overlap it by at least `iou_threshold`, weighted by their confidence (x IoU) -> (n, 4). At the
     threshold of the suppression itself that is weighted NMS, and yolov5's merge-NMS not `by_iou`.

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from livestock_utils.core.archives import Archive
+from livestock_utils.core.arrays import Flags, Floats
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.text import percent
 from livestock_utils.data.aihub.labels import Label
@@ -80,9 +80,7 @@ def verdict(archive: Archive, labels: list[Label]) -> tuple[str, str]:
     return "", ""
 
 
-def _is_whole(
-    xyxy: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
+def _is_whole(xyxy: Floats, sizes: Floats) -> Flags:
     """Whether boxes cover their frames; where the label tells no size, whether they begin at its
     corner."""
     starts = (xyxy[:, :2] <= 1).all(axis=1)

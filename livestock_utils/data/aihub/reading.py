@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core.archives import SUFFIXES, Archive, ImageReader
+from livestock_utils.core.arrays import Flags, Floats, Places
 from livestock_utils.core.boxes import XYXY, area, clip_to_frame
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.core.frames import MAX_PIXELS
@@ -308,7 +309,7 @@ def checked_boxes(
     return images, pd.concat([kept[["image_id", "species"]], boxes], axis=1)
 
 
-def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _repeated(row: Places, xyxy: Floats) -> Flags:
     """True for boxes that stand before in the same image; one number a box tells at once."""
     left, top, right, bottom = xyxy.T
     mixed = 0.6180339887 * left + 0.3247179572 * top + 0.2207440846 * right + 0.1673039783 * bottom
@@ -319,9 +320,9 @@ def _repeated(row: npt.NDArray[np.intp], xyxy: npt.NDArray[np.float64]) -> npt.N
 
 def _add_boxes(
     kind: str,
-    mask: npt.NDArray[np.bool_],
-    row: npt.NDArray[np.intp],
-    xyxy: npt.NDArray[np.float64],
+    mask: Flags,
+    row: Places,
+    xyxy: Floats,
     labels: list[Label],
     images: pd.DataFrame,
     findings: Findings,

@@ -20,6 +20,7 @@ import yaml
 
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import species as classes
+from livestock_utils.core.arrays import Float32s, Floats, Places
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_text
@@ -137,7 +138,7 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
-def label_boxes(text: bytes, where: str) -> npt.NDArray[np.float64]:
+def label_boxes(text: bytes, where: str) -> Floats:
     """(n, 5) of class index and xywhn from a label file's bytes; DatasetError for anything else."""
     try:
         lines = [line.split() for line in text.decode("ascii").splitlines() if line.strip()]
@@ -183,10 +184,7 @@ def background_images(
 
 
 def _label_texts(
-    n_images: int,
-    position: npt.NDArray[np.intp],
-    index: npt.NDArray[np.int_],
-    xywhn: npt.NDArray[np.float64],
+    n_images: int, position: Places, index: npt.NDArray[np.int_], xywhn: Floats
 ) -> list[bytes]:
     """Label file of each image; 9 digits give pixels back to 1e-4 px in frames of 100,000 px."""
     lines: list[list[str]] = [[] for _ in range(n_images)]
@@ -256,7 +254,7 @@ def label_file(image: str | Path) -> Path:
     return Path(os.path.splitext(f"{head}/labels/{tail}" if found else image)[0] + ".txt")
 
 
-def read_label(path: Path, n_classes: int) -> npt.NDArray[np.float32]:
+def read_label(path: Path, n_classes: int) -> Float32s:
     """Rows of class and xywhn -> (n, 5); repeated rows once, none for no file."""
     text = read_text(path) if os.path.exists(path) else ""
     rows = [

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species as classes
+from livestock_utils.core.arrays import Flags, Places
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_csv
@@ -243,9 +244,7 @@ def read_groups(path: str | os.PathLike, images: pd.DataFrame) -> pd.Series:
     return groups.loc[_named(images["image_id"], groups)]
 
 
-def _assign(
-    strata: pd.DataFrame, unit: npt.NDArray[np.intp], shares: npt.ArrayLike, seed: int
-) -> npt.NDArray[np.intp]:
+def _assign(strata: pd.DataFrame, unit: Places, shares: npt.ArrayLike, seed: int) -> Places:
     """Part of every image: labels summed by unit, units assigned, spread over the images."""
     indicators = [("images", "all", np.ones(len(strata), dtype=bool)), *_indicators(strata)]
     sums = [np.bincount(unit, weights=has, minlength=unit.max() + 1) for _, _, has in indicators]
@@ -253,7 +252,7 @@ def _assign(
     return stratify.assign(np.stack(sums, axis=1), shares, weights, seed)[unit]
 
 
-def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, Flags]]:
     """(kind, label, true/false an image) of everything that is balanced."""
     found = []
     for kind, column in (("stratum", "stratum"), ("species", "species"), ("count", "count_bin")):
@@ -266,7 +265,7 @@ def _indicators(strata: pd.DataFrame) -> list[tuple[str, str, npt.NDArray[np.boo
     return found
 
 
-def _units(image_ids: pd.Series, groups: pd.Series | None) -> npt.NDArray[np.intp]:
+def _units(image_ids: pd.Series, groups: pd.Series | None) -> Places:
     """Number 0.. of the unit that each image belongs to; every image its own without groups."""
     if groups is None:
         return np.arange(len(image_ids))

@@ -13,6 +13,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core.arrays import Flags, Floats, Places
+
 _CANDIDATES = 500
 """Units a side that one exchange looks at."""
 _ROUNDS = 400
@@ -20,12 +22,12 @@ _ROUNDS = 400
 _SMALLEST_GAIN = 1e-6
 """Share of the whole error below which an exchange is not worth making."""
 
-Counts = npt.NDArray[np.float64]
+Counts = Floats
 
 
 def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
-) -> npt.NDArray[np.intp]:
+) -> Places:
     """Part 0..p-1 of each of n units, so that every label's sum in a part is near its share.
     `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
     `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
@@ -40,7 +42,7 @@ def assign(
     return _level(parts, held, part_shares, np.asarray(weights, dtype=float))
 
 
-def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
+def _labels(counts: Counts) -> Flags:
     """Yes/no labels (n, m): each column holds at least 1, its quartiles, its 95th percentile."""
     columns = []
     for column in counts.T:
@@ -51,7 +53,7 @@ def _labels(counts: Counts) -> npt.NDArray[np.bool_]:
     return np.unique(np.stack(columns, axis=1), axis=1)
 
 
-def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> None:
+def _fill_empty(parts: Places, sizes: Counts, n_parts: int) -> None:
     """Give every empty part the smallest unit of the part that has most units (in place)."""
     for part in range(n_parts):
         units = np.bincount(parts, minlength=n_parts)
@@ -60,9 +62,7 @@ def _fill_empty(parts: npt.NDArray[np.intp], sizes: Counts, n_parts: int) -> Non
             parts[donors[sizes[donors].argmin()]] = part
 
 
-def _level(
-    parts: npt.NDArray[np.intp], counts: Counts, shares: Counts, weights: Counts
-) -> npt.NDArray[np.intp]:
+def _level(parts: Places, counts: Counts, shares: Counts, weights: Counts) -> Places:
     """Exchange units between two parts while the weighted squared deviation falls. All is made
     whole numbers, whose sums are exact: rounded ones differ by processor, and break ties."""
     total = counts.sum(axis=0)
@@ -94,7 +94,7 @@ def _level(
 
 
 def _best_exchange(
-    parts: npt.NDArray[np.intp],
+    parts: Places,
     counts: Counts,
     own_cost: Counts,
     weights: Counts,
@@ -126,7 +126,7 @@ def _best_exchange(
     )
 
 
-def _cheapest(units: npt.NDArray[np.intp], cost: Counts) -> npt.NDArray[np.intp]:
+def _cheapest(units: Places, cost: Counts) -> Places:
     """The units with the lowest cost, at most _CANDIDATES, ties in the order of the units."""
     if len(units) <= _CANDIDATES:
         return units

@@ -3,9 +3,7 @@
 import os
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from livestock_utils.core.arrays import Float32s, Pixels
 from livestock_utils.core.errors import LivestockError
 
 
@@ -17,9 +15,7 @@ class Backend(Protocol):
     half: bool
     best_batch: int
 
-    def __call__(
-        self, batch_bgr: npt.NDArray[np.uint8], floor: float
-    ) -> list[npt.NDArray[np.float32]]:
+    def __call__(self, batch_bgr: Pixels, floor: float) -> list[Float32s]:
         """(n, h, w, 3) bytes -> per image the rows (m, 5 + classes) from objectness `floor` up.
         Columns: centre x, y, width, height in px of the input, objectness, class scores."""
 
@@ -68,9 +64,7 @@ class TorchBackend:
         self.stride = int(model.stride.max())
         self.notes = getattr(model, "notes", {})
 
-    def __call__(
-        self, batch_bgr: npt.NDArray[np.uint8], floor: float
-    ) -> list[npt.NDArray[np.float32]]:
+    def __call__(self, batch_bgr: Pixels, floor: float) -> list[Float32s]:
         """See `Backend`."""
         import torch
 

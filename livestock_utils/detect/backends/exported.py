@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from livestock_utils.core.arrays import Float32s
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.detect import checkpoints
 from livestock_utils.detect.backends import base, onnx
@@ -45,7 +45,7 @@ class _TorchScriptBackend(onnx.Exported):
         self.network, about = read_torchscript(path)
         self._take(about)
 
-    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _run(self, pixels: Float32s) -> Float32s:
         import torch
 
         with torch.inference_mode():
@@ -65,7 +65,7 @@ class _OpenVinoBackend(onnx.Exported):
         self._take(about)
         self.network = openvino.Core().compile_model(model, "CPU", options)
 
-    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _run(self, pixels: Float32s) -> Float32s:
         return np.asarray(self.network([pixels])[0])
 
 
@@ -86,7 +86,7 @@ class _NcnnBackend(onnx.Exported):
             if not part.is_file() or load(str(part)):
                 raise CheckpointError(f"{part}: damaged or absent; export again")
 
-    def _run(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _run(self, pixels: Float32s) -> Float32s:
         with self.network.create_extractor() as run:
             run.input("in0", self.ncnn.Mat(pixels[0]))
             return np.array(run.extract("out0")[1])[None]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from livestock_utils.core import files
+from livestock_utils.core.arrays import Float32s, Pixels
 from livestock_utils.core.errors import CheckpointError, LivestockError
 from livestock_utils.detect import checkpoints, yolov5
 
@@ -132,9 +132,7 @@ def read_about(path: str | os.PathLike) -> dict[str, Any]:
     return _about(_session(path), path)
 
 
-def _fill_shape(
-    pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]
-) -> npt.NDArray[np.uint8]:
+def _fill_shape(pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
     """(n, h, w, 3) -> (batch, height, width, 3) of a fixed `shape`: grey right and below."""
     n, height, width = pixels.shape[:3]
     if n > shape[0] or height > shape[1] or width > shape[2]:
@@ -160,13 +158,11 @@ class Exported:
         self.shape = tuple(about["shape"])
         self.best_batch = self.shape[0] if self.shape else self.best_batch
 
-    def _run(self, pixels: npt.NDArray[np.float32]) -> Any:
+    def _run(self, pixels: Float32s) -> Any:
         """Rows of each image, from (n, 3, h, w) RGB shares."""
         raise NotImplementedError
 
-    def __call__(
-        self, batch_bgr: npt.NDArray[np.uint8], floor: float
-    ) -> list[npt.NDArray[np.float32]]:
+    def __call__(self, batch_bgr: Pixels, floor: float) -> list[Float32s]:
         """See `Backend`; a file of fixed shape takes batches and sizes up to its own."""
         n = len(batch_bgr)
         if self.shape:
@@ -190,7 +186,7 @@ class OnnxBackend(Exported):
         if not any_classes:
             checkpoints.check_class_names(self.names, str(path))
 
-    def _run(self, pixels: npt.NDArray[np.float32]) -> Any:
+    def _run(self, pixels: Float32s) -> Any:
         raw = np.asarray(self.session.run(None, {"images": pixels})[0])
         return _rows_of_detections(raw, len(pixels), len(self.names)) if self.nms else raw
 
@@ -204,16 +200,12 @@ class OnCanvas:
         self.names, self.stride, self.half = network.names, network.stride, network.half
         self.best_batch = shape[0]
 
-    def __call__(
-        self, batch_bgr: npt.NDArray[np.uint8], floor: float
-    ) -> list[npt.NDArray[np.float32]]:
+    def __call__(self, batch_bgr: Pixels, floor: float) -> list[Float32s]:
         """See `Backend`."""
         return self.network(_fill_shape(batch_bgr, self.shape), floor)[: len(batch_bgr)]
 
 
-def _rows_of_detections(
-    found: npt.NDArray[np.float32], n: int, classes: int
-) -> list[npt.NDArray[np.float32]]:
+def _rows_of_detections(found: Float32s, n: int, classes: int) -> list[Float32s]:
     """Output of a network with NMS inside (see `variants.with_nms`) -> rows as of `Backend` for
     each of `n` images: the confidence as objectness, 1 as the class score."""
     raw = np.zeros((len(found), 5 + classes), dtype=np.float32)

@@ -15,11 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import files, frames
+from livestock_utils.core.arrays import Pixels
 from livestock_utils.core.errors import ArchiveError, CheckpointError, LivestockError
 from livestock_utils.core.photos import Photos
 from livestock_utils.detect import checkpoints, yolov5
@@ -79,7 +78,7 @@ class Calibration:
             "image_ids": hashlib.sha256(ids.encode()).hexdigest()[:16],
         }
 
-    def letterboxed(self) -> Iterator[npt.NDArray[np.uint8]]:
+    def letterboxed(self) -> Iterator[Pixels]:
         """(h, w, 3) BGR letterboxed as predict does; unreadable images are logged, left out."""
         with self.photos.reader() as reader:
             for row in self.photos.images.to_dict("records"):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from livestock_utils.core.arrays import Float32s, Pixels
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.detect.backends import onnx as onnx_backend
 
@@ -99,11 +99,7 @@ def to_float16(path: Path, target: Path, made: dict[str, Any]) -> Path:
 
 
 def to_int8(
-    path: Path,
-    target: Path,
-    images: Iterable[npt.NDArray[np.uint8]],
-    made: dict[str, Any],
-    tensorrt: bool = False,
+    path: Path, target: Path, images: Iterable[Pixels], made: dict[str, Any], tensorrt: bool = False
 ) -> Path:
     """Static INT8 by ONNX Runtime: weights per channel, activations by the range on `images`,
     letterboxed training photos (h, w, 3) BGR.
@@ -138,10 +134,10 @@ def to_int8(
     return onnx_backend.write(target, model, about | {"made": made})
 
 
-def _reader(images: Iterable[npt.NDArray[np.uint8]], base: type) -> Any:
+def _reader(images: Iterable[Pixels], base: type) -> Any:
     """ONNX Runtime's calibration interface over images, one at a time."""
 
-    def feeds() -> Iterator[dict[str, npt.NDArray[np.float32]]]:
+    def feeds() -> Iterator[dict[str, Float32s]]:
         image = None
         for image in images:
             pixels = image[None, ..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
@@ -157,7 +153,7 @@ def _reader(images: Iterable[npt.NDArray[np.uint8]], base: type) -> Any:
         def __init__(self) -> None:
             self.left = feeds()
 
-        def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        def get_next(self) -> dict[str, Float32s] | None:
             return next(self.left, None)
 
     return Reader()

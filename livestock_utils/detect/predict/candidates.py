@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Array, Flags, Float32s, Pixels
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import whole_file
@@ -44,10 +45,10 @@ class Candidates:
     images: pd.DataFrame
     image_index: npt.NDArray[np.int32]
     class_index: npt.NDArray[np.int16]
-    pass_index: npt.NDArray[np.uint8]
-    best_class: npt.NDArray[np.bool_]
-    confidence: npt.NDArray[np.float32]
-    xyxy: npt.NDArray[np.float32]
+    pass_index: Pixels
+    best_class: Flags
+    confidence: Float32s
+    xyxy: Float32s
     names: tuple[str, ...]
     passes: tuple[str, ...]
     made_with: dict[str, Any]
@@ -66,7 +67,7 @@ class Candidates:
         """Number of images that had more candidates than the cap, in any pass."""
         return int((self.images["found"] > self.made_with["cap"]).sum())
 
-    def select(self, mask: npt.NDArray[np.bool_]) -> "Candidates":
+    def select(self, mask: Flags) -> "Candidates":
         """Only the candidates where `mask` (n,) is true; the images stay."""
         arrays = {name: getattr(self, name)[mask] for name in PER_CANDIDATE}
         return dataclasses.replace(self, **arrays)
@@ -266,9 +267,7 @@ def stack(runs: Sequence[Candidates]) -> Candidates:
     return build(images, first.names, passes, first.made_with, **arrays)
 
 
-def _joined(
-    parts: Sequence[Candidates], moved: str, lengths: Sequence[int]
-) -> dict[str, npt.NDArray[Any]]:
+def _joined(parts: Sequence[Candidates], moved: str, lengths: Sequence[int]) -> dict[str, Array]:
     """The arrays of all parts one after another; the index `moved` goes on behind each part."""
     arrays = {name: [getattr(part, name) for part in parts] for name in _TYPES}
     offsets = np.cumsum([0, *lengths[:-1]])

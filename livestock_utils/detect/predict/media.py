@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import files, frames, species
+from livestock_utils.core.arrays import Pixels
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos, Reader
@@ -70,9 +70,7 @@ def _table(image_ids: Sequence[str] | pd.Series, members: Sequence[str] | pd.Ser
     return pd.DataFrame({"image_id": image_ids, "species": "", "archive": "", "member": members})
 
 
-def video_frames(
-    path: str | os.PathLike, every: int = 1
-) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def video_frames(path: str | os.PathLike, every: int = 1) -> Iterator[tuple[int, Pixels]]:
     """Every `every`-th frame of a video (h, w, 3), BGR, with its number: read to the end whatever
     number the file promises, which is often wrong; the edge runner reads alike."""
     import cv2
@@ -102,7 +100,7 @@ def video_frames(
 class _Frames:
     """A `photos.Reader` of a few frames of a video."""
 
-    frames: dict[str, npt.NDArray[np.uint8]]
+    frames: dict[str, Pixels]
 
     def bytes(self, archive: str, member: str) -> bytes:
         """Frame `member` as BMP bytes."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import frames
+from livestock_utils.core.arrays import Array
 from livestock_utils.core.errors import ArchiveError, DatasetError, LivestockError
 from livestock_utils.core.photos import Reader
 from livestock_utils.core.progress import progress
@@ -41,9 +42,7 @@ def parse_pass(name: str) -> tuple[float, bool]:
     return factor, flip == "flip"
 
 
-def extract(
-    raw: npt.NDArray[np.floating], floor: float, cap: int
-) -> tuple[dict[str, npt.NDArray[Any]], int]:
+def extract(raw: npt.NDArray[np.floating], floor: float, cap: int) -> tuple[dict[str, Array], int]:
     """The network's rows of an image -> candidates from `floor`, and how many before the cap. `raw`
     (m, 5 + classes): centre x, y, width, height px, objectness, class scores; an anchor gives one
     candidate for each class above the floor (yolov5's val.py). By falling confidence (stable)."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import yaml
 
 from livestock_utils.core import suppression
+from livestock_utils.core.arrays import Array, Flags, Floats, Places
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.files import write_text
@@ -210,12 +210,12 @@ def apply(
 class Detections:
     """What is left of candidates, arrays of one length; `xyxy` (n, 4) px are clipped."""
 
-    image_index: npt.NDArray[Any]
-    class_index: npt.NDArray[Any]
-    xyxy: npt.NDArray[Any]
-    confidence: npt.NDArray[Any]
+    image_index: Array
+    class_index: Array
+    xyxy: Array
+    confidence: Array
 
-    def take(self, rows: npt.NDArray[Any]) -> "Detections":
+    def take(self, rows: Array) -> "Detections":
         """Only these rows, in their order."""
         arrays = {field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)}
         return Detections(**arrays)
@@ -243,7 +243,7 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
     return found if settings.rescorer is None else _rescored(found, pool, settings.rescorer)
 
 
-def _sure(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _sure(candidates: Candidates, settings: PostprocessSettings) -> Flags:
     """Which candidates (n,) reach the confidence threshold of their class."""
     limits = confidence_limits(candidates, settings).astype(np.float32)
     return candidates.confidence >= limits[candidates.class_index]
@@ -259,9 +259,7 @@ def _voted(found: Detections, pool: Candidates, settings: PostprocessSettings) -
     return dataclasses.replace(found, xyxy=xyxy)
 
 
-def _with_voters(
-    found: Detections, pool: Candidates
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]]:
+def _with_voters(found: Detections, pool: Candidates) -> Iterator[tuple[Places, Places, int]]:
     """(rows of the detections, rows of all candidates, image) per image and class."""
     n_classes = len(pool.names)
     order = np.argsort(found.image_index.astype(np.int64) * n_classes + found.class_index)
@@ -274,7 +272,7 @@ def _with_voters(
 
 def box_features(
     found: Detections, candidates: Candidates, settings: PostprocessSettings
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """`rescoring.features` of detections that `settings` gave of these candidates."""
     pool = candidates.select(_allowed(candidates, settings))
     values = np.zeros((len(found.confidence), len(rescoring.FEATURES)))
@@ -300,7 +298,7 @@ def _rescored(found: Detections, pool: Candidates, rescorer: Mapping[str, Any]) 
     return dataclasses.replace(found, confidence=confidence)
 
 
-def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _allowed(candidates: Candidates, settings: PostprocessSettings) -> Flags:
     """Which candidates (n,) the settings let in by passes and labels."""
     mask = np.ones(len(candidates), dtype=bool)
     if not settings.multi_label:
@@ -310,7 +308,7 @@ def _allowed(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArr
     return mask
 
 
-def _kept(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[np.bool_]:
+def _kept(candidates: Candidates, settings: PostprocessSettings) -> Flags:
     """Hard suppression of all candidates, by image (and class, unless agnostic) -> kept (n,)."""
     thresholds = _per_class(settings.iou_threshold, candidates.names, "iou_threshold")
     most = settings.max_detections
@@ -325,14 +323,12 @@ def _kept(candidates: Candidates, settings: PostprocessSettings) -> npt.NDArray[
     return kept
 
 
-def confidence_limits(
-    candidates: Candidates, settings: PostprocessSettings
-) -> npt.NDArray[np.float64]:
+def confidence_limits(candidates: Candidates, settings: PostprocessSettings) -> Floats:
     """The confidence threshold of each class of the candidates."""
     return _per_class(settings.confidence_threshold, candidates.names, "confidence_threshold")
 
 
-def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArray[np.float64]:
+def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> Floats:
     """A number per class, in the order of `names`; LivestockError for other keys."""
     if isinstance(value, dict):
         if set(value) != set(names):
@@ -342,9 +338,7 @@ def _per_class(value: _PerClass, names: tuple[str, ...], what: str) -> npt.NDArr
     return np.full(len(names), float(value))
 
 
-def limit_detections(
-    image_index: npt.NDArray[Any], confidence: npt.NDArray[Any], limit: int
-) -> npt.NDArray[np.intp]:
+def limit_detections(image_index: Array, confidence: Array, limit: int) -> Places:
     """Row numbers by image and falling confidence, at most `limit` an image."""
     order = np.lexsort((-confidence, image_index))
     by_image = image_index[order]
@@ -352,9 +346,7 @@ def limit_detections(
     return order[position < limit]
 
 
-def _groups(
-    candidates: Candidates, class_agnostic: bool
-) -> Iterator[tuple[npt.NDArray[np.intp], int, int]]:
+def _groups(candidates: Candidates, class_agnostic: bool) -> Iterator[tuple[Places, int, int]]:
     """(rows by falling confidence, image, class) per image and class; class 0 if agnostic."""
     class_index = candidates.class_index.astype(int) * (not class_agnostic)
     order = np.lexsort((-candidates.confidence, class_index, candidates.image_index))
@@ -404,7 +396,7 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detectio
     return Detections(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
-def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> npt.NDArray[np.bool_]:
+def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> Flags:
     kept = np.zeros(len(part), dtype=bool)
     for number in range(len(part.passes)):
         mask = part.pass_index == number

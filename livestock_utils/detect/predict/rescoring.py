@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from livestock_utils.core import overlaps
+from livestock_utils.core.arrays import Array
 from livestock_utils.core.boxes import iou_matrix, share
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.suppression import VOTE_SHARE
@@ -27,12 +27,10 @@ _NEAR_IOU = 0.6
 _BORDER = 0.005
 """Nearer to an edge of the frame, as a share of its side, a box counts as cut off."""
 
-Floats = npt.NDArray[np.floating]
-
 
 def features(
-    xyxy: Floats, confidence: Floats, voters_xyxy: Floats, voters: Floats, size_px: Sequence[float]
-) -> npt.NDArray[np.float64]:
+    xyxy: Array, confidence: Array, voters_xyxy: Array, voters: Array, size_px: Sequence[float]
+) -> Array:
     """FEATURES of the kept boxes of an image and class (n, 4), with all its candidates (m, 4) and
     their confidences `voters`; `size_px` is (width, height) of the frame -> (n, 11)."""
     boxes, others = xyxy.astype(float), voters_xyxy.astype(float)
@@ -42,7 +40,7 @@ def features(
     row, column, iou = row[voting], column[voting], iou[voting]
     weight = voters[column].astype(float)
 
-    def add(values: npt.NDArray[Any]) -> Floats:
+    def add(values: Array) -> Array:
         return overlaps.sums(values, row, len(boxes))
 
     total = add(weight) + 1e-9
@@ -69,7 +67,7 @@ def features(
     return np.column_stack([np.asarray(column, dtype=float) for column in columns])
 
 
-def probability(values: Floats, rescorer: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
+def probability(values: Array, rescorer: Mapping[str, Any], name: str) -> Array:
     """P(IoU >= .75) of boxes of class `name` from their features (n, 11)."""
     weights = np.asarray(rescorer["weights"], dtype=float)
     return 1 / (1 + np.exp(-(values @ weights + rescorer["bias"][name])))

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from optuna import pruners, samplers
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from livestock_utils.core.arrays import Floats
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.search.genes import Gene
 
@@ -25,12 +25,7 @@ _REDRAWS = 100
 """A child that some trial already has is drawn again this often; then the limits leave no other."""
 
 
-def evolve(
-    values: npt.NDArray[np.float64],
-    scores: npt.NDArray[np.float64],
-    genes: Sequence[Gene],
-    rng: Any,
-) -> list:
+def evolve(values: Floats, scores: Floats, genes: Sequence[Gene], rng: Any) -> list:
     """A child of the trials by YOLOv5's rule (train.py, `--evolve`), within limits. values: (n,
     genes), scores: (n,), higher is better. One of the best five is the parent, drawn by its score's
     distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x normal x

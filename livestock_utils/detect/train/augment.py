@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from livestock_utils.core.arrays import Array, Float32s, Pixels
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.text import one_line
@@ -127,9 +127,7 @@ def for_loader(pipeline: Any) -> Callable | None:
     return None if pipeline is None else functools.partial(apply, pipeline)
 
 
-def apply(
-    pipeline: Any, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray, npt.NDArray]:
+def apply(pipeline: Any, image: Pixels, labels: Float32s) -> tuple[Array, Array]:
     """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped to the frame. Its
     random state is drawn from Python's `random`, which trainings save and restore. TrainingError
     where the image comes back in another size or type."""
@@ -173,9 +171,7 @@ def try_out(pipeline: Any, part: Part, image_size: int) -> None:
         random.setstate(before)
 
 
-def _run(
-    pipeline: Any, seed: int, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.float32]
-) -> dict[str, Any]:
+def _run(pipeline: Any, seed: int, image: Pixels, labels: Float32s) -> dict[str, Any]:
     """What a pipeline makes of a BGR image, in RGB; TrainingError for another size or type."""
     pipeline.set_random_seed(seed)
     picture = np.ascontiguousarray(image[..., ::-1])
@@ -206,7 +202,7 @@ def _always(plain: Any) -> Any:
     return {key: 1.0 if key == "p" and value else _always(value) for key, value in plain.items()}
 
 
-def _square(part: Part, i: int, image_size: int) -> npt.NDArray[np.uint8]:
+def _square(part: Part, i: int, image_size: int) -> Pixels:
     """A photo as the loader hands it on: `image_size` px wide and high."""
     image = read_resized(part.files[i], image_size, True, part.sizes_px[i])
     frame = np.full((image_size, image_size, 3), 114, dtype=np.uint8)

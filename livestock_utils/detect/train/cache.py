@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 
 from livestock_utils.core import frames, locks
+from livestock_utils.core.arrays import Array
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.files import whole_file
 from livestock_utils.core.progress import progress
@@ -35,7 +35,7 @@ WINDOW = 64
 _BLANK = 114
 """yolov5's padding colour."""
 
-_Wanted = tuple[Sequence[str], npt.NDArray, bool]
+_Wanted = tuple[Sequence[str], Array, bool]
 """Image files, their (n, 2) sizes in px, whether they are for training."""
 
 
@@ -79,7 +79,7 @@ def _lack(kind: str, needed: int, free: int, where: str) -> str:
 
 
 def filled(
-    kind: str, image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
+    kind: str, image_files: Sequence[str], sizes_px: Array, image_size: int, augment: bool
 ) -> list:
     """Resized BGR images, one per file, in memory ("ram") or in a file ("disk"). `sizes_px` are (n,
     2) widths and heights, `image_size` the px of the long side. A disk cache is shared by workers,
@@ -111,9 +111,7 @@ def _resized_shape(width: int, height: int, image_size: int) -> tuple[int, int]:
     return (height, width) if ratio == 1 else (math.ceil(height * ratio), math.ceil(width * ratio))
 
 
-def read_resized(
-    file: str, image_size: int, augment: bool, size_px: npt.NDArray | None = None
-) -> npt.NDArray:
+def read_resized(file: str, image_size: int, augment: bool, size_px: Array | None = None) -> Array:
     """Decode and resize as yolov5 does: linear when training, by area when shrinking. Where
     `size_px` is told, a picture that cannot be decoded is a blank one (`is_blank`)."""
     import cv2
@@ -135,7 +133,7 @@ def read_resized(
     return cv2.resize(image, shape[::-1], interpolation=way)
 
 
-def is_blank(image: npt.NDArray) -> bool:
+def is_blank(image: Array) -> bool:
     """Whether an image stands for one that could not be decoded."""
     return image[0, 0, 0] == _BLANK and not (image != _BLANK).any()
 
@@ -146,9 +144,9 @@ def _tell(file: str) -> None:
 
 
 def _decoded(
-    image_files: Sequence[str], sizes_px: npt.NDArray, image_size: int, augment: bool
-) -> Iterator[npt.NDArray]:
-    def read(one: tuple[str, npt.NDArray]) -> npt.NDArray:
+    image_files: Sequence[str], sizes_px: Array, image_size: int, augment: bool
+) -> Iterator[Array]:
+    def read(one: tuple[str, Array]) -> Array:
         return read_resized(one[0], image_size, augment, one[1])
 
     both = zip(image_files, sizes_px, strict=True)
@@ -156,7 +154,7 @@ def _decoded(
         yield from progress(decoded, total=len(image_files), desc="images")
 
 
-def _bytes(sizes_px: npt.NDArray, image_size: int) -> list[int]:
+def _bytes(sizes_px: Array, image_size: int) -> list[int]:
     shapes = [_resized_shape(int(width), int(height), image_size) for width, height in sizes_px]
     return [height * width * 3 for height, width in shapes]
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livestock_utils.core import frames, made, species
+from livestock_utils.core.arrays import Array, Float32s
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ArchiveError, DatasetError
 from livestock_utils.core.photos import Photos
@@ -36,7 +37,7 @@ class Part:
     """A part: image files, an (n, 5) array of class and xywhn each, sizes, findings."""
 
     files: tuple[str, ...]
-    labels: tuple[npt.NDArray[np.float32], ...]
+    labels: tuple[Float32s, ...]
     sizes_px: npt.NDArray[np.int64]
     """(n, 2) width and height."""
     findings: tuple[tuple[str, str], ...]
@@ -183,7 +184,7 @@ def _read_yaml(data_yaml: str | os.PathLike) -> tuple[tuple[str, ...], dict[str,
 def read_part(files: list[str], n_classes: int) -> Part:
     """Check and read the images' headers and label files (`images` -> `labels`, suffix .txt)."""
 
-    def one(file: str) -> tuple[str, npt.NDArray[np.int64] | None, npt.NDArray[np.float32]]:
+    def one(file: str) -> tuple[str, npt.NDArray[np.int64] | None, Float32s]:
         return file, image_size(file), read_label(label_file(file), n_classes)
 
     rows = list(progress(work_ahead(one, files, workers=8), total=len(files), desc="labels"))
@@ -272,7 +273,7 @@ def dataset_class(base: type) -> type:
                 known = self.im_files, self.shapes, image_size, augment
                 self.ims = image_cache.filled(cache, *known)
 
-        def load_image(self, i: int) -> tuple[npt.NDArray, tuple[int, int], tuple[int, int]]:
+        def load_image(self, i: int) -> tuple[Array, tuple[int, int], tuple[int, int]]:
             """Image `i` in BGR at the training size, its own and its new height and width."""
             image = self.ims[i]
             if image is None:
@@ -288,7 +289,7 @@ def dataset_class(base: type) -> type:
 
 
 def _batch_shapes(
-    ratio: npt.NDArray, batch: npt.NDArray, image_size: int, stride: int
+    ratio: Array, batch: Array, image_size: int, stride: int
 ) -> npt.NDArray[np.int64]:
     """(batches, 2) letterboxed heights and widths, from sorted height / width ratios."""
     shapes = np.ones((batch[-1] + 1, 2))

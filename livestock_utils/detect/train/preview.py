@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Pixels
 from livestock_utils.core.boxes import XYXY, xywhn_to_xyxy
 from livestock_utils.detect import yolov5
 from livestock_utils.detect.settings import read_hyp
@@ -33,7 +33,7 @@ class View:
     """One picture of the preview: (h, w, 3) RGB and its boxes in its pixels."""
 
     kind: str
-    picture: npt.NDArray[np.uint8]
+    picture: Pixels
     boxes: pd.DataFrame
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Array
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.progress import progress
 
@@ -103,7 +103,7 @@ def validate(
 
 
 def _per_class(
-    y5: Any, arrays: list[npt.NDArray], names: Sequence[str], plots: Path | None
+    y5: Any, arrays: list[Array], names: Sequence[str], plots: Path | None
 ) -> pd.DataFrame:
     """yolov5's ap_per_class as a table; classes without labels are left out."""
     correct, _, _, labelled = arrays
@@ -123,7 +123,7 @@ def _per_class(
     return pd.concat([whole.to_frame("all").T, table]).astype({"labels": int}).rename_axis("class")
 
 
-def _table(rows: list[tuple[str, npt.NDArray]], names: Sequence[str]) -> pd.DataFrame:
+def _table(rows: list[tuple[str, Array]], names: Sequence[str]) -> pd.DataFrame:
     """Arrays by image (class, xyxy, of predictions also confidence) -> a table by image_id."""
     rows = sorted(rows, key=lambda row: row[0])
     ids = np.array([image_id for image_id, _ in rows], dtype=object)

@@ -4,9 +4,9 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Array, Flags
 from livestock_utils.detect.predict import postprocess, rescoring
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.postprocess import Detections, PostprocessSettings
@@ -83,7 +83,7 @@ def fitted(
 
 def _learned_from(
     candidates: Candidates, boxes: pd.DataFrame, ids: list[str], settings: PostprocessSettings
-) -> tuple[sweep.Truth, Detections, matching.Matches, npt.NDArray[Any], npt.NDArray[np.bool_]]:
+) -> tuple[sweep.Truth, Detections, matching.Matches, Array, Flags]:
     """The labels, the detections, their matches, features, and which are right at IoU .75."""
     boxes, images = boxes[boxes["image_id"].isin(ids)], candidates.of_images(ids)
     found = postprocess.detections(images, settings)
@@ -97,10 +97,7 @@ def _learned_from(
 
 
 def _fit(
-    values: npt.NDArray[Any],
-    class_index: npt.NDArray[Any],
-    is_right: npt.NDArray[np.bool_],
-    names: tuple[str, ...],
+    values: Array, class_index: Array, is_right: Flags, names: tuple[str, ...]
 ) -> dict[str, Any]:
     """Numbers of a logistic regression (scikit-learn's) on standardised features, a bias a class;
     the scaling is folded into them."""
@@ -121,7 +118,7 @@ def _fit(
     }
 
 
-def _bins(confidence: npt.NDArray[Any], is_right: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _bins(confidence: Array, is_right: Flags) -> pd.DataFrame:
     """Mean confidence, share right and number of boxes by tenth."""
     table = pd.DataFrame({"confidence": confidence.astype(float), "right": is_right})
     tenth = np.digitize(table["confidence"], _BINS[1:-1])

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species
+from livestock_utils.core.arrays import Flags
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.progress import progress
@@ -225,9 +225,7 @@ def _detections(candidates: Candidates, members: Sequence[PostprocessSettings]) 
     return postprocess.detections(candidates, widest)
 
 
-def _cut(
-    candidates: Candidates, found: Detections, setting: PostprocessSettings
-) -> npt.NDArray[np.bool_]:
+def _cut(candidates: Candidates, found: Detections, setting: PostprocessSettings) -> Flags:
     """Which detections (n,) a setting keeps: above its threshold, within its limit."""
     kept = np.ones(len(found.confidence), dtype=bool)
     if _is_cut(setting):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from livestock_utils.core import overlaps, species
+from livestock_utils.core.arrays import Floats, Places
 from livestock_utils.core.boxes import XYXY, area, shared_matrix
-from livestock_utils.core.overlaps import Floats
 
 MATCHED_IOU = 0.5
 """From this IoU on a prediction counts as the labelled animal itself."""
@@ -22,8 +22,8 @@ class Neighbours:
     pairs, by row, with an IoU of .3 or more."""
 
     numbers: dict[str, Floats]
-    one: overlaps.Ints
-    other: overlaps.Ints
+    one: Places
+    other: Places
 
 
 def features(

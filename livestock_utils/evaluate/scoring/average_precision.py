@@ -16,7 +16,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from livestock_utils.core.arrays import Flags, Floats
+
 _RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
 
 
@@ -62,9 +63,7 @@ def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "
     return DEFINITIONS[definition](*precision_recall(is_hit, n_answers))
 
 
-def best_f1(
-    curves: Mapping[str, tuple[Floats, npt.NDArray[np.bool_], int]],
-) -> tuple[float, dict[str, tuple]]:
+def best_f1(curves: Mapping[str, tuple[Floats, Flags, int]]) -> tuple[float, dict[str, tuple]]:
     """The confidence of the highest mean F1, and each class's (precision, recall) there. `curves`:
     class -> confidences (n,) falling, hits (n,), number of answers. As yolov5's val.py does it:
     1,000 confidences from 0 to 1, the mean F1 smoothed by a box of 10 %."""

@@ -9,10 +9,10 @@ import logging
 import re
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species
+from livestock_utils.core.arrays import Array, Flags, Floats, Places
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.core.tables import require_columns
 
@@ -35,11 +35,11 @@ _SUFFIX = re.compile(r"\.(?:jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 class BoxArrays:
     """One checked table: `image` indexes `image_ids` (sorted), `label` the classes."""
 
-    image_ids: npt.NDArray
-    image: npt.NDArray[np.intp]
-    label: npt.NDArray[np.intp]
-    xyxy: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
+    image_ids: Array
+    image: Places
+    label: Places
+    xyxy: Floats
+    confidence: Floats
     index: pd.Index
 
     def place(self, row: int) -> str:
@@ -61,7 +61,7 @@ def spelt_as(ids: pd.Series, answers: pd.DataFrame) -> pd.Series:
     return pd.Series(spelt, ids.index, dtype=object).where(ids.notna())
 
 
-def stems(images: pd.DataFrame) -> npt.NDArray:
+def stems(images: pd.DataFrame) -> Array:
     """Ids of an images table without file suffixes, (n,) str."""
     require_columns(images, ["image_id"], "the images table", ScoringError)
     return images["image_id"].map(image_stem).to_numpy(dtype=str)
@@ -74,7 +74,7 @@ def read_boxes(
     Ids count without their suffix, or `ids_as_text`, as the contest's scorer takes them."""
     names = _column_names(table, what, with_confidence)
 
-    def check(fault: npt.NDArray[np.bool_], problem: str, column: str = "") -> None:
+    def check(fault: Flags, problem: str, column: str = "") -> None:
         if fault.any():
             raise _row_fault(fault, table, names, what, problem, column)
 
@@ -100,7 +100,7 @@ def read_boxes(
     return BoxArrays(image_ids, image, label, xyxy, confidence, table.index)
 
 
-def to_table(found: BoxArrays, xyxy: npt.NDArray[np.float64]) -> pd.DataFrame:
+def to_table(found: BoxArrays, xyxy: Floats) -> pd.DataFrame:
     """Arrays in the contest's columns, ids with .jpg; Conf where there are confidences."""
     ids = np.array([f"{image_id}.jpg" for image_id in found.image_ids], dtype=object)
     names = np.array(species.names(), dtype=object)
@@ -143,11 +143,8 @@ def check_units(predictions: BoxArrays, units: str) -> None:
 
 
 def frame_sizes(
-    image_ids: npt.NDArray,
-    normaliser: str,
-    images: pd.DataFrame | None,
-    answers: BoxArrays | None = None,
-) -> npt.NDArray[np.float64]:
+    image_ids: Array, normaliser: str, images: pd.DataFrame | None, answers: BoxArrays | None = None
+) -> Floats:
     """Width and height, (n, 2) px, by which the boxes of each image are divided. A species is that
     of the images table, else the one whose `id_prefix` the id begins with, else the only label that
     the answers hold for it."""
@@ -174,12 +171,12 @@ def frame_sizes(
 
 
 def _image_species(
-    image_ids: npt.NDArray, table: pd.DataFrame | None, answers: BoxArrays | None
-) -> npt.NDArray[np.intp]:
+    image_ids: Array, table: pd.DataFrame | None, answers: BoxArrays | None
+) -> Places:
     index = species.class_index()
     found = np.full(len(image_ids), -1, dtype=np.intp)
     if answers is not None:
-        place = pd.Index(image_ids).get_indexer(answers.image_ids)[answers.image]
+        place = pd.Index(image_ids).get_indexer(pd.Index(answers.image_ids))[answers.image]
         for code in index.values():
             found[place[(answers.label == code) & (place >= 0)]] = code
         for code in index.values():  # images with two labels have no species of their own
@@ -231,7 +228,7 @@ def _column_names(table: pd.DataFrame, what: str, with_confidence: bool) -> dict
     return names
 
 
-def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
+def _factorise(column: pd.Series) -> tuple[Places, Array]:
     """Codes (-1: empty) and unique values of a column; fast where equal values stand together."""
     values = column.to_numpy(dtype=object)
     if not len(values):
@@ -244,7 +241,7 @@ def _factorise(column: pd.Series) -> tuple[npt.NDArray[np.intp], npt.NDArray]:
     return codes[np.cumsum(starts) - 1], uniques
 
 
-def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+def numbers(column: pd.Series) -> Floats:
     """A column as floats, NaN for what is no number."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=float, na_value=np.nan)
@@ -252,12 +249,7 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
 
 
 def _row_fault(
-    fault: npt.NDArray[np.bool_],
-    table: pd.DataFrame,
-    names: dict[str, str],
-    what: str,
-    problem: str,
-    column: str,
+    fault: Flags, table: pd.DataFrame, names: dict[str, str], what: str, problem: str, column: str
 ) -> ScoringError:
     """The fault of the first row: its image, the value of `column`, how many rows share it."""
     row = int(np.argmax(fault))
@@ -279,7 +271,7 @@ def _line(index: pd.Index, row: int) -> int:
     return int(index[row]) if index.name == "line" else 0
 
 
-def _largest(xyxy: npt.NDArray[np.float64]) -> tuple[int, float]:
+def _largest(xyxy: Floats) -> tuple[int, float]:
     """Row and value of the largest coordinate; (0, 0.0) without rows."""
     if not len(xyxy):
         return 0, 0.0

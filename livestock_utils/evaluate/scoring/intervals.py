@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from livestock_utils.core.arrays import Array, Flags, Floats, Places
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.scoring import matching
 from livestock_utils.evaluate.scoring.metrics import average_precisions, check_threshold
-
-Floats = npt.NDArray[np.float64]
 
 
 def bootstrap(
@@ -94,7 +93,7 @@ def draw_images(n_images: int, n_resamples: int, seed: int = 0) -> npt.NDArray[n
 
 def resampled(
     matches: matching.Matches,
-    draws: npt.NDArray,
+    draws: Array,
     iou_thresholds: Sequence[float] = (0.75,),
     kept: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
@@ -113,12 +112,7 @@ def resampled(
     return table
 
 
-def _weighted_ap(
-    is_hit: npt.NDArray[np.bool_],
-    image: npt.NDArray[np.intp],
-    n_answers: npt.NDArray[np.intp],
-    weights: Floats,
-) -> Floats:
+def _weighted_ap(is_hit: Flags, image: Places, n_answers: Places, weights: Floats) -> Floats:
     """All-points AP of a ranked list for each row of image weights (draws, images) -> (draws,).
     Copies of an image tie in confidence: its AP is the same walked one by one or at once."""
     ranks = np.flatnonzero(is_hit)

@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livestock_utils.core.arrays import Array, Flags, Places
 from livestock_utils.core.boxes import share, shared_area
-
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.intp]
-_Bools = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +25,15 @@ class Sides:
     detection's position in its table."""
 
     classes: tuple[str, ...]
-    image_ids: npt.NDArray
-    answer_class: Ints
-    answer_image: Ints
-    answer_xyxy: Floats
-    detection_class: Ints
-    detection_image: Ints
-    detection_xyxy: Floats
-    confidence: Floats
-    row: Ints
+    image_ids: Array
+    answer_class: Places
+    answer_image: Places
+    answer_xyxy: Array
+    detection_class: Places
+    detection_image: Places
+    detection_xyxy: Array
+    confidence: Array
+    row: Places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,21 +42,21 @@ class Matches:
     is (classes, images): how many answers each image holds."""
 
     classes: tuple[str, ...]
-    image_ids: npt.NDArray
-    n_answers: Ints
-    detection_class: Ints
-    detection_image: Ints
-    confidence: Floats
-    row: Ints
-    best_answer: Ints
-    best_iou: Floats
+    image_ids: Array
+    n_answers: Places
+    detection_class: Places
+    detection_image: Places
+    confidence: Array
+    row: Places
+    best_answer: Places
+    best_iou: Array
 
 
 def sort_sides(
     classes: Sequence[str],
-    image_ids: npt.NDArray,
-    answers: tuple[Ints, Ints, Floats],
-    detections: tuple[Ints, Ints, Floats, Floats],
+    image_ids: Array,
+    answers: tuple[Places, Places, Array],
+    detections: tuple[Places, Places, Array, Array],
 ) -> Sides:
     """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
     Detections whose class or image is -1 (unknown to the answers) are left out: they cost
@@ -109,7 +106,7 @@ def match_best(sides: Sides, epsilon: float = 0.0) -> Matches:
     return Matches(sides.classes, sides.image_ids, n_answers, *detections, best_answer, best_iou)
 
 
-def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> _Bools:
+def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = None) -> Flags:
     """Which detections count as found, (n,): best overlap enough, first at its answer; what `kept`
     (n,) masks away is no hit and takes no answer."""
     good = (matches.best_iou >= iou_threshold) & (matches.best_answer >= 0)
@@ -124,7 +121,7 @@ def hits(matches: Matches, iou_threshold: float, kept: npt.ArrayLike | None = No
     return found
 
 
-def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[_Bools, _Bools]:
+def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[Flags, Flags]:
     """COCO's rule: by falling confidence, the best answer still free, the last of equals. Returns
     `found` (thresholds, n) and `counted` (n,): the 100 most confident of each image and class; the
     others are not looked at, as in pycocotools."""
@@ -156,12 +153,14 @@ def match_coco(sides: Sides, thresholds: Sequence[float]) -> tuple[_Bools, _Bool
     return found, counted
 
 
-def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[Ints, Ints, Floats]:
+def _overlapping_pairs(
+    sides: Sides, active: Places, least_iou: float
+) -> tuple[Places, Places, Array]:
     """Pairs of detection and answer (image, class) with IoU >= `least_iou`: indices and IoU."""
     first, count = _answers_of(sides)
     answer, found = _columns(sides.answer_xyxy), _columns(sides.detection_xyxy)
     none = np.zeros(0, dtype=np.intp)
-    parts: list[tuple[Ints, Ints, Floats]] = [(none, none, np.zeros(0))]
+    parts: list[tuple[Places, Places, Array]] = [(none, none, np.zeros(0))]
     active, rank = active[count[active] > 0], 0
     while active.size:
         tried = first[active] + rank
@@ -174,7 +173,7 @@ def _overlapping_pairs(sides: Sides, active: Ints, least_iou: float) -> tuple[In
     return np.concatenate(detections), np.concatenate(answers), np.concatenate(ious)
 
 
-def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
+def _answers_of(sides: Sides) -> tuple[Places, Places]:
     """For each detection: where the answers of its image and class begin, and how many."""
     images = len(sides.image_ids)
     of_answer = sides.answer_class * images + sides.answer_image
@@ -183,13 +182,13 @@ def _answers_of(sides: Sides) -> tuple[Ints, Ints]:
     return (np.cumsum(counts) - counts)[group], counts[group]
 
 
-def _columns(xyxy: Floats) -> list[Floats]:
+def _columns(xyxy: Array) -> list[Array]:
     """x_min, y_min, x_max, y_max and the area as contiguous arrays."""
     x_min, y_min, x_max, y_max = np.ascontiguousarray(xyxy.T)
     return [x_min, y_min, x_max, y_max, (x_max - x_min) * (y_max - y_min)]
 
 
-def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floats:
+def _pair_iou(first: list[Array], second: list[Array], epsilon: float) -> Array:
     """IoU of paired boxes given as `_columns`; the order of operations is map-boxes'."""
     shared = shared_area(first, second)
     union = first[4] + second[4] - shared
@@ -198,7 +197,7 @@ def _pair_iou(first: list[Floats], second: list[Floats], epsilon: float) -> Floa
     return share(shared, union)
 
 
-def _rank(group: npt.NDArray) -> Ints:
+def _rank(group: Array) -> Places:
     """Position of each element among those of its group: [5, 7, 5] -> [0, 0, 1]."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species
+from livestock_utils.core.arrays import Array, Flags, Floats, Places
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.evaluate.scoring import average_precision, contest, matching
 
@@ -290,9 +291,7 @@ def check_threshold(iou_threshold: float) -> float:
     return float(iou_threshold)
 
 
-def _found(
-    sides: matching.Sides, definition: str, thresholds: list[float]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _found(sides: matching.Sides, definition: str, thresholds: list[float]) -> tuple[Flags, Flags]:
     """Hits (thresholds, n) by a definition's rule, and which detections it looks at (n,)."""
     if definition == "coco":
         return matching.match_coco(sides, thresholds)
@@ -307,7 +306,7 @@ def _contest_arrays(
     normaliser: str,
     images: pd.DataFrame | None,
     units: str,
-) -> tuple[contest.BoxArrays, contest.BoxArrays, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+) -> tuple[contest.BoxArrays, contest.BoxArrays, Places, Floats]:
     """Checked answers and predictions, the index of each prediction's image, its boxes as shares.
     map-boxes casts boxes to float32 and computes in float64; doing the same keeps the numbers equal
     at the threshold."""
@@ -330,7 +329,7 @@ def _contest_arrays(
     return truth, found, image, _float32(xyxy)
 
 
-def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
+def _check_one_set(image_ids: Array, found: contest.BoxArrays) -> None:
     """Raise ScoringError when there are predictions and not one is of a known image."""
     stems = [*map(contest.image_stem, found.image_ids)]
     if len(stems) and not np.isin(stems, [*map(contest.image_stem, image_ids)]).any():
@@ -341,7 +340,7 @@ def _check_one_set(image_ids: npt.NDArray, found: contest.BoxArrays) -> None:
         )
 
 
-def _index_in(image_ids: npt.NDArray, found: contest.BoxArrays) -> npt.NDArray[np.intp]:
+def _index_in(image_ids: Array, found: contest.BoxArrays) -> Places:
     """For each prediction the index of its image in `image_ids`, -1 for others."""
     place = pd.Index(image_ids).get_indexer(pd.Index(found.image_ids))
     absent = found.image_ids[place < 0]
@@ -351,6 +350,6 @@ def _index_in(image_ids: npt.NDArray, found: contest.BoxArrays) -> npt.NDArray[n
     return place[found.image]
 
 
-def _float32(xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _float32(xyxy: Floats) -> Floats:
     """Rounded to float32, held as float64."""
     return xyxy.astype(np.float32).astype(np.float64)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import species
+from livestock_utils.core.arrays import Array, Flags
 from livestock_utils.core.boxes import clip_to_frame
 from livestock_utils.core.errors import ScoringError
 from livestock_utils.core.files import whole_file
@@ -245,8 +246,8 @@ def validate_submission(
 def _row_faults(
     table: pd.DataFrame,
     ids: pd.Series,
-    stems: npt.NDArray,
-    numbers: dict[str, npt.NDArray],
+    stems: Array,
+    numbers: dict[str, Array],
     images: pd.DataFrame | None,
 ) -> Iterable[tuple[str, npt.ArrayLike, tuple[str, ...]]]:
     """What can be wrong with a row by itself: the problem, which rows have it, columns to show."""
@@ -267,8 +268,8 @@ def _row_faults(
 
 
 def _beyond_frame(
-    xyxy: npt.NDArray, stems: npt.NDArray, images: pd.DataFrame, units: str, normaliser: str
-) -> npt.NDArray[np.bool_]:
+    xyxy: Array, stems: Array, images: pd.DataFrame, units: str, normaliser: str
+) -> Flags:
     known, place = np.unique(stems.astype(str), return_inverse=True)
     table = contest.images_by_id(images)
     sized = (table[["width_px", "height_px"]] > 0).all(axis=1)
@@ -281,7 +282,7 @@ def _beyond_frame(
     return np.any(xyxy[:, 2:] * scale[place] > sizes[place] + _TOLERANCE_PX, axis=1)
 
 
-def _unsorted(stems: npt.NDArray, confidence: npt.NDArray) -> npt.NDArray[np.bool_]:
+def _unsorted(stems: Array, confidence: Array) -> Flags:
     """Rows that should stand above the row before them; ids count without their suffix."""
     rises = (stems[1:] == stems[:-1]) & (confidence[1:] > confidence[:-1])
     return np.append(False, (stems[1:] < stems[:-1]) | rises)

@@ -15,6 +15,7 @@ import pandas as pd
 from livestock_utils.core import boxes as box_arithmetic
 from livestock_utils.core import overlaps, suppression
 from livestock_utils.core import species as classes
+from livestock_utils.core.arrays import Places
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
@@ -259,9 +260,7 @@ def _of_other_animals(found: pd.DataFrame, known: pd.DataFrame, share: float) ->
     return found[keep]
 
 
-def _same_animal(
-    first: pd.DataFrame, second: pd.DataFrame, share: float
-) -> tuple[overlaps.Ints, overlaps.Ints]:
+def _same_animal(first: pd.DataFrame, second: pd.DataFrame, share: float) -> tuple[Places, Places]:
     """Rows of the pairs of one image, of any species, that have in common at least `share` of the
     smaller box. IoU would let a box that holds a label and much else pass as another animal."""
     one, other = overlaps.same_image(*overlaps.image_codes(first["image_id"], second["image_id"]))

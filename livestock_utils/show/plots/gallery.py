@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
+from livestock_utils.core.arrays import Pixels
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos, Reader
 from livestock_utils.core.text import count
@@ -25,7 +25,7 @@ _THUMBNAIL_PX = 640
 _LABEL_IN = 0.26, 0.13
 """Width and height in inches of a confidence on a photo."""
 
-_Picture = npt.NDArray[np.uint8]
+_Picture = Pixels
 
 
 def read_photo(

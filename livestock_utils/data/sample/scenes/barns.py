@@ -5,7 +5,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from livestock_utils.data.sample.scenes.camera import Array, Camera, project_polygon
+from livestock_utils.core.arrays import Floats
+from livestock_utils.data.sample.scenes.camera import Camera, project_polygon
 from livestock_utils.data.sample.scenes.textures import TILE_M, smooth_noise, tile
 
 Colour = tuple[float, float, float]
@@ -31,7 +32,7 @@ class Barn:
     camera: Camera
     picture: np.ndarray
     light: np.ndarray
-    lamp: Array
+    lamp: Floats
     pen_m: tuple[float, float]
     front: tuple[_Pipe, ...]
     night: bool
@@ -211,7 +212,7 @@ class _Canvas:
         to_m = np.linalg.inv(np.array([[step, 0, shift[0]], [0, step, shift[1]], [0, 0, 1]]))
         return self._wrapped(smooth_noise(512, 24.0, 2), self._ground @ to_m)
 
-    def _warped(self, texture: str, plane: Array, tint, turned: bool = False) -> np.ndarray:
+    def _warped(self, texture: str, plane: Floats, tint, turned: bool = False) -> np.ndarray:
         picture = tile(texture, self.camera.px_a_metre)
         toned = np.clip(picture * np.asarray(tint, dtype=np.float32), 0, 255).astype(np.uint8)
         if turned:
@@ -219,12 +220,12 @@ class _Canvas:
         step = TILE_M / len(toned)
         return self._wrapped(toned, plane @ np.diag([step, step, 1]))
 
-    def _wrapped(self, picture: np.ndarray, to_px: Array) -> np.ndarray:
+    def _wrapped(self, picture: np.ndarray, to_px: Floats) -> np.ndarray:
         return cv2.warpPerspective(
             picture, to_px, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
 
-    def _cover(self, texture: str, plane: Array, corners, tint, turned: bool = False) -> None:
+    def _cover(self, texture: str, plane: Floats, corners, tint, turned: bool = False) -> None:
         outline = project_polygon(plane, corners)
         mask = np.zeros((self.size[1], self.size[0]), dtype=np.uint8)
         if len(outline) >= 3:

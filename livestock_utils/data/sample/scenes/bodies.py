@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from livestock_utils.data.sample.scenes.camera import Array
+from livestock_utils.core.arrays import Floats
 
 COAT, BARE, HORN, HOOF, EYE, EAR, TUFT = range(7)
 """Materials: patterned coat, bare skin (snout, udder), horn, hoof, eye, ear, tuft of the tail."""
@@ -31,8 +31,8 @@ class Coat:
 class Body:
     """Ellipsoids: centres (n, 3), matrices (n, 3, 3) from the unit ball, materials (n,)."""
 
-    centres: Array
-    shapes: Array
+    centres: Floats
+    shapes: Floats
     materials: npt.NDArray[np.int64]
     coat: Coat
     radius_m: float
@@ -44,7 +44,7 @@ class Body:
         return Body(*where, self.coat, self.radius_m * size, self.length_m * size)
 
 
-def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
+def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Floats:
     """Rotation matrix of radians: roll about x, pitch about y (> 0: nose down), yaw about z."""
     (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))
     about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
@@ -53,7 +53,7 @@ def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Array:
     return about_z @ about_y @ about_x
 
 
-def flattened(shapes: Array, to_px: Array) -> Array:
+def flattened(shapes: Floats, to_px: Floats) -> Floats:
     """Covariances (n, 2, 2) in px2 of ellipsoids (n, 3, 3) under the 2 x 3 map `to_px`."""
     flat = to_px @ shapes
     return flat @ flat.transpose(0, 2, 1)
@@ -147,11 +147,11 @@ class _Parts:
     """A growing list of ellipsoids."""
 
     def __init__(self) -> None:
-        self.centres: list[Array] = []
-        self.shapes: list[Array] = []
+        self.centres: list[Floats] = []
+        self.shapes: list[Floats] = []
         self.materials: list[int] = []
 
-    def ball(self, centre, radii, material: int = COAT, rotation: Array | None = None) -> None:
+    def ball(self, centre, radii, material: int = COAT, rotation: Floats | None = None) -> None:
         """One ellipsoid of three radii."""
         shape = np.diag(np.asarray(radii, dtype=float))
         self.centres.append(np.asarray(centre, dtype=float))
@@ -168,7 +168,7 @@ class _Parts:
         rotation = np.stack([first, second, np.cross(first, second)], axis=1)
         self.ball((start + end) / 2, (length * 0.58, radius, radius * taper), material, rotation)
 
-    def add(self, other: "_Parts", rotation: Array, pivot) -> None:
+    def add(self, other: "_Parts", rotation: Floats, pivot) -> None:
         """Take over the parts of `other`, turned about the origin and moved to `pivot`."""
         at = np.asarray(pivot, dtype=float)
         self.centres += [rotation @ centre + at for centre in other.centres]

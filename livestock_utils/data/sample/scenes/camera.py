@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from livestock_utils.core.arrays import Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Camera:
     pitch: float
 
     @property
-    def position(self) -> Array:
+    def position(self) -> Floats:
         """Place of the camera (3,) in metres."""
         return self.distance_m * np.array([0, -np.cos(self.pitch), np.sin(self.pitch)])
 
     @property
-    def axes(self) -> Array:
+    def axes(self) -> Floats:
         """Rows (3, 3): right, down in the picture, into the picture."""
         c, s = np.cos(self.pitch), np.sin(self.pitch)
         return np.array([[1.0, 0, 0], [0, -s, -c], [0, c, -s]])
@@ -35,22 +35,22 @@ class Camera:
         """Pixels a metre at the floor's origin."""
         return self.focal_px / self.distance_m
 
-    def depth(self, points_m: npt.ArrayLike) -> Array:
+    def depth(self, points_m: npt.ArrayLike) -> Floats:
         """Distance (n,) of points (n, 3) along the camera's axis, in metres; negative behind it."""
         return (np.atleast_2d(np.asarray(points_m, dtype=float)) - self.position) @ self.axes[2]
 
-    def project(self, points_m: npt.ArrayLike) -> Array:
+    def project(self, points_m: npt.ArrayLike) -> Floats:
         """Points (n, 3) in metres -> pixels (n, 2)."""
         seen = (np.atleast_2d(np.asarray(points_m, dtype=float)) - self.position) @ self.axes.T
         return self.focal_px * seen[:, :2] / np.maximum(seen[:, 2:], 0.05) + self._middle
 
-    def floor(self, px: npt.ArrayLike) -> Array:
+    def floor(self, px: npt.ArrayLike) -> Floats:
         """Pixels (n, 2) below the horizon -> points of the floor (n, 3) in metres."""
         px = np.atleast_2d(np.asarray(px, dtype=float))
         ray = np.column_stack([(px - self._middle) / self.focal_px, np.ones(len(px))]) @ self.axes
         return self.position - ray * (self.position[2] / np.minimum(ray[:, 2:], -1e-3))
 
-    def tangent(self, point_m: Array) -> tuple[Array, Array]:
+    def tangent(self, point_m: Floats) -> tuple[Floats, Floats]:
         """Derivative (2, 3) of the projection at a point, in px a metre, and the direction (3,)
         toward the camera."""
         x, y, z = self.axes @ (point_m - self.position)
@@ -58,7 +58,7 @@ class Camera:
         toward = self.position - point_m
         return slope, toward / np.linalg.norm(toward)
 
-    def plane(self, origin: npt.ArrayLike, along: npt.ArrayLike, up: npt.ArrayLike) -> Array:
+    def plane(self, origin: npt.ArrayLike, along: npt.ArrayLike, up: npt.ArrayLike) -> Floats:
         """Homography (3, 3) from plane coordinates (metres from an origin) to pixels."""
         focal, (x, y) = self.focal_px, self._middle
         lens = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]])
@@ -66,11 +66,11 @@ class Camera:
         return lens @ self.axes @ sides
 
     @property
-    def _middle(self) -> Array:
+    def _middle(self) -> Floats:
         return np.array([self.width_px / 2, self.height_px / 2])
 
 
-def project_polygon(plane: Array, corners: npt.ArrayLike) -> Array:
+def project_polygon(plane: Floats, corners: npt.ArrayLike) -> Floats:
     """Corners (n, 2) of a polygon in a plane -> pixels (m, 2), cut behind the camera."""
     corners = np.asarray(corners, dtype=float)
     seen = np.column_stack([corners, np.ones(len(corners))]) @ plane.T

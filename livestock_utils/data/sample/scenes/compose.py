@@ -5,10 +5,10 @@ import dataclasses
 import cv2
 import numpy as np
 
+from livestock_utils.core.arrays import Floats
 from livestock_utils.data.sample.scenes import barns, bodies, sprites, textures
 from livestock_utils.data.sample.scenes.barns import Barn
 from livestock_utils.data.sample.scenes.bodies import Body, Coat
-from livestock_utils.data.sample.scenes.camera import Array
 from livestock_utils.data.sample.scenes.sprites import Sprite
 
 
@@ -17,7 +17,7 @@ class Animal:
     """A body at a place of the floor (3,) in metres, turned by `yaw` radians."""
 
     body: Body
-    place_m: Array
+    place_m: Floats
     yaw: float
 
 
@@ -26,8 +26,8 @@ class _Scene:
     """A scene: picture (h, w, 3) BGR uint8, boxes (n, 4) xyxy in px, share seen of each (n,)."""
 
     picture: np.ndarray
-    xyxy: Array
-    seen: Array
+    xyxy: Floats
+    seen: Floats
 
 
 _PIG_COATS = (
@@ -149,14 +149,14 @@ def _place(
     return None
 
 
-def _footprint(body: Body, place_m: Array, yaw: float) -> Array:
+def _footprint(body: Body, place_m: Floats, yaw: float) -> Floats:
     """Four circles (x, y, radius) in metres along a body."""
     along = np.linspace(-0.4, 0.42, 4) * body.length_m
     x, y = place_m[0] + along * np.cos(yaw), place_m[1] + along * np.sin(yaw)
     return np.column_stack([x, y, np.full(4, body.radius_m)])
 
 
-def _maps(barn: Barn, animal: Animal) -> tuple[Array, Array, Array, Array]:
+def _maps(barn: Barn, animal: Animal) -> tuple[Floats, Floats, Floats, Floats]:
     """For `sprites.draw`: map of metres to pixels, directions to camera and lamp, place in px."""
     turn = bodies.turned(animal.yaw)
     middle = animal.place_m + (0, 0, animal.body.centres[:, 2].mean())
@@ -165,7 +165,7 @@ def _maps(barn: Barn, animal: Animal) -> tuple[Array, Array, Array, Array]:
     return slope @ turn, toward @ turn, barn.lamp @ turn, at
 
 
-def _visible(drawn: list[Sprite], width_px: int, height_px: int) -> tuple[Array, Array]:
+def _visible(drawn: list[Sprite], width_px: int, height_px: int) -> tuple[Floats, Floats]:
     """Boxes (n, 4) of what is seen of each sprite below later ones, and the shares seen."""
     owner = np.full((height_px, width_px), -1, dtype=np.int16)
     for i, sprite in enumerate(drawn):

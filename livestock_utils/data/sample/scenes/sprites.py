@@ -10,9 +10,9 @@ import dataclasses
 import cv2
 import numpy as np
 
+from livestock_utils.core.arrays import Floats
 from livestock_utils.data.sample.scenes import bodies
 from livestock_utils.data.sample.scenes.bodies import Body, flattened
-from livestock_utils.data.sample.scenes.camera import Array
 from livestock_utils.data.sample.scenes.textures import smooth_noise
 
 _DUNG = (50, 70, 88)
@@ -39,10 +39,10 @@ class Sprite:
 
 def draw(
     body: Body,
-    to_px: Array,
-    toward_camera: Array,
-    light: Array,
-    at_px: Array,
+    to_px: Floats,
+    toward_camera: Floats,
+    light: Floats,
+    at_px: Floats,
     grid_px: float = 170.0,
 ) -> Sprite:
     """Draw `body` standing at frame pixel `at_px`. `to_px` (2, 3) maps metres in the body's frame
@@ -66,7 +66,7 @@ def draw(
 
 
 def _cast(
-    body: Body, to_grid: Array, origin: Array, cells: np.ndarray
+    body: Body, to_grid: Floats, origin: Floats, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nearest surface along the sight line: height to the camera (-inf: none), material, (h, w)."""
     width, height = int(cells[0]), int(cells[1])
@@ -95,7 +95,12 @@ def _cast(
 
 
 def _shade(
-    body: Body, depth: np.ndarray, material: np.ndarray, to_grid: Array, origin: Array, light: Array
+    body: Body,
+    depth: np.ndarray,
+    material: np.ndarray,
+    to_grid: Floats,
+    origin: Floats,
+    light: Floats,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (h, w, 3) and opacity (h, w) of a cast body: coat, dirt, light from the lamp."""
     mask = np.isfinite(depth).astype(np.float32)
