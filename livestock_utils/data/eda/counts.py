@@ -187,16 +187,14 @@ def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
     return np.maximum(np.minimum(np.floor(median / 2), np.floor(median - 2)), -1).astype(int)
 
 
-def completeness_hints(
-    images: pd.DataFrame, boxes: pd.DataFrame, window: int = WINDOW
-) -> pd.DataFrame:
+def completeness_hints(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Images with few boxes for their surroundings: `boxes_per_image` + local_median, suspect.
-    `local_median` is of the `window` images around (same species, by image_id). A hint for where to
+    `local_median` is of the `WINDOW` images around (same species, by image_id). A hint for where to
     look, not a verdict: animals also leave the frame."""
     parts = []
     for _, part in by_species(boxes_per_image(images, boxes)):
         part = part.sort_values("image_id", kind="stable")
-        local = part["boxes"].rolling(window, center=True, min_periods=1).median()
+        local = part["boxes"].rolling(WINDOW, center=True, min_periods=1).median()
         low = part["boxes"] <= highest_suspect_count(local)
         parts.append(part.assign(local_median=local, suspect=low))
     if not parts:

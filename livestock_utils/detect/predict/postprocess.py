@@ -225,7 +225,8 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
     """Everything that `apply` does but the table and, unless boxes vote, the limit an image; in any
     order."""
     pool = candidates.select(_allowed(candidates, settings))
-    part = pool.select(_sure(pool, settings))
+    floors = confidence_limits(pool, settings).astype(np.float32)
+    part = pool.select(pool.confidence >= floors[pool.class_index])
     if settings.method in _HARD:
         part = part.select(_kept(part, settings))
         found = Detections(part.image_index, part.class_index, part.xyxy, part.confidence)
@@ -241,12 +242,6 @@ def detections(candidates: Candidates, settings: PostprocessSettings) -> Detecti
     xyxy = np.clip(found.xyxy, 0, np.tile(limits, 2)).astype(np.float32)
     found = dataclasses.replace(found, xyxy=xyxy)
     return found if settings.rescorer is None else _rescored(found, pool, settings.rescorer)
-
-
-def _sure(candidates: Candidates, settings: PostprocessSettings) -> Flags:
-    """Which candidates (n,) reach the confidence threshold of their class."""
-    limits = confidence_limits(candidates, settings).astype(np.float32)
-    return candidates.confidence >= limits[candidates.class_index]
 
 
 def _voted(found: Detections, pool: Candidates, settings: PostprocessSettings) -> Detections:

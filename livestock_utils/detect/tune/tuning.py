@@ -148,18 +148,12 @@ class Tuning:
         found, asked = self.labelled, self.asked
         if not found.complete:
             return pd.DataFrame(columns=["passes", "ms", "ap75", "chosen"])
-        options = {
-            name: self.options[name]
-            for name in ("image_size", "backend", "device")
-            if name in self.options
-        }
         names = found.candidates.passes
-        if asked.tuning_predictions:  # what their networks cost is not known here
-            how = asked.budget_ms, asked.n_resamples, asked.seed
-            return fronts.front(
-                found.candidates, found.photos.boxes, dict.fromkeys(names, 1.0), *how
-            )
-        ms = fronts.milliseconds(self.tuning_weights, found.photos, names, **options)
+        ms = dict.fromkeys(names, 1.0)
+        if not asked.tuning_predictions:  # what their networks cost is not known here
+            known = ("image_size", "backend", "device")
+            options = {name: self.options[name] for name in known if name in self.options}
+            ms = fronts.milliseconds(self.tuning_weights, found.photos, names, **options)
         how = asked.budget_ms, asked.n_resamples, asked.seed
         return fronts.front(found.candidates, found.photos.boxes, ms, *how)
 

@@ -239,11 +239,12 @@ def _texts(output: Any) -> list[str]:
     return texts + ([output.text] if output.output_type == "stream" else [])
 
 
-def _run_sample(data: Path = Path("data/sample"), out: Path = Path("runs/sample")) -> Path:
+def _run_sample() -> Path:
     """Draw the sample where missing and run all notebooks; returns their folder."""
     from livestock_utils.data.sample import drawing
     from livestock_utils.show.pipeline import driver
 
+    data, out = Path("data/sample"), Path("runs/sample")
     if not (data / "data").is_dir():
         drawing.write_sample(data)
     driver.run(data, out, profile="sample", tell=print)

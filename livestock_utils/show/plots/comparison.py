@@ -34,15 +34,13 @@ def run_differences(differences: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def setting_curves(
-    scores: pd.DataFrame,
-    results: Mapping[str, pd.DataFrame],
-    column: str = "metrics/mAP_0.75",
-    ax: Axes | None = None,
+    scores: pd.DataFrame, results: Mapping[str, pd.DataFrame], ax: Axes | None = None
 ) -> Axes:
-    """A line per setting, the mean over its seeds by epoch, each on its own validation set."""
+    """The mAP75 as logged: a line per setting, the mean over its seeds by epoch, each on its own
+    validation set."""
     counts = scores["setting"].value_counts()
     lines = {
         name if counts[name] == 1 else f"{name} ({counts[name]} seeds)": table
         for name, table in runs.mean_results(scores, results).items()
     }
-    return compare_runs(lines, column, ax)
+    return compare_runs(lines, "metrics/mAP_0.75", ax)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.errors import breakdowns
@@ -122,14 +121,7 @@ def error_gallery(
 
 def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title: str) -> None:
     """Dot the case's box and cut the photo to the window."""
-    x, y = case["x_min"], case["y_min"]
-    look: dict[str, Any] = {
-        "fill": False,
-        "edgecolor": style.ALARM,
-        "linewidth": 2.2,
-        "linestyle": (0, (1, 1)),
-    }
-    ax.add_patch(Rectangle((x, y), case["x_max"] - x, case["y_max"] - y, **look))
+    style.outline(ax, case, edgecolor=style.ALARM, linewidth=2.2, linestyle=(0, (1, 1)))
     ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
     ax.set_title(title, fontsize=7, fontweight="normal")
 
@@ -171,13 +163,10 @@ def missing_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if curves.empty:
         return style.say_empty(ax, "no missing label is overlapped by a prediction")
     style.value_grid(ax, "both")
-    dashes = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
     for place, (name, rows) in enumerate(curves.groupby("ranking", sort=False)):
-        look: dict[str, Any] = {
-            "color": style.LINES[place % len(style.LINES)],
-            "drawstyle": "steps-post",
-        }
-        look |= {"linestyle": dashes[place % len(dashes)], "linewidth": 1.5 if place else 2.2}
+        tone, dash = style.LINES[place % len(style.LINES)], style.DASHES[place % len(style.DASHES)]
+        look: dict[str, Any] = {"color": tone, "linestyle": dash, "drawstyle": "steps-post"}
+        look["linewidth"] = 1.5 if place else 2.2
         label = f"{name}: AP {rows['average_precision'].iloc[0]:.3f}"
         ax.plot(rows["recall"], rows["precision"], label=label, **look)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handlelength=2.6)

@@ -4,13 +4,11 @@ import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
 from livestock_utils.core.arrays import Pixels
@@ -67,13 +65,11 @@ def photo(
         patheffects.Normal(),
     ]
     for box in [] if boxes is None else boxes.to_dict("records"):
-        tone, x, y = style.colour(box["species"]), box["x_min"], box["y_min"]
-        place = (x, y), box["x_max"] - x, box["y_max"] - y
-        line: dict[str, Any] = {"linewidth": line_width, "path_effects": halo}
-        ax.add_patch(Rectangle(*place, fill=False, edgecolor=tone, **line))
+        tone = style.colour(box["species"])
+        style.outline(ax, box, edgecolor=tone, linewidth=line_width, path_effects=halo)
         if "confidence" in box:
             wide, tall = _LABEL_IN[0] * px_per_in, _LABEL_IN[1] * px_per_in
-            right, bottom = box["x_max"] - wide, box["y_max"]
+            x, y, right, bottom = box["x_min"], box["y_min"], box["x_max"] - wide, box["y_max"]
             corners = [(x, y - tall), (right, y - tall), (x, bottom), (right, bottom)]
             free = next(
                 (
@@ -86,22 +82,14 @@ def photo(
                 ),
                 None,
             )
-            if free is None:
-                continue
-            taken.append(free)
-            write_confidence(ax, free[0], free[1] + tall, box["confidence"], tone)
+            if free is not None:
+                taken.append(free)
+                style.confidence_tag(ax, box, (free[0], free[1] + tall))
     ax.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
     ax.set_title(title, fontsize=8, fontweight="normal")
     for edge in ax.spines.values():
         edge.set_visible(False)
     return ax
-
-
-def write_confidence(ax: Axes, x: float, y: float, confidence: float, tone: Any) -> None:
-    """A confidence in white on its box's tone, the lower left corner at (x, y)."""
-    box = {"facecolor": tone, "edgecolor": "none", "pad": 0.8}
-    asked: dict[str, Any] = {"va": "bottom", "ha": "left", "clip_on": True, "bbox": box}
-    ax.text(x, y, f"{confidence:.2f}", fontsize=6.5, color="white", **asked)
 
 
 def _width_in(ax: Axes) -> float:

@@ -9,8 +9,6 @@ from matplotlib.lines import Line2D
 
 from livestock_utils.show.plots import style
 
-_DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
-
 
 def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Precision against recall of each class at each IoU, from `metrics.pr_curves`.
@@ -28,19 +26,15 @@ def precision_recall(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     thresholds = sorted(curves["iou_threshold"].unique())
     handles: list[Line2D] = []
     for name in style.in_label_order(curves["species"]):
-        for dash, threshold in zip(_DASHES, thresholds, strict=False):
+        for dash, threshold in zip(style.DASHES, thresholds, strict=False):
             rows = curves[(curves["species"] == name) & (curves["iou_threshold"] == threshold)]
             recall, height = rows["recall"].to_numpy(), rows["envelope"].to_numpy()
             ap = float(np.sum(np.diff(recall, prepend=0.0) * height))
             xs = np.concatenate([[0.0], recall, [recall[-1] if len(recall) else 0.0]])
             ys = np.concatenate([[height[0] if len(height) else 0.0], height, [0.0]])
             label = f"{name}, IoU {threshold:g}: AP {ap:.3f}"
-            look: dict[str, Any] = {
-                "color": style.colour(name),
-                "linestyle": dash,
-                "drawstyle": "steps-pre",
-            }
-            handles += ax.plot(xs, ys, label=label, **look)
+            look: dict[str, Any] = {"color": style.colour(name), "linestyle": dash}
+            handles += ax.plot(xs, ys, label=label, drawstyle="steps-pre", **look)
     legend = ax.legend(handles=handles, loc="lower left", handlelength=2.6, fontsize=9)
     for text, line in zip(legend.get_texts(), handles, strict=True):
         text.set_color(style.ink(line.get_color()))

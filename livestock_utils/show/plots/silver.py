@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from livestock_utils.core.photos import Photos
@@ -204,11 +203,12 @@ def silver_examples(
 def _draw_silver(ax: Axes, boxes: pd.DataFrame) -> None:
     for box in boxes.to_dict("records"):
         if box["origin"] == making.IGNORED:
-            size = box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]
-            place = (box["x_min"], box["y_min"])
-            ax.add_patch(Rectangle(place, *size, facecolor=style.NEUTRAL, alpha=0.5, hatch="//"))
-        else:
-            _silver_box(ax, box)
+            style.outline(ax, box, fill=True, facecolor=style.NEUTRAL, alpha=0.5, hatch="//")
+            continue
+        style.outline(ax, box, edgecolor="white", linewidth=3, alpha=0.7)
+        tone = style.colour(box["species"])
+        style.outline(ax, box, edgecolor=tone, linewidth=1.8, linestyle=(0, (3, 2)))
+        style.confidence_tag(ax, box, (box["x_min"], box["y_min"]))
 
 
 def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -259,13 +259,3 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         f"{table.attrs.get('level', 0.95):.0%} interval",
     )
     return ax
-
-
-def _silver_box(ax: Axes, box: dict) -> None:
-    tone = style.colour(box["species"])
-    x, y = box["x_min"], box["y_min"]
-    place = (x, y), box["x_max"] - x, box["y_max"] - y
-    ax.add_patch(Rectangle(*place, fill=False, edgecolor="white", linewidth=3, alpha=0.7))
-    dashes = 0, (3, 2)
-    ax.add_patch(Rectangle(*place, fill=False, edgecolor=tone, linewidth=1.8, linestyle=dashes))
-    gallery.write_confidence(ax, x, y, box["confidence"], tone)

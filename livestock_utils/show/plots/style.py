@@ -1,6 +1,6 @@
 """One look for every figure: fonts, grid, sizes, labels on the data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -27,6 +27,8 @@ NEUTRAL, ALARM = "#8C8C8C", "#882255"
 LINES = ("#332288", "#117733", "#AA4499", "#999933", "#44AA99", "#882255")
 """Colours of lines for runs or metrics, never species (Paul Tol's "muted")."""
 
+DASHES = ((0, ()), (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
+
 _FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK KR",
@@ -39,6 +41,9 @@ _FONTS = (
 
 PERCENT = tuple(PercentFormatter(1, decimals=decimals, symbol=" %") for decimals in range(3))
 """Axis formats for shares in [0, 1], by decimals: 70 %, 2.5 %, 0.25 %."""
+
+_GAP_POINTS = 11
+"""Between the names at the ends of lines."""
 
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
 """The ground under a label that would else stand on grid lines."""
@@ -84,22 +89,15 @@ def theme() -> None:
     )
 
 
-def axes_or_new(ax: Axes | None, width_in: float = WIDTH_IN, height_in: float = 3.6) -> Axes:
-    """`ax` itself, or the single axes of a new figure of the given size in inches."""
-    return (
-        ax
-        if ax is not None
-        else plt.subplots(figsize=(width_in, height_in), layout="constrained")[1]
-    )
+def axes_or_new(ax: Axes | None, height_in: float) -> Axes:
+    """`ax` itself, or the single axes of a new figure of the given height in inches."""
+    return grid_of_axes(1, 1, height_in)[0, 0] if ax is None else ax
 
 
-def grid_of_axes(
-    rows: int, columns: int, height_in: float, width_in: float = WIDTH_IN, **options: Any
-) -> np.ndarray:
+def grid_of_axes(rows: int, columns: int, height_in: float, **options: Any) -> np.ndarray:
     """(rows, columns) axes of a new figure; `options` go to `plt.subplots`."""
-    return plt.subplots(
-        rows, columns, figsize=(width_in, height_in), squeeze=False, layout="constrained", **options
-    )[1]
+    options |= {"figsize": (WIDTH_IN, height_in), "squeeze": False, "layout": "constrained"}
+    return plt.subplots(rows, columns, **options)[1]
 
 
 def figure_of(axes: Axes | np.ndarray | Figure) -> Figure:
@@ -168,6 +166,22 @@ def note(
     ax.annotate(text, at, xytext=offset, textcoords="offset points", **look)
 
 
+def outline(ax: Axes, box: Mapping[Any, Any], **look: Any) -> None:
+    """The sides of a box in px of the photo, or with `fill` the box."""
+    place, size = (
+        (box["x_min"], box["y_min"]),
+        (box["x_max"] - box["x_min"], box["y_max"] - box["y_min"]),
+    )
+    ax.add_patch(plt.Rectangle(place, *size, **{"fill": False} | look))
+
+
+def confidence_tag(ax: Axes, box: Mapping[Any, Any], at: tuple[float, float]) -> None:
+    """The confidence of a box on the colour of its species, `at` the tag's lower left corner."""
+    ground = {"facecolor": colour(box["species"]), "edgecolor": "none", "pad": 0.8}
+    look: dict[str, Any] = {"fontsize": 6.5, "color": "white", "va": "bottom", "ha": "left"}
+    ax.text(*at, f"{box['confidence']:.2f}", clip_on=True, bbox=ground, **look)
+
+
 def legend_above(ax: Axes, **options: Any) -> None:
     """A legend at the top right, above the axes, where it never covers the data."""
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), **options)
@@ -181,9 +195,7 @@ def say_empty(ax: Axes, text: str = "no data") -> Axes:
     return ax
 
 
-def label_line_ends(
-    ax: Axes, ends: list[tuple[float, float, str, str]], gap_points: float = 11
-) -> None:
+def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     """Names at the right end of lines; `ends` = (x, y, text, colour), kept apart.
     Call after the axis limits are final: the moves are counted in points of the current scale."""
     if not ends:
@@ -194,7 +206,7 @@ def label_line_ends(
         ends, key=lambda end: ax.transData.transform((end[0], end[1]))[1]
     ):
         at = ax.transData.transform((x, y))[1] * points_per_pixel
-        wanted = max(at, placed[-1] + gap_points) if placed else at
+        wanted = max(at, placed[-1] + _GAP_POINTS) if placed else at
         placed.append(wanted)
         note(
             ax, text, (x, y), (6, wanted - at), color=ink(tone), va="center", annotation_clip=False

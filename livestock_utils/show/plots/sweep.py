@@ -20,7 +20,7 @@ _LABEL_CHARACTERS = 44
 """Longest line of a setting's name beside its gain."""
 
 
-def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None = None) -> Axes:
+def sweep_heat_map(tried: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """AP75 of hard NMS over IoU threshold (up) and confidence (right).
     Frames mark the best cell and the write-up's (.68, .001)."""
     rows = tried[[_plain(setting) for setting in tried["settings"]]]
@@ -31,7 +31,7 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
         iou=[s.iou_threshold for s in rows["settings"]],
         confidence=[s.confidence_threshold for s in rows["settings"]],
     )
-    table = cells.pivot_table(index="iou", columns="confidence", values=objective, aggfunc="max")
+    table = cells.pivot_table(index="iou", columns="confidence", values="ap75", aggfunc="max")
     table = table.dropna(axis=0, thresh=(table.shape[1] + 1) // 2).dropna(
         axis=1
     )  # single random tries are no grid
@@ -49,7 +49,7 @@ def sweep_heat_map(tried: pd.DataFrame, objective: str = "ap75", ax: Axes | None
         s.iou_threshold in table.index and s.confidence_threshold in table.columns
         for s in rows["settings"]
     ]
-    winner = best(rows[inside], objective)
+    winner = best(rows[inside])
     marks = [
         _frame(ax, table, winner, "white", "best: {:g} / {:g}"),
         _frame(ax, table, WRITE_UP, style.ALARM, "write-up: {:g} / {:g}"),
