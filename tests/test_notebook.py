@@ -21,7 +21,7 @@ from livestock_utils.core.errors import NotebookError, TrainingError
 from livestock_utils.data.sample import drawing
 from livestock_utils.detect.settings import TrainSettings
 from livestock_utils.detect.train import preflight
-from livestock_utils.show import notebook
+from livestock_utils.show import notebook, output
 from livestock_utils.show.display import Display
 
 
@@ -34,7 +34,7 @@ def step(tmp_path):
 def displayed(monkeypatch):
     shown = []
     monkeypatch.setattr(
-        notebook, "_display", lambda data, metadata=None: shown.append((data, metadata or {}))
+        output, "display", lambda data, metadata=None: shown.append((data, metadata or {}))
     )
     return shown
 

@@ -50,9 +50,7 @@ class Display:
 
     def plot(self, ax: Any = None) -> Any:
         """The figure, on `ax` (for figures of several panels: an array of Axes) or on a new one.
-
-        Raises NotebookError for a display that has no figure.
-        """
+        Raises NotebookError for a display that has no figure."""
         if self.draw is None:
             raise NotebookError(f"{self.name} is a table without a figure; use .table")
         return self.draw(ax) if ax is not None else self.draw()

@@ -7,27 +7,20 @@ step.show(lu.displays.losses(run), lu.displays.metrics(run))
 step.finish("06_error_analysis")
 """
 
-import html
 import inspect
-import io
-import json
-import logging
-import math
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from livestock_utils import colab
 from livestock_utils.core import files, project, tables
 from livestock_utils.core.addresses import hide_password
-from livestock_utils.core.errors import LivestockError, NotebookError
+from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_json
 from livestock_utils.core.settings import Settings
@@ -39,7 +32,7 @@ from livestock_utils.evaluate.labels.report import MissingLabels
 from livestock_utils.evaluate.labels.review import Review
 from livestock_utils.evaluate.silver import sets as silver_sets
 from livestock_utils.evaluate.silver.making import Silver
-from livestock_utils.show import conclusions, review
+from livestock_utils.show import conclusions, output, review
 from livestock_utils.show.display import Display
 from livestock_utils.show.pipeline import inline_images
 from livestock_utils.show.pipeline import parameters as run_parameters
@@ -77,11 +70,9 @@ class Step:
         return colab.local_disk(self.out)
 
     def settings(self, kind: type[Asked], **changes: Any) -> Asked:
-        """Settings of this kind (`lu.TrainSettings`) from the parameters of these names.
-
-        `hyp = "search"` is resolved to the best of notebook 07, and where `negatives` is asked,
-        06's estimate of the share of missing labels goes along.
-        """
+        """Settings of this kind (`lu.TrainSettings`) from the parameters of these names. `hyp =
+        "search"` is resolved to the best of notebook 07, and where `negatives` is asked, 06's
+        estimate of the share of missing labels goes along."""
         asked = self.parameters
         if "hyp" in asked:
             asked = asked | {"hyp": resolve_hyp(asked["hyp"], self.out)}
@@ -181,22 +172,19 @@ class Step:
         return silver_sets.write_silver_lists(place, train.folder, plus, valid.folder, share, seed)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
-        """Save a figure as OUT/figures/NN/name.png and show it small.
-
-        The caption is shown below, and is the picture's alternative text: say in a sentence what
-        there is to see.
-        """
+        """Save a figure as OUT/figures/NN/name.png and show it small. The caption is shown below,
+        and is the picture's alternative text: say in a sentence what there is to see."""
         from matplotlib import pyplot
 
-        figure = _figure_of(figure)
+        figure = output.figure_of(figure)
         target = self.path("figures", self.number, f"{name}.png")
         with files.whole_file(target) as file:
-            file.write(_png(figure, _FILE_DPI))
-        data, metadata = inline_images.output(_png(figure, _INLINE_DPI), {"alt": caption})
+            file.write(output.png(figure, _FILE_DPI))
+        data, metadata = inline_images.output(output.png(figure, _INLINE_DPI), {"alt": caption})
         pyplot.close(figure)
         metadata["livestock"] = {"figure": f"{self.number}/{name}.png"}
-        _display({**data, "text/plain": f"[{caption}]"}, metadata)
-        _markdown(f"*{caption}*")
+        output.display({**data, "text/plain": f"[{caption}]"}, metadata)
+        output.markdown(f"*{caption}*")
 
     def table(
         self,
@@ -208,33 +196,11 @@ class Step:
     ) -> None:
         """Show a table with thousands separators, `digits` decimals and a caption; `folded` shows
         the caption alone until one asks for more."""
-
-        def number(value: Any) -> str:
-            if isinstance(value, (bool, np.bool_)):
-                return "yes" if value else "no"
-            if isinstance(value, (int, np.integer)):
-                return f"{value:,}"
-            if isinstance(value, (float, np.floating)):
-                return "–" if math.isnan(value) else f"{value:,.{digits}f}"
-            return str(value)
-
-        if index and frame.index.name:  # pandas would give the index's name a row of its own
-            frame, index = frame.reset_index(), False
-        plain = frame.rename(columns=lambda name: str(name).replace("_", " "))
-        for column in range(plain.shape[1]):
-            plain.isetitem(column, [number(value) for value in frame.iloc[:, column]])
-        with pd.option_context("display.max_colwidth", None):
-            page = plain.to_html(index=index, border=0, justify="left")
-        escaped = html.escape(caption, quote=False)
-        if folded:
-            page = f"<details><summary>{escaped}</summary>{page}</details>"
-        elif caption:
-            page = page.replace(">", f"><caption>{escaped}</caption>", 1)
-        _display({"text/html": page, "text/plain": plain.to_string(index=index)})
+        output.display(output.as_table(frame, caption, digits, index, folded))
 
     def say(self, sentence: str) -> None:
         """Show one sentence, in Markdown, that the cell computed from the data."""
-        _markdown(sentence)
+        output.markdown(sentence)
 
     def show(self, *displays: Display) -> None:
         """Show displays: figure (saved) or table, then the verdict of each; metrics are kept."""
@@ -266,25 +232,23 @@ class Step:
         return made
 
     def metrics(self, **values: Any) -> None:
-        """Collect numbers, texts or mappings under this notebook's name for `finish`.
-
-        The report's card shows the first four numbers; a mapping `headline` (name -> number) stands
-        large on its index.
-        """
-        self.values.update({key: _plain(value) for key, value in values.items()})
+        """Collect numbers, texts or mappings under this notebook's name for `finish`. The report's
+        card shows the first four numbers; a mapping `headline` (name -> number) stands large on its
+        index."""
+        self.values.update({key: output.plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:
         """Merge this notebook's metrics into OUT/metrics.json, say what they answer, name the next.
-
         Each notebook's own numbers are kept in OUT/.state/metrics/, and metrics.json is made anew
-        from all of them, so that no notebook can lose another's.
-        """
-        files.write_text(self.path(".state", "metrics", f"{self.name}.json"), _json(self.values))
+        from all of them, so that no notebook can lose another's."""
+        files.write_text(
+            self.path(".state", "metrics", f"{self.name}.json"), output.as_json(self.values)
+        )
         parts = sorted((self.out / ".state" / "metrics").glob("*.json"))
         merged = {part.stem: read_json(part, NotebookError, "delete it") for part in parts}
-        files.write_text(self.out / "metrics.json", _json(merged))
+        files.write_text(self.out / "metrics.json", output.as_json(merged))
         if said := conclusions.in_short(self.name, self.values):
-            _markdown(said)
+            output.markdown(said)
         rows = []
         for key, value in self.values.items():
             if value is None or isinstance(value, (str, int, float)):
@@ -295,7 +259,7 @@ class Step:
             frame = pd.DataFrame(rows, columns=["number", "value"])
             told = f"Key numbers of {self.name}, also in metrics.json."
             self.table(frame, told, folded=True)
-        _markdown(
+        output.markdown(
             f"**Next:** [{next_notebook}]({next_notebook}.ipynb)"
             if next_notebook
             else "**This was the last notebook.**"
@@ -328,7 +292,7 @@ def start(
         NotebookError: for a given folder on a Drive that may not be mounted, and for a parameter
             of another type or out of its range.
     """
-    _one_line_messages()
+    output.one_line_messages()
     from livestock_utils.show.plots import style
 
     style.theme()
@@ -340,16 +304,16 @@ def start(
     places = folders(parameters.get("data", ""), parameters.get("out", ""))
     step = Step(name, *places, {**parameters, **own})
     step.out.mkdir(parents=True, exist_ok=True)
-    _markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
+    output.markdown(f"Data: `{_short(step.data)}` · results: `{_short(step.out)}`")
     if changed := run_parameters.changed(name, own):
         said = ", ".join(f"{key} `{hide_password(str(value))}`" for key, value in changed.items())
-        _markdown(f"Set for this run, other than in the cell above: {said}")
+        output.markdown(f"Set for this run, other than in the cell above: {said}")
     if colab.on_colab() and not step.out.resolve().is_relative_to(DRIVE.parents[1]):
-        _markdown(_not_kept(step))
+        output.markdown(_not_kept(step))
     if step.number in _TELL_GPU if uses_gpu is None else uses_gpu:
-        _markdown(preflight.gpu_sentence())
+        output.markdown(preflight.gpu_sentence())
     if (found := state.interrupted_run(step.out / "training")) is not None:
-        _markdown(
+        output.markdown(
             f"The training `{found.name}` was interrupted: its notebook, run again, goes on where "
             "it stopped."
         )
@@ -403,88 +367,7 @@ def _not_kept(step: Step) -> str:
     )
 
 
-def _one_line_messages() -> None:
-    """Log records, warnings and the library's errors as one line each, without paths."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.captureWarnings(True)
-    # tqdm says so on import, in libraries that use it; bars are text where ipywidgets is missing.
-    warnings.filterwarnings("ignore", "IProgress not found", Warning)
-    warnings.formatwarning = lambda message, category, *rest, **more: (
-        f"{category.__name__}: {message}"
-    )
-
-    def short(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> list[str]:
-        lines = [f"\x1b[31m{kind.__name__}: {error}\x1b[0m"]
-        shell._showtraceback(kind, error, lines)
-        return lines
-
-    if (shell := _shell()) is not None:
-        shell.set_custom_exc((LivestockError,), short)
-
-
-def _shell() -> Any:
-    """IPython's shell in a notebook; outside of one None."""
-    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-
-
-def _figure_of(plotted: Any) -> Any:
-    """The Figure of an Axes, a seaborn grid, an array of Axes, or itself."""
-    one = plotted.flat[0] if isinstance(plotted, np.ndarray) else plotted
-    if not hasattr(one, "figure"):
-        raise NotebookError(
-            f"step.figure got {type(one).__name__}: expected Axes, a Figure or a seaborn grid"
-        )
-    return one.figure
-
-
-def _png(figure: Any, dpi: int) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _json(value: Any) -> str:
-    """Indented JSON in the order of the calls: the report shows the first numbers first."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """JSON's own types: numpy, paths, NaN (-> null) and tables (-> rows) unwrapped."""
-    if isinstance(value, pd.DataFrame):
-        value = value.to_dict("records")
-    if isinstance(value, (Mapping, pd.Series)):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set, np.ndarray)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, os.PathLike):
-        return Path(value).as_posix()
-    raise NotebookError(
-        f"metrics take numbers, texts, lists, mappings, tables, got {type(value).__name__}: "
-        f"{value!r}"
-    )
-
-
 def _short(folder: Path) -> str:
     """The folder as the reader would type it: relative where it is below the current folder."""
     is_below = folder.resolve().is_relative_to(Path.cwd())
     return os.path.relpath(folder) if is_below else folder.as_posix()
-
-
-def _markdown(text: str) -> None:
-    _display({"text/markdown": text, "text/plain": text})
-
-
-def _display(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
-    """Show a bundle of mime types in the notebook; outside of one, nothing."""
-    if _shell() is not None:
-        from IPython.display import display
-
-        display(data, raw=True, metadata=metadata)

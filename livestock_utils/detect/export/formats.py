@@ -43,16 +43,8 @@ _INT8 = ("onnx-int8", "onnx-int8-trt")
 _AT_ALL_SIZES = ("onnx", "onnx-nms", "onnx-fp16", "onnx-int8")
 """Exports that `export_all` lists at every size; one file serves all."""
 _MILLION_PARAMETERS = {
-    "yolov5n": 1.9,
-    "yolov5n6": 3.2,
-    "yolov5s": 7.2,
-    "yolov5s6": 12.6,
-    "yolov5m": 21.2,
-    "yolov5m6": 35.7,
-    "yolov5l": 46.5,
-    "yolov5l6": 76.8,
-    "yolov5x": 86.7,
-    "yolov5x6": 140.7,
+    **{"yolov5n": 1.9, "yolov5n6": 3.2, "yolov5s": 7.2, "yolov5s6": 12.6, "yolov5m": 21.2},
+    **{"yolov5m6": 35.7, "yolov5l": 46.5, "yolov5l6": 76.8, "yolov5x": 86.7, "yolov5x6": 140.7},
 }
 """From yolov5's release notes (v7.0, COCO)."""
 
@@ -134,12 +126,10 @@ def export(
     settings: Settings | None = None,
     calibration: Calibration | None = None,
 ) -> Path:
-    """Write `weights` to `folder` in the format `kind` (see FORMATS); returns the path.
-
-    shape: (batch, height px, width px) of the formats of one shape; default one square image.
-    settings: thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold). calibration:
-    for the two in INT8. A file that was made the same way from the same weights is left as it is.
-    """
+    """Write `weights` to `folder` in the format `kind` (see FORMATS); returns the path. shape:
+    (batch, height px, width px) of the formats of one shape; default one square image. settings:
+    thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold). calibration: for the two
+    in INT8. A file that was made the same way from the same weights is left as it is."""
     if kind not in FORMATS:
         raise LivestockError(f"unknown export {kind!r}: expected one of {', '.join(FORMATS)}")
     variant = kind.partition("-")[2]

@@ -102,13 +102,10 @@ def to_int8(
     path: Path, target: Path, images: Iterable[Pixels], made: dict[str, Any], tensorrt: bool = False
 ) -> Path:
     """Static INT8 by ONNX Runtime: weights per channel, activations by the range on `images`,
-    letterboxed training photos (h, w, 3) BGR.
-
-    tensorrt: the form that TensorRT parses instead of the one that is fastest on a processor:
-    signed and symmetric (every zero point 0), convolutions only, weights as float32 behind a
-    QuantizeLinear (so the file stays large, the engine does not), no INT32 bias (onnxruntime issue
-    14229).
-    """
+    letterboxed training photos (h, w, 3) BGR. tensorrt: the form that TensorRT parses instead of
+    the one that is fastest on a processor: signed and symmetric (every zero point 0), convolutions
+    only, weights as float32 behind a QuantizeLinear (so the file stays large, the engine does not),
+    no INT32 bias (onnxruntime issue 14229)."""
     onnx_backend.need("onnxruntime")
     from onnxruntime import quantization
     from onnxruntime.quantization import shape_inference

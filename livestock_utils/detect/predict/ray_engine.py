@@ -11,7 +11,7 @@ from typing import Any
 
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
-from livestock_utils.detect.backends import loading
+from livestock_utils.detect.backends import loading, onnx
 from livestock_utils.detect.predict import engine
 from livestock_utils.detect.predict.candidates import Candidates
 from livestock_utils.detect.predict.passes import PART_IMAGES
@@ -52,13 +52,8 @@ def collect_candidates(
     """`engine.collect_candidates` spread over `n_workers` workers. `address`: of a cluster that
     sees all files under the same paths; None starts Ray here. A `device` of "cuda" asks for a GPU a
     worker."""
-    try:
-        import ray
-        import ray.data
-    except ModuleNotFoundError as error:
-        raise LivestockError(
-            "engine 'ray' needs the package ray: run python -m livestock_utils.install --extras ray"
-        ) from error
+    ray = onnx.need("ray", "ray")
+    onnx.need("ray.data", "ray")
     # Opened here first: weights that are no good are told in one line, and an ONNX export happens
     # once, not per worker.
     chosen = {key: options[key] for key in ("backend", "any_classes", "trust") if key in options}

@@ -39,12 +39,11 @@ def unseen_cameras(
 ) -> pd.DataFrame:
     """Leave each of `cameras` (none: all `groups` of 10 photos and more) out of a training, score
     it, and adapt to it with each number of labelled frames. Photos of no camera ("") always train.
-    Runs are training/camera_... below `out`; the same call goes on where it stopped.
-
-    A row a camera and model ("saw other frames": trained on half the frames of every camera), on
-    the frames whose labels it was not given: AP75, recall (IoU .5) and count_error (animals a
-    photo, at thresholds of the other cameras), their _low and _high; difference in AP75 to "never
-    seen" on these frames."""
+    Runs are training/camera_... below `out`; the same call goes on where it stopped. A row a camera
+    and model ("saw other frames": trained on half the frames of every camera), on the frames whose
+    labels it was not given: AP75, recall (IoU .5) and count_error (animals a photo, at thresholds
+    of the other cameras), their _low and _high; difference in AP75 to "never seen" on these
+    frames."""
     if strange := [n for n in adapt_frames if not 1 <= n <= _MOST]:
         raise DatasetError(f"frames to adapt with must be 1 to {_MOST}, got {strange[0]}")
     found = splitting.held_out(photos, groups, list(cameras))

@@ -96,11 +96,8 @@ class SilverSettings(Settings):
 
     @classmethod
     def of_modes(cls, parameters: Mapping[str, Any]) -> "dict[str, SilverSettings]":
-        """Settings of all modes, by name, from a notebook's parameters.
-
-        "merge" takes those that begin with merge_ where there are such (merge_ignore_confidence: 0
-        for none).
-        """
+        """Settings of all modes, by name, from a notebook's parameters. "merge" takes those that
+        begin with merge_ where there are such (merge_ignore_confidence: 0 for none)."""
         merge = {
             "confidence_threshold": parameters["merge_confidence"],
             "ignore_threshold": parameters["merge_ignore_confidence"] or None,

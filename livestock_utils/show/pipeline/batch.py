@@ -94,12 +94,10 @@ def run(
     tell: Callable[[pd.DataFrame], Any] = lambda table: None,
     say: Callable[[str], Any] = log.info,
 ) -> pd.DataFrame:
-    """Execute a batch into `out` -> a row per run: run, state, seconds, reason.
-
-    `say` gets a line for each step of the preparation, `tell` the table whenever a state changes:
-    "waiting", "running", "done", "unchanged" (with the seconds that it once took) or "failed". A
-    failed run does not stop the others.
-    """
+    """Execute a batch into `out` -> a row per run: run, state, seconds, reason. `say` gets a line
+    for each step of the preparation, `tell` the table whenever a state changes: "waiting",
+    "running", "done", "unchanged" (with the seconds that it once took) or "failed". A failed run
+    does not stop the others."""
     if workers < 1:
         raise NotebookError(f"workers must be at least 1, got {workers}")
     batch = read(path, profile, notebooks)
