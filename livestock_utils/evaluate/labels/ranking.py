@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from livestock_utils.core import overlaps, species, tables
+from livestock_utils.core.arrays import Floats
 from livestock_utils.core.boxes import XYXY
-from livestock_utils.core.overlaps import Floats
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.sample import drawing
 from livestock_utils.evaluate.labels import missing
