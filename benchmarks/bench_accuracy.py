@@ -125,7 +125,8 @@ def train_plain(
             seed=seed,
             hyp=str(training_settings.hyp_file(None)),
         )
-        module.main(asked)
+        # Its default is one object for all calls, which would go on writing to the run before.
+        module.main(asked, y5.module("utils.callbacks").Callbacks())
     return work / "run" / "weights" / "last.pt"
 
 

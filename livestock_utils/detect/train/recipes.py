@@ -46,8 +46,8 @@ Measured are 200 to 427 images; no row lies between 427 and the write-up's 13,10
 _DOUBTED_FROM = 0.4
 """Share of the animals without a label from which `auto` doubts absent labels; 1: never.
 
-Rows "final, doubted, 0.4" of benchmarks/results/missing_training.csv, 427 photos, two seeds: AP75
-.411, auto .378. With all labels .435 to .446; between them nothing is measured."""
+Rows "final, doubted, 0.4" of benchmarks/results/missing_training.csv, 427 photos, three seeds: AP75
+.411, auto .382. With all labels .435 to .446; between them nothing is measured."""
 
 
 def settled(
