@@ -13,6 +13,8 @@ from livestock_utils.core.errors import LivestockError
 if TYPE_CHECKING:
     import pandas as pd
 
+_hints = functools.cache(typing.get_type_hints)
+
 
 def setting(
     default: Any,
@@ -81,9 +83,6 @@ class Settings:
                 row = (field.name, field.default, meta["unit"], limits.strip(), meta["help"])
                 rows.append(row)
         return pd.DataFrame(rows, columns=["name", "default", "unit", "range", "help"])
-
-
-_hints = functools.cache(typing.get_type_hints)
 
 
 def kinds_of(cls: type, name: str) -> set[Any]:

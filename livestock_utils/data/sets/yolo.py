@@ -129,10 +129,8 @@ def parse_manifest(data: bytes, where: str | os.PathLike) -> pd.DataFrame:
             io.BytesIO(data), dtype=types, keep_default_na=False, na_values={"fold": [""]}
         )
     except Exception as error:  # what a damaged file leads pandas to has no common base
-        reason = one_line(error)
-        raise DatasetError(
-            f"{where}: {MANIFEST} is damaged ({reason}); write the set again"
-        ) from error
+        told = f"{where}: {MANIFEST} is damaged ({one_line(error)})"
+        raise DatasetError(told, "write the set again") from error
     require_columns(table, COLUMNS, f"{where}: {MANIFEST}", advice="write the set again")
     _check(table, f"{where}: {MANIFEST}: ")
     return table
