@@ -104,7 +104,7 @@ def test_answers_are_sentences(tmp_path, name, numbers, expected):
 def test_an_unfinished_inference_gives_rows_that_say_so(tmp_path):
     numbers = {"complete": False, "test_images": "3 of 8 parts are there"}
     said = answers(concluded(tmp_path, **{"11_inference": numbers}), "11")
-    assert said == ["Not told: 11_inference is not finished, or of another version."] * 2
+    assert said == ["Not told: 11_inference is not finished, or of another version."] * 3
 
 
 def test_numbers_of_one_name_are_told_apart_and_contradictions_resolved(tmp_path):

@@ -31,7 +31,15 @@ def by_class(**rows):
         ({"cow": [1, 1, 1, 1, 1, 1, 1]}, "Only cow has labels"),
         (
             {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]},
-            "stand level at mAP75 0.800",
+            "stand level at mAP75: pig 0.800 and cow 0.800",
+        ),
+        (
+            {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.797, 0.5]},
+            "stand level at mAP75: cow 0.797 and pig 0.800",
+        ),
+        (
+            {"pig": [1, 1, 1, 1, 0.95, 0.6, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.8, 0.5]},
+            "Pig is the harder .* 0.050 ahead: what it loses are loose boxes",
         ),
         (
             {"pig": [1, 1, 1, 1, 0.9, 0.8, 0.5], "cow": [1, 1, 1, 1, 0.9, 0.5, 0.5]},

@@ -97,11 +97,19 @@ def rescored(tuning: Tuning) -> Display:
 
 def choice_check(tuning: Tuning) -> Display:
     """Whether the choice also wins on photos that did not choose it."""
+    found = tuning.checked
+    gains = {"gain": "difference", "gain_low": "low", "gain_high": "high"}
+    told = (
+        {f"elsewhere_{new}": found.table[old].iloc[0] for old, new in gains.items()}
+        if len(found.table)
+        else {}
+    )
     return Display(
         "choice_check",
         "The chosen setting on images that did not choose it.",
-        tuning.checked.table,
-        verdict=words.checked(tuning.checked),
+        found.table,
+        verdict=words.checked(found),
+        metrics=told | {"elsewhere_images": found.photos},
         shows_table=True,
         digits=4,
         index=True,

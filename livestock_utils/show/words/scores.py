@@ -28,15 +28,18 @@ def harder_class(table: pd.DataFrame) -> str:
             f"Only {', '.join(names) or 'no class'} has labels here: there is nothing to compare."
         )
     at_75, at_50 = classes["mAP75"].to_numpy(float), classes["mAP50"].to_numpy(float)
-    if at_75[0] == at_75[-1]:
-        return f"All classes stand level at mAP75 {at_75[0]:.3f}."
     gap_75, gap_50 = at_75[-1] - at_75[0], at_50[-1] - at_50[0]
-    reason = "animals are missed or confused"
-    if gap_75 > 2 * abs(gap_50):
+    if gap_75 < 0.005:  # what one box more or less moves
+        told = " and ".join(f"{name} {value:.3f}" for name, value in zip(names, at_75, strict=True))
+        return f"The classes stand level at mAP75: {told}."
+    place, reason = f"{gap_50:.3f} behind", "animals are missed, confused or have no label"
+    if gap_50 < 0:
+        place, reason = f"{-gap_50:.3f} ahead", "what it loses are loose boxes"
+    elif gap_75 > 2 * gap_50:
         reason = "loose boxes cost more than missed animals"
     return (
         f"{names[0].capitalize()} is the harder class: mAP75 {at_75[0]:.3f} against "
-        f"{at_75[-1]:.3f} of {names[-1]}; at IoU 0.5 it stands {gap_50:.3f} behind, so {reason}."
+        f"{at_75[-1]:.3f} of {names[-1]}; at IoU 0.5 it stands {place}: {reason}."
     )
 
 
