@@ -4,8 +4,7 @@ A topic's file is imported when one of its displays is first used. The displays 
 (`lu.displays.losses`); nothing else is handed on from here.
 """
 
-import importlib
-from typing import Any
+from livestock_utils.core.topics import offered
 
 _TOPICS = {
     "edge": "costs exported_files front lighter_networks parity",
@@ -40,18 +39,5 @@ _TOPICS = {
     ),
 }
 """File of this folder -> its displays."""
-_HOME = {name: topic for topic, names in _TOPICS.items() for name in names.split()}
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """The display from the file of its topic, imported now."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """The displays, whether loaded or not."""
-    return __all__
+__all__, __getattr__, __dir__ = offered(__name__, _TOPICS)

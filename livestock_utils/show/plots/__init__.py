@@ -3,8 +3,7 @@
 A file of this folder is imported when one of its figures is first used (`lu.plots.loss_curves`).
 """
 
-import importlib
-from typing import Any
+from livestock_utils.core.topics import offered
 
 _TOPICS = {
     "augmentation": "augmented",
@@ -25,18 +24,5 @@ _TOPICS = {
     "training": "compare_runs loss_curves metric_curves rate_range",
 }
 """File of this folder -> its figures."""
-_HOME = {name: topic for topic, names in _TOPICS.items() for name in names.split()}
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """The figure from its file, imported now."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """The figures, whether loaded or not."""
-    return __all__
+__all__, __getattr__, __dir__ = offered(__name__, _TOPICS)
