@@ -12,8 +12,8 @@ work never start by themselves.
 Plans: "final" trains on all of `data` and is judged on `data_test`; "screen" trains on 200 photos
 without chute and passage and is judged on those 50 and 85 pigs that it has not seen, "middle" on
 all that are left; "100 photos", "200 photos" and "pixels" (416 px) are "final" otherwise. Weights
-are the last epoch's, hard NMS at IoU .60, confidence .001, one pass. Both sides validate on the same 8
-photos, which choose nothing.
+are the last epoch's, hard NMS at IoU .60, confidence .001, one pass. Both sides validate on the
+same 8 photos, which choose nothing.
 """
 
 import argparse

@@ -583,7 +583,7 @@ def test_curves_in_words():
     assert ends["rising"].tolist() == [True, False] and ends["best_epoch"].tolist() == [3, 2]
     assert ends.attrs == {"epoch": 3, "leader": "a", "leads_since": 3}
     said = compare.curves(ends)
-    assert said.startswith("At epoch 3 a leads, since epoch 3. Still improving at the end: a.")
+    assert said.startswith("At epoch 3 a leads, since epoch 3. Best in its last epoch: a.")
     assert "a run moves by up to 0.700: a difference of that size depends on the epoch" in said
     none = run_folders.curve_ends(scores, {"a0": results(), "a1": results(), "b0": results()})
     assert compare.curves(none).startswith("Fewer than")

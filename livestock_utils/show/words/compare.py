@@ -129,7 +129,9 @@ def curves(ends: pd.DataFrame) -> str:
         "from the first on" if since == 1 else f"since epoch {since}"
     )
     rising = ", ".join(ends.loc[ends["rising"], "setting"])
-    said += f". Still improving at the end: {rising}." if rising else ". None was still improving."
+    said += (
+        f". Best in its last epoch: {rising}." if rising else ". None is best in its last epoch."
+    )
     if (late := ends["range_of_last"].max()) == late:
         said += (
             f" Within its last three epochs a run moves by up to {late:.3f}: a difference of that "

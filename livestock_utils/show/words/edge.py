@@ -43,7 +43,7 @@ def budgets(table: pd.DataFrame, max_latency_ms: float, max_size_mb: float) -> s
     kept = (timed["whole_ms"] <= max_latency_ms) & (timed["size_mb"] <= max_size_mb)
     return (
         f"{kept.sum()} of {len(timed)} forms keep the budgets of {max_latency_ms:g} ms from "
-        f"letterbox to boxes and {max_size_mb:g} MB a file."
+        f"letterbox to boxes and {max_size_mb:g} MB a file, whatever their boxes."
     )
 
 
@@ -84,6 +84,8 @@ def parity_verdict(table: pd.DataFrame) -> str:
         parts.append(f"red, a drop above {MAX_DROP:g} AP75: {', '.join(names)}")
     else:
         parts.append(f"none falls by more than {MAX_DROP:g} AP75")
+    if moved := sorted(set(scored["export"]) - set(equal["export"]) - set(red["export"])):
+        parts.append(f"single boxes differ, within {MAX_DROP:g} AP75: {', '.join(moved)}")
     bordered = scored[scored["border_difference"].notna()]
     if len(bordered):
         parts.append(

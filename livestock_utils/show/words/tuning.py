@@ -159,7 +159,7 @@ def counts(table: pd.DataFrame) -> str:
         f"{row['error']:.2f} in the mean"
         for name, row in table.iterrows()
     ]
-    return f"{first_up('; '.join(parts))}."
+    return f"{first_up('; '.join(parts))}. An animal that nobody labelled counts as one too many."
 
 
 def submitted(done: Submitted) -> str:
