@@ -16,6 +16,7 @@ IMAGE_COLUMNS = ["image_id", "species", "width_px", "height_px", "archive", "mem
 PART = "part"
 """A further column of images that come in parts: train, valid, test."""
 BOX_COLUMNS = ["image_id", "species", *XYXY]
+PREDICTION_COLUMNS = [*BOX_COLUMNS, "confidence"]
 
 COLUMN_TYPES: dict[str, Any] = {
     **dict.fromkeys(("image_id", "species", "archive", "member", PART), str),

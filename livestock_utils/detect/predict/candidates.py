@@ -17,10 +17,9 @@ from livestock_utils.core.arrays import Array, Flags, Float32s, Pixels
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import DatasetError, LivestockError
 from livestock_utils.core.files import whole_file
+from livestock_utils.core.tables import PREDICTION_COLUMNS
 from livestock_utils.core.text import one_line
 
-COLUMNS = ("image_id", "species", *XYXY, "confidence")
-"""Of a predictions table."""
 _FORMAT = 1
 _TYPES = {
     "image_index": "int32",
@@ -130,7 +129,7 @@ def of_table(
 ) -> Candidates:
     """A predictions table (px) of `images` as candidates, whatever detector made it; DatasetError
     for boxes of other images, other classes, or without confidences in [0, 1]."""
-    predictions = predictions.reindex(columns=list(COLUMNS))
+    predictions = predictions.reindex(columns=PREDICTION_COLUMNS)
     place = pd.Index(images["image_id"]).get_indexer(pd.Index(predictions["image_id"]))
     label = pd.Index(list(names)).get_indexer(pd.Index(predictions["species"]))
     sure = pd.to_numeric(predictions["confidence"], errors="coerce")

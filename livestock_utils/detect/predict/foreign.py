@@ -13,6 +13,7 @@ from livestock_utils.core.boxes import XYXY, xywhn_to_xyxy
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.reading import read_csv, read_json
+from livestock_utils.core.tables import PREDICTION_COLUMNS
 from livestock_utils.detect.predict import candidates
 
 _CONTEST = {"ImageID": "image_id", "LabelName": "species", "Conf": "confidence"}
@@ -53,9 +54,9 @@ def read_predictions(
     else:
         table = read_csv(path, DatasetError, dtype={"image_id": str, "ImageID": str})
         table = table.rename(columns=_CONTEST)
-    if lacking := [name for name in candidates.COLUMNS if name not in table]:
+    if lacking := [name for name in PREDICTION_COLUMNS if name not in table]:
         raise DatasetError(
-            f"{path}: the column {lacking[0]!r} is missing; expected {list(candidates.COLUMNS)}, "
+            f"{path}: the column {lacking[0]!r} is missing; expected {PREDICTION_COLUMNS}, "
             f"or the contest's {list(_CONTEST)}"
         )
     if len(table) and table[XYXY].to_numpy(float).max() <= 2:
@@ -69,7 +70,7 @@ def read_predictions(
     table["species"] = table["species"].astype(str).replace(dict(classes or {}))
     candidates.of_table(table, photos.images, species.names(), str(path))  # refuses what is wrong
     order = ["image_id", "confidence"]
-    table = table[list(candidates.COLUMNS)].sort_values(order, ascending=[True, False])
+    table = table[PREDICTION_COLUMNS].sort_values(order, ascending=[True, False])
     return table.reset_index(drop=True)
 
 
@@ -110,7 +111,7 @@ def _yolo(folder: Path, photos: Photos, classes: Mapping[str, str]) -> pd.DataFr
     """A .txt file an image, of its name: rows of class, xywhn, confidence."""
     sizes = photos.images.set_index("image_id")[["width_px", "height_px"]]
     names = dict(enumerate(species.names()))
-    parts = [pd.DataFrame(columns=list(candidates.COLUMNS))]
+    parts = [pd.DataFrame(columns=PREDICTION_COLUMNS)]
     for file in sorted(folder.glob("*.txt")):
         if file.stem not in sizes.index:
             raise DatasetError(f"{file}: there is no photo of this name among the {len(sizes)}")

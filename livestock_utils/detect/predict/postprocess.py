@@ -17,10 +17,10 @@ from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.files import write_text
 from livestock_utils.core.reading import read_yaml
 from livestock_utils.core.settings import Settings, setting
+from livestock_utils.core.tables import PREDICTION_COLUMNS
 from livestock_utils.detect.predict import rescoring
 from livestock_utils.detect.predict.candidates import Candidates
 
-PREDICTION_COLUMNS = ["image_id", "species", *XYXY, "confidence"]
 _PerClass = float | dict[str, float]
 _HARD = ("nms", "diou_nms")
 

@@ -9,9 +9,6 @@ from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import ScoringError
 
-BOX_COLUMNS = ("image_id", "species", *XYXY)
-PREDICTION_COLUMNS = (*BOX_COLUMNS, "confidence")
-
 
 def require_known(image_ids: pd.Series, known: Iterable[str], what: str) -> None:
     """Raise ScoringError for ids that are not `known`; `what` says of which things they are."""
@@ -36,7 +33,7 @@ def require_boxes(table: pd.DataFrame, what: str) -> None:
 
 def require_predictions(predictions: pd.DataFrame, images: pd.DataFrame | None = None) -> None:
     """Raise ScoringError for predictions without a column or number, or of other images."""
-    tables.require_columns(predictions, PREDICTION_COLUMNS, "predictions", ScoringError)
+    tables.require_columns(predictions, tables.PREDICTION_COLUMNS, "predictions", ScoringError)
     absent = np.flatnonzero(predictions["confidence"].isna())
     if len(absent):
         raise ScoringError(

@@ -118,7 +118,7 @@ def classify(
         raise ScoringError(
             f"iou_threshold must be above {_BACKGROUND_IOU} and at most 1, got {iou_threshold}"
         )
-    tables.require_columns(boxes, inputs.BOX_COLUMNS, "labels", ScoringError)
+    tables.require_columns(boxes, tables.BOX_COLUMNS, "labels", ScoringError)
     inputs.require_boxes(boxes, "labels")
     inputs.require_predictions(predictions)
     labels = boxes.sort_values("image_id", kind="stable", ignore_index=True)

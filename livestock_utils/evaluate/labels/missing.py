@@ -61,7 +61,7 @@ def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) 
     boxes that overlap, of either species, the most confident stays, as a rule the best placed, with
     the highest of their scores. `species` is that of the image, the model's word is
     `predicted_species`: to drop boxes of the other name before scoring costs average precision."""
-    wanted = [*inputs.PREDICTION_COLUMNS, "score"]
+    wanted = [*tables.PREDICTION_COLUMNS, "score"]
     tables.require_columns(scored, wanted, "scored predictions", ScoringError)
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")
     high = scored[scored["score"] >= threshold]
