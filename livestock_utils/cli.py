@@ -66,10 +66,7 @@ _json = _flag("--json", "Print JSON.", "as_json")
 _trust = _flag("--trust", "Unpickle whatever the weights hold; only for files you know.")
 
 
-def _joined(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> str:
-    return ";".join(values)
-
-
+_SEVERAL: dict[str, Any] = {"multiple": True, "callback": lambda *given: ";".join(given[-1])}
 _LAYOUT = (
     _option(
         "--layout",
@@ -78,15 +75,13 @@ _LAYOUT = (
     ),
     _option(
         "--classes",
-        multiple=True,
-        callback=_joined,
+        **_SEVERAL,
         metavar="pig=hog,piglet",
         help="Which species classes are; none=sheep leaves a class out. May be repeated.",
     ),
     _option(
         "--boxes-as",
-        multiple=True,
-        callback=_joined,
+        **_SEVERAL,
         metavar="ZIP=xywh",
         help="How the boxes of an archive are given that is left out: xyxy, xywh, polygons.",
     ),

@@ -175,3 +175,43 @@ def test_an_error_while_loading_reaches_the_caller():
 
     with pytest.raises(MemoryError, match="too large"):
         list(frames.read_ahead([[0], [1]], load))
+
+
+def _jpeg(size, **options):
+    made = io.BytesIO()
+    Image.new("RGB", size, (90, 120, 60)).save(made, "JPEG", **options)
+    return made.getvalue()
+
+
+def _turned(size):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return _jpeg(size, exif=exif)
+
+
+def _exif_last():
+    """A JPEG whose EXIF stands behind its frame header."""
+    plain, exif = _jpeg((30, 20)), _turned((30, 20))
+    start = exif.index(b"\xff\xe1")
+    block = exif[start : start + 2 + int.from_bytes(exif[start + 2 : start + 4], "big")]
+    at = plain.index(b"\xff\xda")
+    return plain[:at] + block + plain[at:]
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        (b"", None),
+        (b"\xff\xd8", None),
+        (_jpeg((30, 20)), (30, 20)),
+        (_jpeg((30, 20), progressive=True), (30, 20)),
+        (_jpeg((30, 20))[:100], None),  # the tables before the frame are longer
+        (_jpeg((30, 20), comment=b"x" * 5000)[:4096], None),
+        (_turned((30, 20)), None),
+        (_exif_last(), None),
+        (b"\x89PNG\r\n\x1a\n" + b"\xff\xc0" * 20, None),
+        (b"\xff\xd8\xff\xd0" + b"\xff" * 40, None),
+    ],
+)
+def test_the_size_of_a_jpeg_that_nothing_turns(head, size):
+    assert frames.jpeg_size(head) == size

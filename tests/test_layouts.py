@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from archive_makers import jpeg
 from click.testing import CliRunner
+from PIL import Image
 
 import livestock_utils as lu
 from livestock_utils.cli import cli
@@ -62,16 +63,59 @@ def test_every_layout_gives_the_same_tables(layout, tmp_path):
 
 
 def test_photos_without_any_box_and_no_photos_at_all(tmp_path):
-    make.coco(tmp_path / "none", make.coco_content() | {"annotations": []})
-    photos = lu.read_photos(tmp_path / "none")
-    assert photos.images["species"].tolist() == ["", "", ""] and photos.boxes.empty
-    make.coco(tmp_path / "empty", {"images": [], "annotations": [], "categories": []})
-    with pytest.raises(
-        LivestockError, match=r"COCO \(labels.json\) gives no photo .*it lists none"
-    ):
-        lu.read_photos(tmp_path / "empty")
-    done = CliRunner().invoke(cli, ["check", str(tmp_path / "empty")])
-    assert done.exit_code == 1 and "usable: nothing" in done.output
+    make.coco(tmp_path / "box", make.coco_content() | {"annotations": []})
+    make.coco(tmp_path / "photo", {"images": [], "annotations": [], "categories": []})
+    for name in ("box", "photo"):
+        told = rf"COCO \(labels.json\) gives no {name} that can be used \(it lists none\)"
+        with pytest.raises(LivestockError, match=told):
+            lu.read_photos(tmp_path / name)
+        done = CliRunner().invoke(cli, ["check", str(tmp_path / name)])
+        assert done.exit_code == 1 and f"gives no {name} that can be used" in done.output
+
+
+def test_photos_without_labels_are_told_what_is_looked_for(tmp_path):
+    make.photos(tmp_path)
+    for command in (["check"], ["convert", "--to", "coco"]):
+        places = [str(tmp_path), str(tmp_path / "out")][: 1 + (command != ["check"])]
+        done = CliRunner().invoke(cli, [*command, *places])
+        assert done.exit_code == 1
+        assert "no labels found in a layout that is known (looked for AI Hub, YOLO" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("empty", "told"),
+    [(0, {}), (10, {}), (19, {"labels_empty": 19})],
+)
+def test_empty_files_of_cvat_are_doubted_when_they_are_most(empty, told, tmp_path):
+    (tmp_path / "obj.names").write_text("pig\ncow\n")
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg((64 + number, 48)))
+        row = "" if number < empty else "0 .5 .5 .3 .3\n"
+        (tmp_path / f"{number}.txt").write_text(row)
+    assert kinds_of(tmp_path) == told
+
+
+def test_a_number_too_large_for_a_box_is_told_in_one_line(tmp_path):
+    content = make.coco_content()
+    content["annotations"][0]["bbox"][0] = 10**400
+    make.coco(tmp_path, content)
+    with pytest.raises(DatasetError, match=r"is not what COCO writes \(OverflowError: .*again"):
+        lu.read_photos(tmp_path)
+
+
+def test_images_that_cannot_be_decoded_are_told_whatever_their_kind(tmp_path):
+    make.yolo(tmp_path)
+    picture = Image.fromarray(np.arange(64 * 48, dtype=np.uint8).reshape(48, 64) % 251)
+    for name in ("a.bmp", "b.bmp"):
+        (tmp_path / "images" / name).with_suffix(".jpg").unlink()
+        picture.save(tmp_path / "images" / name)
+    whole = (tmp_path / "images" / "b.bmp").read_bytes()
+    (tmp_path / "images" / "b.bmp").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "images" / "c.jpg").unlink()
+    Image.fromarray(np.ones((48, 64), dtype="float32")).save(tmp_path / "images" / "c.tif")
+    found = lu.check(tmp_path)
+    told = found.loc[found["kind"] == "image_unreadable", "member"].tolist()
+    assert told == ["images/b.bmp", "images/c.tif"]
 
 
 def test_at_a_tie_the_species_is_the_first_of_the_class_list(tmp_path):

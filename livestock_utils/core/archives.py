@@ -235,7 +235,7 @@ class _LooseFiles(Archive):
         self._root, self.members = root, {}
 
     def _open(self, member: str) -> IO[bytes]:
-        return open(os.path.join(self._root, member), "rb")
+        return open(os.path.join(self._root, member), "rb", buffering=0)  # read once
 
     def _check(self, member: str) -> None:
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
+import struct
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from livestock_utils.core.threads import work_ahead
 
 MAX_PIXELS = 100_000_000
 """Images above this are left out: decoding them can exhaust the memory."""
+_TWO = struct.Struct(">HH").unpack_from
 _GREY = (114, 114, 114)
 """yolov5's padding colour."""
 
@@ -109,6 +111,21 @@ def is_truncated(data: bytes) -> bool:
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return data.find(b"\xff\xd9", at) < 0  # picture data never holds these two bytes side by side
+
+
+def jpeg_size(head: bytes) -> tuple[int, int] | None:
+    """(width, height) of a JPEG that no EXIF can turn, where `head` goes to its picture data."""
+    at, size = 2, None
+    while head[:2] == b"\xff\xd8" and at + 9 <= len(head):
+        marker, length = _TWO(head, at)
+        if marker == 0xFFDA:
+            return size and size[::-1]
+        if marker == 0xFFE1 or marker < 0xFFC0 or 0xFFD0 <= marker <= 0xFFD9:
+            break
+        if marker <= 0xFFC2:
+            size = _TWO(head, at + 5)
+        at += 2 + length
+    return None
 
 
 @dataclasses.dataclass(frozen=True)

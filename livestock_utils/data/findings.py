@@ -72,6 +72,8 @@ in_two_parts | warning | photo in two parts of the data | photos in two parts of
     remove it from one; the first of train, valid and test counts
 image_unlabelled | note | photo without a label file | photos without a label file |
     nothing to do if it shows no animals, as it then counts; else label or remove it
+labels_empty | warning | empty label file of CVAT | empty label files of CVAT |
+    if the photos show animals export them as COCO: YOLO 1.1 leaves turned boxes out
 image_truncated | warning | truncated image | truncated images | replace it: its lower part is grey
 image_duplicated | warning | copy of another image | copies of other images |
     keep the two in one fold, or remove one

@@ -166,6 +166,11 @@ def _check_bytes(images: pd.DataFrame, reader: ImageReader, findings: Findings) 
         if frames.is_truncated(data):
             what = "the JPEG stops before its end-of-image marker"
             findings.add_member("image_truncated", archive, member, image_id, what)
+        elif data[:2] != b"\xff\xd8" and data[:4] != b"\x89PNG":  # few, and cut without a mark
+            try:
+                frames.decode(data)
+            except ArchiveError as error:
+                findings.add_member("image_unreadable", archive, member, image_id, str(error))
     return images.drop(index=damaged)
 
 

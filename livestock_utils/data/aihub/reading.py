@@ -17,7 +17,7 @@ from livestock_utils.core.archives import SUFFIXES, Archive, ImageReader
 from livestock_utils.core.arrays import Flags, Floats, Places
 from livestock_utils.core.boxes import XYXY, area, clip_to_frame
 from livestock_utils.core.errors import ArchiveError
-from livestock_utils.core.frames import MAX_PIXELS
+from livestock_utils.core.frames import MAX_PIXELS, jpeg_size
 from livestock_utils.core.progress import progress
 from livestock_utils.core.species import all_species, names
 from livestock_utils.core.text import listed
@@ -47,7 +47,7 @@ class Photo:
         """(width, height) in px as a viewer shows it (EXIF applied), undecoded; else (-1, -1)."""
         for limit in _HEAD_BYTES:
             head = self.archive.read(self.member, limit)
-            width, height = imagesize.get(io.BytesIO(head))
+            width, height = jpeg_size(head) or imagesize.get(io.BytesIO(head))
             if (width > 0 and height > 0) or len(head) >= self.archive.size(self.member):
                 return width, height
         return -1, -1

@@ -1,6 +1,7 @@
 """What label files say -> tables: classes by name, each photo once, frames and boxes checked."""
 
 import os
+import re
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from livestock_utils.data.aihub.reading import Photo, checked_boxes, with_sizes
 from livestock_utils.data.findings import Findings
 from livestock_utils.data.layouts.labels import Labels
 
+_BETWEEN = re.compile(r"[/\\:]+")
 _PARTS = ("train", "valid", "test")
 _SAME_ASPECT = 0.02
 """Frames whose sides have ratios closer than that share show the same at another size."""
@@ -172,14 +174,11 @@ def _once(labels: Labels, findings: Findings) -> list[int]:
 def _image_ids(members: Sequence[str]) -> list[str]:
     """The stem of each photo where no other has it, else its path with "__" between the folders,
     as ids are names of files; with its ending where two differ by that only."""
-    paths = sorted({*members})
-    whole = pd.Series(paths, index=paths, dtype=str)
-    short = whole.map(lambda path: nfc(os.path.splitext(os.path.basename(path))[0]))
-    below = whole.map(lambda path: nfc(os.path.splitext(path)[0].strip("/")))
-    ids = short.where(~short.duplicated(keep=False), below)
-    ids = ids.where(~ids.duplicated(keep=False), whole.map(nfc))
-    ids = ids.str.replace(r"[/\\:]+", "__", regex=True).str.lstrip(".")
-    return ids.loc[list(members)].tolist()
+    ids = {path: nfc(os.path.splitext(os.path.basename(path))[0]) for path in members}
+    for longer in (lambda path: nfc(os.path.splitext(path)[0].strip("/")), nfc):
+        times = Counter(ids.values())
+        ids = {path: name if times[name] == 1 else longer(path) for path, name in ids.items()}
+    return [_BETWEEN.sub("__", ids[path]).lstrip(".") for path in members]
 
 
 def _scales(

@@ -28,23 +28,29 @@ def add(labels: Labels, path: Path, where: str) -> None:
             raise DatasetError(f"{path}: two images have the id {entry['id']}; export it again")
         size = pixels(entry.get("width")), pixels(entry.get("height"))
         rows[entry["id"]] = labels.add_photo([entry["file_name"]], where, size)
-    for entry in content["annotations"]:
+    entries = content["annotations"]
+    boxes = [entry.get("bbox") for entry in entries]
+    at = [rows.get(entry["image_id"], -1) for entry in entries]
+    is_plain = not any(entry.get("attributes") for entry in entries)
+    is_plain = is_plain and {*map(type, boxes)} == {list} and {*map(len, boxes)} == {4}
+    is_plain = is_plain and {*map(type, chain.from_iterable(boxes))} <= {int, float}
+    if is_plain and min(at) >= 0:  # nearly always
+        xyxy = np.array(boxes, dtype=float)
+        xyxy[:, 2:] += xyxy[:, :2]
+        groups = [number for number, entry in enumerate(entries) if entry.get("iscrowd")]
+        labels.marked["group_box"] += [len(labels.name) + number for number in groups]
+        labels.name.extend(names[entry["category_id"]] for entry in entries)
+        labels.at.extend(at)
+        labels.xyxy.frombytes(xyxy.tobytes())
+        return
+    for entry in entries:
         if entry["image_id"] not in rows:
             raise DatasetError(
                 f"{path}: annotation {entry.get('id')} is of image {entry['image_id']}, which is "
                 "not among the images; export it again"
             )
         name, row = names[entry["category_id"]], rows[entry["image_id"]]
-        box, is_group = entry.get("bbox"), bool(entry.get("iscrowd"))
-        if entry.get("attributes") or not _is_plain(box):
-            labels.add_box(row, name, *box_of(entry), is_group)
-        else:  # nearly all
-            x, y, width, height = box
-            labels.add_box(row, name, (x, y, x + width, y + height), False, is_group)
-
-
-def _is_plain(box: Any) -> bool:
-    return type(box) is list and len(box) == 4 and {*map(type, box)} <= {int, float}
+        labels.add_box(row, name, *box_of(entry), bool(entry.get("iscrowd")))
 
 
 def box_of(entry: dict[str, Any]) -> tuple[tuple[float, ...], bool]:

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.data.aihub.labels import numbers, pixels
-from livestock_utils.data.layouts.labels import Labels, around, files, head, upright
+from livestock_utils.data.layouts import voc
+from livestock_utils.data.layouts.labels import Labels, around, folders, head, upright
 
 NAME = "CVAT for images"
 _BOX, _MASK = ("xtl", "ytl", "xbr", "ybr"), ("left", "top", "width", "height")
@@ -13,7 +14,8 @@ _BOX, _MASK = ("xtl", "ytl", "xbr", "ybr"), ("left", "top", "width", "height")
 
 def find(source: Path) -> list[Path]:
     """The XML files with CVAT's list of images, at most one folder down."""
-    return [path for path in files(source, "xml") if b"<annotations" in head(path)]
+    others = [paths for paths in folders(source, "xml") if not voc.is_voc(paths)]
+    return [path for paths in others for path in paths if b"<annotations" in head(path)]
 
 
 def add(labels: Labels, path: Path, where: str) -> None:

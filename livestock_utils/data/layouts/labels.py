@@ -93,8 +93,8 @@ class Places:
             folders[:] = sorted(name for name in folders if name[0] != ".")
             below = os.path.relpath(parent, folder).replace(os.sep, "/")
             for name in sorted(names):
-                stem, ending = os.path.splitext(name)
-                if ending.lower() in IMAGE_SUFFIXES and name[0] != ".":
+                stem, dot, ending = name.rpartition(".")
+                if f"{dot}{ending.lower()}" in IMAGE_SUFFIXES and name[0] != ".":
                     place = name if below == "." else f"{below}/{name}"
                     self.all.append(place)
                     for key in (nfc(name), nfc(stem)):
@@ -130,18 +130,17 @@ class Places:
 @functools.lru_cache(maxsize=4096)
 def part_of(path: str) -> str:
     """train, valid or test where a folder or the name says so, the nearest first; else ""."""
-    for word in reversed(PurePosixPath(path.lower()).parts):
-        if found := _PART.search(re.sub(r"\d+", "_", word)):
+    for word in reversed(path.lower().split("/")):
+        if found := _PART.search(word):
             return "valid" if found[1].startswith("val") else found[1]
     return ""
 
 
 def relative(path: Path, folder: Path) -> str:
     """The path below `folder` in posix form, else the absolute one."""
-    try:
-        return path.relative_to(folder).as_posix()
-    except ValueError:
-        return Path(os.path.abspath(path)).as_posix()
+    whole, above = path.as_posix(), f"{folder.as_posix()}/"
+    is_below = whole.startswith(above)
+    return whole[len(above) :] if is_below else Path(os.path.abspath(path)).as_posix()
 
 
 def around(points: Sequence[float]) -> tuple[float, ...]:
@@ -173,9 +172,19 @@ def head(path: Path) -> bytes:
         return file.read(4096)
 
 
-def files(source: Path, ending: str, depth: str = "*/") -> list[Path]:
-    """The source itself, or the files of an ending in it and below, sorted."""
+def folders(source: Path, ending: str, deep: bool = False) -> list[list[Path]]:
+    """The source itself, or the files of an ending by folder: in it and one (`deep`: any) below."""
     if source.is_file():
-        return [source] * (source.suffix == f".{ending}")
-    found = {*source.glob(f"*.{ending}"), *source.glob(f"{depth}*.{ending}")}
-    return sorted(found, key=lambda path: path.parts)
+        return [[source]] * (source.suffix == f".{ending}")
+    found = []
+    for parent, below, names in os.walk(source, followlinks=not deep):
+        if not deep and parent != str(source):
+            below.clear()
+        if mine := sorted(name for name in names if name.endswith(f".{ending}")):
+            found.append([Path(parent, name) for name in mine])
+    return sorted(found)
+
+
+def files(source: Path, ending: str) -> list[Path]:
+    """All files of `folders`, sorted."""
+    return sorted(path for paths in folders(source, ending) for path in paths)

@@ -34,6 +34,7 @@ LAYOUTS: dict[str, ModuleType] = {
 }
 _NAMES = (AIHUB, *LAYOUTS)
 """What `layout` may be."""
+_FAULTS = KeyError, TypeError, AttributeError, ValueError, SyntaxError, OSError, OverflowError
 ANNOTATORS = ("newest", "union", "refuse")
 Classes = str | Mapping[str, Sequence[str]] | None
 
@@ -125,6 +126,7 @@ def find(source: str | os.PathLike, layout: str | None = None, or_aihub: bool = 
         return Found(AIHUB, Path(source))
     chosen = LAYOUTS if not layout else {layout: LAYOUTS[layout]}
     found = {name: sources for name, one in chosen.items() if (sources := one.find(path))}
+    or_aihub = or_aihub and not (path.is_dir() and labels.Places(path).all)  # photos, no zips
     if not found and not layout and path.is_dir() and (or_aihub or _may_be_aihub(path)):
         return Found(AIHUB, Path(source))
     if not found:
@@ -164,7 +166,7 @@ def read_tables(
     for path in progress(found.sources, desc=layout.NAME, unit="file"):
         try:
             layout.add(said, path, labels.relative(path, found.folder))
-        except (KeyError, TypeError, AttributeError, ValueError, SyntaxError, OSError) as error:
+        except _FAULTS as error:
             if isinstance(error, LivestockError):
                 raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -172,9 +174,9 @@ def read_tables(
                 f"{path} is not what {layout.NAME} writes ({reason}); export it again"
             ) from error
     images, boxes = checking.to_tables(said, known)
-    if images.empty:
-        why = findings.summary() or "it lists none"
-        message = f"{found.folder}: {found} gives no photo that can be used ({why})"
+    if images.empty or boxes.empty:
+        why, what = findings.summary() or "it lists none", "photo" if images.empty else "box"
+        message = f"{found.folder}: {found} gives no {what} that can be used ({why})"
         findings.add("nothing_usable", message, advice="mend what `check` names first")
     return (images if images[PART].nunique() > 1 else images.drop(columns=PART)), boxes
 

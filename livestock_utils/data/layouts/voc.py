@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from livestock_utils.core.reading import read_text
 from livestock_utils.data.aihub.labels import numbers, pixels
-from livestock_utils.data.layouts.labels import Labels, files, head, part_of
+from livestock_utils.data.layouts.labels import Labels, folders, head, part_of
 
 NAME = "Pascal VOC"
 _IS_VOC = re.compile(rb"<annotation[\s>]")
@@ -16,10 +16,12 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 def find(source: Path) -> list[Path]:
     """The XML files with one photo each, at any depth; judged by the first of each folder."""
-    folders: dict[Path, list[Path]] = {}
-    for path in files(source, "xml", "**/"):
-        folders.setdefault(path.parent, []).append(path)
-    return [path for paths in folders.values() if _IS_VOC.search(head(paths[0])) for path in paths]
+    return [path for paths in folders(source, "xml", deep=True) if is_voc(paths) for path in paths]
+
+
+def is_voc(paths: list[Path]) -> bool:
+    """Whether a folder's files are VOC's, told by the first: there are thousands."""
+    return bool(_IS_VOC.search(head(paths[0])))
 
 
 def add(labels: Labels, path: Path, where: str) -> None:
@@ -34,7 +36,7 @@ def add(labels: Labels, path: Path, where: str) -> None:
     row = labels.add_photo([path.stem, root.findtext("filename") or ""], where, size, part)
     for one in root.iter("object"):
         box = one.find("bndbox")
-        corners = [None if box is None else box.findtext(name) for name in _CORNERS]
+        corners = None if box is None else map(box.findtext, _CORNERS)
         labels.add_box(row, one.findtext("name"), numbers(corners))
 
 

@@ -16,6 +16,8 @@ from livestock_utils.data.sets.yolo import IMAGE_SUFFIXES, label_file
 NAME = "YOLO"
 _ENTRIES = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
 """Key of data.yaml -> part."""
+_MANY = 20
+"""Photos from which on files without a row, most of them, are doubted."""
 _NAMES = ("obj.names", "classes.txt", "data/obj.names")
 
 
@@ -41,16 +43,20 @@ def add(labels: Labels, path: Path, where: str) -> None:
         lines = read_text(path).splitlines()
         names, keypoints = dict(enumerate(line.strip() for line in lines if line.strip())), False
         photos = [(labels.folder / place, part_of(place)) for place in labels.places.all]
-    has_label = False
+    has_label, empty = False, 0
     for photo, part in progress(photos, desc="labels", unit="label"):
         text_file, place = label_file(photo), relative(photo, labels.folder)
         row = labels.add_row(place, relative(text_file, labels.folder), (0, 0), part)
         try:
             with open(text_file, "rb") as file:
-                _add_boxes(labels, row, file.read(), names, keypoints)
-            has_label = True
+                text = file.read()
+            _add_boxes(labels, row, text, names, keypoints)
+            has_label, empty = True, empty + (not text.strip())
         except FileNotFoundError:
             labels.findings.add_member("image_unlabelled", ".", place, "", "no label file")
+    if path.name == _NAMES[0] and len(photos) >= _MANY and empty > len(photos) / 2:
+        message = f"{where}: {empty:,} of its {len(photos):,} label files are empty"
+        labels.findings.add("labels_empty", message, where, value=empty)
     if photos and not has_label:
         raise DatasetError(
             f"{path}: none of its {len(photos):,} photos has a label file, the first would be "

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,16 +32,10 @@ def silver_sources(
     return dataclasses.replace(shown, name="sources", verdict=said, metrics=metrics)
 
 
-def silver_scores(
-    photos: Photos,
-    found: Mapping[str, Sequence[pd.DataFrame]],
-    data: str | os.PathLike,
-    thin_share: float = 0.2,
-    seed: int = 0,
-) -> Display:
-    """The contest's score on the given answers beside AP75 and recall on completed ones, a row each
-    of `found` (predictions of its runs); the same table in 09, 10 and 12."""
-    return two_numbers(effect.two_numbers(photos, found, data, thin_share, seed))
+def silver_scores(*asked: Any, **options: Any) -> Display:
+    """`effect.two_numbers`, whose arguments these are: the contest's score on the given answers
+    beside AP75 and recall on completed ones; the same table in 09, 10 and 12."""
+    return two_numbers(effect.two_numbers(*asked, **options))
 
 
 def two_numbers(table: pd.DataFrame) -> Display:

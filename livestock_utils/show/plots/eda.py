@@ -4,6 +4,7 @@ Single figures return their Axes; small multiples return the array of Axes, one 
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from livestock_utils.data.eda import bins
 from livestock_utils.data.eda import counts as count_tables
 from livestock_utils.show.plots import style
 
+_NOTE: dict[str, Any] = {"ha": "center", "va": "baseline", "color": style.MUTED, "fontsize": 9}
 _ICONS = {"horizontal": "▭", "square": "□", "vertical": "▯"}
 
 
@@ -101,16 +103,7 @@ def boxes_per_image(histogram: pd.DataFrame, axes: np.ndarray | None = None) -> 
             inside = int(rows.loc[rows["boxes"].between(low, high), "images"].sum())
             if high > low:
                 for text, y in ((label, 0.93), (style.number(inside), 0.83)):
-                    ax.text(
-                        (low + high) / 2,
-                        top * y,
-                        text,
-                        ha="center",
-                        va="baseline",
-                        color=style.MUTED,
-                        fontsize=9,
-                        bbox=style.PAPER,
-                    )
+                    ax.text((low + high) / 2, top * y, text, bbox=style.PAPER, **_NOTE)
         ax.vlines(edges[1:-1], 0, top, color=style.MUTED, linewidth=1, linestyles=(0, (4, 3)))
         ax.set(ylabel="images", ylim=(0, top))
         ax.set_title(name, color=style.colour(name))
@@ -174,17 +167,9 @@ def box_sizes(boxes: pd.DataFrame, ax: Axes | None = None) -> Axes:
         label = bins.AREA_BINS[int(np.searchsorted(bins.AREA_EDGES_PX2, left, side="right"))]
         wide = np.log10(right / left) / np.log10(edges[-1] / edges[0])
         if wide > 0.05:
-            ax.text(
-                np.sqrt(left * right),
-                0.94,
-                label.replace(" ", "\n") if wide < 0.1 else label,
-                ha="center",
-                va="baseline",
-                color=style.MUTED,
-                fontsize=9,
-                transform=ax.get_xaxis_transform(),
-                linespacing=1.0,
-            )
+            text, place = label.replace(" ", "\n") if wide < 0.1 else label, np.sqrt(left * right)
+            share_of_height = ax.get_xaxis_transform()
+            ax.text(place, 0.94, text, transform=share_of_height, linespacing=1.0, **_NOTE)
     ax.set(
         xlabel="area of the box in px² (log scale; thick mark = median)",
         ylabel="share of the species' boxes",
@@ -255,15 +240,9 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         for y, x in zip(*np.nonzero(cells), strict=True):
             if cells.shape[0] * (around.max() - around.min() + 1) <= 200:
                 dark = np.log(cells[y, x]) > 0.6 * np.log(max(cells.max(), 10))
-                ax.text(
-                    x,
-                    y,
-                    style.number(cells[y, x]),
-                    ha="center",
-                    va="center",
-                    fontsize=7.5,
-                    color="white" if dark else style.INK,
-                )
+                tone = "white" if dark else style.INK
+                text = style.number(cells[y, x])
+                ax.text(x, y, text, ha="center", va="center", fontsize=7.5, color=tone)
         low = int(rows["suspect"].sum())
         ax.set_title(
             f"{name}:{gap}{style.number(low)} of {style.number(len(rows))} images below the line",

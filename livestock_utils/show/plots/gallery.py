@@ -71,18 +71,10 @@ def photo(
             wide, tall = _LABEL_IN[0] * px_per_in, _LABEL_IN[1] * px_per_in
             x, y, right, bottom = box["x_min"], box["y_min"], box["x_max"] - wide, box["y_max"]
             corners = [(x, y - tall), (right, y - tall), (x, bottom), (right, bottom)]
-            free = next(
-                (
-                    corner
-                    for corner in corners
-                    if not any(
-                        abs(corner[0] - other[0]) < wide and abs(corner[1] - other[1]) < tall
-                        for other in taken
-                    )
-                ),
-                None,
-            )
-            if free is not None:
+            apart = np.abs(np.array(corners)[:, None] - np.reshape(taken, (-1, 2)))
+            is_free = ~(apart < (wide, tall)).all(axis=2).any(axis=1)
+            if is_free.any():
+                free = corners[int(is_free.argmax())]
                 taken.append(free)
                 style.confidence_tag(ax, box, (free[0], free[1] + tall))
     ax.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
