@@ -3,7 +3,7 @@
 #   livestock:
 #     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
 #       "{out}/training/multilabel_split/run.json", "{data}/truth.csv", "{weights}", "{init_weights}", "{hyp}",
-#       "{corrected_labels}"]
+#       "{corrected_labels}", "{out}/labels/corrected.json"]
 #     writes: ["{out}/predictions/oof.csv.gz", "{out}/labels/faults.csv", "{out}/labels/suggestions.csv",
 #       "{out}/labels/labels_with_suggestions.json", "{out}/labels/yolo", "{out}/labels/changes.csv",
 #       "{out}/labels/tables"]

@@ -67,6 +67,7 @@ same_animal_overlap = 0.6  # @param {type:"number"}
 max_ignored_share = 0.1  # @param {type:"number"}
 valid_fold = 0  # @param {type:"integer"}
 teachers = 2  # @param {type:"integer"}
+silver_rounds = 1  # @param {type:"integer"}
 init_weights = "yolov5s.pt"  # @param {type:"string"}
 model = "yolov5s"  # @param {type:"string"}
 recipe = "auto"  # @param ["auto", "write_up", "yolov5"]
@@ -94,6 +95,8 @@ train = step.photos().fold(folds, valid_fold, others=True)
 # Each is trained on all folds of the training set but its own, and predicts that one; an interrupted run goes on with
 # the same cell. Beside them, the original's way: a model predicts the very images that it was trained on, whose labels
 # may have taught it what to leave out. Two numbers judge each: one on the labels as given, one on completed ones.
+# With `silver_rounds = 2` teachers are trained again on labels that the first ones completed, in twice the time; the
+# second round is used only where it meets people's labels better.
 
 # %%
 sources = lu.predict_for_silver(
@@ -104,6 +107,7 @@ sources = lu.predict_for_silver(
     predictions,
     weights=weights,
     n_folds=teachers,
+    rounds=silver_rounds,
     iou_threshold=iou_threshold,
 )
 step.show(lu.displays.silver_sources(sources, train, step.data, seed))

@@ -5,8 +5,6 @@ from pathlib import Path
 from livestock_utils.core.errors import LivestockError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-HEADLESS = "LIVESTOCK_HEADLESS"
-"""Set in the kernels of headless runs: nobody clicks there."""
 
 
 def folder(name: str) -> Path:

@@ -9,7 +9,8 @@ from typing import Any
 
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
-from livestock_utils.core.project import HEADLESS, PACKAGE
+from livestock_utils.core.progress import watched
+from livestock_utils.core.project import PACKAGE
 from livestock_utils.detect.backends.onnx import need
 from livestock_utils.evaluate.labels.report import MissingLabels
 from livestock_utils.evaluate.labels.review import Review, table
@@ -97,7 +98,7 @@ def gallery(missing: MissingLabels, review: Review, told: str = "", n: int = 4) 
 def of(missing: MissingLabels, path: str | os.PathLike) -> tuple[Review, Any]:
     """(review, what shows it): the widget, or a gallery in headless runs and without anywidget."""
     review = Review(missing, path)
-    if os.environ.get(HEADLESS):
+    if not watched():
         return review, gallery(missing, review)
     try:
         return review, widget(review)

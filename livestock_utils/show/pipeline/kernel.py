@@ -11,7 +11,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Instance, default
 
-from livestock_utils.core.project import HEADLESS, PACKAGE
+from livestock_utils.core.project import PACKAGE
 
 
 class _ThisPythonSpecs(KernelSpecManager):
@@ -30,7 +30,7 @@ class _ThisPythonSpecs(KernelSpecManager):
         values["argv"] = [sys.executable, *values["argv"][1:], "--IPKernelApp.log_level=CRITICAL"]
         library = str(PACKAGE.parent)
         paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), HEADLESS: "1"}
+        values["env"] = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
         return KernelSpec(**values)
 
 
