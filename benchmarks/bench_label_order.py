@@ -81,7 +81,7 @@ def disputed_order(
             found = lu.predict(weights, rest, image_size=PLAN["size"], iou_threshold=0.6)
         both.append(found[found["confidence"] >= FLOOR])
     ids = rest.images["image_id"].tolist()
-    sides = [{i: rows for i, rows in found.groupby("image_id")} for found in both]
+    sides = [dict(iter(found.groupby("image_id"))) for found in both]
     none = both[0].iloc[:0]
     scores = pd.Series({i: dispute(*(side.get(i, none) for side in sides)) for i in ids})
     hashes = perceptual_hashes(pool)

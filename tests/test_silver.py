@@ -506,6 +506,39 @@ def test_teachers_together_predict_all_photos(archives, tmp_path, monkeypatch):
     assert set(sources.predictions["source"]) == {"teachers together"}
 
 
+EXTRA = HIDDEN.iloc[:1].assign(confidence=0.8)
+ALL_MET, ONE_MET = (BOXES.head(n).assign(confidence=0.9) for n in (4, 1))
+
+
+@pytest.mark.parametrize(
+    ("rounds", "by_round", "n_labels", "names"),
+    [
+        (1, [ALL_MET], [4], ["out of fold"]),
+        (2, [ALL_MET], [4], ["out of fold"]),  # nothing to add
+        (2, [pd.concat([ONE_MET, EXTRA]), ALL_MET], [4, 5], ["out of fold, round 2", "out of fold"]),
+        (3, [pd.concat([ALL_MET, EXTRA]), ONE_MET], [4, 5], ["out of fold", "out of fold, round 2"]),
+    ],
+)
+def test_rounds_go_on_while_they_gain(tmp_path, monkeypatch, rounds, by_round, n_labels, names):
+    given = []
+
+    def predicted(photos, *_, **__):
+        given.append(len(photos.boxes))
+        return by_round[len(given) - 1].assign(fold=0)
+
+    monkeypatch.setattr(silver_sources.out_of_fold, "predict_out_of_fold", predicted)
+    asked = PHOTOS, NO_FOLDS, tmp_path, TrainSettings()
+    sources = silver_sources.predict_for_silver(*asked, rounds=rounds)
+    assert (given, list(sources.tables)) == (n_labels, names)
+
+
+@pytest.mark.parametrize("rounds", [0, -1, "two", 1.5, True])
+def test_rounds_are_a_whole_number(tmp_path, rounds):
+    asked = PHOTOS, NO_FOLDS, tmp_path, TrainSettings()
+    with pytest.raises(DatasetError, match=r"rounds must be a whole number from 1 on, got "):
+        silver_sources.predict_for_silver(*asked, rounds=rounds)
+
+
 def test_in_sample_needs_weights(archives, tmp_path):
     folder, images, boxes = archives
     assert silver_sources.default_weights(tmp_path) is None

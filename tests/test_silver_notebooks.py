@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
+import livestock_utils as lu
 from livestock_utils.core import tables
 from livestock_utils.data.sample import drawing
 from livestock_utils.data.sets import reading
+from livestock_utils.detect.checkpoints import SAMPLE_WEIGHTS
+from livestock_utils.detect.predict import engine
 from livestock_utils.evaluate.silver import sets
 from livestock_utils.show.pipeline import driver
 
@@ -27,6 +30,11 @@ TINY = {
     "09.merge_ignore_confidence": 0.05,
 }
 
+SMALL = {
+    **{"epochs": 1, "image_size": 160, "batch_size": 4, "workers": 0, "loggers": ()},
+    **{"autoanchor": False, "nominal_batch": 4, "warmup_min_iterations": 1},
+}
+
 pytestmark = pytest.mark.slow
 
 
@@ -40,6 +48,33 @@ def run(tmp_path_factory):
     outcome = driver.run(data, out, only=["09", "10"], parameters=TINY)
     assert outcome == {"09_silver_dataset": "done", "10_train_expanded": "done"}
     return data, out
+
+
+def test_a_second_round_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    data = drawing.write_sample(tmp_path / "data", n_images=12, n_test_images=0, scale=0.15)
+    photos = lu.read_archives(data / "data")
+    folds = lu.stratified_folds(photos, n_splits=2)
+    settings = lu.TrainSettings("yolov5n", init_weights=SAMPLE_WEIGHTS, **SMALL)
+    asked = photos, folds, tmp_path / "out", settings
+    predict, done = engine.predict, []
+
+    def killed(*args, **options):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(args)
+        return predict(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "predict", killed)
+        with pytest.raises(KeyboardInterrupt):
+            lu.predict_for_silver(*asked, rounds=2)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.pt")}
+    assert len(before) == 4
+    sources = lu.predict_for_silver(*asked, rounds=2)
+    assert set(sources.tables) == {"out of fold", "out of fold, round 2"}
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.pt")} == before
+    again = lu.predict_for_silver(*asked, rounds=2)
+    pd.testing.assert_frame_equal(again.predictions, sources.predictions)
 
 
 def test_no_silver_image_has_a_source_that_validates(run):
