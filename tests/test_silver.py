@@ -515,8 +515,18 @@ ALL_MET, ONE_MET = (BOXES.head(n).assign(confidence=0.9) for n in (4, 1))
     [
         (1, [ALL_MET], [4], ["out of fold"]),
         (2, [ALL_MET], [4], ["out of fold"]),  # nothing to add
-        (2, [pd.concat([ONE_MET, EXTRA]), ALL_MET], [4, 5], ["out of fold, round 2", "out of fold"]),
-        (3, [pd.concat([ALL_MET, EXTRA]), ONE_MET], [4, 5], ["out of fold", "out of fold, round 2"]),
+        (
+            2,
+            [pd.concat([ONE_MET, EXTRA]), ALL_MET],
+            [4, 5],
+            ["out of fold, round 2", "out of fold"],
+        ),
+        (
+            3,
+            [pd.concat([ALL_MET, EXTRA]), ONE_MET],
+            [4, 5],
+            ["out of fold", "out of fold, round 2"],
+        ),
     ],
 )
 def test_rounds_go_on_while_they_gain(tmp_path, monkeypatch, rounds, by_round, n_labels, names):
