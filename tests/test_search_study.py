@@ -348,6 +348,14 @@ def test_a_journal_file_that_was_cut_goes_on(tmp_path, caplog, tail):
         (b'{"op_code":0}half{"op_code":0}\n{"op_code":1}\n', "line 1 is no record of Optuna's"),
         (b'{"op_code":99,"worker_id":"x"}\n', "records that Optuna .* does not know"),
         (b'{"name":"pig"}\n', "records that Optuna .* does not know"),
+        (
+            b'{"op_code":0,"worker_id":"w","study_name":"s","directions":[2]}\n'
+            b'{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"2020-01-01T00:00:00"}\n'
+            b'{"op_code":5,"worker_id":"w","trial_id":0,"param_name":"lr0","param_value_internal":'
+            b'0.1,"distribution":"{\\"name\\": \\"FloatDistribution\\", \\"attributes\\": '
+            b'{\\"step\\": true, \\"low\\": 0, \\"high\\": 1, \\"log\\": false}}"}\n',
+            "records that Optuna .* does not know .InvalidOperation",
+        ),
     ],
 )
 def test_other_files_are_no_journals_and_are_left_alone(tmp_path, content, message):

@@ -54,7 +54,9 @@ def open_storage(url: str, heartbeat_s: int = 60) -> Any:
         try:
             with quiet():
                 return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # what a damaged record leads Optuna to has no common base
             raise TrainingError(
                 f"storage {url} holds records that Optuna {optuna.__version__} does not know "
                 f"({type(error).__name__}: {error}); name another file"
