@@ -148,7 +148,7 @@ step.show(lu.displays.box_positions(photos))
 # %%
 step.show(lu.displays.empty_images(photos))
 step.show(lu.displays.completeness(photos))
-step.show(lu.displays.suspects(photos))
+step.show(lu.displays.suspects(photos, data=step.data))
 
 # %% [markdown]
 # ## Beside the write-up

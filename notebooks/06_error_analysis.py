@@ -70,7 +70,7 @@ import livestock_utils as lu
 step = lu.start("06_error_analysis", globals())
 settings = step.settings(lu.TrainSettings, image_size=oof_image_size)
 weights = weights or step.need("training", "multilabel_split", "weights", "best.pt", made_by="05")
-photos, (folds, _) = step.photos(), step.folds()
+photos, (folds, groups) = step.photos(), step.folds()
 train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, valid_fold)
 
 # %% [markdown]
@@ -135,7 +135,7 @@ step.show(lu.displays.calibration(errors))
 # One box per animal, from the confidences on that count these images best: the smallest error that a threshold can give.
 
 # %%
-step.show(lu.displays.counts(valid, predictions))
+step.show(lu.displays.counts(valid, predictions, groups))
 
 # %% [markdown]
 # ## The worst cases

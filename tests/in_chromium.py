@@ -1,5 +1,6 @@
 """A bundle's page in headless Chromium: a test's script runs in it and posts what it saw."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -11,6 +12,9 @@ from livestock_utils.assets import edge_runner
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
+_FOUND = importlib.util.find_spec("axe_core_python")
+AXE = Path(_FOUND.origin).with_name("axe.min.js") if _FOUND and _FOUND.origin else None
+"""axe-core, the script that finds what a page keeps from readers with other senses."""
 HELPERS = """
 const told = {};
 const until = async (met, what) => {

@@ -91,6 +91,11 @@ def test_the_notebooks_asked_are_those_that_are_there():
         ),
         ("13_edge_export", BY_13 | {"recommended": None}, "No export fits the budgets."),
         (
+            "13_edge_export",
+            BY_13 | {"table": [EXPORT | {"high": 0.0, "border_difference": None}]},
+            "The export onnx against the weights, both at 320 px: +0.000 mAP75, no difference.",
+        ),
+        (
             "09_silver_dataset",
             {"silver_precision": None, "silver_boxes": 1234, "silver_images": 9},
             "1,234 silver boxes; without a truth file nobody knows.",
@@ -152,3 +157,17 @@ def test_the_tables_are_of_numbers(tmp_path):
     found = concluded(tmp_path, n08=BY_08)
     numbers = found.questions[["difference", "low", "high", "seeds", "images"]]
     assert set(numbers.dtypes) == {pd.Series([0.0]).dtype}
+
+
+def test_a_file_that_pads_otherwise_is_no_gain_of_the_model(tmp_path):
+    padded = EXPORT | {"high": 0.02, "low": 0.005, "difference": 0.014, "border_difference": 0.014}
+    found = concluded(tmp_path, **{"13_edge_export": BY_13 | {"table": [padded]}})
+    assert "of which its wider borders alone give +0.014" in answers(found, "13")[0]
+    assert found.questions["difference"].isna().all()
+    assert lu.displays.conclusions(found)[1].verdict == ""
+
+
+def test_the_verdict_names_the_differences_that_stand_out(tmp_path):
+    found = concluded(tmp_path, n08=BY_08, n12=BY_12)
+    said = "Beyond noise, of 2 differences in mAP75: full, last epochs +0.109."
+    assert lu.displays.conclusions(found)[1].verdict == said

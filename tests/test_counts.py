@@ -132,6 +132,11 @@ def test_the_display_tells_the_error_of_the_count():
     assert "cow counted where" in shown.verdict.lower() and "wrong by" in shown.verdict
     ax = shown.plot()
     assert ax.get_xlabel() == "animals labelled on a photo" and len(ax.collections) == 2
+    cameras = pd.Series(["a", "b"] * 10, index=images["image_id"])
+    by_camera = displays.counts(Photos(images, boxes), table(), cameras)
+    assert by_camera.table.index.names == ["group", "species"]
+    assert by_camera.table["labelled"].sum() == shown.table["labelled"].sum()
+    assert set(by_camera.table.index.get_level_values("group")) == {"a", "b"}
     nothing = displays.counts(Photos(images.iloc[:0], boxes.iloc[:0]), table())
     assert nothing.verdict == "There is nothing to count yet."
     assert nothing.plot().texts

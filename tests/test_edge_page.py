@@ -383,3 +383,23 @@ def test_both_languages_say_the_same_things():
     assert keys[0] == keys[1][: len(keys[0])] and keys[1][len(keys[0]) :] == ["pig", "cow"]
     used = set(re.findall(r'data-say="(\w+)"', (WEB / "index.html").read_text(encoding="utf-8")))
     assert used <= set(keys[0])
+
+
+@browser
+@pytest.mark.skipif(in_chromium.AXE is None, reason="needs axe-core-python (the dev extra)")
+def test_the_page_is_accessible_wide_and_narrow_light_and_dark(unpacked, tmp_path):
+    script = """
+      await new Promise((go) => {
+        const rules = document.createElement("script");
+        rules.src = "axe.js"; rules.onload = go; document.head.append(rules);
+      });
+      told.faults = [];
+      for (const theme of ["light", "dark"]) for (const width of [1280, 390]) {
+        document.documentElement.dataset.theme = theme;
+        document.body.style.width = `${width}px`;
+        const found = await axe.run(document, { resultTypes: ["violations"] });
+        told.faults.push(...found.violations.map((fault) => `${theme} ${width} ${fault.id}`));
+      }
+    """
+    rules = {"axe.js": in_chromium.AXE.read_bytes()}
+    assert in_chromium.run(unpacked, tmp_path, script, rules)["faults"] == []

@@ -2,6 +2,7 @@
 one."""
 
 import base64
+import html
 import itertools
 import json
 import re
@@ -10,6 +11,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import in_chromium
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -221,7 +223,7 @@ def test_the_index_begins_with_the_headline_numbers(site):
 def test_a_table_has_its_caption_outside_the_frame_that_scrolls(site):
     text, _ = page(site, "01_eda")
     frame = (
-        """<div aria-label='Images &lt;by&gt; "stratum".' class="wide" role="region" """
+        """<div aria-label='Images &lt;by&gt; "stratum".' class="wide" role="group" """
         'tabindex="0"><table>'
     )
     assert f'<figcaption>Images &lt;by&gt; "stratum".</figcaption>{frame}' in text
@@ -409,20 +411,75 @@ def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, wid
         assert scroll <= inner, name
 
 
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
+    """The pages of the report of the committed notebooks."""
+    out = tmp_path_factory.mktemp("committed")
+    (out / "notebooks").mkdir()
+    for path in (Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"):
+        shutil.copy(path, out / "notebooks")
+    return sorted(report.write_report(out).parent.glob("*.html"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(tmp_path):
-    (tmp_path / "out" / "notebooks").mkdir(parents=True)
-    for notebook_file in (Path(__file__).resolve().parents[1] / "notebooks").glob(
-        "[0-9][0-9]_*.ipynb"
-    ):
-        shutil.copy(notebook_file, tmp_path / "out" / "notebooks")
-    pages = sorted(report.write_report(tmp_path / "out").parent.glob("*.html"))
+def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(committed, tmp_path):
+    pages = committed
     assert len(pages) == len(notebook_files.find()) + 1
     assert sum(path.stat().st_size for path in pages) < 20e6
     for path in pages:
         inner, scroll = widths_in_a_frame(path, tmp_path, 390)
         assert (inner, scroll <= 390) == (390, True), path.name
+
+
+JUDGED = """<!DOCTYPE html><title>frame</title><body><script>
+const cases = [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"]], told = [];
+const next = () => {
+  document.querySelector("iframe")?.remove();
+  if (told.length === cases.length) { document.body.dataset.told = JSON.stringify(told); return; }
+  const [width, theme] = cases[told.length], frame = document.createElement("iframe");
+  frame.style = `width:${width}px;height:900px;border:0`;
+  frame.src = "PAGE#" + theme;
+  document.body.append(frame);
+};
+addEventListener("message", (event) => {
+  if (typeof event.data === "string" && event.data.startsWith("judged")) {
+    told.push(event.data); next();
+  }
+});
+next();
+</script></body>"""
+JUDGE = """addEventListener("load", () => {
+  document.documentElement.dataset.theme = location.hash.slice(1);
+  document.querySelectorAll("details").forEach((part) => { part.open = true; });
+  const tell = (what) => parent.postMessage(`judged ${innerWidth} ${location.hash} ${what}`, "*");
+  axe.run(document, { resultTypes: ["violations"] }).then((found) => tell(found.violations.map(
+    (fault) => `${fault.id}: ${fault.nodes[0].html.slice(0, 200)}`).join("; ")), tell);
+});"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.skipif(in_chromium.AXE is None, reason="needs axe-core-python (the dev extra)")
+def test_all_pages_are_accessible_wide_and_narrow_light_and_dark(committed, tmp_path):
+    rules = f"<script>{in_chromium.AXE.read_text(encoding='utf-8')}</script>"
+    clean = [f"judged {width} #{theme} " for width in (1280, 390) for theme in ("light", "dark")]
+    bad = tmp_path / "bad.html"
+    bad.write_text('<html lang="en"><title>bad</title><body><img src="data:,"></body></html>')
+    for path in (bad, *committed):
+        text = re.sub(r'src="data:image/[^"]+"', 'src="data:,"', path.read_text(encoding="utf-8"))
+        judged, frame = tmp_path / f"judged-{path.name}", tmp_path / f"frame-{path.name}"
+        told = text.replace("</body>", f"{rules}<script>{JUDGE}</script></body>")
+        judged.write_text(told, encoding="utf-8")
+        frame.write_text(JUDGED.replace("PAGE", judged.name), encoding="utf-8")
+        dom, _ = in_browser(
+            frame, tmp_path, "", "--virtual-time-budget=60000", "--window-size=1400,900"
+        )
+        found = json.loads(html.unescape(re.search(r'data-told="([^"]*)"', dom)[1]))
+        if path == bad:  # the rules are at work
+            assert all("image-alt" in line for line in found)
+        else:
+            assert found == clean, path.name
 
 
 @pytest.mark.slow

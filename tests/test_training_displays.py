@@ -136,6 +136,8 @@ NAMES = ("box", "obj", "cls")
         ([0.4, 0.6], "in epoch 2 of 2; the score was still rising at the end"),
         ([0.4, 0.7, 0.6], "0.700, in epoch 2 of 3; the last epoch is 0.100 below it."),
         ([0.7, 0.7, 0.6], "in epoch 2 of 3"),
+        ([0.6, 0.3, 0.7], "No epoch fell below half of an earlier one."),
+        ([0.6, 0.02, 0.01, 0.7], "Epoch 2 collapsed to 0.020, less than half of an earlier one"),
     ],
 )
 def test_the_best_epoch_and_the_trend(scores, said):

@@ -122,7 +122,8 @@ def _fill(text: str, numbers: _Row) -> str:
 
 def _answered(part: _Row, numbers: _Row) -> _Row:
     """A question's row: the first answer whose numbers are there, and whether it is noise."""
-    gain = {name: "{" + part["gain"].format(name) + "}" for name in _GAIN if "gain" in part}
+    by = None if _fill(part.get("unless", ""), numbers) else part.get("gain")
+    gain = {name: "{" + by.format(name) + "}" for name in _GAIN if by}
     texts = {name: _fill((gain | part).get(name, ""), numbers) for name in _NUMBERS}
     row = {name: float(pd.to_numeric(text, errors="coerce")) for name, text in texts.items()}
     answer = next(filter(None, (_fill(text, numbers) for text in part["answer"])), "")

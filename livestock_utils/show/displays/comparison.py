@@ -125,6 +125,7 @@ def conclusions(found: gathered.Conclusions) -> list[Display]:
             "Every difference in mAP75 with its 95 % interval; grey intervals hold 0.",
             gains,
             partial(plots.run_differences, gains),
+            words.differences(gains),
         ),
         Display(
             "scores",

@@ -10,6 +10,7 @@ from livestock_utils.core.photos import Photos
 from livestock_utils.data.aihub import integrity
 from livestock_utils.data.eda import counts
 from livestock_utils.data.layouts import reading
+from livestock_utils.evaluate.labels import ranking
 from livestock_utils.show.display import Display
 from livestock_utils.show.plots import eda as plots
 from livestock_utils.show.plots import gallery
@@ -138,13 +139,15 @@ def completeness(photos: Photos) -> Display:
     return Display("completeness", caption, table, draw, words.completeness(table), metrics)
 
 
-def suspects(photos: Photos, n: int = 3) -> Display:
-    """The `n` photos that fall furthest below their neighbours; the table has their counts."""
+def suspects(photos: Photos, n: int = 3, data: str | os.PathLike = "") -> Display:
+    """The `n` photos that fall furthest below their neighbours; the table has their counts. With
+    `data`/truth.csv the verdict says how many of all suspects lack a label."""
     hints = counts.completeness_hints(photos.images, photos.boxes)
     ids = list(counts.most_suspect(hints[hints["boxes"] > 0], n))
     table = hints.set_index("image_id").loc[ids, ["boxes", "local_median"]].reset_index()
     caption = "Of the images with boxes, those that fall furthest below their neighbours."
-    return Display("suspects", caption, table, lambda: gallery.examples(photos, ids))
+    said = words.suspects(hints, ranking.unlabelled(data, photos.images))
+    return Display("suspects", caption, table, lambda: gallery.examples(photos, ids), said)
 
 
 def beside_write_up(photos: Photos) -> Display:

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from livestock_utils.core.photos import Photos
+from livestock_utils.detect.tune.looking import seen
 from livestock_utils.evaluate.errors import breakdowns
 from livestock_utils.evaluate.errors.cases import worst
 from livestock_utils.evaluate.errors.types import Errors
@@ -90,9 +91,8 @@ def worst_cases(errors: Errors, kind: str, n: int = 4, data: str | os.PathLike =
     name, what, caption = _CASES[kind]
 
     def draw() -> object:
-        return plots.error_gallery(
-            cases, errors.photos, errors.predictions, errors.confidence, f"no {what}"
-        )
+        shown, _ = seen(errors.photos, errors.predictions)
+        return plots.error_gallery(cases, errors.photos, shown, errors.confidence, f"no {what}")
 
     return Display(name, caption, cases, draw, words.worst(cases, what))
 

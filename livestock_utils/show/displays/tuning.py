@@ -32,9 +32,14 @@ def pass_front(tuning: Tuning) -> Display:
     )
 
 
-def counts(photos: Photos | Tuning, predictions: pd.DataFrame | None = None) -> Display:
+def counts(
+    photos: Photos | Tuning,
+    predictions: pd.DataFrame | None = None,
+    groups: pd.Series | None = None,
+) -> Display:
     """Animals counted against animals labelled, a photo a point: of a `Tuning`, or of photos and
-    their `predictions`, of which one box an animal counts."""
+    their `predictions`, of which one box an animal counts. With `groups` (image_id -> camera, farm,
+    ...) the table has a row for each."""
     if isinstance(photos, Tuning):
         table = photos.counts
     else:
@@ -44,7 +49,7 @@ def counts(photos: Photos | Tuning, predictions: pd.DataFrame | None = None) -> 
     return Display(
         "counts",
         "Animals counted and labelled on each photo.",
-        errors,
+        errors if groups is None else counting.count_table(table, groups),
         lambda ax=None: scores.counts(table, ax=ax),
         words.counts(errors),
         {"count_error": errors["error"], "count_bias": errors["bias"]},

@@ -177,7 +177,7 @@ def _framed(table: str) -> str:
     label = html.escape(html.unescape(re.sub(r"<[^>]*>", "", caption)), quote=True) or "Table"
     above = f"<figcaption>{caption}</figcaption>" if caption else ""
     return (
-        f'<figure>{above}<div class="wide" role="region" tabindex="0" '
+        f'<figure>{above}<div class="wide" role="group" tabindex="0" '
         f'aria-label="{label}">{plain}</div></figure>'
     )
 

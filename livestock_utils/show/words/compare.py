@@ -68,6 +68,14 @@ def judged(on: tables.Judge) -> str:
     return said
 
 
+def differences(gains: pd.DataFrame) -> str:
+    """How many differences (short, difference, low, high) leave 0 out, and which."""
+    sure = gains[(gains["low"] > 0) | (gains["high"] < 0)]
+    named = [f"{n} {d:+.3f}" for n, d in zip(sure["short"], sure["difference"], strict=True)]
+    of_all = f"Beyond noise, of {count(len(gains), 'difference')} in mAP75"
+    return f"{of_all}: {listed(named)}." * bool(len(gains))
+
+
 def epochs(scores: pd.DataFrame) -> str:
     """Whether the runs of a table were trained equally long."""
     found = sorted(set(scores["epochs"]))

@@ -44,6 +44,16 @@ def completeness(table: pd.DataFrame) -> str:
     return f"{said}. A hint only: notebook 06 looks again with a trained model."
 
 
+def suspects(hints: pd.DataFrame, unlabelled: pd.DataFrame | None) -> str:
+    """How many of `counts.completeness_hints` are right, by the truth; "" where there is none."""
+    if unlabelled is None:
+        return ""
+    lacking = hints["image_id"].isin(unlabelled["image_id"])
+    right = f"{(lacking & hints['suspect']).sum():,} of the"
+    suspects, photos = count(hints["suspect"].sum(), "suspect"), count(lacking.sum(), "photo")
+    return f"By the truth {right} {suspects} lack a label: {right} {photos} that do."
+
+
 def folds(assigned: pd.Series, table: pd.DataFrame) -> str:
     """How many folds there are, how large they are, and which label of `folds.fold_table` with as
     many images as folds is furthest from an even share."""

@@ -68,8 +68,15 @@ def metrics(results: pd.DataFrame) -> str:
         end = "one epoch says nothing about the trend"
     elif best != last:
         end = f"the last epoch is {scores[best] - scores[last]:.3f} below it"
-    epoch = int(results["epoch"].to_numpy()[best]) + 1  # yolov5's table counts from 0
-    return f"Best mAP75: {scores[best]:.3f}, in epoch {epoch} of {len(scores)}; {end}."
+    epochs = results["epoch"].to_numpy(int) + 1  # yolov5's table counts from 0
+    collapse = "No epoch fell below half of an earlier one"
+    if len(fallen := np.flatnonzero(scores < np.maximum.accumulate(scores) / 2)):
+        collapse = (
+            f"Epoch {epochs[fallen[0]]} collapsed to {scores[fallen[0]]:.3f}, less than half of an "
+            "earlier one: mostly steps that are too large (`lr0`); the ringed epoch is kept"
+        )
+    said = f"Best mAP75: {scores[best]:.3f}, in epoch {epochs[best]} of {len(scores)}; {end}."
+    return f"{said} {collapse}."
 
 
 def augmentation(views: Sequence[View], used: bool) -> str:
