@@ -348,7 +348,7 @@ def test_the_single_file_s_pictures_shrink_and_a_text_too_large_is_told(site):
         single_file.write_single_file(site / "index.html", 1000)
 
 
-def in_browser(path, tmp_path, script="", *options):
+def in_browser(path, tmp_path, script="", *options, timeout=120):
     """The page's DOM after `script` has run in headless Chromium, and what it wrote to the
     console."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
@@ -369,7 +369,7 @@ def in_browser(path, tmp_path, script="", *options):
             ],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=True,
         )
     finally:
@@ -472,9 +472,8 @@ def test_all_pages_are_accessible_wide_and_narrow_light_and_dark(committed, tmp_
         told = text.replace("</body>", f"{rules}<script>{JUDGE}</script></body>")
         judged.write_text(told, encoding="utf-8")
         frame.write_text(JUDGED.replace("PAGE", judged.name), encoding="utf-8")
-        dom, _ = in_browser(
-            frame, tmp_path, "", "--virtual-time-budget=60000", "--window-size=1400,900"
-        )
+        options = "--virtual-time-budget=60000", "--window-size=1400,900"
+        dom, _ = in_browser(frame, tmp_path, "", *options, timeout=600)
         found = json.loads(html.unescape(re.search(r'data-told="([^"]*)"', dom)[1]))
         if path == bad:  # the rules are at work
             assert all("image-alt" in line for line in found)
