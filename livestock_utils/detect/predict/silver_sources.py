@@ -126,7 +126,7 @@ def _in_rounds(
     fuller, met = photos, -1.0
     for name in ("silver", *(f"silver_round{n}" for n in range(2, rounds + 1))):
         table = out_of_fold.predict_out_of_fold(fuller, folds, out, settings, name=name, **asked)
-        mine = float(score(photos, table).loc["all", "mAP75"]) if rounds > 1 else 0.0
+        mine = float(score(photos, table)["mAP75"]["all"]) if rounds > 1 else 0.0
         found = {name: table, **found} if mine > met else {**found, name: table}
         if mine <= met or rounds == 1:
             break
