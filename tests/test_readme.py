@@ -64,6 +64,7 @@ def test_there_are_commands_to_test():
         "export LIVESTOCK_SPECIES=",
         "git clone https://github.com/",
         "pip install git+https://github.com/",
+        "pip install -r requirements.txt",
     )
     assert [line for line in LINES if not line.startswith(known)] == []
     assert [line for line in LINES if "owner/name" in line] == ["make badges REPO=owner/name"]
@@ -348,6 +349,16 @@ def test_the_results_numbers_are_committed_rows(sample):
     }
     asked = re.findall(r"\.\d{3,5}\b", write_up)
     assert len(asked) > 15 and set(asked) - known <= {".983", ".909"}  # its first training
+
+
+@pytest.mark.parametrize("name", ["docs/edge.md", "docs/edge.ko.md"])
+def test_the_bundles_numbers_are_committed(name, sample):
+    row = sample["13_edge_export"]
+    told = f"({row['export']}, {row['image_size']} px): {row['size_mb']:.1f} MB"
+    text = " ".join(TEXTS[name].split())
+    assert told in text and f"{row['whole_ms']:.1f} ms" in text
+    assert re.search(rf"\b{row['images']}( validation photos|장에서)", text)
+    assert decimals(TEXTS[name]) == pytest.approx([row["AP75"]], abs=0.00051)
 
 
 def table_rows(text, first):
