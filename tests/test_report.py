@@ -268,7 +268,7 @@ SILVER = {"difference": -0.0341, "low": -0.08, "high": 0.011}
         (
             {"11_inference": FINAL},
             ["mAP75 0.790 on 40 test photos, scored once (95 % interval 0.734 to 0.842)."],
-            ["40장에서 mAP75 0.790 점"],
+            ["40장에서 mAP75 0.790입니다"],
         ),
         (
             {"10_train_expanded": SILVER},
@@ -303,6 +303,8 @@ def test_a_hero_picture_comes_from_the_test_photos(site):
     )
     text = report.write_report(site.parent, COMMAND).read_text(encoding="utf-8")
     assert text.count('<figure class="hero">') == 1
+    shown = [tag for tag in re.findall(r"<img[^>]*>", text) if "src=" in tag]
+    assert len(shown) == 2 and all(re.search(r' width="\d+" height="\d+"', tag) for tag in shown)
     (site.parent / "figures" / "11" / "best_median_worst.png").unlink()
     text = report.write_report(site.parent, COMMAND).read_text(encoding="utf-8")
     assert "hero" not in text.split("</style>")[1]
@@ -382,12 +384,14 @@ FRAME = """<!DOCTYPE html><title>frame</title><body>
 addEventListener("message", (event) => {{ document.body.dataset.told = event.data; }});
 </script></body>"""
 TELL = """addEventListener("load", () => parent.postMessage(
-    innerWidth + " " + document.documentElement.scrollWidth, "*"));"""
+    [innerWidth, document.documentElement.scrollWidth, Math.round(Math.max(0, ...[
+        ...document.querySelectorAll("main img, .stack td")
+    ].map((part) => part.getBoundingClientRect().right)))].join(" "), "*"));"""
 
 
 def widths_in_a_frame(path, tmp_path, width_px):
-    """(inner width, scroll width) px of a page in a frame of that width: a window has no less than
-    500 px."""
+    """Inner width, scroll width, end of figures and stacked cells, in px, of a page in a frame
+    of that width: a window has no less than 500 px."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{TELL}</script></body>")
     copy = tmp_path / f"in-{path.name}"
     copy.write_text(text, encoding="utf-8")
@@ -397,8 +401,7 @@ def widths_in_a_frame(path, tmp_path, width_px):
         frame, tmp_path, "", "--virtual-time-budget=3000", "--window-size=1400,900"
     )
     assert console == []
-    told = re.search(r'data-told="(\d+) (\d+)"', dom)
-    return int(told[1]), int(told[2])
+    return tuple(map(int, re.search(r'data-told="(\d+) (\d+) (\d+)"', dom).groups()))
 
 
 @pytest.mark.slow
@@ -406,7 +409,7 @@ def widths_in_a_frame(path, tmp_path, width_px):
 @pytest.mark.parametrize("width_px", [1300, 390])
 def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, width_px):
     for name in ("index", "01_eda", "02_split"):
-        inner, scroll = widths_in_a_frame(site / f"{name}.html", tmp_path, width_px)
+        inner, scroll, _ = widths_in_a_frame(site / f"{name}.html", tmp_path, width_px)
         assert inner == width_px
         assert scroll <= inner, name
 
@@ -428,8 +431,8 @@ def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(committ
     assert len(pages) == len(notebook_files.find()) + 1
     assert sum(path.stat().st_size for path in pages) < 20e6
     for path in pages:
-        inner, scroll = widths_in_a_frame(path, tmp_path, 390)
-        assert (inner, scroll <= 390) == (390, True), path.name
+        inner, scroll, right = widths_in_a_frame(path, tmp_path, 390)
+        assert (inner, scroll <= 390, 300 < right <= 390) == (390, True, True), path.name
 
 
 JUDGED = """<!DOCTYPE html><title>frame</title><body><script>

@@ -42,10 +42,11 @@ def output(
     return {mime: base64.b64encode(data).decode()}, {mime: {**about, **size}}
 
 
-def address(image: bytes, max_width_px: int = 1100, max_bytes: int | None = None) -> str:
-    """A picture as a data: address."""
-    kind, data, _ = shrink(image, max_width_px, max_bytes)
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def attributes(image: bytes, max_width_px: int = 1100, max_bytes: int | None = None) -> str:
+    """What an <img> says of a picture: src (a data: address), width and height."""
+    kind, data, (width, height) = shrink(image, max_width_px, max_bytes)
+    address = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return f'src="{address}" width="{width}" height="{height}"'
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

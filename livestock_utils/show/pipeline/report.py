@@ -56,7 +56,7 @@ def write_report(out: str | os.PathLike, command: str = "") -> Path:
         "style": _style(),
         "script": script.replace("{/* words */}", json.dumps(ko["switches"], ensure_ascii=False)),
         "verdict": _verdict(metrics, ko),
-        "hero": inline_images.address(heroes[0].read_bytes(), 1280, 200_000) if heroes else "",
+        "hero": inline_images.attributes(heroes[0].read_bytes(), 1280, 200_000) if heroes else "",
         "about": _about(notebooks.values(), addresses.hide_password(command)),
         "headlines": [(name, *row) for name, part in headlines.items() for row in _flat(part)],
         "numbers": [(name, *row) for name, part in metrics.items() for row in _flat(part)],
@@ -214,7 +214,7 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
     }
     if pictures:
         coded, about = pictures[0]
-        page["thumbnail"] = inline_images.address(base64.b64decode(coded), _THUMBNAIL_PX)
+        page["thumbnail"] = inline_images.attributes(base64.b64decode(coded), _THUMBNAIL_PX)
         page["thumbnail_alt"] = about.get("alt", f"Figure of {title}")
     return page
 

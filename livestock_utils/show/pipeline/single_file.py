@@ -1,6 +1,7 @@
 """The report as one HTML file, to send on."""
 
 import base64
+import functools
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from livestock_utils.core import files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.show.pipeline import inline_images
 
-_PICTURE = re.compile(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)")
+_PICTURE = re.compile(r'src="data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)"')
 _SMALL_BYTES = 40_000
 """A picture of a report that would else be too large; below it texts cannot be read."""
 
@@ -27,9 +28,8 @@ def write_single_file(index: Path, max_bytes: int = 20_000_000) -> Path:
         there = f'download="submission.csv" href="data:text/csv;base64,{coded}"'
         whole = whole.replace('download href="files/submission.csv"', there)
     if len(whole.encode()) >= max_bytes:
-        whole = _PICTURE.sub(
-            lambda m: inline_images.address(base64.b64decode(m[1]), max_bytes=_SMALL_BYTES), whole
-        )
+        less = functools.partial(inline_images.attributes, max_bytes=_SMALL_BYTES)
+        whole = _PICTURE.sub(lambda found: less(base64.b64decode(found[1])).split()[0], whole)
     if (size := len(whole.encode())) >= max_bytes:
         told = f"the report is {size:,} bytes with small pictures, expected less than {max_bytes:,}"
         raise NotebookError(f"{told}; send the folder {index.parent}")

@@ -92,7 +92,7 @@
   });
   zoom.querySelector("img").draggable = false;
 
-  document.querySelectorAll(".wide, .pan").forEach((inner) => {  // a shadow where more lies to the right
+  document.querySelectorAll(".wide").forEach((inner) => {  // a shadow where more lies to the right
     const edge = document.createElement("div");
     edge.className = "edge";
     inner.before(edge);
@@ -139,6 +139,8 @@
       const numeric = filled.length > 0 && filled.every((text) => !Number.isNaN(number(text)));
       if (numeric) [cell, ...rows.map((row) => row.cells[column])].forEach((c) => c && c.classList.add("num"));
       else rows.forEach((row) => row.cells[column]?.classList.toggle("long", row.cells[column].textContent.length > 40));
+      rows.forEach((row) => { if (row.cells[column]) row.cells[column].dataset.label = cell.textContent.trim(); });
+      if (!numeric && texts.some((text) => text.length > 40)) table.classList.add("stack");  // sentences: a phone shows cell below cell
       cell.scope = "col";
       if (rows.length < 2 || !cell.textContent.trim()) return;
       const button = document.createElement("button");
