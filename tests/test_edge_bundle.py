@@ -21,6 +21,7 @@ from livestock_utils.assets import edge_runner
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
+from livestock_utils.detect import checkpoints
 from livestock_utils.detect.export import bundle as edge_bundle
 from livestock_utils.detect.export import card, formats, parity
 from livestock_utils.detect.predict import engine
@@ -188,19 +189,23 @@ def test_a_model_card_says_what_was_measured_and_where_it_fails(made, tmp_path):
     photos, looking = Photos(images, folder=folder), Settings(confidence_threshold=0.3)
     found = engine.predict(model, photos, image_size=PIXELS, settings=looking)
     labels = photos.with_boxes(found.drop(columns="confidence"))
-    told = card.write(weights, model, PIXELS, labels, labels, looking, looking)
-    species = found["species"].value_counts()
-    assert f"{len(images)} photos with {species['cow']} of cow, {species['pig']} of pig" in told
+    told = card.write(weights, model, PIXELS, labels, looking, looking)
+    assert "## Trained on\n\nThese weights do not say on what.\n\n" in told
+    noted = {"photos": 177, "boxes": {"pig": 3, "cow": 4}, "drawn": True}
+    network = checkpoints.build(checkpoints.read_weights(weights))
+    trained = checkpoints.write_weights(tmp_path / "trained.pt", network, trained_on=noted)
+    told_of = card.write(trained, model, PIXELS, labels, looking, looking)
+    assert "## Trained on\n\n177 photos with 3 of pig, 4 of cow boxes.\n\n**Drawn" in told_of
     ap75 = tables.paired_difference(labels, found, found).loc["all", "first"]
     assert re.search(rf"\| all \| {ap75:.3f} \| 0\.\d+ to [01]\.\d+ \|", told)
     # its own boxes are the labels
     assert "- pig: 0.00 (0.00 to 0.00), mean +0.00, exact in 100%" in told
     assert re.search(r"- by box size: \w+ \d+% \(of \d+\), ", told) and "Drawn" not in told
     few = labels.with_boxes(found[found["confidence"] > 0.6].drop(columns="confidence"))
-    assert "exact in 100%" not in card.write(weights, model, PIXELS, few, few, looking, looking)
+    assert "exact in 100%" not in card.write(weights, model, PIXELS, few, looking, looking)
     none = labels.with_boxes(found.iloc[:0].drop(columns="confidence"))
     assert "No labelled photos judged it." in card.write(
-        weights, model, PIXELS, labels, none, looking, looking
+        weights, model, PIXELS, none, looking, looking
     )
 
 

@@ -228,6 +228,11 @@ def test_a_run_folder_tells_all_about_its_run(whole, data):
     assert len(trained_on) == 8 and all(
         (data.parent / "train" / "images" / f"{name}.jpg").is_file() for name in trained_on
     )
+    labels = [data.parent / "train" / "labels" / f"{name}.txt" for name in trained_on]
+    classes = [line[0] for path in labels for line in path.read_text().splitlines()]
+    noted = checkpoints.read_weights(whole.best).notes["trained_on"]
+    assert noted["photos"] == 8
+    assert noted["boxes"] == {"pig": classes.count("0"), "cow": classes.count("1")}
     settings = yaml.safe_load((whole.folder / "settings.yaml").read_text())
     assert settings["seed"] == 0 and len(settings["data"]) == 64
     table = whole.per_class

@@ -29,7 +29,7 @@ _MODULE_WORDS = {
 
 _NOTES = ("image_size", "looking", "trained_on")
 """What our trainings write beside the tensors: px of the long side, settings to look and count with
-(`PostprocessSettings` as a mapping), and the number of photos, whether `drawn`."""
+(`PostprocessSettings` as a mapping), and the number of photos, boxes by class, whether `drawn`."""
 SAMPLE_WEIGHTS = PACKAGE / "assets" / "yolov5n_sample.pt"
 
 

@@ -22,18 +22,13 @@ def write(
     weights: str | os.PathLike,
     model: str | os.PathLike,
     image_size: int,
-    train: Photos,
     valid: Photos,
     settings: Settings,
     looking: Settings,
 ) -> str:
     """Markdown on training, scores with intervals, counts and weak groups of an exported `model`,
     as measured on the labelled `valid`."""
-    boxes = train.boxes["species"].value_counts()
-    labelled = ", ".join(f"{number} of {name}" for name, number in sorted(boxes.items()))
-    parts = [f"## Trained on\n\n{len(train)} photos with {labelled or 'no'} boxes."]
-    if _is_drawn(weights):
-        parts += ["**Drawn scenes only: expect little of it on photos of a real barn.**"]
+    parts = [f"## Trained on\n\n{_training(weights)}"]
     if len(valid) < 2 or valid.boxes.empty:
         return "\n\n".join([*parts, "## Scores\n\nNo labelled photos judged it."])
     options: dict[str, Any] = {"image_size": image_size, "batch_size": 1}
@@ -59,11 +54,16 @@ def write(
     return "\n\n".join([*parts, "## Where it fails", _weakest(valid, seen)])
 
 
-def _is_drawn(weights: str | os.PathLike) -> bool:
+def _training(weights: str | os.PathLike) -> str:
+    """What the training that wrote the weights noted in them: other sets may lie beside it."""
     try:
-        return bool(checkpoints.read_weights(weights).notes.get("trained_on", {}).get("drawn"))
-    except CheckpointError:  # not a .pt file: nothing is known
-        return False
+        noted = checkpoints.read_weights(weights).notes.get("trained_on", {})
+    except CheckpointError:  # not a .pt file
+        noted = {}
+    boxes = ", ".join(f"{number} of {name}" for name, number in noted.get("boxes", {}).items())
+    told = f"{noted['photos']} photos" if "photos" in noted else "These weights do not say on what"
+    drawn = "\n\n**Drawn scenes only: expect little of it on photos of a real barn.**"
+    return told + f" with {boxes} boxes" * bool(boxes) + "." + drawn * bool(noted.get("drawn"))
 
 
 def _weakest(valid: Photos, seen: pd.DataFrame) -> str:

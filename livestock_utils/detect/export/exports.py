@@ -131,7 +131,7 @@ class Exports:
             # A device makes one pass, and a file of a fixed shape can make no other.
             looking = postprocess.load_settings(chosen, "looking")
             looking = dataclasses.replace(looking, passes=None)
-        text = card.write(self.weights, file, size, self.train, self.valid, suppression, looking)
+        text = card.write(self.weights, file, size, self.valid, suppression, looking)
         path = bundle.write_bundle(
             self.out, self.asked.name, file, size, suppression, notes, looking, text
         )

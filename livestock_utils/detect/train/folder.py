@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -142,11 +143,14 @@ class RunFolder:
         """Write weights/`name`.pt in yolov5's own form: the EMA's model, fp16."""
         path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
         drawn = self.settings.init_weights == files.sha256(checkpoints.SAMPLE_WEIGHTS)
+        names, train = self.data.names, self.data.train
+        classes = np.concatenate(train.labels)[:, 0].astype(int)
+        boxes = dict(zip(names, np.bincount(classes, minlength=len(names)).tolist(), strict=True))
         checkpoints.write_weights(
             *(path, model, state, epoch),
             yolov5pip_version=YOLOV5_VERSION,
             image_size=self.settings.image_size,
-            trained_on={"photos": len(self.data.train.files), "drawn": drawn},
+            trained_on={"photos": len(train.files), "boxes": boxes, "drawn": drawn},
             **self.notes_of_weights,
         )
 
