@@ -257,10 +257,12 @@ def sample():
 @pytest.fixture(scope="module")
 def rows():
     """Columns of AP75 and gains by way: accuracy (mean of the seeds), post-processing."""
-    accuracy = pd.read_csv(RESULTS / "accuracy.csv").query("plan == 'final'")
+    accuracy = pd.read_csv(RESULTS / "accuracy.csv").groupby(["plan", "way"])["AP75"].mean()
+    gains = pd.read_csv(RESULTS / "accuracy_gains.csv").query("plan == 'final'")
     return {
-        "accuracy": accuracy.groupby("way").mean(numeric_only=True)["AP75"],
-        "gains": pd.read_csv(RESULTS / "accuracy_gains.csv").set_index(["way", "of"]),
+        "accuracy": accuracy["final"],
+        "hundred": accuracy["100 photos"],
+        "gains": gains.set_index(["way", "of"]),
         "after": pd.read_csv(RESULTS / "postprocess.csv").set_index("how"),
     }
 
@@ -283,6 +285,7 @@ def test_the_readmes_numbers_are_committed_rows(sample, rows):
         last["valid_mAP75"],
         *(ap75["plain yolov5"], ap75["auto"], *gains.loc[("auto", "all"), GAIN]),
         *(ap75[LONGER], *gains.loc[(LONGER, "all"), GAIN]),
+        *rows["hundred"][["auto", "plain yolov5"]],
         *(after.at["NMS .68", "AP75"], *after.loc[ONE_PASS, ["AP75", *GAIN]]),
         *after.loc[PASSES, ["AP75", *GAIN]],
     )
@@ -381,6 +384,19 @@ def test_the_tables_of_accuracy_are_committed_rows(rows):
     prose = TEXTS["docs/accuracy.md"].split("At 15 epochs each")[1].split("The start weights")[0]
     gains = rows["gains"].loc[["auto", LONGER], GAIN]
     assert decimals(prose) == told(*gains.to_numpy().ravel())
+
+
+def test_the_table_of_sizes_is_committed_rows():
+    rows = pd.read_csv(RESULTS / "accuracy.csv").groupby(["plan", "way"])["AP75"]
+    gains = pd.read_csv(RESULTS / "accuracy_gains.csv").set_index(["plan", "way", "of"])[GAIN]
+    plans = {"100": "100 photos", "200": "200 photos", "427": "final"}
+    table = table_rows(TEXTS["docs/accuracy.md"], "photos")
+    assert [cells[0] for cells in table] == list(plans)
+    for cells in table:
+        plan, ways = plans[cells[0]], ("plain yolov5", "+ COCO's head", "auto")
+        found = [rows.get_group((plan, way)).agg(["mean", "min", "max"]) for way in ways]
+        wanted = [value for part in found for value in part]
+        assert decimals(" ".join(cells[2:])) == told(*wanted, *gains.loc[(plan, "auto", "all")])
 
 
 def test_the_tables_of_missing_labels_are_committed_rows():
