@@ -139,7 +139,10 @@ def test_trainings_differ_and_repeat_through_mosaic_and_flips(data_yaml, tmp_pat
             ("again", negatives, taught),
         )
     ]
-    plain, first, again = (checkpoints.read_weights(run.last).state for run in runs)
+    weights = [checkpoints.read_weights(run.last) for run in runs]
+    plain, first, again = (each.notes["trained_on"] for each in weights)
+    assert plain == first == again  # what nobody knows is no animal
+    plain, first, again = (each.state for each in weights)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], plain[name]) for name in first)
 

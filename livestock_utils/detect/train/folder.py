@@ -144,8 +144,8 @@ class RunFolder:
         path, model = self.folder / "weights" / f"{name}.pt", trainer.ema.ema
         drawn = self.settings.init_weights == files.sha256(checkpoints.SAMPLE_WEIGHTS)
         names, train = self.data.names, self.data.train
-        classes = np.concatenate(train.labels)[:, 0].astype(int)
-        boxes = dict(zip(names, np.bincount(classes, minlength=len(names)).tolist(), strict=True))
+        classes = np.concatenate(train.labels)[:, 0]  # regions that nobody knows are of none
+        boxes = {name: int((classes == index).sum()) for index, name in enumerate(names)}
         checkpoints.write_weights(
             *(path, model, state, epoch),
             yolov5pip_version=YOLOV5_VERSION,
