@@ -66,7 +66,7 @@ def fold_balance(table: pd.DataFrame, valid_fold: int = 0, ax: Axes | None = Non
     values = shares.reindex(keys)[folds].fillna(0).to_numpy(float)
     off = 100 * (values - 1 / len(folds))
     most = max(float(np.abs(off).max()), 1.0)
-    drawn = ax.imshow(off, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    drawn = ax.imshow(off, cmap="PRGn", vmin=-most, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         tone = "white" if abs(off[row, column]) > 0.6 * most else style.INK
         text = f"{100 * value:.0f} %"
