@@ -72,9 +72,9 @@ def metric_curves(
             ax,
             f"best, epoch {epoch:.0f}",
             (epoch, height),
-            (0, -12),
+            (0, 9),  # its own curve is below
             ha="right" if row == len(table) - 1 else "left",  # into the figure
-            va="top",
+            va="bottom",
             bbox=style.PAPER,
         )
     return ax
@@ -136,7 +136,7 @@ def _epoch_lines(
         ax.plot(table["epoch"], table[column], color=tone, linestyle=dash, **dots)
         ends.append((float(table["epoch"].iloc[-1]), float(table[column].iloc[-1]), name, tone))
     if bottom is not None:
-        ax.set_ylim(bottom=bottom)
+        ax.set_ylim(bottom, bottom + 1.06 * (ax.dataLim.y1 - bottom))
     _whole_epochs(ax, ticks)
     style.value_grid(ax, "y")
     style.label_line_ends(ax, ends)
