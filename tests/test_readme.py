@@ -399,6 +399,17 @@ def test_the_table_of_sizes_is_committed_rows():
         assert decimals(" ".join(cells[2:])) == told(*wanted, *gains.loc[(plan, "auto", "all")])
 
 
+def test_the_table_of_cameras_is_committed_rows():
+    known = pd.read_csv(RESULTS / "cameras.csv").query("plan == 'screen'")
+    known = known.set_index(["camera", "way"])
+    table = table_rows(TEXTS["docs/accuracy.md"], "camera")
+    assert len(table) == len(known)
+    for camera, training, _, *cells in table:
+        row = known.loc[(camera, training.replace("yolov5, never seen", "yolov5"))]
+        columns = ["AP75", "AP75_low", "AP75_high", "gain", "gain_low", "gain_high", "recall"]
+        assert decimals(" ".join(cells[:3])) == told(*row[columns].dropna())
+
+
 def test_the_tables_of_missing_labels_are_committed_rows():
     rows = pd.read_csv(RESULTS / "missing_training.csv").groupby(["plan", "way", "share"])
     plain, first, second = ("plain yolov5", "auto", "doubted"), "final", "middle"
