@@ -167,7 +167,9 @@ class TrainSettings(Settings):
         low=0,
     )
     compile: bool = setting(
-        False, "Compile the network first (torch.compile): a minute that long runs win back."
+        False,
+        "Compile the network first (torch.compile): minutes at the start; `bench_train.py` says "
+        "after how many steps they are won back, if they are.",
     )
     autoanchor: bool = setting(True, "Fit the anchors to the boxes where they do not.")
     amp: bool = setting(True, "Mixed precision on a GPU.")

@@ -60,10 +60,15 @@ def _training(weights: str | os.PathLike) -> str:
         noted = checkpoints.read_weights(weights).notes.get("trained_on", {})
     except CheckpointError:  # not a .pt file
         noted = {}
+    if "photos" not in noted:
+        return "These weights do not say on what."
     boxes = ", ".join(f"{number} of {name}" for name, number in noted.get("boxes", {}).items())
-    told = f"{noted['photos']} photos" if "photos" in noted else "These weights do not say on what"
-    drawn = "\n\n**Drawn scenes only: expect little of it on photos of a real barn.**"
-    return told + f" with {boxes} boxes" * bool(boxes) + "." + drawn * bool(noted.get("drawn"))
+    told = (
+        f"{noted['photos']} photos with {boxes} boxes." if boxes else f"{noted['photos']} photos."
+    )
+    if noted.get("drawn"):
+        told += "\n\n**Drawn scenes only: expect little of it on photos of a real barn.**"
+    return told
 
 
 def _weakest(valid: Photos, seen: pd.DataFrame) -> str:

@@ -121,7 +121,7 @@ def _in_rounds(
 ) -> dict[str, pd.DataFrame]:
     """Predictions out of fold by run name, the round that meets people's labels best first."""
     found: dict[str, pd.DataFrame] = {}
-    kinds = tuple(photos.images["species"].unique())
+    kinds = tuple(photos.boxes["species"].unique())
     sure = making.SilverSettings("merge", _ADDED_FROM, min_boxes=1, species=kinds)
     fuller, met = photos, -1.0
     for name in ("silver", *(f"silver_round{n}" for n in range(2, rounds + 1))):
