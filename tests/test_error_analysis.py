@@ -247,8 +247,9 @@ def test_bad_input_gets_one_line(boxes, predictions, error, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_photo_without_boxes_may_have_no_species():
-    images = pd.concat([IMAGES, IMAGES.iloc[:1].assign(image_id="empty", species=np.nan)])
+@pytest.mark.parametrize("none", ["", np.nan])
+def test_a_photo_without_boxes_may_have_no_species(none):
+    images = pd.concat([IMAGES, IMAGES.iloc[:1].assign(image_id="empty", species=none)])
     costs = [lu.error_types(Photos(rows, BOXES), PREDICTIONS).costs for rows in (images, IMAGES)]
     pd.testing.assert_frame_equal(*costs)
 

@@ -91,7 +91,7 @@ def error_types(
             "there are no predictions: check the weights, or lower the confidence threshold"
         )
     inputs.require_predictions(predictions, photos.images)
-    without = sorted(set(photos.images["species"].dropna()) - set(photos.boxes["species"]))
+    without = sorted(set(photos.images["species"].dropna()) - set(photos.boxes["species"]) - {""})
     if without:
         raise DatasetError(
             f"there is not a single label of {without[0]}: nothing to compare predictions with; "

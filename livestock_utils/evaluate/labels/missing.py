@@ -71,7 +71,8 @@ def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) 
     near = iou >= MATCHED_IOU
     best = np.ones(len(high), dtype=bool)
     best[first[near & (second < first)]] = False
-    of_image = high["image_id"].map(images.set_index("image_id")["species"])
+    of_image = high["image_id"].map(images.set_index("image_id")["species"]).fillna("")
+    of_image = of_image.where(of_image != "", high["species"])  # of a photo without boxes
     high = high.assign(
         score=overlaps.largest(score[second[near]], first[near], len(high)),
         species=of_image,

@@ -136,7 +136,7 @@ def _contrast_on_white(rgb: np.ndarray) -> float:
 def in_label_order(found: Iterable[str]) -> list[str]:
     """Species in `found` in label order; unknown names come last, sorted. A photo without boxes may
     have none."""
-    present = {str(name) for name in found if isinstance(name, str)}
+    present = {str(name) for name in found if isinstance(name, str) and name}
     known = [name for name in species_settings.names() if name in present]
     return known + sorted(present - set(known))
 
