@@ -9,35 +9,30 @@
 # # 01 What is in the archives?
 #
 # Before any training: which animals, how many to a photo, how large, where in the frame, and how far can the labels
-# be trusted? The answers decide how the data is split (02), which pixels to train at (05) and where errors will come
-# from (06).
+# be trusted? The answers decide the split (02), the pixels to train at (05) and where errors will come from (06).
 #
 # - **In:** `DATA/data/`, the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨;
-#   pig 돼지, cow 소), read as they are.
-#   Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it: `layout` is found by
-#   looking, `classes` maps names (`pig=hog,piglet; none=sheep`); [docs/layouts.md](../docs/layouts.md) tells what each needs.
-#   `boxes_as` takes in an archive that is left out as of another convention, in the words of its line (`ZIP=xywh`);
-#   `annotators` says which labels count where several people labelled one photo.
-#   `labels` takes corrected labels in their place: the folder `OUT/labels/tables` that notebook 06 writes.
-# - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`;
-#   counts in `metrics.json`.
+#   pig 돼지, cow 소). Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it:
+#   `layout` is found by looking, `classes` maps names (`pig=hog,piglet; none=sheep`), `boxes_as` takes in an archive
+#   of another box convention, as its line says (`ZIP=xywh`), `annotators` says whose labels count where several people
+#   labelled a photo ([layouts](../docs/layouts.md)). `labels` takes corrected ones: 06's folder `OUT/labels/tables`.
+# - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`.
 # - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes (no GPU needed).
 
 # %% [markdown]
 # ## The original on half a page
-# In the 2nd AI SPARK challenge (2022) one had to find pigs and cows in barn photos with weights of at most 100 MB; mAP at
-# IoU 0.75 on 2,058 test photos decided. [The write-up](https://github.com/jjonhwa/AI_SPARK_CHALLENG_Object_Detection)
-# splits 16,455 photos by species and crowding, trains YOLOv5m6 at 1280 px (50 minutes per epoch on a P100), searches
-# hyperparameters on half of the data, trains on all of it, and adds labels that the model itself made for cows without
-# one. It ends at mAP75 0.98116, and at 0.97965 with those labels. It left open why they lost, whether SGD or AdamW is
-# better, and what a smaller network would cost; these notebooks answer that, and mend what was wrong
-# ([the list](../docs/differences.md)).
+# In the 2nd AI SPARK challenge (2022) one had to find pigs and cows in barn photos with weights of at most 100 MB.
+# Entries were ranked by mAP at IoU 0.75 on 2,058 test photos.
+# [The write-up](https://github.com/jjonhwa/AI_SPARK_CHALLENG_Object_Detection) splits 16,455 photos by species and
+# crowding, trains YOLOv5m6 at 1280 px (50 minutes per epoch on a P100), searches hyperparameters on half of the data,
+# and trains on all of it. It ends at mAP75 0.98116, and at 0.97965 with labels that the model made for unlabelled cows.
+# It left open why those lost, whether SGD or AdamW is better, and what a smaller network would cost. These notebooks
+# answer that, and mend what was wrong ([the list](../docs/differences.md)). All words are in
+# [the glossary](../docs/words.md); the first that you need:
 #
-# **Words.** *mAP75*: average precision, the mean over species; a box counts if it overlaps its animal by 0.75 (IoU).
-# *Gold* labels are made by people, *silver* ones by a model. *Stratum*: photos of one species and crowding, split
-# evenly. *Out of fold*: predicted by a model that was trained without these photos. *Nominal batch*: gradients are
-# added up until so many photos are seen, then the weights move. *Normaliser*: what divides pixels before scoring; the
-# contest takes one frame per species, whatever the size of the photo. *Look-alikes*: near-duplicates.
+# *mAP75*: average precision, the mean over species; a box counts if it overlaps its animal by 0.75 (IoU). *Stratum*:
+# photos of one species and crowding. *Look-alikes*: near-duplicates. *Out of fold*: predicted by a model that was
+# trained without these photos. *Gold* labels are made by people, *silver* ones by a model.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -73,8 +68,7 @@ step = lu.start("01_eda", globals())
 
 # %% [markdown]
 # ## The archives
-# Archives are told by their names, and the class of a box comes from its archive: the labels' own categories say
-# nothing about pig or cow. In other layouts a class is known by the names that `species.yaml` lists for it.
+# The class of a box comes from the name of its archive (in other layouts: from the names that `species.yaml` lists).
 
 # %%
 step.show(lu.displays.archives(step.source(), layout))
@@ -90,23 +84,21 @@ step.show(lu.displays.examples(photos, examples, seed))
 
 # %% [markdown]
 # ## Species
-# The species with more photos need not be the one with more boxes: compare the two halves.
+# The species with more photos need not be the one with more boxes.
 
 # %%
 step.show(lu.displays.species(photos))
 
 # %% [markdown]
 # ## Frame sizes
-# More than one size within a species matters twice: for the training size, and because the contest divides the boxes
-# of a species by one fixed frame.
+# They decide the training size; and the contest divides all boxes of a species by one fixed frame.
 
 # %%
 step.show(lu.displays.image_sizes(photos))
 
 # %% [markdown]
 # ## Boxes in an image
-# Look at where each species has its mass, and at the three bins (little, medium, many) that the split will hold in
-# balance.
+# The split will hold three bins in balance: little, medium, many.
 
 # %%
 step.show(lu.displays.boxes_per_image(photos), lu.displays.count_bins(photos))
@@ -120,8 +112,8 @@ step.show(lu.displays.box_ratios(photos))
 
 # %% [markdown]
 # ## Size of the boxes
-# First the write-up's bins, with what a minimum area would cost, then the whole distribution on a log scale: look at
-# how far the two species lie apart, and at how little lies left of "medium".
+# First the write-up's bins, with what a minimum area would cost. Then all areas on a log scale: look at how far the
+# two species lie apart.
 
 # %%
 step.show(lu.displays.box_areas(photos), lu.displays.small_boxes(photos))
@@ -129,21 +121,16 @@ step.show(lu.displays.box_sizes(photos))
 
 # %% [markdown]
 # ## Where the animals are
-# Dark edges are walls, fences and floor that no animal is labelled on: a detector learns such habits of the camera
-# as readily as the animals.
+# Pale edges are walls, fences and floor without labels: a detector learns such habits of the camera as well.
 
 # %%
 step.show(lu.displays.box_positions(photos))
 
 # %% [markdown]
 # ## Are all animals labelled?
-# Three hints that need no model. Images without a box; images with a single one; and images with far fewer boxes
-# than the photos around them, which are often the same pen a moment earlier or later.
-#
-# In the next figure each cell counts images. Below the black line an image has at most half of its neighbours'
-# boxes: dark cells there are photos worth opening.
-#
-# The photos to open first: count the animals in them, then the boxes.
+# Three hints that need no model: images without a box, with a single one, and with far fewer boxes than the photos
+# around them, often the same pen a moment earlier. Each cell of the figure counts images; those below the black line
+# have at most half of their neighbours' boxes. They are shown last: count the animals, then the boxes.
 
 # %%
 step.show(lu.displays.empty_images(photos))
@@ -157,13 +144,7 @@ step.show(lu.displays.suspects(photos, data=step.data))
 # %%
 step.show(lu.displays.beside_write_up(photos))
 
-# %% [markdown]
-# ## In short
-
 # %%
-step.metrics(
-    headline={"labelled photos": len(photos), "boxes": len(photos.boxes)},
-    images=len(photos),
-    boxes=len(photos.boxes),
-)
+headline = {"labelled photos": len(photos), "boxes": len(photos.boxes)}
+step.metrics(headline=headline, images=len(photos), boxes=len(photos.boxes))
 step.finish("02_make_dataset_multilabel")

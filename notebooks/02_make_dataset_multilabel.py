@@ -1,10 +1,8 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{group_by}",
-#       "{background_folder}"]
-#     writes: ["{out}/datasets/folds.csv", "{out}/datasets/Train_Dataset.tar",
-#       "{out}/datasets/Valid_Dataset.tar"]
+#     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{group_by}", "{background_folder}"]
+#     writes: ["{out}/datasets/folds.csv", "{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar"]
 # ---
 
 # %% [markdown]
@@ -14,17 +12,15 @@
 # crowding, box shapes and box sizes, and no frame of the one may be the twin of a frame of the other.
 #
 # - **In:** `OUT/tables/` from notebook 01, and the images in `DATA/data/`.
-# - **Out:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` and `folds.csv` (fold and group of every image, for
-#   out-of-fold work); figures in `OUT/figures/02/`; counts in `metrics.json`.
-# - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes, most of them for hashing and copying
-#   8 GB (no GPU needed).
+# - **Out:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` and `folds.csv` (fold and group of every image);
+#   figures in `OUT/figures/02/`.
+# - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes of hashing and copying 8 GB (no GPU).
 #
 # `group_by` says which images stay together: `near_duplicates` (by a perceptual hash), `blocks` (of `block_size`
 # consecutive ids), `background` (fixed cameras), `none`, or a CSV with the columns `image_id` and `group` (camera,
-# farm, ...), of which `hold_out` can name one group to keep for validation whole. `folds = "given"` keeps the train
-# and valid parts that the data came with, whatever leaks between them (told below); else they are split anew.
-# `min_box_area_px` leaves out smaller boxes (0 = off). Photos without livestock from `background_folder` can make up
-# to 10 % of train.
+# farm, ...), of which `hold_out` can keep one group for validation whole. `folds = "given"` keeps the parts that the
+# data came with, leaks and all. `min_box_area_px` leaves out smaller boxes (0 = off). Photos without livestock from
+# `background_folder` can make up to 10 % of train (`background_share`).
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -66,27 +62,20 @@ hashes = step.path("tables", "hashes.csv")
 
 # %% [markdown]
 # ## Strata
-# Each image gets a stratum: its species and how crowded it is. The split also evens out which shapes and sizes of
-# boxes occur.
+# A stratum is a species and how crowded the photo is. The split also evens out the shapes and sizes of boxes.
 
 # %%
 step.show(lu.displays.strata(photos))
 
 # %% [markdown]
 # ## Would a plain split leak?
-# A perceptual hash gives photos of one moment nearly the same 64 bits. For a split that stratifies but knows nothing of
-# look-alikes: how far is each validation image from its nearest training image? The figure further down has both splits.
+# A perceptual hash gives photos of one moment nearly the same 64 bits. For a split that stratifies but does not know
+# near-duplicates: how far is each validation image from its nearest training image, and what do such pairs look like?
 
 # %%
 plain = lu.stratified_folds(photos, n_splits, seed=seed, valid_fold=valid_fold)
 leak = lu.displays.leakage(photos, plain, valid_fold, max_distance, hashes)
-step.show(leak)
-
-# %% [markdown]
-# What such neighbours look like: a model that has learnt the right photo is asked about the left one.
-
-# %%
-step.show(lu.displays.worst_pairs(photos, leak.table))
+step.show(leak, lu.displays.worst_pairs(photos, leak.table))
 
 # %% [markdown]
 # ## Groups and folds
@@ -103,8 +92,7 @@ step.write_folds(split, groups)
 
 # %% [markdown]
 # ## Balance
-# A dot is the share of a stratum that went to train; it should stand within its grey bar. Then the same for every fold,
-# and for the shapes and sizes of boxes: each row should be pale.
+# The share of each stratum that went to train should stand within its grey bar. Then every fold: rows should be pale.
 
 # %%
 step.show(lu.displays.balance(photos, split, valid_fold, held_out=bool(hold_out)))
@@ -112,7 +100,7 @@ step.show(lu.displays.folds(photos, split, valid_fold))
 
 # %% [markdown]
 # ## Does this split leak?
-# The distances of both splits: above there is a heap at the left end, and below nothing should be left of the line.
+# The distances of both splits: above is the plain one, and below nothing should be left of the line.
 
 # %%
 step.show(lu.displays.leakage(photos, split, valid_fold, max_distance, hashes, leak.table))
@@ -131,11 +119,7 @@ sets = {
 }
 step.show(lu.displays.sets(sets, "Images of the two sets by species."))
 
-# %% [markdown]
-# ## In short
-
 # %%
-step.metrics(
-    train_images=len(train), valid_images=len(valid), min_box_area_px=min_box_area_px, seed=seed
-)
+numbers = {"min_box_area_px": min_box_area_px, "seed": seed}
+step.metrics(train_images=len(train), valid_images=len(valid), **numbers)
 step.finish("03_make_dataset_full")

@@ -12,14 +12,12 @@
 # Once a recipe is found, the final model may learn from nearly everything. How much can be given to training without
 # flying blind?
 #
-# The original trained on all images and "validated" on one of them, so its last scores say nothing. Here a small, true
-# validation set stays out to watch the training: `watch_share` of notebook 02's validation fold, a quarter of it by
-# default. Since no model of any notebook was trained on it, split and full training can be compared on it fairly.
-# `watch_share = 0` trains on all images, with no validation at all, and says so.
+# The original trained on all images and "validated" on one of them, so its last scores say nothing. Here a part of
+# notebook 02's validation fold (`watch_share`, a quarter) stays out to watch the training. No model of any notebook
+# was trained on it, so split and full training are compared on it fairly. `watch_share = 0` trains on all images.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`.
-# - **Out:** `OUT/datasets/Train_Dataset_Full.tar` and `Valid_Dataset_Full.tar`; figures in `OUT/figures/03/`; counts in
-#   `metrics.json`.
+# - **Out:** `OUT/datasets/Train_Dataset_Full.tar` and `Valid_Dataset_Full.tar`; figures in `OUT/figures/03/`.
 # - **Time:** 5 s on the drawn sample; for AI Hub's 16,455 images a few minutes of copying 8 GB (no GPU needed).
 
 # %% tags=["setup"]
@@ -57,7 +55,7 @@ folds, groups = step.folds()
 
 # %% [markdown]
 # ## What stays out
-# A stratified part of the validation fold, groups whole.
+# A stratified part of the validation fold; groups of near-duplicates stay whole.
 
 # %%
 valid = photos.fold(folds, valid_fold)
@@ -67,6 +65,7 @@ step.show(lu.displays.watched(photos, watched))
 
 # %% [markdown]
 # ## The sets
+# The watched set is small and should be of the same mix: compare the colours of the two bars.
 
 # %%
 watch_tar = step.path("datasets", "Valid_Dataset_Full.tar")
@@ -78,11 +77,6 @@ if len(watched):
     sets["watched"] = lu.write_set(watch_tar, watched, **options)
 else:
     watch_tar.unlink(missing_ok=True)
-
-# %% [markdown]
-# The watched set is to be small and of the same mix: compare the colours of the two bars.
-
-# %%
 step.show(lu.displays.sets(sets, "Images of the full training set and of the watched one."))
 
 # %% [markdown]
@@ -92,15 +86,7 @@ step.show(lu.displays.sets(sets, "Images of the full training set and of the wat
 # %%
 step.show(lu.displays.kept_strata(photos, train, "the full training set"))
 
-# %% [markdown]
-# ## In short
-
 # %%
-step.metrics(
-    train_images=len(train),
-    watched_images=len(watched),
-    watch_share=watch_share,
-    min_box_area_px=min_box_area_px,
-    seed=seed,
-)
+numbers = {"watch_share": watch_share, "min_box_area_px": min_box_area_px, "seed": seed}
+step.metrics(train_images=len(train), watched_images=len(watched), **numbers)
 step.finish("04_make_dataset_mini")

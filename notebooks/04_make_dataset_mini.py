@@ -9,14 +9,11 @@
 # # 04 A small set for searching
 #
 # A search trains dozens of models. How small may its training set be and still rank hyperparameters as the whole one
-# would? The original took half of train and the whole validation fold; that is the default here.
+# would? By default half of train and the whole validation fold, as in the original.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`.
-# - **Out:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar`; figures in `OUT/figures/04/`; counts in
-#   `metrics.json`.
+# - **Out:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar`; figures in `OUT/figures/04/`.
 # - **Time:** 5 s on the drawn sample; for AI Hub's images a minute or two of copying (no GPU needed).
-#
-# `train_share` and `valid_share` lie in (0, 1]; every stratum keeps its share, and at least one image.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -52,19 +49,14 @@ folds, groups = step.folds()
 
 # %% [markdown]
 # ## Which images
-# Both are drawn from their own side of notebook 02's split, so nothing leaks from one into the other.
+# Each is drawn from its own side of notebook 02's split, so nothing leaks. `train_share` and `valid_share` lie in
+# (0, 1]; every stratum keeps its share, and at least one image. A dot beside its grey bar is a stratum that did not:
+# near-duplicates stay together, which small strata pay for.
 
 # %%
 train = photos.fold(folds, valid_fold, others=True)
 train_mini = lu.mini(train, train_share, seed, groups)
 valid_mini = lu.mini(photos.fold(folds, valid_fold), valid_share, seed, groups)
-
-# %% [markdown]
-# ## Balance
-# Look for dots beside their grey bar: strata of which the mini set has more or less than its share. Look-alikes stay
-# together, which small strata pay for.
-
-# %%
 step.show(lu.displays.kept_strata(train, train_mini, "the mini set"))
 
 # %% [markdown]
@@ -77,16 +69,8 @@ valid_tar = lu.write_set(step.path("datasets", "Valid_Dataset_mini.tar"), valid_
 sets = {"train, mini": train_tar, "valid, mini": valid_tar}
 step.show(lu.displays.sets(sets, "Images of the mini sets by species."))
 
-# %% [markdown]
-# ## In short
-
 # %%
-step.metrics(
-    train_images=len(train_mini),
-    valid_images=len(valid_mini),
-    train_share=train_share,
-    valid_share=valid_share,
-    min_box_area_px=min_box_area_px,
-    seed=seed,
-)
+numbers = {"train_images": len(train_mini), "valid_images": len(valid_mini), "seed": seed}
+shares = {"train_share": train_share, "valid_share": valid_share}
+step.metrics(**numbers, **shares, min_box_area_px=min_box_area_px)
 step.finish("05_train_multilabel_split")

@@ -13,10 +13,9 @@
 #
 # - **In:** `OUT/datasets/Train_Dataset.tar` and `Valid_Dataset.tar` from notebook 02, unpacked to the local disk.
 # - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row per epoch, curves, settings), figures in
-#   `OUT/figures/05/`, scores in `metrics.json`.
-# - **Time:** 1.5 minutes on the drawn sample with two CPU cores. The write-up's recipe took 50 minutes per epoch on a
-#   P100; on a T4 the planner below expects about an hour. A session that ends costs at most the epoch in flight: run
-#   the same cells again.
+#   `OUT/figures/05/`.
+# - **Time:** 1.5 minutes on the drawn sample with two CPU cores; the write-up's recipe takes about an hour per epoch on
+#   a T4 (estimated). A session that ends costs at most the epoch in flight: run the same cells again.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -63,12 +62,6 @@ import livestock_utils as lu
 step = lu.start("05_train_multilabel_split", globals())
 settings = step.settings(lu.TrainSettings)
 run_folder = step.run_folder("multilabel_split")
-
-# %% [markdown]
-# ## The two sets
-# Unpacked once; a second run of this cell finds them in place.
-
-# %%
 train = step.open_set("Train_Dataset", made_by="02")
 valid = step.open_set("Valid_Dataset", made_by="02")
 
@@ -81,23 +74,18 @@ valid = step.open_set("Valid_Dataset", made_by="02")
 step.show(lu.displays.preflight(train, valid, settings, run_folder))
 
 # %% [markdown]
-# What is left open, the recipe settles by the number of photos, the epochs and the start weights. A setting that is
-# given wins; `minutes`, with `epochs = 0`, trains as long as that.
+# The recipe settles what is left open, by the number of photos, the epochs and the start weights; a setting that is
+# given wins. `minutes`, with `epochs = 0`, trains as long as that. `rate_test = True` looks for the learning rate: it
+# is raised batch by batch until the loss turns.
 
 # %%
 step.show(lu.displays.recipe(train, settings))
-
-# %% [markdown]
-# `rate_test = True` looks for the learning rate: it is raised batch by batch until the loss turns. A rate to the right
-# of the valley throws the start weights away.
-
-# %%
 step.show(lu.displays.rate_range(train, valid, step.path("rates"), settings, rate_test))
 
 # %% [markdown]
 # What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes per
-# epoch on a P100 (with a small network, reading the photos takes longer than that). Where the batch does not fit, the
-# largest one that does, added up over so many batches, is the same recipe.
+# epoch on a P100 (a small network waits for its photos longer than that). Where the batch does not fit, the largest one
+# that does, added up over so many batches, is the same recipe.
 
 # %%
 plan = lu.plan(settings, len(train))
@@ -105,9 +93,8 @@ step.show(lu.displays.plan(plan))
 
 # %% [markdown]
 # ## What the network gets to see
-# The same photos unchanged, under an augmentation pipeline, and in a mosaic of four. Look at the boxes: they must
-# follow the animals. Where `augmentation` is empty, the training has no pipeline, and the preset `barn_night` is shown
-# as an example.
+# The same photos unchanged, under an augmentation pipeline, and in a mosaic of four. The boxes must follow the animals.
+# Where `augmentation` is empty, the training has no pipeline, and the preset `barn_night` is shown as an example.
 
 # %%
 step.show(lu.displays.augmentation(train, settings))
@@ -123,38 +110,30 @@ step.show(lu.displays.training_time(run, plan))
 
 # %% [markdown]
 # ## How it went
-# Box, objectness and class loss. A dashed line (validation) that turns up while the solid one falls is overfitting.
-#
-# Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
+# Box, objectness and class loss: a dashed line (validation) that turns up while the solid one falls is overfitting.
+# Then the ring, the epoch whose weights are kept: do the lines still rise at the end?
 
 # %%
-step.show(lu.displays.losses(run))
-step.show(lu.displays.metrics(run))
+step.show(lu.displays.losses(run), lu.displays.metrics(run))
 
 # %% [markdown]
 # ## The scores, three ways
-# One set of predictions, three definitions. The contest takes the whole area under the precision envelope, COCO and
-# yolov5 sample it at 101 points, and they match boxes by different rules: the differences are small, yet as large as
-# many a "gain". The last rows are no fourth definition: they are yolov5's own pass at the end of the training, whose
-# pictures are shrunk and padded in another way than when photos are predicted.
+# mAP75 means here what the contest means: the whole area under the precision envelope at IoU 0.75. COCO and yolov5
+# sample that area at 101 points, and match boxes by other rules: small differences, yet as large as many a "gain".
+# The last rows are yolov5's own pass at the end of the training, with photos padded in another way.
+#
+# Look at how far a class falls from IoU 0.5 to 0.75: so many of its animals are found, but framed loosely.
 
 # %%
 predictions = lu.predict(run.best, valid, image_size=image_size)
 step.show(lu.displays.score_definitions(valid, predictions, run.per_class))
-
-# %% [markdown]
-# Look at how far the dots of a class move from IoU 0.5 to 0.75: so much of its animals is found, but framed loosely.
-#
-# Look at where a curve drops, and how far left of its solid line the dashed one ends.
-
-# %%
 step.show(lu.displays.class_scores(valid, predictions))
 step.show(lu.displays.precision_recall(valid, predictions))
 
 # %% [markdown]
 # ## Labels beside predictions
-# Left what was labelled, right one box per animal, from the confidence of each species' best F1 up. A box on the right without a partner is a false alarm, or an animal
-# that nobody labelled: notebook 06 takes that apart.
+# Left what was labelled, right one box per animal, from the confidence of each species' best F1 up. A box on the right
+# without a partner is a false alarm, or an animal that nobody labelled: notebook 06 takes that apart.
 
 # %%
 step.show(lu.displays.labels_and_predictions(valid, predictions, seed=seed))
@@ -177,14 +156,11 @@ step.show(lu.displays.complete_scores(valid, predictions, step.data))
 
 # %% [markdown]
 # ## This GPU
-# Off by default. On a new card, `check_gpu = True` trains two short epochs on drawn photos, is killed and goes on,
-# compares both precisions and exports; `python -m livestock_utils check-gpu` prints the same table.
+# On a new card, `check_gpu = True` trains two short epochs on drawn photos, is killed and goes on, compares both
+# precisions and exports; `python -m livestock_utils check-gpu` prints the same table.
 
 # %%
 step.show(lu.displays.gpu_check(step.path("gpu_check"), check_gpu))
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.metrics(headline={"validation mAP75": step.values["mAP75"]}, **run.summary)

@@ -12,17 +12,16 @@
 # %% [markdown]
 # # 06 Where does it err, and which animals did nobody label?
 #
-# The write-up's one insight was that cows score lower because cows are unlabelled; it saw that by eye on a few images.
-# Here it becomes a measurement. First the errors of the model of notebook 05 on the validation images: which kind
-# costs most, and where it happens. Then, with models that have not seen the images they judge, the labels themselves.
+# The write-up saw by eye, on a few images, that cows score lower because cows are unlabelled. Here that is measured.
+# First the errors of the model of notebook 05 on the validation images: which kind costs most, and where does it
+# happen? Then the labels themselves, judged by models that have not seen the images.
 #
 # - **In:** the weights of notebook 05 (`weights` takes others), `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the
 #   images in `DATA/data/`.
 # - **Out:** `OUT/predictions/oof.csv.gz` (out-of-fold predictions of all images), `OUT/labels/` (suggested boxes and
 #   suspicious labels as tables, COCO JSON and YOLO for an annotation tool), figures in `OUT/figures/06/`.
-# - **Time:** 2 minutes on the drawn sample with two CPU cores. On the real data with a T4 not measured; the planner of
-#   notebook 05 puts the training of the two small models at an hour, and predicting 3,291 images at 1280 px and all of
-#   them at 640 px at some ten minutes more. A session that ends goes on with the fold and epoch where it stopped.
+# - **Time:** 2 minutes on the drawn sample with two CPU cores; on AI Hub's images with a T4 about 70 minutes
+#   (estimated). A session that ends goes on with the fold and epoch where it stopped.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -75,15 +74,14 @@ train, valid = photos.fold(folds, valid_fold, others=True), photos.fold(folds, v
 
 # %% [markdown]
 # ## Ready to start?
-# Half of this notebook trains models. Red lines come first; without a GPU only small runs, such as the sample's, end
-# within minutes.
+# The second half trains models; without a GPU only small runs, such as the sample's, end within minutes.
 
 # %%
 step.show(lu.displays.preflight(None, None, settings, step.out))
 
 # %% [markdown]
 # ## Train and valid side by side
-# As in the original's Data_Checking: how many boxes an image holds in the two parts. If these differ, so will scores.
+# As in the original's Data_Checking: if the two parts differ in boxes per image, so will scores.
 
 # %%
 step.show(lu.displays.boxes_by_part({"train": train, "valid": valid}))
@@ -109,19 +107,13 @@ errors = lu.error_types(valid, predictions, iou_threshold)
 step.show(lu.displays.error_costs(errors))
 
 # %% [markdown]
-# ## Where are animals missed?
-# From here on only confident boxes count: those above the confidence of the best F1. Each dot is a group of labelled
-# animals, the worst first: look for intervals that do not overlap the others of their kind.
+# ## Where are animals missed, and predictions wrong?
+# From here on only boxes above the confidence of the best F1 count. First the groups of labelled animals that are
+# missed most; then the groups of predictions that are most often loose, of the other species, or false. An interval
+# that does not overlap the others of its kind is a finding.
 
 # %%
-step.show(lu.displays.labels_by_group(errors))
-
-# %% [markdown]
-# ## Where are predictions wrong?
-# The same for the confident predictions that are loose, of the other species, or false (on background, twice).
-
-# %%
-step.show(lu.displays.predictions_by_group(errors))
+step.show(lu.displays.labels_by_group(errors), lu.displays.predictions_by_group(errors))
 
 # %% [markdown]
 # ## Do the confidences keep their promise?
@@ -132,19 +124,16 @@ step.show(lu.displays.calibration(errors))
 
 # %% [markdown]
 # ## How many animals?
-# One box per animal, from the confidences on that count these images best: the smallest error that a threshold can give.
+# One box per animal, from the confidences that count these images best: the least error that a threshold can give.
 
 # %%
 step.show(lu.displays.counts(valid, predictions, groups))
 
 # %% [markdown]
 # ## The worst cases
-# Each case twice: left the labels, right the predictions; the dotted box is the case. First false alarms: is there an
-# animal under the dotted box? Then the label is at fault, not the model.
-#
-# Then animals that no confident box accounts for: is the animal cut off, hidden or hard to see even for a person?
-#
-# And boxes that sit too loosely: which of the two, label or prediction, follows the animal's outline?
+# Left the labels, right the predictions; the dotted box is the case. False alarms first: is there an animal under the
+# dotted box? Then the label is at fault. Then missed animals: could a person see them? Last, loose boxes: which
+# follows the animal's outline, label or prediction?
 
 # %%
 step.show(lu.displays.worst_cases(errors, "false", shown, step.data))
@@ -156,9 +145,8 @@ step.show(lu.displays.worst_cases(errors, "loose", shown))
 # A model repeats the gaps of the labels that it was trained on. So small models are trained, each on a part of the
 # images, and each judges the part that it has not seen. The cell goes on where it was stopped.
 #
-# On the drawn sample they start from weights that were trained on other drawn scenes with complete labels
-# (`benchmarks/train_start_weights.py`): at the start such models have learnt no gaps, so it looks too good here.
-# The default here, COCO's weights, knows no barn.
+# On the drawn sample they start from weights that saw other drawn scenes with complete labels, so it looks too good
+# here. The default, COCO's weights, knows no barn.
 
 # %%
 oof = lu.predict_out_of_fold(photos, folds, step.out, settings, n_folds=oof_folds)
@@ -166,19 +154,17 @@ step.table(lu.score(photos, oof), "Out-of-fold predictions of all images, by cla
 
 # %% [markdown]
 # Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
-# cows; elsewhere a fifth of the labels is hidden for this one figure. Hidden only now: the models were trained with all
-# of them, so every curve looks better than it is (`benchmarks/bench_missing_labels.py` hides before training). A detector
-# leaves several boxes on an animal, and each counts. Look at how far right a curve stays high.
+# cows; elsewhere a fifth of the labels is hidden for this one figure, after the training, so every curve looks better
+# than it is ([measured](../docs/missing_labels.md)). A detector leaves several boxes on an animal, and each counts.
+# Look at how far right a curve stays high.
 
 # %%
 missing = lu.missing_labels(photos, oof, suggestion_score, step.data, seed)
 step.show(lu.displays.missing_curves(missing))
 
 # %% [markdown]
-# Now the suggestions themselves: one box per animal, images with the most expected animals first. A photo holds one
-# species, so a suggestion is of its photo's species, whatever the model called it.
-#
-# The highest scores: is there an animal under the dotted box, and no label on it?
+# Now the suggestions: one box per animal, images with the most expected animals first. A photo holds one species, so a
+# suggestion is of its photo's species. Is there an animal under the dotted box, and no label on it?
 
 # %%
 step.show(lu.displays.images_to_check(missing))
@@ -186,16 +172,16 @@ step.show(lu.displays.suggestions(missing, shown, errors.confidence))
 
 # %% [markdown]
 # ## Labels that look wrong
-# Boxes far looser than usual, species swapped, animals labelled twice. The numbers cannot
-# tell a loose label from a loose prediction; the photo can. Look for a dotted box that misses the outline.
+# Far looser than usual, of the other species, or on an animal twice. The numbers cannot tell a loose label from a loose
+# prediction; the photo can: look for a dotted box that misses the outline.
 
 # %%
 step.show(lu.displays.label_faults(missing, shown, errors.confidence))
 
 # %% [markdown]
 # ## Go through them here
-# Photo by photo: A accepts the dotted box, R rejects it, N and P go on and back; drag the box or its corners first where
-# it sits badly. Each decision is written to `OUT/labels/corrected.json` at once, so stop when you like: the cell goes on
+# Photo by photo: A accepts the dotted box, R rejects it, N and P go on and back; drag the box or its corners where
+# it sits badly. Each decision goes to `OUT/labels/corrected.json` at once, so stop when you like: the cell goes on
 # there. Needs `python -m livestock_utils.install --extras review`; without it, and in headless runs, a gallery.
 
 # %%
@@ -203,18 +189,14 @@ review = step.review(missing)
 
 # %% [markdown]
 # ## To the annotation tool and back
-# When you have stopped reviewing, run this cell again. Or use an annotation tool: `OUT/labels/` holds the images with
-# suggestions, flagged, as COCO JSON and as YOLO files, which CVAT and Label Studio import. Give the export of the
-# corrected labels as `corrected_labels` (a COCO file or a YOLO folder). This cell says what changed, box by box in
-# `OUT/labels/changes.csv`, and writes the tables anew, into `OUT/labels/tables/`. To train and score with them, give
-# that folder to notebook 01 as `labels`; everything after it takes its tables from there.
+# When you have stopped reviewing, run this cell again. Or use an annotation tool (CVAT, Label Studio): `OUT/labels/`
+# holds the images with suggestions as COCO JSON and YOLO files; give its export as `corrected_labels` (a COCO file or
+# a YOLO folder). This cell writes each change to `OUT/labels/changes.csv`, and new tables to `OUT/labels/tables/`. To
+# train and score with them, give that folder to notebook 01 as `labels`, and run the others again.
 
 # %%
 changes = missing.write(step.path("labels", ""), corrected_labels or review.corrected)
 step.show(lu.displays.corrections(changes))
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.finish("07_hyperparameter_search")

@@ -9,23 +9,18 @@
 # # 07 Better hyperparameters
 #
 # Which learning rate, loss gains and augmentation suit this data? YOLOv5's defaults were made for COCO. A search on
-# the mini sets changes one group of genes at a time and leaves all others as the base has them.
+# the mini sets changes one group of hyperparameters ("genes") at a time and leaves all others as the base has them.
+# A trial's score is the contest's mAP75 on the mini validation set, which the original's search never saw.
 #
-# Unlike the original's search, whose fitness never saw it, the score of a trial is the contest's AP75 on the mini
-# validation set. Trials that are clearly behind end early; a loss that blows up ends its trial, not the search.
-#
-# `sampler = "genetic"` is YOLOv5's own algorithm. It changes genes by some percent at a time: for polishing near a good
-# start. Far from one, samplers that draw from the whole range get there sooner (`benchmarks/bench_samplers.py`).
-#
-# Many sessions can share one search: give each the same `storage`, the URL of a PostgreSQL database, and open this
-# notebook as often as you have GPUs. `storage = "$NAME"` takes the URL from the environment variable, or Colab secret,
-# NAME: a password does not belong into a notebook. Every trial is done once, and a trial whose session died is taken up
-# by another. Without a database, the study is a file in `OUT/search/`, for one session at a time.
+# `sampler = "genetic"` is YOLOv5's own algorithm, for polishing near a good start; the others draw from the whole range
+# (`benchmarks/bench_samplers.py`). Trials that are clearly behind end early (`pruner`). Many sessions can share one
+# search: give each the same `storage`, the URL of a PostgreSQL database, or `"$NAME"` of an environment variable or
+# Colab secret that holds it; a trial whose session died is taken up by another. Without one, the study is a file in
+# `OUT/search/`, for one session at a time.
 #
 # - **In:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar` from notebook 04.
 # - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"` takes what this notebook wrote last,
-#   `"search:hsv"` that of a group or named study), the study and its run folders in
-#   `OUT/search/`, figures in `OUT/figures/07/`, numbers in `metrics.json`.
+#   `"search:hsv"` that of a group or named study), run folders in `OUT/search/`, figures in `OUT/figures/07/`.
 # - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs per trial) several
 #   hours per trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
 
@@ -92,7 +87,7 @@ step.show(lu.displays.gene_groups(groups, groups_file))
 # %% [markdown]
 # ## Search
 # Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base. A range test
-# before (`rate_test = True`) says where `lr0` is worth a search.
+# before (`rate_test = True`) says where `lr0` is worth a search. A long flat end: more trials would not help.
 
 # %%
 train = step.open_set("Train_Dataset_mini", made_by="04")
@@ -100,20 +95,13 @@ valid = step.open_set("Valid_Dataset_mini", made_by="04")
 training = step.settings(lu.TrainSettings)
 step.show(lu.displays.rate_range(train, valid, step.path("rates"), training, rate_test))
 search = lu.search(train, valid, step.out, training, **step.options(lu.search))
-
-# %% [markdown]
-# ## What the epochs bought
-# A long flat end says that more trials would not help, or that the sampler is stuck.
-
-# %%
 step.show(lu.displays.best_so_far(search))
 
 # %% [markdown]
 # ## What the good trials share
-# Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters.
-# Two more figures from 30 trials on; fewer say little. Bright lines that lie together on an axis say that this gene
-# decided; bright lines all over it, that it did not. Then how much of the scores' spread goes back to each gene: those
-# near 0 can be left alone next time.
+# Gene by gene: a slope or a hill says where to look next, a flat cloud that the gene hardly matters. Two more figures
+# from 30 trials on: bright lines that lie together on an axis say that this gene decided; and how much of the scores'
+# spread goes back to each gene.
 
 # %%
 step.show(lu.displays.gene_slices(search))
@@ -121,7 +109,7 @@ if len(search.table) >= 30:
     step.show(lu.displays.gene_coordinates(search), lu.displays.gene_importance(search))
 
 # %% [markdown]
-# ## The best trials
+# ## What to take
 # Neighbours in this table often differ by less than another seed would change.
 
 # %%

@@ -2,8 +2,8 @@
 # jupyter:
 #   livestock:
 #     reads: ["{out}/datasets/Train_Dataset_Full.tar", "{out}/datasets/Valid_Dataset_Full.tar",
-#       "{out}/training/multilabel_split/run.json", "{hyp}", "{out}/hyp/hyp_*_best.yaml",
-#       "{out}/hyp/search.json", "{out}/.state/metrics/06_error_analysis.json"]
+#       "{out}/training/multilabel_split/run.json", "{hyp}", "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json",
+#       "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/training/full/run.json"]
 # ---
 
@@ -13,16 +13,15 @@
 # What does a tuned recipe on nearly all images give, and is it better than the first training of notebook 05 on
 # photos that neither has seen?
 #
-# On AI Hub's photos the recipe is the write-up's: SGD, a linear schedule, 20 epochs, batch 10, 1280 px, YOLOv5m6 and the
-# hyperparameters of its table (`hyp/experiment_hyp_v1.yaml`), from a head that keeps COCO's rows; below 2,000 photos it
-# is another, and the table below says why. `hyp = "search"` takes the best of notebook 07 instead. Unlike the original,
-# a small part of the validation fold stays out of the "full" set, and only that part judges here.
+# From 2,000 photos on the recipe is the write-up's: SGD, a linear schedule, 20 epochs, batch 10, 1280 px, YOLOv5m6 and
+# the hyperparameters of its table (`hyp/experiment_hyp_v1.yaml`), with a head that keeps COCO's rows; below, the table
+# says what it is and why. `hyp = "search"` takes the best of notebook 07 instead. Unlike the original, a small part
+# of the validation fold stays out of the "full" set, and only that part judges here.
 #
 # - **In:** `OUT/datasets/Train_Dataset_Full.tar` and `Valid_Dataset_Full.tar` (03); the run of 05 for comparison.
-# - **Out:** the run folder `OUT/training/full/` with the final weights, figures in `OUT/figures/08/`, scores in
-#   `metrics.json`.
-# - **Time:** 45 seconds on the drawn sample with two CPU cores; the write-up's recipe takes about an hour per epoch on a
-#   P100 and 70 minutes on a T4. An interrupted run continues: run the same cells again.
+# - **Out:** the run folder `OUT/training/full/` with the final weights, figures in `OUT/figures/08/`.
+# - **Time:** 45 seconds on the drawn sample with two CPU cores; the write-up's recipe takes 70 minutes per epoch on a
+#   T4 (estimated). An interrupted run continues: run the same cells again.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -68,27 +67,15 @@ import livestock_utils as lu
 step = lu.start("08_train_full", globals())
 settings = step.settings(lu.TrainSettings)
 run_folder = step.run_folder("full")
-
-# %% [markdown]
-# ## The sets
-# Nearly all images train; the few that were held out watch.
-
-# %%
 train = step.open_set("Train_Dataset_Full", made_by="03")
 watched = step.open_set("Valid_Dataset_Full", made_by="03")
 
 # %% [markdown]
 # ## Ready to start?
-# Red lines come first and say what to do.
+# Red lines come first and say what to do; then what the run takes, as in notebook 05.
 
 # %%
 step.show(lu.displays.preflight(train, watched, settings, run_folder))
-
-# %% [markdown]
-# What such a run takes: here by a few timed steps, elsewhere estimated (± 30 %) from the write-up's 50 minutes per
-# epoch on a P100 (with a small network, reading the photos takes longer than that).
-
-# %%
 plan = lu.plan(settings, len(train))
 step.show(lu.displays.plan(plan))
 
@@ -103,20 +90,13 @@ step.show(lu.displays.recipe(train, settings))
 
 # %% [markdown]
 # ## Training
+# Losses of this run and of 05 cannot be compared, as their gains differ: look at the shapes, and at the ring, the epoch
+# whose weights are kept: do the lines still rise at the end?
 
 # %%
 run = lu.train(train, watched, run_folder, settings, tags={"trained_on": "full"})
 step.show(lu.displays.training_time(run, plan))
-
-# %% [markdown]
-# ## How it went
-# Losses of this run and of 05 cannot be compared: their gains differ. Look at the shapes.
-#
-# Look at the ring, the epoch whose weights are kept (best mAP75), and whether the lines still rise at the end.
-
-# %%
-step.show(lu.displays.losses(run))
-step.show(lu.displays.metrics(run))
+step.show(lu.displays.losses(run), lu.displays.metrics(run))
 
 # %% [markdown]
 # ## Better than the first training?
@@ -131,19 +111,9 @@ found = {
 }
 step.show(lu.displays.run_scores_by_class(watched, found))
 step.show(lu.displays.run_difference(watched, found, seed))
-
-# %% [markdown]
-# Look at the class that falls behind, and how much of that is loose boxes (from IoU 0.5 to 0.75).
-
-# %%
 caption = "AP by class of the full training, the contest's definition."
 step.show(lu.displays.class_scores(watched, found["the full training"], caption))
 
-# %% [markdown]
-# ## The weights
-# The contest allows 100 x 10^6 bytes.
-
 # %%
 step.metrics(**run.summary)
-step.say(f"The final weights have {run.summary['weights_mb']:.1f} MB of the 100 MB allowed.")
 step.finish("09_silver_dataset")

@@ -2,18 +2,16 @@
 # jupyter:
 #   livestock:
 #     reads: ["{data}/data", "{out}/tables/images.csv", "{out}/tables/boxes.csv", "{out}/datasets/folds.csv",
-#       "{out}/training/multilabel_split/run.json", "{out}/training/full/run.json", "{predictions}",
-#       "{weights}", "{hyp}", "{data}/truth.csv", "{out}/.state/metrics/06_error_analysis.json"]
+#       "{out}/training/multilabel_split/run.json", "{out}/training/full/run.json", "{predictions}", "{weights}",
+#       "{hyp}", "{data}/truth.csv", "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar"]
 # ---
 
 # %% [markdown]
 # # 09 Silver labels for the animals that nobody labelled
 #
-# Cows score lower because cows are unlabelled: the write-up saw that by eye, let its model label its own training
-# images, and lost (.98116 to .97965). Can predicted boxes fill the gaps without doing harm, and how many are true?
-#
-# Three ways to use predictions, each judged before it is used:
+# The write-up let its model label the cows that nobody had labelled, and lost (.98116 to .97965). Can predicted boxes
+# fill the gaps without doing harm, and how many are true? Three ways (`mode`) to use them, each judged first:
 #
 # - `duplicate`, the original's: a second copy of each image, `plus_<id>`, with the predicted boxes alone (NMS IoU 0.7,
 #   confidence 0.05, images with at least 4 boxes);
@@ -21,17 +19,16 @@
 # - `merge`: people's boxes (gold) stay, confident predictions that overlap none of them are added (silver). Less sure
 #   ones become regions to ignore: no objectness is learnt there (`negatives="masked"`), neither "animal" nor "floor".
 #
-# Predictions are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
-# part that it has not seen. The validation fold takes no part at all, so that notebook 10 can judge on it.
-# `predictions = "in_sample"` is the original's way, a model on its own training images: better where the text below the
-# thresholds says so; `"ensemble"` joins the teachers; a path takes a table of predictions, such as 06's. The models of
-# 06 and 08 have seen the validation fold: 10 says so where it cannot judge. On the drawn sample all start from weights
+# `predictions` are **out of fold** by default: teachers are trained on parts of the training set, and each labels the
+# part that it has not seen. `"in_sample"` is the original's way: a model on its own training images; `"ensemble"` joins
+# the teachers; a path takes a table of predictions, such as 06's. The validation fold takes no part, so that notebook
+# 10 can judge on it (the models of 06 and 08 have seen it: then 10 says so). On the drawn sample all start from weights
 # trained on drawn scenes with complete labels, which makes teachers better than on real photos.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`, and to compare
 #   with the weights of 08, or of 05 where there are none (`weights` names others).
 # - **Out:** `OUT/datasets/plus_image.tar` and `plus_label.tar` with the provenance of every box; figures in
-#   `OUT/figures/09/`; the audit in `metrics.json`.
+#   `OUT/figures/09/`.
 # - **Time:** 1 minute on the drawn sample with two CPU cores; otherwise that of training `teachers` small models.
 
 # %% tags=["setup"]
@@ -92,56 +89,38 @@ train = step.photos().fold(folds, valid_fold, others=True)
 
 # %% [markdown]
 # ## The teachers
-# Each is trained on all folds of the training set but its own, and predicts that one; an interrupted run goes on with
-# the same cell. Beside them, the original's way: a model predicts the very images that it was trained on, whose labels
-# may have taught it what to leave out. Two numbers judge each: one on the labels as given, one on completed ones.
-# With `silver_rounds = 2` teachers are trained again on labels that the first ones completed, in twice the time; the
-# second round is used only where it meets people's labels better.
+# An interrupted run goes on with the same cell. Two numbers judge each source: on the labels as given, and on completed
+# ones. With `silver_rounds = 2` teachers are trained again on labels that the first ones completed, in twice the time;
+# the second round is used only where it meets people's labels better.
 
 # %%
-sources = lu.predict_for_silver(
-    train,
-    folds,
-    step.out,
-    step.settings(lu.TrainSettings),
-    predictions,
-    weights=weights,
-    n_folds=teachers,
-    rounds=silver_rounds,
-    iou_threshold=iou_threshold,
-)
+asked = step.settings(lu.TrainSettings)
+options = {"weights": weights, "n_folds": teachers, "rounds": silver_rounds}
+options |= {"iou_threshold": iou_threshold}
+sources = lu.predict_for_silver(train, folds, step.out, asked, predictions, **options)
 step.show(lu.displays.silver_sources(sources, train, step.data, seed))
 
 # %% [markdown]
 # ## From which confidence on?
 # Each predicted box that no label overlaps is either an animal that nobody labelled, or a mistake. Left of the point
-# where the solid line falls, silver labels teach mistakes; right of it they miss animals. Thresholds are written at the
-# top.
+# where the solid line falls, silver labels teach mistakes; right of it they miss animals.
+#
+# Without a truth the labels tell whether the teachers are good enough: where less than half of what they predict there
+# lies on a label, silver teaches mistakes.
 
 # %%
 settings = lu.SilverSettings.of_modes(step.parameters)
 step.show(lu.displays.silver_thresholds(sources, train, settings, step.data))
-
-# %% [markdown]
-# Without a truth the labels themselves can tell whether the teachers are good enough: where less than half of what they
-# predict at that confidence lies on a label, silver teaches mistakes.
-
-# %%
 step.show(lu.displays.teacher_trust(sources.predictions, train, settings["merge"]))
 
 # %% [markdown]
 # ## The three modes
-# The same predictions, used in three ways.
+# The same predictions, used in three ways. In the second figure missing labels are a heap on the left that should move
+# to the right; double boxes are a tail that appears there.
 
 # %%
 made = {name: lu.make_silver(train, sources.predictions, each) for name, each in settings.items()}
 step.show(lu.displays.silver_audit(made, train, step.data, mode))
-
-# %% [markdown]
-# ## Boxes per image, before and after
-# Missing labels are a heap on the left that should move to the right; double boxes are a tail that appears there.
-
-# %%
 step.show(lu.displays.silver_counts(made, train))
 
 # %% [markdown]
@@ -152,9 +131,6 @@ step.show(lu.displays.silver_counts(made, train))
 step.show(lu.displays.silver_examples(made[mode], train))
 step.write_silver(made[mode], train, folds, sources.saw_validation)
 step.show(lu.displays.silver_provenance(made[mode]))
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.finish("10_train_expanded")

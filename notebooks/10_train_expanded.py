@@ -2,9 +2,8 @@
 # jupyter:
 #   livestock:
 #     reads: ["{data}/truth.csv", "{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar",
-#       "{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar", "{out}/training/full/run.json",
-#       "{hyp}", "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json",
-#       "{out}/.state/metrics/06_error_analysis.json"]
+#       "{out}/datasets/plus_image.tar", "{out}/datasets/plus_label.tar", "{out}/training/full/run.json", "{hyp}",
+#       "{out}/hyp/hyp_*_best.yaml", "{out}/hyp/search.json", "{out}/.state/metrics/06_error_analysis.json"]
 #     writes: ["{out}/training/{run_name}/run.json", "{out}/training/{run_name}_gold/run.json"]
 # ---
 
@@ -12,20 +11,18 @@
 # # 10 Does silver help, and if not, why?
 #
 # In the contest the expanded training scored lower than the full one. The write-up left open whether its silver labels
-# were bad or the test answers lack the same boxes as the training labels: a model that finds an unlabelled cow is then
+# were bad, or the test answers lack the same boxes as the training labels: a model that finds an unlabelled cow is then
 # punished for it. Both can be told apart where the truth is known.
 #
-# Two trainings from the same starting weights, with the same recipe as 08, the same photos and as many steps; only
-# labels differ. **Gold** has people's labels. **Expanded** has the silver images of notebook 09 among them; where these
-# are second copies (`mode = "duplicate"`), gold sees the same photos twice, with people's labels both times.
-# On the drawn sample both start from weights that have seen drawn scenes with complete labels: they find unlabelled
-# cows from the first epoch on, so there is less to gain from silver than on real photos.
-# The model of 08 itself cannot be the yardstick: it was trained on most of the validation fold. Here both are trained
-# on the training part alone, the teachers behind the silver labels too, and the validation fold judges.
+# Two trainings with the recipe of 08, the same start, photos and number of steps; only labels differ. **Gold** has
+# people's labels. **Expanded** has the silver images of notebook 09 among them; where these are second copies
+# (`mode = "duplicate"`), gold sees the same photos twice. Both learn from the training part alone, as the teachers did,
+# so the validation fold can judge (08 has seen most of it). On the drawn sample the start weights find unlabelled cows
+# from the first epoch on, so silver has less to give than on real photos.
 #
 # - **In:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` (02), `plus_image.tar`, `plus_label.tar` (09).
 # - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/` (another silver set wants another
-#   `run_name`), figures in `OUT/figures/10/`, the difference with its interval in `metrics.json`.
+#   `run_name`), figures in `OUT/figures/10/`.
 # - **Time:** 2 minutes on the drawn sample with two CPU cores; elsewhere twice that of 05. An interrupted run
 #   continues: run the same cells again.
 
@@ -78,49 +75,35 @@ settings = step.settings(lu.TrainSettings)
 
 # %% [markdown]
 # ## Two training sets that differ in labels only
+# Then the check before the start: red lines come first and say what to do.
 
 # %%
 train = step.open_set("Train_Dataset", made_by="02")
 valid = step.open_set("Valid_Dataset", made_by="02")
 lists = step.silver_lists(train, valid, silver_share)
 step.show(lu.displays.silver_lists(lists))
-
-# %% [markdown]
-# ## Ready to start?
-# Red lines come first and say what to do.
-
-# %%
 step.show(lu.displays.preflight(lists.expanded, None, settings, step.out))
 
 # %% [markdown]
 # ## Training
-# The same cell starts, continues, or returns at once what has finished.
+# Do both still rise at the end? Then more epochs could change the order.
 
 # %%
 seeds = range(seed, seed + repeats)
 pairs = lists.gold, lists.expanded, None, step.run_folder, seeds, settings, run_name
 runs = lu.train_pairs(*pairs, lists.regions)
-
-# %% [markdown]
-# Do both still rise at the end? Then more epochs could change the order.
-
-# %%
 step.show(lu.displays.trained_pairs(runs, step.out / "training" / "full"))
 
 # %% [markdown]
 # ## The difference, on complete and on given labels
-# The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). First two
-# numbers: the score on the given answers, and AP75 with recall on completed ones. Then the difference: every interval
-# comes from the same draws of images, so that what is hard for both cancels out. Look first whether a line crosses 0,
-# then at the lowest group, the gain on complete labels minus that on the given ones: what the gaps did.
+# The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). First the scores
+# on both kinds of labels. Then the difference, every interval from the same draws of images: does a line cross 0? The
+# lowest group is the gain on complete labels minus that on the given ones: what the gaps did.
 
 # %%
+options = {"image_size": image_size, "iou_threshold": iou_threshold}
 found = {
-    side: [
-        lu.predict(run.last, valid, image_size=image_size, iou_threshold=iou_threshold)
-        for run in pair
-    ]
-    for side, pair in runs.items()
+    side: [lu.predict(run.last, valid, **options) for run in pair] for side, pair in runs.items()
 }
 step.show(lu.displays.silver_scores(valid, found, step.data, thin_share, seed))
 step.show(lu.displays.silver_effect(valid, found, step.data, thin_share, seed))
@@ -134,9 +117,6 @@ first_pair = {side: tables[0] for side, tables in found.items()}
 caption = "The first pair of trainings by class on the fuller labels, the contest's definition."
 fuller = valid.complete(step.data)
 step.show(lu.displays.run_scores_by_class(fuller, first_pair, caption))
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.metrics(silver_share=silver_share, repeats=repeats)

@@ -13,8 +13,8 @@
 #
 # The write-up chose its last step (NMS at IoU .68, confidence .001) by running the network again for each setting, with
 # the test answers in reach. Here each image is predicted once, in a few passes. Which passes are worth their time, and
-# every setting after them, is then chosen on validation by the contest's own number; the test score is read once, at
-# the end. On real photos that was worth +.046 AP75 in one pass and +.071 in up to six (`docs/postprocessing.md`).
+# every setting after them, is chosen on validation by the contest's own number; the test score is read once, at the
+# end. On real photos that was worth +.046 mAP75 in one pass and +.071 in up to six ([how](../docs/postprocessing.md)).
 #
 # - **In:** the test archives in `DATA/data_test/`, weights from notebook 08 (else 05), the validation set from 02.
 # - **Out:** `OUT/submission.csv`, `OUT/predictions/settings.yaml` (the chosen setting), raw candidates in
@@ -70,11 +70,9 @@ tuning = lu.tune(valid, step.data, step.out, step.parameters)
 
 # %% [markdown]
 # ## Images to tune on
-# Settings are chosen on images that the network has not seen: the validation fold, by the weights of notebook 05.
-# Weights trained on all images (08) would look too good here and ask for another setting. `tune_on = "out_of_fold"`
-# takes all training images instead, each by the model of notebook 06 that was trained without it. That is many more
-# images, but other and smaller models than the one submitted, whose best setting need not be its best: so it is a
-# second opinion, and validation is the default although its fold is small.
+# Settings are chosen on images that the network has not seen: the validation fold, by the weights of notebook 05 (those
+# of 08 have seen it). `tune_on = "out_of_fold"` takes all training images instead, each by the model of notebook 06
+# that was trained without it: many more images, but other and smaller models than the one submitted. A second opinion.
 
 # %%
 step.show(lu.displays.candidates(tuning.labelled))
@@ -82,34 +80,30 @@ step.show(lu.displays.candidates(tuning.labelled))
 # %% [markdown]
 # ## Which passes are worth their time?
 # The network can look at an image more than once: mirrored (`flip`), larger (`x1.2`), smaller. Sets of the `passes`
-# grow by the one that helps most; `budget_ms` limits the time per image. Look for the point from which the line is flat.
+# grow by the one that helps most; `budget_ms` limits the time per image. Look for where the line gets flat.
 
 # %%
 step.show(lu.displays.pass_front(tuning))
 
 # %% [markdown]
 # ## Which post-processing?
-# 210 settings of hard NMS first (10 IoUs x 21 confidences), then variants of the best: one threshold a class, soft-NMS,
-# class-agnostic, the best class of each box only, other limits of boxes per image, and `n_random` settings drawn from
-# all of these. A low confidence threshold never costs AP, as further boxes only append to the curve; the IoU threshold
-# decides. Look at how wide the bright band is.
+# 210 settings of hard NMS first (10 IoUs x 21 confidences): how wide is the bright band? Then variants of the best: a
+# threshold per class, soft-NMS, class-agnostic, the best class of each box only, other limits of boxes per image, and
+# `n_random` settings drawn from all of these. A low confidence threshold never costs AP, as further boxes only append
+# to the curve; the IoU threshold decides.
 #
-# Is the best really better, or is that chance? The images are drawn anew many times; an interval that holds 0
-# is within noise. The best of many settings is always a little too good on the images that chose it. Look for lines that
-# stay right of 0.
-#
-# Does it also win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted
-# by a fold model of notebook 06 that has not seen it. An interval below 0 would speak against the choice.
+# Is the best really better? The images are drawn anew many times: an interval that holds 0 is within noise. And does it
+# win on images that did not choose it? At most `check_images` of the other labelled ones, each predicted by a model of
+# notebook 06 that has not seen it. An interval below 0 would speak against the choice.
 
 # %%
 step.show(lu.displays.heat_map(tuning))
-step.show(lu.displays.gains(tuning))
-step.show(lu.displays.choice_check(tuning))
+step.show(lu.displays.gains(tuning), lu.displays.choice_check(tuning))
 
 # %% [markdown]
 # ## Do confidences mean that the outline is right?
 # A confidence says that an animal is there; AP75 asks for its outline. How well the candidates around a box agree tells
-# more: a small logistic function re-scores each box. It is taken only where it ranks better on photos that it has not
+# more: a small logistic function re-scores each box, and is taken only where it ranks better on photos that it has not
 # seen. Look for the line nearer to the dashed one.
 
 # %%
@@ -117,10 +111,9 @@ step.show(lu.displays.rescored(tuning))
 
 # %% [markdown]
 # ## Best, median and worst
-# Settings tuned for AP keep every faint box, as a further one never costs AP. To look and to count there are others,
-# also in `settings.yaml`: one box per animal, from the confidence of each species' best F1 up (`looking_aim`: of the
-# least error of the count). Labelled images by F1 at IoU .75: left the labels, right what was found. Look at the
-# worst one: it often tells of labels that are missing, animals in a crowd, or boxes cut by the frame.
+# Settings tuned for AP keep every faint box. To look and count there are others, also in `settings.yaml`: one box per
+# animal, from the confidence of each species' best F1 up (`looking_aim`: of the least error of the count). Labelled
+# images by F1 at IoU .75, left the labels, right what was found: the worst often lacks labels, is crowded, or cut off.
 
 # %%
 step.show(lu.displays.best_median_worst(tuning))
@@ -134,34 +127,18 @@ step.show(lu.displays.counts(tuning))
 
 # %% [markdown]
 # ## The test images, predicted once
-# In the chosen passes. Every box of confidence .0005 and above is kept, before any suppression.
+# In the chosen passes; every box of confidence .0005 and above is kept, before any suppression. Shown is one box per
+# animal: look for animals without a box, and for boxes on none.
 
 # %%
-step.show(lu.displays.candidates(tuning.tested))
+step.show(lu.displays.candidates(tuning.tested), lu.displays.test_examples(tuning))
 
 # %% [markdown]
-# ## Some test images
-# One box per animal. Look for animals without a box, and for boxes on none.
+# ## The submission, and its score, once
+# All-points AP at IoU .75, as the contest counts; the interval is over test images. Without answers, nothing is scored.
 
 # %%
-step.show(lu.displays.test_examples(tuning))
-
-# %% [markdown]
-# ## The submission
-
-# %%
-step.show(lu.displays.submission(tuning.submit()))
-
-# %% [markdown]
-# ## The score, once
-# All-points AP at IoU .75, as the contest counts; the interval is over test images. Where no answers are given, nothing
-# is scored.
-
-# %%
-step.show(lu.displays.test_scores(tuning))
-
-# %% [markdown]
-# ## In short
+step.show(lu.displays.submission(tuning.submit()), lu.displays.test_scores(tuning))
 
 # %%
 step.metrics(**tuning.metrics)

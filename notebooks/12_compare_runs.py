@@ -1,8 +1,7 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json", "{data}/truth.csv",
-#       "{cameras}"]
+#     reads: ["{out}/training/*/run.json", "{out}/runs/*/training/*/run.json", "{data}/truth.csv", "{cameras}"]
 #     writes: ["{out}/.state/metrics/12_compare_runs.json"]
 # ---
 
@@ -16,10 +15,9 @@
 #
 # - **In:** all run folders of `OUT/training/` (05, 08, 10), or the folder of a batch:
 #   `python -m livestock_utils batch notebooks/batches/models.yaml --out DIR`, then this notebook with `out = DIR`.
-# - **Out:** predictions on the validation images in `OUT/predictions/compare/`, the tables in `metrics.json`, figures
-#   in `OUT/figures/12/`.
-# - **Time:** 20 s on the drawn sample with two CPU cores; else one pass over the validation images a run. With
-#   `cameras`, one training a camera, one more, and short ones to adapt.
+# - **Out:** predictions on the validation images in `OUT/predictions/compare/`, figures in `OUT/figures/12/`.
+# - **Time:** 20 s on the drawn sample with two CPU cores; else one pass over the validation images per run. With
+#   `cameras`, one training per camera, one more, and short ones to adapt.
 
 # %% tags=["setup"]
 import os, sys  # set-up: find the project (on Colab fetch it or mount Drive), add what is missing
@@ -69,34 +67,26 @@ step.show(lu.displays.runs(runs))
 
 # %% [markdown]
 # ## The tables
-# One for each question that the runs can answer. The weights of the last epoch are scored: the “best” ones were chosen
-# with a look at validation images. Where a run was trained on the full set, only the images held out of it judge, and
-# any image that a run's own record names as trained on is left out. With and without silver is a question of its own,
-# on the whole fold: the two trainings of notebook 10 differ in labels alone.
+# One for each question that the runs can answer. The weights of the last epoch are scored (the “best” ones were chosen
+# with a look at validation images), on images that no record of a run names as trained on. With and without silver is a
+# question of its own, on the whole fold: the two trainings of notebook 10 differ in labels alone.
 #
 # The first figure has every paired difference: a grey interval is within noise, and a coloured one of a single seed
 # proves little. Then for each question its table, the write-up's own one, and the curves: do they still rise at the
-# end, and do they cross?
+# end, and do they cross? The last answer is the optimiser's: which, by what settings, and do the seeds suffice?
 
 # %%
 answers = lu.compare(runs, step.out, weights, iou_threshold, seed, step.data)
 step.show(*lu.displays.compared_runs(answers, weights))
-
-# %% [markdown]
-# ## SGD or AdamW?
-# Which of them, with which hyperparameters, how the settings were chosen, and whether the seeds suffice for an answer.
-
-# %%
 step.show(lu.displays.optimisers(answers))
 
 # %% [markdown]
 # ## A barn it has never seen
-# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which
-# finds them: photos that look the same outside of their boxes. A model for each camera (of `camera_names`, else of
-# all with 10 photos) that never saw it, one that saw half of each, and each adapted with the labels of some frames
-# (`adapt_frames`, 1 to 5): it learns from these, and from its own sure boxes on the others, which then score it. A
-# training's settings are the parameters below `adapt_frames`. Look for cameras far right of 0 at the top: there a
-# split by photos promises too much.
+# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which finds
+# fixed cameras: a model for each camera (of `camera_names`, else of all with 10 photos) that never saw it, one that saw
+# half of each, and each adapted with the labels of some frames (`adapt_frames`, 1 to 5), and with its own sure boxes on
+# the others, which then score it. The parameters below `adapt_frames` set the trainings. Cameras far right of 0 at the
+# top: there a split by photos promises too much.
 
 # %%
 if cameras:
@@ -104,9 +94,6 @@ if cameras:
     step.show(
         lu.displays.unseen_cameras(photos, cameras, step.out, asked, camera_names, adapt_frames)
     )
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.finish("13_edge_export")

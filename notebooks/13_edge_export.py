@@ -1,9 +1,8 @@
 # ---
 # jupyter:
 #   livestock:
-#     reads: ["{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar",
-#       "{out}/predictions/settings.yaml", "{out}/training/full/weights/best.pt",
-#       "{out}/training/multilabel_split/weights/best.pt", "{weights}"]
+#     reads: ["{out}/datasets/Train_Dataset.tar", "{out}/datasets/Valid_Dataset.tar", "{out}/predictions/settings.yaml",
+#       "{out}/training/full/weights/best.pt", "{out}/training/multilabel_split/weights/best.pt", "{weights}"]
 #     writes: ["{out}/edge/cost.csv"]
 # ---
 
@@ -17,7 +16,7 @@
 # - **Out:** the exports in `OUT/edge/`, `OUT/edge/cost.csv`, a bundle `OUT/dist/edge_<name>.zip` to copy to a device,
 #   figures in `OUT/figures/13/`.
 # - **Time:** 2.5 minutes on the drawn sample with two CPU cores, two of them for `lighter`; exports and trainings
-#   that were made already are kept. Not measured on a T4: latencies here are of the processor in any case.
+#   that were made already are kept. Latencies here are of the processor in any case.
 # - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, NCNN
 #   with `ncnn` (name them in `exports`), lighter networks with `lighter`.
 
@@ -71,8 +70,10 @@ import livestock_utils as lu
 step = lu.start("13_edge_export", globals())
 
 # %% [markdown]
-# ## The weights
-# A file over the budget stops here, with the name of a model that fits.
+# ## Weights and exports
+# Weights over the budget stop here, with the name of a model that fits. Every format at the largest size, and at the
+# smaller ones those for ONNX Runtime of which one file serves all. INT8 learns its ranges from training images, never
+# from those that score it. What cannot be made stays in the table with the reason.
 
 # %%
 train = step.open_set("Train_Dataset", made_by="02")
@@ -81,58 +82,37 @@ exports = lu.export(
     train, valid, step.out, step.settings(lu.ExportSettings), step.settings(lu.TrainSettings)
 )
 step.say(exports.about)
-
-# %% [markdown]
-# ## Exports
-# Every format at the largest size, and at the smaller ones those for ONNX Runtime of which one file serves all. INT8
-# learns its ranges from training images, never from those that score it. What cannot be made stays in the table with
-# the reason.
-
-# %%
 step.show(lu.displays.exported_files(exports))
 
 # %% [markdown]
 # ## As good as the weights?
-# The same images, the same scorer, the same thresholds (of onnx-nms: those inside it). A fall of more than .005 AP75 is
-# red: that export is not recommended. Files of one shape see wider borders than the weights do: `border difference` is
-# what that alone costs the weights, `border equal share` how alike file and weights are on the same borders. Detections
-# are equal if every side agrees to 1 px and the confidence to .01.
-#
-# In the figure look for dots left of the dashed line: they are red. An interval that holds 0 is within noise.
+# The same images, scorer and thresholds (of onnx-nms: those inside it). A fall of more than .005 AP75 is red: not
+# recommended. Files of one shape see wider borders than the weights: `border difference` is what that alone costs the
+# weights, `border equal share` how alike file and weights are on the same borders. Detections are equal if every side
+# agrees to 1 px and the confidence to .01. In the figure an interval that holds 0 is within noise.
 
 # %%
 step.show(lu.displays.parity(exports))
 
 # %% [markdown]
 # ## What does it cost?
-# At batch 1, each export in a process of its own, so that its memory is counted by itself; in three turns, of which the
-# best counts. `latency_ms` is the network alone, `whole_ms` from letterbox to boxes by the bundle's own code under the
-# thresholds above, `decode_ms` what a JPEG file adds to it. Latencies hold for this machine: compare rows, not numbers
-# from elsewhere; the bundle's `--benchmark` prints these for the device.
-#
-# In the figure look for the length of the bars, and for pale ends: that is letterbox, suppression, votes and re-scoring.
-# A long line to the 95th percentile is a busy machine.
-#
-# In the next figure look for what stands far left and high up; what lies below the line is beaten in both.
+# At batch 1, each export in a process of its own, the best of three turns. `latency_ms` is the network alone,
+# `whole_ms` from letterbox to boxes by the bundle's own code, `decode_ms` what a JPEG file adds to it. Latencies hold
+# for this machine; the bundle's `--benchmark` prints them for the device. Pale ends of bars are letterbox, suppression,
+# votes and re-scoring; a long line to the 95th percentile means that other work disturbed the timing. In the second
+# figure, what lies below the line is beaten in both.
 
 # %%
-step.show(lu.displays.costs(exports))
-step.show(lu.displays.front(exports))
+step.show(lu.displays.costs(exports), lu.displays.front(exports))
 
 # %% [markdown]
-# ## The recommendation
-# It follows from the two budgets, `max_latency_ms` (letterbox to boxes) and `max_size_mb`: the fastest of those within
-# .005 AP75 of the best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %.
+# ## The recommendation, and a bundle to copy
+# The fastest within the budgets `max_latency_ms` (letterbox to boxes) and `max_size_mb`, and within .005 AP75 of the
+# best that fits; plain ONNX, which runs everywhere, before what is faster by less than 10 %. One zip has the model,
+# labels, thresholds and a runner of one file that needs onnxruntime, numpy and Pillow or OpenCV.
 
 # %%
 step.say(exports.recommended[1])
-
-# %% [markdown]
-# ## A bundle to copy
-# One zip with the model, labels, thresholds and a runner of one file that needs onnxruntime, numpy and Pillow or
-# OpenCV.
-
-# %%
 step.say(exports.bundle[2])
 
 # %% [markdown]
@@ -140,13 +120,10 @@ step.say(exports.bundle[2])
 # With `lighter`: the same weights pruned, decomposed and taught by another model, each trained further for the same
 # epochs as the plain ones. `teacher` is a CSV of any model's predictions on the training images (a larger YOLOv5, a
 # two-stage detector), or weights; several, separated by commas, are a row each; without one the network teaches itself.
-# Needs the extra `lighter`. In the figure look for a model that takes fewer ms and whose dot is not left of the line.
+# In the figure look for a model that takes fewer ms and whose dot is not left of the line.
 
 # %%
 step.show(lu.displays.lighter_networks(exports))
-
-# %% [markdown]
-# ## In short
 
 # %%
 step.metrics(**exports.metrics)

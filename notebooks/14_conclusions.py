@@ -49,9 +49,4 @@ step = lu.start("14_conclusions", globals())
 # %%
 found = lu.conclude(step.out)
 step.show(*lu.displays.conclusions(found))
-
-# %% [markdown]
-# ## In short
-
-# %%
 step.finish(None)

@@ -248,7 +248,7 @@ class Step:
         merged = {part.stem: read_json(part, NotebookError, "delete it") for part in parts}
         files.write_text(self.out / "metrics.json", output.as_json(merged))
         if said := conclusions.in_short(self.name, self.values):
-            output.markdown(said)
+            output.markdown(f"## In short\n\n{said}")
         rows = []
         for key, value in self.values.items():
             if value is None or isinstance(value, (str, int, float)):

@@ -25,7 +25,8 @@ _MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX = 1600, 200_000, 480
 _MIMES = ("image/png", "image/jpeg")
 _HEROES = ("11/test_examples.png", "11/best_median_worst.png", "09/examples.png")
 _ELEMENT = re.compile(
-    r"<(?P<tag>h[1-3]|summary|span|a|li|p|button)(?P<rest>(?: [^<>]*)?)>(?P<text>[^<>]+)</(?P=tag)>"
+    r"<(?P<tag>h[1-3]|summary|span|a|li|p|button|th|em)(?P<rest>(?: [^<>]*)?)>"
+    r"(?P<text>[^<>]+)</(?P=tag)>"
 )
 
 

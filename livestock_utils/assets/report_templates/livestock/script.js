@@ -15,6 +15,9 @@
       if (korean) element.lang = "ko"; else element.removeAttribute("lang");
     });
     document.querySelectorAll(".tools button[data-en]").forEach((button) => put(button, button.dataset.en));
+    document.querySelectorAll("tbody [data-label]").forEach((cell) => {  // a phone shows the head beside each cell
+      cell.dataset.label = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].textContent.trim();
+    });
     language.textContent = korean ? "English" : "한국어";
     language.lang = korean ? "en" : "ko";
   };
@@ -52,7 +55,6 @@
     label();
   });
   system.addEventListener("change", label);
-  speak();
 
   const narrow = matchMedia("(max-width: 60rem)");
   document.querySelectorAll(".contents details").forEach((list) => {
@@ -146,6 +148,8 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = cell.textContent;
+      if (cell.dataset.ko) button.dataset.ko = cell.dataset.ko;
+      delete cell.dataset.ko;
       cell.replaceChildren(button);
       button.addEventListener("click", () => {
         const down = cell.getAttribute("aria-sort") === "ascending";
@@ -163,4 +167,5 @@
       });
     });
   });
+  speak();
 })();
