@@ -42,6 +42,11 @@ from livestock_utils.evaluate.scoring import intervals, matching, metrics
 RESULTS = Path(__file__).parent / "results" / "accuracy.csv"
 GAINS = RESULTS.with_name("accuracy_gains.csv")
 OLD = {"recipe": "yolov5"}
+SEARCHED = {
+    f"auto, {name}": {"hyp": f"benchmarks/results/search_{file}.yaml", "optimizer": "AdamW"}
+    for name, file in (("TPE", "tpe"), ("genetic", "genetic"))
+}
+"""`auto` with the hyperparameters that bench_search.py found."""
 PLAIN, OURS = "plain yolov5", "auto, plain's seconds"
 WAYS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -49,6 +54,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "+ COCO's head": {**OLD, "nominal_batch": 16, "head": "carried"},
     "auto": {},
     OURS: {"epochs": 20},  # about what the seconds of plain's 15 epochs are enough for
+    **SEARCHED,
 }
 """Way -> settings beside model, weights, epochs, pixels, seed."""
 PLANS = {
@@ -216,14 +222,15 @@ def told(rows: pd.DataFrame, plan: str) -> str:
 
 
 def gain(judge: Photos, work: Path, rows: pd.DataFrame, seeds: range, ours: str) -> pd.DataFrame:
-    """Gain of a way over plain, mean of the seeds, with its interval over resampled photos. `rows`
-    are the plan's."""
+    """Gain of a way over plain, of searched hyperparameters over `auto`, mean of the seeds, with
+    its interval over resampled photos. `rows` are the plan's."""
+    over = "auto" if ours in SEARCHED else PLAIN
     plan, means = rows["plan"].iloc[0], rows.groupby("way")[["AP75", "pig", "cow"]].mean()
-    gained = (means.loc[ours] - means.loc[PLAIN]).rename({"AP75": "all"})
+    gained = (means.loc[ours] - means.loc[over]).rename({"AP75": "all"})
     gains = []
     for seed in seeds:
         both = []
-        for way in (PLAIN, ours):
+        for way in (over, ours):
             found = pd.read_csv(work / f"{plan}-{way}-{seed}.csv")
             sides = metrics.table_sides(judge.boxes, found, judge.images)
             draws = intervals.draw_images(len(sides.image_ids), 2000)  # the same each time: seeded
@@ -264,9 +271,9 @@ def main() -> None:
             rows.to_csv(RESULTS, index=False)
             print(row, flush=True)
     print(told(rows, options.plan))
-    files = [options.work / f"{options.plan}-{PLAIN}-{seed}.csv" for seed in range(options.seeds)]
-    ways = [way for way in ("auto", OURS) if way in options.ways]
-    files += [Path(str(file).replace(PLAIN, way)) for file in files for way in ways]
+    ways = [way for way in options.ways if way.startswith("auto")]
+    names = [f"{way}-{n}" for way in {PLAIN, "auto", *ways} for n in range(options.seeds)]
+    files = [options.work / f"{options.plan}-{name}.csv" for name in names]
     if ways and all(file.is_file() for file in files):
         seeds, mine = range(options.seeds), rows[rows["plan"] == options.plan]
         tables = [gain(sets[1], options.work, mine, seeds, way) for way in ways]
