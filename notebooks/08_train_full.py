@@ -13,7 +13,7 @@
 # What does a tuned recipe on nearly all images give, and is it better than the first training of notebook 05 on
 # photos that neither has seen?
 #
-# From 2,000 photos on the recipe is the write-up's: SGD, a linear schedule, 20 epochs, batch 10, 1280 px, YOLOv5m6 and
+# From 8,000 photos on the recipe is the write-up's: SGD, a linear schedule, 20 epochs, batch 10, 1280 px, YOLOv5m6 and
 # the hyperparameters of its table (`hyp/experiment_hyp_v1.yaml`), with a head that keeps COCO's rows; below, the table
 # says what it is and why. `hyp = "search"` takes the best of notebook 07 instead. Unlike the original, a small part
 # of the validation fold stays out of the "full" set, and only that part judges here.
