@@ -72,7 +72,8 @@ def main() -> None:
     if options.real is not None:
         table = searched(options)
         table.drop(columns="worker").round(5).to_csv(
-            RESULTS / f"search_{options.sampler}.csv", index=False)
+            RESULTS / f"search_{options.sampler}.csv", index=False
+        )
     for file in sorted(RESULTS.glob("search_*.csv")):
         print(file.name, pd.read_csv(file).to_string(), sep="\n")
 
