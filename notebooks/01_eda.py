@@ -12,10 +12,10 @@
 # be trusted? The answers decide the split (02), the pixels to train at (05) and where errors will come from (06).
 #
 # - **In:** `DATA/data/`, the four training archives of AI Hub's "livestock behaviour video" (images 원천, labels 라벨;
-#   pig 돼지, cow 소). Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it:
-#   `layout` is found by looking, `classes` maps names (`pig=hog,piglet; none=sheep`), `boxes_as` takes in an archive
-#   of another box convention, as its line says (`ZIP=xywh`), `annotators` says whose labels count where several people
-#   labelled a photo ([layouts](../docs/layouts.md)). `labels` takes corrected ones: 06's folder `OUT/labels/tables`.
+#   pig 돼지, cow 소). Or your own photos in `DATA/`, labelled as YOLO, COCO, Pascal VOC, CVAT or Label Studio write it
+#   ([layouts](../docs/layouts.md)). `layout` is found by looking. `classes` maps names (`pig=hog,piglet; none=sheep`).
+#   `boxes_as` takes in an archive of another box convention, as its line says (`ZIP=xywh`). `annotators` says whose
+#   labels count where several people labelled a photo. `labels` takes corrected ones: 06's folder `OUT/labels/tables`.
 # - **Out:** `OUT/tables/images.csv` and `boxes.csv`, which the next notebooks start from; figures in `OUT/figures/01/`.
 # - **Time:** 15 s on the drawn sample; for AI Hub's 16,455 images some minutes (no GPU needed).
 

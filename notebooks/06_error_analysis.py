@@ -153,8 +153,8 @@ oof = lu.predict_out_of_fold(photos, folds, step.out, settings, n_folds=oof_fold
 step.table(lu.score(photos, oof), "Out-of-fold predictions of all images, by class.", index=True)
 
 # %% [markdown]
-# Can the ranking be trusted? It is measured where missing labels are known: the drawn sample knows its unlabelled
-# cows; elsewhere a fifth of the labels is hidden for this one figure, after the training, so every curve looks better
+# Can the ranking be trusted? It is measured where missing labels are known. The drawn sample knows its unlabelled
+# cows. Elsewhere a fifth of the labels is hidden for this one figure: after the training, so every curve looks better
 # than it is ([measured](../docs/missing_labels.md)). A detector leaves several boxes on an animal, and each counts.
 # Look at how far right a curve stays high.
 

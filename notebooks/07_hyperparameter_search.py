@@ -14,9 +14,9 @@
 #
 # `sampler = "genetic"` is YOLOv5's own algorithm, for polishing near a good start; the others draw from the whole range
 # (`benchmarks/bench_samplers.py`). Trials that are clearly behind end early (`pruner`). Many sessions can share one
-# search: give each the same `storage`, the URL of a PostgreSQL database, or `"$NAME"` of an environment variable or
-# Colab secret that holds it; a trial whose session died is taken up by another. Without one, the study is a file in
-# `OUT/search/`, for one session at a time.
+# search: give each the same `storage`, the URL of a PostgreSQL database. (`"$NAME"` takes it from an environment
+# variable or a Colab secret: a password does not belong into a notebook.) A trial whose session died is taken up by
+# another. Without a database, the study is a file in `OUT/search/`, for one session at a time.
 #
 # - **In:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar` from notebook 04.
 # - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"` takes what this notebook wrote last,

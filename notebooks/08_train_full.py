@@ -14,9 +14,9 @@
 # photos that neither has seen?
 #
 # From 8,000 photos on the recipe is the write-up's: SGD, a linear schedule, 20 epochs, batch 10, 1280 px, YOLOv5m6 and
-# the hyperparameters of its table (`hyp/experiment_hyp_v1.yaml`), with a head that keeps COCO's rows; below, the table
-# says what it is and why. `hyp = "search"` takes the best of notebook 07 instead. Unlike the original, a small part
-# of the validation fold stays out of the "full" set, and only that part judges here.
+# the hyperparameters of its table (`hyp/experiment_hyp_v1.yaml`), with a head that keeps COCO's rows. For fewer photos
+# the table below says what it is and why. `hyp = "search"` takes the best of notebook 07 instead. Unlike the original,
+# a small part of the validation fold stays out of the "full" set, and only that part judges here.
 #
 # - **In:** `OUT/datasets/Train_Dataset_Full.tar` and `Valid_Dataset_Full.tar` (03); the run of 05 for comparison.
 # - **Out:** the run folder `OUT/training/full/` with the final weights, figures in `OUT/figures/08/`.
@@ -90,8 +90,8 @@ step.show(lu.displays.recipe(train, settings))
 
 # %% [markdown]
 # ## Training
-# Losses of this run and of 05 cannot be compared, as their gains differ: look at the shapes, and at the ring, the epoch
-# whose weights are kept: do the lines still rise at the end?
+# Losses of this run and of 05 cannot be compared, as their gains differ: look at the shapes. The ring is the epoch
+# whose weights are kept. Do the lines still rise at the end?
 
 # %%
 run = lu.train(train, watched, run_folder, settings, tags={"trained_on": "full"})

@@ -10,9 +10,9 @@
 # %% [markdown]
 # # 10 Does silver help, and if not, why?
 #
-# In the contest the expanded training scored lower than the full one. The write-up left open whether its silver labels
-# were bad, or the test answers lack the same boxes as the training labels: a model that finds an unlabelled cow is then
-# punished for it. Both can be told apart where the truth is known.
+# In the contest the expanded training scored lower than the full one. The write-up left open why. Were its silver
+# labels bad? Or do the test answers lack the same boxes as the training labels, so that a model is punished for finding
+# an unlabelled cow? Both can be told apart where the truth is known.
 #
 # Two trainings with the recipe of 08, the same start, photos and number of steps; only labels differ. **Gold** has
 # people's labels. **Expanded** has the silver images of notebook 09 among them; where these are second copies

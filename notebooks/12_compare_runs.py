@@ -9,8 +9,8 @@
 # # 12 Which training was better, and is the difference significant?
 #
 # The write-up's tables (models, optimisers, default and tuned, full and split, silver) compare single runs of unequal
-# length. Here the same tables come from run folders: only runs that differ in one thing share a table, at equal
-# epochs, scored on the same images, which none of them was trained on, with the contest's mAP75 beside the write-up's
+# length. Here the same tables come from run folders. Only runs that differ in one thing share a table, at equal epochs.
+# They are scored on the same images, which none of them was trained on, with the contest's mAP75 beside the write-up's
 # columns. Several seeds give a mean and a spread, and pairs of runs an interval.
 #
 # - **In:** all run folders of `OUT/training/` (05, 08, 10), or the folder of a batch:
@@ -82,11 +82,11 @@ step.show(lu.displays.optimisers(answers))
 
 # %% [markdown]
 # ## A barn it has never seen
-# With `cameras`, a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which finds
-# fixed cameras: a model for each camera (of `camera_names`, else of all with 10 photos) that never saw it, one that saw
-# half of each, and each adapted with the labels of some frames (`adapt_frames`, 1 to 5), and with its own sure boxes on
-# the others, which then score it. The parameters below `adapt_frames` set the trainings. Cameras far right of 0 at the
-# top: there a split by photos promises too much.
+# `cameras` is a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which finds
+# fixed cameras. For each (of `camera_names`, else of all with 10 photos) a model is trained that never saw it, and
+# compared with one that saw half of each camera. Then it adapts: to the labels of some frames (`adapt_frames`, 1 to 5)
+# and its own sure boxes on the others, which score it. The parameters below `adapt_frames` set the trainings. Cameras
+# far right of 0 at the top: there a split by photos promises too much.
 
 # %%
 if cameras:

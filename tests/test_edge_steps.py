@@ -74,7 +74,8 @@ def test_exports_are_judged_on_photos_that_their_weights_have_not_seen(tmp_path,
         (
             Settings(iou_threshold=0.5, passes=("plain",)),
             Settings(iou_threshold=0.5, passes=("plain",)),
-            "Thresholds as tuned on validation: nms, IoU 0.5, confidence from 0.001.",
+            "Thresholds: those that notebook 11 found best for one pass, as a device makes one "
+            "(nms, IoU 0.5, confidence from 0.001)",
         ),
     ],
 )

@@ -168,8 +168,8 @@ def test_finish_shows_the_numbers_and_names_the_next(step, displayed):
 def test_finish_answers_the_notebooks_questions_and_folds_the_numbers(step, displayed):
     step.metrics(train_images=8, watched_images=2)
     step.finish(None)
-    said = "## In short\n\n- *How many photos can train?* 8, while 2 are held out to watch the training."
-    assert displayed[0][0]["text/markdown"] == said
+    said = "- *How many photos can train?* 8, while 2 are held out to watch the training."
+    assert displayed[0][0]["text/markdown"] == f"## In short\n\n{said}"
     folded = (
         "<details><summary>Key numbers of 03_make_dataset_full, also in metrics.json.</summary>"
     )

@@ -103,8 +103,9 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
             "thresholds go in instead."
         )
     return settings, (
-        f"Thresholds as tuned on validation: {settings.method}, IoU {settings.iou_threshold}, "
-        f"confidence from {settings.confidence_threshold}."
+        f"Thresholds: those that notebook 11 found best for one pass, as a device makes one "
+        f"({settings.method}, IoU {settings.iou_threshold}, confidence from "
+        f"{settings.confidence_threshold}); its submission may take others, for several passes."
     )
 
 

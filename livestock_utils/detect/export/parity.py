@@ -75,10 +75,9 @@ def hard_settings(
     found = engine.collect_candidates(weights, photos, image_size=image_size)
     best = sweep.best(sweep.evaluate(found, photos.boxes))
     return best, (
-        f"The thresholds ask for more than a network holds inside ({settings.method}); onnx-nms "
-        f"takes the best hard NMS on these {len(photos)} images instead, IoU {best.iou_threshold}, "
-        f"confidence from {best.confidence_threshold}, and is compared with the weights under the "
-        "same."
+        f"A network cannot hold {settings.method} inside: onnx-nms takes the best hard NMS on "
+        f"these {len(photos)} images instead (IoU {best.iou_threshold}, confidence from "
+        f"{best.confidence_threshold}), and is compared with the weights under the same."
     )
 
 

@@ -47,7 +47,7 @@ class _Result:
         if self.comparison is not None:
             row = self.comparison.loc["all"]
             is_open = row["low"] <= 0 <= row["high"]
-            sure = "no proof of a difference" if is_open else "a difference beyond chance"
+            sure = "within noise" if is_open else "significant"
             parts += [
                 _shown(self.comparison),
                 f"second (this submission) minus first ({settings['against']}): "

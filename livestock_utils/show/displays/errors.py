@@ -59,7 +59,7 @@ def error_costs(errors: Errors) -> Display:
 
 def labels_by_group(errors: Errors) -> Display:
     """What became of the labelled animals, by species, size, crowding, place, light, ..."""
-    caption = "Labelled animals that were not found, by group, the worst first."
+    caption = "Labelled animals that were not found: the 8 worst groups of 20 and more."
     states = breakdowns.label_states(errors.sure_labels)
     groups = breakdowns.attributes(errors.sure_labels, errors.photos.images, light=errors.light)
     return _groups("labels_by_group", caption, groups, states, "found")
@@ -68,7 +68,7 @@ def labels_by_group(errors: Errors) -> Display:
 def predictions_by_group(errors: Errors) -> Display:
     """Whether the sure predictions are right, by species, size, crowding, place, light, ..."""
     photos, states = errors.photos, breakdowns.detection_states(errors.sure)
-    caption = "Confident predictions that are not right, by group, the worst first."
+    caption = "Confident predictions that are not right: the 8 worst groups of 20 and more."
     groups = breakdowns.attributes(errors.sure, photos.images, photos.boxes, errors.light)
     return _groups("predictions_by_group", caption, groups, states, "right")
 
@@ -103,4 +103,5 @@ def _groups(name: str, caption: str, groups: pd.DataFrame, states: pd.Series, go
     gaps = breakdowns.gaps(shares, good)
     table = shares.merge(gaps, on="grouping", how="left")
     draw = partial(plots.error_groups, shares)
-    return Display(name, caption, table, draw, words.groups(gaps, good))
+    said, told = words.groups(gaps, good), "All groups, in shares."
+    return Display(name, caption, table, draw, said, rest=shares, table_caption=told)

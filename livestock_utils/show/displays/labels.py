@@ -14,11 +14,12 @@ from livestock_utils.show.words import labels as words
 
 def missing_curves(missing: MissingLabels) -> Display:
     """How well the ranking finds labels that are known to be missing, beside its peers."""
-    caption = "Rankings of the boxes that lie on unlabelled animals."
-    draw = partial(plots.missing_curves, missing.curves)
-    verdict = words.ranking(missing.curves)
-    metrics = {"missing_label_ap": ranking.average_precisions(missing.curves)}
-    return Display("missing_curves", caption, missing.curves, draw, verdict, metrics)
+    curves, caption = missing.curves, "Rankings of the boxes that lie on unlabelled animals."
+    table = curves.attrs["effort"].rename(columns="{:.0%} found after".format)
+    told = "Boxes that a person looks at until so many missing labels are found."
+    metrics = {"missing_label_ap": ranking.average_precisions(curves)}
+    made = caption, table, partial(plots.missing_curves, curves), words.ranking(curves), metrics
+    return Display("missing_curves", *made, True, told, digits=0, index=True)
 
 
 def images_to_check(missing: MissingLabels, n: int = 10) -> Display:

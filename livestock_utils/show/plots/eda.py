@@ -190,7 +190,7 @@ def box_positions(
     Frames of unlike sizes are laid on each other as shares. A detector learns edges without
     animals as easily as the animals."""
     names = style.in_label_order(images["species"])
-    axes = style.grid_of_axes(1, max(len(names), 1), 2.7, sharey=True)[0] if axes is None else axes
+    axes = style.grid_of_axes(1, max(len(names), 1), 3.3, sharey=True)[0] if axes is None else axes
     if not names:
         style.say_empty(axes[0], "no images")
         return axes
@@ -199,15 +199,16 @@ def box_positions(
     most = max(float(np.max(grids)), 1e-9)
     for ax, name, grid, (mine, _) in zip(axes, names, grids, parts, strict=False):
         aspect = float((mine["height_px"] / mine["width_px"]).median())
-        picture = ax.imshow(grid, extent=(0, 1, 1, 0), vmin=0, vmax=most, aspect=aspect)
-        ax.set_title(name, color=style.colour(name), fontsize=10)
+        look: dict[str, Any] = {"vmin": 0, "vmax": most, "aspect": aspect, "cmap": _shades(name)}
+        bar: dict[str, Any] = {"location": "bottom", "label": "boxes over the point, per image"}
+        picture = ax.imshow(grid, extent=(0, 1, 1, 0), **look)
+        style.figure_of(axes).colorbar(picture, ax=ax, **bar)
+        ax.set_title(name, color=style.colour(name))
         ax.set(xlabel="share of the width", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.xaxis.set_major_formatter(style.PERCENT[0])
         ax.yaxis.set_major_formatter(style.PERCENT[0])
     axes[0].set_ylabel("share of the height")
     style.spread(axes, 0.08)
-    bar = style.figure_of(axes).colorbar(picture, ax=list(axes), shrink=0.8, pad=0.02)
-    bar.set_label("boxes over the point,\nmean per image")
     return axes
 
 
@@ -225,12 +226,11 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         around = np.floor(rows["local_median"]).astype(int)
         cells = np.zeros((rows["boxes"].max() + 1, around.max() + 1))
         np.add.at(cells, (rows["boxes"], around), 1)
-        shade = LinearSegmentedColormap.from_list(name, ["#F4F4F4", style.colour(name)])
         ax.pcolormesh(
             np.arange(-0.5, cells.shape[1]),
             np.arange(-0.5, cells.shape[0]),
             np.ma.masked_equal(cells, 0),
-            cmap=shade,
+            cmap=_shades(name),
             norm=LogNorm(1, max(cells.max(), 10)),
         )
         line = count_tables.highest_suspect_count(np.arange(cells.shape[1])) + 0.5
@@ -242,12 +242,12 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
                 dark = np.log(cells[y, x]) > 0.6 * np.log(max(cells.max(), 10))
                 tone = "white" if dark else style.INK
                 text = style.number(cells[y, x])
-                ax.text(x, y, text, ha="center", va="center", fontsize=7.5, color=tone)
+                ax.text(x, y, text, ha="center", va="center", fontsize=10, color=tone)
         low = int(rows["suspect"].sum())
         ax.set_title(
             f"{name}:{gap}{style.number(low)} of {style.number(len(rows))} images below the line",
             color=style.colour(name),
-            fontsize=10,
+            fontsize=11,
         )
         ax.set(
             xlabel=f"median of the {count_tables.WINDOW} images around",
@@ -258,6 +258,11 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     return axes
+
+
+def _shades(name: str) -> LinearSegmentedColormap:
+    """From nearly white to the species' colour."""
+    return LinearSegmentedColormap.from_list(name, ["#F4F4F4", style.colour(name)])
 
 
 def _grouped_bars(table: pd.DataFrame, ax: Axes | None) -> Axes:

@@ -14,9 +14,9 @@ from livestock_utils.evaluate.scoring import intervals
 from livestock_utils.show.plots import style
 from livestock_utils.show.plots.gallery import Cell, photo_grid
 
-_LEAST_BOXES = {"group": 20, "bin": 10}
-"""Groups below are drawn pale, bins below are left out: mostly chance."""
-_CROP_PX = 1600
+_LEAST_BOXES, _MOST_GROUPS = {"group": 20, "bin": 10}, 8
+"""Groups and bins below are left out of figures: mostly chance."""
+_CROP_PX, _WINDOW_TALL = 1600, 0.62
 _MOST_BOXES = 16
 
 
@@ -41,21 +41,21 @@ def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def error_groups(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of each group that is not in the good state (the first), the worst group first, with
-    its 95 % interval; groups below 20 boxes are pale."""
+    """Share of the 8 worst groups of at least 20 boxes that is not in the good state (the first),
+    the worst first, with its 95 % interval."""
     good, *bad = [name for name in table.columns if name not in ("grouping", "group", "n")]
-    rows = table.assign(value=1 - table[good]).sort_values("value", kind="stable")
+    rows = table[table["n"] >= _LEAST_BOXES["group"]].assign(value=1 - table[good])
+    rows = rows.sort_values("value", kind="stable").tail(_MOST_GROUPS)
     low, high = intervals.wilson(rows["value"], rows["n"])
-    rows = rows.assign(low=low, high=high)
-    ax = style.axes_or_new(ax, height_in=0.9 + 0.26 * max(len(rows), 2))
+    ax = style.axes_or_new(ax, height_in=1.0 + 0.5 * max(len(rows), 2))
     if rows.empty:
-        return style.say_empty(ax, "no boxes")
+        return style.say_empty(ax, f"no group of {_LEAST_BOXES['group']} boxes")
     named = zip(rows["grouping"], rows["group"], rows["n"], strict=True)
-    names = [f"{breakdowns.GROUPINGS.get(a, a)}: {b} (n = {n:,})" for a, b, n in named]
-    tones = [style.LINES[0] if n >= _LEAST_BOXES["group"] else style.FAINT for n in rows["n"]]
+    names = [f"{b}\n{breakdowns.GROUPINGS.get(a, a)}, n = {n:,}" for a, b, n in named]
     look: dict[str, Any] = {"columns": ("value", "low", "high"), "text": "{:.0%}"}
-    style.interval_rows(ax, rows, range(len(rows)), names, tones, **look)
-    ax.tick_params(axis="y", labelsize=9)
+    look["tones"] = [style.LINES[0]] * len(rows)
+    style.interval_rows(ax, rows.assign(low=low, high=high), range(len(rows)), names, **look)
+    ax.tick_params(labelsize=12)
     ax.xaxis.set_major_formatter(style.PERCENT[0])
     ax.set(xlabel=f"share not {good} ({', '.join(bad)}), 95 % interval", xlim=(0, None))
     return ax
@@ -96,7 +96,6 @@ def error_gallery(
     predictions: pd.DataFrame,
     confidence_threshold: float = 0.25,
     nothing: str = "no such errors",
-    per_row: int = 2,
 ) -> np.ndarray:
     """Each case cut out twice: left the labels, right the 16 surest predictions, itself dotted.
     `cases`: columns of a boxes table and `why`. An animal in plain sight under the dotted box
@@ -109,21 +108,21 @@ def error_gallery(
         image_id = case["image_id"]
         window = _window(case, *sizes.loc[image_id])
         for table, title in (
-            (photos.boxes, f"{image_id}\nlabels"),
-            (sure, f"{case['why']}\npredictions"),
+            (photos.boxes, f"{image_id[-25:]}: labels"),
+            (sure, case["why"]),
         ):
             mine = table[table["image_id"] == image_id]
             mine = mine[_inside(mine, window)].head(_MOST_BOXES)
             finish = functools.partial(_mark, case=case, window=window, title=title)
             cells.append(Cell(image_id, mine, finish=finish))
-    return photo_grid(photos, cells, 2 * per_row, 1.0, nothing, _CROP_PX, title_in=0.32)
+    return photo_grid(photos, cells, 2, _WINDOW_TALL, nothing, _CROP_PX, title_in=0.32)
 
 
 def _mark(ax: Axes, case: dict, window: tuple[float, float, float, float], title: str) -> None:
     """Dot the case's box and cut the photo to the window."""
     style.outline(ax, case, edgecolor=style.ALARM, linewidth=2.2, linestyle=(0, (1, 1)))
     ax.set(xlim=(window[0], window[2]), ylim=(window[3], window[1]))
-    ax.set_title(title, fontsize=7, fontweight="normal")
+    ax.set_title(title, fontsize=13, fontweight="normal")
 
 
 def boxes_by_part(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -182,13 +181,15 @@ def _at_iou(table: pd.DataFrame, before: str) -> str:
 def _window(
     case: dict, width_px: float, height_px: float, least_px: float = 160
 ) -> tuple[float, float, float, float]:
-    """A square around the box, 2.2 times its longer side, moved into the frame where it fits."""
+    """A wide window around the box, about twice its size, moved into the frame where it fits."""
     wide, tall = case["x_max"] - case["x_min"], case["y_max"] - case["y_min"]
-    side = min(max(2.2 * wide, 2.2 * tall, least_px), max(width_px, height_px))
-    x, y = ((case[f"{axis}_min"] + case[f"{axis}_max"]) / 2 - side / 2 for axis in "xy")
-    x = min(max(x, 0), max(width_px - side, 0)) if side <= width_px else (width_px - side) / 2
-    y = min(max(y, 0), max(height_px - side, 0)) if side <= height_px else (height_px - side) / 2
-    return x, y, x + side, y + side
+    high = max(_WINDOW_TALL * 2 * wide, 1.6 * tall, least_px)
+    high = min(high, max(_WINDOW_TALL * width_px, height_px))
+    at = []
+    for axis, side, whole in (("x", high / _WINDOW_TALL, width_px), ("y", high, height_px)):
+        start, room = (case[f"{axis}_min"] + case[f"{axis}_max"] - side) / 2, whole - side
+        at.append(min(max(start, 0), room) if room >= 0 else room / 2)
+    return at[0], at[1], at[0] + high / _WINDOW_TALL, at[1] + high
 
 
 def _inside(boxes: pd.DataFrame, window: tuple[float, float, float, float]) -> pd.Series:

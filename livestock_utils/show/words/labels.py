@@ -20,28 +20,12 @@ def ranking(curves: pd.DataFrame) -> str:
     how = (
         f"{count(curves.attrs['missing'], 'missing label')}: {_KNOWN_BY[curves.attrs['known_by']]}."
     )
-    how += _effort(curves.attrs.get("effort"))
     if importlib.util.find_spec("cleanlab"):
         return how
     return (
         f"{how} cleanlab, the peer, is not installed here (`pip install cleanlab`), so its curves "
         "are left out."
     )
-
-
-def _effort(table: pd.DataFrame | None) -> str:
-    """How many boxes a person looks at to find half of the missing labels, and more."""
-    if table is None or table.empty:
-        return ""
-    parts = []
-    for share in table:
-        known = table[share].dropna()
-        boxes = [f"{number:,.0f} by {name}" for name, number in known.items()]
-        if boxes:
-            parts.append(f"{share:.0%} of them are found after {listed(boxes)} boxes")
-        else:
-            parts.append(f"no ranking finds {share:.0%}")
-    return f" In the order of each ranking {'; '.join(parts)}."
 
 
 def suggested(table: pd.DataFrame, n_images: int) -> str:

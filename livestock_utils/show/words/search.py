@@ -5,6 +5,7 @@ import pandas as pd
 from livestock_utils.core.text import count
 from livestock_utils.detect.search import trials
 from livestock_utils.detect.search.run import Search
+from livestock_utils.show.words.training import duration
 
 
 def result(table: pd.DataFrame) -> str:
@@ -23,8 +24,7 @@ def result(table: pd.DataFrame) -> str:
     gain = float(best["score"]) - float(first["score"].iloc[0])
     return (
         f"{done}; the best score is {best['score']:.3f} (trial {int(best['trial'])}), {gain:+.3f} "
-        "against the base. The best of many noisy trials looks better than it is: train both with "
-        "other seeds before believing it."
+        "against the base. The best of many noisy trials looks better than it is."
     )
 
 
@@ -43,10 +43,16 @@ def slopes(genes: pd.DataFrame, finished: int) -> str:
 
 
 def written(search: Search) -> str:
-    """The file, and what to set in 08 and 10 to train as the best trial did."""
+    """What to take, what it cost, and what to set in 08 and 10 to train as the best trial did."""
+    numbers, time = trials.key_numbers(search.table), duration(search.table["seconds"].sum())
     others = "".join(f", `{key} = {value!r}`" for key, value in search.chosen.items())
-    return (
-        f'Written: `{search.hyp_file.name}`; 08 and 10 take it with `hyp = "search"`{others}. The '
-        f"figures above are of the group {search.group}; the trials of every group are in "
-        "`OUT/search/`."
-    )
+    said = f"**Keep the base:** in {time} of trials none beat it"
+    if numbers["best_trial"]:
+        gain = numbers["best_score"] - (numbers["base_score"] or float("nan"))
+        said = (
+            f"**To try, not yet to trust:** {gain:+.3f} over the base for {time} of short trials. "
+            "Train both in 08 with other seeds: where 12 calls the difference noise, the search "
+            "was not worth its time"
+        )
+    file = search.hyp_file.name
+    return f'{said}. Written: `{file}`; 08 and 10 take it with `hyp = "search"`{others}.'

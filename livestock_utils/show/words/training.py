@@ -76,6 +76,7 @@ def metrics(results: pd.DataFrame) -> str:
             "earlier one: mostly steps that are too large (`lr0`); the ringed epoch is kept"
         )
     said = f"Best mAP75: {scores[best]:.3f}, in epoch {epochs[best]} of {len(scores)}; {end}."
+    said += " These are yolov5's own numbers, by which epochs are compared, not the contest's."
     return f"{said} {collapse}."
 
 

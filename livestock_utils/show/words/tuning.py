@@ -155,8 +155,8 @@ def counts(table: pd.DataFrame) -> str:
         return "There is nothing to count yet."
     parts = [
         f"{row['counted']:,.0f} {name} counted where {row['labelled']:,.0f} are labelled: "
-        f"{row['bias']:+.2f} an image [{row['bias_low']:+.2f}, {row['bias_high']:+.2f}], wrong by "
-        f"{row['error']:.2f} in the mean"
+        f"{row['bias']:+.2f} per image [{row['bias_low']:+.2f}, {row['bias_high']:+.2f}], wrong by "
+        f"{row['error']:.2f} on average"
         for name, row in table.iterrows()
     ]
     return f"{first_up('; '.join(parts))}. An animal that nobody labelled counts as one too many."
