@@ -178,8 +178,9 @@ def test_the_readme_is_short_and_counts_the_notebooks(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_table_lists_every_notebook_in_order(name):
-    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/\w+\.ipynb\)", TEXTS[name], re.M)
-    assert listed == [found.name for found in notebook_files.find()]
+    rows = re.findall(r"^\| \[([\w ]+)\]\(notebooks/(\w+)\.ipynb\)", TEXTS[name], re.M)
+    assert [file for _, file in rows] == [found.name for found in notebook_files.find()]
+    assert [words for words, _ in rows] == [file.replace("_", " ") for _, file in rows]
 
 
 def test_the_messages_to_look_up_are_the_librarys_own():

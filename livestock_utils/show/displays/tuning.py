@@ -46,15 +46,16 @@ def counts(
         shown, _ = looking.seen(photos, pd.DataFrame(predictions), "count")
         table = counting.counted(photos.boxes, shown, photos.images)
     errors = counting.count_table(table)
+    many = groups is not None and table["image_id"].map(groups).nunique() > 20  # of look-alikes
     return Display(
         "counts",
         "Animals counted and labelled on each photo.",
-        errors if groups is None else counting.count_table(table, groups),
+        errors if groups is None or many else counting.count_table(table, groups),
         lambda ax=None: scores.counts(table, ax=ax),
         words.counts(errors),
         {"count_error": errors["error"], "count_bias": errors["bias"]},
         shows_table=True,
-        table_caption="Error of the counts an image, with 95 % intervals over images.",
+        table_caption="Error of the counts per image, with 95 % intervals over images.",
         digits=2,
         index=True,
     )

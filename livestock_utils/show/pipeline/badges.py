@@ -11,7 +11,7 @@ _BADGE = re.compile(rf" \[!\[Colab\]\({re.escape(PICTURE)}\)\]\([^)]*\)")
 _PLACE = re.compile(r"<!-- (clone|install) -->.*?<!-- end -->", re.S)
 _LINES = {"clone": "git clone {0} && cd {1}", "install": "pip install git+{0}"}
 _TEXTS = "README.md", "README.ko.md", "docs/running.md", "docs/running.ko.md"
-_ROW = re.compile(r"^(\| \[\w+\]\((notebooks/\d\d_\w+\.ipynb)\))", re.M)
+_ROW = re.compile(r"^(\| \[[\w ]+\]\((notebooks/\d\d_\w+\.ipynb)\))", re.M)
 
 
 def with_badges(text: str, repository: str, branch: str = "main") -> str:

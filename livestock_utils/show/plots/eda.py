@@ -242,12 +242,12 @@ def completeness(hints: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndar
                 dark = np.log(cells[y, x]) > 0.6 * np.log(max(cells.max(), 10))
                 tone = "white" if dark else style.INK
                 text = style.number(cells[y, x])
-                ax.text(x, y, text, ha="center", va="center", fontsize=10, color=tone)
+                ax.text(x, y, text, ha="center", va="center", fontsize=8, color=tone)
         low = int(rows["suspect"].sum())
         ax.set_title(
             f"{name}:{gap}{style.number(low)} of {style.number(len(rows))} images below the line",
             color=style.colour(name),
-            fontsize=11,
+            fontsize=10,
         )
         ax.set(
             xlabel=f"median of the {count_tables.WINDOW} images around",

@@ -16,8 +16,7 @@ from livestock_utils.show.plots.gallery import Cell, photo_grid
 
 _LEAST_BOXES, _MOST_GROUPS = {"group": 20, "bin": 10}, 8
 """Groups and bins below are left out of figures: mostly chance."""
-_CROP_PX, _WINDOW_TALL = 1600, 0.62
-_MOST_BOXES = 16
+_CROP_PX, _WINDOW_TALL, _MOST_BOXES = 1600, 0.62, 16
 
 
 def error_costs(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -44,8 +43,8 @@ def error_groups(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Share of the 8 worst groups of at least 20 boxes that is not in the good state (the first),
     the worst first, with its 95 % interval."""
     good, *bad = [name for name in table.columns if name not in ("grouping", "group", "n")]
-    rows = table[table["n"] >= _LEAST_BOXES["group"]].assign(value=1 - table[good])
-    rows = rows.sort_values("value", kind="stable").tail(_MOST_GROUPS)
+    rows = table.assign(value=1 - table[good]).sort_values("value", kind="stable")
+    rows = rows[rows["n"] >= _LEAST_BOXES["group"]].tail(_MOST_GROUPS)
     low, high = intervals.wilson(rows["value"], rows["n"])
     ax = style.axes_or_new(ax, height_in=1.0 + 0.5 * max(len(rows), 2))
     if rows.empty:

@@ -141,7 +141,11 @@
       const numeric = filled.length > 0 && filled.every((text) => !Number.isNaN(number(text)));
       if (numeric) [cell, ...rows.map((row) => row.cells[column])].forEach((c) => c && c.classList.add("num"));
       else rows.forEach((row) => row.cells[column]?.classList.toggle("long", row.cells[column].textContent.length > 40));
-      rows.forEach((row) => { if (row.cells[column]) row.cells[column].dataset.label = cell.textContent.trim(); });
+      rows.forEach((row, place) => {
+        if (!row.cells[column]) return;
+        row.cells[column].dataset.label = cell.textContent.trim();
+        row.cells[column].classList.toggle("absent", texts[place] === "–");
+      });
       if (!numeric && texts.some((text) => text.length > 40)) table.classList.add("stack");  // sentences: a phone shows cell below cell
       cell.scope = "col";
       if (rows.length < 2 || !cell.textContent.trim()) return;
