@@ -103,7 +103,7 @@ def rate_range(table: pd.DataFrame, used: float | None = None, ax: Axes | None =
     ax = style.axes_or_new(ax, height_in=3.2)
     if table.empty:
         return style.say_empty(ax, "no steps")
-    ax.set(xscale="log", xlabel="learning rate", ylabel="loss an image")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss per image")
     ax.plot(table["learning_rate"], table["loss"], color=style.LINES[0], alpha=0.25)
     ax.plot(table["learning_rate"], table["smoothed"], color=style.LINES[0])
     ax.set_ylim(0, 1.6 * table["smoothed"].max())

@@ -44,15 +44,15 @@ def slopes(genes: pd.DataFrame, finished: int) -> str:
 
 def written(search: Search) -> str:
     """What to take, what it cost, and what to set in 08 and 10 to train as the best trial did."""
-    numbers, time = trials.key_numbers(search.table), duration(search.table["seconds"].sum())
+    numbers = pd.Series(trials.key_numbers(search.table), dtype=float)
+    time = duration(search.table["seconds"].sum())
     others = "".join(f", `{key} = {value!r}`" for key, value in search.chosen.items())
     said = f"**Keep the base:** in {time} of trials none beat it"
     if numbers["best_trial"]:
-        gain = numbers["best_score"] - (numbers["base_score"] or float("nan"))
+        gain = numbers["best_score"] - numbers["base_score"]
+        over = "the base did not finish" if gain != gain else f"{gain:+.3f} over the base"
         said = (
-            f"**To try, not yet to trust:** {gain:+.3f} over the base for {time} of short trials. "
-            "Train both in 08 with other seeds: where 12 calls the difference noise, the search "
-            "was not worth its time"
+            f"**To try, not yet to trust:** {over} in {time} of short trials. Train both in 08 "
+            "with other seeds: where 12 calls the difference noise, the search was not worth it"
         )
-    file = search.hyp_file.name
-    return f'{said}. Written: `{file}`; 08 and 10 take it with `hyp = "search"`{others}.'
+    return f'{said}. 08 and 10 take `{search.hyp_file.name}` with `hyp = "search"`{others}.'

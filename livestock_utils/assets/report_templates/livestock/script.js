@@ -144,7 +144,7 @@
       rows.forEach((row, place) => {
         if (!row.cells[column]) return;
         row.cells[column].dataset.label = cell.textContent.trim();
-        row.cells[column].classList.toggle("absent", texts[place] === "–");
+        row.cells[column].classList.toggle("absent", ["", "–"].includes(texts[place]));
       });
       if (!numeric && texts.some((text) => text.length > 40)) table.classList.add("stack");  // sentences: a phone shows cell below cell
       cell.scope = "col";
