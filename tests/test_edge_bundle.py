@@ -18,6 +18,7 @@ from made_candidates import RESCORER
 from made_network import write_network, write_photos
 
 from livestock_utils.assets import edge_runner
+from livestock_utils.core import suppression
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.photos import Photos
@@ -142,6 +143,39 @@ def test_the_runner_gives_the_boxes_of_the_library(made, tmp_path, settings, kin
     np.testing.assert_allclose(
         runner[XYXY], library[XYXY], atol=6e-4
     )  # the file has three decimals
+
+
+@pytest.mark.parametrize(
+    ("n", "limits", "most"),
+    [
+        (0, [0.5], 9),
+        (1, [0.5, 0.5], 9),
+        (400, [0.6], 400),
+        (400, [0.3, 0.7], 60),
+        (2000, [0.45, 0.45], 100),  # the surest 500 are not enough
+        (400, [0.0, 1.0], 300),
+    ],
+)
+def test_suppression_by_the_runtime_is_the_librarys_and_numpys(n, limits, most, monkeypatch):
+    rng = np.random.default_rng(n)
+    corner = rng.integers(0, 60, (n, 2)).astype(np.float32)
+    xyxy = np.hstack([corner, corner + rng.integers(0, 40, (n, 2))]).astype(np.float32)
+    group, falling = rng.integers(0, len(limits), n), np.linspace(1, 0.1, n, dtype=np.float32)
+    kept = np.zeros(n, dtype=bool)
+    for number, limit in enumerate(limits):
+        mine = group == number
+        kept[mine] = suppression.nms(xyxy[mine], falling[mine], limit)
+    expected = np.flatnonzero(kept)[:most].tolist()
+    assert edge_runner.nms(xyxy, group, limits, most).tolist() == expected
+    monkeypatch.setattr(edge_runner, "_by_runtime", lambda: None)  # no ONNX Runtime
+    assert edge_runner.nms(xyxy, group, limits, most).tolist() == expected
+
+
+def test_the_runtimes_suppression_is_one_node():
+    model = onnx.load_from_string(edge_runner.SUPPRESSION)
+    onnx.checker.check_model(model)
+    (node,) = model.graph.node
+    assert (node.op_type, model.opset_import[0].version) == ("NonMaxSuppression", 11)
 
 
 def model_file(kind):

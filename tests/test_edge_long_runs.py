@@ -169,12 +169,14 @@ def test_a_service_that_is_stopped_has_whole_files(made, tmp_path):
     )
     lines = iter(process.stderr.readline, "")
     next(line for line in lines if re.search(r"health: (?!0\.0)[\d.]+ frames/s", line))
+    out = tmp_path / "o.csv"
+    next(line for line in lines if "photo_004" in out.read_text())
     health = next(line for line in lines if "health: 0.0 frames/s" in line)  # all were seen
     process.send_signal(signal.SIGTERM)
     rest = process.stderr.read()
     assert process.wait(20) == 0 and "ended by Ctrl-C\n" in rest
     assert re.search(r"last frame [\d.]+ s ago.* peak memory \d+ MB, 0 could not be used", health)
-    table = pd.read_csv(tmp_path / "o.csv")
+    table = pd.read_csv(out)
     assert table["image"].nunique() == 5 and not (tmp_path / "o.csv.part").exists()
 
 
@@ -184,6 +186,28 @@ def test_the_hottest_sensor_is_told(tmp_path):
         (tmp_path / f"thermal_zone{number}").mkdir()
         (tmp_path / f"thermal_zone{number}" / "temp").write_text(text)
     assert edge_runner.temperature(tmp_path) == 63.0
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_pictures_read_ahead_are_the_same_in_their_order(n):
+    ended = []
+
+    def source():
+        try:
+            yield from range(n)
+            raise edge_runner.Problem("cut short")
+        finally:
+            ended.append(True)
+
+    given = edge_runner.ahead(source())
+    assert [next(given) for _ in range(n)] == list(range(n))
+    with pytest.raises(edge_runner.Problem, match="cut short"):
+        next(given)
+    left = edge_runner.ahead(source())
+    if n:
+        assert next(left) == 0
+        left.close()  # the one that was read ahead is let go
+        assert len(ended) == 2
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
