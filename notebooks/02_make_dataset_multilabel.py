@@ -62,7 +62,7 @@ hashes = step.path("tables", "hashes.csv")
 
 # %% [markdown]
 # ## Strata
-# A stratum is a species and how crowded the photo is. The split also evens out the shapes and sizes of boxes.
+# A stratum is a species and how crowded the photo is, or no animal. Shapes and sizes of boxes are evened out too.
 
 # %%
 step.show(lu.displays.strata(photos))
@@ -95,7 +95,7 @@ step.write_folds(split, groups)
 # The share of each stratum that went to train should stand within its grey bar. Then every fold: rows should be pale.
 
 # %%
-step.show(lu.displays.balance(photos, split, valid_fold, held_out=bool(hold_out)))
+step.show(lu.displays.balance(photos, split, valid_fold, bool(hold_out) or folds == "given"))
 step.show(lu.displays.folds(photos, split, valid_fold))
 
 # %% [markdown]

@@ -67,22 +67,6 @@ def test_tables(tmp_path):
         assert table.index.equals(pd.RangeIndex(len(table)))
 
 
-def test_no_boxes_at_all_keep_the_columns_and_types(tmp_path):
-    archives = make.four_archives()
-    for name in (PIG_LABELS, COW_LABELS):
-        archives[name] = {
-            member: make.label(
-                [], size=(80, 60) if "02" in member and "cow" in member else make.SIZE
-            )
-            for member in archives[name]
-        }
-    photos = data_folder.read_archives(make.write(tmp_path, archives))
-    images, boxes = photos.images, photos.boxes
-    assert len(images) == 4 and len(boxes) == 0
-    assert boxes.columns.tolist() == ["image_id", "species", "x_min", "y_min", "x_max", "y_max"]
-    assert boxes["x_min"].dtype == float
-
-
 def test_test_archives_need_no_labels(tmp_path):
     archives = {name: members for name, members in make.four_archives().items() if "원천" in name}
     images = data_folder.read_test_archives(make.write(tmp_path, archives)).images

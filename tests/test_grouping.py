@@ -131,6 +131,10 @@ def test_the_table_of_sets_is_what_their_manifests_say(tmp_path):
     assert table["boxes"].tolist() == [len(boxes), (boxes["species"] == "cow").sum()]
     long = summary.by_species(table)
     assert long.groupby("set", sort=False)["images"].sum().to_dict() == {"all": 12, "cows": 6}
+    assert set(long["species"]) == {"pig", "cow"}
+    long = summary.by_species(table.assign(cow=table["cow"] - [2, 0]))  # photos without boxes
+    assert long["images"].tolist() == [6, 4, 2, 0, 6, 0]
+    assert long["species"].tolist() == ["pig", "cow", "none"] * 2
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

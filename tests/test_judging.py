@@ -100,7 +100,7 @@ SIZES = part(names(20), bboxes(xywh(scene_boxes())), [SIZE] * 20)
         ),
         (
             outlines(),
-            "100 % of its annotations have no box, as for polygons",
+            "100 % of its annotations have no box of four numbers, as for polygons",
             "polygons",
             20,
         ),
@@ -272,13 +272,36 @@ def test_newer_labels_are_read(tmp_path, caplog):
     assert "size" not in caplog.text  # "480.0" is 480
 
 
+def test_boxes_as_sizes_does_not_widen_newer_labels_twice(tmp_path):
+    folder = make.write(tmp_path, in_place_of_pigs(newer(xywh(scene_boxes()).tolist())))
+    photos = read_archives(folder, boxes_as={PIG_LABELS: "xywh"})
+    assert photos.boxes.equals(read_archives(folder).boxes) and len(photos.boxes) == 61
+
+
+BY_HAND = r"give each animal's box as bbox: \[x1, y1, x2, y2\]"
+
+
 @pytest.mark.parametrize(
-    ("more", "task"), [({"KEYPOINTS": [1, 2]}, "key points"), ({"POLYGON": [1, 2]}, "polygons")]
+    ("more", "told"),
+    [
+        ({"KEYPOINTS": [1, 2]}, f"numbers, as for key points; if it belongs here, {BY_HAND}"),
+        ({"KEYPOINTS": [1], "SEGMENTATION": []}, f"numbers, as for key points; .*{BY_HAND}"),
+        ({"POLYGON": [1, 2]}, "numbers, as for polygons; .*boxes_as=.*: 'polygons'"),
+        ({}, f"numbers; if it belongs here, {BY_HAND}"),
+    ],
 )
-def test_newer_labels_of_another_task_name_it(more, task, tmp_path):
+def test_newer_labels_of_another_task_name_it(more, told, tmp_path):
     folder = make.write(tmp_path, in_place_of_pigs(newer([[[]]] * 9, **more)))
-    with pytest.raises(ArchiveError, match=f"no usable photo of pig: .* no box, as for {task}; if"):
+    with pytest.raises(ArchiveError, match=f"no usable photo of pig: .* no box of four {told}"):
         read_archives(folder)
+
+
+def test_each_archive_is_told_with_its_own_advice(tmp_path):
+    archives = in_place_of_pigs(SIZES) | {COW_LABELS: outlines()[1]}
+    done = CliRunner().invoke(cli, ["check", str(make.write(tmp_path, archives))])
+    lines = [line for line in done.output.splitlines() if "is left out with its photos" in line]
+    for name, way in ((PIG_LABELS, "xywh"), (COW_LABELS, "polygons")):
+        assert any(f"    {name} " in line and f"'{name}={way}'" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +337,13 @@ def test_a_photo_that_lost_all_its_boxes_is_no_background(tmp_path, caplog):
     assert rows.loc["image_lost", "message"].endswith("none of its boxes can be used (2)")
 
 
+WITHOUT = {
+    name: {member: make.label([]) if "라벨" in name else data for member, data in members.items()}
+    for name, members in make.four_archives().items()
+}
+"""Labels of which none lists an animal."""
+
+
 @pytest.mark.parametrize(
     ("archives", "told"),
     [
@@ -327,6 +357,7 @@ def test_a_photo_that_lost_all_its_boxes_is_no_background(tmp_path, caplog):
             make.four_archives() | {PIG_LABELS: {"p.json": b"{}"}, COW_LABELS: {"c.json": b"?"}},
             "no usable photo of pig and cow",
         ),
+        (WITHOUT, "none of its 4 labels holds an animal; download the archives of labels again"),
     ],
 )
 def test_nothing_usable_is_an_error(archives, told, tmp_path):

@@ -684,6 +684,7 @@ def test_the_sample_comes_back_from_each_layout(layout, sample, converted):
     assert bins.ratio_bin(there.boxes).equals(bins.ratio_bin(photos.boxes))
     labelled = there.images["species"] != ""
     assert (there.images["species"] == photos.images["species"])[labelled].all()
+    assert not labelled.all() and lu.stratified_folds(there).equals(lu.stratified_folds(photos))
     first = photos.images["image_id"][0]
     assert np.array_equal(np.asarray(there.open(first)), np.asarray(photos.open(first)))
     answers = pd.read_csv(sample / "answer.csv")

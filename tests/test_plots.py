@@ -248,8 +248,10 @@ def test_split_balance_puts_a_dot_at_each_share():
     assert ax.collections[-1].get_offsets()[:, 0].tolist() == table["share_in_train"].tolist()
 
 
-def test_leakage_says_how_many_images_have_a_look_alike():
-    other, ax = split.leakage({"before": NEAREST[:0], "as used": NEAREST}, IMAGES, 8).flat
+@pytest.mark.parametrize("without_boxes", [[], ["pig"]])
+def test_leakage_says_how_many_images_have_a_look_alike(without_boxes):
+    images = IMAGES.assign(species=IMAGES["species"].replace(without_boxes, ""))
+    other, ax = split.leakage({"before": NEAREST[:0], "as used": NEAREST}, images, 8).flat
     assert other.texts[0].get_text() == "no validation images"
     close = int((NEAREST["distance"] <= 8).sum())
     assert f"as used: {close:,} of {len(NEAREST):,} have" in ax.get_title(loc="left")

@@ -120,7 +120,9 @@ def test_every_image_gets_one_fold_and_groups_stay_whole(data):
     groups = pd.Series(codes, index=ids)
     n_splits = data.draw(st.integers(2, 6))
     if groups.nunique() < n_splits:
-        with pytest.raises(DatasetError, match="at least as many groups"):
+        with pytest.raises(
+            DatasetError, match="at least as many groups, .* fewer folds, or another group_by"
+        ):
             stratified_folds(Photos(images, boxes), n_splits, groups)
         return
     folds = stratified_folds(Photos(images, boxes), n_splits, groups)
@@ -172,6 +174,23 @@ def test_boxes_of_other_images_are_ignored(small):
         strata_table(Photos(part, boxes))["boxes"].sum()
         == boxes["image_id"].isin(part["image_id"]).sum()
     )
+
+
+def test_photos_without_boxes_are_one_stratum_whatever_archive_they_lie_in(small):
+    images, boxes = small
+    is_empty = images["image_id"].isin(images["image_id"][::7])
+    boxes = boxes[~boxes["image_id"].isin(images.loc[is_empty, "image_id"])]
+    named = Photos(images, boxes)
+    unnamed = Photos(images.assign(species=images["species"].where(~is_empty, "")), boxes)
+    strata = strata_table(named)
+    pd.testing.assert_frame_equal(strata, strata_table(unnamed))
+    told = strata.set_index("image_id")["stratum"][images["image_id"][is_empty]]
+    assert set(told) == {"none-little"}
+    folds = stratified_folds(named)
+    pd.testing.assert_series_equal(folds, stratified_folds(unnamed))
+    table = balance_table(named, folds)
+    assert table["species"].tolist()[-1] == "none" and table["off_images"].abs().max() <= 1
+    assert mini(named, 0.3).images["image_id"].equals(mini(unnamed, 0.3).images["image_id"])
 
 
 def in_parts(photos, valid, others="train"):

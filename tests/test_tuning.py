@@ -219,7 +219,7 @@ def test_the_validation_fold_stands_in_where_there_are_no_test_archives(tmp_path
     valid = Photos(pd.DataFrame({"image_id": ["a"]}), folder=tmp_path / "valid")
     for _ in range(2):
         photos, lacking = steps.test_photos(tmp_path, valid)
-        assert photos is valid and lacking == "there are no test archives"
+        assert photos is valid and lacking == "there are no test photos"
         instead = steps.Collected(photos, made(1)[0], 1, 1, lacking=lacking)
         assert "validation fold are predicted instead" in words.tested(instead)
         (tmp_path / "data_test").mkdir(exist_ok=True)

@@ -45,8 +45,8 @@ def read_conventions(boxes_as: BoxesAs, archives: list[str]) -> dict[str, str]:
 
 @np.errstate(all="ignore")
 def verdict(archive: Archive, labels: list[Label]) -> tuple[str, str]:
-    """Why these labels are of another task or convention, and which convention would take them in;
-    ("", "") where they are corners of animals in a scene, or too few to tell."""
+    """Why these labels are of another task or convention, and which convention would take them in,
+    "" for none; ("", "") where they are corners of animals in a scene, or too few to tell."""
     annotated = [label for label in labels if label.xyxy]
     if len(annotated) < _LEAST:
         return "", ""
@@ -56,9 +56,9 @@ def verdict(archive: Archive, labels: list[Label]) -> tuple[str, str]:
     is_box = np.isfinite(xyxy).all(axis=1)
     lacking = 1 - is_box.mean()
     if lacking > _MANY:
-        return f"{percent(lacking)} of its annotations have no box{_task(archive, labels)}", (
-            "polygons"
-        )
+        task = _task(archive, labels)
+        reason = f"{percent(lacking)} of its annotations have no box of four numbers{task}"
+        return reason, "polygons" if "polygons" in task else ""
     boxes, frames = xyxy[is_box], np.repeat(sizes, number, axis=0)[is_box]
     inverted = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1).mean()
     if inverted > _INVERTED:
@@ -92,5 +92,5 @@ def _is_whole(xyxy: Floats, sizes: Floats) -> Flags:
 def _task(archive: Archive, labels: list[Label]) -> str:
     """What the annotations hold besides, by their keys: ", as for key points", or nothing."""
     text = archive.read(next(label.member for label in labels if label.xyxy)).lower()
-    keys = set(re.findall(rb'(keypoint|polygon|segmentation)\w*"\s*:', text))
+    keys = set(re.findall(rb'(keypoint|polygon|segmentation)\w*"\s*:(?!\s*\[\s*\])', text))
     return f", as for {'key points' if b'keypoint' in keys else 'polygons'}" if keys else ""

@@ -72,7 +72,7 @@ def read_labels(
                 nfc(str(image.get("file_name") or "")),
                 pixels(image.get("width")),
                 pixels(image.get("height")),
-                _corners(xyxy) if boxes_as == "xywh" else xyxy,
+                _corners(xyxy) if boxes_as == "xywh" and "label_info" in data else xyxy,
             )
         except (KeyError, TypeError, AttributeError):
             what = "no label_info with a list of annotations"

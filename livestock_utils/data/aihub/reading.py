@@ -108,6 +108,9 @@ def read_tables(
         why = min(told, key=lambda row: row["kind"] != "foreign_archive")
         what = f"{reader.folder / within} has no usable photo of {listed(gone)}: {why['message']}"
         findings.add("nothing_usable", what, value=len(gone), advice=why["advice"])
+    elif labelled and len(images) and boxes.empty:
+        what = f"{reader.folder / within}: none of its {len(images):,} labels holds an animal"
+        findings.add("nothing_usable", what, advice="download the archives of labels again")
     return images, boxes
 
 
@@ -130,6 +133,8 @@ def _read_labels(
             advice = (
                 f"if it belongs here, lu.read_photos takes boxes_as={{{name!r}: {way!r}}}, check "
                 f"and run --boxes-as '{name}={way}'"
+                if way
+                else "if it belongs here, give each animal's box as bbox: [x1, y1, x2, y2]"
             )
             message = f"{path} is left out with its photos: {reason}"
             findings.add("foreign_archive", message, path, advice=advice)

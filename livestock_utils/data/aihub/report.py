@@ -26,8 +26,11 @@ def check_text(survey: Survey, rows_per_kind: int = 3) -> str:
     for kind, rows in survey.findings.groupby("kind", sort=False):
         count, texts = int(rows["value"].sum()), KINDS[str(kind)]
         plural = texts.singular if count == 1 else texts.plural
-        lines.append(f"  {texts.severity}: {count:,} {plural}; {rows['advice'].iloc[0]}")
-        lines += [f"    {message}" for message in rows["message"].head(rows_per_kind)]
+        same, told = rows["advice"].nunique() == 1, rows["message"]
+        advice = f"; {rows['advice'].iloc[0]}" if same else ""
+        lines.append(f"  {texts.severity}: {count:,} {plural}{advice}")
+        told = told if same else told + "; " + rows["advice"]
+        lines += [f"    {message}" for message in told.head(rows_per_kind)]
         if len(rows) > rows_per_kind:
             lines.append(f"    and {len(rows) - rows_per_kind:,} more (--all lists them)")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from livestock_utils.core.archives import HERE, open_archive
 from livestock_utils.core.boxes import Boxes, clip_to_frame
 from livestock_utils.core.errors import DatasetError
 from livestock_utils.core.text import nfc
-from livestock_utils.data.aihub.labels import Label
+from livestock_utils.data.aihub.labels import Label, stem
 from livestock_utils.data.aihub.reading import Photo, checked_boxes, with_sizes
 from livestock_utils.data.findings import Findings
 from livestock_utils.data.layouts.labels import Labels
@@ -174,7 +174,7 @@ def _once(labels: Labels, findings: Findings) -> list[int]:
 def _image_ids(members: Sequence[str]) -> list[str]:
     """The stem of each photo where no other has it, else its path with "__" between the folders,
     as ids are names of files; with its ending where two differ by that only."""
-    ids = {path: nfc(os.path.splitext(os.path.basename(path))[0]) for path in members}
+    ids = {path: nfc(stem(path)) for path in members}
     for longer in (lambda path: nfc(os.path.splitext(path)[0].strip("/")), nfc):
         times = Counter(ids.values())
         ids = {path: name if times[name] == 1 else longer(path) for path, name in ids.items()}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from livestock_utils.core import species
 from livestock_utils.core.photos import Photos
+from livestock_utils.data.eda import bins
 from livestock_utils.data.sets import reading, yolo
 from livestock_utils.data.split import folds
 
@@ -31,10 +32,12 @@ def set_table(sets: Sets) -> pd.DataFrame:
 
 
 def by_species(table: pd.DataFrame) -> pd.DataFrame:
-    """`set_table` with a row per set and species: set, species, images."""
-    long = table[["set", *species.names()]].melt(
-        id_vars="set", var_name="species", value_name="images"
-    )
+    """`set_table` with a row per set and species: set, species ("none" where there are photos of
+    none), images."""
+    wide = table[["set", *species.names()]]
+    none = table["images"] - wide[[*species.names()]].sum(axis=1)
+    wide = wide.assign(**{bins.NO_SPECIES: none}) if none.any() else wide
+    long = wide.melt(id_vars="set", var_name="species", value_name="images")
     place = {name: row for row, name in enumerate(table["set"])}
     return long.sort_values(
         "set", key=lambda names: names.map(place), kind="stable", ignore_index=True

@@ -35,8 +35,8 @@ _WEIGHTS = {
 
 def strata_table(photos: Photos) -> pd.DataFrame:
     """What each image is stratified on, one row an image, sorted by image_id. Columns: image_id,
-    species, boxes (count), count_bin, stratum ("pig-little"), and true/false for each box ratio and
-    area that the image has: ratio_horizontal, ..., area_very_large."""
+    species ("" without boxes, in every layout), boxes (count), count_bin, stratum ("pig-little"),
+    and true/false for each box ratio and area in it: ratio_horizontal, ..., area_very_large."""
     images, boxes = photos.images, photos.boxes
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
@@ -50,8 +50,9 @@ def strata_table(photos: Photos) -> pd.DataFrame:
     position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
     known, position = boxes[position >= 0], position[position >= 0]
     table["boxes"] = np.bincount(position, minlength=len(table))
+    table["species"] = table["species"].astype(str).where(table["boxes"] > 0, "")
     table["count_bin"] = bins.count_bin(table["species"], table["boxes"])
-    names = table["species"].astype(str).replace("", bins.NO_SPECIES)
+    names = table["species"].replace("", bins.NO_SPECIES)
     table["stratum"] = names + "-" + table["count_bin"].astype(str)
     for kind, of_box in (("ratio", bins.ratio_bin(known)), ("area", bins.area_bin(known))):
         for code, name in enumerate(of_box.cat.categories):
@@ -121,10 +122,10 @@ def stratified_folds(
     strata = strata_table(photos)
     unit = _units(strata["image_id"], groups)
     if unit.max() + 1 < n_splits:
-        what = "images" if groups is None else "groups"
+        what, other = ("images", "") if groups is None else ("groups", ", or another group_by")
         raise DatasetError(
             f"{n_splits} folds need at least as many {what}, got {unit.max() + 1}; ask for fewer "
-            "folds"
+            f"folds{other}"
         )
     folds = _assign(strata, unit, np.full(n_splits, 1 / n_splits), seed)
     return pd.Series(folds, index=pd.Index(strata["image_id"], name="image_id"), name="fold")

@@ -185,7 +185,7 @@ def test_photos(
     photos = None
     if folder.is_dir() and any(folder.iterdir()):
         photos = data_folder.read_test_archives(folder)
-    return (photos, "") if photos else (valid, "there are no test archives")
+    return (photos, "") if photos else (valid, "there are no test photos")
 
 
 def out_of_folds(

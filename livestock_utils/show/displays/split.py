@@ -72,7 +72,8 @@ def groups(photos: Photos, of_image: pd.Series | None, group_by: str) -> Display
 def balance(
     photos: Photos, folds: pd.Series, valid_fold: int = 0, held_out: bool = False
 ) -> Display:
-    """The share of each stratum that went to train; `held_out`: the fold is one group alone."""
+    """The share of each stratum that went to train; `held_out`: the fold is of a size of its own,
+    as one group alone, or the given part."""
     target = float((folds != valid_fold).mean()) if held_out else None
     table = splitting.balance_table(photos, folds, valid_fold, target)
     return Display(

@@ -96,7 +96,7 @@ def leakage(
     (dashed) two photos look alike."""
     if axes is None:
         axes = style.grid_of_axes(len(splits), 1, 0.8 + 1.9 * len(splits), sharex=True, sharey=True)
-    kinds = images.set_index("image_id")["species"]
+    kinds = images.set_index("image_id")["species"].replace("", bins.NO_SPECIES)
     tops = [table["distance"].max() for table in splits.values() if len(table)]
     top = int(max([*tops, max_distance + 1]))
     for ax, (split, nearest) in zip(np.ravel(axes), splits.items(), strict=True):

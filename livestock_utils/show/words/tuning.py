@@ -34,9 +34,9 @@ def collected(found: Collected) -> str:
 def tested(found: Collected) -> str:
     """What was predicted for the submission."""
     if not found.lacking:
-        return f"Test archives: {collected(found)}"
+        return f"Test photos: {collected(found)}"
     return (
-        f"There are no test archives, so the {len(found.photos):,} images of the validation fold "
+        f"There are no test photos, so the {len(found.photos):,} images of the validation fold "
         "are predicted instead. They chose the settings: their score says nothing about new "
         f"images. {collected(found)}"
     )
