@@ -121,7 +121,7 @@ def test_every_image_gets_one_fold_and_groups_stay_whole(data):
     n_splits = data.draw(st.integers(2, 6))
     if groups.nunique() < n_splits:
         with pytest.raises(
-            DatasetError, match="at least as many groups, .* fewer folds, or another group_by"
+            DatasetError, match=r"at least as many groups, .* fewer folds, or another group_by"
         ):
             stratified_folds(Photos(images, boxes), n_splits, groups)
         return
