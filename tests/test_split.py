@@ -337,4 +337,4 @@ def test_what_is_refused_in_one_line(call, message):
 def test_a_split_without_any_box():
     folds = stratified_folds(Photos(TWO, NO_BOXES), 2)
     assert sorted(folds) == [0, 1]
-    assert balance_table(Photos(TWO, NO_BOXES), folds)["images"].tolist() == [1, 1]
+    assert balance_table(Photos(TWO, NO_BOXES), folds)["images"].tolist() == [2]
