@@ -129,7 +129,7 @@ def test_the_display_tells_the_error_of_the_count():
     images = found.images.assign(species=["cow", "pig"] * 10)
     shown = displays.counts(Photos(images, boxes), postprocess.apply(found, PostprocessSettings()))
     assert shown.table.loc["cow", "labelled"] == (boxes["species"] == "cow").sum()
-    assert "cow counted where" in shown.verdict.lower() and "wrong by" in shown.verdict
+    assert "cow: " in shown.verdict.lower() and "wrong by" in shown.verdict
     ax = shown.plot()
     assert ax.get_xlabel() == "animals labelled on a photo" and len(ax.collections) == 2
     cameras = pd.Series(["a", "b"] * 10, index=images["image_id"])

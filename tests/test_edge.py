@@ -423,7 +423,7 @@ ROWS = pd.DataFrame(
             100,
             100,
             ("onnx", 640),
-            "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms an image here",
+            "Within 100 ms and 100 MB take onnx at 640 px: AP75 0.800, 45 ms per image here",
         ),
         (40, 100, ("onnx", 320), "take onnx at 320 px"),
         (200, 5, ("pytorch", 640), "take pytorch at 640 px"),

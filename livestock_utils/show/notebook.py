@@ -233,8 +233,8 @@ class Step:
 
     def metrics(self, **values: Any) -> None:
         """Collect numbers, texts or mappings under this notebook's name for `finish`. The report's
-        card shows the first four numbers; a mapping `headline` (name -> number) stands large on its
-        index."""
+        card shows what they answer, else the first four numbers; a mapping `headline` (name ->
+        number) stands large on its index."""
         self.values.update({key: output.plain(value) for key, value in values.items()})
 
     def finish(self, next_notebook: str | None) -> None:

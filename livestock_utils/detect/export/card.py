@@ -43,7 +43,7 @@ def write(
     parts += [heading, f"On {len(valid)} validation photos:", "\n".join(table)]
     seen = engine.predict(model, valid, settings=looking, **options)
     counted = counts.count_table(counts.counted(valid.boxes, seen, valid.images))
-    parts += ["Counts (one box an animal, `--look`), off by so many animals a photo:"]
+    parts += ["Counts (one box per animal, `--look`), off by so many animals per photo:"]
     parts += [
         "\n".join(
             f"- {name}: {row['error']:.2f} ({row['error_low']:.2f} to {row['error_high']:.2f}), "

@@ -171,7 +171,7 @@ def recommend(
     else:
         why = f"no other is within {_LEVEL_AP75:g} AP75 of it"
     return row.to_dict(), (
-        f"{budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms an image "
+        f"{budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms per image "
         f"here from letterbox to boxes, {row['size_mb']:.1f} MB. Of {len(measured)} rows "
         f"{len(sound)} fit; {why}."
     )

@@ -142,7 +142,7 @@ def test_examples(tuning: Tuning) -> Display:
     readable = tuning.photos.select(images.loc[images["width_px"] > 0, "image_id"])
     return Display(
         "test_examples",
-        "Test images with one box an animal.",
+        "Test images with one box per animal.",
         seen,
         lambda: gallery.examples(readable.with_boxes(seen), seed=tuning.asked.seed),
         words.found_on(images, seen),

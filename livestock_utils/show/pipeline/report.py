@@ -17,6 +17,7 @@ from livestock_utils.core import addresses, files
 from livestock_utils.core.errors import NotebookError
 from livestock_utils.core.project import PACKAGE
 from livestock_utils.core.reading import read_json
+from livestock_utils.show import conclusions
 from livestock_utils.show.pipeline import inline_images
 
 TEMPLATES = PACKAGE / "assets" / "report_templates"
@@ -205,9 +206,8 @@ def _page(name: str, nb: Any, metrics: dict) -> dict[str, Any]:
         "title": title,
         "short": re.sub(r"^\d+[\s.:_-]*", "", title) or rest,
         "question": _inline(question),
+        "answers": conclusions.in_short(name, metrics),
         "headings": [],
-        "previous": None,
-        "next": None,
         "thumbnail": "",
         "thumbnail_alt": "",
         "key_numbers": numbers[:4],

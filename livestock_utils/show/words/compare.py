@@ -161,7 +161,7 @@ def optimisers(table: pd.DataFrame) -> str:
             "Here no pair of such runs is at hand: `python -m livestock_utils batch "
             "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each"
         )
-        return f"{ours}. {written}. {_LITERATURE}."
+        return f"{ours}. {written}."
     sgd, adamw = table.to_dict("records")
     difference, low, high = (table.attrs[name] for name in ("difference", "low", "high"))
     seeds = int(table["runs"].min())

@@ -98,7 +98,7 @@ def quality(table: pd.DataFrame, looking: PostprocessSettings) -> str:
         return "There are no images with labels or boxes to show yet."
     return (
         f"Of {len(table):,} images {(table['f1'] == 1).sum():,} have no error; the median F1 is "
-        f"{table['f1'].median():.2f}. Shown, as in all galleries, is one box an animal: "
+        f"{table['f1'].median():.2f}. Shown, as in all galleries, is one box per animal: "
         f"{describe(looking)}."
     )
 
@@ -109,8 +109,9 @@ def found_on(images: pd.DataFrame, seen: pd.DataFrame) -> str:
         return "There are no test images to show yet."
     empty = int((~images["image_id"].isin(seen["image_id"])).sum())
     kinds = seen["species"].value_counts().items()
-    animals = ", ".join(f"{number:,} {name}" for name, number in kinds) or "no animals"
-    return f"{animals} on {count(len(images), 'image')}; {count(empty, 'image')} without a box."
+    animals = ", ".join(f"{name} {number:,}" for name, number in kinds) or "nothing"
+    found = f"Found on {count(len(images), 'image')}: {animals}"
+    return f"{found}; {count(empty, 'image')} without a box."
 
 
 def front(tuning: Tuning) -> str:
@@ -154,7 +155,7 @@ def counts(table: pd.DataFrame) -> str:
     if table.empty:
         return "There is nothing to count yet."
     parts = [
-        f"{row['counted']:,.0f} {name} counted where {row['labelled']:,.0f} are labelled: "
+        f"{name}: {row['counted']:,.0f} counted where {row['labelled']:,.0f} are labelled, "
         f"{row['bias']:+.2f} per image [{row['bias_low']:+.2f}, {row['bias_high']:+.2f}], wrong by "
         f"{row['error']:.2f} on average"
         for name, row in table.iterrows()
