@@ -745,6 +745,25 @@ def test_weights_of_another_model_are_refused(data, tmp_path, whole):
         train(data, tmp_path / "run", **FAST | {"model": "yolov5s", "init_weights": whole.best})
 
 
+def test_compiling_raises_torchs_limit_for_its_own_calls_only(data, tmp_path, monkeypatch):
+    usual, inside, between = torch._dynamo.config.recompile_limit, [], []
+
+    def compiled(network):
+        def call(images):
+            inside.append(torch._dynamo.config.recompile_limit)
+            return network(images)
+
+        return call
+
+    def noted(*_):
+        between.append(torch._dynamo.config.recompile_limit)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    train(data, tmp_path / "run", **FAST, compile=True, on_epoch=noted)
+    assert usual < 64 and set(inside) == {64} and between == [usual] * FAST["epochs"]
+    assert torch._dynamo.config.recompile_limit == usual
+
+
 def test_a_loss_that_is_no_number_stops_with_the_epoch(data, tmp_path, monkeypatch):
     import torch
 

@@ -190,10 +190,9 @@ def start(
     network = parallel.wrapped(model, mine)
     if settings.compile:
         # Each of YOLOv5's convolutions is one more shape of one function: with torch's own limit of
-        # eight most of them would stay as they are.
-        dynamo = torch._dynamo.config
-        dynamo.recompile_limit = max(dynamo.recompile_limit, 64)
-        network = torch.compile(network)
+        # eight most of them would stay as they are. The limit is raised for this network's calls.
+        more = torch._dynamo.config.patch(recompile_limit=64)
+        network = more(torch.compile(network))
     loss = y5.loss.ComputeLoss(model)
     if settings.negatives != "plain":
         loss = open_labels.OpenLoss(loss, settings.negatives, classes)
