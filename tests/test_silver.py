@@ -422,6 +422,21 @@ def test_the_curve_without_anything_unlabelled():
     )
 
 
+def test_without_a_truth_file_nothing_is_drawn_or_judged_that_needs_one(tmp_path):
+    made = three_modes(SilverSettings(min_boxes=1))
+    settings = {name: each.settings for name, each in made.items()}
+    sources = silver_sources.SilverSources({"out of fold": PREDICTIONS}, False)
+    shown = displays.silver_thresholds(sources, PHOTOS, settings, tmp_path)
+    assert shown.draw is None and shown.verdict.startswith("Without a truth file")
+    table = displays.silver_audit(made, PHOTOS, tmp_path, "merge").table.set_index("mode")
+    untold = {"duplicate": False, "replace": False, "merge": True}
+    assert table["precision"].isna().to_dict() == untold
+    TRUTH.to_csv(tmp_path / "truth.csv", index=False)
+    assert displays.silver_thresholds(sources, PHOTOS, settings, tmp_path).plot().lines
+    table = displays.silver_audit(made, PHOTOS, tmp_path, "merge").table
+    assert table["precision"].gt(0).all()
+
+
 def test_boxes_by_image_before_and_after():
     made = three_modes(SilverSettings(min_boxes=1))
     before, after = making.count_boxes(PHOTOS, made)

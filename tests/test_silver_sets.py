@@ -399,6 +399,7 @@ def test_effect_hangs_on_the_answers():
     assert "take" in text
     metrics = silver.effect_metrics(table)
     assert metrics["difference"] > 0 > metrics["difference_lacking"]
+    assert (metrics["answers"], metrics["answers_lacking"]) == ("complete", "as labelled")
 
 
 def test_effect_is_the_paired_comparison_of_intervals():

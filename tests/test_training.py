@@ -399,6 +399,39 @@ def test_a_finished_run_is_returned_at_once(whole, data, monkeypatch):
     }
 
 
+def test_the_same_training_that_is_done_elsewhere_is_copied(whole, data, tmp_path, monkeypatch):
+    class Trained(Exception):
+        pass
+
+    def touched():
+        raise Trained
+
+    def start(name, twin, **changes):
+        asked = QUICK | {"recipe": "yolov5", "loggers": ("tensorboard",)} | changes
+        settings = training_settings.TrainSettings(**asked)
+        return training_run.train(data, None, tmp_path / name, settings, tags=tags, twin=twin)
+
+    tags = {"trained_on": "without silver"}
+    monkeypatch.setattr(yolov5, "modules", touched)
+    shutil.copytree(whole.folder, tmp_path / "cut")
+    record = json.loads((tmp_path / "cut" / "run.json").read_text())
+    (tmp_path / "cut" / "run.json").write_text(json.dumps(record | {"finished": False}))
+    for name, twin, changes in (
+        ("no folder", tmp_path / "none", {}),
+        ("not finished", tmp_path / "cut", {}),
+        ("other settings", whole.folder, {"seed": 1}),
+    ):
+        with pytest.raises(Trained):
+            start(name, twin, **changes)
+    run = start("copy", whole.folder)
+    assert run.status == "The same training as whole: taken from there."
+    assert run.finished and run.record["tags"] == tags and whole.record.get("tags") != tags
+    for path in whole.folder.rglob("*"):
+        if path.is_file() and path.name != "run.json":
+            assert (run.folder / path.relative_to(whole.folder)).read_bytes() == path.read_bytes()
+    assert start("copy", whole.folder).status.startswith("The run had finished before")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -173,7 +173,7 @@ def test_pairs_of_trainings_say_what_they_were_trained_on(sets, tmp_path, monkey
 
     regions, masked = pd.DataFrame({"image_id": ["a"]}), []
 
-    monkeypatch.setattr("livestock_utils.show.training.train", train)
+    monkeypatch.setattr("livestock_utils.detect.train.run.train", train)
     runs = lu.train_pairs(*sets, sets[1], lambda name: (tmp_path / name, None), [3, 4], name="plus")
     assert [run.folder.name for run in runs["expanded"]] == ["plus", "plus_seed4"]
     assert asked[0] == ("plus_gold", 3, {"trained_on": "without silver", "variant": "plus"})

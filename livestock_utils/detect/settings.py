@@ -168,8 +168,7 @@ class TrainSettings(Settings):
     )
     compile: bool = setting(
         False,
-        "Compile the network (torch.compile): minutes at the start, then .99 to 1.15 x the steps a "
-        "second on two cores, so rarely worth it; `bench_train.py` measures it.",
+        "Compile the network: minutes first, then .99 to 1.15 x the pace (`bench_train.py`).",
     )
     autoanchor: bool = setting(True, "Fit the anchors to the boxes where they do not.")
     amp: bool = setting(True, "Mixed precision on a GPU.")

@@ -61,19 +61,9 @@ def train(
         DatasetError: the data cannot be used.
         CheckpointError: the weights cannot be used.
     """
-    return run.train(
-        train,
-        valid,
-        folder,
-        settings,
-        teacher=teacher,
-        mirror=mirror,
-        tags=tags,
-        on_epoch=on_epoch,
-        trust=trust,
-        final_evaluation=final_evaluation,
-        draw=_draw,
-    )
+    asked: dict[str, Any] = {"teacher": teacher, "mirror": mirror, "tags": tags, "trust": trust}
+    asked |= {"on_epoch": on_epoch, "final_evaluation": final_evaluation, "draw": _draw}
+    return run.train(train, valid, folder, settings, **asked)
 
 
 def train_pairs(
@@ -97,11 +87,11 @@ def train_pairs(
             "<name>", and of the same with "_seed<n>" for all seeds but the first.
         settings: the same for all, but for the seed.
         regions: of the expanded photos, where nobody knows (`step.silver_lists`): no background is
-            learnt there, unless `settings.negatives` says otherwise. On the drawn sample, two
-            seeds: AP75 .671, and .669 with the regions painted over in grey.
+            learnt there, unless `settings.negatives` says otherwise.
 
     Returns:
-        {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`.
+        {"gold": [Run, ...], "expanded": [Run, ...]} in the order of `seeds`. Where notebook 05 has
+        trained on `gold` in the very same way, its run is copied.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise TrainingError(
@@ -109,13 +99,15 @@ def train_pairs(
         )
     runs: dict[str, list[run.Run]] = {"gold": [], "expanded": []}
     variant = {} if name == "expanded" else {"variant": name}
+    local, kept = folder_of("multilabel_split")
     for seed in seeds:
         suffix = "" if seed == seeds[0] else f"_seed{seed}"
         seeded = dataclasses.replace(settings, seed=seed)
         for side, ending, data in (("gold", "_gold", gold), ("expanded", "", expanded)):
             folder, mirror = folder_of(f"{name}{ending}{suffix}")
             tags = {"trained_on": SILVER[side == "expanded"]} | variant
-            asked: dict[str, Any] = {"mirror": mirror, "tags": tags}
+            asked: dict[str, Any] = {"mirror": mirror, "tags": tags, "draw": _draw}
+            asked["twin"] = (kept or local) if side == "gold" else None
             mine = seeded
             if settings.negatives is None and regions is not None and len(regions):
                 # Gold plain: what the recipe might make of missing labels would be a difference.
@@ -123,7 +115,7 @@ def train_pairs(
                 if side == "expanded":
                     mine = dataclasses.replace(mine, negatives="masked")
                     asked["teacher"] = regions
-            runs[side].append(train(data, valid, folder, mine, **asked))
+            runs[side].append(run.train(data, valid, folder, mine, **asked))
     return runs
 
 

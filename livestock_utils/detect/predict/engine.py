@@ -69,10 +69,7 @@ def predict(
         LivestockError: for values out of range.
     """
     settings = settings or PostprocessSettings(
-        confidence_threshold=confidence_threshold,
-        iou_threshold=iou_threshold,
-        max_detections=max_detections,
-        multi_label=multi_label,
+        "nms", confidence_threshold, iou_threshold, max_detections, multi_label=multi_label
     )
     options = {"image_size": image_size, **settings.needs, **options}
     return postprocess.apply(collect_candidates(weights, photos, **options), settings)

@@ -58,14 +58,9 @@ def join(
     setting. `defaults` (keys joined by dots) stand for what an older study did not record."""
     with search_storage.quiet():
         try:
-            study = optuna.create_study(
-                study_name=name,
-                storage=storage,
-                sampler=sampler,
-                pruner=pruner,
-                directions=list(directions),
-                load_if_exists=True,
-            )
+            asked: dict[str, Any] = {"storage": storage, "sampler": sampler, "pruner": pruner}
+            asked |= {"study_name": name, "directions": list(directions)}
+            study = optuna.create_study(**asked, load_if_exists=True)
         except ValueError as error:
             raise TrainingError(
                 f"study {name!r} cannot be joined ({error}); give the study another name"

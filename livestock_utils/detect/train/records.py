@@ -3,12 +3,14 @@
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from livestock_utils.core import files
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect.settings import Recorded
 from livestock_utils.detect.train import state
@@ -71,6 +73,20 @@ def check_settings(folder: Path, settings: Recorded) -> bool:
     if before:
         state.check_same({"settings": before}, settings.plain(), folder)
     return bool(before)
+
+
+def copy_same(twin: Path, folder: Path, settings: Recorded, tags: Any) -> bool:
+    """Whether `twin` is this training, finished; `folder` is then its copy, under these tags."""
+    recorded, has_finished = known(twin)
+    if not has_finished or state.differences(recorded, settings.plain()):
+        return False
+    part = folder.with_name(f"{folder.name}.part")
+    with storing("copy a run", folder):
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(twin, part)
+        files.write_json(part / "run.json", read_record(twin) | {"tags": dict(tags or {})})
+        part.rename(folder)
+    return True
 
 
 def mirror_folder(folder: Path, second: Any) -> Path:

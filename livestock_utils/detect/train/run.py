@@ -133,9 +133,11 @@ def train(
     trust: bool = False,
     final_evaluation: bool = True,
     draw: Callable[[Path, pd.DataFrame, str], None] | None = None,
+    twin: Path | None = None,
 ) -> Run:
     """Train a detector; see `show.training.train` (`lu.train`), which adds the curves by `draw`.
-    draw(run folder, results, column that best.pt was chosen by): called when the run finishes."""
+    draw(run folder, results, column that best.pt was chosen by): called when the run finishes.
+    twin: a run folder that is copied in place of training where it is the same training, done."""
     if isinstance(folder, colab.RunFolder):
         mirror = mirror or folder.mirror
     folder = Path(folder)
@@ -178,6 +180,8 @@ def train(
         data=data.sha256,
     )
     mine = parallel.ranks()
+    is_new = mine.leads and not (before or folder.exists())
+    is_twin = is_new and twin is not None and records.copy_same(twin, folder, recorded, tags)
     with (
         parallel.joined(mine, recorded.batch_size, recorded.device) as own_device,
         run_folder.opened(folder, recorded, data, mirror, tags, decided)
@@ -186,9 +190,11 @@ def train(
     ):
         if parallel.from_leader(run is not None and run.finished, mine):
             status = run.status if run is not None else ""
+            if twin is not None and is_twin:
+                status = f"The same training as {twin.name}: taken from there."
             log.info("%s: %s", folder, status)
             return Run(folder, status)
-        from livestock_utils.detect.train import loop
+        from livestock_utils.detect.train import loop, state
 
         parts = [(data.train, True), (data.valid, False)]
         wanted = [(part.files, part.sizes_px, augmented) for part, augmented in parts]
@@ -208,7 +214,10 @@ def train(
                 anchors_given="anchors" in recorded.hyp,
                 mine=mine,
             )
-            _restore(trainer, run, mine)
+            path = parallel.from_leader(run.restore(trainer) if run is not None else None, mine)
+            if path is not None and run is None:  # continue where the run stopped, in each process
+                state.restore(trainer, state.read(path))
+                loop.set_seeds(trainer.settings.seed + 1 + mine.rank + 1000 * trainer.epoch)
             for row in loop.epochs(trainer):
                 if run is None:
                     continue
@@ -219,16 +228,6 @@ def train(
                 run.finish(trainer, final_evaluation, draw)
             parallel.from_leader(None, mine)  # the others wait until everything is written
     return Run(folder, run.status if run is not None else "")
-
-
-def _restore(trainer: Any, run: run_folder.RunFolder | None, mine: parallel.Ranks) -> None:
-    """Continue where the run stopped, in every process."""
-    from livestock_utils.detect.train import loop, state
-
-    path = parallel.from_leader(run.restore(trainer) if run is not None else None, mine)
-    if path is not None and run is None:
-        state.restore(trainer, state.read(path))
-        loop.set_seeds(trainer.settings.seed + 1 + mine.rank + 1000 * trainer.epoch)
 
 
 def evaluate(

@@ -61,11 +61,12 @@ def silver_thresholds(
     thresholds = {name: each.confidence_threshold for name, each in settings.items()}
     marks = {"original": thresholds["duplicate"], "here": thresholds["merge"]}
     verdict = words.curve(curves, merge.confidence_threshold, has_truth)
+    is_known = any(table.attrs["unlabelled"] for table in curves.values())
     return Display(
         "thresholds",
         "What each confidence threshold adds, and what of it is true.",
         words.by_name(curves, "source"),
-        lambda ax=None: plots.silver_thresholds(curves, marks, ax),
+        partial(plots.silver_thresholds, curves, marks) if is_known else None,
         f"{verdict} {words.in_sample(curves)}",
         {"thresholds": {name: table.dropna() for name, table in curves.items()}},
     )
@@ -85,6 +86,9 @@ def silver_audit(
     """How true each mode's labels are; metrics.json takes those of `mode`."""
     truth, has_truth = photos.complete(data), _has_truth(data)
     audits = {name: audit.audit(each, photos, truth) for name, each in made.items()}
+    for each in audits.values() if not has_truth else ():
+        # Silver beside people's labels lies where nobody drew one: none can say that it is right.
+        each["precision"] = each["precision"].where(each["gold"] == 0)
     table = words.by_name(audits, "mode")
     alike: dict[str, list[str]] = {}  # duplicate and replace differ in copies alone
     for name, each in audits.items():

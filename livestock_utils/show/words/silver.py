@@ -264,12 +264,13 @@ def _sign(row: Mapping[Any, Any]) -> int:
     return 1 if row["low"] > 0 else -1 if row["high"] < 0 else 0
 
 
-def effect_metrics(table: pd.DataFrame) -> dict[str, float]:
+def effect_metrics(table: pd.DataFrame) -> dict[str, Any]:
     """The numbers of an effect for metrics.json, on fuller answers and others."""
     rows, names = _overall(table)
     same = ("difference", "low", "high", "lowest_run", "highest_run")
     columns = {"mAP75_gold": "gold", "mAP75_expanded": "expanded"} | {name: name for name in same}
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for place, name in zip(("", "_lacking"), names, strict=False):
+        values[f"answers{place}"] = name
         values |= {f"{key}{place}": float(rows[name][column]) for key, column in columns.items()}
     return values
