@@ -82,8 +82,7 @@ def copy_same(twin: Path, folder: Path, settings: Recorded, tags: Any) -> bool:
         return False
     part = folder.with_name(f"{folder.name}.part")
     with storing("copy a run", folder):
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(twin, part)
+        shutil.copytree(twin, part, dirs_exist_ok=True)
         files.write_json(part / "run.json", read_record(twin) | {"tags": dict(tags or {})})
         part.rename(folder)
     return True

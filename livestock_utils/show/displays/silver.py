@@ -86,8 +86,7 @@ def silver_audit(
     """How true each mode's labels are; metrics.json takes those of `mode`."""
     truth, has_truth = photos.complete(data), _has_truth(data)
     audits = {name: audit.audit(each, photos, truth) for name, each in made.items()}
-    for each in audits.values() if not has_truth else ():
-        # Silver beside people's labels lies where nobody drew one: none can say that it is right.
+    for each in audits.values() if not has_truth else ():  # where people drew none, none can say
         each["precision"] = each["precision"].where(each["gold"] == 0)
     table = words.by_name(audits, "mode")
     alike: dict[str, list[str]] = {}  # duplicate and replace differ in copies alone
