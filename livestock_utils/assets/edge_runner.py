@@ -1586,9 +1586,9 @@ def serve(folder, host="127.0.0.1", port=8000):
         raise Problem(f"{folder}: no page here; give the unpacked bundle by --model")
     for problem in changed_files(folder, ["model.onnx"]):
         raise Problem(problem)
-    if not all((folder / "web" / "ort" / name).is_file() for name in RUNTIME_FILES):
-        tell("the page's runtime is not there yet: python run.py web-runtime")
     with page_server(folder, host, port) as server:
+        if not all((folder / "web" / "ort" / name).is_file() for name in RUNTIME_FILES):
+            tell("the page's runtime is not there yet: python run.py web-runtime")
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{server.server_address[1]}/  (Ctrl-C ends)")
         with contextlib.suppress(KeyboardInterrupt):
