@@ -400,6 +400,18 @@ def test_the_table_of_sizes_is_committed_rows():
         assert decimals(" ".join(cells[2:])) == told(*wanted, *gains.loc[(plan, "auto", "all")])
 
 
+def test_the_table_of_searches_is_committed_rows():
+    rows = pd.read_csv(RESULTS / "accuracy.csv").groupby(["plan", "way"])["AP75"]
+    gains = pd.read_csv(RESULTS / "accuracy_gains.csv").set_index(["plan", "way", "of"])[GAIN]
+    table = table_rows(TEXTS["docs/accuracy.md"], "hyperparameters")
+    for cells, (name, file) in zip(table, (("TPE", "tpe"), ("genetic", "genetic")), strict=True):
+        trials = pd.read_csv(RESULTS / f"search_{file}.csv")["score"]
+        key = ("final", f"auto, {name}")
+        found = rows.get_group(key).agg(["mean", "min", "max"])
+        wanted = told(trials.max(), trials[0], *found, *gains.loc[(*key, "all")])
+        assert decimals(" ".join(cells[1:])) == wanted
+
+
 def test_the_table_of_cameras_is_committed_rows():
     known = pd.read_csv(RESULTS / "cameras.csv").query("plan == 'screen'")
     known = known.set_index(["camera", "way"])
