@@ -450,6 +450,12 @@ def test_plain_onnx_comes_before_what_is_hardly_faster(other_ms, chosen, words):
     assert row["export"] == chosen and f"Of 5 rows 4 fit; {words}" in sentence
 
 
+def test_a_file_counts_for_no_more_than_its_weights():
+    lucky = ROWS.assign(AP75=ROWS["AP75"].where(ROWS["export"] != "onnx-nms", 0.85))
+    row, sentence = parity.recommend(lucky, 200, 100)
+    assert row["export"] == "onnx" and "it is the fastest of 3 within" in sentence
+
+
 TIMED = pd.DataFrame(
     [("onnx", 640, 40.0, 44.0), ("onnx-static", 640, 38.0, 42.0), ("onnx", 320, 10.0, 12.0)],
     columns=["export", "image_size", "latency_ms", "p95_ms"],
