@@ -14,7 +14,7 @@
 # - **In:** `OUT/datasets/Train_Dataset.tar` and `Valid_Dataset.tar` from notebook 02, unpacked to the local disk.
 # - **Out:** the run folder `OUT/training/multilabel_split/` (weights, one row per epoch, curves, settings), figures in
 #   `OUT/figures/05/`.
-# - **Time:** 1.5 minutes on the drawn sample with two CPU cores; the write-up's recipe takes about an hour per epoch on
+# - **Time:** a minute on the drawn sample with two CPU cores; the write-up's recipe takes about an hour per epoch on
 #   a T4 (estimated). A session that ends costs at most the epoch in flight: run the same cells again.
 
 # %% tags=["setup"]

@@ -20,7 +20,7 @@
 #   images in `DATA/data/`.
 # - **Out:** `OUT/predictions/oof.csv.gz` (out-of-fold predictions of all images), `OUT/labels/` (suggested boxes and
 #   suspicious labels as tables, COCO JSON and YOLO for an annotation tool), figures in `OUT/figures/06/`.
-# - **Time:** 2 minutes on the drawn sample with two CPU cores; on AI Hub's images with a T4 about 70 minutes
+# - **Time:** 1.5 minutes on the drawn sample with two CPU cores; on AI Hub's images with a T4 about 70 minutes
 #   (estimated). A session that ends goes on with the fold and epoch where it stopped.
 
 # %% tags=["setup"]

@@ -24,7 +24,7 @@
 # - **In:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar` from notebook 04.
 # - **Out:** `OUT/hyp/hyp_<group>_best.yaml` for 08 and 10 (`hyp = "search"` takes what this notebook wrote last,
 #   `"search:hsv"` that of a group or named study), run folders in `OUT/search/`, figures in `OUT/figures/07/`.
-# - **Time:** a minute on the drawn sample with two CPU cores; with the write-up's settings (7 epochs per trial) several
+# - **Time:** 30 seconds on the drawn sample with two CPU cores; with the write-up's settings (7 epochs per trial) several
 #   hours per trial on a T4. Stop whenever you like: the same cells go on from the epoch that was saved last.
 
 # %% tags=["setup"]

@@ -23,7 +23,7 @@
 # - **In:** `OUT/datasets/Train_Dataset.tar`, `Valid_Dataset.tar` (02), `plus_image.tar`, `plus_label.tar` (09).
 # - **Out:** the run folders `OUT/training/expanded_gold/` and `expanded/` (another silver set wants another
 #   `run_name`), figures in `OUT/figures/10/`.
-# - **Time:** 2 minutes on the drawn sample with two CPU cores; elsewhere twice that of 05. An interrupted run
+# - **Time:** a minute on the drawn sample with two CPU cores; elsewhere twice that of 05. An interrupted run
 #   continues: run the same cells again.
 
 # %% tags=["setup"]

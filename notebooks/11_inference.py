@@ -19,7 +19,7 @@
 # - **In:** the test archives in `DATA/data_test/`, weights from notebook 08 (else 05), the validation set from 02.
 # - **Out:** `OUT/submission.csv`, `OUT/predictions/settings.yaml` (the chosen setting), raw candidates in
 #   `OUT/predictions/`, figures in `OUT/figures/11/`, the score in `metrics.json` if there is an `answer.csv`.
-# - **Time:** two minutes on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
+# - **Time:** a minute on the drawn sample with two CPU cores. A session that ends costs at most 256 images: run
 #   the same cells again. Several sessions can share the work: `-p shard 1/4`, `-p shard 2/4`, ... and a Ray cluster
 #   all of it: `-p engine ray`. Until all shards are there, nothing is tuned, submitted or scored.
 

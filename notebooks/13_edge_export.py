@@ -15,7 +15,7 @@
 # - **In:** weights of notebook 08 (else 05, or `weights`), the sets of notebook 02, the thresholds of notebook 11.
 # - **Out:** the exports in `OUT/edge/`, `OUT/edge/cost.csv`, a bundle `OUT/dist/edge_<name>.zip` to copy to a device,
 #   figures in `OUT/figures/13/`.
-# - **Time:** 2.5 minutes on the drawn sample with two CPU cores, two of them for `lighter`; exports and trainings
+# - **Time:** 2 minutes on the drawn sample with two CPU cores, one of them for `lighter`; exports and trainings
 #   that were made already are kept. Latencies here are of the processor in any case.
 # - **Needs:** `python -m livestock_utils.install --extras edge` (onnx, onnxruntime); OpenVINO with `openvino`, NCNN
 #   with `ncnn` (name them in `exports`), lighter networks with `lighter`.
