@@ -440,6 +440,15 @@ def test_the_tables_of_missing_labels_are_committed_rows():
             assert f"| {len(rows.get_group(key))} |" in line
 
 
+def test_the_table_of_label_orders_is_committed_rows():
+    means = pd.read_csv(RESULTS / "label_order.csv").groupby(["photos", "order"])["AP75"].mean()
+    gains = pd.read_csv(RESULTS / "label_order_gains.csv").set_index("photos")[GAIN]
+    text = TEXTS["docs/missing_labels.md"].partition("## Which photos to label next")[2]
+    for photos, *cells in table_rows(text, "photos"):
+        wanted = means[int(photos)][["random", "disputed"]]
+        assert decimals(" ".join(cells)) == told(*wanted, *gains.loc[int(photos)])
+
+
 def test_the_table_of_post_processing_is_committed_rows(rows):
     table = table_rows(TEXTS["docs/postprocessing.md"], "after the network")
     pixels, passes = "chosen, 320 px", "chosen, passes"
