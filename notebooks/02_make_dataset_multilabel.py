@@ -62,7 +62,7 @@ hashes = step.path("tables", "hashes.csv")
 
 # %% [markdown]
 # ## Strata
-# A stratum is a species and how crowded the photo is, or no animal. Shapes and sizes of boxes are evened out too.
+# A stratum is a species and how crowded the photo is. Shapes and sizes of boxes are evened out too.
 
 # %%
 step.show(lu.displays.strata(photos))

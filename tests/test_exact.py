@@ -22,8 +22,8 @@ DIGESTS = {
     "truth.csv": "3771cdd812b4",
     "look-alikes": "11a9932890c1",
     "folds": "4b4a1a048e9f",
-    "mini": "0f1525c642b6",
-    "folds of many": "6e2b83a4208d",
+    "mini": "26629251cdc9",
+    "folds of many": "30684df93ea1",
 }
 OLD_PROCESSOR = {
     "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX512-ICL,AVX512-COMMON,AVX2,FMA3,AVX",

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import layout_makers as make
@@ -682,9 +683,9 @@ def test_the_sample_comes_back_from_each_layout(layout, sample, converted):
     np.testing.assert_allclose(there.boxes[XYXY], photos.boxes[XYXY], atol=1e-3, rtol=0)
     # What lies on an edge of a bin stays there, so that folds are the same from each layout.
     assert bins.ratio_bin(there.boxes).equals(bins.ratio_bin(photos.boxes))
-    labelled = there.images["species"] != ""
-    assert (there.images["species"] == photos.images["species"])[labelled].all()
-    assert not labelled.all() and lu.stratified_folds(there).equals(lu.stratified_folds(photos))
+    assert there.images["species"].equals(photos.images["species"])
+    assert not there.images["image_id"].isin(there.boxes["image_id"]).all()
+    assert lu.stratified_folds(there).equals(lu.stratified_folds(photos))
     first = photos.images["image_id"][0]
     assert np.array_equal(np.asarray(there.open(first)), np.asarray(photos.open(first)))
     answers = pd.read_csv(sample / "answer.csv")
@@ -692,11 +693,35 @@ def test_the_sample_comes_back_from_each_layout(layout, sample, converted):
     assert (tests.boxes["image_id"] + ".jpg").tolist() == sorted(answers["ImageID"])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_id\na\n", "the column 'species' is lacking; expected"),
+        ("image_id,species\na,goat\n", "'goat' is no species; write one of"),
+        ("", "photos_without_boxes.csv: not a table"),
+    ],
+)
+def test_a_bad_table_of_photos_without_boxes_is_told(text, message, converted, tmp_path):
+    folder = shutil.copytree(converted / "coco", tmp_path / "coco")
+    (folder / "photos_without_boxes.csv").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        lu.read_photos(folder)
+    (folder / "photos_without_boxes.csv").unlink()
+    photos = lu.read_photos(folder)
+    has_box = photos.images["image_id"].isin(photos.boxes["image_id"])
+    assert ((photos.images["species"] != "") == has_box).all()
+
+
 def test_back_in_ai_hubs_layout(sample, converted, tmp_path, caplog):
     writing.convert(converted / "voc", tmp_path / "archives", "aihub")
     photos, there = (lu.read_archives(f / "data") for f in (sample, tmp_path / "archives"))
+    assert there.images["image_id"].tolist() == photos.images["image_id"].tolist()
+    unknown = shutil.copytree(converted / "voc", tmp_path / "voc")
+    (unknown / "photos_without_boxes.csv").unlink()
+    writing.convert(unknown, tmp_path / "fewer", "aihub")
     has_box = photos.images["image_id"].isin(photos.boxes["image_id"])
-    assert there.images["image_id"].tolist() == photos.images["image_id"][has_box].tolist()
+    fewer = lu.read_archives(tmp_path / "fewer" / "data").images["image_id"]
+    assert fewer.tolist() == photos.images["image_id"][has_box].tolist()
     np.testing.assert_allclose(there.boxes[XYXY], photos.boxes[XYXY], atol=1e-3, rtol=0)
     assert len(lu.read_test_archives(tmp_path / "archives" / "data_test"))
     answers, mine = (

@@ -14,6 +14,8 @@ from livestock_utils.core import species as known
 from livestock_utils.core.archives import HERE, open_archive
 from livestock_utils.core.boxes import Boxes, clip_to_frame
 from livestock_utils.core.errors import DatasetError
+from livestock_utils.core.reading import read_csv
+from livestock_utils.core.tables import require_columns
 from livestock_utils.core.text import nfc
 from livestock_utils.data.aihub.labels import Label, stem
 from livestock_utils.data.aihub.reading import Photo, checked_boxes, with_sizes
@@ -26,6 +28,8 @@ _SAME_ASPECT = 0.02
 """Frames whose sides have ratios closer than that share show the same at another size."""
 _ROUNDING_PX = 0.01
 """Six digits of a share in a frame of 10,000 px."""
+WITHOUT_BOXES = "photos_without_boxes.csv"
+"""Beside the labels: the species of photos without boxes, which no layout can say."""
 _NOT_WANTED = "none"
 """The name that classes to be left out are given in `classes`."""
 
@@ -106,6 +110,13 @@ def to_tables(labels: Labels, classes: Mapping[str, str]) -> tuple[pd.DataFrame,
         findings.add_member("image_lost", HERE, labels.member[row], names[number], what)
     images = images[fits & ~is_lost].reset_index(drop=True)
     images["species"] = _commonest(images["image_id"], boxes)
+    if (file := labels.folder / WITHOUT_BOXES).is_file():
+        table = read_csv(file, dtype=str, keep_default_na=False)
+        require_columns(table, ("image_id", "species"), str(file))
+        if odd := set(table["species"]) - set(known.names()):
+            raise DatasetError(f"{file}: {min(odd)!r} is no species; write one of {known.names()}")
+        told = images["image_id"].map(table.set_index("image_id")["species"].to_dict())
+        images["species"] = images["species"].where(images["species"] != "", told.fillna(""))
     return images, boxes
 
 

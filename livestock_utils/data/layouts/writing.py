@@ -24,7 +24,7 @@ from livestock_utils.data.aihub import reading as archives
 from livestock_utils.data.aihub.judging import BoxesAs
 from livestock_utils.data.aihub.names import KINDS, is_data_root
 from livestock_utils.data.findings import Findings
-from livestock_utils.data.layouts import reading
+from livestock_utils.data.layouts import checking, reading
 from livestock_utils.data.sets import folder as set_folder
 from livestock_utils.data.sets import yolo
 
@@ -57,6 +57,10 @@ def convert(
     photos = _everything(source, layout, classes, normaliser, boxes_as, annotators)
     with set_folder.no_space_error(folder), set_folder.whole_folder(folder, ()) as part:
         _WRITERS[to](photos, part)
+        rest = photos.images[~photos.images["image_id"].isin(photos.boxes["image_id"])]
+        rest = rest.loc[rest["species"] != "", ["image_id", "species"]]
+        if to != reading.AIHUB and len(rest):
+            rest.to_csv(part / checking.WITHOUT_BOXES, index=False, lineterminator="\n")
     return photos
 
 

@@ -35,8 +35,8 @@ _WEIGHTS = {
 
 def strata_table(photos: Photos) -> pd.DataFrame:
     """What each image is stratified on, one row an image, sorted by image_id. Columns: image_id,
-    species ("" without boxes, in every layout), boxes (count), count_bin, stratum ("pig-little"),
-    and true/false for each box ratio and area in it: ratio_horizontal, ..., area_very_large."""
+    species, boxes (count), count_bin, stratum ("pig-little"), and true/false for each box ratio and
+    area that the image has: ratio_horizontal, ..., area_very_large."""
     images, boxes = photos.images, photos.boxes
     if len(images) == 0:
         raise DatasetError("no images to split: the images table is empty")
@@ -50,9 +50,8 @@ def strata_table(photos: Photos) -> pd.DataFrame:
     position = pd.Index(table["image_id"]).get_indexer(pd.Index(boxes["image_id"]))
     known, position = boxes[position >= 0], position[position >= 0]
     table["boxes"] = np.bincount(position, minlength=len(table))
-    table["species"] = table["species"].astype(str).where(table["boxes"] > 0, "")
     table["count_bin"] = bins.count_bin(table["species"], table["boxes"])
-    names = table["species"].replace("", bins.NO_SPECIES)
+    names = table["species"].astype(str).replace("", bins.NO_SPECIES)
     table["stratum"] = names + "-" + table["count_bin"].astype(str)
     for kind, of_box in (("ratio", bins.ratio_bin(known)), ("area", bins.area_bin(known))):
         for code, name in enumerate(of_box.cat.categories):
