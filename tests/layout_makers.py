@@ -5,6 +5,8 @@ from pathlib import Path
 
 from archive_makers import jpeg
 
+import livestock_utils as lu
+
 SIZES = {"a": (64, 48), "b": (80, 60), "c": (64, 48)}
 BOXES = [
     ("a", "pig", (4.0, 6.0, 20.0, 30.0)),
@@ -14,6 +16,11 @@ BOXES = [
 ]
 """Photo, class, corners in px; c has none."""
 CLASSES = ("pig", "cow")
+
+
+def sample(folder: Path) -> Path:
+    """A small drawn sample in AI Hub's layout; one of its photos has no box."""
+    return lu.write_sample(folder, n_images=30, n_test_images=4, scale=0.15)
 
 
 def photos(folder: Path, names: str = "abc") -> Path:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from livestock_utils.core.archives import ImageReader
 from livestock_utils.core.errors import ArchiveError
 from livestock_utils.data.aihub import folder as data_folder
-from livestock_utils.data.aihub import integrity
+from livestock_utils.data.aihub import integrity, reading
 from livestock_utils.data.aihub import names as archive_names
 from livestock_utils.data.aihub.integrity import check
+from livestock_utils.data.findings import Findings
 
 PIGS, COWS = "[원천]돼지_bbox.zip", "[원천]소_bbox.zip"
 PIG_LABELS, COW_LABELS = "[라벨]돼지_bbox.zip", "[라벨]소_bbox.zip"
@@ -65,6 +66,26 @@ def test_tables(tmp_path):
     ]
     for table in (images, boxes):
         assert table.index.equals(pd.RangeIndex(len(table)))
+
+
+def test_no_boxes_at_all_keep_the_columns_and_types(tmp_path):
+    archives = make.four_archives()
+    for name in (PIG_LABELS, COW_LABELS):
+        archives[name] = {
+            member: make.label(
+                [], size=(80, 60) if "02" in member and "cow" in member else make.SIZE
+            )
+            for member in archives[name]
+        }
+    findings = Findings(collect_errors=True)
+    with ImageReader(make.write(tmp_path, archives)) as reader:
+        images, boxes = reading.read_tables(reader, findings)
+    assert [row["kind"] for row in findings.rows if row["severity"] == "error"] == [
+        "nothing_usable"
+    ]
+    assert len(images) == 4 and len(boxes) == 0
+    assert boxes.columns.tolist() == ["image_id", "species", "x_min", "y_min", "x_max", "y_max"]
+    assert boxes["x_min"].dtype == float
 
 
 def test_test_archives_need_no_labels(tmp_path):

@@ -4,11 +4,11 @@ import json
 import shutil
 import tarfile
 
+import layout_makers as make
 import numpy as np
 import pandas as pd
 import pytest
 
-import livestock_utils as lu
 from livestock_utils.core import tables
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.data.layouts import writing
@@ -25,8 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sample")
-    return lu.write_sample(folder, n_images=30, n_test_images=4, scale=0.15)
+    return make.sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="module")

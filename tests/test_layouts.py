@@ -659,8 +659,7 @@ def test_faults_are_counted_in_one_warning(tmp_path, caplog):
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sample")
-    return lu.write_sample(folder, n_images=30, n_test_images=4, scale=0.15)
+    return make.sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="module")

@@ -140,8 +140,7 @@ def recommend(
     """The row of a parity and cost table to deploy, and why; None where nothing fits. Among the
     rows that are not red and within both budgets, the fastest from letterbox to boxes (whole_ms) of
     those within _LEVEL_AP75 of the best AP75; plain ONNX, which runs everywhere, before what is at
-    most _LEVEL_LATENCY faster. A file counts for no more than its weights at the same size: no
-    network gets better by being converted, so what lies above them is luck."""
+    most _LEVEL_LATENCY faster. A file counts for no more than its weights: above them is luck."""
     measured = table[table["AP75"].notna() & table["whole_ms"].notna()].sort_values(
         "whole_ms", kind="stable"
     )

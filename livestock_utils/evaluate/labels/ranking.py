@@ -117,15 +117,19 @@ def effort(
     shares: Sequence[float] = (0.5, 0.8, 0.95),
 ) -> pd.DataFrame:
     """How many boxes a person looks at, in the order of each ranking, until so many of the missing
-    labels are found: a row a ranking, a column a share; NaN where no box lies on so many."""
+    labels are found: a row a ranking, a column a share; NaN where no box lies on so many. Of boxes
+    that overlap only the first is looked at, as in the review."""
     box, label, iou = overlaps.pairs(predictions, gone)
     near = iou >= missing.MATCHED_IOU
+    one, other, alike = overlaps.pairs(predictions, predictions)
     rows = {}
     for name, values in ranked.items():
-        place = np.empty(len(values))
-        place[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+        place = np.argsort(np.argsort(-values, kind="stable"))
+        later = one[(alike >= missing.MATCHED_IOU) & (place[one] > place[other])]
+        shown = ~np.isin(np.arange(len(values)), later)
+        looked = np.where(shown, np.cumsum(shown[np.argsort(place)])[place], np.inf)
         first = np.full(len(gone), np.inf)
-        np.minimum.at(first, label[near], place[box[near]])
+        np.minimum.at(first, label[near], looked[box[near]])
         wanted = np.maximum(np.ceil(np.multiply(shares, len(gone))).astype(int), 1)
         rows[name] = np.sort(first)[wanted - 1] if len(gone) else np.full(len(shares), np.nan)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(shares))
