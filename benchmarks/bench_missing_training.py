@@ -4,10 +4,10 @@
 
 DIR, plans and judges as in bench_accuracy.py. Each box of the training photos is removed with
 probability `--shares`, drawn by image id and seed, the same for all ways, or only the cows' boxes
-(`--species cow`); photos that lose all boxes stay. A second round first completes the labels by the model that "auto" trained on the gaps (run
-that row first; its weights stay in `--work`). Judged on complete labels: contest AP75 at NMS .60
-and .68, recall at the best F1. Each row of benchmarks/results/missing_training.csv is one training;
-the same command trains what is missing.
+(`--species cow`); photos that lose all boxes stay. A second round first completes the labels by the
+model that "auto" trained on the gaps (run that row first; its weights stay in `--work`). Judged on
+complete labels: contest AP75 at NMS .60 and .68, recall at the best F1. Each row of
+benchmarks/results/missing_training.csv is one training; the same command trains what is missing.
 Without --real it prints the rows that are there.
 """
 
