@@ -221,23 +221,29 @@ def told(rows: pd.DataFrame, plan: str) -> str:
     return table.to_string()
 
 
+def resampled_gain(judge: Photos, pairs: list) -> dict[str, Any]:
+    """Name -> 2,000 differences in AP75 over resampled photos, mean of the pairs of files (before,
+    after) of predictions."""
+    gains = []
+    for pair in pairs:
+        both = []
+        for file in pair:
+            found = pd.read_csv(file, dtype={"image_id": str})
+            sides = metrics.table_sides(judge.boxes, found, judge.images)
+            draws = intervals.draw_images(len(sides.image_ids), 2000)  # the same each time: seeded
+            both.append(intervals.resampled(matching.match_best(sides), draws))
+        gains.append(both[1] - both[0])
+    return sum(gains[1:], gains[0]) / len(gains)
+
+
 def gain(judge: Photos, work: Path, rows: pd.DataFrame, seeds: range, ours: str) -> pd.DataFrame:
     """Gain of a way over plain, of searched hyperparameters over `auto`, mean of the seeds, with
     its interval over resampled photos. `rows` are the plan's."""
     over = "auto" if ours in SEARCHED else PLAIN
     plan, means = rows["plan"].iloc[0], rows.groupby("way")[["AP75", "pig", "cow"]].mean()
     gained = (means.loc[ours] - means.loc[over]).rename({"AP75": "all"})
-    gains = []
-    for seed in seeds:
-        both = []
-        for way in (over, ours):
-            found = pd.read_csv(work / f"{plan}-{way}-{seed}.csv")
-            sides = metrics.table_sides(judge.boxes, found, judge.images)
-            draws = intervals.draw_images(len(sides.image_ids), 2000)  # the same each time: seeded
-            matches = matching.match_best(sides)
-            both.append(intervals.resampled(matches, draws))
-        gains.append(both[1] - both[0])
-    mean = sum(gains[1:], gains[0]) / len(gains)
+    pairs = [[work / f"{plan}-{way}-{seed}.csv" for way in (over, ours)] for seed in seeds]
+    mean = resampled_gain(judge, pairs)
     ends = {name: (gained[name], *intervals.limits(mean[name])) for name in mean}
     table = pd.DataFrame(ends, index=["gain", "low", "high"]).T.rename_axis("of").reset_index()
     return table.assign(plan=plan, way=ours, seeds=len(seeds)).round(4)

@@ -29,7 +29,7 @@ from livestock_utils import __version__
 from livestock_utils.core.boxes import XYXY, iou_matrix
 from livestock_utils.core.photos import Photos
 from livestock_utils.data.lookalikes import perceptual_hashes
-from livestock_utils.evaluate.scoring import intervals, matching, metrics
+from livestock_utils.evaluate.scoring import intervals
 
 RESULTS = Path(__file__).parent / "results" / "label_order.csv"
 GAINS = RESULTS.with_name("label_order_gains.csv")
@@ -128,21 +128,14 @@ def gains(judge: Photos, work: Path, rows: pd.DataFrame) -> pd.DataFrame:
     told = []
     for n, mine in rows.groupby("photos"):
         seeds = mine["seed"].value_counts()
-        samples = []
-        for seed in sorted(seeds.index[seeds == 2]):
-            both = []
-            for order in (RANDOM, DISPUTED):
-                found = pd.read_csv(work / f"{n}-{order}-{seed}.csv", dtype={"image_id": str})
-                sides = metrics.table_sides(judge.boxes, found, judge.images)
-                draws = intervals.draw_images(len(sides.image_ids), 2000)
-                both.append(intervals.resampled(matching.match_best(sides), draws)["all"])
-            samples.append(both[1] - both[0])
-        if samples:
-            mean = sum(samples[1:], samples[0]) / len(samples)
+        paired = sorted(seeds.index[seeds == 2])
+        files = [[work / f"{n}-{order}-{k}.csv" for order in (RANDOM, DISPUTED)] for k in paired]
+        if files:
+            mean = bench_accuracy.resampled_gain(judge, files)["all"]
             pairs = mine[mine["seed"].isin(seeds.index[seeds == 2])]
             by_order = pairs.groupby("order")["AP75"].mean()
             gain = by_order[DISPUTED] - by_order[RANDOM]
-            told.append((n, len(samples), gain, *intervals.limits(mean)))
+            told.append((n, len(files), gain, *intervals.limits(mean)))
     columns = ["photos", "seeds", "gain", "low", "high"]
     return pd.DataFrame(told, columns=columns).round(4)
 

@@ -31,9 +31,11 @@ from livestock_utils import __version__
 from livestock_utils.core.photos import Photos
 from livestock_utils.core.tables import BOX_COLUMNS
 from livestock_utils.detect.train import open_labels
+from livestock_utils.evaluate.scoring import intervals
 from livestock_utils.evaluate.silver import making
 
 RESULTS = Path(__file__).parent / "results" / "missing_training.csv"
+GAINS = RESULTS.with_name("missing_training_gains.csv")
 KEYS = ["plan", "way", "species", "share", "seed"]
 WAYS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -47,6 +49,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "silver, one round": {"added_from": 0.3, "rounds": 1},
     "silver, two rounds": {"added_from": 0.3, "rounds": 2},
 }
+PAIRS = [
+    (PLAIN, "doubted"),
+    ("auto", "doubted"),
+    ("auto", "silver, one round"),
+    ("silver, one round", "silver, two rounds"),
+]
+"""(over, way) whose differences are written to GAINS."""
+
+
+def predictions_of(plan: str, way: str, species: str, share: float, seed: int) -> str:
+    """Name of a row's predictions in --work."""
+    return f"{plan}_{way}_{species}_{share}_{seed}.csv"
 
 
 def without(photos: Photos, share: float, seed: int, species: str = "all") -> Photos:
@@ -123,28 +137,20 @@ def one_row(
                 hidden, watched, options, place, seed, asked, teacher
             )
         if way == "auto":
-            options.work.mkdir(parents=True, exist_ok=True)
             shutil.copy(
                 weights, options.work / f"{options.plan}_auto_{options.species}_{share}_{seed}.pt"
             )
         seconds = time.perf_counter() - began
         size = PLANS[options.plan]["size"]
-        tables, kept = {}, options.work / "predictions"
-        kept.mkdir(parents=True, exist_ok=True)
+        key, tables = (options.plan, way, options.species, share, seed), {}
         for iou in (0.6, 0.68):
             settings = lu.PostprocessSettings(iou_threshold=iou)
             found = lu.predict(weights, judge, image_size=size, settings=settings)
             tables[iou] = lu.score(judge, found).loc["all"]
-            name = f"{options.plan}_{way}_{options.species}_{share}_{seed}_{iou}.csv"
-            found.to_csv(kept / name, index=False)
+            if iou == 0.6:
+                found.to_csv(options.work / predictions_of(*key), index=False)
     return {
-        **{
-            "plan": options.plan,
-            "way": way,
-            "species": options.species,
-            "share": share,
-            "seed": seed,
-        },
+        **dict(zip(KEYS, key, strict=True)),
         "AP75 at .60": round(float(tables[0.6]["mAP75"]), 4),
         "AP75 at .68": round(float(tables[0.68]["mAP75"]), 4),
         "recall": round(float(tables[0.6]["R"]), 4),
@@ -155,6 +161,29 @@ def one_row(
         "version": __version__,
         "settings": json.dumps({**PLANS[options.plan], **WAYS[way]}),
     }
+
+
+def gains(rows: pd.DataFrame, judge: Photos, work: Path) -> pd.DataFrame:
+    """Gains in AP75 of ways over others, mean of the seeds whose predictions are there, with their
+    interval over resampled photos."""
+    told = []
+    for key, part in rows.groupby(KEYS[:1] + KEYS[2:-1], sort=False):
+        scores = part.set_index(["way", "seed"])["AP75 at .60"]
+        for over, way in PAIRS:
+            files = [
+                [work / predictions_of(key[0], name, *key[1:], seed) for name in (over, way)]
+                for seed in part["seed"].unique()
+            ]
+            there = [all(file.is_file() for file in pair) for pair in files]
+            seeds = part["seed"].unique()[there]
+            if not len(seeds):
+                continue
+            gain = (scores[way][seeds] - scores[over][seeds]).mean()
+            pairs = [pair for pair, known in zip(files, there, strict=True) if known]
+            ends = intervals.limits(bench_accuracy.resampled_gain(judge, pairs)["all"])
+            told.append((*key, over, way, len(seeds), gain, *ends))
+    columns = [*KEYS[:1], *KEYS[2:-1], "over", "way", "seeds", "gain", "low", "high"]
+    return pd.DataFrame(told, columns=columns).round(4)
 
 
 def main() -> None:
@@ -174,6 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = pd.read_csv(RESULTS) if RESULTS.is_file() else pd.DataFrame(columns=KEYS)
     if options.real is not None:
+        options.work.mkdir(parents=True, exist_ok=True)
         index = pd.read_csv(options.real / "index.csv").set_index("image_id")
         sets = bench_accuracy.parts(options.real, index, options.plan)
         wanted = [
@@ -189,6 +219,11 @@ def main() -> None:
             rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
             rows.to_csv(RESULTS, index=False)
             print(row, flush=True)
+        known = gains(rows[rows["plan"] == options.plan], sets[1], options.work)
+        old = [pd.read_csv(GAINS)] if GAINS.is_file() else []
+        kept = pd.concat([*old, known]).drop_duplicates([*known.columns[:5]], keep="last")
+        kept.to_csv(GAINS, index=False)
+        print(kept.to_string())
     numbers = ["AP75 at .60", "AP75 at .68", "recall", "seconds"]
     print(rows.groupby(KEYS[:-1], sort=False)[numbers].mean().round(4).to_string())
 
