@@ -8,8 +8,9 @@
 # %% [markdown]
 # # 04 A small set for searching
 #
-# A search trains dozens of models. How small may its training set be and still rank hyperparameters as the whole one
-# would? By default half of train and the whole validation fold, as in the original.
+# A search trains dozens of models. So it gets a smaller set with the same mix: by default half of train and the whole
+# validation fold, as in the original. Whether that ranks hyperparameters as the whole set would is not measured here;
+# on real photos [the winners of short trials](../docs/accuracy.md) did not hold.
 #
 # - **In:** `OUT/tables/` (01), `OUT/datasets/folds.csv` (02), the images in `DATA/data/`.
 # - **Out:** `OUT/datasets/Train_Dataset_mini.tar` and `Valid_Dataset_mini.tar`; figures in `OUT/figures/04/`.

@@ -13,7 +13,7 @@
 # A trial's score is the contest's mAP75 on the mini validation set, which the original's search never saw.
 #
 # Is it worth its hours? On 427 real photos it was not: the best of 30 short trials, TPE's and the genetic algorithm's,
-# scored no better than the recipe `auto` once trained in full (`docs/accuracy.md`).
+# scored no better than the recipe `auto` once trained in full ([accuracy](../docs/accuracy.md)).
 #
 # `sampler = "genetic"` is YOLOv5's own algorithm, for polishing near a good start; the others draw from the whole range
 # (`benchmarks/bench_samplers.py`). Trials that are clearly behind end early (`pruner`). Many sessions can share one

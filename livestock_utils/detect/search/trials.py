@@ -79,6 +79,7 @@ def key_numbers(table: pd.DataFrame) -> dict[str, float | int | None]:
         "best_score": float(best["score"]),
         "base_score": float(base.iloc[0]) if len(base) else None,
         "best_trial": int(best["trial"]),
+        "trials_better": int((table["score"] > base.max()).sum()),
         **{f"trials_{state}": int(counts.get(state, 0)) for state in states},
         "epochs_trained": int(table["epochs"].sum()),
     }

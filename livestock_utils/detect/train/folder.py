@@ -99,7 +99,7 @@ class RunFolder:
     def restore(self, trainer: Any) -> Path | None:
         """Continue from the newest valid resume file of the folder; its path, or None."""
         path = training_state.newest(self.resume)
-        self.status = "The run was started now."
+        self.status = "The model was trained in this run."
         if path is not None:
             state = training_state.read(path)
             training_state.check_same(state, self.settings.plain(), path)

@@ -130,10 +130,7 @@ def completeness(photos: Photos) -> Display:
     """Box counts beside those of the neighbours by name; the table counts the suspects."""
     hints = counts.completeness_hints(photos.images, photos.boxes)
     table = counts.completeness_table(photos.images, photos.boxes)
-    caption = (
-        "Boxes in an image against the median of its neighbours by name; the darker, the more "
-        "images (log scale)."
-    )
+    caption = "Boxes in an image against its neighbours' median; darker: more images (log scale)."
     draw = partial(plots.completeness, hints)
     metrics = {"suspect_images": int(hints["suspect"].sum())}
     return Display("completeness", caption, table, draw, words.completeness(table), metrics)
@@ -146,8 +143,12 @@ def suspects(photos: Photos, n: int = 3, data: str | os.PathLike = "") -> Displa
     ids = list(counts.most_suspect(hints[hints["boxes"] > 0], n))
     table = hints.set_index("image_id").loc[ids, ["boxes", "local_median"]].reset_index()
     caption = "Of the images with boxes, those that fall furthest below their neighbours."
-    said = words.suspects(hints, ranking.unlabelled(data, photos.images))
-    return Display("suspects", caption, table, lambda: gallery.examples(photos, ids), said)
+    unlabelled, metrics = ranking.unlabelled(data, photos.images), {}
+    if unlabelled is not None:
+        right = hints["suspect"] & hints["image_id"].isin(unlabelled["image_id"])
+        metrics["suspects_right"] = int(right.sum())
+    said = words.suspects(hints, unlabelled)
+    return Display("suspects", caption, table, lambda: gallery.examples(photos, ids), said, metrics)
 
 
 def beside_write_up(photos: Photos) -> Display:

@@ -53,14 +53,12 @@ def suggestions(missing: MissingLabels, n: int = 4, confidence: float = 0.25) ->
 
 def label_faults(missing: MissingLabels, n: int = 4, confidence: float = 0.25) -> Display:
     """The most suspicious labels, beside the predictions from `confidence` up."""
-    table = missing.faults
+    table, metrics = missing.faults, {"suspicious_labels": len(missing.faults)}
     if missing.unlabelled is not None:
-        table = table.assign(
-            right=report.right_labels(table, missing.photos.complete(missing.data).boxes)
-        )
+        right = report.right_labels(table, missing.photos.complete(missing.data).boxes)
+        table, metrics["right_labels"] = table.assign(right=right), int(right.sum())
     cases = report.fault_cases(table, n)
     caption = "The most suspicious labels: left the labels, right the out-of-fold predictions."
-    metrics = {"suspicious_labels": len(table)}
     shown = _gallery("label_faults", caption, missing, cases, confidence)
     return dataclasses.replace(shown, table=table, verdict=words.faults(table), metrics=metrics)
 

@@ -21,9 +21,7 @@ def best_so_far(search: Search) -> Display:
     """Each trial's score and the best until then by epochs trained; what every group gave."""
     table = trials.so_far(search.table)
     gave = (f"**{one.group}**: {words.result(one.table)}" for one in search.chain)
-    caption = (
-        f"Score of each trial of the group {search.group}, and the best so far, by epochs trained."
-    )
+    caption = f"Score of each trial of {search.group} and the best so far, by epochs trained."
     draw = partial(plots.best_so_far, table)
     return Display("best_so_far", caption, table, draw, "\n\n".join(gave))
 
@@ -33,8 +31,7 @@ def gene_coordinates(search: Search) -> Display:
     table = trials.gene_table(search.table, search.genes)
     return Display(
         "gene_coordinates",
-        "Each line is a trial, each axis a gene; the brighter, the better, the thick line is the "
-        "best.",
+        "Each line is a trial, each axis a gene; the brighter, the better; thick: the best.",
         table,
         partial(plots.gene_coordinates, search.table, search.genes),
     )

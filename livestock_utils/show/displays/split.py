@@ -66,7 +66,7 @@ def groups(photos: Photos, of_image: pd.Series | None, group_by: str) -> Display
     """How many photos must stay together, and in how large groups."""
     table = grouping.group_sizes(of_image, photos.images)
     metrics = {"group_by": group_by, "groups": table}
-    return Display("groups", f"Groups by `{group_by}`.", table, metrics=metrics, shows_table=True)
+    return Display("groups", f"Groups by {group_by}.", table, metrics=metrics, shows_table=True)
 
 
 def balance(
@@ -82,13 +82,13 @@ def balance(
         table.drop(columns=["species", "count_bin", "target"]),
         partial(plots.split_balance, table),
         metrics={
+            "furthest_stratum": table.loc[table["off_points"].abs().idxmax(), "stratum"],
             "largest_error_points": float(table["off_points"].abs().max()),
             "largest_error_images": float(table["off_images"].abs().max()),
             "balance": table,
         },
         shows_table=True,
-        table_caption="Images of each stratum in train and validation; how far off in percentage "
-        "points and in images.",
+        table_caption="Images of each stratum in train and validation, and how far off that is.",
     )
 
 

@@ -29,14 +29,17 @@ def preflight(
     settings: TrainSettings = TrainSettings(),
     folder: str | os.PathLike = ".",
 ) -> Display:
-    """`lu.preflight` as a table, worst line first; shown, it raises where a line stops."""
+    """`lu.preflight`: what is not fine, worst line first; shown, it raises where a line stops."""
     table = checking.checks(train, valid, settings, folder)
     error: TrainingError | None = None
     try:
         checking.require(table)
     except TrainingError as stopped:
         error = stopped
-    return Display("preflight", table=table, shows_table=True, error=error)
+    look, fine = table[table["state"] != "ok"], table[table["state"] == "ok"]
+    return Display(
+        "preflight", "", look, None, "", {}, len(look) > 0, "What is fine.", rest=fine, error=error
+    )
 
 
 def plan(table: pd.DataFrame) -> Display:
