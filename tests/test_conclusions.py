@@ -77,6 +77,12 @@ def test_the_notebooks_asked_are_those_that_are_there():
             GAIN | {"answers": "as labelled", "images": 85},
             "With silver against without, labels as labelled: +0.001 mAP75, within noise.",
         ),
+        (
+            "07_hyperparameter_search",
+            {"trials_complete": 4, "trials_better": 0, "best_score": 0.2664, "base_score": 0.2664},
+            "Of 4 short trials (the start is one) 0 beat the start: 0.266 at best, 0.266 the start"
+            "; single runs, no interval.",
+        ),
         (FULL, {}, f"Not told: {FULL} is not finished, or of another version."),
         (FULL, {"difference": None}, f"Not told: {FULL} is not finished, or of another version."),
         (
@@ -109,6 +115,36 @@ def test_the_notebooks_asked_are_those_that_are_there():
 )
 def test_answers_are_sentences(tmp_path, name, numbers, expected):
     assert answers(concluded(tmp_path, **{name: numbers}), name[:2])[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "truth", "expected"),
+    [
+        (
+            "01_eda",
+            {"images": 200, "suspect_images": 30},
+            {"suspects_right": 3},
+            "by the truth only 3 of these lack a label",
+        ),
+        (
+            "02_make_dataset_multilabel",
+            {"largest_error_points": 17.5, "largest_error_images": 1.4},
+            {"furthest_stratum": "pig-little"},
+            "The furthest is pig-little, 17.5 points off",
+        ),
+        (
+            "06_error_analysis",
+            {"suggestions": 67, "suspicious_labels": 78},
+            {"right_labels": 78},
+            "by the truth 78 of these 78 are right",
+        ),
+    ],
+)
+def test_an_answer_says_the_truth_where_it_is_known(tmp_path, name, numbers, truth, expected):
+    number = name[:2]
+    assert expected in answers(concluded(tmp_path, **{name: numbers | truth}), number)[1]
+    alone = answers(concluded(tmp_path, **{name: numbers}), number)[1]
+    assert expected not in alone and not alone.startswith("Not told")
 
 
 def test_an_unfinished_inference_gives_rows_that_say_so(tmp_path):

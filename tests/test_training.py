@@ -332,7 +332,8 @@ def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path):
     ):
         train(data, tmp_path / "run", **FAST)
     assert (
-        train(data, tmp_path / "run", **FAST | {"epochs": 1}).status == "The model was trained in this run."
+        train(data, tmp_path / "run", **FAST | {"epochs": 1}).status
+        == "The model was trained in this run."
     )
 
 

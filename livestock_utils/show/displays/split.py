@@ -82,7 +82,7 @@ def balance(
         table.drop(columns=["species", "count_bin", "target"]),
         partial(plots.split_balance, table),
         metrics={
-            "furthest_stratum": table.loc[table["off_points"].abs().idxmax(), "stratum"],
+            "furthest_stratum": table["stratum"].tolist()[table["off_points"].abs().argmax()],
             "largest_error_points": float(table["off_points"].abs().max()),
             "largest_error_images": float(table["off_images"].abs().max()),
             "balance": table,
