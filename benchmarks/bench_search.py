@@ -46,14 +46,12 @@ def searched(options: argparse.Namespace) -> pd.DataFrame:
         epochs=6,
         image_size=320,
         batch_size=16,
-        optimizer="AdamW",  # as `auto` has it, which leaves it to whoever brings hyperparameters
         patience=0,
     )
     search = lu.search(
         *(train, judge, out, settings),
         groups="ten",
         groups_file=file,
-        base="few_photos",
         sampler=options.sampler,
         trials=options.trials,
     )

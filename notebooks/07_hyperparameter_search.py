@@ -47,7 +47,7 @@ except Exception as error:
 data = ""  # @param {type:"string"}
 out = ""  # @param {type:"string"}
 groups = "lr_momentum"  # @param {type:"string"}
-base = "default"  # @param {type:"string"}
+base = "recipe"  # @param {type:"string"}
 sampler = "tpe"  # @param ["genetic", "tpe", "cmaes", "nsga2", "random"]
 trials = 20  # @param {type:"integer"}
 pruner = "median"  # @param ["none", "median", "halving"]
@@ -89,8 +89,9 @@ step.show(lu.displays.gene_groups(groups, groups_file))
 
 # %% [markdown]
 # ## Search
-# Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base. A range test
-# before (`rate_test = True`) says where `lr0` is worth a search. A long flat end: more trials would not help.
+# Starts the study, joins it, or returns at once when all its trials are done. Trial 0 is always the base: as training
+# would do by the recipe `auto`, unless `base` names a file of hyperparameters. A range test before (`rate_test = True`)
+# says where `lr0` is worth a search. A long flat end: more trials would not help.
 
 # %%
 train = step.open_set("Train_Dataset_mini", made_by="04")

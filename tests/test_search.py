@@ -12,6 +12,7 @@ import yaml
 from training_sets import write_set
 
 from livestock_utils.core.errors import DivergedError, NotebookError, TrainingError
+from livestock_utils.detect import checkpoints, yolov5
 from livestock_utils.detect import settings as training_settings
 from livestock_utils.detect.search import best as search_best
 from livestock_utils.detect.search import objective
@@ -19,7 +20,7 @@ from livestock_utils.detect.search import trials as search_table
 from livestock_utils.detect.search.genes import Gene
 from livestock_utils.detect.search.run import search
 from livestock_utils.detect.settings import TrainSettings
-from livestock_utils.detect.train import run
+from livestock_utils.detect.train import recipes, run
 from livestock_utils.show.words import search as words
 
 TRAINING = TrainSettings(
@@ -149,6 +150,41 @@ def test_trials_that_are_behind_are_pruned_by_epoch(data, tmp_path, made_up):
         len(behind) and set(behind["state"]) == {"pruned"} and behind["epochs"].between(2, 5).all()
     )
     assert (found.table.loc[found.table["state"] == "complete", "epochs"] == 6).all()
+
+
+@pytest.fixture
+def of_other_classes(tmp_path):
+    """Start weights of two classes that are not ours."""
+    with yolov5.yolov5() as y5:
+        model = y5.yolo.Model(y5.model_file("yolov5n"), ch=3, nc=2)
+        model.names = {0: "cow", 1: "dog"}
+        return checkpoints.write_weights(tmp_path / "start.pt", model)
+
+
+@pytest.mark.parametrize(
+    "recipe, options, hyp, optimizer",
+    [
+        ("auto", {}, "few_photos", "AdamW"),
+        ("auto", {"base": "default"}, "default", "SGD"),
+        ("write_up", {}, "default", "SGD"),
+        ("yolov5", {}, "default", "SGD"),
+    ],
+)
+def test_a_search_starts_at_what_the_recipe_auto_would_train(
+    data, tmp_path, made_up, of_other_classes, recipe, options, hyp, optimizer
+):
+    asked = dataclasses.replace(TRAINING, recipe=recipe, init_weights=of_other_classes)
+    usual = {"trials": 1, "pruner": "none", "storage": f"journal://{tmp_path / 'study.log'}"}
+    search(data, None, tmp_path, asked, **usual | options)
+    first, values = made_up[0], training_settings.read_hyp(hyp)
+    assert first["hyp"] == values and first["optimizer"] == optimizer
+    if recipe == "auto" and not options:  # nothing that a training would do otherwise
+        images = (data.parent / "train" / "images").glob("*")
+        alone, _ = recipes.settled(asked, len(list(images)), ("cow", "dog"), ("pig", "cow"))
+        same = ("epochs", *recipes.OPEN)
+        assert {name: first[name] for name in same} | {"hyp": hyp} == {
+            name: getattr(alone, name) for name in same
+        }
 
 
 def test_all_trials_diverge(data, tmp_path, made_up):

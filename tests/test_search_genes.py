@@ -47,7 +47,7 @@ def test_gains_and_limits_are_yolov5s_own():
     "group", ["lr_momentum", "warmup", "losses", "hsv", "geometry", "mosaic", "all"]
 )
 def test_every_shipped_group_can_be_searched_from_the_shipped_bases(group):
-    for base in ("default", "experiment_hyp_v1"):
+    for base in ("default", "experiment_hyp_v1", "few_photos", "few_epochs"):
         genes = search_genes.read_genes(group, settings.read_hyp(base))
         assert genes and all(gene.gain > 0 and gene.low < gene.high for gene in genes)
 

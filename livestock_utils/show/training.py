@@ -61,9 +61,19 @@ def train(
         DatasetError: the data cannot be used.
         CheckpointError: the weights cannot be used.
     """
-    asked: dict[str, Any] = {"teacher": teacher, "mirror": mirror, "tags": tags, "trust": trust}
-    asked |= {"on_epoch": on_epoch, "final_evaluation": final_evaluation, "draw": _draw}
-    return run.train(train, valid, folder, settings, **asked)
+    return run.train(
+        train,
+        valid,
+        folder,
+        settings,
+        teacher=teacher,
+        mirror=mirror,
+        tags=tags,
+        on_epoch=on_epoch,
+        trust=trust,
+        final_evaluation=final_evaluation,
+        draw=_draw,
+    )
 
 
 def train_pairs(
@@ -105,17 +115,25 @@ def train_pairs(
         seeded = dataclasses.replace(settings, seed=seed)
         for side, ending, data in (("gold", "_gold", gold), ("expanded", "", expanded)):
             folder, mirror = folder_of(f"{name}{ending}{suffix}")
-            tags = {"trained_on": SILVER[side == "expanded"]} | variant
-            asked: dict[str, Any] = {"mirror": mirror, "tags": tags, "draw": _draw}
-            asked["twin"] = (kept or local) if side == "gold" else None
-            mine = seeded
+            mine, teacher = seeded, None
             if settings.negatives is None and regions is not None and len(regions):
                 # Gold plain: what the recipe might make of missing labels would be a difference.
                 mine = dataclasses.replace(seeded, negatives="plain", teacher_weight=None)
                 if side == "expanded":
                     mine = dataclasses.replace(mine, negatives="masked")
-                    asked["teacher"] = regions
-            runs[side].append(run.train(data, valid, folder, mine, **asked))
+                    teacher = regions
+            done = run.train(
+                data,
+                valid,
+                folder,
+                mine,
+                teacher=teacher,
+                mirror=mirror,
+                tags={"trained_on": SILVER[side == "expanded"]} | variant,
+                draw=_draw,
+                twin=(kept or local) if side == "gold" else None,
+            )
+            runs[side].append(done)
     return runs
 
 

@@ -41,9 +41,8 @@ _CONTEST = {"mAP75_contest": 1.0}
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A finished search of one group of genes; `chain` has it after those of the groups before.
-    `best_hyp` is the base with the best genes, `hyp_file` the YAML of it, `table` a row a trial
-    (see `trials.trials_table`), `study` the Optuna study, `chosen` the best trial's values of the
-    choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold."""
+    `best_hyp` is the base with the best genes, `hyp_file` its YAML, `table` a row a trial, `chosen`
+    the best trial's values of the choices, which a hyperparameter file does not hold."""
 
     group: str
     genes: tuple[Gene, ...]
@@ -88,7 +87,7 @@ def search(
     settings: TrainSettings = TrainSettings(),
     *,
     groups: str | Sequence[str] = "lr_momentum",
-    base: str | os.PathLike | Mapping[str, Any] | None = "default",
+    base: str | os.PathLike | Mapping[str, Any] | None = "recipe",
     sampler: str = "tpe",
     trials: int = 20,
     pruner: str = "median",
@@ -114,8 +113,9 @@ def search(
         settings: of each trial, but for its genes and choices; what was decoded is kept on disk.
         groups: names in hyp/groups.yaml, in a list or one text with commas: each begins with the
             best of the one before, and "all" at the end polishes.
-        base: hyperparameters as for `TrainSettings.hyp`, or "search" for the best of an earlier
-            search; a study that has begun keeps the base that it began with.
+        base: "recipe" for what the recipe `auto` would train with, its optimizer too (by other
+            recipes yolov5's defaults); hyperparameters as for `TrainSettings.hyp`; or "search" for
+            the best of an earlier search, of which a study that has begun keeps its own.
         sampler: genetic (YOLOv5's own), tpe, cmaes, nsga2 or random.
         trials: of the whole study, by all workers together.
         pruner: none, median or halving.
@@ -161,7 +161,8 @@ def search(
         keep_weights,
     )
     _check(task)
-    task = dataclasses.replace(task, settings=_settled(task))
+    asked, base = _settled(task, base)
+    task = dataclasses.replace(task, settings=asked)
     for group in names:
         start = chain[-1].best_hyp if chain else base
         found = _search_group(task, group, f"{study}-{group}" if study else group, start)
@@ -249,16 +250,20 @@ def _check(task: Task) -> None:
         raise TrainingError("a search compares equal epochs; leave minutes out, and give epochs")
 
 
-def _settled(task: Task) -> TrainSettings:
-    """The settings of every trial, with what was left open settled by the recipe but for `hyp`."""
+def _settled(task: Task, base: Any) -> tuple[TrainSettings, Any]:
+    """The settings of every trial, with what was left open settled by the recipe but for `hyp`; and
+    the base, where that is the recipe's."""
     data = read_data(task.train, task.valid, task.out / "search" / "data")
     start = task.settings.init_weights
     unknown = start is None or "{model}" in str(start)
     weights = None if unknown else find_weights(str(start), DOWNLOADS)
-    asked = dataclasses.replace(task.settings, hyp="default")  # some hyp is given
+    asked = task.settings
+    if base != "recipe" or asked.recipe != "auto":
+        asked = dataclasses.replace(asked, hyp="default")  # some hyp is given
     values, _ = recipes.resolved(asked, {}, data, weights)
+    base = (values["hyp"] or "default") if base == "recipe" else base
     kept = {name: values[name] for name in ("epochs", *recipes.OPEN) if name != "hyp"}
-    return dataclasses.replace(task.settings, **kept, cache=task.settings.cache and "disk")
+    return dataclasses.replace(task.settings, **kept, cache=task.settings.cache and "disk"), base
 
 
 def _recorded(settings: TrainSettings) -> dict[str, Any]:

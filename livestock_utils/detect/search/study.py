@@ -58,9 +58,14 @@ def join(
     setting. `defaults` (keys joined by dots) stand for what an older study did not record."""
     with search_storage.quiet():
         try:
-            asked: dict[str, Any] = {"storage": storage, "sampler": sampler, "pruner": pruner}
-            asked |= {"study_name": name, "directions": list(directions)}
-            study = optuna.create_study(**asked, load_if_exists=True)
+            study = optuna.create_study(
+                storage=storage,
+                sampler=sampler,
+                pruner=pruner,
+                study_name=name,
+                load_if_exists=True,
+                directions=list(directions),
+            )
         except ValueError as error:
             raise TrainingError(
                 f"study {name!r} cannot be joined ({error}); give the study another name"
@@ -130,10 +135,9 @@ def work(
     poll_s: float = 5.0,
     after: Callable[[FrozenTrial], None] | None = None,
 ) -> None:
-    """Run trials until all `n_trials` slots of the study are done, whoever did them. When the last
-    ones run elsewhere this worker waits, so that it can take them up should their worker die.
-    Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is
-    called with each own trial."""
+    """Run trials until all `n_trials` slots are done, whoever did them; while the last ones run
+    elsewhere, wait to take them up. Errors of `_CAUGHT` fail a trial, which is tried again; others
+    end the work. `after` is called with each own trial."""
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
     given_back = failed = 0
@@ -185,9 +189,8 @@ def _place(trial: FrozenTrial) -> int:
 
 
 def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that have just failed and wait for the queue: their slot is taken. Failing and
-    queueing are two steps. Should the worker that takes them die in between, the slot is free after
-    SOON_S; so it is where the clocks of two machines differ by more."""
+    """Trials that have just failed and wait for the queue: their slot is taken, for SOON_S at most,
+    as the worker that takes them may die in between, and clocks of machines differ."""
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
     now = datetime.datetime.now()
     return [
@@ -247,9 +250,7 @@ def _one(
             search_storage.requeue(study, study.get_trials()[begun[0]])
         raise
     except (ValueError, optuna.exceptions.UpdateFinishedTrialError) as error:
-        if begun and isinstance(
-            error, LivestockError
-        ):  # a wrong setting: the same genes wait for the right one
+        if begun and isinstance(error, LivestockError):  # the same genes wait for a right setting
             search_storage.requeue(study, study.get_trials()[begun[0]])
         if isinstance(error, LivestockError) or not begun:
             raise
