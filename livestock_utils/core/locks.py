@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from livestock_utils.core import files
 from livestock_utils.core.errors import TrainingError
 
@@ -86,7 +88,7 @@ class Note:
         if not found or age_s > FRESH_S or found == self.mine:
             return None
         pid, host = found["pid"], found["host"]
-        if host == self.mine["host"] and not _is_alive(pid):
+        if host == self.mine["host"] and not psutil.pid_exists(pid):
             return None
         return f"process {pid} on {host} (seen {max(age_s, 0) / 60:.0f} minutes ago)"
 
@@ -110,13 +112,3 @@ class Note:
             return {"host": str(found["host"]), "pid": int(found["pid"])}, age.total_seconds()
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return {}, 0.0
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True

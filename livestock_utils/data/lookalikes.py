@@ -71,9 +71,8 @@ def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) ->
 def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
-    """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it.
-    One without a hash is a group of its own. Groups chain: with a fixed camera a large
-    `max_distance` makes one group of everything."""
+    """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it:
+    large ones make one group of a fixed camera's photos. One without a hash is alone."""
     if not 0 <= max_distance <= 64:
         raise DatasetError(f"max_distance must lie in [0, 64] bits, got {max_distance}")
     ids = images["image_id"].sort_values(ignore_index=True)

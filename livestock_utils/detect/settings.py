@@ -279,9 +279,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None). Raises
-    TrainingError for a file that is absent, and for a key that is missing, unknown or out of
-    range."""
+    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None).
+    TrainingError for an absent file, and a key that is missing, unknown or out of range."""
     if isinstance(hyp, Mapping):
         values, where = dict(hyp), "hyp"
     else:
@@ -318,13 +317,8 @@ def hyp_file(hyp: str | os.PathLike | None) -> Path:
     for path in (Path(hyp).expanduser(), HYP_FOLDER / f"{hyp}", HYP_FOLDER / f"{hyp}.yaml"):
         if path.is_file():
             return path
-    names = ", ".join(
-        sorted(
-            path.stem
-            for path in HYP_FOLDER.glob("*.yaml")
-            if re.search(rb"^lr0:", path.read_bytes(), re.M)
-        )
-    )
+    files = [(path.stem, path.read_bytes()) for path in HYP_FOLDER.glob("*.yaml")]
+    names = ", ".join(sorted(name for name, text in files if re.search(rb"^lr0:", text, re.M)))
     raise TrainingError(
         f"hyperparameter file not found: {hyp}; give a path or one of {names or 'hyp/*.yaml'}"
     )

@@ -18,8 +18,11 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import yaml
 
 from livestock_utils.core.errors import LivestockError
 from livestock_utils.core.progress import progress
@@ -47,6 +50,11 @@ class Yolov5(types.SimpleNamespace):
         """Import another module of yolov5 by its name below the package, such as "train"."""
         with _quiet_import():
             return importlib.import_module(f"yolov5.{name}")
+
+    def architecture(self, name: str) -> dict[str, Any]:
+        """What the architecture file of "yolov5n", ... says."""
+        text = Path(self.model_file(name)).read_text(encoding="ascii", errors="ignore")
+        return yaml.safe_load(text)
 
     def model_file(self, name: str) -> str:
         """Path of the architecture file of "yolov5n", ...; LivestockError lists them."""
@@ -94,10 +102,9 @@ def modules() -> Yolov5:
 
 @contextlib.contextmanager
 def _quiet_import() -> Iterator[None]:
-    """sys.path, stubs and muted setters while a module of yolov5 is imported. yolov5 sets print
-    options of numpy, pandas and torch, OpenCV's threads, matplotlib's backend (no more inline
-    figures), logging (which closes everybody's handlers), environment variables (OMP_NUM_THREADS
-    too), sys.path and warning filters. None of them outlives the import."""
+    """sys.path, stubs and muted setters while a module of yolov5 is imported: it sets print
+    options, OpenCV's threads, matplotlib's backend, logging, OMP_NUM_THREADS, warning filters. None
+    stays."""
     import cv2
     import matplotlib
     import numpy as np
@@ -127,9 +134,8 @@ def _quiet_import() -> Iterator[None]:
 
 
 def _stubs() -> dict[str, types.ModuleType]:
-    """Modules that yolov5 imports and nothing here uses. pkg_resources is gone from setuptools 82;
-    of ultralytics (AGPL-3.0) check_requirements, which would run pip; roboflow is for uploads of
-    train.py."""
+    """Modules that yolov5 imports and nothing here uses; of ultralytics (AGPL-3.0)
+    check_requirements, which would run pip. pkg_resources is gone from setuptools 82."""
     from packaging.version import parse
 
     members: dict[str, dict[str, Any]] = {

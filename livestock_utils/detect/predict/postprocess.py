@@ -192,10 +192,9 @@ def apply(
     settings: PostprocessSettings = PostprocessSettings(),
     images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Candidates (of `images` only) -> predictions table (image_id, species, x_min..y_max px,
-    confidence), by image_id and falling confidence; ties keep the network's order. DatasetError for
-    an image without candidates, LivestockError for thresholds that lack a class or passes that were
-    not predicted."""
+    """Candidates (of `images` only) -> predictions table (px), by image_id and falling confidence;
+    ties keep the network's order. DatasetError for an image without candidates, LivestockError for
+    thresholds that lack a class or passes not predicted."""
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)
@@ -360,7 +359,12 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detectio
     # A pick of all classes may fall below its own class's floor and make room for another.
     mixed = settings.class_agnostic and floors.min() < floors.max()
     if is_fusion and settings.fusion_nms is not None:
-        part = part.select(_nms_of_each_pass(part, settings.fusion_nms))
+        plain = PostprocessSettings(iou_threshold=settings.fusion_nms)
+        kept = np.zeros(len(part), dtype=bool)
+        for number in range(len(part.passes)):
+            mask = part.pass_index == number
+            kept[mask] = _kept(part.select(mask), plain)
+        part = part.select(kept)
     found: list[tuple[Any, ...]] = [
         (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4), "f4"), np.zeros(0, "f4"))
     ]
@@ -389,11 +393,3 @@ def _soften_or_fuse(part: Candidates, settings: PostprocessSettings) -> Detectio
             xyxy, confidence, labels = xyxy[alive], confidence[alive], labels[alive]
         found.append((np.full(len(confidence), image), labels, xyxy, confidence))
     return Detections(*(np.concatenate(each) for each in zip(*found, strict=True)))
-
-
-def _nms_of_each_pass(part: Candidates, iou_threshold: float) -> Flags:
-    kept = np.zeros(len(part), dtype=bool)
-    for number in range(len(part.passes)):
-        mask = part.pass_index == number
-        kept[mask] = _kept(part.select(mask), PostprocessSettings(iou_threshold=iou_threshold))
-    return kept

@@ -333,19 +333,10 @@ def _bring_back(folder: Path, target: Path, settings: Recorded) -> list[str]:
 
 
 def evaluation(
-    y5: Any,
-    model: Any,
-    loader: Any,
-    names: Sequence[str],
-    confidence_threshold: float = 0.001,
-    iou_threshold: float = 0.6,
-    plots: Path | None = None,
+    y5: Any, model: Any, loader: Any, names: Sequence[str], plots: Path | None = None
 ) -> pd.DataFrame:
     """The table of `run.evaluate` for a loaded model, with `y5` the open door."""
-    if plots is not None:
-        plots.mkdir(parents=True, exist_ok=True)
-    cut = confidence_threshold, iou_threshold
-    result = validate(y5, model, loader, names, None, False, *cut, plots)
+    result = validate(y5, model, loader, names, plots=plots)
     table = contest = result.per_class
     images = result.boxes.groupby("species")["image_id"].nunique()
     table.insert(0, "images", [len(loader.dataset), *images.reindex(table.index[1:])])

@@ -8,11 +8,9 @@ counted from the activations. All are estimates: +/- 30 %.
 import functools
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from livestock_utils.core.errors import TrainingError
 from livestock_utils.detect import yolov5
@@ -119,10 +117,9 @@ def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
 def time_steps(
     model: str, image_size: int, batch_size: int, n_steps: int = 10, limit_s: float = 5.0
 ) -> float | None:
-    """Seconds an image takes in a training step here: the fastest of `n_steps`, as the first set up
-    and other programs hold some up. No step begins after `limit_s`. On a CPU two images a step,
-    which take as long each as those of a larger batch. A batch that does not fit the GPU is halved
-    until it does; None where not one image fits."""
+    """Seconds an image takes in a training step here: the fastest of `n_steps`, none begun after
+    `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch; on a
+    GPU a batch that does not fit is halved. None where not one image fits."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -188,14 +185,8 @@ def architecture_name(architecture: Mapping[str, Any]) -> str:
     def key(one: Mapping[str, Any]) -> tuple[Any, Any, int]:
         return one.get("depth_multiple"), one.get("width_multiple"), len(one["head"])
 
-    wanted = key(architecture)
-    return next((name for name in MODELS if key(_architecture(name)) == wanted), "unknown")
-
-
-def _architecture(model: str) -> dict[str, Any]:
-    with yolov5.yolov5() as y5:
-        text = Path(y5.model_file(model)).read_text(encoding="ascii", errors="ignore")
-    return yaml.safe_load(text)
+    wanted, known = key(architecture), yolov5.modules().architecture
+    return next((name for name in MODELS if key(known(name)) == wanted), "unknown")
 
 
 def _gflops(model: str, image_size: int) -> float:

@@ -236,37 +236,25 @@ def evaluate(
     *,
     image_size: int = 640,
     batch_size: int = 16,
-    part: str = "valid",
-    confidence_threshold: float = 0.001,
-    iou_threshold: float = 0.6,
-    workers: int = 0,
     device: str | None = None,
-    trust: bool = False,
-    plots: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
-    """Metrics of a weights file on photos or on a part of a data.yaml; index "all" and classes.
+    """Metrics of a weights file on photos or a data.yaml's validation part; index "all", classes.
     Columns images, labels, P, R, mAP50, mAP75, mAP50-95 by yolov5's definitions (101-point AP, 300
-    detections an image), and mAP75_contest by the contest's (all-points AP). `plots` is a folder
-    for curves, confusion matrix and mosaics. `attrs["predictions"]` is the table of predictions."""
+    detections an image), mAP75_contest by the contest's; `attrs["predictions"]` is their table."""
     import torch
 
-    if part not in ("train", "valid"):
-        raise TrainingError(f"part must be 'train' or 'valid', got {part!r}")
     names, files = list_files(data, place=Path(weights).with_suffix(""))
-    model = checkpoints.load(weights, device=device, trust=trust, check_names=False)
+    model = checkpoints.load(weights, device=device, check_names=False)
     checkpoints.check_class_names(list(model.names.values()), where=str(weights), expected=names)
     model = model.to(memory_format=torch.channels_last)
-    with yolov5.yolov5(trust=trust) as y5, torch.inference_mode():
-        read = read_part(files[part if "valid" in files else "train"], len(names))
+    with yolov5.yolov5() as y5, torch.inference_mode():
+        read = read_part(files["valid" if "valid" in files else "train"], len(names))
         stride, plain = int(model.stride.max()), yolov5.keep_as_it_is
         dataset = dataset_class(y5.dataloaders.LoadImagesAndLabels)
         images = dataset(read, image_size, 2 * batch_size, {}, stride, False, plain, None)
         device_used = next(model.parameters()).device
-        loader = Loaders(y5, images, images, batch_size, 0, workers, device_used).valid
-        place = None if plots is None else Path(plots)
-        return run_folder.evaluation(
-            y5, model, loader, names, confidence_threshold, iou_threshold, place
-        )
+        loader = Loaders(y5, images, images, batch_size, 0, 0, device_used).valid
+        return run_folder.evaluation(y5, model, loader, names)
 
 
 def _batch_size(settings: TrainSettings, before: Mapping[str, Any], n_classes: int) -> int:

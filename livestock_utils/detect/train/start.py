@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from livestock_utils.core import species
 from livestock_utils.core.errors import CheckpointError
 from livestock_utils.core.text import listed
@@ -31,15 +29,14 @@ def starting_model(
     y5: yolov5.Yolov5, settings: Recorded, init_weights: Path | None, trust: bool
 ) -> Any:
     """A model of the asked architecture, with the tensors of `init_weights` that fit."""
-    architecture = yaml.safe_load(
-        Path(y5.model_file(settings.model)).read_text(encoding="ascii", errors="ignore")
-    )
     weights = None if init_weights is None else checkpoints.read_weights(init_weights, trust=trust)
     same_classes = weights is not None and weights.names == settings.classes
     if weights is not None and same_classes and "lighter" in weights.architecture:
         return checkpoints.build(weights)  # pruned or decomposed: its own shapes
     anchors = settings.hyp.get("anchors")
-    model = y5.yolo.Model(architecture, ch=3, nc=len(settings.classes), anchors=anchors)
+    model = y5.yolo.Model(
+        y5.architecture(settings.model), ch=3, nc=len(settings.classes), anchors=anchors
+    )
     if weights is None:
         return model
     own = model.state_dict()
@@ -71,9 +68,8 @@ def starting_model(
 
 
 def class_sources(known: Sequence[str], wanted: Sequence[str]) -> dict[str, list[int]]:
-    """For each wanted class the rows of `known` classes that it starts from; none: fresh. The class
-    of the same name, else those that species.yaml names in `start_from`. A list of one class starts
-    fresh: yolov5 trains no class rows there, and takes them for certain."""
+    """For each wanted class the rows of `known` classes that it starts from: the same name, else
+    `start_from` of species.yaml; none: fresh, as a single class is (yolov5 trains no rows)."""
     if len(wanted) == 1:
         return {wanted[0]: []}
     kin = {one.name: one.start_from for one in species.all_species()}

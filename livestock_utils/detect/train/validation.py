@@ -12,8 +12,8 @@ from livestock_utils.core.arrays import Array
 from livestock_utils.core.boxes import XYXY
 from livestock_utils.core.progress import progress
 
-_MAX_DETECTIONS = 300
-"""An image, as in yolov5's validation."""
+_CUT = 0.001, 0.6
+"""Least confidence, and the IoU of suppression, as in yolov5's validation."""
 _METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.75", "mAP_0.5:0.95")
 """Columns of results.csv after metrics/, by yolov5's names (it has no mAP_0.75)."""
 _MEASURES = ["P", "R", "mAP50", "mAP75", "mAP50-95"]
@@ -40,8 +40,6 @@ def validate(
     names: Sequence[str],
     compute_loss: Any = None,
     half: bool = False,
-    confidence_threshold: float = 0.001,
-    iou_threshold: float = 0.6,
     plots: Path | None = None,
 ) -> Validation:
     """Predict every batch of `loader` with `model` and measure; needs the open door. `plots`: a
@@ -65,9 +63,7 @@ def validate(
                 losses += compute_loss([head.float() for head in heads], targets)[1]
             height, width = images.shape[2:]
             targets[:, 2:] *= torch.tensor((width, height, width, height), device=device)
-            kept = y5.general.non_max_suppression(
-                raw, confidence_threshold, iou_threshold, multi_label=True, max_det=_MAX_DETECTIONS
-            )
+            kept = y5.general.non_max_suppression(raw, *_CUT, multi_label=True, max_det=300)
             for image, boxes in enumerate(kept):
                 labels = targets[targets[:, 0] == image, 1:]
                 native, answer = boxes.clone(), y5.general.xywh2xyxy(labels[:, 1:])

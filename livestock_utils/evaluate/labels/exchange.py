@@ -110,10 +110,9 @@ def write_yolo(folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFr
 
 
 def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame:
-    """Boxes that a person went through, sorted by image_id and clipped to the frame: COCO JSON, or
-    a folder of YOLO files with names, at any depth. A suggested box that is still there counts as
-    accepted; `attrs["image_ids"]` are the images in the file. Label Studio's prefix of a file name
-    does not count. DatasetError for what is not so, naming the first."""
+    """Boxes that a person went through, by image_id, clipped to the frame: COCO JSON, or a folder
+    of YOLO files with names, at any depth; else DatasetError. Suggested boxes still there count as
+    accepted; `attrs["image_ids"]` are the images in the file."""
     source = Path(path)
     if not source.exists():
         raise DatasetError(f"{source} not found: give a COCO JSON file or a folder of YOLO labels")
@@ -125,10 +124,9 @@ def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFram
 
 
 def diff(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """What corrections changed: rows of `after` and what is gone, with `change` and `iou`. `change`
-    (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another one, wherever
-    it lies), "added", "removed". Boxes are paired within an image by falling IoU; images that
-    `after` does not cover (`read_corrected`) are left out."""
+    """What corrections changed: rows of `after` and what is gone, with `iou` and `change`: "kept"
+    (moved by less than half a pixel), "moved", "species", "added", "removed". Boxes are paired by
+    falling IoU; images that `after` does not cover are left out."""
     covered = after.attrs.get("image_ids")
     before = before if covered is None else before[before["image_id"].isin(covered)]
     old, new = (table[BOX_COLUMNS].reset_index(drop=True) for table in (before, after))

@@ -15,9 +15,8 @@ _USUAL = 0.25
 def best_thresholds(
     boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame, aim: str = "f1"
 ) -> tuple[dict[str, float], float]:
-    """The confidence of each class that is best for looking, and how good it is in the mean:
-    "f1" at IoU .5 (share), or least "count" error an image (its negative, so that more is better).
-    Predictions that overlap must be gone."""
+    """The confidence of each class that is best for looking, and the mean "f1" at IoU .5 or
+    negative "count" error an image there. Predictions that overlap must be gone."""
     if aim not in AIMS:
         raise ScoringError(f"aim must be one of {list(AIMS)}, got {aim!r}")
     matches = matching.match_best(metrics.table_sides(boxes, predictions, images, "coco"))

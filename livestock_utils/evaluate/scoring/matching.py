@@ -59,8 +59,7 @@ def sort_sides(
     detections: tuple[Places, Places, Array, Array],
 ) -> Sides:
     """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
-    Detections whose class or image is -1 (unknown to the answers) are left out: they cost
-    nothing."""
+    Detections of class or image -1 (unknown to the answers) are left out: they cost nothing."""
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections

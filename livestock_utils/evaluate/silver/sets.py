@@ -156,10 +156,9 @@ def write_silver_lists(
 ) -> SilverLists:
     """Two data.yaml files, of set folders, that differ in nothing but labels. `share`: of the
     silver images, drawn by `seed`, that take part. In mode "duplicate" the second copy of an image
-    carries silver labels in the one list and gold labels in the other, so that both trainings see
-    the same photos as often; in the other modes a silver image takes its source's place. Silver
-    images whose source is not in `gold` (held out for validation) are left out and counted. The
-    table has a row a training."""
+    has silver labels in the one list and gold ones in the other: both see the same photos as often;
+    in other modes a silver image takes its source's place. Sources not in `gold` are left out, and
+    counted."""
     if not 0 < share <= 1:
         raise DatasetError(f"the share of silver images must be above 0 and at most 1, got {share}")
     (settings, saw_validation), manifest = read_settings(plus), reading.read_manifest(plus)
@@ -193,13 +192,9 @@ def write_silver_lists(
         rows.append((name, len(photos), distinct, boxes, n_silver, held_out))
     columns = ["training", "images", "distinct", "boxes", "silver_images", "held_out"]
     table = pd.DataFrame(rows, columns=columns)
-    labels = _read_provenance(Path(plus) / PROVENANCE)
+    path = Path(plus) / PROVENANCE
+    labels = read_csv(path, advice="write the silver set again", dtype=COLUMN_TYPES)
+    require_columns(labels, making.LABEL_COLUMNS, path)
     regions = labels[labels["image_id"].isin(chosen) & (labels["origin"] == making.IGNORED)]
     regions = regions.assign(confidence=1.0).reset_index(drop=True)
     return SilverLists(paths[0], paths[1], table, settings.mode, saw_validation, regions)
-
-
-def _read_provenance(path: Path) -> pd.DataFrame:
-    labels = read_csv(path, advice="write the silver set again", dtype=COLUMN_TYPES)
-    require_columns(labels, making.LABEL_COLUMNS, path)
-    return labels
