@@ -37,9 +37,8 @@ _CHUNK = 256
 
 
 def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) -> pd.Series:
-    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted). `cache`
-    (a CSV, made if absent) is good while sizes, and in a zip CRCs, are the same. Images that cannot
-    be decoded are left out, with one logged line that counts them."""
+    """64-bit perceptual hash of each image by image_id, a uint64 Series without those that cannot
+    be decoded (logged). `cache` (a CSV) is good while sizes, in a zip CRCs, are the same."""
     table = photos.images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
     with photos.reader() as reader:

@@ -94,9 +94,8 @@ def export_all(
     n_calibration: int = 32,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """All `kinds` of exports: export, image_size, path, note (why there is none); "pytorch" first.
-    Those not of _AT_ALL_SIZES are made for the largest size alone; INT8 is calibrated on `train`
-    there."""
+    """`kinds` of exports: export, image_size, path, note (why there is none), "pytorch" first;
+    those not of _AT_ALL_SIZES, and INT8's calibration on `train`, at the largest size alone."""
     rows = [("pytorch", size, str(weights), "") for size in image_sizes]
     stride = int(checkpoints.load(weights, device="cpu", check_names=False).stride.max())
     calibration = Calibration(train, max(image_sizes), n_calibration, seed, stride)

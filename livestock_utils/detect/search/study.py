@@ -135,9 +135,8 @@ def work(
     poll_s: float = 5.0,
     after: Callable[[FrozenTrial], None] | None = None,
 ) -> None:
-    """Run trials until all `n_trials` slots are done, whoever did them; while the last ones run
-    elsewhere, wait to take them up. Errors of `_CAUGHT` fail a trial, which is tried again; others
-    end the work. `after` is called with each own trial."""
+    """Run trials until all slots are done, whoever did them, waiting to take up the last ones.
+    Errors of `_CAUGHT` fail a trial, which is tried again. `after` gets each own trial."""
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
     given_back = failed = 0

@@ -89,9 +89,8 @@ def carried_head(
     n_known: int,
     sources: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
-    """Tensors of a head with the box and objectness rows of `state` and class rows by `sources`.
-    `own` is a fresh model's state; what has no source stays as it is there. `state` is of a head
-    for `n_known` classes; a level of another shape is left out."""
+    """Tensors of a head: box and objectness rows of `state` (for `n_known` classes), class rows by
+    `sources`, the rest as in the fresh `own`. A level of another shape is left out."""
     carried = {}
     for name, fresh in own.items():
         given = state.get(name)

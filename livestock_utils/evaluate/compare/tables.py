@@ -213,8 +213,7 @@ def _ordered_settings(names: Iterable[str], question: str) -> list[str]:
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     """The write-up's table: a row per setting, means over seeds; mAP75_lowest and mAP75_highest are
-    of single runs. Its own numbers stand in write_up_..., where it has that setting and all runs
-    are of its model and size; a column that would be empty is left out."""
+    of single runs. write_up_... are its own numbers, where the runs are alike."""
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
     table.insert(0, "runs", grouped.size())

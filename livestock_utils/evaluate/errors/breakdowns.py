@@ -148,9 +148,8 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
 
 
 def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.DataFrame:
-    """Confidence against the share that is right with its interval, by species and tenth, from
-    `least_confidence` on. `error` is the species' expected calibration error (mean |confidence -
-    right|, weighted by n), `lean` the mean of confidence - right."""
+    """Confidence against the share right with its interval, by species and tenth. `error` is the
+    expected calibration error (weighted mean |confidence - right|), `lean` the mean difference."""
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * 10).astype(int), 0, 9)

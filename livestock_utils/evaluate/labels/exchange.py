@@ -46,8 +46,7 @@ def write_coco(
     review: list[dict[str, Any]] | None = None,
 ) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
-    Boxes are [x, y, width, height] in px with two decimals; images without a box are listed too;
-    `review` are the decisions that led here, of which COCO knows nothing."""
+    Images without a box are listed too; `review` are the decisions that led here."""
     images = photos.images.sort_values("image_id", ignore_index=True)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
     index = species.class_index()

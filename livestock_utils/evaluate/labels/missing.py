@@ -56,9 +56,8 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
 
 
 def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) -> pd.DataFrame:
-    """The boxes to show a person: score >= `threshold`, one an animal, by falling score. Of boxes
-    that overlap the most confident stays, with the highest of their scores. `species` is that of
-    the image, the model's word is `predicted_species`."""
+    """The boxes to show a person: score >= `threshold`, one an animal (the most confident, with the
+    highest score), by falling score. `species` is the image's, `predicted_species` the model's."""
     wanted = [*tables.PREDICTION_COLUMNS, "score"]
     tables.require_columns(scored, wanted, "scored predictions", ScoringError)
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")

@@ -72,11 +72,10 @@ def of_matches(matches: matching.Matches, confidence: float) -> pd.DataFrame:
 
 
 def count_table(
-    counts: pd.DataFrame, groups: pd.Series | None = None, n_resamples: int = 1000, seed: int = 0
+    counts: pd.DataFrame, groups: pd.Series | None = None, n_resamples: int = 1000
 ) -> pd.DataFrame:
-    """Errors of `counted` by species, and by `groups` (camera, farm, ...; index: image ids):
-    images, labelled, counted, bias (counted - labelled an image) and error (its size), each with
-    its 95 % interval over images, right (share of images without error)."""
+    """Errors of `counted` by species, and by `groups` (camera, ...; index: image ids): images,
+    labelled, counted, bias and error (mean size) an image with 95 % intervals, right (a share)."""
     keys = ["species"]
     if groups is not None:
         counts = counts.assign(group=counts["image_id"].map(groups))
@@ -87,7 +86,7 @@ def count_table(
         row = {"images": len(part), "labelled": part["labelled"].sum()}
         row["counted"] = part["counted"].sum()
         enough = len(part) > 1
-        draws = intervals.draw_images(len(part), n_resamples, seed) / len(part) if enough else None
+        draws = intervals.draw_images(len(part), n_resamples) / len(part) if enough else None
         for measure, values in (("bias", wrong), ("error", np.abs(wrong))):
             row[measure] = values.mean()
             limits = (np.nan, np.nan) if draws is None else intervals.limits(draws @ values)

@@ -68,13 +68,13 @@ def limits(samples: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def of_gains(gains: npt.ArrayLike, level: float = 0.95) -> dict[str, float]:
+def of_gains(gains: npt.ArrayLike) -> dict[str, float]:
     """low, high (`limits`) and second_better of paired gains: the share of draws in which the
     second scores higher, ties counted half."""
     drawn = np.asarray(gains, dtype=float)
     drawn = drawn[np.isfinite(drawn)]
     better = float(((drawn > 0) + (drawn == 0) / 2).mean()) if len(drawn) else np.nan
-    low, high = limits(drawn, level)
+    low, high = limits(drawn)
     return {"low": low, "high": high, "second_better": better}
 
 

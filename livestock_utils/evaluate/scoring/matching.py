@@ -19,10 +19,9 @@ from livestock_utils.core.boxes import share, shared_area
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
-    """Answers and detections of one evaluation, in an order that no order of table rows changes.
-    Answers go by class, image, x_min, x_max, y_min, y_max; detections by class, falling confidence,
-    then as answers. `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the
-    detection's position in its table."""
+    """Answers and detections of one evaluation, whatever the order of table rows: answers by class,
+    image, x_min, x_max, y_min, y_max; detections by class, falling confidence, then so. `*_class`
+    and `*_image` index `classes` and `image_ids`; `row` is a detection's in its table."""
 
     classes: tuple[str, ...]
     image_ids: Array

@@ -49,10 +49,9 @@ def write_silver(
     seed: int = 0,
     teachers_saw_validation: bool | None = None,
 ) -> None:
-    """Write both tars of a silver set into `folder`, each whole or as it was. `archives` is what
-    the `archive` column counts from; `folds` (image_id -> fold, of the sources) puts each copy into
-    the fold of its source. `teachers_saw_validation` (None: not known) is kept in silver.json for
-    the comparison that the validation fold judges. Same input, same bytes."""
+    """Write both tars of a silver set into `folder`, each whole or as it was. `archives`: what the
+    `archive` column counts from; `folds`: of the sources, also their copies'.
+    `teachers_saw_validation` (None: not known) is kept in silver.json."""
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
     table = plan.manifest
