@@ -54,7 +54,7 @@ BARS = (
     ("plain yolov5, 15 epochs", "accuracy", "plain yolov5"),
     ("this project, 15 epochs", "accuracy", "auto"),
     ("20 epochs (as long as plain)", "accuracy", "auto, plain's seconds"),
-    ("this project, NMS .68", "postprocess", "NMS .68"),
+    ("this project, untuned", "postprocess", "NMS .68"),
     ("… tuned, one pass", "postprocess", "chosen, one pass, re-scored where it paid"),
     ("… tuned, up to six passes", "postprocess", "chosen, passes, re-scored where it paid"),
 )
@@ -90,7 +90,7 @@ def draw_bars(path: Path) -> None:
     ax.errorbar(table["value"], place, xerr=spread, fmt="none", ecolor=style.INK, capsize=3)
     for y, value, high in zip(place, table["value"], table["high"], strict=True):
         ax.text(high + 0.012, y, f"{value:.3f}", va="center", fontweight="bold")
-    heads = "427 photos, 320 px; lines: 3 seeds", "4/5 of them, any px; lines: 95 %"
+    heads = "427 photos; lines: range of 3 seeds", "four fifths; lines: 95 % interval"
     for y, head in zip((-0.68, 3.02), heads, strict=True):
         ax.text(0.004, y, head, va="center", color=style.MUTED, fontsize=9)
     ax.set_yticks(place, table["label"])

@@ -217,7 +217,7 @@ def test_an_image_with_a_sudden_drop_is_suspect_and_ranked_first():
     assert hints.loc[hints["suspect"], "image_id"].tolist() == ["cow_010", "cow_030"]
     assert count_tables.most_suspect(hints, 1) == ["cow_030"]
     gone = pd.DataFrame({"image_id": ["cow_002", "cow_010", "cow_010"]})
-    said = "By the truth 1 of the 2 suspects lack a label: 1 of the 2 photos that do."
+    said = "By the truth 1 of the 2 suspects lack a label; in all 2 photos do."
     assert eda.suspects(hints, gone) == said
     assert eda.suspects(hints, None) == ""  # real data has no truth
     assert count_tables.completeness_table(images, boxes)[["no_box", "one_box", "suspect"]].iloc[

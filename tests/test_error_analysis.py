@@ -113,7 +113,8 @@ def test_states_and_breakdown():
     assert species.loc["cow", ["n", "found", "missed"]].tolist() == [4, 0.25, 0.25]
     said = words.groups(breakdowns.gaps(table, "found", least=1), "found")
     assert (
-        "0 % found where it is “outer” (n = 2) against 100 % where it is “middle” (n = 2)" in said
+        "100 % not found where it is “outer” (n = 2) against 0 % where it is “middle” (n = 2)"
+        in said
     )
     assert "too few groups" in words.groups(breakdowns.gaps(table, "found", 99), "found", 99)
 
@@ -132,8 +133,8 @@ def test_a_large_sure_gap_beats_a_wider_one_of_few_boxes():
     assert gaps["grouping"].tolist() == ["species", "size"]
     assert gaps[["gap", "gap_low", "gap_high"]].round(2).to_numpy().tolist()[0] == [0.3, 0.26, 0.34]
     assert words.groups(gaps, "found") == (
-        "The clearest difference is by species: 60 % found where it is “cow” (n = 1,000) against "
-        "90 % where it is “pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
+        "The clearest difference is by species: 40 % not found where it is “cow” (n = 1,000) "
+        "against 10 % where it is “pig” (n = 1,000), 30 points apart (95 % interval 26 to 34)."
     )
     few = words.groups(breakdowns.gaps(table.assign(n=5), "found", least=1), "found", 1)
     assert few.startswith("No difference between groups is significant; the nearest to it is by")

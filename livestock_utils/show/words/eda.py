@@ -51,7 +51,7 @@ def suspects(hints: pd.DataFrame, unlabelled: pd.DataFrame | None) -> str:
     lacking = hints["image_id"].isin(unlabelled["image_id"])
     right = f"{(lacking & hints['suspect']).sum():,} of the"
     suspects, photos = count(hints["suspect"].sum(), "suspect"), count(lacking.sum(), "photo")
-    return f"By the truth {right} {suspects} lack a label: {right} {photos} that do."
+    return f"By the truth {right} {suspects} lack a label; in all {photos} do."
 
 
 def folds(assigned: pd.Series, table: pd.DataFrame) -> str:

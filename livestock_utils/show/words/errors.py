@@ -12,8 +12,8 @@ def groups(gaps: pd.DataFrame, good: str, least: int = 20) -> str:
         return f"No grouping tells boxes apart: there are too few groups of at least {least}."
     row = gaps.iloc[0]
     text = (
-        f"{percent(row['weakest_share'])} {good} where it is “{row['weakest']}” (n = "
-        f"{row['weakest_n']:,}) against {percent(row['strongest_share'])} where it is "
+        f"{percent(1 - row['weakest_share'])} not {good} where it is “{row['weakest']}” (n = "
+        f"{row['weakest_n']:,}) against {percent(1 - row['strongest_share'])} where it is "
         f"“{row['strongest']}” (n = {row['strongest_n']:,}), {row['gap'] * 100:.0f} points apart "
         f"(95 % interval {row['gap_low'] * 100:.0f} to {row['gap_high'] * 100:.0f})"
     )
