@@ -175,7 +175,8 @@ def test_a_search_starts_at_what_the_recipe_auto_would_train(
 ):
     asked = dataclasses.replace(TRAINING, recipe=recipe, init_weights=of_other_classes)
     usual = {"trials": 1, "pruner": "none", "storage": f"journal://{tmp_path / 'study.log'}"}
-    search(data, None, tmp_path, asked, **usual | options)
+    found = search(data, None, tmp_path, asked, **usual | options)
+    assert found.chosen == ({} if optimizer == "SGD" else {"optimizer": optimizer})
     first, values = made_up[0], training_settings.read_hyp(hyp)
     assert first["hyp"] == values and first["optimizer"] == optimizer
     if recipe == "auto" and not options:  # nothing that a training would do otherwise

@@ -42,7 +42,7 @@ _CONTEST = {"mAP75_contest": 1.0}
 class Search:
     """A finished search of one group of genes; `chain` has it after those of the groups before.
     `best_hyp` is the base with the best genes, `hyp_file` its YAML, `table` a row a trial, `chosen`
-    the best trial's values of the choices, which a hyperparameter file does not hold."""
+    what such a file does not hold: the best trial's choices, the recipe's optimizer if not SGD."""
 
     group: str
     genes: tuple[Gene, ...]
@@ -215,6 +215,9 @@ def _search_group(task: Task, group: str, name: str, base: Any) -> Search:
     chosen = {
         key: best[key].item() if hasattr(best[key], "item") else best[key] for key in task.choices
     }
+    if task.settings.recipe == "auto" and task.settings.optimizer != "SGD":
+        # With a file of hyperparameters a training takes SGD unless told.
+        chosen.setdefault("optimizer", task.settings.optimizer)
     written = write_best(
         *(task.out, name, group, best_hyp, best, table, task.weights, vars(task.settings)),
         *(task.against, chosen),
