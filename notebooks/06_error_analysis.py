@@ -100,7 +100,8 @@ step.show(lu.displays.score_table(valid, predictions))
 # %% [markdown]
 # ## Which errors cost most?
 # What would AP gain if one kind of error were mended (TIDE)? Localisation is the right species, but loose; background a
-# box on nothing that has a label; missed a label that no box accounts for. Numbers in brackets: confident boxes alone.
+# box on nothing that has a label; missed a label that no box accounts for, however faint. Numbers in brackets: confident
+# boxes alone, so there a label can be missed that a faint box finds, which costs little AP.
 
 # %%
 errors = lu.error_types(valid, predictions, iou_threshold)
@@ -110,7 +111,7 @@ step.show(lu.displays.error_costs(errors))
 # ## Where are animals missed, and predictions wrong?
 # From here on only boxes above the confidence of the best F1 count. First the groups of labelled animals that are
 # missed most; then the groups of predictions that are most often loose, of the other species, or false. An interval
-# that does not overlap the others of its kind is a finding.
+# that does not overlap the others of its kind is a finding; the folded tables have all groups.
 
 # %%
 step.show(lu.displays.labels_by_group(errors), lu.displays.predictions_by_group(errors))
