@@ -436,20 +436,42 @@ def test_the_table_of_cameras_is_committed_rows():
 
 
 def test_the_tables_of_missing_labels_are_committed_rows():
-    rows = pd.read_csv(RESULTS / "missing_training.csv").groupby(["plan", "way", "share"])
-    plain, first, second = ("plain yolov5", "auto", "doubted"), "final", "middle"
+    text = TEXTS["docs/missing_labels.md"]
+    keys = ["plan", "way", "species", "share"]
+    rows = pd.read_csv(RESULTS / "missing_training.csv").groupby(keys)
+    first, second, three = "final", "middle", ("plain yolov5", "auto", "doubted")
     later = [f"second round, {way}" for way in (".3 added", ".15 added, doubted", "soft")]
-    final, middle = re.findall(
-        r"^\| training \|.*?\n\|[-|]+\n(.*?)\n\n", TEXTS["docs/missing_labels.md"], re.M | re.S
-    )
-    wanted = [(first, way, 0.4) for way in plain] + [(first, "doubted", 0.0)]
-    wanted += [(second, way, 0.4) for way in ("auto", "doubted", *later)]
+    final, middle = re.findall(r"^\| training \|.*?\n\|[-|]+\n(.*?)\n\n", text, re.M | re.S)
+    gone = (("all", 0.4), ("all", 0.2), ("cow", 0.4))
+    wanted = [(first, way, *part) for part in gone for way in three]
+    wanted += [(first, "doubted", "all", 0.0)]
+    wanted += [(second, way, "all", 0.4) for way in ("auto", "doubted", *later)]
     lines = final.splitlines() + middle.splitlines()
     for key, line in zip(wanted, lines, strict=True):
         means = rows.get_group(key)[["AP75 at .60", "recall"]].mean()
         assert decimals(line) == told(*means), key
         assert len(rows.get_group(key)) == (3 if key[0] == first else 1)
-    assert "means of three seeds" in TEXTS["docs/missing_labels.md"]
+    assert "means of three seeds" in text
+    for name, cells in zip(
+        ("one round", "two rounds"), table_rows(text, "silver from"), strict=True
+    ):
+        part = rows.get_group((second, f"silver, {name}", "all", 0.4))
+        scores = part["AP75 at .60"]
+        wanted = [scores.mean(), scores.min(), scores.max(), part["recall"].mean()]
+        assert decimals(" ".join(cells)) == told(*wanted)
+        counts = [float(n) for n in cells[-1].split(",")]
+        assert counts == pytest.approx([*part[["added", "right"]].mean()], abs=0.51)
+    gains = pd.read_csv(RESULTS / "missing_training_gains.csv")
+    said = gains.set_index(["plan", "species", "share", "over", "way"])[GAIN]
+    for key in ((first, "all", 0.2), (first, "cow", 0.4), (second, "all", 0.2)):
+        gain, low, high = said.loc[(*key, "auto", "doubted")]
+        assert f"{signed(gain)} ({signed(low)} to {signed(high)}" in text.replace("+", "")
+    gain, low, high = said.loc[(second, "all", 0.4, "silver, one round", "silver, two rounds")]
+    assert f"{signed(gain)} ({signed(low)} to {signed(high)})" in text
+
+
+def signed(value):
+    return f"{value:.3f}".replace("0.", ".", 1)
 
 
 def test_the_table_of_label_orders_is_committed_rows():
