@@ -385,13 +385,13 @@ addEventListener("message", (event) => {{ document.body.dataset.told = event.dat
 </script></body>"""
 TELL = """addEventListener("load", () => parent.postMessage(
     [innerWidth, document.documentElement.scrollWidth, Math.round(Math.max(0, ...[
-        ...document.querySelectorAll("main img, .stack td")
+        ...document.querySelectorAll("main figure, .cover, .stack td")
     ].map((part) => part.getBoundingClientRect().right)))].join(" "), "*"));"""
 
 
 def widths_in_a_frame(path, tmp_path, width_px):
-    """Inner width, scroll width, end of figures and stacked cells, in px, of a page in a frame
-    of that width: a window has no less than 500 px."""
+    """Inner width, scroll width, end of figures (which pan within) and stacked cells, in px, of a
+    page in a frame of that width: a window has no less than 500 px."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{TELL}</script></body>")
     copy = tmp_path / f"in-{path.name}"
     copy.write_text(text, encoding="utf-8")
