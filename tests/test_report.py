@@ -216,7 +216,7 @@ def test_the_index_shows_the_question_thumbnail_and_key_numbers(site):
 def test_the_index_begins_with_the_headline_numbers(site):
     text, _ = page(site, "index")
     assert re.search(
-        r'<dt><a href="01_eda.html">test mAP75</a></dt><dd>0.9812</dd>.*The notebooks', text, re.S
+        r'<dt><a href="01_eda.html">test mAP75</a></dt><dd>0.981</dd>.*The notebooks', text, re.S
     )
 
 

@@ -25,7 +25,7 @@ def pass_front(tuning: Tuning) -> Display:
     table = tuning.front
     return Display(
         "pass_front",
-        "AP75 over the time of an image: each point is a set of passes.",
+        "AP75 over the time per image: each point is a set of passes.",
         table.drop(columns=["settings", "names", "n"], errors="ignore"),
         lambda ax=None: plots.pass_front(table, ax=ax),
         words.front(tuning),

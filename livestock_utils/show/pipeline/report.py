@@ -60,7 +60,9 @@ def write_report(out: str | os.PathLike, command: str = "") -> Path:
         "verdict": _verdict(metrics, ko),
         "hero": inline_images.attributes(heroes[0].read_bytes(), 1280, 200_000) if heroes else "",
         "about": _about(notebooks.values(), addresses.hide_password(command)),
-        "headlines": [(name, *row) for name, part in headlines.items() for row in _flat(part)],
+        "headlines": [
+            (name, *row) for name, part in headlines.items() for row in _flat(part, digits=3)
+        ],
         "numbers": [(name, *row) for name, part in metrics.items() for row in _flat(part)],
     }
     contents = exporter.environment.from_string(
@@ -227,17 +229,17 @@ def _inline(markdown: str) -> str:
     return re.sub(r"</?(p|a)\b[^>]*>", "", markdown2html(" ".join(markdown.split()))).strip()
 
 
-def _flat(values: dict, prefix: str = "") -> list[tuple[str, str]]:
+def _flat(values: dict, prefix: str = "", digits: int = 4) -> list[tuple[str, str]]:
     """Readable names and texts of the single values in a notebook's metrics; lists are left out."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, dict):
-            rows += _flat(value, f"{name} · ")
+            rows += _flat(value, f"{name} · ", digits)
         elif isinstance(value, bool):
             rows.append((name, "yes" if value else "no"))
         elif isinstance(value, (int, float)):
-            rows.append((name, f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"))
+            rows.append((name, f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}g}"))
         elif isinstance(value, str):
             rows.append((name, value))
     return rows

@@ -73,7 +73,7 @@ def pass_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """AP75 over milliseconds an image of sets of passes; a line joins those that no cheaper set
     beats, a diamond marks the chosen."""
     ax = style.axes_or_new(ax, height_in=3.6)
-    ax.set(xlabel="time of an image (ms)", ylabel="AP75")
+    ax.set(xlabel="time per image (ms)", ylabel="AP75")
     if table.empty:
         return style.say_empty(ax, "no passes tried yet")
     style.value_grid(ax, "both")
