@@ -10,8 +10,10 @@
 # %% [markdown]
 # # 09 Silver labels for the animals that nobody labelled
 #
-# The write-up let its model label the cows that nobody had labelled, and lost (.98116 to .97965). Can predicted boxes
-# fill the gaps without doing harm, and how many are true? Three ways (`mode`) to use them, each judged first:
+# The write-up let its model label the cows that nobody had labelled, and its test score fell (mAP75 .98116 to .97965).
+# Can predicted boxes fill the gaps, and how many of them are true?
+#
+# There are three ways (`mode`) to use them; each is judged here before anything is trained:
 #
 # - `duplicate`, the original's: a second copy of each image, `plus_<id>`, with the predicted boxes alone (NMS IoU 0.7,
 #   confidence 0.05, images with at least 4 boxes);

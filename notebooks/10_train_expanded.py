@@ -98,7 +98,7 @@ step.show(lu.displays.trained_pairs(runs, step.out / "training" / "full"))
 # ## The difference, on complete and on given labels
 # The last weights of both predict the validation fold (the "best" ones were chosen with a look at it). First the scores
 # on both kinds of labels. Then the difference, every interval from the same draws of images: does a line cross 0? The
-# lowest group is the gain on complete labels minus that on the given ones: what the gaps did.
+# lowest group is the gain on the first set of labels minus that on the second: what the gaps did.
 
 # %%
 options = {"image_size": image_size, "iou_threshold": iou_threshold}

@@ -80,16 +80,17 @@ step.show(lu.displays.candidates(tuning.labelled))
 # %% [markdown]
 # ## Which passes are worth their time?
 # The network can look at an image more than once: mirrored (`flip`), larger (`x1.2`), smaller. Sets of the `passes`
-# grow by the one that helps most; `budget_ms` limits the time per image. Look for where the line gets flat.
+# grow by the one that helps most, and each is scored with its own best setting of what follows; `budget_ms` limits the
+# time per image. Look for where the line gets flat.
 
 # %%
 step.show(lu.displays.pass_front(tuning))
 
 # %% [markdown]
 # ## Which post-processing?
-# 210 settings of hard NMS first (10 IoUs x 21 confidences): how wide is the bright band? Then variants of the best: a
-# threshold per class, soft-NMS, class-agnostic, the best class of each box only, other limits of boxes per image, and
-# `n_random` settings drawn from all of these. A low confidence threshold never costs AP, as further boxes only append
+# 210 settings of hard NMS first (10 IoUs x 21 confidences), in the figure: how wide is the bright band? Then variants
+# of the best, in the table: a threshold per class, soft-NMS, voting, fusion, the best class of each box only, other
+# limits of boxes per image, and `n_random` settings drawn from all of these. A low confidence threshold never costs AP, as further boxes only append
 # to the curve; the IoU threshold decides.
 #
 # Is the best really better? The images are drawn anew many times: an interval that holds 0 is within noise. And does it

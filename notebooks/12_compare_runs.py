@@ -82,8 +82,8 @@ step.show(lu.displays.optimisers(answers))
 
 # %% [markdown]
 # ## A barn it has never seen
-# `cameras` is a CSV of `image_id` and `group` (as 02's; an empty group always trains), or `background`, which finds
-# fixed cameras. For each (of `camera_names`, else of all with 10 photos) a model is trained that never saw it, and
+# Off unless `cameras` is set, as it trains a model per camera: to a CSV of `image_id` and `group` (as 02's; an empty
+# group always trains), or to `background`, which finds fixed cameras. For each (of `camera_names`, else of all with 10 photos) a model is trained that never saw it, and
 # compared with one that saw half of each camera. Then it adapts: to the labels of some frames (`adapt_frames`, 1 to 5)
 # and its own sure boxes on the others, which score it. The parameters below `adapt_frames` set the trainings. Cameras
 # far right of 0 at the top: there a split by photos promises too much.

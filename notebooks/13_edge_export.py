@@ -108,7 +108,7 @@ step.show(lu.displays.costs(exports), lu.displays.front(exports))
 # %% [markdown]
 # ## The recommendation, and a bundle to copy
 # The fastest within the budgets `max_latency_ms` (letterbox to boxes) and `max_size_mb`, and within .005 AP75 of the
-# best that fits. Plain ONNX, which runs everywhere, goes before what is faster by less than 10 %. One zip has the
+# best that fits, where no export counts for more than its weights: what rounding gains is chance. Plain ONNX, which runs everywhere, goes before what is faster by less than 10 %. One zip has the
 # model, labels, thresholds and a runner of one file that needs onnxruntime, numpy and Pillow or OpenCV.
 
 # %%

@@ -44,7 +44,8 @@ step = lu.start("14_conclusions", globals())
 # %% [markdown]
 # ## The answers
 # Look for intervals that leave 0 out. The last table tells apart the numbers that share the name mAP75: they differ by
-# the images, the weights, the labels that judge, and what makes boxes of the network's output.
+# the images, the weights, the labels that judge, and what makes boxes of the network's output. Rows “log” are what
+# trainings wrote down: yolov5's own pass pads photos otherwise, which alone moves mAP75 (notebook 05 has both).
 
 # %%
 found = lu.conclude(step.out)

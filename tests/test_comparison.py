@@ -492,7 +492,7 @@ def test_epochs_are_equal_or_said(epochs, words):
             None,
             None,
             [
-                "no pair of such runs is at hand: `python -m livestock_utils batch "
+                "No two runs here differ in the optimiser alone: `python -m livestock_utils batch "
                 "notebooks/batches/optimisers"
             ],
         ),
@@ -547,13 +547,12 @@ def test_the_optimisers_paragraph_comes_from_the_seeds(sgd, adamw, words):
         (
             [0.5],
             [0.4],
-            "a has the highest mAP75 (0.500 (one seed)), then b (0.400 (one seed)); one run a "
-            "setting",
+            "Highest mAP75: a, 0.500 (one seed), then b, 0.400 (one seed); one run per setting",
         ),
         (
             [0.5, 0.6],
             [0.7, 0.8],
-            "b has the highest mAP75 (0.750 (2 seeds, standard deviation 0.071)), then a",
+            "Highest mAP75: b, 0.750 (2 seeds, standard deviation 0.071), then a",
         ),
         ([0.5, 0.6], [0.7, 0.8], "their runs do not overlap."),
         ([0.5, 0.8], [0.7, 0.9], "their runs overlap, so that another seed may turn the order."),
@@ -584,7 +583,7 @@ def test_curves_in_words():
     assert ends["rising"].tolist() == [True, False] and ends["best_epoch"].tolist() == [3, 2]
     assert ends.attrs == {"epoch": 3, "leader": "a", "leads_since": 3}
     said = compare.curves(ends)
-    assert said.startswith("At epoch 3 a leads, since epoch 3. Best in its last epoch: a.")
+    assert said.startswith("At epoch 3 a leads, since epoch 3. Still rising at the end: a.")
     assert "a run moves by up to 0.700: a difference of that size depends on the epoch" in said
     none = run_folders.curve_ends(scores, {"a0": results(), "a1": results(), "b0": results()})
     assert compare.curves(none).startswith("Fewer than")

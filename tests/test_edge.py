@@ -447,7 +447,7 @@ def test_the_recommendation_follows_from_the_budgets(latency_ms, size_mb, chosen
 def test_plain_onnx_comes_before_what_is_hardly_faster(other_ms, chosen, words):
     rows = ROWS.assign(whole_ms=ROWS["whole_ms"].where(ROWS["export"] != "onnx-nms", other_ms))
     row, sentence = parity.recommend(rows, 200, 100)
-    assert row["export"] == chosen and f"Of 5 rows 4 fit; {words}" in sentence
+    assert row["export"] == chosen and f"Of 5 rows 4 fit and are not red; {words}" in sentence
 
 
 def test_a_file_counts_for_no_more_than_its_weights():

@@ -56,7 +56,8 @@ def test_a_difference_names_both_runs():
     display = DISPLAYS["run_difference"]()
     assert display.table.loc["all", "difference"] < 0
     assert "Two scores" in display.verdict and "below one" in display.verdict
-    assert display.caption.startswith("Difference in AP75, two minus one")
+    assert display.caption.startswith("AP75 and its difference, two minus one")
+    assert display.table.columns[:2].tolist() == ["one", "two"]
 
 
 def test_score_equals_the_contests_number():

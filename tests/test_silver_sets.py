@@ -557,9 +557,10 @@ def test_recipes_compared(tmp_path):
         "epochs: 20 -> 3"
     ]
     assert silver.recipe(tmp_path / "expanded", tmp_path / "full") == (
-        "The recipe is that of the run “full”, but for the images and: epochs: 20 -> 3."
+        "The expanded training has the recipe of the run “full” and images of its own; these "
+        "settings differ: epochs: 20 -> 3."
     )
-    assert silver.recipe(tmp_path / "full", tmp_path / "full").endswith("but for the images.")
+    assert silver.recipe(tmp_path / "full", tmp_path / "full").endswith("images of its own.")
     assert silver.recipe(tmp_path / "full", tmp_path / "none").startswith(
         "There is no run “none” here"
     )

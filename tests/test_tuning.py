@@ -457,7 +457,7 @@ def test_metrics_are_plain_numbers(chosen, tmp_path):
     )
     numbers = [key for key, value in values.items() if isinstance(value, (int, float))]
     assert numbers[:3] == ["mAP75", "mAP50", "valid_gain_over_write_up"]
-    assert list(values["headline"]) == ["test mAP75, 95 % from 0.300 to 0.700", "test mAP50"]
+    assert list(values["headline"]) == ["test mAP75", "test mAP50"]
     of.__dict__["scores"] = scores.iloc[:0]
     unscored = of.metrics
     assert "mAP75" not in unscored and "mAP75 on validation" in unscored["headline"]
@@ -614,7 +614,7 @@ def test_the_re_scorers_display_tells_whether_it_is_taken(chosen):
     anew = rescore.rescored(found, boxes, PostprocessSettings(), n_resamples=30)
     of = a_tuning(Path(), whole, whole, dataclasses.replace(choice, rescored=anew))
     shown = displays.rescored(of)
-    assert "Promises were off by" in shown.verdict and "taken" in shown.verdict
+    assert "Confidences were off by" in shown.verdict and "taken" in shown.verdict
     assert shown.plot().get_xlabel() == "confidence (mean of the bin)"
 
 

@@ -702,8 +702,8 @@ def _taps(side, wanted):
 def draw(frame, found, names, path):
     """Write a frame with its boxes as JPEG, each with its species and confidence."""
     tones = [
-        (0, 114, 178),
         (213, 94, 0),
+        (0, 114, 178),
         (0, 158, 115),
         (204, 121, 167),
     ]  # RGB, told apart by the colour-blind

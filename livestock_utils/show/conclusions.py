@@ -55,7 +55,7 @@ def conclude(out: str | os.PathLike) -> Conclusions:
     if not isinstance(kept, dict):
         raise NotebookError(f"{path}: expected numbers by notebook; delete it and run again")
     asked = read_yaml(_ASKED)
-    notes = asked.pop("notes")
+    notes, _ = asked.pop("notes"), asked.pop("14_conclusions")  # that one is of this table
     questions: list[_Row] = []
     scores: list[_Row] = []
     for name, parts in asked.items():

@@ -9,8 +9,8 @@ const SAY = {
     private: "Photos stay in this browser: nothing is sent anywhere.",
     opening: "Opening the model ...", ready: "Ready.", looking: "Looking ...", none: "No animals",
     times: "{whole} ms, of which the network {network} ms",
-    same: "Test image: all {n} boxes as expected (largest difference {px} px).",
-    differs: "Test image: {bad} of {n} boxes differ from what is expected; run “python run.py selftest” on this machine.",
+    same: "Test image: this browser finds the {n} boxes that it should, faint ones included (largest difference {px} px).",
+    differs: "Test image: {bad} of {n} boxes, faint ones included, differ from what is expected; run “python run.py selftest” on this machine.",
     fromDisk: "Start “python run.py serve” in the bundle's folder and open the address that it prints: a page opened from disk may not load the model.",
     noWasm: "This browser has no WebAssembly, which the model needs: take a current Chrome, Edge, Firefox or Safari.",
     noRuntime: "The runtime's files are not there: run “python run.py web-runtime” in the bundle's folder once.",
@@ -34,7 +34,7 @@ const SAY = {
     private: "사진은 이 브라우저 안에만 있으며 어디로도 보내지 않습니다.",
     opening: "모델을 여는 중 ...", ready: "준비되었습니다.", looking: "찾는 중 ...", none: "찾은 가축 없음",
     times: "{whole} ms (신경망 {network} ms)",
-    same: "시험 사진: 상자 {n}개가 모두 기대한 대로입니다 (최대 차이 {px} px).",
+    same: "시험 사진: 이 브라우저가 신뢰도가 낮은 것까지 상자 {n}개를 모두 기대한 대로 찾습니다 (최대 차이 {px} px).",
     differs: "시험 사진: 상자 {n}개 가운데 {bad}개가 기대와 다릅니다. 이 기기에서 “python run.py selftest”를 실행하세요.",
     fromDisk: "디스크에서 연 페이지는 모델을 읽을 수 없으니, 번들 폴더에서 “python run.py serve”를 실행하고 표시되는 주소를 여세요.",
     noWasm: "이 브라우저에는 모델에 필요한 WebAssembly가 없습니다. 최신 Chrome, Edge, Firefox, Safari를 쓰세요.",
@@ -53,7 +53,7 @@ const SAY = {
     other: "처리하지 못했습니다 ({why}).", species: { pig: "돼지", cow: "소" },
   },
 };
-const TONES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]; // told apart by the colour-blind; as run.py draws
+const TONES = ["#d55e00", "#0072b2", "#009e73", "#cc79a7"]; // told apart by the colour-blind; as run.py draws
 const of = (id) => document.getElementById(id);
 const state = { id: 0, language: "en", ready: false, names: [], found: null, frame: null, wanted: null, stream: null, says: ["opening", {}, false] };
 let worker = null;

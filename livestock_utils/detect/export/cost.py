@@ -150,7 +150,7 @@ def headline(table: pd.DataFrame, recommended: Mapping[str, Any] | None) -> dict
     return {
         f"{kind} export": f"{row['export']}, {row['image_size']} px",
         "file MB": round(float(row["size_mb"]), 1),
-        "letterbox to boxes, ms": round(float(row["whole_ms"]), 1),
+        "ms per photo": round(float(row["whole_ms"]), 1),
     }
 
 

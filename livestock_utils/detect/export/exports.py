@@ -185,6 +185,8 @@ class Exports:
             "recommended_image_size": None if row is None else row["image_size"],
             "exports": len(self.files) - len(self.asked.sizes),
             "red": int(self.measured["red"].sum()),
+            "max_size_mb": self.asked.max_size_mb,
+            "max_latency_ms": self.asked.max_latency_ms,
             "bundle_equal_share": self.bundle[1],
             "bundle": self.bundle[0].name,
             "table": self.measured.drop(columns=["path", "note"]),

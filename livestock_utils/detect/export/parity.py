@@ -170,7 +170,7 @@ def recommend(
     return row.to_dict(), (
         f"{budget} take {_name(row)}: AP75 {row['AP75']:.3f}, {row['whole_ms']:.0f} ms per image "
         f"here from letterbox to boxes, {row['size_mb']:.1f} MB. Of {len(measured)} rows "
-        f"{len(sound)} fit; {why}."
+        f"{len(sound)} fit and are not red; {why}."
     )
 
 

@@ -194,6 +194,7 @@ def tried_table(choice: Choice, n: int = 10) -> pd.DataFrame:
     write_up = choice.tried[[setting == sweep.WRITE_UP for setting in choice.tried["settings"]]]
     shown = pd.concat([rows, write_up.drop(rows.index, errors="ignore")])
     table = shown.drop(columns="settings")
+    table["detections_per_image"] = table["detections_per_image"].round().astype(int)
     table.insert(0, "rank", shown.index + 1)
     names = [describe(setting) for setting in shown["settings"]]
     table.insert(1, "setting", [f"{n} (write-up)" if n == _WRITE_UP else n for n in names])

@@ -65,7 +65,7 @@ def rescored(
     row = {"before": before, "after": after, "gain": after - before}
     row |= {"gain_low": gain["low"], "gain_high": gain["high"], "better": gain["second_better"]}
     pays = gain["second_better"] >= _SURE_ENOUGH
-    known = {"as they are": found.confidence, "re-scored": anew}
+    known = {"as predicted": found.confidence, "re-scored": anew}
     bins = pd.concat([_bins(p, is_right).assign(boxes=name) for name, p in known.items()])
     if pays:
         settings = dataclasses.replace(settings, rescorer=fitted(candidates, boxes, settings))

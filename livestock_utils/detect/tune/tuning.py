@@ -309,9 +309,8 @@ class Tuning:
         if "all" in self.scores.index:
             total = self.scores.loc["all"]
             low, high = total["low"], total["high"]
-            large = f"test mAP75, 95 % from {low:.3f} to {high:.3f}"
             values = {
-                "headline": {large: total["AP75"], "test mAP50": total["AP50"]},
+                "headline": {"test mAP75": total["AP75"], "test mAP50": total["AP50"]},
                 "mAP75": total["AP75"],
                 "mAP75_interval": f"[{low:.4f}, {high:.4f}]",
                 "mAP50": total["AP50"],

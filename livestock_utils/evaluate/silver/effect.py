@@ -13,7 +13,7 @@ from livestock_utils.core.errors import DatasetError, ScoringError
 from livestock_utils.core.photos import Photos
 from livestock_utils.evaluate.scoring import intervals, matching, metrics
 
-BETWEEN = "fuller minus lacking answers"
+BETWEEN = "first minus second answers"
 """Name of the rows that hold the gain on the first answers minus the gain on the second."""
 
 COMPLETE = "complete"

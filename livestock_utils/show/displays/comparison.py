@@ -116,7 +116,9 @@ def conclusions(found: gathered.Conclusions) -> list[Display]:
         f"The mAP75s lie between {scores['mAP75'].min():.3f} and {scores['mAP75'].max():.3f}: "
         "compare only rows that differ in one column."
     )
+    verdict = words.differences(gains)
     metrics = {"answered": len(table) - missing, "missing": missing, "questions": table}
+    metrics["significant"] = verdict.removesuffix(".")
     said = "A row for each question; intervals are over images."
     return [
         Display("answers", said, shown, metrics=metrics, shows_table=True),
@@ -125,7 +127,7 @@ def conclusions(found: gathered.Conclusions) -> list[Display]:
             "Every difference in mAP75 with its 95 % interval; grey intervals hold 0.",
             gains,
             partial(plots.run_differences, gains),
-            words.differences(gains),
+            verdict,
         ),
         Display(
             "scores",

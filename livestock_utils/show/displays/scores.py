@@ -121,10 +121,11 @@ def run_difference(photos: Photos, runs: Mapping[str, pd.DataFrame], seed: int =
     """Second minus first of two runs' predictions on the same photos, with its interval."""
     (first, before), (second, after) = runs.items()
     table = tables.paired_difference(photos, before, after, seed)
+    named = {"first": first, "second": second, "second_better": f"{second} better"}
     return Display(
         "run_difference",
-        f"Difference in AP75, {second} minus {first}, with its interval.",
-        table,
+        f"AP75 and its difference, {second} minus {first}, with its interval.",
+        table.rename(columns=named),
         verdict=words.difference(table, second, first),
         metrics={"difference": table.reset_index()},
         shows_table=True,

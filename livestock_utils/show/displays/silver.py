@@ -190,10 +190,11 @@ def silver_effect(
     answers = effect.answer_sets(photos, data, thin_share, seed=seed)
     gold, expanded = found["gold"], found["expanded"]
     table = effect.effect_table(answers, gold, expanded, photos.images, seed=seed)
+    labels = table["labels"].map("{:.0f}".format).replace("nan", "–")
     return Display(
         "effect",
         "AP75 of the expanded training minus gold alone, with its interval.",
-        table,
+        table.assign(labels=labels),
         partial(plots.silver_effect, table),
         f"{words.luck(table)} {words.cause(table)}",
         {**words.effect_metrics(table), "images": len(photos), "effect": table},

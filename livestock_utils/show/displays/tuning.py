@@ -25,7 +25,7 @@ def pass_front(tuning: Tuning) -> Display:
     table = tuning.front
     return Display(
         "pass_front",
-        "AP75 over the time per image: each point is a set of passes.",
+        "AP75 by time per image: each point is a set of passes.",
         table.drop(columns=["settings", "names", "n"], errors="ignore"),
         lambda ax=None: plots.pass_front(table, ax=ax),
         words.front(tuning),
@@ -40,8 +40,12 @@ def counts(
     """Animals counted against animals labelled, a photo a point: of a `Tuning`, or of photos and
     their `predictions`, of which one box an animal counts. With `groups` (image_id -> camera, farm,
     ...) the table has a row for each."""
+    animals = pd.DataFrame(columns=["species"])
     if isinstance(photos, Tuning):
         table = photos.counts
+        if len(table) and (photos.data / "truth.csv").is_file():
+            mine = photos.labelled.photos.select(table["image_id"].unique())
+            animals = mine.complete(photos.data).boxes
     else:
         shown, _ = looking.seen(photos, pd.DataFrame(predictions), "count")
         table = counting.counted(photos.boxes, shown, photos.images)
@@ -52,7 +56,7 @@ def counts(
         "Animals counted and labelled on each photo.",
         errors if groups is None or many else counting.count_table(table, groups),
         lambda ax=None: scores.counts(table, ax=ax),
-        words.counts(errors),
+        words.counts(errors, animals["species"].value_counts()),
         {"count_error": errors["error"], "count_bias": errors["bias"]},
         shows_table=True,
         table_caption="Error of the counts per image, with 95 % intervals over images.",
@@ -71,7 +75,7 @@ def heat_map(tuning: Tuning) -> Display:
         lambda ax=None: plots.sweep_heat_map(tried, ax=ax),
         words.band(tuning.choice),
         shows_table=True,
-        table_caption="The best settings tried and the write-up's, by AP75.",
+        table_caption="The best settings and the write-up's, by AP75; of equal scores only one.",
         digits=4,
     )
 

@@ -26,7 +26,7 @@ _MAX_WIDTH_PX, _MAX_FIGURE_BYTES, _THUMBNAIL_PX = 1600, 200_000, 480
 _MIMES = ("image/png", "image/jpeg")
 _HEROES = ("11/test_examples.png", "11/best_median_worst.png", "09/examples.png")
 _ELEMENT = re.compile(
-    r"<(?P<tag>h[1-3]|summary|span|a|li|p|button|th|em)(?P<rest>(?: [^<>]*)?)>"
+    r"<(?P<tag>h[1-3]|summary|span|a|li|p|button|th|td|em)(?P<rest>(?: [^<>]*)?)>"
     r"(?P<text>[^<>]+)</(?P=tag)>"
 )
 
@@ -226,7 +226,8 @@ def _inline(markdown: str) -> str:
     """A paragraph of Markdown as HTML without block marks and links."""
     from nbconvert.filters import markdown2html
 
-    return re.sub(r"</?(p|a)\b[^>]*>", "", markdown2html(" ".join(markdown.split()))).strip()
+    alone = re.sub(r" \(\[[^]]*\]\([^)]*\)\)", "", " ".join(markdown.split()))  # " ([how](page))"
+    return re.sub(r"</?(p|a)\b[^>]*>", "", markdown2html(alone)).strip()
 
 
 def _flat(values: dict, prefix: str = "", digits: int = 4) -> list[tuple[str, str]]:

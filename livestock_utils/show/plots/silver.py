@@ -221,16 +221,8 @@ def silver_effect(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     y, ticks = 0.0, []
     for group in groups:
         name = " minus ".join(groups[:2]) if group == BETWEEN else group
-        style.note(
-            ax,
-            name,
-            (0, y),
-            (4, 0),
-            xycoords=ax.get_yaxis_transform(),
-            fontweight="bold",
-            bbox=style.PAPER,
-            zorder=4,
-        )
+        place = {"xycoords": ax.get_yaxis_transform(), "bbox": style.PAPER, "zorder": 4}
+        style.note(ax, name, (0, y), (4, 0), fontweight="bold", **place)
         size = int((table["answers"] == group).sum())
         ticks += [y - 1 - number for number in range(size)]
         y -= size + 1.1

@@ -58,14 +58,8 @@ def sweep_heat_map(tried: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xticks([k + 0.5 for k in shown], [f"{table.columns[k]:g}" for k in shown], rotation=45)
     ax.set_yticks(np.arange(len(table)) + 0.5, [f"{value:g}" for value in table.index], rotation=0)
     ax.set(xlabel="confidence threshold (log scale)", ylabel="NMS IoU threshold")
-    style.legend_above(
-        ax,
-        handles=[mark for mark in marks if mark is not None],
-        ncols=2,
-        handlelength=1.2,
-        handleheight=0.9,
-        borderaxespad=0.2,
-    )
+    sizes = {"handlelength": 1.2, "handleheight": 0.9, "borderaxespad": 0.2}
+    style.legend_above(ax, handles=[mark for mark in marks if mark], ncols=2, **sizes)
     return ax
 
 
@@ -87,16 +81,16 @@ def pass_front(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.scatter(
         chosen["ms"], chosen["ap75"], marker="D", s=70, color=style.INK, label="chosen", zorder=4
     )
-    for row in best.to_dict("records"):
+    for row in (best if len(table) > 6 else table).to_dict("records"):
         text = row["passes"].replace("+", "\n+ ")
-        style.note(ax, text, (row["ms"], row["ap75"]), (7, -3), fontsize=8, va="top")
+        style.note(ax, text, (row["ms"], row["ap75"]), (7, -3), va="top")
     ax.margins(x=0.16, y=0.28)
     style.legend_above(ax, ncols=3, borderaxespad=0.2)
     return ax
 
 
 def rescored(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Share of boxes that are right over their confidence, as they are and re-scored; larger dots
+    """Share of boxes that are right over their confidence, as predicted and re-scored; larger dots
     are more boxes, bins of less than five are left out."""
     ax = style.axes_or_new(ax, height_in=3.8)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence (mean of the bin)")
@@ -105,7 +99,7 @@ def rescored(bins: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "nothing was re-scored")
     style.value_grid(ax, "both")
     ax.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    looks = {"as they are": (style.NEUTRAL, "o--"), "re-scored": (style.LINES[0], "D-")}
+    looks = {"as predicted": (style.NEUTRAL, "o--"), "re-scored": (style.LINES[0], "D-")}
     for name, (tone, look) in looks.items():
         rows = bins[(bins["boxes"] == name) & (bins["n"] >= _LEAST_BOXES)]
         ax.plot(rows["confidence"], rows["right"], look, color=tone, label=name, markersize=4)
@@ -135,7 +129,7 @@ def sweep_gains(compared: pd.DataFrame, ax: Axes | None = None) -> Axes:
         size=7,
         text="{:+.4f}",
     )
-    ax.tick_params(axis="y", labelsize=8)
+    ax.tick_params(axis="y", labelsize=9)
     ax.set_ylim(-0.6, len(compared) - 0.4)
     ax.margins(x=0.16)
     level = compared.attrs.get("level", 0.95)
@@ -167,17 +161,8 @@ def _frame(
     if not (rows.size and columns.size):
         return None
     at = float(columns[0]), float(rows[0])
-    ax.add_patch(
-        Rectangle(at, 1, 1, fill=False, edgecolor="black", linewidth=4.2, clip_on=False, zorder=3)
-    )
-    ax.add_patch(
-        Rectangle(at, 1, 1, fill=False, edgecolor=tone, linewidth=2, clip_on=False, zorder=3)
-    )
-    return Rectangle(
-        (0, 0),
-        1,
-        1,
-        facecolor=tone,
-        edgecolor="black",
-        label=label.format(setting.iou_threshold, setting.confidence_threshold),
-    )
+    for edge, width in (("black", 4.2), (tone, 2.0)):
+        around = Rectangle(at, 1, 1, fill=False, edgecolor=edge, linewidth=width, clip_on=False)
+        ax.add_patch(around).set_zorder(3)
+    name = label.format(setting.iou_threshold, setting.confidence_threshold)
+    return Rectangle((0, 0), 1, 1, facecolor=tone, edgecolor="black", label=name)

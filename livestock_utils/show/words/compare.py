@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from livestock_utils.core.text import count, listed
+from livestock_utils.core.text import count, first_up, listed
 from livestock_utils.data.eda import write_up as published
 from livestock_utils.evaluate.compare import runs as run_folders
 from livestock_utils.evaluate.compare import tables
@@ -72,8 +72,9 @@ def differences(gains: pd.DataFrame) -> str:
     """How many differences (short, difference, low, high) leave 0 out, and which."""
     sure = gains[(gains["low"] > 0) | (gains["high"] < 0)]
     named = [f"{n} {d:+.3f}" for n, d in zip(sure["short"], sure["difference"], strict=True)]
-    of_all = f"Beyond noise, of {count(len(gains), 'difference')} in mAP75"
-    return f"{of_all}: {listed(named)}." * bool(len(gains))
+    of_all = f"{len(named) or 'none'} of {count(len(gains), 'difference')} in mAP75"
+    said = f"{first_up(of_all)} {'is' if len(named) < 2 else 'are'} significant"
+    return (f"{said}: {listed(named)}." if named else f"{said}.") * bool(len(gains))
 
 
 def epochs(scores: pd.DataFrame) -> str:
@@ -112,9 +113,9 @@ def spread(scores: pd.DataFrame) -> str:
     table = table.sort_values("mAP75", ascending=False, kind="stable")
     best, following = table.head(2).to_dict("records")
     first, second = table.index[:2]
-    said = f"{first} has the highest mAP75 ({_mean(best)}), then {second} ({_mean(following)})"
+    said = f"Highest mAP75: {first}, {_mean(best)}, then {second}, {_mean(following)}"
     if min(best["runs"], following["runs"]) < 2:
-        said += "; one run a setting shows no spread of seeds."
+        said += "; one run per setting shows no spread of seeds."
     elif best["min"] > following["max"]:
         said += "; their runs do not overlap."
     else:
@@ -137,9 +138,7 @@ def curves(ends: pd.DataFrame) -> str:
         "from the first on" if since == 1 else f"since epoch {since}"
     )
     rising = ", ".join(ends.loc[ends["rising"], "setting"])
-    said += (
-        f". Best in its last epoch: {rising}." if rising else ". None is best in its last epoch."
-    )
+    said += f". Still rising at the end: {rising}." if rising else ". No run was still rising."
     if (late := ends["range_of_last"].max()) == late:
         said += (
             f" Within its last three epochs a run moves by up to {late:.3f}: a difference of that "
@@ -158,7 +157,7 @@ def optimisers(table: pd.DataFrame) -> str:
     )
     if table.empty:
         ours = (
-            "Here no pair of such runs is at hand: `python -m livestock_utils batch "
+            "No two runs here differ in the optimiser alone: `python -m livestock_utils batch "
             "notebooks/batches/optimisers.yaml --out DIR` trains them, three seeds each"
         )
         return f"{ours}. {written}."

@@ -43,7 +43,7 @@ def budgets(table: pd.DataFrame, max_latency_ms: float, max_size_mb: float) -> s
     kept = (timed["whole_ms"] <= max_latency_ms) & (timed["size_mb"] <= max_size_mb)
     return (
         f"{kept.sum()} of {len(timed)} forms keep the budgets of {max_latency_ms:g} ms from "
-        f"letterbox to boxes and {max_size_mb:g} MB a file, whatever their boxes."
+        f"letterbox to boxes and {max_size_mb:g} MB per file, the red ones too if they are in it."
     )
 
 
@@ -85,13 +85,13 @@ def parity_verdict(table: pd.DataFrame) -> str:
     else:
         parts.append(f"none falls by more than {MAX_DROP:g} AP75")
     if moved := sorted(set(scored["export"]) - set(equal["export"]) - set(red["export"])):
-        parts.append(f"single boxes differ, within {MAX_DROP:g} AP75: {', '.join(moved)}")
+        parts.append(f"single boxes differ, at no such drop: {', '.join(moved)}")
     bordered = scored[scored["border_difference"].notna()]
     if len(bordered):
         parts.append(
             f"the wider borders of a file of one shape ({', '.join(bordered['export'].unique())}) "
-            f"alone move the weights by {bordered['border_difference'].min():+.3f}, and at least "
-            f"{bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal on them"
+            f"alone move the weights by {bordered['border_difference'].min():+.3f}; on the same "
+            f"borders {bordered['border_equal_share'].min() * 100:.4g} % of the boxes are equal"
         )
     return "; ".join(parts) + "."
 

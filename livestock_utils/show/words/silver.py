@@ -18,7 +18,10 @@ _LEAST_TRUST = 0.5
 teachers of six epochs on real photos, where it was not."""
 
 
-GIVEN_LABELS = "These labels punish a model that finds what they lack: the next figure judges."
+GIVEN_LABELS = (
+    "These are yolov5's own numbers: it pads photos otherwise, so they are not those below. And "
+    "given labels punish a model that finds what they lack. The next figure judges."
+)
 
 
 def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
@@ -29,7 +32,8 @@ def sources(found: dict[str, pd.DataFrame], n_images: int) -> str:
         compared += " In sample has learnt these labels, which flatters it here, not further down."
     return (
         f"Silver is made from the predictions **{name}**: "
-        f"{count(len(found[name]), 'box', 'boxes')} on {count(n_images, 'training image')}; the "
+        f"{count(len(found[name]), 'box', 'boxes')}, most of them faint, on "
+        f"{count(n_images, 'training image')}; the "
         f"validation fold stays out.{compared}"
     )
 
@@ -45,7 +49,7 @@ def two_numbers(table: pd.DataFrame) -> str:
         return f"{said}."
     firsts = scores.idxmax().tolist()
     if firsts[0] == firsts[1]:
-        return f"{said}; {firsts[0]} leads on both."
+        return f"{said}; {firsts[0]} is ahead on both, which alone may be noise."
     return f"{said}; {firsts[0]} leads on the given answers, {firsts[1]} on the completed ones."
 
 
@@ -187,8 +191,8 @@ def recipe(run: str | os.PathLike, other: str | os.PathLike) -> str:
     if not (Path(other) / "settings.yaml").is_file():
         return f"There is no run “{name}” here whose recipe this could be compared with."
     differences = "; ".join(settings.recipe_differences(other, run))
-    also = f" and: {differences}" if differences else ""
-    return f"The recipe is that of the run “{name}”, but for the images{also}."
+    also = f"; these settings differ: {differences}" * bool(differences)
+    return f"The expanded training has the recipe of the run “{name}” and images of its own{also}."
 
 
 def luck(table: pd.DataFrame) -> str:

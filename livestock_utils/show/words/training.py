@@ -30,7 +30,7 @@ def missing(share: float | None, table: pd.DataFrame) -> str:
     row = table[table["setting"] == "negatives"].iloc[0]
     known = "not known (notebook 06 estimates it)" if share is None else percent(share)
     done = what.get(row["value"], "a teacher says where one may be absent")
-    return f"Animals without a label: {known}; in this training {done} ({row['why']})."
+    return f"Animals without a label: {known}; in this training {done}."
 
 
 def duration(seconds: float) -> str:

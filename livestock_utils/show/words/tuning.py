@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from livestock_utils.core.text import count, first_up
+from livestock_utils.core.text import count, first_up, listed
 from livestock_utils.detect.predict.postprocess import PostprocessSettings
 from livestock_utils.detect.tune.choice import Choice, describe, good_band
 from livestock_utils.detect.tune.rescore import calibration_error
@@ -68,9 +68,10 @@ def chosen(choice: Choice) -> str:
         return "Nothing is chosen yet: there are no predicted images to tune on."
     row = choice.compared.iloc[0]
     noise = "within noise; the write-up's setting would do as well"
+    before = ", before re-scoring," * (choice.settings.rescorer is not None)
     worth = noise if row["gain_low"] <= 0 else "significant"
     return (
-        f"Chosen: {describe(choice.settings)}. AP75 on {choice.tuned_on} {_value(row)}, "
+        f"Chosen: {describe(choice.settings)}. AP75 on {choice.tuned_on}{before} {_value(row)}, "
         f"{_gain(row)} over the write-up's setting (IoU .68, confidence .001): {worth}."
     )
 
@@ -128,10 +129,11 @@ def front(tuning: Tuning) -> str:
         )
     if row["passes"] == first["passes"]:
         return f"{first['passes']} alone is chosen: {row['ms']:.0f} ms per image."
+    worth = "within noise" if row["gain_low"] <= 0 else "significant"
     return (
         f"Chosen: {row['passes']}, {row['ms']:.0f} ms per image instead of {first['ms']:.0f} for "
-        f"{first['passes']} alone, AP75 {_gain(row)}. The best of many is a little too good here; "
-        "`budget_ms` holds the time."
+        f"{first['passes']} alone, AP75 {_gain(row)}: {worth}, and the best of many looks better "
+        "than it is. Each set has its own best setting. `budget_ms` limits the time."
     )
 
 
@@ -145,13 +147,13 @@ def rescored(table: pd.DataFrame, bins: pd.DataFrame) -> str:
     return (
         f"Each photo re-scored by a function fitted on the others: AP75 {row['after']:.4f} instead "
         f"of {row['before']:.4f}, {_gain(row)}, better in {row['better']:.0%} of the draws: "
-        f"{verdict}. Promises were off by {errors['as they are']:.2f}, now by "
+        f"{verdict}. Confidences were off by {errors['as predicted']:.2f}, now by "
         f"{errors['re-scored']:.2f}."
     )
 
 
-def counts(table: pd.DataFrame) -> str:
-    """How far the counts are from the labels, by species."""
+def counts(table: pd.DataFrame, animals: pd.Series) -> str:
+    """How far the counts are from the labels, by species; `animals` there are by the truth."""
     if table.empty:
         return "There is nothing to count yet."
     parts = [
@@ -160,7 +162,10 @@ def counts(table: pd.DataFrame) -> str:
         f"{row['error']:.2f} on average"
         for name, row in table.iterrows()
     ]
-    return f"{first_up('; '.join(parts))}. An animal that nobody labelled counts as one too many."
+    said = f"{first_up('; '.join(parts))}. An animal that nobody labelled counts as one too many"
+    if truth := [f"{animals[name]:,} {name}" for name in table.index if name in animals]:
+        said += f"; by the truth there are {listed(truth)}"
+    return f"{said}."
 
 
 def submitted(done: Submitted) -> str:

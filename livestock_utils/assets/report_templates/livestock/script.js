@@ -94,7 +94,7 @@
   });
   zoom.querySelector("img").draggable = false;
 
-  document.querySelectorAll(".wide").forEach((inner) => {  // a shadow where more lies to the right
+  document.querySelectorAll(".wide, main figure:not(.hero)").forEach((inner) => {  // a shadow where more lies to the right
     const edge = document.createElement("div");
     edge.className = "edge";
     inner.before(edge);
@@ -140,7 +140,7 @@
       const filled = texts.filter((text) => text && text !== "–");
       const numeric = filled.length > 0 && filled.every((text) => !Number.isNaN(number(text)));
       if (numeric) [cell, ...rows.map((row) => row.cells[column])].forEach((c) => c && c.classList.add("num"));
-      else rows.forEach((row) => row.cells[column]?.classList.toggle("long", row.cells[column].textContent.length > 40));
+      else rows.forEach((row) => row.cells[column]?.classList.toggle("long", row.cells[column].textContent.length > 28));
       rows.forEach((row, place) => {
         if (!row.cells[column]) return;
         row.cells[column].dataset.label = cell.textContent.trim();
